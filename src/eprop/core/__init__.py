@@ -1,12 +1,12 @@
 """The native core: loops over time, neurons and synapses, in C++ (folder ``core/`` of the sources).
 
-`lib` is the extension module for this processor. Its functions know arrays, steps and integers; names, units, files and
-advice are Python's. `describe` says which module it is.
+`lib` is the extension module for this processor. Its functions work on arrays, steps and integers; Python handles names,
+units, files and advice. `describe` returns the properties of the module.
 
-A package that was compiled where it is installed has one module, ``_native``, for that machine. Wheels have ``_v2``, ``_v3``
-and ``_v4``, for the levels of x86-64, and the best that the processor can run is taken. ``EPROP_CORE_LEVEL`` (``native``,
-``v2``, ``v3`` or ``v4``) chooses another one, ``EPROP_CORE_FOLDER`` names a folder to take it from: a build with sanitizers.
-All give the same bits.
+A package that was compiled on this machine has one module, ``_native``. Wheels have ``_v2``, ``_v3`` and ``_v4`` for the
+levels of x86-64, and the package loads the best one that the processor can run. ``EPROP_CORE_LEVEL`` (``native``, ``v2``,
+``v3`` or ``v4``) selects another one. ``EPROP_CORE_FOLDER`` names the folder of another build, such as one with sanitizers.
+All modules give the same bits.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _LEVELS = ("native", "v4", "v3", "v2")
 
 @functools.cache
 def processor_features() -> frozenset[str] | None:
-    """What this processor can do, in the words of Linux; None where the system does not say (macOS: untested)."""
+    """Features of this processor, under their names in Linux; None if the system does not list them (macOS: untested)."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-            for line in lines:  # the first processor's line is enough
+            for line in lines:  # the line of the first processor is enough
                 name, _, words = line.partition(":")
                 if name.strip() in ("flags", "Features"):
                     return frozenset(words.split())
@@ -42,18 +42,18 @@ def processor_features() -> frozenset[str] | None:
 
 
 def missing_features(facts: dict[str, Any]) -> list[str]:
-    """What a module needs and this processor lacks."""
+    """Features that a module needs and this processor lacks."""
     has = processor_features()
     return [] if has is None else [name for name in facts["features"] if name not in has]
 
 
 def built_levels() -> list[str]:
-    """Levels whose modules are there, the best first; the one for this machine before all."""
+    """Levels of the available modules, the best first; ``native`` before all others."""
     return [level for level in _LEVELS if _find(level) is not None]
 
 
 def describe() -> dict[str, Any]:
-    """Level, compiler and flags of the core that runs, and the features of the processor that it uses."""
+    """Level, compiler and flags of the loaded core, and the processor features that it uses."""
     return {"level": lib.level, "compiler": lib.compiler, "flags": lib.flags, "features": lib.features.split()}
 
 
@@ -67,7 +67,7 @@ def _record(spec: importlib.machinery.ModuleSpec) -> pathlib.Path:
 
 
 def _choose() -> tuple[importlib.machinery.ModuleSpec, dict[str, Any]]:
-    """The best module that this processor can run, and what it was built for."""
+    """Choose the best module that this processor can run; return it with its record."""
     wanted = os.environ.get("EPROP_CORE_LEVEL")
     if wanted and wanted not in _LEVELS:
         raise ImportError(f"EPROP_CORE_LEVEL is {wanted!r}: expected one of {', '.join(_LEVELS)}")
@@ -88,20 +88,20 @@ def _why_none(wanted: str | None, lacking: dict[str, list[str]]) -> str:
     again = "build it here: pip install --force-reinstall --no-deps --no-cache-dir eprop (in its sources: .)"
     if "native" in lacking:
         return (
-            "eprop's core was built for another processor, in a home folder that machines share perhaps: it uses "
-            f"{', '.join(lacking['native'])}, which this one lacks; {again}"
+            "eprop's core was built for another processor, perhaps in a home folder that machines share: it uses "
+            f"{', '.join(lacking['native'])}, which this processor lacks; {again}"
         )
     if lacking:
         level, missing = list(lacking.items())[-1]
         return f"eprop's core for x86-64-{level} cannot run here: this processor lacks {', '.join(missing)}; {again}"
     if wanted:
         there = ", ".join(built_levels()) or "none"
-        return f"EPROP_CORE_LEVEL is {wanted!r}, but eprop's core was not built for it (there: {there})"
+        return f"EPROP_CORE_LEVEL is {wanted!r}, but eprop's core was not built for it (available: {there})"
     return f"eprop's core is not built: {again}"
 
 
 def _warn_if_old(spec: importlib.machinery.ModuleSpec, facts: dict[str, Any]) -> None:
-    """Where the package lies in its sources, say so if those of the core have changed since it was built."""
+    """In a source checkout, warn if the sources of the core have changed since the build."""
     checkout = pathlib.Path(__file__).parents[3]
     core = checkout / "core"
     try:

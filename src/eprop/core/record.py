@@ -1,9 +1,9 @@
-"""What a module of the core was built for and from; kept beside it, in a file of the module's name that ends in ``.json``.
+"""The record of a module of the core: its target processor and its sources, in a ``.json`` file beside the module.
 
-The build runs this file as a program (``CMakeLists.txt``), before the package exists, so it imports nothing of ours:
+The build runs this file as a program (``CMakeLists.txt``) before the package exists, so it imports nothing of the package:
 
-    python record.py features MACROS               the processor's features that a compiler uses, from its ``-dM`` output
-    python record.py write RECORD CORE name=value ...   the record of a module, with the digest of the sources in CORE
+    python record.py features MACROS               processor features that a compiler uses, from its ``-dM`` output
+    python record.py write RECORD CORE name=value ...   write the record of a module, with the digest of the sources in CORE
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-#: What a compiler may use unasked once it is told the processor: its macro, and the name in Linux' ``/proc/cpuinfo``.
+#: Features that a compiler may use for a given processor: the macro, and the name in Linux' ``/proc/cpuinfo``.
 _X86 = {
     "SSE3": "pni", "SSSE3": "ssse3", "SSE4_1": "sse4_1", "SSE4_2": "sse4_2", "POPCNT": "popcnt", "LAHF_SAHF": "lahf_lm",
     "AVX": "avx", "F16C": "f16c", "AVX2": "avx2", "FMA": "fma", "BMI": "bmi1", "BMI2": "bmi2", "LZCNT": "abm", "MOVBE": "movbe",
@@ -34,7 +34,7 @@ _NAMES = {**{f"__{m}__": n for m, n in _X86.items()}, **{f"__ARM_FEATURE_{m}": n
 
 
 def features_of(macros: str) -> list[str]:
-    """Names of ``/proc/cpuinfo`` for what a compiler says that it uses (the lines ``#define NAME VALUE`` of ``-dM``)."""
+    """Names in ``/proc/cpuinfo`` of the features that a compiler uses (the lines ``#define NAME VALUE`` of ``-dM``)."""
     defined = {line.split()[1] for line in macros.splitlines() if line.startswith("#define ")}
     return [name for macro, name in _NAMES.items() if macro in defined]
 
@@ -45,8 +45,8 @@ def sources(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def digest(folder: pathlib.Path) -> str:
-    """One word that changes with any source of the core, or with its name."""
-    import hashlib  # takes longer than all else here, and is seldom needed
+    """Digest that changes with the content or name of any source of the core."""
+    import hashlib  # a slow import, and rarely needed
 
     total = hashlib.sha256()
     for path in sources(folder):
@@ -55,7 +55,7 @@ def digest(folder: pathlib.Path) -> str:
 
 
 def newest(folder: str | os.PathLike[str]) -> int:
-    """When a source of the core, or a folder of them, was last changed, nanoseconds."""
+    """Latest modification time of the core's sources and folders, nanoseconds."""
     last = os.stat(folder).st_mtime_ns
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -67,19 +67,19 @@ def newest(folder: str | os.PathLike[str]) -> int:
 
 
 def is_old(record: pathlib.Path, facts: dict[str, Any], folder: pathlib.Path) -> bool:
-    """Whether the sources have changed since a module was built; their times are looked at first, for that is quick."""
+    """Whether the sources have changed since the module was built; compare times first, because that is fast."""
     if newest(folder) <= facts["read"]:
         return False
     now = time.time_ns()
     if digest(folder) != facts["digest"]:
         return True
-    with contextlib.suppress(OSError):  # another branch and back: what is there is what was built
+    with contextlib.suppress(OSError):  # times may change without the content, as when switching branches
         write(record, {**facts, "read": now})
     return False
 
 
 def write(record: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Write a record at once, for others may read it."""
+    """Write a record atomically, because other processes may read it."""
     part = record.with_name(f"{record.name}.{os.getpid()}")
     part.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     part.replace(record)
@@ -92,7 +92,7 @@ def _main(command: str, *arguments: str) -> None:
     record, core, *values = arguments
     facts: dict[str, Any] = dict(value.split("=", 1) for value in values)
     facts["features"] = facts["features"].split()
-    facts["read"] = time.time_ns()  # before they are: what is changed during the build is newer
+    facts["read"] = time.time_ns()  # before reading, so that a change during the build counts as newer
     facts["digest"] = digest(pathlib.Path(core))
     write(pathlib.Path(record), facts)
 

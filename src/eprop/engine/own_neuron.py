@@ -1,6 +1,6 @@
-"""Loops over neurons: which one the core uses for a model; the compiler of a user's `update` (extra ``own-neuron``).
+"""The loop over neurons of each model; compiler of a user's `update` (extra ``own-neuron``).
 
-Nothing else imports Numba. What it compiles is kept in memory, keyed by a digest of the code, as long as the process lives.
+Only this module imports Numba. Compiled loops are kept in memory, by a digest of their code, until the process ends.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ from eprop.models.base import core_model
 from eprop.models.membrane import HEIGHT, WIDTH, Membrane, surrogate_gradient
 from eprop.models.surrogate import arctan, exponential, fast_sigmoid, piecewise_linear
 
-#: Code of these modules belongs to the package, or to a version of Python or of a library: their names stand for it.
+#: Code of these modules belongs to the package, to Python or to a library, and is identified by name alone.
 LIBRARIES = frozenset({"eprop", "numpy", "numba", "scipy", *sys.stdlib_module_names}) - {"__main__"}
 
-#: By the codes of surrogate gradients.
+#: Surrogate gradients in the order of their codes.
 KINDS = (piecewise_linear, exponential, fast_sigmoid, arctan)
-#: Numba's names for memory that is taken while a loop runs.
+#: Numba's names for memory allocation inside a loop.
 TAKES_MEMORY = re.compile(r"NRT_(Allocate|MemInfo_(alloc|new))")
 
 
 class NeuronLoop(NamedTuple):
-    """What the core needs to advance neurons of a model: the code of a built-in one, or the address of a compiled loop."""
+    """Loop of a model in the core: the code of a built-in model, or the address of a compiled loop."""
 
     model: int
     own: int
 
 
 def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
-    """The loop over neurons of a population.
+    """Return the loop over the neurons of a population.
 
     Parameters
     ----------
     neuron : Neuron
         The model of the population.
     shared : bool
-        Whether all neurons have the same parameters. A user's own model is compiled for the one or the other: where they are
-        shared, a step of ALIF written by hand takes half the time.
+        Whether all neurons have the same parameters. A user's own model is compiled for either case: with shared parameters, a
+        step of a hand-written ALIF takes half the time.
 
     Raises
     ------
     MissingExtraError
-        If a user's own model is to be compiled and Numba is not installed.
+        If a user's own model needs compilation and Numba is not installed.
     NetworkError
-        If the compiler does not take its `update`.
+        If the compiler rejects its `update`.
     """
     name = core_model(type(neuron))
     if name is not None:
@@ -64,8 +64,8 @@ def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
 
 # -------------------------------------------------------------------------------------------------------------- compiler
 
-# By digest of `update`, kind of surrogate, numbers of rows, and whether parameters are shared. Machine code lives as long as its
-# entry.
+# Compiled loops by digest of `update`, kind of surrogate, numbers of rows, and whether parameters are shared. Machine code lives
+# as long as its entry.
 _LOOPS: dict[tuple[str, int, int, int, bool], Any] = {}
 
 
@@ -78,7 +78,7 @@ def _compiled(neuron: Neuron, shared: bool) -> Any:
         except ImportError as error:
             raise MissingExtraError("numba", "own-neuron", f"{model.__name__}, a neuron model of your own,") from error
         collects = gc.isenabled()
-        gc.disable()  # it would look for cycles among a million new objects for a tenth of the time
+        gc.disable()  # else a tenth of the compile time goes into the search for cycles among a million new objects
         try:
             loop = _compile(_with_callees(model.update, kind), *key[2:])
         except (NumbaError, UnsupportedBytecodeError) as error:
@@ -93,10 +93,10 @@ def _compiled(neuron: Neuron, shared: bool) -> Any:
 
 
 def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bool) -> Any:
-    """The loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/neurons/own.hpp``.
+    """Compile the loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/neurons/own.hpp``.
 
-    Unsigned indices and ``error_model="numpy"`` let LLVM vectorise it. LLVM checks at run time that arrays do not overlap, for a
-    limited number of pairs: the loop therefore does not clear its input as well.
+    Unsigned indices and ``error_model="numpy"`` let LLVM vectorise the loop. LLVM checks at run time that arrays do not
+    overlap, for a limited number of pairs; therefore the loop does not clear its input as well.
     """
     from numba import carray, cfunc
     from numba import types as numba_types
@@ -120,9 +120,9 @@ def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bo
 
 
 def _with_callees(update: Callable[..., Any], kind: int) -> Any:
-    """``update`` for the compiler, with the functions that it calls.
+    """Return ``update`` for the compiler, with the functions that it calls.
 
-    `surrogate_gradient` is that of one kind, the population's: a loop that may call an exponential does not vectorise.
+    `surrogate_gradient` becomes the population's kind alone: a loop that may call an exponential does not vectorise.
     """
     of_kind = KINDS[kind]
 
@@ -134,10 +134,10 @@ def _with_callees(update: Callable[..., Any], kind: int) -> Any:
 
 
 def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:
-    """A marked function, with all such functions that it calls, to be compiled as they are now; anything else as it is.
+    """Copy a marked function, with all marked functions that it calls, for compilation in its present form.
 
-    Numba freezes constants and functions that are called. Those of a notebook may have changed since an earlier compilation.
-    A module becomes one in which this was done to what has these ``names``.
+    Numba freezes constants and called functions, but a notebook may change them after an earlier compilation. A module
+    becomes a copy in which the attributes ``names`` are treated in the same way. Other values are returned unchanged.
     """
     from numba import njit
 
@@ -167,9 +167,9 @@ def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:
 
 
 def digest_of(function: Callable[..., Any]) -> str:
-    """Digits for all that a marked function is made of: code, its own and of what it calls, and the constants it uses.
+    """Digest of everything that defines a marked function: its code, the code it calls, and the constants it uses.
 
-    What else stands in its file, or notebook, does not count.
+    Other content of its file or notebook does not count.
     """
     digest = hashlib.sha256()
     for part in _parts(function, []):
@@ -182,7 +182,7 @@ def _of_library(module: str) -> bool:
 
 
 def _parts(value: Any, met: list[Any]) -> Iterator[str]:
-    """What makes a value what it is, as text; functions are followed once."""
+    """Yield what defines a value, as text; functions are followed once."""
     value = getattr(value, "py_func", value)
     if isinstance(value, types.FunctionType) and not _of_library(value.__module__):
         if any(value is other for other in met):
@@ -205,15 +205,15 @@ def _parts(value: Any, met: list[Any]) -> Iterator[str]:
         yield f"{sorted(map(repr, value))}"
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype} {value.shape} {value.tobytes().hex()}"
-    elif isinstance(value, types.ModuleType) or callable(value):  # of libraries: their names will do
+    elif isinstance(value, types.ModuleType) or callable(value):  # from a library: the name is enough
         yield f"{type(value).__name__} {getattr(value, '__name__', value)}"
     else:
         yield f"{type(value).__name__} {value!r}"
 
 
 def _attributes(owners: list[Any], names: list[str], met: list[Any]) -> Iterator[str]:
-    """What has these names in modules and classes: of `constants.G` or `Row.V` the code holds the two names alone."""
-    for owner in owners:  # grows by modules within modules
+    """Attributes with these names in modules and classes, because the code of `constants.G` or `Row.V` holds only the names."""
+    for owner in owners:  # the list grows by nested modules
         if isinstance(owner, (types.ModuleType, type)):
             for name in names:
                 found = getattr(owner, name, None)
@@ -223,7 +223,7 @@ def _attributes(owners: list[Any], names: list[str], met: list[Any]) -> Iterator
 
 
 def _names(code: types.CodeType) -> list[str]:
-    """Names that a function uses, and those defined within it."""
+    """Names that a function and its nested functions use."""
     inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
     return [*code.co_names, *inner]
 
@@ -233,20 +233,20 @@ def _names(code: types.CodeType) -> list[str]:
 
 def _refusal(model: type[Neuron], reason: str) -> NetworkError:
     return NetworkError(
-        f"{model.__name__}.update cannot be compiled: {reason}. It may use numbers, functions of math and NumPy of numbers, and "
-        "functions with @inline; not arrays, lists or dictionaries of its own"
+        f"{model.__name__}.update cannot be compiled: {reason}. It may use numbers, functions of math and NumPy on numbers, and "
+        "functions with @inline, but not arrays, lists or dictionaries of its own"
     )
 
 
 def _gist(text: str, update: Any) -> str:
-    """Of the many lines of Numba's message, the reason and the place."""
+    """Extract the reason and the line from Numba's long message."""
     lines = [line.strip() for line in text.splitlines()]
     reasons = [line for line in lines if line and not line.startswith(("Failed in", "During:", "File ", "- ", ">>>"))]
     reason = reasons[0].rstrip(":.") if reasons else "the compiler gives no reason"
     if re.search(r"f-strings|\(FORMAT_", reason):  # which of the two depends on the version of Python
-        reason = "the compiler knows no f-strings"
+        reason = "the compiler does not support f-strings"
     elif opcode := re.search(r"unsupported opcode \((\w+)\)", reason):
-        reason = f"it has a statement that the compiler does not know ({opcode[1]})"
+        reason = f"it has a statement that the compiler does not support ({opcode[1]})"
     plain = getattr(update, "py_func", update)
     file = re.escape(plain.__code__.co_filename.rpartition("/")[2])
     found = re.findall(rf"{file}(?:\", line | \()(\d+)", text)

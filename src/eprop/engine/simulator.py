@@ -1,4 +1,4 @@
-"""The simulator: builds a network, runs it, trains it, and lets its weights and its state be read and written."""
+"""The simulator: builds a network, runs and trains it, and gives access to its weights and its state."""
 
 from __future__ import annotations
 
@@ -42,47 +42,47 @@ class Simulator:
     Parameters
     ----------
     network : Network
-        Is built once; later changes to the description have no effect.
+        Built once; later changes of the description have no effect.
     threads : int, optional
-        Threads to use; the results do not depend on it. All that are available by default, for samples side by side and for
-        networks of 2,000 neurons and more, which they divide; the time of a smaller one goes on in one thread, unless a number
-        is given, because threads wait for each other at every step.
+        Number of threads; the results do not depend on it. The default is all available threads. They divide parallel
+        samples, and the neurons of networks of 2,000 neurons or more. A smaller network runs in one thread, unless a number is
+        given, because threads wait for each other at every step.
     precision : {"double", "single"}
-        Type of what is stored per synapse, of all propagators but that of the current block, and with `EProp` of what a sample
-        leaves at each neuron and step. The state of neurons and readouts is kept in double precision.
+        Type of the numbers per synapse, of all propagators except that of the current block, and with `EProp` of the history
+        of neurons during a sample. The state of neurons and readouts is always in double precision.
     comm : Communicator, optional
-        The ranks that simulate the network together, see `eprop.parallel`; this process alone by default. Each rank
-        owns a range of the neurons. Every method and every attribute but `memory` gives the same on all ranks, and
-        methods are called by all of them, in the same order.
+        Ranks that simulate the network together, see `eprop.parallel`. The default is this process alone. Each rank owns a
+        range of the neurons. Every method and every attribute except `memory` returns the same on all ranks. All ranks call
+        the methods, in the same order.
     parallel : {"model", "data"}
-        What the ranks divide. With "data" each has the whole network and its share of every mini-batch; their gradients
-        are added in the order of the ranks. The result then depends on the number of ranks, in the last digits, and on
-        nothing else.
+        What the ranks divide. With "data" each rank has the whole network and its part of every mini-batch; gradients are
+        added in the order of the ranks. The last digits of the result then depend on the number of ranks, and on nothing
+        else.
     timers : bool
-        Measure `phases`; costs well below a microsecond per step.
+        Whether to measure `phases`; this costs well below a microsecond per step.
     partitions : int, optional
-        Parts that the neurons are divided into, for tests: the results do not depend on it. By default one for each
-        thread, or one in all where threads do not divide the neurons.
+        Number of partitions of the neurons, for tests: the results do not depend on it. The default is one for each thread,
+        or a single one if threads do not divide the neurons.
 
     Attributes
     ----------
     arrays : Arrays
-        What is inside, for the other parts of the package: not a promise to anybody else.
+        Internal arrays, for other parts of the package; not part of the public interface.
 
     Raises
     ------
     NetworkError
-        If the parts of the network do not fit together, ``parallel="data"`` is asked for without `EProp`, or ranks have different
+        If the parts of the network do not fit together, ``parallel="data"`` is used without `EProp`, or ranks have different
         networks.
     ParameterError
-        If ``precision``, ``threads`` or ``parallel`` has a value that it cannot have.
+        If ``precision``, ``threads`` or ``parallel`` has an invalid value.
     MemoryLimitError
-        If the network will not fit into the memory that is available.
+        If the network does not fit into the available memory.
 
     Warns
     -----
     NoFeedbackWarning
-        When it learns for the first time, if weights are to learn onto neurons that get no learning signal.
+        When the network first learns, if the targets of plastic weights get no learning signal.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Simulator:
         parallel: str = "model",
     ):
         self.comm: Communicator = comm or Serial()
-        # A copy: what is added to the description from now on is not of this simulator.
+        # A copy, so that later additions to the description do not change this simulator.
         begin = partial(check_options, network, precision, parallel, threads, partitions)
         self.network = same_network(self.comm, begin, precision=precision, parallel=parallel)
         self.precision, replicas = precision, replicas_of(parallel, self.comm)
@@ -141,12 +141,12 @@ class Simulator:
 
     @property
     def events(self) -> int:
-        """Synaptic events so far, spikes that arrived at synapses; those of `evaluate` and of rollouts do not count."""
+        """Synaptic events so far: arrivals of spikes at synapses, without those of `evaluate` and of rollouts."""
         return self.arrays.events
 
     @property
     def updates(self) -> int:
-        """Optimiser steps taken (e-prop)."""
+        """Optimiser steps so far (e-prop)."""
         return self.arrays.updates
 
     def run(
@@ -163,38 +163,38 @@ class Simulator:
         record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
     ) -> Recording:
-        """Simulate from where the last run ended, learning at every spike where `EPropPlus` says so; with `EProp` from rest.
+        """Simulate from the end of the last run, learning at every spike with `EPropPlus`; with `EProp` from rest.
 
         Parameters
         ----------
         duration : float
             ms, a multiple of ``dt``.
         inputs : dict
-            Per event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
-            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``. Events of one
-            channel in one step are one event: a spike has no size. A dense array must not hold anything above 1.
+            For each event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
+            times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``. Repeated events of a
+            channel in a step count once, because a spike has no size. A dense array must not hold anything above 1.
         targets : dict
-            Per readout population: an array ``(steps, size)`` or ``(size,)``. A population without one has no error and
-            no loss in this run; all else goes on, regularisation and optimisers included.
+            For each readout population: an array ``(steps, size)`` or ``(size,)``. A population without a target has no error
+            and no loss in this run; everything else goes on, with regularisation and optimisers.
         window : array or dict
-            ``(steps,)`` weights of the steps in the loss, of any sign; all ones by default. With a dict each readout population
-            has its own by name.
+            ``(steps,)`` weights of the steps in the loss, of any sign. The default is all ones. A dict gives each readout
+            population its own window by name.
         signals : dict
-            Per population of neurons: an array ``(steps, size)`` that is added to its learning signals, with feedback or without.
-            Row ``t`` arrives in step ``t``, beside the errors of step ``t - 1``; see `samples`.
+            For each neuron population: an array ``(steps, size)`` that is added to its learning signals, with or without
+            feedback. Row ``t`` arrives in step ``t``, together with the errors of step ``t - 1``; see `samples`.
         modulator : array
             ``(steps,)``; entry ``t`` multiplies all learning signals that arrive in step ``t`` at neurons.
         reward : array
-            ``(steps,)``, such as temporal-difference errors, for what waits in an `eprop.RewardTrace`; none by default. Entry
-            ``t`` is told in step ``t`` and multiplies what the errors of step ``t - 1``, and those before, have left there.
+            ``(steps,)``, such as temporal-difference errors, for an `eprop.RewardTrace`. The default is none. Entry ``t``
+            multiplies in step ``t`` what the errors of step ``t - 1`` and earlier have left in the trace.
         learn : bool
-            Without, weights stay as they are while all traces go on. A network with `EProp` learns from this run as
-            from one sample: it changes its weights at the end. Each of its runs starts from rest, without learning too: to play
-            it on in pieces, give its weights to a network of static projections (`set_weights`).
+            If False, weights stay constant while all traces go on. A network with `EProp` learns from this run as from one
+            sample, and changes its weights at the end. Each of its runs starts from rest, also without learning. To run such a
+            network in pieces, give its weights to a network of static projections (`set_weights`).
         record : iterable of Record or tuples (name, variable[, index])
-            Of a run that `EProp` learns from, anything but outputs and spikes takes a second simulation.
+            If `EProp` learns from the run, recording anything but outputs and spikes takes a second simulation.
         spikes : iterable of str
-            Populations whose spikes are wanted.
+            Populations whose spikes are recorded.
 
         Returns
         -------
@@ -203,9 +203,9 @@ class Simulator:
         Raises
         ------
         InputError
-            If what is given does not fit the network, is not finite, or is not the same on all ranks.
+            If an argument does not fit the network, is not finite, or differs between ranks.
         MemoryLimitError
-            If there is no room for what so many steps leave behind, or by `EProp` for the history of neurons.
+            If the results do not fit into memory, or with `EProp` the history of the neurons.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
@@ -221,53 +221,53 @@ class Simulator:
             return self._streaming.run(wanted.sample, wanted.probes, wanted.wanted, frozen=not learn)
 
     def stream(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stream:
-        """Run on step by step, with what is known at each step: see `Stream.step`.
+        """Run step by step, with inputs that become known during the run: see `Stream.step`.
 
         Parameters
         ----------
         inputs : str, Population or list of these, optional
-            Event sources that steps give channels of; all by default.
+            Event sources whose channels are given to the steps. The default is all.
         readouts : str, Population or list of these, optional
-            Readouts that steps return, and compare with targets; all by default.
+            Readouts whose outputs the steps return, and compare with targets. The default is all.
         learn : bool
-            Without, weights stay as they are while all traces go on.
+            If False, weights stay constant while all traces go on.
 
         Returns
         -------
         Stream
-            It runs this simulator's network on from where it is; `run`, `state`, `set_state`, `reset` and `set_weights` may come
-            in between.
+            It continues this simulator's network from its present state; `run`, `state`, `set_state`, `reset` and
+            `set_weights` may be called in between.
 
         Raises
         ------
         NetworkError
-            If the network learns by `EProp`, from whole samples, or is divided among ranks.
+            If the network learns by `EProp`, which needs whole samples, or ranks divide it.
         InputError
-            If there are no populations of these names.
+            If there are no populations with these names.
         """
         checks.check_switch("learn", learn)
         if self.comm.size > 1:
-            raise NetworkError(f"a stream runs on one process, this network on {self.comm.size} ranks: give it no comm")
+            raise NetworkError(f"a stream runs on one process, this network on {self.comm.size} ranks: leave out comm")
         if self._by_batch:
             raise NetworkError(
-                "a stream learns at every step, and EProp from whole samples: take EPropPlus, or streams()"
+                "a stream learns at every step, and EProp learns from whole samples: take EPropPlus, or streams()"
             )
         return Stream(self.arrays, inputs, readouts, bool(learn), self._alone)
 
     def _warn_of_no_feedback(self, samples: Samples, learn: bool = True) -> None:
-        """Warn once, when learning begins, of neurons that nothing teaches."""
+        """Warn once, when learning begins, of neurons without learning signals."""
         if self._untaught and learn:
             untaught, self._untaught = self._untaught, {}
             warn_of_no_feedback(untaught, samples.signals, stacklevel=3)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
-        """A run of a network with `EProp`; if more than outputs and spikes is recorded, it is simulated once more for that."""
+        """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
         recording, events = None, self.events
-        if probes.columns or (wanted and not self._batches.keeps_spikes):  # the same on all ranks, whatever each owns
-            # What is learned from is the sample that was recorded, with its random spikes.
+        if probes.columns or (wanted and not self._batches.keeps_spikes):  # the same condition on all ranks
+            # Learn from the recorded sample, with its random spikes.
             clock = self.arrays.learned_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
-            self.arrays.stream.events = events  # they will be counted once more
+            self.arrays.stream.events = events  # the second simulation counts them again
             self.arrays.reset()
         result = self._batches.train(sample, None)
         self.arrays.stream.t = sample.n_steps
@@ -286,35 +286,35 @@ class Simulator:
         modulator: Any = None,
         reward: Any = None,
     ) -> Samples:
-        """Samples for `train` and `evaluate`; see `eprop.engine.run.samples.make_samples`."""
+        """Make samples for `train` and `evaluate`; see `eprop.engine.run.samples.make_samples`."""
         told = {"signals": signals, "modulator": modulator, "reward": reward}
         return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
-        """Learn from samples: `EProp` as one mini-batch, `EPropPlus` one after the other, spike by spike.
+        """Learn from samples: `EProp` as one mini-batch, `EPropPlus` in sequence, at every spike.
 
-        With `EProp` every sample starts from rest, and the weights change at the end; Ctrl-C leaves those of the last
-        complete update. With `EPropPlus` the network runs on from where it is.
+        With `EProp` every sample starts from rest, and the weights change at the end; Ctrl-C keeps the weights of the last
+        complete update. With `EPropPlus` the network continues from its present state.
 
         Parameters
         ----------
         samples : Samples
-            As `samples` makes them.
+            Result of `samples`.
         progress : callable, optional
-            Called now and then with the number of samples done since the call before.
+            Called at intervals with the number of samples done since the last call.
 
         Returns
         -------
         BatchResult
             ``loss`` ``(n,)`` float64; ``y`` ``(n, n_steps, readouts)`` float64, mV; ``spikes`` ``(n,)`` int64, of all
-            neurons; ``events``, the synaptic events of all samples. All are of the runs that were learned from.
+            neurons; ``events``, the synaptic events of all samples. All values are from the training runs.
 
         Raises
         ------
         InputError
-            If the samples are those of another network, or not the same on all ranks, or ``progress`` is no function.
+            If the samples belong to another network, or differ between ranks, or ``progress`` is not callable.
         MemoryLimitError
-            If there is no room for the results, or the states and histories of samples that run side by side.
+            If the results do not fit into memory, or the states and histories of parallel samples.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
@@ -327,29 +327,29 @@ class Simulator:
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None
     ) -> BatchResult:
-        """Run samples with frozen weights; the state of the network is left alone.
+        """Run samples with frozen weights; the state of the network does not change.
 
         Parameters
         ----------
         samples : Samples
-            As `samples` makes them.
+            Result of `samples`.
         reset : bool, optional
-            Start every sample from rest. By default as the network learns: with `EProp` yes, else no, where samples
-            follow each other in a few chunks that start from rest (their number does not depend on the threads).
+            Whether to start every sample from rest. The default follows the learning rule: True with `EProp`, else False. If
+            False, samples follow each other in a few chunks that start from rest; the number of chunks is fixed.
         progress : callable, optional
-            Called now and then with the number of samples done since the call before; perhaps by several threads.
+            Called at intervals with the number of samples done since the last call, perhaps from several threads.
 
         Returns
         -------
         BatchResult
-            As of `train`: ``loss`` ``(n,)``, ``y`` ``(n, n_steps, readouts)`` in mV, ``spikes`` ``(n,)``, ``events``.
+            As from `train`: ``loss`` ``(n,)``, ``y`` ``(n, n_steps, readouts)`` in mV, ``spikes`` ``(n,)``, ``events``.
 
         Raises
         ------
         InputError
-            If the samples are those of another network, or not the same on all ranks, or ``progress`` is no function.
+            If the samples belong to another network, or differ between ranks, or ``progress`` is not callable.
         MemoryLimitError
-            If there is no room for the results, or the states and histories of samples that run side by side.
+            If the results do not fit into memory, or the states and histories of parallel samples.
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
@@ -361,27 +361,28 @@ class Simulator:
             return self._streaming.evaluate(samples, progress)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, np.ndarray]:
-        """Gradients of e-prop for a mini-batch, as `train` hands them to the optimisers; nothing is learned from them.
+        """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
 
         Parameters
         ----------
         samples : Samples
-            As `samples` makes them.
+            Result of `samples`.
         progress : callable, optional
-            As of `train`.
+            As for `train`.
 
         Returns
         -------
         dict of ndarray, shape (connections,), float64
-            For each projection that learns by `EProp`, by its name and in the order of `connections`, in the unit
-            of the loss by mV: the mean over the samples, before weights decay.
+            For each projection that learns by `EProp`, by name and in the order of `connections`, in the unit of the loss per
+            mV: the mean over the samples, without weight decay.
 
         Raises
         ------
         InputError
-            If no projection learns by `EProp`: by `EPropPlus` weights change while the gradient is gathered. Else as of `train`.
+            If no projection learns by `EProp`; with `EPropPlus` weights change while the gradient accumulates. Else as for
+            `train`.
         MemoryLimitError, DivergenceError
-            As of `train`.
+            As for `train`.
         """
         check = partial(checks.check_mini_batch, self._layout, samples, progress, self._by_batch)
         with self._alone:
@@ -390,7 +391,7 @@ class Simulator:
             return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
-        """Simulate samples of a network with `EProp`, and keep what it takes to learn from errors from outside.
+        """Simulate samples of a network with `EProp`, and keep the history that learning from outside errors needs.
 
         ``forward``, `Rollout.backward` and `learn` are the parts of `train`, with the same bits; between them any objective may
         turn outputs into errors. Random spikes are those that `train` would draw.
@@ -398,10 +399,10 @@ class Simulator:
         Parameters
         ----------
         samples : Samples
-            As `samples` makes them; targets are optional.
+            Result of `samples`; targets are optional.
         after : Rollout, optional
-            As many samples, which these go on from: with the state, spikes on the way and traces that it ends with. From rest
-            by default.
+            Rollout with the same number of samples, which these samples continue with its final state, spikes in flight and
+            traces. The default is to start from rest.
 
         Returns
         -------
@@ -410,47 +411,46 @@ class Simulator:
         Raises
         ------
         InputError
-            If the samples are those of another network, the rollout does not fit, no projection learns by `EProp`, or there are
+            If the samples belong to another network, the rollout does not fit, no projection learns by `EProp`, or there are
             several ranks.
         MemoryLimitError
-            If there is no room for the states and histories of all samples.
+            If the states and histories of all samples do not fit into memory.
         DivergenceError
             If a voltage or output is no longer finite, or an output exceeds 1e9 mV.
         """
         return self._rollouts.forward(samples, after)
 
     def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
-        """One step of the optimisers of all projections that learn by `EProp`, and nothing else.
+        """Apply one optimiser step to all projections that learn by `EProp`, and change nothing else.
 
         Parameters
         ----------
         gradients : dict
-            For each of them by its name, in the order of `connections`: what `Rollout.backward`, `Streams.backward` or
-            `gradients` gave, or a sum of these.
+            For each of these projections by name, in the order of `connections`: a result of `Rollout.backward`,
+            `Streams.backward` or `gradients`, or a sum of such results.
 
         Raises
         ------
         InputError
-            If a projection is missing or is none of these, a gradient has another shape, is not finite or is not the same on
-            all ranks.
+            If a projection is missing or unknown, or a gradient has another shape, is not finite or differs between ranks.
         DivergenceError
             If a weight is no longer finite.
         """
         self._gradients.learn(gradients)
 
     def streams(self, n: int, steps: int = 256, *, learn: bool = True) -> Streams:
-        """``n`` streams of the network's state, side by side and at rest, that step together: one for each environment.
+        """Make ``n`` parallel streams of the network's state, at rest, that step together: one for each environment.
 
-        Weights are the simulator's. Threads divide the streams; results do not depend on their number. Random spikes depend
-        on the seed, the stream and its steps.
+        The weights belong to the simulator. Threads divide the streams; results do not depend on their number. Random spikes
+        depend on the seed, the stream and its steps.
 
         Parameters
         ----------
         n : int
         steps : int
-            Steps of a rollout that there is room for at first; it grows.
+            Initial capacity for the steps of a rollout; it grows as needed.
         learn : bool
-            Without, nothing is kept for `Streams.backward`.
+            If False, no history for `Streams.backward` is kept.
 
         Returns
         -------
@@ -461,7 +461,7 @@ class Simulator:
         InputError
             If a number is below one, no projection learns by `EProp`, or there are several ranks.
         MemoryLimitError
-            If there is no room for so many.
+            If the streams do not fit into memory.
         """
         with self._alone:
             check_single(self.arrays, self.comm, "streams")
@@ -469,9 +469,9 @@ class Simulator:
             return Streams(self._gradients, self._layout, count_of("streams", n), count_of("steps", steps), learn)
 
     def reset(self) -> None:
-        """All nodes to rest, all traces and spikes under way to nothing; weights and the optimisers of e-prop stay.
+        """Reset all nodes to rest, and clear all traces and spikes in flight; weights and the optimisers of e-prop stay.
 
-        The optimisers of e-prop+ take a step in each step of the network, from its start on: with it, they begin anew.
+        The optimisers of e-prop+ take a step in each step of the network since its start, so they restart as well.
         """
         with self._alone:
             run_on_all_ranks(self.comm, "reset", lambda: None)
@@ -479,15 +479,15 @@ class Simulator:
 
     @property
     def phases(self) -> dict[str, float]:
-        """Seconds spent so far in each phase of a step, see `eprop.engine.run.phases`; with ``timers`` only.
+        """Seconds spent so far in each phase of a step, see `eprop.engine.run.phases`; only with ``timers``.
 
-        Of e-prop per sample they are ``samples``, forward and backward, and ``update``, the optimiser.
+        For e-prop per sample the phases are ``samples``, forward and backward, and ``update``, the optimiser.
         """
         names = BATCH_PHASES if self._by_batch else PHASES
         return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
 
     def parameters(self, name: Population | str) -> dict[str, np.ndarray]:
-        """Parameters of the nodes of a population, those that were drawn among them.
+        """Return the parameters of the nodes of a population, including drawn ones.
 
         Parameters
         ----------
@@ -496,7 +496,7 @@ class Simulator:
         Returns
         -------
         dict of ndarray, shape (size,), float64
-            By the names of the parameters, in their units; those of a part are called like ``"surrogate.height"``.
+            By parameter name, in its unit; parameters of a part are called like ``"surrogate.height"``.
 
         Raises
         ------
@@ -508,12 +508,12 @@ class Simulator:
     # ---------------------------------------------------------------- weights
 
     def connections(self, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All connections of a projection, sorted by target, then source, then delay.
+        """Return all connections of a projection, sorted by target, then source, then delay.
 
         Parameters
         ----------
         name : Projection or str
-            Such as ``"in->rec"``, or what `Network.connect` returned.
+            Name such as ``"in->rec"``, or the result of `Network.connect`.
 
         Returns
         -------
@@ -530,17 +530,17 @@ class Simulator:
         return weights.connections(self.arrays, name)
 
     def delays(self, name: Projection | str) -> np.ndarray:
-        """Delays of all connections of a projection, in the order of `connections`.
+        """Return the delays of all connections of a projection, in the order of `connections`.
 
         Parameters
         ----------
         name : Projection or str
-            Such as ``"in->rec"``, or what `Network.connect` returned.
+            Name such as ``"in->rec"``, or the result of `Network.connect`.
 
         Returns
         -------
         ndarray, shape (connections,), float64
-            ms; what was drawn, rounded to steps.
+            ms; drawn delays are rounded to steps.
 
         Raises
         ------
@@ -550,12 +550,12 @@ class Simulator:
         return weights.delays(self.arrays, name)
 
     def weights(self, name: Projection | str) -> scipy.sparse.csr_matrix:
-        """Weights of a projection as a matrix; repeated connections add up.
+        """Return the weights of a projection as a matrix; repeated connections add up.
 
         Parameters
         ----------
         name : Projection or str
-            Such as ``"in->rec"``, or what `Network.connect` returned.
+            Name such as ``"in->rec"``, or the result of `Network.connect`.
 
         Returns
         -------
@@ -570,46 +570,46 @@ class Simulator:
         return weights.matrix(self.arrays, name)
 
     def set_weights(self, name: Projection | str, values: Any) -> None:
-        """Write the weights of a projection, mV.
+        """Set the weights of a projection, mV.
 
         Parameters
         ----------
         name : Projection or str
-            Such as ``"in->rec"``, or what `Network.connect` returned.
+            Name such as ``"in->rec"``, or the result of `Network.connect`.
         values : matrix, array, tuple or float
-            A matrix ``(n_post, n_pre)`` as `weights` gives it, sparse or dense; a list with a weight for each connection,
-            in the order of `connections`; what `connections` returns, with other weights; or one number for all. A matrix
-            must be zero where there is no connection; what a sparse one does not store is zero.
+            A matrix ``(n_post, n_pre)`` as from `weights`, sparse or dense; a list with a weight for each connection, in the
+            order of `connections`; the tuple of `connections` with other weights; or one number for all. A matrix must be zero
+            where there is no connection; entries that a sparse matrix does not store are zero.
 
-        Symmetric feedback follows, adaptive feedback stays as it is.
+        Symmetric feedback follows the new weights, adaptive feedback keeps its values.
 
         Raises
         ------
         NetworkError
             If there is no projection of this name.
         InputError
-            If the values do not fit the connections, are not finite, lie outside the bounds of the optimiser, or are not the
-            same on all ranks.
+            If the values do not fit the connections, are not finite, lie outside the bounds of the optimiser, or differ between
+            ranks.
         """
         with self._alone:
             weights.set_weights(self.arrays, self.comm, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Learn with ``factor`` times the rates of optimisers and STDP from now on (not cumulative: 1 restores them).
+        """Set the factor of the learning rates of optimisers and STDP from now on (not cumulative: 1 restores the rates).
 
         Raises
         ------
         ParameterError
             If ``factor`` is not a finite number >= 0.
         InputError
-            If it is not the same on all ranks.
+            If the factor differs between ranks.
         """
         with self._alone:
             weights.scale_learning_rates(self.arrays, self.comm, factor)
             self._eta_factor = factor
 
     def feedback_weights(self, pre: Population | str, post: Population | str) -> np.ndarray:
-        """Present feedback weights ``B`` from readouts to neurons.
+        """Return the present feedback weights ``B`` from readouts to neurons.
 
         Parameters
         ----------
@@ -621,17 +621,17 @@ class Simulator:
         Returns
         -------
         ndarray, shape (n_post, n_pre), float64
-            mV, as the readout weights that symmetric feedback copies; 0 where there is no feedback.
+            mV, like the readout weights that symmetric feedback copies; 0 without feedback.
 
         Raises
         ------
         NetworkError
-            If there is no population of one of these names, or they are not readouts and neurons.
+            If there is no population with one of these names, or they are not readouts and neurons.
         """
         return weights.feedback_matrix(self.arrays, pre, post)
 
     def connection_count(self, name: Projection | str) -> int:
-        """Number of synapses of a projection.
+        """Return the number of synapses of a projection.
 
         Raises
         ------
@@ -646,48 +646,48 @@ class Simulator:
         return sum(self.arrays.gatherer.count(p.index) for p in self.network.projections)
 
     def memory(self) -> dict[str, int]:
-        """Bytes held by this rank.
+        """Return the bytes held by this rank.
 
-        ``synapses``: arrays with one entry per synapse, targets included; ``propagators``: propagators and rings of the past, the
-        log of spikes included; ``axons``: what axons and their spikes on the way know, and where the synapses of each of their
-        branches begin, one for each delay; ``rest``: parameters and state of neurons, tables,
-        feedback, and with several ranks the numbers of the neurons that this one knows.
+        ``synapses``: arrays with one entry per synapse, including targets. ``propagators``: propagators and their history, with
+        the spike log. ``axons``: state of axons and their spikes in flight, and positions of the synapses of each axon branch,
+        one branch for each delay. ``rest``: parameters and state of neurons, tables, feedback, and with several ranks the local
+        ids.
         """
         return self.arrays.memory()
 
     # ---------------------------------------------------------------- checkpoint
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that a run changes, as a copy in named arrays: enough to go on bit by bit.
+        """Copy everything that a run changes, as named arrays: enough to continue bit by bit.
 
-        Synapses are in the order of `connections`, projection by projection, whatever the number of threads and ranks.
-        With several ranks it is the whole network's state, on every rank; its log of spikes then begins anew. The entry
-        ``network`` tells of which network it is.
+        Synapses are in the order of `connections`, projection by projection, for any number of threads and ranks. With
+        several ranks the state of the whole network is returned on every rank; its spike log is then rebuilt. The entry
+        ``network`` identifies the network.
         """
         with self._alone:
             return snapshot.state_of(self.arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state` of the same network, with any number of threads and ranks.
+        """Continue from a `state` of the same network, with any number of threads and ranks.
 
-        The networks must be the same but for their first weights and learning rates: seed, precision, connections, models,
-        rules, delays. A state without the entry ``network`` is checked by the shapes of its arrays alone. States of version 0.1
+        The networks must be equal except for initial weights and learning rates: seed, precision, connections, models,
+        rules, delays. A state without the entry ``network`` is checked only by the shapes of its arrays. States of version 0.1
         are refused.
 
         Raises
         ------
         InputError
-            If the state is of another network: a parameter differs, which is named, or an array is missing or has another
-            shape; or if it is not the same on all ranks.
+            If the state belongs to another network: a parameter differs (the message names it), or an array is missing or has
+            another shape; or if the state differs between ranks.
         """
         with self._alone:
             snapshot.set_state(self.arrays, self.comm, state)
 
     def __reduce__(self) -> Any:
-        """For `copy` and `pickle`: a simulator of its own that is in the same state, and goes on bit by bit."""
+        """Support `copy` and `pickle`: the result is an independent simulator in the same state, which continues bit by bit."""
         if self.comm.size > 1:
             raise TypeError(
-                "a simulator of several ranks cannot be copied; hand its state() to set_state() of another one"
+                "a simulator of several ranks cannot be copied; give its state() to set_state() of another one"
             )
         options = {
             "threads": self.threads, "precision": self.precision, "timers": self._timer.wanted,
@@ -697,7 +697,7 @@ class Simulator:
 
 
 def _restored(network: Network, options: dict[str, Any], eta_factor: float, state: dict[str, np.ndarray]) -> Simulator:
-    """A copied or unpickled simulator; on a smaller machine it takes the threads that there are."""
+    """Rebuild a copied or unpickled simulator; on a smaller machine it takes the available threads."""
     threads = min(options["threads"], available_threads())
     simulator = Simulator(network, **options | {"threads": threads})
     simulator.scale_learning_rates(eta_factor)

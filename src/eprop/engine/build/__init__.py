@@ -1,1 +1,1 @@
-"""BUILD: the description of a network becomes tables and arrays; the only place where ms become steps."""
+"""BUILD: turns the description of a network into tables and arrays; the only place that converts ms to steps."""

@@ -59,15 +59,15 @@ from eprop.network import Network, Population
 from eprop.parallel import Communicator
 from eprop.rules import STDP, EProp, EPropPlus
 
-#: Intervals without a spike shorter than this many steps take their decays from a table.
+#: Intervals between spikes that are shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
-#: Steps between exchanges of spikes where no delay is shorter: their spikes are kept until then.
+#: Most steps between exchanges of spikes, even if all delays are longer: spikes are buffered until the exchange.
 LONGEST_SLICE = 64
 
 
 @dataclass(frozen=True)
 class _Nodes:
-    """The nodes of each population; dictionaries are by the index of the population."""
+    """The nodes of each population; dictionaries have the index of the population as key."""
 
     populations: np.ndarray
     neurons: list[Population]
@@ -89,7 +89,7 @@ class _Nodes:
 
 @dataclass(frozen=True)
 class _Learning:
-    """What the rules of all projections need to know of nodes and of the past."""
+    """What the learning rules of all projections need from nodes and history."""
 
     groups: list[list[DelayGroup]]
     table: np.ndarray
@@ -103,12 +103,12 @@ class _Learning:
 
     @property
     def n_branches(self) -> int:
-        """Branches of all axons."""
+        """Axon branches of all sources."""
         return int(self.table["n_branches"].sum())
 
     @property
     def tabled(self) -> int:
-        """Powers of decays and of filters that are kept in tables."""
+        """Number of powers of decays and filters in tables."""
         return max(self.cutoff + self.block_steps, self.block_steps * max(self.span_blocks, 1), TABLED_POWERS) + 2
 
 
@@ -120,19 +120,19 @@ def build(
     comm: Communicator | None = None,
     neighbours: int = 1,
 ) -> Built:
-    """Build all arrays of a network; of several ranks, those of this one.
+    """Build all arrays of a network; with several ranks, the arrays of this rank.
 
     Parameters
     ----------
     network : Network
     partitions : int
-        Parts of the targets that threads work on side by side.
+        Partitions of the targets, which threads process in parallel.
     dtype : type
-        Of the numbers of synapses.
+        Type of the numbers per synapse.
     threads : int
-        That draw the connections.
+        Threads that draw the connections.
     comm : Communicator, optional
-        The ranks that divide the network among them.
+        Ranks that divide the network.
     neighbours : int
         Ranks that share the memory of this machine.
 
@@ -141,7 +141,7 @@ def build(
     NetworkError
         If the parts of the network do not fit together.
     MemoryLimitError
-        If the network will not fit into the memory that is available.
+        If the network does not fit into the available memory.
     """
     check_network(network)
     ranks = RankPartition(network, comm)
@@ -184,7 +184,7 @@ def build(
 
 
 def _nodes_of(network: Network, ranks: RankPartition) -> _Nodes:
-    """Populations, their models, and the eligibility of these."""
+    """Populations with their models and eligibilities."""
     populations, dt = populations_of(network, ranks), network.dt
     neurons = [p for p in network.populations if p.model.role == "neuron"]
     models = {p.index: neurons_of(network, p) for p in network.populations if p.model.per_node}
@@ -202,7 +202,7 @@ def _nodes_of(network: Network, ranks: RankPartition) -> _Nodes:
 
 
 def _learning_of(network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type) -> _Learning:
-    """Delay groups, and how far back and in which blocks the past is kept for them; completes the table of populations."""
+    """Delay groups, and the length and blocks of their history; completes the table of populations."""
     populations, components = nodes.populations, nodes.components
     kinds = kinds_of(network, components, nodes.left, populations, dtype)
     trace_groups = trace_groups_of(network, populations, components, nodes.classes)
@@ -217,7 +217,7 @@ def _learning_of(network: Network, ranks: RankPartition, nodes: _Nodes, dtype: t
 
 
 def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: _Learning) -> dict[str, Any]:
-    """Those parts of the topology that are tables, by their names."""
+    """The tables of the topology, by name."""
     populations, components, table = nodes.populations, nodes.components, learning.table
     own = {p.index: slice(*ranks.own(p)) for p in nodes.neurons}
     return {
@@ -238,7 +238,7 @@ def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: 
 
 
 def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[str, Any]:
-    """Sizes, and which kinds of learning there are, by the names that `Built` has for them."""
+    """Sizes and rules of the network, under the names of `Built`."""
     plus, eprop = rules_of(network, EPropPlus), rules_of(network, EProp)
     return {
         "delay_groups": rows_of_projections(learning.groups),

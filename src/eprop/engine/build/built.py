@@ -1,4 +1,4 @@
-"""All arrays of a network at its start, and the numbers that the simulator needs to use them."""
+"""Initial arrays of a network, and the numbers that the simulator needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eprop.engine.ranks.partition import RankPartition
 
 @dataclass
 class Built:
-    """All arrays of a network at its start, and the numbers that the simulator needs to use them.
+    """Initial arrays of a network, and the numbers that the simulator needs.
 
     Attributes
     ----------
@@ -21,32 +21,32 @@ class Built:
     fingerprint : (bytes,) uint8
         See `eprop.engine.build.fingerprint`.
     weight : (synapses,)
-        In the type of a synapse.
+        In the type of the numbers per synapse.
     feedback : (readouts, own neurons)
     initial : (state rows, own neurons)
     leak : (own neurons,)
         Leak potential, mV.
     delay_groups : list of list of int
-        Rows of ``topology.groups`` of each projection.
+        For each projection, the rows of ``topology.groups``.
     kinds : tuple of Kind
-        Kinds of eligibility that e-prop+ meets.
+        Kinds of eligibility of the targets of e-prop+.
     cutoff, reward_cutoff, stdp_cutoff, max_delay : int
-        Longest cutoff of e-prop+, of its traces that wait for reward (0: none do), and of STDP; longest delay; steps.
+        Steps: longest cutoff of e-prop+, of its reward traces (0: none) and of STDP; longest delay.
     rank_partition : RankPartition
     learning_branches : int
-        Branches that learn at spikes: the first ones.
+        Number of branches that learn at spikes; they come first.
     slice_steps : int
         Steps between exchanges of spikes: the shortest delay.
     block_steps, span_blocks : int
-        Steps of a block, blocks of a span (0: without spans).
+        Steps of a block; blocks of a span (0: no spans).
     moments : tuple of bool
-        Whether first and second moments are kept per synapse.
+        Whether synapses keep first and second moments.
     pending_eprop_plus : bool
         Whether synapses of e-prop+ keep gradients until the next spike.
     per_step_optimizer : bool
         Whether some optimiser takes a step in every time step.
     has_eprop_plus, has_eprop, has_stdp : bool
-        Which rules there are.
+        Which rules the network has.
     """
 
     topology: Topology
@@ -76,7 +76,7 @@ class Built:
 
     @property
     def crosses(self) -> bool:
-        """Whether there are synapses that cannot be kept at block starts."""
+        """Whether some synapses cannot be kept as block-start states."""
         return not all(kind.anchored for kind in self.kinds)
 
     @property
@@ -86,7 +86,7 @@ class Built:
 
     @property
     def n_own(self) -> int:
-        """The most components of the eligibility that are a synapse's own."""
+        """Largest number of own components of a synapse's eligibility."""
         return max((kind.n_own for kind in self.kinds), default=0)
 
     @property
@@ -96,12 +96,12 @@ class Built:
 
     @property
     def n_filters(self) -> int:
-        """Numbers of a filter of spikes, one at least."""
+        """Components of a spike filter, at least one."""
         return max(int(self.topology.arrivals.shape[1]), 1)
 
     @property
     def n_filter_slots(self) -> int:
-        """Filters that the spikes of an axon pass."""
+        """Number of filter slots per axon."""
         return int(self.topology.trace_consumers.shape[1])
 
     @property
@@ -116,5 +116,5 @@ class Built:
 
     @property
     def n_sources(self) -> int:
-        """Nodes that can spike, as far as this rank knows them."""
+        """Nodes that can spike and that this rank owns or listens to."""
         return self.topology.n_sources

@@ -1,4 +1,4 @@
-"""Checks of a whole description: rules, delays and feedback that do not fit together."""
+"""Checks of a whole description: rules, delays and feedback must fit together."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from eprop.network import Network, Projection
 from eprop.parameters import check_steps
 from eprop.rules import STDP, EProp, EPropPlus, RewardTrace
 
-#: Propagators of so many steps are kept for every neuron.
+#: The history of propagators of a neuron is at most this many steps long.
 LONGEST_CUTOFF = 1_000_000
-#: Sources and axons are numbered with 32 bits.
+#: Sources and axons have 32-bit ids.
 MOST = 2**31 - 1
 
 
 def check_network(network: Network) -> None:
-    """Check how the parts of a network fit together.
+    """Check that the parts of a network fit together.
 
     Raises
     ------
     NetworkError
-        If they do not.
+        If parts do not fit together.
     """
     if not network.populations:
-        raise NetworkError("the network has no populations; add() some")
+        raise NetworkError("the network has no populations; add some with add()")
     if not any(p.model.role in ("neuron", "readout") for p in network.populations):
         raise NetworkError("the network has no neurons or readouts, only sources")
     rules = {type(p.rule) for p in network.projections if p.rule.plastic}
     if EProp in rules and EPropPlus in rules:
-        raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have one of them")
+        raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have only one of them")
     if EProp in rules and STDP in rules:
-        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have one of them")
+        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have only one of them")
     for population in network.populations:
         check_steps(population.name, population.model, network.dt)
     for projection in network.projections:
@@ -48,7 +48,7 @@ def check_network(network: Network) -> None:
 
 
 def untaught_projections(network: Network) -> dict[str, str]:
-    """Projections that are to learn by e-prop, but whose neurons get no feedback and have no rate to keep: those neurons."""
+    """Map each e-prop projection whose targets have neither feedback nor rate regularisation to the name of its targets."""
     taught = {f.post.name for f in network.feedback_projections}
     return {
         p.name: p.post.name
@@ -62,26 +62,28 @@ def untaught_projections(network: Network) -> dict[str, str]:
 
 
 def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str], stacklevel: int) -> None:
-    """Warn of `untaught_projections` onto neurons that get no signals from outside either."""
+    """Warn of `untaught_projections` whose targets also get no signals from outside."""
     names = [name for name, neurons in untaught.items() if neurons not in signalled]
     if names:
         warnings.warn(
-            f"{', '.join(names)}: weights are to learn, but no learning signal reaches their neurons. Send them the errors of "
-            "readouts (Network.feedback) or signals of your own (signals=), give rate regularisation (c_reg > 0), or leave the "
-            "rule out.",
+            f"{', '.join(names)}: the weights should learn, but no learning signal reaches their neurons. Send the neurons the "
+            "errors of readouts (Network.feedback) or signals of your own (signals=), use rate regularisation (c_reg > 0), or "
+            "leave the rule out.",
             NoFeedbackWarning,
             stacklevel=stacklevel + 1,
         )
 
 
 def check_sizes(sources: int, axons: int) -> None:
-    """Refuse more sources, or axons (a source with each of its delays, once for each projection), than can be numbered."""
+    """Refuse more sources or axons than ids; a source has an axon for each projection and each of its delays."""
     for what, count, advice in (
         ("sources", sources, ""),
         ("axons (sources of each projection times their delays)", axons, ", or fewer different delays"),
     ):
         if count > MOST:
-            raise NetworkError(f"the network has {count:,} {what} on a rank, at most {MOST:,}; use more ranks{advice}")
+            raise NetworkError(
+                f"the network has {count:,} {what} on a rank, at most {MOST:,} are possible; use more ranks{advice}"
+            )
 
 
 def _check_eprop_plus(network: Network, projection: Projection, rule: EPropPlus) -> None:
@@ -99,13 +101,13 @@ def _check_reward(network: Network, projection: Projection, rule: EPropPlus, rew
     check_steps(projection.name, reward, network.dt)
     if reward.cutoff is not None and reward.cutoff < rule.cutoff:
         raise NetworkError(
-            f"{projection.name}: RewardTrace.cutoff must not be below EPropPlus.cutoff ({rule.cutoff:g} ms), "
+            f"{projection.name}: RewardTrace.cutoff must be at least EPropPlus.cutoff ({rule.cutoff:g} ms), "
             f"got {reward.cutoff:g} ms"
         )
     if reward.cutoff_steps(network.dt, 0) > LONGEST_CUTOFF:
         raise NetworkError(
             f"{projection.name}: RewardTrace.cutoff must be at most {LONGEST_CUTOFF} steps of {network.dt:g} ms, got "
-            f"{reward.cutoff_steps(network.dt, 0)}; choose a shorter cutoff (5 tau unless it is given)"
+            f"{reward.cutoff_steps(network.dt, 0)} steps; choose a shorter cutoff (the default is 5 tau)"
         )
 
 

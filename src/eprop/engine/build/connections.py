@@ -1,7 +1,7 @@
-"""Draw all connections and place them: partition by partition, branches of axons in order, targets ascending in a branch.
+"""Draw and store all connections: by partition, then by axon branch; targets ascend within a branch.
 
-Every connection is drawn twice, once to count and once to place: draws are pure functions, so that costs less than a
-list of the network beside the network. Threads divide the targets; each thread holds a few chunks.
+Every connection is drawn twice, once to count and once to store. Draws are pure functions, so this needs less memory than a
+list of all connections beside the network. Threads divide the targets, and each thread holds a few chunks.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ from eprop.errors import NetworkError
 from eprop.network import Distribution, Network, Population, Projection
 from eprop.rules.bounds import inward, outside
 
-#: Branches that are filled at a time: the ends of so few stay in the cache.
+#: Branches that are filled together: few enough that their write positions stay in the cache.
 TILE = 1024
 
 
 @dataclass(frozen=True)
 class TargetRange:
-    """Targets of one partition that one thread builds: ranges among the neurons and among the readouts."""
+    """Targets of one partition that one thread builds: a range of neurons and a range of readouts."""
 
     partition: int
     neurons: tuple[int, int]
     readouts: tuple[int, int]
 
     def within(self, p: Population, first_target: int) -> tuple[int, int]:
-        """Nodes of a population that belong to this range; ``first_target`` is the number of its first node."""
+        """Nodes of a population in this range; ``first_target`` is the id of its first node."""
         begin, stop = self.readouts if p.model.role == "readout" else self.neurons
         first = max(begin - first_target, 0)
         return int(first), int(max(first, min(stop - first_target, p.size)))
 
 
 class ConnectionBuilder:
-    """Draws the connections of any range of targets, chunk by chunk, and knows the branch of each.
+    """Draws the connections of any range of targets in chunks, and finds the branch of each connection.
 
     Parameters
     ----------
     network : Network
     groups : list of list of DelayGroup
-        Those of each projection.
+        Delay groups of each projection.
     populations : (populations,) POPULATION
     table : (delay groups,) DELAY_GROUP
     classes : dict
-        Of each population of readouts, by its index.
+        Readout classes by the index of the population.
     ranks : RankPartition
     """
 
@@ -79,14 +79,14 @@ class ConnectionBuilder:
             self.strides.append(stride)
 
     def count(self, targets: TargetRange, counts: np.ndarray) -> None:
-        """Add the connections of each branch onto some targets to ``counts``."""
+        """Add the number of connections of each branch onto some targets to ``counts``."""
         for p in self.network.projections:
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 indptr, sources = draw_connections(self.network, p, *chunk)
                 lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index]])
 
     def place(self, targets: TargetRange, places: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
-        """Write the connections onto some targets to where ``places`` (branches,) says, and move that on.
+        """Write the connections onto some targets at the positions ``places`` (branches,), and advance the positions.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class ConnectionBuilder:
                 lib.place_synapses(indptr, branches, values, chunk[0] + first_target, own, target, weight, tile)
 
     def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
-        """Branch of each connection, counted from the projection's first."""
+        """Branch of each connection, relative to the first branch of the projection."""
         groups, local = self.groups[p.index], self.ranks.local_ids(p.pre, sources)
         if len(groups) == 1:
             return local
@@ -120,18 +120,18 @@ class ConnectionBuilder:
         return group * self.n_sources[p.index] + local
 
     def _first_target(self, p: Population) -> int:
-        """The target here that node 0 of a population is, or would be if it were this rank's."""
+        """Local target id of node 0 of a population, also if another rank owns it."""
         if p.model.role == "neuron":
             return self.ranks.first_target(p)
         return int(self.populations["target_begin"][p.index])
 
     def _nodes(self, targets: TargetRange, p: Population) -> tuple[int, int]:
-        """Nodes of a population that belong to a range of targets."""
+        """Nodes of a population in a range of targets."""
         return targets.within(p, self._first_target(p) - (self.ranks.n_neurons if p.model.role == "readout" else 0))
 
 
 def find_ghosts(network: Network, ranks: RankPartition, threads: int) -> None:
-    """Draw the sources of all connections onto own targets, for a rank to number the remote ones among them (ghosts)."""
+    """Draw the sources of all connections onto own targets, so that the rank assigns ids to the remote ones (ghosts)."""
     if not ranks.several:
         return
     cuts = np.linspace(ranks.first, ranks.stop, threads + 1).astype(np.int64)
@@ -147,7 +147,7 @@ def find_ghosts(network: Network, ranks: RankPartition, threads: int) -> None:
 def _drawn_sources(
     network: Network, ranks: RankPartition, neurons: tuple[int, int], readouts: bool
 ) -> Iterator[tuple[Population, np.ndarray]]:
-    """Sources of connections onto a range of all neurons, and onto all readouts if asked for, chunk by chunk."""
+    """Sources of connections onto a range of all neurons, and onto all readouts if requested, in chunks."""
     for p in network.projections:
         nodes = ranks.within(p.post, *neurons) if p.post.model.role == "neuron" else (0, p.post.size * readouts)
         for first, last in chunks(p, *nodes):
@@ -157,15 +157,15 @@ def _drawn_sources(
 def draw_synapses(
     builder: ConnectionBuilder, bounds: np.ndarray, dtype: type, threads: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All synapses onto the targets of a rank.
+    """Draw all synapses onto the targets of a rank.
 
     Parameters
     ----------
     builder : ConnectionBuilder
     bounds : (2, partitions + 1)
-        Ranges of neurons and of readouts that the partitions own.
+        Ranges of neurons and of readouts of each partition.
     dtype : type
-        Of the weights.
+        Type of the weights.
     threads : int
 
     Returns
@@ -191,7 +191,7 @@ def draw_synapses(
 
 
 def _target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
-    """Each partition in ``each`` ranges of nearly as many targets."""
+    """Divide each partition into ``each`` ranges of nearly equal size."""
     cuts = [[np.linspace(lo, hi, each + 1).astype(np.int64) for lo, hi in itertools.pairwise(b)] for b in bounds]
     return [
         TargetRange(part, (neurons[s], neurons[s + 1]), (readouts[s], readouts[s + 1]))
@@ -201,16 +201,16 @@ def _target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
 
 
 def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray:
-    """Weights as they may be: within the bounds of the rule, and not beyond the largest number of their precision."""
+    """Check that weights are within the bounds of the rule and the range of their precision, and convert them."""
     if values.size == 0:
         return values
     (low, high), least, most, largest = p.rule.bounds, values.min(), values.max(), float(np.finfo(dtype).max)
-    if not max(-least, most) <= largest:  # NaN included
+    if not max(-least, most) <= largest:  # also true for NaN
         raise NetworkError(
             f"weights of {p.name} span {least:g}..{most:g} mV, but must be finite, and at most {largest:g} mV"
         )
     if outside(values, p.rule.bounds):
-        hint = "; Normal and the others take low= and high=" if isinstance(p.weight, Distribution) else ""
+        hint = "; Normal and other distributions take low= and high=" if isinstance(p.weight, Distribution) else ""
         raise NetworkError(
             f"weights of {p.name} span {least:.9g}..{most:.9g} mV, outside the bounds "
             f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"

@@ -1,4 +1,4 @@
-"""Delay groups: the synapses of a projection that share a delay, and their table with the constants of their rules."""
+"""Delay groups: the synapses of a projection with the same delay, and their table with the constants of their rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eprop.network.distributions import Array
 from eprop.rules import STDP, EProp, EPropPlus, Optimizer
 from eprop.rules.bounds import inward
 
-#: Attributes of optimisers, and the fields of a delay group that they are written to.
+#: Attributes of optimisers, and the corresponding fields of a delay group.
 _OPTIMIZER_FIELDS = {
     "eta": "eta", "w_min": "w_min", "w_max": "w_max", "beta": "beta_1", "beta_1": "beta_1",
     "beta_2": "beta_2", "epsilon": "epsilon", "nesterov": "nesterov",
@@ -28,7 +28,7 @@ _OPTIMIZER_FIELDS = {
 
 @dataclass(frozen=True)
 class DelayGroup:
-    """The synapses of a projection that share a delay.
+    """The synapses of a projection with the same delay.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class DelayGroup:
     delay : int
         Steps.
     readout_class : int
-        Class of its targets, see `eprop.engine.build.readouts`; 0 for neurons.
+        Class of the target readouts, see `eprop.engine.build.readouts`; 0 for neurons.
     """
 
     projection: Projection
@@ -45,9 +45,9 @@ class DelayGroup:
 
 
 def delay_groups_of(network: Network, ranks: RankPartition, n_classes: Mapping[int, int]) -> list[list[DelayGroup]]:
-    """The delay groups of each projection, by ascending delay, then class; the same on every rank.
+    """Delay groups of each projection, by ascending delay, then class; the same on every rank.
 
-    ``n_classes`` is the number of classes of each population of readouts, by its index.
+    ``n_classes`` maps the index of a readout population to its number of classes.
     """
     return [
         [
@@ -65,7 +65,7 @@ def _distinct_delays(network: Network, p: Projection, ranks: RankPartition) -> n
         return np.array([steps_of(p.delay, network.dt)])
     if isinstance(p.delay, Array) and p.delay.values.ndim == 1:
         delays = np.unique(rounded(p.name, p.delay.values, network.dt))
-        return delays if delays.size else np.array([1])  # of a projection without synapses
+        return delays if delays.size else np.array([1])  # for a projection without synapses
     found: set[int] = set()
     for targets in chunks(p, *ranks.own(p.post)):
         indptr, sources = draw_connections(network, p, *targets)
@@ -75,7 +75,7 @@ def _distinct_delays(network: Network, p: Projection, ranks: RankPartition) -> n
 
 
 def rows_of_projections(groups: list[list[DelayGroup]]) -> list[list[int]]:
-    """Rows of the table of delay groups that belong to each projection."""
+    """Rows of the table of delay groups for each projection."""
     counts = np.cumsum([0, *(len(own) for own in groups)])
     return [list(range(counts[k], counts[k + 1])) for k in range(len(groups))]
 
@@ -88,20 +88,20 @@ def group_table(
     ranks: RankPartition,
     dtype: type,
 ) -> np.ndarray:
-    """The table of delay groups (delay groups,); notes in ``populations`` where constants of STDP stand.
+    """Make the table of delay groups (delay groups,); write the positions of STDP constants to ``populations``.
 
     Parameters
     ----------
     network : Network
     groups : list of list of DelayGroup
-        Those of each projection.
+        Delay groups of each projection.
     populations : (populations,) POPULATION
-        Trace groups and kinds are known by now.
+        With trace groups and kinds filled in.
     classes : dict
-        Of each population of readouts, by its index.
+        Readout classes by the index of the population.
     ranks : RankPartition
     dtype : type
-        Of weights, which stay within bounds that it can represent.
+        Type of the weights; bounds are rounded inwards to it.
     """
     parts = list(itertools.chain(*groups))
     table = np.zeros(len(parts), DELAY_GROUP)
@@ -114,7 +114,7 @@ def group_table(
         row["first_branch"], row["n_branches"] = first_branches[number], ranks.n_local_sources(p.pre)
         row["branch_stride"] = strides[number]
         row["rule"], row["delay"], row["onto_readouts"] = p.rule.code, part.delay, onto_readouts
-        # The classes of a population's readouts are trace groups that follow each other.
+        # The classes of a readout population are consecutive trace groups.
         row["trace_group"], row["kind"] = post["trace_group"] + part.readout_class, post["kind"]
         row["target_begin"], row["target_end"] = post["target_begin"], post["target_end"]
         row["first_group"] = number
@@ -123,7 +123,7 @@ def group_table(
         row["delay_offset"] = part.delay - parts[row["first_group"]].delay
         row["counts_events"] = not onto_readouts or ranks.comm.rank == 0
         row["tied_feedback"] = tied.get((p.pre.index, p.post.index), 0)
-        # A neuron's own scale of the input is part of its eligibility.
+        # For neurons, the input scale is part of their eligibility.
         row["input_scale"] = classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
         if isinstance(p.rule, STDP):
             post["pair_group"] = number
@@ -133,7 +133,7 @@ def group_table(
 
 
 def _write_rule(row: np.void, p: Projection, dt: float) -> None:
-    """Write the constants of a projection's rule into the record of a delay group."""
+    """Write the constants of a projection's rule to the record of a delay group."""
     rule = p.rule
     if isinstance(rule, (EProp, EPropPlus)):
         _write_optimizer(row, rule.optimizer)
@@ -155,10 +155,10 @@ def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
 
 
 def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[list[int], list[int]]:
-    """First branch of each delay group, and how far apart its branches are.
+    """First branch of each delay group, and the distance between its branches.
 
-    Groups that learn at spikes come first. Onto neurons, the branches of an axon, where its spike arrives one step after
-    the other, are neighbours in memory.
+    Groups that learn at spikes come first. The branches of an axon onto neurons, which its spike reaches in consecutive
+    steps, are adjacent in memory.
     """
     firsts: list[list[int]] = [[] for _ in groups]
     strides: list[list[int]] = [[] for _ in groups]
@@ -176,17 +176,17 @@ def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[lis
 
 
 def delivery_order(groups: np.ndarray) -> np.ndarray:
-    """The order in which delay groups add to the inputs of a step: the largest delay offset first, equal ones as they come.
+    """Order in which delay groups add to the inputs of a step: largest delay offset first, equal ones in table order.
 
-    In samples all branches of an axon add their weights when a spike reaches the first one: in this order.
+    With samples, all branches of an axon add their weights in this order when a spike reaches the first branch.
     """
     return np.argsort(-groups["delay_offset"], kind="stable")
 
 
 def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
-    """Choose the filter of its sources that each delay group reads; returns `Topology.trace_consumers`.
+    """Choose the source filter that each delay group reads; return `Topology.trace_consumers`.
 
-    Groups with the same filter share a slot, which is written into ``groups``.
+    Groups with the same filter share a slot, whose number is written to ``groups``.
     """
     consumers: list[list[tuple[int, int]]] = [[] for _ in range(n_populations)]
     for number in np.flatnonzero(np.isin(groups["rule"], LEARN_AT_SPIKES)):
@@ -205,12 +205,12 @@ def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
 
 
 def learning_branches(groups: np.ndarray) -> int:
-    """Branches that learn at spikes; they are the first ones."""
+    """Number of branches that learn at spikes; they come first."""
     return int(groups["n_branches"][np.isin(groups["rule"], LEARN_AT_SPIKES)].sum())
 
 
 def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
-    """Decay of presynaptic traces of STDP over any interval within the cutoff, one row for each delay group."""
+    """Decay of presynaptic STDP traces over each interval within the cutoff, one row per delay group."""
     if cutoff == 0:
         return np.zeros((len(groups), 0))
     powers = groups["pre_decay"][:, None] ** np.arange(cutoff + 1)
@@ -218,5 +218,5 @@ def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
 
 
 def longest_cutoff(groups: np.ndarray, rule: Rule) -> int:
-    """Longest cutoff of the delay groups with a rule, in steps."""
+    """Longest cutoff of the delay groups with this rule, in steps."""
     return int(groups["cutoff"][groups["rule"] == rule].max(initial=0))

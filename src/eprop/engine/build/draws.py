@@ -1,4 +1,4 @@
-"""Draw the connections, weights and delays of projections, for any range of targets alone."""
+"""Draw connections, weights and delays of a projection, for any range of targets alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from eprop.network.distributions import Array
 from eprop.network.network import LONGEST_DELAY
 from eprop.network.parts import FeedbackProjection
 
-#: Synapses made at a time: enough that those of many targets are put into a branch together.
+#: Synapses per chunk: enough targets together that writes to a branch are contiguous.
 CHUNK = 1 << 21
-#: A chunk is also no more than this share of what is to be made: the temporaries stay small beside any network.
+#: A chunk is also at most this fraction of the network, so that temporary arrays stay comparatively small.
 CHUNK_SHARE, SMALLEST_CHUNK = 1 / 64, 1 << 12
-#: Where any chunk takes all draws, there are few of them, as large as a tenth of the network allows.
+#: If each chunk repeats all draws (sweeps), chunks are fewer and larger, up to this fraction of the network.
 SWEEP_CHUNK, SWEEP_SHARE = 1 << 20, 1 / 16
 
 
@@ -55,12 +55,12 @@ def draw_weights(
 def draw_delays(
     network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
 ) -> np.ndarray:
-    """Delays (steps) of the connections of a range of targets; a drawn delay takes one step at least.
+    """Delays (steps) of the connections of a range of targets; a drawn delay is at least one step.
 
     Raises
     ------
     NetworkError
-        If a delay is drawn that cannot be.
+        If a drawn delay is invalid.
     """
     if isinstance(p.delay, float):
         return np.full(sources.size, steps_of(p.delay, network.dt))
@@ -82,12 +82,12 @@ def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop
 
 
 def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
-    """Delays in steps, one at least.
+    """Delays in steps, at least one.
 
     Raises
     ------
     NetworkError
-        If one is not finite or too long: distributions without ends may draw anything.
+        If a delay is not finite or too long: unbounded distributions may draw any value.
     """
     steps = np.rint(delays / dt)
     if steps.size and not (np.isfinite(steps.min()) and steps.max() <= LONGEST_DELAY):
@@ -99,11 +99,11 @@ def rounded(name: str, delays: np.ndarray, dt: float) -> np.ndarray:
 
 
 def _not_negative(name: str, drawn: np.ndarray) -> np.ndarray:
-    """What was drawn, if all of it are delays."""
+    """Return the drawn delays; raise `NetworkError` if one is negative."""
     if drawn.size and (drawn.min() < 0.0 or drawn.max() <= 0.0):
         raise NetworkError(
-            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; draw none below one step, "
-            "of a normal distribution with Normal(mean, sd, low=...)"
+            f"delays of {name} must be > 0 ms, but {drawn.min():g}..{drawn.max():g} ms were drawn; exclude values below one "
+            "step, for a normal distribution with Normal(mean, sd, low=...)"
         )
     return drawn
 
@@ -116,13 +116,13 @@ def _values(
     sources: np.ndarray,
     seed: int,
 ) -> np.ndarray:
-    """Weights or delays of the connections of a range of targets, as they are given or drawn."""
+    """Weights or delays of the connections of a range of targets, given or drawn."""
     first, stop = targets
     if isinstance(given, Array):
         values: np.ndarray = given.values
         if values.ndim == 2:
             return values[np.repeat(np.arange(first, stop), np.diff(indptr)), sources]
-        assert isinstance(p.connectivity, Explicit)  # no other rule takes a list of values
+        assert isinstance(p.connectivity, Explicit)  # only this rule accepts a list of values
         begin = np.searchsorted(p.connectivity.targets, first)
         return values[begin : begin + sources.size]
     expected = p.connectivity.expected(p.pre.size, p.post.size)

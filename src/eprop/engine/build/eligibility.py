@@ -1,7 +1,7 @@
-"""Sort the components of an eligibility vector: filters of spikes, shared by an axon, and components of a synapse.
+"""Sort the components of an eligibility vector into spike filters, shared by an axon, and own components of a synapse.
 
-A component that spikes of the neuron itself never reach is the same for all targets of an axon, if all targets have the
-same constants: then it is kept once per axon. Everything else is kept at the synapse.
+If the neuron's own spikes never reach a component, and all targets have the same constants, the component is the same for all
+targets of an axon: it is kept once per axon. All other components are kept at the synapse.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from eprop.models import Eligibility
 
 @dataclass
 class Components:
-    """The eligibility of a population, sorted; d components, n neurons (1 if they are all alike).
+    """The sorted eligibility of a population; d components, n neurons (1 if all are alike).
 
     Attributes
     ----------
     decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
-        Of `Eligibility`.
+        Fields of `Eligibility`.
     filters, own : tuples of int
-        Components that an axon keeps, and those that a synapse keeps; one component may be in both.
+        Components kept per axon, and components kept per synapse; a component may be in both.
     """
 
     decay: np.ndarray
@@ -47,7 +47,7 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Componen
     Raises
     ------
     NetworkError
-        If one is no `Eligibility`, or its parts do not fit together.
+        If a value is not an `Eligibility`, or its parts do not fit together.
     """
     for e in eligibilities:
         if not isinstance(e, Eligibility):
@@ -59,7 +59,7 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Componen
     d = arrival.shape[-1]
     if decay.shape[1:] != (d, d) or output.shape[1:] != (d,) or spike.shape[1:] != (d,) or d == 0:
         raise NetworkError(
-            f"{name}: the eligibility needs decay (d, d), arrival, output and spike (d,) of one d, got {eligibilities[0]}"
+            f"{name}: the eligibility needs decay (d, d), arrival, output and spike (d,) with the same d, got {eligibilities[0]}"
         )
     if not all(np.isfinite(a).all() for a in (decay, arrival, output, spike)):
         raise NetworkError(f"{name}: the eligibility holds a value that is not finite")
@@ -73,7 +73,7 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Componen
 
 
 def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
-    """Components that become other than zero, in any neuron, once ``start`` is added."""
+    """Components that become nonzero, in any neuron, after ``start`` is added."""
     reached = (start != 0.0).any(axis=0)
     leads = (decay != 0.0).any(axis=0)
     for _ in range(len(reached)):
@@ -82,11 +82,11 @@ def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:
 
 
 def least_left(c: Components, largest_psi: Sequence[float]) -> float:
-    """How much a step leaves at least of a synapse's own component, and of the filters that feed it; 1 without any.
+    """Smallest factor that a step leaves of a synapse's own component times that of its input filters; 1 without any.
 
-    ``largest_psi`` is that of each neuron (`Neuron.largest_psi`). Growth counts as much as decay. The two factors are
-    multiplied, for so are the errors when both are moved back. 0 where spikes of the neuron might take all, or where there
-    is more than one such component.
+    ``largest_psi`` has `Neuron.largest_psi` of each neuron. Growth counts like decay. The two factors are multiplied because
+    the rounding errors multiply when both are moved back. The result is 0 if spikes of the neuron might remove everything, or
+    if there is more than one own component.
     """
     if len(c.own) != 1:
         return 0.0 if c.own else 1.0
@@ -102,7 +102,7 @@ def least_left(c: Components, largest_psi: Sequence[float]) -> float:
 
 
 def check_components(name: str, c: Components) -> None:
-    """Whether the loops of e-prop+ know an eligibility.
+    """Check that the loops of e-prop+ support an eligibility.
 
     Raises
     ------
@@ -111,15 +111,15 @@ def check_components(name: str, c: Components) -> None:
     """
     if len(c.filters) > MOST_FILTERS or len(c.own) > MOST_OWN:
         raise NetworkError(
-            f"{name}: EPropPlus takes at most {MOST_FILTERS} components of the eligibility that filter spikes and "
-            f"{MOST_OWN} that are a synapse's own (fed back by the neuron's spikes, or of neurons that differ), "
-            f"got {len(c.filters)} and {len(c.own)}; EProp takes any number"
+            f"{name}: EPropPlus supports at most {MOST_FILTERS} components of the eligibility that filter spikes and "
+            f"{MOST_OWN} own components of a synapse (fed back by the neuron's spikes, or with constants that differ between "
+            f"neurons), got {len(c.filters)} and {len(c.own)}; EProp supports any number"
         )
 
 
 def propagator_constants(c: Components) -> np.ndarray:
     """Constants of propagators, shape (rows, n): output, spike, decay among own components, arrival (without filters)."""
-    kind = Kind(len(c.filters), len(c.own), anchored=True, two_kappas=False)  # which do not matter here
+    kind = Kind(len(c.filters), len(c.own), anchored=True, two_kappas=False)  # the last two fields do not matter here
     layout, filters, own = kind.layout, list(c.filters), list(c.own)
     spike, decay, arrival = layout["spike_row"], layout["decay_row"], layout["arrival_row"]
     rows = np.zeros((layout["n_constants"], len(c.arrival)))
@@ -140,7 +140,7 @@ def adjoint_constants(c: Components) -> np.ndarray:
 def filter_powers(decay: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """``decay`` (D, D) to the powers 0 .. n - 1, and their inverses, each (n, D, D).
 
-    An inverse may overflow where it is not used; where ``decay`` has none, it is not a number.
+    An inverse may overflow where it is not used; if ``decay`` is singular, the inverse is NaN.
     """
     size = decay.shape[0]
     if size == 1:

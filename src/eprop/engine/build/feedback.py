@@ -1,4 +1,4 @@
-"""Feedback: weights and delays of learning signals, and which of them are tied to the readout weights."""
+"""Feedback: weights and delays of learning signals, and ties to the readout weights."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _TIED = {Symmetric: Tied.weight, Adaptive: Tied.change}
 
 
 def tied_of(f: FeedbackProjection) -> Tied:
-    """What feedback takes over from the readout weights."""
+    """How feedback depends on the readout weights."""
     return _TIED.get(type(f.kind), Tied.no)
 
 
 def check_tied(network: Network, feedback: FeedbackProjection) -> None:
-    """Whether feedback can be tied to the readout weights.
+    """Check that feedback can be tied to the readout weights.
 
     Raises
     ------
     NetworkError
-        If there is more than one weight to follow.
+        If there is not exactly one weight to follow.
     """
     tied = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
     kind = type(feedback.kind).__name__
@@ -45,14 +45,14 @@ def check_tied(network: Network, feedback: FeedbackProjection) -> None:
 
 
 def check_single_pairs(network: Network, pairs: Callable[[Projection], tuple[np.ndarray, ...]]) -> None:
-    """As `check_tied`, for connection rules of a user's own: only the connections themselves show what such a rule made.
+    """Check the connections of a user's own connection rule, because only the connections show repeated pairs.
 
-    ``pairs`` gives the sources and targets of a projection.
+    ``pairs`` returns the sources and targets of a projection.
 
     Raises
     ------
     NetworkError
-        If a source reaches a readout twice.
+        If a source connects to a readout twice.
     """
     for feedback in network.feedback_projections:
         for p in network.projections:
@@ -76,9 +76,9 @@ def _no_multapses(feedback: FeedbackProjection, followed: Projection) -> Network
 def feedback_of(
     network: Network, populations: np.ndarray, n_readouts: int, ranks: RankPartition
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Dense feedback weights and delays (readouts, own neurons); symmetric weights are filled in from the readout weights.
+    """Dense feedback weights and delays (readouts, own neurons); symmetric weights are copied from the readout weights later.
 
-    Where all delays are one step, there is no table of them.
+    If all delays are one step, there is no table of delays.
     """
     out = np.zeros((n_readouts, ranks.n_neurons))
     delays = np.ones(out.shape, np.int64)
@@ -91,7 +91,7 @@ def feedback_of(
 
 
 def adaptive_pairs(network: Network, populations: np.ndarray, n_readouts: int, ranks: RankPartition) -> np.ndarray:
-    """Which pairs (readouts, own neurons) have adaptive feedback; (0, 0) if none has."""
+    """Mask of the pairs (readouts, own neurons) with adaptive feedback; shape (0, 0) if there are none."""
     adaptive = [f for f in network.feedback_projections if isinstance(f.kind, Adaptive)]
     if not adaptive:
         return np.zeros((0, 0), np.bool_)
@@ -103,7 +103,7 @@ def adaptive_pairs(network: Network, populations: np.ndarray, n_readouts: int, r
 
 
 def _part(f: FeedbackProjection, populations: np.ndarray, n_neurons: int) -> tuple[slice, slice]:
-    """Where a projection stands in tables of (readouts, neurons)."""
+    """Position of a projection in tables of (readouts, neurons)."""
     readouts, neurons = populations[f.pre.index], populations[f.post.index]
     first = readouts["target_begin"] - n_neurons
     return np.s_[first : first + f.pre.size, neurons["target_begin"] : neurons["target_end"]]
@@ -128,7 +128,7 @@ def _weights(network: Network, f: FeedbackProjection, ranks: RankPartition) -> n
 
 
 def _neurons(indptr: np.ndarray) -> np.ndarray:
-    """The own neuron of each connection."""
+    """Own neuron of each connection."""
     return np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
 
 

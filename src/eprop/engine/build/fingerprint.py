@@ -1,4 +1,4 @@
-"""The description of a network as a few kilobytes of text: by it a state knows the network it belongs to."""
+"""The description of a network as a few kilobytes of text, which identifies the network of a saved state."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SYNAPSES = "EPropPlus.synapses"
 
 
 def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
-    """All that a network is but its first weights and learning rates: (bytes,) uint8, the same on every rank.
+    """Everything of a network except initial weights and learning rates: (bytes,) uint8, the same on every rank.
 
-    Connections are a function of it: they are drawn from the seed, or given, and then a digest stands for them. What e-prop+
-    keeps of a synapse depends on its kind and on the steps of a block.
+    The fingerprint determines the connections: they are drawn from the seed, or a digest stands for given ones. The state of
+    an e-prop+ synapse depends on its kind and on the steps of a block, so both are included.
     """
     out = {"precision": np.dtype(dtype).name} | description_of(network)
     if kinds:
@@ -36,7 +36,7 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
 
 
 def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
-    """A network as texts by the names of its parts; with ``whole``, first weights and learning rates as well."""
+    """A network as texts by the names of its parts; with ``whole``, also initial weights and learning rates."""
     out = {"Network.dt": repr(network.dt), "Network.seed": repr(network.seed)}
     out["populations"] = ", ".join(p.name for p in network.populations)
     out["projections"] = ", ".join(p.name for p in network.projections)
@@ -54,9 +54,9 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
 
 
 def check_fingerprint(given: Any, own: np.ndarray) -> None:
-    """Refuse a state of another network, and name what differs first.
+    """Refuse a state of another network, and name the first difference.
 
-    What only one of the two knows is passed over: it came or went with a version of the package.
+    Keys that only one of the two has are skipped: they were added or removed by a version of the package.
 
     Raises
     ------
@@ -68,8 +68,8 @@ def check_fingerprint(given: Any, own: np.ndarray) -> None:
         if there != here:
             how = "differs" if "digest" in (here[:6], there[:6]) else f"is {there:.80} there, {here:.80} here"
             raise InputError(
-                f"the state is of another network: {name} {how}. Build the network as it was; "
-                "to take over weights alone, use set_weights()"
+                f"the state belongs to another network: {name} {how}. Build the network as it was; "
+                "to restore weights alone, use set_weights()"
             )
 
 
@@ -78,7 +78,7 @@ def _describe(name: str, value: Any, out: dict[str, str], whole: bool) -> None:
     if isinstance(value, Description):
         out[name] = type(value).__name__
         for part in dataclasses.fields(value):
-            # First weights are replaced by those of the state; at another rate one may go on.
+            # The state replaces initial weights, and training may continue at another rate.
             rate = part.name == "eta" or (isinstance(value, STDP) and part.name == "rate")
             if whole or not (rate or (part.name == "weight" and name.startswith("feedback "))):
                 _describe(f"{name}.{part.name}", getattr(value, part.name), out, whole)
@@ -86,7 +86,7 @@ def _describe(name: str, value: Any, out: dict[str, str], whole: bool) -> None:
         out[name] = _digest(getattr(value, "values", value))
     elif value is None or isinstance(value, (bool, int, float, str)):
         out[name] = repr(value)
-    else:  # of a class of one's own; its text may hold an address
+    else:  # a user's own class, whose repr may contain an address
         out[name] = type(value).__name__
 
 
@@ -106,6 +106,6 @@ def _read(fingerprint: Any) -> dict[str, str]:
         raise InputError(f"the state is damaged: its entry 'network' cannot be read ({error})") from error
     if not isinstance(found, dict):
         raise InputError("the state is damaged: its entry 'network' is no description of a network")
-    if SYNAPSES in found:  # kinds once came in the order of the network
+    if SYNAPSES in found:  # earlier versions listed the kinds in the order of the network
         found[SYNAPSES] = "; ".join(sorted(str(found[SYNAPSES]).split("; ")))
     return found

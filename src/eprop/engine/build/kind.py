@@ -1,4 +1,4 @@
-"""Kinds of eligibility that e-prop+ knows, as ``core/kind.hpp`` has them."""
+"""Kinds of eligibility that e-prop+ supports, as in ``core/kind.hpp``."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import NamedTuple
 
 from eprop.core import lib
 
-#: Components of an eligibility vector that the loops of e-prop+ know: those that filter spikes, and a synapse's own.
+#: Most components of an eligibility vector in the loops of e-prop+: spike filters, and own components of a synapse.
 MOST_FILTERS = 2
 MOST_OWN = 2
 
 
 class Kind(NamedTuple):
-    """What the loops of e-prop+ are made for.
+    """Variant of the loops of e-prop+.
 
     Attributes
     ----------
     n_filters : int
         Components of the eligibility vector that filter spikes and are the same for all targets of an axon.
     n_own : int
-        Components that are the synapse's own.
+        Own components of a synapse.
     anchored : bool
-        Whether synapses are kept at the start of a block (block-start state) instead of at their last spike.
+        Whether synapses keep a block-start state instead of the state at their last spike.
     two_kappas : bool
-        Whether errors and rates are filtered differently.
+        Whether errors and rates have different filters.
     reward : bool
-        Whether what learning signals make of traces waits for reward.
+        Whether products of learning signal and trace wait for reward.
     """
 
     n_filters: int
@@ -36,10 +36,10 @@ class Kind(NamedTuple):
 
     @property
     def layout(self) -> dict[str, int]:
-        """What the core keeps of a neuron: ``n_entries`` of a propagator, ``n_corrections`` that a spike needs.
+        """Sizes of the core's data per neuron: ``n_entries`` of a propagator, ``n_corrections`` of a spike correction.
 
-        Of ``n_constants`` rows of `Topology.eligibility` those from ``spike_row``, ``decay_row`` and ``arrival_row`` on belong to
-        own components: what a spike of the neuron adds, the decay among them, what an arriving spike adds.
+        Of the ``n_constants`` rows of `Topology.eligibility`, the rows from ``spike_row``, ``decay_row`` and ``arrival_row`` on
+        belong to own components: increase at a spike of the neuron, decay among them, increase at an arriving spike.
         """
         layout: dict[str, int] = lib.kind_layout(*self)
         return layout

@@ -1,4 +1,4 @@
-"""Whether a network will fit into memory: an estimate from its description, before anything is built."""
+"""Whether a network fits into memory: an estimate from its description, before anything is built."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
 GIGA = 1e9
-#: Of the memory that is available, so much is left to the rest of the process and the system.
+#: Fraction of the available memory that is left to the rest of the process and the system.
 SPARE = 0.03
-#: Calls that take less than so many bytes are not checked.
+#: Calls that need fewer bytes are not checked.
 NOTICEABLE = 100_000_000
 FEWER = "fewer neurons"
-#: Neuron-major copies beside those of ``to_current_block``: the propagators to here, and over the cutoff.
+#: Neuron-major copies besides those of ``to_current_block``: block prefixes, and the propagators over the cutoff.
 EXTRA_COPIES = 2
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes of a network: ``synapses`` of ``per_synapse`` bytes, and all that belongs to neurons, readouts and axons."""
+    """Bytes of a network: ``per_synapse`` bytes for each of ``synapses``, and the rest for neurons, readouts and axons."""
 
     synapses: int
     per_synapse: int
@@ -43,12 +43,12 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What decides how much memory a network takes, beside its description.
+    """Quantities besides the description that determine the memory of a network.
 
     Attributes
     ----------
     itemsize : int
-        Bytes of a number of a synapse.
+        Bytes of a number per synapse.
     kinds : tuple of Kind
     block_steps : int
     ranks : RankPartition
@@ -65,7 +65,7 @@ class Sizes:
 
 
 def estimate(network: Network, sizes: Sizes) -> Estimate:
-    """Memory of a network as the streaming loop keeps it."""
+    """Memory of a network in the streaming loop."""
     plus, eprop, ranks = rules_of(network, EPropPlus), rules_of(network, EProp), sizes.ranks
     n_own = max((kind.n_own for kind in sizes.kinds), default=0)
     waits = bool(eprop) or keeps_gradients(plus)
@@ -77,12 +77,12 @@ def estimate(network: Network, sizes: Sizes) -> Estimate:
         for p in network.projections
     )
     readouts = sum(p.size for p in network.populations if p.model.role == "readout")
-    # A branch of an axon: where its synapses begin in each partition; while they are drawn, how many each thread has drawn. An
-    # axon, and its spikes that may be asked: at moderate rates as much again.
+    # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Per axon: its
+    # state and recent spikes; at moderate rates about as much again.
     branch = 8 * (sizes.partitions + sizes.threads)
     axon = 2 * (AXON_TIMES.itemsize + 16) if plus else 0
     local = sum(ranks.n_local_sources(p) for p in network.populations if p.model.role != "readout")
-    # Feedback, its delays while they are drawn; axons; parameters and state of neurons.
+    # Feedback, and its delays while they are drawn; axons; parameters and state of neurons.
     others = 32 * readouts * ranks.n_neurons + branch * sizes.n_branches + axon * local + 256 * ranks.n_neurons
     if plus:
         others += lib.padded(ranks.n_neurons) * _propagator_bytes(network, plus, sizes)
@@ -100,8 +100,8 @@ def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> 
     steps = ring if crosses or any(rule.each_step for rule in plus) else 1
     entries = max((kind.layout["n_entries"] for kind in kinds), default=0)
     corrections = max((kind.layout["n_corrections"] for kind in kinds if kind.anchored), default=0)
-    # In the type of a synapse: parts of blocks, whole ones, those to the current block, to ends of spans, the steps of a block
-    # where they are wanted, and propagators of an interval.
+    # In the type of a synapse: parts of blocks, whole blocks, propagators to the current block and to the ends of spans, the
+    # steps of a block where needed, and propagators of an interval.
     propagators = ring + blocks * (2 + has_spans) + (block_steps + 1 if crosses else 0) + 2
     copies = corrections + lib.record_size(corrections) + lib.record_size(entries) * (blocks + EXTRA_COPIES)
     prefix = 8 if steps == 1 else 16
@@ -109,7 +109,7 @@ def _propagator_bytes(network: Network, plus: list[EPropPlus], sizes: Sizes) -> 
 
 
 def _reward_bytes(network: Network, rules: list[EPropPlus], block_steps: int) -> int:
-    """Bytes of what is kept of rewards, for each population that learns by them, and of where the spikes of each step begin."""
+    """Bytes of the reward history of each population with reward traces, and of the positions of each step's spikes."""
     cutoff = max(
         rule.reward.cutoff_steps(network.dt, steps_of(rule.cutoff, network.dt)) for rule in rules if rule.reward
     )
@@ -118,12 +118,12 @@ def _reward_bytes(network: Network, rules: list[EPropPlus], block_steps: int) ->
 
 
 def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:
-    """Refuse a network that will not fit, with what it needs and what would fit; ``neighbours`` ranks share the memory.
+    """Refuse a network that does not fit, with its size and a size that fits; ``neighbours`` ranks share the memory.
 
     Raises
     ------
     MemoryLimitError
-        If the estimate exceeds the memory that is available.
+        If the estimate exceeds the available memory.
     """
     free = available_memory()
     free = None if free is None else free // neighbours
@@ -138,12 +138,12 @@ def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:
         single = estimate(network, dataclasses.replace(sizes, itemsize=4))
         verdict = "fits" if single.total <= (1.0 - SPARE) * free else "does not fit either"
         advice.append(f'precision="single" with {single.total / GIGA:.1f} GB {verdict}')
-    what = "a share of the network" if sizes.ranks.several else "the network"
+    what = "a rank's part of the network" if sizes.ranks.several else "the network"
     raise MemoryLimitError(
         f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
         f"{needed.others / GIGA:.1f} GB for propagators, neurons and axons), but {free / GIGA:.1f} GB are available"
         f"{_to_each(neighbours)}. "
-        f"What would fit: {'; '.join(advice)}"
+        f"These would fit: {'; '.join(advice)}"
     )
 
 
@@ -152,12 +152,12 @@ def _to_each(neighbours: int) -> str:
 
 
 def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None:
-    """Refuse a call whose arrays, of ``needed`` bytes, will not fit; ``neighbours`` ranks share the memory.
+    """Refuse a call whose arrays, of ``needed`` bytes, do not fit; ``neighbours`` ranks share the memory.
 
     Raises
     ------
     MemoryLimitError
-        If they exceed the memory that is available.
+        If the arrays exceed the available memory.
     """
     free = available_memory() if needed > NOTICEABLE else None
     if free is not None and needed > (1.0 - SPARE) * free / neighbours:
@@ -168,7 +168,7 @@ def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None
 
 
 def check_side_by_side(samples: int, n_steps: int, needed: int, precise: bool, several: bool, neighbours: int) -> None:
-    """As `check_room`, of ``samples`` that run at once: ``needed`` bytes for their states and histories, and all results.
+    """Check as `check_room` does, for ``samples`` that run in parallel: ``needed`` bytes for states, histories and results.
 
     The advice depends on whether ``several`` ranks divide the network, and histories are in double precision (``precise``).
     """
@@ -176,19 +176,19 @@ def check_side_by_side(samples: int, n_steps: int, needed: int, precise: bool, s
     if several:
         advice.append("more ranks, on other machines")
     elif samples > 1:
-        advice.append("fewer threads, for each has its own samples")
+        advice.append("fewer threads, because each has its own samples")
     advice += ['precision="single"'] * precise
-    what = f"{samples} samples of {n_steps:,} steps side by side" if samples > 1 else f"a sample of {n_steps:,} steps"
+    what = f"{samples} samples of {n_steps:,} steps in parallel" if samples > 1 else f"a sample of {n_steps:,} steps"
     check_room(f"{what}, with the results,", needed, ", or ".join(advice), neighbours)
 
 
 def check_results(n_steps: int, readouts: int, recorded: int = 0, neighbours: int = 1) -> None:
-    """As `check_room`, of what so many steps leave behind: outputs, the loss and what is recorded."""
+    """Check as `check_room` does, for the results of a run: outputs, the loss and recordings."""
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
     advice = "run them in several parts" + (", or record less" if recorded else "")
     check_room(what, results_bytes(n_steps, readouts, recorded), advice, neighbours)
 
 
 def results_bytes(n_steps: int, readouts: int, recorded: int = 0) -> int:
-    """What so many steps leave behind."""
+    """Bytes of the results of a run of ``n_steps``."""
     return 8 * n_steps * (readouts + recorded + 1)

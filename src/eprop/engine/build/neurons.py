@@ -1,4 +1,4 @@
-"""Neurons with parameters of their own: a model with plain numbers for each; their parameters and first states as arrays."""
+"""Neurons that differ: a model with plain numbers for each neuron, and arrays of their parameters and initial states."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from eprop.parameters import Description, Values, varies
 
 
 def neurons_of(network: Network, population: Population) -> list[Any]:
-    """The model of each neuron or readout, or a list of the one model if they are all alike.
+    """The model of each neuron or readout, or a list with one model if all are alike.
 
-    A drawn parameter depends on (the network's seed, population, parameter, neuron) only.
+    A drawn parameter depends only on (the network's seed, population, parameter, neuron).
 
     Raises
     ------
     NetworkError
-        If a drawn value breaks a bound of its parameter, or values do not fit together.
+        If a drawn value violates a bound of its parameter, or values do not fit together.
     """
     if not varies(population.model):
         return [population.model]
@@ -41,7 +41,7 @@ def neurons_of(network: Network, population: Population) -> list[Any]:
 
 
 def parameters_of_neurons(network: Network, population: Population) -> dict[str, np.ndarray]:
-    """Values of all parameters that are numbers, ``(size,)`` each; those of a part are called ``part.parameter``."""
+    """Values of all numeric parameters, ``(size,)`` each; parameters of a part are called ``part.parameter``."""
     neurons = neurons_of(network, population)
     columns = [_numbers_of(neuron) for neuron in neurons]
     found = {name: np.array([numbers[name] for numbers in columns], np.float64) for name in columns[0]}
@@ -88,7 +88,7 @@ def neuron_arrays(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """``(params, initial, leak)`` of a rank's ``n`` own neurons: (parameter rows + 1, n), (state rows, n), (n,).
 
-    The last row of ``params`` is a code of `Sharing`: what can be said of all neurons of the population.
+    The last row of ``params`` is a code of `Sharing`: a property of all neurons of the population.
     """
     n = ranks.n_neurons
     populations = [p for p in network.populations if isinstance(p.model, Neuron)]
@@ -116,13 +116,13 @@ def neuron_arrays(
 
 
 def _same_eligibility(neurons: list[Any], dt: float) -> bool:
-    """Whether all learn with the same constants, which may come from parameters that `update` does not read."""
+    """Whether all neurons learn with the same constants, which may depend on parameters that `update` does not read."""
     found = [[np.asarray(part).tolist() for part in dataclasses.astuple(m.eligibility(dt))] for m in neurons]
     return all(each == found[0] for each in found)
 
 
 def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
-    """Whether all parameters are zero that must be for the shortcut of a model of the package, if it has one."""
+    """Whether all parameters that the shortcut of a built-in model requires to be zero are zero, if it has a shortcut."""
     if not model.shortcut or not in_package(type(model)):
         return False
     return not params[[model.parameter_rows.index(name) for name in model.shortcut]].any()
@@ -134,7 +134,7 @@ def _own_neurons(neurons: list[Any], first: int, stop: int) -> list[Any]:
 
 
 def _initial_values(neurons: list[Any], name: str, dt: float, nodes: range, seed: int) -> Any:
-    """Values of one row of state at the start, for some neurons of a population."""
+    """Initial values of one row of state, for some neurons of a population."""
     if len(neurons) == 1:
         return neurons[0].initial(dt, nodes, seed).get(name, 0.0)
     one = range(1)

@@ -1,4 +1,4 @@
-"""The table of populations, and what the rules of a network have in common."""
+"""The table of populations, and properties of all rules of a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rules_of(network: Network, kind: type) -> list[Any]:
 
 
 def moments_of(rules: list[Any]) -> tuple[bool, bool]:
-    """Which moments the optimisers of some rules keep, taken together."""
+    """Moments that at least one optimiser of these rules keeps."""
     return any(rule.optimizer.moments[0] for rule in rules), any(rule.optimizer.moments[1] for rule in rules)
 
 
@@ -34,9 +34,9 @@ def keeps_gradients(rules: list[Any]) -> bool:
 
 
 def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
-    """The table of populations (populations,), with what is known without their rules.
+    """Make the table of populations (populations,), without the fields that depend on rules.
 
-    Neurons are numbered first, then readouts; both in the order of their populations.
+    Ids of neurons come first, then ids of readouts; both follow the order of populations.
     """
     table = np.zeros(len(network.populations), POPULATION)
     n_sources = n_channels = 0
@@ -64,12 +64,12 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
 
 
 def add_models(table: np.ndarray, neurons: list[Population], components: dict[int, Components]) -> None:
-    """Note the model of each population of neurons, and what its eligibility is like.
+    """Write the model of each neuron population, and the structure of its eligibility.
 
     Parameters
     ----------
     table : (populations,) POPULATION
-        Is written.
+        Is modified.
     neurons : list of Population
     components : dict
         Eligibility of each population of neurons, by its index.
@@ -85,12 +85,12 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
 
 
 def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) -> None:
-    """Note the loop that advances each population of neurons by a step; those of user's own models are compiled.
+    """Write the loop that advances each neuron population by a step; loops of users' own models are compiled.
 
     Parameters
     ----------
     table : (populations,) POPULATION
-        Is written.
+        Is modified.
     neurons : list of Population
     params : (parameter rows + 1, own neurons)
         See `Topology`.
@@ -104,12 +104,12 @@ def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) 
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:
-    """Spikes per step of each source up to the last Poisson source; 0 for all others.
+    """Spikes per step of each source up to the last Poisson source; 0 for all other sources.
 
     Raises
     ------
     NetworkError
-        If a rate is higher than one spike per step.
+        If a rate exceeds one spike per step.
     """
     poisson = [p for p in network.populations if isinstance(p.model, PoissonSource)]
     first_of = populations["first_source"]

@@ -1,4 +1,4 @@
-"""What e-prop needs of the target neurons: kinds of eligibility, trace groups, constants of propagators, blocks."""
+"""Data of the target neurons for e-prop+: kinds of eligibility, trace groups, constants of propagators, blocks."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from eprop.errors import NetworkError
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
 
-#: Dividing by alpha^n and kappa^n must not cost more than three to four of sixteen digits, or two of seven.
+#: Smallest alpha^n and kappa^n to divide by: a division may cost three to four of sixteen digits, or two of seven.
 SMALLEST_POWER = {8: 1e-3, 4: 0.03}
 LARGEST_BLOCK = 32
-#: Where values cannot be moved back, an interval within a block is stepped through.
+#: If states cannot be moved back, an interval within a block is computed step by step.
 LARGEST_CROSSED_BLOCK = 16
-#: Blocks that are crossed one by one; beyond, blocks form spans.
+#: Largest number of blocks that are crossed one by one; more blocks are grouped into spans.
 MOST_BLOCKS = 16
-#: Intervals without a spike may have up to 2 to the power of this many steps.
+#: Intervals between spikes may have up to 2 to the power of this many steps.
 DOUBLINGS = 62
 
 
 @dataclass(frozen=True)
 class TraceGroups:
-    """Targets that share the constants of their traces.
+    """Targets with the same trace constants.
 
     Attributes
     ----------
     table : (trace groups,) TRACE_GROUP
     filters : list of (decay, arrival)
-        The filter of spikes of each trace group, (D, D), and what a spike adds to it, (D,).
+        Spike filter of each trace group, (D, D), and the increase at a spike, (D,).
     """
 
     table: np.ndarray
@@ -50,17 +50,17 @@ class TraceGroups:
 
 
 def has_two_kappas(network: Network) -> bool:
-    """Whether errors and rates are filtered differently somewhere."""
+    """Whether some rule filters errors and rates differently."""
     return any(rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus))
 
 
 def kinds_of(
     network: Network, components: dict[int, Components], left: dict[int, float], populations: np.ndarray, dtype: type
 ) -> tuple[Kind, ...]:
-    """The distinct kinds of eligibility that e-prop+ meets, smallest first; notes them in ``populations``.
+    """The distinct kinds of eligibility of e-prop+, smallest first; writes them to ``populations``.
 
-    ``left`` is `least_left` of each population. All neurons with as many components, and with or without reward, are of one
-    kind: their synapses are kept at block starts if those onto all of them can be.
+    ``left`` is `least_left` of each population. All neurons with the same numbers of components, and with or without reward,
+    have one kind: their synapses keep block-start states if this is possible for all these neurons.
     """
     reached = {p.post.index: p.post for p in network.projections if isinstance(p.rule, EPropPlus)}
     reached = {index: post for index, post in reached.items() if index in components}
@@ -76,23 +76,23 @@ def kinds_of(
         kept = left[index] ** LARGEST_CROSSED_BLOCK >= power and index not in normalised
         anchored[form] = anchored.get(form, True) and kept
     forms = sorted(anchored)
-    # With reward the core always filters errors and rates apart, but by the kinds that are wanted most.
+    # With reward the core always filters errors and rates separately; otherwise only if a rule needs it.
     two_kappas = has_two_kappas(network) or any(form[0] and (form[2] > 0 or not anchored[form]) for form in forms)
     for index, form in of_population.items():
         populations["kind"][index] = forms.index(form)
     kinds = [Kind(*form[1:], anchored[form], two_kappas, form[0]) for form in forms]
     if not kinds and rules_of(network, EPropPlus):
-        kinds = [Kind(1, 0, True, two_kappas)]  # readouts alone learn
+        kinds = [Kind(1, 0, True, two_kappas)]  # only readouts learn
     return tuple(kinds)
 
 
 def _normalised(network: Network, dtype: type) -> set[int]:
-    """Populations onto which, in single precision, an optimiser divides gradients by their own size.
+    """Populations onto which, in single precision, an optimiser divides gradients by their running size.
 
     A synapse at the start of a block subtracts a premature gradient and adds it again, which leaves a rounding error. After a
-    long silence such an optimiser has forgotten the size of gradients, and would take the error for one.
+    long silence such an optimiser has forgotten the size of gradients, and would treat the rounding error as a gradient.
     """
-    if np.dtype(dtype).itemsize > 4:  # the error is far below epsilon
+    if np.dtype(dtype).itemsize > 4:  # the rounding error is far below epsilon
         return set()
     return {
         p.post.index
@@ -104,14 +104,14 @@ def _normalised(network: Network, dtype: type) -> set[int]:
 def trace_groups_of(
     network: Network, populations: np.ndarray, components: dict[int, Components], classes: dict[int, ReadoutClasses]
 ) -> TraceGroups:
-    """The trace groups that e-prop+ synapses reach; notes them in ``populations``.
+    """Trace groups of the targets of e-prop+; writes them to ``populations``.
 
-    A population of neurons is a trace group, one of readouts has a trace group for each class.
+    A neuron population is one trace group; a readout population has one for each class.
 
     Raises
     ------
     NetworkError
-        If projections onto one population have rules with different constants.
+        If projections onto one population have rules with different trace constants.
     """
     rows: list[tuple[float, ...]] = []
     filters: list[tuple[np.ndarray, np.ndarray]] = []
@@ -138,13 +138,13 @@ def trace_groups_of(
 
 
 def _own_decay(c: Components) -> float:
-    """What a step without a spike leaves of the one own component of a synapse, NaN if that differs or there is not one."""
+    """Factor that a step without a spike leaves of a synapse's only own component; NaN if it varies or there is not one."""
     left = np.unique(c.decay[:, c.own, c.own])
     return float(left[0]) if len(c.own) == 1 and left.size == 1 else np.nan
 
 
 def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
-    """Traces are kept per neuron, so all e-prop+ synapses of a population share their constants."""
+    """Traces are kept per neuron, so all e-prop+ synapses onto a population must share their constants."""
     for field in ("kappa", "kappa_regularisation", "c_reg", "f_target", "cutoff"):
         a, b = getattr(first, field), getattr(second, field)
         if a != b:
@@ -163,12 +163,12 @@ def decay_powers(groups: np.ndarray, n: int) -> np.ndarray:
     """Powers of kappa, kappa_reg and gamma, and their inverses, shape (trace groups, 6, n)."""
     bases = np.stack([groups["kappa"], groups["kappa_reg"], groups["gamma"]], axis=1)
     powers = bases[:, :, None] ** np.arange(n)[None, None, :]
-    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow; it is not used there
+    with np.errstate(divide="ignore", over="ignore"):  # beyond a block the inverse may overflow, but is not used
         return np.ascontiguousarray(np.concatenate([powers, 1.0 / powers], axis=1))
 
 
 def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[str, np.ndarray]:
-    """Powers of the filters of spikes, all of one size, by their names in `Topology`; unused components stay zero."""
+    """Powers of the spike filters, padded to one size, under their names in `Topology`; unused components are zero."""
     size = max((len(b) for _, b in filters), default=0)
     table = np.zeros((len(filters), 2, n, size, size))
     doubled, arrivals = np.zeros((len(filters), 1, DOUBLINGS, size, size)), np.zeros((len(filters), size))
@@ -182,7 +182,7 @@ def filter_tables(filters: list[tuple[np.ndarray, np.ndarray]], n: int) -> dict[
 
 
 def propagator_table(populations: np.ndarray, components: dict[int, Components], own: dict[int, slice]) -> np.ndarray:
-    """Constants of propagators (rows, padded neurons); ``own`` are the own neurons of each population."""
+    """Constants of propagators (rows, padded neurons); ``own`` gives the own neurons of each population."""
     learning = {i: c for i, c in components.items() if populations["trace_group"][i] >= 0}
     parts = {i: propagator_constants(c) for i, c in learning.items()}
     table = _side_by_side(parts, populations, own)
@@ -193,13 +193,13 @@ def propagator_table(populations: np.ndarray, components: dict[int, Components],
 def adjoint_table(
     populations: np.ndarray, components: dict[int, Components], wanted: bool, own: dict[int, slice]
 ) -> np.ndarray:
-    """Constants of the adjoint pass (rows, neurons), without rows unless ``wanted``."""
+    """Constants of the adjoint pass (rows, neurons); without rows unless ``wanted``."""
     parts = {i: adjoint_constants(c) for i, c in components.items()} if wanted else {}
     return _side_by_side(parts, populations, own)
 
 
 def _side_by_side(parts: dict[int, np.ndarray], populations: np.ndarray, own: dict[int, slice]) -> np.ndarray:
-    """Tables of populations (rows, n or 1) side by side, one column for each own neuron: ``own`` of each population."""
+    """Join tables of populations (rows, n or 1) into one with a column per own neuron; ``own`` selects the neurons."""
     n_neurons = sum(part.stop - part.start for part in own.values())
     out = np.zeros((max((len(part) for part in parts.values()), default=0), n_neurons))
     for index, part in parts.items():
@@ -216,7 +216,7 @@ def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
 def block_steps_of(
     groups: TraceGroups, kinds: tuple[Kind, ...], left: dict[int, float], populations: np.ndarray, dtype: type
 ) -> int:
-    """Steps of a block: as many as values may be moved back without losing too many digits of their ``dtype``."""
+    """Steps of a block: the most that states may be moved back without losing too many digits of their ``dtype``."""
     power = SMALLEST_POWER[np.dtype(dtype).itemsize]
     own = [
         least
@@ -232,9 +232,9 @@ def block_steps_of(
 
 
 def span_blocks_of(blocks: int) -> int:
-    """Blocks of a span, 0 without spans, where the cutoff is ``blocks`` blocks long.
+    """Blocks of a span for a cutoff of ``blocks`` blocks; 0 without spans.
 
-    The way to the current block then takes at most the blocks of one span and all spans: both about the root of all blocks.
+    Reaching the current block then takes at most the blocks of one span plus all spans; both are about the square root.
     """
     span = 1
     while span * span < blocks:
@@ -243,18 +243,18 @@ def span_blocks_of(blocks: int) -> int:
 
 
 def rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
-    """Sizes of the rings of the past for a cutoff: steps, and blocks."""
+    """Sizes of the history rings for a cutoff: steps, and blocks."""
     return ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
 
 
 def reward_rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
-    """Sizes of the rings of what was told of reward, for a reward cutoff: steps, and blocks; 0 and 0 without reward."""
+    """Sizes of the reward history rings for a reward cutoff: steps, and blocks; 0 and 0 without reward."""
     blocks = ring_size(cutoff // block_steps + 3) if cutoff else 0
     return blocks * block_steps, blocks
 
 
 def _divides(decay: np.ndarray, n: int, power: float) -> bool:
-    """Whether dividing by ``n`` steps of a filter costs no more digits than it may."""
+    """Whether dividing by ``n`` steps of a filter costs no more digits than allowed."""
     if decay.size == 0:
         return True
     try:

@@ -1,7 +1,7 @@
-"""Build readouts: their constants, and classes of those that filter spikes alike.
+"""Readouts: their constants, and classes of readouts with the same spike filter.
 
-What filters spikes belongs to an axon, so that readouts of one population whose time constants differ need axons of
-their own: a projection onto them has a delay group for each class.
+A spike filter belongs to an axon, so readouts of one population with different time constants need separate axons: a
+projection onto them has a delay group for each class.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eprop.network import Network
 
 @dataclass
 class ReadoutClasses:
-    """Readouts of one population, sorted by how they filter spikes.
+    """Readouts of one population, sorted by their spike filter.
 
     Attributes
     ----------
@@ -32,14 +32,14 @@ class ReadoutClasses:
 
     @classmethod
     def of(cls, readouts: list[Readout], size: int, dt: float) -> ReadoutClasses:
-        """The classes of a population's readouts (one, if all are alike)."""
+        """Classes of a population's readouts; one class if all are alike."""
         pairs = np.array([(m.membrane_decay(dt), m.input_scale(dt)) for m in readouts])
         distinct, of_readout = np.unique(pairs, axis=0, return_inverse=True)
         return cls(np.broadcast_to(of_readout.ravel(), size), distinct[:, 0], distinct[:, 1])
 
     @property
     def filters(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Of each class, as of neurons: the decay (1, 1) and what a spike adds (1,)."""
+        """For each class, as for neurons: the decay (1, 1) and the increase at a spike (1,)."""
         return [(np.array([[d]]), np.array([s])) for d, s in zip(self.decay, self.scale, strict=True)]
 
 
@@ -52,9 +52,9 @@ def readout_table(
     ----------
     network : Network
     populations : (populations,) POPULATION
-        Trace groups are known by now.
+        With trace groups filled in.
     readouts : dict
-        Models of each population's readouts (one, if they are all alike), by its index.
+        Models of each population's readouts (one model if all are alike), by its index.
     classes : dict
     """
     populations_of_readouts = [p for p in network.populations if isinstance(p.model, Readout)]

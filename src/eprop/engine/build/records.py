@@ -1,10 +1,10 @@
 """Tables of a built network: records with the fields of ``core/tables.hpp``, codes, and the topology that the core reads.
 
-Numberings: *sources* are all nodes that spike (event sources, Poisson sources, neurons), *targets* are all neurons followed
-by all readouts, *branches* are the branches of their axons: a source as one projection sees it, with one of its delays.
+Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
+all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays.
 
-With several ranks each owns a range of the neurons. Its own neurons are its targets, followed by all readouts, which every
-rank computes. Its sources are its own neurons and the remote ones that reach a target of its own (ghosts).
+With several ranks, each rank owns a range of the neurons. Its targets are its own neurons, followed by all readouts, which
+every rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eprop.core import lib
 
 
 class Role(IntEnum):
-    """What a population does."""
+    """What a population consists of."""
 
     events = 0
     poisson = 1
@@ -36,7 +36,7 @@ class Rule(IntEnum):
 
 
 class Tied(IntEnum):
-    """What feedback takes over from the readout weights of a delay group."""
+    """How feedback depends on the readout weights of a delay group."""
 
     no = 0
     weight = 1
@@ -44,17 +44,17 @@ class Tied(IntEnum):
 
 
 class Sharing(IntEnum):
-    """What the last row of ``Topology.params`` says of a population's neurons."""
+    """Property of a population's neurons, in the last row of ``Topology.params``."""
 
     each = 0
-    """Each neuron has parameters of its own."""
+    """Neurons have different parameters."""
     same = 1
-    """All have the same."""
+    """All neurons have the same parameters."""
     shortcut = 2
-    """All have the same, and those are zero that the shortcut of the model asks for."""
+    """All neurons have the same parameters, and the ones that the model's shortcut requires to be zero are zero."""
 
 
-#: Rules whose weights change in the streaming loop.
+#: Rules that change weights in the streaming loop.
 LEARN_AT_SPIKES = (Rule.eprop_plus, Rule.stdp)
 
 _FIELDS = lib.record_fields()
@@ -66,14 +66,14 @@ AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
 
 
 class Topology(NamedTuple):
-    """What stays the same after the build; the core's struct of this name reads these attributes.
+    """Constant data after the build; the core's struct of this name reads these attributes.
 
     Attributes
     ----------
     populations : (populations,) POPULATION
     groups : (delay groups,) DELAY_GROUP
     delivery_order : (delay groups,)
-        The order in which delay groups add to the inputs of a step.
+        Order in which delay groups add to the inputs of a step.
     trace_groups : (trace groups,) TRACE_GROUP
     readouts : (readouts,) READOUT
     poisson_rates : (sources up to the last Poisson source,)
@@ -85,9 +85,9 @@ class Topology(NamedTuple):
     doublings : (trace groups, 1, bits, n_filters, n_filters)
         The filter to the powers 1, 2, 4, ...
     arrivals : (trace groups, n_filters)
-        What a spike adds to the filter.
+        Increase of the filter at a spike.
     trace_consumers : (populations, slots, 2)
-        Who reads the filtered spikes of a population: a trace group, or a delay group of STDP; else -1.
+        Reader of a population's filtered spikes: a trace group, or a delay group of STDP; -1 for none.
     kinds : (kinds, 5)
         n_filters, n_own, anchored, two_kappas and reward of each kind of eligibility.
     eligibility : (rows, padded neurons)
@@ -95,22 +95,22 @@ class Topology(NamedTuple):
     adjoint : (rows, neurons)
         Constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike.
     branch_start : (partitions, branches + 1)
-        Where the synapses of each branch begin.
+        Start of the synapses of each branch.
     targets : (synapses,) uint32
     params : (parameter rows + 1, neurons)
         The last row is a code of `Sharing`.
     bounds : (2, partitions + 1)
-        Ranges of neurons, and of readouts, that the partitions own.
+        Ranges of neurons and of readouts of each partition.
     signal_delay : (readouts, neurons)
-        Steps that learning signals take; (0, 0) if all take one.
+        Delay of learning signals, steps; (0, 0) if all are one step.
     error_latency : (readouts, neurons)
-        e-prop: steps from a spike to the error that it causes; (0, 0) if those of the population hold.
+        For e-prop: steps from a spike to the error that it causes; (0, 0) if the value of the population holds for all.
     adaptive : (readouts, neurons) bool
         Pairs whose feedback learns like the readout weights; (0, 0) if there are none.
     pair_powers : (delay groups, n)
-        STDP: powers of the presynaptic decay; without columns if there is none.
+        For STDP: powers of the presynaptic decay; without columns if there is no STDP.
     out_degrees : (sources,)
-        Synapses of each source that this rank counts.
+        Synapses of each source on this rank, for counting events.
     """
 
     populations: np.ndarray
@@ -149,28 +149,28 @@ class Topology(NamedTuple):
 
     @property
     def n_partitions(self) -> int:
-        """Parts of the targets that threads work on side by side."""
+        """Partitions of the targets, which threads process in parallel."""
         return int(self.branch_start.shape[0])
 
     @property
     def n_branches(self) -> int:
-        """Branches of all axons."""
+        """Axon branches of all sources."""
         return int(self.branch_start.shape[1]) - 1
 
     @property
     def n_sources(self) -> int:
-        """Nodes that can spike, as far as this rank knows them."""
+        """Nodes that can spike and that this rank owns or listens to."""
         return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
 
 
 def branches_of(group: np.void) -> slice:
-    """Branches of a delay group, source by source; ``group`` is its record."""
+    """Branches of a delay group in the order of sources; ``group`` is its record."""
     first, stride = int(group["first_branch"]), int(group["branch_stride"])
     return slice(first, first + int(group["n_branches"]) * stride, stride)
 
 
 def out_degrees(populations: np.ndarray, groups: np.ndarray, branch_start: np.ndarray) -> np.ndarray:
-    """Synapses of each source that this rank counts, (sources,): events are counted by spikes, without looking at a synapse."""
+    """Synapses of each source on this rank, (sources,): events are counted from spikes, without visiting synapses."""
     sizes = populations["size"][populations["role"] != Role.readout]
     degrees = np.zeros(int(sizes.sum()), np.int64)
     synapses = np.diff(branch_start, axis=1).sum(axis=0)
@@ -181,5 +181,5 @@ def out_degrees(populations: np.ndarray, groups: np.ndarray, branch_start: np.nd
 
 
 def ring_size(n: int) -> int:
-    """Smallest power of two that is at least ``n``: rings are indexed by a mask."""
+    """Smallest power of two that is at least ``n``, because rings are indexed with a mask."""
     return 1 << max(int(n) - 1, 0).bit_length()

@@ -1,4 +1,4 @@
-"""What e-prop per sample must know of errors: filters of learning signals, and steps from a spike to the error it causes."""
+"""Constants of errors for e-prop per sample: filters of learning signals, and steps from a spike to the error it causes."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from eprop.rules import EProp
 def add_eprop_constants(
     network: Network, groups: list[list[DelayGroup]], classes: dict[int, ReadoutClasses], populations: np.ndarray
 ) -> None:
-    """Note the constants of e-prop of each population, and its shortest delay onto a readout.
+    """Write the e-prop constants of each population, and its shortest delay onto a readout.
 
     Parameters
     ----------
     network : Network
     groups : list of list of DelayGroup
-        Those of each projection.
+        Delay groups of each projection.
     classes : dict
-        Of each population of readouts, by its index.
+        Readout classes by the index of the population.
     populations : (populations,) POPULATION
-        Is written.
+        Is modified.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def error_latency_of_pairs(
 ) -> np.ndarray:
     """Steps from a spike of a neuron to the error it causes, (readouts, own neurons), if they differ within a population.
 
-    A neuron without a connection to a readout counts as having the population's shortest. (0, 0) where none differ.
+    A neuron without a connection to a readout counts with the shortest latency of its population. (0, 0) if all are equal.
     """
     onto = (groups["onto_readouts"] != 0) & (populations["role"][groups["source_population"]] == Role.neuron)
     delays: dict[int, set[int]] = {}
@@ -69,7 +69,7 @@ def error_latency_of_pairs(
     for index in delays:
         row = populations[index]
         out[:, row["target_begin"] : row["target_end"]] = row["error_latency"]
-    for group in groups[np.argsort(-groups["delay"], kind="stable")]:  # the shortest is written last
+    for group in groups[np.argsort(-groups["delay"], kind="stable")]:  # write the shortest delay last
         if group["onto_readouts"] and populations["role"][group["source_population"]] == Role.neuron:
             for part in branch_start:
                 neurons, synapses = _own_synapses(group, populations, part)
@@ -78,7 +78,7 @@ def error_latency_of_pairs(
 
 
 def _own_synapses(group: np.void, populations: np.ndarray, branch_start: np.ndarray) -> tuple[np.ndarray, slice]:
-    """Synapses of a delay group whose sources are this rank's own neurons: these neurons, and where the synapses lie."""
+    """Synapses of a delay group from this rank's own neurons: the neurons, and the range of the synapses."""
     pre = populations[group["source_population"]]
     begin, stop = pre["target_begin"] - pre["first_target"], pre["target_end"] - pre["first_target"]
     bounds = branch_start[group["first_branch"] + begin : group["first_branch"] + stop + 1]
@@ -86,7 +86,7 @@ def _own_synapses(group: np.void, populations: np.ndarray, branch_start: np.ndar
 
 
 def _readout_decay(network: Network, p: Projection, classes: dict[int, ReadoutClasses]) -> float:
-    """``kappa`` where the rule leaves it open: the decay of the readouts that send feedback."""
+    """``kappa`` if the rule leaves it open: the decay of the readouts that send feedback."""
     senders = [f.pre.index for f in network.feedback_projections if f.post is p.post]
     decays = {float(decay) for index in senders or list(classes)[:1] for decay in classes[index].decay}
     if len(decays) > 1:

@@ -1,4 +1,4 @@
-"""Check a user's own neuron model: some steps of its `update` as Python, where every index is checked; compiled code is not."""
+"""Check a user's own neuron model by running its `update` as Python, which checks indices; compiled code does not."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from eprop.errors import NetworkError
 from eprop.models import Neuron
 from eprop.models.base import core_model
 
-#: Synaptic inputs of these steps, mV: rest, small ones of both signs, and what makes any neuron spike.
+#: Synaptic inputs of the test steps, mV: zero, small values of both signs, and values that make any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
-#: From here on an exponential may overflow.
+#: Above this input an exponential may overflow.
 LARGE = 1e3
 
 
 def validate_user_model(neuron: Neuron, dt: float) -> None:
-    """Run some steps of one neuron of a user's own model, with every index checked.
+    """Run some steps of one neuron of a user's own model with index checks.
 
     Raises
     ------
     NetworkError
-        If rows are missing or unknown, if `update` is not compiled, fails, reaches beyond its rows, returns anything but two
-        numbers or a surrogate gradient larger than the model says.
+        If rows are missing or unknown, or `update` is not marked for compilation, fails, uses an index outside its rows, does
+        not return two numbers, or returns a surrogate gradient above the declared bound.
     """
     kind = type(neuron)
     if in_package(kind):
@@ -62,12 +62,12 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
 
 
 def in_package(thing: type) -> bool:
-    """Whether a class is the package's own."""
+    """Whether a class belongs to the package."""
     return thing.__module__.split(".")[0] == "eprop"
 
 
 def _update_of_core(model: str) -> Callable[..., Any]:
-    """One step of one neuron of a built-in model, for a model that only derives from it."""
+    """One step of one neuron of a built-in model, for a model that derives from it without its own `update`."""
 
     def update(state: np.ndarray, params: np.ndarray, j: int, x: float) -> tuple[bool, float]:
         psi, each = np.zeros(1), np.zeros((1, 1))
@@ -82,7 +82,7 @@ def _step(neuron: Neuron, update: Callable[..., Any], state: np.ndarray, params:
     try:
         return update(state, params, 0, np.float64(x))
     except IndexError as error:
-        raise NetworkError(f"{label}.update uses a row that is not there ({error}): {rows}") from error
+        raise NetworkError(f"{label}.update uses a row that does not exist ({error}): {rows}") from error
     except Exception as error:
         raise NetworkError(f"{label}.update fails: {type(error).__name__}: {error}") from error
 
@@ -94,7 +94,7 @@ def _largest_psi(neuron: Neuron, dt: float) -> float:
     except Exception as error:
         raise NetworkError(f"{label}.largest_psi(dt) fails: {type(error).__name__}: {error}") from error
     if not largest >= 0.0:
-        raise NetworkError(f"{label}.largest_psi(dt) must be a number that is not negative, got {largest}")
+        raise NetworkError(f"{label}.largest_psi(dt) must be a non-negative number, got {largest}")
     return largest
 
 
@@ -106,24 +106,24 @@ def _check_result(label: str, result: Any, largest: float) -> None:
 
 
 def check_psi(label: str, psi: Any, largest: Any) -> None:
-    """Whether surrogate gradients keep the promise of `Neuron.largest_psi`, if there is one.
+    """Check surrogate gradients against `Neuron.largest_psi`, if it is finite.
 
     Raises
     ------
     NetworkError
-        If one is negative, or larger.
+        If a value is negative, or larger than the bound.
     """
     psi, largest = np.broadcast_arrays(psi, largest)
     broken = np.isfinite(largest) & ~((psi >= 0.0) & (psi <= largest * (1.0 + 1e-12)))
     if broken.any():
         raise NetworkError(
-            f"{label}.update returned psi = {psi[broken][0]:.6g}, but by {label}.largest_psi() it is between 0 and "
-            f"{largest[broken][0]:.6g}; correct largest_psi(), or return math.inf if nothing is known"
+            f"{label}.update returned psi = {psi[broken][0]:.6g}, but {label}.largest_psi() allows only 0 to "
+            f"{largest[broken][0]:.6g}; correct largest_psi(), or return math.inf if no bound is known"
         )
 
 
 def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
-    """A copy of a marked function that finds those that it calls as Python, too; ``made`` are those met before."""
+    """Copy a marked function so that it calls other marked functions as Python, too; ``made`` caches the copies."""
     plain = getattr(function, "py_func", function)
     if plain in made or not isinstance(plain, types.FunctionType):
         return made.get(plain, plain)

@@ -1,1 +1,1 @@
-"""Work divided among threads and ranks: who owns what, what ranks tell each other."""
+"""Work divided among threads and ranks: ownership of neurons, and communication between ranks."""

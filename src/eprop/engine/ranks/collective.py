@@ -1,6 +1,6 @@
-"""Calls that all ranks make together: an error of one is raised on all, and arguments must be the same on all of them.
+"""Collective calls: an error on one rank is raised on all, and all ranks must pass identical arguments.
 
-Without that, the other ranks would wait forever in their next collective call, or compute with garbage.
+Otherwise the other ranks would wait forever in their next collective call, or compute with garbage.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from eprop.parallel import Communicator
 
 Made = TypeVar("Made")
 
-# Errors that are raised on the other ranks as what they are; any other one as their root.
+# Error classes that the other ranks raise unchanged; for any other class they raise the root class.
 KINDS = {kind.__name__: kind for kind in (DivergenceError, InputError, MemoryLimitError, NetworkError, ParameterError)}
-ALIKE = "All ranks must be given the same"
-BATCH = f'{ALIKE}; of a mini-batch each takes its share by itself (parallel="data")'
+ALIKE = "All ranks must pass the same"
+BATCH = f'{ALIKE}; each rank takes its part of a mini-batch by itself (parallel="data")'
 
 
 class Report(NamedTuple):
-    """What a rank tells the others before a call: the call, its error if it has one, and its consistency keys."""
+    """A rank's report before a call: name of the call, error if any, and consistency keys."""
 
     call: str
     kind: str
@@ -42,25 +42,24 @@ def run_on_all_ranks(
     keys: Callable[[Made], Mapping[str, Any]] | None = None,
     advice: str = ALIKE,
 ) -> Made:
-    """Do ``work``, which may fail, on all ranks; go on if it failed on none. One process does the work, and no more.
+    """Do ``work``, which may fail, on all ranks; continue only if no rank failed. With one process, just do the work.
 
     Parameters
     ----------
     comm : Communicator
-    call : str
-        What is done, for messages.
+        Name of the call, for messages.
     work : callable
-        Checks what is given, without a collective call of its own.
+        Checks the arguments, without a collective call of its own.
     keys : callable, optional
-        Consistency keys: what must be the same on all ranks, by name, made of what ``work`` returned.
+        Computes consistency keys from the result of ``work``: values, by name, that must be equal on all ranks.
     advice : str
 
     Raises
     ------
     EPropError
-        On all ranks, if ``work`` failed on one of them.
+        On all ranks, if ``work`` failed on one rank.
     InputError
-        On all ranks; it names the first key that differs.
+        On all ranks, if keys differ; the message names the first difference.
     """
     if comm.size == 1:
         return work()
@@ -68,14 +67,14 @@ def run_on_all_ranks(
     for rank, report in enumerate(reports):
         for name, value in reports[0].keys.items():
             if report.keys.get(name) != value:
-                raise InputError(f"{call}: rank {rank} was given something else than rank 0: {name}. {advice}")
+                raise InputError(f"{call}: rank {rank} got other arguments than rank 0: {name}. {advice}")
     return made
 
 
 def gather_reports(
     comm: Communicator, call: str, work: Callable[[], Made], keys: Callable[[Made], Mapping[str, Any]]
 ) -> tuple[Made, list[Report]]:
-    """The result of ``work`` on this rank, and the reports of all ranks; raises on all of them if it failed on one."""
+    """Return the result of ``work`` on this rank, and the reports of all ranks; raise on all ranks if one failed."""
     made: Any = None
     mistake: Exception | None = None
     try:
@@ -100,20 +99,20 @@ def gather_reports(
 
 
 def same_network(comm: Communicator, work: Callable[[], Network], **options: Any) -> Network:
-    """The network that ``work`` makes; refused if it, or an option of the simulator, is not the same on all ranks.
+    """Return the network that ``work`` makes; refuse it if the network or a simulator option differs between ranks.
 
     Raises
     ------
     NetworkError
-        On all ranks; it names what differs first.
+        On all ranks, if something differs; the message names the first difference.
     EPropError
-        On all ranks, if ``work`` failed on one of them.
+        On all ranks, if ``work`` failed on one rank.
     ParameterError
-        If ``comm`` is no communicator of this package.
+        If ``comm`` is not a communicator of this package.
     """
     if not hasattr(comm, "neighbours"):
         raise ParameterError(
-            f"Simulator.comm must be what eprop.parallel.find_communicator() gives, got {type(comm).__name__}"
+            f"Simulator.comm must come from eprop.parallel.find_communicator(), got {type(comm).__name__}"
         )
     if comm.size == 1:
         return work()
@@ -136,7 +135,7 @@ def same_network(comm: Communicator, work: Callable[[], Network], **options: Any
 
 
 def checksum(*arrays: np.ndarray) -> int:
-    """A checksum of arrays, as a consistency key; NaN, no target, is as good as any number."""
+    """Checksum of arrays, as a consistency key; NaN (no target) compares like any number."""
     found = 0
     for array in arrays:
         found = zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, found)

@@ -1,4 +1,4 @@
-"""Samples of e-prop on several ranks: all go forward slice by slice, with one message for all of them."""
+"""Samples of e-prop on several ranks: all samples advance slice by slice, with one message for all of them."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def run_distributed(
     pending: np.ndarray | None,
     progress: Callable[[int], None] | None,
 ) -> int:
-    """Run samples, each in a slot of its own on every rank; returns the synaptic events of this rank.
+    """Run samples, each in its own slot on every rank; return the synaptic events of this rank.
 
     Parameters
     ----------
     exchange : Exchange
     batch : Batch of the core
-        Each rank has different neurons of its samples.
+        Each rank has different neurons of the same samples.
     request : BatchRequest of the core
     steps : tuple of int
-        How many samples there are, and the steps of each; as many run at a time as there are slots.
+        Number of samples, and steps of each; as many samples run at a time as there are slots.
     pending : (synapses,), optional
-        Gradients are added to it, if the samples are learned from.
+        Array to which gradients are added, if the samples are training samples.
     progress : callable, optional
     """
     (n, n_steps), slice_steps, events = steps, exchange.slice_steps, 0

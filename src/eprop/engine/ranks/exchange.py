@@ -1,4 +1,4 @@
-"""What ranks do together while a network runs: exchange spikes, agree on a status, add up, put results together."""
+"""Collective operations while a network runs: exchange spikes, agree on a status, sum, join results."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from eprop.engine.build.built import Built
 from eprop.errors import Status
 
-# Samples of e-prop that run side by side on several ranks: their surrogate gradients may take so many bytes.
+# Largest memory of surrogate gradients of samples that run in parallel on several ranks, bytes.
 SLOTS_BYTES = 1 << 28
 
 
 class Exchange:
-    """The ranks that simulate a network, as one of them sees it. Every method is called by all of them together.
+    """The ranks that simulate a network, from the view of one rank. All ranks call every method together.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Exchange:
     several : bool
         Whether there is more than one rank.
     slice_steps : int
-        Steps between exchanges of spikes: within the shortest delay no spike reaches anybody.
+        Steps between exchanges of spikes: a spike reaches no target within the shortest delay.
     """
 
     def __init__(self, built: Built):
@@ -31,23 +31,23 @@ class Exchange:
         self._known = self.partition.bounds[:-1], self.partition.bits, self.partition.counts
 
     def swap(self, message: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Give the spikes of a slice to all ranks and get theirs.
+        """Send the spikes of a slice to all ranks and receive theirs.
 
         Returns
         -------
         tuple of ndarray
-            What ``receive`` of the core takes: the messages of all ranks as bytes, where each begins, the first neuron of each
-            rank, and the neurons that this rank knows.
+            Arguments of ``receive`` of the core: the messages of all ranks as bytes, start of each message, first neuron of each
+            rank, and the neurons that are local to this rank.
         """
         return *self.comm.exchange(message), *self._known
 
     def slots(self, n_steps: int, n: int, itemsize: int) -> int:
-        """How many of ``n`` samples run side by side; the same on all ranks."""
+        """Number of the ``n`` samples that run in parallel; the same on all ranks."""
         neurons = int(np.diff(self.partition.bounds).max())
         return int(np.clip(SLOTS_BYTES // max(n_steps * neurons * itemsize, 1), 1, n))
 
     def worst(self, status: int) -> int:
-        """The worst of what the ranks found, so that all of them stop or none."""
+        """Worst status of all ranks, so that all ranks stop or none."""
         return Status(max(self.comm.gather(int(status)))) if self.several else status
 
     def sum(self, values: np.ndarray) -> np.ndarray:
@@ -68,7 +68,7 @@ class Exchange:
         return out
 
     def spikes(self, steps: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Spikes that the ranks found, in the order of step and node."""
+        """Spikes of all ranks, in the order of step and node."""
         if not self.several:
             return steps, nodes
         parts = self.comm.gather((steps, nodes))
@@ -77,6 +77,6 @@ class Exchange:
         return steps[order], nodes[order]
 
     def joined(self, parts: Any) -> list[Any]:
-        """Tuples of arrays that the ranks hold, each put together along its last axis."""
+        """Join tuples of arrays that the ranks hold, each array along its last axis."""
         found = self.comm.gather(parts)
         return [np.concatenate(columns, axis=-1) for columns in zip(*found, strict=True)]

@@ -1,4 +1,4 @@
-"""The state of a whole network from the parts that ranks hold, and back: a checkpoint fits any number of ranks."""
+"""Convert between the state of a whole network and the parts on the ranks; so a checkpoint fits any number of ranks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.records import Role, ring_size
 from eprop.network import Network, Population
 
-# Arrays with one entry for each neuron, on their last axis. The others but those below are the same on every rank.
+# Arrays with one entry per neuron on the last axis. Other arrays, except those below, are equal on every rank.
 OF_NEURONS = frozenset(
     ("neurons/state", "neurons/psi", "neurons/signal", "neurons/rate", "neurons/feedback", "neurons/feedback_offset",
      "history/block_prefix", "history/prefix_history", "history/block_propagators", "history/span_suffixes", "history/steps",
@@ -19,12 +19,12 @@ OF_NEURONS = frozenset(
 )  # fmt: skip
 LOG = ("spike_log/sources", "spike_log/start")
 POST_TIMES = "post_spikes/times"
-# Step of a spike that has not happened, of postsynaptic spikes.
+# Step that stands for "no postsynaptic spike yet".
 NEVER = -(1 << 62)
 
 
 class StateGatherer:
-    """Puts arrays of a rank together with those of the others, and takes its own from the whole.
+    """Joins arrays of this rank with those of the other ranks, and extracts this rank's part of the whole.
 
     Parameters
     ----------
@@ -36,26 +36,26 @@ class StateGatherer:
         self._network, self._built, self._partition = network, built, built.rank_partition
         self._onto_readouts = [p.post.model.role == "readout" for p in network.projections]
         self._synapses = np.stack(self._partition.comm.gather(counts))  # (ranks, projections)
-        # Where a projection's synapses begin among this rank's, and among those of all.
+        # Start of each projection's synapses on this rank, and among all ranks.
         self._here = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def count(self, projection: int) -> int:
-        """Synapses of a projection, on all ranks."""
+        """Number of synapses of a projection, on all ranks."""
         held = self._synapses[:, projection]
         return int(held[0] if self._onto_readouts[projection] else held.sum())
 
     def held(self, projection: int) -> slice:
-        """Which of a projection's connections, in the order of `Simulator.connections`, this rank has."""
+        """Connections of a projection, in the order of `Simulator.connections`, that this rank holds."""
         held, rank = self._synapses[:, projection], self._partition.comm.rank
         first = 0 if self._onto_readouts[projection] else int(held[:rank].sum())
         return slice(first, first + int(held[rank]))
 
     def gives(self, projection: int) -> bool:
-        """Whether this rank's synapses of a projection are its own: those onto readouts are on every rank."""
+        """Whether this rank contributes its synapses of a projection; all ranks hold the synapses onto readouts."""
         return not self._onto_readouts[projection] or self._partition.comm.rank == 0
 
     def state(self, own: dict[str, np.ndarray], t: int) -> dict[str, np.ndarray]:
-        """The state of the whole network at step ``t`` from that of each rank, on every rank."""
+        """Join the states of all ranks at step ``t``; the result is the same on every rank."""
         if not self._partition.several:
             return own
         pieces: dict[str, Any] = {name: self._pieces(name, value) for name, value in own.items()}
@@ -74,7 +74,7 @@ class StateGatherer:
         return out
 
     def part(self, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """What of a state of the whole network is this rank's; ``own`` has the shapes."""
+        """Extract this rank's part of a state of the whole network; ``own`` gives the shapes."""
         if not self._partition.several:
             return state
         out: dict[str, np.ndarray] = {}
@@ -114,7 +114,7 @@ class StateGatherer:
         return None
 
     def _sources_to_give(self) -> list[slice]:
-        """Sources of each population that are this rank's own; those of inputs are on every rank."""
+        """Sources of each population that this rank contributes; all ranks hold the sources of inputs."""
         found, at = [], 0
         for p in self._network.populations:
             if not _spiking(p):
@@ -145,7 +145,7 @@ class StateGatherer:
     # ------------------------------------------------------------------ the log of spikes
 
     def _logged(self, own: Mapping[str, np.ndarray], t: int) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and sources, numbered as in the whole network, of the spikes in the log that this rank gives."""
+        """Steps and global source ids of the logged spikes that this rank contributes."""
         steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for step, p, known, first in _spikes_of(self._network, own, t):
             source = known - self._built.topology.populations["first_source"][p.index]
@@ -165,7 +165,7 @@ class StateGatherer:
         return _made_log(steps[order], sources[order], firsts, shape, t)
 
     def _own_log(self, state: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The log of a whole state, reduced to what this rank knows and in its numbers."""
+        """The log of a whole state, reduced to the sources that are local to this rank, with local ids."""
         t = int(state["counters"][0])
         steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         table = self._built.topology.populations
@@ -189,7 +189,7 @@ def _spiking(p: Any) -> int:
 def _spikes_of(
     network: Network, state: Mapping[str, np.ndarray], t: int
 ) -> Iterator[tuple[int, Population, np.ndarray, int]]:
-    """``(step, population, sources as logged, first source of the population in the whole network)`` of a log."""
+    """``(step, population, sources as logged, first global source of the population)`` of a log."""
     log, starts = np.asarray(state[LOG[0]]), np.asarray(state[LOG[1]])
     firsts = np.cumsum([0, *(_spiking(p) for p in network.populations)])
     for step in range(max(0, t + 1 - len(starts)), t):
@@ -203,7 +203,7 @@ def _spikes_of(
 def _made_log(
     steps: np.ndarray, sources: np.ndarray, firsts: np.ndarray, shape: tuple[int, ...], t: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Log and starts of spikes in the order of step and source; the log begins with the oldest step that is kept."""
+    """Log and offsets for spikes in the order of step and source; the log begins with the oldest step in the buffer."""
     log = np.zeros(ring_size(max(2 * int(firsts[-1]) + 1024, steps.size)), np.int32)
     log[: sources.size] = sources
     starts = np.zeros(shape, np.int64)
@@ -214,12 +214,12 @@ def _made_log(
 
 
 def _interleaved(parts: list[list[np.ndarray]]) -> np.ndarray:
-    """Piece by piece, each put together from all ranks, along the last axis."""
+    """Join the parts of all ranks along the last axis, piece by piece."""
     pieces = [piece for pieces in zip(*parts, strict=True) for piece in pieces]
     return np.concatenate(pieces, axis=-1)
 
 
 def _stacked(parts: list[np.ndarray]) -> np.ndarray:
-    """Rows of neurons, padded to one length."""
+    """Stack rows of neurons, padded to equal length."""
     width = max(part.shape[1] for part in parts)
     return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NEVER) for part in parts])

@@ -1,4 +1,4 @@
-"""What threads and ranks divide among them: how many threads, which ranks hold what, work in several threads."""
+"""Parallelism: number of threads, division among ranks, work in several threads."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from eprop.parallel import Communicator, Serial
 from eprop.parallel.threads import available_threads
 from eprop.rules import EProp, EPropPlus
 
-# What several ranks divide among them: the neurons of one network, or the samples, each with a network of its own.
+# Several ranks divide the neurons of one network ("model"), or the samples, each rank with its own copy ("data").
 DIVISIONS = ("model", "data")
 PRECISIONS = {"double": np.float64, "single": np.float32}
-# From here on, of the neurons of a rank, it pays that several threads divide them.
+# From this number of neurons per rank on, dividing them among threads pays off.
 MANY_NEURONS = 2000
 
 
 def check_options(network: Any, precision: Any, parallel: Any, threads: Any, partitions: Any) -> Network:
-    """A copy of the network, if a simulator of it can have these options.
+    """Check the options of a simulator; return a copy of the network.
 
     Raises
     ------
     NetworkError
-        If it is no network, or ``parallel="data"`` does not suit its rules.
+        If ``network`` is no network, or ``parallel="data"`` does not suit its rules.
     ParameterError
-        If an option has a value that it cannot have.
+        If an option has an invalid value.
     """
     if not isinstance(network, Network):
         raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
@@ -45,7 +45,7 @@ def check_options(network: Any, precision: Any, parallel: Any, threads: Any, par
 
 
 def check_threads(threads: Any) -> None:
-    """Whether this process can have so many threads."""
+    """Raise if this process cannot have that many threads."""
     _check_count("threads", threads)
     if threads > (available := available_threads()):
         raise ParameterError(
@@ -54,16 +54,17 @@ def check_threads(threads: Any) -> None:
 
 
 def thread_count(threads: int | None, comm: Communicator) -> int:
-    """Threads to use: as many as are wanted, by default all that this rank may have."""
-    free = comm.threads(available_threads())  # collective: another rank may have been given no number
+    """Return the number of threads: the requested number, or all threads available to this rank."""
+    free = comm.threads(available_threads())  # collective: other ranks may have no requested number
     return free if threads is None else int(threads)
 
 
 def partition_count(partitions: Any, network: Network, threads: int, asked: bool, ranks: int) -> int:
-    """Parts of a rank's neurons: as many as are wanted, by default as suits the network and the threads.
+    """Return the number of partitions of a rank's neurons: the requested one, or a number that suits network and threads.
 
-    It is one in a small network, where threads would wait for each other at every step. If that number of threads was ``asked``
-    for they divide small networks as well, but not those that learn from samples: there they divide the samples of a batch.
+    A small network has one partition, because threads would wait for each other at every step. If the user ``asked`` for that
+    number of threads, threads divide small networks as well, except networks that learn from samples: there they divide the
+    samples of a batch.
     """
     if partitions is not None:
         return int(partitions)
@@ -73,7 +74,7 @@ def partition_count(partitions: Any, network: Network, threads: int, asked: bool
 
 
 def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: threading.Event | None = None) -> None:
-    """Do ``work(0)`` to ``work(n - 1)``, in several threads where there are some; ``stop`` is set if one of them fails."""
+    """Do ``work(0)`` to ``work(n - 1)``, in threads if there are several; set ``stop`` if one of them fails."""
     if threads <= 1 or n <= 1:
         for k in range(n):
             work(k)
@@ -83,12 +84,12 @@ def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: thre
             list(pool.map(work, range(n)))
         except BaseException:
             if stop is not None:
-                stop.set()  # or Ctrl-C would wait for all of them
+                stop.set()  # otherwise Ctrl-C would wait for all threads
             raise
 
 
 def replicas_of(parallel: str, comm: Communicator) -> Communicator:
-    """The ranks that have a copy of the network each; one, if they divide its neurons instead."""
+    """Return the ranks with a copy of the network each, or a single rank if the ranks divide the neurons."""
     return comm if parallel == "data" else Serial()
 
 
@@ -102,11 +103,11 @@ def _check_division(network: Network, parallel: Any) -> None:
         raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
     if parallel == "data" and not any(isinstance(p.rule, EProp) for p in network.projections):
         raise NetworkError(
-            'parallel="data" divides mini-batches, and only EProp learns from those; take parallel="model"'
+            'parallel="data" divides mini-batches, and only EProp learns from mini-batches; take parallel="model"'
         )
 
 
 def _learns_from_batches(network: Network) -> bool:
-    """Whether a network learns by `EProp`, and not at spikes."""
+    """Whether a network learns by `EProp`, not at spikes."""
     rules = [p.rule for p in network.projections]
     return any(isinstance(rule, EProp) for rule in rules) and not any(isinstance(rule, EPropPlus) for rule in rules)

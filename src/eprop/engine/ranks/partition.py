@@ -1,10 +1,10 @@
-"""Neurons that this rank owns, and the remote sources that reach them (ghosts); how both are numbered.
+"""Neurons that this rank owns, remote sources that reach them (ghosts), and the local ids of both.
 
-A rank owns a contiguous range of all neurons and everything that ends on them. Readouts are few and every rank needs
-their errors in the very next step, so each rank computes all of them, and only spikes travel. Input is the same for
-all ranks, too. A rank keeps axons only of neurons that reach one of its own (ghosts), and of its own. It numbers these in
-the order of all neurons: a set of bits costs an eighth of a byte for each neuron of the network, and the counts of bits
-before each word half as much again.
+A rank owns a contiguous range of all neurons and all synapses onto them. Readouts are few, and every rank needs their errors in
+the very next step, so every rank computes all readouts, and only spikes are exchanged. All ranks have the same input. A rank
+keeps axons of its own neurons, and of remote neurons that reach its own (ghosts). Local ids follow the order of all
+neurons. The set of local neurons is a bit set, an eighth of a byte for each neuron of the network; the counts of bits before
+each word take half as much again.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ class RankPartition:
     several : bool
         Whether there are other ranks.
     bounds : (ranks + 1,) int64
-        Ranges of all neurons that the ranks own.
+        Ranges of neurons that the ranks own.
     first, stop : int
         The range of this rank.
     bits : (words,) uint64
-        Set of the neurons that are local here: own ones and ghosts; empty with one rank, where all are.
+        Set of the local neurons: own neurons and ghosts; empty with one rank, where all neurons are local.
     counts : (words,) uint32
         Local neurons before each word of ``bits``.
     """
@@ -55,32 +55,32 @@ class RankPartition:
                 total += p.size
         self.bounds = np.linspace(0, total, self.comm.size + 1).astype(np.int64)
         self.first, self.stop = (int(k) for k in self.bounds[self.comm.rank : self.comm.rank + 2])
-        words = total // _WORD + 1 if self.several else 0  # one more than neurons need, so that every number has one
+        words = total // _WORD + 1 if self.several else 0  # one more than needed, so that the last count has a word
         self._lock = threading.Lock()
         self.bits, self.counts = np.zeros(words, np.uint64), np.zeros(words, np.uint32)
 
     @property
     def n_neurons(self) -> int:
-        """Neurons that this rank owns."""
+        """Number of neurons that this rank owns."""
         return self.stop - self.first
 
     def own(self, p: Population) -> tuple[int, int]:
-        """Nodes of a population that this rank owns, counted within it: all, unless they are neurons."""
+        """Nodes of a population that this rank owns, by index within it; all nodes, unless they are neurons."""
         return self.within(p, self.first, self.stop) if p.model.role == "neuron" else (0, p.size)
 
     def within(self, p: Population, first: int, stop: int) -> tuple[int, int]:
-        """Nodes of a population of neurons that are among neurons ``first:stop`` of all."""
+        """Nodes of a neuron population among the neurons ``first:stop`` of the network."""
         begin = min(max(first - self._first_of[p.index], 0), p.size)
         return begin, max(begin, min(stop - self._first_of[p.index], p.size))
 
     def first_target(self, p: Population) -> int:
-        """The target here that node 0 of a population of neurons is or would be."""
+        """Local target id of node 0 of a neuron population, also if another rank owns it."""
         return self._first_of[p.index] - self.first
 
     def add_ghost_sources(self, found: Iterable[tuple[Population, np.ndarray]]) -> None:
-        """Note the sources of connections onto own targets: ``(population, sources)``, chunk by chunk.
+        """Record the sources of connections onto own targets: ``(population, sources)``, chunk by chunk.
 
-        Several threads may do this at the same time.
+        Several threads may call this method at the same time.
         """
         bits = np.zeros_like(self.bits)
         for p, sources in found:
@@ -90,16 +90,16 @@ class RankPartition:
             np.bitwise_or(self.bits, bits, out=self.bits)
 
     def number_sources(self) -> None:
-        """Number all ghosts noted by now, and this rank's own neurons."""
+        """Assign local ids to all recorded ghosts, and to this rank's own neurons."""
         lib.mark_known(self.bits, 0, np.arange(self.first, self.stop, dtype=np.int32))
         lib.count_known(self.bits, self.counts)
 
     def largest(self, value: int) -> int:
-        """The largest of a number over all ranks."""
+        """Maximum of a number over all ranks."""
         return int(max(self.comm.gather(value)))
 
     def n_local_sources(self, p: Population) -> int:
-        """How many nodes of a population are local here."""
+        """Number of local nodes of a population."""
         return self._local_before(p, p.size) if self._partly(p) else p.size
 
     def own_sources(self, p: Population) -> slice:
@@ -111,14 +111,14 @@ class RankPartition:
         return slice(begin, stop)
 
     def local_ids(self, p: Population, sources: np.ndarray) -> np.ndarray:
-        """Numbers of some local nodes among the local ones of their population."""
+        """Ids of some local nodes among the local nodes of their population."""
         if not self._partly(p):
             return sources
         ids: np.ndarray = lib.local_ids(self.bits, self.counts, self._first_of[p.index], sources)
         return ids
 
     def global_ids(self, p: Population) -> np.ndarray:
-        """The local nodes of a population, ascending, by their numbers within it."""
+        """Local nodes of a population, ascending, by index within it."""
         if not self._partly(p):
             return np.arange(p.size)
         first = self._first_of[p.index]
@@ -126,11 +126,11 @@ class RankPartition:
         return ids
 
     def _partly(self, p: Population) -> bool:
-        """Whether some nodes of a population may be unknown here."""
+        """Whether some nodes of a population may not be local."""
         return self.several and p.model.role == "neuron"
 
     def _local_before(self, p: Population, node: int) -> int:
-        """How many nodes of a population before ``node`` are local."""
+        """Number of local nodes of a population before ``node``."""
         first = self._first_of[p.index]
         return int(
             lib.known_before(self.bits, self.counts, first + node) - lib.known_before(self.bits, self.counts, first)

@@ -1,1 +1,1 @@
-"""Running a built network: continuous time, samples side by side, what is given to a run and what it leaves behind."""
+"""Running a built network: streams, samples and rollouts, with their inputs and results."""

@@ -1,4 +1,4 @@
-"""Samples side by side, each from rest in a sample slot of its own; e-prop learns from them as one mini-batch."""
+"""Samples in parallel, each from rest in its own sample slot; e-prop learns from them as one mini-batch."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
 BATCHES = {np.dtype(np.float64): lib.BatchDouble, np.dtype(np.float32): lib.BatchSingle}
-# Several threads run so many samples each before they add gradients up: that one sample takes longer than another evens
-# out, and they wait for each other less often. What a thread's samples leave behind, in neurons that learn, shall stay in its
-# cache, though.
+# With several threads, each runs this many samples before gradients are added up: differences in duration between samples
+# average out, and threads wait for each other less often. The state of a thread's samples, per plastic neuron, should stay in
+# its cache, though.
 SLOTS_A_THREAD, SLOTS_A_THREAD_BYTES = 4, 1 << 21
 
 
 class BatchBuffers(NamedTuple):
-    """Where the results of samples on this rank go, and what the core is asked for.
+    """Buffers for the results of samples on this rank, and the request to the core.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Batches:
     ----------
     arrays : Arrays
     replicas : Communicator
-        The ranks that have a copy of the network each.
+        Ranks with a copy of the network each.
     neighbours : int
         Ranks that share the memory of this machine.
     timer : PhaseTimer
@@ -68,18 +68,18 @@ class Batches:
     def __init__(self, arrays: Arrays, replicas: Communicator, neighbours: int, timer: PhaseTimer):
         self._arrays, self._replicas, self._neighbours, self._timer = arrays, replicas, neighbours, timer
         self._batch: Any = None
-        self._learned = False  # whether a batch of before could learn
+        self._learned = False  # whether the previous batch could learn
         self._learners = _count_learners(arrays.built)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
-        """Run a mini-batch and take a step of the optimisers."""
+        """Run a mini-batch and apply an optimiser step."""
         arrays = self._arrays
         arrays.tie_feedback()
         scale = batch_scale(arrays, samples)
         try:
             result = self.run(samples, True, progress)
         except BaseException:
-            arrays.synapses.pending[:] = 0.0  # a part of a batch is no batch
+            arrays.synapses.pending[:] = 0.0  # discard the gradients of an interrupted batch
             raise
         self.take_step(scale, "train", len(samples) * samples.n_steps)
         assert result.spikes is not None
@@ -87,10 +87,10 @@ class Batches:
         return result
 
     def take_step(self, scale: np.ndarray, where: str, n_steps: int = 0) -> None:
-        """A step of the optimisers with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
+        """Apply an optimiser step with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
         arrays, topology, synapses = self._arrays, self._arrays.built.topology, self._arrays.synapses
         try:
-            # Ctrl-C is heard when a call returns: the weights and their clock move together.
+            # Ctrl-C is handled after the call, so weights and their step count change together.
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
             lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
@@ -105,7 +105,7 @@ class Batches:
         check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
 
     def gradients(self, samples: Samples, progress: Progress) -> np.ndarray:
-        """What `train` would hand to the optimisers, of each synapse of this rank, in the engine's order; nothing changes."""
+        """Gradients that `train` would pass to the optimisers, for each synapse of this rank, in internal order; no changes."""
         arrays, events = self._arrays, self._arrays.events
         arrays.tie_feedback()
         try:
@@ -115,20 +115,20 @@ class Batches:
             arrays.synapses.pending[:] = 0.0
             arrays.stream.events = events
         groups = branches_at(arrays.built, np.arange(found.size))[1]
-        # As the optimisers multiply, in the type of a synapse.
+        # Multiply as the optimisers do, in the type of a synapse.
         return (found * batch_scale(arrays, samples).astype(found.dtype)[groups]).astype(np.float64)
 
     @property
     def keeps_spikes(self) -> bool:
-        """Whether all that run a sample have its spikes: of replicas, one runs it."""
+        """Whether all ranks that run a sample have its spikes; among replicas, only one rank runs it."""
         return self._replicas.size == 1
 
     def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Times (ms) and nodes of the spikes of the sample that was run alone, last."""
+        """Times (ms) and nodes of the spikes of the last sample that was run alone."""
         return spikes_of_sample(self._arrays, wanted, self._batch, 0) if self._batch is not None and wanted else {}
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
-        """All samples from rest; gradients are added up. Replicas take a share each and put the results together."""
+        """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
         comm, index = self._replicas, np.arange(len(samples))
         own, found, problem = np.array_split(index, comm.size)[comm.rank], None, ""
         self._check_room(samples, own.size, learn)
@@ -161,7 +161,7 @@ class Batches:
         return y
 
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
-        """The samples ``index`` on this replica."""
+        """Run the samples ``index`` on this replica."""
         arrays, exchange = self._arrays, self._arrays.exchange
         batch, out = self._batch_for(samples.n_steps, len(index), learn), self._buffers(samples, index, learn)
         batch.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
@@ -181,7 +181,7 @@ class Batches:
         return BatchResult(out.losses, out.y, spikes, events)
 
     def _run_alone(self, batch: Any, request: Any, n: int, progress: Progress) -> None:
-        """Chunk after chunk; the core comes back now and then, so that Ctrl-C is heard."""
+        """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
         done = 0
         while done < n:
             reached = batch.run(done, n, request, self._arrays.synapses.pending)
@@ -190,7 +190,7 @@ class Batches:
             done = reached
 
     def _buffers(self, samples: Samples, index: np.ndarray, learn: bool) -> BatchBuffers:
-        """Room for the results of samples ``index``."""
+        """Allocate buffers for the results of samples ``index``."""
         arrays, n = self._arrays, len(index)
         y, losses = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         counts, events = np.zeros((n, arrays.built.n_neurons), np.int64), np.zeros(n, np.int64)
@@ -202,9 +202,9 @@ class Batches:
         return BatchBuffers(request, y, losses, counts, events)
 
     def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
-        """Refuse samples, of which this rank runs ``n``, whose results or states will not fit; all ranks do, or none.
+        """Refuse samples whose results or states do not fit; this rank runs ``n`` of them. All ranks refuse, or none.
 
-        They look how much memory there is when all have let go of what is in the way, and none has begun.
+        Ranks measure the free memory after all have released their old buffers, and before any rank allocates.
         """
         arrays, n_steps = self._arrays, samples.n_steps
         exchange, readouts, width = arrays.exchange, arrays.built.n_readouts, min(self._width(n_steps, n), n)
@@ -227,7 +227,7 @@ class Batches:
                 raise MemoryLimitError(found)
 
     def _width(self, n_steps: int, n: int) -> int:
-        """Sample slots for ``n`` samples; the results do not depend on it."""
+        """Number of sample slots for ``n`` samples; results do not depend on it."""
         threads, itemsize = max(self._arrays.threads, 1), self._arrays.built.weight.itemsize
         if self._arrays.exchange.several:
             return self._arrays.exchange.slots(n_steps, n, itemsize)
@@ -237,7 +237,7 @@ class Batches:
         return threads * int(np.clip(min(each, n // threads), 1, SLOTS_A_THREAD))
 
     def _suffices(self, n_steps: int, n: int, learn: bool) -> bool:
-        """Whether the batch of before fits ``n`` samples."""
+        """Whether the previous batch object fits ``n`` samples."""
         batch = self._batch
         return (
             batch is not None
@@ -247,7 +247,7 @@ class Batches:
         )
 
     def _batch_bytes(self, width: int, n_steps: int, learn: bool) -> int:
-        """Bytes of a batch of the core with so many slots."""
+        """Bytes of a batch object of the core with ``width`` slots."""
         built = self._arrays.built
         slot, shared = lib.batch_bytes(
             built.topology, built.initial.shape[0], n_steps, learn, max(self._arrays.threads, 1), built.weight.itemsize
@@ -255,12 +255,12 @@ class Batches:
         return int(width * slot + shared)
 
     def _let_go(self) -> None:
-        """Of the batch of before, which is in the way of another one."""
+        """Release the previous batch object, to make room for a new one."""
         if self._batch is not None:
             self._learned, self._batch = self._batch.learns, None
 
     def _batch_for(self, n_steps: int, n: int, learn: bool) -> Any:
-        """A batch of the core for ``n`` samples; the one of before, if it fits."""
+        """Return a batch object of the core for ``n`` samples; reuse the previous one if it fits."""
         built = self._arrays.built
         if not self._suffices(n_steps, n, learn):
             self._let_go()
@@ -272,7 +272,7 @@ class Batches:
 
 
 def _count_learners(built: Built) -> int:
-    """Neurons onto which synapses learn by e-prop."""
+    """Number of neurons with e-prop synapses onto them."""
     groups = built.topology.groups
     groups = groups[(groups["rule"] == Rule.eprop) & (groups["onto_readouts"] == 0)]
     return sum(

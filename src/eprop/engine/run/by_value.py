@@ -1,4 +1,4 @@
-"""Comparison by value of what holds arrays."""
+"""Comparison by value for classes with arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class ByValue:
-    """Base of dataclasses that are equal if all their numbers are, NaN being equal to itself."""
+    """Base of dataclasses that are equal if all their numbers are; NaN equals NaN."""
 
     __hash__: ClassVar[None]  # type: ignore[assignment]
 

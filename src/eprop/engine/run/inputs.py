@@ -1,4 +1,4 @@
-"""Check what a run, a training or an evaluation is given, and bring the inputs of one run into the form of samples."""
+"""Check the arguments of a run, a training or an evaluation, and convert the inputs of one run to a sample."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from eprop.parameters import brief, is_finite_number
 
 
 def steps_in(label: str, duration: Any, dt: float) -> int:
-    """A duration (ms) in steps."""
+    """Convert a duration (ms) to steps."""
     if not is_finite_number(duration):
         raise InputError(f"{label} must be a number of ms, got {duration!r:.80}")
     count = float(duration) / dt
@@ -38,14 +38,14 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
 
 
 def check_switch(label: str, value: Any) -> None:
-    """Whether something is on or off: any other text, ``"no"`` for one, would count as on."""
+    """Refuse values other than True and False: any text, even ``"no"``, would count as True."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{label} must be True or False, got {brief(value)}")
 
 
 def spiking(network: Network, names: Any) -> list[Population]:
-    """Populations whose spikes are wanted, each once."""
-    if isinstance(names, tuple) and not names:  # by default
+    """Return the populations whose spikes are requested, each once."""
+    if isinstance(names, tuple) and not names:  # the default
         return []
     if isinstance(names, str) or not isinstance(names, Iterable):
         raise InputError(f'spikes takes a list of names such as ["rec"], got {names!r:.80}')
@@ -57,7 +57,7 @@ def spiking(network: Network, names: Any) -> list[Population]:
 
 
 def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
-    """What a run is given, see `Simulator.run`, as one sample."""
+    """Convert the arguments of a run, see `Simulator.run`, to one sample."""
     inputs, targets, signals = given.inputs, given.targets, given.signals
     if inputs is not None and type(inputs) is not dict and not isinstance(inputs, Mapping):
         raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
@@ -75,7 +75,7 @@ def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
 
 
 def _one_signal(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
-    """Signals of one run as `make_samples` takes them."""
+    """Convert the signals of one run to the form of `make_samples`."""
     given, size = given_numbers("signals", name, value), layout.neurons.get(name)
     if size is not None and given.shape != (n_steps, size):
         raise InputError(f"signals {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {given.shape}")
@@ -83,7 +83,7 @@ def _one_signal(layout: SampleLayout, name: str, value: Any, n_steps: int) -> An
 
 
 def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
-    """Target of one run as `make_samples` takes it."""
+    """Convert the target of one run to the form of `make_samples`."""
     given, size = given_numbers("target", name, value), layout.sizes[1].get(name)
     if size is not None and given.shape not in ((size,), (1, size), (n_steps, size)):
         raise InputError(
@@ -93,7 +93,7 @@ def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> An
 
 
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
-    """Input of one run as `make_samples` takes it."""
+    """Convert the input of one run to the form of `make_samples`."""
     size = layout.sizes[0].get(name)
     if isinstance(value, tuple) and len(value) == 2:
         return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
@@ -107,18 +107,18 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
 
 
 def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any) -> None:
-    """Refuse samples or options of a call that fail a ``check`` on one rank, or are not the same on all of them.
+    """Refuse samples or options of a call that fail a ``check`` on one rank, or differ between ranks.
 
     Raises
     ------
     EPropError
-        On all ranks; it names what differs first.
+        On all ranks; the message names the first difference.
     """
     run_on_all_ranks(comm, call, check, lambda _: keys_of(samples, *others), BATCH)
 
 
 def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
-    """Consistency keys of a call: what must be the same on all ranks."""
+    """Consistency keys of a call: values that must be the same on all ranks."""
     return {
         "number of samples": len(samples),
         "number of steps": samples.n_steps,
@@ -133,7 +133,7 @@ def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
 
 
 def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> None:
-    """Whether samples are of this network; the core does not check where it writes."""
+    """Check that samples belong to this network, because the core does not check its array indices."""
     if not isinstance(samples, Samples):
         raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
     if progress is not None and not callable(progress):
@@ -156,21 +156,21 @@ def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> N
 
 
 def check_evaluation(layout: SampleLayout, samples: Any, progress: Any, reset: Any) -> None:
-    """Whether samples can be evaluated as is asked for."""
+    """Check samples and options of an evaluation."""
     check_samples(layout, samples, progress)
     if reset is not None:
         check_switch("reset", reset)
 
 
 def check_mini_batch(layout: SampleLayout, samples: Any, progress: Any, by_batch: bool) -> None:
-    """Whether samples are a mini-batch to learn from."""
+    """Check samples and options of a mini-batch."""
     check_samples(layout, samples, progress)
     if not by_batch:
-        raise InputError("gradients are those of a mini-batch: give a projection the rule EProp")
+        raise InputError("gradients need a rule that learns from mini-batches: give a projection the rule EProp")
 
 
 def _sizes(sources: tuple[int, ...], readouts: tuple[tuple[int, bool], ...]) -> str:
-    """Sizes of the sources and readouts that samples are for."""
+    """Sizes of the sources and readouts of samples, in words."""
     given = " + ".join(map(str, sources)) or "no"
     taken = " + ".join(f"{size}{' (softmax)' if softmax else ''}" for size, softmax in readouts) or "no"
     return f"{given} inputs and {taken} readouts"

@@ -1,4 +1,4 @@
-"""How long steps take: a histogram that costs nothing to keep."""
+"""Duration of steps: a histogram with negligible cost."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from eprop.core import lib
 
 
 class Latency:
-    """A histogram of durations, each known to a sixteenth.
+    """A histogram of durations with a resolution of one sixteenth.
 
     Attributes
     ----------
     edges : (bins + 1,) float64
-        Where bins begin and end, µs.
+        Edges of the bins, µs.
     """
 
     edges: np.ndarray = lib.Latency.edges() / 1e3
@@ -24,9 +24,9 @@ class Latency:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was noted so far."""
+        """Clear the histogram."""
         self._noted = lib.Latency()
-        #: Note a duration, ns.
+        #: Add a duration, ns.
         self.add: Any = self._noted.add
 
     @property
@@ -36,22 +36,22 @@ class Latency:
 
     @property
     def count(self) -> int:
-        """How many were noted."""
+        """Number of durations."""
         return int(self.counts.sum())
 
     @property
     def longest(self) -> float:
-        """The longest one, µs."""
+        """Longest duration, µs."""
         return float(self._noted.longest) / 1e3
 
     def quantile(self, share: float) -> float:
-        """Duration (µs) that no more than a share of them exceed by more than a sixteenth, e.g. the median with 0.5."""
+        """Quantile of the durations (µs), too high by at most a sixteenth; 0.5 gives the median."""
         counts = self.counts
         reached = int(np.searchsorted(np.cumsum(counts), share * counts.sum()))
         return float(min(self.edges[reached + 1], self.longest)) if counts.any() else 0.0
 
     def share_within(self, limit: float) -> float:
-        """Share of the durations that lie in bins up to ``limit`` (µs); 1 if there are none."""
+        """Fraction of the durations in bins up to ``limit`` (µs); 1 if there are none."""
         counts = self.counts
         return float(np.sum(counts[self.edges[1:] <= limit])) / max(int(np.sum(counts)), 1) if counts.any() else 1.0
 

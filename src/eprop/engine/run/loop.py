@@ -1,4 +1,4 @@
-"""The run loop: lets a stream of the core run on through samples, with several ranks slice by slice."""
+"""The run loop: advances a stream of the core through samples; with several ranks, slice by slice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_PROBES = np.zeros((0, 4), np.int64)
 
 @dataclass(slots=True)
 class RunBuffers:
-    """Where the results of a run go.
+    """Buffers for the results of a run.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class RunBuffers:
 def make_buffers(
     arrays: Arrays, samples: Samples, frozen: bool, probes: np.ndarray = NO_PROBES, clock: int = 0
 ) -> RunBuffers:
-    """Room for the results of samples, one after the other; random numbers are those of ``clock`` steps later."""
+    """Allocate buffers for the results of samples in sequence; random numbers start at step ``clock``."""
     n = samples.n * samples.n_steps
     out = RunBuffers(
         None,
@@ -56,7 +56,7 @@ def make_buffers(
 def request_of(
     arrays: Arrays, samples: Samples, out: RunBuffers, frozen: bool, probes: np.ndarray, clock: int, threads: int
 ) -> Any:
-    """What the core is asked for: inputs, and arrays for the results."""
+    """Make the request to the core: inputs, and arrays for the results."""
     return lib.RunRequest(
         arrays.network.seed, clock, frozen, threads, samples.event_start, samples.event_channels, samples.target,
         samples.window, outside_of(arrays, samples), probes, out.probed, out.y, out.loss, out.spikes,
@@ -64,7 +64,7 @@ def request_of(
 
 
 def stream_at_rest(arrays: Arrays, weight: np.ndarray) -> Any:
-    """A stream of the network from rest that learns nothing, beside the one that runs on."""
+    """Make a stream of the network at rest that does not learn, beside the running one."""
     built, neurons = arrays.built, make_neurons(arrays.built)
     neurons.feedback = arrays.neurons.feedback
     stream = STREAMS[weight.dtype](
@@ -76,9 +76,9 @@ def stream_at_rest(arrays: Arrays, weight: np.ndarray) -> Any:
 
 
 def advance(arrays: Arrays, stream: Any, request: Any, offset: int, n_steps: int) -> int:
-    """Let a stream run on, from step ``offset`` of all samples; returns the steps done.
+    """Advance a stream from step ``offset`` of all samples; return the number of steps done.
 
-    They are ``n_steps``, or fewer in one process where that takes longer than Python should wait with Ctrl-C.
+    The number is ``n_steps``, or less in one process if Python should check for Ctrl-C first.
     """
     if not arrays.exchange.several:
         done: int = stream.run(n_steps, offset, request)

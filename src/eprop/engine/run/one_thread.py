@@ -1,4 +1,4 @@
-"""One thread at a time may use a simulator."""
+"""Only one thread at a time may use a simulator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eprop.errors import InputError
 
 
 class OneThread:
-    """A context for calls that change a simulator, or note what has changed: only one thread at a time may be in it.
+    """Context for calls that change a simulator or copy its state: only one thread at a time may be in it.
 
     Raises
     ------
@@ -27,7 +27,7 @@ class OneThread:
         self.lock.release()
 
     def refuse(self) -> None:
-        """Raise the error that says why there is no way in."""
+        """Raise the error for a second thread."""
         raise InputError(
-            "another thread is running this simulator; give each thread a simulator of its own, for one by copy.copy"
+            "another thread is running this simulator; give each thread its own simulator, for example by copy.copy"
         )

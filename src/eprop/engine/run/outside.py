@@ -1,4 +1,4 @@
-"""Signals, modulators and rewards from outside, as the core takes them: with columns for the neurons that a rank owns."""
+"""Signals, modulators and rewards from outside, in the form of the core: with columns for the neurons that a rank owns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NO_SIGNALS = np.zeros((0, 0, 0)), np.zeros(0, np.int64)
 
 
 class Told(NamedTuple):
-    """What samples or streams are told, beside errors; see `eprop.engine.run.samples.make_samples`."""
+    """Outside values of samples or streams, besides errors; see `eprop.engine.run.samples.make_samples`."""
 
     signals: Mapping[str, np.ndarray]
     modulator: np.ndarray
@@ -22,7 +22,7 @@ class Told(NamedTuple):
 
 
 def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """What ``Outside`` of the core views.
+    """Arrays for ``Outside`` of the core.
 
     Returns
     -------

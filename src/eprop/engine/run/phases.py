@@ -1,4 +1,4 @@
-"""Where the time of a run goes, by phase."""
+"""Time of a run, by phase."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 
 import numpy as np
 
-#: Of a step. They add up to what the loop took.
+#: Phases of a step. They add up to the time of the loop.
 PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
-#: Of e-prop per sample: forward and backward, and the optimiser.
+#: Phases of e-prop per sample: forward and backward passes, and the optimiser.
 BATCH_PHASES = ("samples", "update")
 # Columns of the core's stop-watch, see ``Phase`` in core/stream_state.hpp.
 PROPAGATORS, DELIVER, ADVANCE, READOUT, EXCHANGE, REGION = range(1, 7)
@@ -25,8 +25,8 @@ def phases_of(measured: np.ndarray) -> dict[str, float]:
     Returns
     -------
     dict
-        ``propagators``, ``deliver``, ``advance``, ``readout``: means over the partitions, which run side by side; ``exchange``:
-        deliveries and logs of spikes; ``wait``: what the slowest partition, and the start of threads, cost the others.
+        ``propagators``, ``deliver``, ``advance``, ``readout``: means over the partitions, which run in parallel; ``exchange``:
+        deliveries and logs of spikes; ``wait``: time that partitions wait for the slowest one, and for threads to start.
     """
     loop, work = measured[-1], measured[:-1].mean(axis=0)
     columns = {"propagators": PROPAGATORS, "deliver": DELIVER, "advance": ADVANCE, "readout": READOUT}
@@ -43,7 +43,7 @@ class PhaseTimer:
     Attributes
     ----------
     wanted : bool
-        Whether anybody asks for them.
+        Whether to measure.
     seconds : dict
     """
 
@@ -52,7 +52,7 @@ class PhaseTimer:
         self.seconds = dict.fromkeys((*PHASES, *BATCH_PHASES), 0.0)
 
     def add_phases(self, measured: np.ndarray) -> None:
-        """Add what the core has measured."""
+        """Add measurements of the core."""
         for name, found in phases_of(measured).items():
             self.seconds[name] += found
 

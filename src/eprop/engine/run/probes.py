@@ -1,4 +1,4 @@
-"""Choose what a run records, and hand it back under names."""
+"""Select the recorded variables of a run, and return them by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from eprop.parameters import real_numbers
 
 
 class Probe(IntEnum):
-    """Kinds of recorded variables, as the core has them."""
+    """Kinds of recorded variables, as in the core."""
 
     state = 0
     psi = 1
@@ -38,14 +38,14 @@ _SYNAPSE_KINDS = {"weight": Probe.weight, "trace": Probe.trace}
 
 @dataclass(slots=True)
 class Probes:
-    """Rows for the core, and the way back to names.
+    """Recorded variables: rows for the core, and the names of the recorded columns.
 
     Attributes
     ----------
     table : (rows, 4) int64
-        Kind, row of the state or axon branch, index, delay group; of several ranks each has rows of what it owns.
+        Kind, row of the state or axon branch, index, delay group; each rank has the rows of variables that it owns.
     count : int
-        Recorded values of a step, those of all ranks.
+        Recorded values per step, over all ranks.
     columns : list of (name, variable) and the slice of its columns
     index : dict of nodes, or synapses, of each variable
     """
@@ -58,7 +58,7 @@ class Probes:
     _offsets: Any = None
 
     def collect(self, values: np.ndarray, exchange: Exchange) -> dict[tuple[str, str], np.ndarray]:
-        """Recorded values of all ranks under their names; voltages get their leak potential back."""
+        """Recorded values of all ranks by name; the leak potential is added to voltages."""
         if not self.count:
             return {}
         found = exchange.columns(values + self._offsets, self._positions, self.count)
@@ -66,27 +66,27 @@ class Probes:
 
 
 def make_probes(arrays: Arrays, wanted: Any) -> Probes:
-    """Probes of what `Simulator.run` is asked to record.
+    """Make probes for the ``record`` argument of `Simulator.run`.
 
     Raises
     ------
     InputError
         If the network has no such variables.
     """
-    if isinstance(wanted, tuple) and not wanted:  # by default
+    if isinstance(wanted, tuple) and not wanted:  # the default
         return Probes()
     return _Finder(arrays).find(Probes(), _listed(wanted))
 
 
 class _Finder:
-    """Finds where variables of a network stand in the arrays of the engine."""
+    """Finds the positions of variables in the arrays of the engine."""
 
     def __init__(self, arrays: Arrays):
         self._network, self._built, self._arrays = arrays.network, arrays.built, arrays
         self._index: dict[tuple[str, str], np.ndarray] = {}
 
     def find(self, found: Probes, items: list[Any]) -> Probes:
-        """Fill ``found`` with what is asked for."""
+        """Fill ``found`` with the requested variables."""
         rows, offsets = [NO_PROBES], [np.zeros(0)]
         for item in items:
             record = item if isinstance(item, Record) else Record(*item)
@@ -103,10 +103,10 @@ class _Finder:
         return found
 
     def _check_new(self, record: Record) -> None:
-        """A recording has one place for each variable."""
+        """Refuse a variable that is requested twice."""
         if (record.name, record.variable) in self._index:
             raise InputError(
-                f"record asks twice for {record.variable!r} of {record.name!r}; ask once, for all indices, as in "
+                f"record requests {record.variable!r} of {record.name!r} twice; request it once, with all indices, as in "
                 f'("{record.name}", "{record.variable}", [1, 2])'
             )
 
@@ -135,10 +135,10 @@ class _Finder:
                 rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
                 rows[:, 1] = population.model.state_rows.index(record.variable)
                 rows[:, 2] = here
-                leak = np.append(self._built.leak, 0.0)  # the last one is for what is not here
+                leak = np.append(self._built.leak, 0.0)  # the last entry is for nodes of other ranks
                 return rows, leak[here] if record.variable == "v" else 0.0
         if kind is None:
-            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(names)}")
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(names)}")
         rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
         rows[:, 0], rows[:, 2] = kind, here
         return rows, offset
@@ -147,7 +147,7 @@ class _Finder:
         kind = _SYNAPSE_KINDS.get(record.variable)
         if kind is None or (kind == Probe.trace and not self._built.has_eprop_plus):
             known = [name for name in _SYNAPSE_KINDS if name != "trace" or self._built.has_eprop_plus]
-            raise InputError(f"{record.name!r} has no variable {record.variable!r}; there are: {', '.join(known)}")
+            raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(known)}")
         order = order_on_all_ranks(self._arrays, record.name)
         rows = np.zeros((order.size, PROBE_COLUMNS), np.int64)
         rows[:, 0], rows[:, 2] = kind, order
@@ -155,13 +155,13 @@ class _Finder:
         return rows[self._chosen(record, order.size)], 0.0
 
     def _chosen(self, record: Record, size: int) -> np.ndarray:
-        """Which of so many nodes, or synapses, are recorded."""
+        """Indices of the recorded nodes or synapses, out of ``size``."""
         index = self._index[record.name, record.variable] = _index(record, size)
         return index
 
 
 def _listed(wanted: Any) -> list[Any]:
-    """The items of ``record``, each a `Record` or the arguments of one."""
+    """The items of ``record``, each a `Record` or its arguments."""
     one = isinstance(wanted, Record) or (
         isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(name_of(wanted[0]), str)
     )

@@ -1,4 +1,4 @@
-"""What a run leaves behind, and how to ask for more of it."""
+"""The results of a run, and the request for recordings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eprop.parameters import brief
 
 @dataclass(frozen=True)
 class Record:
-    """One variable of chosen nodes or synapses, at every step.
+    """Request to record one variable of chosen nodes or synapses at every step.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ class Record:
         A population (``"rec"``) or a projection (``"in->rec"``).
     variable : str
         Neurons: ``"v"`` (mV) and the other state variables; ``"surrogate"`` (1/mV); ``"learning_signal"`` (mV times the unit
-        of the error), the errors that have reached the neuron by this step. Readouts: ``"y"`` (mV); ``"error"`` (mV, of
-        `CrossEntropy` a number). Projections: ``"weight"`` (mV); in a network that learns by `EPropPlus` ``"trace"`` (1/mV),
-        the filtered eligibility as it was a step before the last spike arrived, or at the cutoff: a staircase, for nobody
-        steps it in between, and 0 onto readouts. `EProp` computes gradients backwards and keeps no traces; what it
-        learns from is the errors that a neuron's spike of this step will cause, which no step knows. Spikes are always
-        recorded if asked for by ``spikes=``.
+        of the error), the errors that arrive at the neuron in this step. Readouts: ``"y"`` (mV); ``"error"`` (mV; without unit
+        for `CrossEntropy`). Projections: ``"weight"`` (mV); in a network that learns by `EPropPlus` also ``"trace"`` (1/mV),
+        the filtered eligibility one step before the last spike arrived, or at the cutoff. The trace is a staircase, because
+        the engine does not step it between spikes; it is 0 onto readouts. `EProp` computes gradients backwards and keeps no
+        traces: it learns from the errors that a neuron's spike of this step will cause, which are unknown in this step.
+        Spikes have their own argument, ``spikes=``.
     index : sequence of int, slice or mask, optional
-        Nodes, or synapses in the order of `Simulator.connections`; all by default. A variable is asked for once in a run.
+        Nodes, or synapses in the order of `Simulator.connections`. The default is all. Request a variable once in a run.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Record:
 
 
 class _ByName(dict[str, Any]):
-    """What a run leaves of populations, by their names; of one that is not there, it says what is, and how to get it."""
+    """Results of a run by population name; for a missing name, the error lists the names and says how to record it."""
 
     what: ClassVar[str]
     advice: ClassVar[str]
@@ -56,25 +56,25 @@ class _ByName(dict[str, Any]):
 
 
 class _Outputs(_ByName):
-    what, advice = "readout voltages", 'v of neurons is recorded with record=[("rec", "v")]'
+    what, advice = "readout voltages", 'to record v of neurons, give record=[("rec", "v")]'
 
 
 class _Spikes(_ByName):
-    what, advice = "spikes", 'ask run() for them, with spikes=["rec"]'
+    what, advice = "spikes", 'to record spikes, give run() the argument spikes=["rec"]'
 
 
 @dataclass(eq=False)
 class Recording(ByValue):
-    """What a run leaves behind.
+    """The results of a run.
 
     Attributes
     ----------
     times : (steps,) ms, the end of each step
     y : dict of (steps, readouts), readout voltages, mV
     loss : (steps,) loss of each step: mV², or nats with `CrossEntropy`
-    spikes : dict of (times in ms, node indices), if asked for
+    spikes : dict of (times in ms, node indices), if requested
     traces : dict of (steps, nodes) under ``(name, variable)``
-    index : dict of (nodes,), which nodes, or synapses, the columns of each of ``traces`` are
+    index : dict of (nodes,), the nodes or synapses of the columns of each trace
     """
 
     times: np.ndarray
@@ -102,7 +102,7 @@ class Recording(ByValue):
         return f"Recording({'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        """A table of all that was recorded, for notebooks."""
+        """Table of all recorded variables, for notebooks."""
         rows: list[tuple[str, str, str]] = [
             (f"y[{name!r}]", f"{_shape(y)} (steps x readouts)", f"{_range(y)} mV") for name, y in self.y.items()
         ]
@@ -127,5 +127,5 @@ def _range(array: np.ndarray) -> str:
 
 
 def name_of(part: Any) -> Any:
-    """Name of a population or projection; a name stays as it is."""
+    """Name of a population or projection; a name is returned unchanged."""
     return part.name if isinstance(part, (Population, Projection)) else part

@@ -1,4 +1,4 @@
-"""What a run is asked for, checked and brought into the form in which it is carried out."""
+"""The plan of a run: its checked arguments in the form that the engine runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eprop.network import Population
 
 
 class RunPlan(NamedTuple):
-    """A run: one sample, what is recorded, populations whose spikes are wanted, and whether weights change."""
+    """A run: one sample, recorded variables, populations whose spikes are recorded, and whether weights change."""
 
     sample: Samples
     probes: Probes
@@ -21,7 +21,7 @@ class RunPlan(NamedTuple):
     learn: bool
 
     def keys(self) -> dict[str, Any]:
-        """What must be the same on all ranks."""
+        """Values that must be the same on all ranks."""
         columns, nodes = [key for key, _ in self.probes.columns], checksum(*self.probes.index.values())
         return keys_of(self.sample, self.learn, [p.name for p in self.wanted], columns, nodes)
 
@@ -35,12 +35,12 @@ def plan_run(
     record: Any,
     spikes: Any,
 ) -> RunPlan:
-    """What `Simulator.run` is given.
+    """Check the arguments of `Simulator.run`.
 
     Raises
     ------
     InputError
-        If it does not fit the network.
+        If an argument does not fit the network.
     """
     check_switch("learn", learn)
     n_steps = steps_in("duration", duration, layout.dt)

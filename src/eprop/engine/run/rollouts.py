@@ -1,4 +1,4 @@
-"""Rollouts of e-prop: simulate samples forward, give errors from outside backward, learn; the next rollout may go on."""
+"""Rollouts of e-prop: simulate samples forward, propagate outside errors backward, learn; the next rollout may continue."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from eprop.parameters import real_numbers
 from eprop.rules import EProp
 
 ROLLOUTS = {np.dtype(np.float64): lib.RolloutDouble, np.dtype(np.float32): lib.RolloutSingle}
-# Streams that a thread works on before gradients are added up, see core/rollout.cpp.
+# Streams per thread before gradients are added up, see core/rollout.cpp.
 STREAMS_A_THREAD = 4
 
 
 class Compared(NamedTuple):
-    """Targets of samples, and where the core writes their errors and losses."""
+    """Targets of samples, and arrays to which the core writes their errors and losses."""
 
     target: np.ndarray
     window: np.ndarray
@@ -40,7 +40,7 @@ class Compared(NamedTuple):
 
 
 class Gradients:
-    """Gradients of rollouts by projections, and the optimisers' step with them.
+    """Gradients of rollouts by projection, and the optimiser step with them.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Gradients:
         All ranks.
     batches : Batches
     alone : context manager
-        Held while a simulator is used.
+        Held while a simulator is in use.
     """
 
     def __init__(self, arrays: Arrays, comm: Communicator, batches: Batches, alone: AbstractContextManager[None]):
@@ -70,7 +70,7 @@ class Gradients:
         return weights.gradients(arrays, found)
 
     def scaled(self, pending: np.ndarray, scale: np.ndarray) -> np.ndarray:
-        """Gradients of all synapses in the engine's order, as the optimisers see them."""
+        """Gradients of all synapses in internal order, as the optimisers receive them."""
         if self._groups is None:
             self._groups = branches_at(self.arrays.built, np.arange(pending.size))[1]
         return (pending * scale.astype(pending.dtype)[self._groups]).astype(np.float64)
@@ -91,11 +91,11 @@ class Gradients:
             self._batches.take_step(np.ones(len(arrays.built.topology.groups)), "learn")
 
     def _checked(self, gradients: Any) -> dict[str, np.ndarray]:
-        """A gradient for each connection of each projection that learns by `EProp`."""
+        """Check that there is a gradient for each connection of each projection that learns by `EProp`."""
         arrays = self.arrays
         if not isinstance(gradients, Mapping):
             raise InputError(
-                f"learn takes gradients by projections, as backward gives them, got {type(gradients).__name__}"
+                f"learn takes gradients by projection, as backward returns them, got {type(gradients).__name__}"
             )
         learning = [p for p in arrays.network.projections if p.rule.code == EProp.code]
         names = [p.name for p in learning]
@@ -116,7 +116,7 @@ class Gradients:
 
 
 class Rollout:
-    """Samples that `Simulator.forward` has simulated, side by side.
+    """Samples that `Simulator.forward` has simulated in parallel.
 
     Attributes
     ----------
@@ -125,9 +125,10 @@ class Rollout:
     y : (n, n_steps, readouts) float64
         Outputs, mV.
     spikes : (n,) int64
-        Spikes of all neurons.
+        Number of spikes of all neurons.
     errors : (n, n_steps, readouts) float64
-        Derivative of the samples' own loss by ``y``: that of their targets within their windows; 0 without targets.
+        Derivative of the samples' own loss with respect to ``y``: the loss of their targets within their windows; 0 without
+        targets.
     loss : (n,) float64
         That loss, summed over the learning window.
     """
@@ -145,7 +146,7 @@ class Rollout:
         return f"Rollout({self.n} samples of {self.n_steps} steps; y {self.y.shape}; {self.spikes.sum():,} spikes)"
 
     def run(self) -> Rollout:
-        """Simulate its steps, once."""
+        """Simulate the steps of the rollout, once."""
         samples = self._samples
         self._core.run(self.n_steps, samples.event_start, samples.event_channels, self.y, self._compared)
         return self._finished("forward")
@@ -156,14 +157,14 @@ class Rollout:
         Parameters
         ----------
         errors : array, shape (n, n_steps, readouts), optional
-            Derivative of a loss of any kind by ``y``, 1/mV times the unit of the loss; that of step ``t`` belongs to
-            ``y[:, t]``. Readouts are in the order of their populations. By default `errors`.
+            Derivative of any loss with respect to ``y``, 1/mV times the unit of the loss; the error of step ``t`` belongs to
+            ``y[:, t]``. Readouts are in the order of their populations. The default is `errors`.
 
         Returns
         -------
         dict of ndarray, shape (connections,), float64
-            As of `Simulator.gradients`: the mean over the samples, rate regularisation included, weights onto
-            readouts among them. Feedback, of any kind, turns errors into learning signals as in `Simulator.train`.
+            As from `Simulator.gradients`: the mean over the samples, with rate regularisation, also for weights onto
+            readouts. Feedback of any kind turns errors into learning signals as in `Simulator.train`.
 
         Raises
         ------
@@ -172,12 +173,12 @@ class Rollout:
 
         Notes
         -----
-        Signals and a modulator of the samples count as in `Simulator.train`; row 0 of a rollout that goes on belongs to the
-        last step of the one before.
+        Signals and a modulator of the samples count as in `Simulator.train`; row 0 of a continued rollout belongs to the
+        last step of the rollout before.
 
-        The gradient is ``sum_t L(t) e_bar(t)`` over the steps of this rollout, with the traces that its whole episode has
-        left (Bellec et al. 2020). A rollout that goes on after another one starts from its
-        traces, which are carried over exactly, at a cost that does not depend on the age of the episode.
+        The gradient is ``sum_t L(t) e_bar(t)`` over the steps of this rollout, with the traces of the whole episode so far
+        (Bellec et al. 2020). A rollout that continues another one starts with its traces, which are carried over exactly, at a
+        cost that does not depend on the length of the episode.
         """
         given = self.errors if errors is None else errors_of(errors, self.y.shape)
         arrays, samples = self._gradients.arrays, self._samples
@@ -187,19 +188,19 @@ class Rollout:
             return self._gradients.of(self._core, given, samples, scales, batch_scale(arrays, samples))
 
     def replay(self) -> Rollout:
-        """Simulate again from where this rollout began, with the same inputs and random numbers, and the present weights.
+        """Simulate again from the start of this rollout, with the same inputs and random numbers, and the present weights.
 
-        ``y``, ``spikes``, ``errors`` and ``loss`` are renewed; `backward` is of the steps as they are now.
+        ``y``, ``spikes``, ``errors`` and ``loss`` are replaced, and `backward` then belongs to the new steps.
 
         Returns
         -------
         Rollout
-            Itself.
+            The rollout itself.
 
         Raises
         ------
         DivergenceError
-            As of `Simulator.forward`.
+            As for `Simulator.forward`.
         """
         with self._gradients.alone:
             self._whole = False
@@ -209,12 +210,12 @@ class Rollout:
             return self._finished("replay")
 
     def reset(self, samples: Any) -> None:
-        """The episodes of some samples end with this rollout: what goes on after it starts from rest there, without traces.
+        """End the episodes of some samples with this rollout: a continuing rollout starts them at rest, without traces.
 
         Parameters
         ----------
         samples : sequence of int, or bool
-            Numbers of the samples, or whether for each of all.
+            Indices of the samples, or a boolean for each sample.
 
         Raises
         ------
@@ -247,7 +248,7 @@ class Rollouts:
         self._gradients, self._layout = gradients, layout
 
     def forward(self, samples: Samples, after: Rollout | None) -> Rollout:
-        """Simulate samples from rest, or from where a rollout has ended."""
+        """Simulate samples from rest, or from the end of a rollout."""
         arrays = self._gradients.arrays
         with self._gradients.alone:
             check_single(arrays, self._gradients.comm, "forward")
@@ -268,15 +269,15 @@ class Rollouts:
         if not isinstance(after, Rollout):
             raise InputError(f"forward: after must be a Rollout, got {type(after).__name__}")
         if after._gradients is not self._gradients:
-            raise InputError("forward: the rollout to go on after is of another simulator")
+            raise InputError("forward: the rollout to continue belongs to another simulator")
         if after.n != n:
-            raise InputError(f"forward: the rollout to go on after has {after.n} samples, got {n}")
+            raise InputError(f"forward: the rollout to continue has {after.n} samples, got {n}")
         after._check_whole()
         check_memory(self._gradients.arrays, n, after._core.rows, True)
 
 
 def make_core(arrays: Arrays, n: int, n_steps: int, learn: bool) -> Any:
-    """``n`` streams of the core at rest, with room for some steps."""
+    """Make ``n`` streams of the core at rest, with room for some steps."""
     built = arrays.built
     rows = n_steps + rows_of_history(arrays)
     check_memory(arrays, n, rows, learn)
@@ -284,14 +285,14 @@ def make_core(arrays: Arrays, n: int, n_steps: int, learn: bool) -> Any:
 
 
 def rows_of_history(arrays: Arrays) -> int:
-    """Rows that a stream has beside those of its steps."""
+    """Rows of a stream besides those of its steps."""
     topology = arrays.built.topology
     latency = 1 + max([1, *topology.populations["error_latency"].tolist(), int(topology.error_latency.max(initial=1))])
     return latency + 2 * max(arrays.built.max_delay, 1)
 
 
 def check_memory(arrays: Arrays, n: int, rows: int, learn: bool) -> None:
-    """Refuse streams that will not fit, with all that they can come to hold.
+    """Refuse streams that do not fit into memory at their largest size.
 
     Raises
     ------
@@ -307,7 +308,7 @@ def check_memory(arrays: Arrays, n: int, rows: int, learn: bool) -> None:
     advice = "take fewer of them, or shorter rollouts"
     if built.weight.itemsize == 8:
         advice += ', or precision="single"'
-    check_room(f"{n} streams of {rows:,} steps side by side", needed, advice)
+    check_room(f"{n} streams of {rows:,} steps in parallel", needed, advice)
 
 
 def check_single(arrays: Arrays, comm: Communicator, call: str) -> None:
@@ -318,17 +319,17 @@ def check_single(arrays: Arrays, comm: Communicator, call: str) -> None:
             "threads divide the samples or streams"
         )
     if not arrays.built.has_eprop:
-        raise InputError(f"{call}: rollouts are learned from by EProp; give a projection the rule EProp")
+        raise InputError(f"{call}: only EProp learns from rollouts; give a projection the rule EProp")
 
 
 def check_diverged(core: Any, where: str) -> None:
-    """Stop with advice if a stream has a voltage or output that is no number, or exploded."""
+    """Raise with advice if a stream has a voltage or output that is not finite or implausibly large."""
     if (stream := core.diverged()) >= 0:
         check_status(Status.EXPLODED, f"{where}: stream {stream}")
 
 
 def errors_of(errors: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Errors of readouts from outside, of a shape."""
+    """Check outside errors of readouts against a shape."""
     given = real_numbers("errors", errors, InputError)
     if given.shape != shape:
         raise InputError(f"errors must have shape {shape} = (streams, steps, readouts), got {given.shape}")
@@ -339,12 +340,12 @@ def errors_of(errors: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def chosen_streams(n: int, streams: Any) -> np.ndarray:
-    """Numbers of some of ``n`` streams, given as such or as a boolean for each."""
+    """Indices of some of ``n`` streams, from indices or a boolean for each."""
     given = np.atleast_1d(real_numbers("streams", streams, InputError))
     if given.dtype.kind == "b" and given.shape == (n,):
         return np.flatnonzero(given).astype(np.int64)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise InputError(f"reset takes numbers of streams, or {n} booleans, got {streams!r:.80}")
+        raise InputError(f"reset takes indices of streams, or {n} booleans, got {streams!r:.80}")
     chosen = given.astype(np.int64)
     if chosen.size and (chosen.min() < 0 or chosen.max() >= n):
         raise InputError(f"reset: streams are 0..{n - 1}, got {chosen.min()}..{chosen.max()}")

@@ -1,4 +1,4 @@
-"""Samples as the engine takes them, events, targets and learning windows of many runs of one length; what they gave."""
+"""Samples in the form of the engine: events, targets and learning windows of many runs of equal length; their results."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from eprop.models import EventSource, Readout
 from eprop.network import Network
 from eprop.parameters import real_numbers
 
-# For which sizes of sources, and sizes of readouts with or without softmax, samples are made.
+# Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 
 DOUBLE_PRECISION = float(np.finfo(np.float64).eps)
-# Positions in the events are kept for every step of every sample.
+# Offsets into the events are stored for every step of every sample.
 MOST_STEPS = 2**31
-NOTHING_WAITS = "reward: nothing in this network waits for it; give projections EPropPlus(reward=RewardTrace())"
-# A modulator, or rewards, where none are told.
+NOTHING_WAITS = "reward: no projection of this network uses it; give projections EPropPlus(reward=RewardTrace())"
+# Stands for a missing modulator or reward.
 NOT_TOLD = np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class Samples(ByValue):
-    """``n`` samples of ``n_steps`` steps each; ``samples[3]``, ``samples[:10]`` and ``samples[[4, 2]]`` are some of them.
+    """``n`` samples of ``n_steps`` steps each; ``samples[3]``, ``samples[:10]`` and ``samples[[4, 2]]`` select samples.
 
     Attributes
     ----------
@@ -41,16 +41,16 @@ class Samples(ByValue):
         in step ``k % n_steps`` of sample ``k // n_steps``.
     event_channels : (events,) int32
     target : (n, n_steps or 1, readouts) float64
-        NaN for all readouts of a population that has no target: it has no error and no loss.
+        NaN for all readouts of a population without a target, which has no error and no loss.
     window : (n or 1, n_steps, populations of readouts or 1) float64
         Weight of each step in loss and error, of any sign: 0 outside the learning window.
     labels : (n,) int, or None
     signals : dict of (n, n_steps, size) float64
-        Of populations of neurons by name: what is added to their learning signals that arrive in a step.
+        For neuron populations by name: added to their learning signals that arrive in a step.
     modulator : (n, 1 or 0; n_steps) float64
         Factor of all learning signals that arrive in a step.
     reward : (n, 1 or 0; n_steps) float64
-        Told in a step to what waits for it, see `eprop.RewardTrace`.
+        Reward of a step for the reward traces, see `eprop.RewardTrace`.
     made_for : sizes of the sources and of the readouts, and which of these have a softmax
     """
 
@@ -79,7 +79,7 @@ class Samples(ByValue):
         starts = np.zeros((len(lengths), steps.size + 1), np.int64)
         np.cumsum(lengths, axis=1, out=starts[:, 1:])
         starts[1:] += np.cumsum(starts[:, -1])[:-1, None]
-        # Of each source the channels of whole samples lie side by side.
+        # The channels of a sample are contiguous for each source.
         edges = self.event_start[:, :: self.n_steps]
         parts = [self.event_channels[edge[k] : edge[k + 1]] for edge in edges for k in chosen]
         window, modulator, reward = (
@@ -110,7 +110,7 @@ class Samples(ByValue):
         return f"Samples({'; '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        """A table of sizes, for notebooks."""
+        """Table of sizes, for notebooks."""
         rows: list[tuple[str, object]] = [
             ("steps of a sample", self.n_steps),
             ("events", self.event_channels.size),
@@ -124,7 +124,7 @@ class Samples(ByValue):
 
 
 def _chosen(which: Any, n: int) -> np.ndarray:
-    """Numbers of the samples that an index means."""
+    """Indices of the samples that an index expression selects."""
     try:
         chosen = np.atleast_1d(np.arange(n)[which])
     except IndexError:
@@ -136,14 +136,14 @@ def _chosen(which: Any, n: int) -> np.ndarray:
 
 @dataclass(eq=False)
 class BatchResult(ByValue):
-    """Outcome of samples, in the order they were given.
+    """Results of samples, in the order of the samples.
 
     Attributes
     ----------
     loss : (n,) loss of each sample, summed over the learning window
     y : (n, n_steps, readouts) readout voltages, mV
-    spikes : (n,) spikes of all neurons, or None where they were not counted
-    events : int, synaptic events: spikes arriving at synapses
+    spikes : (n,) spikes of all neurons, or None if not counted
+    events : int, synaptic events: arrivals of spikes at synapses
     """
 
     loss: np.ndarray
@@ -157,7 +157,7 @@ class BatchResult(ByValue):
         return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
 
     def _repr_html_(self) -> str:
-        """A table of means, for notebooks."""
+        """Table of means, for notebooks."""
         rows: list[tuple[str, object]] = [("loss of a sample, mean", float(np.mean(self.loss)))]
         rows.append(("y (samples x steps x readouts)", " x ".join(map(str, self.y.shape))))
         if self.spikes is not None:
@@ -167,14 +167,14 @@ class BatchResult(ByValue):
 
 
 class StepEvents(NamedTuple):
-    """Events in the order of steps and channels: where those of each step begin in ``channels``, (steps + 1,) int64, int32."""
+    """Events in the order of steps and channels: offsets of each step into ``channels``, (steps + 1,) int64, int32."""
 
     start: np.ndarray
     channels: np.ndarray
 
 
 class InputPart(NamedTuple):
-    """A population that takes events or targets: its name and size, the first of its columns, whether it has a softmax."""
+    """A population with events or targets: its name and size, its first column, whether it has a softmax."""
 
     name: str
     size: int
@@ -185,7 +185,7 @@ class InputPart(NamedTuple):
 
 @dataclass(frozen=True)
 class SampleLayout:
-    """What samples of a network have to fit; made once, for all runs of a simulator.
+    """Requirements of a network on its samples; made once for all runs of a simulator.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class SampleLayout:
     n_readouts : columns of targets
     neurons : sizes of the populations of neurons by name, in the order of the network
     made_for : see `Samples`
-    rewarded : whether learning waits for reward somewhere
+    rewarded : whether some projection has a reward trace
     """
 
     dt: float
@@ -207,12 +207,12 @@ class SampleLayout:
 
     @cached_property
     def sizes(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Sizes of event sources, and of readouts, by their names."""
+        """Sizes of event sources and of readouts, by name."""
         return {p.name: p.size for p in self.sources}, {p.name: p.size for p in self.readouts}
 
     @classmethod
     def of(cls, network: Network) -> SampleLayout:
-        """Of the populations of a network."""
+        """Make the layout of a network's populations."""
         sources = tuple(InputPart(p.name, p.size, 0) for p in network.populations if isinstance(p.model, EventSource))
         readouts, n = [], 0
         for p in network.populations:
@@ -226,7 +226,7 @@ class SampleLayout:
 
 
 class Given(NamedTuple):
-    """What a run or samples are given, as its user writes it; see `make_samples`."""
+    """Arguments of a run or of samples in the user's form; see `make_samples`."""
 
     inputs: Any = None
     targets: Any = None
@@ -250,46 +250,46 @@ def make_samples(
     modulator: Any = None,
     reward: Any = None,
 ) -> Samples:
-    """Check and arrange inputs and targets of ``n`` samples.
+    """Check and convert inputs and targets of ``n`` samples.
 
     Parameters
     ----------
     inputs : dict
         For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
-        ``(n, n_steps + 1)`` pointing into ``channels`` (as `eprop.data.BinnedDataset` has them), a dense array
-        ``(n, n_steps, size)`` of zeros and ones, or a list of ``n`` pairs ``(times, channels)``, times in ms, as
-        `Simulator.run` takes one. A channel may be active once in a step: the first two refuse repeated
-        events, of times those of one step count once.
+        ``(n, n_steps + 1)`` pointing into ``channels`` (as in `eprop.data.BinnedDataset`), a dense array
+        ``(n, n_steps, size)`` of zeros and ones, or a list of ``n`` pairs ``(times, channels)``, times in ms, as for
+        `Simulator.run`. A channel may be active once in a step: the first two forms refuse repeated events; repeated times in
+        a step count once.
     targets : dict
-        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``; for `CrossEntropy` the
-        share of each class, which add up to one where the window is open. A population without one has no error and no
-        loss; all else goes on, regularisation and optimisers included.
+        For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. For `CrossEntropy` the
+        entries are class probabilities, which sum to one where the window is open. A population without a target has no
+        error and no loss; everything else goes on, with regularisation and optimisers.
     window : array or dict
-        ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps, of any sign; all ones by default. With a dict each readout
-        population has its own by name. With sampled actions as targets of `CrossEntropy` and advantages as window, the gradient
-        is that of REINFORCE (Williams 1992), as far as e-prop gives gradients.
+        ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps, of any sign. The default is all ones. A dict gives each readout
+        population its own window by name. With sampled actions as targets of `CrossEntropy` and advantages as window, the
+        gradient is that of REINFORCE (Williams 1992), within the approximation of e-prop.
     labels : array
         ``(n,)`` classes; they become one-hot targets of the only readout population.
     signals : dict
-        For each population of neurons by name: an array ``(n, n_steps, size)``, in the unit of feedback weights times errors. Row
-        ``t`` is added to the learning signals that arrive in step ``t``, beside the errors of step ``t - 1``; no feedback is
-        needed. With `EProp`, which starts from rest and makes up for delays, a spike of step ``s`` meets the row of step
-        ``s + 1 +`` its delay onto the readouts (one step where there are none).
+        For each neuron population by name: an array ``(n, n_steps, size)``, in the unit of feedback weights times errors. Row
+        ``t`` is added to the learning signals that arrive in step ``t``, together with the errors of step ``t - 1``; no feedback
+        is needed. With `EProp`, which starts from rest and compensates delays, a spike of step ``s`` meets the row of step
+        ``s + 1 +`` its delay onto the readouts (one step without readouts).
     modulator : array
-        ``(n_steps,)`` or ``(n, n_steps)``. Entry ``t`` multiplies all learning signals that arrive in step ``t``, those of
-        ``signals`` too; neither errors by which readouts learn their own weights, nor regularisation. The errors of the last step
-        of a sample arrive after it: with `EProp` they are multiplied by the last entry.
+        ``(n_steps,)`` or ``(n, n_steps)``. Entry ``t`` multiplies all learning signals that arrive in step ``t``, including
+        ``signals``, but not the errors by which readouts learn their own weights, nor regularisation. The errors of the last
+        step of a sample arrive after it: with `EProp` the last entry multiplies them.
     reward : array
-        ``(n_steps,)`` or ``(n, n_steps)``, such as temporal-difference errors, for what waits in an `eprop.RewardTrace`; none by
-        default. Entry ``t`` is told in step ``t`` and multiplies what the errors of step ``t - 1``, and those before, have left
-        there.
+        ``(n_steps,)`` or ``(n, n_steps)``, such as temporal-difference errors, for reward traces (`eprop.RewardTrace`). The
+        default is none. Entry ``t`` multiplies in step ``t`` what the errors of step ``t - 1`` and earlier have left in the
+        trace.
 
     Raises
     ------
     InputError
         If something is missing, has a wrong shape or is not finite.
     MemoryLimitError
-        If there is no room for so many steps.
+        If the steps do not fit into memory.
     """
     given = Given(
         _by_name("inputs", inputs),
@@ -304,7 +304,7 @@ def make_samples(
 
 
 def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
-    """As `make_samples`, of populations by their names."""
+    """Make samples as `make_samples` does, from values by population name."""
     n, n_steps = count_of("samples", n), count_of("steps", n_steps)
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
@@ -323,7 +323,7 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
 
 
 def count_of(what: str, value: Any) -> int:
-    """A number of something, one at least."""
+    """Check a count, at least one."""
     if type(value) is int and value >= 1:
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
@@ -338,7 +338,7 @@ def _by_name(what: str, given: Any) -> Mapping[str, Any]:
 
 
 def named(given: Mapping[Any, Any] | None) -> Mapping[str, Any]:
-    """What populations are given, by their names; a key may be the population itself."""
+    """Values for populations by name; a key may be the population itself."""
     if not given:
         return {}
     for key in given:
@@ -355,21 +355,21 @@ def named(given: Mapping[Any, Any] | None) -> Mapping[str, Any]:
 
 
 def given_numbers(what: str, name: str, values: Any) -> Any:
-    """Numbers that a population is given, as an array of the type they have."""
+    """Numbers for a population, as an array in their own type."""
     if type(values) is np.ndarray and values.dtype.kind in "fbiu":
         return values
     return real_numbers(f"{what} {name!r}", values, InputError)
 
 
 def events_in_steps(label: str, pair: Any, size: int, dt: float, n_steps: int) -> StepEvents:
-    """The events of spikes, a pair of times (ms) and channels below ``size``; those of one channel and step count once.
+    """Events from a pair of times (ms) and channels below ``size``; events of the same channel and step count once.
 
-    A time that is a multiple of ``dt`` up to the rounding of its type is in the step that begins there.
+    A time that is a multiple of ``dt``, up to the rounding of its type, falls into the step that begins there.
     """
     times, channels = (real_numbers(f"input {label}", part, InputError) for part in pair)
     if times.shape != channels.shape or times.ndim != 1:
         raise InputError(
-            f"input {label}: times and channels must be lists of one length, got {times.shape}, {channels.shape}"
+            f"input {label}: times and channels must be lists of equal length, got {times.shape}, {channels.shape}"
         )
     if channels.size and channels.dtype.kind not in "iu":
         raise InputError(f"input {label}: channels must be whole numbers")
@@ -385,12 +385,12 @@ def events_in_steps(label: str, pair: Any, size: int, dt: float, n_steps: int) -
 def _spikes_out_of_range(
     label: str, times: np.ndarray, channels: np.ndarray, size: int, dt: float, n_steps: int
 ) -> InputError:
-    """What is wrong with spikes that are not all within the steps and channels."""
+    """Make the error for spikes that are not all within the steps and channels."""
     if not np.all(np.isfinite(times)):
         return InputError(f"input {label}: times must be finite")
     step = _steps_of_times(times, dt)
     if step.min() < 0 or step.max() >= n_steps:
-        ends = "; of recorded spikes times are those of the ends of steps: subtract dt" if step.max() == n_steps else ""
+        ends = "; recorded spikes have the times of the ends of steps: subtract dt" if step.max() == n_steps else ""
         return InputError(
             f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms{ends}"
         )
@@ -398,14 +398,14 @@ def _spikes_out_of_range(
 
 
 def _steps_of_times(times: np.ndarray, dt: float) -> np.ndarray:
-    """Steps that times (ms) lie in."""
+    """Steps of the times (ms)."""
     count = times.astype(np.float64) / dt
     near = np.rint(count)
     return np.where(np.abs(count - near) <= 1e-9 + 4.0 * precision_of(times) * np.abs(count), near, np.floor(count))
 
 
 def precision_of(times: np.ndarray) -> float:
-    """Relative rounding of the type of some times."""
+    """Relative rounding error of the type of the times."""
     if times.dtype.kind != "f" or times.dtype.char == "d":
         return DOUBLE_PRECISION
     return float(np.finfo(times.dtype).eps)
@@ -418,7 +418,7 @@ def _check_names(what: str, given: Mapping[str, Any], names: Mapping[str, int]) 
 
 
 def _events(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """``event_start`` and ``event_channels`` of `Samples`."""
+    """Make ``event_start`` and ``event_channels`` of `Samples`."""
     _check_names("event source", inputs, layout.sizes[0])
     starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
     parts, offset = [], 0
@@ -436,7 +436,7 @@ def _events(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: in
 
 
 def _sorted_events(p: InputPart, given: Any, n: int, n_steps: int, dt: float, start: np.ndarray) -> np.ndarray:
-    """Channels of the events of all steps, ascending within a step; writes to ``start`` where those of each begin."""
+    """Channels of the events of all steps, ascending within a step; writes the offsets of the steps to ``start``."""
     if isinstance(given, StepEvents):
         start += given.start
         return given.channels
@@ -448,7 +448,7 @@ def _sorted_events(p: InputPart, given: Any, n: int, n_steps: int, dt: float, st
 
 
 def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the events of each step begin, and their channels, ascending within a step."""
+    """Offsets of the steps, and channels, ascending within a step."""
     if _are_lists(given):
         given = _of_lists(p, given, n, n_steps, dt)
     ptr, channels = (given_numbers("input", p.name, part) for part in given)
@@ -458,7 +458,7 @@ def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[n
         raise InputError(f"input {p.name!r}: channels must be one list, got shape {channels.shape}")
     if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
         raise InputError(f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}")
-    if ptr.dtype.kind == "u":  # differences would wrap around
+    if ptr.dtype.kind == "u":  # unsigned differences would wrap around
         ptr = ptr.astype(np.int64)
     if (quick := _arranged(ptr, channels, p.size)) is not None:
         return quick
@@ -476,28 +476,28 @@ def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[n
 
 
 def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.ndarray) -> np.ndarray:
-    """As `_sorted_events`, of an array of zeros and ones."""
+    """Convert an array of zeros and ones as `_sorted_events` does."""
     if dense.shape != (n, n_steps, p.size):
         raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
     rows = dense.reshape(n * n_steps, p.size)
     try:
         channels: np.ndarray | None = lib.find_ones(rows, start)
-    except TypeError:  # a type that the core does not know, or not contiguous
+    except TypeError:  # not contiguous, or of a type that the core does not support
         channels = lib.find_ones(np.ascontiguousarray(rows, np.float64), start)
     if channels is None:
-        raise InputError(f"input {p.name!r} must hold zeros and ones only: one event per channel and step at most")
+        raise InputError(f"input {p.name!r} must hold only zeros and ones: at most one event per channel and step")
     return channels
 
 
 def _are_lists(given: Any) -> bool:
-    """Whether these are lists of spikes, a pair for each sample."""
+    """Whether the input is lists of spikes, a pair for each sample."""
     return isinstance(given, list) and bool(given) and all(isinstance(one, tuple) and len(one) == 2 for one in given)
 
 
 def _of_lists(
     p: InputPart, given: list[tuple[Any, Any]], n: int, n_steps: int, dt: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of spikes as a pair ``(ptr, channels)``."""
+    """Convert lists of spikes to a pair ``(ptr, channels)``."""
     found = [events_in_steps(f"{p.name!r}, sample {k}", one, p.size, dt, n_steps) for k, one in enumerate(given)]
     if len(found) != n:
         raise InputError(f"input {p.name!r} has {len(found)} pairs (times, channels) for {n} samples")
@@ -507,11 +507,11 @@ def _of_lists(
 
 
 def _arranged(ptr: np.ndarray, channels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Offsets and a copy of the channels if they are as they should be, in one pass; else None, and a closer look follows."""
+    """Return offsets and a copy of the channels if both are valid, in one pass; else None, and detailed checks follow."""
     n, total = ptr.size - ptr.shape[0], int((ptr[:, -1] - ptr[:, 0]).sum())
     if ptr.dtype != np.int64 or channels.dtype != np.int32 or not 0 <= total <= channels.size * ptr.shape[0]:
         return None
-    if (ptr[:, -1] < ptr[:, 0]).any():  # there would be less room than the others need
+    if (ptr[:, -1] < ptr[:, 0]).any():  # the buffer would be too small for the other samples
         return None
     start, out = np.empty(n + 1, np.int64), np.empty(total, np.int32)
     well = lib.copy_events(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
@@ -519,7 +519,7 @@ def _arranged(ptr: np.ndarray, channels: np.ndarray, size: int) -> tuple[np.ndar
 
 
 def _ascending(p: InputPart, start: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    """The channels of every step in ascending order; each may be there once."""
+    """Sort the channels of every step; refuse a repeated channel."""
     rising = channels[1:] > channels[:-1]
     begins = start[(start > 0) & (start < channels.size)]
     rising[begins - 1] = True
@@ -528,7 +528,7 @@ def _ascending(p: InputPart, start: np.ndarray, channels: np.ndarray) -> np.ndar
     key = np.repeat(np.arange(start.size - 1), np.diff(start)) * p.size + channels
     order = np.argsort(key, kind="stable")
     if np.any(np.diff(key[order]) == 0):
-        raise InputError(f"input {p.name!r}: a channel has two events in one step; leave one")
+        raise InputError(f"input {p.name!r}: a channel has two events in one step; keep one")
     return channels[order]
 
 
@@ -545,7 +545,7 @@ def _labels(labels: Any, n: int) -> np.ndarray | None:
 def _targets(
     layout: SampleLayout, targets: Mapping[str, Any], labels: Any, n: int, n_steps: int, window: np.ndarray
 ) -> np.ndarray:
-    """``target`` of `Samples`."""
+    """Make ``target`` of `Samples`."""
     if labels is not None:
         return _one_hot(layout.readouts, targets, _labels(labels, n))
     _check_names("readout", targets, layout.sizes[1])
@@ -572,24 +572,24 @@ def _targets(
 
 
 def _check_shares(p: InputPart, value: np.ndarray, opened: np.ndarray) -> None:
-    """Whether targets are shares of classes: none negative, and together one where the window is ``opened``."""
+    """Check that targets are class probabilities: not negative, with sum one where the window is ``opened``."""
     if value.min() < 0.0:
-        raise InputError(f"target {p.name!r} holds negative values; with {p.loss} it holds shares of classes")
+        raise InputError(f"target {p.name!r} holds negative values; with {p.loss} it holds class probabilities")
     total = value.sum(axis=2)
     wrong = np.argwhere((np.abs(total - 1.0) > 1e-3) & opened)
     if wrong.size:
         sample, step = wrong[0]
         total = np.broadcast_to(total, (len(total), opened.shape[1]))
         raise InputError(
-            f"target {p.name!r} adds up to {total[sample, step]:g} in step {step} of sample {sample}; "
-            f"with {p.loss} it holds shares of classes, which add up to one"
+            f"target {p.name!r} sums to {total[sample, step]:g} in step {step} of sample {sample}; "
+            f"with {p.loss} it holds class probabilities, which sum to one"
         )
 
 
 def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels: np.ndarray | None) -> np.ndarray:
     assert labels is not None
     if targets or len(readouts) != 1:
-        raise InputError("labels need exactly one readout population and no targets beside them")
+        raise InputError("labels need exactly one readout population, and no targets")
     size = readouts[0].size
     if labels.min() < 0 or labels.max() >= size:
         raise InputError(f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}")
@@ -597,7 +597,7 @@ def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels
 
 
 def _window(layout: SampleLayout, window: Any, n: int, n_steps: int) -> np.ndarray:
-    """``window`` of `Samples`."""
+    """Make ``window`` of `Samples`."""
     columns = max(len(layout.readouts), 1)
     if isinstance(window, Mapping):
         own = named(window)
@@ -616,7 +616,7 @@ def _window(layout: SampleLayout, window: Any, n: int, n_steps: int) -> np.ndarr
 
 
 def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
-    """A number for each step, of all samples or of each, (1 or n, n_steps)."""
+    """A number for each step, of all samples or of each sample, (1 or n, n_steps)."""
     out = real_numbers(label, values, InputError).astype(np.float64)
     if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
         raise InputError(f"{label} must have shape ({n_steps},) or ({n}, {n_steps}), got {out.shape}")
@@ -628,13 +628,13 @@ def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
 def arrange_told(
     layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: Any
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """``signals`` and ``modulator`` of `Samples`."""
+    """Make ``signals`` and ``modulator`` of `Samples`."""
     factors = NOT_TOLD if modulator is None else _of_steps("modulator", modulator, n, n_steps)
     return _signals(layout, _by_name("signals", signals), n, n_steps), factors
 
 
 def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarray:
-    """``reward`` of `Samples`."""
+    """Make ``reward`` of `Samples`."""
     if reward is None:
         return NOT_TOLD
     if not layout.rewarded:
@@ -643,7 +643,7 @@ def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarr
 
 
 def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: int) -> dict[str, np.ndarray]:
-    """``signals`` of `Samples`, in the order of the network."""
+    """Make ``signals`` of `Samples`, in the order of the network."""
     _check_names("population of neurons", signals, layout.neurons)
     out = {}
     for name, size in layout.neurons.items():

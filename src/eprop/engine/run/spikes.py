@@ -1,4 +1,4 @@
-"""Spikes of chosen populations, read from a spike log and put together from all ranks."""
+"""Spikes of chosen populations, read from a spike log and joined from all ranks."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from eprop.engine.state.arrays import Arrays
 from eprop.network import Population
 
-# Steps and sources of the spikes of sources ``first:stop``.
+# Reads steps and sources of the spikes of sources ``first:stop``.
 Read = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 
 class SpikeReader:
-    """Gathers the spikes of a run from the log of the stream, before it is overwritten.
+    """Collects the spikes of a run from the log of the stream, before the log is overwritten.
 
     Parameters
     ----------
     arrays : Arrays
     wanted : list of Population
-        Not of readouts.
+        Populations that are not readouts.
     """
 
     def __init__(self, arrays: Arrays, wanted: list[Population]):
@@ -29,11 +29,11 @@ class SpikeReader:
         self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
 
     def limit(self, n_steps: int) -> int:
-        """As many of ``n_steps`` steps as may go by before the log has to be read."""
+        """Largest number of ``n_steps`` steps that may run before the log must be read."""
         return min(n_steps, len(self._arrays.history.log_start) - 2)
 
     def read(self) -> None:
-        """Read what has come since the last time."""
+        """Read the spikes since the last call."""
         stream, begin, end = self._arrays.stream, self._first, self._arrays.t
         for p in self._wanted:
             found = _of_population(self._arrays, p, lambda first, stop: stream.spikes(first, stop, begin, end))
@@ -48,7 +48,7 @@ class SpikeReader:
 def spikes_of_sample(
     arrays: Arrays, wanted: list[Population], batch: Any, slot: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Times (ms) and nodes of the spikes of each population, on all ranks, of the sample in a slot of a batch."""
+    """Times (ms) and nodes of the spikes of each population, on all ranks, for the sample in a slot of a batch."""
 
     def read(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         found: tuple[np.ndarray, np.ndarray] = batch.spikes(slot, first, stop)
@@ -58,12 +58,12 @@ def spikes_of_sample(
 
 
 def _of_population(arrays: Arrays, population: Population, read: Read) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and nodes of the spikes of one population, those that this rank gives."""
+    """Steps and nodes of the spikes of one population that this rank contributes."""
     partition = arrays.built.rank_partition
     first = int(arrays.built.topology.populations["first_source"][population.index])
     own, lo = partition.own_sources(population), partition.own(population)[0]
     if population.model.role != "neuron" and partition.comm.rank > 0:
-        own = slice(0, 0)  # every rank has all inputs, one gives them
+        own = slice(0, 0)  # every rank has all inputs, and one rank contributes them
     steps, sources = read(first + own.start, first + own.stop)
     return steps, sources - (first + own.start - lo)
 

@@ -1,4 +1,4 @@
-"""One step at a time: a network that is told what is known as it runs, and answers at once."""
+"""One step at a time: a network that receives its inputs while it runs, and returns its outputs at once."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from eprop.models import EventSource
 from eprop.parameters import brief, is_finite_number, real_numbers
 
 _clock = time.perf_counter_ns
-# What a step is given beside events: bits, as in core/stepper.hpp.
+# Values given to a step besides events: bits, as in core/stepper.hpp.
 _TARGET, _SIGNAL, _ERROR = 1, 2, 4
 
 
 class _Status(IntEnum):
-    """What came of a step, as in core/stepper.hpp."""
+    """Status of a step, as in core/stepper.hpp."""
 
     done = 0
     channel = 1
@@ -42,22 +42,22 @@ class _Status(IntEnum):
 
 _PROBLEMS = {
     _Status.target: "target holds values that are not finite",
-    _Status.shares: "target must hold shares of classes, none negative, which add up to one: its readouts have a softmax",
+    _Status.shares: "target must hold class probabilities, none negative, that sum to one: its readouts have a softmax",
     _Status.signal: "signal holds values that are not finite",
     _Status.modulator: "modulator must be a finite number",
     _Status.reward: "reward must be a finite number",
     _Status.error: "error holds values that are infinite",
-    _Status.no_step_before: "error is that of the step before, and this is the first one; leave it out",
+    _Status.no_step_before: "error belongs to the step before, and this is the first step; leave it out",
 }
 
 
 class Stream:
-    """A network that runs on, step by step; made by `Simulator.stream`.
+    """A network that runs step by step; made by `Simulator.stream`.
 
     Attributes
     ----------
     latency : Latency
-        Durations of `step`, from its call to its return.
+        Durations of `step` calls.
     """
 
     def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: OneThread):
@@ -104,40 +104,40 @@ class Stream:
         self, channels: Any = None, *, target: Any = None, signal: Any = None, modulator: float = 1.0, reward: float = 0.0,
         error: Any = None,
     ) -> Any:  # fmt: skip
-        """Simulate one step; the bits are those of `Simulator.run` with the same inputs.
+        """Simulate one step; the bits equal those of `Simulator.run` with the same inputs.
 
         Parameters
         ----------
         channels : array of int, or dict
-            Channels of the input that are active in this step, in any order; of several inputs by name. None: silence. A channel
-            is active once: what is repeated counts once. An int64 or int32 array costs least.
+            Active input channels of this step, in any order; for several inputs a dict by name. None means no events. A
+            channel is active once: repeated channels count once. An int64 or int32 array is fastest.
         target : array, or dict
-            ``(size,)`` of the readouts, of several populations by name: what their outputs of this step are compared with.
-            Without a target there is no error.
+            ``(size,)`` of the readouts, or a dict by population name: compared with the outputs of this step. Without a target
+            there is no error.
         signal : array, or dict
-            ``(size,)``, added to the learning signals that arrive in this step at the only population of neurons; of several by
-            name.
+            ``(size,)``, added to the learning signals that arrive in this step at the only neuron population; for several
+            populations a dict by name.
         modulator : float
             Factor of all learning signals that arrive in this step.
         reward : float
-            What is told in this step to what waits for it in an `eprop.RewardTrace`, such as the temporal-difference error of the
-            step before: it multiplies what the errors of that step, and of those before, have left there.
+            Reward of this step for the `eprop.RewardTrace` of synapses, such as the temporal-difference error of the step
+            before. It multiplies what the errors of that step and earlier ones have left in the trace.
         error : array, or dict
-            ``(size,)``: the derivative of some loss by the outputs that the step before returned. It replaces the errors of that
-            step, and arrives in this one. Where it is NaN the error stays.
+            ``(size,)``: derivative of a loss with respect to the outputs that the step before returned. It replaces the errors
+            of that step, and arrives in this step. Where it is NaN, the error of the step before stays.
 
         Returns
         -------
         ndarray, shape (size,), or dict
-            Outputs of the readouts after this step, mV: a view that is valid until the next step. Of several populations by name.
+            Outputs of the readouts after this step, mV: a view that is valid until the next step. For several populations a dict.
 
         Raises
         ------
         InputError
-            If what is given does not fit the network; then the step has not taken place.
+            If an argument does not fit the network; then the step has not taken place.
         DivergenceError
-            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV; found within 256 steps, or once an output or
-            the loss is no number.
+            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV. Detected within 256 steps, or at once if an
+            output or the loss is not finite.
         """
         began, told = _clock(), 0
         if not self._lock.acquire(False):
@@ -172,11 +172,11 @@ class Stream:
         return self._y
 
     def _take(self, channels: Any) -> None:
-        """Events that are no array of one input: lists, or those of several inputs."""
+        """Convert events that are not one array: lists, or several inputs."""
         if not isinstance(channels, Mapping):
             if self._only is None:
                 raise InputError(
-                    f"this stream has {_listed(self._inputs)} for inputs: give channels by name, in a dictionary"
+                    f"this stream has several inputs ({_listed(self._inputs)}): give channels by name, in a dictionary"
                 )
             channels = {self._inputs[0]: channels}
         for key, value in channels.items():
@@ -195,7 +195,7 @@ class Stream:
                 ) from None
 
     def _step_once_more(self, channels: Any, modulator: Any, reward: Any, told: int) -> int:
-        """The core took something not as it is: channels of another type, or what is refused here."""
+        """Repeat the step after conversion: the core has refused an argument of another type, or an invalid one."""
         if not is_finite_number(modulator):
             raise InputError(_PROBLEMS[_Status.modulator])
         if not is_finite_number(reward):
@@ -205,7 +205,7 @@ class Stream:
         return int(self._arrays.stream.step(self._step, None, float(modulator), float(reward), told))
 
     def _judge(self, status: int) -> None:
-        """Refuse what the core refused, or look for numbers that are none."""
+        """Raise the error of a status, or look for values that are not finite."""
         if status != _Status.look:
             raise InputError(_PROBLEMS[_Status(status)])
         check_voltages(self._arrays, "step", self.loss)
@@ -213,7 +213,7 @@ class Stream:
 
 
 class _Places:
-    """Parts of an array of the core, by population, that a step may be given."""
+    """Views of an array of the core, by population, for the arguments of a step."""
 
     def __init__(self, label: str, array: np.ndarray, spans: Mapping[str, slice]):
         self._label, self._views = label, {name: array[span] for name, span in spans.items()}
@@ -222,7 +222,7 @@ class _Places:
         self._shape = None if self._view is None else self._view.shape
 
     def put(self, value: Any) -> None:
-        """Write what a step is given, an array for the only population or a dictionary."""
+        """Write the argument of a step, an array for the only population or a dictionary."""
         if type(value) is np.ndarray and value.shape == self._shape and value.dtype == np.float64:
             self._view[:] = value
             return
@@ -247,7 +247,7 @@ class _Places:
 
 
 def _chosen(label: str, given: Any, known: list[str]) -> list[str]:
-    """Names of populations: all that there are, unless some are chosen."""
+    """Names of the chosen populations; the default is all."""
     if given is None:
         return known
     several = isinstance(given, (list, tuple))
@@ -264,6 +264,6 @@ def _listed(names: Any) -> str:
 
 def _no_channels(value: Any) -> InputError:
     return InputError(
-        f"channels are whole numbers in one list, the channels that are active; got {brief(value)}; of a dense array take "
+        f"channels must be one list of whole numbers, the active channels; got {brief(value)}; for a dense array give "
         "np.flatnonzero"
     )

@@ -1,4 +1,4 @@
-"""Continuous time: a run, learning from samples one after the other spike by spike, and evaluation in the same way."""
+"""Continuous time: a run, learning at spikes from samples in sequence, and evaluation in the same way."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from eprop.network import Population
 from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
-# Evaluation without resets runs this many chunks of samples side by side, whatever the number of threads.
+# Evaluation without resets runs this many chunks of samples in parallel, for any number of threads.
 EVALUATION_CHUNKS = 8
 
 
 class Streaming:
-    """Lets the network of a simulator run on from where it is.
+    """Continues the network of a simulator from its present state.
 
     Parameters
     ----------
     arrays : Arrays
     comm : Communicator
-        All ranks, those that have a copy of the network each as well.
+        All ranks, also those with a copy of the network each.
     neighbours : int
         Ranks that share the memory of this machine.
     timer : PhaseTimer
@@ -54,7 +54,7 @@ class Streaming:
         ]
 
     def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
-        """Run one sample; see `Simulator.run`. Random numbers are those of ``clock`` steps later."""
+        """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
         stream = arrays.stream
         self._check_room(sample, probes.count)
@@ -79,13 +79,13 @@ class Streaming:
         return recording
 
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
-        """What `run` leaves behind if nothing but spikes is asked for, from the outputs of a sample that began at rest."""
+        """Make a recording of outputs and spikes, from the outputs of a sample that began at rest."""
         arrays, loss = self._arrays, np.zeros(sample.n_steps)
         lib.losses_of_steps(y, sample.target[0], sample.window[0], arrays.built.topology, loss)
         return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, self._by_readout(y), loss, spikes)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
-        """Learn at every spike, from one sample after the other."""
+        """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
         self._check_room(samples)
         out, events, done = make_buffers(arrays, samples, frozen=False), arrays.events, 0
@@ -105,7 +105,7 @@ class Streaming:
         return self._result(samples, out, spikes, arrays.events - events)
 
     def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:
-        """Samples in a fixed number of chunks; each chunk is a copy of the network that runs on without resets."""
+        """Run samples in a fixed number of chunks; each chunk is a copy of the network that runs without resets."""
         arrays, several = self._arrays, self._arrays.exchange.several
         self._check_room(samples)
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
@@ -121,13 +121,13 @@ class Streaming:
         return self._result(samples, out, spikes, int(events.sum()))
 
     def _check_room(self, samples: Samples, recorded: int = 0) -> None:
-        """Whether there is room for the results of samples; refused on all ranks if one has none."""
+        """Check that the results of samples fit into memory; if one rank has no room, all ranks refuse."""
         n, readouts = samples.n * samples.n_steps, self._arrays.built.n_readouts
-        if results_bytes(n, readouts, recorded) > NOTICEABLE:  # a number that is the same on all ranks
+        if results_bytes(n, readouts, recorded) > NOTICEABLE:  # equal on all ranks
             run_on_all_ranks(self._comm, "results", partial(check_results, n, readouts, recorded, self._neighbours))
 
     def _advance(self, out: RunBuffers, done: int, limit: int) -> int:
-        """One call of the core, from step ``done`` of all samples on; returns the steps it did."""
+        """Call the core once, from step ``done`` of all samples on; return the number of steps done."""
         arrays, timer = self._arrays, self._timer
         if not timer.wanted:
             return advance(arrays, arrays.stream, out.request, done, limit)
@@ -135,17 +135,17 @@ class Streaming:
         steps = advance(arrays, arrays.stream, out.request, done, limit)
         elapsed, measured = time.perf_counter() - began, arrays.stream.phases()
         timer.add_phases(measured)
-        if arrays.exchange.several:  # messages are exchanged in Python
+        if arrays.exchange.several:  # Python exchanges the messages
             timer.seconds["exchange"] += max(elapsed - float(measured[-1].sum()), 0.0)
         return steps
 
     def _count_events_of_all(self, before: int) -> None:
-        """Make the events since there were ``before`` those of all ranks."""
+        """Sum the events since ``before`` over all ranks."""
         arrays = self._arrays
         arrays.stream.events = before + arrays.exchange.total(arrays.events - before)
 
     def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
-        """Columns of each population of readouts."""
+        """Outputs of each readout population."""
         return {name: y[..., span] for name, span in self._columns}
 
     def _result(self, samples: Samples, out: RunBuffers, spikes: np.ndarray, events: int) -> BatchResult:
@@ -158,11 +158,11 @@ def _run_chunk(
     arrays: Arrays, weight: np.ndarray, samples: Samples, out: RunBuffers, chunk: np.ndarray, stop: threading.Event,
     progress: Progress,
 ) -> int:  # fmt: skip
-    """Samples of one chunk from rest and with frozen weights; returns their synaptic events on this rank."""
+    """Run the samples of one chunk from rest with frozen weights; return their synaptic events on this rank."""
     n_steps, stream = samples.n_steps, stream_at_rest(arrays, weight)
     first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
     threads = arrays.threads if arrays.exchange.several else 1
-    # Other random numbers in each chunk, those of its samples.
+    # Each chunk has the random numbers of its samples.
     request = request_of(arrays, samples, out, True, NO_PROBES, first, threads)
     while t < total and not stop.is_set():
         before = t
@@ -172,6 +172,6 @@ def _run_chunk(
 
 
 def _report(progress: Progress, before: int, done: int, n_steps: int) -> None:
-    """Report the samples that have come to their end since step ``before``."""
+    """Report the samples that have finished since step ``before``."""
     if progress and done // n_steps > before // n_steps:
         progress(done // n_steps - before // n_steps)

@@ -1,4 +1,4 @@
-"""Streams of e-prop side by side: many environments, one step at a time; learning takes a rollout of theirs."""
+"""Parallel streams of e-prop: many environments, one step at a time; learning uses their rollout."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
-# Of streams that do not learn, so many steps are kept at most.
+# Streams that do not learn keep at most this many steps.
 STEPS_UNLEARNED = 1024
-# What the core says of a step, or else the number of a stream, see core/bindings/rollout.cpp.
+# Results of a step in the core, besides the index of an invalid stream, see core/bindings/rollout.cpp.
 WELL, UNREADABLE = -1, -2
 
 
 class Streams:
     """``n`` copies of a network's state that step together, see `Simulator.streams`.
 
-    A *rollout* is the steps since the last `backward`. The next `step` or `reset` begins the next one.
+    A *rollout* is the steps since the last `backward`. The next `step` or `reset` begins a new rollout.
 
     Attributes
     ----------
     n : int
-        Streams.
+        Number of streams.
     steps : int
         Steps of this rollout so far.
     """
@@ -50,7 +50,7 @@ class Streams:
         self._core.set_random(np.array(seeds, np.uint64), np.zeros(n, np.int64))
 
     def __repr__(self) -> str:
-        return f"Streams({self.n} side by side, {self.steps} steps of this rollout)"
+        return f"Streams({self.n} in parallel, {self.steps} steps of this rollout)"
 
     @property
     def steps(self) -> int:
@@ -63,14 +63,14 @@ class Streams:
         return np.asarray(self._core.spikes())
 
     def step(self, channels: Any = None) -> np.ndarray:
-        """One step of all streams.
+        """Simulate one step of all streams.
 
         Parameters
         ----------
         channels : list, array or dict, optional
-            Events of the only event source: a list with an array of whole numbers for each stream, its active channels; or an
-            array ``(n, size)`` of zeros and ones. With several sources a dictionary with one of these for each name; a source
-            that is left out has no events. A channel is active once in a step at most.
+            Events of the only event source: a list with an array of active channels (whole numbers) for each stream, or an
+            array ``(n, size)`` of zeros and ones. For several sources, a dictionary of these by name; a missing source has no
+            events. A channel is active at most once in a step.
 
         Returns
         -------
@@ -80,9 +80,9 @@ class Streams:
         Raises
         ------
         InputError
-            If the channels do not fit the network; then nothing has happened.
+            If the channels do not fit the network; then the state is unchanged.
         DivergenceError
-            If an output is no number, or exceeds 1e9 mV.
+            If an output is not finite, or exceeds 1e9 mV.
         """
         with self._gradients.alone:
             self._go_on()
@@ -95,14 +95,14 @@ class Streams:
             return self._y
 
     def run(self, n_steps: int, channels: Any = None) -> np.ndarray:
-        """Several steps of all streams at once: as many calls of `step`, with the same bits, for less than their time.
+        """Simulate several steps of all streams: the bits equal those of repeated `step` calls, in less time.
 
         Parameters
         ----------
         n_steps : int
         channels : array or dict, optional
             Zeros and ones ``(n_steps, n, size)`` of the only event source, or a dictionary with such an array for each name; a
-            source that is left out has no events.
+            missing source has no events.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class Streams:
         Raises
         ------
         InputError, DivergenceError
-            As of `step`.
+            As for `step`.
         """
         n_steps = count_of("steps", n_steps)
         with self._gradients.alone:
@@ -128,14 +128,14 @@ class Streams:
             return y
 
     def reset(self, streams: Any) -> None:
-        """The episodes of some streams end here, after the last step: their networks are at rest, nothing is on the way.
+        """End the episodes of some streams after the last step: their networks go to rest, and spikes in flight are dropped.
 
-        What `backward` gives is cut there: no error of the next episode reaches back into this one.
+        `backward` stops at this point: no error of the next episode reaches back into this one.
 
         Parameters
         ----------
         streams : sequence of int, or bool
-            Numbers of the streams, or whether for each of all.
+            Indices of the streams, or a boolean for each stream.
 
         Raises
         ------
@@ -151,32 +151,32 @@ class Streams:
     def backward(
         self, errors: Any, *, signals: Mapping[str, Any] | None = None, modulator: Any = None
     ) -> dict[str, np.ndarray]:
-        """Gradient of e-prop of this rollout, which is over then, for errors from outside.
+        """Return the e-prop gradient of this rollout for errors from outside, and close the rollout.
 
         Parameters
         ----------
         errors : array, shape (n, steps, readouts)
-            Derivative of a loss of any kind by the outputs of each step, 1/mV times the unit of the loss.
+            Derivative of any loss with respect to the outputs of each step, 1/mV times the unit of the loss.
         signals : dict, optional
-            For each population of neurons by name ``(n, steps, size)``, added to learning signals, see `Simulator.samples`. Row
+            For neuron populations by name: ``(n, steps, size)``, added to learning signals, see `Simulator.samples`. Row
             ``t`` belongs to the step before, row 0 to the last step of the rollout before.
         modulator : array, optional
-            ``(steps,)`` or ``(n, steps)``, factors of learning signals, see there.
+            ``(steps,)`` or ``(n, steps)``, factors of learning signals, see `Simulator.samples`.
 
         Returns
         -------
         dict of ndarray, shape (connections,), float64
-            As of `Rollout.backward`: the mean over the streams. What learns is told to `Simulator.learn`.
+            As from `Rollout.backward`: the mean over the streams. `Simulator.learn` applies it.
 
         Raises
         ------
         InputError
-            If the errors have another shape or are not finite, or there was no step.
+            If the errors have another shape or are not finite, or the rollout has no step.
 
         Notes
         -----
-        The next rollout starts from the traces of this one, exactly. The mean rate of rate regularisation is that of each
-        stream in this rollout, of all its episodes together.
+        The next rollout starts with the traces of this one, exactly. Rate regularisation uses the mean rate of each stream in
+        this rollout, over all its episodes.
         """
         with self._gradients.alone:
             self._check_learns("backward")
@@ -191,11 +191,11 @@ class Streams:
             return found
 
     def replay(self) -> np.ndarray:
-        """Simulate this rollout again, from where it began, with the same inputs and random numbers and the present weights.
+        """Simulate this rollout again from its start, with the same inputs and random numbers and the present weights.
 
-        After a `backward` it is the rollout that has just been closed, until the next `step` or `reset`. So several passes
-        over one rollout are possible: replay, `backward`, `Simulator.learn`, and again. The streams go on from where the last
-        replay has ended.
+        After `backward`, the rollout is the one just closed, until the next `step` or `reset`. So several passes over one
+        rollout are possible: replay, `backward`, `Simulator.learn`, and again. The streams continue from the end of the last
+        replay.
 
         Returns
         -------
@@ -205,9 +205,9 @@ class Streams:
         Raises
         ------
         InputError
-            If there was no step.
+            If the rollout has no step.
         DivergenceError
-            As of `step`.
+            As for `step`.
         """
         with self._gradients.alone:
             self._check_learns("replay")
@@ -221,9 +221,9 @@ class Streams:
             return y
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that steps change, as a copy in named arrays: with `Simulator.state`, enough to go on bit by bit.
+        """Copy everything that steps change, as named arrays: with `Simulator.state`, enough to continue bit by bit.
 
-        The rollout so far belongs to it. Synapses are in the order of `Simulator.connections`, projection by projection.
+        The copy includes the rollout so far. Synapses are in the order of `Simulator.connections`, projection by projection.
         """
         with self._gradients.alone:
             self._check_whole()
@@ -234,31 +234,29 @@ class Streams:
             return {"streams": flags, "network": arrays.built.fingerprint.copy(), **found}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state` of as many streams of the same network, with any number of threads.
+        """Continue from a `state` of the same number of streams of the same network, with any number of threads.
 
         Raises
         ------
         InputError
-            If it is a state of other streams, or of another network.
+            If the state belongs to other streams, or to another network.
         """
         with self._gradients.alone:
             steps, closed, given = self._checked_state(state)
             if given is None or not self._core.set_state(steps, given):
-                raise InputError("the state is of streams of another network, or damaged")
+                raise InputError("the state belongs to streams of another network, or is damaged")
             self._closed, self._partly_replayed, self._weights = closed, False, -1
 
     def _checked_state(self, state: Any) -> tuple[int, bool, dict[str, np.ndarray] | None]:
-        """Steps of the rollout, whether it is closed, and arrays for the core; None where their sizes cannot be."""
+        """Steps of the rollout, whether it is closed, and arrays for the core; None if their sizes are impossible."""
         arrays, own = self._gradients.arrays, self._core.state()
         lacking = sorted({"streams", "network", *own} - set(state if isinstance(state, Mapping) else ()))
         if lacking:
-            raise InputError(
-                f"set_state takes a dictionary as Streams.state() gives it; this one lacks {', '.join(lacking)}"
-            )
+            raise InputError(f"set_state takes a dictionary from Streams.state(); this one lacks {', '.join(lacking)}")
         check_fingerprint(state["network"], arrays.built.fingerprint)
         n, steps, closed = (int(v) for v in state["streams"])
         if n != self.n:
-            raise InputError(f"the state is of {n} streams, but these are {self.n}")
+            raise InputError(f"the state has {n} streams, but there are {self.n} streams here")
         given = {name: np.ascontiguousarray(state[name], own[name].dtype) for name in own}
         traces, synapses = given["traces"], arrays.synapses.weight.size
         if synapses and traces.size % synapses:
@@ -272,13 +270,13 @@ class Streams:
             raise InputError("the last replay of these streams was interrupted; call replay() once more")
 
     def _go_on(self, more: int = 1) -> None:
-        """Before ``more`` steps, or a reset: the next rollout, if this one is over; the present weights; room."""
+        """Prepare ``more`` steps or a reset: begin the next rollout if this one is closed, load weights, make room."""
         self._check_whole()
         if self._closed or (not self._learns and self.steps >= STEPS_UNLEARNED):
             self._core.begin_next()
             self._closed = False
         self._follow_weights()
-        if self._core.full(more):  # it will take at least twice the room
+        if self._core.full(more):  # the core will at least double its room
             rows = 2 * max(self._core.rows, more)
             check_memory(self._gradients.arrays, self.n, rows, self._learns)
 
@@ -295,7 +293,7 @@ class Streams:
             raise InputError(f"{call}: there has been no step since the last rollout")
 
     def _given(self, channels: Any) -> tuple[Any, ...]:
-        """What each event source is given."""
+        """Events for each event source."""
         if not isinstance(channels, Mapping):
             if len(self._sizes) == 1:
                 return (_bytes_of(channels),)
@@ -311,7 +309,7 @@ class Streams:
         return tuple(parts)
 
     def _readable(self, source: int, given: Any) -> Any:
-        """Events of a source as the core reads them."""
+        """Convert events of a source to a form that the core reads."""
         name, size = self._layout.sources[source].name, self._sizes[source]
         if given is None:
             return None
@@ -330,7 +328,7 @@ class Streams:
         return out
 
     def _dense(self, source: int, given: Any, shape: tuple[int, ...]) -> Any:
-        """Zeros and ones of a source as the core reads them."""
+        """Convert zeros and ones of a source to a form that the core reads."""
         if given is None:
             return None
         label = f"channels of {self._layout.sources[source].name!r}"
@@ -342,14 +340,16 @@ class Streams:
         return np.ascontiguousarray(dense, np.uint8)
 
     def _refuse(self, found: int) -> None:
-        """Say what was wrong with a step."""
+        """Raise the error for a refused step."""
         if found >= self.n:
             check_diverged(self._core, "step")
             check_losses(np.zeros(1), self._y)
         names = ", ".join(f"{name} has {size}" for name, size in zip(self._names, self._sizes, strict=True))
-        raise InputError(f"step: channels of stream {found} are out of range, or one is there twice; {names} channels")
+        raise InputError(
+            f"step: channels of stream {found} are out of range, or a channel occurs twice; {names} channels"
+        )
 
 
 def _bytes_of(given: Any) -> Any:
-    """Booleans as the core reads them; anything else as it is."""
+    """View booleans as bytes, which the core reads; return other values unchanged."""
     return given.view(np.uint8) if type(given) is np.ndarray and given.dtype == np.bool_ else given

@@ -1,1 +1,1 @@
-"""What changes while a network runs: its arrays, reading and writing weights, checkpoints."""
+"""State that changes while a network runs: its arrays, reading and writing weights, checkpoints."""

@@ -1,4 +1,4 @@
-"""Working arrays of a simulator: the built network, all that changes while it runs, and the stream of the core."""
+"""Working arrays of a simulator: the built network, all state that changes while it runs, and the stream of the core."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STREAMS = {np.dtype(np.float64): lib.StreamDouble, np.dtype(np.float32): lib.Str
 
 
 class Arrays:
-    """Everything that the parts of a simulator share, and nothing of what they do.
+    """Data that the parts of a simulator share.
 
     Parameters
     ----------
@@ -27,22 +27,22 @@ class Arrays:
     built : Built
     threads : int
     timed : bool
-        Whether phases are timed.
+        Whether to time the phases.
 
     Attributes
     ----------
     exchange : Exchange
     gatherer : StateGatherer
     synapses, axons, neurons, history
-        Of the network as it runs on, see `eprop.engine.state.storage`. All but the synapses are replaced by `reset`.
+        Of the running network, see `eprop.engine.state.storage`. `reset` replaces all of these except the synapses.
     stream
-        The core's loop over time on these arrays; it keeps the clock ``t`` (steps), ``events`` and the spike log.
+        The core's loop over time on these arrays; it has the clock ``t`` (steps), ``events`` and the spike log.
     updates : int
-        Optimiser steps taken (e-prop).
+        Optimiser steps so far (e-prop).
     learned_steps : int
-        Steps of all samples that were learned from (e-prop): where random spikes go on.
+        Steps of all training samples so far (e-prop): clock of the random spikes.
     weight_changes : int
-        How often weights have changed between runs: who keeps copies of them looks at it.
+        Number of weight changes between runs, for owners of copies of the weights.
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
@@ -76,7 +76,7 @@ class Arrays:
         return int(self.stream.events)
 
     def noise_clocks(self, n_steps: int, index: np.ndarray, learn: bool) -> np.ndarray:
-        """From which steps on the random spikes of samples are drawn: those learned from go on, others always ask the same."""
+        """First step of the random spikes of each sample: training samples continue, other samples always start at 0."""
         return index * n_steps + (self.learned_steps if learn else 0)
 
     def reset(self) -> None:
@@ -99,31 +99,31 @@ class Arrays:
         self.tie_feedback()
 
     def _restart_optimizers(self) -> None:
-        """Forget the moments of synapses that learn at spikes: their optimisers count the network's steps."""
+        """Clear the moments of synapses that learn at spikes, because their optimisers count the network's steps."""
         for part in self.built.topology.branch_start:
             learning = slice(part[0], part[self.built.learning_branches])
             for moments in (self.synapses.moment_1, self.synapses.moment_2):
                 moments[learning] = 0.0
 
     def effective_weights(self) -> np.ndarray:
-        """Weights of all synapses as of their last spikes: those of e-prop+ are kept as of the start of a block."""
+        """Weights of all synapses as of their last spikes; e-prop+ stores the weights of the start of a block."""
         return self.stream.effective_weights() if self.built.has_eprop_plus else self.synapses.weight
 
     def materialise_weights(self) -> None:
-        """Keep all weights as they are seen from outside, until the next spike."""
+        """Store all weights as they are seen from outside, until the next spike."""
         if self.built.has_eprop_plus:
             self.stream.materialise_weights()
 
     def tie_feedback(self, groups: Sequence[int] | None = None) -> None:
-        """Let symmetric and adaptive feedback follow the weights: all, or those of some delay groups of one projection.
+        """Make symmetric and adaptive feedback follow the weights: all, or some delay groups of one projection.
 
-        Where e-prop+ learns, the core ties it for the branches that spike; the others wait for their next spike.
+        While e-prop+ learns, the core updates the feedback for branches that spike; other branches wait for their next spike.
         """
         table, neurons = self.built.topology.groups, self.neurons
         if not neurons.feedback.size:
             return
         chosen = np.full(len(table), groups is None)
-        if groups:  # those onto the same readouts add up
+        if groups:  # groups onto the same readouts add up
             first = table[groups[0]]
             chosen |= (table["source_population"] == first["source_population"]) & (
                 table["target_begin"] == first["target_begin"]
@@ -131,7 +131,7 @@ class Arrays:
         lib.tie_feedback(self.built.topology, chosen, self.synapses.weight, neurons.feedback, neurons.feedback_offset)
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
-        """Let adaptive feedback stay as it is where weights were set from outside."""
+        """Keep adaptive feedback unchanged after weights were set from outside."""
         neurons = self.neurons
         if groups and neurons.feedback_offset.size:
             lib.measure_offsets(
@@ -144,7 +144,7 @@ class Arrays:
             )
 
     def memory(self) -> dict[str, int]:
-        """Bytes held by this rank, see `Simulator.memory`."""
+        """Return the bytes held by this rank, see `Simulator.memory`."""
         topology, own = self.built.topology, self.built.rank_partition
         grown = self.stream.bytes()
         synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes

@@ -1,4 +1,4 @@
-"""The state of a simulator as named arrays, and back: enough to go on bit by bit, in any partitions and on any ranks."""
+"""Convert the state of a simulator to named arrays and back: enough to continue bit by bit, for any partitions and ranks."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from eprop.errors import InputError
 from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 
-# Arrays of the state whose lengths depend on what has happened.
+# Arrays of the state whose lengths depend on the history.
 GROWING = (LOG[0], POST_TIMES)
-# The entry that tells of which network a state is.
+# The entry that identifies the network of a state.
 NETWORK = "network"
-# What is the same in every state, or found again.
+# Arrays that are the same in every state, or can be recomputed.
 LEFT_OUT = ("axons/processed_until", "history/log_start")
 # Arrays with padded rows.
 PADDED = frozenset(
     f"history/{name}" for name in ("block_prefix", "prefix_history", "block_propagators", "span_suffixes", "steps")
 )
-# What only networks have in which learning waits for reward: states of others go on without.
+# Arrays of networks with reward traces; states of other networks lack them.
 OF_REWARD = frozenset(
     ("synapses/trace_reward", "history/error_trace_prefix", "history/error_trace_block", "history/reward",
      "history/reward_rest", "history/reward_ahead")
 )  # fmt: skip
 # Rows of ``history/steps`` from here on are work space.
 STEP_WORK = 3
-# Room for spike records to begin with.
+# Initial capacity for spike records.
 FIRST_RECORDS = 1024
-# Steps and events that may be counted: 300,000 years of steps of 1 ms.
+# Largest number of steps and events: 300,000 years of steps of 1 ms.
 MOST_COUNTED = 10**16
-# What states of version 0.1 had, and later ones have not.
+# Arrays that only states of version 0.1 have.
 OF_VERSION_0_1 = ("history/log", "history/prefix", "neurons/gap", "synapses/hidden")
 # Rows of ``axons/times`` in a state.
 LAST_SPIKE, INTERVAL, POSITION = range(3)
@@ -48,12 +48,12 @@ RECORD_INTERVAL, RECORD_INTERVAL_BEFORE = range(2)
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
-    """The state of the whole network, on every rank, see `Simulator.state`."""
+    """Return the state of the whole network, on every rank, see `Simulator.state`."""
     return arrays.gatherer.state(_state_here(arrays), arrays.t) | {NETWORK: arrays.built.fingerprint.copy()}
 
 
 def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray]) -> None:
-    """Go on from a state of the whole network, see `Simulator.set_state`."""
+    """Continue from a state of the whole network, see `Simulator.set_state`."""
     here = _state_here(arrays)
     own = arrays.gatherer.state(here, arrays.t)
     whole = run_on_all_ranks(comm, "set_state", partial(_checked, arrays, state, own), partial(_keys, own))
@@ -74,7 +74,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.weight_changes += 1
     stream.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
     stream.set_post_times(np.ascontiguousarray(state[POST_TIMES], np.int64))
-    # Room for all at once: of steps before the first one that is processed again the log may know nothing any more.
+    # Reserve room for all records at once: the log may no longer hold steps before the first one that is processed again.
     first = _first_processed(arrays.history.record_steps, steps)
     arrays.axons.processed_until[0] = first
     stream.restart_records(first, _room_for_records(first, steps, arrays.history.log_start))
@@ -84,25 +84,25 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
 def _checked(
     arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
 ) -> Mapping[str, np.ndarray]:
-    """A state that was given, if it is one of this network, whose present state is ``own``."""
+    """Check that a given state belongs to this network, whose present state is ``own``, and return it."""
     _check_network(state, arrays.built.fingerprint)
     sources = np.cumsum([0, *(p.size if p.model.role != "readout" else 0 for p in arrays.network.populations)])
     return _check_state(state, own, sources, arrays.history.record_steps)
 
 
 def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """What must be the same on all ranks."""
+    """Values that must be the same on all ranks."""
     return {name: checksum(np.asarray(state[name])) for name in own}
 
 
 def _room_for_records(first: int, now: int, starts: np.ndarray) -> int:
-    """Room for records of the spikes in the log from step ``first`` to ``now``."""
+    """Capacity for the records of logged spikes from step ``first`` to ``now``."""
     spikes = starts[(now - 1) % len(starts), -1] - starts[first % len(starts), 0] if now else 0
     return ring_size(max(int(spikes), FIRST_RECORDS))
 
 
 def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
-    """The part of the state that this rank holds."""
+    """Part of the state that this rank holds."""
     arrays.stream.follow()
     order = all_synapses(arrays)
     out = {
@@ -114,7 +114,7 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
         for field, value in arrays_of(getattr(arrays, group)).items():
             if (name := f"{group}/{field}") not in LEFT_OUT:
                 out[name] = _unpadded(arrays, name, value).copy()
-    # What was left there depends on the partitions, and is of no use to anybody.
+    # The work space depends on the partitions and is not needed.
     out["history/steps"][:, STEP_WORK:] = 0.0
     out[LOG[0]], out[LOG[1]] = arrays.stream.log(), arrays.history.log_start.copy()
     out[POST_TIMES] = arrays.stream.post_times()
@@ -125,19 +125,19 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
 
 
 def _unpadded(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
-    """An array without the padding of its rows."""
+    """Remove the padding from the rows of an array."""
     return value[..., : arrays.built.n_neurons] if name in PADDED else value
 
 
 def _write_axons(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
-    """Axons from a state, in which the last axis of each array is theirs."""
+    """Write axons from a state, whose arrays have axons on their last axis."""
     times, given = arrays.axons.times, state["axons/times"]
     times["last_spike"], times["interval"], times["position"] = given
     arrays.axons.z[...] = np.moveaxis(state["axons/z"], -1, 0)
 
 
 def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Axons as they were before the oldest spikes that may be asked: from there `set_state` processes these once more."""
+    """Axons before the oldest spikes that may still be read; `set_state` processes spikes from there again."""
     starts, t, records = arrays.history.log_start, arrays.t, arrays.axons.times
     consumers, width = arrays.built.topology.trace_consumers, arrays.built.n_filters
     times = np.stack([records["last_spike"], records["interval"], np.full(len(records), -1)]).astype(np.int64)
@@ -156,29 +156,29 @@ def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
         times[LAST_SPIKE, sources] = np.where(interval > 0, steps[oldest] - interval, -1)
         times[INTERVAL, sources] = record_times[at, RECORD_INTERVAL_BEFORE]
         for slot, (trace_group, delay_group) in enumerate(consumers[b]):
-            # Of the trace of STDP there is one number.
+            # STDP has a single trace per slot.
             rows = 2 * width if trace_group >= 0 else int(delay_group >= 0)
             z[slot, :rows, sources] = record_z[at, slot, :rows]
     return {"axons/times": times, "axons/z": z}
 
 
 def _first_processed(record_steps: int, now: int) -> int:
-    """The oldest step whose spikes axons process again."""
+    """Oldest step whose spikes axons process again."""
     return max(now - record_steps, 0)
 
 
 def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
-    """Whether a state says that it is of this network."""
+    """Check that a state belongs to this network."""
     if not isinstance(state, Mapping):
-        raise InputError(f"set_state takes a dictionary as state() gives it, got {type(state).__name__}")
+        raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
     if any(name in state for name in OF_VERSION_0_1):
         raise InputError(
-            "this state was saved by version 0.1 of eprop, which kept other arrays. Go on with it in version 0.1; or load it "
-            "there, write down what Simulator.weights() gives for each projection, and hand that to set_weights() here"
+            "this state was saved by version 0.1 of eprop, which had other arrays. Continue with it in version 0.1; or load it "
+            "there, save the result of Simulator.weights() for each projection, and give it to set_weights() here"
         )
     if not any(name in state for name in ("counters", NETWORK)):
         known = ", ".join(map(str, list(state)[:5])) or "nothing"
-        raise InputError(f"set_state takes a dictionary as state() gives it; this one holds {known}")
+        raise InputError(f"set_state takes a dictionary from state(); this one holds {known}")
     if NETWORK in state:
         check_fingerprint(state[NETWORK], fingerprint)
 
@@ -186,9 +186,9 @@ def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> 
 def _check_state(
     state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: np.ndarray, record_steps: int
 ) -> Mapping[str, np.ndarray]:
-    """A state that has the shapes of this network, whose state is ``own``; whole numbers in the types they have here.
+    """Check that a state has the shapes of this network, whose state is ``own``; convert whole numbers to the own types.
 
-    ``sources``: where those of each population begin, and where the last ones end.
+    ``sources`` has the first source of each population, and the end of the last one.
     """
     whole = dict(state)
     if missing := sorted(set(own) - set(state)):
@@ -196,7 +196,7 @@ def _check_state(
     for name, have in own.items():
         given = real_numbers(f"state {name!r}", state[name], InputError)
         if name not in GROWING and have.shape != given.shape:
-            raise InputError(f"the state is of another network: {name} has shape {given.shape}, not {have.shape}")
+            raise InputError(f"the state belongs to another network: {name} has shape {given.shape}, not {have.shape}")
         if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
             raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
         if not np.isfinite(given).all():
@@ -204,7 +204,7 @@ def _check_state(
         if have.dtype.kind in "iu" and given.size and not _fits(given, have.dtype):
             raise InputError(f"state {name!r} holds numbers that do not fit {have.dtype}")
         whole[name] = given.astype(have.dtype) if have.dtype.kind in "iu" else given
-    # What follows is read by the core, which does not check it.
+    # The core reads the following arrays without checks.
     now = int(whole["counters"][0])
     _check_clocks(whole, now, record_steps)
     _check_log(whole[LOG[0]], whole[LOG[1]], sources, now)
@@ -219,11 +219,11 @@ def _fits(given: np.ndarray, dtype: np.dtype) -> bool:
 
 
 def _damaged(what: str) -> InputError:
-    return InputError(f"the state is of another network, or damaged: {what}")
+    return InputError(f"the state belongs to another network, or is damaged: {what}")
 
 
 def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) -> None:
-    """Nothing has happened before the start, or after the present step."""
+    """Check that no step lies before the start or after the present step."""
     if np.min(state["counters"]) < 0 or np.max(state["counters"]) > MOST_COUNTED:
         raise _damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
     times, oldest = np.asarray(state["axons/times"]), _first_processed(record_steps, now)
@@ -235,18 +235,18 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) 
         or (interval > np.maximum(last, 0)).any()
     ):
         raise _damaged(
-            f"axons/times tells of steps before the start, or after step {oldest}, from which spikes are processed again"
+            f"axons/times has steps before the start, or after step {oldest}, from which spikes are processed again"
         )
 
 
 def _check_log(log: np.ndarray, starts: np.ndarray, sources: np.ndarray, now: int) -> None:
-    """The log of spikes, and where in it each step that may still be read begins."""
+    """Check the spike log, and the offset of each step that may still be read."""
     if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources[-1]:
         raise _damaged("its log of spikes names nodes that do not exist")
-    # The row that this step will write is of no use to anybody any more.
+    # Skip the row that this step will overwrite.
     rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
-    bounded = starts.min() >= 0 and starts.max() <= MOST_COUNTED  # what the core adds to them fits as well
-    # Of the steps that may still be read each begins where the one before it ends, and the first of all at 0.
+    bounded = starts.min() >= 0 and starts.max() <= MOST_COUNTED  # so that the core's sums do not overflow
+    # Each step that may still be read begins where the step before ends; the very first step begins at 0.
     first = max(now - len(starts) + 1, 0)
     kept = starts[np.arange(first, now) % len(starts)]
     joined = (kept[1:, 0] == kept[:-1, -1]).all() and (first > 0 or now == 0 or kept[0, 0] == 0)
@@ -256,16 +256,16 @@ def _check_log(log: np.ndarray, starts: np.ndarray, sources: np.ndarray, now: in
 
 
 def _check_order(log: np.ndarray, kept: np.ndarray, sources: np.ndarray) -> None:
-    """Spikes of the steps that may still be read: each of the population that it is logged with, in the order of the sources."""
+    """Check that logged spikes belong to their population, in the order of the sources, for steps that may still be read."""
     counts = np.diff(kept, axis=1).ravel()
     spikes = log[(kept[:1, :1].sum() + np.arange(counts.sum())) & (log.size - 1)]
     low, high = (np.repeat(np.tile(ends, len(kept)), counts) for ends in (sources[:-1], sources[1:]))
     step = np.repeat(np.arange(len(kept)), kept[:, -1] - kept[:, 0])
     if (spikes < low).any() or (spikes >= high).any() or ((np.diff(spikes) <= 0) & (np.diff(step) == 0)).any():
-        raise _damaged("its log has spikes of nodes that are of another population, or not in their order")
+        raise _damaged("its log has spikes of nodes in another population, or in the wrong order")
 
 
 def _check_posts(times: np.ndarray, neurons: int, now: int) -> None:
-    """Steps of postsynaptic spikes."""
+    """Check the steps of postsynaptic spikes."""
     if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0 or times.max(initial=-1) >= max(now, 1):
         raise _damaged("its postsynaptic spikes do not fit")

@@ -1,4 +1,4 @@
-"""Arrays of fixed size that change during a run, with the names of ``core/stream_state.hpp``; what grows belongs to the core."""
+"""Arrays of fixed size that change during a run, named as in ``core/stream_state.hpp``; the core owns arrays that grow."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ CACHE_LINE = 64
 
 @dataclass(slots=True)
 class Synapses:
-    """One entry per synapse; arrays that no rule needs have length 0.
+    """Arrays with one entry per synapse; arrays that no rule needs have length 0.
 
     Attributes
     ----------
     weight : (synapses,) in the precision of the simulator, as all others
     trace, trace_reg : filtered eligibility; the second one only with two kappas
-    trace_reward : what waits for reward, only where something does
-    own : (n_own, synapses) components of the eligibility vector that are the synapse's own
-    pending : gradient that waits for its batch, or for the next spike
+    trace_reward : reward trace, only if some projection has one
+    own : (n_own, synapses) own components of the eligibility vector
+    pending : gradient until the end of the batch, or until the next spike
     moment_1, moment_2 : of gradients, of squared gradients
     """
 
@@ -41,13 +41,13 @@ class Synapses:
 
 @dataclass(slots=True)
 class Axons:
-    """What an axon remembers of its spikes, for all its branches; without entries unless some synapse learns at spikes.
+    """Spike history of each axon, for all its branches; without entries unless some synapse learns at spikes.
 
     Attributes
     ----------
-    processed_until : (1,) int64, spikes of steps before this one have been noted
+    processed_until : (1,) int64, spikes of earlier steps have been processed
     times : (sources,) records of last spike, interval before it, and its position in the spike log
-    z : (sources, slots, 2 n_filters) filtered spikes as of the last spike, and a step before; of STDP the trace
+    z : (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; for STDP the trace
     """
 
     processed_until: np.ndarray
@@ -57,17 +57,17 @@ class Axons:
 
 @dataclass(slots=True)
 class Neurons:
-    """State of the nodes that take input.
+    """State of the nodes that receive input.
 
     Attributes
     ----------
     state : (state rows, neurons)
     input : (neurons + readouts,)
     psi, signal : (neurons,) surrogate gradient; learning signal that arrived in this step
-    rate : (2, neurons) running rate now, and one step ago
+    rate : (2, neurons) running rate now, and one step before
     y : (readouts,)
     feedback : (readouts, neurons)
-    feedback_offset : (readouts, neurons) adaptive feedback minus the weight that it follows; else (0, 0)
+    feedback_offset : (readouts, neurons) adaptive feedback minus the weight that it follows; without it (0, 0)
     """
 
     state: np.ndarray
@@ -82,24 +82,24 @@ class Neurons:
 
 @dataclass(slots=True)
 class History:
-    """Rings of the recent past; ``width`` is the padded number of neurons, entries are those of `eprop.engine.build.kind`.
+    """Rings of the recent past; ``width`` is the padded number of neurons, entries as in `eprop.engine.build.kind`.
 
     Attributes
     ----------
-    block_prefix : (1 or 2, entries, width) propagator from the start of the block to before this step; one if changed in place
+    block_prefix : (1 or 2, entries, width) propagator from the start of the block to this step; one if updated in place
     prefix_history : (ring, entries, width) from the block's start to the step; crossing: from the step to the block's end
-    block_propagators : (blocks, entries, width) of whole blocks
+    block_propagators : (blocks, entries, width) propagators of whole blocks
     span_suffixes : (blocks or 1, entries or 0, width) from the start of the block to the end of its span
     steps : (ring or 1, 4, width) psi, L and F of a step, and work space
     error_prefix, error_block, error : (ring, readouts), (blocks, readouts), (past, readouts)
     error_trace_prefix, error_trace_block : (ring, readouts), (blocks, readouts) errors that wait for reward
     reward, reward_rest, reward_ahead : (reward ring,), (trace groups, reward ring), (trace groups, reward blocks)
-        What has been told of reward, see ``core/rewards.hpp``; empty without.
+        Reward history, see ``core/rewards.hpp``; empty without reward.
     eta : (delay groups, past) learning rates with which premature gradients were subtracted
-    post_trace : (ring, neurons) of STDP: filtered spikes of the steps before
+    post_trace : (ring, neurons) for STDP: filtered spikes of earlier steps
     log_start : (past, populations + 1) positions in the spike log
     block_steps, span_blocks : steps of a block, blocks of a span (0: no spans)
-    record_steps, post_span : for how many steps spike records, and postsynaptic spikes, may still be read
+    record_steps, post_span : number of steps in which spike records, and postsynaptic spikes, may still be read
     """
 
     block_prefix: np.ndarray
@@ -125,13 +125,13 @@ class History:
 
 
 def arrays_of(storage: Any) -> dict[str, np.ndarray]:
-    """The arrays of one of these classes by their names."""
+    """Return the arrays of one of these classes by name."""
     values = {field.name: getattr(storage, field.name) for field in fields(storage)}
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
 def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
-    """Zeros that begin at a cache line."""
+    """Allocate zeros that begin at a cache line."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     room = np.zeros(size + CACHE_LINE, np.uint8)
     first = -room.ctypes.data % CACHE_LINE
@@ -139,7 +139,7 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
 
 
 def make_synapses(built: Built) -> Synapses:
-    """Synapse arrays; only those that the rules of the network need have a length."""
+    """Allocate synapse arrays; arrays that the rules do not need have length 0."""
     n, dtype = built.weight.size, built.weight.dtype
 
     def kept(needed: bool) -> np.ndarray:
@@ -158,7 +158,7 @@ def make_synapses(built: Built) -> Synapses:
 
 
 def make_axons(built: Built, learns: bool = True) -> Axons:
-    """No axon has spiked yet; without learning at spikes (``learns``) nobody asks."""
+    """Allocate axons without spikes; without learning at spikes (``learns``) they have no entries."""
     n = built.n_sources if built.learns_at_spikes and learns else 0
     times = np.zeros(n, AXON_TIMES)
     times["last_spike"] = times["position"] = -1
@@ -166,7 +166,7 @@ def make_axons(built: Built, learns: bool = True) -> Axons:
 
 
 def make_neurons(built: Built) -> Neurons:
-    """All nodes at rest."""
+    """Allocate all nodes at rest."""
     n, k = built.n_neurons, built.n_readouts
     return Neurons(
         state=built.initial.copy(),
@@ -181,7 +181,7 @@ def make_neurons(built: Built) -> Neurons:
 
 
 def make_history(built: Built, learns: bool = True) -> History:
-    """Empty rings, long enough for the cutoff (``learns``) and the longest delay."""
+    """Allocate empty rings for the cutoff (``learns``) and the longest delay."""
     n, k, topology = built.n_neurons, built.n_readouts, built.topology
     plus, pairs = built.has_eprop_plus and learns, built.has_stdp and learns
     width, entries, dtype = lib.padded(n) if plus else 0, built.n_entries, built.weight.dtype

@@ -1,4 +1,4 @@
-"""The order of synapses for those outside, by target, then source, and where each is in the engine's arrays."""
+"""External order of synapses, by target, then source, and their positions in the engine's arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def branch_span(built: Built, projection: int) -> tuple[int, int]:
-    """First axon branch of a projection, and how many it has in all its delay groups."""
+    """First axon branch of a projection, and number of branches in all its delay groups."""
     groups = built.topology.groups[built.delay_groups[projection]]
     return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
 
@@ -49,7 +49,7 @@ def all_synapses(arrays: Arrays) -> np.ndarray:
 
 
 def order_on_all_ranks(arrays: Arrays, name: str) -> np.ndarray:
-    """Positions of a projection's synapses on all ranks; -1: another rank has it."""
+    """Positions of a projection's synapses on all ranks; -1 for synapses of other ranks."""
     projection = arrays.network.projection(name).index
     order = synapse_order(arrays, projection)[0]
     if not arrays.exchange.several:
@@ -61,7 +61,7 @@ def order_on_all_ranks(arrays: Arrays, name: str) -> np.ndarray:
 
 
 def branches_at(built: Built, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Axon branch and delay group of synapses at positions ``where``; zeros for those of other ranks, at -1."""
+    """Axon branch and delay group of synapses at positions ``where``; zeros for synapses of other ranks, at -1."""
     branches, starts = np.zeros(where.size, np.int64), built.topology.branch_start
     for part in starts:
         inside = (where >= part[0]) & (where < part[-1])

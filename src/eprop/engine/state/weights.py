@@ -34,7 +34,7 @@ def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np
 
 
 def _of_all_ranks(arrays: Arrays, projection: Projection, parts: list[np.ndarray]) -> list[np.ndarray]:
-    """Numbers of this rank's synapses of a projection, put together with those of the others."""
+    """Join numbers of this rank's synapses of a projection with those of the other ranks."""
     if projection.post.model.role == "readout" or not arrays.exchange.several:
         return parts
     return arrays.exchange.joined(parts)
@@ -49,7 +49,7 @@ def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
 
 
 def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
-    """A number of each synapse by projections that learn by e-prop, on all ranks, see `Simulator.gradients`."""
+    """Split a number per synapse into projections that learn by e-prop, on all ranks, see `Simulator.gradients`."""
     out = {}
     for projection in arrays.network.projections:
         if projection.rule.code == EProp.code:
@@ -67,13 +67,13 @@ def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:
 
 
 def _projection(comm: Communicator, arrays: Arrays, name: Projection | str) -> Projection:
-    """The projection of that name, one and the same on all ranks."""
+    """Return the projection of that name, the same on all ranks."""
     find = partial(arrays.network.projection, name)
     return run_on_all_ranks(comm, "the name of a projection", find, lambda found: {"the name": found.name})
 
 
 def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, values: Any) -> None:
-    """Write the weights of a projection, see `Simulator.set_weights`."""
+    """Set the weights of a projection, see `Simulator.set_weights`."""
     projection = _projection(comm, arrays, name)
     sources, targets, _ = _connections(arrays, projection)
     check = partial(_checked, arrays, projection, values, sources, targets)
@@ -90,7 +90,7 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
 def _checked(
     arrays: Arrays, projection: Projection, values: Any, sources: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """Given weights, one for each connection, within what they may be."""
+    """Check given weights, one for each connection, against the bounds."""
     name = projection.name
     flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
     largest = float(np.finfo(arrays.synapses.weight.dtype).max)
@@ -107,7 +107,7 @@ def _checked(
 
 
 def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> None:
-    """Learn with ``factor`` times the rates of optimisers and STDP, see `Simulator.scale_learning_rates`."""
+    """Set the factor of the learning rates of optimisers and STDP, see `Simulator.scale_learning_rates`."""
     run_on_all_ranks(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
     eta = arrays.built.topology.groups["eta"]
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
@@ -139,7 +139,7 @@ def _feedback_ends(network: Network, pre: Population | str, post: Population | s
 
 
 def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Given weights, one for each connection."""
+    """Given weights as a list, one for each connection."""
     if scipy.sparse.issparse(values):
         values = scipy.sparse.csr_matrix(values, copy=True)
         values.sum_duplicates()
@@ -160,12 +160,12 @@ def _flat(name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shap
 
 
 def _own_weights(name: str, triple: tuple[Any, ...], sources: np.ndarray, targets: np.ndarray) -> Any:
-    """The weights of ``(sources, targets, weights)``, as `connections` gives it."""
+    """Weights of ``(sources, targets, weights)``, as from `connections`."""
     for what, given, own in zip(("sources", "targets"), triple[:2], (sources, targets), strict=True):
         if not np.array_equal(real_numbers(f"{what} of {name}", given, InputError), own):
             raise InputError(
-                f"three lists for {name} are taken as sources, targets and weights, and the {what} must be those of "
-                "connections(), in their order"
+                f"three lists for {name} are taken as sources, targets and weights; the {what} must equal those of "
+                "connections(), in the same order"
             )
     return np.ravel(real_numbers(f"weights of {name}", triple[2], InputError))
 
@@ -173,7 +173,7 @@ def _own_weights(name: str, triple: tuple[Any, ...], sources: np.ndarray, target
 def _from_matrix(
     name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
-    """Values of a matrix where there are connections; elsewhere it must have none."""
+    """Values of a matrix at the connections; all other entries must be zero."""
     matrix = scipy.sparse.csr_matrix(values)
     if matrix.shape != shape:
         raise InputError(f"weights of {name} must have shape {shape} = (targets, sources), got {matrix.shape}")
