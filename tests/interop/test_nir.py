@@ -231,7 +231,9 @@ def test_what_the_graph_does_not_tell():
     assert [p.rule.plastic for p in net.projections] == [False, False, True]
     assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
     assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
-    with pytest.raises(ep.NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, rec->out$"):
+    with pytest.raises(
+        ep.NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, rec->out$"
+    ):
         from_nir(graph, rule={"out": ep.EProp()})
 
 

@@ -117,7 +117,7 @@ def test_setters_are_given_the_same_or_set_nothing(mpiexec, parallel):
         assert found[1].pop("read").startswith("NetworkError")
         assert found[1].pop("feedback").startswith("NetworkError")
         found = [{**told, "read": "", "feedback": ""} for told in found]
-    alike = "rank 1 was given something else than rank 0: "
+    alike = "rank 1 got other arguments than rank 0: "
     expected = {
         "weights": f"InputError: set_weights: {alike}weights. All ranks must be given the same",
         "one weight": f"InputError: set_weights: {alike}weights",
@@ -127,7 +127,7 @@ def test_setters_are_given_the_same_or_set_nothing(mpiexec, parallel):
         "rates": f"InputError: scale_learning_rates: {alike}factor",
         "no rate": "ParameterError: ",
         "state": f"InputError: set_state: {alike}neurons/state",
-        "no state": "set_state takes a dictionary as state() gives it; this one holds nix",
+        "no state": "set_state takes a dictionary from state(); this one holds nix",
         "reset or rates": "all ranks must make the same calls, in the same order",
         "read": "NetworkError: " if parallel == "model" else "",
         "feedback": "feedback goes from readouts to neurons" if parallel == "model" else "",
@@ -145,7 +145,7 @@ def test_what_one_rank_refuses_is_refused_on_all(mpiexec, parallel):
         "precision": 'Simulator.precision must be "double" or "single", got \'half\'',
         "partitions": "Simulator.partitions must be a whole number >= 1, got 0",
         "network": "Simulator needs a Network, got 'net'",
-        "input": "input 'in' must hold zeros and ones only",
+        "input": "input 'in' must hold only zeros and ones",
         "record": "'rec' has no variable 'nix'",
         "train": "train and evaluate take Samples",
         "evaluate": "reset must be True or False, got 'no'",

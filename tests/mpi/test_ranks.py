@@ -211,10 +211,10 @@ print("went on")
         ("seed", "rank 1 has another network than rank 0: Network.seed is 2 there, 1 on rank 0"),
         ("eta", "in->rec.rule.optimizer.eta is 0.002 there, 0.001 on rank 0"),
         ("weight", "in->rec.weight.value is 0.3 there, 0.2 on rank 0"),
-        ("events", "run: rank 1 was given something else than rank 0: inputs"),
-        ("target", "run: rank 1 was given something else than rank 0: targets"),
-        ("learn", "run: rank 1 was given something else than rank 0: options"),
-        ("batch", "train: rank 1 was given something else than rank 0: number of samples"),
+        ("events", "run: rank 1 got other arguments than rank 0: inputs"),
+        ("target", "run: rank 1 got other arguments than rank 0: targets"),
+        ("learn", "run: rank 1 got other arguments than rank 0: options"),
+        ("batch", "train: rank 1 got other arguments than rank 0: number of samples"),
     ],
 )
 def test_ranks_that_are_given_something_else_are_told(mpiexec, what, said):

@@ -215,9 +215,15 @@ def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: path
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--neurons", "10", "--set", "neurons=20"], "--neurons 10 and --set neurons=20 contradict each other: leave out one"),
+        (
+            ["--neurons", "10", "--set", "neurons=20"],
+            "--neurons 10 and --set neurons=20 contradict each other: leave out one",
+        ),
         (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30: which of"),
-        (["--test-data", "x", "--set", 'test_data=["y"]'], "--test-data x and --set test_data=['y'] contradict each other"),
+        (
+            ["--test-data", "x", "--set", 'test_data=["y"]'],
+            "--test-data x and --set test_data=['y'] contradict each other",
+        ),
         # The same twice is no contradiction.
         (["--neurons", "0", "--set", "neurons=0", "--set", "task.neurons=0"], "neurons must be >= 1, got 0"),
         (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),

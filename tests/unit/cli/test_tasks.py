@@ -197,7 +197,10 @@ def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
         (["own.py"], "own.py: no such file"),
         (["pattern-generation", "--rule", "eprop-plus"], "got 'eprop-plus'; did you mean 'eprop+'?"),
         (["pattern-generation", "--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
-        (["pattern-generation", "--config", "/dev/null"], "/dev/null: cannot be read: it is a device, not a regular file"),
+        (
+            ["pattern-generation", "--config", "/dev/null"],
+            "/dev/null: cannot be read: it is a device, not a regular file",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:

@@ -72,7 +72,7 @@ def test_none_that_the_processor_cannot_run(modules: pathlib.Path) -> None:
 
 
 def test_none_that_is_not_there(modules: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    assert "but eprop's core was not built for it (there: v4, v3, v2)" in chosen(modules, "native")
+    assert "but eprop's core was not built for it (available: v4, v3, v2)" in chosen(modules, "native")
     assert "EPROP_CORE_LEVEL is 'v9': expected one of native, v4, v3, v2" in chosen(modules, "v9")
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -86,7 +86,7 @@ def test_a_build_for_another_machine(modules: pathlib.Path) -> None:
     module.rename(modules / module.name.replace("_v2", "_native"))
     (modules / "_native.json").write_text(json.dumps({"features": ["avx1024"]}))
     said = chosen(modules)
-    assert "was built for another processor, in a home folder that machines share perhaps: it uses avx1024" in said
+    assert "was built for another processor, perhaps in a home folder that machines share: it uses avx1024" in said
 
 
 # ------------------------------------------------------------------------------------------------- sources that change

@@ -133,9 +133,7 @@ def test_events_out_of_order_are_late_once_their_step_was_given():
     assert next(live).tolist() == []
     late.set()
     assert [channels.tolist() for channels in live] == [[1], [], [], [2]]
-    with pytest.warns(
-        LostEventsWarning, match="live events: 3 used, 1 too late, 0 lost"
-    ):
+    with pytest.warns(LostEventsWarning, match="live events: 3 used, 1 too late, 0 lost"):
         live.close()
     assert repr(live) == "LiveEvents(6 steps, 3 events, 1 late, 0 lost, 0 steps behind)"
 

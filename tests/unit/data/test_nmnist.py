@@ -348,7 +348,9 @@ def test_links_that_lead_back_come_to_an_end(folder):
 @pytest.mark.tiny
 def test_folders_that_cannot_be_looked_into_are_named(folder, monkeypatch):
     _link(folder / "Train" / "9", folder / "unmounted" / "9")
-    with pytest.raises(DataError, match=r"Train/9: is a link to .*unmounted/9, which does not exist; repair or remove it"):
+    with pytest.raises(
+        DataError, match=r"Train/9: is a link to .*unmounted/9, which does not exist; repair or remove it"
+    ):
         read_nmnist(folder, "train")
     (folder / "Train" / "9").unlink()
     real = os.scandir

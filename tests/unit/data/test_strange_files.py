@@ -102,7 +102,9 @@ def test_many_nested_folders(tmp_path: pathlib.Path):
         for _ in range(1500):
             os.mkdir("d")
             os.chdir("d")
-        with pytest.raises(DataError, match="is nested more than 40 folders deep; give the folder of the recordings itself"):
+        with pytest.raises(
+            DataError, match="is nested more than 40 folders deep; give the folder of the recordings itself"
+        ):
             read_nmnist(tmp_path)
     finally:
         for _ in range(1500):  # what removes folders of tests goes down as deep

@@ -143,7 +143,7 @@ def test_neurons_alone_can_be_too_many(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
     net = ep.Network()
     net.add(ep.LIF(), 10**9)
-    with pytest.raises(MemoryLimitError, match="What would fit: fewer neurons"):
+    with pytest.raises(MemoryLimitError, match="These would fit: fewer neurons"):
         ep.Simulator(net, threads=1)
 
 
@@ -186,7 +186,9 @@ def test_samples_that_do_not_fit(comm, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000 * comm.neighbours())
     n = comm.size
     samples = sim.samples(2 * n, 12_000, window=None)
-    words = r"2 samples of 12,000 steps side by side, with the results, would take 0\.\d GB, but 0\.1 GB are available(.*); "
+    words = (
+        r"2 samples of 12,000 steps in parallel, with the results, would take 0\.\d GB, but 0\.1 GB are available(.*); "
+    )
     advice = 'take shorter samples or delays, or fewer threads, .*, or precision="single"'
     with pytest.raises(MemoryLimitError, match=words + advice) as error:
         sim.train(samples)

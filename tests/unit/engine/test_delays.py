@@ -53,7 +53,7 @@ def test_drawn_delays_that_are_none(onto, none):
     net.feedback(out, rec, ep.RandomFeedback(), delay=none if onto == "feedback" else None)
     name = "in->rec" if onto == "connections" else "feedback out->rec"
     with pytest.raises(
-        ep.NetworkError, match=rf"delays of {name} must be > 0 ms, but -\d.* were drawn; draw none below"
+        ep.NetworkError, match=rf"delays of {name} must be > 0 ms, but -\d.* were drawn; exclude values below"
     ):
         ep.Simulator(net, threads=1)
 

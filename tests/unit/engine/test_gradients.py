@@ -108,7 +108,7 @@ def test_lists_of_spikes_are_the_same_samples() -> None:
     with refuse("has 2 pairs .times, channels. for 3 samples"):
         sim.samples(3, 30, {"in": lists[:2]})
     with refuse(
-        r"'in', sample 1: times must lie in \[0, 30\) ms, got 30..30 ms; of recorded spikes times are those of the ends"
+        r"'in', sample 1: times must lie in \[0, 30\) ms, got 30..30 ms; recorded spikes have the times of the ends"
     ):
         sim.samples(2, 30, {"in": [lists[0], ([30.0], [0])]})
 

@@ -37,10 +37,10 @@ def test_reward_needs_something_that_waits():
         lambda: sim.stream().step(reward=1.0),
         lambda: ep.Simulator(network(ep.EProp(), readouts=ep.EProp()), threads=1).run(10.0, reward=np.ones(10)),
     ):
-        with pytest.raises(InputError, match="nothing in this network waits for it; give projections EPropPlus"):
+        with pytest.raises(InputError, match="no projection of this network uses it; give projections EPropPlus"):
             call()
     other = ep.Simulator(network(PLUS.replace(reward=WAITS)), threads=1)
-    with pytest.raises(InputError, match="nothing in this network waits"):
+    with pytest.raises(InputError, match="no projection of this network uses it"):
         sim.train(other.samples(1, 10, reward=np.ones(10)))
 
 

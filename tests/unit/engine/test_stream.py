@@ -228,7 +228,7 @@ def test_what_a_stream_is_not_for():
             several.step(**given)
     shares = ep.Simulator(network(loss=ep.CrossEntropy()), threads=1).stream()
     for wrong in ([0.5, 0.6, 0.0], [1.5, -0.5, 0.0]):
-        with pytest.raises(ep.InputError, match="target must hold shares of classes"):
+        with pytest.raises(ep.InputError, match="target must hold class probabilities"):
             shares.step(target=wrong)
 
     def refused(comm: Any) -> str:
@@ -236,7 +236,7 @@ def test_what_a_stream_is_not_for():
             ep.Simulator(network(), threads=1, comm=comm).stream()
         return str(told.value)
 
-    assert on_ranks(2, refused) == ["a stream runs on one process, this network on 2 ranks: give it no comm"] * 2
+    assert on_ranks(2, refused) == ["a stream runs on one process, this network on 2 ranks: leave out comm"] * 2
 
 
 @pytest.mark.tiny

@@ -305,7 +305,7 @@ def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
         streams.step(none)
     with refuse("no event source named 'c'"):
         streams.step({"c": none})
-    with refuse("out of range, or one is there twice"):
+    with refuse("out of range, or a channel occurs twice"):
         streams.step({"a": [np.array([0]), np.array([4])]})
     with refuse("channels of stream 0 are out of range"):
         streams.step({"b": [np.array([1, 1]), np.array([3])]})
@@ -343,7 +343,7 @@ def test_states_refuse_what_does_not_fit() -> None:
     streams = sim.streams(N)
     play(sim, streams, 0, 2)
     state, before = streams.state(), streams.state()
-    with refuse("the state is of 4 streams, but these are 3"):
+    with refuse("the state has 4 streams, but there are 3"):
         sim.streams(3).set_state(state)
     with refuse("this one lacks .*log.*psi"):
         streams.set_state(3)
@@ -428,7 +428,7 @@ def test_streams_that_outgrow_the_memory_are_refused_beforehand(monkeypatch: pyt
     streams = sim.streams(N, steps=8)
     monkeypatch.setattr(memory, "NOTICEABLE", 0)
     monkeypatch.setattr(memory, "available_memory", lambda: 200_000)
-    with pytest.raises(ep.MemoryLimitError, match=r"4 streams of .* steps side by side"):
+    with pytest.raises(ep.MemoryLimitError, match=r"4 streams of .* steps in parallel"):
         [streams.step(channels(t)) for t in range(1000)]
     done = streams.steps
     assert 8 <= done < 500

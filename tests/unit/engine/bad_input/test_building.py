@@ -40,7 +40,7 @@ def test_more_threads_than_there_are():
 @pytest.mark.parametrize("comm", ["world", object(), 2], ids=["text", "object", "number"])
 def test_communicators(comm):
     """That of mpi4py is none either."""
-    with refuse(r"^Simulator.comm must be what eprop.parallel.find_communicator\(\) gives, got", ep.ParameterError):
+    with refuse(r"^Simulator.comm must come from eprop.parallel.find_communicator\(\), got", ep.ParameterError):
         ep.Simulator(network(), threads=1, comm=comm)
 
 
@@ -51,7 +51,7 @@ def test_precision(precision):
 
 
 def test_empty_networks():
-    with refuse(r"no populations; add\(\) some", ep.NetworkError):
+    with refuse(r"no populations; add some with add\(\)", ep.NetworkError):
         ep.Simulator(ep.Network(), threads=1)
     net = ep.Network()
     net.add(ep.PoissonSource(), 3)

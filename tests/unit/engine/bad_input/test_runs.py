@@ -51,7 +51,7 @@ INPUTS = [
     ({"in": OK[None]}, "must be a dense array"),
     ({"in": OK[0]}, "must be a dense array"),
     ({"in": scipy.sparse.csr_matrix(OK)}, "must be a dense array"),
-    ({"in": OK + 0.5}, "must hold zeros and ones only: one event per channel and step at most"),
+    ({"in": OK + 0.5}, "must hold only zeros and ones: at most one event per channel and step"),
     ({"in": OK + 2}, "zeros and ones only"),
     ({"in": OK - 1}, "zeros and ones only"),
     ({"in": OK + NAN}, "zeros and ones only"),
@@ -166,8 +166,8 @@ RECORDS = [
     ([("rec", "v", slice("a"))], r"record 'rec': a slice takes whole numbers, got slice\(None, 'a', None\)"),
     ([("rec", "v", [True, False])], r"indices must be whole numbers in 0..2, got \[True, False\]"),
     ([("rec", "v", 2**70)], "indices must be real numbers"),
-    ([("rec", "v", [1]), ("rec", "v", [2])], "asks twice for 'v' of 'rec'; ask once, for all indices, as in"),
-    ([("rec", "v"), ep.Record("rec", "v")], "asks twice for 'v' of 'rec'"),
+    ([("rec", "v", [1]), ("rec", "v", [2])], "requests 'v' of 'rec' twice; request it once, with all indices, as in"),
+    ([("rec", "v"), ep.Record("rec", "v")], "requests 'v' of 'rec' twice"),
     ([("in->rec", "weight", [12])], "record 'in->rec': indices must be whole numbers in 0..11"),
 ]
 
@@ -223,14 +223,14 @@ def test_targets_of_classes_are_shares():
     net = state_network(loss=ep.CrossEntropy())
     sim = ep.Simulator(net, threads=1)
     sim.run(2.0, targets={"out": [0.25, 0.75]})
-    with refuse("target 'out' holds negative values; with CrossEntropy.* it holds shares of classes"):
+    with refuse("target 'out' holds negative values; with CrossEntropy.* it holds class probabilities"):
         sim.run(2.0, targets={"out": [3.0, -2.0]})
 
 
 def test_targets_of_classes_add_up_to_one():
     """Where the window is open; with a target for each step, and with one for all."""
     sim = ep.Simulator(state_network(loss=ep.CrossEntropy()), threads=1)
-    words = r"target 'out' adds up to 10 in step {} of sample {}; with CrossEntropy.* it holds shares of classes"
+    words = r"target 'out' sums to 10 in step {} of sample {}; with CrossEntropy.* it holds class probabilities"
     with refuse(words.format(0, 0)):
         sim.run(2.0, targets={"out": [5.0, 5.0]})
     with refuse(words.format(1, 0)):

@@ -121,7 +121,7 @@ def test_labels(learner, labels, words):
 
 
 def test_labels_or_targets(learner):
-    with refuse("labels need exactly one readout population and no targets beside them"):
+    with refuse("labels need exactly one readout population, and no targets"):
         learner.samples(2, 5, labels=[0, 1], targets={"out": YS})
     samples = learner.samples(2, 5, labels=[0, 1])
     np.testing.assert_array_equal(samples.target[:, 0], np.eye(2))

@@ -66,9 +66,9 @@ NEW_WEIGHTS = [
     (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [NAN] * 6), "weights of in->rec must be finite"),
     (
         ([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 0], [1.0] * 6),
-        r"the targets must be those of connections\(\), in their order",
+        r"the targets must equal those of connections\(\), in the same order",
     ),
-    (([0, 1], [0, 0, 1, 1, 2, 2], [1.0] * 6), r"the sources must be those of connections\(\)"),
+    (([0, 1], [0, 0, 1, 1, 2, 2], [1.0] * 6), r"the sources must equal those of connections\(\)"),
 ]
 
 
@@ -177,22 +177,22 @@ def test_states(bounded):
         (5, "set_state takes a dictionary"),
         ([], "set_state takes a dictionary"),
         ({}, "this one holds nothing"),
-        ({"a": 1}, "as state.. gives it; this one holds a"),
+        ({"a": 1}, "from state..; this one holds a"),
         ({k: state[k] for k in ("counters", "network")}, "the state lacks axons/times, axons/z"),
-        (state | {"synapses/weight": weight[:3]}, "the state is of another network: synapses/weight has shape"),
+        (state | {"synapses/weight": weight[:3]}, "the state belongs to another network: synapses/weight has shape"),
         (state | {"synapses/weight": "abc"}, "state 'synapses/weight' must be real numbers, got 'abc'"),
         (state | {"synapses/weight": weight * NAN}, "state 'synapses/weight' holds values that are not finite"),
         (state | {"synapses/weight": weight * 1j}, "state 'synapses/weight' must be real numbers"),
         (state | {"axons/times": state["axons/times"] + 0.5}, "state 'axons/times' must be whole numbers"),
         (state | {"counters": np.zeros(2, int)}, "counters has shape"),
-        (state | {"spike_log/sources": np.zeros(5, np.int32)}, "another network, or damaged: its log of spikes"),
-        (state | {"spike_log/sources": np.full(8, 99, np.int32)}, "another network, or damaged: its log of spikes"),
-        (state | {"counters": state["counters"] - 10**6}, "another network, or damaged: its counters"),
+        (state | {"spike_log/sources": np.zeros(5, np.int32)}, "another network, or is damaged: its log of spikes"),
+        (state | {"spike_log/sources": np.full(8, 99, np.int32)}, "another network, or is damaged: its log of spikes"),
+        (state | {"counters": state["counters"] - 10**6}, "another network, or is damaged: its counters"),
         (
             state | {"axons/times": state["axons/times"] + 10**6},
-            "another network, or damaged: axons/times tells of steps",
+            "another network, or is damaged: axons/times has steps",
         ),
-        (state | {"axons/times": state["axons/times"] - 10}, "another network, or damaged: axons/times tells of steps"),
+        (state | {"axons/times": state["axons/times"] - 10}, "another network, or is damaged: axons/times has steps"),
         (state | {"spike_log/start": shifted(state["spike_log/start"])}, "damaged: spike_log/start does not fit"),
         (state | {"spike_log/start": state["spike_log/start"][:, ::-1] - 1}, "damaged: spike_log/start does not"),
     ):
@@ -220,7 +220,9 @@ def test_states(bounded):
 def test_states_of_other_networks(other, words):
     sim = ep.Simulator(state_network(), threads=1)
     state = ep.Simulator(state_network(**other), threads=1).state()
-    with refuse(f"^the state is of another network: {words}. Build the network as it was; to take over weights alone"):
+    with refuse(
+        f"^the state belongs to another network: {words}. Build the network as it was; to restore weights alone"
+    ):
         sim.set_state(state)
 
 
@@ -237,7 +239,7 @@ def test_states_of_the_same_network():
             sim.set_state(state | {"network": damaged})
     del state["network"]
     sim.set_state(state)
-    with refuse("this state was saved by version 0.1 of eprop.* hand that to set_weights"):
+    with refuse("this state was saved by version 0.1 of eprop.* give it to set_weights"):
         sim.set_state(state | {"history/log": np.zeros(8, np.int32)})
 
 
