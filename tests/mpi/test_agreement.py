@@ -119,7 +119,7 @@ def test_setters_are_given_the_same_or_set_nothing(mpiexec, parallel):
         found = [{**told, "read": "", "feedback": ""} for told in found]
     alike = "rank 1 got other arguments than rank 0: "
     expected = {
-        "weights": f"InputError: set_weights: {alike}weights. All ranks must be given the same",
+        "weights": f"InputError: set_weights: {alike}weights. All ranks must pass the same",
         "one weight": f"InputError: set_weights: {alike}weights",
         "weights of": f"{alike}the name",
         "no weights": "weights of in->rec must be finite",

@@ -177,7 +177,7 @@ def test_wrong_divisions_are_refused():
     net.add(ep.LIF(), 2, "rec")
     with pytest.raises(ep.ParameterError, match=r'Simulator\.parallel must be "model" or "data"'):
         ep.Simulator(net, parallel="both")
-    with pytest.raises(ep.NetworkError, match="only EProp learns from those"):
+    with pytest.raises(ep.NetworkError, match="only EProp learns from mini-batches"):
         ep.Simulator(net, parallel="data")
 
 

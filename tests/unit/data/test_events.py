@@ -99,7 +99,7 @@ def test_the_sample_with_a_wrong_position_is_named():
 
 
 def test_arrays_of_different_length():
-    with pytest.raises(DataError, match="one length"):
+    with pytest.raises(DataError, match="equal length"):
         Events(np.zeros(2), np.zeros(3), np.zeros(2), np.zeros(2))
 
 

@@ -74,7 +74,7 @@ def test_packed_records_in_any_portions(size):
             return super().read1(size)
 
     assert steps_of(read_packed(Portions(packed))) == STEPS
-    with pytest.raises(DataError, match="ends within a record of 8 bytes: 3 bytes are left"):
+    with pytest.raises(DataError, match="ends within a record of 8 bytes: only 3 bytes are left"):
         steps_of(read_packed(io.BytesIO(packed[:-5])))
 
 

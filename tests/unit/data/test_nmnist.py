@@ -225,8 +225,8 @@ def test_wrong_layouts_are_explained(tmp_path):
         read_nmnist(tmp_path)
     for place, message in (
         ("ten/00001.bin", "'ten' is not a digit"),
-        ("3/first.bin", "no number"),
-        ("4/0.bin", "no number"),
+        ("3/first.bin", "not a number"),
+        ("4/0.bin", "not a number"),
     ):
         path = tmp_path / "x" / place
         path.parent.mkdir(parents=True)

@@ -280,7 +280,7 @@ def test_more_axons_than_can_be_numbered(monkeypatch):
     net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(0.5, 10.5))
     monkeypatch.setattr(check, "MOST", 999)
     with pytest.raises(
-        NetworkError, match=r"has 1,000 axons .* at most 999; use more ranks, or fewer different delays"
+        NetworkError, match=r"has 1,000 axons .* at most 999 are possible; use more ranks, or fewer different delays"
     ):
         ep.Simulator(net, threads=1)
     monkeypatch.setattr(check, "MOST", 199)

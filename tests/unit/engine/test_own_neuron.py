@@ -202,7 +202,10 @@ def makes_a_text(state, params, j, x):
     ("reason", "words"),
     [
         ("Use of unsupported opcode (FORMAT_WITH_SPEC) found.", "the compiler does not support f-strings"),
-        ("Use of unsupported opcode (SETUP_X) found.", "it has a statement that the compiler does not know (SETUP_X)"),
+        (
+            "Use of unsupported opcode (SETUP_X) found.",
+            "it has a statement that the compiler does not support (SETUP_X)",
+        ),
         ("Unknown attribute 'x':", "Unknown attribute 'x'"),
     ],
 )

@@ -59,7 +59,7 @@ def test_rewards_must_fit():
 
 
 def test_traces_that_cannot_be_are_refused():
-    with pytest.raises(NetworkError, match=r"cutoff must not be below EPropPlus.cutoff \(20 ms\), got 10 ms"):
+    with pytest.raises(NetworkError, match=r"cutoff must be at least EPropPlus.cutoff \(20 ms\), got 10 ms"):
         ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=10.0))), threads=1)
     with pytest.raises(ParameterError, match=r"RewardTrace.cutoff must be a multiple of dt = 1 ms, got 50.5 ms"):
         ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=50.5))), threads=1)

@@ -204,7 +204,7 @@ def test_rollouts_refuse_what_does_not_fit() -> None:
         rollout.backward(np.full((5, 30, 2), np.nan))
     with refuse("has 5 samples, got 4"):
         sim.forward(samples_of(sim, 4), after=rollout)
-    with refuse("is of another simulator"):
+    with refuse("belongs to another simulator"):
         other.forward(samples_of(other), after=rollout)
     with refuse("after must be a Rollout, got int"):
         sim.forward(samples_of(sim), after=3)

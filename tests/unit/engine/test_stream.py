@@ -182,9 +182,9 @@ def test_outputs_are_a_view_and_channels_a_set():
 WRONG = [
     ({"channels": np.array([1, 6])}, r"input 'in': channels must lie in 0\.\.5, got 1\.\.6"),
     ({"channels": [-1]}, r"input 'in': channels must lie in 0\.\.5, got -1\.\.-1"),
-    ({"channels": np.ones(6, bool)}, "channels are whole numbers in one list.*np.flatnonzero"),
-    ({"channels": np.ones((1, 2), np.int64)}, "channels are whole numbers in one list"),
-    ({"channels": "ab"}, "channels are whole numbers in one list"),
+    ({"channels": np.ones(6, bool)}, "channels must be one list of whole numbers.*np.flatnonzero"),
+    ({"channels": np.ones((1, 2), np.int64)}, "channels must be one list of whole numbers"),
+    ({"channels": "ab"}, "channels must be one list of whole numbers"),
     ({"channels": {"x": [1]}}, "this stream has no input 'x'; it has 'in'"),
     ({"target": np.ones(2)}, r"target of 'out' must have shape \(3,\), got \(2,\)"),
     ({"target": [1.0, np.nan, 1.0]}, "target holds values that are not finite"),
@@ -214,7 +214,7 @@ def test_a_step_that_is_refused_has_not_taken_place(given, words):
 @pytest.mark.tiny
 def test_what_a_stream_is_not_for():
     sim = ep.Simulator(network(), threads=1)
-    with pytest.raises(ep.InputError, match="error is that of the step before, and this is the first one"):
+    with pytest.raises(ep.InputError, match="error belongs to the step before, and this is the first step"):
         sim.stream().step(error=np.ones(3))
     with pytest.raises(ep.InputError, match="inputs: there is no 'noise'; there are: 'in'"):
         sim.stream("noise")

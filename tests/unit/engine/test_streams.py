@@ -261,7 +261,7 @@ def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
     assert np.array_equal(many.run(2), np.stack([one.step().copy() for _ in range(2)], axis=1))
     with refuse(r"must have shape \(2, 4, 5\), got \(3, 4, 5\)"):
         many.run(2, events[:3])
-    with refuse("channels of stream 0 are out of range, or one"):
+    with refuse("channels of stream 0 are out of range, or a channel"):
         many.run(2, np.full((2, N, 5), 2, np.uint8))
     with refuse("number of steps must be a whole number >= 1"):
         many.run(0)
@@ -319,7 +319,7 @@ def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
         streams.step({"a": np.zeros((2, 3))})
     with refuse("must be zeros and ones"):
         streams.step({"a": np.full((2, 4), 2.0)})
-    with refuse("channels of stream 0 are out of range, or one"):
+    with refuse("channels of stream 0 are out of range, or a channel"):
         streams.step({"a": np.full((2, 4), 2, np.uint8)})
     with refuse("streams are 0..1, got -1..5"):
         streams.reset([-1, 5])

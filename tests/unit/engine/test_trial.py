@@ -94,7 +94,7 @@ def divides(state, params, j, x):
 @pytest.mark.parametrize(
     ("update", "message"),
     [
-        (second_row, r"Own.update uses a row that is not there \(index 1 .*state_rows = \('v',\)"),
+        (second_row, r"Own.update uses a row that does not exist \(index 1 .*state_rows = \('v',\)"),
         (second_parameter, r"Own.update uses a row .*parameter_rows = \('v_th',\)"),
         (no_number, r"Own.update must return whether the neuron spikes, and psi; it returned"),
         (one_value, r"Own.update must return whether the neuron spikes, and psi; it returned"),
@@ -158,7 +158,7 @@ def test_the_trial_begins_with_the_state_of_the_model():
 
 def test_check_neuron_names_the_mistake():
     neuron = network(second_row).populations[0].model
-    with pytest.raises(ep.NetworkError, match="uses a row that is not there"):
+    with pytest.raises(ep.NetworkError, match="uses a row that does not exist"):
         check_neuron(neuron)
 
 

@@ -71,7 +71,7 @@ def mixed(first, second):
 @pytest.mark.parametrize(
     ("rules", "words"),
     [
-        ((ep.EProp(), ep.EPropPlus()), "a network can have one of them"),
+        ((ep.EProp(), ep.EPropPlus()), "a network can have only one of them"),
         (
             (ep.EPropPlus(), ep.EPropPlus(kappa=0.5)),
             "all EPropPlus projections onto 'rec' must share kappa, got 0.97 and 0.5",
@@ -168,7 +168,7 @@ def test_what_cannot_learn_is_told(rule):
     net.connect(rec, out, rule=rule())
     sim = ep.Simulator(net, threads=1)
     with pytest.warns(
-        ep.NoFeedbackWarning, match="^in->rec: weights are to learn, but no learning signal reaches"
+        ep.NoFeedbackWarning, match="^in->rec: the weights should learn, but no learning signal reaches"
     ) as told:
         sim.run(5.0)
     assert told[0].filename == __file__
@@ -209,7 +209,7 @@ def test_delays():
         net.connect(x, rec, delay=np.ones((2, 3)))
     with refuse("in->rec: a list of 2 delays needs as many Explicit connections, got AllToAll", ep.NetworkError):
         net.connect(x, rec, delay=[1.0, 2.0])
-    with refuse("here 3 connections; or give an", ep.NetworkError):
+    with refuse("got 3 connections; or give an", ep.NetworkError):
         net.connect(x, rec, ep.Explicit(sources=[0, 1, 1], targets=[0, 0, 1]), delay=[1.0, 2.0])
     with refuse(r"delay must be a multiple of dt .*, at index \(0, 0\)", ep.NetworkError):
         net.connect(x, rec, delay=np.full((3, 2), 1.5))

@@ -52,16 +52,16 @@ INPUTS = [
     ({"in": OK[0]}, "must be a dense array"),
     ({"in": scipy.sparse.csr_matrix(OK)}, "must be a dense array"),
     ({"in": OK + 0.5}, "must hold only zeros and ones: at most one event per channel and step"),
-    ({"in": OK + 2}, "zeros and ones only"),
-    ({"in": OK - 1}, "zeros and ones only"),
-    ({"in": OK + NAN}, "zeros and ones only"),
+    ({"in": OK + 2}, "only zeros and ones"),
+    ({"in": OK - 1}, "only zeros and ones"),
+    ({"in": OK + NAN}, "only zeros and ones"),
     ({"in": OK * 1j}, "input 'in' must be real numbers"),
     ({"in": OK.astype(str)}, "input 'in' must be real numbers"),
     ({"in": "x"}, "input 'in' must be real numbers"),
     ({"in": None}, "input 'in' must be real numbers"),
     ({"in": [[1, 0], [1]]}, "all rows of one length"),
-    ({"in": ([0.0], [0, 1])}, "times and channels must be lists of one length"),
-    ({"in": ([[0.0]], [[0]])}, "times and channels must be lists of one length"),
+    ({"in": ([0.0], [0, 1])}, "times and channels must be lists of equal length"),
+    ({"in": ([[0.0]], [[0]])}, "times and channels must be lists of equal length"),
     ({"in": ([0.0, 1.0], [0, 4])}, r"channels must lie in 0..3, got 0..4"),
     ({"in": ([0.0, 1.0], [0, -1])}, r"channels must lie in 0..3, got -1..0"),
     ({"in": ([0.0], [0.5])}, "channels must be whole numbers"),
@@ -152,11 +152,11 @@ RECORDS = [
     (["rec"], "record takes pairs such as"),
     ([("rec",)], "record takes pairs such as"),
     ([("rec", "v", None, 3)], "record takes pairs such as"),
-    ([("rec", "x")], "'rec' has no variable 'x'; there are: v, refractory, z, surrogate, learning_signal"),
+    ([("rec", "x")], "'rec' has no variable 'x'; it has: v, refractory, z, surrogate, learning_signal"),
     ([("rec", 5)], "'rec' has no variable 5"),
-    ([("out", "v")], "'out' has no variable 'v'; there are: y, error"),
+    ([("out", "v")], "'out' has no variable 'v'; it has: y, error"),
     ([("in", "v")], r"'in' is a source: record its spikes with spikes=\['in'\]"),
-    ([("in->rec", "trace")], "'in->rec' has no variable 'trace'; there are: weight"),
+    ([("in->rec", "trace")], "'in->rec' has no variable 'trace'; it has: weight"),
     ([("rec", "v", [3])], r"record 'rec': indices must be whole numbers in 0..2, got \[3\]"),
     ([("rec", "v", [-1])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", [0.5])], "indices must be whole numbers in 0..2"),
@@ -209,7 +209,7 @@ def test_what_was_not_recorded(sim):
     run = sim.run(5.0, record=[("rec", "v")])
     with refuse(r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"):
         run["rec", "z"]
-    with refuse("^no spikes of 'rec'; there are those of: 'in'; ask run"):
+    with refuse("^no spikes of 'rec'; there are those of: 'in'; to record spikes, give run"):
         sim.run(5.0, spikes=["in"]).spikes["rec"]
     with refuse("^no spikes of 'rec'; there are those of: nothing"):
         run.spikes["rec"]

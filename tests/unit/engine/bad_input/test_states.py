@@ -164,7 +164,7 @@ def test_logged_spikes_are_of_their_populations_and_in_order():
     log = state["spike_log/sources"]
     assert set(log[:12]) >= {0, 1, 2, 3, 4}
     for damaged in (log * 0, np.where(log == 2, 1, log), np.where(log == 1, 0, log)):
-        with refuse("damaged: its log has spikes of nodes that are of another population, or not in their order"):
+        with refuse("damaged: its log has spikes of nodes in another population, or in the wrong order"):
             sim.set_state(state | {"spike_log/sources": damaged})
     sim.set_state(state)
 
