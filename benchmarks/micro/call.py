@@ -54,18 +54,32 @@ def measure(sim: ep.Simulator, events: np.ndarray, targets: np.ndarray) -> tuple
     return 1e6 * float(np.median(taken)), 1e6 * work, (sim.events - before) / len(events)
 
 
+def arguments_of(description: str | None, steps: int, repeats: int) -> argparse.Namespace:
+    """Options of a benchmark of short calls, with its default numbers of steps and turns."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--neurons", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--steps", type=int, default=steps, help="calls of a turn, and steps of a long run")
+    parser.add_argument("--repeats", type=int, default=repeats, help="turns")
+    parser.add_argument("--precision", choices=("single", "double"), default="single")
+    return parser.parse_args()
+
+
+def frozen_inputs(steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Events (steps, inputs) and targets (steps, 2), the same in every call."""
+    draw = np.random.default_rng(1)
+    return (draw.random((steps, INPUTS)) < RATE).astype(float), draw.normal(0.0, 0.1, (steps, 2))
+
+
+def simulators(arguments: argparse.Namespace) -> dict[int, ep.Simulator]:
+    """A simulator on one thread for each number of neurons."""
+    return {n: ep.Simulator(network(n), threads=1, precision=arguments.precision) for n in arguments.neurons}
+
+
 def main() -> None:
     """All sizes in turns; medians over the turns."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--neurons", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--steps", type=int, default=500, help="calls of a turn, and steps of a long run")
-    parser.add_argument("--repeats", type=int, default=7, help="turns")
-    parser.add_argument("--precision", choices=("single", "double"), default="single")
-    arguments = parser.parse_args()
-    draw = np.random.default_rng(1)
-    events = (draw.random((arguments.steps, INPUTS)) < RATE).astype(float)
-    targets = draw.normal(0.0, 0.1, (arguments.steps, 2))
-    sims = {n: ep.Simulator(network(n), threads=1, precision=arguments.precision) for n in arguments.neurons}
+    arguments = arguments_of(__doc__, steps=500, repeats=7)
+    events, targets = frozen_inputs(arguments.steps)
+    sims = simulators(arguments)
     for sim in sims.values():
         measure(sim, events, targets)
     found: dict[int, list[tuple[float, float, float]]] = {n: [] for n in sims}

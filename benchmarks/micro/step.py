@@ -12,7 +12,6 @@ caches.
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 import time
@@ -21,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import numpy as np
 import record
-from call import INPUTS, RATE, SIZES, network
+from call import arguments_of, frozen_inputs, simulators
 
 import eprop as ep
 from eprop.engine.run.inputs import one_sample
@@ -56,16 +55,9 @@ def measure(sim: ep.Simulator, stream: ep.Stream, events: np.ndarray, targets: n
 
 def main() -> None:
     """All sizes in turns; medians over the turns."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--neurons", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--steps", type=int, default=20, help="steps of a turn, one by one and in a run")
-    parser.add_argument("--repeats", type=int, default=400, help="turns")
-    parser.add_argument("--precision", choices=("single", "double"), default="single")
-    arguments = parser.parse_args()
-    draw = np.random.default_rng(1)
-    events = (draw.random((arguments.steps, INPUTS)) < RATE).astype(float)
-    targets = draw.normal(0.0, 0.1, (arguments.steps, 2))
-    sims = {n: ep.Simulator(network(n), threads=1, precision=arguments.precision) for n in arguments.neurons}
+    arguments = arguments_of(__doc__, steps=20, repeats=400)
+    events, targets = frozen_inputs(arguments.steps)
+    sims = simulators(arguments)
     for sim in sims.values():
         sim.scale_learning_rates(RATES)
     streams = {n: sim.stream() for n, sim in sims.items()}

@@ -70,6 +70,17 @@ def path_of(text: str) -> Path:
         return Path(text)
 
 
+#: Argument of commands that take a run or trials.
+RunOrTrials = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        parser=path_of,
+        help="Folder of a run or of trials, as eprop train printed it.",
+    ),
+]
+
+
 def alone(command: Command) -> Command:
     """Decorate a command that needs a single process: under ``mpiexec`` all ranks refuse the command at once."""
 

@@ -8,17 +8,14 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, Trust, alone, guarded, path_of
+from eprop.cli.guard import Debug, Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
 from eprop.cli.output import written
 
 
 @guarded
 @alone
 def report(
-    run: Annotated[
-        Path,
-        typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run or of trials, as eprop train printed it."),
-    ],
+    run: RunOrTrials,
     out: Annotated[
         Path | None,
         typer.Option(

@@ -178,13 +178,11 @@ def from_nir(
         graph = _read(nir, graph, memory)
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; to read a file, give its path")
-    own: Any = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
-    if dt is None and own is None:
-        raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
-    with parsing("from_nir", "the metadata of the graph do not give its time step", NetworkError):
-        own = None if own is None else float(own)
-        dt = round(SECOND * own, 12) if dt is None and own is not None else dt
-    assert dt is not None
+    own = _step_of(graph)
+    if dt is None:
+        if own is None:
+            raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
+        dt = round(own, 12)
     network = Network(dt=dt, seed=seed)
     with parsing("from_nir", "the graph is not a valid graph of NIR", NetworkError):
         found = paths_of(nir, _without_added_inputs(nir, graph), memory_budget(memory))
@@ -197,12 +195,19 @@ def from_nir(
     templates = neuron or DeltaLIF(), readout or Readout()
     for name, node in found.nodes.items():
         network.add(_model(nir, name, node, found.bias(name), templates), found.size(name), _own_name(name))
-    charge = 1.0 if own is None else SECOND * float(own) / network.dt
+    charge = 1.0 if own is None else own / network.dt
     for (pre, post), parallel in found.paths.items():
         _connect(network, (pre, post), parallel, charge * _rise(found.nodes[post], network.dt), rule, zeros)
     if isinstance(rule, Mapping):
         _check_rules(rule, found)
     return network
+
+
+def _step_of(graph: Any) -> float | None:
+    """Time step in the metadata of a graph, ms; None if the metadata do not give it."""
+    own: Any = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
+    with parsing("from_nir", "the metadata of the graph do not give its time step", NetworkError):
+        return None if own is None else SECOND * float(own)
 
 
 def _read(nir: Any, path: str | pathlib.Path, memory: int | None) -> Any:

@@ -7,71 +7,82 @@ from typing import Annotated
 
 from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, path_option, trains
 
+Data = Annotated[
+    Path | None,
+    path_option(
+        DATA,
+        "DIR|ZIP",
+        "Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin and so on. Its Test part "
+        "is the test data.",
+    ),
+]
+Mnist = Annotated[
+    Path | None,
+    path_option(
+        DATA,
+        "DIR",
+        "Learn from simulated recordings of MNIST's training digits: a folder with train-images-idx3-ubyte.gz "
+        "and so on. Its test digits, simulated, are the test data.",
+    ),
+]
+Range = Annotated[
+    str | None,
+    option(
+        DATA,
+        "START:STOP",
+        "Learn only from the digits with MNIST index START to STOP - 1, such as 1000:60000.",
+        "--range",
+    ),
+]
+TestData = Annotated[
+    list[Path] | None,
+    path_option(DATA, "DIR|ZIP", "Test with these recordings instead. May be given more than once."),
+]
+Samples = Annotated[int | None, option(DATA, "N", "Learn from at most N samples.")]
+TestSamples = Annotated[int | None, option(DATA, "N", "Test with at most N samples.")]
+Hold = Annotated[
+    int | None,
+    option(
+        DATA,
+        "N",
+        "Hold out N of the training samples and show the error on them at intervals.  \\[default: 500 of the "
+        "embedded digits, else a twentieth, at most 1000]",
+    ),
+]
+LossKind = Annotated[
+    str | None,
+    option(
+        MODEL,
+        "softmax|squared_error",
+        "softmax: cross-entropy, each error depends on all readouts. squared_error: each error is local to its "
+        "readout.  "
+        "\\[default: softmax]",
+    ),
+]
+Neurons = Annotated[int | None, option(MODEL, "N", "Recurrent neurons.  \\[default: 150]")]
+NeuronKind = Annotated[
+    str | None,
+    option(
+        MODEL,
+        "lif|alif",
+        "lif: leaky integrate-and-fire. alif: lif with a threshold that rises at every spike.  \\[default: lif]",
+    ),
+]
+
 
 @trains("nmnist", "Passes over the training data.  \\[default: 8 for the embedded digits, else 1]")
 def nmnist(
-    data: Annotated[
-        Path | None,
-        path_option(
-            DATA,
-            "DIR|ZIP",
-            "Learn from real N-MNIST recordings: a folder or archive with Train/0/00002.bin and so on. Its Test part "
-            "is the test data.",
-        ),
-    ] = None,
-    mnist: Annotated[
-        Path | None,
-        path_option(
-            DATA,
-            "DIR",
-            "Learn from simulated recordings of MNIST's training digits: a folder with train-images-idx3-ubyte.gz "
-            "and so on. Its test digits, simulated, are the test data.",
-        ),
-    ] = None,
-    range_: Annotated[
-        str | None,
-        option(
-            DATA,
-            "START:STOP",
-            "Learn only from the digits with MNIST index START to STOP - 1, such as 1000:60000.",
-            "--range",
-        ),
-    ] = None,
-    test_data: Annotated[
-        list[Path] | None,
-        path_option(DATA, "DIR|ZIP", "Test with these recordings instead. May be given more than once."),
-    ] = None,
-    samples: Annotated[int | None, option(DATA, "N", "Learn from at most N samples.")] = None,
-    test_samples: Annotated[int | None, option(DATA, "N", "Test with at most N samples.")] = None,
-    hold: Annotated[
-        int | None,
-        option(
-            DATA,
-            "N",
-            "Hold out N of the training samples and show the error on them at intervals.  \\[default: 500 of the "
-            "embedded digits, else a twentieth, at most 1000]",
-        ),
-    ] = None,
+    data: Data = None,
+    mnist: Mnist = None,
+    range_: Range = None,
+    test_data: TestData = None,
+    samples: Samples = None,
+    test_samples: TestSamples = None,
+    hold: Hold = None,
     rule: Rule = None,
-    loss: Annotated[
-        str | None,
-        option(
-            MODEL,
-            "softmax|squared_error",
-            "softmax: cross-entropy, each error depends on all readouts. squared_error: each error is local to its "
-            "readout.  "
-            "\\[default: softmax]",
-        ),
-    ] = None,
-    neurons: Annotated[int | None, option(MODEL, "N", "Recurrent neurons.  \\[default: 150]")] = None,
-    neuron: Annotated[
-        str | None,
-        option(
-            MODEL,
-            "lif|alif",
-            "lif: leaky integrate-and-fire. alif: lif with a threshold that rises at every spike.  \\[default: lif]",
-        ),
-    ] = None,
+    loss: LossKind = None,
+    neurons: Neurons = None,
+    neuron: NeuronKind = None,
 ) -> Sections:
     r"""Learn to read digits from the events of a camera (N-MNIST).
 

@@ -66,127 +66,147 @@ Rule = Annotated[
 ]
 
 
+Epochs = Annotated[int | None, option(MODEL, "N", "Passes over the training data.")]
+Seed = Annotated[
+    int | None,
+    option(
+        MODEL,
+        "S",
+        "Seed of connections, weights and the order of samples. The same seed gives the same bits.  \\[default: 1]",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    option(
+        MODEL,
+        "KEY=VALUE",
+        "Set any other parameter of config.toml, such as eta=0.002 or training.schedule=cosine. May be given "
+        "more than once.",
+        "--set",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    option(
+        RUN,
+        "event|time",
+        "event: the event-driven engine. time: the time-driven reference, slow and in double precision.  "
+        "\\[default: event]",
+    ),
+]
+TrialCount = Annotated[
+    int | None,
+    option(
+        RUN,
+        "N",
+        "Train N times with the seeds S, S+1, ... in parallel processes, each with its own run folder; show "
+        "mean and standard deviation.",
+    ),
+]
+Jobs = Annotated[int | None, option(RUN, "J", "Processes for --trials.  \\[default: one for each core]")]
+ConfigFile = Annotated[
+    Path | None,
+    path_option(
+        RUN,
+        "FILE",
+        "Take all settings from a file such as the config.toml of a run; options win over the file.",
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    path_option(
+        RUN, "RUN", "Continue a stopped run or stopped trials; the result has the bits of an uninterrupted run."
+    ),
+]
+Out = Annotated[
+    Path | None,
+    path_option(RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next free number]"),
+]
+Force = Annotated[bool, typer.Option("--force", rich_help_panel=RUN, help="Replace the run in the folder.")]
+Threads = Annotated[
+    int | None,
+    option(
+        RUN,
+        "N",
+        "Threads; the result does not depend on their number.  \\[default: all; 1 for eprop+ with few neurons, and "
+        "for --trials]",
+    ),
+]
+Parallel = Annotated[
+    str | None,
+    option(
+        RUN,
+        "model|data",
+        "What the ranks divide under mpiexec. model: the neurons, with the same result for any number of ranks. "
+        "data: the samples of each mini-batch (rule eprop).  \\[default: model]",
+    ),
+]
+Figures = Annotated[
+    bool | None,
+    typer.Option(
+        "--figures/--no-figures",
+        rich_help_panel=RUN,
+        show_default=False,
+        help="Draw figures at the end; --resume keeps the choice of the run.  \\[default: figures]",
+    ),
+]
+Formats = Annotated[
+    list[str] | None,
+    option(RUN, "png|pdf|svg", "Format of the figures. May be given more than once.  \\[default: png]", "--format"),
+]
+ValidationInterval = Annotated[
+    int | None,
+    option(
+        MODEL,
+        "N",
+        "Evaluate validation samples after every N samples.  \\[default: ten times, evenly spaced]",
+        "--validation-interval",
+    ),
+]
+Patience = Annotated[
+    int | None,
+    option(
+        MODEL,
+        "N",
+        "Stop after N evaluations of validation samples without a lower error, and keep the network with the "
+        "lowest error.  \\[default: never]",
+    ),
+]
+Callbacks = Annotated[
+    list[str] | None,
+    option(
+        RUN,
+        "FILE.py:NAME",
+        "Call this function of (trainer, line) after each line of metrics. Training ends if the function returns "
+        "True. May be given more than once; give it again with --resume.",
+        "--callback",
+    ),
+]
+TensorBoard = Annotated[
+    bool,
+    typer.Option("--tensorboard", rich_help_panel=RUN, help="Also write metrics for TensorBoard into the run."),
+]
+
+
 def _common(
-    epochs: Annotated[int | None, option(MODEL, "N", "Passes over the training data.")] = None,
-    seed: Annotated[
-        int | None,
-        option(
-            MODEL,
-            "S",
-            "Seed of connections, weights and the order of samples. The same seed gives the same bits.  \\[default: 1]",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        option(
-            MODEL,
-            "KEY=VALUE",
-            "Set any other parameter of config.toml, such as eta=0.002 or training.schedule=cosine. May be given "
-            "more than once.",
-            "--set",
-        ),
-    ] = None,
-    engine: Annotated[
-        str | None,
-        option(
-            RUN,
-            "event|time",
-            "event: the event-driven engine. time: the time-driven reference, slow and in double precision.  "
-            "\\[default: event]",
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        option(
-            RUN,
-            "N",
-            "Train N times with the seeds S, S+1, ... in parallel processes, each with its own run folder; show "
-            "mean and standard deviation.",
-        ),
-    ] = None,
-    jobs: Annotated[int | None, option(RUN, "J", "Processes for --trials.  \\[default: one for each core]")] = None,
-    config: Annotated[
-        Path | None,
-        path_option(
-            RUN,
-            "FILE",
-            "Take all settings from a file such as the config.toml of a run; options win over the file.",
-        ),
-    ] = None,
-    resume: Annotated[
-        Path | None,
-        path_option(
-            RUN, "RUN", "Continue a stopped run or stopped trials; the result has the bits of an uninterrupted run."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        path_option(RUN, "DIR", "Folder for the run.  \\[default: runs/TASK-RULE-SEED-001 or the next free number]"),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", rich_help_panel=RUN, help="Replace the run in the folder.")] = False,
-    threads: Annotated[
-        int | None,
-        option(
-            RUN,
-            "N",
-            "Threads; the result does not depend on their number.  \\[default: all; 1 for eprop+ with few neurons, and "
-            "for --trials]",
-        ),
-    ] = None,
-    parallel: Annotated[
-        str | None,
-        option(
-            RUN,
-            "model|data",
-            "What the ranks divide under mpiexec. model: the neurons, with the same result for any number of ranks. "
-            "data: the samples of each mini-batch (rule eprop).  \\[default: model]",
-        ),
-    ] = None,
-    figures: Annotated[
-        bool | None,
-        typer.Option(
-            "--figures/--no-figures",
-            rich_help_panel=RUN,
-            show_default=False,
-            help="Draw figures at the end; --resume keeps the choice of the run.  \\[default: figures]",
-        ),
-    ] = None,
-    formats: Annotated[
-        list[str] | None,
-        option(RUN, "png|pdf|svg", "Format of the figures. May be given more than once.  \\[default: png]", "--format"),
-    ] = None,
-    validation_interval: Annotated[
-        int | None,
-        option(
-            MODEL,
-            "N",
-            "Evaluate validation samples after every N samples.  \\[default: ten times, evenly spaced]",
-            "--validation-interval",
-        ),
-    ] = None,
-    patience: Annotated[
-        int | None,
-        option(
-            MODEL,
-            "N",
-            "Stop after N evaluations of validation samples without a lower error, and keep the network with the "
-            "lowest error.  \\[default: never]",
-        ),
-    ] = None,
-    callbacks: Annotated[
-        list[str] | None,
-        option(
-            RUN,
-            "FILE.py:NAME",
-            "Call this function of (trainer, line) after each line of metrics. Training ends if the function returns "
-            "True. May be given more than once; give it again with --resume.",
-            "--callback",
-        ),
-    ] = None,
-    tensorboard: Annotated[
-        bool,
-        typer.Option("--tensorboard", rich_help_panel=RUN, help="Also write metrics for TensorBoard into the run."),
-    ] = False,
+    epochs: Epochs = None,
+    seed: Seed = None,
+    settings: Settings = None,
+    engine: Engine = None,
+    trials: TrialCount = None,
+    jobs: Jobs = None,
+    config: ConfigFile = None,
+    resume: Resume = None,
+    out: Out = None,
+    force: Force = False,
+    threads: Threads = None,
+    parallel: Parallel = None,
+    figures: Figures = None,
+    formats: Formats = None,
+    validation_interval: ValidationInterval = None,
+    patience: Patience = None,
+    callbacks: Callbacks = None,
+    tensorboard: TensorBoard = False,
     trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
