@@ -114,7 +114,8 @@ def test_bad_samples_are_named(samples, options, message):
 def test_events_behind_the_last_step_are_counted():
     rows = np.array([(0, 0, t, 0) for t in (0, 2999, 3000, 4500)])
     with pytest.warns(
-        EventTimeWarning, match=r"2 of 4 events come after the end .* at 3 ms, .* the last one is at 4.5 ms"
+        EventTimeWarning,
+        match=r"2 of 4 events come after the end .* at 3 ms and are dropped; the last one is at 4.5 ms",
     ):
         assert from_iterable([(rows, 0)], n_steps=3).counts.tolist() == [2]
 

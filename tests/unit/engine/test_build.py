@@ -284,7 +284,7 @@ def test_more_axons_than_can_be_numbered(monkeypatch):
     ):
         ep.Simulator(net, threads=1)
     monkeypatch.setattr(check, "MOST", 199)
-    with pytest.raises(NetworkError, match=r"has 200 sources on a rank, at most 199; use more ranks$"):
+    with pytest.raises(NetworkError, match=r"has 200 sources on a rank, at most 199 are possible; use more ranks$"):
         ep.Simulator(net, threads=1)
 
 

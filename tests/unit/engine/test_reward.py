@@ -63,7 +63,9 @@ def test_traces_that_cannot_be_are_refused():
         ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=10.0))), threads=1)
     with pytest.raises(ParameterError, match=r"RewardTrace.cutoff must be a multiple of dt = 1 ms, got 50.5 ms"):
         ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=50.5))), threads=1)
-    with pytest.raises(NetworkError, match=r"at most 1000000 steps of 1 ms, got 5000000; choose a shorter cutoff"):
+    with pytest.raises(
+        NetworkError, match=r"at most 1000000 steps of 1 ms, got 5000000 steps; choose a shorter cutoff"
+    ):
         ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(tau=1e6))), threads=1)
     with pytest.raises(NetworkError, match=r"onto 'rec' must share reward, got .*cutoff=200.* and None"):
         ep.Simulator(network(PLUS.replace(reward=WAITS), PLUS), threads=1)

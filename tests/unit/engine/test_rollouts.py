@@ -208,7 +208,7 @@ def test_rollouts_refuse_what_does_not_fit() -> None:
         other.forward(samples_of(other), after=rollout)
     with refuse("after must be a Rollout, got int"):
         sim.forward(samples_of(sim), after=3)
-    with refuse("learn takes gradients by projections"):
+    with refuse("learn takes gradients by projection"):
         sim.learn(3)
     with refuse("in->rec, rec->rec, rec->out"):
         sim.learn({"in->rec": gradient["in->rec"]})

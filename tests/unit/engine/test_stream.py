@@ -220,7 +220,7 @@ def test_what_a_stream_is_not_for():
         sim.stream("noise")
     with pytest.raises(ep.InputError, match="learn must be True or False"):
         sim.stream(learn="no")
-    with pytest.raises(ep.NetworkError, match="EProp from whole samples"):
+    with pytest.raises(ep.NetworkError, match="EProp learns from whole samples"):
         ep.Simulator(network(ep.EProp()), threads=1).stream()
     several = ep.Simulator(network(several=True), threads=1).stream()
     for given in ({"channels": [1]}, {"target": [1.0]}, {"signal": [1.0]}):
