@@ -147,12 +147,17 @@ def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.Mon
     monkeypatch.setattr("eprop.plot.draw_run", exploded)
     done = run("train", *PATTERN, "--out", "out", "--json")
     assert done.exit_code == 0
-    assert "warning: out: the run is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
+    assert (
+        "warning: out: the training is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
+    )
     assert json.loads(done.stdout)["run"] == "out"
     done = run("train", *PATTERN, "--out", "trials", "--trials", 1, "--jobs", 1, "--json")
     assert done.exit_code == 0
     for folder in ("trials", "trials/seed-1"):
-        assert f"warning: {folder}: is complete and kept, but its figures could not be drawn: run: a m" in done.stderr
+        assert (
+            f"warning: {folder}: the training is complete and kept, but its figures could not be drawn: run: a m"
+            in done.stderr
+        )
 
 
 def test_a_task_of_ones_own() -> None:

@@ -177,7 +177,7 @@ def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> 
                 draw_run(run.path, formats=formats)
             except (EPropError, OSError, MemoryError) as error:
                 warnings.warn(
-                    f"{run.path}: the run is complete and kept, but its figures could not be drawn: {text_of(error)}",
+                    f"{run.path}: the training is complete and kept, but its figures could not be drawn: {text_of(error)}",
                     FiguresWarning,
                     stacklevel=2,
                 )
