@@ -66,7 +66,7 @@ class Recorded:
     channels = 6
 
     def __init__(self, arguments: argparse.Namespace):
-        data = {"mnist": arguments.mnist, "range": arguments.range, "hold": 0}
+        data = {"mnist": arguments.mnist, "range": arguments.range, "validation": 0}
         varied = {"warp": WARP, "shift": SHIFT, "elastic": ELASTIC}
         self.config = RunConfig.make("nmnist", task={"rule": "eprop", **STEPS}, data=data | varied)
         test, real = read_mnist(arguments.mnist, "test"), [read_nmnist(folder) for folder in arguments.recordings]

@@ -29,7 +29,7 @@ BEST = (
 )  # fmt: skip
 #: What is kept of each run's summary, as mean and spread.
 KEYS = (
-    "test_error", "mnist_test_error", "hold_error", "train_samples_per_second", "ns_per_synaptic_event",
+    "test_error", "mnist_test_error", "validation_error", "train_samples_per_second", "ns_per_synaptic_event",
     "train_seconds",
 )  # fmt: skip
 
@@ -45,7 +45,7 @@ def main() -> None:
         "train": shlex.join(train_command(arguments, record.public)),
         "rule": arguments.rule, "loss": arguments.loss, "epochs": arguments.epochs, "settings": arguments.set,
         "seeds": arguments.seeds, "threads": arguments.threads,
-        **{key: runs[0][key] for key in ("train_data", "test_data", "test_samples", "hold_samples", "synapses")},
+        **{key: runs[0][key] for key in ("train_data", "test_data", "test_samples", "validation_samples", "synapses")},
         **{key: record.spread([r[key] for r in runs]) for key in KEYS},
     }  # fmt: skip
     print(json.dumps(result, indent=2))

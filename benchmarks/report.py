@@ -135,7 +135,7 @@ def nmnist() -> None:
             ", ".join(f"`{s}`" for s in r.get("settings", [])),
             str(r["epochs"]),
         ]
-        cells += [str(len(r["seeds"])), *(plus_minus(r[key], 100.0) for key in ("test_error", "hold_error"))]
+        cells += [str(len(r["seeds"])), *(plus_minus(r[key], 100.0) for key in ("test_error", "validation_error"))]
         print(f"| {' | '.join(cells)} |")
 
 

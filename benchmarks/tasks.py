@@ -74,7 +74,7 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
 def configuration(case: str, rule: str, seed: int) -> RunConfig:
     """What the package does by default, with some trials to watch the learning by."""
     name, settings, _ = CASES[case]
-    task, watch = {**settings, "rule": rule, "seed": seed}, {"hold_evaluations": POINTS}
+    task, watch = {**settings, "rule": rule, "seed": seed}, {"validations": POINTS}
     return RunConfig.make(name, task=task, data=watched(name), training=watch, run={"threads": 1})
 
 
@@ -88,14 +88,14 @@ def trial(case: str, rule: str, seed: int, path: pathlib.Path) -> tuple[dict[str
 
 def watched(name: str) -> dict[str, Any]:
     """Trials to watch the learning by, where these are others than those of the test."""
-    return {"hold": 256} if name == "evidence-accumulation" else {"hold": 1}
+    return {"validation": 256} if name == "evidence-accumulation" else {"validation": 1}
 
 
 def learning_curve(metrics: list[list[dict]], batch: int) -> dict[str, Any]:
     """Error on held-out trials over iterations: mean and standard deviation over trainings."""
-    lines = [[line for line in run if "hold_error" in line] for run in metrics]
-    errors = np.array([[line["hold_error"] for line in run] for run in lines])
-    losses = np.array([[line["hold_loss"] for line in run] for run in lines])
+    lines = [[line for line in run if "validation_error" in line] for run in metrics]
+    errors = np.array([[line["validation_error"] for line in run] for run in lines])
+    losses = np.array([[line["validation_loss"] for line in run] for run in lines])
     return {
         "iterations": [line["samples"] // batch for line in lines[0]],
         "mean": errors.mean(axis=0).tolist(),

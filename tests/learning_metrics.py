@@ -17,5 +17,5 @@ def lines(rule: str = "eprop", n: int = 30) -> list[dict]:
         for i in range(n)
     ]
     for line in out[9::10]:
-        line |= {"hold_error": 0.1, "hold_loss": 200.0}
+        line |= {"validation_error": 0.1, "validation_loss": 200.0}
     return out

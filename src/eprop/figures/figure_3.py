@@ -80,13 +80,13 @@ class Figure3(NMNISTFigure):
 
     @staticmethod
     def _draw_curves(ax: Any, tables: Tables) -> None:
-        shown = 100 * tables["learning"]["hold_error"]
+        shown = 100 * tables["learning"]["validation_error"]
         for rule in RULES:
             of_rule = rows(tables["learning"], rule=rule)
-            known = np.isfinite(of_rule["hold_error"])
+            known = np.isfinite(of_rule["validation_error"])
             samples = np.unique(of_rule["samples"][known])
             seeds = np.unique(of_rule["seed"])
-            each = np.stack([of_rule["hold_error"][known & (of_rule["seed"] == seed)] for seed in seeds])
+            each = np.stack([of_rule["validation_error"][known & (of_rule["seed"] == seed)] for seed in seeds])
             draw_band(ax, samples, 100 * each, RULE_COLORS[rule], RULE_NAMES[rule])
         decades(ax)
         ax.set_xlim(0, samples[-1])

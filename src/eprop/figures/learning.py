@@ -92,8 +92,8 @@ def reports(found: Found, batch: int = 1) -> Table:
                 samples=[line["samples"] for line in lines],
                 loss=[line["loss"] for line in lines],
                 error=_column(lines, "error"),
-                hold_error=_column(lines, "hold_error"),
-                hold_loss=_column(lines, "hold_loss"),
+                validation_error=_column(lines, "validation_error"),
+                validation_loss=_column(lines, "validation_loss"),
                 eta_factor=[line["eta_factor"] for line in lines],
             )
             for (name, seed), result in found.items()

@@ -13,9 +13,9 @@ from eprop.parameters import param
 from eprop.training import RunConfig
 
 _SOURCES = ("data", "mnist")
-_DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "hold")
+_DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "validation")
 #: Data of a quick figure, unless other sizes are given.
-QUICK_DATA = {"samples": 320, "test_samples": 100, "hold": 100}
+QUICK_DATA = {"samples": 320, "test_samples": 100, "validation": 100}
 QUICK_NEURONS, QUICK_EVALUATIONS = 50, 5
 #: Evaluations of validation samples are the points of a learning curve. They happen at reports, so this divides their number.
 EVALUATIONS = 25
@@ -40,7 +40,7 @@ class NMNISTFigure(PaperFigure):
     test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to test on instead")
     samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of training samples")
     test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of test samples")
-    hold: int | None = param(
+    validation: int | None = param(
         None, kind=int, at_least=1, optional=True, doc="validation samples, for the learning curves"
     )
     epochs: int | None = param(None, kind=int, at_least=1, optional=True, doc="passes over the training data")
@@ -74,11 +74,11 @@ class NMNISTFigure(PaperFigure):
         """Configuration of the training of one network."""
         data = {name: getattr(self, name) for name in _DATA}
         task: dict[str, Any] = {"rule": rule, "seed": seed, "neurons": self.neurons}
-        training: dict[str, Any] = {"epochs": self.epochs, "hold_evaluations": EVALUATIONS}
+        training: dict[str, Any] = {"epochs": self.epochs, "validations": EVALUATIONS}
         if self.quick:
             data |= {name: count for name, count in QUICK_DATA.items() if data[name] is None}
             task["neurons"] = task["neurons"] or QUICK_NEURONS
-            training |= {"epochs": self.epochs or 1, "hold_evaluations": QUICK_EVALUATIONS}
+            training |= {"epochs": self.epochs or 1, "validations": QUICK_EVALUATIONS}
         return RunConfig.make("nmnist", task=_given(task), data=_given(data), training=_given(training))
 
     def describe_data(self) -> str:

@@ -30,7 +30,7 @@ def learned(line: dict[str, Any]) -> int:
 
 def knows_errors(metrics: Metrics) -> bool:
     """Whether some report has an error, from training or validation; training with e-prop+ has none."""
-    return any(m.get(name) is not None for m in metrics for name in ("error", "hold_error"))
+    return any(m.get(name) is not None for m in metrics for name in ("error", "validation_error"))
 
 
 def width_of(reports: int) -> int:

@@ -37,7 +37,7 @@ def draw_learning_curve(
     ----------
     metrics : sequence of dict
         The lines of ``metrics.jsonl``: samples (processed), learned (of these), epoch, loss, error (None with e-prop+),
-        sometimes hold_error.
+        sometimes validation_error.
     summary : dict, optional
         Summary of the run, for its test error at the end and its epochs.
     score : str
@@ -82,10 +82,10 @@ def _errors(ax: Axes, metrics: Metrics, summary: dict[str, Any]) -> None:
     if x.size:
         ax.plot(x, smooth(raw), color=BLUE, label=training_label(x.size), **marked(x))
         shown += list(smooth(raw))
-    x, held = points(metrics, "hold_error", 100.0)
+    x, validation = points(metrics, "validation_error", 100.0)
     if x.size:
-        ax.plot(x, held, color=ORANGE, marker="o", ms=3, label="validation")
-        shown += list(held)
+        ax.plot(x, validation, color=ORANGE, marker="o", ms=3, label="validation")
+        shown += list(validation)
     tested = summary.get("test_error")
     if tested is not None:
         shown.append(100 * tested)
@@ -110,8 +110,8 @@ def _losses(ax: Axes, metrics: Metrics, factor: float) -> None:
         if width_of(x.size) > 1:
             ax.plot(x, raw, color=PALE, lw=0.6, label="training")
         ax.plot(x, smooth(raw), color=GREEN, label=training_label(x.size), **marked(x))
-    held = points(metrics, "hold_loss", factor)
-    if held[0].size:
-        ax.plot(*held, color=ORANGE, marker="o", ms=3, label="validation")
+    validation = points(metrics, "validation_loss", factor)
+    if validation[0].size:
+        ax.plot(*validation, color=ORANGE, marker="o", ms=3, label="validation")
     if x.size and raw.min() > 0:
         decades(ax)

@@ -192,13 +192,13 @@ def _panels(figure: Figure, known: bool, tested: bool) -> np.ndarray:
 
 def _errors(ax: Axes, curves: _Curves, tests: _Tests, score: str) -> None:
     shown = curves.draw(ax, "error", BLUE, curves.training, factor=100.0, width=curves.width)
-    shown += curves.draw(ax, "hold_error", ORANGE, "validation", factor=100.0, marker="o", ms=3)
+    shown += curves.draw(ax, "validation_error", ORANGE, "validation", factor=100.0, marker="o", ms=3)
     limit_errors(ax, [*shown, *tests.shown])
     ax.set_ylabel(f"{score} (%)")
 
 
 def _losses(ax: Axes, curves: _Curves, factor: float) -> None:
     shown = curves.draw(ax, "loss", GREEN, curves.training, factor=factor, width=curves.width)
-    shown += curves.draw(ax, "hold_loss", ORANGE, "validation", factor=factor, marker="o", ms=3)
+    shown += curves.draw(ax, "validation_loss", ORANGE, "validation", factor=factor, marker="o", ms=3)
     if min(shown, default=0.0) > 0.0:
         decades(ax)

@@ -18,8 +18,8 @@ from eprop.parameters import param
 from eprop.tasks.trials import DataChoice, Parts, Progress
 
 #: Held out by default: this many of the training samples, but at most a twentieth (a ninth of the embedded digits).
-HOLD = 1000
-HOLD_EMBEDDED = 500
+VALIDATION = 1000
+VALIDATION_EMBEDDED = 500
 #: How much more than N-MNIST's the recordings to learn from differ: of a digit that never stands twice the same a small
 #: network learns more. Chosen by the error on validation digits, which the camera shows as it is.
 WARP, SHIFT = 0.07, 0.3
@@ -35,7 +35,7 @@ class Recordings(DataChoice):
     test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to be judged by")
     samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to learn from")
     test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to test")
-    hold: int | None = param(
+    validation: int | None = param(
         None, kind=int, at_least=0, optional=True, doc="validation samples: never learned from, to watch the learning"
     )
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
@@ -99,7 +99,7 @@ class Recordings(DataChoice):
             mnist=self.mnist,
             test=list(self.test_data) or None,
             span=self._needed_span(),
-            hold=self._default_hold if self.hold is None else self.hold,
+            validation=self._default_validation if self.validation is None else self.validation,
             loader=replace(self._loader(task, self.seed, threads, progress, epoch), training_camera=self._varied()),
         )
         train, test = splits.train, splits.test
@@ -107,7 +107,7 @@ class Recordings(DataChoice):
             names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
             train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.seed, names=names)
         train, test = _at_most(train, self.samples, self.seed), _at_most(test, self.test_samples, self.seed)
-        return Parts(train, splits.hold, test)
+        return Parts(train, splits.validation, test)
 
     def load_test(
         self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None
@@ -150,11 +150,11 @@ class Recordings(DataChoice):
         if self.mnist is None or self.samples is None:
             return self.span
         start, stop = self.span or (0, 60_000)
-        wanted = self.samples + (self._default_hold(stop - start) if self.hold is None else self.hold)
+        wanted = self.samples + (self._default_validation(stop - start) if self.validation is None else self.validation)
         return (start, min(stop, start + wanted))
 
-    def _default_hold(self, n: int) -> int:
-        return min(HOLD_EMBEDDED, n // 9) if self.embedded else min(HOLD, n // 20)
+    def _default_validation(self, n: int) -> int:
+        return min(VALIDATION_EMBEDDED, n // 9) if self.embedded else min(VALIDATION, n // 20)
 
 
 def parse_range(text: str) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from eprop.parameters import Description, param
 Progress = Callable[[str, int, int], None]
 
 #: Purposes of generated trials; each has a stream of random numbers of its own.
-TRAIN, HOLD, TEST, FRESH = range(4)
+TRAIN, VALIDATION, TEST, FRESH = range(4)
 
 
 class Trials(Protocol):
@@ -41,7 +41,7 @@ class Parts:
     """Trials to learn from, to watch the learning by (or None), and to be judged by."""
 
     train: Any
-    hold: Any
+    validation: Any
     test: Any
 
 
@@ -145,7 +145,7 @@ class Generated(DataChoice):
 
     samples: int = param(320, kind=int, at_least=1, doc="trials of an epoch")
     test_samples: int = param(512, kind=int, at_least=1, doc="trials of the test")
-    hold: int = param(0, kind=int, at_least=0, doc="trials that are never learned, to watch the learning")
+    validation: int = param(0, kind=int, at_least=0, doc="validation trials: never learned from")
     seed: int = param(
         0, kind=int, at_least=0, doc="seed of all trials; trials to learn from also depend on the task's seed"
     )
@@ -166,7 +166,9 @@ class Generated(DataChoice):
         )
         return Parts(
             GeneratedTrials(learned, np.arange(first, first + self.samples), f"{task.name}, {names[0]}"),
-            GeneratedTrials((self.seed, HOLD), np.arange(self.hold), f"{task.name}, held out") if self.hold else None,
+            GeneratedTrials((self.seed, VALIDATION), np.arange(self.validation), f"{task.name}, validation part")
+            if self.validation
+            else None,
             GeneratedTrials((self.seed, TEST), np.arange(self.test_samples), f"{task.name}, {names[1]}"),
         )
 

@@ -20,6 +20,7 @@ from eprop.files import read_text
 from eprop.parameters import Description, ParameterInfo, param, parameters_of
 from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_file, task_named
 from eprop.training.control import PolicyTraining
+from eprop.training.old_names import RENAMED, SECTIONS, old_name
 from eprop.training.trainer import Training
 
 
@@ -297,6 +298,10 @@ def parse_config(
         )
     for section, kind in _kinds(name).items():
         known = [*_keys(kind), *["name"] * (section == "task")]
+        if section in SECTIONS and section in table:
+            table[section] = {
+                key if key in known else RENAMED.get(key, key): value for key, value in table[section].items()
+            }
         for key in table.get(section, {}):
             if key not in known:
                 line = _line(text, section, key)
@@ -348,6 +353,8 @@ def _not_one(section: str, name: str, homes: list[str], kinds: Mapping[str, type
     """Why a key of ``--set`` means no parameter, or several."""
     if homes:
         return f"{name!r} is ambiguous: {' or '.join(f'{home}.{name}' for home in homes)}"
+    if name in RENAMED:
+        return f"{name!r} is called {RENAMED[name]!r} now"
     if section in kinds:
         return f"[{section}] has no key {name!r}{_instead(name, _keys(kinds[section]))}"
     if section:
@@ -400,7 +407,8 @@ def _meaning(info: ParameterInfo) -> str:
 
 
 def _line(text: str, section: str, key: str) -> int | str:
-    """Number of the line where a key or section stands."""
+    """Number of the line where a key or section stands, by its name or the one that it had in earlier versions."""
+    names = "|".join(re.escape(name) for name in (key, old_name(key)) if name)
     inside = ""
     for number, line in enumerate(text.splitlines(), start=1):
         heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
@@ -409,6 +417,6 @@ def _line(text: str, section: str, key: str) -> int | str:
             if section == "" and inside.split(".")[0] == key:
                 return number
             continue
-        if inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
+        if inside == section and re.match(rf"\s*[\"']?({names})[\"']?\s*[=.]", line):
             return number
     return "?"

@@ -50,9 +50,9 @@ def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, 
         (f"test {name}", f"{error} on {counted(summary['test_samples'], 'sample')}"),
         ("test data", summary["test_data"]),
     ]
-    if summary["hold_error"] is not None:
-        held = f"{percent(summary['hold_error'])} on {counted(summary['hold_samples'], 'sample')}"
-        facts.append((f"validation {name}", held))
+    if summary["validation_error"] is not None:
+        validation = f"{percent(summary['validation_error'])} on {counted(summary['validation_samples'], 'sample')}"
+        facts.append((f"validation {name}", validation))
     learned = f"{counted(summary['samples_learned'], 'sample')} in {clock(summary['train_seconds'])}"
     facts.append(("learned", learned))
     rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]

@@ -100,8 +100,8 @@ class ProgressBar(Watcher):
             facts.append(f"error {percent(progress.error)}")
         else:
             facts.append(f"loss {progress.loss:.1f}")
-        if not math.isnan(progress.hold_error):
-            facts.append(f"validation {percent(progress.hold_error)}")
+        if not math.isnan(progress.validation_error):
+            facts.append(f"validation {percent(progress.validation_error)}")
         left = f"{clock(progress.to_learn * seconds / max(progress.learned, 1))} left"
         self._show(f"epoch {progress.epoch}/{progress.epochs}", progress.done, progress.total, *facts, left)
 

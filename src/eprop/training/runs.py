@@ -14,6 +14,7 @@ from eprop.files.reading import MOST_TEXT
 from eprop.training.checkpoint import is_checkpoint
 from eprop.training.config import FORMATS, RunConfig, named_task, parse_config
 from eprop.training.lock import LOCK, refuse_locked
+from eprop.training.old_names import renamed
 
 CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
     "config.toml",
@@ -184,7 +185,7 @@ class RunFolder:
         if not self.summary.is_file():
             return {}
         with parsing(str(self.summary), "is damaged", CheckpointError, "--resume writes it anew"):
-            return _entries(read_bytes(self.summary, MOST_TEXT, CheckpointError))
+            return renamed(_entries(read_bytes(self.summary, MOST_TEXT, CheckpointError)))
 
     def write_trials(self, seeds: list[int]) -> None:
         """Write ``trials.json``: the seeds of all trials that are wanted, those to come as well."""
@@ -216,7 +217,7 @@ class RunFolder:
         for number, line in enumerate(lines, start=1):
             try:
                 with parsing(str(self.metrics), f"line {number} is damaged", CheckpointError):
-                    out.append(_entries(line))
+                    out.append(renamed(_entries(line)))
             except CheckpointError:
                 if number < len(lines):
                     raise

@@ -13,8 +13,8 @@ from eprop.files import output_errors
 TAGS = {
     "loss": "training/loss",
     "error": "training/error",
-    "hold_loss": "validation/loss",
-    "hold_error": "validation/error",
+    "validation_loss": "validation/loss",
+    "validation_error": "validation/error",
     "spikes_per_sample": "activity/spikes per sample",
     "return": "training/return",
     "rate": "activity/rate, Hz",

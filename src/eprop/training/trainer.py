@@ -23,6 +23,7 @@ from eprop.training.evaluation import Engine, check_task, evaluate, evaluation_p
 from eprop.training.interrupt import Interrupt
 from eprop.training.loop import SAVE_SECONDS, LoopPosition, TrainingLoop, check_schedule
 from eprop.training.metrics import Evaluation, Running
+from eprop.training.old_names import renamed
 from eprop.training.order import Easy, Order, shuffled
 from eprop.training.schedule import SCHEDULES
 from eprop.training.watch import Progress, Watcher
@@ -55,12 +56,12 @@ class Training(Description):
     reports: int = param(
         200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch, beside evaluations"
     )
-    hold_evaluations: int = param(
+    validations: int = param(
         10, kind=int, at_least=0, doc="evaluations of validation samples, evenly spaced up to the end"
     )
     validation_interval: int | None = param(
         None, kind=int, at_least=1, optional=True,
-        doc="samples between evaluations of validation samples, in place of hold_evaluations",
+        doc="samples between evaluations of validation samples, in place of validations",
     )  # fmt: skip
     patience: int = param(
         0, kind=int, at_least=0,
@@ -106,7 +107,7 @@ class _Position(LoopPosition):
 
     done: int = 0
     learned: int = 0
-    hold_error: float = math.nan
+    validation_error: float = math.nan
     interval: _Interval = field(default_factory=_Interval)
 
 
@@ -121,7 +122,7 @@ class Trainer(TrainingLoop):
     trials : Trials
         To learn from.
     training : Training
-    hold : Trials, optional
+    validation : Trials, optional
         Held out: evaluated now and then, never learned from.
     watcher : Watcher, optional
         Is told of progress and metrics; a progress bar if not given, ``Watcher()`` shows nothing.
@@ -159,7 +160,7 @@ class Trainer(TrainingLoop):
         trials: Any,
         training: Training | None = None,
         *,
-        hold: Any = None,
+        validation: Any = None,
         watcher: Watcher | None = None,
         save: Callable[[Trainer], None] | None = None,
         interrupt: Interrupt | None = None,
@@ -170,7 +171,7 @@ class Trainer(TrainingLoop):
             raise DataError("there is no trial to learn from")
         check_task(task, simulator.network, trials)
         super().__init__(simulator, _Position(), watcher, save, interrupt, callbacks)
-        self.task, self.trials, self.hold = task, trials, hold
+        self.task, self.trials, self.validation = task, trials, validation
         self.training, self._best = training or Training(), Best()
         self._check_validation()
         self._loss, self._error = Running(), Running()
@@ -201,9 +202,9 @@ class Trainer(TrainingLoop):
         return self._at.learned
 
     @property
-    def hold_error(self) -> float:
+    def validation_error(self) -> float:
         """Last error on validation samples; NaN before the first."""
-        return self._at.hold_error
+        return self._at.validation_error
 
     @property
     def by_batch(self) -> bool:
@@ -219,7 +220,7 @@ class Trainer(TrainingLoop):
             "learned": at.learned,
             "events": at.events,
             "seconds": at.seconds,
-            "hold_error": None if math.isnan(at.hold_error) else at.hold_error,
+            "validation_error": None if math.isnan(at.validation_error) else at.validation_error,
             "stopped_early": at.stopped_early,
             "interval": dict(vars(at.interval)),
             **self._best.position(),
@@ -228,13 +229,14 @@ class Trainer(TrainingLoop):
 
     def set_position(self, position: dict[str, Any]) -> None:
         """Go on from a `position`."""
-        hold_error = position["hold_error"]
+        position = renamed(position)
+        validation_error = position["validation_error"]
         self._at = _Position(
             done=int(position["done"]),
             learned=int(position.get("learned", position["done"])),  # files of eprop 0.1 have none
             events=int(position["events"]),
             seconds=float(position["seconds"]),
-            hold_error=math.nan if hold_error is None else float(hold_error),
+            validation_error=math.nan if validation_error is None else float(validation_error),
             stopped_early=bool(position.get("stopped_early", False)),
             interval=_Interval(**position["interval"]),
         )
@@ -269,10 +271,10 @@ class Trainer(TrainingLoop):
     def _check_validation(self) -> None:
         """Raise if what needs validation samples has none."""
         for name in ("patience", "keep_best", "validation_interval"):
-            if getattr(self.training, name) and self.hold is None:
+            if getattr(self.training, name) and self.validation is None:
                 raise ParameterError(
-                    f"Training.{name} needs validation samples, and there are none: hold some out (Trainer(..., hold=...), "
-                    "in a configuration data.hold), or leave it out"
+                    f"Training.{name} needs validation samples, and there are none: give some (Trainer(..., validation=...), "
+                    "in a configuration data.validation), or leave it out"
                 )
 
     def _save_interval(self) -> float:
@@ -380,21 +382,21 @@ class Trainer(TrainingLoop):
         epoch = min((self.done - 1) // len(self.trials) + 1, self.training.epochs)
         return Progress(
             self.done, self.total, self.learned, self._to_learn(), epoch, self.training.epochs, self._loss.mean,
-            self._error.mean, self.hold_error, self.seconds,
+            self._error.mean, self.validation_error, self.seconds,
         )  # fmt: skip
 
     def _evaluation_is_due(self) -> bool:
         """Whether validation samples are to be evaluated here; where there is an interval, also at the end."""
         interval = self.training.validation_interval
         if interval is None:
-            return self._is_due(self.training.hold_evaluations)
+            return self._is_due(self.training.validations)
         if self._batch_start(self.done) != self.done:
             return False
         return self.done == self.total or self.done // interval > self._batch_start(self.done - 1) // interval
 
     def _report_if_due(self) -> None:
         """Evaluations have places of their own, and a line wherever they are: ``reports`` may be any number."""
-        evaluates = self.hold is not None and self._evaluation_is_due()
+        evaluates = self.validation is not None and self._evaluation_is_due()
         if evaluates or self._is_due(self.training.reports):
             self._report(evaluates)
 
@@ -415,20 +417,20 @@ class Trainer(TrainingLoop):
         }
         if self.by_batch:
             line["spikes_per_sample"] = part.spikes / part.samples
-        if self.hold is not None and evaluates:
-            watch = evaluation_progress(self.watcher, len(self.hold), self._interrupt)
-            held = evaluate(self.task, self.simulator, self.hold, watch)
-            self._note_held(held)
-            line |= {"hold_error": held.error, "hold_loss": held.loss}
+        if self.validation is not None and evaluates:
+            watch = evaluation_progress(self.watcher, len(self.validation), self._interrupt)
+            found = evaluate(self.task, self.simulator, self.validation, watch)
+            self._note_validation(found)
+            line |= {"validation_error": found.error, "validation_loss": found.loss}
         self._at.interval = _Interval()
         if self.training.skip_easy:
             self._share_passed = self.training.skip_easy * self._easy.share
         self._tell(line)
 
-    def _note_held(self, held: Evaluation) -> None:
+    def _note_validation(self, found: Evaluation) -> None:
         """Keep the error on validation samples, and what follows from it: the best network, the end of the training."""
-        self._at.hold_error = held.error
-        if self._best.note(held):
+        self._at.validation_error = found.error
+        if self._best.note(found):
             if self.training.keeps_best:
                 self._best.state = self.simulator.state()
         elif self.training.patience and self._best.waited >= self.training.patience:

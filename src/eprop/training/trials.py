@@ -351,7 +351,7 @@ KEPT: tuple[str, ...] = (
     "seed",
     "test_error",
     "test_loss",
-    "hold_error",
+    "validation_error",
     "train_seconds",
     "samples_learned",
     "synaptic_events",

@@ -23,7 +23,7 @@ class Progress:
     error : float
         Mean score of the last thousand samples, each before it was learned. NaN with e-prop+, where the label changes
         the weights within the sample, so that an error on training samples means nothing.
-    hold_error : float
+    validation_error : float
         Last error on validation samples; NaN before the first.
     seconds : float
         Spent learning, without evaluating.
@@ -37,7 +37,7 @@ class Progress:
     epochs: int
     loss: float
     error: float
-    hold_error: float
+    validation_error: float
     seconds: float
 
 

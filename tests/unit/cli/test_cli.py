@@ -35,7 +35,7 @@ SMALL = [
     "w_out=0.05",
     "--set",
     "batch_size=8",
-    "--hold",
+    "--validation",
     "4",
     "--threads",
     "1",

@@ -39,7 +39,7 @@ EVIDENCE = [
     6,
     "--test-samples",
     8,
-    "--hold",
+    "--validation",
     4,
     "--epochs",
     2,

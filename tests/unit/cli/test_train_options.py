@@ -126,7 +126,7 @@ def test_plot_draws_the_formats_that_are_asked_for(monkeypatch: pytest.MonkeyPat
 
 
 def test_patience_and_callbacks_end_a_training(own: pathlib.Path) -> None:
-    words = [*OWN[:-1], "--epochs", 4, "--hold", 4, "--no-figures", "--json", "--set", "batch_size=2"]
+    words = [*OWN[:-1], "--epochs", 4, "--validation", 4, "--no-figures", "--json", "--set", "batch_size=2"]
     done = run(*words, "--validation-interval", 2, "--patience", 1, "--eta", 0, "--eta-out", 0)
     assert done.exit_code == 0, done.output
     summary = json.loads(done.stdout)

@@ -171,15 +171,15 @@ def test_a_split_is_disjoint_and_stratified():
     ptr = np.repeat(np.arange(500)[:, None], 2, axis=1)
     ptr[:, 1] += 1
     data = BinnedDataset(ptr, np.zeros(500, np.int32), labels, 3)
-    train, hold, test = data.split((-1, 50, 100), seed=4, names=("a", "b"))
-    assert [len(part) for part in (train, hold, test)] == [350, 50, 100]
-    assert [part.name for part in (train, hold, test)] == ["a", "b", ""]
-    assert sorted(np.concatenate([p.ptr[:, 0] for p in (train, hold, test)])) == list(range(500))
-    assert np.bincount(hold.labels).tolist() == [5] * 10
+    train, validation, test = data.split((-1, 50, 100), seed=4, names=("a", "b"))
+    assert [len(part) for part in (train, validation, test)] == [350, 50, 100]
+    assert [part.name for part in (train, validation, test)] == ["a", "b", ""]
+    assert sorted(np.concatenate([p.ptr[:, 0] for p in (train, validation, test)])) == list(range(500))
+    assert np.bincount(validation.labels).tolist() == [5] * 10
     assert np.bincount(test.labels).tolist() == [10] * 10
     again = data.split((-1, 50, 100), seed=4)
-    assert np.array_equal(again[1].ptr, hold.ptr)
-    assert not np.array_equal(data.split((50,), seed=5)[0].ptr, hold.ptr)
+    assert np.array_equal(again[1].ptr, validation.ptr)
+    assert not np.array_equal(data.split((50,), seed=5)[0].ptr, validation.ptr)
     assert np.array_equal(data.split((3, 2), seed=None)[1].ptr[:, 0], [3, 4])
     assert len(data.split((20,), stratified=False)[0]) == 20
 

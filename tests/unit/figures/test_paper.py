@@ -26,7 +26,7 @@ TINY = {
             "lif": 6, "alif": 0, "group": 2, "cues": 1, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0,
             "feedback": "random", "optimizer": "adam", "eta": 1e-3, "eta_out": 1e-3,
         },
-        "quick_data": {"samples": 8, "test_samples": 6, "hold": 4}, "batch": 4,
+        "quick_data": {"samples": 8, "test_samples": 6, "validation": 4}, "batch": 4,
     },
 }  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_figure_2_compares_engines_and_rules_over_its_trials(tiny: None) -> None
         assert event["iteration"].tolist() == list(range(1, 11))
         assert time["iteration"].tolist() == list(range(1, batches + 1))
         np.testing.assert_allclose(event["loss"][:batches], time["loss"], rtol=1e-9)
-        assert np.isfinite(rows(learned, rule="eprop+")["hold_error"]).sum() == 20
+        assert np.isfinite(rows(learned, rule="eprop+")["validation_error"]).sum() == 20
     # It learned in full in one task only, so it is tested in that only.
     assert sorted(np.unique(tables["test_regression"]["rule"])) == ["eprop", "eprop+", "time"]
     assert sorted(np.unique(tables["test_classification"]["rule"])) == ["eprop", "eprop+"]
@@ -125,14 +125,14 @@ def recorded(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> dict[st
     for kind in (("eprop", "softmax"), ("eprop+", "softmax")):  # few channels are active in these digits
         monkeypatch.setitem(nmnist.SETTINGS, kind, {**nmnist.SETTINGS[kind], "w_in": 0.4})
     folder = digits.write_folder(tmp_path / "digits")
-    return {"quick": True, "data": str(folder), "neurons": 5, "hold": 4, "samples": 16, "trials": 2}
+    return {"quick": True, "data": str(folder), "neurons": 5, "validation": 4, "samples": 16, "trials": 2}
 
 
 def test_figures_3_and_4(recorded: dict[str, Any]) -> None:
     made = make_figure(3, recorded, threads=1)
     tables = read_tables(made.folder / "numbers")
     assert len(tables["test"]["seed"]) == 4
-    held = tables["learning"]["hold_error"]
+    held = tables["learning"]["validation_error"]
     assert ((held >= 0.0) & (held <= 1.0)).all()
     assert {"a", "b", "validation error (%)", "samples learned"} <= texts(made.figure.draw(tables))
     assert made.facts["options"]["data"] == recorded["data"]

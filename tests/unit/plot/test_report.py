@@ -22,7 +22,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     out = tmp_path_factory.mktemp("report") / "a <run>"
     short = {"cues": 3, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0, "lif": 5, "alif": 3}
     sections: dict[str, dict[str, Any]] = {
-        "task": short, "data": {"samples": 6, "test_samples": 8, "hold": 4}, "training": {"epochs": 2}, "run": {"threads": 1},
+        "task": short, "data": {"samples": 6, "test_samples": 8, "validation": 4}, "training": {"epochs": 2},
+        "run": {"threads": 1},
     }  # fmt: skip
     start_run(RunConfig.make("evidence-accumulation", None, **sections), out, watcher=Watcher())
     return out

@@ -19,7 +19,7 @@ from learning_metrics import lines
 def ended(error: float) -> dict:
     """Of a trial that came to its end."""
     summary = dict.fromkeys(
-        ("version", "task", "rule", "loss", "score", "test_samples", "test_data", "engine", "machine", "seed", "hold_error",
+        ("version", "task", "rule", "loss", "score", "test_samples", "test_data", "engine", "machine", "seed", "validation_error",
          "train_seconds", "synaptic_events")
     )  # fmt: skip
     more = {"test_error_sigma": 0.01, "test_loss": 100.0, "samples_learned": 300, "train_samples": 100, "epochs": 3}
@@ -28,7 +28,7 @@ def ended(error: float) -> dict:
 
 def times(factor: float, metrics: list[dict]) -> list[dict]:
     """Metrics with errors and losses of another trial."""
-    names = {"error", "loss", "hold_error", "hold_loss"}
+    names = {"error", "loss", "validation_error", "validation_loss"}
     return [{k: factor * v if k in names and v is not None else v for k, v in line.items()} for line in metrics]
 
 
@@ -48,8 +48,8 @@ def test_trials_are_drawn_as_mean_and_each_with_their_tests_beside_them() -> Non
     figure = plot.draw_trials(trials, unit="nats")
     errors, test, losses, test_losses = figure.axes
     for ax, label, name, factor in (
-        (errors, LEARNED, "error", 100), (errors, "validation", "hold_error", 100), (losses, LEARNED, "loss", 1),
-        (losses, "validation", "hold_loss", 1),
+        (errors, LEARNED, "error", 100), (errors, "validation", "validation_error", 100), (losses, LEARNED, "loss", 1),
+        (losses, "validation", "validation_loss", 1),
     ):  # fmt: skip
         thin, mean = thin_and_mean(ax, label)
         alone = [factor * line[name] for line in lines() if name in line]
@@ -98,7 +98,10 @@ def test_trials_without_errors_in_training() -> None:
     trials = [(lines("eprop+"), ended(error)) for error in (0.02, 0.04)]
     top = plot.draw_trials(trials).axes[0]
     assert [text.get_text() for text in top.get_legend().get_texts()] == ["validation", "new epoch"]
-    alone = [([{**line, "hold_error": None, "hold_loss": None} for line in metrics], end) for metrics, end in trials]
+    alone = [
+        ([{**line, "validation_error": None, "validation_loss": None} for line in metrics], end)
+        for metrics, end in trials
+    ]
     losses, test = plot.draw_trials(alone, "normalised error", "mV²").axes
     assert losses.get_ylabel() == "loss of a sample (mV²)"
     assert (test.get_ylabel(), test.get_title(), test.get_ylim()[0]) == ("normalised error (%)", "3.0 ± 1.4 %", 0.0)

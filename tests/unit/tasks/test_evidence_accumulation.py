@@ -39,7 +39,7 @@ def test_the_answer_is_the_side_with_more_cues() -> None:
 
 
 def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> None:
-    choice = TASK.data(samples=4, test_samples=3, hold=2)
+    choice = TASK.data(samples=4, test_samples=3, validation=2)
     assert choice.fresh_epochs
 
     def first(trials) -> bytes:
@@ -47,11 +47,11 @@ def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> Non
 
     one, again, later = choice.load(TASK), choice.load(TASK), choice.load(TASK, epoch=1)
     other = choice.load(TASK.replace(seed=2))
-    assert [len(one.train), len(one.hold), len(one.test)] == [4, 2, 3]
+    assert [len(one.train), len(one.validation), len(one.test)] == [4, 2, 3]
     assert first(one.train) == first(again.train)
     fresh = choice.load_fresh(TASK, 7)
     assert len(fresh) == 7
-    assert len({first(part) for part in (one.train, later.train, other.train, one.hold, one.test, fresh)}) == 6
+    assert len({first(part) for part in (one.train, later.train, other.train, one.validation, one.test, fresh)}) == 6
     with pytest.raises(ParameterError, match="fresh trials must be >= 1, got 0"):
         choice.load_fresh(TASK, 0)
     assert first(one.test) == first(other.test)

@@ -26,7 +26,7 @@ def checkpoint() -> Checkpoint:
         "single": np.array(3.5),
     }
     return Checkpoint(
-        "a = 'ü'\n", {"done": 7, "hold_error": None, "x": 0.1}, state, {"ptr": np.arange(4)}, "0.1.0", "ab12"
+        "a = 'ü'\n", {"done": 7, "validation_error": None, "x": 0.1}, state, {"ptr": np.arange(4)}, "0.1.0", "ab12"
     )
 
 

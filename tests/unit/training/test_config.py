@@ -42,8 +42,8 @@ def test_defaults_depend_on_the_data() -> None:
 
 def test_changes_win_over_the_file() -> None:
     file = {"task": {"neurons": 10, "seed": 5}, "data": {"samples": 7}}
-    config = RunConfig.make("nmnist", file, task={"neurons": 20}, data={"hold": 0})
-    assert (config.task.neurons, config.task.seed, config.data.samples, config.data.hold) == (20, 5, 7, 0)
+    config = RunConfig.make("nmnist", file, task={"neurons": 20}, data={"validation": 0})
+    assert (config.task.neurons, config.task.seed, config.data.samples, config.data.validation) == (20, 5, 7, 0)
 
 
 def test_another_rule_brings_its_own_defaults_but_keeps_choices() -> None:
@@ -130,7 +130,7 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         ("data", {"samples": -5}, "Recordings.samples must be >= 1, got -5"),
         ("data", {"test_data": "folder"}, "Recordings.test_data must be a tuple or list"),
         ("data", {"test_data": [1]}, "must be a list of paths"),
-        ("data", {"hold": -1}, "Recordings.hold must be >= 0"),
+        ("data", {"validation": -1}, "Recordings.validation must be >= 0"),
         ("data", {"warp": 0.6}, "Recordings.warp must be <= 0.5, got 0.6"),
         ("data", {"elastic": 3.5}, "Recordings.elastic must be <= 3 px, got 3.5"),
         ("data", {"shift": -1.0}, "Recordings.shift must be >= 0 px, got -1"),
@@ -201,7 +201,7 @@ def test_a_wrong_setting_is_refused_with_a_hint(setting: str, message: str) -> N
 
 def test_training_is_frozen_and_printable() -> None:
     assert repr(Training()) == (
-        "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, reports=200, hold_evaluations=10, "
+        "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, reports=200, validations=10, "
         "validation_interval=None, patience=0, keep_best=None, skip_easy=0.0)"
     )
 

@@ -25,12 +25,14 @@ class Lines(Watcher):
         self.lines.append(line)
 
 
-def make(hold: bool = True, callbacks: Any = (), **training: Any) -> tuple[Trainer, list[dict[str, Any]]]:
+def make(validation: bool = True, callbacks: Any = (), **training: Any) -> tuple[Trainer, list[dict[str, Any]]]:
     task = NMNIST(neurons=4, n_steps=20, w_in=0.2, w_out=0.1, eta=0.05, eta_out=0.05)
     simulator = ep.Simulator(task.build_network(), threads=1)
     watcher, given = Lines(), Training(**{"epochs": 4, "batch_size": 2, "reports": 1, **training})
-    held = digits.recordings(6) if hold else None
-    trainer = Trainer(task, simulator, digits.recordings(10), given, hold=held, watcher=watcher, callbacks=callbacks)
+    part = digits.recordings(6) if validation else None
+    trainer = Trainer(
+        task, simulator, digits.recordings(10), given, validation=part, watcher=watcher, callbacks=callbacks
+    )
     return trainer, watcher.lines
 
 
@@ -52,7 +54,7 @@ def test_a_lower_error_is_better_and_of_equal_errors_the_lower_loss() -> None:
 def test_validation_samples_are_evaluated_at_the_interval_and_at_the_end() -> None:
     trainer, lines = make(validation_interval=14)
     trainer.run()
-    assert [line["samples"] for line in lines if "hold_error" in line] == [14, 28, 40]
+    assert [line["samples"] for line in lines if "validation_error" in line] == [14, 28, 40]
     assert not trainer.stopped_early
 
 
@@ -103,7 +105,7 @@ def test_a_resumed_training_ends_as_the_whole_one_does() -> None:
         rest.simulator.set_state(part.simulator.state())
         rest.run()
         assert (rest.done, rest.best_error) == (whole.done, whole.best_error)
-        assert [line["hold_loss"] for line in before + after] == [line["hold_loss"] for line in lines]
+        assert [line["validation_loss"] for line in before + after] == [line["validation_loss"] for line in lines]
         for name, value in whole.simulator.state().items():
             np.testing.assert_array_equal(value, rest.simulator.state()[name])
 
@@ -115,7 +117,7 @@ def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
         seen.append((trainer.done, line["samples"]))
         return trainer.done >= 20
 
-    trainer, lines = make(hold=False, callbacks=[stop, lambda trainer, line: None], reports=20)
+    trainer, lines = make(validation=False, callbacks=[stop, lambda trainer, line: None], reports=20)
     trainer.run()
     assert trainer.stopped_early
     assert seen == [(done, done) for done in range(2, 22, 2)]
@@ -125,4 +127,4 @@ def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
 @pytest.mark.parametrize("given", [{"patience": 1}, {"keep_best": True}, {"validation_interval": 5}])
 def test_what_needs_validation_samples_is_refused_without_them(given: dict[str, Any]) -> None:
     with pytest.raises(ParameterError, match=rf"Training.{next(iter(given))} needs validation samples"):
-        make(hold=False, **given)
+        make(validation=False, **given)

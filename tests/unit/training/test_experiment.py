@@ -52,7 +52,7 @@ real_loader = recordings.Loader
 def config(folder: pathlib.Path, rule: str = "eprop", **changes: dict[str, Any]) -> RunConfig:
     parts = {
         "task": {"rule": rule, "neurons": 5, "w_in": 0.4, "w_out": 0.05},
-        "data": {"data": str(folder), "hold": 4},
+        "data": {"data": str(folder), "validation": 4},
         "training": {"epochs": 2, "batch_size": 4},
         "run": {"threads": 1},
     }
@@ -74,13 +74,13 @@ def test_a_run_leaves_its_folder(folder: pathlib.Path, tmp_path: pathlib.Path, r
     wanted = ("test_error", "train_samples_per_second", "synaptic_events", "ns_per_synaptic_event", "peak_memory_bytes")
     assert all(summary[name] >= 0 for name in wanted)
     assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, "0.2.0")
-    assert (summary["train_samples"], summary["hold_samples"], summary["test_samples"]) == (20, 4, 12)
+    assert (summary["train_samples"], summary["validation_samples"], summary["test_samples"]) == (20, 4, 12)
     assert summary["samples_learned"] == 40
     assert (summary["train_simulated"], summary["test_simulated"]) == (False, False)
     assert np.sum(summary["confusion"]) == 12
     lines = outcome.run.read_metrics()
     assert lines[-1]["samples"] == 40
-    assert lines[-1]["hold_error"] == summary["hold_error"]
+    assert lines[-1]["validation_error"] == summary["validation_error"]
 
 
 def test_the_configuration_repeats_the_run(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -201,7 +201,7 @@ def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.
 
 def test_recordings_without_a_test_part_are_divided(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     summary = start_run(
-        config(folder / "Train", data={"data": str(folder / "Train"), "hold": 0}), tmp_path / "run"
+        config(folder / "Train", data={"data": str(folder / "Train"), "validation": 0}), tmp_path / "run"
     ).summary
     assert (summary["train_samples"], summary["test_samples"]) == (21, 3)
     assert summary["test_data"].endswith("the other tenth")
@@ -227,7 +227,7 @@ def test_a_diverging_run_keeps_its_last_checkpoint(folder: pathlib.Path, tmp_pat
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"hold": 24}, "cannot hold out 24 of 24 training samples"),
+        ({"validation": 24}, "cannot take 24 validation samples of 24 training samples"),
         ({"data": "/none"}, "/none: no such folder"),
         ({"data": None, "mnist": "/none"}, "/none"),
         ({"test_data": ("/none",)}, "/none"),

@@ -90,16 +90,16 @@ def test_learning_rates_fall_from_batch_to_batch(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("rule", RULES)
 def test_reports_add_up(rule: str) -> None:
     log = Log()
-    trainer = make(rule, watcher=log, hold=digits.recordings(6, seed=1), training={"hold_evaluations": 2})
+    trainer = make(rule, watcher=log, validation=digits.recordings(6, seed=1), training={"validations": 2})
     trainer.run()
     assert [line["samples"] for line in log.lines] == [4, 8, 10, 14, 18, 20]
     assert [line["epoch"] for line in log.lines] == [1, 1, 1, 2, 2, 2]
-    held = [line["samples"] for line in log.lines if "hold_error" in line]
+    held = [line["samples"] for line in log.lines if "validation_error" in line]
     assert held == [10, 20]
     assert all((line["error"] is None) == (rule == "eprop+") for line in log.lines)
     assert log.seen[-1].done == log.seen[-1].total == 20
     assert log.evaluated[-1] == (6, 6)
-    assert trainer.hold_error == log.lines[-1]["hold_error"]
+    assert trainer.validation_error == log.lines[-1]["validation_error"]
     assert trainer.events > 0
 
 
@@ -107,10 +107,10 @@ def test_reports_add_up(rule: str) -> None:
 @pytest.mark.parametrize("reports", [1, 2, 3, 7, 20, 200])
 def test_evaluations_keep_their_distances_whatever_is_reported(rule: str, reports: int) -> None:
     log = Log()
-    options = {"batch_size": 1, "reports": reports, "hold_evaluations": 5}
-    trainer = make(rule, watcher=log, hold=digits.recordings(2, seed=1), training=options)
+    options = {"batch_size": 1, "reports": reports, "validations": 5}
+    trainer = make(rule, watcher=log, validation=digits.recordings(2, seed=1), training=options)
     trainer.run()
-    assert [line["samples"] for line in log.lines if "hold_error" in line] == [4, 8, 12, 16, 20]
+    assert [line["samples"] for line in log.lines if "validation_error" in line] == [4, 8, 12, 16, 20]
     places = {-(-20 * k // reports) for k in range(1, reports + 1)}  # of reports: the first batch that ends there
     assert [line["samples"] for line in log.lines] == sorted(places | {4, 8, 12, 16, 20})
 
@@ -118,10 +118,10 @@ def test_evaluations_keep_their_distances_whatever_is_reported(rule: str, report
 @pytest.mark.parametrize("evaluations", [3, 7])
 def test_an_evaluation_waits_for_the_batch_to_end(evaluations: int) -> None:
     log = Log()
-    options = {"batch_size": 2, "reports": 4, "hold_evaluations": evaluations}
-    make(watcher=log, hold=digits.recordings(2, seed=1), training=options).run()
+    options = {"batch_size": 2, "reports": 4, "validations": evaluations}
+    make(watcher=log, validation=digits.recordings(2, seed=1), training=options).run()
     places = [2 * -(-10 * k // evaluations) for k in range(1, evaluations + 1)]
-    assert [line["samples"] for line in log.lines if "hold_error" in line] == places
+    assert [line["samples"] for line in log.lines if "validation_error" in line] == places
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -11,9 +11,9 @@ from eprop.cli.train.options import DATA, MODEL, Rule, Sections, option, trains
 def evidence_accumulation(
     samples: Annotated[int | None, option(DATA, "N", "New trials in each epoch.  \\[default: 320]")] = None,
     test_samples: Annotated[int | None, option(DATA, "N", "Number of test trials.  \\[default: 512]")] = None,
-    hold: Annotated[
+    validation: Annotated[
         int | None,
-        option(DATA, "N", "Evaluate N held-out trials at intervals.  \\[default: 0]"),
+        option(DATA, "N", "Evaluate N validation trials at intervals.  \\[default: 0]"),
     ] = None,
     rule: Rule = None,
     lif: Annotated[int | None, option(MODEL, "N", "Neurons without adaptation.  \\[default: 50]")] = None,
@@ -39,5 +39,5 @@ def evidence_accumulation(
     """
     return {
         "task": {"rule": rule, "lif": lif, "alif": alif},
-        "data": {"samples": samples, "test_samples": test_samples, "hold": hold},
+        "data": {"samples": samples, "test_samples": test_samples, "validation": validation},
     }

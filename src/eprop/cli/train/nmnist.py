@@ -40,12 +40,12 @@ TestData = Annotated[
 ]
 Samples = Annotated[int | None, option(DATA, "N", "Learn from at most N samples.")]
 TestSamples = Annotated[int | None, option(DATA, "N", "Test with at most N samples.")]
-Hold = Annotated[
+Validation = Annotated[
     int | None,
     option(
         DATA,
         "N",
-        "Hold out N of the training samples and show the error on them at intervals.  \\[default: 500 of the "
+        "Keep N of the training samples for validation and show the error on them at intervals.  \\[default: 500 of the "
         "embedded digits, else a twentieth, at most 1000]",
     ),
 ]
@@ -78,7 +78,7 @@ def nmnist(
     test_data: TestData = None,
     samples: Samples = None,
     test_samples: TestSamples = None,
-    hold: Hold = None,
+    validation: Validation = None,
     rule: Rule = None,
     loss: LossKind = None,
     neurons: Neurons = None,
@@ -114,6 +114,6 @@ def nmnist(
         "task": {"rule": rule, "loss": loss, "neurons": neurons, "neuron": neuron},
         "data": {
             "data": data, "mnist": mnist, "range": range_, "test_data": test_data, "samples": samples,
-            "test_samples": test_samples, "hold": hold,
+            "test_samples": test_samples, "validation": validation,
         },
     }  # fmt: skip
