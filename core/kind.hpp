@@ -13,6 +13,8 @@ struct Kind {
   bool anchored, two_kappas, reward = false;
 
   constexpr int n_components() const { return n_filters + n_own; }
+  // One loop serves all optimisers, which look at run time what they are; else there are two, with and without moments.
+  constexpr bool any_optimizer() const { return reward || !anchored; }
 
   // Entries of a propagator, row by row: component -> e_bar (E), component -> e_bar_reg (R, two kappas), e_bar -> gradient (GE),
   // e_bar_reg -> gradient (GR, two kappas), component -> gradient (G), component -> e_reward (S, reward), e_bar -> e_reward (SE,

@@ -102,9 +102,11 @@ EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse,
   if constexpr (K.reward) {
     const auto g = end_wait<N>(s, synapse, branch.waiting);
     store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, owed));
-  } else if constexpr (moments) {
-    s.weight[synapse] = owed.take(synapse, static_cast<double>(s.pending[synapse]));
-    s.pending[synapse] = 0;
+  } else if constexpr (moments || (K.any_optimizer() && N == 1)) {
+    if (moments || !owed.descent) {
+      s.weight[synapse] = owed.take(synapse, static_cast<double>(s.pending[synapse]));
+      s.pending[synapse] = 0;
+    }
   }
   deliver<N>(s.x, targets, load<N>(s.weight + synapse));
 }
@@ -136,14 +138,15 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
   if (K.n_own == 1 && alike) branch.own = {{group.own_decay, 0.0, 0.0, 0.0}, {power(group.own_decay, silent), 0.0, 0.0, 0.0}};
   OwedSteps<Real> owed(state, step.group);
-  if constexpr (moments || K.reward)
+  if constexpr (moments || K.any_optimizer())
     if (!owed.descent) owed.owe(arriving.optimizer_steps, step.t - 1);
   const SynapsePointers<Real> s = pointers_of(state);
   const FollowingBranch next = following(branches, k + 1);
   const auto resume = [&](auto together, Index synapse)
                           EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, owed); };
   if (!moments && K.n_own < 2 && alike) {
-    for_synapses < !moments && K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.reward && !owed.descent);
+    for_synapses < !moments &&
+        K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.any_optimizer() && !owed.descent);
   } else {
     for_synapses<false>(s, branches.begin(k), branches.end(k), next, resume);
   }

@@ -78,13 +78,13 @@ template <class Real> struct OwedSteps {
   }
 };
 
-// New weights of N synapses by their gradients. With `moments` an optimiser takes the steps it owes; where traces wait for
-// reward, it may, or it is gradient descent: only then are synapses done some at a time.
+// New weights of N synapses by their gradients. With `moments` an optimiser takes the steps it owes; in a loop for any optimiser
+// it may, or it is gradient descent: only then are synapses done some at a time.
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE Vector<Real, N> changed_weights(const SynapsePointers<Real>& s, Index synapse, const Vector<Real, N>& g,
                                              const Descent<Real>& d, const OwedSteps<Real>& owed) {
   static_assert(!moments || N == 1);
-  if constexpr (moments || (K.reward && N == 1))
+  if constexpr (moments || (K.any_optimizer() && N == 1))
     if (moments || !owed.descent) return owed.take(synapse, static_cast<double>(g));
   return clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max);
 }

@@ -83,9 +83,9 @@ template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const do
 }
 
 // Change a synapse by its gradient, and deliver.
-template <Kind K, bool moments, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
-                                                                    const Descent<Real>& d, const OwedSteps<Real>& owed) {
-  const Real w = changed_weights<K, moments, 1>(s, synapse, gradient, d, owed);
+template <Kind K, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
+                                                      const Descent<Real>& d, const OwedSteps<Real>& owed) {
+  const Real w = changed_weights<K, false, 1>(s, synapse, gradient, d, owed);
   s.weight[synapse] = w;
   s.x[s.targets[synapse]] += static_cast<double>(w);
 }
@@ -93,7 +93,7 @@ template <Kind K, bool moments, class Real> void change_and_deliver(const Synaps
 // Branches change and deliver, which have been found for their targets the propagators to this step, in `interval`: from the step
 // of their last spike in this block; or, if that was in an `earlier` block, from the end of that one, the rest of which they
 // cross before.
-template <Kind K, bool moments, class Real>
+template <Kind K, class Real>
 void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, bool earlier) {
   StreamState<Real>& state = step.state;
   const Topology& topology = state.topology;
@@ -113,8 +113,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
     move_spikes<K>(topology, step.group.trace_group, kForward, rest, branch.z_last, z);
     set_spikes<K>(to_end, branch.z_last);
     set_spikes<K>(to_step, earlier ? z : branch.z_last);
-    if constexpr (moments || K.reward)
-      if (!owed.descent) owed.owe(branch.optimizer_steps, step.t - 1);
+    if (!owed.descent) owed.owe(branch.optimizer_steps, step.t - 1);
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
       const Index target = s.targets[synapse];
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
@@ -122,7 +121,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
       if (earlier) g = cross<K>(to_end, target, v);
       g += cross<K>(to_step, target, v);
       write_crossing<K>(topology, state.synapses, synapse, v, true);
-      change_and_deliver<K, moments>(s, synapse, g, descent, owed);
+      change_and_deliver<K>(s, synapse, g, descent, owed);
     }
   }
 }
@@ -144,8 +143,7 @@ inline constexpr double kCostOfOne = 5.5;
 
 // Arriving branches with a last spike within the cutoff, in the order of these: block by block, and within this block step by
 // step.
-template <Kind K, bool moments, class Real>
-void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   StreamState<Real>& state = step.state;
   const TargetRange<Real>& targets = step.targets;
   const Index block_steps = state.history.block_steps, t = step.t, start = t / block_steps * block_steps;
@@ -171,16 +169,16 @@ void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     } else {
       for_targets(step, together, find);
     }
-    learn_through<K, moments>(step, together, earlier);
+    learn_through<K>(step, together, earlier);
   }
 }
 
 // Expired branches cross the cutoff, of which the traces take part in all steps but the last.
-template <Kind K, bool moments, class Real>
-void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
+template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
+  const bool waits = K.reward || !descends(step.group.optimizer);
   Interval<Real> interval = interval_of<K>(step, step.t - step.group.cutoff, step.t, plane_of(state.plus.until_cutoff, 0),
                                            plane_of(state.plus.until_cutoff_before, 0));
   interval.kappa = static_cast<Real>(state.topology.decays(step.group.trace_group, kKappa, step.group.cutoff - 1));
@@ -192,7 +190,7 @@ void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBran
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
       const Real g = cross<K>(interval, s.targets[synapse], v);
       write_crossing<K>(state.topology, state.synapses, synapse, v, false);
-      if constexpr (moments || K.reward) {
+      if (waits) {
         s.pending[synapse] = g;
       } else {
         s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);

@@ -84,7 +84,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
                         step.targets.found->copied[blocks + kExpired]);
     finalise_branches<K, moments>(step, branches);
   } else {
-    finalise_crossing<K, moments>(step, branches);
+    finalise_crossing<K>(step, branches);
   }
 }
 
@@ -116,7 +116,7 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
                         t);
     learn_branches<K, moments>(step, learning);
   } else {
-    learn_crossing<K, moments>(step, learning);
+    learn_crossing<K>(step, learning);
   }
 }
 
@@ -134,9 +134,8 @@ template <Kind K, bool moments, class Real> void learn(StreamState<Real>& state,
   deliver_group<K, moments>(step);
 }
 
-// With reward one loop serves all optimisers: gradients wait in `pending` anyhow.
 template <Kind K, class Real> PlusFunctions<Real> functions_of(bool moments) {
-  if constexpr (K.reward) {
+  if constexpr (K.any_optimizer()) {
     return {&extend<K, Real>, &learn<K, false, Real>};
   } else {
     return {&extend<K, Real>, moments ? &learn<K, true, Real> : &learn<K, false, Real>};
