@@ -5,11 +5,11 @@ Describe a network, build it, run it::
     network/   populations, connection rules, feedback     models/  LIF, ALIF, readout, sources
     rules/     static, e-prop, e-prop+, STDP, optimisers   engine/  build, simulate, record
 
-The loops over time, neurons and synapses are in C++, in the folder ``core/`` of the sources; `eprop.core` loads them. A slow
-time-driven version straight from the equations is in ``reference/``. ``data/`` reads and simulates event recordings,
-``rl/`` learns from reward, ``tasks/`` says what to learn, ``training/`` learns it, ``plot/`` draws, ``interop/`` speaks to
-other simulators, ``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports
-run one way, from the command line down to the core.
+The loops over time, neurons and synapses are in C++, in the folder ``core/`` of the sources; `eprop.core` loads them.
+``reference/`` is a slow time-driven version straight from the equations. ``data/`` reads and simulates event recordings,
+``rl/`` learns from reward, ``tasks/`` defines tasks, ``training/`` trains networks, ``plot/`` draws, ``interop/`` exchanges
+networks with other simulators, ``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command
+``eprop``. Imports run one way, from the command line down to the core.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-# Where the public names live. They are imported when they are first used: `eprop --help` shall not wait for libraries.
+# Modules of the public names. They are imported on first use, so that `eprop --help` does not load libraries.
 _HOMES = {
     "eprop.engine": (
         "Record", "Recording", "Rollout", "Samples", "Simulator", "Stream", "Streams", "make_samples",
@@ -110,10 +110,10 @@ __all__ = [
 ]  # fmt: skip
 
 
-if not TYPE_CHECKING:  # a type checker shall still see which names there are
+if not TYPE_CHECKING:  # type checkers use the imports above
 
     def __getattr__(name: str) -> Any:
-        """Import a public name, or a subpackage, when it is first asked for."""
+        """Import a public name, or a subpackage, on first use."""
         if name in _HOME:
             value = getattr(importlib.import_module(_HOME[name]), name)
         elif name in _SUBPACKAGES:
@@ -125,5 +125,5 @@ if not TYPE_CHECKING:  # a type checker shall still see which names there are
 
 
 def __dir__() -> list[str]:
-    # What this file imports for itself, and what is private, is not for a list of suggestions.
+    # List public names only, not this file's own imports.
     return sorted({*__all__, *_SUBPACKAGES, *(name for name in globals() if name.startswith("__"))})

@@ -1,7 +1,7 @@
-"""Every error the package raises on purpose, under one root.
+"""All errors that the package raises on purpose, under one root.
 
-Each class is also the built-in error a caller would expect (`ValueError`, `RuntimeError`, `OSError`), so that
-ordinary ``except`` clauses work. Texts say what is wrong, where, and what to do about it.
+Each class is also the built-in error that a caller would expect (`ValueError`, `RuntimeError`, `OSError`), so that
+ordinary ``except`` clauses work. A message says what is wrong, where, and what to do.
 
 The core does not raise such objects; it returns one of the `Status` codes, and `check_status` turns the code
 into an error or a warning with advice.
@@ -39,19 +39,19 @@ class CheckpointError(EPropError, ValueError):
 
 
 class OutputError(EPropError, OSError):
-    """A result could not be written: a full disk, a folder that is taken or read-only."""
+    """A result could not be written: the disk is full, or the folder is in use or read-only."""
 
 
 class MemoryLimitError(EPropError, MemoryError):
-    """A network, or what a call needs, would not fit into the memory that is available."""
+    """A network, or a call, needs more memory than is available."""
 
 
 class DivergenceError(EPropError, RuntimeError):
-    """Training left the range of finite numbers."""
+    """A voltage, weight or loss is no longer finite."""
 
 
 class MissingExtraError(EPropError, ImportError):
-    """An optional dependency is needed that is not installed."""
+    """An optional dependency is not installed; the message names its extra."""
 
     def __init__(self, module: str, extra: str, purpose: str):
         super().__init__(
@@ -60,28 +60,28 @@ class MissingExtraError(EPropError, ImportError):
         self._given = module, extra, purpose
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Of an error on its way from another process, Python would give the text as the first of the three.
+        # Pickling an error passes its text as the only argument, so rebuild it from the three arguments.
         return type(self), self._given, self.__dict__
 
 
 class CacheWarning(UserWarning):
-    """What is kept between runs, a data set for one, was damaged, or could not be kept."""
+    """A cached item, such as a data set, was damaged or could not be stored."""
 
 
 class LostEventsWarning(UserWarning):
-    """Live events came too late, or found no room."""
+    """Live events came too late, or found no room in the queue."""
 
 
 class SilenceWarning(UserWarning):
-    """Every recurrent neuron stayed silent: nothing can be learned."""
+    """Every recurrent neuron stayed silent, so nothing can be learned."""
 
 
 class NoFeedbackWarning(UserWarning):
-    """Weights are to learn, but nothing tells them what."""
+    """Weights should learn, but no learning signal reaches them."""
 
 
 class Status(enum.IntEnum):
-    """What the core reports when it returns."""
+    """Status codes that the core returns."""
 
     OK = 0
     NOT_FINITE = 1

@@ -1,4 +1,4 @@
-"""Small HTML tables: how a notebook shows networks and results."""
+"""Small HTML tables for notebooks: networks and results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LEFT = "text-align: left"
 
 
 def table(caption: str, rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
-    """A table with a caption; all cells are escaped, numbers stand to the right.
+    """Format a table with a caption; cells are escaped, numbers are aligned to the right.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def table(caption: str, rows: Iterable[Sequence[Any]], head: Sequence[str] = ())
     rows : iterable of sequences
         Texts and numbers.
     head : sequence of str
-        Names of the columns; without them, the first cell of each row names it.
+        Names of the columns; without them, the first cell of each row is its name.
     """
     parts = [f'<table><caption style="{_LEFT}; font-weight: bold">{html.escape(caption)}</caption>']
     if head:
@@ -32,7 +32,7 @@ def table(caption: str, rows: Iterable[Sequence[Any]], head: Sequence[str] = ())
 
 
 def _cell(value: Any, heading: bool) -> str:
-    """One cell: whole numbers with commas, other numbers in four digits."""
+    """Format one cell: whole numbers with commas, other numbers with four digits."""
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
     align = "text-align: right" if isinstance(value, (int, float)) else _LEFT
     tag = "th" if heading else "td"

@@ -1,7 +1,7 @@
 """Declare, check and document a parameter once.
 
 A description (neuron, rule, optimiser, ...) is a frozen dataclass whose fields are made with `param`. The bounds are
-checked when the object is made, and the message names class, field, bound, unit and value.
+checked when the object is made. The message names class, field, bound, unit and value.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _META = "eprop"
 
 @dataclasses.dataclass(frozen=True)
 class ParameterInfo:
-    """What is known of one parameter: bounds, unit, paper symbol, NEST's name for it, and names that others give it.
+    """Declaration of one parameter: bounds, unit, paper symbol, NEST's name, and names in other packages.
 
-    ``in_steps`` says that it is a duration which has to be a multiple of the time step, see `check_steps`.
+    ``in_steps`` marks a duration that must be a multiple of the time step, see `check_steps`.
     """
 
     kind: type | tuple[type, ...] = float
@@ -43,12 +43,12 @@ class ParameterInfo:
     doc: str = ""
 
     def check(self, owner: str, name: str, value: Any, per_node: bool = False) -> Any:
-        """Return ``value`` in its final type; with ``per_node``, a number may vary from node to node.
+        """Return ``value`` in its final type; with ``per_node``, a number may differ between nodes.
 
         Raises
         ------
         ParameterError
-            If the type is wrong or a bound is broken.
+            If the type is wrong or the value violates a bound.
         """
         label = f"{owner}.{name}"
         if value is None and self.optional:
@@ -96,7 +96,7 @@ class ParameterInfo:
         return value
 
 
-#: What a parameter that differs from node to node may be, besides a number.
+#: Alternatives to a number for a parameter that may differ between nodes.
 _PER_NODE = ", a list with a value for each node, or a distribution"
 
 
@@ -122,8 +122,8 @@ class Values:
 
 
 def is_finite_number(value: Any) -> bool:
-    """Whether something is a real number that fits into a float; True and False are none."""
-    if type(value) is float:  # at once: each run asks
+    """Whether a value is a real number that fits into a float; True and False are not."""
+    if type(value) is float:  # fast path, because each run checks
         return math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return False
@@ -143,15 +143,15 @@ def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """Base of everything that describes and holds no arrays: frozen, comparable, printable, checked."""
+    """Base of all descriptions, which hold no arrays: frozen, comparable, printable, checked."""
 
     per_node: ClassVar[bool] = False
     """Whether a numeric parameter may be a distribution, or a list with a value for each node."""
 
     def __new__(cls, *_: Any, **given: Any) -> Any:
-        """Refuse unknown names before the dataclass does, and say which ones there are."""
+        """Refuse unknown names before the dataclass does, and list the valid ones."""
         if any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
-            raise ParameterError(f"{cls.__name__} is no dataclass: write @dataclass(frozen=True) above the class")
+            raise ParameterError(f"{cls.__name__} is not a dataclass: write @dataclass(frozen=True) above the class")
         known = [field.name for field in dataclasses.fields(cls) if field.init]
         if unknown := sorted(set(given) - set(known)):
             raise ParameterError(_unknown(cls, unknown, known))
@@ -164,17 +164,17 @@ class Description:
             self.validate()
 
     def validate(self) -> None:
-        """Check what involves several parameters at once; the base class has nothing to check."""
+        """Check conditions on several parameters together; the base class has none."""
 
     def replace(self, **changes: Any) -> Any:
-        """Copy with some parameters changed."""
+        """Return a copy with some parameters changed."""
         known = [field.name for field in dataclasses.fields(self) if field.init]
         if unknown := sorted(set(changes) - set(known)):
             raise ParameterError(_unknown(type(self), unknown, known))
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain nested dictionary with the class name under ``"type"``, for config files."""
+        """Return a plain nested dictionary with the class name under ``"type"``, for config files."""
         out: dict[str, Any] = {"type": type(self).__name__}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -183,7 +183,7 @@ class Description:
 
 
 def _plain(value: Any) -> Any:
-    """What a config file can hold: of a description a dictionary, of values for each node lists."""
+    """Convert to a form for config files: a description becomes a dictionary, values per node become a list."""
     if isinstance(value, Description):
         return value.to_dict()
     given = getattr(value, "values", value)
@@ -191,7 +191,7 @@ def _plain(value: Any) -> Any:
 
 
 def _unknown(cls: type, unknown: list[str], known: list[str]) -> str:
-    """What to say of parameters that a description does not have."""
+    """Message for parameters that a description does not have."""
     elsewhere = {other: name for name, info in parameters_of(cls) for other in (info.nest, *info.also) if other}
     near = [elsewhere.get(name) or nearest(name, known) for name in unknown]
     hint = f"; did you mean {', '.join(dict.fromkeys(filter(None, near)))}?" if any(near) else ""
@@ -199,7 +199,7 @@ def _unknown(cls: type, unknown: list[str], known: list[str]) -> str:
 
 
 def varies(description: Description) -> bool:
-    """Whether a parameter of a description, or of one within it, differs from node to node."""
+    """Whether a parameter of a description, or of a nested description, differs between nodes."""
     if not description.per_node:
         return False
     values = (getattr(description, field.name) for field in dataclasses.fields(description))
@@ -209,7 +209,7 @@ def varies(description: Description) -> bool:
 
 
 def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
-    """Names and infos of the declared parameters of a description class."""
+    """Names and declarations of the parameters of a description class."""
     for field in dataclasses.fields(cls):
         info = field.metadata.get(_META)
         if info is not None:
@@ -217,7 +217,7 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
 
 
 def instead_of(value: Any, *kinds: type) -> str:
-    """End of a message that refuses ``value``: which descriptions of these kinds there are, and what was given."""
+    """End of a message that refuses ``value``: the descriptions of these kinds, and the given value."""
     choices = [choice.__name__ for kind in kinds for choice in _choices(kind)]
     listed = f" ({', '.join(choices)})" if choices else ""
     if isinstance(value, type):
@@ -227,31 +227,31 @@ def instead_of(value: Any, *kinds: type) -> str:
 
 
 def _choices(kind: type[Any]) -> list[type[Any]]:
-    """Descriptions of a kind that come with the package."""
+    """Descriptions of a kind that are part of the package."""
     below = [sub for sub in kind.__subclasses__() if sub.__module__.startswith("eprop.")]
     return [each for sub in below for each in (sub, *_choices(sub))] if issubclass(kind, Description) else []
 
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:
-    """The choice that was probably meant; None if none is near."""
+    """Return the choice that was probably meant, or None."""
     spoken = {_spoken(choice): choice for choice in choices}
     near = difflib.get_close_matches(_spoken(value), list(spoken), n=1, cutoff=0.5)
     return spoken[near[0]] if near else None
 
 
 def _spoken(name: str) -> str:
-    """A name without what people write in different ways: ``e-prop_plus`` is ``eprop+``."""
+    """Normalise a name for comparison: ``e-prop_plus`` equals ``eprop+``."""
     return re.sub(r"[-_ ]", "", name.lower()).replace("plus", "+")
 
 
 def suggestion(value: str, choices: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"``, or nothing if no choice is near."""
+    """Return ``"; did you mean 'x'?"``, or an empty text if no choice is near."""
     near = nearest(value, choices)
     return f"; did you mean {near!r}?" if near is not None else ""
 
 
 def brief(value: Any) -> str:
-    """What was given, short enough for a message: of an array its shape."""
+    """Format a value briefly for a message; an array by its shape."""
     if isinstance(value, np.ndarray) and value.ndim > 0:
         return f"an array of shape {value.shape}"
     shown = " ".join(repr(value).split())
@@ -259,9 +259,9 @@ def brief(value: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """A description with the parameters that are not the usual ones, such as ``LIF(tau_m=10)``.
+    """Format a description with the parameters that differ from their defaults, such as ``LIF(tau_m=10)``.
 
-    Of a distribution all parameters are shown, but infinite ones; other values are text as they are.
+    A distribution shows all finite parameters; other values are formatted as text.
     """
     if isinstance(value, float):
         return f"{value:g}"
@@ -278,20 +278,20 @@ def short(value: Any) -> str:
 
 
 def is_multiple(duration: float, dt: float) -> bool:
-    """Whether a duration is a whole number of steps, up to the rounding of floats, of single precision as well."""
+    """Whether a duration is a whole number of steps, up to rounding in single precision."""
     count = duration / dt
     return math.isfinite(count) and abs(count - round(count)) <= 1e-6 * min(max(count, 1.0), 1e3)
 
 
 def check_steps(where: str, description: Description, dt: float) -> None:
-    """Whether durations of a description, which is used in ``where``, are multiples of the step ``dt`` (ms).
+    """Check that durations of a description, which is used in ``where``, are multiples of the step ``dt`` (ms).
 
-    What is drawn is not known here, and rounded to the nearest step.
+    Drawn durations are unknown here; they are rounded to the nearest step.
 
     Raises
     ------
     ParameterError
-        If a number, or one of a list, is none.
+        If a number, or a number in a list, is not a multiple.
     """
     for name, info in parameters_of(type(description)):
         value = getattr(description, name)
@@ -303,11 +303,11 @@ def check_steps(where: str, description: Description, dt: float) -> None:
 
 
 def real_numbers(label: str, values: Any, error: type[Exception]) -> Any:
-    """Array of whole or real numbers in the type they have; raises ``error`` for anything else."""
+    """Convert to an array of whole or real numbers, keeping their type; raise ``error`` for other values."""
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as problem:
-        raise error(f"{label} must be an array of numbers, all rows of one length: {problem}") from problem
+        raise error(f"{label} must be an array of numbers with rows of equal length: {problem}") from problem
     if array.dtype.kind not in "biuf":
         raise error(f"{label} must be real numbers, got {values!r:.60} of type {array.dtype}")
     return array

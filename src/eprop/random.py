@@ -1,9 +1,9 @@
 """Random numbers as pure functions of a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers").
 
-A draw depends on ``(seed, purpose, target, index)`` and on nothing else. So neither the number of threads or ranks nor the
-order in which they draw changes a network or an input.
+A draw depends only on ``(seed, purpose, target, index)``. So neither the number of threads or ranks nor the order of draws
+changes a network or an input.
 
-`uniform`, `normal` and `below` take whole numbers or arrays of them: of arrays each entry is drawn, in one call of the
+`uniform`, `normal` and `below` take whole numbers or arrays of them. An array gives one draw for each entry, in one call of the
 native core.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from eprop.core import lib
 
-# Purposes keep streams apart that share seed, target and index. The core has the same list (core/rng.hpp).
+# Purposes separate streams with the same seed, target and index. The core has the same list (core/rng.hpp).
 CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW = range(1, 11)
 
 _WORD, _HALF = 2**64 - 1, 2**32 - 1
@@ -81,7 +81,7 @@ def permutation(seed: int, purpose: int, target: int, n: int) -> np.ndarray:
 
 
 def derive(seed: int, *words: int) -> int:
-    """A new seed from a seed and some whole numbers (for projections, trials, epochs)."""
+    """Derive a new seed from a seed and some whole numbers (for projections, trials, epochs)."""
     seed = int(seed)
     for word in map(int, words):
         seed, _ = philox(seed, 0, word, word >> 32)
@@ -89,12 +89,12 @@ def derive(seed: int, *words: int) -> int:
 
 
 def _drawn(draw: Any, seed: int, purpose: int, target: Any, index: Any) -> Any:
-    """One draw, or one for each entry of the arrays."""
+    """Return one draw, or one for each entry of the arrays."""
     seed, purpose = int(seed) & _WORD, int(purpose) & _HALF
     if isinstance(target, (int, np.integer)) and isinstance(index, (int, np.integer)):
         return draw(seed, purpose, int(target) & _HALF, int(index) & _WORD)
     target, index = _whole("target", target), _whole("index", index)
-    if target.size == 1 or index.size == 1:  # the core repeats a single one
+    if target.size == 1 or index.size == 1:  # the core repeats a single value
         shape = np.broadcast_shapes(target.shape, index.shape)
     else:
         target, index = np.broadcast_arrays(target, index)

@@ -70,7 +70,8 @@ def _make(
         ),
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", rich_help_panel=_RUN, help="Ignore the results in the folder: compute all anew.")
+        bool,
+        typer.Option("--fresh", rich_help_panel=_RUN, help="Ignore the results in the folder and compute all again."),
     ] = False,
     threads: Annotated[
         int | None,

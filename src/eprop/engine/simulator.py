@@ -17,13 +17,14 @@ from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.batches import Batches
+from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.request import RunPlan, plan_run
 from eprop.engine.run.rollouts import Gradients, Rollout, Rollouts, check_single
-from eprop.engine.run.samples import BatchResult, Given, SampleLayout, Samples, count_of, make_samples
+from eprop.engine.run.samples import BatchResult, Samples, make_samples
 from eprop.engine.run.stream import Stream
 from eprop.engine.run.streaming import Streaming
 from eprop.engine.run.streams import Streams

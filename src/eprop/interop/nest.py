@@ -30,7 +30,7 @@ from typing import Any
 
 from eprop.engine import Samples, Simulator
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
-from eprop.engine.run.samples import Given, SampleLayout
+from eprop.engine.run.layout import Given, SampleLayout
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
 from eprop.interop.nest_names import NEURONS
@@ -66,7 +66,7 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
         raise NetworkError(f"to_nest needs a Network, got {network!r:.80}")
     theirs = getattr(simulator, "network", None)
     if simulator is not None and not (isinstance(theirs, Network) and theirs.has_parts_of(network)):
-        raise NetworkError("to_nest: the simulator must be one of this network, as it is now")
+        raise NetworkError("to_nest: the simulator must be built from this network, without later changes")
     nest_module()
     check_network(network)
     return NestNetwork(network, simulator or Simulator(network, threads=1))

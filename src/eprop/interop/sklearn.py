@@ -311,7 +311,7 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any) -> EPropRegressor:
-        """Learn anew."""
+        """Train from new initial weights."""
         inputs, targets = self._begin(X, y)
         self._learn(self._samples(inputs, targets={"out": targets}), self.epochs)
         return self

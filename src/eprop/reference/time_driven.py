@@ -13,7 +13,7 @@ from eprop.engine.build.eligibility import sort_components
 from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.records import Rule
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
-from eprop.engine.run.samples import Given, SampleLayout
+from eprop.engine.run.layout import Given, SampleLayout
 from eprop.engine.run.streaming import EVALUATION_CHUNKS
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError, NetworkError, Status, check_status

@@ -1,4 +1,4 @@
-"""Plasticity rules as descriptions: what a synapse does besides passing spikes on."""
+"""Plasticity rules as descriptions: how a synapse changes its weight."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Rule(Description):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest weight, mV: those of the optimiser, if there is one."""
+        """Lowest and highest weight, mV: the bounds of the optimiser, if there is one."""
         optimizer = getattr(self, "optimizer", None)
         return (-math.inf, math.inf) if optimizer is None else (optimizer.w_min, optimizer.w_max)
 
     @property
     def learning_rate(self) -> float:
-        """What `Simulator.scale_learning_rates` scales: ``eta`` of the optimiser, if there is one."""
+        """Rate that `Simulator.scale_learning_rates` scales: ``eta`` of the optimiser, if there is one."""
         optimizer = getattr(self, "optimizer", None)
         return 0.0 if optimizer is None else float(optimizer.eta)
 
 
 @dataclass(frozen=True)
 class Static(Rule):
-    """The weight stays as it is."""
+    """The weight is constant."""
 
     code: ClassVar[int] = 0
     plastic: ClassVar[bool] = False
@@ -41,7 +41,7 @@ class Static(Rule):
 
 @dataclass(frozen=True)
 class EProp(Rule):
-    """e-prop of Bellec et al. 2020: weights change once per mini-batch, traces start anew at each sample.
+    """e-prop of Bellec et al. 2020: weights change once per mini-batch, and traces restart at each sample.
 
     The gradient of a sample is ``sum_t (L_t e_bar_t + c_reg (f_mean - f_target) / T e_t)`` with
     ``e_bar = kappa e_bar + (1 - kappa) e`` (NEST: ``eprop_synapse_bsshslm_2020``). One pass backward in time per neuron computes
@@ -54,7 +54,7 @@ class EProp(Rule):
         doc="filter of the eligibility trace; None takes the readout's alpha, 0 without readouts",
     )  # fmt: skip
     c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
-    f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="target rate of rate regularisation")
     average_gradient: bool = param(
         False,
         kind=bool,
@@ -67,45 +67,45 @@ class EProp(Rule):
 
 @dataclass(frozen=True)
 class EPropPlus(Rule):
-    """e-prop+ of Korcsak-Gorzo et al. 2025: weights change at every presynaptic spike, traces run on.
+    """e-prop+ of Korcsak-Gorzo et al. 2025: weights change at every presynaptic spike, and traces never restart.
 
     The gradient of the interval between two spikes is ``sum_t (L_t e_bar_t + c_reg (f_t - f_target) e_bar_reg_t)``
     with ``e_bar = kappa e_bar + e`` and ``f`` a running average with ``kappa_reg``. After ``cutoff`` ms without a
-    presynaptic spike nothing is accumulated any more (NEST: ``eprop_synapse`` with ``eprop_iaf``).
+    presynaptic spike the accumulation stops (NEST: ``eprop_synapse`` with ``eprop_iaf``).
 
-    With ``each_step`` the optimiser takes a step with every time step's part of the gradient. For gradient descent without
-    bounds and decay this makes no difference. Otherwise the steps have to be replayed: the cost of a spike grows with the
+    With ``each_step`` the optimiser takes a step at every time step, with that step's part of the gradient. For gradient descent
+    without bounds and decay this makes no difference. Otherwise the steps must be replayed, so the cost of a spike grows with the
     interval before it.
 
-    With a ``reward`` trace, what learning signals make of eligibility waits for reward, see `RewardTrace`.
+    With a ``reward`` trace, the product of learning signal and eligibility waits for reward, see `RewardTrace`.
     """
 
     optimizer: Optimizer = field(default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata)
     kappa: float = param(0.97, at_least=0.0, below=1.0, nest="kappa", doc="filter of the eligibility trace, per step")
     kappa_reg: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa_reg",
-        doc="filter of rate and regularisation; None takes kappa",
+        doc="filter of the running rate and of regularisation; None takes kappa",
     )  # fmt: skip
     c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
-    f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="rate it pulls to")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="target rate of rate regularisation")
     cutoff: float = param(
         100.0,
         unit="ms",
         above=0.0,
         in_steps=True,
         nest="eprop_isi_trace_cutoff",
-        doc="longest interval that is integrated, a multiple of dt",
+        doc="longest interval of accumulation, a multiple of dt",
     )
     each_step: bool = param(
-        False, kind=bool, nest="optimize_each_step", doc="one optimiser step for every time step, not for every spike"
+        False, kind=bool, nest="optimize_each_step", doc="one optimiser step at every time step, not at every spike"
     )
     reward: RewardTrace | None = param(
-        None, kind=RewardTrace, optional=True, doc="learning waits for reward; None: learning signals act at once"
+        None, kind=RewardTrace, optional=True, doc="trace that waits for reward; None: learning signals act at once"
     )
 
     code: ClassVar[int] = 2
 
     @property
     def kappa_regularisation(self) -> float:
-        """``kappa_reg``, or ``kappa`` where it was left open."""
+        """``kappa_reg``, or ``kappa`` if ``kappa_reg`` is None."""
         return self.kappa if self.kappa_reg is None else self.kappa_reg

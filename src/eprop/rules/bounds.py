@@ -1,15 +1,15 @@
-"""Bounds of weights, and numbers of single precision, which hardly ever are the bound that was meant."""
+"""Bounds of weights, and their representation in single precision, which is rarely exact."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: By so much of itself a bound may be exceeded: by rounding to single precision.
+#: Relative excess over a bound that rounding to single precision may cause.
 SLACK = float(np.finfo(np.float32).eps)
 
 
 def outside(values: np.ndarray, bounds: tuple[float, float]) -> bool:
-    """Whether some of the values lie beyond the bounds by more than rounding to single precision."""
+    """Whether some values exceed the bounds by more than rounding to single precision."""
     if values.size == 0:
         return False
     low, high = (float(bound) for bound in bounds)
@@ -19,7 +19,7 @@ def outside(values: np.ndarray, bounds: tuple[float, float]) -> bool:
 
 
 def inward(bounds: tuple[float, float], dtype: type) -> tuple[float, float]:
-    """The outermost numbers of a type that lie within the bounds."""
+    """The outermost numbers of a type within the bounds."""
     low, high = (np.dtype(dtype).type(bound) for bound in bounds)
     low = np.nextafter(low, high) if float(low) < bounds[0] else low
     high = np.nextafter(high, low) if float(high) > bounds[1] else high

@@ -1,4 +1,4 @@
-"""Optimisers: what a gradient does to a weight."""
+"""Optimisers: how a gradient changes a weight."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from eprop.parameters import Description, param
 
 @dataclass(frozen=True)
 class Optimizer(Description):
-    """Base: learning rate, weight bounds, decay of the weights.
+    """Base of all optimisers: learning rate, weight bounds, weight decay.
 
-    A step is ``w <- (1 - decay) w``, then that of the optimiser. In e-prop+ the steps are those of the clock.
+    A step is ``w <- (1 - decay) w``, then the step of the optimiser. In e-prop+ the steps are time steps.
     """
 
     eta: float = param(1e-4, at_least=0.0, symbol="eta", nest="eta", also=("lr", "learning_rate"), doc="learning rate")
     w_min: float = param(-np.inf, unit="mV", infinite=True, nest="Wmin", doc="lower bound of the weights")
     w_max: float = param(np.inf, unit="mV", infinite=True, nest="Wmax", doc="upper bound of the weights")
     decay: float = param(
-        0.0, at_least=0.0, below=1.0, also=("weight_decay",), doc="share of the weight that each step takes away first"
+        0.0, at_least=0.0, below=1.0, also=("weight_decay",), doc="fraction of the weight that each step removes first"
     )
 
     code: ClassVar[int]
-    #: Which running means it keeps per synapse: of the gradient, of its square.
+    #: Running means per synapse: of the gradient, of its square.
     moments: ClassVar[tuple[bool, bool]] = (False, False)
 
     def validate(self) -> None:
-        """Bounds in order."""
+        """Check that the bounds are in order."""
         if self.w_min > self.w_max:
             raise ParameterError(
                 f"{type(self).__name__}.w_min must not exceed w_max, got {self.w_min:g} and {self.w_max:g}"
@@ -46,7 +46,7 @@ class GradientDescent(Optimizer):
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """Adam with bias correction (Kingma and Ba 2015), as NEST and TensorFlow step it.
+    """Adam with bias correction (Kingma and Ba 2015), with the same steps as NEST and TensorFlow.
 
     ``m <- beta_1 m + (1 - beta_1) g``, ``v <- beta_2 v + (1 - beta_2) g^2``,
     ``w <- clip(w - eta sqrt(1 - beta_2^n) / (1 - beta_1^n) m / (sqrt(v) + epsilon))``.
@@ -69,7 +69,7 @@ class Momentum(Optimizer):
     """
 
     beta: float = param(0.9, at_least=0.0, below=1.0, symbol="beta", doc="decay of the momentum")
-    nesterov: bool = param(False, kind=bool, doc="look one step ahead")
+    nesterov: bool = param(False, kind=bool, doc="move along g + beta m instead of m")
 
     code: ClassVar[int] = 2
     moments: ClassVar[tuple[bool, bool]] = (True, False)
@@ -77,7 +77,7 @@ class Momentum(Optimizer):
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """RMSprop (Tieleman and Hinton 2012), the gradient in units of its running root mean square.
+    """RMSprop (Tieleman and Hinton 2012): the gradient divided by its running root mean square.
 
     ``v <- beta v + (1 - beta) g^2``, ``w <- clip(w - eta g / (sqrt(v) + epsilon))``.
     """

@@ -1,4 +1,4 @@
-"""What waits at a synapse for reward, as a description."""
+"""Reward traces of synapses, as a description."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from eprop.parameters import Description, param
 
-#: A cutoff that is left open is this many time constants.
+#: Default cutoff in time constants.
 CUTOFF_IN_TAUS = 5.0
 
 
 @dataclass(frozen=True)
 class RewardTrace(Description):
-    """Let what e-prop+ would learn wait for reward (reward-based e-prop of Bellec et al. 2020).
+    """Let e-prop+ wait for reward before it learns (reward-based e-prop of Bellec et al. 2020).
 
     The product of learning signal and eligibility trace enters a trace ``e_reward = gamma e_reward + L e_bar`` with
-    ``gamma = exp(-dt / tau)``, and the gradient is ``sum_t reward(t) e_reward(t)``. ``reward`` is given to `Simulator.run` or
-    `Simulator.samples`: one number for each step, the same for all synapses, such as a temporal-difference error. Rate
+    ``gamma = exp(-dt / tau)``, and the gradient is ``sum_t reward(t) e_reward(t)``. ``reward`` is an argument of `Simulator.run`
+    and `Simulator.samples`: one number for each step, the same for all synapses, such as a temporal-difference error. Rate
     regularisation does not wait.
 
-    After ``cutoff`` ms without a presynaptic spike no reward is counted any more. Nothing is added to the trace after
-    `EPropPlus.cutoff`, as to all others.
+    After ``cutoff`` ms without a presynaptic spike, reward no longer counts. Nothing is added to the trace after
+    `EPropPlus.cutoff`, as for all traces.
     """
 
     tau: float = param(
@@ -29,7 +29,7 @@ class RewardTrace(Description):
         unit="ms",
         above=0.0,
         symbol="gamma",
-        doc="time constant of what waits; gamma = exp(-dt / tau) is left of it in a step",
+        doc="time constant of the reward trace; its decay in a step is gamma = exp(-dt / tau)",
     )
     cutoff: float | None = param(
         None,
@@ -37,11 +37,11 @@ class RewardTrace(Description):
         above=0.0,
         optional=True,
         in_steps=True,
-        doc="longest time after a spike in which reward counts, a multiple of dt, not below EPropPlus.cutoff; None takes 5 tau",
+        doc="longest time after a spike in which reward counts, a multiple of dt, at least EPropPlus.cutoff; None takes 5 tau",
     )
 
     def decay(self, dt: float) -> float:
-        """``gamma``, per step of ``dt`` ms."""
+        """``gamma``, for a step of ``dt`` ms."""
         return math.exp(-dt / self.tau)
 
     def cutoff_steps(self, dt: float, eligibility: int) -> int:

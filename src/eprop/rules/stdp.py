@@ -9,40 +9,45 @@ from typing import ClassVar
 from eprop.parameters import param
 from eprop.rules.base import Rule
 
-# A pair counts until it moves a weight by less than this part of ``w_max``: far below what a double can tell.
+# A pair counts until it changes a weight by less than this fraction of ``w_max``, far below the resolution of a double.
 NEGLIGIBLE = 1e-20
 
 
 @dataclass(frozen=True)
 class STDP(Rule):
-    """Pair-based plasticity, all pairs of spikes, as NEST's ``stdp_synapse`` (Morrison, Diesmann and Gerstner 2008).
+    """Pair-based plasticity over all pairs of spikes, as NEST's ``stdp_synapse`` (Morrison, Diesmann and Gerstner 2008).
 
     With weights in units of ``w_max``, a postsynaptic spike adds ``rate (1 - w)^mu_plus K_plus`` and a presynaptic spike
     subtracts ``alpha rate w^mu_minus K_minus``. The ``K`` are sums of exponentials over all spikes of the other side.
-    Exponents of 0 make the rule additive, exponents of 1 multiplicative. The delay is that of the dendrite: postsynaptic
+    Exponents of 0 make the rule additive, exponents of 1 multiplicative. The delay belongs to the dendrite: postsynaptic
     spikes reach the synapse one delay after their emission.
 
-    The defaults are NEST's, for weights in pA. Here a pair moves a weight by up to ``rate w_max``, which is 1 mV: as much as
-    the default threshold of a `LIF`. Choose ``w_max`` so that a few spikes at once reach the threshold, and ``rate`` as the
-    part of ``w_max`` that one pair changes.
+    The defaults are NEST's, for weights in pA. Here a pair changes a weight by up to ``rate w_max``, which is 1 mV: as much as
+    the default threshold of a `LIF`. Choose ``w_max`` so that a few simultaneous spikes reach the threshold, and ``rate`` as the
+    fraction of ``w_max`` that one pair changes.
     """
 
     rate: float = param(
-        0.01, at_least=0.0, symbol="lambda", nest="lambda", also=("A_plus",), doc="potentiation by a pair, of w_max"
+        0.01,
+        at_least=0.0,
+        symbol="lambda",
+        nest="lambda",
+        also=("A_plus",),
+        doc="potentiation by a pair, relative to w_max",
     )
     alpha: float = param(
         1.0, at_least=0.0, symbol="alpha", nest="alpha", also=("A_minus",), doc="depression relative to potentiation"
     )
-    mu_plus: float = param(1.0, at_least=0.0, nest="mu_plus", doc="exponent of potentiation's dependence on the weight")
-    mu_minus: float = param(1.0, at_least=0.0, nest="mu_minus", doc="exponent of depression's dependence on the weight")
+    mu_plus: float = param(1.0, at_least=0.0, nest="mu_plus", doc="exponent of the weight dependence of potentiation")
+    mu_minus: float = param(1.0, at_least=0.0, nest="mu_minus", doc="exponent of the weight dependence of depression")
     w_max: float = param(100.0, unit="mV", above=0.0, nest="Wmax", doc="upper bound of the weights; the lower one is 0")
-    tau_plus: float = param(20.0, unit="ms", above=0.0, nest="tau_plus", doc="window of potentiation")
+    tau_plus: float = param(20.0, unit="ms", above=0.0, nest="tau_plus", doc="time constant of potentiation")
     tau_minus: float = param(
         20.0,
         unit="ms",
         above=0.0,
         nest="tau_minus",
-        doc="window of depression, the same for all STDP onto a population",
+        doc="time constant of depression, the same for all STDP onto a population",
     )
 
     code: ClassVar[int] = 3
@@ -58,6 +63,6 @@ class STDP(Rule):
         return self.rate
 
     def cutoff(self, dt: float) -> int:
-        """Steps after a presynaptic spike beyond which its pairs are `NEGLIGIBLE`, even if it spiked in every step."""
+        """Steps after a presynaptic spike beyond which its pairs are `NEGLIGIBLE`, even with a spike in every step."""
         largest = -1.0 / math.expm1(-dt / self.tau_plus)
         return max(2, math.ceil(self.tau_plus / dt * math.log(largest / NEGLIGIBLE)))

@@ -135,7 +135,7 @@ def test_a_forgotten_dataclass_is_named():
         tau = param(20.0, unit="ms", doc="a time constant")
 
     with pytest.raises(
-        ep.ParameterError, match=r"Own is no dataclass: write @dataclass\(frozen=True\) above the class"
+        ep.ParameterError, match=r"Own is not a dataclass: write @dataclass\(frozen=True\) above the class"
     ):
         Own()
 

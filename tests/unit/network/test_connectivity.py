@@ -238,7 +238,7 @@ REFUSED = [
     ({"matrix": np.ones((3, 4)), "targets": [1]}, "takes either a matrix, or both sources and targets"),
     ({"matrix": np.ones(3)}, "2-d array of numbers.*; give lists by name"),
     ({"matrix": "x"}, "Explicit matrix must be real numbers"),
-    ({"matrix": [[1, 2], [3]]}, "all rows of one length"),
+    ({"matrix": [[1, 2], [3]]}, "rows of equal length"),
     ({"matrix": [[NAN, 1.0]]}, "not finite"),
     ({"matrix": [[1j, 1.0]]}, "real numbers"),
     ({"matrix": scipy.sparse.csr_matrix(np.array([[1j, 1.0]]))}, "real numbers"),

@@ -306,7 +306,7 @@ WEIGHTS = [
     (np.ones(12), r"a list of weights needs Explicit connections; or give an \(n_post, n_pre\) array"),
     (np.ones((3, 4)) * 1j, r"weight must be real numbers, [\s\S]*complex128"),
     (np.array([["a"] * 4] * 3), "weight must be real numbers"),
-    ([[1, 2], [3]], "weight must be an array of numbers, all rows of one length"),
+    ([[1, 2], [3]], "weight must be an array of numbers with rows of equal length"),
     (scipy.sparse.csr_matrix(np.ones((3, 4))), r"give it as the connections: Explicit\(matrix\)"),
     (ep.Bernoulli(0.1), "weight must be real numbers"),
 ]

@@ -230,7 +230,7 @@ def test_arrays():
     np.testing.assert_array_equal(real_numbers("x", [[1, 2]], ep.InputError), [[1, 2]])
     for values, words in (
         (["a"], "x must be real numbers"),
-        ([[1], [1, 2]], "x must be an array of numbers, all rows of"),
+        ([[1], [1, 2]], "x must be an array of numbers with rows of"),
     ):
         with pytest.raises(ep.InputError, match=words):
             real_numbers("x", values, ep.InputError)

@@ -30,7 +30,7 @@ def cartpole(
 ) -> Sections:
     r"""Learn to balance a pole on a cart, by reward alone (CartPole-v1).
 
-    48 input neurons encode position, speed, angle and angular speed as spikes;
+    48 inputs encode position, speed, angle and angular speed as spikes;
     a hundred spiking neurons receive them. Two readouts give the probability
     of a push to either side (actor). A third readout predicts how long the pole
     will stand (critic). e-prop changes the weights after every 64 steps of 32

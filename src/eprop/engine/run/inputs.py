@@ -11,16 +11,9 @@ import scipy.sparse
 
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
-from eprop.engine.run.samples import (
-    NOTHING_WAITS,
-    Given,
-    SampleLayout,
-    Samples,
-    arrange_samples,
-    events_in_steps,
-    given_numbers,
-    named,
-)
+from eprop.engine.run.layout import Given, SampleLayout, given_numbers, named
+from eprop.engine.run.sample_events import events_in_steps
+from eprop.engine.run.samples import NOTHING_WAITS, Samples, arrange_samples
 from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from eprop.engine.ranks.collective import checksum
 from eprop.engine.run.inputs import check_switch, keys_of, one_sample, spiking, steps_in
+from eprop.engine.run.layout import Given, SampleLayout
 from eprop.engine.run.probes import Probes, make_probes
-from eprop.engine.run.samples import Given, SampleLayout, Samples
+from eprop.engine.run.samples import Samples
 from eprop.engine.state.arrays import Arrays
 from eprop.network import Population
 

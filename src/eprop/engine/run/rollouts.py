@@ -15,8 +15,9 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.batches import Batches
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.inputs import check_samples
+from eprop.engine.run.layout import SampleLayout
 from eprop.engine.run.outside import Told, outside_of
-from eprop.engine.run.samples import SampleLayout, Samples
+from eprop.engine.run.samples import Samples
 from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.synapse_order import branches_at, synapse_order

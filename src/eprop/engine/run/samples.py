@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.memory import NOTICEABLE, check_room
 from eprop.engine.run.by_value import ByValue
+from eprop.engine.run.layout import (
+    Given,
+    InputPart,
+    SampleLayout,
+    Shape,
+    by_name,
+    check_names,
+    count_of,
+    given_numbers,
+    named,
+)
+from eprop.engine.run.sample_events import events_of
 from eprop.errors import InputError
 from eprop.markup import table
-from eprop.models import EventSource, Readout
 from eprop.network import Network
 from eprop.parameters import real_numbers
 
-# Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
-Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
-
-DOUBLE_PRECISION = float(np.finfo(np.float64).eps)
 # Offsets into the events are stored for every step of every sample.
 MOST_STEPS = 2**31
 NOTHING_WAITS = "reward: no projection of this network uses it; give projections EPropPlus(reward=RewardTrace())"
@@ -166,77 +171,6 @@ class BatchResult(ByValue):
         return table(f"Result of {self.loss.size:,} samples", rows)
 
 
-class StepEvents(NamedTuple):
-    """Events in the order of steps and channels: offsets of each step into ``channels``, (steps + 1,) int64, int32."""
-
-    start: np.ndarray
-    channels: np.ndarray
-
-
-class InputPart(NamedTuple):
-    """A population with events or targets: its name and size, its first column, whether it has a softmax."""
-
-    name: str
-    size: int
-    first: int
-    softmax: bool = False
-    loss: Any = None
-
-
-@dataclass(frozen=True)
-class SampleLayout:
-    """Requirements of a network on its samples; made once for all runs of a simulator.
-
-    Attributes
-    ----------
-    dt : ms
-    sources, readouts : event sources and readouts, in the order of the network
-    n_readouts : columns of targets
-    neurons : sizes of the populations of neurons by name, in the order of the network
-    made_for : see `Samples`
-    rewarded : whether some projection has a reward trace
-    """
-
-    dt: float
-    sources: tuple[InputPart, ...]
-    readouts: tuple[InputPart, ...]
-    n_readouts: int
-    neurons: Mapping[str, int]
-    made_for: Shape
-    rewarded: bool = False
-
-    @cached_property
-    def sizes(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Sizes of event sources and of readouts, by name."""
-        return {p.name: p.size for p in self.sources}, {p.name: p.size for p in self.readouts}
-
-    @classmethod
-    def of(cls, network: Network) -> SampleLayout:
-        """Make the layout of a network's populations."""
-        sources = tuple(InputPart(p.name, p.size, 0) for p in network.populations if isinstance(p.model, EventSource))
-        readouts, n = [], 0
-        for p in network.populations:
-            if isinstance(p.model, Readout):
-                readouts.append(InputPart(p.name, p.size, n, bool(p.model.loss.softmax), p.model.loss))
-                n += p.size
-        neurons = {p.name: p.size for p in network.populations if p.model.role == "neuron"}
-        made_for = tuple(p.size for p in sources), tuple((p.size, p.softmax) for p in readouts)
-        rewarded = any(getattr(p.rule, "reward", None) is not None for p in network.projections)
-        return cls(network.dt, sources, tuple(readouts), n, neurons, made_for, rewarded)
-
-
-class Given(NamedTuple):
-    """Arguments of a run or of samples in the user's form; see `make_samples`."""
-
-    inputs: Any = None
-    targets: Any = None
-    window: Any = None
-    labels: Any = None
-    signals: Any = None
-    modulator: Any = None
-    reward: Any = None
-
-
 def make_samples(
     network: Network,
     n: int,
@@ -292,11 +226,11 @@ def make_samples(
         If the steps do not fit into memory.
     """
     given = Given(
-        _by_name("inputs", inputs),
-        _by_name("targets", targets),
+        by_name("inputs", inputs),
+        by_name("targets", targets),
         window,
         labels,
-        _by_name("signals", signals),
+        by_name("signals", signals),
         modulator,
         reward,
     )
@@ -311,7 +245,7 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     needed = 8 * n * n_steps * (len(layout.sources) + 1)
     if needed > NOTICEABLE:
         check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
-    starts, channels = _events(layout, given.inputs, n, n_steps)
+    starts, channels = events_of(layout, given.inputs, n, n_steps)
     window = _window(layout, given.window, n, n_steps)
     target = _targets(layout, given.targets, given.labels, n, n_steps, window)
     labels, made_for = _labels(given.labels, n), layout.made_for
@@ -320,216 +254,6 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     signals, modulator = arrange_told(layout, n, n_steps, given.signals, given.modulator)
     reward = _reward(layout, given.reward, n, n_steps)
     return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, made_for)
-
-
-def count_of(what: str, value: Any) -> int:
-    """Check a count, at least one."""
-    if type(value) is int and value >= 1:
-        return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise InputError(f"number of {what} must be a whole number >= 1, got {value!r:.80}")
-    return int(value)
-
-
-def _by_name(what: str, given: Any) -> Mapping[str, Any]:
-    if given is not None and not isinstance(given, Mapping):
-        raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
-    return named(given)
-
-
-def named(given: Mapping[Any, Any] | None) -> Mapping[str, Any]:
-    """Values for populations by name; a key may be the population itself."""
-    if not given:
-        return {}
-    for key in given:
-        if type(key) is not str:
-            break
-    else:
-        return given
-    out = {getattr(key, "name", key): value for key, value in given.items()}
-    if len(out) < len(given):
-        names = [getattr(key, "name", key) for key in given]
-        name = next(name for k, name in enumerate(names) if name in names[:k])
-        raise InputError(f"{name!r} is given twice, by its name and as a population")
-    return out
-
-
-def given_numbers(what: str, name: str, values: Any) -> Any:
-    """Numbers for a population, as an array in their own type."""
-    if type(values) is np.ndarray and values.dtype.kind in "fbiu":
-        return values
-    return real_numbers(f"{what} {name!r}", values, InputError)
-
-
-def events_in_steps(label: str, pair: Any, size: int, dt: float, n_steps: int) -> StepEvents:
-    """Events from a pair of times (ms) and channels below ``size``; events of the same channel and step count once.
-
-    A time that is a multiple of ``dt``, up to the rounding of its type, falls into the step that begins there.
-    """
-    times, channels = (real_numbers(f"input {label}", part, InputError) for part in pair)
-    if times.shape != channels.shape or times.ndim != 1:
-        raise InputError(
-            f"input {label}: times and channels must be lists of equal length, got {times.shape}, {channels.shape}"
-        )
-    if channels.size and channels.dtype.kind not in "iu":
-        raise InputError(f"input {label}: channels must be whole numbers")
-    start = np.zeros(n_steps + 1, np.int64)
-    found = lib.bin_spikes(
-        np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64), size, dt, precision_of(times), start
-    )  # fmt: skip
-    if found is None:
-        raise _spikes_out_of_range(label, times, channels, size, dt, n_steps)
-    return StepEvents(start, found)
-
-
-def _spikes_out_of_range(
-    label: str, times: np.ndarray, channels: np.ndarray, size: int, dt: float, n_steps: int
-) -> InputError:
-    """Make the error for spikes that are not all within the steps and channels."""
-    if not np.all(np.isfinite(times)):
-        return InputError(f"input {label}: times must be finite")
-    step = _steps_of_times(times, dt)
-    if step.min() < 0 or step.max() >= n_steps:
-        ends = "; recorded spikes have the times of the ends of steps: subtract dt" if step.max() == n_steps else ""
-        return InputError(
-            f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms{ends}"
-        )
-    return InputError(f"input {label}: channels must lie in 0..{size - 1}, got {channels.min()}..{channels.max()}")
-
-
-def _steps_of_times(times: np.ndarray, dt: float) -> np.ndarray:
-    """Steps of the times (ms)."""
-    count = times.astype(np.float64) / dt
-    near = np.rint(count)
-    return np.where(np.abs(count - near) <= 1e-9 + 4.0 * precision_of(times) * np.abs(count), near, np.floor(count))
-
-
-def precision_of(times: np.ndarray) -> float:
-    """Relative rounding error of the type of the times."""
-    if times.dtype.kind != "f" or times.dtype.char == "d":
-        return DOUBLE_PRECISION
-    return float(np.finfo(times.dtype).eps)
-
-
-def _check_names(what: str, given: Mapping[str, Any], names: Mapping[str, int]) -> None:
-    if unknown := given.keys() - names.keys():
-        known = ", ".join(names) or "none"
-        raise InputError(f"no {what} named {', '.join(map(repr, sorted(unknown)))}; there are: {known}")
-
-
-def _events(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Make ``event_start`` and ``event_channels`` of `Samples`."""
-    _check_names("event source", inputs, layout.sizes[0])
-    starts = np.zeros((len(layout.sources), n * n_steps + 1), np.int64)
-    parts, offset = [], 0
-    for c, p in enumerate(layout.sources):
-        if p.name not in inputs:
-            continue
-        channels = _sorted_events(p, inputs[p.name], n, n_steps, layout.dt, starts[c])
-        if offset:
-            starts[c] += offset
-        parts.append(channels)
-        offset += channels.size
-    if len(parts) == 1:
-        return starts, parts[0] if parts[0].dtype == np.int32 else parts[0].astype(np.int32)
-    return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
-
-
-def _sorted_events(p: InputPart, given: Any, n: int, n_steps: int, dt: float, start: np.ndarray) -> np.ndarray:
-    """Channels of the events of all steps, ascending within a step; writes the offsets of the steps to ``start``."""
-    if isinstance(given, StepEvents):
-        start += given.start
-        return given.channels
-    if isinstance(given, np.ndarray) or not (_are_lists(given) or (isinstance(given, tuple) and len(given) == 2)):
-        return _of_dense(p, given_numbers("input", p.name, given), n, n_steps, start)
-    found, channels = _pairs(p, given, n, n_steps, dt)
-    start += found
-    return channels
-
-
-def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets of the steps, and channels, ascending within a step."""
-    if _are_lists(given):
-        given = _of_lists(p, given, n, n_steps, dt)
-    ptr, channels = (given_numbers("input", p.name, part) for part in given)
-    if ptr.shape != (n, n_steps + 1):
-        raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
-    if channels.ndim != 1:
-        raise InputError(f"input {p.name!r}: channels must be one list, got shape {channels.shape}")
-    if any(part.size and part.dtype.kind not in "iu" for part in (ptr, channels)):
-        raise InputError(f"input {p.name!r}: ptr and channels must be whole numbers, got {ptr.dtype}, {channels.dtype}")
-    if ptr.dtype.kind == "u":  # unsigned differences would wrap around
-        ptr = ptr.astype(np.int64)
-    if (quick := _arranged(ptr, channels, p.size)) is not None:
-        return quick
-    lengths = ptr[:, 1:] - ptr[:, :-1]
-    if lengths.min() < 0 or ptr.min() < 0 or ptr.max() > channels.size:
-        raise InputError(f"input {p.name!r}: ptr must ascend within 0..{channels.size}")
-    pieces = [channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)]
-    channels = np.concatenate(pieces)
-    start = np.concatenate([[0], np.cumsum(lengths.ravel())])
-    if channels.size and (channels.min() < 0 or channels.max() >= p.size):
-        raise InputError(
-            f"input {p.name!r}: channels must lie in 0..{p.size - 1}, got {channels.min()}..{channels.max()}"
-        )
-    return start, _ascending(p, start, channels)
-
-
-def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.ndarray) -> np.ndarray:
-    """Convert an array of zeros and ones as `_sorted_events` does."""
-    if dense.shape != (n, n_steps, p.size):
-        raise InputError(f"input {p.name!r} must have shape ({n}, {n_steps}, {p.size}), got {dense.shape}")
-    rows = dense.reshape(n * n_steps, p.size)
-    try:
-        channels: np.ndarray | None = lib.find_ones(rows, start)
-    except TypeError:  # not contiguous, or of a type that the core does not support
-        channels = lib.find_ones(np.ascontiguousarray(rows, np.float64), start)
-    if channels is None:
-        raise InputError(f"input {p.name!r} must hold only zeros and ones: at most one event per channel and step")
-    return channels
-
-
-def _are_lists(given: Any) -> bool:
-    """Whether the input is lists of spikes, a pair for each sample."""
-    return isinstance(given, list) and bool(given) and all(isinstance(one, tuple) and len(one) == 2 for one in given)
-
-
-def _of_lists(
-    p: InputPart, given: list[tuple[Any, Any]], n: int, n_steps: int, dt: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Convert lists of spikes to a pair ``(ptr, channels)``."""
-    found = [events_in_steps(f"{p.name!r}, sample {k}", one, p.size, dt, n_steps) for k, one in enumerate(given)]
-    if len(found) != n:
-        raise InputError(f"input {p.name!r} has {len(found)} pairs (times, channels) for {n} samples")
-    before = np.cumsum([0] + [channels.size for _, channels in found[:-1]])
-    ptr = np.stack([start + shift for (start, _), shift in zip(found, before, strict=True)])
-    return ptr, np.concatenate([channels for _, channels in found])
-
-
-def _arranged(ptr: np.ndarray, channels: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return offsets and a copy of the channels if both are valid, in one pass; else None, and detailed checks follow."""
-    n, total = ptr.size - ptr.shape[0], int((ptr[:, -1] - ptr[:, 0]).sum())
-    if ptr.dtype != np.int64 or channels.dtype != np.int32 or not 0 <= total <= channels.size * ptr.shape[0]:
-        return None
-    if (ptr[:, -1] < ptr[:, 0]).any():  # the buffer would be too small for the other samples
-        return None
-    start, out = np.empty(n + 1, np.int64), np.empty(total, np.int32)
-    well = lib.copy_events(np.ascontiguousarray(ptr), np.ascontiguousarray(channels), size, start, out)
-    return (start, out) if well else None
-
-
-def _ascending(p: InputPart, start: np.ndarray, channels: np.ndarray) -> np.ndarray:
-    """Sort the channels of every step; refuse a repeated channel."""
-    rising = channels[1:] > channels[:-1]
-    begins = start[(start > 0) & (start < channels.size)]
-    rising[begins - 1] = True
-    if rising.all():
-        return channels
-    key = np.repeat(np.arange(start.size - 1), np.diff(start)) * p.size + channels
-    order = np.argsort(key, kind="stable")
-    if np.any(np.diff(key[order]) == 0):
-        raise InputError(f"input {p.name!r}: a channel has two events in one step; keep one")
-    return channels[order]
 
 
 def _labels(labels: Any, n: int) -> np.ndarray | None:
@@ -548,7 +272,7 @@ def _targets(
     """Make ``target`` of `Samples`."""
     if labels is not None:
         return _one_hot(layout.readouts, targets, _labels(labels, n))
-    _check_names("readout", targets, layout.sizes[1])
+    check_names("readout", targets, layout.sizes[1])
     arrays, length = {}, 1
     for name, value in targets.items():
         arrays[name] = array = given_numbers("target", name, value)
@@ -601,7 +325,7 @@ def _window(layout: SampleLayout, window: Any, n: int, n_steps: int) -> np.ndarr
     columns = max(len(layout.readouts), 1)
     if isinstance(window, Mapping):
         own = named(window)
-        _check_names("readout", own, layout.sizes[1])
+        check_names("readout", own, layout.sizes[1])
         found = {name: _of_steps(f"window of {name!r}", value, n, n_steps) for name, value in own.items()}
         out = np.ones((max([1, *map(len, found.values())]), n_steps, columns))
         for k, p in enumerate(layout.readouts):
@@ -630,7 +354,7 @@ def arrange_told(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Make ``signals`` and ``modulator`` of `Samples`."""
     factors = NOT_TOLD if modulator is None else _of_steps("modulator", modulator, n, n_steps)
-    return _signals(layout, _by_name("signals", signals), n, n_steps), factors
+    return _signals(layout, by_name("signals", signals), n, n_steps), factors
 
 
 def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarray:
@@ -644,7 +368,7 @@ def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarr
 
 def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: int) -> dict[str, np.ndarray]:
     """Make ``signals`` of `Samples`, in the order of the network."""
-    _check_names("population of neurons", signals, layout.neurons)
+    check_names("population of neurons", signals, layout.neurons)
     out = {}
     for name, size in layout.neurons.items():
         if name not in signals:

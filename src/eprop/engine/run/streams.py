@@ -11,9 +11,10 @@ from eprop import random
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.run.divergence import check_losses
 from eprop.engine.run.gradient_scaling import rollout_scales
+from eprop.engine.run.layout import SampleLayout, count_of, named
 from eprop.engine.run.outside import Told
 from eprop.engine.run.rollouts import Gradients, check_diverged, check_memory, chosen_streams, errors_of, make_core
-from eprop.engine.run.samples import SampleLayout, arrange_told, count_of, named
+from eprop.engine.run.samples import arrange_told
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
 from eprop.parameters import real_numbers

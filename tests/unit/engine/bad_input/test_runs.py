@@ -59,7 +59,7 @@ INPUTS = [
     ({"in": OK.astype(str)}, "input 'in' must be real numbers"),
     ({"in": "x"}, "input 'in' must be real numbers"),
     ({"in": None}, "input 'in' must be real numbers"),
-    ({"in": [[1, 0], [1]]}, "all rows of one length"),
+    ({"in": [[1, 0], [1]]}, "rows of equal length"),
     ({"in": ([0.0], [0, 1])}, "times and channels must be lists of equal length"),
     ({"in": ([[0.0]], [[0]])}, "times and channels must be lists of equal length"),
     ({"in": ([0.0, 1.0], [0, 4])}, r"channels must lie in 0..3, got 0..4"),
@@ -112,7 +112,7 @@ TARGETS = [
     ({"out": Y * 1j}, "target 'out' must be real numbers"),
     ({"out": "x"}, "target 'out' must be real numbers"),
     ({"out": None}, "target 'out' must be real numbers"),
-    ({"out": [[1, 2], [3]]}, "all rows of one length"),
+    ({"out": [[1, 2], [3]]}, "rows of equal length"),
 ]
 
 
@@ -134,7 +134,7 @@ WINDOWS = [
     ("x", "window must be real numbers"),
     ([1, 2, "a", 3, 4], "window must be real numbers"),
     (1j * np.ones(5), "window must be real numbers"),
-    ([[1, 2], [3]], "all rows of one length"),
+    ([[1, 2], [3]], "rows of equal length"),
 ]
 
 
@@ -162,7 +162,7 @@ RECORDS = [
     ([("rec", "v", [0.5])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", [[0]])], "indices must be whole numbers in 0..2"),
     ([("rec", "v", "a")], "indices must be real numbers"),
-    ([("rec", "v", [[0], [1, 2]])], "indices must be an array of numbers, all rows of one length"),
+    ([("rec", "v", [[0], [1, 2]])], "indices must be an array of numbers with rows of equal length"),
     ([("rec", "v", slice("a"))], r"record 'rec': a slice takes whole numbers, got slice\(None, 'a', None\)"),
     ([("rec", "v", [True, False])], r"indices must be whole numbers in 0..2, got \[True, False\]"),
     ([("rec", "v", 2**70)], "indices must be real numbers"),

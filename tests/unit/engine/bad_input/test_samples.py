@@ -40,7 +40,7 @@ SAMPLE_INPUTS = [
     ({"in": OKS + NAN}, "only zeros and ones"),
     ({"in": "x"}, "input 'in' must be real numbers"),
     ({"in": None}, "input 'in' must be real numbers"),
-    ({"in": [[1, 0], [1]]}, "all rows of one length"),
+    ({"in": [[1, 0], [1]]}, "rows of equal length"),
     ({"in": (PTR[:, :5], [0, 1])}, r"ptr must have shape \(2, 6\), got \(2, 5\)"),
     ({"in": ("a", "b")}, "input 'in' must be real numbers"),
     ({"in": (None, None)}, "input 'in' must be real numbers"),
@@ -91,7 +91,7 @@ SAMPLE_TARGETS = [
     ({"out": YS + NAN}, "target 'out' holds values that are not finite"),
     ({"out": YS * 1j}, "target 'out' must be real numbers"),
     ({"out": "x"}, "target 'out' must be real numbers"),
-    ({"out": [[1, 2], [3]]}, "all rows of one length"),
+    ({"out": [[1, 2], [3]]}, "rows of equal length"),
 ]
 
 

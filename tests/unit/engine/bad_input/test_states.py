@@ -61,7 +61,7 @@ NEW_WEIGHTS = [
     (1j, "weights of in->rec must be real numbers"),
     (scipy.sparse.csr_matrix(MATRIX * 1j), "weights of in->rec must be real numbers"),
     (["a"] * 6, "weights of in->rec must be real numbers"),
-    ([[1, 2], [3]], "all rows of one length"),
+    ([[1, 2], [3]], "rows of equal length"),
     (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [1.0] * 5), "in->rec has 6 connections, got 5 weights"),
     (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [NAN] * 6), "weights of in->rec must be finite"),
     (
