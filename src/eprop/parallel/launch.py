@@ -35,7 +35,7 @@ def find_communicator() -> Communicator:
     if not started_by_mpi():
         return Serial()
     comm = _all_ranks()
-    comm.watch()
+    comm.supervise()
     return comm
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
-from eprop.parallel import pipes, watched
-from eprop.parallel.ending import Ending
+from eprop.parallel import pipes, supervisor_link
+from eprop.parallel.shutdown import Shutdown
 
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
 FIRST_ROOM = 512
@@ -28,7 +28,7 @@ class Mpi:
     """All ranks of ``MPI_COMM_WORLD``, or of another communicator.
 
     Once there is one, an exception that nobody catches ends all ranks, with its traceback and the number of its rank;
-    the others would wait for this one forever. After `watch`, a rank that is killed is named, too, and one that is left with
+    the others would wait for this one forever. After `supervise`, a rank that is killed is named, too, and one that is left with
     ``sys.exit`` and an exit code other than 0 ends the others.
 
     Parameters
@@ -40,31 +40,31 @@ class Mpi:
         self._comm = MPI.COMM_WORLD if comm is None else comm
         self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
         self._make_buffers(FIRST_ROOM)
-        self._line: watched.Line | None = None
-        self._is_watched = self.size == 1
+        self._link: supervisor_link.SupervisorLink | None = None
+        self._is_supervised = self.size == 1
         sys.excepthook = self._fail
 
-    def watch(self) -> None:
-        """Have a process on each machine say which rank was killed, if one is; look after ends. Collective, the first time."""
-        if self._is_watched:
+    def supervise(self) -> None:
+        """Start a supervisor on each machine, which names a killed rank, and handle ``sys.exit``. The first call is collective."""
+        if self._is_supervised:
             return
-        self._is_watched = True
+        self._is_supervised = True
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         lowest = node.Get_rank() == 0
-        started = watched.start_watcher(self.rank, self.size, node.Get_size()) if lowest else None
-        path, self._line = started or (None, None)
+        started = supervisor_link.start_supervisor(self.rank, self.size, node.Get_size()) if lowest else None
+        path, self._link = started or (None, None)
         path = node.bcast(path)
         if path is not None and not lowest:
-            self._line = watched.connect(path, self.rank)
+            self._link = supervisor_link.connect(path, self.rank)
         node.Barrier()
         node.Free()
         if path is not None and lowest:
-            watched.remove(path)
-        if self._line is not None:
-            atexit.register(self._line.goodbye)
+            supervisor_link.remove_socket(path)
+        if self._link is not None:
+            atexit.register(self._link.close)
         # A communicator of its own: the others may be in the midst of a call.
         self._ends = self._comm.Dup()
-        Ending(self._arrive, self._say, self.abort).expect()
+        Shutdown(self._arrive, self._say, self.abort).install()
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
@@ -146,8 +146,8 @@ class Mpi:
         sys.stdout.flush()
         for stream in (sys.stderr, sys.stdout):
             pipes.wait_until_read(stream)
-        if self._line is not None:
-            self._line.goodbye(reported=True)
+        if self._link is not None:
+            self._link.close(reported=True)
         self._comm.Abort(code)
         os._exit(code)  # where the library leaves it to the launcher to end this process, too
 

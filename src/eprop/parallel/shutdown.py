@@ -1,6 +1,7 @@
-"""A rank that comes to its end before the others, which may wait for it forever: they end with it, or are told.
+"""The shutdown of several ranks: a rank that ends before the others makes them end with it, or says that it has ended.
 
-An exception that nobody catches has a hook, and a process that is killed a watcher; who calls ``sys.exit`` has neither.
+The others might wait for this rank forever. An uncaught exception is seen by the exception hook, a killed process by the supervisor.
+This module handles ``sys.exit``.
 """
 
 from __future__ import annotations
@@ -12,22 +13,22 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-#: So long the others may take to come to their ends as well, after an exit code that is not 0.
+#: After an exit code other than 0, the other ranks have this much time to end as well.
 GRACE_SECONDS = 3.0
-#: After so long it is said that a rank has ended, and the others have not; they may well have something to do.
+#: After this time, a message says that a rank has ended and others have not.
 PATIENCE_SECONDS = 30.0
 PAUSE_SECONDS = 0.005
 
 
-class Ending:
-    """Waits, when this process ends, until all ranks have come so far.
+class Shutdown:
+    """Waits at the end of this process until all ranks have reached their end.
 
     Parameters
     ----------
     arrive : callable
-        Called at the end; returns a function that tells whether all ranks have called theirs.
+        Called at the end of this process; returns a function that tells whether all ranks have called theirs.
     say, abort : callable
-        With a text, and ``abort`` with an exit code: tell the user, end all ranks.
+        ``say(text)`` tells the user; ``abort(text, code)`` ends all ranks.
     """
 
     def __init__(
@@ -35,8 +36,8 @@ class Ending:
     ):
         self._arrive, self._say, self._abort, self._code = arrive, say, abort, 0
 
-    def expect(self) -> None:
-        """From now on. What was registered with `atexit` before is done behind it."""
+    def install(self) -> None:
+        """Handle ``sys.exit`` from now on. Functions that were registered with `atexit` before are called after `wait`."""
         leave = sys.exit
 
         def leave_with(code: Any = None) -> Any:
@@ -44,12 +45,12 @@ class Ending:
                 self._code = exit_code_of(code)
             leave(code)
 
-        # There is no other way to learn of it: when the interpreter ends, it tells nobody with which code.
+        # The interpreter does not tell its exit code to functions of `atexit`.
         sys.exit = leave_with
         atexit.register(self.wait)
 
     def wait(self) -> None:
-        """Until all ranks are here, unless this one has failed: it ends them, if they do not come soon."""
+        """Wait for all ranks; if this rank has failed, end the others after `GRACE_SECONDS`."""
         have_all, began, silent = self._arrive(), time.monotonic(), True
         while not have_all():
             waited = time.monotonic() - began
@@ -66,7 +67,7 @@ class Ending:
 
 
 def exit_code_of(code: Any) -> int:
-    """What a process that was left with ``sys.exit(code)`` tells the system."""
+    """The exit code of a process that calls ``sys.exit(code)``."""
     if code is None:
         return 0
     return code & 0xFF if isinstance(code, int) else 1

@@ -12,7 +12,7 @@ from launching import launch
 PROGRAM = """
 import sys, threading, time
 import eprop as ep
-from eprop.parallel import ending, find_communicator
+from eprop.parallel import find_communicator, shutdown
 
 comm = find_communicator()
 net = ep.Network(seed=1)
@@ -30,7 +30,7 @@ if comm.rank == 0: time.sleep(0.5)
 sys.exit({code})
 """
 SLOW = """
-ending.PATIENCE_SECONDS = 0.3
+shutdown.PATIENCE_SECONDS = 0.3
 if comm.rank == 1: sys.exit()
 time.sleep(2.0)
 """
