@@ -45,7 +45,7 @@ class Mpi:
         sys.excepthook = self._fail
 
     def supervise(self) -> None:
-        """Start a supervisor on each machine, which names a killed rank, and handle ``sys.exit``. The first call is collective."""
+        """Start a supervisor on each machine, which names a killed rank; handle ``sys.exit``. The first call is collective."""
         if self._is_supervised:
             return
         self._is_supervised = True
