@@ -1,7 +1,7 @@
 """The shutdown of several ranks: a rank that ends before the others makes them end with it, or says that it has ended.
 
-The others might wait for this rank forever. The exception hook handles an uncaught exception, the supervisor a killed process, and
-this module ``sys.exit``.
+The others might wait for this rank forever. The exception hook handles an uncaught exception, the supervisor handles a killed
+process, and this module handles ``sys.exit``.
 """
 
 from __future__ import annotations
