@@ -65,7 +65,7 @@ class ParameterInfo:
             return self._check_one(label, value, _PER_NODE if per_node else "")
         if self.kind is int:
             if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= int(value) < 2**63:
-                raise ParameterError(f"{label} must be a whole number of 64 bits, got {value!r:.80}")
+                raise ParameterError(f"{label} must be a whole number of 64 bits, got {brief(value)}")
             return int(self._check_number(label, int(value)))
         if self.kind is bool:
             if not isinstance(value, (bool, numbers.Integral)) or value not in (0, 1):
@@ -254,7 +254,10 @@ def brief(value: Any) -> str:
     """Format a value briefly for a message; an array by its shape."""
     if isinstance(value, np.ndarray) and value.ndim > 0:
         return f"an array of shape {value.shape}"
-    shown = " ".join(repr(value).split())
+    try:
+        shown = " ".join(repr(value).split())
+    except (RecursionError, ValueError):  # lists within lists without end, a number of thousands of digits
+        return f"{type(value).__name__} that is too long to show"
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import pathlib
 import random
@@ -145,6 +146,38 @@ def graphs(folder: pathlib.Path) -> tuple[pathlib.Path, list[bytes]]:
     return folder / "graph.nir", contents
 
 
+def many_graphs(folder: pathlib.Path) -> tuple[pathlib.Path, list[bytes]]:
+    """Graphs with delays, parameters that differ, biases, scales and graphs within, without a time step as well."""
+    import nir
+
+    net = ep.Network(seed=2, dt=0.5)
+    x, rec, out = (
+        net.add(ep.EventSource(), 3),
+        net.add(ep.LIF(tau_m=[5.0, 10.0, 20.0], t_ref=2.0), 3),
+        net.add(ep.Readout(), 2),
+    )
+    net.connect(x, rec, delay=ep.Uniform(0.5, 3.5))
+    net.connect(rec, out, delay=2.0)
+    ones, two = np.ones(2), np.array([2])
+    lif = nir.LIF(tau=0.01 * ones, r=ones, v_leak=0 * ones, v_threshold=ones, v_reset=0 * ones)
+    inner = nir.NIRGraph(
+        {"input": nir.Input({"input": two}), "scale": nir.Scale(2.0 * ones), "output": nir.Output({"output": two})},
+        [("input", "scale"), ("scale", "output")],
+    )
+    nodes = {
+        "input": nir.Input({"input": two}), "affine": nir.Affine(np.eye(2), 0.1 * ones), "inner": inner,
+        "delay": nir.Delay(0.003 * ones), "lif": lif, "linear": nir.Linear(np.eye(2)),
+        "li": nir.LI(0.01 * ones, ones, 0 * ones), "output": nir.Output({"output": two}),
+    }  # fmt: skip
+    way = ("input", "inner", "affine", "delay", "lif", "linear", "li", "output")
+    edges = [*itertools.pairwise(way), ("lif", "delay")]
+    contents = []
+    for graph in (to_nir(ep.Simulator(net, threads=1), nearest=True), nir.NIRGraph(nodes, edges)):
+        nir.write(folder / "sound.nir", graph)
+        contents.append((folder / "sound.nir").read_bytes())
+    return folder / "graph.nir", contents
+
+
 def read_graph(state: tuple[pathlib.Path, list[bytes]], rng: random.Random) -> None:
     path, contents = state
     content = rng.choice(contents)
@@ -182,8 +215,12 @@ def _spoil(file: h5py.File, rng: random.Random) -> None:
         pass  # left out
 
 
+def has_nir() -> bool:
+    return importlib.util.find_spec("nir") is not None
+
+
 HDF5_TARGETS = (
-    Target("sonata", circuits, read_circuit, 2),
-    Target("sonata spikes", spikes, read_spikes, 4),
-    *((Target("nir", graphs, read_graph, 1),) if importlib.util.find_spec("nir") else ()),
+    Target("sonata", circuits, read_circuit, 40),
+    Target("sonata spikes", spikes, read_spikes, 100),
+    *((Target("nir", graphs, read_graph, 20), Target("nir graphs", many_graphs, read_graph, 20)) if has_nir() else ()),
 )

@@ -123,6 +123,12 @@ def test_configurations_without_end(circuit: pathlib.Path) -> None:
         ("edge_type_id syn_weight\n" + "9" * 5000 + " 1\n", "is not a table of types"),
         ("edge_type_id syn_weight\n7 nan\n8 inf\n", "syn_weight must be a number"),
         ("edge_type_id\0 syn_weight\n7 1\n", "is not a table of types"),
+        ("edge_type_id syn_weight\n7 1_0\n8 1\n", "syn_weight must be a number .'1_0' is no number"),
+        ("edge_type_id syn_weight\n7 1\n7 2\n8 1\n", "types of 'lgn_to_v1': a type id occurs twice"),
+        ("edge_type_id syn_weight syn_weight\n7 1 2\n", "a column occurs twice"),
+        ("edge_type_id syn_weight delay\n7 1 2\n8 1\n", "the row '8 1' has 2 values for 3 columns"),
+        ("edge_type_id syn_weight\n7 1 2\n8 1\n", "the row '7 1 2' has 3 values for 2 columns"),
+        ("edge_type_id " + " ".join(map(str, range(50_000))) + "\n" + "7\n" * 50_000, "has 1 values for 50001 columns"),
     ],
 )
 def test_tables_that_are_wrong(circuit: pathlib.Path, text: str, words: str) -> None:
@@ -188,7 +194,7 @@ def test_files_of_graphs(tmp_path: pathlib.Path) -> None:
         from_nir(path)
     with h5py.File(path, "a") as file:
         file.create_dataset("node/nodes/rec/tau", (1 << 42,), float, chunks=(1024,))
-    with pytest.raises(ep.DataError, match=r"graph.nir: /node/nodes/rec/tau: would take"):
+    with pytest.raises(ep.DataError, match=r"graph.nir: /node/nodes/rec/tau: needs"):
         from_nir(path)
     path.write_text("text")
     with pytest.raises(ep.DataError, match=r"graph.nir: cannot be read"):

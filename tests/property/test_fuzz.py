@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from fuzzing.hdf5_targets import HDF5_TARGETS
+from fuzzing.registry import ALL
 from fuzzing.run import Outcome, run, schedule
 from fuzzing.target import Target
-from fuzzing.targets import TARGETS
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore")]
 
@@ -20,7 +19,6 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore")]
 SECONDS = float(os.environ.get("EPROP_FUZZ_SECONDS", "6"))
 #: Inputs that something was wrong with once.
 SEEDS = json.loads((pathlib.Path(__file__).parents[1] / "fuzzing" / "seeds.json").read_text())
-ALL = (*TARGETS, *HDF5_TARGETS)
 
 
 def told(outcome: Outcome) -> str:

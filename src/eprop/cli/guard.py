@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -64,10 +65,7 @@ def path_of(text: str) -> Path:
     """Return the path; expand ``~``, which the shell does not expand in ``--out=~/runs``."""
     if not str(text):
         raise typer.BadParameter("a path must not be empty; write . for the current folder")
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:  # "~name" without such a user is an ordinary name
-        return Path(text)
+    return Path(os.path.expanduser(text))  # "~name" without such a user is an ordinary name
 
 
 #: Argument of commands that take a run or trials.

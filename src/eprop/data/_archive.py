@@ -292,7 +292,7 @@ def open_tree(path: str | pathlib.Path) -> Tree:
     DataError
         If the path is neither.
     """
-    path = pathlib.Path(path).expanduser()
+    path = pathlib.Path(os.path.expanduser(path))
     if os.path.isdir(path):
         return FolderTree(path)
     if os.path.lexists(path):

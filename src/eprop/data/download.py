@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import os
 import pathlib
 import time
 import urllib.error
@@ -79,7 +80,7 @@ def download_nmnist(
     DataError
         If the data cannot be downloaded or are damaged; the message says how to get them by hand.
     """
-    folder = pathlib.Path(folder).expanduser()
+    folder = pathlib.Path(os.path.expanduser(folder))
     wanted = NMNIST_MD5 if checksums is None else checksums
     missing = {name: md5 for name, md5 in wanted.items() if not _has(folder / name, md5)}
     if not missing:

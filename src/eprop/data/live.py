@@ -178,8 +178,8 @@ class LiveEvents:
         except (TypeError, ValueError, KeyError, OverflowError):
             raise _no_event(item) from None
         try:
-            times = np.atleast_1d(np.asarray(times, np.float64))
-            whole = np.atleast_1d(np.asarray(channels))
+            times = np.atleast_1d(_real(times).astype(np.float64))
+            whole = np.atleast_1d(_real(channels))
             with np.errstate(invalid="ignore"):
                 found = whole.astype(np.int64)
         except (TypeError, ValueError, OverflowError):
@@ -198,14 +198,14 @@ class LiveEvents:
         if self._shape is None:
             raise DataError("events of pixels need LiveEvents.size = (height, width)")
         height, width = self._shape
-        given = [np.asarray(part) for part in (x, y, p)]
+        given = [_real(part) for part in (x, y, p)]
         with np.errstate(invalid="ignore"):
             x, y, p = (part.astype(np.int64) for part in given)
         if any(np.any(whole != part) for whole, part in zip((x, y, p), given, strict=True)):
             raise DataError("columns, rows and polarities of events must be whole numbers")
         if np.any((x < 0) | (x >= width) | (y < 0) | (y >= height)):
             raise DataError(f"pixels must lie within {height} rows and {width} columns")
-        return np.asarray(t, np.float64) / 1000.0, (p > 0) * height * width + y * width + x
+        return _real(t).astype(np.float64) / 1000.0, (p > 0) * height * width + y * width + x
 
     def _put(self, times: np.ndarray, channels: np.ndarray) -> None:
         """Put events into the queue while there is room; without a clock, make the source wait for room."""
@@ -279,6 +279,14 @@ class LiveEvents:
 def _check_count(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ParameterError(f"LiveEvents.{name} must be a whole number >= 1, got {brief(value)}")
+
+
+def _real(values: Any) -> np.ndarray:
+    """An array of real numbers; a `TypeError` if it is none."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise TypeError
+    return array
 
 
 def _no_event(item: Any) -> DataError:

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from eprop.errors import DataError, ParameterError
+from eprop.files import number_in
 
 #: Packed events, little-endian: time in µs and channel, or time in µs, column, row and polarity of a pixel.
 CHANNEL_RECORD = np.dtype([("t", "<u4"), ("channel", "<u4")])
@@ -37,7 +38,7 @@ def read_text(lines: Iterable[str]) -> Iterator[tuple[float, ...]]:
         if not parts:
             continue
         try:
-            values = tuple(float(part) for part in parts)
+            values = tuple(number_in(part) for part in parts)
         except ValueError:
             values = ()
         if len(values) not in (2, 4):
@@ -109,8 +110,8 @@ class UdpReceiver:
 
     @property
     def lost(self) -> int:
-        """Events of datagrams that have not arrived, although later ones have."""
-        return 0 if self._first is None else self._until - self._first - self._received
+        """Events of datagrams that have not arrived, although later ones have; a sender that counts wrong hides some."""
+        return 0 if self._first is None else max(self._until - self._first - self._received, 0)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         while not self._closed:

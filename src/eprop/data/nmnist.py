@@ -7,6 +7,7 @@ index of its digit in MNIST's split, plus one.
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator
@@ -174,7 +175,7 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
     tree, files, found = find_recordings(path, split)
     labels = np.array([f.digit for f in files], np.int32)
     indices = np.array([f.number for f in files], np.int64) - 1
-    place = "/".join(pathlib.Path(path).expanduser().resolve().parts[-2:])
+    place = "/".join(os.path.realpath(os.path.expanduser(path)).split(os.sep)[-2:])
     inside = f" ({found})" if found and pathlib.Path(path).stem.lower() != found else ""
     name = f"real N-MNIST recordings in {place}{inside}"
     return NMNISTRecordings(labels, indices, name, tuple(f.name for f in files), tree, memory)

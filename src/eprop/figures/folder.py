@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from eprop.errors import DataError, OutputError
-from eprop.files import output_errors, parsing, read_text, write_text
+from eprop.files import output_errors, parsing, read_text, refuse_links, write_text
+from eprop.parameters import is_finite_number
 from eprop.training.config import FORMATS
 from eprop.training.lock import LOCK, locked
 
@@ -30,7 +31,9 @@ def read_facts(folder: pathlib.Path) -> dict[str, Any]:
         return {}
     with parsing(str(path), "is damaged", DataError, "delete it, and the figure is computed again"):
         facts = json.loads(read_text(path))
-        if not (isinstance(facts, dict) and isinstance(facts.get("options", {}), dict)):
+        parts = [facts, *(facts.get(name, {}) for name in ("options", "summary", "columns"))]
+        told = all(isinstance(part, dict) for part in (*parts, *parts[-1].values()))
+        if not told or (facts.get("done") and not ("summary" in facts and is_finite_number(facts.get("seconds")))):
             raise ValueError("it does not say what was computed")
         return facts
 
@@ -45,6 +48,7 @@ def check_free(folder: pathlib.Path, number: int, *, fresh: bool = False) -> Non
     with output_errors(folder):
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file; give a folder for the figure")
+        refuse_links(folder, _places(folder))
         # A killed process leaves its lock behind.
         if not folder.is_dir() or all(path.name == LOCK for path in folder.iterdir()):
             return
@@ -59,6 +63,13 @@ def check_free(folder: pathlib.Path, number: int, *, fresh: bool = False) -> Non
         return
     what = "is not empty, and holds no figure" if holds is None else f"holds figure {holds}"
     raise OutputError(f"{folder}: {what}; give another folder with --out")
+
+
+def _places(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Where files of a figure are written or removed."""
+    yield from (folder / name for name in (FACTS, NUMBERS, PARTS, LOCK))
+    for pattern in (f"{NUMBERS}/*.csv", f"{PARTS}/*", f"{PARTS}/.*", f"{PARTS}/*/*", "figure-*"):
+        yield from folder.glob(pattern)
 
 
 def _left_by_figure(folder: pathlib.Path, number: int) -> bool:

@@ -21,6 +21,8 @@ from eprop.files.reading import memory_budget, open_regular
 
 #: Seconds allowed for any file, and bytes of the file that earn one more second.
 SECONDS, BYTES_A_SECOND = 10.0, 20e6
+#: Largest ratio of a file's size to its room on the disk; a sparse file earns no time and memory beyond it.
+LEAST_ON_DISK = 100
 #: Memory of the process besides the arrays that it reads.
 OWN_MEMORY = 2_000_000_000
 #: Longest header line of an answer.
@@ -97,7 +99,8 @@ class Hdf5Process:
             Of the class ``error``, if the file is missing or damaged, or reading it exceeds the limits of time or memory.
         """
         with open_regular(path, error) as file:
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
+        size = min(status.st_size, LEAST_ON_DISK * _on_disk(status))
         allowed = SECONDS + size / BYTES_A_SECOND if seconds is None else seconds
         budget = memory_budget(memory)
         request = {
@@ -188,6 +191,11 @@ def hdf5_process() -> Iterator[Hdf5Process]:
     finally:
         _open.remove(process)
         process.close()
+
+
+def _on_disk(status: os.stat_result) -> int:
+    """Bytes that a file takes on the disk; its size where the system does not tell."""
+    return 512 * int(status.st_blocks) if hasattr(status, "st_blocks") else status.st_size
 
 
 def _line(process: subprocess.Popen[bytes]) -> bytes:

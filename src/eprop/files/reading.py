@@ -22,7 +22,9 @@ GIGA = 1e9
 #: A reader takes at most this fraction of the free memory, or `UNKNOWN` bytes if the system does not report it.
 SHARE, UNKNOWN = 0.75, 4_000_000_000
 #: Largest configuration, table of types or line of metrics, in bytes; such files are for people to read.
-MOST_TEXT = 64_000_000
+MOST_TEXT = 16_000_000
+#: Memory for each byte of JSON: ``{}`` takes 64 bytes, and 8 in the list that holds it.
+PER_BYTE_OF_JSON = 25
 _KINDS = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe (FIFO)"), (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"), (stat.S_ISSOCK, "a socket"),
@@ -160,6 +162,19 @@ def parsing(where: str, what: str, error: type[EPropError] = DataError, advice: 
         raise
     except Exception as problem:
         raise error(f"{where}: {what} ({told(problem)}){f'; {advice}' if advice else ''}") from problem
+
+
+def number_in(text: str) -> float:
+    """A number as files have it: `float` would take ``1_0`` for ten.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text[:40]!r} is no number")
+    return float(text)
 
 
 def told(problem: BaseException) -> str:

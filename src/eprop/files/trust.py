@@ -45,9 +45,11 @@ def trust_task(path: str, digest: str) -> None:
     with contextlib.suppress(OSError, RuntimeError):
         folder = _made()
         line = f"{digest} {' '.join(str(path).split())}\n".encode("utf-8", "replace")
-        number = os.open(folder / _TASKS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        number = os.open(folder / _TASKS, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(number, line)  # in one call: other processes may append as well
+            size = os.fstat(number).st_size
+            cut = size > 0 and os.pread(number, 1, size - 1) != b"\n"  # the last line is incomplete
+            os.write(number, b"\n" * cut + line)  # in one call: other processes may append as well
         finally:
             os.close(number)
 

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.files import parsing, read_text, write_text, written_aside
+from eprop.files import number_in, parsing, read_text, write_text, written_aside
 from eprop.files.hdf5 import Array, Group, hdf5_process
 
 #: Header of every file: the number that identifies the format, and its version.
@@ -26,7 +26,7 @@ SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.ui
 #: Parts of a circuit.
 KINDS = ("nodes", "edges")
 #: Limits for a configuration or a table of types; real ones are small.
-MOST_VARIABLES, LONGEST_PATH, MOST_TABLE = 100, 10_000, 16_000_000
+MOST_VARIABLES, LONGEST_PATH, MOST_TABLE = 100, 10_000, 4_000_000
 #: Values that mean "missing" in a table.
 NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
 
@@ -147,16 +147,18 @@ def files_of(config: pathlib.Path) -> dict[str, list[dict[str, str]]]:
     """Files of nodes and edges, with variables replaced; the configuration of a simulation refers to that of the circuit."""
     seen = list[str]()
     while True:
+        text = read_text(config)
         seen.append(os.path.realpath(config))
         with parsing(str(config), "is not a SONATA circuit configuration with networks of nodes and edges"):
-            given = json.loads(read_text(config))
+            given = json.loads(text)
             manifest = _manifest(config, given.get("manifest", {}))
             if not isinstance(given.get("network"), str):
                 return {
                     kind: [_files(config, kind, entry, manifest) for entry in given["networks"][kind]] for kind in KINDS
                 }
             config = config.parent / _replaced(config, given["network"], manifest)
-        if os.path.realpath(config) in seen:
+            here = os.path.realpath(config)
+        if here in seen:
             raise DataError(
                 f"{config}: is a configuration that includes itself; under network, give the file of the circuit"
             )
@@ -206,17 +208,27 @@ def _read_types(path: str | None, key: str) -> list[dict[str, str]]:
     text = read_text(path, most=MOST_TABLE)
     with parsing(path, f"is not a table of types with a column {key} and columns separated by spaces"):
         # One or more spaces separate columns.
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=" ", skipinitialspace=True))
-        return [row | {"id": str(int(row[key]))} for row in rows]
+        names, *rows = filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=" ", skipinitialspace=True))
+        if len(set(names)) < len(names):
+            raise ValueError("a column occurs twice")
+        return [_type_of(names, row, key) for row in rows]
+
+
+def _type_of(names: list[str], row: list[str], key: str) -> dict[str, str]:
+    """One row of a table; only blanks may follow the last column."""
+    if len(row) < len(names) or any(row[len(names) :]):
+        raise ValueError(f"the row {' '.join(row)[:40]!r} has {len(row)} values for {len(names)} columns")
+    found = dict(zip(names, row, strict=False))
+    return found | {"id": str(int(found[key]))}
 
 
 def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, column: str) -> dict[int, str]:
     """Values of a column for the types that occur in a population, by type id; types without a value are left out."""
-    told = {
-        int(row["id"]): row.get(column)
-        for row in types
-        if row.get("population") in (None, "", *NOTHING, population)  # another population may use the same type ids
-    }
+    # Another population may use the same type ids.
+    own = [row for row in types if row.get("population") in (None, *NOTHING, population)]
+    told = {int(row["id"]): row.get(column) for row in own}
+    if len(told) < len(own):
+        raise DataError(f"the types of {population!r}: a type id occurs twice")
     found = {int(i): told.get(int(i)) for i in np.unique(ids)}
     return {i: value for i, value in found.items() if value is not None and value not in NOTHING}
 
@@ -230,7 +242,7 @@ def numbers(path: str, column: str, values: dict[int, str]) -> dict[int, float]:
         If a value is not a number.
     """
     with parsing(f"the types of {path}", f"{column} must be a number"):
-        found = {i: float(value) for i, value in values.items()}
+        found = {i: number_in(value) for i, value in values.items()}
         if not all(map(math.isfinite, found.values())):
             raise ValueError("it must be finite")
         return found

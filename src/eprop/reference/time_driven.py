@@ -15,6 +15,7 @@ from eprop.engine.build.records import Rule
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
 from eprop.engine.run.layout import Given, SampleLayout
 from eprop.engine.run.streaming import EVALUATION_CHUNKS
+from eprop.engine.state.checks import MOST_COUNTED, checked_numbers, damaged
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError, NetworkError, Status, check_status
 from eprop.network import Network
@@ -270,15 +271,20 @@ class TimeDriven:
         Raises
         ------
         InputError
-            If an array is missing or has another shape.
+            If an array is missing, has another shape, or holds other values than numbers of its kind.
         """
+        given = {}
         for name, have in self.state().items():
             if name not in state or np.shape(state[name]) != have.shape:
                 raise InputError(f"the state is of another network or engine: {name} is missing or has another shape")
+            given[name] = checked_numbers(name, state[name], have.dtype)
+        counters = [int(count) for count in given["counters"]]
+        if min(counters) < 0 or max(counters) > MOST_COUNTED:
+            raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
         for name, (holder, field) in self._changing().items():
-            setattr(holder, field, np.array(state[name], getattr(holder, field).dtype))
-        self.weight[self._order] = state["synapses/weight"]
-        self._mini_batches, self._learned_steps, self._events, self.streaming.step = map(int, state["counters"])
+            setattr(holder, field, np.array(given[name], getattr(holder, field).dtype))
+        self.weight[self._order] = given["synapses/weight"]
+        self._mini_batches, self._learned_steps, self._events, self.streaming.step = counters
 
     def _changing(self) -> dict[str, tuple[Any, str]]:
         """Every array that changes but the weights, by name: the object that holds it, and its attribute."""

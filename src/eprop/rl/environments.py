@@ -177,20 +177,22 @@ class Episodes:
         Raises
         ------
         InputError
-            If the state is of another number of environments.
+            If the state is of other environments.
 
         Warns
         -----
         EpisodeRestartedWarning
             If there is such an environment.
         """
-        n, counts = self.environments.n, state["steps"]
+        n, counts, actions = self.environments.n, np.asarray(state["steps"]), np.asarray(state["actions"])
         if counts.shape != (n,):
             raise InputError(f"the state is that of {counts.size} environments, here are {n}")
+        episode = np.asarray(state["episode"])
+        _check_taken(counts, episode, actions, self.environments.actions)
         ends, anew = np.cumsum(counts), []
         for number in range(n):
-            self._episode[number] = state["episode"][number]
-            taken = list(state["actions"][ends[number] - counts[number] : ends[number]])
+            self._episode[number] = episode[number]
+            taken = list(actions[ends[number] - counts[number] : ends[number]])
             moment = self._repeat(number, taken)
             if moment is None or not np.array_equal(moment.observation, state["observations"][number]):
                 anew.append(number)
@@ -222,6 +224,27 @@ class Episodes:
             self._steps[number] += 1
             self._actions[number].append(action)
         return moment
+
+
+def _check_taken(counts: np.ndarray, episode: np.ndarray, actions: np.ndarray, kind: Actions) -> None:
+    """Whether a state tells of episodes that can have been: an action for each step, of those that there are."""
+    for name, numbers in (("steps", counts), ("episode", episode)):
+        if numbers.dtype.kind not in "iu" or numbers.shape != counts.shape or (numbers < 0).any():
+            raise InputError(f"the state of the episodes is damaged: {name} must be a whole number from 0 on for each")
+    if sum(counts.tolist()) != len(actions):
+        raise InputError(
+            f"the state of the episodes is damaged: {len(actions)} actions for {sum(counts.tolist())} steps"
+        )
+    if not actions.size:
+        return
+    if isinstance(kind, DiscreteActions):
+        good = actions.ndim == 1 and actions.dtype.kind in "iu" and actions.min() >= 0 and actions.max() < kind.n
+    else:
+        good = (
+            actions.shape[1:] == (len(kind.low),) and actions.dtype.kind in "iuf" and bool(np.isfinite(actions).all())
+        )
+    if not good:
+        raise InputError(f"the state of the episodes is damaged: its actions are none of {kind}")
 
 
 def _masks(moments: Sequence[Moment], actions: Actions) -> np.ndarray | None:

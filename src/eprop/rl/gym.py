@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import InputError, MissingExtraError, ParameterError
+from eprop.files import told
 from eprop.parameters import suggestion
 from eprop.rl.environments import Moment, Outcome
 from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
@@ -56,9 +57,9 @@ class GymnasiumEnvironments:
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         try:
             self._each = [gymnasium.make(name, disable_env_checker=True, **options) for _ in range(n)]
-        except gymnasium.error.Error as error:
+        except Exception as error:  # of the environment's own, or of libraries that it lacks, as well
             near = suggestion(name, gymnasium.registry)
-            raise ParameterError(f"gymnasium has no environment {name!r} here: {error}{near}") from error
+            raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {told(error)}{near}") from error
         self.name, self.n, self._render = name, n, render
         self._observed = _observed(name, self._each[0].observation_space, gymnasium.spaces)
         space = self._each[0].observation_space

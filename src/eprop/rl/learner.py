@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
+from eprop.parameters import real_numbers
 from eprop.rl.encoders import Encoder
 from eprop.rl.environments import Episodes, Finished
 from eprop.rl.objective import Experience, Objective, credit, errors
@@ -102,10 +103,19 @@ class Agent:
         return {"draws": [rng.bit_generator.state for rng in self._draws], "memory": self.memory.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`."""
+        """Go on from a `state`.
+
+        Raises
+        ------
+        InputError
+            If its memory is of another encoder.
+        """
+        memory = real_numbers("the memory of an encoder", state["memory"], InputError)
+        if memory.shape != self.memory.shape or not np.isfinite(memory).all():
+            raise InputError(f"the encoder remembers finite numbers of shape {self.memory.shape}, got {memory.shape}")
         for rng, kept in zip(self._draws, state["draws"], strict=True):
             rng.bit_generator.state = kept
-        self.memory[...] = state["memory"]
+        self.memory[...] = memory
 
 
 class RolloutLearner:

@@ -55,6 +55,11 @@ class GymnasiumTask(Control):
         object.__setattr__(self, "scale", tuple(self.scale))
         if not self.env.strip():
             raise ParameterError("GymnasiumTask.env must name an environment, such as Acrobot-v1")
+        if ":" in self.env:  # a configuration may come from anywhere, and to import a module is to run it
+            raise ParameterError(
+                f"GymnasiumTask.env = {self.env!r:.80} would import a module, which a configuration cannot; import it in a "
+                "file of your own, which defines a task derived from GymnasiumTask"
+            )
 
     @property
     def variant(self) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.errors import DataError, ParameterError
-from eprop.files import check_budget, memory_budget, read_bytes, read_text
+from eprop.files import check_budget, memory_budget, number_in, read_bytes, read_text
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
 from eprop.parameters import param, suggestion
@@ -268,6 +268,6 @@ def _are_names(row: list[str]) -> bool:
 def _numbers(row: list[str]) -> list[float] | None:
     """Numbers of a row, or None if something else is in it."""
     try:
-        return [float(cell) for cell in row]
+        return [number_in(cell) for cell in row]
     except ValueError:
         return None

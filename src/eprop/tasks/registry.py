@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.util
+import os
 import pathlib
 import re
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from eprop.errors import ParameterError
-from eprop.files import read_bytes
+from eprop.files import read_bytes, told
 from eprop.files.reading import MOST_TEXT
 from eprop.files.trust import is_trusted
 from eprop.parameters import suggestion
@@ -68,10 +69,19 @@ def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -
 
 
 def task_file(name: str) -> pathlib.Path:
-    """The file of a task; it may have moved since it was named: then it is looked for where the command is given."""
-    path = pathlib.Path(name).expanduser().resolve()
-    here = pathlib.Path.cwd() / path.name
-    return here if here.is_file() and not path.is_file() else path
+    """The file of a task; it may have moved since it was named: then it is looked for where the command is given.
+
+    Raises
+    ------
+    ParameterError
+        If no file can have this name.
+    """
+    try:
+        path = pathlib.Path(os.path.expanduser(name)).resolve()
+        here = pathlib.Path.cwd() / path.name
+        return here if here.is_file() and not path.is_file() else path
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ParameterError(f"{name:.300}: cannot be the file of a task: {told(error)}") from None
 
 
 def line_in_task(error: BaseException) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import pathlib
 from typing import Any
 
@@ -23,7 +24,7 @@ def load_callback(text: str) -> Callback:
         raise ParameterError(
             f"a callback is named by its file and its name, as in callbacks.py:stop_early, got {text!r}"
         )
-    path = pathlib.Path(file).expanduser()
+    path = pathlib.Path(os.path.expanduser(file))
     found = _module(path).get(name)
     if found is None:
         raise ParameterError(f"{path}: has no {name!r}; define a function {name}(trainer, line)")

@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 
 from eprop.errors import CheckpointError
-from eprop.files import open_regular, parse_json, parsing, written_aside
+from eprop.files import check_budget, memory_budget, open_regular, parse_json, parsing, written_aside
 from eprop.files.hdf5 import Group, hdf5_process
 from eprop.files.trust import is_own, own_mark
 
@@ -119,11 +119,14 @@ def load_checkpoint(path: str | pathlib.Path, *, memory: int | None = None) -> C
     ------
     CheckpointError
         If the file is missing, damaged, or of another kind or version; the message names it and says what to do.
+    MemoryLimitError
+        If it is larger than the memory that it may take.
     """
     path = pathlib.Path(path)
     if not os.path.lexists(path):
         raise CheckpointError(f"{path}: there is no checkpoint; the run was stopped before its first one, repeat it")
     with parsing(str(path), "cannot be read", CheckpointError, _WHAT_TO_DO):
+        check_budget(str(path), path.stat().st_size, memory_budget())  # before all of it is summed up
         version, own = _check_header(path)
         attributes, (state, example, arrays) = _read_here(path) if own else _read_apart(path, memory)
         config, told = (str(attributes[name]) for name in ("config", "position"))

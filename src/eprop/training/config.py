@@ -17,7 +17,7 @@ import tomli_w
 from eprop.engine.ranks.parallelism import DIVISIONS
 from eprop.errors import ParameterError
 from eprop.files import read_text
-from eprop.parameters import Description, ParameterInfo, param, parameters_of
+from eprop.parameters import Description, ParameterInfo, brief, param, parameters_of
 from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_file, task_named
 from eprop.training.control import PolicyTraining
 from eprop.training.old_names import RENAMED, SECTIONS, old_name
@@ -34,6 +34,8 @@ FORMATS = ("png", "pdf", "svg")
 #: What a parameter may be, in words.
 VALUE = "a number, a text, true or false, or a list of these"
 _SECTIONS = ("task", "data", "training", "run")
+#: Characters of a configuration, and dots in a line of it, of which the parser's memory is a multiple of the product.
+MOST_TEXT, MOST_DOTS = 400_000, 200
 
 
 @dataclass(frozen=True)
@@ -254,6 +256,7 @@ def named_task(text: str, where: str) -> str | None:
 
 def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
     """Sections of a configuration, with values of kinds that parameters have."""
+    _check_size(text, where)
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of whole numbers with thousands of digits it is a plain ValueError
@@ -271,8 +274,19 @@ def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
             if not _is_value(value) or (section == "task" and key == "name" and not isinstance(value, str)):
                 wanted = "the name of a task" if key == "name" else VALUE
                 line = _line(text, section, key)
-                raise ParameterError(f"{where}: line {line}: {key} must be {wanted}, got {value!r:.80}")
+                raise ParameterError(f"{where}: line {line}: {key} must be {wanted}, got {brief(value)}")
     return table
+
+
+def _check_size(text: str, where: str) -> None:
+    """Refuse what the parser would take minutes and gigabytes for: keys of thousands of parts."""
+    if len(text) > MOST_TEXT:
+        raise ParameterError(f"{where}: has {len(text):,} characters; a configuration has {MOST_TEXT:,} at most")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS:
+            raise ParameterError(
+                f"{where}: line {number}: has more than {MOST_DOTS} dots; write a long list on several lines"
+            )
 
 
 def _is_value(value: Any) -> bool:
@@ -411,9 +425,9 @@ def _line(text: str, section: str, key: str) -> int | str:
     names = "|".join(re.escape(name) for name in (key, old_name(key)) if name)
     inside = ""
     for number, line in enumerate(text.splitlines(), start=1):
-        heading = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
-        if heading:
-            inside = heading[1].strip("\"'")
+        heading, closed, _ = line.strip().partition("]")
+        if closed and heading.startswith("["):
+            inside = heading.lstrip("[").strip().strip("\"'")
             if section == "" and inside.split(".")[0] == key:
                 return number
             continue

@@ -19,6 +19,7 @@ from eprop.rl import Agent, Episodes, Finished, Objective, Returns, RolloutLearn
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.interrupt import Interrupt
 from eprop.training.loop import LoopPosition, TrainingLoop, check_schedule
+from eprop.training.position import Told
 from eprop.training.schedule import SCHEDULES
 from eprop.training.watch import ControlProgress, Watcher
 
@@ -68,6 +69,12 @@ class _Interval:
     spikes: int = 0
     steps: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, told: Told) -> _Interval:
+        """From a checkpoint."""
+        whole, real = told.whole, told.real
+        return cls(real("total"), whole("episodes"), whole("spikes"), whole("steps"), real("seconds"))
 
 
 @dataclass
@@ -185,11 +192,13 @@ class PolicyTrainer(TrainingLoop):
 
     def set_position(self, position: dict[str, Any]) -> None:
         """Go on from a `position`; episodes under way are repeated up to where they were."""
-        at = self._at
-        for name in ("updates", "episodes", "seconds", "processor_seconds", "events", "stopped_early"):
-            setattr(at, name, position[name])
-        at.interval, at.recent = _Interval(**position["interval"]), collections.deque(position["recent"], RECENT)
-        if not 0 <= self.done <= self.total:
+        at, told = self._at, Told(position)
+        at.updates, at.episodes, at.events = (told.whole(name) for name in ("updates", "episodes", "events"))
+        at.seconds, at.processor_seconds = told.real("seconds"), told.real("processor_seconds")
+        at.stopped_early = told.flag("stopped_early")
+        at.interval = _Interval.of(Told(position["interval"], "interval"))
+        at.recent = collections.deque(told.reals("recent", RECENT), RECENT)
+        if self.done > self.total:
             raise DataError(f"the training is at step {self.done}, but has only {self.total} now")
         self._streams.set_state(_below("streams", position))
         self._learner.agent.set_state({"draws": position["draws"], "memory": position["encoder/memory"]})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eprop.training.metrics import Evaluation
+from eprop.training.position import Told
 
 _STATE = "best_state/"
 
@@ -56,7 +57,6 @@ class Best:
     @classmethod
     def of_position(cls, position: Mapping[str, Any]) -> Best:
         """From what `position` gave; nothing where there is none."""
-        error, loss = (position.get(name) for name in ("best_error", "best_loss"))
+        told = Told(position)
         state = {name.removeprefix(_STATE): value for name, value in position.items() if name.startswith(_STATE)}
-        error, loss = (math.nan if value is None else float(value) for value in (error, loss))
-        return cls(error, loss, int(position.get("best_waited", 0)), state)
+        return cls(told.known("best_error"), told.known("best_loss"), told.whole("best_waited", 0), state)

@@ -115,13 +115,13 @@ def resume_run(
         If another process is training it.
     """
     run, comm = RunFolder.open(path), comm or Serial()
+    run.refuse_links()
     with (
         shown(watcher, comm) as watching,
         locked(run.path, comm.rank == 0),
     ):  # before it is read: another process may be about to write it
         checkpoint = load_checkpoint(run.checkpoint)
         config = config_of(checkpoint, run, task, trust=trust)
-        run.refuse_links()
         refuse_edited(run, config)
         if threads is not None:
             config = replace(config, execution=config.execution.replace(threads=threads))

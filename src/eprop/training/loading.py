@@ -11,6 +11,8 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine import Simulator
+from eprop.errors import CheckpointError
+from eprop.files import parsing
 from eprop.network import Network
 from eprop.training.config import RunConfig
 from eprop.training.restoring import restore
@@ -53,7 +55,8 @@ class LoadedRun:
 
         Where a report has no such value, it is NaN.
         """
-        columns = columns_of(self.folder.read_metrics())
+        with parsing(str(self.folder.metrics), "holds other values than numbers", CheckpointError):
+            columns = columns_of(self.folder.read_metrics())
         try:
             import pandas
         except ImportError:

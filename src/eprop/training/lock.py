@@ -7,6 +7,7 @@ import io
 import os
 import pathlib
 import socket
+import stat
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -55,10 +56,7 @@ def refuse_locked(folder: pathlib.Path) -> None:
 def _take(path: pathlib.Path) -> TextIO | None:
     """The file, locked; None where the file system knows no locks."""
     while True:
-        if path.is_fifo() or path.is_char_device() or path.is_block_device():
-            raise OutputError(f"{path}: is a pipe or a device; remove it, it is the place of the lock")
-        with output_errors(path):
-            file = path.open("a+", encoding="utf-8")
+        file = _opened(path)
         try:
             if not _hold(file, path, shared=False):
                 file.close()
@@ -72,6 +70,20 @@ def _take(path: pathlib.Path) -> TextIO | None:
             file.close()
             raise
         file.close()  # whoever held it has taken it away just now
+
+
+def _opened(path: pathlib.Path) -> TextIO:
+    """The file, made if it is not there; what it holds is replaced, so it must be nothing else."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with output_errors(path):
+        number = os.open(path, flags, 0o666)
+    status = os.fstat(number)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        os.close(number)
+        raise OutputError(
+            f"{path}: is a pipe or a device, or a file of another name as well; remove it, it is the place of the lock"
+        )
+    return os.fdopen(number, "a+", encoding="utf-8", errors="replace")
 
 
 def _hold(file: TextIO, path: pathlib.Path, *, shared: bool) -> bool:

@@ -69,7 +69,7 @@ class Easy:
     def share(self) -> float:
         """Share of easy samples among those learned so far."""
         known = self.losses[~np.isnan(self.losses)]
-        return float(np.mean(known < known.mean()))
+        return float(np.mean(known < known.mean())) if known.size else 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,11 +6,22 @@ import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
-from eprop.files import output_errors, parsing, read_bytes, read_text, write_text
-from eprop.files.reading import MOST_TEXT
+from eprop.files import (
+    check_budget,
+    memory_budget,
+    output_errors,
+    parsing,
+    read_bytes,
+    read_text,
+    refuse_links,
+    told,
+    write_text,
+)
+from eprop.files.reading import MOST_TEXT, PER_BYTE_OF_JSON
 from eprop.training.checkpoint import is_checkpoint
 from eprop.training.config import FORMATS, RunConfig, named_task, parse_config
 from eprop.training.lock import LOCK, refuse_locked
@@ -28,6 +39,8 @@ CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
 )
 #: Largest file of metrics that is read, bytes: a run of 100,000 epochs writes a tenth of it.
 MOST_METRICS = 1_000_000_000
+#: Names that lines of metrics may have in all; a trainer writes a dozen.
+MOST_NAMES = 100
 #: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
 PICTURES = tuple(
     f"{name}.{kind}"
@@ -45,10 +58,21 @@ class RunFolder:
     config, metrics, summary, checkpoint, trials, figures, tensorboard, report : pathlib.Path
         Its parts; each is there whole or not at all. A run has no ``trials``; where these are, ``config`` is that of the
         first, ``summary`` and ``figures`` those of all, and what else there is, is in the folders of the trials.
+
+    Raises
+    ------
+    CheckpointError
+        If no folder can have this name.
     """
 
     def __init__(self, path: str | pathlib.Path):
         self.path = pathlib.Path(path)
+        try:
+            os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:  # a name that is too long, or a folder that may not be looked into
+            raise CheckpointError(f"{self.path!s:.300}: cannot be the folder of a run: {told(error)}") from None
         self.config = self.path / CONFIG
         self.metrics = self.path / METRICS
         self.summary = self.path / SUMMARY
@@ -110,15 +134,15 @@ class RunFolder:
         return run
 
     def refuse_links(self) -> None:
-        """Raise `OutputError` if a file of the run is a link out of its folder: what it leads to would be replaced."""
-        home = os.path.realpath(self.path)
-        parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.figures, self.report)
-        for path in (*parts, self.path / TENSORBOARD, self.path / LOCK, *(self.figures / name for name in PICTURES)):
-            if path.is_symlink() and not os.path.realpath(path).startswith(home + os.sep):
-                raise OutputError(
-                    f"{path}: is a link to {os.readlink(path):.300}, outside of the run, and what lies there would be replaced; "
-                    "remove the link, or let the whole folder be one"
-                )
+        """Raise `OutputError` if a file of the run, or of one of its trials, is a link out of its folder."""
+        refuse_links(self.path, self._places())
+        for folder in self.path.glob("seed-*"):
+            refuse_links(self.path, [folder, *RunFolder(folder)._places()])
+
+    def _places(self) -> Iterator[pathlib.Path]:
+        """Where files of a run are written or removed, there or not."""
+        yield from (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.figures, self.report)
+        yield from (self.tensorboard, self.path / LOCK, *(self.figures / name for name in PICTURES))
 
     def of_seed(self, seed: int) -> RunFolder:
         """The folder of one of several trials."""
@@ -212,8 +236,10 @@ class RunFolder:
         """All lines of metrics; a last line that was cut short is left out."""
         if not self.metrics.is_file():
             return []
-        lines = read_bytes(self.metrics, MOST_METRICS, CheckpointError).splitlines()
-        out = []
+        content = read_bytes(self.metrics, MOST_METRICS, CheckpointError)
+        check_budget(str(self.metrics), PER_BYTE_OF_JSON * len(content), memory_budget())
+        lines = content.splitlines()
+        out, names = list[dict[str, Any]](), set[str]()
         for number, line in enumerate(lines, start=1):
             try:
                 with parsing(str(self.metrics), f"line {number} is damaged", CheckpointError):
@@ -221,6 +247,10 @@ class RunFolder:
             except CheckpointError:
                 if number < len(lines):
                     raise
+            # A table of them has a column for each.
+            names.update(out[-1] if out else ())
+            if len(names) > MOST_NAMES:
+                raise CheckpointError(f"{self.metrics}: line {number} is damaged (more than {MOST_NAMES} names in all)")
         return out
 
     def share(self) -> float:
@@ -237,7 +267,8 @@ class RunFolder:
         """Take away what a process that was killed has left half written."""
         for name in (CHECKPOINT, METRICS, SUMMARY):
             for path in self.path.glob(f".{name}.*"):
-                path.unlink(missing_ok=True)
+                with output_errors(path):
+                    path.unlink(missing_ok=True)
 
     def rewind_metrics(self, samples: int) -> None:
         """Drop lines behind sample number ``samples``: a resumed run writes them again."""
@@ -283,7 +314,8 @@ class RunFolder:
     def clear_tensorboard(self) -> None:
         """Remove what was written for TensorBoard."""
         for path in self._events():
-            path.unlink()
+            with output_errors(path):
+                path.unlink()
 
     def _events(self) -> list[pathlib.Path]:
         return sorted(self.tensorboard.glob("events.out.tfevents.*"))

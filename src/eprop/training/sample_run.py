@@ -125,10 +125,14 @@ class SampleRun:
             )
         try:
             self.simulator.set_state(checkpoint.state)
+            with parsing(
+                str(folder.checkpoint), "does not tell where the training is", CheckpointError, "repeat the run"
+            ):
+                self.trainer.set_position(position)
+        except CheckpointError:
+            raise
         except EPropError as error:
             raise misfit(folder, checkpoint, error) from error
-        with parsing(str(folder.checkpoint), "does not tell where the training is", CheckpointError, "repeat the run"):
-            self.trainer.set_position(position)
         if self.writes:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)

@@ -25,6 +25,7 @@ from eprop.training.loop import SAVE_SECONDS, LoopPosition, TrainingLoop, check_
 from eprop.training.metrics import Evaluation, Running
 from eprop.training.old_names import renamed
 from eprop.training.order import Easy, Order, shuffled
+from eprop.training.position import Told
 from eprop.training.schedule import SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
@@ -99,6 +100,12 @@ class _Interval:
     score: float = 0.0
     spikes: int = 0
     seconds: float = 0.0
+
+    @classmethod
+    def of(cls, told: Told) -> _Interval:
+        """From a checkpoint."""
+        whole, real = told.whole, told.real
+        return cls(whole("samples"), real("loss"), real("score"), whole("spikes"), real("seconds"))
 
 
 @dataclass
@@ -230,25 +237,25 @@ class Trainer(TrainingLoop):
     def set_position(self, position: dict[str, Any]) -> None:
         """Go on from a `position`."""
         position = renamed(position)
-        validation_error = position["validation_error"]
+        told = Told(position)
         self._at = _Position(
-            done=int(position["done"]),
-            learned=int(position.get("learned", position["done"])),  # files of eprop 0.1 have none
-            events=int(position["events"]),
-            seconds=float(position["seconds"]),
-            validation_error=math.nan if validation_error is None else float(validation_error),
-            stopped_early=bool(position.get("stopped_early", False)),
-            interval=_Interval(**position["interval"]),
+            done=told.whole("done"),
+            learned=told.whole("learned", told.whole("done")),  # files of eprop 0.1 have none
+            events=told.whole("events"),
+            seconds=told.real("seconds"),
+            validation_error=told.known("validation_error"),
+            stopped_early=told.flag("stopped_early"),
+            interval=_Interval.of(Told(position["interval"], "interval")),
         )
         self._best = Best.of_position(position)
-        if not 0 <= self._at.done <= self.total:
+        if self._at.done > self.total:
             raise DataError(f"the training is at sample {self._at.done}, but has only {self.total} now")
         if self.training.skip_easy:
-            losses, passed = (np.array(position[f"easy_{name}"]) for name in ("losses", "passed"))
             shape = self._easy.losses.shape
-            if (losses.shape, passed.shape) != (shape, shape) or passed.dtype != bool or passed.all():
+            losses, passed = told.array("easy_losses", "f", shape), told.array("easy_passed", "b", shape)
+            if passed.all():
                 raise DataError(f"it does not tell which of {len(self.trials)} samples are easy")
-            self._easy, self._order = Easy(losses, int(position["easy_epoch"]), passed), None
+            self._easy, self._order = Easy(losses.copy(), told.whole("easy_epoch"), passed.copy()), None
 
     def warm_up(self) -> None:
         """Compile what the training needs, and leave no trace."""

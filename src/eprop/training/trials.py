@@ -143,6 +143,7 @@ def resume_trials(
     if not seeds:
         RunFolder.open(path)  # says more of a folder that is missing, or of trials that an earlier version has left
         raise CheckpointError(f"{folder.path}: holds no {TRIALS}; it is no folder of several trials")
+    folder.refuse_links()
     if task is not None:
         refuse_other_task(folder, named_task(read_text(folder.config, ParameterError), str(folder.config)), task)
     config = RunConfig.make(*read_config(folder.config, task, trust=trust))

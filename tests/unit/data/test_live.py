@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import subprocess
 import sys
 import threading
@@ -233,3 +234,21 @@ def test_a_closed_receiver_ends():
     live._reader.join(SECONDS)
     assert not live._reader.is_alive()
     assert list(live) == []
+
+
+def test_numbers_that_are_none() -> None:
+    for item in ([1.0 + 1j], [1.0]), ([1.0], [1.0 + 1j]), (1.0, 2.0, 3.0, 1j), (["1"], ["1"]):
+        with pytest.raises(DataError, match="a live event is"):
+            next(LiveEvents([item], 5 if len(item) == 2 else (5, 5), real_time=False))
+    with pytest.raises(DataError, match="line 2: expected 'time channel'"):
+        list(read_text(["1 0", "1_0 0"]))
+
+
+def test_events_that_come_twice_are_not_lost_ones() -> None:
+    receiver = UdpReceiver()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for content in (bytes(8) + bytes(CHANNEL_RECORD.itemsize),) * 3 + (bytes(8),):
+            sender.sendto(content, receiver.address)
+    assert sum(len(events) for events in receiver) == 3
+    assert receiver.lost == 0
+    receiver.close()

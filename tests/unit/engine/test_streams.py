@@ -357,6 +357,21 @@ def test_states_refuse_what_does_not_fit() -> None:
         wrong[name][3] = value
         with refuse("damaged"):
             streams.set_state(wrong)
+    for name, value, words in (
+        ("streams", [N, 2**50, 0], "start has"), ("streams", [N, STEPS, 2], "'streams' must hold"),
+        ("streams", [N, 1.5, 0], "'streams' must be whole numbers"), ("counters", state["counters"] + 0.5, "whole numbers"),
+        ("counts", state["counts"] - 1000, "below zero"), ("neurons", state["neurons"] * np.nan, "not finite"),
+        ("psi", state["psi"] + 0j, "must be real numbers"), ("y", state["y"][:, None], "y has 2 axes"),
+        ("traces", state["traces"][:-1], "traces has"), ("cuts", state["cuts"] + 10**6, "end after step"),
+        ("log", np.sort(state["log"])[::-1], "another population, or in the wrong order"),
+    ):  # fmt: skip
+        with refuse(words):
+            streams.set_state(state | {name: np.array(value)})
+    for column in (3, 4):  # how many cuts, and spikes: room would be made for as many
+        wrong = copy.deepcopy(state)
+        wrong["counters"][column] = 2**40
+        with refuse("entries, its counters tell of others"):
+            streams.set_state(wrong)
     for name in ("neurons", "psi", "traces", "start", "log"):
         with refuse("damaged"):
             streams.set_state(state | {name: state[name][:-1]})

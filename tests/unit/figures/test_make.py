@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 from typing import Any
 
 import pytest
@@ -344,3 +345,30 @@ def test_ctrl_c_has_its_exit_code() -> None:
     done = run(7, "--trials", 1, "--seed", 99, "--threads", 1)
     assert done.exit_code == 130
     assert "the same command continues" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["numbers", "parts", "parts/square-1", "numbers/squares.csv", "figure.json", ".lock"])
+def test_nothing_outside_of_a_figure_is_replaced(name: str, tmp_path: pathlib.Path) -> None:
+    """Tables of a folder that a figure of somebody else led to were removed."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "mine.csv").write_text("1")
+    folder = make().folder
+    place = folder / name
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.symlink_to(mine)
+    with pytest.raises(OutputError, match=rf"{name}: is a link to .*mine, outside of"):
+        make(trials=2)
+    assert (mine / "mine.csv").read_text() == "1"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"columns": 5}, {"columns": {"squares": 3}}, {"summary": [1]}, {"options": 3}, {"seconds": "long"}]
+)
+def test_facts_of_another_kind_are_told(wrong: dict[str, Any]) -> None:
+    facts = make().folder / "figure.json"
+    facts.write_text(json.dumps(json.loads(facts.read_text()) | wrong))
+    with pytest.raises(DataError, match=r"figure.json: is damaged"):
+        make()

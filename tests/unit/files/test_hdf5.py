@@ -146,3 +146,20 @@ def test_files_that_are_none(tmp_path: pathlib.Path, process: hdf5.Hdf5Process) 
     (tmp_path / "text.h5").write_text("text")
     with pytest.raises(DataError, match=r"text.h5: cannot be read: "):
         process.read(tmp_path / "text.h5")
+
+
+def test_holes_win_no_time(tmp_path: pathlib.Path, process: hdf5.Hdf5Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of a terabyte that takes nothing on the disk was given half a day."""
+    asked: list[float] = []
+
+    def ask(request: object, seconds: float, *rest: object) -> None:
+        asked.append(seconds)
+        raise DataError("asked")
+
+    monkeypatch.setattr(process, "_ask", ask)
+    path = tmp_path / "holes.h5"
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(DataError, match="asked"):
+        process.read(path)
+    assert asked[0] < 11.0

@@ -138,13 +138,13 @@ def test_a_checkpoint_of_somebody_else_is_read_by_another_process(
     with hdf5_process() as process:
         assert same(load_checkpoint(path), checkpoint)
         assert process._process is not None
-        with pytest.raises(CheckpointError, match=r"c.h5: .*would take .* bytes of memory"):
+        with pytest.raises(CheckpointError, match=r"c.h5: .*needs .* bytes of memory"):
             load_checkpoint(path, memory=100)
         with h5py.File(tmp_path / "evil.h5", "w", userblock_size=512) as file:
             file.create_dataset("state/x", (1 << 42,), float, chunks=(1024,))
         content = (tmp_path / "evil.h5").read_bytes()[512:]
         path.write_bytes(module._header("0.2.0", memoryview(content)).replace(b"mark ", b"mark 0") + content)
-        for words in ("is damaged, its checksum is wrong", "state/x: would take"):
+        for words in ("is damaged, its checksum is wrong", "state/x: needs"):
             with pytest.raises(CheckpointError, match=words):
                 load_checkpoint(path)
             monkeypatch.setattr(module, "own_mark", lambda digest: "")

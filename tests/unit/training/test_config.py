@@ -240,3 +240,28 @@ def test_a_configuration_is_a_regular_file(tmp_path: pathlib.Path) -> None:
     os.mkfifo(tmp_path / "config.toml")
     with pytest.raises(ParameterError, match=r"config.toml: cannot be read: it is a named pipe"):
         read_config(tmp_path / "config.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[task]\nname" + ".a" * 100_000 + " = 1\n", "line 2: has more than 200 dots"),
+        ("[" + "a." * 100_000 + "b]\n", "line 1: has more than 200 dots"),
+        ("[data]\nx" + ".a" * 199 + " = 1\n", "line 2: x must be a number"),
+        ("a = 1\n" * 100_000, "has 600,000 characters"),
+        ("[tusk]\na = '''\n[" + " " * 300_000 + "\n'''\n", "line 1: unknown section 'tusk'"),
+        ("[task]\nname = '" + "a" * 5000 + ".py'\n", "cannot be the file of a task: File name too long"),
+        ("[task]\nname = '~nobody_has_this_name/a.py'\n", "no such file"),
+        ("[task]\nname = 'nmnist'\nneurons = 0x" + "F" * 20_000, "a whole number of 64 bits, got int that is too long"),
+    ],
+)  # fmt: skip
+def test_configurations_made_to_do_harm(text, words):
+    """Keys of 100,000 parts took the parser minutes and all memory."""
+    with pytest.raises(ParameterError, match=words):
+        RunConfig.make(*parse_config(text, "config.toml"))
+
+
+def test_a_configuration_cannot_import_modules():
+    """As Gymnasium does for what stands before a colon."""
+    with pytest.raises(ParameterError, match="line 3: env = 'payload:X-v0' would import a module"):
+        RunConfig.make(*parse_config('[task]\nname = "gymnasium"\nenv = "payload:X-v0"\n', "config.toml"))

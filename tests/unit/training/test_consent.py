@@ -229,3 +229,11 @@ def test_a_user_who_names_a_file_agrees(tmp_path: pathlib.Path, monkeypatch: pyt
         evaluate_run(tmp_path / "run")
     shutil.rmtree(os.environ["EPROP_STATE_DIR"])
     evaluate_run(tmp_path / "run")  # it is loaded already, by this user's word
+
+
+def test_a_line_that_was_cut_short_hides_no_other(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path))
+    (tmp_path / "trusted_tasks.txt").write_text("0" * 64)
+    trust_task("b.py", "1" * 64)
+    assert is_trusted("0" * 64)
+    assert is_trusted("1" * 64)

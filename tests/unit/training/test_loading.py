@@ -87,3 +87,10 @@ def test_a_missing_tensorboard_is_named_before_a_folder_is_made(
     with pytest.raises(MissingExtraError, match=r"pip install .\.\[tensorboard\]"):
         start_run(config(tensorboard=True), tmp_path / "run", watcher=Watcher())
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("value", ['"x"', "[1]", "9" * 300, "{}"])
+def test_metrics_that_are_no_numbers(value: str, run: pathlib.Path) -> None:
+    (run / "metrics.jsonl").write_text(f'{{"samples": {value}}}\n{{"samples": 1}}\n')
+    with pytest.raises(CheckpointError, match=r"metrics.jsonl: holds other values than numbers"):
+        _ = ep.load(run).metrics

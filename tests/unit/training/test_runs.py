@@ -6,10 +6,12 @@ import pathlib
 
 import pytest
 
-from eprop.errors import CheckpointError, OutputError
+from eprop import load
+from eprop.errors import CheckpointError, MemoryLimitError, OutputError
+from eprop.files import reading
 from eprop.plot import draw_run
-from eprop.training import Checkpoint, RunFolder, resume_trials, save_checkpoint
-from eprop.training.lock import locked, refuse_locked
+from eprop.training import Checkpoint, RunConfig, RunFolder, resume_trials, save_checkpoint
+from eprop.training.lock import LOCK, locked, refuse_locked
 
 pytestmark = pytest.mark.tiny
 
@@ -165,7 +167,7 @@ def test_nothing_outside_of_a_run_is_replaced(name: str, tmp_path: pathlib.Path)
         mine.write_text("mine")
         (run.path / name).parent.mkdir(exist_ok=True)
     (run.path / name).symlink_to(mine)
-    with pytest.raises(OutputError, match=rf"{name}: is a link to .*mine, outside of the run"):
+    with pytest.raises(OutputError, match=rf"{name}: is a link to .*mine, outside of .*run, and what lies there"):
         run.refuse_links()
     with pytest.raises(OutputError, match="is a link to"):
         RunFolder.create(run.path, "x", force=True)
@@ -180,3 +182,57 @@ def test_a_lock_that_is_a_pipe(tmp_path: pathlib.Path) -> None:
     refuse_locked(tmp_path)
     with pytest.raises(OutputError, match=r".lock: is a pipe or a device"), locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("name", ["seed-1", "seed-1/figures", "seed-1/.lock", "seed-1/metrics.jsonl"])
+def test_nothing_outside_of_trials_is_replaced(name: str, tmp_path: pathlib.Path) -> None:
+    """What a trial's folder led to was removed, or trained in."""
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "weights.png").write_text("mine")
+    run = RunFolder.create(tmp_path / "run", "x")
+    run.write_config(RunConfig.make("nmnist").to_toml())
+    run.write_trials([1])
+    (run.path / name).parent.mkdir(exist_ok=True)
+    (run.path / name).symlink_to(mine)
+    for call in (lambda: RunFolder.create(run.path, "x", force=True), lambda: resume_trials(run.path)):
+        with pytest.raises(OutputError, match=rf"{name}: is a link to .*mine, outside of"):
+            call()
+    assert [path.name for path in mine.iterdir()] == ["weights.png"]
+
+
+def test_a_lock_that_leads_elsewhere_is_not_written(tmp_path: pathlib.Path) -> None:
+    """A process that trains writes its number there."""
+    mine, run = tmp_path / "mine", tmp_path / "run"
+    mine.write_text("mine")
+    run.mkdir()
+    for link in (lambda: (run / LOCK).symlink_to(mine), lambda: (run / LOCK).hardlink_to(mine)):
+        link()
+        with pytest.raises(OutputError, match=r"\.lock"), locked(run):
+            pass
+        assert mine.read_text() == "mine"
+        (run / LOCK).unlink()
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
+def test_folders_that_cannot_be(name: str) -> None:
+    for call in (RunFolder, load, resume_trials, draw_run, lambda path: RunFolder.create(path, "x")):
+        with pytest.raises(CheckpointError, match="cannot be the folder of a run"):
+            call(name)
+
+
+def test_metrics_that_would_make_a_table_without_end(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder.create(tmp_path / "run", "x")
+    run.metrics.write_text("".join(f'{{"k{k}": 1}}\n' for k in range(200)))
+    with pytest.raises(CheckpointError, match=r"line 101 is damaged \(more than 100 names"):
+        run.read_metrics()
+    monkeypatch.setattr(reading, "available_memory", lambda: 10_000)
+    with pytest.raises(MemoryLimitError, match=r"metrics.jsonl: needs"):
+        run.read_metrics()
+
+
+def test_a_folder_under_a_name_of_what_is_half_written(tmp_path: pathlib.Path) -> None:
+    run = RunFolder.create(tmp_path / "run", "x")
+    (run.path / ".checkpoint.h5.x").mkdir()
+    with pytest.raises(OutputError, match=r"\.checkpoint\.h5\.x: cannot be written"):
+        run.tidy()

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from eprop import random
-from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.run.divergence import check_losses
 from eprop.engine.run.gradient_scaling import rollout_scales
 from eprop.engine.run.layout import SampleLayout, count_of, named
 from eprop.engine.run.outside import Told
 from eprop.engine.run.rollouts import Gradients, check_diverged, check_memory, chosen_streams, errors_of, make_core
 from eprop.engine.run.samples import arrange_told
+from eprop.engine.run.streams_state import checked_streams
+from eprop.engine.state.checks import damaged
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
@@ -243,28 +244,10 @@ class Streams:
             If the state belongs to other streams, or to another network.
         """
         with self._gradients.alone:
-            steps, closed, given = self._checked_state(state)
-            if given is None or not self._core.set_state(steps, given):
-                raise InputError("the state belongs to streams of another network, or is damaged")
-            self._closed, self._partly_replayed, self._weights = closed, False, -1
-
-    def _checked_state(self, state: Any) -> tuple[int, bool, dict[str, np.ndarray] | None]:
-        """Steps of the rollout, whether it is closed, and arrays for the core; None if their sizes are impossible."""
-        arrays, own = self._gradients.arrays, self._core.state()
-        lacking = sorted({"streams", "network", *own} - set(state if isinstance(state, Mapping) else ()))
-        if lacking:
-            raise InputError(f"set_state takes a dictionary from Streams.state(); this one lacks {', '.join(lacking)}")
-        check_fingerprint(state["network"], arrays.built.fingerprint)
-        n, steps, closed = (int(v) for v in state["streams"])
-        if n != self.n:
-            raise InputError(f"the state has {n} streams, but there are {self.n} streams here")
-        given = {name: np.ascontiguousarray(state[name], own[name].dtype) for name in own}
-        traces, synapses = given["traces"], arrays.synapses.weight.size
-        if synapses and traces.size % synapses:
-            return steps, bool(closed), None
-        rows = np.empty_like(traces).reshape(-1, max(synapses, 1))
-        rows[:, all_synapses(arrays)] = traces.reshape(rows.shape)
-        return steps, bool(closed), given | {"traces": rows.ravel()}
+            given = checked_streams(self._gradients.arrays, self._core, self.n, state)
+            if not self._core.set_state(given.steps, given.arrays):
+                raise damaged("its arrays are not as long as its counters say")
+            self._closed, self._partly_replayed, self._weights = given.closed, False, -1
 
     def _check_whole(self) -> None:
         if self._partly_replayed:

@@ -12,11 +12,11 @@ from eprop.engine.build.records import ring_size
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import LOG, POST_TIMES
 from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.checks import MOST_COUNTED, check_order, checked_numbers, damaged
 from eprop.engine.state.storage import arrays_of
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
 from eprop.parallel import Communicator
-from eprop.parameters import real_numbers
 
 # Arrays of the state whose lengths depend on the history.
 GROWING = (LOG[0], POST_TIMES)
@@ -37,8 +37,6 @@ OF_REWARD = frozenset(
 STEP_WORK = 3
 # Initial capacity for spike records.
 FIRST_RECORDS = 1024
-# Largest number of steps and events: 300,000 years of steps of 1 ms.
-MOST_COUNTED = 10**16
 # Arrays that only states of version 0.1 have.
 OF_VERSION_0_1 = ("history/log", "history/prefix", "neurons/gap", "synapses/hidden")
 # Rows of ``axons/times`` in a state.
@@ -194,16 +192,10 @@ def _check_state(
     if missing := sorted(set(own) - set(state)):
         raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
     for name, have in own.items():
-        given = real_numbers(f"state {name!r}", state[name], InputError)
+        given = checked_numbers(name, state[name], have.dtype)
         if name not in GROWING and have.shape != given.shape:
             raise InputError(f"the state belongs to another network: {name} has shape {given.shape}, not {have.shape}")
-        if have.dtype.kind in "iu" and given.dtype.kind not in "iu":
-            raise InputError(f"state {name!r} must be whole numbers, got {given.dtype}")
-        if not np.isfinite(given).all():
-            raise InputError(f"state {name!r} holds values that are not finite")
-        if have.dtype.kind in "iu" and given.size and not _fits(given, have.dtype):
-            raise InputError(f"state {name!r} holds numbers that do not fit {have.dtype}")
-        whole[name] = given.astype(have.dtype) if have.dtype.kind in "iu" else given
+        whole[name] = given
     # The core reads the following arrays without checks.
     now = int(whole["counters"][0])
     _check_clocks(whole, now, record_steps)
@@ -212,20 +204,10 @@ def _check_state(
     return whole
 
 
-def _fits(given: np.ndarray, dtype: np.dtype) -> bool:
-    """Whether whole numbers keep their values in another type."""
-    info = np.iinfo(dtype)
-    return info.min <= int(given.min()) and int(given.max()) <= info.max
-
-
-def _damaged(what: str) -> InputError:
-    return InputError(f"the state belongs to another network, or is damaged: {what}")
-
-
 def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) -> None:
     """Check that no step lies before the start or after the present step."""
     if np.min(state["counters"]) < 0 or np.max(state["counters"]) > MOST_COUNTED:
-        raise _damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
+        raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
     times, oldest = np.asarray(state["axons/times"]), _first_processed(record_steps, now)
     last, interval = times[LAST_SPIKE], times[INTERVAL]
     if (
@@ -234,7 +216,7 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) 
         or (interval < 0).any()
         or (interval > np.maximum(last, 0)).any()
     ):
-        raise _damaged(
+        raise damaged(
             f"axons/times has steps before the start, or after step {oldest}, from which spikes are processed again"
         )
 
@@ -242,7 +224,7 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) 
 def _check_log(log: np.ndarray, starts: np.ndarray, sources: np.ndarray, now: int) -> None:
     """Check the spike log, and the offset of each step that may still be read."""
     if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources[-1]:
-        raise _damaged("its log of spikes names nodes that do not exist")
+        raise damaged("its log of spikes names nodes that do not exist")
     # Skip the row that this step will overwrite.
     rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
     bounded = starts.min() >= 0 and starts.max() <= MOST_COUNTED  # so that the core's sums do not overflow
@@ -251,21 +233,12 @@ def _check_log(log: np.ndarray, starts: np.ndarray, sources: np.ndarray, now: in
     kept = starts[np.arange(first, now) % len(starts)]
     joined = (kept[1:, 0] == kept[:-1, -1]).all() and (first > 0 or now == 0 or kept[0, 0] == 0)
     if not (bounded and joined) or (np.diff(starts, axis=1) < 0).any() or rows.max() - rows.min() > log.size:
-        raise _damaged(f"{LOG[1]} does not fit its log of spikes")
-    _check_order(log, kept, sources)
-
-
-def _check_order(log: np.ndarray, kept: np.ndarray, sources: np.ndarray) -> None:
-    """Check that logged spikes belong to their population, in the order of the sources, for steps that may still be read."""
-    counts = np.diff(kept, axis=1).ravel()
-    spikes = log[(kept[:1, :1].sum() + np.arange(counts.sum())) & (log.size - 1)]
-    low, high = (np.repeat(np.tile(ends, len(kept)), counts) for ends in (sources[:-1], sources[1:]))
-    step = np.repeat(np.arange(len(kept)), kept[:, -1] - kept[:, 0])
-    if (spikes < low).any() or (spikes >= high).any() or ((np.diff(spikes) <= 0) & (np.diff(step) == 0)).any():
-        raise _damaged("its log has spikes of nodes in another population, or in the wrong order")
+        raise damaged(f"{LOG[1]} does not fit its log of spikes")
+    counts = np.diff(kept, axis=1)
+    check_order(log[(kept[:1, :1].sum() + np.arange(counts.sum())) & (log.size - 1)], counts, sources)
 
 
 def _check_posts(times: np.ndarray, neurons: int, now: int) -> None:
     """Check the steps of postsynaptic spikes."""
     if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0 or times.max(initial=-1) >= max(now, 1):
-        raise _damaged("its postsynaptic spikes do not fit")
+        raise damaged("its postsynaptic spikes do not fit")
