@@ -1,16 +1,16 @@
-// The adjoint pass of e-prop: backward in time, from the errors of a sample to what one more spike would change of its gradient.
+// The adjoint pass of e-prop: from the errors of a sample, backward in time, to the change of its gradient per additional spike.
 //
-// The gradient of a sample is linear in the presynaptic spikes, and what a spike adds depends on the postsynaptic neuron and on
-// the step of its arrival alone. With the eligibility of a neuron (A, b, c, u), see `eprop.models.Eligibility`:
+// The gradient of a sample is linear in the presynaptic spikes. The contribution of a spike depends only on the postsynaptic
+// neuron and the step of its arrival. With the eligibility of a neuron (A, b, c, u), see `eprop.models.Eligibility`:
 //
 //     lambda(t) = L(t) + kappa lambda(t + 1)
 //     d(t)      = (1 - kappa) lambda(t) + F + u . mu(t + 1)
 //     mu(t)     = A^T mu(t + 1) + psi(t) d(t) c
 //     G(t)      = b . mu(t)
 //
-// and the constant F = c_reg (f_mean - f_target) / T of rate regularisation. Of readouts G(t) = E(t) + alpha G(t + 1). From
-// Bellec et al. 2020 by turning the sums around: exact, and not backpropagation through time, since only a neuron's own
-// recurrences are followed.
+// and the constant F = c_reg (f_mean - f_target) / T of rate regularisation. For readouts G(t) = E(t) + alpha G(t + 1). The
+// equations follow from Bellec et al. 2020 by exchanging the sums. They are exact, and are not backpropagation through time,
+// since they follow only a neuron's own recurrence.
 #pragma once
 #include <algorithm>
 #include <utility>
@@ -38,8 +38,8 @@ struct AdjointNeurons {
   Array2<double> work;
 };
 
-// From where the learning signals of a sample come. What is told in step t goes with the errors of step t - 1; those of the last
-// step meet the modulator as it was last. Step t has row t + shift of the errors.
+// Source of the learning signals of a sample. Outside values of step t join the errors of step t - 1; the errors of the last step
+// use the last value of the modulator. Step t has row t + shift of the errors.
 struct SignalSources {
   Array2<const double> feedback;
   const Outside& outside;
@@ -51,8 +51,8 @@ struct SignalSources {
   }
 };
 
-// One step back with one component that b and c of 1 lead to and from, and without u. `alike`: all neurons have the constants of
-// the first one, which are then read once.
+// One step back with a single component, b and c of 1, and no u. `alike`: all neurons have the constants of the first one, which
+// are then read once.
 template <bool alike, class Real> void step_back_leaky(const AdjointNeurons& neurons, Real* __restrict psi) {
   const double* __restrict signal = neurons.work.row(kSignal);
   const double* __restrict drift = neurons.work.row(kDrift);
@@ -70,7 +70,7 @@ template <bool alike, class Real> void step_back_leaky(const AdjointNeurons& neu
   }
 }
 
-// One step back with two components: what `step_back` does, in one loop.
+// One step back with two components: `step_back` in one loop.
 template <bool alike, class Real> void step_back_pair(const AdjointNeurons& neurons, Real* __restrict psi) {
   const double* __restrict signal = neurons.work.row(kSignal);
   const double* __restrict drift = neurons.work.row(kDrift);
@@ -126,7 +126,7 @@ template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_bac
   for (Index j = begin; j < end; j++) psi[j] = static_cast<Real>(drive[j]);
 }
 
-// One step back of the neurons of a population, which have the constants of the first one if they are `alike`.
+// One step back of the neurons of a population; if they are `alike`, the constants of the first one hold for all.
 template <class Real>
 void step_back_neurons(const Population& population, bool alike, const AdjointNeurons& neurons, Real* __restrict psi) {
   if (population.leaky) {
@@ -143,8 +143,8 @@ struct NeuronsOf {
   Index b, begin, end;
 };
 
-// The constant F of some neurons of a population. What counts for its mean rate are the first `length` steps, whose spikes can
-// still reach a readout within the sample; psi of the others becomes zero.
+// The constant F of some neurons of a population. Their mean rate counts the first `length` steps, whose spikes can still reach a
+// readout within the sample; psi of later steps becomes zero.
 template <class Real> void begin_adjoint(const Batch<Real>& batch, SampleSlot<Real>& slot, const NeuronsOf& neurons, Index length,
                                          const Index* counts) {
   const auto [b, begin, end] = neurons;
@@ -155,15 +155,15 @@ template <class Real> void begin_adjoint(const Batch<Real>& batch, SampleSlot<Re
   for (Index j = begin; j < end; j++) drift[j] = static_cast<double>(counts[j]);
   for (Index t = std::max<Index>(length, 0); t < batch.n_steps; t++) {
     for (Index k = slot.start(t, b); k < slot.start(t, b + 1); k++)
-      if (const Index j = slot.log[k] + shift; begin <= j && j < end) drift[j] -= 1.0;  // else of another partition or rank
+      if (const Index j = slot.log[k] + shift; begin <= j && j < end) drift[j] -= 1.0;  // else another partition or rank has it
     std::fill(slot.psi.row(t) + begin, slot.psi.row(t) + end, Real{0});
   }
   const double steps = static_cast<double>(std::max<Index>(length, 1));
   for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
 }
 
-// Learning signals of some neurons whose spikes are those of row t. `silent`: they are zero already; returns whether they are
-// zero now.
+// Learning signals of some neurons for the spikes of row t. `silent`: the signals are zero already; returns whether they are zero
+// afterwards.
 inline bool find_signals(const Topology& topology, const NeuronsOf& some, Index t, Array2<const double> error,
                          const SignalSources& sources, bool silent, double* signal) {
   const auto& [b, begin, end] = some;
@@ -198,15 +198,14 @@ template <class Real> void adjoint_neurons(const Batch<Real>& batch, SampleSlot<
   const Index length = batch.n_steps - population.error_latency;
   const AdjointNeurons neurons{begin, end, population.kappa, {topology.adjoint, population.n_components}, slot.work.view()};
   const bool alike = topology.params(topology.params.rows - 1, begin) != 0.0;
-  bool silent = true;  // whether their learning signals are zero
+  bool silent = true;  // whether the learning signals are zero
   for (Index t = length - 1; t >= 0 && !watch.stopped(end - begin); t--) {
     silent = find_signals(topology, some, t, std::as_const(slot.error).view(), sources, silent, slot.work.row(kSignal));
     step_back_neurons(population, alike, neurons, slot.psi.row(t));
   }
 }
 
-// The adjoint pass of the neurons of a partition: turns their `psi` into G, in place. Populations that nothing plastic leads to
-// are left out.
+// The adjoint pass of the neurons of a partition: turns their `psi` into G, in place. Skips populations without plastic inputs.
 template <class Real> void adjoint_partition(const Batch<Real>& batch, SampleSlot<Real>& slot, const Index* counts,
                                              const SignalSources& sources, Index partition, Watch& watch) {
   const Topology& topology = batch.topology;
@@ -220,7 +219,7 @@ template <class Real> void adjoint_partition(const Batch<Real>& batch, SampleSlo
   }
 }
 
-// Writes G of readouts behind those of neurons.
+// Writes G of readouts after G of neurons.
 template <class Real> void adjoint_readouts(const Batch<Real>& batch, SampleSlot<Real>& slot) {
   const Topology& topology = batch.topology;
   std::fill(slot.readout_work.begin(), slot.readout_work.end(), 0.0);

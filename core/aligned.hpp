@@ -1,4 +1,4 @@
-// Vectors whose memory begins at a cache line, so that rows of whole vectors do not straddle lines.
+// Vectors whose memory begins at a cache line, so that rows of whole SIMD vectors do not straddle lines.
 #pragma once
 #include <cstddef>
 #include <new>
@@ -21,7 +21,7 @@ template <class T> struct CacheLineAllocator {
 
 template <class T> using Aligned = std::vector<T, CacheLineAllocator<T>>;
 
-// An array with its memory; zero at first.
+// An array that owns its memory, initially zero.
 template <class T> struct Owned2 {
   Aligned<T> values;
   Index rows = 0, columns = 0;

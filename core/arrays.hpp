@@ -1,4 +1,4 @@
-// Views of arrays that somebody else owns: NumPy arrays handed over at the build, or vectors of the core.
+// Views of arrays with another owner: NumPy arrays from the build, or vectors of the core.
 #pragma once
 #include <cassert>
 #include <cstddef>
@@ -17,7 +17,7 @@ template <class T> struct Array1 {
   }
 };
 
-// Row by row, as C and NumPy do.
+// Row-major, as in C and NumPy.
 template <class T> struct Array2 {
   T* data = nullptr;
   Index rows = 0, columns = 0;
@@ -49,7 +49,7 @@ template <class T> struct Array3 {
   }
 };
 
-inline Index power_of_two(Index n) {  // the smallest one that is at least n: rings are indexed by a mask
+inline Index power_of_two(Index n) {  // smallest power of two that is at least n, because rings are indexed with a mask
   Index p = 1;
   while (p < n) p *= 2;
   return p;

@@ -19,7 +19,7 @@ namespace {
 
 constexpr auto kCall = std::chrono::milliseconds(50);
 
-// A sample from its start: all at rest, nothing on the way.
+// Start a sample: everything at rest, no spikes in flight.
 template <class Real> void start_sample(const Batch<Real>& batch, SampleSlot<Real>& slot, Index* counts) {
   std::copy(batch.initial.data, batch.initial.data + batch.initial.size(), slot.state.values.begin());
   std::fill(slot.input.values.begin(), slot.input.values.end(), 0.0);
@@ -27,7 +27,7 @@ template <class Real> void start_sample(const Batch<Real>& batch, SampleSlot<Rea
   std::fill(counts, counts + batch.topology.n_neurons(), 0);
 }
 
-// A sample, by its number in the request, in a slot, and the threads that its partitions are divided among.
+// A sample, by its index in the request, in a slot, and the threads that divide its partitions.
 struct Running {
   const BatchRequest& request;
   Index index;
@@ -48,7 +48,7 @@ struct StepSpikes {
   Index count;
 };
 
-// Logs step t with the spikes of neurons of all ranks, and those of the sources, which every rank has.
+// Logs step t with the spikes of neurons of all ranks, and the spikes of the sources, which every rank has.
 template <class Real>
 void log_received(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, const StepSpikes& spikes) {
   const Topology& topology = batch.topology;
@@ -70,9 +70,9 @@ void log_received(const Batch<Real>& batch, SampleSlot<Real>& slot, const Runnin
   slot.start(t, topology.populations.size) = position;
 }
 
-// Delivers the spikes that arrive in step t and advances all partitions, on several threads if the sample has them for itself.
-// Dense tables, those of small networks, are delivered for all partitions at once. With several ranks (`slices`) each draws the
-// sources for itself later on. Returns how many spikes arrived.
+// Delivers the spikes that arrive in step t and advances all partitions, on several threads if they belong to this sample alone.
+// Dense tables, in small networks, are delivered for all partitions at once. With several ranks (`slices`) each rank draws the
+// sources later. Returns the number of arrived spikes.
 template <class Real>
 Index step_partitions(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, Index place, bool slices) {
   const Index n = batch.topology.n_partitions();
@@ -90,7 +90,7 @@ Index step_partitions(const Batch<Real>& batch, SampleSlot<Real>& slot, const Ru
   return delivered;
 }
 
-// The spikes of a step into the log or, with several ranks, to the outbox.
+// Writes the spikes of a step to the log or, with several ranks, to the outbox.
 template <class Real>
 void keep_spikes(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Index t, Outbox* outbox) {
   const Topology& topology = batch.topology;
@@ -103,7 +103,7 @@ void keep_spikes(const Batch<Real>& batch, SampleSlot<Real>& slot, const Running
   outbox->end_step();
 }
 
-// Some steps of a sample; the loss of these steps is added to its own.
+// Runs some steps of a sample and adds their loss to the sample's loss.
 template <class Real>
 void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, const Steps& steps, Outbox* outbox, Watch& watch) {
   const Topology& topology = batch.topology;
@@ -129,21 +129,21 @@ void run_steps(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, c
   request.loss[run.index] = loss;
 }
 
-// The adjoint pass of one sample, and its spikes by source.
+// The adjoint pass of one sample, and its spikes sorted by source.
 template <class Real> void look_back(Batch<Real>& batch, SampleSlot<Real>& slot, const Running& run, Watch& watch) {
   const BatchRequest& request = run.request;
   const SignalSources sources{request.feedback, request.outside, run.sample(), batch.n_steps};
   parallel_for(batch.topology.n_partitions(), run.threads, [&](Index p) {
     const FlushSubnormals flush;
-    Watch own{watch.stop, p == 0 ? watch.interrupt : Interrupt{}};  // index 0 is that of the calling thread
+    Watch own{watch.stop, p == 0 ? watch.interrupt : Interrupt{}};  // index 0 is the calling thread
     adjoint_partition(batch, slot, run.counts(), sources, p, own);
   });
   adjoint_readouts(batch, slot);
   sort_by_source(std::as_const(slot.start).view(), slot.log, slot.first, slot.steps);
 }
 
-// Calls work(slot, run, watch) for each sample of a chunk: samples side by side, or where there are threads for two, one after
-// the other, each divided. Returns false if it was interrupted.
+// Calls work(slot, run, watch) for each sample of a chunk: samples in parallel; or, if each sample gets several threads, one
+// after the other, each divided. Returns false if it was interrupted.
 template <class Real, class Work>
 bool each_sample(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt, const Work& work) {
   const bool divided = 2 * chunk.width <= batch.threads && batch.topology.n_partitions() > 1;
@@ -152,12 +152,12 @@ bool each_sample(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& req
   });
 }
 
-// Samples of a chunk, forward and, if they are learned from, backward.
+// Runs the samples of a chunk, forward and, for training, backward.
 template <class Real> bool run_chunk(Batch<Real>& batch, const Chunk& chunk, const BatchRequest& request, Interrupt interrupt) {
   return each_sample(batch, chunk, request, interrupt, [&](SampleSlot<Real>& slot, const Running& run, Watch& watch) {
     run_steps(batch, slot, run, {0, batch.n_steps}, nullptr, watch);
     if (watch.stopped(0)) return;
-    if (!is_finite(slot)) request.loss[run.index] = std::numeric_limits<double>::quiet_NaN();  // whatever the outputs are
+    if (!is_finite(slot)) request.loss[run.index] = std::numeric_limits<double>::quiet_NaN();  // even if the outputs are finite
     if (request.learn) look_back(batch, slot, run, watch);
     request.events[run.index] = count_events(batch, slot);
   });

@@ -1,4 +1,4 @@
-// Deliver the spikes of a sample: add weights, which do not change, to the inputs of this step and of later ones.
+// Deliver the spikes of a sample: add the constant weights to the inputs of this step and of later steps.
 #pragma once
 #include <type_traits>
 
@@ -11,20 +11,20 @@
 
 namespace eprop {
 
-// Spikes of one step and population, and where the branches of their axons are: source i has branch `stride` i + `shift`.
+// Spikes of one step and population, and their axon branches: source i has branch `stride` i + `shift`.
 struct AxonSpikes {
   const std::int32_t* sources;
   Index count, stride, shift;
   Index branch(Index k) const { return sources[k] * stride + shift; }
 };
 
-// Fetches the beginning of a row of synapses, and of their places.
+// Prefetches the beginning of a row of synapses, and of their target offsets.
 template <class Value> inline void prefetch_row(Index first, Index end, const Places& places, const Value* values) {
   fetch_branch(first - places.shift, end - places.shift, places.data);
   fetch_branch(first, end, values);
 }
 
-// Eight numbers of one type, or which of eight they are.
+// Eight numbers of one type, or a mask for eight numbers.
 template <class T> struct Eight {
   typedef T Vector __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T)), may_alias));
   typedef std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t> Lane;
@@ -34,7 +34,7 @@ template <class T> inline typename Eight<T>::Vector load_eight(const T* from) {
   return *reinterpret_cast<const typename Eight<T>::Vector*>(from);
 }
 template <class To, class From> inline typename Eight<To>::Vector convert_eight(typename Eight<From>::Vector values) {
-#if defined(__AVX512F__)  // GCC 12 would take four instructions
+#if defined(__AVX512F__)  // one instruction, where GCC 12 would use four
   if constexpr (sizeof(From) < sizeof(To)) return _mm512_cvtps_pd(values);
 #endif
   return __builtin_convertvector(values, typename Eight<To>::Vector);
@@ -50,9 +50,8 @@ template <int rows, class Real> inline void add_rows(const Real* const (&row)[ro
   }
 }
 
-// Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros change no number, and several entries
-// are added at a time. Four rows at once spare x the way to memory and back; each entry is still added in the order of the
-// spikes.
+// Adds whole rows of a dense table to the inputs `x` of a projection's targets. The zeros of the table change no sum. Four rows
+// at once save loads and stores of x; each entry is still added in the order of the spikes.
 template <class Real>
 void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* table, Index columns, double* x) {
   constexpr Index kLine = static_cast<Index>(kCacheLine / sizeof(Real));
@@ -66,8 +65,8 @@ void deliver_dense(const AxonSpikes& spikes, Index first_source, const Real* tab
   for (; k < spikes.count; k++) add_rows<1>({row(k)}, columns, x);
 }
 
-// Adds `count` neighbouring numbers to others. The last few are added with zeros behind them, if so many may be read and written
-// (`room`): a loop over one to seven numbers takes longer. Written down as vectors: compilers make long loops of short ones.
+// Adds `count` contiguous numbers to others. If reading and writing beyond the end is allowed (`room`), the remainder is padded
+// with zeros, because a loop over one to seven numbers takes longer. Written with vectors: compilers unroll short loops badly.
 template <class To, class From> inline void add_series(To* to, const From* from, Index count, Index room) {
   using Vector = typename Eight<From>::Vector;
   const auto add = [&](Index k, Vector terms) {
@@ -95,8 +94,8 @@ struct Partitions {
 };
 inline Partitions all_partitions(const Topology& topology) { return {0, topology.n_partitions()}; }
 
-// Adds the weights of the first `reached` branches of each axon of a projection (by its first delay group r), each to the row of
-// `input` for the step in which it is reached; row `place` is that of the first ones. Targets are those of some partitions.
+// Adds the weights of the first `reached` branches of each axon of a projection (given by its first delay group r), each to the
+// row of `input` for its step of arrival; row `place` is for the first branches. Targets are those of some partitions.
 template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes,
                                             Index place, const Partitions& partitions, Array2<double> input) {
   const Topology& topology = batch.topology;
@@ -131,9 +130,9 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
   }
 }
 
-// Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`: those of all their
-// branches that are reached before step `end`. Targets are those of some partitions: of all, if there are dense tables. Returns
-// how many spikes there were.
+// Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`, for all branches that
+// are reached before step `end`. Targets are those of some partitions, or of all if there are dense tables. Returns the number of
+// spikes.
 template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place, Index end,
                                          const Partitions& partitions) {
   const Topology& topology = batch.topology;
@@ -162,7 +161,7 @@ template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Re
   return delivered;
 }
 
-// Inputs of the steps from `input_steps` on become the first; those before them have been used, and are zero.
+// Moves the inputs of the steps from `input_steps` on to the front; the inputs before have been used, and are zero.
 inline void move_to_front(Index input_steps, Array2<double> input) {
   for (Index row = input_steps; row < input.rows; row++) {
     std::copy(input.row(row), input.row(row) + input.columns, input.row(row - input_steps));

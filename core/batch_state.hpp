@@ -1,4 +1,4 @@
-// Samples side by side: what each keeps of its own run, and what they share.
+// Samples in parallel: state of each sample, and shared data.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -13,26 +13,26 @@
 
 namespace eprop {
 
-// Samples to run, and where their results go; `n` stands for these samples.
+// Samples to run, and arrays for their results; `n` is the number of these samples.
 struct BatchRequest {
   std::uint64_t seed = 0;
-  Array1<const Index> samples;  // (n,) which ones of all that are given
-  Array1<const Index> clocks;   // (n,) step from which on their random spikes are drawn
+  Array1<const Index> samples;  // (n,) indices among all given samples
+  Array1<const Index> clocks;   // (n,) first step of their random spikes
   bool learn = false;
   Array2<const double> feedback;    // (readouts, neurons)
-  Array2<const double> scales;      // (n, delay groups) what gradients are multiplied with; numbers of the type of the weights
+  Array2<const double> scales;      // (n, delay groups) factors of gradients; values of the type of the weights
   Array2<const Index> event_start;  // (channels, all samples * n_steps + 1)
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none
   Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
-  Outside outside;              // of all samples
-  Array3<double> y;             // (n, n_steps, readouts) is written, and so is the rest
+  Outside outside;              // for all samples
+  Array3<double> y;             // (n, n_steps, readouts) output, like all fields below
   Array1<double> loss;          // (n,) not finite if the sample diverged
   Array2<Index> counts;         // (n, neurons) spikes
   Array1<Index> events;         // (n,) synaptic events
 };
 
-// One sample: the state of a whole network without plasticity, and what the adjoint pass needs of its steps.
+// One sample: the state of a whole network without plasticity, and the history that the adjoint pass needs.
 template <class Real> struct SampleSlot {
   Owned2<double> state;   // (state rows, neurons)
   Owned2<double> input;   // (input_steps + longest_offset, columns) of some steps, see `PlanSizes`
@@ -41,13 +41,13 @@ template <class Real> struct SampleSlot {
       spikes;                     // (partitions)(its neurons and Poisson sources) sources that spiked in this step
   Owned2<Index> spike_count;      // (partitions, populations) running counts over the populations
   std::vector<std::int32_t> log;  // sources of all spikes, in the order of step and source; grows
-  Owned2<Index> start;            // (n_steps, populations + 1) where those of each step begin
-  Owned2<Real> psi;      // (n_steps or 1, columns) surrogate gradients, which the adjoint pass turns into G of all targets
+  Owned2<Index> start;            // (n_steps, populations + 1) offsets of each step in `log`
+  Owned2<Real> psi;      // (n_steps or 1, columns) surrogate gradients, which the adjoint pass replaces by G of all targets
   Owned2<double> error;  // (n_steps or 1, readouts)
   Owned2<double> work;   // (rows, neurons) of the adjoint pass
   std::vector<double> readout_work;  // (readouts,)
-  std::vector<Index> first;          // (sources + 1,) where the spikes of a source begin in `steps`
-  std::vector<std::int32_t> steps;   // of the spikes of each source, ascending
+  std::vector<Index> first;          // (sources + 1,) offsets of each source in `steps`
+  std::vector<std::int32_t> steps;   // steps of the spikes of each source, ascending
   Outbox outbox;                     // with several ranks: own spikes of the slice so far
   Index n_spikes() const { return start(start.rows - 1, start.columns - 1); }
 };
@@ -61,14 +61,14 @@ template <class Real> struct Batch {
   Index n_sources;
   std::vector<std::uint64_t> poisson_limit;
   DeliveryPlan<Real> plan;
-  std::vector<std::uint8_t> learning;  // of each population: whether synapses onto it learn; of others nobody asks for psi
+  std::vector<std::uint8_t> learning;  // per population: whether synapses onto it learn; otherwise psi is not needed
   Array1<const Real> weight;           // of all synapses, see `set_weights`
   std::vector<SampleSlot<Real>> slots;
-  std::vector<Aligned<Real>> row_sums;      // (threads)(columns) work space of gradients: of all targets of a branch,
+  std::vector<Aligned<Real>> row_sums;      // (threads)(columns) work space for gradients of all targets of a branch,
   std::vector<Aligned<Real>> synapse_sums;  // (threads)(plan.sums) and of synapses
 };
 
-// Lists of spikes with room for one step.
+// Lists of spikes with capacity for one step.
 template <class Real> void make_lists(const Topology& topology, SampleSlot<Real>& slot) {
   const Index n = topology.n_partitions();
   for (Index p = 0; p < n; p++) {
@@ -81,7 +81,7 @@ template <class Real> void make_lists(const Topology& topology, SampleSlot<Real>
   slot.spike_count = Owned2<Index>(n, topology.populations.size);
 }
 
-// Rows of the work space of the adjoint pass; from kMu on as many as there are components, and as many for the next step.
+// Rows of the work space of the adjoint pass; from kMu on one per component, and one more per component for the next step.
 enum AdjointRow : Index { kLambda, kDrift, kSignal, kDrive, kMu };
 inline Index adjoint_rows(const Topology& topology) {
   Index n_components = 0;
@@ -90,7 +90,7 @@ inline Index adjoint_rows(const Topology& topology) {
   return kMu + 2 * n_components;
 }
 
-// Bytes of a slot but for its log of spikes, and of what all slots share: what is allocated for a batch.
+// Bytes of a slot without its spike log, and bytes shared by all slots: the allocation of a batch.
 struct BatchBytes {
   Index slot, shared;
 };

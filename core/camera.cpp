@@ -13,31 +13,31 @@
 namespace eprop {
 namespace {
 
-// Room around the image, so that the path may lead it 2 pixels out of the field without a bounds check.
+// Margin around the image: the path may lead it 2 pixels out of the field without a bounds check.
 constexpr Index kMargin = 10;
 constexpr Index kLight = kField + kMargin + 3 + 8;
-// Pixels of a row in the arrays of state: the field, filled up to whole groups of 8.
+// Pixels of a row in the state arrays: the field, padded to groups of 8.
 constexpr Index kRow = 40;
 constexpr Index kState = kField * kRow;
-// Smallest relative threshold that noise may leave.
+// Smallest relative threshold after noise.
 constexpr double kLeast = 0.25;
-// Standard deviation of a field of splines over that of its nodes: the root mean square of a spline, of each axis.
+// Standard deviation of a spline field relative to that of its nodes: the root mean square of a spline, per axis.
 constexpr double kSmoothed = 151.0 / 315.0;
-// Time over which a delay sets in.
+// Duration over which a delay builds up.
 constexpr double kBlend = 10000.0;
 
-// Places in the first block of random numbers: 0 and 1 shift of the path, 2 duration, 3 contrast, then these.
+// Positions in the first block of random numbers: 0 and 1 shift of the path, 2 duration, 3 contrast, then these.
 constexpr Index kFirstDelay = 4;
 constexpr Index kFirstPixel = kFirstDelay + kMaxDelays;
 constexpr Index kFirstWarp = kFirstPixel + kField * kField;
 constexpr Index kRandom = 8 * (kField * kField / 8 + 3);
 static_assert(kFirstWarp + 4 <= kRandom);
-// Block of random numbers of the elastic distortion; what is drawn event by event counts its blocks from 1.
+// Block of random numbers of the elastic distortion; draws per event count their blocks from 1.
 constexpr std::uint64_t kElasticBlock = 0xFFFF;
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-Index nodes_of(Index spacing) { return (kSide - 1) / spacing + 4; }  // a spline reaches two to each side
+Index nodes_of(Index spacing) { return (kSide - 1) / spacing + 4; }  // a spline extends over two nodes to each side
 
 // Arrays that one thread needs while it records.
 struct Buffers {
@@ -47,13 +47,13 @@ struct Buffers {
   std::vector<double> displaced;     // (2, nodes, nodes)
   std::vector<float> light;          // (kPhases, kPhases, kLight, kLight)
   std::vector<float> rows;           // (kSide, kLight)
-  std::vector<float> upper, lower;   // band of each pixel, whose light makes an event when it leaves it
-  std::vector<float> level, before;  // light of each pixel in this step and the one before
-  std::vector<double> free_at;       // when each pixel sees again
+  std::vector<float> upper, lower;   // band of each pixel: an event occurs when the light leaves the band
+  std::vector<float> level, before;  // light of each pixel in this step and in the step before
+  std::vector<double> free_at;       // end of each pixel's refractory time
   std::vector<float> thresholds;     // relative
   std::vector<std::uint16_t> random;
   std::vector<std::int32_t> visit;  // pixels that left their band
-  std::vector<std::uint8_t> flag;   // whether each did
+  std::vector<std::uint8_t> flag;   // whether each pixel left its band
   CameraEvents events;
 
   explicit Buffers(Index spacing)
@@ -80,7 +80,7 @@ struct Stream {
   std::uint32_t digit;
 };
 
-// Fill `out` with numbers of 16 bits; `block` (< 2^16) separates the calls.
+// Fills `out` with 16-bit numbers; `block` (< 2^16) separates the calls.
 void fill_random(const Stream& stream, std::uint64_t block, std::vector<std::uint16_t>& out) {
   const std::uint64_t base = block << 32;
   for (std::size_t k = 0; 8 * k < out.size(); k++) {
@@ -92,7 +92,7 @@ void fill_random(const Stream& stream, std::uint64_t block, std::vector<std::uin
   }
 }
 
-// First and one-past-last row and column with ink.
+// First row and column with ink, and the ones after the last.
 struct Box {
   Index top = kSide, bottom = 0, left = kSide, right = 0;
 };
@@ -111,7 +111,7 @@ Box find_box(const std::uint8_t* image) {
   return box;
 }
 
-// Ink at a place between the pixels, rounded; paper beyond the image.
+// Ink at a position between pixels, rounded; paper beyond the image.
 std::uint8_t ink_at(const std::uint8_t* image, double x, double y) {
   const auto left = static_cast<Index>(std::floor(x)), top = static_cast<Index>(std::floor(y));
   const double fx = x - static_cast<double>(left), fy = y - static_cast<double>(top);
@@ -126,15 +126,15 @@ std::uint8_t ink_at(const std::uint8_t* image, double x, double y) {
   return static_cast<std::uint8_t>(total);
 }
 
-// Displacements of the nodes such that those of the pixels have the standard deviation `elastic`.
+// Draws displacements of the nodes so that the displacements of the pixels have the standard deviation `elastic`.
 void draw_nodes(const Stream& stream, const CameraSettings& c, Buffers& buffers) {
   fill_random(stream, kElasticBlock, buffers.few);
   for (std::size_t k = 0; k < buffers.few.size(); k++)
     buffers.displaced[k] = c.elastic / kSmoothed * c.normals[buffers.few[k] >> 4];
 }
 
-// Write the image as a random linear map about its centre and a random field of displacements show it; the map's numbers are in
-// the first block of random ones.
+// Distorts the image by a random linear map around its centre and a random field of displacements; the first block of random
+// numbers gives the map.
 void distort(const std::uint8_t* image, const Stream& stream, const CameraSettings& c, Buffers& buffers) {
   constexpr double kCentre = 0.5 * (kSide - 1);
   if (c.elastic > 0.0)
@@ -199,7 +199,7 @@ void fill_light(const std::uint8_t* image, const Box& box, const CameraSettings&
   }
 }
 
-// Rows first .. last - 1 of the field, that the image's ink comes near.
+// Rows first .. last - 1 of the field, near the ink of the image.
 struct Rows {
   Index first, last;
 };
@@ -216,7 +216,7 @@ Rows rows_reached(const Box& box, Array2<const double> path, double shift) {
           std::min<Index>(kField, static_cast<Index>(static_cast<double>(box.bottom) + high + shift) + kReach)};
 }
 
-// Where pixel 0 of a field axis looks, in image pixels times kPhases: whole part, and fraction.
+// Position of pixel 0 of a field axis, in image pixels times kPhases: whole part and fraction.
 struct Aim {
   Index whole;
   float fraction;
@@ -228,12 +228,12 @@ Aim aim(double position) {
   return {whole, static_cast<float>(place - static_cast<double>(whole))};
 }
 
-// Where column q / kPhases of the image begins in a row of the light, and row q / kPhases among all of it (q may be negative).
+// Offset of column q / kPhases of the image in a row of the light, and of row q / kPhases (q may be negative).
 Index line_of(Index q) { return (q & (kPhases - 1)) * kLight * kLight + (q >> 2) + kMargin; }
 Index plane_of(Index q) { return (q & (kPhases - 1)) * kPhases * kLight * kLight + ((q >> 2) + kMargin) * kLight; }
 static_assert(kPhases == 4);
 
-// Write the light on every pixel of some rows: linear between the four surrounding positions.
+// Computes the light on every pixel of some rows: linear between the four surrounding positions.
 void look(const std::vector<float>& light, const Aim& ax, const Aim& ay, const Rows& rows, float* level) {
   const float gx = 1.0f - ax.fraction, gy = 1.0f - ay.fraction;
   const float w00 = gy * gx, w01 = gy * ax.fraction, w10 = ay.fraction * gx, w11 = ay.fraction * ax.fraction;
@@ -247,14 +247,14 @@ void look(const std::vector<float>& light, const Aim& ax, const Aim& ay, const R
   }
 }
 
-// Path at a time in microseconds; it rests before and after.
+// Position on the path at a time in microseconds; the path rests before its start and after its end.
 double position(const CameraSettings& c, Index axis, double time) {
   const double place = std::min(std::max(time / c.fine_us, 0.0), static_cast<double>(c.path.columns) - 1.000001);
   const auto k = static_cast<Index>(place);
   return c.path(axis, k) + (place - static_cast<double>(k)) * (c.path(axis, k + 1) - c.path(axis, k));
 }
 
-// By how much the path runs late at a time: 0 at first, from each of the delays on what was drawn for it.
+// Delay of the path at a time: 0 at first; each of the delays adds its drawn value from its time on.
 double lateness(double time, Array2<const double> delays, const double* drawn) {
   double late = 0.0;
   for (Index j = 0; j < delays.rows; j++) {
@@ -264,22 +264,22 @@ double lateness(double time, Array2<const double> delays, const double* drawn) {
   return late;
 }
 
-// A recording under way.
+// A recording in progress.
 struct Recording {
   const CameraSettings& camera;
   Buffers& buffers;
   Stream stream;
-  Index most;           // events
+  Index most;           // largest number of events
   double on, off;       // thresholds of this recording
-  double end;           // when it ends, us
-  Index place;          // of the next random number
-  std::uint64_t block;  // of random numbers
-  double start, now;    // of the step, us
+  double end;           // end of the recording, us
+  Index place;          // position of the next random number
+  std::uint64_t block;  // block of random numbers
+  double start, now;    // start and end of the step, us
   bool full = false;
 
   float normal() { return camera.normals[buffers.random[count(place++)] >> 4]; }
 
-  // Have so many random numbers at `place`: the next block, if this one has not as many left.
+  // Makes `numbers` random numbers available at `place`: takes the next block if this one has too few left.
   void need(Index numbers) {
     if (place + numbers <= kRandom) return;
     fill_random(stream, ++block, buffers.random);
@@ -304,7 +304,7 @@ void draw_thresholds(const CameraSettings& c, Buffers& buffers) {
   }
 }
 
-// Put the band of every pixel around its first level; beyond the field no light change counts.
+// Centres the band of every pixel at its first level; beyond the field no light change counts.
 void start_bands(const Recording& r) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   Buffers& b = r.buffers;
@@ -316,12 +316,12 @@ void start_bands(const Recording& r) {
   }
 }
 
-// List the pixels of some rows that left their band; returns how many.
+// Lists the pixels of some rows that left their band; returns their number.
 Index find_leavers(const Rows& rows, Buffers& b) {
   const float *const level = b.level.data(), *const upper = b.upper.data(), *const lower = b.lower.data();
   std::uint8_t* const __restrict flag = b.flag.data();
   for (Index x = rows.first * kRow; x < rows.last * kRow; x++) flag[x] = (level[x] > upper[x]) | (level[x] < lower[x]);
-  // Without a branch for each flag.
+  // Without a branch per flag.
   Index found = 0;
   std::int32_t* const visit = b.visit.data();
   for (Index first = rows.first * kRow; first < rows.last * kRow; first += 8) {
@@ -356,11 +356,11 @@ void follow_pixel(Recording& r, Index pixel) {
       break;
     }
     const double way = edge - (old + slope * (at - r.start));
-    if (way * slope > 0.0) at = std::min(at + way / slope, r.now);  // else the light had left the band while the pixel was blind
+    if (way * slope > 0.0) at = std::min(at + way / slope, r.now);  // else the light left the band during the refractory time
     if (at < r.end) r.add(at, polarity * kField * kField + pixel / kRow * kField + pixel % kRow);
     if (r.full) return;
     r.need(1);
-    // The band closes around the edge, not around the light: what a blind pixel misses counts afterwards.
+    // The new band is centred at the edge, not at the light, so that changes during the refractory time count afterwards.
     const double bend = b.thresholds[x] * std::max(1.0 + r.camera.threshold_noise * r.normal(), kLeast);
     b.upper[x] = static_cast<float>(edge + r.on * bend);
     b.lower[x] = static_cast<float>(edge - r.off * bend);
@@ -369,7 +369,7 @@ void follow_pixel(Recording& r, Index pixel) {
   }
 }
 
-// Events of no cause within a step.
+// Background events within a step.
 void add_background(Recording& r) {
   const CameraSettings& c = r.camera;
   r.need(2 * (static_cast<Index>(c.background) + 1) + 1);
@@ -385,7 +385,7 @@ void add_background(Recording& r) {
   r.place++;
 }
 
-// Record one image while it moves along the path; its events are left in the buffers. Returns false if there are too many.
+// Records one image that moves along the path; leaves its events in the buffers. Returns false if there are too many.
 bool record_digit(const std::uint8_t* image, const Stream& stream, const CameraSettings& c, Index most, Buffers& b) {
   b.events.times.clear();
   b.events.channels.clear();

@@ -1,4 +1,4 @@
-// The event camera: images and a path in, events out. A digit's events depend on nothing but its image, the seed and its index.
+// The event camera: from images and a path to events. The events of a digit depend only on its image, the seed and its index.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -7,20 +7,20 @@
 
 namespace eprop {
 
-// Pixels along each side of the field, and of the image shown in it.
+// Pixels along each side of the field, and of the image in it.
 constexpr Index kField = 34, kSide = 28;
-// Positions per pixel (and axis) at which the blurred image is worked out exactly; linear in between.
+// Positions per pixel (and axis) at which the blurred image is computed exactly; linear in between.
 constexpr Index kPhases = 4;
 // Weights of the blur at each phase.
 constexpr Index kTaps = 8;
-// Levels of light told apart before the logarithm is looked up.
+// Levels of light in the table of logarithms.
 constexpr Index kLevels = 4096;
-// Most delays of a path.
+// Largest number of delays of a path.
 constexpr Index kMaxDelays = 12;
 // Quantiles of the standard normal in the table.
 constexpr Index kQuantiles = 4096;
 
-// Parameters of the camera; Python's EventCamera says what they mean. Standard deviations are relative, or in pixels.
+// Parameters of the camera, documented in Python's EventCamera. Standard deviations are relative, or in pixels.
 struct CameraSettings {
   Array2<const double> path;  // (2, n_points) x and y of the image's upper left corner in the field, every fine_us
   double fine_us, step_us, shortest_us, longest_us;
@@ -31,27 +31,27 @@ struct CameraSettings {
   double jitter, warp, elastic, contrast;
   Index elastic_spacing;             // pixels between nodes of the elastic distortion
   Array2<const double> splines;      // (kSide, 4) weights of the four nodes around each pixel of an axis
-  double background, background_on;  // events per step that no light causes, and the share of ON events among them
+  double background, background_on;  // background events per step, and the fraction of ON events among them
   Array2<const double> delays;       // (n, 2) time and largest delay from there, us
 };
 
-// What to record: images (n, kSide, kSide), the index of each (below 2^32), and the seed.
+// Digits to record: images (n, kSide, kSide), the index of each (below 2^32), and the seed.
 struct Digits {
   Array3<const std::uint8_t> images;
   Array1<const Index> indices;
   std::uint64_t seed;
 };
 
-// Events of recordings one after another, those of recording i from offsets[i] on: in order of steps, but not of time within one.
+// Events of consecutive recordings; recording i starts at offsets[i]. They are in order of steps, but not of time within a step.
 struct CameraEvents {
   std::vector<std::int32_t> times, channels;
   std::vector<Index> offsets;
 };
 
-// Record digits, side by side on threads. Returns false if one has more than `most` events.
+// Records digits in parallel. Returns false if a digit has more than `most` events.
 bool record_digits(const Digits& digits, const CameraSettings& settings, Index most, int threads, CameraEvents& out);
 
-// The image of digit `i` as its recording shows it: after the random linear map and the elastic distortion.
+// The image of digit `i` as its recording sees it: after the random linear map and the elastic distortion.
 struct DistortedDigit {
   std::vector<std::uint8_t> image;  // (kSide, kSide)
   std::vector<double> nodes;        // (2, n, n) displacements of the nodes in x and y, pixels

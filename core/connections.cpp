@@ -15,12 +15,11 @@ using Sources = std::span<std::int32_t>;
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-// From these lengths on, lists of sources are sorted by digits, then by digits of more bits.
+// Shortest lengths of lists of sources that are sorted by radix sort, and by radix sort with more bits.
 constexpr std::size_t kLong = 64, kVeryLong = 512;
 constexpr int kDigit = 8, kLongDigit = 11;
 
-// Sort whole numbers below n, by digits where that pays (4 ns instead of 40 for a number of a long list); `spare` has room for
-// them.
+// Sorts whole numbers below n, by radix sort for long lists (4 ns instead of 40 per number); `spare` is scratch space.
 void sort_sources(Sources list, Index n, std::vector<std::int32_t>& spare) {
   if (list.size() < kLong) return std::sort(list.begin(), list.end());
   const int bits = list.size() < kVeryLong ? kDigit : kLongDigit;
@@ -38,17 +37,17 @@ void sort_sources(Sources list, Index n, std::vector<std::int32_t>& spare) {
   if (here != list.data()) std::copy_n(here, list.size(), list.data());
 }
 
-// What is chosen, from how many, which one is left out (-1: none), and the stream of draws.
+// Parameters of a choice: number of candidates, excluded candidate (-1: none), and the stream of draws.
 struct Choice {
   Index n, excluded;
   std::uint64_t seed;
   std::uint32_t stream;
 };
 
-// Fill the list with draws below n, repetitions allowed.
+// Fills the list with draws below n, with repetitions.
 void choose_with_repeats(Sources list, const Choice& c) {
   const auto length = static_cast<Index>(list.size());
-  // Several draws are made at a time; from the first that is excluded on, it goes one by one.
+  // Draws several at a time; after the first excluded one, draws one by one.
   std::int32_t* const out = list.data();
   const auto n = static_cast<double>(c.n);
   double block[kBlockDraws];
@@ -67,8 +66,8 @@ void choose_with_repeats(Sources list, const Choice& c) {
   }
 }
 
-// Fill the list with different numbers below n; `taken` (n) is scratch, all false before and after.
-// Floyd's method: one draw for each choice, no rejection, whatever the density.
+// Fills the list with distinct numbers below n; `taken` (n) is scratch, all false before and after.
+// Floyd's method: one draw for each choice, no rejection, for any density.
 void choose_different(Sources list, const Choice& c, std::vector<char>& taken) {
   const auto length = static_cast<Index>(list.size());
   const Index candidates = c.excluded >= 0 ? c.n - 1 : c.n;
@@ -106,7 +105,7 @@ Connections bernoulli(Targets targets, Index n_pre, double probability, bool aut
     Index source = -1;
     UniformStream draws(seed, kConnect, static_cast<std::uint32_t>(target));
     for (;;) {
-      // Where connections are rare, a skip may be larger than any integer.
+      // If connections are rare, a skip may exceed any integer.
       const Index skip = all ? 0 : static_cast<Index>(std::min(most, std::log1p(-draws.next()) / log_miss));
       if (skip >= n_pre - 1 - source) break;
       source += 1 + skip;
@@ -136,7 +135,7 @@ Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index de
   Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
   std::vector<std::int32_t> chosen(count(degree));
   std::vector<char> taken(allowed.multapses ? 0 : count(n_post));
-  // Twice the same draws, so that memory is needed for the connections of these targets alone.
+  // Repeats the draws, so that memory is needed only for the connections of these targets.
   const auto for_each = [&](auto&& visit) {
     for (Index source = 0; source < n_pre; source++) {
       choose(chosen, {n_post, allowed.autapses ? -1 : source, seed, static_cast<std::uint32_t>(source)}, allowed.multapses,
@@ -176,7 +175,7 @@ Connections one_to_one(Targets targets) {
 
 namespace {
 
-// Draw blocks of numbers for the connections of each target and write offset + scale * number.
+// Draws blocks of numbers for the connections of each target and writes offset + scale * number.
 template <class DrawBlock>
 std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, double offset, double scale, DrawBlock draw) {
   std::vector<double> weights(count(indptr[indptr.size - 1]));

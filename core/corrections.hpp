@@ -1,19 +1,18 @@
-// What a spike needs to know of its targets, where synapses are kept at the start of a block (synapses/block_start.hpp), and
-// copies of that, and of propagators, with the numbers of one neuron side by side.
+// Spike corrections: the effect of an arriving spike on block-start states (synapses/block_start.hpp), per target; and
+// neuron-major copies of corrections and propagators.
 //
 // A spike that arrives in step t is added to the filtered spikes of the branch, or to the synapse's own component. Moved back to
-// the start of the block it is d, the same for all branches of the step; and what it does there to the trace and to the own
-// component of a synapse is a number of the target, a spike correction. With p the propagator from the start of the block to t,
-// n steps, and b what arrives at an own component:
+// the start of the block it is d, the same for all branches of the step. Its effect there on the trace and on the own component
+// of a synapse depends only on the target: this is the spike correction. With p the propagator from the start of the block to t,
+// over n steps, and b the increase of an own component at an arrival:
 //
 //     C_A  own component               -(p[A] d) / p[A, own]; without filters b / p[A, own]
 //     C_E  trace                       -(p[E] d + p[E, own] C_A) / kappa^n
 //     C_R  regularising trace          -(p[R] d + p[R, own] C_A) / kappa_reg^n
-//     C_S  trace that waits for reward -(p[S] d + p[SE] C_E + p[S, own] C_A) / gamma^n
-//     C_Q  gradient up to t that no    p[GE] C_E + p[GR] C_R + p[G] d + p[G, own] C_A + told C_S
-//          spike has caused yet
+//     C_S  reward trace                -(p[S] d + p[SE] C_E + p[S, own] C_A) / gamma^n
+//     C_Q  premature gradient up to t  p[GE] C_E + p[GR] C_R + p[G] d + p[G, own] C_A + told C_S
 //
-// Behind them stand the entries of p that lead to the gradient, for the synapse to collect what it has to up to t.
+// The entries of p that lead to the gradient follow, so that the synapse can collect its gradient up to t.
 #pragma once
 #include "propagators.hpp"
 
@@ -21,27 +20,27 @@ namespace eprop {
 
 // ---------------------------------------------------------------------------------------------------- neuron-major copies
 
-// Propagators are made entry by entry, for all neurons, and read neuron by neuron, for the targets of a synapse: from a copy with
-// the entries of a neuron side by side a synapse reads one cache line instead of three or more.
+// Propagators are computed entry by entry, for all neurons, and read neuron by neuron, for the targets of synapses. In a copy
+// with adjacent entries of a neuron, a synapse reads one cache line instead of three or more.
 
-// Rows of PlusWork::copies behind those of `to_current_block`.
+// Rows of PlusWork::copies after those of `to_current_block`.
 enum ExtraCopy : Index { kHere, kExpired, kExtraCopies };
-// A copy for one target costs about as much as this many in the loop over all.
+// A copy for one target costs about as much as this many copies in the loop over all targets.
 inline constexpr Index kCostAlone = 4;
 
-// Where the copies of all neurons would begin, if neurons of all kinds took as much room as these do: populations begin where
-// they have room for the largest kind, and the copies of one neuron lie a number apart that the compiler knows.
+// Start of the copies of all neurons, if neurons of all kinds had this size: populations begin where there is room for the
+// largest kind, and the copies of consecutive neurons have a distance that the compiler knows.
 template <int entries, class Real> Real* copies_of(const Array3<Real>& copies, Index row, Index first_target) {
   return copies.row(row, 0) + first_target * (copies.columns - record_size(entries));
 }
 
-// Copy one neuron.
+// Copies one neuron.
 template <int entries, class Real> void copy_neuron(Array2<const Real> from, Index neuron, Real* copies) {
   Real* record = copies + neuron * record_size(entries);
   for (int k = 0; k < entries; k++) record[k] = from.data[k * from.columns + neuron];
 }
 
-// Copy many, several at a time.
+// Copies many neurons, several at a time.
 template <int entries, class Real> void copy_neurons(Index begin, Index end, Array2<const Real> from, Real* copies) {
   constexpr int size = static_cast<int>(record_size(entries));
   Index neuron = begin;
@@ -59,17 +58,17 @@ template <int entries, class Real> void copy_neurons(Index begin, Index end, Arr
   for (; neuron < end; neuron++) copy_neuron<entries>(from, neuron, copies);
 }
 
-// Branches of a list, arriving or expired ones, in one partition.
+// Branches of a list, arriving or expired, in one partition.
 template <class Listed> struct BranchList {
   const Listed* first;
   Index count;
-  const Index* start;  // of the synapses of each branch
+  const Index* start;  // offsets of the synapses of each branch
   Index begin(Index k) const { return start[first[k].branch]; }
   Index end(Index k) const { return start[first[k].branch + 1]; }
   BranchList part(Index from, Index to) const { return {first + from, to - from, start}; }
 };
 
-// Whether the branches have more than so many synapses; no more are counted.
+// Whether the branches have more than this many synapses; counts no further.
 template <class Listed> bool have_more(const BranchList<Listed>& branches, Index synapses) {
   Index count = 0;
   for (Index k = 0; k < branches.count; k++) {
@@ -79,7 +78,7 @@ template <class Listed> bool have_more(const BranchList<Listed>& branches, Index
   return false;
 }
 
-// Copy a propagator that holds for step `t` for the targets of some branches; where that pays, for all neurons.
+// Copies a propagator that holds for step `t` for the targets of some branches; if that is cheaper, for all neurons.
 template <Kind K, class Real, class Listed> void copy_for_targets(const TargetRange<Real>& targets,
                                                                   const BranchList<Listed>& branches, Array2<const Real> from,
                                                                   Real* copies, Index t, Index& copied) {
@@ -97,7 +96,7 @@ template <Kind K, class Real, class Listed> void copy_for_targets(const TargetRa
 
 // ------------------------------------------------------------------------------------------------------ spike corrections
 
-// What a spike adds to both filters, n steps before.
+// Increase of both filters at a spike, n steps before.
 template <Kind K> void arrival_moved_back(const Topology& topology, Index trace_group, Index n, double (&d)[2]) {
   d[0] = d[1] = 0.0;
   if constexpr (K.n_filters > 0) {
@@ -111,13 +110,13 @@ template <Kind K> void arrival_moved_back(const Topology& topology, Index trace_
   }
 }
 
-// What corrections are made of in one step.
+// Inputs of the corrections in one step.
 template <Kind K, class Real> struct Corrections {
   Array2<const Real> prefix;
   Array2<Real> out;
   Rows<K.n_constants(), const double> constants;
   Real d_0, d_1, grow, grow_reg;  // arrival moved back, 1 / kappa^n, 1 / kappa_reg^n
-  Real grow_gamma, told;          // 1 / gamma^n, what rewards in the block make of a trace that waits at its start
+  Real grow_gamma, told;          // 1 / gamma^n; gradient per reward trace at the start of the block, by the rewards since
 };
 
 template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRange<Real>& targets, Index t) {
@@ -136,7 +135,7 @@ template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRa
           K.reward ? static_cast<Real>(told(state, group, t - n, t)) : Real(0)};
 }
 
-// Find those of neurons `begin` to `end`.
+// Computes the corrections of neurons `begin` to `end`.
 template <Kind K, class Real> void correct(Index begin, Index end, const Corrections<K, Real>& c) {
   constexpr int E = K.E(), R = K.R(), G = K.G(), A = K.A(), D = K.n_filters, M = K.n_own;
   const auto p = entries_of<K>(c.prefix);
@@ -200,7 +199,7 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
   }
 }
 
-// Corrections of step `t`, copied for the targets of some branches: for all neurons or, where few ask, target by target.
+// Corrections of step `t`, copied for the targets of some branches: for all neurons or, for few targets, target by target.
 template <Kind K, class Real>
 void copy_corrections(const TargetRange<Real>& targets, const BranchList<ArrivingBranch>& branches, Real* copies, Index t) {
   if (targets.found->corrections_copied == t) return;

@@ -7,19 +7,19 @@
 namespace eprop {
 namespace {
 
-// From so many branches on they are sorted by several threads, in pieces of at least so many.
+// Smallest number of branches that a thread sorts.
 constexpr Index kLeastPiece = 512;
 
-// The delay groups `first .. stop` are listed together; `cutoff` and `reward_cutoff` are theirs, `per_step` is the steps after
-// the last spike that a per-step optimizer takes, or -1.
+// The delay groups `first .. stop` are listed together. `cutoff` and `reward_cutoff` are theirs; `per_step` is the number of
+// steps after the last spike that a per-step optimiser takes, or -1.
 struct Family {
   Index first, stop;
   Index cutoff, reward_cutoff, per_step;
-  Index slot, size;  // filters: of which slot, how many numbers
+  Index slot, size;  // filter slot, and its number of components
 };
 
-// Equal branches keep their order. Those that never spiked, or not for longer than the cutoff, come first, as equal ones. Of the
-// others those count as equal whose last spikes arrived in the same block: whose steps are, but for the last `bits`.
+// Stable order. Branches that never spiked, or whose last spike is older than the cutoff, come first and count as equal. Other
+// branches count as equal if their last spikes arrived in the same block: if the steps agree except for the last `bits`.
 struct SortKeys {
   Index oldest, bits, before, count;
   Index operator()(Index last) const { return last >= oldest ? (last >> bits) - before : 0; }
@@ -30,7 +30,7 @@ SortKeys sort_keys(Index t, Index cutoff, Index bits) {
   return {oldest, bits, before, (t >> bits) - before + 1};
 }
 
-// Calls visit(number, position, branch) for the arrivals `part` of a family, numbered over its groups in the order of the log.
+// Calls visit(number, position, branch) for the arrivals `part` of a family, numbered over its groups in log order.
 template <class Real, class Visit>
 void visit_arrivals(const StreamState<Real>& state, const Family& family, Index t, Positions part, Visit visit) {
   Index number = 0;
@@ -42,7 +42,7 @@ void visit_arrivals(const StreamState<Real>& state, const Family& family, Index 
   }
 }
 
-// What the spike at a position knows of the one before, for a branch where it arrives in step t.
+// Record of the previous spike for the spike at a position, for a branch where it arrives in step t.
 template <class Real> void describe_arrival(const StreamState<Real>& state, const Family& family, Index t, Index position,
                                             Index branch, ArrivingBranch& out) {
   const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
@@ -58,7 +58,7 @@ template <class Real> void describe_arrival(const StreamState<Real>& state, cons
   }
 }
 
-// Sorts `count` arrivals by counting, in pieces that are counted and placed at once: the order does not depend on the pieces.
+// Sorts `count` arrivals by counting, in pieces that are processed in parallel: the order does not depend on the pieces.
 template <class Real>
 void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count, int threads) {
   Deliveries& plan = state.deliveries;
@@ -94,7 +94,7 @@ void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKey
   parallel_for(pieces, threads, place);
 }
 
-// Sorts few arrivals: each looks how many come before it.
+// Sorts few arrivals: for each, count the ones that come before it.
 template <class Real>
 void sort_few_arrivals(StreamState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count) {
   Deliveries& plan = state.deliveries;
@@ -113,7 +113,7 @@ void sort_few_arrivals(StreamState<Real>& state, const Family& family, const Sor
   });
 }
 
-// Lists the branches of a family whose last spike arrived `cutoff` steps ago, and none until now.
+// Lists the branches of a family whose last spike arrived `cutoff` steps ago, with no spike since then.
 template <class Real>
 void list_expired(const StreamState<Real>& state, const Family& family, Index cutoff, Index t, std::vector<ExpiredBranch>& out) {
   const Topology& topology = state.topology;
@@ -140,7 +140,7 @@ void list_expired(const StreamState<Real>& state, const Family& family, Index cu
   }
 }
 
-// Whether synapses of a group want propagators from the very step of their last spike (synapses/crossing.hpp).
+// Whether synapses of a group need propagators from the exact step of their last spike (synapses/crossing.hpp).
 template <class Real> bool crosses(const StreamState<Real>& state, const DelayGroup& group) {
   return !group.onto_readouts && state.topology.kinds(group.kind, 2) == 0;
 }
@@ -187,7 +187,7 @@ template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bo
     plan.expired_start[group] = static_cast<Index>(plan.expired.size());
     plan.unrewarded_start[group] = static_cast<Index>(plan.unrewarded.size());
     if (state.groups[group].rule == Rule::eprop_plus) {
-      Array2<double>& eta = state.history.eta;  // on all ranks, whoever hears of spikes
+      Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
       eta(group, t & (eta.columns - 1)) = premature ? state.groups[group].optimizer.eta : 0.0;
       plan_family(state, group, stop, t, threads);
     }

@@ -1,7 +1,7 @@
-// How samples walk the branches of axons: by a dense table of all weights, or from synapse to synapse. No number depends on it.
+// How samples deliver to the branches of axons: by a dense table of all weights, or synapse by synapse. Results are the same.
 //
-// In a sample weights stay constant, so that a spike that reaches the first branch of an axon adds the weights of all its
-// branches at once, each to the inputs of the step in which its own spike arrives.
+// Weights are constant during a sample. So a spike that reaches the first branch of an axon adds the weights of all branches at
+// once, each to the inputs of the step in which it arrives at that branch.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -15,29 +15,30 @@
 
 namespace eprop {
 
-// A dense table pays from about this share of possible connections on, 0.3 where an axon has several branches; beyond `kDenseTo`
-// entries it would not stay in a cache. N-MNIST, a quarter of whose input connections are there, takes 1.3 times as long without.
+// A dense table pays off from about this fraction of possible connections on, 0.3 if an axon has several branches; beyond
+// `kDenseTo` entries it does not fit into a cache. N-MNIST, with a quarter of its input connections, takes 1.3 times as long
+// without.
 inline constexpr double kDenseFrom = 0.2, kDenseBranchesFrom = 0.3;
 inline constexpr Index kDenseTo = 1 << 22, kDenseTargets = 16;
-// Targets that follow each other are added several at a time where there are so many in a row, on average: local connections.
-// N-MNIST with receptive fields takes twice as long without.
+// Runs of contiguous targets are added several at a time if they have at least this mean length: local connections. N-MNIST with
+// receptive fields takes twice as long without.
 inline constexpr double kContiguousFrom = 8.0;
-// Branches of fewer synapses, on average, are walked as one, for which four bytes a synapse are kept: to begin each of 200
-// branches of 5 synapses takes as long as its synapses ("LIF, delays of 1 to 200 steps": twice the time).
+// Branches with fewer synapses, on average, are fused into one per axon, at four bytes per synapse: the overhead of 200 branches
+// of 5 synapses takes as long as their synapses ("LIF, delays of 1 to 200 steps": twice the time).
 inline constexpr double kFusedTo = 256.0;
-// Gradients are summed over the spikes for all possible targets of a branch from this share of connections on; below, spike by
-// spike ("LIF, delays of 1 to 200 steps" would take 3.5 times as long).
+// From this fraction of connections on, gradients are summed over the spikes for all possible targets of a branch; below, spike
+// by spike ("LIF, delays of 1 to 200 steps" would take 3.5 times as long).
 inline constexpr double kRowsFrom = 0.125;
-// Gradients of so many synapses of neighbouring axons are added at a time at most: they stay in a cache while one slot follows
-// the other. Each thread shall have some pieces, unless they would become too small.
+// Largest number of synapses of neighbouring axons whose gradients are added together: they stay in a cache from slot to slot.
+// Each thread gets several pieces, unless they would become too small.
 inline constexpr Index kPiece = 1 << 14, kPiecesPerThread = 8, kLeastPiece = 1 << 9;
-// Spike by spike a thread keeps the sums of so many synapses: one for each `kBytesPerSum` bytes of G, which is read once for
-// them.
+// When adding spike by spike, a thread keeps the sums of this many synapses: one for each `kBytesPerSum` bytes of G, which is
+// read once for them.
 inline constexpr Index kLeastSums = 1 << 19, kMostSums = 1 << 22, kBytesPerSum = 16;
 
 struct GroupPlan {
-  Index table = -1;         // where its dense table begins, -1: it has none
-  Index table_columns = 0;  // entries of a row of it: targets, padded
+  Index table = -1;         // start of its dense table; -1: none
+  Index table_columns = 0;  // entries of a table row: targets, padded
   bool contiguous = false;  // by series of contiguous targets
   bool fused = false;       // all branches of an axon as one
   bool per_spike = false;   // gradients spike by spike
@@ -48,17 +49,17 @@ struct GradientPiece {
   Index group, begin, end;
 };
 
-// What a plan consists of without its arrays: what Python asks for before anything is allocated.
+// A plan without its arrays: the sizes that Python asks for before anything is allocated.
 struct PlanSizes {
   std::vector<GroupPlan> groups;
   Index columns = 0;          // entries of a row of inputs, and of G: all targets, padded
-  Index longest_offset = 0;   // steps by which the last branch of an axon lies behind its first, within a sample
-  Index input_steps = 1;      // steps for which there are inputs, before those that branches reach later are moved to the front
+  Index longest_offset = 0;   // steps from the first to the last branch of an axon, within a sample
+  Index input_steps = 1;      // steps with inputs, before later inputs are moved to the front
   Index dense = 0;            // entries of all dense tables
   Index fused = 0;            // synapses of fused branches
-  Index series = 0;           // series of contiguous targets, with an end for each projection and partition
-  Index series_branches = 0;  // branches that consist of them, in all partitions, with an end for each projection and partition
-  Index sums = 0;             // synapses that a thread sums up spike by spike
+  Index series = 0;           // series of contiguous targets, plus an end for each projection and partition
+  Index series_branches = 0;  // branches made of series, in all partitions, plus an end for each projection and partition
+  Index sums = 0;             // synapses whose sums a thread keeps spike by spike
   Index input_rows() const { return input_steps + longest_offset; }
 };
 
@@ -66,20 +67,20 @@ template <class Real> struct DeliveryPlan : PlanSizes {
   explicit DeliveryPlan(PlanSizes sizes) : PlanSizes(std::move(sizes)) {}
   Aligned<Real> tables;
   std::vector<std::uint32_t> offsets;  // of fused synapses: columns * delay_offset + target
-  std::vector<Index> offset_shift;  // (groups * partitions) number of the first synapse of a group, minus where its offsets begin
-  std::vector<Index> series_synapse;         // first synapse of each series; it ends where the next one begins
-  std::vector<std::uint32_t> series_target;  // and its target
-  std::vector<Index> series_start;           // of each branch that consists of series, see `series_shift`
-  std::vector<Index> series_shift;           // (groups * partitions) where the branches of a projection begin there
+  std::vector<Index> offset_shift;     // (groups * partitions) index of a group's first synapse, minus the start of its offsets
+  std::vector<Index> series_synapse;   // first synapse of each series; a series ends at the next one
+  std::vector<std::uint32_t> series_target;  // first target of each series
+  std::vector<Index> series_start;           // for each branch made of series, see `series_shift`
+  std::vector<Index> series_shift;           // (groups * partitions) start of a projection's branches
   std::vector<GradientPiece> pieces;
 };
 
-// Whether a series of contiguous targets begins with a synapse of a branch whose first one is `first`.
+// Whether a series of contiguous targets begins at a synapse of a branch whose first synapse is `first`.
 inline bool begins_series(const Topology& topology, Index synapse, Index first) {
   return synapse == first || topology.targets[synapse] != topology.targets[synapse - 1] + 1;
 }
 
-// Targets of synapses, or where these lie among the rows of some steps: synapse -> data[synapse - shift].
+// Targets of synapses, or their offsets in the rows of several steps: synapse -> data[synapse - shift].
 struct Places {
   const std::uint32_t* data;
   Index shift;
@@ -102,7 +103,7 @@ inline Index count_synapses(const Topology& topology, const DelayGroup& group) {
   return count;
 }
 
-// Whether some branch of a projection has a target twice: in a dense table the sum of two weights could round.
+// Whether some branch of a projection has a target twice: a dense table would round the sum of two weights.
 inline bool has_repeats(const Topology& topology, const DelayGroup& group) {
   const auto [first, end] = branches_of(group);
   for (Index p = 0; p < topology.n_partitions(); p++)
@@ -125,7 +126,7 @@ inline Index count_series(const Topology& topology, const DelayGroup& group) {
   return series;
 }
 
-// After which axon a piece ends that begins with `begin`: it has one, and others up to `most` synapses in each partition.
+// End of a piece that begins with axon `begin`: it has one axon, plus more up to `most` synapses in each partition.
 inline Index end_of_piece(const Topology& topology, const DelayGroup& group, Index begin, Index most) {
   const auto branch = [&](Index source) { return group.first_branch + source * group.branch_stride; };
   Index end = begin + 1;
@@ -152,7 +153,7 @@ inline bool plan_table(const Topology& topology, Index r, PlanSizes& plan) {
   return true;
 }
 
-// Room for sums of those projections whose gradients are added spike by spike: a share of all, but at least that of an axon.
+// Capacity for sums of projections whose gradients are added spike by spike: a fraction of all synapses, at least one axon.
 inline Index room_for_sums(const Topology& topology, const PlanSizes& plan, Index history_bytes, int threads) {
   Index longest = 0, most = 0;
   for (Index r = 0; r < topology.groups.size; r++) {
@@ -170,11 +171,11 @@ inline Index room_for_sums(const Topology& topology, const PlanSizes& plan, Inde
   return std::max(longest, std::min((most + threads - 1) / threads + longest, limit));
 }
 
-// What suits each projection in samples of so many steps.
+// Chooses the delivery of each projection for samples of `n_steps` steps.
 inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns, int threads, Index real_size) {
   PlanSizes plan;
   plan.groups.resize(static_cast<std::size_t>(topology.groups.size));
-  // What is summed at a time may end up to a vector behind the last target.
+  // Sums may extend up to one SIMD vector beyond the last target.
   plan.columns = padded(topology.n_neurons() + topology.n_readouts()) + kPadding;
   for (const DelayGroup* group = topology.groups.data; group != topology.groups.data + topology.groups.size; group++)
     plan.longest_offset = std::max(plan.longest_offset, std::min(group->delay_offset, n_steps - 1));
@@ -253,7 +254,7 @@ template <class Real> void fill_series(const Topology& topology, DeliveryPlan<Re
   }
 }
 
-// Pieces of work of which gradients are made up.
+// Pieces of work for the gradients.
 template <class Real> void fill_pieces(const Topology& topology, DeliveryPlan<Real>& plan, int threads) {
   const Index share = topology.targets.size / (kPiecesPerThread * threads);
   const Index piece = std::clamp(share, kLeastPiece, kPiece);
@@ -283,7 +284,7 @@ struct ContiguousTargets {
   const Index* synapse;
   const std::uint32_t* target;
   const Index* start;
-  Index first_branch;  // where `start` begins
+  Index first_branch;  // first branch in `start`
   // Calls work(first synapse, first target, length) for each series of a branch.
   template <class Work> [[gnu::always_inline]] void each(Index branch, const Work& work) const {
     const Index end = start[branch - first_branch + 1];
@@ -298,13 +299,13 @@ ContiguousTargets contiguous_targets(const Topology& topology, const DeliveryPla
           plan.series_start.data() + plan.series_shift[group * topology.n_partitions() + partition], first.first_branch};
 }
 
-// Where the synapses of a projection lead to.
+// Target offsets of a projection's synapses.
 template <class Real> Places places_of(const Topology& topology, const DeliveryPlan<Real>& plan, Index group, Index partition) {
   if (!plan.groups[group].fused) return {topology.targets.data, 0};
   return {plan.offsets.data(), plan.offset_shift[group * topology.n_partitions() + partition]};
 }
 
-// Writes the weights of some axons of one projection into its dense tables, whose other entries stay zero.
+// Writes the weights of some axons of one projection to its dense tables; other entries stay zero.
 template <class Real>
 void fill_table(const Topology& topology, Array1<const Real> weight, DeliveryPlan<Real>& plan, const GradientPiece& axons) {
   const DelayGroup& group = topology.groups[axons.group];

@@ -1,4 +1,4 @@
-// Work divided among threads that can be interrupted.
+// Interruptible work, divided among threads.
 #pragma once
 #include <atomic>
 
@@ -7,8 +7,8 @@
 
 namespace eprop {
 
-// Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next one when it is done with one. Returns false if
-// it was interrupted.
+// Calls work(thread, piece, watch) for each of `n` pieces; a thread takes the next piece when it has finished one. Returns false
+// if it was interrupted.
 template <class Work> bool divide(Index n, int threads, Interrupt interrupt, const Work& work) {
   std::atomic<bool> stop{false};
   share_items(n, threads, [&](Index thread, const auto& take) {

@@ -1,7 +1,7 @@
-// The weight of an e-prop+ synapse as of the last change that a spike has brought, for those who look on.
+// The effective weight of an e-prop+ synapse: its weight as of the last spike.
 //
-// Synapses that are kept at the start of a block (synapses/block_start.hpp) have a premature gradient subtracted from their
-// weight; here it is added again. With moments, or reward, it is subtracted elsewhere: `History::eta` is 0 then.
+// A synapse with a block-start state (synapses/block_start.hpp) has a premature gradient subtracted from its weight; this file
+// adds the gradient again. With moments, or reward, the gradient is subtracted elsewhere: `History::eta` is then 0.
 #pragma once
 #include "spike_log.hpp"
 #include "synapses/block_start.hpp"
@@ -9,22 +9,22 @@
 
 namespace eprop {
 
-// What a branch of synapses that are kept at the start of a block needs to be looked at.
+// Data of a branch of synapses with block-start states, for computing effective weights.
 template <class Real> struct KeptBranch {
   Kind kind;
-  bool waits;                 // its last spike arrived within the cutoff: nothing has been finalised yet
-  Index last;                 // step of that
-  Array2<const Real> prefix;  // from the start of the block of that step to it
+  bool waits;                 // its last spike arrived within the cutoff, so no gradient has been finalised yet
+  Index last;                 // step of that spike
+  Array2<const Real> prefix;  // from the start of that step's block to the step
   double z[2];                // filtered spikes at the start of that block
 };
 
-// Whether the synapses of a delay group are kept at the start of a block.
+// Whether the synapses of a delay group keep block-start states.
 template <class Real> bool keeps_block_start(const StreamState<Real>& state, const DelayGroup& group) {
   return state.learns && group.rule == Rule::eprop_plus && !group.onto_readouts && !group.per_step_optimizer &&
          state.topology.kinds(group.kind, 2) != 0;
 }
 
-// A branch as it is before step `t`.
+// A branch before step `t`.
 template <class Real> KeptBranch<Real> kept_branch(const StreamState<Real>& state, Index branch, Index group, Index t) {
   const DelayGroup& g = state.groups[group];
   KeptBranch<Real> kept{{1, 0, true, false}, false, -1, {}, {0.0, 0.0}};
@@ -71,7 +71,7 @@ template <class Real> Real effective_weight(const StreamState<Real>& state, Inde
   return effective_weight(state, synapse, kept_branch(state, branch, group, t), state.groups[group]);
 }
 
-// Trace of a synapse as of its last spike, or of the cutoff after it: e_bar = kappa^n e_0 + E (z, own).
+// Trace of a synapse as of its last spike, or of its cutoff: e_bar = kappa^n e_0 + E (z, own).
 template <class Real> Real effective_trace(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
   const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
   const Real trace = state.synapses.trace[synapse];
@@ -83,8 +83,8 @@ template <class Real> Real effective_trace(const StreamState<Real>& state, Index
   return e;
 }
 
-// Write the weights of all synapses that are kept otherwise, as they are before step `t`. To keep the weights themselves, `out`
-// is the array of weights, and all of History::eta becomes 0.
+// Writes the effective weights of all synapses with block-start states before step `t`. To store the weights in place, `out` is
+// the array of weights, and History::eta becomes 0.
 template <class Real> void materialise_weights(const StreamState<Real>& state, Index t, Array1<Real> out) {
   const Topology& topology = state.topology;
   for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {

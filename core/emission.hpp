@@ -1,4 +1,4 @@
-// What the neurons of a sample take and leave in a step, and what the sources spike.
+// A step of a sample: neurons advance with their inputs, and sources spike.
 #pragma once
 #include <algorithm>
 
@@ -8,29 +8,29 @@
 
 namespace eprop {
 
-// Room for the spikes of a sample to begin with.
+// Initial capacity for the spikes of a sample.
 inline constexpr Index kFirstLog = 8192;
 
-// Room in the log for a step in which all sources spike.
+// Capacity in the log for a step in which all sources spike.
 template <class Real> void make_room(const Batch<Real>& batch, SampleSlot<Real>& slot, Index position) {
   const auto needed = static_cast<std::size_t>(position + batch.n_sources);
   if (slot.log.size() < needed) slot.log.resize(std::max(needed, 2 * slot.log.size()));
 }
 
-// Events of a step: of event source c, `channels[start(c, at)]` up to `start(c, at + 1)`.
+// Events of a step: event source c has `channels[start(c, at)]` up to `start(c, at + 1)`.
 struct Events {
   Array2<const Index> start;
   Array1<const std::int32_t> channels;
   Index at;
 };
 
-// Where random numbers of a step come from.
+// Source of the random numbers of a step.
 struct RandomStep {
   std::uint64_t seed;
   Index clock;
 };
 
-// Spikes of a partition's share of Poisson population b in a step; `out` has room for all.
+// Spikes of a partition's part of Poisson population b in a step; `out` has room for all.
 template <class Real>
 Index draw_poisson(const Batch<Real>& batch, Index b, const RandomStep& random, const Partitions& share, std::int32_t* out) {
   const Population& population = batch.topology.populations[b];
@@ -51,7 +51,7 @@ template <class Real> Index copy_events(const Batch<Real>& batch, Index b, const
   return start[1] - start[0];
 }
 
-// Spikes of population b, which takes no input, in a step; `out` has room for all.
+// Spikes of population b, which has no input, in a step; `out` has room for all.
 template <class Real>
 Index spikes_of_sources(const Batch<Real>& batch, Index b, const RandomStep& random, const Events& events, std::int32_t* out) {
   return batch.topology.populations[b].role == Role::poisson ? draw_poisson(batch, b, random, all_partitions(batch.topology), out)
@@ -61,13 +61,13 @@ Index spikes_of_sources(const Batch<Real>& batch, Index b, const RandomStep& ran
 // One step of the neurons of a slot.
 struct Emission {
   Index t;        // row of `start` and `psi`
-  bool keeps;     // whether psi of this step is wanted later
-  double* input;  // what has arrived
-  Index* counts;  // of spikes, by neurons
+  bool keeps;     // whether psi of this step is needed later
+  double* input;  // synaptic inputs
+  Index* counts;  // spike counts by neuron
 };
 
-// Neurons of one partition in a step, with the inputs that have arrived. Spikes are listed as sources, or if `by_target` by the
-// numbers of the neurons. draw(b, out) writes spikes of a population that takes no input and returns how many there are.
+// Advances the neurons of one partition by a step with their inputs. Lists spikes as sources, or if `by_target` as target ids.
+// draw(b, out) writes spikes of a population without input and returns their number.
 template <class Real, class Draw> void advance_partition(const Batch<Real>& batch, SampleSlot<Real>& slot,
                                                          const Emission& emission, Index partition, bool by_target,
                                                          const Draw& draw) {
@@ -79,7 +79,7 @@ template <class Real, class Draw> void advance_partition(const Batch<Real>& batc
     const Index begin = std::max(topology.bounds(0, partition), population.target_begin);
     const Index end = std::min(topology.bounds(0, partition + 1), population.target_end);
     if (population.role == Role::neuron && begin < end) {
-      // Where nobody learns, psi is written over and over: a history of it would push weights out of the cache.
+      // If nothing learns, psi is overwritten in every step: a history of psi would push weights out of the cache.
       Real* psi = slot.psi.row(emission.keeps && batch.learning[b] ? emission.t : 0);
       const Index before = count;
       count = advance(range_of(population, begin, end, slot.state.view(), topology.params, emission.input), psi, spikes, count);
@@ -95,8 +95,8 @@ template <class Real, class Draw> void advance_partition(const Batch<Real>& batc
   }
 }
 
-// Writes the spikes of a step to the log: those that the partitions have listed, and what sources(b, out) writes of populations
-// that take no input.
+// Writes the spikes of a step to the log: the lists of the partitions, and the output of sources(b, out) for populations without
+// input.
 template <class Real, class Sources>
 void log_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, const Sources& sources) {
   const Topology& topology = batch.topology;
@@ -115,8 +115,8 @@ void log_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, const S
   slot.start(t, topology.populations.size) = position;
 }
 
-// Neurons and sources of a step, with the inputs that have arrived: their spikes to the log. sources(b, out) writes the spikes of
-// population b, which takes no input, and returns how many there are.
+// Advances neurons and sources by a step and logs their spikes. sources(b, out) writes the spikes of population b, which has no
+// input, and returns their number.
 template <class Real, class Sources>
 void emit_step(const Batch<Real>& batch, SampleSlot<Real>& slot, const Emission& emission, const Sources& sources) {
   for (Index p = 0; p < batch.topology.n_partitions(); p++)

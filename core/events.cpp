@@ -11,7 +11,7 @@ namespace {
 
 std::size_t count(Index n) { return static_cast<std::size_t>(n); }
 
-// What one thread needs to bin a sample.
+// Buffers of one thread for binning a sample.
 struct BinBuffers {
   std::vector<std::int32_t> step, by_channel, by_step;
   std::vector<Index> channel_place, step_place;
@@ -29,8 +29,8 @@ struct OneSample {
   Index n;
 };
 
-// Bin a sample by two counting sorts, by channel and then by step, and drop repetitions; returns the number of entries.
-// Two counting sorts cost the same for any step length; sorting within each step would be quadratic in long steps.
+// Bins a sample by two counting sorts, by channel and then by step, and drops repetitions; returns the number of entries.
+// Two counting sorts cost the same for any step length; sorting within each step would be quadratic in the step length.
 Index bin_sample(const OneSample& sample, const Bins& bins, BinBuffers& buffers, std::int32_t* out, Index* ptr) {
   Index* const channel_place = buffers.channel_place.data();
   Index* const step_place = buffers.step_place.data();
@@ -51,7 +51,7 @@ Index bin_sample(const OneSample& sample, const Bins& bins, BinBuffers& buffers,
   for (Index e = 0; e < sample.n; e++)
     if (step[e] >= 0) by_channel[channel_place[sample.channels[e]]++] = static_cast<std::int32_t>(e);
   for (Index k = 0; k < kept; k++) by_step[step_place[step[by_channel[k]]]++] = sample.channels[by_channel[k]];
-  // step_place[s] is now the end of step s.
+  // Now step_place[s] is the end of step s.
   Index written = 0, k = 0;
   ptr[0] = 0;
   for (Index s = 0; s < bins.n_steps; s++) {
@@ -72,7 +72,7 @@ Binned bin_events(const EventsView& events, const Bins& bins, int threads) {
   Binned made{std::vector<std::int32_t>(count(events.offsets[n] - origin)), std::vector<Index>(count(n * width))};
   Index longest = 0;
   for (Index i = 0; i < n; i++) longest = std::max(longest, events.offsets[i + 1] - events.offsets[i]);
-  // Each sample has room for all its events.
+  // Each sample has capacity for all its events.
   share_items(n, threads, [&](Index, const auto& take) {
     BinBuffers buffers(bins, longest);
     for (Index i = take(); i >= 0; i = take()) {
@@ -81,7 +81,7 @@ Binned bin_events(const EventsView& events, const Bins& bins, int threads) {
       bin_sample(sample, bins, buffers, made.channels.data() + (first - origin), made.ptr.data() + i * width);
     }
   });
-  // Then the gaps between samples are closed.
+  // Now close the gaps between samples.
   Index written = 0;
   for (Index i = 0; i < n; i++) {
     Index* const ptr = made.ptr.data() + i * width;
@@ -175,7 +175,7 @@ Index parse_bytes(Array1<const std::uint8_t> text, Array1<std::uint8_t> out) {
 }
 
 EventFaultAt decode_nmnist(Array1<const std::uint8_t> raw, Array1<const Index> offsets, Index size, DecodedEvents& out) {
-  // A y of 240 marks no event: the clock of the recorder went round, and times go on 2^13 us later.
+  // A y of 240 is not an event: the clock of the recorder has overflowed, and later times are 2^13 us later.
   constexpr Index kEventBytes = 5, kOverflowMark = 240, kOverflow = 8192;
   const auto most = count(raw.size / kEventBytes);
   out.times.reserve(most);
@@ -203,14 +203,14 @@ EventFaultAt decode_nmnist(Array1<const std::uint8_t> raw, Array1<const Index> o
 
 namespace {
 
-// Means of x and y and the slope dx / dy of a sample's events with the path taken off, and a number made of its channels.
+// Means of x and y and the slope dx / dy of a sample's events relative to the path, and a hash of its channels.
 struct Moments {
   double x, y, slope;
   std::uint64_t word;
 };
 
 Moments find_moments(const Index* ptr, const BinnedView& data, const Deskewing& d) {
-  // FNV-1a with 32 bits: equal recordings get equal random numbers, whichever data set they are in.
+  // 32-bit FNV-1a: equal recordings get equal random numbers in any data set.
   constexpr std::uint32_t kPrime = 0x01000193, kBasis = 0x811C9DC5;
   const auto side = static_cast<std::int32_t>(d.side), pixels = side * side;
   double sx = 0.0, sy = 0.0, sxy = 0.0, syy = 0.0;
@@ -233,8 +233,8 @@ Moments find_moments(const Index* ptr, const BinnedView& data, const Deskewing& 
   return {mx, my, variance > 0.0 ? (sxy / n - mx * my) / variance : 0.0, word};
 }
 
-// Insert a channel into the rising channels from `start` on, if it is not there yet. Channels come nearly in order, so that
-// each moves past few others.
+// Inserts a channel into the ascending channels from `start` on, unless it is there already. Channels come nearly in order, so
+// each passes few others.
 void insert_channel(std::vector<std::int32_t>& channels, std::size_t start, std::int32_t c) {
   std::size_t k = channels.size();
   while (k > start && channels[k - 1] > c) k--;
@@ -261,8 +261,8 @@ Binned deskew_events(const BinnedView& data, const Deskewing& d) {
       for (Index e = given[s]; e < given[s + 1]; e++) {
         const std::int32_t plane = data.channels[e] / pixels, pixel = data.channels[e] % pixels;
         const std::int32_t y = pixel / side, x = pixel % side;
-        // Rounded up or down at random, so that it is right on average: rounded to the nearest, a straight edge
-        // would become a staircase.
+        // Rounds up or down at random, so that the mean is right: rounding to nearest would turn a straight edge into
+        // a staircase.
         const double right = std::floor(d.centre - mx - slope * (y - d.path(1, s) - my) + chances.next());
         const Index new_x = x + static_cast<Index>(right), new_y = y + down;
         if (new_x < 0 || new_y < 0 || new_x >= side || new_y >= side) continue;

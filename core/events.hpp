@@ -1,4 +1,4 @@
-// Recorded events: files and tables parsed, events binned to channels per step, binned recordings checked and deskewed.
+// Recorded events: parsing of files and tables, binning of events, checks and deskewing of binned recordings.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -13,16 +13,16 @@ struct BinnedView {
   Array1<const std::int32_t> channels;
 };
 
-// Samples that the core has made, with as many offsets in a row as there are steps, plus one.
+// Samples made by the core; a row has one more offset than steps.
 struct Binned {
   std::vector<std::int32_t> channels;
   std::vector<Index> ptr;
 };
 
-// Events of samples one after another: sample i has offsets[i] .. offsets[i + 1] - 1.
+// Events of consecutive samples: sample i has offsets[i] .. offsets[i + 1] - 1.
 struct EventsView {
   Array1<const std::int32_t> times;     // microseconds, >= 0, in any order
-  Array1<const std::int32_t> channels;  // 0 .. n_channels - 1; the caller has checked
+  Array1<const std::int32_t> channels;  // 0 .. n_channels - 1, checked by the caller
   Array1<const Index> offsets;
 };
 
@@ -31,16 +31,16 @@ struct Bins {
   double step_us;
 };
 
-// Bin samples, each channel at most once a step; events at or after n_steps * step_us are left out.
+// Bins samples, each channel at most once a step; drops events at or after n_steps * step_us.
 Binned bin_events(const EventsView& events, const Bins& bins, int threads);
 
-// Add to counts[c] how often channel c is active.
+// Adds the number of active steps of each channel to counts.
 void count_channels(const BinnedView& data, Array1<Index> counts);
 
-// Copy the samples one after another, renumbering channels and leaving out those numbered -1; the other numbers rise.
+// Copies the samples in order, renumbering channels and dropping those numbered -1; the other numbers ascend.
 Binned renumber_channels(const BinnedView& data, Array1<const std::int32_t> number);
 
-// What breaks the promises of a binned data set, in which sample (-1: none).
+// Fault of a binned data set, and its sample (-1: none).
 enum class BinnedFault : int { kNone = 0, kOffsets = 1, kRange = 2, kOrder = 3 };
 struct BinnedFaultAt {
   Index sample;
@@ -48,11 +48,11 @@ struct BinnedFaultAt {
 };
 BinnedFaultAt find_fault(const BinnedView& data, Index n_channels);
 
-// Read whole numbers 0 .. 255 separated by commas or line ends: ten times as fast as NumPy's reader of any number.
-// Returns how many there were; -1 for any other character, a larger number, an empty field, or more numbers than fit.
+// Reads whole numbers 0 .. 255 separated by commas or line ends: ten times as fast as NumPy's general reader.
+// Returns their count; -1 for any other character, a larger number, an empty field, or too many numbers.
 Index parse_bytes(Array1<const std::uint8_t> text, Array1<std::uint8_t> out);
 
-// What is wrong with an event of a file, and where (file, byte of its event in the file).
+// Fault of an event of a file, and its position (file, byte of the event in the file).
 enum class EventFault : int { kNone = 0, kPosition = 1, kTime = 2 };
 struct EventFaultAt {
   Index file, byte;
@@ -64,18 +64,18 @@ struct DecodedEvents {
   std::vector<Index> offsets;
 };
 
-// Decode the five-byte events of N-MNIST, files one after another (file i: bytes offsets[i] .. offsets[i + 1] - 1, a multiple
-// of 5), and check each. Big-endian: x (8 bits), y (8), polarity (1), time in microseconds (23).
+// Decodes and checks the five-byte events of N-MNIST, in consecutive files (file i: bytes offsets[i] .. offsets[i + 1] - 1, a
+// multiple of 5). Big-endian: x (8 bits), y (8), polarity (1), time in microseconds (23).
 EventFaultAt decode_nmnist(Array1<const std::uint8_t> raw, Array1<const Index> offsets, Index size, DecodedEvents& out);
 
 struct Deskewing {
   Index side;                 // pixels along each side of the sensor; channel = polarity * side^2 + y * side + x
-  Array2<const double> path;  // (2, n_steps): where the camera's movement has the image at each step, x and y
-  double centre;              // where the mean of the events goes, on both axes, relative to the path
-  double steepest;            // largest slope dx / dy that is taken off
+  Array2<const double> path;  // (2, n_steps) position of the image at each step, x and y
+  double centre;              // target of the mean of the events, on both axes, relative to the path
+  double steepest;            // largest slope dx / dy that is removed
 };
 
-// Shear and move the events of each sample, so that its digit stands upright in the middle.
+// Shears and moves the events of each sample, so that its digit is upright and centred.
 Binned deskew_events(const BinnedView& data, const Deskewing& deskewing);
 
 }  // namespace eprop

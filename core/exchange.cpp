@@ -5,7 +5,7 @@
 namespace eprop {
 namespace {
 
-// From so many bytes on messages are read by several threads.
+// Messages of at least this many bytes are read by several threads.
 constexpr Index kManyBytes = 4096;
 
 void put(std::vector<std::uint8_t>& message, Index value) {
@@ -13,7 +13,7 @@ void put(std::vector<std::uint8_t>& message, Index value) {
   message.push_back(static_cast<std::uint8_t>(value));
 }
 
-// The next number of a message; a message that ends too early has zeros.
+// The next number of a message; a truncated message continues with zeros.
 Index get(Array1<const std::uint8_t> messages, Index& cursor) {
   Index value = 0;
   for (int shift = 0; cursor < messages.size && shift < 63; shift += 7) {

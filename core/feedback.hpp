@@ -5,7 +5,7 @@
 
 namespace eprop {
 
-// Learning signals that arrive in step t at neurons begin .. end where each pair of readout and neuron has a delay of its own.
+// Learning signals that arrive in step t at neurons begin .. end if each pair of readout and neuron has its own delay.
 inline void gather_delayed_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
                                    Array2<const Index> delay) {
   const Index mask = error.rows - 1;
@@ -16,7 +16,7 @@ inline void gather_delayed_signals(Index t, Index begin, Index end, const Neuron
   }
 }
 
-// The learning signals that arrive in step t at neurons begin .. end: errors of earlier steps, through the feedback weights.
+// The learning signals that arrive in step t at neurons begin .. end: errors of earlier steps, times the feedback weights.
 inline void gather_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
                            Array2<const Index> delay) {
   double* signal = neurons.signal.data;
@@ -27,14 +27,14 @@ inline void gather_signals(Index t, Index begin, Index end, const Neurons& neuro
   if (t > 0) learning_signals(error.row((t - 1) & (error.rows - 1)), feedback, begin, end, false, signal);
 }
 
-// Feedback weights, their offsets from the readout weights that they follow, and those.
+// Feedback weights, their offsets from the readout weights that they follow, and the readout weights.
 template <class Real> struct TiedFeedback {
   const Topology& topology;
   Array1<const Real> weight;
   Array2<double> feedback, offset;
 };
 
-// Calls visit(synapse, readout, neuron) for the synapses of a delay group onto readouts, those of own neurons, source by source.
+// Calls visit(synapse, readout, neuron) for the synapses of a delay group from own neurons onto readouts, source by source.
 template <class Visit> void visit_tied_synapses(const Topology& topology, const DelayGroup& group, Visit visit) {
   const Population& source = topology.populations[group.source_population];
   for (Index neuron = source.target_begin; neuron < source.target_end; neuron++) {
@@ -46,9 +46,9 @@ template <class Visit> void visit_tied_synapses(const Topology& topology, const 
   }
 }
 
-// Lets feedback follow the weights of the `chosen` delay groups: symmetric feedback is the weight, repeated connections add up.
-// Adaptive feedback learns the same updates and decays alike, so that its offset from the weight only decays (Kolen and Pollack
-// 1994).
+// Makes feedback follow the weights of the `chosen` delay groups. Symmetric feedback is the weight; repeated connections add up.
+// Adaptive feedback receives the same updates and decays in the same way, so its offset from the weight only decays (Kolen and
+// Pollack 1994).
 template <class Real> void tie_feedback(Array1<const std::uint8_t> chosen, const TiedFeedback<Real>& tied) {
   const Topology& topology = tied.topology;
   for (Index number = 0; number < topology.groups.size; number++) {
@@ -72,7 +72,7 @@ template <class Real> void tie_feedback(Array1<const std::uint8_t> chosen, const
   }
 }
 
-// Offset of adaptive feedback from the weights of delay groups first .. stop, which it follows from now on.
+// Measures the offset of adaptive feedback from the weights of delay groups first .. stop, which it follows from now on.
 template <class Real> void measure_offsets(Index first, Index stop, const TiedFeedback<Real>& tied) {
   for (Index number = first; number < stop; number++) {
     const DelayGroup& group = tied.topology.groups[number];
@@ -84,7 +84,7 @@ template <class Real> void measure_offsets(Index first, Index stop, const TiedFe
   }
 }
 
-// What decaying weights and adaptive feedback forget in an optimiser step of e-prop, their offset forgets, too.
+// Decays the offset of adaptive feedback like the weights, for an optimiser step of e-prop.
 inline void fade_offsets(const Topology& topology, Array2<double> offset) {
   for (Index number = 0; number < topology.groups.size; number++) {
     const DelayGroup& group = topology.groups[number];
@@ -93,14 +93,15 @@ inline void fade_offsets(const Topology& topology, Array2<double> offset) {
   }
 }
 
-// Whether feedback follows what a delay group learns at spikes; frozen, adaptive feedback and its offset stay as they are.
+// Whether feedback follows the updates of a delay group at spikes; frozen weights leave adaptive feedback and its offset
+// unchanged.
 inline bool ties_at_spikes(const DelayGroup& group) {
   return group.rule == Rule::eprop_plus &&
          (group.tied_feedback == Tied::weight || (group.tied_feedback == Tied::change && group.optimizer.eta != 0.0));
 }
 
-// Feedback that follows the readout weights of the branches that arrived in step t, for the readouts of one partition; after all
-// partitions have read it. Of adaptive feedback the offset decays.
+// Updates feedback that follows the readout weights of the branches that arrived in step t, for the readouts of one partition,
+// after all partitions have read it. For adaptive feedback the offset decays.
 template <class Real> void tie_branches(StreamState<Real>& state, Index partition, Index t) {
   const Topology& topology = state.topology;
   const Index* start = topology.branch_start.row(partition);
@@ -112,7 +113,7 @@ template <class Real> void tie_branches(StreamState<Real>& state, Index partitio
     for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++) {
       const ArrivingBranch& arriving = state.deliveries.arriving[k];
       const Index neuron = arriving.branch - group.first_branch + source.first_target;
-      if (neuron < source.target_begin || neuron >= source.target_end) continue;  // of another rank
+      if (neuron < source.target_begin || neuron >= source.target_end) continue;  // belongs to another rank
       const Index interval = arriving.last >= 0 ? t - arriving.last : 0;
       const Index steps = optimizer_steps_taken(t, interval, cutoff) - arriving.optimizer_steps;
       const double left = group.tied_feedback == Tied::change ? power(group.optimizer.keep, steps) : 1.0;

@@ -1,27 +1,27 @@
-// Gradients of e-prop: every synapse adds up G of its target over its spikes, from all samples in their order.
+// Gradients of e-prop: every synapse sums G of its target over its spikes, from all samples in order.
 //
-// Of each sample the sum over the spikes is formed first, then added: the same numbers whichever way it is done.
+// The sum over the spikes of each sample is computed first, then added, so that every method gives the same bits.
 #pragma once
 #include "batch_delivery.hpp"
 
 namespace eprop {
 
-// Numbers that fit into the widest register.
+// Numbers in the widest register.
 template <class Real> struct WidestRegister {
   static constexpr Index kSize = static_cast<Index>(kCacheLine / sizeof(Real));
   typedef Real Vector __attribute__((vector_size(kCacheLine), aligned(sizeof(Real)), may_alias));
 };
 
-// Rows of G of the steps in which some spikes arrive, and what their sum is multiplied with.
+// Rows of G of the steps in which some spikes arrive, and the factor of their sum.
 template <class Real> struct SummedRows {
-  const Real* first;  // of a spike in step 0
+  const Real* first;  // row for a spike in step 0
   Index columns;
   const std::int32_t* steps;
   Index count;
   Real scale;
 };
 
-// Sums of `blocks` vectors from column j on: as many at once as there are registers, for a sum waits for the one before.
+// Sums of `blocks` vectors from column j on: one per register, because each sum waits for the one before.
 template <int blocks, class Real> [[gnu::always_inline]] inline void sum_blocks(const SummedRows<Real>& rows, Index j, Real* to) {
   using Vector = typename WidestRegister<Real>::Vector;
   const auto row = [&](Index spike) {
@@ -38,7 +38,7 @@ template <int blocks, class Real> [[gnu::always_inline]] inline void sum_blocks(
   for (int i = 0; i < blocks; i++) reinterpret_cast<Vector*>(to)[i] = rows.scale * sums[i];
 }
 
-// Sums of `size` columns from `begin` on, and of up to a vector more.
+// Sums of `size` columns from `begin` on, and of up to one vector more.
 template <class Real> void sum_rows(const SummedRows<Real>& rows, Index begin, Index size, Real* to) {
   constexpr Index kSize = WidestRegister<Real>::kSize;
   Index j = 0;
@@ -47,26 +47,26 @@ template <class Real> void sum_rows(const SummedRows<Real>& rows, Index begin, I
   for (; j < size; j += kSize) sum_blocks<1>(rows, begin + j, to + j);
 }
 
-// What the gradient of a sample is made of: its spikes, by steps and by sources, and G of all targets in each of its steps.
+// Data of a sample's gradient: its spikes, by steps and by sources, and G of all targets in each of its steps.
 template <class Real> struct GradientTerms {
   Index n_steps;
   Array2<const Real> G;       // (steps, columns)
-  Array2<const Index> start;  // (steps, populations + 1) where the spikes of each step begin in `log`
-  const std::int32_t* log;    // their sources
-  const Index* first;         // (sources + 1,) where the spikes of a source begin in `steps`
+  Array2<const Index> start;  // (steps, populations + 1) offsets of each step in `log`
+  const std::int32_t* log;    // sources of the spikes
+  const Index* first;         // (sources + 1,) offsets of each source in `steps`
   const std::int32_t* steps;  // ascending
 };
 template <class Real> GradientTerms<Real> terms_of(const Batch<Real>& batch, const SampleSlot<Real>& slot) {
   return {batch.n_steps, slot.psi.view(), slot.start.view(), slot.log.data(), slot.first.data(), slot.steps.data()};
 }
 
-// Spikes by their sources: source i spiked in `steps[first[i]:first[i + 1]]`, ascending. `start` says where those of each step
-// begin in `log`.
+// Sorts spikes by source: source i spiked in `steps[first[i]:first[i + 1]]`, ascending. `start` has the offsets of each step in
+// `log`.
 inline void sort_by_source(Array2<const Index> start, const std::vector<std::int32_t>& log, std::vector<Index>& first,
                            std::vector<std::int32_t>& steps) {
   const Index end = start.columns - 1, n_spikes = start(start.rows - 1, end);
   if (static_cast<Index>(steps.size()) < n_spikes) steps.resize(log.size());
-  // Counted one further on, so that each entry, moved along as its spikes are written, ends where the next source begins.
+  // Count one entry further on: each entry advances as its spikes are written, and ends at the start of the next source.
   std::fill(first.begin(), first.end(), 0);
   for (Index k = 0; k < n_spikes; k++)
     if (log[k] + 2 < static_cast<Index>(first.size())) first[log[k] + 2]++;
@@ -75,7 +75,7 @@ inline void sort_by_source(Array2<const Index> start, const std::vector<std::int
     for (Index k = start(t, 0); k < start(t, end); k++) steps[first[log[k] + 1]++] = static_cast<std::int32_t>(t);
 }
 
-// Spikes of a source that arrive within the sample, over a delay: their steps.
+// Spikes of a source that arrive within the sample after a delay: their steps.
 struct SourceSpikes {
   const std::int32_t* steps;
   Index count;
@@ -87,8 +87,8 @@ template <class Real> SourceSpikes spikes_in_time(const GradientTerms<Real>& ter
   return {terms.steps + begin, end - begin};
 }
 
-// Adds the gradients of a piece whose branches have many targets: G of all of them is summed up, then picked; or of
-// contiguous targets, series by series.
+// Adds the gradients of a piece whose branches have many targets: G of all targets is summed, then gathered; or, for contiguous
+// targets, series by series.
 template <class Real> void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const GradientTerms<Real>& terms,
                                            Real scale, Real* sums, Array1<Real> pending) {
   const Topology& topology = batch.topology;
@@ -105,7 +105,7 @@ template <class Real> void accumulate_rows(const Batch<Real>& batch, const Gradi
       for (Index p = 0; p < topology.n_partitions(); p++) {
         const ContiguousTargets neighbours = contiguous_targets(topology, batch.plan, piece.group, p);
         if (neighbours.start != nullptr) {
-          // Nothing behind the piece is touched: it may be another thread's.
+          // Nothing beyond the piece is touched: it may belong to another thread.
           const Index end = topology.branch_start(p, first.first_branch + piece.end * first.branch_stride);
           neighbours.each(branch, [&](Index synapse, Index target, Index count) {
             sum_rows(rows, target, count, sums);
@@ -142,7 +142,7 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
               shift = group.first_branch - stride * first_source;
   const Index* start = topology.branch_start.row(p);
   const Index origin = start[begin * stride + shift];
-  const auto each_axon = [&](auto&& work) {  // that has spiked: where its synapses begin and end
+  const auto each_axon = [&](auto&& work) {  // each axon that has spiked: the range of its synapses
     for (Index source = begin; source < end; source++)
       if (terms.first[source] < terms.first[source + 1])
         work(start[source * stride + shift], start[(source + 1) * stride + shift]);
@@ -173,7 +173,7 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
   });
 }
 
-// Adds the gradient of a sample by the synapses of a piece of axons.
+// Adds the gradient of a sample for the synapses of a piece of axons.
 template <class Real> void accumulate_terms(Batch<Real>& batch, const GradientPiece& piece, const GradientTerms<Real>& terms,
                                             Real scale, Index thread, Array1<Real> pending) {
   if (!batch.plan.groups[piece.group].per_spike)
@@ -182,7 +182,7 @@ template <class Real> void accumulate_terms(Batch<Real>& batch, const GradientPi
     accumulate_spikes(batch, piece, terms, scale, p, batch.synapse_sums[thread].data(), pending.data);
 }
 
-// The same from the samples of the first `width` slots, the first of which is number `index`.
+// Adds the gradients of the samples in the first `width` slots, the first of which has index `index`.
 template <class Real> void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index,
                                             const BatchRequest& request, Index thread, Array1<Real> pending) {
   for (Index s = 0; s < width; s++)

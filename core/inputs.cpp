@@ -30,7 +30,7 @@ bool bin_spikes(const SpikeTrain& train, double dt, double precision, Array1<Ind
 
 namespace {
 
-// Copies a run of channels; whether all lie within 0 .. size - 1.
+// Copies a run of channels; returns whether all are within 0 .. size - 1.
 bool copy_channels(const std::int32_t* from, Index count, Index size, std::int32_t* to) {
   std::int32_t low = 0, high = 0;
   for (Index k = 0; k < count; k++) {
@@ -41,7 +41,7 @@ bool copy_channels(const std::int32_t* from, Index count, Index size, std::int32
   return count == 0 || (low >= 0 && high < size);
 }
 
-// How often a channel is not above the one before.
+// Counts the channels that are not above the one before.
 Index count_falls(const std::int32_t* channels, Index count) {
   Index falls = 0;
   for (Index k = 1; k < count; k++) falls += channels[k] <= channels[k - 1];
@@ -61,7 +61,7 @@ bool copy_events(Array2<const Index> ptr, Array1<const std::int32_t> channels, I
     if (first < 0 || stop > channels.size) return false;
     for (Index step = 0; step < n_steps; step++) {
       if (begin[step + 1] < begin[step] || begin[step + 1] > stop) return false;
-      // Where a step begins, the channel may be lower than the one before.
+      // At the start of a step, the channel may be lower than the one before.
       if (first < begin[step] && begin[step] < begin[step + 1] && channels[begin[step]] <= channels[begin[step] - 1]) falls--;
       start[sample * n_steps + step + 1] = filled + begin[step + 1] - first;
     }

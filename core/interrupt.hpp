@@ -1,4 +1,4 @@
-// How a long call hears that it shall end: the calling thread asks now and then, the others see a flag.
+// Interruption of a long call: the calling thread asks at intervals, the other threads see a flag.
 #pragma once
 #include <atomic>
 
@@ -6,18 +6,18 @@
 
 namespace eprop {
 
-// Given by the binding: `requested` may be called by the thread that entered the core, and by no other.
+// Provided by the binding: only the thread that entered the core may call `requested`.
 struct Interrupt {
   bool (*requested)(void*) = nullptr;
   void* context = nullptr;
 };
 
-// What one thread of a call knows of it. Each has its own; `stop` is shared.
+// The view of one thread of a call. Each thread has its own; `stop` is shared.
 struct Watch {
   std::atomic<bool>& stop;
-  Interrupt interrupt;  // empty in all threads but the calling one
+  Interrupt interrupt;  // empty except in the calling thread
   Index budget = 0;
-  // Whether to end now; `work` is about what was done since the last time, in synapses or neurons.
+  // Whether to stop now; `work` is the approximate work since the last call, in synapses or neurons.
   bool stopped(Index work) {
     constexpr Index kBetween = 1 << 16;
     if (interrupt.requested != nullptr) {

@@ -1,13 +1,13 @@
-// Kinds of eligibility that e-prop+ knows, and where the entries of their propagators stand.
+// Kinds of eligibility that e-prop+ supports, and the positions of the entries of their propagators.
 #pragma once
 #include "arrays.hpp"
 
 namespace eprop {
 
-// Components of the eligibility vector that filter spikes and are the same for all targets of an axon (n_filters), and those that
-// are the synapse's own (n_own). `anchored`: synapses are kept at the start of a block (block-start state), else at their last
-// spike. `two_kappas`: errors and rates are filtered differently. `reward`: what learning signals make of traces waits for reward
-// (rewards.hpp). All loops of e-prop+ are templates of one Kind.
+// n_filters: components of the eligibility vector that filter spikes and are the same for all targets of an axon. n_own: own
+// components of a synapse. `anchored`: synapses keep block-start states, else the state at their last spike. `two_kappas`: errors
+// and rates have different filters. `reward`: products of learning signal and trace wait for reward (rewards.hpp). All loops of
+// e-prop+ are templates of one Kind.
 struct Kind {
   int n_filters, n_own;
   bool anchored, two_kappas, reward = false;
@@ -36,9 +36,8 @@ struct Kind {
   constexpr int b() const { return a() + n_own * n_own; }
   constexpr int n_constants() const { return b() + n_own; }
 
-  // Spike corrections: what an arriving spike changes in the block-start state (trace, regularising trace, own component,
-  // premature gradient), behind them the entries of the block prefix that lead to the gradient, and the trace that waits for
-  // reward.
+  // Spike corrections: changes of the block-start state by an arriving spike (trace, regularising trace, own component, premature
+  // gradient), then the entries of the block prefix that lead to the gradient, then the reward trace.
   constexpr int C_E() const { return 0; }
   constexpr int C_R() const { return 1; }
   constexpr int C_A() const { return 1 + two_kappas; }
@@ -50,13 +49,13 @@ struct Kind {
   constexpr int n_corrections() const { return C_S() + reward; }
 };
 
-// With reward, errors and rates are always filtered apart, but by the kinds that are wanted most: as many loops less to compile.
+// With reward, errors and rates always have separate filters, except in the most common kinds: fewer loops to compile.
 constexpr bool kNeedsTwoKappas(int n_own, bool anchored, bool reward) { return reward && (n_own > 0 || !anchored); }
 
 inline constexpr int kMostFilters = 2, kMostOwn = 2;
-// Neuron-major copies: numbers of one neuron come in groups of so many.
+// Neuron-major copies: padded number of entries of one neuron.
 constexpr Index record_size(Index entries) { return (entries + 3) / 4 * 4; }
-// Rows of propagators are padded to so many neurons, so that loops have no remainder.
+// Rows of propagators are padded to a multiple of this number of neurons, so that loops have no remainder.
 inline constexpr Index kPadding = 16;
 constexpr Index padded(Index neurons) { return (neurons + kPadding - 1) / kPadding * kPadding; }
 

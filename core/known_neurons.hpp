@@ -1,7 +1,7 @@
-// The neurons that a rank knows, among all neurons: a set of bits, and how many are set before each word.
+// The neurons that a rank knows, among all neurons: a bit set, and the number of set bits before each word.
 //
-// A rank keeps axons only of neurons that reach one of its own, and of its own. It numbers these in the order of all
-// neurons: the local ids. A set costs an eighth of a byte for each neuron of the whole network, the counts half as much again.
+// A rank keeps axons only of its own neurons, and of neurons that reach its own. Their local ids follow the order of all neurons.
+// A set takes an eighth of a byte for each neuron of the whole network, and the counts half as much again.
 #pragma once
 #include <bit>
 #include <cstdint>
@@ -18,14 +18,14 @@ struct KnownNeurons {
 // Whether a neuron is known.
 inline bool is_known(Array1<const std::uint64_t> bits, Index neuron) { return (bits[neuron >> 6] >> (neuron & 63)) & 1; }
 
-// How many neurons before this one are known: its local id, if it is known.
+// Number of known neurons before this one: its local id, if it is known.
 inline Index known_before(const KnownNeurons& known, Index neuron) {
   const Index word = neuron >> 6;
   const std::uint64_t below = known.bits[word] & ((std::uint64_t{1} << (neuron & 63)) - 1);
   return static_cast<Index>(known.counts[word]) + std::popcount(below);
 }
 
-// Add neurons `first + neurons` to the set.
+// Adds neurons `first + neurons` to the set.
 template <class Neuron> void mark_known(Array1<std::uint64_t> bits, Index first, Array1<const Neuron> neurons) {
   for (Index k = 0; k < neurons.size; k++) {
     const Index neuron = first + static_cast<Index>(neurons[k]);
@@ -33,7 +33,7 @@ template <class Neuron> void mark_known(Array1<std::uint64_t> bits, Index first,
   }
 }
 
-// Fill the counts. There is one word more than neurons need, so that the number after the last neuron has one, too.
+// Fills the counts. There is one word more than needed, so that the count after the last neuron has a word, too.
 inline void count_known(Array1<const std::uint64_t> bits, Array1<std::uint32_t> counts) {
   std::uint32_t total = 0;
   for (Index word = 0; word < bits.size; word++) {
@@ -42,7 +42,7 @@ inline void count_known(Array1<const std::uint64_t> bits, Array1<std::uint32_t> 
   }
 }
 
-// Local ids, counted from that of neuron `first` on, of neurons `first + neurons`, all of which are known.
+// Local ids, relative to that of neuron `first`, of the known neurons `first + neurons`.
 template <class Neuron> void local_ids(const KnownNeurons& known, Index first, Array1<const Neuron> neurons, std::int32_t* ids) {
   const Index base = known_before(known, first);
   for (Index k = 0; k < neurons.size; k++)

@@ -8,7 +8,7 @@
 
 namespace eprop {
 
-// Some neighbouring synapses, and what their gradients are multiplied with.
+// Some neighbouring synapses, and the factor of their gradients.
 template <class Real> struct SynapseRange {
   Index begin, end;
   const Synapses<Real>& synapses;
@@ -27,7 +27,7 @@ inline void move_weights(const OptimizerConstants& constants, const SynapseRange
   }
 }
 
-// Adam, with both bias corrections.
+// Adam with both bias corrections.
 template <class Real> void adam_steps(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
   const Real factor(adam_factor(constants.eta, constants.beta_1, constants.beta_2, updates));
   const Real beta_1(constants.beta_1), beta_2(constants.beta_2), epsilon(constants.epsilon);
@@ -65,8 +65,8 @@ template <class Real> void optimizer_step(const OptimizerConstants& constants, I
   }
 }
 
-// One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared. Each thread takes a share of every
-// projection: no synapse asks for another.
+// One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared. Each thread has a part of every
+// projection, because synapses do not depend on each other.
 template <class Real>
 void optimize(const Topology& topology, const Synapses<Real>& synapses, Index updates, Array1<const double> scale, int threads) {
   parallel_for(threads, threads, [&](Index share) {

@@ -1,7 +1,7 @@
-// One step of an optimiser, and the steps that a synapse owes since its last spike, as scalar functions.
+// One step of an optimiser, and the pending steps of a synapse since its last spike, as scalar functions.
 //
-// In e-prop+ the optimiser takes one step per time step. A silent synapse owes its steps until its next spike: the first with the
-// gradient that its last spike left behind, the others without.
+// With per-step e-prop+ the optimiser takes one step per time step. A silent synapse takes its pending steps at its next spike:
+// the first with the gradient of its last interval, the others without a gradient.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace eprop {
 
-// base^n by repeated squaring, a few times faster than std::pow for the powers of a step; its rounding errors grow with n.
+// base^n by repeated squaring, a few times faster than std::pow for small powers; its rounding errors grow with n.
 inline double power(double base, Index n) {
   constexpr Index kLargest = 1 << 16;
   if (n > kLargest) return std::pow(base, static_cast<double>(n));
@@ -21,7 +21,7 @@ inline double power(double base, Index n) {
   return result;
 }
 
-// Keeps a weight within its bounds; NaN stays NaN, so that divergence is seen.
+// Clips a weight to its bounds; NaN stays NaN, so that divergence is detected.
 template <class Real> inline Real clip(Real w, Real w_min, Real w_max) { return w < w_min ? w_min : w > w_max ? w_max : w; }
 
 // Learning rate with both bias corrections after n steps (Kingma and Ba 2015, end of section 2).
@@ -35,8 +35,8 @@ template <class Real> inline void adam_moments(Real& m, Real& v, Real g, Real be
   v = beta_2 * v + (Real(1) - beta_2) * g * g;
 }
 
-// Adam steps first_step + 1 .. last_step, the first with gradient g; returns the weight. Steps without a gradient shrink, by
-// beta_1 / sqrt(beta_2) or nearly so: once one is too small to move the weight, none after it can, and only the moments fade.
+// Adam steps first_step + 1 .. last_step, the first with gradient g; returns the weight. Steps without a gradient shrink by about
+// beta_1 / sqrt(beta_2): once a step is too small to move the weight, no later one can, and only the moments decay.
 inline double adam_catch_up(double w, double& m, double& v, double g, Index first_step, Index last_step,
                             const OptimizerConstants& c) {
   double left_1 = power(c.beta_1, first_step), left_2 = power(c.beta_2, first_step);
@@ -45,7 +45,7 @@ inline double adam_catch_up(double w, double& m, double& v, double g, Index firs
     left_2 *= c.beta_2;
     adam_moments(m, v, g, c.beta_1, c.beta_2);
     const double w_next = w - c.eta * std::sqrt(1.0 - left_2) / (1.0 - left_1) * m / (std::sqrt(v) + c.epsilon);
-    // The bias correction of the second moment lets a step grow by sqrt(1 + 1 / n) at most.
+    // The bias correction of the second moment lets a step grow by at most sqrt(1 + 1 / n).
     if (w_next == w && g == 0.0 && c.beta_1 * c.beta_1 * static_cast<double>(n + 1) < c.beta_2 * static_cast<double>(n)) {
       m *= power(c.beta_1, last_step - n);
       v *= power(c.beta_2, last_step - n);
@@ -57,15 +57,15 @@ inline double adam_catch_up(double w, double& m, double& v, double g, Index firs
   return w;
 }
 
-// Gradient descent with momentum, m <- beta m + g (Polyak 1964); returns the weight. It moves along m, or, as if looked at one
-// step ahead, along g + beta m (Nesterov; in the form of Sutskever et al. 2013 with the weights shifted, as is usual).
+// Gradient descent with momentum, m <- beta m + g (Polyak 1964); returns the weight. The weight moves along m or, one step ahead,
+// along g + beta m (Nesterov; in the form of Sutskever et al. 2013 with shifted weights, as is usual).
 template <class Real> inline Real momentum_step(Real w, Real& m, Real g, Real eta, Real beta, bool nesterov) {
   m = beta * m + g;
   return w - eta * (nesterov ? g + beta * m : m);
 }
 
 // n steps of momentum, the first with g, the others without; returns the weight. Without a gradient m shrinks by beta at each
-// step, so that the distance is a geometric sum; `left` is beta^(n - 1), which many synapses have in common.
+// step, so the distance is a geometric sum; `left` is beta^(n - 1), which many synapses share.
 inline double momentum_catch_up(double w, double& m, double g, double left, const OptimizerConstants& c) {
   w = momentum_step(w, m, g, c.eta, c.beta_1, c.nesterov != 0);
   const double distance = m * c.beta_1 * (1.0 - left) / (1.0 - c.beta_1);
@@ -79,20 +79,20 @@ template <class Real> inline Real rmsprop_step(Real w, Real& v, Real g, Real eta
   return w - eta * g / (std::sqrt(v) + epsilon);
 }
 
-// n steps of RMSprop, the first with g, the others without, which only let v fade; `left` as in `momentum_catch_up`.
+// n steps of RMSprop, the first with g; the others only decay v; `left` as in `momentum_catch_up`.
 inline double rmsprop_catch_up(double w, double& v, double g, double left, const OptimizerConstants& c) {
   w = rmsprop_step(w, v, g, c.eta, c.beta_1, c.epsilon);
   v *= left;
   return w;
 }
 
-// What owed steps but the first leave of the one moment that momentum or RMSprop keeps; the same for all synapses of a branch, to
-// which nothing may have come yet: then it owes none.
+// Decay of the only moment of momentum or RMSprop over the pending steps after the first; the same for all synapses of a branch.
+// A branch without a spike so far has no pending steps.
 inline double decay_owed(const OptimizerConstants& c, Index first_step, Index last_step) {
   return power(c.beta_1, std::max<Index>(last_step - first_step - 1, 0));
 }
 
-// Owed steps of an optimiser whose weights decay: each first leaves `keep` of the weight, then moves it.
+// Pending steps of an optimiser with weight decay: each first keeps the fraction `keep` of the weight, then moves it.
 inline double decaying_steps(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
                              const OptimizerConstants& c) {
   const auto kind = c.kind;
@@ -107,12 +107,12 @@ inline double decaying_steps(double w, double& m, double& v, double g, Index fir
   return w;
 }
 
-// Whether a step is w - eta g and nothing else: it does not matter when it is taken.
+// Whether a step is w - eta g and nothing else, so that its time does not matter.
 inline bool descends(const OptimizerConstants& c) { return c.kind == Optimizer::descent && c.keep >= 1.0; }
 
-// The optimiser steps that a synapse owes, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of
-// them. `left` is `decay_owed`. Returns the new weight, writes the moments, in double precision whatever the type of the weights:
-// the caller rounds. A learning rate of zero is a frozen synapse: nothing moves.
+// The pending optimiser steps of a synapse, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of
+// them. `left` is `decay_owed`. Returns the new weight and writes the moments, in double precision for any type of the weights:
+// the caller rounds. A learning rate of zero freezes the synapse.
 inline double optimize_synapse(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
                                const OptimizerConstants& c) {
   if (c.eta == 0.0) return w;
@@ -130,7 +130,7 @@ inline double optimize_synapse(double w, double& m, double& v, double g, Index f
   return clip(w, c.w_min, c.w_max);
 }
 
-// The same of one of many synapses, whose moments are written; returns its new weight.
+// The same for one of many synapses; writes its moments and returns its new weight.
 template <class Real, template <class> class Synapses>
 Real optimize_synapse(Index synapse, double g, Index first_step, Index last_step, double left, const OptimizerConstants& c,
                       Synapses<Real>& synapses) {

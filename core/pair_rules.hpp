@@ -1,6 +1,6 @@
-// Spike-timing dependent plasticity: what one pair of spikes does to a weight in [0, w_max].
+// Spike-timing dependent plasticity: change of a weight in [0, w_max] by one pair of spikes.
 //
-// The exponents mu lead from additive (0) to multiplicative (1) changes (Guetig, Aharonov, Rotter and Sompolinsky 2003,
+// The exponents mu range from additive (0) to multiplicative (1) changes (Guetig, Aharonov, Rotter and Sompolinsky 2003,
 // J. Neurosci. 23:3697).
 #pragma once
 #include <cmath>

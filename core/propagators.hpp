@@ -1,27 +1,27 @@
-// Propagators: what some steps do to the state of a synapse, whose entries depend on the target and not on the synapse.
+// Propagators: the effect of several steps on the state of a synapse; their entries depend only on the target.
 //
-// A synapse's state x = (filtered spikes and own components of the eligibility, e_bar, e_bar_reg, g) obeys x_t = M_t x_{t-1}. Of
-// a product of such matrices these entries are kept for each neuron (kind.hpp):
+// A synapse's state x = (filtered spikes and own components of the eligibility, e_bar, e_bar_reg, g) obeys x_t = M_t x_{t-1}. For
+// a product of such matrices the core keeps these entries for each neuron (kind.hpp):
 //
 //     E   component -> e_bar           GE  e_bar -> gradient            G  component -> gradient
 //     R   component -> e_bar_reg       GR  e_bar_reg -> gradient        A  component -> own component
 //     S   component -> e_reward        SE  e_bar -> e_reward
 //
-// R and GR only with two kappas; with one, rate regularisation enters the learning signal. S and SE only where traces wait for
-// reward (rewards.hpp). All others are powers of kappa, kappa_reg, gamma and of the filters, and what has been told of reward
-// meanwhile (e_reward -> gradient), which all targets share (`Powers`).
+// R and GR exist only with two kappas; with one, rate regularisation is part of the learning signal. S and SE exist only with
+// reward traces (rewards.hpp). All other entries are powers of kappa, kappa_reg, gamma and of the filters, and the rewards of the
+// interval (e_reward -> gradient); all targets share them (`Powers`).
 //
 // `block_prefix` leads from the start of the current block of steps to *before* this step. `to_current_block` leads from the
 // start of a block to the start of the current one. It is the same for all intervals that begin in that block and end in this
-// one; it is composed backward, block by block, as far as it is wanted, and kept for the rest of the block. Long ways take
-// strides: `span_suffixes` lead from the start of a block to the end of its span of blocks. Synapses that are kept at the start
-// of a block (synapses/block_start.hpp) ask for nothing else. Those that cannot be moved back (synapses/crossing.hpp) begin
-// within a block: the rest of that block is in `prefix_history`, made for all its steps when it ends; an interval within the
-// current block is composed backward, step by step, and kept in `within_block`. So a synapse costs the same whatever the length
-// of the interval, and whether or not others share it.
+// one. It is composed backward on demand, block by block, and kept for the rest of the block. Long intervals use spans:
+// `span_suffixes` lead from the start of a block to the end of its span of blocks. Block-start states
+// (synapses/block_start.hpp) need nothing else. Synapses whose state cannot be moved back (synapses/crossing.hpp) start within a
+// block: `prefix_history` has the rest of that block, computed for all its steps when the block ends. An interval within the
+// current block is composed backward, step by step, and kept in `within_block`. So the cost of a synapse does not depend on the
+// length of the interval, nor on whether other synapses share it.
 //
-// Loops over neurons do all entries at once, component by component; what is written is another array than what is read, or the
-// same entries of the same neuron.
+// Loops over neurons process all entries at once, component by component. Input and output are different arrays, or the same
+// entries of the same neuron.
 #pragma once
 #include <algorithm>
 
@@ -35,14 +35,14 @@ namespace eprop {
 // Rows of a step in History::steps.
 enum StepRow : Index { kStepPsi, kStepLearning, kStepRate };
 
-// Neurons `begin` to `end` of one trace group in one partition; the last ones of all go on to the end of the padded rows.
+// Neurons `begin` to `end` of one trace group in one partition; the last range includes the padding of the rows.
 template <class Real> struct TargetRange {
   StreamState<Real>& state;
-  FoundPropagators* found;  // none where nothing is looked for
+  FoundPropagators* found;  // null if nothing is looked up
   Index trace_group, begin, end;
 };
 
-// Where a loop over neurons up to `end` stops.
+// End of a loop over neurons up to `end`.
 template <class Real> Index padded_end(const StreamState<Real>& state, Index end) {
   return end == state.topology.n_neurons() ? state.history.block_prefix.columns : end;
 }
@@ -55,13 +55,13 @@ template <class Real> TargetRange<Real> target_range(StreamState<Real>& state, I
   return {state, &state.plus.found[partition][g.trace_group], g.trace_group, begin, padded_end(state, end)};
 }
 
-// What some steps leave of traces, kappa^n, kappa_reg^n and gamma^n, and of filters, f_ij from filter j to filter i; and what the
-// rewards told in them make of a trace that waits.
+// Decay over several steps: kappa^n, kappa_reg^n and gamma^n of traces, f_ij of filters from filter j to filter i; and the factor
+// from a reward trace to the gradient by the rewards of these steps.
 template <class T> struct Powers {
   T kappa = 0, kappa_reg = 0, f00 = 0, f01 = 0, f10 = 0, f11 = 0, gamma = 0, told = 0;
 };
 
-// Those of n steps, whichever; nothing is told in them.
+// Powers over n steps without rewards.
 template <Kind K, class T> Powers<T> powers(const Topology& topology, Index trace_group, Index n) {
   Powers<T> p;
   p.kappa = static_cast<T>(topology.decays(trace_group, kKappa, n));
@@ -76,7 +76,7 @@ template <Kind K, class T> Powers<T> powers(const Topology& topology, Index trac
   return p;
 }
 
-// Those of steps `begin` to `end`.
+// Powers over the steps `begin` to `end`.
 template <Kind K, class T, class Real>
 Powers<T> powers_between(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
   Powers<T> p = powers<K, T>(state.topology, trace_group, end - begin);
@@ -84,7 +84,7 @@ Powers<T> powers_between(const StreamState<Real>& state, Index trace_group, Inde
   return p;
 }
 
-// Pointers to the rows of an array, known one by one to the loop that takes them.
+// Pointers to the rows of an array, in separate variables for the loop that uses them.
 template <int n, class T> struct Rows {
   T* row[n];
   T* operator[](int k) const { return row[k]; }
@@ -116,14 +116,14 @@ template <Kind K, class From, class To> void copy(Index begin, Index end, Array2
   copy_rows(begin, end, K.n_entries(), from, to);
 }
 
-// Those entries that lead to filtered eligibility and own components, and neither to what waits for reward nor to the gradient.
+// Copies the entries that lead to filtered eligibility and own components, not to the reward trace or the gradient.
 template <Kind K, class From, class To> void copy_values(Index begin, Index end, Array2<const From> from, Array2<To> to) {
   copy_rows(begin, end, K.GE(), from, to);  // E and R
   const auto own = [](auto a) { return decltype(a){a.data + K.A() * a.columns, a.rows - K.A(), a.columns}; };
   if constexpr (K.n_own > 0) copy_rows(begin, end, K.n_entries() - K.A(), own(from), own(to));
 }
 
-// The propagator of no step: own components stay what they are.
+// The propagator over zero steps: own components stay unchanged.
 template <Kind K, class T> void identity(Index begin, Index end, Array2<T> out) {
   for (int k = 0; k < K.n_entries(); k++) std::fill(out.row(k) + begin, out.row(k) + end, T(0));
   for (int m = 0; m < K.n_own; m++) {
@@ -134,11 +134,11 @@ template <Kind K, class T> void identity(Index begin, Index end, Array2<T> out) 
 
 // ------------------------------------------------------------------------------------------------------ one step more
 
-// Whether rate regularisation is a number of its own; else it is part of the learning signal.
+// Whether rate regularisation is a separate number; otherwise it is part of the learning signal.
 template <Kind K> constexpr bool kHasRegularisation = K.two_kappas || K.reward;
 
-// A step as neurons have just done it, and the reward that belongs to it. With one kappa rate regularisation multiplies the
-// filtered eligibility, as learning signals do; `scale` makes up for the other factor.
+// The step that neurons have just taken, and its reward. With one kappa rate regularisation multiplies the filtered eligibility,
+// as learning signals do; `scale` compensates the different factor.
 template <Kind K> struct NewStep {
   const double *psi_, *signal, *rate;
   double c_reg, f_target, scale, reward;
@@ -152,7 +152,7 @@ template <Kind K> struct NewStep {
     return signal[j] + scale * (rate[j] - f_target);
   }
 };
-// A step that is kept.
+// A stored step.
 struct KeptStep {
   const double *psi_, *learning_, *rate;
   double reward;
@@ -183,7 +183,7 @@ template <class Real> KeptStep kept_step(const History<Real>& history, Index t) 
           reward_of_step(history.rewards, t)};
 }
 
-// Keep what step `t` does.
+// Stores step `t`.
 template <Kind K, class Real> void note_step(const NewStep<K>& step, Index begin, Index end, Index t, History<Real>& history) {
   const Index slot = t & (history.steps.planes - 1);
   double* psi = history.steps.row(slot, kStepPsi);
@@ -197,7 +197,7 @@ template <Kind K, class Real> void note_step(const NewStep<K>& step, Index begin
   }
 }
 
-// Where the entries of an extended propagator go: into `out`, and rounded into a copy, if there is one.
+// Output of the entries of an extended propagator: `out`, and a rounded copy, if there is one.
 template <Kind K, class Out, class Copy> struct Extended {
   static constexpr bool kCopies = !std::is_void_v<Copy>;
   Rows<K.n_entries(), Out> out;
@@ -212,7 +212,7 @@ template <Kind K, class Out, class Copy> struct Extended {
 //     e   = psi (c_z f z + c_h h)         the step's eligibility, from component k at the start: f_.k or A_.k
 //     GE += L kappa^n    GR += F kappa_reg^n    G += L E + F R    (E, R before the step)
 //     E   = kappa E + e    R = kappa_reg R + (1 - kappa_reg) e    A = a A + u e
-// With reward r, L leads to the trace that waits for it; with one kappa, F multiplies E instead of R:
+// With reward r, L leads to the reward trace; with one kappa, F multiplies E instead of R:
 //     SE = gamma SE + L kappa^n    S = gamma S + L E    GE += r SE + F kappa^n    G += r S + F E
 // In place, or from one array to another.
 template <Kind K, class Step, class In, class Write>
@@ -272,12 +272,12 @@ void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& 
 // ------------------------------------------------------------------------------------- one propagator after another
 
 // Component k at the start of a first propagator, at its end: in traces, gradient, own components, filters (f_0, f_1), and in
-// what waits for reward.
+// the reward trace.
 template <class T> struct Reached {
   T e, rate, gradient, own_0, own_1, f_0, f_1, waiting = 0;
 };
 
-// That component goes on through a second propagator, b steps: entries of the two after each other.
+// Continues that component through a second propagator over b steps: entries of the composition.
 template <Kind K, int k, class T, class Second, class Out>
 EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const Rows<K.n_entries(), const Second>& second,
                          const Rows<K.n_entries(), Out>& out) {
@@ -316,7 +316,7 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
   });
 }
 
-// `first`, whose powers are `a`, then `second`, whose powers are `b`, into `out`, which is neither of them.
+// Composes `first`, with powers `a`, and `second`, with powers `b`, into `out`, which is neither of them.
 template <Kind K, class Second, class Out> void compose(Index begin, Index end, const Powers<Out>& a, Array2<const Out> first_,
                                                         const Powers<Out>& b, Array2<const Second> second_, Array2<Out> out_) {
   using T = decltype(Out() * Second());
@@ -348,7 +348,7 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
   static_assert(D <= kMostFilters && K.n_own <= kMostOwn);
 }
 
-// A step, then `second`, whose powers are `b`, into `out`: `compose` with the matrix of a single step, whose entries are
+// Composes a step and `second`, with powers `b`, into `out`: `compose` with the matrix of a single step, whose entries are
 //     E = c psi    R = (1 - kappa_reg) c psi    GE = L    GR = F    G = 0    A = a + u c psi
 //     with reward SE = L    S = 0    GE = r L, and F with one kappa
 template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, const KeptStep& step, const Powers<Real>& b,
@@ -393,9 +393,9 @@ template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, con
   }
 }
 
-// --------------------------------------------------------------------------------------------------- as time goes on
+// --------------------------------------------------------------------------------------------------- as time advances
 
-// Propagators from each step of the block that ends before `t` to its end.
+// Propagators from each step of the block that ends before `t` to the end of the block.
 template <Kind K, class Real> void end_block(const TargetRange<Real>& targets, Index t) {
   History<Real>& history = targets.state.history;
   const Index ring = history.prefix_history.planes - 1;
@@ -407,7 +407,7 @@ template <Kind K, class Real> void end_block(const TargetRange<Real>& targets, I
   }
 }
 
-// Propagators from each block of the span that ends before `t` to its end.
+// Propagators from each block of the span that ends before `t` to the end of the span.
 template <Kind K, class Real> void end_span(const TargetRange<Real>& targets, Index t) {
   History<Real>& history = targets.state.history;
   const Topology& topology = targets.state.topology;
@@ -420,7 +420,7 @@ template <Kind K, class Real> void end_span(const TargetRange<Real>& targets, In
                plane_of(history.span_suffixes, (block + 1) & mask), history.span_suffixes.plane(block & mask));
 }
 
-// Fetch the row of `prefix_history` that the next step writes: it has left the cache since the ring went round.
+// Prefetches the row of `prefix_history` that the next step writes: it has left the cache since the last round of the ring.
 template <class Real> void fetch_history(const TargetRange<Real>& targets, int entries, Index t) {
   const Array2<Real> row = targets.state.history.prefix_history.plane(t & (targets.state.history.prefix_history.planes - 1));
   for (int k = 0; k < entries; k++)
@@ -429,9 +429,9 @@ template <class Real> void fetch_history(const TargetRange<Real>& targets, int e
 
 // Compose step `t - 1` onto the propagators of neurons `begin` to `end` of a population.
 //
-// Reads psi of step t - 1, the learning signal that belongs to step t - 2, and the running rate of step t - 2. Where synapses are
-// kept at the start of a block it is done in place, with a rounded copy into `prefix_history`. The others ask for the prefix of
-// the step before and for single steps as well: there are two, and steps are kept.
+// Reads psi of step t - 1, the learning signal that belongs to step t - 2, and the running rate of step t - 2. With block-start
+// states it works in place, with a rounded copy in `prefix_history`. Other synapses also need the prefix of the step before and
+// single steps: so there are two prefixes, and steps are stored.
 template <Kind K, class Real> void extend(StreamState<Real>& state, Index population, Index begin, Index end, Index t) {
   if (t == 0 || begin >= end) return;
   History<Real>& history = state.history;
@@ -469,25 +469,25 @@ template <Kind K, class Real> void extend(StreamState<Real>& state, Index popula
 
 // ----------------------------------------------------------------------------------- over intervals of the recent past
 
-// Forget what leads to another block than `current`.
+// Drops propagators to another block than `current`.
 inline void turn_to_block(FoundPropagators& found, Index current) {
   if (found.block == current) return;
   found.block = current;
   std::fill(found.known.begin(), found.known.end(), std::uint8_t{0});
 }
 
-// Forget what leads to another step than `now`, within its block.
+// Drops propagators to another step than `now`, within its block.
 inline void turn_to_step(FoundPropagators& found, Index now) {
   if (found.within_step != now) found.within_step = found.within_first = now;
 }
 
-// Find what leads from the start of block `lowest` to that of block `current`, and from all on the way.
+// Finds the propagators from the start of block `lowest`, and of all blocks between, to the start of block `current`.
 template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>& targets, Index lowest, Index current) {
   StreamState<Real>& state = targets.state;
   History<Real>& history = state.history;
   const Array3<Real>& ahead = state.plus.to_current_block;
   const Index mask = ahead.planes - 1, steps = history.block_steps, span = history.span_blocks;
-  const Index spans_end = span > 0 ? current / span * span : 0;  // before this block there are whole spans
+  const Index spans_end = span > 0 ? current / span * span : 0;  // before this block there are only whole spans
   for (Index at = current; at > lowest;) {
     const Index begin = at > spans_end ? at - 1 : std::max(lowest, (at - 1) / span * span);
     std::uint8_t& known = targets.found->known[begin & mask];
@@ -506,7 +506,7 @@ template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>
   }
 }
 
-// What leads from the start of block `first` to step `now`, into `interval`; after `find_to_current_block` for all neurons.
+// Propagator from the start of block `first` to step `now`, into `interval`; after `find_to_current_block` for all neurons.
 template <Kind K, class Real> void find_to_step(const TargetRange<Real>& targets, Index first, Index now) {
   StreamState<Real>& state = targets.state;
   const History<Real>& history = state.history;
@@ -523,8 +523,8 @@ template <Kind K, class Real> void find_to_step(const TargetRange<Real>& targets
   }
 }
 
-// What leads from step `begin` of the current block to step `now`, into `out`; after `turn_to_step`. Of all neurons it is kept,
-// and so are those from the steps between; of a few neurons (`keeps` false) it is not.
+// Propagator from step `begin` of the current block to step `now`, into `out`; after `turn_to_step`. For all neurons it is
+// stored, with the ones from the steps between; for a few neurons (`keeps` false) it is not.
 template <Kind K, class Real>
 void find_within_block(const TargetRange<Real>& targets, Index begin, Index now, bool keeps, Array2<Real> out) {
   StreamState<Real>& state = targets.state;
@@ -540,7 +540,7 @@ void find_within_block(const TargetRange<Real>& targets, Index begin, Index now,
   copy<K>(targets.begin, targets.end, plane_of(within, begin & mask), out);
 }
 
-// What leads from step `begin` to step `now`, into `out`; after `turn_to_step` and `turn_to_block`.
+// Propagator from step `begin` to step `now`, into `out`; after `turn_to_step` and `turn_to_block`.
 template <Kind K, class Real> void find_interval(const TargetRange<Real>& targets, Index begin, Index now, Array2<Real> out) {
   StreamState<Real>& state = targets.state;
   const History<Real>& history = state.history;

@@ -7,7 +7,7 @@
 
 namespace eprop {
 
-// Leaky integration of readouts begin .. end; reads and clears their inputs `x` (those of the first readout come first).
+// Leaky integration of readouts begin .. end; reads and clears their inputs `x` (of which the first readout's come first).
 inline void integrate_readouts(Index begin, Index end, Array1<const ReadoutConstants> readouts, double* x, double* y) {
   for (Index k = begin; k < end; k++) {
     const ReadoutConstants& readout = readouts[k];
@@ -20,13 +20,13 @@ inline void integrate_readouts(Index begin, Index end, Array1<const ReadoutConst
 // Output k of some readouts, mV.
 struct Outputs {
   const double* y;
-  const ReadoutConstants* constants;  // their leak potentials are added to y; none: y has them
+  const ReadoutConstants* constants;  // leak potentials to add to y; null: y includes them
   double operator[](Index k) const { return y[k] + (constants != nullptr ? constants[k].leak : 0.0); }
 };
 
 // Errors of the n readouts of one population; returns its loss in this step. Squared error: y - y* and 0.5 sum (y - y*)^2.
-// Softmax: softmax(y) - y* and the cross-entropy. Outside the learning window all is zero, and so it is without a target, which
-// is NaN for the whole population.
+// Softmax: softmax(y) - y* and the cross-entropy. Everything is zero outside the learning window, and without a target, which is
+// NaN for the whole population.
 inline double readout_errors(Index n, const Outputs& y, const double* target, double window, bool softmax, double* error) {
   if (window == 0.0 || std::isnan(target[0])) {
     for (Index k = 0; k < n; k++) error[k] = 0.0;
@@ -72,8 +72,8 @@ inline double compare_readouts(const Topology& topology, const double* y, bool r
   return loss;
 }
 
-// Losses of all steps of one sample, added to `loss`, from the outputs y (mV, steps by readouts). `target` has one row for each
-// step, or one for all; `window` has one for each step.
+// Adds the losses of all steps of one sample to `loss`, from the outputs y (mV, steps by readouts). `target` has one row per
+// step, or one for all; `window` has one row per step.
 inline void losses_of_steps(Array2<const double> y, Array2<const double> target, Array2<const double> window,
                             const Topology& topology, double* loss) {
   std::vector<double> error(topology.readouts.size);

@@ -1,18 +1,18 @@
-// Rewards: one number for each step, the same for all synapses, which turns what waits at them into a gradient.
+// Rewards: one number for each step, the same for all synapses, which turns reward traces into a gradient.
 //
-// With reward, a learning signal does not enter the gradient g but a trace s that decays by gamma, and a step does
+// With reward, a learning signal enters a trace s that decays by gamma, not the gradient g. A step does
 //
 //     s = gamma s + L e_bar      g = g + r s
 //
-// with the reward r (a temporal-difference error, say) that is told beside L (Bellec et al. 2020, reward-based e-prop). So what
-// the steps `begin` .. `end` - 1 make of a trace s that waits at their start is the same number for all synapses with the same
-// gamma:
+// with the reward r (such as a temporal-difference error) given together with L (Bellec et al. 2020, reward-based e-prop). So the
+// gradient that the steps `begin` .. `end` - 1 make from a trace s at their start is s times a number, which is the same for all
+// synapses with the same gamma:
 //
 //     told(begin, end) = sum_u r(u + 1) gamma^(u - begin + 1)
 //
-// for what is told in step u + 1 belongs to step u of the propagators (propagators.hpp). From each step to the end of its block,
-// or to now, these sums are kept (`rest`), and from each block to the current one (`ahead`): every interval that ends now is a
-// sum of three. Nothing is divided or taken away.
+// because the reward of step u + 1 belongs to step u of the propagators (propagators.hpp). These sums are stored from each step
+// to the end of its block, or to now (`rest`), and from each block to the current one (`ahead`): every interval that ends now is
+// a sum of three stored terms. There is no division and no subtraction.
 #pragma once
 #include <algorithm>
 
@@ -21,16 +21,16 @@
 
 namespace eprop {
 
-// gamma^n, what n steps leave of a trace that waits for reward.
+// gamma^n, the decay of a reward trace over n steps.
 inline double gamma_power(const Topology& topology, Index trace_group, Index n) {
   return n < topology.decays.columns ? topology.decays(trace_group, kGamma, n)
                                      : power(topology.trace_groups[trace_group].gamma, n);
 }
 
-// Whether some traces wait for reward.
+// Whether some projection has reward traces.
 template <class Real> bool waits_for_reward(const StreamState<Real>& state) { return state.history.rewards.told.size > 0; }
 
-// Let it be step `t`, in which `reward` is told.
+// Begins step `t` with its `reward`.
 template <class Real> void tell_reward(StreamState<Real>& state, Index t, double reward) {
   Rewards& rewards = state.history.rewards;
   if (rewards.told.size == 0) return;
@@ -56,7 +56,7 @@ template <class Real> void tell_reward(StreamState<Real>& state, Index t, double
   }
 }
 
-// told(begin, end) within a block; `end` may be the end of it.
+// told(begin, end) within a block; `end` may be the end of the block.
 template <class Real> double told_within_block(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
   const Rewards& rewards = state.history.rewards;
   const Index ring = rewards.told.size - 1;
@@ -67,7 +67,7 @@ template <class Real> double told_within_block(const StreamState<Real>& state, I
   return sum;
 }
 
-// told(begin, end), of which all has been told.
+// told(begin, end) for steps whose rewards are all known.
 template <class Real> double told(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
   if (begin >= end) return 0.0;
   const Rewards& rewards = state.history.rewards;

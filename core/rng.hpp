@@ -1,7 +1,7 @@
 // Random numbers as pure functions of a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers").
 //
-// A draw depends on (seed, purpose, target, index) and on nothing else, so that neither the number of threads or ranks
-// nor the order in which they draw changes a network or an input.
+// A draw depends on (seed, purpose, target, index) and on nothing else. So neither the number of threads or ranks nor the order
+// of draws changes a network or an input.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace eprop {
 
-// Purposes keep streams apart that share seed, target and index. src/eprop/random.py has the same list.
+// Purposes separate streams with the same seed, target and index. src/eprop/random.py has the same list.
 enum Purpose : std::uint32_t {
   kConnect = 1,
   kWeight = 2,
@@ -55,7 +55,7 @@ inline PhiloxWords philox(std::uint64_t seed, std::uint32_t purpose, std::uint32
 
 constexpr double kToUnit = 1.0 / 9007199254740992.0;  // 2^-53
 
-// The upper 53 bits of a word as a number below 2^53. A signed conversion is exact and cheaper than an unsigned one.
+// The upper 53 bits of a word as a number below 2^53. A signed conversion is exact and faster than an unsigned one.
 inline double upper_bits(std::uint64_t word) { return static_cast<double>(static_cast<std::int64_t>(word >> 11)); }
 
 // Uniform in [0, 1), 53 bits.
@@ -67,7 +67,7 @@ inline double uniform(std::uint64_t seed, std::uint32_t purpose, std::uint32_t t
 inline double normal(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, std::uint64_t index) {
   constexpr double kPi = 3.141592653589793;
   const auto [a, b] = philox(seed, purpose, target, index);
-  const double u = (upper_bits(a) + 1.0) * kToUnit;  // in (0, 1]: its logarithm is finite
+  const double u = (upper_bits(a) + 1.0) * kToUnit;  // in (0, 1], so that its logarithm is finite
   return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * kPi * upper_bits(b) * kToUnit);
 }
 
@@ -76,12 +76,12 @@ inline Index below(std::uint64_t seed, std::uint32_t purpose, std::uint32_t targ
   return static_cast<Index>(uniform(seed, purpose, target, index) * static_cast<double>(bound));
 }
 
-// Eight draws at a time, the same bits as one by one: a third of the time.
+// Eight draws at a time: the same bits as single draws in a third of the time.
 constexpr Index kBlockDraws = 8;
 using WordBlock = std::uint64_t __attribute__((vector_size(64)));
 using RealBlock = double __attribute__((vector_size(64)));
 
-// Products of the lower halves of words; compilers do not see that the processor has an instruction for it.
+// Products of the lower halves of words, with an instruction that compilers do not find.
 inline void multiply_halves(const WordBlock& words, std::uint32_t factor, WordBlock& products) {
 #if defined(__AVX512F__)
   products = reinterpret_cast<WordBlock>(_mm512_mul_epu32(reinterpret_cast<__m512i>(words), _mm512_set1_epi64(factor)));
@@ -95,7 +95,7 @@ inline void multiply_halves(const WordBlock& words, std::uint32_t factor, WordBl
 #endif
 }
 
-// What differs between the draws of a block.
+// The part of the counter that differs between the draws of a block.
 struct CounterBlock {
   WordBlock targets, indices;
 };
@@ -111,7 +111,7 @@ inline void philox_block(std::uint64_t seed, std::uint32_t purpose, const Counte
   constexpr std::uint32_t kM0 = 0xD2511F53, kM1 = 0xCD9E8D57, kW0 = 0x9E3779B9, kW1 = 0xBB67AE85;
   constexpr std::uint64_t kLow = 0xFFFFFFFF;
   auto k0 = static_cast<std::uint32_t>(seed), k1 = static_cast<std::uint32_t>(seed >> 32);
-  // Upper halves may hold anything: only the lower ones are multiplied.
+  // Upper halves may have any value: only the lower halves are multiplied.
   WordBlock c0 = counters.indices, c1 = counters.indices >> 32, c2 = counters.targets, c3 = WordBlock{} + purpose, p0, p1;
 #pragma GCC unroll 10
   for (int round = 0; round < 10; round++) {
@@ -134,7 +134,7 @@ inline void upper_bits(const WordBlock& words, RealBlock& numbers) {
   using SignedBlock = std::int64_t __attribute__((vector_size(64)));
   numbers = __builtin_convertvector(reinterpret_cast<SignedBlock>(words >> 11), RealBlock);
 #else
-  // Behind the exponent of 2^52, the bits of a whole number are its value.
+  // With the exponent of 2^52, the mantissa bits of a whole number are its value.
   constexpr std::uint64_t kExponent = 0x4330000000000000;
   const RealBlock low = reinterpret_cast<RealBlock>(((words >> 11) & 0xFFFFFFFF) | kExponent) - 4503599627370496.0;
   const RealBlock high = reinterpret_cast<RealBlock>((words >> 43) | kExponent) - 4503599627370496.0;
@@ -165,7 +165,7 @@ inline void normal_block(std::uint64_t seed, std::uint32_t purpose, const Counte
   for (int k = 0; k < kBlockDraws; k++) out[k] = std::sqrt(-2.0 * std::log(radii[k])) * std::cos(angles[k]);
 }
 
-// Uniform draws of one target, one after another from index 0 on.
+// Uniform draws of one target in sequence from index 0 on.
 class UniformStream {
  public:
   UniformStream(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target)

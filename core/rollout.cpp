@@ -17,17 +17,18 @@
 namespace eprop {
 namespace {
 
-// Neurons that a thread shall have in a step at least: to wake a worker takes some microseconds.
+// Smallest number of neurons per thread in a step: waking a worker takes some microseconds.
 constexpr Index kNeuronsPerThread = 400;
-// A thread works on so many streams before gradients are added up, see SLOTS_A_THREAD in `batches.py`.
+// Streams per thread before gradients are added up, see SLOTS_A_THREAD in `batches.py`.
 constexpr Index kStreamsPerThread = 4;
 
 template <class Real> NetworkState state_of(const RolloutStream<Real>& stream) {
   return {stream.slot.state.values, stream.slot.y};
 }
 
-// Inputs of the step in row `row` and later ones, from the spikes on the way and the present weights: a spike counts with the
-// weight as of its arrival, though its branches are delivered when it reaches the first one. The order of additions is as ever.
+// Inputs of the step in row `row` and later ones, from the spikes in flight and the present weights. A spike uses the weight as
+// of its arrival at a branch, though all branches are delivered when it reaches the first one. The order of additions does not
+// change.
 template <class Real> void gather_inputs(const Rollout<Real>& rollout, RolloutStream<Real>& stream, Index row) {
   const DeliveryPlan<Real>& plan = rollout.batch.plan;
   SampleSlot<Real>& slot = stream.slot;
@@ -39,11 +40,11 @@ template <class Real> void gather_inputs(const Rollout<Real>& rollout, RolloutSt
       stream.place = 0;
     }
     deliver_step(rollout.batch, slot, t, stream.place, std::numeric_limits<Index>::max(), all_partitions(rollout.batch.topology));
-    std::fill(slot.input.row(stream.place), slot.input.row(stream.place) + slot.input.columns, 0.0);  // is past
+    std::fill(slot.input.row(stream.place), slot.input.row(stream.place) + slot.input.columns, 0.0);  // already used
   }
 }
 
-// A stream at the beginning of its rollout.
+// Resets a stream to the beginning of its rollout.
 template <class Real> void rewind(const Rollout<Real>& rollout, RolloutStream<Real>& stream) {
   stream.slot.state.values = stream.begin.neurons;
   stream.slot.y = stream.begin.y;
@@ -51,20 +52,20 @@ template <class Real> void rewind(const Rollout<Real>& rollout, RolloutStream<Re
   std::fill(stream.counts.begin(), stream.counts.end(), 0);
 }
 
-// All at rest, nothing on the way.
+// Resets to rest, without spikes in flight.
 template <class Real> void rest(const Batch<Real>& batch, SampleSlot<Real>& slot) {
   std::copy(batch.initial.data, batch.initial.data + batch.initial.size(), slot.state.values.begin());
   std::fill(slot.input.values.begin(), slot.input.values.end(), 0.0);
   for (Index k = 0; k < batch.topology.n_readouts(); k++) slot.y[k] = batch.topology.readouts[k].y_start;
 }
 
-// Silent rows behind an episode.
+// Silent rows after an episode.
 template <class Real> void end_rows(const Rollout<Real>& rollout, SampleSlot<Real>& slot, Index row) {
   const Index position = slot.start(row - 1, slot.start.columns - 1);
   std::fill(slot.start.row(row), slot.start.row(row) + rollout.horizon.delay * slot.start.columns, position);
 }
 
-// One step of a stream, in a row of its own. sources(b, out) writes the spikes of a population that takes no input.
+// One step of a stream, in its own row. sources(b, out) writes the spikes of a population without input.
 template <class Real, class Sources>
 void run_step(Rollout<Real>& rollout, RolloutStream<Real>& stream, Index row, const Sources& sources) {
   Batch<Real>& batch = rollout.batch;
@@ -81,7 +82,7 @@ void run_step(Rollout<Real>& rollout, RolloutStream<Real>& stream, Index row, co
   stream.place++;
 }
 
-// Outputs of stream number s in step t, and its errors where there are targets.
+// Outputs of stream s in step t, and its errors if there are targets.
 template <class Real> void write_step(const Rollout<Real>& rollout, const RolloutRequest& request, Index s, Index t) {
   const Topology& topology = rollout.batch.topology;
   const std::vector<double>& y = rollout.streams[s].slot.y;
@@ -93,7 +94,7 @@ template <class Real> void write_step(const Rollout<Real>& rollout, const Rollou
   request.loss[s] += compare_readouts(topology, y.data(), true, target, window, request.error.row(s, t));
 }
 
-// Several steps of stream number s.
+// Several steps of stream s.
 template <class Real> void run_stream(Rollout<Real>& rollout, const RolloutRequest& request, Index s, Watch& watch) {
   RolloutStream<Real>& stream = rollout.streams[s];
   const Index first = rollout.rows(stream), neurons = rollout.batch.topology.n_neurons();
@@ -108,7 +109,7 @@ template <class Real> void run_stream(Rollout<Real>& rollout, const RolloutReque
   }
 }
 
-// The steps of a rollout once more: what sources spiked is in the log.
+// Repeats the steps of a rollout; the log has the spikes of the sources.
 template <class Real> void replay_stream(Rollout<Real>& rollout, const RolloutRequest& request, Index s) {
   RolloutStream<Real>& stream = rollout.streams[s];
   SampleSlot<Real>& slot = stream.slot;
@@ -139,7 +140,7 @@ template <class Real> void replay_stream(Rollout<Real>& rollout, const RolloutRe
   }
 }
 
-// The last steps of a rollout become the history of the next one.
+// Turns the last steps of a rollout into the history of the next one.
 template <class Real> void keep_history(Rollout<Real>& rollout, RolloutStream<Real>& stream) {
   SampleSlot<Real>& slot = stream.slot;
   const Index history = rollout.horizon.history(), rows = rollout.rows(stream), first = rows - history,
@@ -212,7 +213,7 @@ template <class Real> Rollout<Real> make_rollout(const Topology& topology, Array
 
 template <class Real> void follow_weights(Rollout<Real>& rollout, Array1<const Real> weight) {
   set_weights(rollout.batch, weight);
-  if (rollout.batch.plan.longest_offset == 0) return;  // nothing has been delivered ahead
+  if (rollout.batch.plan.longest_offset == 0) return;  // no branch was delivered ahead of time
   divide(static_cast<Index>(rollout.streams.size()), rollout.batch.threads, {},
          [&](Index, Index s, Watch&) { gather_inputs(rollout, rollout.streams[s], rollout.rows(rollout.streams[s])); });
 }
@@ -254,7 +255,7 @@ template <class Real> bool run_rollout(Rollout<Real>& rollout, const RolloutRequ
 template <class Real> void end_episode(Rollout<Real>& rollout, Index number) {
   RolloutStream<Real>& stream = rollout.streams[number];
   SampleSlot<Real>& slot = stream.slot;
-  if (!stream.cuts.empty() && stream.cuts.back() == rollout.steps) return;  // it is at rest
+  if (!stream.cuts.empty() && stream.cuts.back() == rollout.steps) return;  // it is already at rest
   if (rollout.steps > 0) {
     reserve_rows(rollout, 0);
     end_rows(rollout, slot, rollout.rows(stream));

@@ -1,13 +1,14 @@
-// The adjoint pass of rollouts that go on, and the traces that cross from one to the next.
+// The adjoint pass of continuing rollouts, and the traces that cross from one rollout to the next.
 //
-// A synapse's traces are linear in the spikes that have arrived. With the eligibility (A, b, c, u) of the target, and as of the
-// step t from which on all is processed again,
+// A synapse's traces are linear in the spikes that have arrived. With the eligibility (A, b, c, u) of the target, as of the step
+// t from which on everything is processed again,
 //
 //     eps(t) = A eps(t - 1) + u e(t - 1),   e_bar(t) = kappa e_bar(t - 1)      without the arrivals of step t
 //
-// add eps . mu(t) + e_bar lambda(t) to the gradient, with mu and lambda of the adjoint pass. What they are one rollout later is
-// the same sum for an adjoint pass that begins there with one of mu and lambda equal to one and has no errors. So a rollout costs
-// the same however long ago its episode began, and is exact. Of readouts the only trace is eps, with A = alpha.
+// contribute eps . mu(t) + e_bar lambda(t) to the gradient, with mu and lambda of the adjoint pass. Their values one rollout
+// later are the same sum for an adjoint pass that begins there with one entry of mu and lambda equal to one and has no errors. So
+// the cost of a rollout does not depend on the age of its episode, and the result is exact. Readouts have only the trace eps,
+// with A = alpha.
 #pragma once
 #include <utility>
 
@@ -17,7 +18,7 @@
 
 namespace eprop {
 
-// A way back through steps: rows first .. last - 1, the latest one first.
+// A pass backward through steps: rows first .. last - 1, the latest one first.
 struct RowsBack {
   Index first, last;
 };
@@ -45,7 +46,7 @@ template <class Real> struct AdjointPopulation {
     std::copy(slot.psi.row(t) + begin(), slot.psi.row(t) + end(), G + begin());
     step_back_neurons(population, alike, neurons, G);
   }
-  // What traces as of the row that was last add.
+  // Stores the contributions of traces as of the last row.
   void keep() const {
     for (Index i = 0; i < population.n_components; i++)
       std::copy(row(kMu + i) + begin(), row(kMu + i) + end(), work.before.row(i) + begin());
@@ -53,8 +54,8 @@ template <class Real> struct AdjointPopulation {
   }
 };
 
-// The constant F of each neuron of a population: of the mean rate in all steps that count, those whose spikes can still reach a
-// readout within their episode and the rollout.
+// The constant F of each neuron of a population. The mean rate counts the steps whose spikes can still reach a readout within
+// their episode and the rollout.
 template <class Real>
 void rollout_drift(const RolloutStream<Real>& stream, const std::vector<Segment>& segments, Index b, AdjointPopulation<Real> at) {
   const Population& population = at.population;
@@ -71,8 +72,8 @@ void rollout_drift(const RolloutStream<Real>& stream, const std::vector<Segment>
   for (Index j = at.begin(); j < at.end(); j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
 }
 
-// The adjoint pass of the neurons of a population through an episode, whose errors end before row `error_end`. `first`: the row
-// of the first step that counts.
+// The adjoint pass of the neurons of a population through an episode whose errors end before row `error_end`. `first`: the row of
+// the first step that counts.
 template <class Real> void adjoint_segment(AdjointPopulation<Real> at, const RowsBack& rows, Index first, Index error_end,
                                            const SignalSources& sources, Watch& watch) {
   const Array2<const double> error{at.work.error.values.data(), error_end, at.work.error.columns};
@@ -86,7 +87,7 @@ template <class Real> void adjoint_segment(AdjointPopulation<Real> at, const Row
   }
 }
 
-// G of the readouts in some rows, from `later` in the row behind them on.
+// G of the readouts in some rows, starting from `later` in the row after them.
 template <class Real>
 void adjoint_readouts(const Topology& topology, const RowsBack& rows, bool with_errors, double later, RolloutWork<Real>& work) {
   for (Index k = 0; k < topology.n_readouts(); k++) {
@@ -99,7 +100,7 @@ void adjoint_readouts(const Topology& topology, const RowsBack& rows, bool with_
   }
 }
 
-// Rows of one stream's work, for another pass.
+// Clears the rows of one stream's work space for another pass.
 template <class Real> void clear_work(const Rollout<Real>& rollout, const RolloutStream<Real>& stream, RolloutWork<Real>& work) {
   const Index rows = rollout.rows(stream);
   std::fill(work.G.values.begin(), work.G.values.begin() + rows * work.G.columns, Real{0});
@@ -118,7 +119,7 @@ template <class Real> void sort_spikes(const Rollout<Real>& rollout, const Rollo
                  work.steps);
 }
 
-// The whole adjoint pass of stream `number`: G of all targets, what its traces add, and its spikes by source.
+// The whole adjoint pass of stream `number`: G of all targets, contributions of its traces, and its spikes by source.
 template <class Real> void look_back(const Rollout<Real>& rollout, Index number, const BackwardRequest& request,
                                      RolloutWork<Real>& work, Watch& watch) {
   const RolloutStream<Real>& stream = rollout.streams[number];
@@ -150,7 +151,7 @@ template <class Real> void look_back(const Rollout<Real>& rollout, Index number,
   sort_spikes(rollout, stream, work);
 }
 
-// Adds what traces count for, by targets (`before`), to the synapses of a piece.
+// Adds the contributions of traces, by target (`before`), to the synapses of a piece.
 template <class Real> void add_traces(const Batch<Real>& batch, const GradientPiece& piece, const Owned2<Real>& traces,
                                       const Owned2<double>& before, Real scale, Array1<Real> to) {
   const Topology& topology = batch.topology;
@@ -168,8 +169,8 @@ template <class Real> void add_traces(const Batch<Real>& batch, const GradientPi
   }
 }
 
-// An adjoint pass without errors that begins behind `rows` with one of mu (trace number `c`), or lambda (the last one), equal to
-// one.
+// An adjoint pass without errors that begins after `rows` with one entry of mu (trace number `c`), or lambda (the last one),
+// equal to one.
 template <class Real> void look_back_for_trace(const Rollout<Real>& rollout, const RolloutStream<Real>& stream, Index c,
                                                const RowsBack& rows, RolloutWork<Real>& work) {
   const Topology& topology = rollout.batch.topology;
@@ -188,7 +189,7 @@ template <class Real> void look_back_for_trace(const Rollout<Real>& rollout, con
   if (c == 0) adjoint_readouts(topology, rows, false, 1.0, work);
 }
 
-// The traces of a stream as of `latency` steps before the end of its rollout, for the next one.
+// The traces of a stream as of `latency` steps before the end of its rollout, for the next rollout.
 template <class Real>
 void carry_traces(Rollout<Real>& rollout, RolloutStream<Real>& stream, RolloutWork<Real>& work, Index thread) {
   Batch<Real>& batch = rollout.batch;

@@ -1,8 +1,8 @@
-// Streams side by side whose rollouts go on: what each keeps of its steps, and of the past.
+// Parallel streams with continuing rollouts: their steps, and their history.
 //
 // A stream keeps rows of spikes and psi: first its history, the last steps before the rollout, then the steps of the rollout.
-// Where an episode ends, silent rows follow, as many as the longest delay has steps: no spike arrives beyond them, in either
-// direction. What the history cannot tell is in the traces of the synapses, as of `Horizon::latency` steps before the rollout.
+// After the end of an episode there are silent rows, as many as the longest delay has steps, so that no spike arrives beyond them
+// in either direction. The traces of the synapses, as of `Horizon::latency` steps before the rollout, represent older spikes.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -12,9 +12,9 @@
 
 namespace eprop {
 
-// How far back the steps of a network reach.
+// Number of past steps that a network depends on.
 struct Horizon {
-  Index latency = 1;     // longest from a spike to an error that it causes, and to what is told a step later
+  Index latency = 1;     // longest time from a spike to an error that it causes, and to outside values one step later
   Index delay = 1;       // longest delay
   Index components = 1;  // most components of an eligibility; a synapse's traces are these and the filtered one
   Index history() const { return latency + delay; }
@@ -33,7 +33,7 @@ inline Horizon horizon_of(const Topology& topology) {
   return horizon;
 }
 
-// State of neurons and readouts; what is on the way follows from the spikes.
+// State of neurons and readouts; the spikes determine which spikes are in flight.
 struct NetworkState {
   Aligned<double> neurons;  // see `SampleSlot`
   std::vector<double> y;
@@ -41,23 +41,23 @@ struct NetworkState {
 
 template <class Real> struct RolloutStream {
   SampleSlot<Real> slot;      // rows of `start` and `psi`: see above; `error` is not used
-  Index place = 0;            // row of its inputs of the next step
+  Index place = 0;            // row of the inputs of its next step
   Index age = 0;              // steps of its episode before the rollout
-  bool traced = false;        // whether `traces` hold something
+  bool traced = false;        // whether `traces` are set
   std::vector<Index> cuts;    // steps of the rollout before which an episode ends, ascending
-  std::uint64_t seed = 0;     // of its random spikes,
-  Index clock = 0;            // and the step from which the next ones are drawn
+  std::uint64_t seed = 0;     // seed of its random spikes,
+  Index clock = 0;            // and the step of the next draws
   std::vector<Index> counts;  // (neurons,) spikes in this rollout
-  NetworkState begin;         // as the rollout began
-  Owned2<Real> traces;        // (traces, synapses) as they would be in the first step that is processed again
+  NetworkState begin;         // state at the start of the rollout
+  Owned2<Real> traces;        // (traces, synapses) as of the first step that is processed again
 };
 
-// What the backward pass of one stream works on.
+// Work space for the backward pass of one stream.
 template <class Real> struct RolloutWork {
   Owned2<Real> G;          // (rows, columns)
   Owned2<double> error;    // (rows, readouts)
   Owned2<double> adjoint;  // (rows, neurons), see AdjointRow
-  Owned2<double> before;   // (traces, columns) what the traces that a rollout begins with add to its gradient, by targets
+  Owned2<double> before;   // (traces, columns) contributions of the initial traces of a rollout to its gradient, by target
   std::vector<double> drift;
   std::vector<Index> first;
   std::vector<std::int32_t> steps;
@@ -71,13 +71,13 @@ template <class Real> struct Rollout {
   std::vector<RolloutStream<Real>> streams;
   std::vector<RolloutWork<Real>> works;
 
-  // Rows of a stream that are used.
+  // Number of used rows of a stream.
   Index rows(const RolloutStream<Real>& stream) const {
     return horizon.history() + steps + horizon.delay * static_cast<Index>(stream.cuts.size());
   }
 };
 
-// Steps of one episode within a rollout: rows begin .. end - 1, the first of which is step `step`.
+// Steps of one episode within a rollout: rows begin .. end - 1; `step` is the step of row begin.
 struct Segment {
   Index begin, end, step;
 };
@@ -93,8 +93,8 @@ template <class Real> std::vector<Segment> segments_of(const Rollout<Real>& roll
   return segments;
 }
 
-// Bytes of a stream with so many rows, but for its log of spikes; of its traces, once it has some; of the backward pass of one
-// stream; and of what all share.
+// Bytes of a stream with a number of rows, without its spike log; of its traces, if it has some; of the backward pass of one
+// stream; and of shared data.
 struct RolloutBytes {
   Index stream, traces, work, shared;
 };

@@ -1,4 +1,4 @@
-// Learning signals: errors of readouts, summed with the feedback weights of each neuron, and what is told from outside.
+// Learning signals: errors of readouts times the feedback weights of each neuron, plus signals from outside.
 #pragma once
 #include <algorithm>
 
@@ -6,7 +6,7 @@
 
 namespace eprop {
 
-// Learning signals that somebody outside the network sends, factors of all of them, and rewards. Row t arrives in step t, beside
+// Learning signals from outside the network, factors of all learning signals, and rewards. Row t arrives in step t, together with
 // the errors of step t - 1.
 struct Outside {
   Array3<const double> signals;    // (samples or 0, steps, columns) of own neurons
@@ -19,7 +19,7 @@ struct Outside {
     return modulator.rows == 0 ? 1.0 : modulator(modulator.rows > 1 ? sample : 0, step);
   }
   double told(Index sample, Index step) const { return reward.rows == 0 ? 0.0 : reward(reward.rows > 1 ? sample : 0, step); }
-  // Of the own neurons of a population, or none.
+  // Row of the own neurons of a population, or null.
   const double* row(Index sample, Index step, Index population) const {
     return signals.planes == 0 || first[population] < 0 ? nullptr : signals.row(sample, step) + first[population];
   }
@@ -31,8 +31,9 @@ inline void add_told(const double* told, double factor, Index n, double* __restr
   for (Index j = 0; factor != 1.0 && j < n; j++) signal[j] *= factor;
 }
 
-// Learning signals of neurons begin:end from the errors of one step. Five readouts at once spare the sums the way to memory and
-// back; each is still added in its turn. Returns whether all errors are zero, and so is `signal` then; `silent`: it is already.
+// Learning signals of neurons begin:end from the errors of one step. Five readouts at once save loads and stores of the sums;
+// each is still added in order. Returns whether all errors are zero (then `signal` is zero, too); `silent`: `signal` is zero
+// already.
 inline bool learning_signals(const double* error, Array2<const double> feedback, Index begin, Index end, bool silent,
                              double* __restrict signal) {
   const bool none = std::all_of(error, error + feedback.rows, [](double e) { return e == 0.0; });
@@ -54,7 +55,7 @@ inline bool learning_signals(const double* error, Array2<const double> feedback,
   return false;
 }
 
-// The same where each pair of readout and neuron has an error latency of its own; factor(step) multiplies the errors of a step.
+// The same if each pair of readout and neuron has its own error latency; factor(step) multiplies the errors of a step.
 template <class Factor> void learning_signals_of_pairs(Index t, Array2<const double> error, Array2<const double> feedback,
                                                        Array2<const Index> latency, Index begin, Index end, const Factor& factor,
                                                        double* signal) {

@@ -1,6 +1,6 @@
-// Eight numbers at a time, by the vector extensions of GCC and Clang. Loops over synapses are templates of how many are done at a
-// time: Vector<T, 8> as far as they go, then Vector<T, 1>, which is a plain T. Both take the same operations in the same order,
-// so that the same bits come out wherever a synapse lies.
+// Eight numbers at a time, with the vector extensions of GCC and Clang. Loops over synapses are templates of the number of
+// synapses per iteration: Vector<T, 8> while there are eight, then Vector<T, 1>, which is a plain T. Both apply the same
+// operations in the same order, so that the position of a synapse does not change its bits.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -13,11 +13,11 @@
 #if defined(__clang__)
 #define EPROP_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
-// In front of a loop none of whose rounds reads what another one writes.
+// Precedes a loop whose iterations are independent.
 #define EPROP_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 #define EPROP_INLINE inline __attribute__((always_inline))
-// Of lambdas that disappear into their loop.
+// Forces inlining of lambdas.
 #define EPROP_INLINED __attribute__((always_inline))
 
 namespace eprop {
@@ -36,7 +36,7 @@ template <class T, int n> struct RegisterOf {
 // Numbers of one register of the processor.
 template <class T, int n> using Register = typename RegisterOf<T, n>::type;
 
-// So many numbers, in as many registers as that takes.
+// N numbers, in as many registers as needed.
 template <class T, int N> struct Registers {
   static constexpr int kPerPart = std::min(N, kRegisterBytes / static_cast<int>(sizeof(T))), kParts = N / kPerPart;
   using Part = Register<T, kPerPart>;
@@ -75,10 +75,10 @@ template <class T, int N> struct Registers {
 };
 
 template <class T, int N> using Vector = std::conditional_t<N == 1, T, Registers<T, N>>;
-// Synapses or neurons that are done at a time.
+// Synapses or neurons per iteration.
 inline constexpr int kTogether = 8;
 
-// Call f(0) .. f(n - 1), with numbers that the compiler knows.
+// Calls f(0) .. f(n - 1) with compile-time constants.
 template <int n, class F> EPROP_INLINE void unroll(F&& f) {
   [&]<int... k>(std::integer_sequence<int, k...>)
       EPROP_INLINED { (f(std::integral_constant<int, k>{}), ...); }(std::make_integer_sequence<int, n>{});
@@ -109,7 +109,7 @@ template <int N, class V> EPROP_INLINE auto element(const V& v, int i) {
   }
 }
 
-// Of a row with a number for each target, those of N targets.
+// From a row with a number for each target, gathers the numbers of N targets.
 template <int N, class T> EPROP_INLINE Vector<T, N> gather(const T* row, const std::uint32_t* targets) {
   if constexpr (N == 1) {
     return row[targets[0]];
@@ -120,7 +120,7 @@ template <int N, class T> EPROP_INLINE Vector<T, N> gather(const T* row, const s
   }
 }
 
-// Weights within their bounds; NaN stays NaN, so that divergence is seen.
+// Clips weights to their bounds; NaN stays NaN, so that divergence is detected.
 template <int N, class T> EPROP_INLINE Vector<T, N> clip(const Vector<T, N>& w, T w_min, T w_max) {
   if constexpr (N == 1) {
     return w < w_min ? w_min : w > w_max ? w_max : w;
@@ -142,7 +142,7 @@ template <int first, int count, class R> EPROP_INLINE auto slice(const R& r) {
              EPROP_INLINED { return __builtin_shufflevector(r, r, (first + k)...); }(std::make_integer_sequence<int, count>{});
 }
 
-// Two registers of `count` entries as one.
+// Joins two registers of `count` entries.
 template <int count, class R> EPROP_INLINE auto joined(const R& a, const R& b) {
   return [&]<int... k>(std::integer_sequence<int, k...>)
              EPROP_INLINED { return __builtin_shufflevector(a, b, k...); }(std::make_integer_sequence<int, 2 * count>{});
@@ -158,7 +158,7 @@ EPROP_INLINE void transpose(Register<float, 4> (&r)[4]) {
   r[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
 #if defined(__AVX__)
-// Within halves of a register first, as processors do.
+// Within halves of a register first, as processors support it.
 EPROP_INLINE void transpose(Register<double, 4> (&r)[4]) {
   const auto a = __builtin_shufflevector(r[0], r[1], 0, 4, 2, 6), b = __builtin_shufflevector(r[0], r[1], 1, 5, 3, 7);
   const auto c = __builtin_shufflevector(r[2], r[3], 0, 4, 2, 6), d = __builtin_shufflevector(r[2], r[3], 1, 5, 3, 7);
@@ -167,7 +167,7 @@ EPROP_INLINE void transpose(Register<double, 4> (&r)[4]) {
   r[2] = __builtin_shufflevector(a, c, 2, 3, 6, 7);
   r[3] = __builtin_shufflevector(b, d, 2, 3, 6, 7);
 }
-// Eight rows of four numbers (row i + 4 behind row i) become four columns of eight, and back.
+// Eight rows of four numbers (row i + 4 after row i) become four columns of eight, and back.
 EPROP_INLINE void transpose(const Register<float, 8> (&r)[4], Register<float, 8> (&out)[4]) {
   const auto a = __builtin_shufflevector(r[0], r[1], 0, 8, 1, 9, 4, 12, 5, 13);
   const auto b = __builtin_shufflevector(r[0], r[1], 2, 10, 3, 11, 6, 14, 7, 15);
@@ -216,7 +216,7 @@ template <class T> EPROP_INLINE void columns(const T* const (&r)[8], Registers<T
   }
 }
 
-// The way back: eight records of four numbers, each at r[i].
+// The inverse: eight records of four numbers, each at r[i].
 template <class T> EPROP_INLINE void rows(const Registers<T, 8>* in, T* const (&r)[8]) {
   using V = Registers<T, 8>;
   if constexpr (4 * sizeof(T) > kRegisterBytes) {
@@ -250,7 +250,7 @@ template <class To, int N, class V> EPROP_INLINE Vector<To, N> convert(const V& 
     return v;
   } else if constexpr (N == 1) {
     return static_cast<To>(v);
-  } else if constexpr (V::kPerPart >= W::kPerPart) {  // to as many registers, or more
+  } else if constexpr (V::kPerPart >= W::kPerPart) {  // to the same number of registers, or more
     W out;
     unroll<W::kParts>([&](auto k) EPROP_INLINED {
       constexpr int first = k * W::kPerPart;
@@ -269,7 +269,7 @@ template <class To, int N, class V> EPROP_INLINE Vector<To, N> convert(const V& 
   }
 }
 
-// `entries` numbers of each of N targets out of neuron-major copies, `size` numbers apart (a multiple of four).
+// `entries` numbers of each of N targets from neuron-major copies, `size` numbers apart (a multiple of four).
 template <int N, int entries, int size, class T>
 EPROP_INLINE void load_records(const T* copies, const std::uint32_t* targets, Vector<T, N>* out) {
   if constexpr (N == 1) {
@@ -286,7 +286,7 @@ EPROP_INLINE void load_records(const T* copies, const std::uint32_t* targets, Ve
   }
 }
 
-// The way back for eight neurons side by side: their numbers, `entries` vectors, become eight records from `copies` on.
+// The inverse for eight consecutive neurons: their numbers, `entries` vectors, become eight records from `copies` on.
 template <int entries, int size, class T> EPROP_INLINE void store_records(const Vector<T, 8>* in, T* copies) {
   T* record[8];
   unroll<8>([&](auto i) EPROP_INLINED { record[i] = copies + i * size; });
@@ -296,7 +296,7 @@ template <int entries, int size, class T> EPROP_INLINE void store_records(const 
   });
 }
 
-// Add numbers to the inputs of N targets, one after the other: a target may be there twice.
+// Adds numbers to the inputs of N targets, one after the other, because a target may occur twice.
 template <int N, class V> EPROP_INLINE void deliver(double* x, const std::uint32_t* targets, const V& w) {
   const auto wide = convert<double, N>(w);
   unroll<N>([&](auto i) EPROP_INLINED { x[targets[i]] += element<N>(wide, i); });
@@ -304,8 +304,8 @@ template <int N, class V> EPROP_INLINE void deliver(double* x, const std::uint32
 
 EPROP_INLINE void prefetch(const void* address) { __builtin_prefetch(address); }
 
-// Fetch the beginning of a branch of synapses from some arrays. Branches lie anywhere, and a short one is over before the
-// processor has seen that it goes on; how a long one goes on it finds out by itself.
+// Prefetches the beginning of a branch of synapses from some arrays. Branches are scattered, and a short one ends before the
+// hardware prefetcher recognises it; the prefetcher finds the rest of a long one.
 template <class... Value> EPROP_INLINE void fetch_branch(Index begin, Index end, const Value*... arrays) {
   constexpr Index kLines = 8, kLine = 16;
   for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine)

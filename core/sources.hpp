@@ -1,4 +1,4 @@
-// Spikes of Poisson sources: each has a draw of its own in each step, so that they do not depend on who draws.
+// Spikes of Poisson sources: each has its own draw in each step, so that they do not depend on who draws.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 namespace eprop {
 
-// Of each source up to the last Poisson source: it spikes where the upper 53 bits of its draw are below this, that is, where the
+// For each source up to the last Poisson source: it spikes if the upper 53 bits of its draw are below this limit, that is, if the
 // uniform draw is below its rate.
 inline std::vector<std::uint64_t> poisson_limits(const Topology& topology) {
   std::vector<std::uint64_t> limits(static_cast<std::size_t>(topology.poisson_rates.size));
@@ -26,7 +26,7 @@ struct PoissonStep {
   const std::uint64_t* limits;  // of its sources
 };
 
-// Writes which of the sources begin .. end of a population spike, by number within it and ascending, and returns how many.
+// Writes the spiking sources among begin .. end of a population, by index within it and ascending, and returns their number.
 inline Index poisson_spikes(const PoissonStep& step, Index begin, Index end, std::int32_t* out) {
   constexpr Index kBlock = 64;
   const std::uint64_t counter = (static_cast<std::uint64_t>(step.population) << 48) | static_cast<std::uint64_t>(step.clock);

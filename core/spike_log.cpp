@@ -5,12 +5,12 @@
 namespace eprop {
 namespace {
 
-// Whether somebody asks for the filtered spikes of a population.
+// Whether some synapse reads the filtered spikes of a population.
 bool is_asked(const Topology& topology, Index population) {
   return topology.trace_consumers(population, 0, 0) >= 0 || topology.trace_consumers(population, 0, 1) >= 0;
 }
 
-// Steps between spikes; the record of the spike before, if it may still be asked, is told of the one that follows.
+// Intervals between spikes; if the record of the spike before may still be read, it gets the interval to this spike.
 void note_times(SpikeHistory spikes, Index t, Positions part) {
   SpikeLog& log = spikes.log;
   const Index mask = log.mask(), room = log.record_mask();
@@ -25,7 +25,7 @@ void note_times(SpikeHistory spikes, Index t, Positions part) {
   }
 }
 
-// A filter moved on by a matrix: z becomes M z.
+// Applies a matrix to a filter: z becomes M z.
 void move_filter(const double* matrix, Index size, const double* z, double* out) {
   if (size == 1) {
     out[0] = matrix[0] * z[0];
@@ -36,7 +36,7 @@ void move_filter(const double* matrix, Index size, const double* z, double* out)
   }
 }
 
-// The same `n` steps on: by the table of powers, beyond its end by powers of two.
+// Advances a filter by `n` steps: with the table of powers, beyond its end with powers of two.
 void move_filter_on(const Topology& topology, Index group, Index n, double* z) {
   const Index size = topology.filters.size;
   if (n < topology.filters.powers) {
@@ -47,7 +47,7 @@ void move_filter_on(const Topology& topology, Index group, Index n, double* z) {
     if (n & 1) move_filter(topology.doublings.matrix(group, kForward, bit), size, z, z);
 }
 
-// Filtered spikes of one slot: as of the spike before, a step before that and a step before this one; then with this one.
+// Filtered spikes of one slot: as of the spike before, one step before it, and one step before this spike; then with this spike.
 void note_filters(SpikeHistory spikes, Index slot, Index group, Positions part) {
   const Topology& topology = spikes.topology;
   SpikeLog& log = spikes.log;
@@ -70,7 +70,7 @@ void note_filters(SpikeHistory spikes, Index slot, Index group, Positions part) 
   }
 }
 
-// The presynaptic trace of STDP: as of the spike before; then with this one.
+// The presynaptic trace of STDP: as of the spike before, then with this spike.
 void note_traces(SpikeHistory spikes, Index slot, double decay, Positions part) {
   SpikeLog& log = spikes.log;
   const Index stride = filter_size(spikes.topology), slots = filter_slots(spikes.topology);
@@ -82,7 +82,7 @@ void note_traces(SpikeHistory spikes, Index slot, double decay, Positions part) 
   }
 }
 
-// What axons and records learn of spikes of one population in step t. Each is of another source: parts may be noted at once.
+// Updates axons and records with spikes of one population in step t. All sources differ, so parts may run in parallel.
 void note_spikes(SpikeHistory spikes, Index t, Index population, Positions part) {
   const Topology& topology = spikes.topology;
   if (part.size() <= 0 || !is_asked(topology, population)) return;
@@ -126,7 +126,7 @@ void make_room_for_records(SpikeHistory spikes, Index t) {
   const Index numbers = filter_slots(spikes.topology) * kRecordParts * filter_size(spikes.topology);
   std::vector<SpikeTimes> times(room);
   std::vector<double> z(room * numbers);
-  const Index noted = log.start(t & ring, 0);  // those of this step are not yet
+  const Index noted = log.start(t & ring, 0);  // the spikes of this step are not processed yet
   for (Index position = std::max({oldest, noted - before, Index{0}}); position < noted; position++) {
     const Index to = position & (room - 1), from = position & (before - 1);
     times[to] = log.times[from];

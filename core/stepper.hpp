@@ -1,4 +1,4 @@
-// One step of a network that is told what is known as time goes by: the request, made once, and room for what a step is given.
+// One step of a network whose inputs become known as it runs: a reusable request, and arrays for the arguments of a step.
 #pragma once
 #include <algorithm>
 #include <bit>
@@ -11,7 +11,7 @@
 
 namespace eprop {
 
-// Durations in ns, in bins of equal width between powers of two: each is known to a sixteenth.
+// Durations in ns, in bins of equal width between powers of two: the resolution is one sixteenth.
 struct Latency {
   static constexpr int kBits = 4, kBins = 1 << kBits;
   std::vector<Index> counts = std::vector<Index>(kBins * (64 - kBits), 0);
@@ -22,7 +22,7 @@ struct Latency {
     const int shift = std::max(static_cast<int>(std::bit_width(n)) - kBits - 1, 0);
     return static_cast<Index>(shift) * kBins + static_cast<Index>(n >> shift);
   }
-  // Where bin k begins.
+  // Start of bin k.
   static double begin(Index k) {
     const Index shift = std::max<Index>(k / kBins - 1, 0);
     return std::ldexp(static_cast<double>(k - shift * kBins), static_cast<int>(shift));
@@ -33,9 +33,9 @@ struct Latency {
   }
 };
 
-// What a step is given beside events; bits of `told`.
+// Arguments of a step besides events; bits of `told`.
 enum Told : int { kTarget = 1, kSignal = 2, kError = 4 };
-// Why a step was refused, in which case nothing has happened; or that it is time to look for numbers that are none.
+// Reason why a step was refused, which leaves the state unchanged; or `look`: time to check for values that are not finite.
 enum class StepStatus : int { done, channel, target, shares, signal, modulator, error, no_step_before, look, reward };
 
 struct Stepper {
@@ -43,14 +43,14 @@ struct Stepper {
   std::vector<Index> event_start;  // (event sources, 2)
   std::vector<std::int32_t> events;
   std::vector<Index> sizes;  // (event sources,)
-  Index source = -1;         // the one that takes channels without a name
+  Index source = -1;         // the source of channels without a name
   std::vector<double> target, signal, error, window, y, shown, loss;
   std::vector<Index> first, spikes;
   double modulator = 1.0, reward = 0.0;
   Index steps = 0;
 };
 
-// So many steps go by between two looks at voltages and weights.
+// Steps between two checks of voltages and weights.
 inline constexpr Index kLookEvery = 256;
 
 inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uint64_t seed, bool frozen, int threads) {
@@ -89,10 +89,10 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   r.spikes = {stepper.spikes.data(), 1};
 }
 
-// Appends the events of the next source, in ascending order, each once; false if one is out of range.
+// Appends the events of the next source, in ascending order, each once; returns false if one is out of range.
 template <class Channel> bool take_events(Stepper& stepper, Index source, const Channel* channels, Index n) {
   std::vector<std::int32_t>& events = stepper.events;
-  if (source == stepper.source) events.clear();  // the only one
+  if (source == stepper.source) events.clear();  // the only source
   const auto begin = static_cast<std::ptrdiff_t>(events.size());
   bool rising = true;
   for (Index k = 0; k < n; k++) {
@@ -110,7 +110,7 @@ template <class Channel> bool take_events(Stepper& stepper, Index source, const 
   return true;
 }
 
-// Targets that are no numbers but stand where a target was given, or are no shares of classes.
+// Checks for targets that are NaN where a target was given, or are not class probabilities.
 inline StepStatus check_targets(const Stepper& stepper, const Topology& topology) {
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
@@ -140,7 +140,7 @@ inline StepStatus check_step(const Stepper& stepper, const Topology& topology, I
   return (told & kTarget) != 0 ? check_targets(stepper, topology) : StepStatus::done;
 }
 
-// What a step was given is not what the next one is given.
+// Clears the arguments of the last step.
 inline void forget_told(Stepper& stepper, int told) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   stepper.events.clear();
@@ -150,7 +150,7 @@ inline void forget_told(Stepper& stepper, int told) {
   if ((told & kError) != 0) std::fill(stepper.error.begin(), stepper.error.end(), kNone);
 }
 
-// One step with the events that were taken, and with what was written into the arrays that `told` names.
+// One step with the events that were read, and the arrays that `told` names.
 template <class Real> StepStatus take_step(Stream<Real>& stream, Stepper& stepper, int told) {
   const Topology& topology = stream.state.topology;
   if (const StepStatus status = check_step(stepper, topology, stream.t, told); status != StepStatus::done) {

@@ -18,12 +18,12 @@
 namespace eprop {
 namespace {
 
-// A call returns after so long, so that Ctrl-C is heard.
+// A call returns after this time, so that Ctrl-C is handled.
 constexpr auto kLongestCall = std::chrono::milliseconds(50);
-// From so many spikes in a step on they are listed, noted with their axons, or their feedback weights written, by all threads: a
+// With at least this many spikes in a step, all threads list spikes, process them with axons, or update feedback weights. A
 // parallel region costs as much as some hundred of them.
 constexpr Index kManySpikes = 512, kManyFeedbackWeights = 4096, kManyDraws = 2048;
-// No neuron means such a voltage (mV): the run has diverged, though its numbers are still finite.
+// A larger voltage (mV) means that the run has diverged, though its numbers are still finite.
 constexpr double kLargestVoltage = 1e9;
 
 template <class Real> SpikeHistory history_of(StreamState<Real>& state) { return {state.topology, state.log, state.axons}; }
@@ -42,7 +42,7 @@ template <class Real> void extend_propagators(Stream<Real>& stream, Index begin,
   }
 }
 
-// Synapses of a partition at which spikes of a delay group arrive in step t.
+// Number of arrivals at synapses of a delay group, in a partition and step t.
 template <class Real> Index count_events(const StreamState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
@@ -61,7 +61,7 @@ template <class Real> Index count_events(const StreamState<Real>& state, Index n
   return events;
 }
 
-// Delivers what arrives in step t at the targets of a partition, delay group by delay group, and finalises what expires.
+// Delivers the arrivals of step t at the targets of a partition, delay group by delay group, and finalises expired branches.
 template <class Real> void deliver(Stream<Real>& stream, Index partition, Index t) {
   StreamState<Real>& state = stream.state;
   for (Index k = 0; k < state.topology.delivery_order.size; k++) {
@@ -74,14 +74,14 @@ template <class Real> void deliver(Stream<Real>& stream, Index partition, Index 
       deliver_static(state, group, partition, t);
     } else if (group.onto_readouts) {
       learn_readouts(state, number, partition, t);
-    } else if (group.first_group == number) {  // with those that follow it
+    } else if (group.first_group == number) {  // together with the groups that follow it
       stream.plus[group.kind].learn(state, number, partition, t);
     }
   }
 }
 
-// Running rates f = kappa_reg f + (1 - kappa_reg) z of neurons begin .. end, of which `spikes` have spiked; those of the step
-// before are kept.
+// Running rates f = kappa_reg f + (1 - kappa_reg) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
+// rates of the step before.
 void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const std::int32_t* spikes, Index n_spikes) {
   double* __restrict now = rate.row(0), * __restrict before = rate.row(1);
 #pragma GCC ivdep
@@ -92,7 +92,7 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const 
   for (Index k = 0; k < n_spikes; k++) now[spikes[k]] += 1.0 - kappa_reg;
 }
 
-// Advances the neurons of a partition and lists those that spike, population by population.
+// Advances the neurons of a partition and lists their spikes, population by population.
 template <class Real> void advance_partition(StreamState<Real>& state, Index partition) {
   const Topology& topology = state.topology;
   std::int32_t* spikes = state.spikes[partition].data();
@@ -113,7 +113,7 @@ template <class Real> void advance_partition(StreamState<Real>& state, Index par
   }
 }
 
-// Draws which Poisson sources of a partition's share spike in a step of the random clock.
+// Draws the spikes of a partition's Poisson sources in a step of the random clock.
 template <class Real> void draw_poisson(Stream<Real>& stream, Index partition, std::uint64_t seed, Index clock) {
   const Topology& topology = stream.state.topology;
   if (stream.poisson_limit.empty()) return;
@@ -130,7 +130,7 @@ template <class Real> void draw_poisson(Stream<Real>& stream, Index partition, s
   }
 }
 
-// What is told from outside in this step, for neurons begin .. end: it joins the learning signals that they get from readouts.
+// Adds the signals from outside in this step to the learning signals of neurons begin .. end.
 template <class Real>
 void gather_outside(const StreamState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
   const Outside& outside = request.outside;
@@ -146,7 +146,7 @@ void gather_outside(const StreamState<Real>& state, const RunRequest& request, I
   }
 }
 
-// One step of one partition, that of a column of the request.
+// One step of one partition; `column` is the step in the request.
 template <class Real> void step_partition(Stream<Real>& stream, const RunRequest& request, Index partition, Index column) {
   const FlushSubnormals flush;
   const Index t = stream.t;
@@ -176,14 +176,14 @@ template <class Real> void step_partition(Stream<Real>& stream, const RunRequest
 
 // ------------------------------------------------------------------------------------------------------------------ all of them
 
-// The spikes of all populations in one step, in the order of the log. Those of neurons are in the lists of the partitions, or
-// from `received` on, where `stop` counts them.
+// The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or in
+// `received`, where `stop` gives their number.
 template <class Real> void gather_segments(Stream<Real>& stream, Index column, const RunRequest& request,
                                            const std::int32_t* received, Positions known) {
   const StreamState<Real>& state = stream.state;
   const Topology& topology = state.topology;
   stream.segments.clear();
-  Index local_id = 0;  // of a population's first neuron, among those that this rank knows
+  Index local_id = 0;  // local id of a population's first neuron
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role == Role::events) {
@@ -211,7 +211,7 @@ template <class Real> void gather_segments(Stream<Real>& stream, Index column, c
   }
 }
 
-// Writes the spikes of step t into the log and notes them with their axons; `more` work is done by partition at the same time.
+// Writes the spikes of step t to the log and processes them with their axons; runs `more` work per partition at the same time.
 template <class Real>
 void list_spikes(Stream<Real>& stream, Index t, int threads, bool more_is_long, const std::function<void(Index)>& more) {
   StreamState<Real>& state = stream.state;
@@ -235,7 +235,7 @@ void list_spikes(Stream<Real>& stream, Index t, int threads, bool more_is_long, 
   if (noted) state.axons.processed_until[0] = t + 1;
 }
 
-// How many feedback weights follow those of the branches that arrived, at most.
+// Upper bound of the feedback weights that follow weights of the arrived branches.
 template <class Real> Index count_tied_weights(const StreamState<Real>& state) {
   Index weights = 0;
   for (std::size_t number = 0; number < state.groups.size(); number++) {
@@ -247,7 +247,7 @@ template <class Real> Index count_tied_weights(const StreamState<Real>& state) {
   return weights;
 }
 
-// After all partitions: their counts, feedback that follows weights, and the spikes into the log or the outbox.
+// After all partitions: event counts, tied feedback, and the spikes to the log or the outbox.
 template <class Real> void collect_step(Stream<Real>& stream, Index column, const RunRequest& request, int threads) {
   StreamState<Real>& state = stream.state;
   const Index t = stream.t, partitions = state.topology.n_partitions();
@@ -324,7 +324,7 @@ template <class Real> void read_probes(Stream<Real>& stream, const RunRequest& r
   }
 }
 
-// What is told in this step: reward, which belongs to the step before, and to its errors.
+// Outside values of this step: reward, which belongs to the step before, and its errors.
 template <class Real> void tell_step(Stream<Real>& stream, Index column, const RunRequest& request) {
   StreamState<Real>& state = stream.state;
   if (!waits_for_reward(state)) return;
@@ -333,7 +333,7 @@ template <class Real> void tell_step(Stream<Real>& stream, Index column, const R
   if (stream.sums_errors && stream.t > 0) extend_error_sums(state, stream.t - 1);
 }
 
-// Before the first step of a call: learning rates, axons that know all spikes so far, postsynaptic spikes with a certain end.
+// Before the first step of a call: learning rates, axons up to date with all spikes, postsynaptic spikes with a known end.
 template <class Real> void begin_run(Stream<Real>& stream, const RunRequest& request) {
   StreamState<Real>& state = stream.state;
   for (std::size_t group = 0; group < state.groups.size(); group++)
@@ -363,7 +363,7 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed) {
   if (stream.has_plus || stream.has_stdp) restart_records(history_of(state), 0, kFirstRecords);
   state.post.capacity = kFirstPostSpikes;
   if (stream.has_stdp) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
-  if (stream.has_plus) {  // room that small networks never outgrow
+  if (stream.has_plus) {  // initial capacity that small networks never exceed
     const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);
     state.deliveries.arriving.reserve(room);
     state.deliveries.expired.reserve(room);
@@ -425,7 +425,7 @@ template <class Real> void replace_errors(Stream<Real>& stream, Array1<const dou
   double* before = state.history.error.row((stream.t - 1) & (state.history.error.rows - 1));
   for (Index k = 0; k < error.size; k++)
     if (!std::isnan(error[k])) before[k] = error[k];
-  // From the sums before that step, as it did itself; with reward it has not done so yet.
+  // From the sums before that step, as the step itself did; with reward it has not done so yet.
   if (stream.sums_errors && !waits_for_reward(state)) extend_error_sums(state, stream.t - 1);
 }
 
@@ -447,11 +447,11 @@ void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const Run
   }
 }
 
-// The rest of the state of a model of the core is finite while its voltage and its inputs are, so that one row tells.
+// While the voltage and the inputs of a core model are finite, its other state is finite, so one row is enough.
 template <class Real> Divergence find_divergence(const Stream<Real>& stream) {
   const StreamState<Real>& state = stream.state;
   const Array2<double>& rows = state.neurons.state;
-  // Beyond the largest voltage, NaN and infinity included.
+  // Also true for NaN and infinity.
   const auto too_large = [](const double* v, Index n) {
     std::int64_t large = 0;
 #pragma GCC ivdep
@@ -480,7 +480,7 @@ template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {
     notes.input_finite = true;
   }
   const Array1<Real>& weight = stream.state.synapses.weight;
-  // To look at a weight takes a fraction of a nanosecond, an event some.
+  // Checking a weight takes a fraction of a nanosecond, an event takes a few.
   if (!finite || stream.unchecked_work < 4.0 * static_cast<double>(weight.size)) return finite;
   stream.unchecked_work = 0.0;
   constexpr Index kPiece = 1 << 16;

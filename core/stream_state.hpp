@@ -1,6 +1,6 @@
-// What changes while a network runs on in continuous time: everything that the streaming loop reads and writes.
+// State of a network that runs in continuous time: everything that the streaming loop reads and writes.
 //
-// Arrays of fixed size are NumPy's (Python copies them into a checkpoint); what grows while running belongs to the core.
+// NumPy owns the arrays of fixed size (Python copies them into a checkpoint); the core owns vectors that grow.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace eprop {
 
-// Step of a spike that has not happened, of postsynaptic spikes.
+// Step that stands for "no postsynaptic spike yet".
 inline constexpr Index kNever = -(Index{1} << 62);
 // Saturation value for intervals of 32 bits.
 inline constexpr Index kLongestInterval = (Index{1} << 31) - 1;
@@ -21,9 +21,9 @@ template <class Real> struct Synapses {
   Array1<Real> weight;
   Array1<Real> trace;               // e_bar
   Array1<Real> trace_reg;           // e_bar_reg, two kappas only
-  Array1<Real> trace_reward;        // what waits for reward, reward only
-  Array2<Real> own;                 // (n_own, synapses) components of the eligibility vector that are the synapse's own
-  Array1<Real> pending;             // gradient that waits for its batch, or spike (with moments)
+  Array1<Real> trace_reward;        // reward trace, reward only
+  Array2<Real> own;                 // (n_own, synapses) own components of the eligibility vector
+  Array1<Real> pending;             // gradient until the end of the batch, or the next spike (with moments)
   Array1<Real> moment_1, moment_2;  // of gradients, of squared gradients
 };
 
@@ -32,66 +32,66 @@ struct AxonTimes {
   Index interval;    // steps from the spike before to it, 0: it was the first
   Index position;    // in the spike log, -1: unknown
 };
-// What an axon remembers of its spikes, for all its branches.
+// Spike history of an axon, for all its branches.
 struct Axons {
-  Array1<Index> processed_until;  // (1,) spikes of steps before this one have been noted
+  Array1<Index> processed_until;  // (1,) spikes of earlier steps have been processed
   Array1<AxonTimes> times;        // (sources,), empty unless some synapse learns at spikes
-  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and a step before; STDP: the trace
+  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; STDP: the trace
 };
 
 struct Neurons {
   Array2<double> state;            // (state rows, neurons)
   Array1<double> input;            // (neurons + readouts,)
   Array1<double> psi, signal;      // (neurons,) surrogate gradient; learning signal that arrived in this step
-  Array2<double> rate;             // (2, neurons) running rate now, and one step ago
+  Array2<double> rate;             // (2, neurons) running rate now, and one step before
   Array1<double> y;                // (readouts,)
   Array2<double> feedback;         // (readouts, neurons)
-  Array2<double> feedback_offset;  // (readouts, neurons) adaptive feedback minus the weight it follows; else (0, 0)
+  Array2<double> feedback_offset;  // (readouts, neurons) adaptive feedback minus the weight it follows; otherwise (0, 0)
 };
 
-// What has been told of reward; empty unless traces wait for it. See rewards.hpp.
+// Reward history; empty unless there are reward traces. See rewards.hpp.
 struct Rewards {
-  Array1<double> told;   // (ring,) in each step
-  Array2<double> rest;   // (trace groups, ring) from the step to the end of its block, or to now
-  Array2<double> ahead;  // (trace groups, blocks) from the start of the block to that of the current one
-  Index now = 0;         // step up to which all has been told
+  Array1<double> told;   // (ring,) reward of each step
+  Array2<double> rest;   // (trace groups, ring) sums from the step to the end of its block, or to now
+  Array2<double> ahead;  // (trace groups, blocks) sums from the start of the block to that of the current one
+  Index now = 0;         // step up to which all rewards are known
 };
 
 // Rings of the recent past; `width` is the padded number of neurons. Entries as in kind.hpp.
 template <class Real> struct History {
   Array3<double>
-      block_prefix;  // (1 or 2, entries, width) from the start of the block to before this step; one if changed in place
+      block_prefix;  // (1 or 2, entries, width) from the start of the block to before this step; one if updated in place
   Array3<Real>
       prefix_history;  // (ring, entries, width) from the block's start to the step; crossing: from the step to the block's end
-  Array3<Real> block_propagators;  // (blocks, entries, width) whole blocks
-  Array3<Real> span_suffixes;      // (blocks or 1, entries or 0, width) from the start of the block to the end of its span
-  Array3<double> steps;            // (ring or 1, 4, width) psi, L and F of a step, and work space
-  Array2<double> error_prefix;     // (ring, readouts) sums of errors from the block's start; with reward, of those times rewards
-  Array2<double> error_block;      // (blocks, readouts)
-  Array2<double> error;            // (past, readouts)
-  Array2<double> error_trace_prefix;  // (ring, readouts) with reward: errors that wait for it, from the block's start
+  Array3<Real> block_propagators;     // (blocks, entries, width) whole blocks
+  Array3<Real> span_suffixes;         // (blocks or 1, entries or 0, width) from the start of the block to the end of its span
+  Array3<double> steps;               // (ring or 1, 4, width) psi, L and F of a step, and work space
+  Array2<double> error_prefix;        // (ring, readouts) sums of errors from the block's start; with reward, times rewards
+  Array2<double> error_block;         // (blocks, readouts)
+  Array2<double> error;               // (past, readouts)
+  Array2<double> error_trace_prefix;  // (ring, readouts) with reward: errors in the reward trace, from the block's start
   Array2<double> error_trace_block;   // (blocks, readouts)
   Rewards rewards;
   Array2<double> eta;         // (delay groups, past) learning rates with which premature gradients were subtracted
-  Array2<double> post_trace;  // (ring, neurons) STDP: filtered spikes of the steps before
+  Array2<double> post_trace;  // (ring, neurons) STDP: filtered spikes of earlier steps
   Index block_steps = 1;      // a power of two
   Index span_blocks = 0;      // blocks of a span, 0 without spans
 };
 
-struct SpikeTimes {              // what a spike knows of its source; 0: none
+struct SpikeTimes {              // record of a spike about its source; 0: none
   std::int32_t interval;         // steps since the spike before
-  std::int32_t interval_before;  // from the one before that to it
-  std::int32_t next;             // until the next one
+  std::int32_t interval_before;  // interval before that spike
+  std::int32_t next;             // steps to the next spike
   std::int32_t unused;
 };
-// All spikes in the order of step and source, a ring; and what each knows of its source, as long as it may be asked.
+// All spikes in the order of step and source, a ring; and the record of each spike, as long as it may be read.
 struct SpikeLog {
   std::vector<std::int32_t> sources;  // capacity: a power of two
-  Array2<Index> start;                // (past, populations + 1) positions, ever growing
+  Array2<Index> start;                // (past, populations + 1) positions, always increasing
   std::vector<SpikeTimes> times;      // spike records, a ring over positions; empty unless some synapse learns at spikes
   std::vector<double>
-      z;  // (records, slots, 3 n_filters) filters: as of the spike before, a step before that, a step before this spike
-  Index record_steps = 0;  // spikes of so many steps may be asked
+      z;  // (records, slots, 3 n_filters) filters: as of the spike before, one step before it, one step before this spike
+  Index record_steps = 0;  // records of this many steps may be read
   Index n_sources = 0;
   Index past_mask() const { return start.rows - 1; }
   Index mask() const { return static_cast<Index>(sources.size()) - 1; }
@@ -102,47 +102,47 @@ struct SpikeLog {
 struct PostSpikes {
   std::vector<Index> times;  // (neurons, capacity)
   Index capacity = 0;
-  Index span = 0;  // spikes of so many steps may still be read
+  Index span = 0;  // spikes of this many steps may still be read
 };
 
 struct ArrivingBranch {  // a branch with a spike that arrives in this step
   Index branch;
-  Index last;             // step in which the spike before arrived, -1: none did
-  Index optimizer_steps;  // that the optimiser has taken
+  Index last;             // step in which the spike before arrived, -1: none
+  Index optimizer_steps;  // steps of the optimiser so far
   double z_last[2];       // filtered spikes at `last`, that spike included; STDP: the presynaptic trace
   double z_before[2];     // one step before `last`
-  double z_ahead[2];      // one step before this one
+  double z_ahead[2];      // one step before this spike
 };
-struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or one reward cutoff
+struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or one reward cutoff ago
   Index branch;
   Index optimizer_steps;
   double z[2];         // filtered spikes as of the last spike
-  double z_before[2];  // a step before
+  double z_before[2];  // one step before
 };
-// Branches with something to do in a step, delay group by delay group.
+// Branches with work in a step, delay group by delay group.
 struct Deliveries {
   std::vector<ArrivingBranch> arriving;
   std::vector<Index> arriving_start;  // (delay groups + 1,)
   std::vector<ExpiredBranch> expired;
   std::vector<Index> expired_start;
-  std::vector<ExpiredBranch> unrewarded;  // those whose traces wait for reward no longer
+  std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
   std::vector<Index> unrewarded_start;
   std::vector<Index> places;  // work space of the sort
 };
 
-// Which propagators of a trace group are there already, in one partition.
+// Propagators of a trace group that are already computed, in one partition.
 struct FoundPropagators {
-  Index block = -1;                           // to whose start `to_current_block` leads
+  Index block = -1;                           // block to whose start `to_current_block` leads
   std::vector<std::uint8_t> known;            // (blocks,) rows of to_current_block
   Index within_step = -1, within_first = -1;  // step that `within_block` leads to, and its first row
   Index until_cutoff = -1;                    // step that `until_cutoff` holds for
   Index corrections = -1, corrections_copied = -1;
-  std::vector<Index> copied;  // (blocks + 2,) block, or step, that each neuron-major copy holds for
+  std::vector<Index> copied;  // (blocks + 2,) block or step for which each neuron-major copy holds
 };
 
-// Work space of e-prop+: no content survives a call. `Array3` views are of `storage`.
+// Work space of e-prop+: no content survives a call. `Array3` views point into `storage`.
 template <class Real> struct PlusWork {
-  Array3<Real> identity;             // (1, entries, width) the propagator of no step; crossing only
+  Array3<Real> identity;             // (1, entries, width) the propagator over zero steps; crossing only
   Array3<Real> interval;             // (1, entries, width) propagator over an interval
   Array3<Real> to_current_block;     // (blocks, entries, width) from the start of a block to the start of the current one
   Array3<Real> within_block;         // (steps of a block or 1, entries, width) from a step of the current block to this step
@@ -153,17 +153,17 @@ template <class Real> struct PlusWork {
   Array3<Real> copies;  // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
   std::vector<std::vector<FoundPropagators>> found;   // (partitions)(trace groups)
   std::vector<std::vector<double>> readout_gradient;  // (partitions)(readouts)
-  std::vector<std::vector<double>> readout_waiting;   // (partitions)(readouts) with reward: what waits for it
+  std::vector<std::vector<double>> readout_waiting;   // (partitions)(readouts) with reward: the reward traces
   std::unique_ptr<char[]> storage;
 };
 
-// Phases of a step, whose times are recorded if asked for (`StopWatch`).
+// Phases of a step; their times are recorded on request (`StopWatch`).
 enum Phase : int { kOutside, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
 
 template <class Real> struct StreamState {
   Topology topology;
-  std::vector<DelayGroup> groups;  // of this run: topology.groups, frozen or static
-  std::vector<Index> trace_group;  // of each population: signal_group, or -1 where nothing learns
+  std::vector<DelayGroup> groups;  // for this run: topology.groups, frozen or static
+  std::vector<Index> trace_group;  // of each population: signal_group, or -1 without learning
   bool learns = true;              // false: every rule is static and nothing is traced
   Synapses<Real> synapses;
   Axons axons;
@@ -173,7 +173,7 @@ template <class Real> struct StreamState {
   PostSpikes post;
   Deliveries deliveries;
   PlusWork<Real> plus;
-  std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons) neurons that spiked, by number
+  std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons) ids of the neurons that spiked
   std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
 };
 

@@ -1,11 +1,11 @@
-// Surrogate gradients: what stands for the derivative of a spike, as functions of the distance u (mV) of the voltage from the
-// threshold. Piecewise linear: Bellec et al. 2020, methods; the others as NEST 3.10 computes them.
+// Surrogate gradients: replace the derivative of a spike, as functions of the distance u (mV) of the voltage from the threshold.
+// Piecewise linear: Bellec et al. 2020, methods; the others as NEST 3.10 computes them.
 #pragma once
 #include <cmath>
 
 namespace eprop {
 
-// Codes of `eprop.models.Surrogate.code`. All neurons of a population have the same one.
+// Codes of `eprop.models.Surrogate.code`. All neurons of a population have the same code.
 enum class Surrogate : int { kPiecewiseLinear, kExponential, kFastSigmoid, kArctan };
 
 // Surrogate gradient of one kind with a `height` (1/mV) and a `width` (mV).

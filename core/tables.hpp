@@ -1,10 +1,10 @@
-// What the build makes of a network: populations, delay groups, constants. Python fills the same records as structured NumPy
-// arrays, whose fields are made from `record_fields` (bindings/tables.cpp); each field has eight bytes.
+// Tables from the build of a network: populations, delay groups, constants. Python fills the same records as structured NumPy
+// arrays, whose fields come from `record_fields` (bindings/tables.cpp); each field has eight bytes.
 //
-// Numberings: *sources* are all nodes that spike (event sources, Poisson sources, neurons), *targets* are all neurons followed by
-// all readouts, *branches* are the branches of their axons: a source as one projection sees it, with one of its delays.
-// With several ranks each owns a range of the neurons: its own neurons are its targets, followed by all readouts, which every
-// rank computes; its sources are its own neurons and the remote ones that reach a target of its own (ghosts).
+// Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
+// all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays. With
+// several ranks, each rank owns a range of the neurons. Its targets are its own neurons, followed by all readouts, which every
+// rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
 #pragma once
 #include "arrays.hpp"
 
@@ -13,25 +13,25 @@ namespace eprop {
 enum class Role : Index { events, poisson, neuron, readout };
 enum class Rule : Index { fixed, eprop, eprop_plus, stdp };
 enum class Optimizer : Index { descent, adam, momentum, rmsprop };
-// What feedback takes over from the readout weights of a delay group: nothing, the weight, or its changes.
+// How feedback depends on the readout weights of a delay group: not at all, by the weight, or by its changes.
 enum class Tied : Index { no, weight, change };
 
 struct Population {
   Role role;
-  Index size;                      // nodes that this rank knows
-  Index first_source;              // number of its first node among the sources
-  Index first_target;              // the target that its first source is, or would be: translates sources and targets
-  Index target_begin, target_end;  // its targets here
+  Index size;                      // local nodes
+  Index first_source;              // id of its first node among the sources
+  Index first_target;              // target id of its first source, also if another rank owns it: converts sources to targets
+  Index target_begin, target_end;  // its local targets
   Index model;                     // code of its neuron model in the core, see neurons/advance.hpp
   Index own_step;                  // address of the loop over neurons of a user's own model, else 0
-  Index channel;                   // its number among event sources
-  Index softmax;                   // of readouts: cross-entropy instead of squared error
-  Index trace_group;               // of e-prop+ onto it, or -1; of readouts that of the first class
+  Index channel;                   // index among event sources
+  Index softmax;                   // for readouts: cross-entropy instead of squared error
+  Index trace_group;               // of e-prop+ onto it, or -1; for readouts that of the first class
   Index kind;                      // of its eligibility, a row of Topology::kinds
   Index n_components;              // of its eligibility vector
-  Index leaky;                     // eligibility of one component, which filters spikes and nothing else
-  Index fed_back;                  // spikes of the neuron itself act on its eligibility
-  Index voltage_row;               // row of the state that is its voltage, or -1
+  Index leaky;                     // eligibility has one component, a spike filter
+  Index fed_back;                  // the neuron's own spikes act on its eligibility
+  Index voltage_row;               // row of the state with the voltage, or -1
   Index pair_group;                // a delay group with the constants of its postsynaptic traces (STDP), or -1
   // e-prop per sample:
   double kappa, c_reg, f_target;  // f_target in spikes per step
@@ -40,45 +40,45 @@ struct Population {
 
 struct OptimizerConstants {
   double eta, w_min, w_max;
-  double beta_1, beta_2, epsilon;  // beta_1 is also the decay of an only moment
+  double beta_1, beta_2, epsilon;  // beta_1 is also the decay of a single moment
   Optimizer kind;
   Index nesterov;
-  double keep;  // what a step without a gradient leaves of a weight
+  double keep;  // decay of a weight in a step without a gradient
 };
 
-// The synapses of a projection that share a delay (and, onto readouts, a time constant).
+// The synapses of a projection with the same delay (and, onto readouts, the same time constant).
 struct DelayGroup {
   Index source_population;
   Index first_branch, n_branches;  // branch of source i: first_branch + branch_stride i
-  Index branch_stride;             // branches of one axon are neighbours in memory
+  Index branch_stride;             // branches of one axon are adjacent in memory
   Rule rule;
   Index delay;  // steps
   Index onto_readouts;
-  Index target_begin, target_end;  // range of its targets here
+  Index target_begin, target_end;  // range of its local targets
   Index trace_group, kind;         // of its targets
-  Index cutoff;                    // steps after which a silent branch is expired
-  Index reward_cutoff;             // steps after which its traces wait for reward no longer, 0: they do not wait
+  Index cutoff;                    // steps after which a silent branch expires
+  Index reward_cutoff;             // steps after which rewards no longer count, 0: no reward traces
   Tied tied_feedback;
   Index projection;
-  Index per_step_optimizer;      // one optimiser step for each step of the clock, with that step's part of the gradient
-  Index counts_events;           // every rank has all readouts, one counts their events
-  Index first_group;             // first delay group of its projection onto neurons; onto readouts each is its own
-  Index delay_offset;            // steps by which its spikes arrive later than those of first_group
-  Index filter_slot;             // which of the filters of its sources it reads, see Topology::trace_consumers
+  Index per_step_optimizer;      // one optimiser step per time step, with that step's part of the gradient
+  Index counts_events;           // every rank has all readouts, and one rank counts their events
+  Index first_group;             // first delay group of its projection onto neurons; onto readouts the group itself
+  Index delay_offset;            // delay minus the delay of first_group, steps
+  Index filter_slot;             // slot of the source filter that it reads, see Topology::trace_consumers
   OptimizerConstants optimizer;  // STDP: rate and bounds
   double input_scale;            // zeta of readouts
   double pre_decay, post_decay, ratio, mu_plus, mu_minus;  // STDP
 };
 
-// After a spike a per-step optimizer takes so many steps, if no other spike follows.
+// Number of steps of a per-step optimiser after a spike, if no other spike follows.
 inline Index steps_of_optimizer(const DelayGroup& group) { return group.reward_cutoff > 0 ? group.reward_cutoff : group.cutoff; }
 
-// Targets that share the constants of their traces (e-prop+).
+// Targets with the same trace constants (e-prop+).
 struct TraceGroup {
   double kappa, kappa_reg;
   double c_reg, f_target;
-  double own_decay;  // what a step leaves of a synapse's own component without spikes, if one number for all; else NaN
-  double gamma;      // what a step leaves of traces that wait for reward; 0: none do
+  double own_decay;  // decay per step of a synapse's only own component without spikes, if the same for all; else NaN
+  double gamma;      // decay per step of reward traces; 0 without
 };
 
 struct ReadoutConstants {  // voltages relative to the leak potential
@@ -86,7 +86,7 @@ struct ReadoutConstants {  // voltages relative to the leak potential
   Index trace_group;
 };
 
-// Powers of the filters of spikes: matrices (to, from) of each trace group, for a way and a number of steps.
+// Powers of the spike filters: matrices (to, from) of each trace group, for a direction and a number of steps.
 struct Filters {
   const double* data = nullptr;
   Index ways = 0, powers = 0, size = 0;
@@ -101,29 +101,29 @@ enum DecayRow : Index { kKappa, kKappaReg, kGamma, kGrowKappa, kGrowKappaReg, kG
 
 struct Topology {
   Array1<Population> populations;
-  Array1<DelayGroup> groups;           // as the build made them; a run works on a copy (frozen: eta = 0)
+  Array1<DelayGroup> groups;           // from the build; a run works on a copy (frozen: eta = 0)
   Array1<const Index> delivery_order;  // order in which delay groups add to the inputs of a step
   Array1<const TraceGroup> trace_groups;
   Array1<const ReadoutConstants> readouts;
   Array1<const double> poisson_rates;   // (sources up to the last Poisson source,) spikes per step
   Array3<const double> decays;          // (trace groups, 6, n) see DecayRow
-  Filters filters, doublings;           // powers 0, 1, 2, ... both ways; powers 1, 2, 4, ... forward
-  Array2<const double> arrivals;        // (trace groups, n_filters) what a spike adds to a filter
-  Array3<const Index> trace_consumers;  // (populations, slots, 2) who reads filtered spikes of a population: trace group, or
-                                        // delay group of STDP; else -1
+  Filters filters, doublings;           // powers 0, 1, 2, ... in both directions; powers 1, 2, 4, ... forward
+  Array2<const double> arrivals;        // (trace groups, n_filters) increase of a filter at a spike
+  Array3<const Index> trace_consumers;  // (populations, slots, 2) reader of a population's filtered spikes: trace group, or
+                                        // delay group of STDP; -1 for none
   Array2<const Index> kinds;            // (kinds, 5) n_filters, n_own, anchored, two_kappas, reward
   Array2<const double> eligibility;     // (rows, padded neurons) constants of propagators, see kind.hpp
   Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
   Array2<const Index> branch_start;     // (partitions, branches + 1) into the synapse arrays
   Array1<const std::uint32_t> targets;  // (synapses,)
-  Array2<const double> params;          // (parameter rows + 1, neurons); the last row says what all neurons of a population share
+  Array2<const double> params;          // (parameter rows + 1, neurons); the last row is a `Sharing`
   Array2<const Index> bounds;           // (2, partitions + 1) of neurons, of readouts
-  Array2<const Index> signal_delay;     // (readouts, neurons) steps that learning signals take; (0, 0): all take one
+  Array2<const Index> signal_delay;     // (readouts, neurons) delay of learning signals, steps; (0, 0): all are one
   Array2<const Index>
-      error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): those of the population
-  Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; else (0, 0)
-  Array2<const double> pair_powers;     // (delay groups, n) STDP: powers of the presynaptic decay; else no columns
-  Array1<const Index> out_degrees;      // (sources,) synapses of each source that this rank counts
+      error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): values of the population
+  Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; or (0, 0)
+  Array2<const double> pair_powers;     // (delay groups, n) STDP: powers of the presynaptic decay; otherwise no columns
+  Array1<const Index> out_degrees;      // (sources,) synapses of each source on this rank, for counting events
 
   Index n_neurons() const { return params.columns; }
   Index n_readouts() const { return readouts.size; }
@@ -136,7 +136,7 @@ struct Topology {
   }
 };
 
-// Trace group whose learning signals a population gets, or -1.
+// Trace group whose learning signals a population receives, or -1.
 inline Index signal_group(const Population& population) { return population.role == Role::neuron ? population.trace_group : -1; }
 
 }  // namespace eprop

@@ -21,8 +21,8 @@
 namespace eprop {
 namespace {
 
-// A worker looks for work for so long before it sleeps: about what lies between two regions of a step. To wake a sleeper takes
-// some 50 microseconds; to spin for longer would take the core from another program.
+// Time for which a worker spins before it sleeps: about the gap between two regions of a step. Waking a sleeper takes about 50
+// microseconds; spinning longer would take the core from other programs.
 constexpr auto kSpin = std::chrono::microseconds(50);
 constexpr int kLooksPerClock = 64;
 
@@ -34,7 +34,7 @@ void relax() {
 #endif
 }
 
-// Wait until `value` differs from `old`: spin, then sleep.
+// Waits until `value` differs from `old`: spin, then sleep.
 std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   const auto end = std::chrono::steady_clock::now() + kSpin;
   do {
@@ -48,9 +48,9 @@ std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint
   return value.load(std::memory_order_acquire);
 }
 
-// A region is one call of `run`. It has a share for each thread: the index of its number, then further indices as long as there
-// are some. Thread k claims share k; whatever is not claimed when the calling thread is done with its own, that thread does as
-// well. So a worker that sleeps, or whose core another program has taken, holds up nobody.
+// A region is one call of `run`. It has a share for each thread: the index of its number, then further indices while there are
+// some. Thread k claims share k. When the calling thread has finished its own share, it takes every share that is not claimed
+// yet. So nobody waits for a sleeping worker, or for one whose core another program has taken.
 class Pool {
  public:
   static constexpr int kMostThreads = 1023;
@@ -74,7 +74,7 @@ class Pool {
 
  private:
   static constexpr std::uint32_t kRegion =
-      kMostThreads + 1;  // `region_` counts regions in units of this; the rest are the threads
+      kMostThreads + 1;  // `region_` counts regions in units of this; the remainder is the number of threads
 
   void grow(int workers) {
     while (workers_ < workers) {
@@ -92,16 +92,16 @@ class Pool {
     }
   }
 
-  // Whether a share of a region is now the caller's. Of a region that is over, all shares have been claimed; a later region has a
-  // larger number, also where the count has begun anew.
+  // Tries to claim a share of a region for the caller. In a finished region all shares are claimed; a later region has a
+  // larger number, also after the count has wrapped around.
   bool claim(int share, std::uint32_t region) {
     auto claimed = claimed_[share].load(std::memory_order_relaxed);
     return static_cast<std::int32_t>(region - claimed) > 0 &&
            claimed_[share].compare_exchange_strong(claimed, region, std::memory_order_acq_rel);
   }
 
-  // Does a share. Until it is done the region cannot end, so that its plan may be read. An exception must not leave a thread of
-  // the pool: the first one is kept for the caller, and no further index is taken.
+  // Does a share. The region cannot end before, so its plan stays readable. An exception must not leave a thread of the pool: the
+  // first one is stored for the caller, and no further index is taken.
   void take(Index k) {
     try {
       for (; k < n_; k = next_.fetch_add(1, std::memory_order_relaxed)) (*work_)(k);
@@ -124,7 +124,7 @@ class Pool {
   alignas(64) std::atomic<std::uint32_t> claimed_[kMostThreads]{};
 };
 
-// Never destroyed: its threads end with the process. After a fork there are none, and the child begins a pool of its own.
+// Never destroyed: its threads end with the process. After a fork there are none, and the child starts its own pool.
 Pool* pool = nullptr;
 std::once_flag fork_handler;
 

@@ -1,4 +1,4 @@
-// One pool of threads for the process: started when first used, forgotten after a fork.
+// One pool of threads for the process: started on first use, replaced after a fork.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -8,15 +8,15 @@
 
 namespace eprop {
 
-// Call work(0) .. work(n - 1), each once, on up to `threads` threads, the calling one included; returns when all are done.
-// Thread k begins with index k, so that a partition stays with its thread; further indices go to whoever is free. What a thread
-// has not begun when the calling thread is done, that one does: a core that another program has taken holds up nobody. While
-// another caller uses the pool, the calling thread does all of it. No result may depend on who does what. The first exception of
-// `work` is thrown here once all threads are done; other indices may then have been left out.
+// Calls work(0) .. work(n - 1), each once, on up to `threads` threads including the calling one; returns when all are done.
+// Thread k begins with index k, so that a partition stays with its thread; free threads take further indices. When the calling
+// thread has finished, it takes over all indices that no thread has begun: a core that another program has taken delays nobody.
+// While another caller uses the pool, the calling thread does everything. Results must not depend on which thread does what. The
+// first exception of `work` is rethrown here after all threads are done; other indices may then have been skipped.
 void parallel_for(Index n, int threads, const std::function<void(Index)>& work);
 
-// Share items 0 .. n - 1 among up to `threads` workers: worker(number, take) makes its buffers once and works on take() until
-// that is -1. Worker 0 is the calling thread.
+// Divides items 0 .. n - 1 among up to `threads` workers: worker(number, take) allocates its buffers once and processes take()
+// until it is -1. Worker 0 is the calling thread.
 template <class Worker> void share_items(Index n, int threads, const Worker& worker) {
   std::atomic<Index> next{0};
   const auto take = [&]() -> Index {
@@ -27,11 +27,11 @@ template <class Worker> void share_items(Index n, int threads, const Worker& wor
   parallel_for(workers, threads, [&](Index number) { worker(number, take); });
 }
 
-// Threads that this process may use: those of the machine that it may run on.
+// Threads that this process may use: the processors of the machine that it may run on.
 int available_threads();
 
-// While it lives, numbers that are almost zero (subnormal) count as zero in this thread: x86 processors take many times as long
-// with them. The mode that was there is put back.
+// During its lifetime, subnormal numbers count as zero in this thread, because x86 processors take many times as long with them.
+// The destructor restores the previous mode.
 class FlushSubnormals {
  public:
   FlushSubnormals();

@@ -1,4 +1,4 @@
-// Bandwidth of memory by the triad of the STREAM benchmark (McCalpin 1995): how fast memory is when nothing else is in the way.
+// Memory bandwidth by the triad of the STREAM benchmark (McCalpin 1995).
 #include <stdexcept>
 
 #include "convert.hpp"
@@ -7,7 +7,7 @@
 namespace eprop {
 namespace {
 
-// a = b + scale * c, float64, (n) each, a range of it on each thread: 24 bytes go by for each entry.
+// a = b + scale * c, float64, (n) each; each thread has a range. 24 bytes are transferred per entry.
 void triad(const Out1<double>& a, const In1<double>& b, const In1<double>& c, double scale, int threads) {
   if (a.shape(0) != b.shape(0) || a.shape(0) != c.shape(0)) throw std::invalid_argument("a, b and c must be of one size");
   const Index n = view1(a).size, ranges = std::max(threads, 1);

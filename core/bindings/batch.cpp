@@ -1,4 +1,4 @@
-// Samples side by side for Python: BatchDouble, BatchSingle, BatchRequest, optimize.
+// Parallel samples for Python: BatchDouble, BatchSingle, BatchRequest, optimize.
 #include "batch.hpp"
 
 #include <utility>
@@ -11,7 +11,7 @@
 namespace eprop {
 namespace {
 
-// A request, and the arrays that it looks at.
+// A request, and the arrays that it views.
 struct RequestObject {
   BatchRequest views;
   nb::object arrays;
@@ -43,9 +43,9 @@ void make_request(RequestObject* self, std::uint64_t seed, In1<Index> samples, I
 
 template <class Real> struct BatchObject {
   Batch<Real> batch;
-  nb::object topology, initial, weight;  // keep what the core looks at
+  nb::object topology, initial, weight;  // keep the viewed objects alive
 
-  // Refuses what the core would read or write beyond its end.
+  // Refuses requests that would access memory out of bounds.
   void check(const BatchRequest& q, Index begin, Index stop) const {
     const Topology& t = batch.topology;
     const Index n = q.samples.size;

@@ -1,8 +1,8 @@
 // The event camera for Python.
 //
-//   record_digits(settings, images, indices, seed, most, threads) -> (times, channels, offsets), or None: a digit has more than
+//   record_digits(settings, images, indices, seed, most, threads) -> (times, channels, offsets), or None if a digit has more than
 //                                                                    `most` events
-//   distort_digit(settings, images, indices, seed, i) -> (image, nodes): what the recording of images[i] shows, flat arrays
+//   distort_digit(settings, images, indices, seed, i) -> (image, nodes): image as the recording of images[i] sees it, flat arrays
 //   camera_constants: dict of field, side, phases, taps, levels, max_delays
 #include "camera.hpp"
 
@@ -20,7 +20,7 @@ void check(bool well, const char* what) {
   if (!well) throw std::invalid_argument(what);
 }
 
-// The attributes of a Python object, which has one for each field, by its name.
+// Reads the attributes of a Python object, one for each field, by name.
 CameraSettings read_settings(nb::handle settings) {
   CameraSettings c;
   c.path = attribute2<const double>(settings, "path");

@@ -1,4 +1,4 @@
-// Connections for Python. All functions release the GIL, so that threads can make parts of a network side by side.
+// Connections for Python. All functions release the GIL, so that threads can build parts of a network in parallel.
 //
 //   bernoulli(first, stop, n_pre, probability, autapses, seed)                              -> (indptr int64, sources int32)
 //   fixed_indegree(first, stop, n_pre, degree, autapses, multapses, seed)                   -> (indptr, sources)
@@ -10,16 +10,16 @@
 // first, stop: range of targets; autapses, multapses: whether they are allowed; seed: below 2^64.
 //
 //   count_synapses(branches, counts)                      adds to counts (branches) int64; branches int32 or int64
-//   synapse_places(counts, indptr, first)                 counts (shares, branches) become places; writes indptr (branches + 1)
+//   synapse_places(counts, indptr, first)                 turns counts (parts, branches) to positions; writes indptr
 //   place_synapses(indptr, branches, values, first_target, next, target, weight, tile)
-//                                                         next (branches) int64 moves on; target uint32, weight float32/64 are
-//                                                         written; values float64, or as weight
+//                                                         advances next (branches) int64; writes target uint32, weight float32
+//                                                         or 64; values have float64 or the type of weight
 //   mark_known(bits, first, neurons)                      adds neurons `first + neurons` (int32/64) to bits (uint64, one word
-//                                                         more than neurons need)
-//   count_known(bits, counts)                             fills counts uint32, as many as words
+//                                                         more than needed)
+//   count_known(bits, counts)                             fills counts uint32, one per word
 //   is_known(bits, neuron) -> bool, known_before(bits, counts, neuron) -> int
 //   local_ids(bits, counts, first, neurons)               -> int32, ids among the known neurons from `first` on
-//   list_known(bits, first, stop)                         -> int64, the known neurons of first:stop, counted from first
+//   list_known(bits, first, stop)                         -> int64, the known neurons of first:stop, relative to first
 #include "connections.hpp"
 
 #include <nanobind/stl/pair.h>
@@ -37,7 +37,7 @@ namespace {
 using Unlocked = nb::call_guard<nb::gil_scoped_release>;
 using Made = std::pair<nb::object, nb::object>;
 
-// Make connections without the GIL, then hand them over.
+// Makes connections without the GIL, then returns them.
 template <class Make> Made connections(Make make) {
   Connections made = unlocked(make);
   nb::object indptr = handed_over(std::move(made.indptr));

@@ -1,4 +1,4 @@
-// From NumPy arrays to views: no copy, no conversion, the owner is kept by whoever keeps the view.
+// Views of NumPy arrays: no copy, no conversion; the holder of a view keeps the owner alive.
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -38,7 +38,7 @@ template <class A> auto view3(const A& a) {
   return Array3<T>{a.data(), static_cast<Index>(a.shape(0)), static_cast<Index>(a.shape(1)), static_cast<Index>(a.shape(2))};
 }
 
-// An array that is an attribute of a Python object, which must outlive the view.
+// An array attribute of a Python object, which must outlive the view.
 template <class A> A attribute(nb::handle owner, const char* name) {
   A array;
   nb::object value = owner.attr(name);
@@ -50,8 +50,7 @@ template <class T> Array1<T> attribute1(nb::handle owner, const char* name) { re
 template <class T> Array2<T> attribute2(nb::handle owner, const char* name) { return view2(attribute<Out2<T>>(owner, name)); }
 template <class T> Array3<T> attribute3(nb::handle owner, const char* name) { return view3(attribute<Out3<T>>(owner, name)); }
 
-// A table of records (a structured NumPy array, all of whose fields have 8 bytes), handed over as a view of int64 (records,
-// fields).
+// A table of records (a structured NumPy array whose fields all have 8 bytes), passed as a view of int64 (records, fields).
 template <class Record> Array1<Record> records(nb::handle owner, const char* name) {
   static_assert(sizeof(Record) % 8 == 0);
   nb::object table = owner.attr(name);
@@ -67,13 +66,13 @@ template <class Record> Array1<const Record> const_records(nb::handle owner, con
   return {table.data, table.size};
 }
 
-// What `make` returns, made without Python's lock.
+// Returns the result of `make`, computed without the GIL.
 template <class Make> auto unlocked(const Make& make) {
   nb::gil_scoped_release release;
   return make();
 }
 
-// A vector becomes a NumPy array of some shape, which owns it: no copy.
+// Turns a vector into a NumPy array of some shape that owns the memory: no copy.
 template <std::size_t dims, class T> nb::object handed_over(std::vector<T>&& values, const std::size_t (&shape)[dims]) {
   auto* kept = new std::vector<T>(std::move(values));
   nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });

@@ -3,8 +3,8 @@
 //   bin_events(times, channels, offsets, n_channels, n_steps, step_us, threads) -> (channels int32, ptr int64)
 //   count_channels(ptr, channels, counts)                                       adds to counts int64
 //   renumber_channels(ptr, channels, number)                                    -> (channels, ptr)
-//   find_fault(ptr, channels, n_channels)                                       -> (sample, kind), (-1, 0) if there is none
-//   parse_bytes(text, out) -> int                                               numbers read, -1 for a fault
+//   find_fault(ptr, channels, n_channels)                                       -> (sample, kind); (-1, 0) without a fault
+//   parse_bytes(text, out) -> int                                               count of numbers read, -1 for a fault
 //   decode_nmnist(raw, offsets, size)          -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0) without a fault
 //   deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr)
 //   data_version
@@ -27,8 +27,8 @@ using Made = std::pair<nb::object, nb::object>;
 using Ptr = In2<Index>;
 using Channels = In1<std::int32_t>;
 
-// Raise this number whenever the core makes other data sets of the same input than before: events of the camera, binning,
-// deskewing, parsing, or the random numbers they draw. It is part of the key of cached data sets, which are then made anew.
+// Increase this number whenever the core makes different data sets from the same input: events of the camera, binning,
+// deskewing, parsing, or their random numbers. It is part of the key of cached data sets, which are then made again.
 constexpr int kDataVersion = 1;
 
 // Samples that `make` makes without the GIL, with `columns` offsets each.

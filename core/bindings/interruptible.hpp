@@ -1,4 +1,4 @@
-// Long calls of Python: they hear Ctrl-C, and add up gradients.
+// Long calls from Python: they react to Ctrl-C, and sum gradients.
 #pragma once
 #include <chrono>
 
@@ -8,7 +8,7 @@
 
 namespace eprop {
 
-// Asks Python whether a signal has come, not more often than this; only the thread that entered the core does so.
+// Asks Python for pending signals, at most once per interval; only the thread that entered the core asks.
 struct SignalCheck {
   std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
   static bool requested(void* self) {
@@ -21,7 +21,7 @@ struct SignalCheck {
   }
 };
 
-// Runs work(interrupt) without the GIL; raises what a signal handler has raised in between if it returns false.
+// Runs work(interrupt) without the GIL; if it returns false, raises the exception of the signal handler.
 template <class Work> void interruptible(const Work& work) {
   SignalCheck check;
   if (!unlocked([&] { return work(Interrupt{&SignalCheck::requested, &check}); })) throw nb::python_error();

@@ -2,7 +2,7 @@
 #include "convert.hpp"
 #include "threads.hpp"
 
-// Given by the build: the module's name, the level of the processor, its features that the compiler uses, and the flags.
+// Defined by the build: the module's name, the level of the processor, its features that the compiler uses, and the flags.
 #ifndef EPROP_MODULE
 #define EPROP_MODULE _native
 #endif
@@ -22,7 +22,7 @@
 #endif
 
 namespace eprop {
-// One line for each part of the core that Python calls.
+// One declaration for each part of the bindings.
 void bind_tables(nb::module_& m);
 void bind_bandwidth(nb::module_& m);
 void bind_camera(nb::module_& m);
@@ -38,7 +38,7 @@ void bind_rollout(nb::module_& m);
 
 NB_MODULE(EPROP_MODULE, m) {
   using namespace eprop;
-  nanobind::set_leak_warnings(false);  // simulators that still live at the end of the process are no leak
+  nanobind::set_leak_warnings(false);  // simulators that are alive at the end of the process are not leaks
   m.attr("level") = EPROP_LEVEL;
   m.attr("features") = EPROP_FEATURES;
   m.attr("flags") = EPROP_FLAGS;

@@ -1,4 +1,4 @@
-// Neurons stepped from Python (the time-driven network, trials of a model), and scalar equations for tests.
+// Neurons stepped from Python (the time-driven network, checks of a model), and scalar equations for tests.
 #include "neurons/advance.hpp"
 
 #include <nanobind/stl/tuple.h>
@@ -15,7 +15,7 @@
 namespace eprop {
 namespace {
 
-// One step of neurons begin:end; the result is the numbers of those that spike.
+// Advances neurons begin:end by one step; returns the indices of the neurons that spike.
 nb::object advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end, Out1<double> input,
                            Out1<double> psi, Index own) {
   const Array2<double> states = view2(state);
@@ -47,7 +47,7 @@ double surrogate_of(int kind, double u, double height, double width) {
   }
 }
 
-// `optimize_synapse` as a function of (w, m, v), of which it returns the new values, by the optimiser of the first delay group.
+// `optimize_synapse` as a function of (w, m, v) that returns the new values, for the optimiser of the first delay group.
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
                                             Index last_step, nb::object topology) {
   const OptimizerConstants& constants = records<DelayGroup>(topology, "groups")[0].optimizer;

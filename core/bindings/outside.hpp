@@ -1,4 +1,4 @@
-// What is told from outside, from Python, and whether it fits a network.
+// Values from outside, from Python, with checks against a network.
 #pragma once
 #include "convert.hpp"
 #include "signals.hpp"
@@ -6,7 +6,7 @@
 
 namespace eprop {
 
-// Of a tuple (signals, first, modulator, reward), whose owner must outlive the views.
+// Views of a tuple (signals, first, modulator, reward), whose owner must outlive the views.
 inline Outside outside_of(nb::handle arrays) {
   if (nb::len(arrays) != 4) throw nb::type_error("outside: signals, first, modulator and reward are expected");
   Outside outside;
@@ -19,7 +19,7 @@ inline Outside outside_of(nb::handle arrays) {
   return {view3(signals), view1(first), view2(modulator), view2(reward)};
 }
 
-// Whether the signals of all samples have columns for the own neurons of their populations, and all steps are there.
+// Whether the signals of all samples have columns for the own neurons of their populations, and cover all steps.
 inline bool outside_fits(const Topology& topology, const Outside& outside, Index samples, Index n_steps) {
   const Array3<const double>& signals = outside.signals;
   const auto covers = [&](const Array2<const double>& a) {

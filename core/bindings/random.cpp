@@ -16,7 +16,7 @@ namespace {
 
 using Words = In1<std::uint64_t>;
 
-// One draw for each target and index; either may be a single one, which all share.
+// One draw for each target and index; a single target or index is used for all.
 template <class Draw>
 nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices, Draw draw) {
   const auto of_target = view1(targets), of_index = view1(indices);

@@ -12,21 +12,21 @@
 namespace eprop {
 namespace {
 
-// What `step` has to say: all is well (-1), the channels of a stream are no list of whole numbers (-2), or the number of a stream
-// whose channels are out of range or repeated; of one that diverged the number of streams is added.
+// Results of `step`: success (-1); the channels of a stream are not a list of whole numbers (-2); the index of a stream whose
+// channels are out of range or repeated; the index of a stream that diverged, plus the number of streams.
 constexpr Index kWell = -1, kUnreadable = -2;
 constexpr double kLargest = 1e9;  // mV, see LARGEST_VOLTAGE in `divergence.py`
 
 template <class Real> struct RolloutObject {
   Rollout<Real> rollout;
-  nb::object topology, initial, weight;  // keep what the core looks at
+  nb::object topology, initial, weight;  // keep the viewed objects alive
   std::vector<Index> sizes;              // of the event sources
-  std::vector<Index> event_start;        // of one step, see `RolloutRequest`
+  std::vector<Index> event_start;        // for one step, see `RolloutRequest`
   std::vector<std::int32_t> event_channels;
 
   Index n() const { return static_cast<Index>(rollout.streams.size()); }
   const Topology& tables() const { return rollout.batch.topology; }
-  // Refuses what the core would read or write beyond its end.
+  // Refuses requests that would access memory out of bounds.
   void check(bool fits, const char* what) const {
     if (!fits) throw nb::value_error((std::string("Rollout: ") + what + " do not fit the network or the streams").c_str());
     if (rollout.batch.weight.size != tables().targets.size) throw nb::value_error("Rollout: set_weights comes first");
@@ -42,7 +42,7 @@ template <class Real> struct RolloutObject {
   }
 };
 
-// Channels of one stream in one step, ascending; returns what `step` does.
+// Reads the channels of one stream in one step, ascending; returns a result of `step`.
 template <class T> Index take_channels(const T* given, Index count, Index size, Index stream, std::vector<std::int32_t>& out) {
   const std::size_t first = out.size();
   for (Index k = 0; k < count; k++) {
@@ -54,7 +54,7 @@ template <class T> Index take_channels(const T* given, Index count, Index size, 
   return std::adjacent_find(begin, out.end()) == out.end() ? kWell : stream;
 }
 
-// The same of a list with an array for each stream.
+// Reads a list with an array for each stream.
 template <class Real> Index take_list(RolloutObject<Real>& self, const nb::list& given, Index size, Index* start) {
   for (Index s = 0; s < self.n(); s++) {
     start[s] = static_cast<Index>(self.event_channels.size());
@@ -71,7 +71,7 @@ template <class Real> Index take_list(RolloutObject<Real>& self, const nb::list&
   return kWell;
 }
 
-// The same of an array (streams, size) of zeros and ones.
+// Reads an array (streams, size) of zeros and ones.
 template <class Real> Index take_dense(RolloutObject<Real>& self, const In2<std::uint8_t>& given, Index size, Index* start) {
   if (static_cast<Index>(given.shape(0)) != self.n() || static_cast<Index>(given.shape(1)) != size) return kUnreadable;
   for (Index s = 0; s < self.n(); s++) {
@@ -85,8 +85,8 @@ template <class Real> Index take_dense(RolloutObject<Real>& self, const In2<std:
   return kWell;
 }
 
-// The events of one step of all streams: for each event source None, a list with an array of channels for each stream, or zeros
-// and ones.
+// The events of one step of all streams: for each event source None, a list with an array of channels for each stream, or an
+// array of zeros and ones.
 template <class Real> Index take_events(RolloutObject<Real>& self, const nb::tuple& given) {
   const Index n = self.n(), sources = static_cast<Index>(self.sizes.size());
   if (static_cast<Index>(nb::len(given)) != sources) return kUnreadable;
@@ -110,7 +110,7 @@ template <class Real> Index take_events(RolloutObject<Real>& self, const nb::tup
   return kWell;
 }
 
-// Runs the steps whose events have been taken; returns what `step` does.
+// Runs the steps whose events have been read; returns a result of `step`.
 template <class Real> Index run_taken(RolloutObject<Real>& self, const std::vector<Index>& event_start, const Array3<double>& y) {
   const auto sources = static_cast<Index>(self.sizes.size());
   RolloutRequest request;
@@ -133,7 +133,7 @@ template <class Real> Index step(RolloutObject<Real>& self, const nb::tuple& giv
   return run_taken(self, self.event_start, {y.data(), static_cast<Index>(y.shape(0)), 1, static_cast<Index>(y.shape(1))});
 }
 
-// Several steps; of each event source None, or zeros and ones (steps, streams, size).
+// Several steps; for each event source None, or zeros and ones (steps, streams, size).
 template <class Real> Index run_steps(RolloutObject<Real>& self, const nb::tuple& given, const Out3<double>& y) {
   const Index n = self.n(), sources = static_cast<Index>(self.sizes.size()), steps = view3(y).rows;
   if (static_cast<Index>(nb::len(given)) != sources) return kUnreadable;
@@ -161,7 +161,7 @@ template <class Real> Index run_steps(RolloutObject<Real>& self, const nb::tuple
   return run_taken(self, event_start, view3(y));
 }
 
-// Where the results of steps with targets go, or of steps without.
+// Makes a request for steps with targets, or for steps without.
 RolloutRequest request_of(Index n_steps, const Out3<double>& y, const nb::object& compared) {
   RolloutRequest request;
   request.n_steps = n_steps;
@@ -176,11 +176,11 @@ RolloutRequest request_of(Index n_steps, const Out3<double>& y, const nb::object
 
 // ------------------------------------------------------------------------------------------------------------------ state
 
-// Numbers of each stream in a state.
+// Counters of each stream in a state.
 enum Counter : Index { kAge, kTraced, kClock, kCuts, kSpikes, kCounters };
 
-// Calls visit(name, values, length) for each part of a state: values(stream) is a vector that begins with those of a stream, and
-// length(stream) says how many they are.
+// Calls visit(name, values, length) for each part of a state: values(stream) is a vector that begins with the values of a stream,
+// and length(stream) is their number.
 template <class Real, class Visit> void each_part(const Rollout<Real>& rollout, const Visit& visit) {
   using Stream = RolloutStream<Real>;
   const auto whole = [&](const char* name, const auto& values) {
@@ -225,7 +225,7 @@ template <class Real> nb::dict state_of(RolloutObject<Real>& self) {
   return out;
 }
 
-// Whether the rows of a stream's spikes, and where its episodes end, are as the core writes them.
+// Whether the offsets of a stream's spikes, and the ends of its episodes, are valid.
 template <class Real> bool is_sound(const Rollout<Real>& rollout, const RolloutStream<Real>& stream) {
   Index before = 0;
   for (const Index cut : stream.cuts) {
@@ -241,7 +241,7 @@ template <class Real> bool is_sound(const Rollout<Real>& rollout, const RolloutS
                      [&](std::int32_t source) { return 0 <= source && source < rollout.batch.n_sources; });
 }
 
-// Writes the counters of a state; room for the rest. Whether they make sense.
+// Writes the counters of a state and allocates the rest; returns whether the counters are valid.
 template <class Real> bool set_counters(Rollout<Real>& rollout, Array1<const Index> given) {
   const auto n = static_cast<Index>(rollout.streams.size());
   if (given.size != n * kCounters) return false;
@@ -261,13 +261,13 @@ template <class Real> bool set_counters(Rollout<Real>& rollout, Array1<const Ind
   for (Index s = 0; s < n; s++) {
     SampleSlot<Real>& slot = rollout.streams[s].slot;
     const Index spikes = given[s * kCounters + kSpikes];
-    slot.start(rollout.rows(rollout.streams[s]) - 1, slot.start.columns - 1) = spikes;  // how many there are in the log
+    slot.start(rollout.rows(rollout.streams[s]) - 1, slot.start.columns - 1) = spikes;  // length of the log
     if (static_cast<Index>(slot.log.size()) < spikes) slot.log.resize(static_cast<std::size_t>(spikes));
   }
   return true;
 }
 
-// Goes on from a state; false if it is none of these streams, which stay as they are then.
+// Restores a state; returns false for an invalid state, and then leaves the streams unchanged.
 template <class Real> bool set_state(RolloutObject<Real>& self, Index steps, const nb::dict& state) {
   Rollout<Real> rollout = self.rollout;
   rollout.steps = steps;

@@ -12,7 +12,7 @@
 namespace eprop {
 namespace {
 
-// Arrays that a stream has views of are kept by reference.
+// A stream that keeps references to the arrays that it views.
 template <class Real> struct PyStream : Stream<Real> {
   nb::object owners;
 };
@@ -73,7 +73,7 @@ template <class Real> void make_stream(PyStream<Real>* stream, nb::object topolo
   prepare_stream(*stream, timed);
 }
 
-// An argument as an array of one type, and the object itself, which is kept: to hand an array on and back takes microseconds.
+// An argument as an array of one type; the object itself is kept as well, because converting back would take microseconds.
 template <class A> A argument(const nb::object& value, const char* name) {
   A array;
   if (!nb::try_cast<A>(value, array, false))
@@ -109,7 +109,7 @@ void make_request(PyRequest* request, std::uint64_t seed, Index clock, bool froz
   request->owners = std::move(arrays);
 }
 
-// The steps of a call must be those of its request.
+// Checks that the steps of a call are within its request.
 template <class Real> void check_steps(const Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request) {
   if (n_steps < 0 || offset < 0 || offset + n_steps > request.loss.size)
     throw nb::value_error("run: more steps than the request has");
@@ -140,7 +140,7 @@ template <class Real> nb::object phases(PyStream<Real>& stream) {
   return handed_over<2>(std::move(seconds), {stream.notes.size() + 1, kPhases});
 }
 
-// Bytes of what grows while running.
+// Bytes of vectors that grow during a run.
 template <class Real> nb::object bytes_of(PyStream<Real>& stream) {
   const auto size = [](const auto& values) { return values.capacity() * sizeof(values[0]); };
   const StreamState<Real>& state = stream.state;
@@ -165,14 +165,14 @@ nb::object logged_spikes(PyStream<Real>& stream, Index first_source, Index stop_
   return nb::make_tuple(handed_over(std::move(steps)), handed_over(std::move(sources)));
 }
 
-// The log as a state from outside has it; its length is a power of two.
+// Sets the spike log of a loaded state; its length is a power of two.
 template <class Real> void set_log(PyStream<Real>& stream, In1<std::int32_t> sources) {
   const std::size_t n = sources.shape(0);
   if (n == 0 || (n & (n - 1)) != 0) throw nb::value_error("set_log: the length must be a power of two");
   stream.state.log.sources.assign(sources.data(), sources.data() + n);
 }
 
-// Postsynaptic spikes as a state from outside has them. `t` must have been set: the search for a spike ends at the oldest one.
+// Sets postsynaptic spikes of a loaded state. Set `t` first: the search for a spike ends at the oldest one.
 template <class Real> void set_post_times(PyStream<Real>& stream, In2<Index> times) {
   PostSpikes& post = stream.state.post;
   if (!stream.has_stdp) return;
@@ -193,7 +193,7 @@ template <class Real> nb::object effective_weights(PyStream<Real>& stream) {
   }));
 }
 
-// Keep all weights as they are seen from outside, until the next spike. In place: a copy of all might not fit.
+// Stores all weights as they are seen from outside, until the next spike. In place, because a copy might not fit into memory.
 template <class Real> void materialise(PyStream<Real>& stream) {
   if (!stream.has_plus) return;
   materialise_weights(stream.state, stream.t, stream.state.synapses.weight);
@@ -201,7 +201,7 @@ template <class Real> void materialise(PyStream<Real>& stream) {
   std::fill(eta.data, eta.data + eta.size(), 0.0);
 }
 
-// The bytes of the spikes of the slice, whose outbox is cleared.
+// Serialises the spikes of the slice and clears the outbox.
 template <class Real> nb::object take_message(PyStream<Real>& stream) {
   std::vector<std::uint8_t> message;
   serialise_spikes(stream.outbox, message);
@@ -218,7 +218,7 @@ template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index 
   receive_spikes(stream, n_steps, offset, request, inbox);
 }
 
-// Events of source `source` in the next step, an array of whole numbers.
+// Reads the events of one source for the next step, an array of whole numbers.
 void take_channels(Stepper& stepper, Index source, nb::handle channels) {
   if (source < 0 || source >= static_cast<Index>(stepper.sizes.size())) throw nb::index_error("Stepper: no such source");
   bool taken = false;
@@ -232,8 +232,8 @@ void take_channels(Stepper& stepper, Index source, nb::handle channels) {
   if (!taken) throw nb::index_error("Stepper: a channel is out of range");
 }
 
-// One step; `channels` of the only source, or None. The GIL is kept: a step is short, and whoever took it meanwhile could keep it
-// for milliseconds.
+// One step; `channels` of the only source, or None. Keeps the GIL: a step is short, and another thread that takes the GIL could
+// keep it for milliseconds.
 template <class Real>
 int step_stream(PyStream<Real>& stream, Stepper& stepper, nb::handle channels, double modulator, double reward, int told) {
   const Topology& topology = stream.state.topology;
@@ -246,7 +246,7 @@ int step_stream(PyStream<Real>& stream, Stepper& stepper, nb::handle channels, d
   return static_cast<int>(take_step(stream, stepper, told));
 }
 
-// An array of a stepper, which lives as long as it is looked at.
+// A view of an array of a stepper, which lives as long as the view.
 nb::object array_of(nb::handle owner, std::vector<double>& values) {
   const std::size_t shape[1] = {values.size()};
   return nb::cast(nb::ndarray<nb::numpy, double, nb::ndim<1>>(values.data(), 1, shape, owner));

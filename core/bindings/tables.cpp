@@ -1,4 +1,4 @@
-// Tables of a built network: the fields of their records, for NumPy, and the topology from a Python object.
+// Tables of a built network: fields of their records for NumPy, and the topology from a Python object.
 #include "tables.hpp"
 
 #include <nanobind/stl/pair.h>
@@ -31,7 +31,7 @@ template <class T> constexpr const char* type_of() { return std::is_same_v<T, do
     name, type_of<decltype(OptimizerConstants::field)>(), offsetof(Record, optimizer) + offsetof(OptimizerConstants, field) \
   }
 
-// Names and types of all fields of a record, as NumPy takes them; checks that each stands where NumPy will look for it.
+// Names and types of all fields of a record, as NumPy takes them; checks the offset that NumPy will use.
 Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
   Fields fields;
   for (const Field& field : all) {

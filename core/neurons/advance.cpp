@@ -17,8 +17,8 @@
 namespace eprop {
 namespace {
 
-// One step of some neurons of one model, see `NeuronLoop`; all pointers lead to the first of them. No neuron asks for another, so
-// that several are advanced at once.
+// One step of some neurons of one model, see `NeuronLoop`; all pointers are to the first neuron. Neurons do not depend on each
+// other, so several are advanced at once.
 template <class Model, class Params>
 [[gnu::always_inline]] inline void step_neurons(Index neurons, State state, const Params& params, const double* __restrict input,
                                                 double* __restrict psi, std::int32_t* __restrict spiked) {
@@ -30,15 +30,15 @@ template <class Model, class Params>
   }
 }
 
-// The loop over neurons with parameters of their own.
+// The loop over neurons with different parameters.
 template <class Model, Surrogate kind> void step_each(Index begin, Index neurons, Index columns, double* state,
                                                       const double* params, const double* input, double* psi,
                                                       std::int32_t* spiked) {
   step_neurons<Model>(neurons, {state + begin, columns}, OwnParams<kind>{params + begin, columns}, input + begin, psi, spiked);
 }
 
-// The loop over neurons that share their parameters: a fifth to a third faster (1,000 and 10,000 neurons, LIF to DeltaALIF); with
-// the shortcut a fifth faster again (LIF, ALIF).
+// The loop over neurons with shared parameters: a fifth to a third faster (1,000 and 10,000 neurons, LIF to DeltaALIF); with the
+// shortcut a fifth faster again (LIF, ALIF).
 template <class Model, Surrogate kind, bool shortcut> void step_shared(Index begin, Index neurons, Index columns, double* state,
                                                                        const double* params, const double* input, double* psi,
                                                                        std::int32_t* spiked) {
@@ -71,7 +71,7 @@ template <class Model> constexpr NeuronModel model(const char* name) {
   return {name, Model::kStateRows, Model::kParams, loop_of<Model>};
 }
 
-// The built-in models: a new one is one line.
+// The built-in models, one line each.
 constexpr NeuronModel kModels[] = {
     model<Lif>("lif"),
     model<Alif>("alif"),
@@ -82,8 +82,8 @@ constexpr NeuronModel kModels[] = {
 
 constexpr Index kMarks = 64;
 
-// 64 marks, 0 or 1, as the bits of one number. Where the processor has a word for it, that makes a step of 50 LIF neurons 5 %
-// faster.
+// 64 marks, 0 or 1, as the bits of one number. An instruction for it, if the processor has one, makes a step of 50 LIF neurons 5
+// % faster.
 std::uint64_t bits_of(const std::int32_t* marks) {
   std::uint64_t bits = 0;
 #if defined(__AVX512F__)
@@ -103,8 +103,8 @@ std::uint64_t bits_of(const std::int32_t* marks) {
   return bits;
 }
 
-// Appends the neurons `begin + k` whose marks `spiked[k]` are 1; the marks end with a whole group, zero beyond the neurons.
-// Looking at one mark after the other took as long as all the rest of a step of LIF neurons.
+// Appends the neurons `begin + k` whose marks `spiked[k]` are 1; the marks are padded with zeros to a whole group. Testing one
+// mark after the other took as long as the rest of a step of LIF neurons.
 Index collect_spikes(const std::int32_t* spiked, Index neurons, Index begin, std::int32_t* spikes, Index count) {
   for (Index first = 0; first < neurons; first += kMarks)
     for (std::uint64_t bits = bits_of(spiked + first); bits != 0; bits &= bits - 1)
@@ -112,7 +112,7 @@ Index collect_spikes(const std::int32_t* spiked, Index neurons, Index begin, std
   return count;
 }
 
-// So many neurons are advanced before their spikes are collected: marks and psi stay in the first cache.
+// Neurons that are advanced before their spikes are collected: marks and psi stay in the first-level cache.
 constexpr Index kBlock = 512;
 static_assert(kBlock % kMarks == 0);
 
@@ -140,7 +140,7 @@ template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::in
       loop(first, n, state.columns, state.data, first_params, neurons.input, wide, spiked);
       for (Index k = 0; k < n; k++) psi[first + k] = static_cast<Psi>(wide[k]);
     }
-    // Not within the loop: one array less to write, and LLVM vectorises the loop of a user's model.
+    // Outside the loop: one array less to write there, and LLVM vectorises the loop of a user's model.
     std::fill_n(neurons.input + first, n, 0.0);
     count = collect_spikes(spiked, n, first, spikes, count);
   }

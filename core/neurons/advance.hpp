@@ -8,38 +8,38 @@
 
 namespace eprop {
 
-// What can be said of the parameters of a population; stands in the last row of `params`, as a double.
+// Property of a population's parameters, in the last row of `params`, as a double.
 enum class Sharing : int {
-  kEach,  // each neuron has parameters of its own
-  kSame,  // all have the same
-  kShort  // all have the same, and those are zero that the model's shortcut asks for (`eprop.models.Neuron.shortcut`)
+  kEach,  // neurons have different parameters
+  kSame,  // all neurons have the same parameters
+  kShort  // all neurons have the same, and those that the shortcut needs are zero (`eprop.models.Neuron.shortcut`)
 };
 
-// A built-in model; its code is its place in `models()`.
+// A built-in model; its code is its index in `models()`.
 struct NeuronModel {
   const char* name;
-  Index state_rows, params;  // rows of state; rows of parameters but the last one, which is a `Sharing`
+  Index state_rows, params;  // rows of state; rows of parameters except the last one, which is a `Sharing`
   NeuronLoop (*loop)(Sharing sharing, int surrogate);
 };
 
 std::span<const NeuronModel> models();
 
-// Neurons begin:end, all of one population, that one thread advances.
+// Neurons begin:end of one population, for one thread.
 struct NeuronRange {
-  int model = 0;  // its code; not read where there is a loop of the user's `own`
+  int model = 0;  // code of the model; not read for a loop of the user's `own`
   Index begin = 0, end = 0;
   Array2<double> state;         // (rows of state, neurons)
   Array2<const double> params;  // (rows of parameters + 1, neurons)
   double* input = nullptr;      // (neurons,) synaptic input of this step, mV
-  NeuronLoop own = nullptr;     // a user's own model, compiled for parameters of each neuron or shared ones, as `params` says
+  NeuronLoop own = nullptr;     // a user's own model, compiled for different or shared parameters, as `params` says
 };
 
-// The loop at an address, which Python hands over as a number.
+// The loop at an address, which Python passes as a number.
 inline NeuronLoop loop_at(Index address) {
   return reinterpret_cast<NeuronLoop>(address);  // NOLINT(performance-no-int-to-ptr)
 }
 
-// Those of a population, by its record.
+// The range of a population, from its record.
 inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
                             Array2<const double> params, double* input) {
   return {static_cast<int>(population.model), begin, end, state, params, input, loop_at(population.own_step)};

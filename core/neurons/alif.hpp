@@ -9,7 +9,7 @@ struct Alif {
   enum Param : Index { RHO = Lif::kParams, BETA, E_L, kParams };
   static constexpr bool kShortcut = true;
 
-  // As LIF, with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}; the row of the threshold is in mV, not relative.
+  // LIF with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}; the row of the threshold is in mV, not relative.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     const double a = params(RHO, neuron) * state(ADAPTATION, neuron) + state(Lif::Z, neuron);
     const double rise = params(BETA, neuron) * a;

@@ -9,8 +9,8 @@ struct DeltaAlif {
   enum Param : Index { PAUSE = DeltaLif::kParams, RHO, BETA, E_L, kParams };
   static constexpr bool kShortcut = false;
 
-  // As DeltaLIF, with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}, which stands still in the refractory time if
-  // `pause` says so; the row of the threshold is in mV, not relative.
+  // DeltaLIF with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}, which is constant in the refractory time with
+  // `pause`; the row of the threshold is in mV, not relative.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     const double before = state(ADAPTATION, neuron);
     const bool moves = params(PAUSE, neuron) == 0.0 || state(DeltaLif::R, neuron) == 0.0;

@@ -24,7 +24,7 @@ struct DeltaLif {
       v = at_least(integrate(params, neuron, v, x) + state(HELD, neuron), params(V_MIN, neuron));
       state(HELD, neuron) = 0.0;
     } else {
-      // What is held back decays as it would in the voltage until the clamp is released, `left` steps later.
+      // Held input decays like the voltage until the end of the clamp, `left` steps later.
       if (const double keep = params(KEEP, neuron); keep != 0.0)
         state(HELD, neuron) += keep * std::pow(params(ALPHA, neuron), left) * x;
       left -= 1.0;

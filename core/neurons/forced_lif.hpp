@@ -1,4 +1,4 @@
-// Leaky integrate-and-fire neuron that spikes by the clock (Python: `eprop.models.ForcedLIF`).
+// Leaky integrate-and-fire neuron with forced spikes (Python: `eprop.models.ForcedLIF`).
 #pragma once
 #include "lif.hpp"
 

@@ -11,15 +11,14 @@ struct Lif {
   enum Param : Index { LATE = membrane::OWN, kParams };
   static constexpr bool kShortcut = true;
 
-  // v_t = alpha v_{t-1} + zeta x_t + drive; a spike where v >= v_th outside the refractory time, after which v is lowered by
+  // v_t = alpha v_{t-1} + zeta x_t + drive. Outside the refractory time the neuron spikes if v >= v_th; the spike lowers v by
   // v_th, at once or (`late`) one step later.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     return subtract_at_threshold(state, params, neuron, x, 0.0);
   }
 
-  // One step of a neuron whose threshold is `rise` mV higher now; each spike lowers v by the threshold at rest. Everything is
-  // loaded before it is chosen from, and a refractory neuron has an infinite threshold: branches and conditional loads would
-  // prevent vectorisation.
+  // One step of a neuron whose threshold is `rise` mV higher now; each spike lowers v by the resting threshold. Load everything
+  // before selecting, and give a refractory neuron an infinite threshold: branches and conditional loads prevent vectorisation.
   template <class Params> [[gnu::always_inline]] static Step subtract_at_threshold(State state, const Params& params,
                                                                                    Index neuron, double x, double rise) {
     using namespace membrane;

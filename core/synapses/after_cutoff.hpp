@@ -1,8 +1,8 @@
 // Branches of e-prop+ that spike for the first time, or after a silence longer than the cutoff.
 //
-// Of these nothing is to be learned at the spike: the gradient of the last interval was finalised when it expired. What is left
-// to do is to let the traces decay, and to deliver the weights. Where traces wait for reward, the gradient has gone on to grow by
-// what was told since, until the reward cutoff (reward.hpp).
+// These branches learn nothing at the spike: the gradient of the last interval was finalised when the branch expired. What
+// remains is to decay the traces and to deliver the weights. With reward traces, rewards have kept adding to the gradient until
+// the reward cutoff (reward.hpp).
 #pragma once
 #include <limits>
 
@@ -12,8 +12,8 @@
 
 namespace eprop {
 
-// What n steps without a spike of the target leave of a synapse's own components: a matrix (with one component its first number)
-// and its power. Most neurons of a population have the same one, so the last is kept.
+// Decay of a synapse's own components over n steps without a spike of the target: a matrix (with one component its first number)
+// and its power. Most neurons of a population have the same one, so the last result is cached.
 struct OwnPowers {
   double matrix[4], power[4];
 };
@@ -32,12 +32,12 @@ inline void matrix_power(const double (&matrix)[4], Index n, double (&out)[4]) {
   out[0] = p, out[1] = q, out[2] = r, out[3] = s;
 }
 
-// What is the same for all synapses of a branch whose silence ends.
+// Data shared by all synapses of a branch whose silence ends.
 template <Kind K, class Real> struct ResumingBranch {
   Index silent;                    // steps in which the traces decayed
-  double kappa, kappa_reg, fresh;  // what is left of traces, 1 - kappa_reg
+  double kappa, kappa_reg, fresh;  // decay of the traces, 1 - kappa_reg
   const double* z_ahead;           // filtered spikes in the step before
-  const double* psi;               // and the surrogate gradient
+  const double* psi;               // surrogate gradient in the step before
   Rows<K.n_constants(), const double> constants;
   OwnPowers own;
   Descent<Real> descent;
@@ -54,8 +54,8 @@ template <Kind K, class Real> void find_powers(ResumingBranch<K, Real>& branch, 
   if constexpr (K.n_own == 2) matrix_power(matrix, branch.silent, branch.own.power);
 }
 
-// N synapses: their own components decay, and the step before this spike counts again (as in NEST); all in double precision, what
-// is kept is rounded:
+// N synapses: their own components decay, and the step before this spike counts again (as in NEST). Computed in double precision;
+// stored values are rounded:
 //     e = psi (c_z z + c_h h)    e_bar = kappa^n e_bar + e    h = a h + u e + b
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse, ResumingBranch<K, Real>& branch,
@@ -123,7 +123,7 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
     return silent + 1 < topology.decays.columns ? topology.decays(step.group.trace_group, row, silent + 1)
                                                 : power(base, silent + 1);
   };
-  const double none = std::numeric_limits<double>::quiet_NaN();  // is equal to no matrix
+  const double none = std::numeric_limits<double>::quiet_NaN();  // differs from every matrix
   ResumingBranch<K, Real> branch{silent,
                                  left(group.kappa, kKappa),
                                  left(group.kappa_reg, kKappaReg),

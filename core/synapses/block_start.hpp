@@ -1,34 +1,33 @@
-// What an e-prop+ synapse keeps between spikes: its state moved back to the start of the block.
+// Block-start states: the state of an e-prop+ synapse between spikes, moved back to the start of the block.
 //
-// When a spike arrives in step t, the block of steps that t lies in has begun already, and the propagator from its start to t is
-// known. A synapse applies it backward and keeps what its trace would have been at the start of the block: its block-start state.
-// From there the next spike goes on in two parts: to the start of its own block, by a propagator that all synapses share whose
-// last spikes fell into the same block, and that holds as long as this block lasts; then to its own step, by the propagator that
-// all spikes of the step share. No propagator is asked for that begins at the step of a last spike. So a step touches as many as
-// the cutoff has blocks, not as many as it has steps, and makes one of them: they stay in the cache, in whatever order spikes
-// come and whatever their delays.
+// When a spike arrives in step t, the block of steps with t has already begun, and the propagator from its start to t is known. A
+// synapse applies the propagator backward and stores the state that it would have had at the start of the block: its block-start
+// state. The next spike advances this state in two parts. The first part leads to the start of the spike's block: all synapses
+// whose last spikes were in the same block share its propagator, which stays valid for the rest of the present block. The second
+// part leads to the spike's step: all spikes of the step share its propagator. No propagator starts at the step of a last spike.
+// So a step uses as many propagators as the cutoff has blocks, not as many as it has steps, and computes one of them. They stay
+// in the cache, for any order of spikes and any delays.
 //
-// Back from its own step to the start of the block a synapse need not go at all: it has just been there. What is new since is the
-// spike that arrives, and what that does at the start of the block is a number of the target (corrections.hpp).
+// A synapse need not move back from its own step to the start of the block, because it has just been there. The only change is
+// the arriving spike, whose effect at the start of the block depends only on the target (corrections.hpp).
 //
-// Moved back, a trace would have collected a gradient up to t that no spike has caused: the premature gradient. It is subtracted
-// from the weight (with moments, from `pending`) at once, so that the next gradient may be counted from the start of the block.
-// History::eta tells with which learning rate it was; the weight as of the last spike is had back by effective_weights.hpp.
+// From the block start to t, a trace collects a gradient that no spike has caused yet: the premature gradient. It is subtracted
+// from the weight (with moments, from `pending`) at once, so that the next gradient can be computed from the start of the block.
+// History::eta stores the learning rate of this subtraction; effective_weights.hpp recovers the weight as of the last spike.
 //
-// Where traces wait for reward (rewards.hpp), the trace that waits is moved back as well, and the premature gradient is
-// subtracted from `pending`, whatever the optimiser: after the cutoff the gradient of an interval goes on to grow by rewards
-// alone, until a spike or the reward cutoff (synapses/reward.hpp), and bounds are to hold for all of it at once. So weights are
-// always as of the last spike.
+// With reward traces (rewards.hpp), the reward trace is moved back as well, and the premature gradient is subtracted from
+// `pending` with every optimiser. The reason: after the cutoff, rewards alone keep adding to the gradient of an interval, until a
+// spike or the reward cutoff (synapses/reward.hpp), and the bounds must apply to the whole gradient at once. So stored weights
+// are always effective weights.
 //
-// A component of the eligibility that is the synapse's own (n_own = 1) is moved back by dividing by what a block has left of it.
-// The build decides whether that always stays away from zero. Where it may not, synapses cross the rest of their block instead
-// (crossing.hpp).
+// A single own component of a synapse (n_own = 1) is moved back by dividing by its decay over the block. The build decides
+// whether this decay always stays away from zero. If not, synapses cross the rest of their block instead (crossing.hpp).
 #pragma once
 #include "synapses/branches.hpp"
 
 namespace eprop {
 
-// Values of N synapses: traces, own component, what waits for reward.
+// Values of N synapses: traces, own component, reward trace.
 template <class Real, int N> struct Values {
   Vector<Real, N> e, rate, own, waiting;
 };
@@ -48,7 +47,7 @@ EPROP_INLINE void write_values(const SynapsePointers<Real>& s, Index synapse, co
   if constexpr (K.reward) store<N, Real>(s.trace_reward + synapse, v.waiting);
 }
 
-// What filtered spikes and the own component add to `total` through entries of propagators from `entry` on.
+// Adds the contribution of filtered spikes and the own component to `total` through entries of propagators from `entry` on.
 template <Kind K, int entry, class V, class Real>
 EPROP_INLINE V add_through(V total, const V* m, Real z_0, Real z_1, const V& own) {
   if constexpr (K.n_filters > 0) total += m[entry] * z_0;
@@ -57,14 +56,14 @@ EPROP_INLINE V add_through(V total, const V* m, Real z_0, Real z_1, const V& own
   return total;
 }
 
-// What the synapses of a branch go through: neuron-major copies of propagators, the decay of traces, filtered spikes at the
-// start; the decay of what waits for reward, and what the rewards on the way make of it.
+// Data for advancing the synapses of a branch: neuron-major copies of propagators, the decay of traces, filtered spikes at the
+// start; the decay of the reward trace, and its factor to the gradient by the rewards of the interval.
 template <class Real> struct Passage {
   const Real* copies;
   Real kappa, kappa_reg, z_0, z_1, gamma = 1, told = 0;
 };
 
-// The gradient that is collected on the way: GE e + G (z, own) + GR e_reg + told e_reward; the entries begin at those places.
+// The gradient of the interval: GE e + G (z, own) + GR e_reg + told e_reward; the entries begin at these positions.
 template <Kind K, int GE, int GR, int G, int N, class Real>
 EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real, N>& v, const Passage<Real>& way) {
   Vector<Real, N> g = add_through<K, G>(m[GE] * v.e, m, way.z_0, way.z_1, v.own);
@@ -73,7 +72,7 @@ EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real
   return g;
 }
 
-// Values go on through propagators; returns the gradient on the way:
+// Advances values through propagators; returns the gradient of the interval:
 //     e_bar = kappa^n e_bar + E (z, own)    own = A (z, own)    g = GE e_bar + GR e_bar_reg + G (z, own)
 // and with reward also
 //     e_reward = gamma^n e_reward + SE e_bar + S (z, own)    g += told e_reward
@@ -92,19 +91,19 @@ EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uin
 
 // ------------------------------------------------------------------------------------------------------- arriving spikes
 
-// What is the same for all synapses of an arriving branch.
+// Data shared by all synapses of an arriving branch.
 template <class Real> struct LearningBranch {
   Descent<Real> descent;
   bool from_earlier_block;
-  Passage<Real> to_block;  // from the start of the block of the last spike to that of this one
-  Passage<Real> to_step;   // on to this step: the copies are corrections
+  Passage<Real> to_block;  // from the start of the block of the last spike to the start of this block
+  Passage<Real> to_step;   // from there to this step: the copies are corrections
 };
 
-// N synapses go on from their block-start state to the start of this block and to this step, change, deliver, and are kept at the
-// start of this block, as the spike that arrives has corrected them (C):
+// N synapses advance from their block-start state to the start of this block and to this step, update, deliver, and store the
+// state at the start of this block with the corrections (C) of the arriving spike:
 //     g_s = GE e_s + G (z_s, own_s)    w <- clip(w - eta (g + g_s))    x += w
 //     e_0 = e_s + C_E    own_0 = own_s + C_A    w_0 = w + eta (g_s + C_Q)
-// With moments, and with reward, what is premature goes into `pending`, which is part of the next gradient.
+// With moments, and with reward, the premature gradient goes into `pending`, which is part of the next gradient.
 template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse,
                                                                                     const LearningBranch<Real>& branch,
                                                                                     const OwedSteps<Real>& owed) {
@@ -136,8 +135,7 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synap
   }
 }
 
-// The gradient that a synapse collects from its block-start state to a step, through the block prefix of that step: see
-// `collect`.
+// The gradient of a synapse from its block-start state to a step, through the block prefix of that step: see `collect`.
 template <class Real> EPROP_INLINE Real premature_gradient(const Kind& kind, Array2<const Real> prefix, Index target,
                                                            const Values<Real, 1>& v, Real z_0, Real z_1) {
   const auto p = [&](Index entry) EPROP_INLINED { return prefix.data[entry * prefix.columns + target]; };
@@ -149,8 +147,8 @@ template <class Real> EPROP_INLINE Real premature_gradient(const Kind& kind, Arr
   return g;
 }
 
-// Let the learning rate with which premature gradients were subtracted in step `last` be larger by `change`; z are the filtered
-// spikes at the start of the block of that step.
+// Changes the learning rate with which premature gradients were subtracted in step `last` by `change`; z are the filtered spikes
+// at the start of that step's block.
 template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(StreamState<Real>& state, Index begin, Index end,
                                                                              Index last, double change, Real z_0, Real z_1) {
   const SynapsePointers<Real> s = pointers_of(state);
@@ -162,8 +160,8 @@ template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(Str
   }
 }
 
-// Arriving branches with a last spike within the cutoff: their synapses go on, change and deliver. Those whose last spikes are in
-// the same block follow each other.
+// Arriving branches with a last spike within the cutoff: their synapses advance, update and deliver. Branches with last spikes in
+// the same block are adjacent.
 template <Kind K, bool moments, class Real>
 void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   StreamState<Real>& state = step.state;
@@ -216,13 +214,13 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
 
 // -------------------------------------------------------------------------------------------- the first spike, or a late one
 
-// Propagators from the start of this block to this step, which a branch is moved back through.
+// Propagators from the start of this block to this step, for moving a branch back.
 template <class Real> struct BackPassage {
   Passage<Real> way;
   Real grow, grow_reg, grow_gamma;  // 1 / kappa^n, 1 / kappa_reg^n, 1 / gamma^n
 };
 
-// Keep N synapses, whose traces are those of now, at the start of the block:
+// Moves N synapses with present traces back to the start of the block:
 //     own_0 = (own - A z_0) / A_own    e_0 = (e_bar - E (z_0, own_0)) / kappa^n    w_0 = w + eta g_0
 //     with reward e_reward_0 = (e_reward - SE e_0 - S (z_0, own_0)) / gamma^n
 template <Kind K, bool moments, int N, class Real>
@@ -252,7 +250,7 @@ EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synap
   }
 }
 
-// Keep a branch at the start of the block that spikes for the first time or after a long silence, the spike included.
+// Moves a branch back to the start of the block after its first spike, or after a long silence, spike included.
 template <Kind K, bool moments, class Real>
 void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index k) {
   StreamState<Real>& state = step.state;
@@ -278,15 +276,15 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
 
 // ------------------------------------------------------------------------------------------------------ expired branches
 
-// What is the same for all synapses of an expired branch.
+// Data shared by all synapses of an expired branch.
 template <class Real> struct ExpiringBranch {
   Descent<Real> descent;
   bool from_earlier_block;
-  Passage<Real> to_block;  // from the start of the block of the last spike to that of the step before this one
-  Passage<Real> to_end;    // and on; the entries for values end a step before those of the gradient
+  Passage<Real> to_block;  // from the start of the block of the last spike to the start of the previous step's block
+  Passage<Real> to_end;    // from there to the end; entries for values end one step before those of the gradient
 };
 
-// N synapses collect what is left to collect.
+// N synapses collect the rest of their gradient.
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synapse, const ExpiringBranch<Real>& branch) {
   const std::uint32_t* targets = s.targets + synapse;
@@ -303,7 +301,7 @@ EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synaps
   }
 }
 
-// Expired branches, whose last spikes arrived in step t - cutoff, collect what is left to collect up to step t.
+// Expired branches, whose last spikes arrived in step t - cutoff, collect the rest of their gradient up to step t.
 template <Kind K, bool moments, class Real>
 void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   StreamState<Real>& state = step.state;
@@ -320,7 +318,7 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
        decay(kKappaReg, n), 0, 0},
       {copies_of<K.n_entries()>(state.plus.copies, blocks + kExpired, step.group.target_begin), decay(kKappa, rest),
        decay(kKappaReg, rest), 0, 0}};
-  if constexpr (K.reward) {  // what waits goes on to step t, as the gradient does
+  if constexpr (K.reward) {  // the reward trace advances to step t, as the gradient does
     branch.to_block.gamma = decay(kGamma, n);
     branch.to_block.told = static_cast<Real>(told(state, trace_group, last - before, start));
     branch.to_end.gamma = decay(kGamma, t - start);

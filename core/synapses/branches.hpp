@@ -1,4 +1,4 @@
-// What all loops over the synapses of an axon branch share: pointers, the optimiser, and how a branch is walked.
+// Common parts of all loops over the synapses of an axon branch: pointers, the optimiser, and the loop itself.
 #pragma once
 #include "corrections.hpp"
 #include "optimizers.hpp"
@@ -10,7 +10,7 @@ namespace eprop {
 template <class Real> struct GroupStep {
   StreamState<Real>& state;
   const DelayGroup& group;
-  Index number, partition, t;  // number of the group; the step
+  Index number, partition, t;  // index of the group; partition; step
   TargetRange<Real> targets;
 
   template <class Listed> BranchList<Listed> listed(const std::vector<Listed>& branches, const std::vector<Index>& start) const {
@@ -19,7 +19,7 @@ template <class Real> struct GroupStep {
   BranchList<ArrivingBranch> arriving() const { return listed(state.deliveries.arriving, state.deliveries.arriving_start); }
   BranchList<ExpiredBranch> expired() const { return listed(state.deliveries.expired, state.deliveries.expired_start); }
   BranchList<ExpiredBranch> unrewarded() const { return listed(state.deliveries.unrewarded, state.deliveries.unrewarded_start); }
-  // Change of the learning rate since step `last`, when premature gradients were subtracted from weights.
+  // Change of the learning rate since premature gradients were subtracted from weights in step `last`.
   double change_of_eta(Index last) const {
     const Array2<double>& eta = state.history.eta;
     return group.optimizer.eta - eta(number, last & (eta.columns - 1));
@@ -53,12 +53,12 @@ template <class Real> Descent<Real> descent_of(const OptimizerConstants& c) {
   return {static_cast<Real>(c.eta), static_cast<Real>(c.w_min), static_cast<Real>(c.w_max)};
 }
 
-// Steps that an optimiser with moments owes the synapses of a branch, the first with a gradient; `left` is what the others leave
-// of an only moment.
+// Pending steps of an optimiser with moments for the synapses of a branch, the first with a gradient; `left` is the decay of a
+// single moment over the other steps.
 template <class Real> struct OwedSteps {
   const OptimizerConstants& constants;
   Synapses<Real>& synapses;
-  bool descent;  // nothing is owed: it is gradient descent, or takes all steps one by one (per_step.hpp)
+  bool descent;  // no pending steps: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
   Index first = 0, last = 0;
   double left = 1.0;
 
@@ -66,20 +66,20 @@ template <class Real> struct OwedSteps {
       : constants(group.optimizer),
         synapses(state.synapses),
         descent(group.per_step_optimizer != 0 || descends(group.optimizer)) {}
-  // The next branch: its optimiser has taken `taken` steps, and is to have taken `until`.
+  // Prepares the next branch: its optimiser has taken `taken` steps, and must reach `until`.
   void owe(Index taken, Index until) {
     first = taken;
     last = until;
     left = decay_owed(constants, taken, until);
   }
-  // Takes them; returns the new weight.
+  // Takes the pending steps; returns the new weight.
   __attribute__((noinline)) Real take(Index synapse, double gradient) const {
     return optimize_synapse(synapse, gradient, first, last, left, constants, synapses);
   }
 };
 
-// New weights of N synapses by their gradients. With `moments` an optimiser takes the steps it owes; in a loop for any optimiser
-// it may, or it is gradient descent: only then are synapses done some at a time.
+// New weights of N synapses from their gradients. With `moments` an optimiser takes its pending steps. In a loop for any
+// optimiser either it does, or it is gradient descent: only then are synapses processed several at a time.
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE Vector<Real, N> changed_weights(const SynapsePointers<Real>& s, Index synapse, const Vector<Real, N>& g,
                                              const Descent<Real>& d, const OwedSteps<Real>& owed) {
@@ -91,13 +91,13 @@ EPROP_INLINE Vector<Real, N> changed_weights(const SynapsePointers<Real>& s, Ind
 
 // --------------------------------------------------------------------------------------------------------------- walking
 
-// Branches lie anywhere, and a short one is over before the processor has seen that it goes on. So each fetches a following one
-// as it goes along: at once, so many lines would be in each other's way.
+// Branches are scattered in memory, and a short one ends before the hardware prefetcher recognises it. So each branch prefetches
+// a later one bit by bit: all at once, the cache lines would compete.
 struct FollowingBranch {
   Index synapse = 0, end = 0;
 };
 
-// How many branches ahead to fetch, where all are about as long as the first of a list.
+// Number of branches to prefetch ahead, if all are about as long as the first of a list.
 template <class Listed> Index branches_ahead(const BranchList<Listed>& branches) {
   if (branches.count == 0) return 1;
   return 1 + std::min<Index>(100 / (branches.end(0) - branches.begin(0) + 1), 15);
@@ -113,14 +113,14 @@ template <class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real
   prefetch(s.trace + synapse);
 }
 
-// Fetch the beginning of the branch behind branch k.
+// Prefetches the beginning of the branch after branch k.
 template <class Real, class Listed> void fetch_next(const SynapsePointers<Real>& s, const BranchList<Listed>& branches, Index k) {
   const FollowingBranch next = following(branches, k + 1);
   fetch_branch(next.synapse, next.end, s.targets, s.weight, s.trace);
 }
 
-// Call visit(how many, first synapse) for the synapses of a branch: for eight as far as they go (`together`, unless `alone`),
-// then for one.
+// Calls visit(how many, first synapse) for the synapses of a branch: eight at a time while there are eight (`together`, unless
+// `alone`), then one at a time.
 template <bool together, class Real, class F> EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin,
                                                                              Index end, FollowingBranch next, F&& visit,
                                                                              bool alone = false) {
@@ -152,7 +152,7 @@ void move_spikes(const Topology& topology, Index trace_group, Way way, Index n, 
   }
 }
 
-// Filtered spikes at the start of the block, n steps before, without the spike that arrives; `z_ahead` is from the step before.
+// Filtered spikes at the start of the block, n steps before, without the arriving spike; `z_ahead` is from the step before.
 template <Kind K>
 void move_ahead_back(const Topology& topology, Index trace_group, Index n, const double* z_ahead, double (&out)[2]) {
   double now[2];

@@ -1,19 +1,19 @@
 // e-prop+ synapses with components of the eligibility that cannot be moved back.
 //
-// Spikes of the neuron itself act on such components, and what has been forgotten cannot be had back: these synapses cannot be
-// kept at the start of a block (block_start.hpp). They cross the rest of the block of their last spike, then the way from there
-// to here; or, within one block, the interval at once.
+// The neuron's own spikes act on such components, and a decayed value cannot be recovered: these synapses have no block-start
+// state (block_start.hpp). They cross the rest of the block of their last spike, then the interval from there to now; or, within
+// one block, the whole interval at once.
 #pragma once
 #include "synapses/branches.hpp"
 
 namespace eprop {
 
-// What crosses an interval: traces, what waits for reward, own components.
+// Values that cross an interval: traces, reward trace, own components.
 template <class Real> struct Crossing {
   Real e, rate, waiting, own[kMostOwn];
 };
-// An interval of the synapses of a branch: propagators of the gradient, and of what waits for reward; those of values (which may
-// end earlier); the decay of traces; what rewards make of what waits; filtered spikes at its start.
+// An interval for the synapses of a branch: propagators of the gradient and of reward traces; propagators of values (which may
+// end earlier); the decay of traces; the factor from reward trace to gradient; filtered spikes at its start.
 template <class Real> struct Interval {
   Array2<const Real> gradient, values;
   Real kappa, kappa_reg, gamma, told, z[kMostFilters];
@@ -27,7 +27,7 @@ template <Kind K, class Real> Crossing<Real> read_crossing(const Synapses<Real>&
   return v;
 }
 
-// The way back; `arrives`: a spike enters the synapse's own components.
+// Stores the values; `arrives`: a spike enters the synapse's own components.
 template <Kind K, class Real>
 void write_crossing(const Topology& topology, Synapses<Real>& s, Index synapse, const Crossing<Real>& v, bool arrives) {
   s.trace.data[synapse] = v.e;
@@ -41,7 +41,7 @@ void write_crossing(const Topology& topology, Synapses<Real>& s, Index synapse, 
   }
 }
 
-// What components x (filtered spikes, then own ones) do through the entries of a propagator from `entry` on.
+// Contribution of components x (filtered spikes, then own ones) through the entries of a propagator from `entry` on.
 template <Kind K, class Real>
 EPROP_INLINE Real through(const Array2<const Real>& p, int entry, Index target, const Real (&x)[kMostFilters + kMostOwn]) {
   const auto at = [&](int k) EPROP_INLINED { return p.data[(entry + k) * p.columns + target] * x[k]; };
@@ -50,7 +50,7 @@ EPROP_INLINE Real through(const Array2<const Real>& p, int entry, Index target, 
   return total;
 }
 
-// Values of one synapse cross an interval; returns the gradient.
+// Advances the values of one synapse over an interval; returns the gradient.
 template <Kind K, class Real> Real cross(const Interval<Real>& interval, Index target, Crossing<Real>& v) {
   Real x[kMostFilters + kMostOwn] = {};
   for (int d = 0; d < K.n_filters; d++) x[d] = interval.z[d];
@@ -82,7 +82,7 @@ template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const do
   for (int d = 0; d < K.n_filters; d++) interval.z[d] = static_cast<Real>(z[d]);
 }
 
-// Change a synapse by its gradient, and deliver.
+// Updates a synapse with its gradient, and delivers.
 template <Kind K, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
                                                       const Descent<Real>& d, const OwedSteps<Real>& owed) {
   const Real w = changed_weights<K, false, 1>(s, synapse, gradient, d, owed);
@@ -90,9 +90,8 @@ template <Kind K, class Real> void change_and_deliver(const SynapsePointers<Real
   s.x[s.targets[synapse]] += static_cast<double>(w);
 }
 
-// Branches change and deliver, which have been found for their targets the propagators to this step, in `interval`: from the step
-// of their last spike in this block; or, if that was in an `earlier` block, from the end of that one, the rest of which they
-// cross before.
+// Branches update and deliver after the propagators to this step were found for their targets, in `interval`: from the step of
+// their last spike in this block; or, if that was in an `earlier` block, from the end of that block, whose rest they cross first.
 template <Kind K, class Real>
 void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, bool earlier) {
   StreamState<Real>& state = step.state;
@@ -126,7 +125,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   }
 }
 
-// Call visit(neurons) for the target of each synapse of some branches.
+// Calls visit(neurons) for the target of each synapse of some branches.
 template <class Real, class F>
 void for_targets(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, F&& visit) {
   TargetRange<Real> one = step.targets;
@@ -141,8 +140,8 @@ void for_targets(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& 
 // A propagator for one target costs about as much as this many in the loop over all targets.
 inline constexpr double kCostOfOne = 5.5;
 
-// Arriving branches with a last spike within the cutoff, in the order of these: block by block, and within this block step by
-// step.
+// Arriving branches with a last spike within the cutoff, in the order of their last spikes: block by block, and within this block
+// step by step.
 template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   StreamState<Real>& state = step.state;
   const TargetRange<Real>& targets = step.targets;
@@ -156,7 +155,7 @@ template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, c
     for (; k < branches.count && branches.first[k].last < until; k++) synapses += branches.end(k) - branches.begin(k);
     const auto together = branches.part(first, k);
     if (synapses == 0) continue;
-    // With few synapses, propagators for all targets do not pay.
+    // With few synapses, propagators for all targets do not pay off.
     const bool many = static_cast<double>(synapses) * kCostOfOne > static_cast<double>(targets.end - targets.begin);
     const bool earlier = last < start;
     if (earlier) find_to_current_block<K>(targets, until / block_steps, t / block_steps);
@@ -173,7 +172,7 @@ template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, c
   }
 }
 
-// Expired branches cross the cutoff, of which the traces take part in all steps but the last.
+// Expired branches cross the cutoff; the traces take part in all steps but the last.
 template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);

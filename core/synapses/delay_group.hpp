@@ -1,4 +1,4 @@
-// A delay group of e-prop+ in one step: finalise what expired, deliver the spikes that arrive. For one kind of eligibility; the
+// A delay group of e-prop+ in one step: finalise expired branches, deliver arriving spikes. For one kind of eligibility; the
 // files eprop_plus_*.cpp instantiate it.
 #pragma once
 #include "synapses/after_cutoff.hpp"
@@ -8,7 +8,7 @@
 
 namespace eprop {
 
-// Copy what leads from one block to the current one for all neurons, for the rest of the block.
+// Copies the propagator from one block to the current one for all neurons, for the rest of the block.
 template <Kind K, class Real> void copy_to_current_block(const GroupStep<Real>& step, Index block, Index current) {
   const PlusWork<Real>& plus = step.state.plus;
   const Index row = block & (plus.to_current_block.planes - 1);
@@ -19,22 +19,22 @@ template <Kind K, class Real> void copy_to_current_block(const GroupStep<Real>& 
                               copies_of<K.n_entries()>(plus.copies, row, step.group.target_begin));
 }
 
-// Find what leads to the current block from those of the last spikes of some branches.
+// Finds the propagators from the blocks of some branches' last spikes to the current block.
 template <Kind K, class Real> void find_for_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   const Index steps = step.state.history.block_steps, current = step.t / steps,
               mask = step.state.plus.to_current_block.planes - 1;
   for (Index k = 0; k < branches.count;) {
     const Index block = branches.first[k].last / steps;
     if (block == current) return;
-    while (k < branches.count && branches.first[k].last < (block + 1) * steps) k++;  // those that want the same follow each other
+    while (k < branches.count && branches.first[k].last < (block + 1) * steps) k++;  // branches with the same one are adjacent
     if (!step.targets.found->known[block & mask]) find_to_current_block<K>(step.targets, block, current);
     copy_to_current_block<K>(step, block, current);
   }
 }
 
-// Find the propagators over the cutoff that ends with this step, of which the traces take part in all steps but the last. With
-// block-start states these are what leads from the block of the first step to the start of that of the step before this one, and
-// the rest, of which the entries for values end a step early. All delay groups onto a population share them.
+// Finds the propagators over the cutoff that ends with this step; the traces take part in all steps but the last. With
+// block-start states these are the propagator from the block of the first step to the start of the previous step's block, and the
+// rest, whose entries for values end one step early. All delay groups onto a population share them.
 template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step) {
   StreamState<Real>& state = step.state;
   const History<Real>& history = state.history;
@@ -64,10 +64,10 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
   }
 }
 
-// Finalise the gradients of branches whose last spike arrived exactly one cutoff ago.
+// Finalises the gradients of branches whose last spike arrived exactly one cutoff ago.
 //
-// Gradient descent applies them at once, since nobody reads the weight before the next spike; for optimisers with moments, whose
-// steps depend on when they are taken, they wait in `pending`; so they do where rewards still come. Traces are left as they were
+// Gradient descent applies the gradients at once, because nobody reads the weight before the next spike. Optimisers with moments,
+// whose steps depend on the time, keep them in `pending`; so does every optimiser while rewards may follow. Traces are those of
 // one step ago, when the cutoff ended their accumulation.
 template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.expired();
@@ -88,7 +88,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
   }
 }
 
-// Deliver all spikes that arrive: those of branches that never spiked, or not within the cutoff, come first.
+// Delivers all arriving spikes; branches that never spiked, or not within the cutoff, come first.
 template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<Real>& step) {
   const BranchList<ArrivingBranch> branches = step.arriving();
   if (branches.count == 0) return;
@@ -120,7 +120,7 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   }
 }
 
-// `PlusFunctions::learn`. In this order, for what expired is finalised as of the step before, whose propagators are still there.
+// `PlusFunctions::learn`. Finalise first, because it needs the propagators of the step before, which still exist then.
 template <Kind K, bool moments, class Real> void learn(StreamState<Real>& state, Index group, Index partition, Index t) {
   const DelayGroup& g = state.groups[group];
   const Array2<const Index>& bounds = state.topology.bounds;
@@ -142,7 +142,7 @@ template <Kind K, class Real> PlusFunctions<Real> functions_of(bool moments) {
   }
 }
 
-// Of one set of components, anchored or not, with or without reward, with one or two kappas (`kNeedsTwoKappas`).
+// For one set of components, anchored or not, with or without reward, with one or two kappas (`kNeedsTwoKappas`).
 template <int n_filters, int n_own, bool anchored, bool reward, class Real>
 PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments) {
   if constexpr (!kNeedsTwoKappas(n_own, anchored, reward))

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 
-// A view of the next part of `storage`; without a storage only its size is counted.
+// A view of the next part of `storage`; without storage, only counts its size.
 template <class Real> Array3<Real> place(char* storage, std::size_t& used, Index planes, Index rows, Index columns) {
   const Array3<Real> view{storage ? reinterpret_cast<Real*>(storage + used) : nullptr, planes, rows, columns};
   const std::size_t bytes = static_cast<std::size_t>(planes * rows * columns) * sizeof(Real);
@@ -18,7 +18,7 @@ template <class Real> Array3<Real> place(char* storage, std::size_t& used, Index
   return view;
 }
 
-// Makes propagators, which are zero, those of no step: own components stay what they are.
+// Turns zeroed propagators into those over zero steps: own components stay unchanged.
 template <class Real, class T> void start_propagators(const StreamState<Real>& state, const Array2<T>& out) {
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];

@@ -1,5 +1,5 @@
-// All kinds of eligibility that e-prop+ knows: their loops are instantiated in the files eprop_plus_*.cpp, which compile side by
-// side, and chosen in eprop_plus.cpp.
+// All kinds of eligibility that e-prop+ supports: the files eprop_plus_*.cpp instantiate their loops, so that they compile in
+// parallel; eprop_plus.cpp chooses among them.
 #pragma once
 #include "synapses/eprop_plus.hpp"
 
@@ -9,7 +9,7 @@ namespace eprop {
 template <int n_filters, int n_own, bool anchored, bool reward, class Real>
 PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments);
 
-// In those files, a line for each kind.
+// In those files, one line for each kind.
 #define EPROP_PLUS_KIND(n_filters, n_own, anchored, reward)                                        \
   template PlusFunctions<float> functions_of_kind<n_filters, n_own, anchored, reward>(bool, bool); \
   template PlusFunctions<double> functions_of_kind<n_filters, n_own, anchored, reward>(bool, bool);

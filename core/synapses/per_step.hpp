@@ -1,21 +1,21 @@
-// e-prop+ synapses whose optimiser takes a step at every time step, with that step's part of the gradient.
+// e-prop+ synapses with a per-step optimiser, which takes a step at every time step with that step's part of the gradient.
 //
-// Such an optimiser is not linear in the gradient of an interval, so the steps are replayed, one by one, when a spike arrives
-// (NEST: `optimize_each_step`). An event then costs as much as the interval is long; that is the price of it.
+// Such an optimiser is not linear in the gradient of an interval, so an arriving spike replays the steps one by one (NEST:
+// `optimize_each_step`). The cost of an event is therefore proportional to the length of the interval.
 #pragma once
 #include "synapses/after_cutoff.hpp"
 
 namespace eprop {
 
-// Steps `first` to `stop` of a branch; `ends`: its traces take nothing in the last of them. `z` are filtered spikes in the first
-// step, `taken` the steps that the optimiser has taken.
+// Steps `first` to `stop` of a branch; `ends`: traces do not accumulate in the last step. `z` are filtered spikes in the first
+// step, `taken` is the number of optimiser steps so far.
 struct Replay {
   Index first, stop, taken;
   const double* z;
   bool ends;
 };
 
-// Replay them for one synapse, all in double precision:
+// Replays the steps for one synapse, all in double precision:
 //     g = L e_bar + F e_bar_reg    w <- optimiser(w, g)    e = psi (c_z z + c_h h)
 //     with reward e_reward = gamma e_reward + L e_bar    g = r e_reward + F e_bar_reg
 //     e_bar = kappa e_bar + e    e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e    z = f z    h = a h + u e
@@ -67,7 +67,7 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
   for (int m = 0; m < M; m++) s.own.data[m * s.own.columns + synapse] = static_cast<Real>(h[m]);
 }
 
-// All spikes of a delay group that arrive in this step.
+// All arriving spikes of a delay group in this step.
 template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step) {
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
@@ -84,7 +84,7 @@ template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step)
       resume_branch<K, false>(step, branches, k);
       continue;
     }
-    // Of a full interval the last step adds nothing to the traces, but the step before an arrival does.
+    // In a full interval the last step adds nothing to the traces, but the step before an arrival does.
     const Replay replay{branch.last, step.t, branch.optimizer_steps, branch.z_last, false};
     for (Index synapse = begin; synapse < end; synapse++) replay_synapse<K>(step, replay, synapse);
     for (Index synapse = begin; synapse < end; synapse++) {
@@ -100,7 +100,7 @@ template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step)
   }
 }
 
-// Take the steps of branches whose last spike arrived one cutoff ago; there are no more.
+// Replays the steps of branches whose last spike arrived one cutoff ago; no steps follow.
 template <Kind K, class Real> void finalise_per_step(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.expired();
   for (Index k = 0; k < branches.count; k++) {

@@ -1,6 +1,6 @@
-// e-prop+ synapses onto readouts: their gradient is the readout's error times the filtered spikes, nothing more. They need no
-// propagators: a sum of errors times powers over an interval is had from the sums since the starts of blocks. Where that waits
-// for reward, two sums are kept: what waits, and what rewards have made of it.
+// e-prop+ synapses onto readouts: their gradient is the readout's error times the filtered spikes. They need no propagators: the
+// sum of errors times powers over an interval follows from the sums since the starts of blocks. With reward traces there are two
+// sums: the reward trace, and its gradient by rewards so far.
 #pragma once
 #include <algorithm>
 
@@ -46,15 +46,15 @@ template <class Real> double* find_readout_gradients(const GroupStep<Real>& step
   return out;
 }
 
-// What an interval does to synapses that wait for reward, for all readouts of a partition: g += gradient_k + told e_reward,
+// Effect of an interval on synapses with reward traces, for all readouts of a partition: g += gradient_k + told e_reward,
 // e_reward = gamma e_reward + waiting_k.
 struct WaitingReadouts {
   double *gradient, *waiting;
   double gamma, told;
 };
 
-// Errors of steps `begin` to `stop` of one block meet spikes that are filtered, z at `begin`, and wait; the readouts are `range`.
-// With S and G the sums from the block's start, what waits and what rewards have made of it,
+// Errors of steps `begin` to `stop` of one block times filtered spikes, z at `begin`, enter reward traces of the readouts
+// `range`. With S and G the sums from the block's start, of the reward trace and of its gradient,
 //     S_b = gamma^n S_a + S alpha^a    G_b = G_a + told S_a + G alpha^a
 template <class Real>
 void wait_within_block(const GroupStep<Real>& step, Index begin, Index stop, double z, Positions range, WaitingReadouts out) {
@@ -75,8 +75,8 @@ void wait_within_block(const GroupStep<Real>& step, Index begin, Index stop, dou
   }
 }
 
-// Of a branch with arrivals in steps `last.step` and `t`: with reward r, s(u) = gamma s(u - 1) + E_k(u) z(u) and g += r(u + 1)
-// s(u).
+// For a branch with arrivals in steps `last.step` and `t`: with reward r, s(u) = gamma s(u - 1) + E_k(u) z(u) and
+// g += r(u + 1) s(u).
 template <class Real> WaitingReadouts find_waiting_readouts(const GroupStep<Real>& step, const LastSpike& last) {
   StreamState<Real>& state = step.state;
   const History<Real>& history = state.history;
@@ -108,7 +108,7 @@ template <class Real> Real descend(Real weight, double gradient, const Optimizer
   return static_cast<Real>(clip<1, double>(weight - c.eta * gradient, c.w_min, c.w_max));
 }
 
-// Steps `last.step` to `t` of a branch whose optimiser takes a step at every time step: step u takes the error of u - 1.
+// Steps `last.step` to `t` of a branch with a per-step optimiser: step u takes the error of u - 1.
 template <class Real>
 void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last, Index optimizer_steps) {
   StreamState<Real>& state = step.state;
@@ -133,7 +133,7 @@ void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, c
   }
 }
 
-// A synapse onto readout k crosses such an interval; returns the gradient.
+// Advances a synapse onto readout k over such an interval; returns the gradient.
 template <class Real>
 double cross_interval(const WaitingReadouts& interval, const SynapsePointers<Real>& s, Index synapse, Index k) {
   const double waiting = static_cast<double>(s.trace_reward[synapse]);
@@ -141,7 +141,7 @@ double cross_interval(const WaitingReadouts& interval, const SynapsePointers<Rea
   return interval.gradient[k] + interval.told * waiting;
 }
 
-// A branch whose synapses wait for reward changes, with a last spike within the cutoff, or later: then its silence ends.
+// Updates a branch with reward traces whose last spike was within the cutoff, or earlier: then its silence ends.
 template <class Real> void learn_waiting_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
                                                   const OwedSteps<Real>& owed) {
   const SynapsePointers<Real> s = pointers_of(step.state);
@@ -157,7 +157,7 @@ template <class Real> void learn_waiting_readouts(const GroupStep<Real>& step, I
     s.weight[synapse] = owed.take(synapse, cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
 }
 
-// The same with an optimiser that takes a step at every time step.
+// The same with a per-step optimiser.
 template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& step, const ArrivingBranch& branch, Index begin,
                                                        Index end, const LastSpike& last) {
   const Index interval = step.t - branch.last;
@@ -169,7 +169,7 @@ template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& st
   for (Index synapse = begin; synapse < end; synapse++) end_wait<1>(s, synapse, silence);
 }
 
-// Deliver all spikes that arrive at the readouts of a partition; weights change first.
+// Delivers all spikes that arrive at the readouts of a partition; weights are updated first.
 template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<Real>& step) {
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
@@ -198,9 +198,9 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
   }
 }
 
-// Finalise the gradients of branches whose last spike arrived one cutoff ago.
+// Finalises the gradients of branches whose last spike arrived one cutoff ago.
 //
-// Tied feedback keeps following the weight as of its last spike, as a learning rule that does not finalise early would.
+// Tied feedback keeps the weight as of its last spike, as a learning rule without early finalisation would.
 template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<Real>& step) {
   StreamState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
@@ -246,8 +246,8 @@ template <class Real> void learn_readouts(StreamState<Real>& state, Index group,
   }
 }
 
-// Add the errors of step `t` of all readouts that learn by e-prop+ to their sums from the start of the block; with reward after
-// that of step `t + 1` has been told.
+// Adds the errors of step `t` of all readouts that learn by e-prop+ to their sums from the start of the block; with reward, after
+// the reward of step `t + 1` is known.
 template <class Real> void extend_error_sums(StreamState<Real>& state, Index t) {
   if (!state.learns) return;
   const Topology& topology = state.topology;

@@ -1,21 +1,22 @@
-// Synapses that are silent while what their last spikes have left waits for reward.
+// Silent synapses with a reward trace from their last spikes.
 //
-// One cutoff after its last spike nothing is added any more to what waits at a synapse, e_reward: it decays by gamma, and rewards
-// go on to turn it into a gradient, g += r e_reward. That is one number for all synapses of a branch (`told`), and the same holds
-// for those onto readouts. It ends with the next spike, or with the reward cutoff. Until then the gradient is kept in `pending`.
+// One cutoff after its last spike, nothing is added to a synapse's reward trace e_reward any more. The trace decays by gamma, and
+// rewards keep turning it into a gradient, g += r e_reward. The factor is one number for all synapses of a branch (`told`); the
+// same holds for synapses onto readouts. This ends with the next spike, or with the reward cutoff; until then `pending` has the
+// gradient.
 #pragma once
 #include "rewards.hpp"
 #include "synapses/branches.hpp"
 
 namespace eprop {
 
-// The first step whose reward belongs to a silence that began in step `begin`: a readout's error and its spikes meet a step later
-// than those of a neuron (readout_synapses.hpp).
+// The first step whose reward belongs to a silence that began in step `begin`: the product of a readout's error and its spikes is
+// one step later than that of a neuron (readout_synapses.hpp).
 inline Index first_told(const DelayGroup& group, Index begin) { return begin - (group.onto_readouts ? 1 : 0); }
 
-// What a silence does that began one cutoff after the last spike of a branch and ends with a spike.
+// Effect of a silence that began one cutoff after the last spike of a branch and ends with a spike.
 template <class Real> struct WaitingSilence {
-  Real gamma = 1, told = 0;  // what is left of what waits; what rewards have made of it, 0 if they have been counted
+  Real gamma = 1, told = 0;  // decay of the reward trace; its factor to the gradient, 0 if already counted
 };
 
 template <class Real> WaitingSilence<Real> waiting_silence(const GroupStep<Real>& step, Index last) {
@@ -27,7 +28,7 @@ template <class Real> WaitingSilence<Real> waiting_silence(const GroupStep<Real>
   return out;
 }
 
-// The silence of N synapses ends; returns the gradient, which no longer waits.
+// Ends the silence of N synapses; returns the gradient, which no longer waits.
 template <int N, class Real>
 EPROP_INLINE Vector<Real, N> end_wait(const SynapsePointers<Real>& s, Index synapse, const WaitingSilence<Real>& silence) {
   const Vector<Real, N> waiting = load<N>(s.trace_reward + synapse);
@@ -37,8 +38,8 @@ EPROP_INLINE Vector<Real, N> end_wait(const SynapsePointers<Real>& s, Index syna
   return g;
 }
 
-// Steps of an optimiser that takes one at every time step, from one cutoff after step `last`, in which the last spike arrived, to
-// this one: g = r e_reward, of which gamma is left in each. What waits is kept as it was.
+// Steps of a per-step optimiser from one cutoff after step `last`, in which the last spike arrived, to this step: g = r e_reward,
+// with a decay of gamma per step. The stored reward trace does not change.
 template <class Real> void replay_waiting(const GroupStep<Real>& step, Index begin, Index end, Index last) {
   StreamState<Real>& state = step.state;
   const DelayGroup& group = step.group;
@@ -56,7 +57,7 @@ template <class Real> void replay_waiting(const GroupStep<Real>& step, Index beg
 }
 
 // Branches whose last spike arrived one reward cutoff ago: their gradients are final. Gradient descent applies them at once;
-// other optimisers take them at the next spike. What waits stays as it is.
+// other optimisers apply them at the next spike. The stored reward trace does not change.
 template <class Real> void finalise_unrewarded(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.unrewarded();
   if (branches.count == 0) return;

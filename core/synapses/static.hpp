@@ -1,4 +1,4 @@
-// Spikes over synapses whose weights do not change.
+// Spikes over synapses with constant weights.
 #pragma once
 #include "deliveries.hpp"
 #include "simd.hpp"
@@ -11,7 +11,7 @@ inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets,
   for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<double>(weight[synapse]);
 }
 
-// All spikes of a delay group that arrive in step t, at the targets of a partition.
+// All arriving spikes of a delay group in step t, at the targets of a partition.
 template <class Real> void deliver_static(StreamState<Real>& state, const DelayGroup& group, Index partition, Index t) {
   const Index* start = state.topology.branch_start.row(partition);
   const std::uint32_t* targets = state.topology.targets.data;

@@ -1,29 +1,28 @@
-// Spikes over STDP synapses: pair them with the postsynaptic spikes since the last one, pass the new weight on.
+// Spikes over STDP synapses: pair them with the postsynaptic spikes since the last one, then deliver the new weight.
 //
-// A spike that arrives in step t over a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
-// synapse the spike is met by postsynaptic spikes that were emitted by step t - 2 d; those from that very step count for
-// potentiation but not yet for depression (as in NEST, by experiment). All of them are known in step t, so there is nothing to
-// queue.
+// A spike that arrives in step t with a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
+// synapse the spike meets postsynaptic spikes that were emitted up to step t - 2 d; spikes from that very step count for
+// potentiation but not yet for depression (as in NEST, by experiment). All of them are known in step t, so there is no queue.
 //
-// Of each axon the last spike and the trace of presynaptic spikes are kept, of each neuron its last spikes, the newest first, and
-// a ring of its trace over the few steps that delays look back. A synapse has its weight and nothing else.
+// State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
+// its trace over the steps of the delays; for each synapse only its weight.
 //
-// A branch that falls silent expires after the cutoff: its pairs so far are applied then, and all later ones are negligible. So
-// no postsynaptic spike is needed for longer than `PostSpikes::span` steps.
+// A silent branch expires after the cutoff: its pairs so far are then applied, and all later ones are negligible. So no
+// postsynaptic spike is needed for longer than `PostSpikes::span` steps.
 #pragma once
 #include "pair_rules.hpp"
 #include "synapses/static.hpp"
 
 namespace eprop {
 
-// What all synapses of a branch share when a spike arrives, or when it expires.
+// Data shared by all synapses of a branch when a spike arrives, or when it expires.
 struct PairedBranch {
   Index after, until;  // postsynaptic spikes of steps after + 1 .. until
   double trace;        // presynaptic, as of the last spike
 };
 
-// Potentiation by the spikes of one neuron, in their order. `times` are its spikes, the newest first; the oldest one that is kept
-// is older than any that is asked for, so the search needs no other end.
+// Potentiation by the spikes of one neuron, in their order. `times` are its spikes, the newest first. The oldest stored spike is
+// older than any needed one, so the search needs no other end.
 inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const DelayGroup& group,
                           const double* powers) {
   const double step = group.optimizer.eta * branch.trace;
@@ -38,7 +37,7 @@ inline double pair_spikes(double w, const Index* times, const PairedBranch& bran
   return w;
 }
 
-// A branch with a spike that arrives: potentiation, depression, delivery.
+// A branch with an arriving spike: potentiation, depression, delivery.
 template <class Real> void pair_branch(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
                                        const DelayGroup& group, const double* powers) {
   const std::uint32_t* targets = state.topology.targets.data;
@@ -58,7 +57,7 @@ template <class Real> void pair_branch(StreamState<Real>& state, Index begin, In
   }
 }
 
-// A branch that expires: potentiation only.
+// An expired branch: potentiation only.
 template <class Real> void finalise_pairs(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
                                           const DelayGroup& group, const double* powers) {
   for (Index synapse = begin; synapse < end; synapse++) {
@@ -68,7 +67,7 @@ template <class Real> void finalise_pairs(StreamState<Real>& state, Index begin,
   }
 }
 
-// All spikes of a delay group that arrive in step t, at the targets of a partition, and the branches that expire.
+// All arriving spikes of a delay group in step t, at the targets of a partition, and the expired branches.
 template <class Real> void deliver_stdp(StreamState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
   if (group.optimizer.eta == 0.0) return deliver_static(state, group, partition, t);
@@ -96,8 +95,8 @@ template <class Real> void deliver_stdp(StreamState<Real>& state, Index number, 
   }
 }
 
-// Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Whether some neuron has spiked so
-// often that its next spike might push out one that is still needed.
+// Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's
+// next spike might overwrite one that is still needed.
 template <class Real> bool follow_post_spikes(StreamState<Real>& state, Index partition, Index t) {
   const Topology& topology = state.topology;
   const Array2<double>& trace = state.history.post_trace;
@@ -124,7 +123,7 @@ template <class Real> bool follow_post_spikes(StreamState<Real>& state, Index pa
   return full;
 }
 
-// Room for twice as many postsynaptic spikes of each neuron.
+// Doubles the capacity for postsynaptic spikes of each neuron.
 inline void grow_post_spikes(PostSpikes& post) {
   const Index neurons = static_cast<Index>(post.times.size()) / post.capacity;
   std::vector<Index> times(2 * post.times.size(), kNever);
