@@ -4,13 +4,13 @@
 
     PatternGeneration, EvidenceAccumulation, NMNIST     the tasks                  pattern_generation.py, ...
     CartPole, DelayedReward, Pong, GymnasiumTask        learned from reward        cartpole.py, ...
-    Control, EpisodeChoice                              what these have in common  control.py
-    Task, Classification, Regression                    what a task is             base.py
+    Control, EpisodeChoice                              base of these, test data   control.py
+    Task, Classification, Regression                    bases of tasks             base.py
     GeneratedTask, Trial                                trials made from a seed    generated.py
     Learner                                             rule, settings, neurons    learner.py
-    DataChoice, Generated, Recordings                   where trials come from     trials.py, recordings.py
+    DataChoice, Generated, Recordings                   sources of trials          trials.py, recordings.py
     task_named                                          by name, or from a file    registry.py
-    template                                            a task of one's own        template.py
+    template                                            a task of your own         template.py
 """
 
 from eprop.parameters import suggestion

@@ -1,4 +1,4 @@
-"""What a task is: a network, samples for it, and a score. Nothing here runs a simulation."""
+"""Bases of tasks: a task gives a network, samples for it, and a score. Nothing here runs a simulation."""
 
 from __future__ import annotations
 
@@ -17,78 +17,78 @@ from eprop.tasks.trials import DataChoice, Generated
 
 @dataclass(frozen=True, kw_only=True)
 class Task(Description):
-    """Base of all tasks: a frozen set of parameters that says what is learned, by which network, and how it is scored.
+    """Base of all tasks: the parameters of a task, its network, its samples and its score.
 
-    A task is one file with one subclass, and one line in ``eprop/tasks/registry.py``. It gives a name, where its trials
-    come from, the network, samples made from trials, and the score of each sample. `GeneratedTask` makes most of this
-    shorter where trials are made from a seed.
+    A task is one file with one subclass, and one line in ``eprop/tasks/registry.py``. It defines a name, the source of its
+    trials, the network, samples made from trials, and the score of each sample. `GeneratedTask` is shorter for trials that
+    are made from a seed.
     """
 
     name: ClassVar[str]
     score_name: ClassVar[str] = "error"
-    """What `score` measures, in a word; a fraction that is shown in per cent, smaller is better."""
+    """Name of the score; the score is a fraction, shown in per cent, and smaller is better."""
     data: ClassVar[type[DataChoice]] = Generated
-    """Where trials come from: the kind of the section ``[data]``."""
+    """Source of the trials: the class of the section ``[data]``."""
     origin: ClassVar[str | None] = None
-    """File of a task that is not part of the package; set when it is loaded."""
+    """File of a task that is not part of the package; set when the file is loaded."""
     digest: ClassVar[str] = ""
-    """Checksum of that file as it was loaded, so that a run notices that its task was edited."""
+    """Checksum of this file at loading; a run finds with it that its task was edited."""
 
     def sources(self) -> dict[str, str]:
-        """Files that a run depends on, beside its data, each with its checksum."""
+        """Files, beside the data, on which a run depends, each with its checksum."""
         return {self.origin: self.digest} if self.origin else {}
 
     seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Defaults that depend on other parameters, such as learning rates on the rule, for the values in ``given``."""
+        """Defaults that depend on the parameters in ``given``, such as learning rates that depend on the rule."""
         return {}
 
     def default_data(self) -> dict[str, Any]:
-        """Values of ``[data]`` that suit the task, for those that are not given."""
+        """Defaults of the section ``[data]`` for this task."""
         return {}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """Values of ``[training]`` that suit the task and its data, for those that are not given."""
+        """Defaults of the section ``[training]`` for this task and its data."""
         return {}
 
     def unused_reason(self, name: str) -> str | None:
-        """Why a parameter changes nothing, given the others; None if it does."""
+        """Reason why a parameter has no effect, given the others; None if it has an effect."""
         return None
 
     def absolute(self) -> Any:
-        """The same with absolute paths, so that it means the same everywhere."""
+        """The same task with absolute paths; it does not depend on the working folder."""
         return self
 
     @property
     def variant(self) -> str:
-        """What tells runs of one task apart in the name of their folder."""
+        """Part of the names of run folders that distinguishes runs of one task."""
         return str(getattr(self, "rule", "run"))
 
     @property
     def silent_loss(self) -> float | None:
-        """Loss of a sample if the readouts stayed at zero, where that is the same for all samples: a yardstick."""
+        """Loss of a sample with readouts at zero, for comparison; None if it differs from sample to sample."""
         return None
 
     def build_network(self) -> Network:
-        """The untrained network, fixed by the parameters alone."""
+        """Build the untrained network; it depends on the parameters only."""
         raise TypeError(f"{type(self).__name__} does not define build_network()")
 
     def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Inputs, targets and learning window of some trials, as `Simulator.train` and `evaluate` take them.
+        """Make samples from trials: inputs, targets and learning window, for `Simulator.train` and `evaluate`.
 
         Parameters
         ----------
         network : Network
-            As `build_network` made it.
+            The result of `build_network`.
         trials : object
-            Some of what the task's ``data`` loads; `Trainer` chooses them by an array of numbers.
+            Some of the trials that the task's ``data`` loads.
 
         Returns
         -------
         Samples
-            Of ``len(trials)`` samples, in their order; see `make_samples`.
+            ``len(trials)`` samples in the order of the trials; see `eprop.engine.make_samples`.
         """
         raise TypeError(f"{type(self).__name__} does not define make_samples()")
 
@@ -99,12 +99,12 @@ class Task(Description):
 
 @dataclass(frozen=True, kw_only=True)
 class Classification(Task):
-    """Base of tasks whose trials belong to classes; the score is 1 where the network is wrong, else 0."""
+    """Base of tasks whose trials belong to classes. The score is 1 for a wrong prediction, else 0."""
 
     classes: ClassVar[tuple[str, ...]]
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """How much speaks for each class; the largest is the answer.
+        """Evidence for each class; the class with the largest evidence is predicted.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Classification(Task):
         raise TypeError(f"{type(self).__name__} does not define evidence()")
 
     def views(self, trials: Any) -> Sequence[Any]:
-        """Trials as they are shown one after another when the network is judged; the evidence of all views is added up.
+        """Views of the trials for an evaluation; the evidence of all views is added.
 
         Parameters
         ----------
@@ -129,17 +129,17 @@ class Classification(Task):
         Returns
         -------
         sequence
-            The same trials in each view, in the same order.
+            For each view the same trials in the same order.
         """
         return (trials,)
 
     def predict(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
-        """Class of each sample, shape ``(n,)``, from the readouts of one view or of several.
+        """Predicted class of each sample, shape ``(n,)``, from the readouts of one or several views.
 
         Raises
         ------
         InputError
-            If `evidence` has another shape than it should, or is not a number.
+            If the result of `evidence` has a wrong shape or is not finite.
         """
         total, wanted = np.zeros(1), (len(samples), len(self.classes))
         for y in views:
@@ -150,7 +150,7 @@ class Classification(Task):
                     f"{np.shape(evidence)}"
                 )
             if not (finite := np.isfinite(evidence)).all():
-                # No class would be the largest, and the first would be taken without a word.
+                # argmax of NaN would silently give the first class.
                 sample, label = (int(at[0]) for at in np.nonzero(~finite))
                 of = "readouts" if np.any(y) else "readouts that do nothing, all 0,"
                 raise InputError(
@@ -161,7 +161,7 @@ class Classification(Task):
         return np.asarray(total).argmax(axis=1)
 
     def score(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
-        """1.0 where the predicted class is wrong, 0.0 where it is right.
+        """1.0 for a wrong predicted class, 0.0 for a correct one.
 
         Raises
         ------
@@ -175,16 +175,16 @@ class Classification(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class Regression(Task):
-    """Base of tasks whose readouts follow targets; the score is the normalised error.
+    """Base of tasks whose readouts follow targets. The score is the normalised error.
 
-    That is the sum of squared errors over the learning window, in units of the target's variance: 1 for a readout that
-    gives the target's mean, whatever the target.
+    The normalised error is the sum of squared errors over the learning window, divided by that of a readout that always gives
+    the mean of the target.
     """
 
     score_name: ClassVar[str] = "normalised error"
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, all readouts that have a target together.
+        """``sum (y - y*)^2 / sum (y* - mean y*)^2`` of each sample, summed over all readouts with a target.
 
         Raises
         ------
@@ -205,7 +205,7 @@ class Regression(Task):
 
 
 def check_choice(label: str, value: Any, choices: Iterable[str]) -> None:
-    """Raise `ParameterError` unless ``value`` is one of ``choices``; suggest the nearest."""
+    """Raise `ParameterError` unless ``value`` is one of ``choices``; suggest the most similar choice."""
     choices = list(choices)
     if value not in choices:
         near = suggestion(value, choices) if isinstance(value, str) else ""

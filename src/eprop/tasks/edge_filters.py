@@ -1,7 +1,7 @@
-"""Neurons that look for edges and do not learn: fixed filters between a camera and what learns from it.
+"""Edge filters: neurons with fixed weights between a camera and the neurons that learn.
 
-On a grid over the camera's field there is at each place one neuron for each of eight directions, with an odd Gabor function as
-weights, whose sign is that of the polarity: it spikes where an edge of its direction passes.
+The neurons lie on a grid over the field of the camera, with one neuron per place and direction (eight directions). The weights
+are an odd Gabor function, with the sign of the polarity. A neuron spikes when an edge with its direction passes.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from eprop.rules import Static
 from eprop.tasks.fields import SIDE, in_squares
 
 DIRECTIONS = 8
-#: Pixels of a filter along each side, and from one to the next; wavelength and width of its Gabor function.
+#: Side of a filter, distance between neighbouring filters, wavelength and width of the Gabor function, all in pixels.
 SIZE, STRIDE, WAVELENGTH, WIDTH = 7, 2, 6.0, 2.0
-#: Filters along each side of the field, and of the square of them that a learning neuron hears.
+#: Places along each side of the field, and along each side of the square that projects to a learning neuron.
 PLACES, HEARD = (SIDE - SIZE) // STRIDE + 1, 5
-#: Root mean square of a filter's weights, mV, and the time constant of its neuron, ms: one to three spikes of each in a sample.
+#: Root mean square of a filter's weights, mV, and membrane time constant, ms: a neuron spikes one to three times in a sample.
 GAIN, TAU = 0.1, 20.0
 
 
 def add_filters(net: Network, camera: Population) -> Population:
-    """Add a population ``filters`` that hears a camera of two polarities of 34 x 34 pixels."""
+    """Add a population ``filters`` with connections from a camera with 34 x 34 pixels and two polarities."""
     filters = net.add(LIF(tau_m=TAU, v_th=1.0), PLACES**2 * DIRECTIONS, name="filters")
     sources, targets, weights = gabors()
     net.connect(camera, filters, Explicit(sources=sources, targets=targets), weight=weights, rule=Static())
@@ -31,7 +31,7 @@ def add_filters(net: Network, camera: Population) -> Population:
 
 
 def gabors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Channels, filters and weights (mV) of all connections between them.
+    """Sources (channels), targets (filters) and weights (mV) of all connections.
 
     Channel ``polarity * 34**2 + y * 34 + x``, filter ``place * 8 + direction``; direction ``k`` is that of the angle
     ``k / 8`` of a turn.
@@ -53,7 +53,7 @@ def gabors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def filters_in_squares(at: np.ndarray) -> Explicit:
-    """Connections from all filters of the squares of `HEARD` x `HEARD` places with the corners ``at`` to a neuron each."""
+    """Connections to each neuron from the filters of a square of `HEARD` x `HEARD` places; ``at`` are the corners."""
     places = in_squares(at, PLACES, HEARD)
     sources = (DIRECTIONS * places[:, :, None] + np.arange(DIRECTIONS)).reshape(len(at), -1)
     return Explicit(sources=sources.ravel(), targets=np.repeat(np.arange(len(at)), sources.shape[1]))

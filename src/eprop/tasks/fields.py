@@ -1,4 +1,4 @@
-"""Where neurons look: squares that lie in rows over a field of places, such as the pixels of a camera."""
+"""Receptive fields: squares that lie in rows over a field of places, such as the pixels of a camera."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-#: Pixels along each side of what N-MNIST's camera sees.
+#: Pixels along each side of the field of N-MNIST's camera.
 SIDE = 34
-# Neurons of a row, over the number of rows. With many in a row, neighbours among the targets of a place are many as well, and
-# the engine goes over them in one go.
+# Neurons per row, divided by the number of rows. Long rows give long runs of neighbouring targets, which the engine processes as
+# one contiguous range.
 ASPECT = 6.0
 
 
@@ -37,14 +37,14 @@ def corners(n: int, side: int, size: int) -> np.ndarray:
 
 
 def _spread(at: np.ndarray, count: int | np.ndarray, most: int) -> np.ndarray:
-    """Number ``at`` of ``count`` places from 0 to ``most``; the middle, if it is the only one."""
+    """Position of place ``at`` of ``count`` places between 0 and ``most``; the middle for a single place."""
     alone = np.asarray(count) == 1
     share = np.where(alone, 0.5, at / np.maximum(np.asarray(count) - 1, 1))
     return np.rint(share * most).astype(np.int64)
 
 
 def in_squares(at: np.ndarray, side: int, size: int) -> np.ndarray:
-    """Numbers of the places in the squares with the corners ``at`` (n, 2), row by row, shape ``(n, size * size)``."""
+    """Indices of the places in squares with corners ``at`` (n, 2), row by row, shape ``(n, size * size)``."""
     y, x = np.moveaxis(at[:, :, None] + np.arange(size), 1, 0)
     places: np.ndarray = (side * y[:, :, None] + x[:, None, :]).reshape(len(at), -1)
     return places

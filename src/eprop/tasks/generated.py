@@ -20,9 +20,9 @@ class Trial(NamedTuple):
     Attributes
     ----------
     inputs : ndarray of bool, shape (n_steps, inputs)
-        Which input emits a spike in which step.
+        Spikes of the inputs.
     target : int, or ndarray of shape (n_steps, readouts)
-        The class, or what the readouts shall be.
+        The class, or the targets of the readouts.
     """
 
     inputs: np.ndarray
@@ -33,21 +33,21 @@ class Trial(NamedTuple):
 class GeneratedTask(Task):
     """Base of tasks whose trials are made from a seed.
 
-    A subclass gives `draw_trial` and, where not all steps count, `window`. Of its network, the population named ``in`` takes
-    the inputs; a class is the target of the only readouts, any other target that of those named ``out``.
+    A subclass defines `draw_trial`, and `window` if not all steps count. The inputs go to the population named ``in``. A class is
+    the target of the only readout population; targets as arrays go to the readouts named ``out``.
     """
 
     data: ClassVar[Any] = Generated
     one_trial: ClassVar[bool] = False
-    """Whether all trials are one and the same, learned and tested."""
+    """Whether there is only one trial, for training and test."""
 
     def draw_trial(self, rng: np.random.Generator) -> Trial:
-        """A trial, random by ``rng`` alone.
+        """Draw a trial; it depends on ``rng`` and the parameters only.
 
         Parameters
         ----------
         rng : numpy.random.Generator
-            Of this trial; it has the same numbers whenever the trial is drawn.
+            The generator of this trial; it gives the same numbers whenever this trial is drawn.
 
         Returns
         -------
@@ -58,16 +58,16 @@ class GeneratedTask(Task):
 
     @property
     def window(self) -> np.ndarray | None:
-        """Weight of each step in loss and score, shape ``(n_steps,)``; None: all count."""
+        """Weight of each step in loss and score, shape ``(n_steps,)``; None: all steps count."""
         return None
 
     def drawn(self, trials: Any) -> list[Trial]:
-        """Trials from their seeds.
+        """Draw trials from their seeds.
 
         Raises
         ------
         InputError
-            If the trials are not made from a seed, or `draw_trial` gives something else than trials of one shape.
+            If the trials are not made from a seed, or `draw_trial` does not return trials of one shape.
         """
         if not hasattr(trials, "generators"):
             raise InputError(f"the task {self.name!r} makes its trials from a seed, got {trials!r:.80}")
@@ -86,12 +86,12 @@ class GeneratedTask(Task):
         return out
 
     def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Draw trials and arrange them.
+        """Draw trials and make samples from them.
 
         Raises
         ------
         InputError
-            What `drawn` does, and if trials and `window` do not fit each other and the network.
+            As `drawn`; and if trials, `window` and network do not fit each other.
         """
         drawn = self.drawn(trials)
         inputs = np.stack([trial.inputs for trial in drawn])

@@ -1,4 +1,4 @@
-"""What tasks of a recurrent network have in common: the rule of learning, its settings, the neurons."""
+"""Base of tasks with a recurrent network that learns: rule, optimiser, feedback and neurons."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")
 NEURONS = ("lif", "alif")
 FEEDBACKS = ("symmetric", "random", "adaptive")
-# What parameters need another one to be, or they change nothing.
+# Parameters that have an effect only if another parameter has a certain value.
 NEEDED = {
     "average_gradient": {"rule": "eprop"},
     "kappa": {"rule": "eprop+"},
@@ -32,7 +32,7 @@ OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Mom
 class Learner(Task):
     """Base of tasks that a recurrent network learns by e-prop or e-prop+.
 
-    What is left open is taken from `suited`, for the rule.
+    Parameters that are None take the values of `suited`.
     """
 
     rule: str = param("eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)")
@@ -42,10 +42,10 @@ class Learner(Task):
     tau_out: float = param(None, unit="ms", above=0.0, optional=True, doc="time constant of the readouts")
     v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")
     t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
-    beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
-    tau_adapt: float = param(200.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
+    beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: rise of the threshold per spike")
+    tau_adapt: float = param(200.0, unit="ms", above=0.0, doc="alif: time constant of the adaptation")
     surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV")
-    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
+    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="half width of the surrogate gradient")
 
     optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
     beta_square: float = param(
@@ -55,18 +55,20 @@ class Learner(Task):
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
     feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
     w_feedback: float = param(
-        1.0, unit="mV", at_least=0.0, doc="sd of random feedback weights, and of adaptive ones at first"
+        1.0, unit="mV", at_least=0.0, doc="sd of random feedback weights, and of initial adaptive feedback weights"
     )
-    decay: float = param(0.0, at_least=0.0, below=1.0, doc="share of the weights that an optimiser step takes away")
+    decay: float = param(
+        0.0, at_least=0.0, below=1.0, doc="weight decay: fraction of each weight that an optimiser step removes"
+    )
     c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
-    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
+    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="target rate of the rate regularisation")
     average_gradient: bool = param(False, kind=bool, doc="eprop: divide the gradient by the length of the window")
     kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
     each_step: bool = param(False, kind=bool, doc="eprop+: one optimiser step for every time step, not for every spike")
 
     def validate(self) -> None:
-        """Names that exist; fill in what was left open."""
+        """Check names; replace None by the values of `suited`."""
         label = type(self).__name__
         for name, choices in self.choices().items():
             check_choice(f"{label}.{name}", getattr(self, name), choices)
@@ -93,16 +95,16 @@ class Learner(Task):
         return None
 
     def neuron_kinds(self) -> tuple[str, ...]:
-        """Kinds of neurons that there may be, as for `make_neuron`."""
+        """Kinds of neurons in the network, as for `make_neuron`."""
         return NEURONS
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:
-        """Parameters that are one of some names."""
+        """Allowed values of parameters that are names."""
         return {"rule": RULES}
 
     def make_neuron(self, kind: str = "lif") -> Neuron:
-        """A neuron, with (``alif``) or without (``lif``) an adaptive threshold."""
+        """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold."""
         surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
         common: dict[str, Any] = {"tau_m": self.tau_m, "v_th": self.v_th, "t_ref": self.t_ref, "surrogate": surrogate}
         if kind == "lif":
@@ -110,7 +112,7 @@ class Learner(Task):
         return ALIF(**common, beta=self.beta, tau_adapt=self.tau_adapt)
 
     def make_rule(self, eta: float) -> Rule:
-        """Plasticity with learning rate ``eta``."""
+        """The rule with learning rate ``eta``."""
         kind = OPTIMIZERS[self.optimizer]
         more = {"beta": self.beta_square} if kind is RMSprop else {}
         optimizer: Optimizer = kind(eta=eta, decay=self.decay, **more)
@@ -120,7 +122,7 @@ class Learner(Task):
         return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff, each_step=self.each_step)
 
     def make_feedback(self) -> Feedback:
-        """How errors come back."""
+        """The kind of feedback."""
         if self.feedback == "symmetric":
             return Symmetric()
         return (Adaptive if self.feedback == "adaptive" else RandomFeedback)(Normal(0.0, self.w_feedback))

@@ -1,4 +1,4 @@
-"""Write a task of one's own, to be changed: a copy of the template under another name."""
+"""The file of a new task: a copy of the template under another name, for the user to change."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from eprop.tasks.registry import TASKS
 
 
 def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path, str]:
-    """Where a new task goes, and its text.
+    """Path and text of the file of a new task.
 
     Parameters
     ----------
     name : str
         Such as ``"delayed-match"``: lower-case words joined by hyphens.
     file : path, optional
-        ``delayed_match.py`` here, if not given.
+        By default ``delayed_match.py`` in the working folder.
 
     Raises
     ------
     ParameterError
-        If the name cannot be one, or is taken; or the file does not end with ``.py``, or would hide a module.
+        If the name is not allowed or exists already; or the file name does not end with ``.py``, or is that of a module.
     """
     words = name.split("-")
     if keyword.iskeyword(name):
@@ -55,16 +55,16 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
 
 
 def _imported(text: str) -> set[str]:
-    """Names that a file takes from others."""
+    """Names that a file imports."""
     found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom)))
     return {alias.asname or alias.name for node in found for alias in node.names}
 
 
 def _hides_module(file: pathlib.Path) -> bool:
-    """Whether there is a module with the file's name that is not this file."""
+    """Whether another module has the name of the file."""
     try:
         spec = importlib.util.find_spec(file.stem.partition(".")[0])
     except (ImportError, ValueError):
         return False
-    # Without an origin it is a folder that happens to be there.
+    # A spec without an origin is a folder with this name.
     return spec is not None and spec.origin is not None and pathlib.Path(spec.origin).resolve() != file.resolve()

@@ -1,8 +1,8 @@
-"""N-MNIST: which digit did an event camera see? One recurrent layer of LIF or ALIF neurons, ten readouts.
+"""N-MNIST: classify digits that an event camera has recorded, with one recurrent layer of LIF or ALIF neurons and ten readouts.
 
 N-MNIST: Orchard, Jayawant, Cohen and Thakor 2015, doi 10.3389/fnins.2015.00437. The network has 150 neurons and 10 % of the
-recurrent connections, as in Korcsak-Gorzo et al. 2025, and a quarter of the input connections, as in NEST's example; in the paper
-it has all of them (`examples/nmnist_authors.py`).
+recurrent connections, as in Korcsak-Gorzo et al. 2025. It has a quarter of the input connections, as in NEST's example; the paper
+has all input connections (`examples/nmnist_authors.py`).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ N_CHANNELS = 2 * SIDE**2
 N_CLASSES = 10
 #: Epochs over the embedded digits, and over data given by the user.
 EPOCHS_EMBEDDED, EPOCHS = 8, 1
-#: Right and down, of the views by which test augmentation judges a recording beside the recording itself.
+#: Shifts (right, down) of the additional views of test augmentation, pixels.
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
-#: With the task's seed, decides which pixels of receptive fields are connected.
+#: Stream of random numbers for the connections from receptive fields, beside the task's seed.
 _FIELDS = 1
 
-#: What suits each rule and loss: the values of all parameters that are left open.
+#: Default values of parameters that are None, for each rule and loss.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("eprop", "softmax"): {
         "tau_m": 20.0, "tau_out": 100.0, "w_in": 0.05, "optimizer": "adam", "eta": 6e-3, "eta_out": 6e-3,
@@ -60,7 +60,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class NMNIST(Learner, Classification):
-    """The task and its network. What is left open is taken from `SETTINGS` for the rule and loss.
+    """The N-MNIST task and its network. Parameters that are None take the values of `SETTINGS` for the rule and loss.
 
     Examples
     --------
@@ -75,10 +75,12 @@ class NMNIST(Learner, Classification):
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
     receptive_field: int = param(
         SIDE, kind=int, at_least=1, at_most=SIDE, unit="px",
-        doc="side of the square of pixels that a neuron sees; squares lie in rows over the field, which 34 is all of",
+        doc="side of the square receptive field of a neuron; the squares lie in rows over the field of 34 x 34 pixels",
     )  # fmt: skip
     edge_filters: bool = param(
-        False, kind=bool, doc="let fixed neurons look for edges, and each neuron hear those of a square as well"
+        False,
+        kind=bool,
+        doc="add neurons with fixed weights as edge filters; each neuron gets input from the filters of a square, too",
     )
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
@@ -96,7 +98,7 @@ class NMNIST(Learner, Classification):
     )
     test_augmentation: bool = param(
         False, kind=bool,
-        doc="judge each recording by five views, which add up: as it is, and moved by a pixel to each side",
+        doc="evaluate each recording by five views: unchanged, and shifted by one pixel to each side",
     )  # fmt: skip
     bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
 
@@ -105,7 +107,7 @@ class NMNIST(Learner, Classification):
     data: ClassVar[Any] = Recordings
 
     def validate(self) -> None:
-        """Names that exist, a window within the sample; fill in what was left open."""
+        """Check names and window; replace None by the values of `suited`."""
         super().validate()
         if not self.window_start < self.window_stop <= self.n_steps:
             raise ParameterError(
@@ -115,16 +117,16 @@ class NMNIST(Learner, Classification):
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:
-        """Parameters that are one of some names."""
+        """Allowed values of parameters that are names."""
         return {"rule": RULES, "loss": LOSSES, "neuron": NEURONS}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """More epochs over the few digits that come with a package."""
+        """More epochs for the embedded digits, which are few."""
         return {"epochs": EPOCHS_EMBEDDED if data.embedded else EPOCHS}
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule, loss and number of steps in ``given``."""
+        """Default values for the rule, loss and number of steps in ``given``."""
         settings = SETTINGS.get((given.get("rule", cls.rule), given.get("loss", cls.loss)), {})
         n_steps = given.get("n_steps", cls.n_steps)
         out = {"kappa": Learner.kappa, **settings, "window_stop": n_steps}
@@ -146,7 +148,7 @@ class NMNIST(Learner, Classification):
 
     @property
     def recurrent_degree(self) -> int:
-        """Recurrent connections into each neuron; there are no autapses."""
+        """Recurrent in-degree of each neuron; there are no autapses."""
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
     def neuron_kinds(self) -> tuple[str, ...]:
@@ -154,7 +156,7 @@ class NMNIST(Learner, Classification):
         return (self.neuron,)
 
     def build_network(self) -> Network:
-        """Populations ``in``, ``rec``, ``out`` (and ``filters``, ``bias``), plastic but for what leads to the filters."""
+        """Populations ``in``, ``rec``, ``out`` (and ``filters``, ``bias``); projections onto ``filters`` are static."""
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), N_CHANNELS, name="in")
@@ -176,7 +178,7 @@ class NMNIST(Learner, Classification):
         return net
 
     def make_samples(self, network: Network, trials: BinnedDataset) -> Samples:
-        """Samples from recordings.
+        """Make samples from recordings.
 
         Raises
         ------
@@ -198,14 +200,14 @@ class NMNIST(Learner, Classification):
         )
 
     def views(self, trials: BinnedDataset) -> Sequence[BinnedDataset]:
-        """The recordings; with ``test_augmentation`` also moved by a pixel to each side."""
+        """The recordings; with ``test_augmentation`` also shifted by one pixel to each side."""
         if not self.test_augmentation:
             return (trials,)
         return (trials, *(shift(trials, right, down) for right, down in _NEIGHBOURS))
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Readouts, or their softmax, summed over the learning window."""
-        # Classes first: sums over them then run along long rows. Single precision decides no class.
+        # Classes on the first axis make the sums over classes fast. Single precision does not change a prediction.
         shown = np.ascontiguousarray(np.moveaxis(y[:, self.window_start : self.window_stop], 2, 0), np.float32)
         if self.loss == "softmax":
             shown = np.exp(shown - shown.max(axis=0))
@@ -213,7 +215,7 @@ class NMNIST(Learner, Classification):
         return shown.sum(axis=2).T
 
     def _input_connections(self) -> ConnectionRule:
-        """From all pixels, or from those of each neuron's receptive field, with both polarities."""
+        """Connections from all pixels, or from the pixels of each neuron's receptive field; both polarities."""
         if self.receptive_field == SIDE:
             return Bernoulli(self.input_probability)
         size = self.receptive_field

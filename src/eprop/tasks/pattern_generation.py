@@ -1,7 +1,7 @@
-"""Pattern generation: readouts learn to follow a curve, with frozen noise as the only clock.
+"""Pattern generation: readouts learn to follow a curve; frozen noise is the only clock.
 
-A task that comes with the code of Bellec et al. 2020 (Nat. Commun. 11:3625): 100 neurons hear the same second of noise again
-and again and a readout learns a sum of four sines. With two readouts the pattern is a path: a lemniscate, or writing.
+The task comes with the code of Bellec et al. 2020 (Nat. Commun. 11:3625): 100 neurons get the same second of noise in every
+iteration, and a readout learns a sum of four sines. With two readouts the pattern is a path: a lemniscate, or handwriting.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.handwriting import written
 from eprop.tasks.learner import Learner
 
-#: Periods of the sines, ms, for a pattern of 1000 ms; others are stretched.
+#: Periods of the sines, ms, for a pattern of 1000 ms; they scale with the duration.
 PERIODS = (1000, 500, 333, 200)
 
-#: What suits each rule: the values of all parameters that are left open.
+#: Default values of parameters that are None, for each rule.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "adam", "eta": 3e-3, "eta_out": 3e-3, "feedback": "symmetric",
@@ -48,9 +48,9 @@ _NOISE, _SINES, _LEAD = 1, 2, 3
 
 @dataclass(frozen=True, kw_only=True)
 class PatternGeneration(Learner, GeneratedTask, Regression):
-    """The task and its network. What is left open is taken from `SETTINGS` for the rule.
+    """Pattern generation and its network. Parameters that are None take the values of `SETTINGS` for the rule.
 
-    An iteration is one presentation of the pattern: an epoch of one trial.
+    An iteration is one presentation of the pattern: an epoch with one trial.
     """
 
     target: str = param(
@@ -58,7 +58,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     )
     duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
     lead: float = param(
-        None, unit="ms", at_least=0.0, optional=True, doc="noise of its own, heard before the pattern begins"
+        None, unit="ms", at_least=0.0, optional=True, doc="length of the noise before the pattern begins"
     )
     inputs: int = param(100, kind=int, at_least=1, doc="input channels")
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
@@ -74,7 +74,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     one_trial: ClassVar[bool] = True
 
     def validate(self) -> None:
-        """A target that exists, steps that fit; fill in what was left open."""
+        """Check target and duration; replace None by the values of `suited`."""
         super().validate()
         if self.target not in TARGETS and not self.target.lower().endswith(".csv"):
             names = [*TARGETS, "file.csv"]
@@ -87,19 +87,19 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule in ``given``."""
+        """Default values for the rule in ``given``."""
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_data(self) -> dict[str, Any]:
-        """There is but one trial."""
+        """There is only one trial."""
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """e-prop+ takes twice as many presentations, with learning rates that fall along a cosine."""
+        """e-prop+ gets twice as many presentations, with a cosine schedule."""
         return {"batch_size": 1, **TRAINING[self.rule]}
 
     def absolute(self) -> Any:
-        """A file by its absolute path."""
+        """The same task; a file as target gets an absolute path."""
         if self.target in TARGETS:
             return self
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
@@ -109,13 +109,13 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return ("lif",)
 
     def sources(self) -> dict[str, str]:
-        """The file of a path, if that is the target."""
+        """The CSV file, if the target is one."""
         if self.target in TARGETS:
             return {}
         try:
             return {self.target: hashlib.sha256(read_bytes(self.target, MOST_PATH)).hexdigest()}
         except DataError:
-            return {}  # who wants the path will say so
+            return {}  # reading the path will raise the error
 
     @property
     def variant(self) -> str:
@@ -135,7 +135,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
 
     @property
     def window(self) -> np.ndarray:
-        """0 before the pattern begins, 1 then; shape ``(n_lead + n_steps,)``."""
+        """0 before the pattern begins, 1 afterwards; shape ``(n_lead + n_steps,)``."""
         return np.repeat([0.0, 1.0], [self.n_lead, self.n_steps])
 
     @property
@@ -144,7 +144,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return 0.5 * float((self.pattern() ** 2).sum())
 
     def pattern(self) -> np.ndarray:
-        """What the readouts shall be, from 0 on and within -1 .. 1; shape ``(n_steps, readouts)``."""
+        """Targets of the readouts, shape ``(n_steps, readouts)``; they begin at 0 and lie within -1 .. 1."""
         path = curve(self.target, self.n_steps, self.seed)
         path = path - path[0]
         largest = np.abs(path).max()
@@ -153,7 +153,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return np.asarray(path / largest)
 
     def draw_trial(self, rng: np.random.Generator) -> Trial:
-        """The only trial, the same at all times: noise and pattern are fixed by the task's seed."""
+        """The only trial: noise and pattern depend on the task's seed only."""
         return _frozen(self)
 
     def build_network(self) -> Network:
@@ -173,7 +173,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return net
 
 
-#: Iterations by rule, and how learning rates fall, by default.
+#: Default number of iterations and schedule, by rule.
 TRAINING: dict[str, dict[str, Any]] = {
     "eprop": {"epochs": 3000},
     "eprop+": {"epochs": 6000, "schedule": "cosine"},
@@ -182,7 +182,7 @@ TRAINING: dict[str, dict[str, Any]] = {
 
 @functools.lru_cache(maxsize=4)
 def _frozen(task: PatternGeneration) -> Trial:
-    """Noise and pattern of a task, after the noise of its own that leads in."""
+    """The trial of a task: the leading noise, then the frozen noise with the pattern."""
     lead, noise = _noise(task, _LEAD, task.n_lead), _noise(task, _NOISE, task.n_steps)
     pattern = task.pattern()
     return Trial(np.concatenate([lead, noise]), np.concatenate([np.zeros((task.n_lead, pattern.shape[1])), pattern]))
@@ -208,13 +208,13 @@ def sines(n: int, seed: int) -> np.ndarray:
 
 
 def lemniscate(n: int, seed: int) -> np.ndarray:
-    """A lying eight, from its crossing: the lemniscate of Gerono."""
+    """The lemniscate of Gerono (a horizontal eight), from its crossing point on."""
     phase = np.linspace(0.0, 2.0 * np.pi, n)
     return np.column_stack([np.sin(phase), np.sin(phase) * np.cos(phase)])
 
 
 def handwriting(n: int, seed: int) -> np.ndarray:
-    """A word in joined-up writing."""
+    """A word in cursive writing."""
     return written(n)
 
 
@@ -222,21 +222,21 @@ def handwriting(n: int, seed: int) -> np.ndarray:
 TARGETS = {"sines": sines, "lemniscate": lemniscate, "handwriting": handwriting}
 
 
-#: Of the numbers of a path; what is computed from their squares must remain finite.
+#: Largest number of a path: sums of squares must stay finite.
 LARGEST = 1e100
 #: Largest file of a path, bytes.
 MOST_PATH = 16_000_000
 
 
 def read_path(file: str, n: int) -> np.ndarray:
-    """Rows of a CSV file as points of a path, one column per readout, brought to ``n`` points by linear interpolation.
+    """Read a path from a CSV file, one column per readout, and interpolate it linearly at ``n`` points.
 
-    A first row in which nothing is a number is taken for the names of the columns.
+    A first row without numbers has the names of the columns.
 
     Raises
     ------
     DataError
-        If the file is missing, or is not a table of numbers with two rows at least.
+        If the file is missing, or is not a table of numbers with at least two rows.
     """
     lines = io.StringIO(read_text(file, DataError, MOST_PATH))
     rows = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
@@ -261,12 +261,12 @@ def read_path(file: str, n: int) -> np.ndarray:
 
 
 def _are_names(row: list[str]) -> bool:
-    """Whether nothing in a row is a number, not even between other separators than commas."""
+    """Whether a row has no numbers, also with other separators than commas."""
     return all(_numbers([word]) is None for cell in row for word in cell.replace(";", " ").split())
 
 
 def _numbers(row: list[str]) -> list[float] | None:
-    """Numbers of a row, or None if something else is in it."""
+    """Numbers of a row; None if a cell is not a number."""
     try:
         return [number_in(cell) for cell in row]
     except ValueError:

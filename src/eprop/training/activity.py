@@ -1,4 +1,4 @@
-"""Everything that happens in a network during one sample, for figures."""
+"""The activity of a network during one sample: spikes, voltages, learning signals, outputs. Figures show it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from eprop.tasks import Classification, Task
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """One sample with frozen weights, from rest.
+    """Activity of one sample, run from rest with frozen weights.
 
     Attributes
     ----------
     times : ndarray, shape (n_steps,)
         End of each step, ms.
     inputs, spikes : tuple of ndarray
-        Times (ms) and numbers of the nodes, of the event source and of the neurons.
+        Times (ms) and indices of the nodes: of the event source, and of the neurons.
     n_inputs, n_neurons : int
-        Neurons of several populations are numbered through.
+        Indices of neurons run over all populations of neurons.
     v, psi, learning_signal : ndarray, shape (n_steps, n_neurons)
         Membrane voltage (mV), surrogate gradient, learning signal.
     y, target, error : ndarray, shape (n_steps, n_readouts)
-        Readouts, what they should be, and the error signal, which is zero outside the learning window.
+        Outputs of the readouts, targets, and error signals. Error signals are zero outside the learning window.
     window : ndarray, shape (n_steps,)
     softmax : bool
-        Whether the softmax of the readouts is compared with the target, rather than the readouts.
+        Whether the softmax of the outputs is compared with the target, rather than the outputs.
     threshold : ndarray, shape (n_steps, n_neurons)
-        mV; it moves where a neuron adapts. NaN of neurons that have none.
+        mV; it changes if a neuron adapts. NaN for neurons without a threshold.
     label : str
         Class of the sample; empty if it has none.
     """
@@ -57,7 +57,7 @@ class Activity:
 
     @property
     def output(self) -> np.ndarray:
-        """What is compared with the target: the readouts, or their softmax."""
+        """The outputs that are compared with the target: the voltages of the readouts, or their softmax."""
         if not self.softmax:
             return self.y
         shown = np.exp(self.y - self.y.max(axis=1, keepdims=True))
@@ -69,16 +69,16 @@ class Activity:
 
 
 def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
-    """Run one trial with frozen weights and record everything; the simulator is at rest before, not so after.
+    """Run one trial from rest with frozen weights and record its activity. The simulator stays in the state after the trial.
 
     Parameters
     ----------
     task : Task
     simulator : Simulator
-        Of the task's network. Of several sources of events that named ``in`` is shown, or else the first; of several populations
-        of readouts that named ``out``, or else the first, among those that have a target.
+        Of the task's network. Of several event sources, the one named ``in`` is recorded, else the first. Of several readout
+        populations with a target, the one named ``out`` is recorded, else the first.
     trial : Trials
-        With one trial.
+        Exactly one trial.
     """
     network = simulator.network
     neurons = _all(network, "neuron")
@@ -125,7 +125,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
 
 
 def uses_softmax(network: Network) -> bool:
-    """Whether the softmax of the readouts, of those named ``out`` if there are several, is compared with the target."""
+    """Whether the softmax of the readouts is compared with the target. Of several readout populations, ``out`` counts."""
     return _has_softmax(network.population(_shown([p.name for p in _all(network, "readout")], "out")))
 
 
@@ -139,7 +139,7 @@ def _all(network: Network, role: str) -> list[Population]:
 
 
 def _shown(names: list[str], usual: str) -> str:
-    """Which of several populations is shown: that with the name that tasks give it, or else the first."""
+    """Which of several populations is shown: the one with the ``usual`` name, else the first."""
     return usual if usual in names else names[0]
 
 
@@ -157,7 +157,7 @@ def _threshold(network: Network, population: Population, recording: Recording) -
 
 
 def _none_of(recording: Recording) -> np.ndarray:
-    """A variable of no neurons, for networks that have none."""
+    """A recording of a variable of zero neurons, for networks without neurons."""
     return np.empty((recording.times.size, 0))
 
 
@@ -167,7 +167,7 @@ def _side_by_side(populations: list[Population], recording: Recording, variable:
 
 
 def numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """Times and neurons of all spikes, in order of time."""
+    """Times and neuron indices of all spikes, in order of time; indices run over all populations."""
     first = np.cumsum([0, *(p.size for p in populations)])
     if not populations:
         return np.zeros(0), np.zeros(0, np.int64)
@@ -183,7 +183,7 @@ def _label(task: Task, samples: Samples) -> str:
 
 
 def _inputs(network: Network, samples: Samples) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Times (ms) and channels of the first sample's events, of each source of events."""
+    """Times (ms) and channels of the first sample's events, for each event source."""
     sources = [p for p in _all(network, "source") if isinstance(p.model, EventSource)]
     found = {}
     for population, starts in zip(sources, samples.event_start[:, : samples.n_steps + 1], strict=True):
@@ -193,7 +193,7 @@ def _inputs(network: Network, samples: Samples) -> dict[str, tuple[np.ndarray, n
 
 
 def _targets(network: Network, samples: Samples) -> dict[str, np.ndarray]:
-    """Target of the first sample in each step, (n_steps, size), of each population of readouts; NaN where there is none."""
+    """Targets of the first sample, (n_steps, size), for each readout population; NaN without a target."""
     target = np.broadcast_to(samples.target[0], (samples.n_steps, samples.target.shape[2]))
     readouts = _all(network, "readout")
     ends = np.cumsum([p.size for p in readouts])

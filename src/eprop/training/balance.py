@@ -1,4 +1,4 @@
-"""How large the gradient of rate regularisation is beside the gradient of learning: a number to choose ``c_reg`` by."""
+"""The gradient of rate regularisation compared with the gradient of the loss, to choose ``c_reg``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from eprop.errors import InputError
 from eprop.network import Projection
 from eprop.rules import EProp, EPropPlus, GradientDescent, Rule
 
-#: Learning rate that changes weights too little to change a spike, but by more than double precision rounds.
+#: Learning rate for measuring gradients: too small to change any spike, large compared with rounding in double precision.
 TINY = 1e-10
 
 
 @dataclass(frozen=True)
 class GradientBalance:
-    """Two parts of the gradient of a projection, as the root mean square over its weights.
+    """The two parts of a projection's gradient, each as the root mean square over the weights.
 
     Attributes
     ----------
     learning : float
-        Of the errors of the readouts, in the unit of the loss by mV.
+        The part from the errors of the readouts, in units of the loss per mV.
     regularising : float
-        Of rate regularisation, in the same unit.
+        The part from rate regularisation, in the same unit.
     cosine : float
-        Between the two parts: -1 where they work against each other; NaN if one of them is zero.
+        Cosine of the angle between the two parts: -1 if they oppose each other; NaN if one part is zero.
     """
 
     learning: float
@@ -38,7 +38,7 @@ class GradientBalance:
 
     @property
     def ratio(self) -> float:
-        """The regularising part in units of the learning part; infinite without a learning part."""
+        """The regularising part divided by the learning part; infinite if the learning part is zero."""
         if self.learning == 0.0:
             return math.inf if self.regularising > 0.0 else 0.0
         return self.regularising / self.learning
@@ -50,11 +50,12 @@ class GradientBalance:
 def gradient_balance(simulator: Simulator, samples: Samples) -> dict[str, GradientBalance]:
     """Compare the gradient of rate regularisation (``c_reg``) with the gradient of learning, at the present weights.
 
-    The simulator stays as it is. Choose ``c_reg`` so that the ratio is well below one once the network fires at the rates that
-    are wanted.
+    The simulator does not change. Choose ``c_reg`` so that the ratio is well below one when the network fires at the wanted
+    rates.
 
     With e-prop the gradient is the mean over the samples (`Simulator.gradients`). With e-prop+ the network starts from rest and
-    runs on through all samples; the gradient is their sum, read off the weights after steps of a learning rate of 1e-10.
+    runs through all samples without a reset; the gradient is the sum over the samples, measured by the change of the weights at
+    a learning rate of 1e-10.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def gradient_balance(simulator: Simulator, samples: Samples) -> dict[str, Gradie
     Returns
     -------
     dict of str to GradientBalance
-        Of each projection onto neurons that learns by `EProp` or `EPropPlus`, by its name.
+        By the names of all projections onto neurons that learn by `EProp` or `EPropPlus`.
 
     Raises
     ------
@@ -74,7 +75,7 @@ def gradient_balance(simulator: Simulator, samples: Samples) -> dict[str, Gradie
 
     Notes
     -----
-    Adaptive feedback is the drawn one, moved with the readout weights; what a ``decay`` has changed is left out.
+    Adaptive feedback is the drawn feedback plus the change of the readout weights; the effect of ``decay`` on it is neglected.
     """
     names = [p.name for p in simulator.network.projections if _onto_neurons(p)]
     if not names:
@@ -88,7 +89,7 @@ def _onto_neurons(projection: Projection) -> bool:
 
 
 def _gradients(simulator: Simulator, samples: Samples, regularise: bool) -> dict[str, np.ndarray]:
-    """Gradients of all projections in a simulator of its own, with the same weights."""
+    """Gradients of all projections, measured in a copy of the network with the same weights."""
     network = simulator.network.with_rules(_rule_for(regularise))
     own = Simulator(network, threads=simulator.threads)
     for projection in network.projections:
@@ -102,7 +103,7 @@ def _gradients(simulator: Simulator, samples: Samples, regularise: bool) -> dict
 
 
 def _rule_for(regularise: bool) -> Callable[[Projection], Rule]:
-    """The rule of a projection by which its gradient is found: without bounds, decay and, if asked for, regularisation."""
+    """The rule with which a gradient is measured: no bounds, no decay and, unless ``regularise``, no regularisation."""
 
     def changed(projection: Projection) -> Rule:
         rule: Any = projection.rule

@@ -1,8 +1,8 @@
 """Checkpoints: HDF5 files without pickled objects, written aside and then renamed, with a checksum over everything.
 
-The checksum stands ahead of the HDF5 part, in the block that HDF5 leaves to the user, and is compared before HDF5 sees
-the file: a damaged file can make the HDF5 library itself crash, and so can a full disk, which it never sees either. Beside it
-is a mark that only this user can make; a checkpoint of somebody else is read by a process of its own.
+The checksum is in the user block before the HDF5 part, and is compared before the HDF5 library opens the file: a damaged file
+can crash the library. A full disk can crash it as well, so the file is made in memory. Beside the checksum is a mark that only
+this user can make; a checkpoint of another user is read by a separate process.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from eprop.files import check_budget, memory_budget, open_regular, parse_json, p
 from eprop.files.hdf5 import Group, hdf5_process
 from eprop.files.trust import is_own, own_mark
 
-#: Version of the layout; a file of another one is refused. Layout 1 is that of version 0.1.
+#: Version of the layout; other layouts raise an error. Layout 1 is that of version 0.1.
 FORMAT = 2
 _KIND = "eprop checkpoint"
 _HEADER = 512
-#: How lines of the header begin.
+#: First words of the lines of the header.
 _LINES = ("layout ", "version ", "sha256 ", "mark ")
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _GROUPS = ("state", "example", "position")
@@ -38,22 +38,22 @@ _WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.to
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """All that is needed to go on.
+    """Everything that a training needs to continue.
 
     Attributes
     ----------
     config : str
         The run's ``config.toml``.
     position : dict
-        Of the trainer, see `Trainer.position`: plain numbers and arrays.
+        State of the trainer, see `Trainer.position`: numbers and arrays.
     state : dict of ndarray
-        Of the simulator, see `Simulator.state`.
+        State of the simulator, see `Simulator.state`.
     example : dict of ndarray
         One test sample, for figures.
     version : str
-        Of the package that wrote it.
+        Version of the package that wrote the checkpoint.
     source : str
-        Checksum of the file that the task is made of, see `Task.sources`; empty where there is none.
+        Checksum of the task's file, see `Task.sources`; empty for a task of this package.
     """
 
     config: str
@@ -65,12 +65,12 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; the old one stays until the new one is complete.
+    """Write a checkpoint; the old file stays until the new file is complete.
 
     Raises
     ------
     OutputError
-        If the disk is full or not writable; the old checkpoint is still there.
+        If the disk is full or not writable; the old checkpoint is kept.
     """
     image = _hdf5(checkpoint)
     with image.getbuffer() as whole, whole[_HEADER:] as content, _written(path, len(whole)) as file:
@@ -80,14 +80,14 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
 
 @contextlib.contextmanager
 def _written(path: str | pathlib.Path, size: int) -> Iterator[BinaryIO]:
-    """A file to write to, whole or not at all."""
+    """Context with a file that replaces ``path`` at the end, or not at all."""
     with written_aside(path, size) as aside, aside.open("wb") as file:
         yield file
         file.flush()
 
 
 def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
-    """The file's content. It is made in memory: on a full disk the HDF5 library would crash."""
+    """Content of the file, made in memory: the HDF5 library would crash on a full disk."""
     out = io.BytesIO()
     with h5py.File(out, "w", userblock_size=_HEADER) as file:
         arrays_of_position, numbers = _split(checkpoint.position)
@@ -101,26 +101,26 @@ def _hdf5(checkpoint: Checkpoint) -> io.BytesIO:
 
 
 def _split(position: Mapping[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays, and the rest."""
+    """The arrays, and the other values."""
     arrays = {name: value for name, value in position.items() if isinstance(value, np.ndarray)}
     return arrays, {name: value for name, value in position.items() if name not in arrays}
 
 
 def load_checkpoint(path: str | pathlib.Path, *, memory: int | None = None) -> Checkpoint:
-    """Read a checkpoint, and check that nothing in it has changed since it was written.
+    """Read a checkpoint, and check its checksum.
 
     Parameters
     ----------
     path : path
     memory : int, optional
-        Bytes that the arrays may take, of a checkpoint that another user has written; by default three quarters of what is free.
+        Largest size of all arrays of a checkpoint of another user, bytes; by default three quarters of the free memory.
 
     Raises
     ------
     CheckpointError
-        If the file is missing, damaged, or of another kind or version; the message names it and says what to do.
+        If the file is missing or damaged, or has another kind or version. The message names the file and says what to do.
     MemoryLimitError
-        If it is larger than the memory that it may take.
+        If the file is larger than the memory that it may take.
     """
     path = pathlib.Path(path)
     if not os.path.lexists(path):
@@ -128,7 +128,7 @@ def load_checkpoint(path: str | pathlib.Path, *, memory: int | None = None) -> C
     with parsing(str(path), "cannot be read", CheckpointError, _WHAT_TO_DO):
         check_budget(str(path), path.stat().st_size, memory_budget())  # before all of it is summed up
         version, own = _check_header(path)
-        attributes, (state, example, arrays) = _read_here(path) if own else _read_apart(path, memory)
+        attributes, (state, example, arrays) = _read_in_this_process(path) if own else _read_in_subprocess(path, memory)
         config, told = (str(attributes[name]) for name in ("config", "position"))
         source = str(attributes.get("source", ""))
         position = parse_json(told, str(path), CheckpointError)
@@ -138,7 +138,7 @@ def load_checkpoint(path: str | pathlib.Path, *, memory: int | None = None) -> C
 
 
 def is_checkpoint(path: str | pathlib.Path) -> bool:
-    """Whether a file begins as a checkpoint does, whatever its state."""
+    """Whether a file begins like a checkpoint; it may be damaged."""
     path = pathlib.Path(path)
     if not path.is_file():
         return False
@@ -149,21 +149,21 @@ def is_checkpoint(path: str | pathlib.Path) -> bool:
 Parts = tuple[Mapping[str, Any], list[dict[str, np.ndarray]]]
 
 
-def _read_here(path: pathlib.Path) -> Parts:
-    """Attributes of a checkpoint of this user, and the arrays of each group."""
+def _read_in_this_process(path: pathlib.Path) -> Parts:
+    """Attributes, and the arrays of each group, of a checkpoint of this user."""
     with h5py.File(path, "r") as file:
         return dict(file.attrs), [_arrays(file, group) for group in _GROUPS]
 
 
-def _read_apart(path: pathlib.Path, memory: int | None) -> Parts:
-    """The same of somebody else's."""
+def _read_in_subprocess(path: pathlib.Path, memory: int | None) -> Parts:
+    """Attributes, and the arrays of each group, of a checkpoint of another user."""
     with hdf5_process() as process:
         tree = process.read(path, memory=memory, error=CheckpointError)
     return tree.attrs, [dict(_flat(tree.members.get(group), "")) for group in _GROUPS]
 
 
 def _flat(node: Any, start: str) -> Iterator[tuple[str, np.ndarray]]:
-    """Arrays of a group and of those within, by their paths."""
+    """Arrays of a group and of its subgroups, by their paths."""
     for name, member in node.members.items() if isinstance(node, Group) else ():
         if isinstance(member, Group):
             yield from _flat(member, f"{start}{name}/")
@@ -172,7 +172,7 @@ def _flat(node: Any, start: str) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
-    """All arrays of a group, by name."""
+    """All arrays of a group, by their paths."""
     out: dict[str, np.ndarray] = {}
 
     def collect(name: str, node: Any) -> None:
@@ -185,7 +185,7 @@ def _arrays(file: h5py.File, group: str) -> dict[str, np.ndarray]:
 
 
 def _header(version: str, content: memoryview) -> bytes:
-    """Kind, layout, version and checksum as lines of text, to stand ahead of the HDF5 part."""
+    """The header: kind, layout, version, checksum and mark as lines of text."""
     digest = hashlib.sha256(version.encode())
     digest.update(content)
     mark = own_mark(digest.hexdigest())
@@ -195,9 +195,9 @@ def _header(version: str, content: memoryview) -> bytes:
 
 
 def _check_header(path: pathlib.Path) -> tuple[str, bool]:
-    """Version of the package that wrote a file, and whether it was this user's.
+    """Version of the package that wrote a file, and whether this user wrote it.
 
-    Raises `CheckpointError` unless the file is as it was written.
+    Raises `CheckpointError` if the checksum is wrong.
     """
     with open_regular(path, CheckpointError) as file:
         header = file.read(_HEADER)
@@ -223,7 +223,7 @@ def _check_header(path: pathlib.Path) -> tuple[str, bool]:
 
 
 def _digest(path: pathlib.Path, version: str) -> Any:
-    """Checksum of the version and of all that follows the header, piece by piece."""
+    """Checksum of the version and of everything after the header."""
     out = hashlib.sha256(version.encode())
     with path.open("rb") as file:
         file.seek(_HEADER)

@@ -1,4 +1,4 @@
-"""The configuration of a run: all that is needed to repeat it, as a TOML file with a section for each part."""
+"""The configuration of a run, as a TOML file with a section for each part; it is sufficient to repeat the run."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from eprop.training.trainer import Training
 
 
 class UnusedParameterWarning(UserWarning):
-    """A parameter was given that changes nothing."""
+    """A given parameter has no effect."""
 
 
 ENGINES = ("event", "time")
-#: What figures are written as.
+#: File formats of figures.
 FORMATS = ("png", "pdf", "svg")
-#: What a parameter may be, in words.
+#: Kinds of values of parameters, for messages.
 VALUE = "a number, a text, true or false, or a list of these"
 _SECTIONS = ("task", "data", "training", "run")
 #: Characters of a configuration, and dots in a line of it, of which the parser's memory is a multiple of the product.
@@ -40,21 +40,27 @@ MOST_TEXT, MOST_DOTS = 400_000, 200
 
 @dataclass(frozen=True)
 class Execution(Description):
-    """How the simulation is carried out."""
+    """Threads, precision, engine and outputs of a run."""
 
-    threads: int | None = param(None, kind=int, at_least=1, optional=True, doc="threads; does not change the result")
+    threads: int | None = param(
+        None, kind=int, at_least=1, optional=True, doc="number of threads; does not change the result"
+    )
     precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")
-    engine: str = param("event", kind=str, doc="event (driven by events) or time (the slow reference, in double)")
-    parallel: str = param("model", kind=str, doc="what several ranks divide: model (the neurons) or data (the samples)")
+    engine: str = param(
+        "event", kind=str, doc="event (event-driven) or time (the time-driven reference: slow, in double precision)"
+    )
+    parallel: str = param(
+        "model", kind=str, doc="division of the work among ranks: model (of neurons) or data (of samples)"
+    )
     figures: tuple[str, ...] = param(
         ("png",),
         kind=(tuple, list),
-        doc="formats of the figures that eprop train draws: png, pdf, svg; none: no figures",
+        doc="formats of the figures that eprop train draws: png, pdf, svg; an empty list: no figures",
     )
-    tensorboard: bool = param(False, kind=bool, doc="write metrics for TensorBoard as well, to the folder tensorboard")
+    tensorboard: bool = param(False, kind=bool, doc="write metrics for TensorBoard to the folder tensorboard")
 
     def validate(self) -> None:
-        """A precision, an engine, a division of the work and formats that exist."""
+        """Check that precision, engine, division of the work and formats exist."""
         object.__setattr__(self, "figures", tuple(self.figures))
         for kind in self.figures:
             check_choice("Execution.figures", kind, FORMATS)
@@ -65,22 +71,22 @@ class Execution(Description):
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything a run depends on."""
+    """Everything that determines a run."""
 
     task: Task
     data: DataChoice
     training: Any
-    """A `Training`, or a `PolicyTraining` where the task is learned from reward."""
+    """A `Training`, or a `PolicyTraining` for a task that is learned from reward."""
     execution: Execution
 
     @classmethod
     def make(
         cls, name: str, given: Mapping[str, Mapping[str, Any]] | None = None, **changes: Mapping[str, Any]
     ) -> RunConfig:
-        """Configuration of a task from the sections of a file, with changes to some values.
+        """Make the configuration of a task from the sections of a file and from changes.
 
-        Where a change of the rule or loss makes other defaults suitable, values of the file that were the old defaults
-        give way to the new ones, those of the training included.
+        If a change of rule or loss changes the suitable defaults, values of the file that equal the old defaults are replaced
+        by the new defaults. This includes values of the training.
 
         Raises
         ------
@@ -90,7 +96,7 @@ class RunConfig:
         Warns
         -----
         UnusedParameterWarning
-            If a change of the task changes nothing.
+            If a change of the task has no effect.
         """
         kind, given = task_named(name), given or {}
         task = dict(given.get("task", {}))
@@ -108,7 +114,7 @@ class RunConfig:
         settings = training_of(kind)
         suited = settings(**made.default_training(data))
         if given and changes.get("task"):
-            with contextlib.suppress(ParameterError):  # what is wrong in the file may be what is changed
+            with contextlib.suppress(ParameterError):  # a wrong value of the file may be one that is changed
                 old = settings(**kind(**was).default_training(data))
                 kept = _still_wanted(given.get("training", {}), old, suited)
                 parts["training"] = {**kept, **changes.get("training", {})}
@@ -122,11 +128,11 @@ class RunConfig:
         return cls(made, data, training, execution)
 
     def absolute(self) -> RunConfig:
-        """The same with absolute paths, so that it means the same everywhere."""
+        """The same configuration with absolute paths; it does not depend on the working folder."""
         return dataclasses.replace(self, task=self.task.absolute(), data=self.data.absolute())
 
     def to_toml(self, heading: Iterable[str] = ()) -> str:
-        """Text of a configuration file, with unit and meaning behind each value."""
+        """Text of a configuration file, with unit and meaning of each value as a comment."""
         lines = [f"# {line}".rstrip() for line in heading]
         for section, part in self._sections().items():
             lines += ["", f"[{section}]"]
@@ -137,13 +143,14 @@ class RunConfig:
 
     @property
     def task_name(self) -> str:
-        """What ``eprop train`` calls the task: its name, or the file that holds it."""
+        """Name of the task for ``eprop train``: its name, or its file."""
         return self.task.origin or self.task.name
 
     def differences(self, other: RunConfig) -> list[str]:
-        """What another configuration has otherwise, as ``"training.epochs = 5, not 3"``.
+        """Differences of another configuration from this one, as ``"training.epochs = 5, not 3"``.
 
-        The first value is the other's. The number of threads is left out, since it does not change the result.
+        The first value is that of the other configuration. The number of threads does not count, because it does not change the
+        result.
         """
         if not same_task(self.task_name, other.task_name):
             return [f"task.name = {other.task_name!r}, not {self.task_name!r}"]
@@ -167,23 +174,23 @@ class RunConfig:
 
 
 def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that may be looked up in tables: a list in a file may be anything, and is refused later if it is wrong."""
+    """The same values, each hashable: lists become text. Wrong values raise an error later."""
     return {name: value if isinstance(value, Hashable) else repr(value) for name, value in values.items()}
 
 
 def training_of(kind: type[Task]) -> type[Training] | type[PolicyTraining]:
-    """What the section ``[training]`` of a task describes."""
+    """The class of the section ``[training]`` of a task."""
     return PolicyTraining if issubclass(kind, Control) else Training
 
 
 def _still_wanted(values: Mapping[str, Any], before: Description, after: Description) -> dict[str, Any]:
-    """Values but those that were suitable ``before``, where others are ``after``."""
+    """Values without the old defaults (``before``) for which the new defaults (``after``) differ."""
     old, new = vars(before), vars(after)
     return {k: v for k, v in values.items() if k not in old or v != old[k] or old[k] == new[k]}
 
 
 def same_task(one: str, other: str) -> bool:
-    """Whether two names mean the same task: equal, or the same file."""
+    """Whether two names mean the same task: equal names, or the same file."""
     if one.endswith(".py") and other.endswith(".py"):
         return task_file(one) == task_file(other)
     return one == other
@@ -198,28 +205,28 @@ def read_config(
     ----------
     path : path
     task : str, optional
-        The task that is meant; a file that names another one is refused.
+        Expected task; a file that names another task raises an error.
     trust : bool
-        Run the file of a task that the configuration names, though this user has not trained with it.
+        Execute the file of a task that the configuration names, even if this user has not trained with it.
 
     Returns
     -------
     str
         Name of the task.
     dict of dict
-        Values by section (``task``, ``data``, ``training``, ``run``) and key, as they stand in the file.
+        Values by section (``task``, ``data``, ``training``, ``run``) and key, as in the file.
 
     Raises
     ------
     ParameterError
-        If the file is missing, is no TOML, names no task where none is meant or another one, or the file of a task that this
-        user has not trained with, or has a section or key that is not known; the message names file and line.
+        If the file is missing or not TOML; has an unknown section or key; names no task or another one; or names the file of a
+        task that this user has not trained with. The message names file and line.
     """
     return parse_config(read_text(path, ParameterError), str(path), task, trust=trust)
 
 
 class _Parsed(dict[str, dict[str, Any]]):
-    """Sections of a configuration file, which know the file they come from."""
+    """Sections of a configuration file, with the name and text of the file."""
 
     def __init__(self, table: Mapping[str, dict[str, Any]], text: str, where: str):
         super().__init__(table)
@@ -230,7 +237,7 @@ class _Parsed(dict[str, dict[str, Any]]):
 def _placed(
     kind: type, section: str, given: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[None]:
-    """Errors of a value that comes from a file name the file and the line; a value that was changed is none of it."""
+    """Context that adds file and line to errors of values from the file; changed values are not from the file."""
     try:
         yield
     except ParameterError as error:
@@ -243,23 +250,23 @@ def _placed(
 
 
 def named_task(text: str, where: str) -> str | None:
-    """The task that a configuration names, None if it names none; nothing of it is run.
+    """The task that a configuration names, or None. This executes no code of the task.
 
     Raises
     ------
     ParameterError
-        If it is no TOML, has a section that is not known, or a value of a kind that no parameter has.
+        If the text is not TOML, has an unknown section, or has a value of a kind that no parameter has.
     """
     name: str | None = _table(text, where).get("task", {}).get("name")
     return name
 
 
 def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
-    """Sections of a configuration, with values of kinds that parameters have."""
+    """Sections of a configuration; checks the kinds of the values."""
     _check_size(text, where)
     try:
         table = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # of whole numbers with thousands of digits it is a plain ValueError
+    except (ValueError, RecursionError) as error:  # integers with thousands of digits raise a plain ValueError
         raise ParameterError(f"{where}: is no TOML: {error}") from error
     if not table:
         raise ParameterError(
@@ -290,7 +297,7 @@ def _check_size(text: str, where: str) -> None:
 
 
 def _is_value(value: Any) -> bool:
-    """Whether a parameter may have a value: no tables, dates, or lists of lists."""
+    """Whether a value has a kind that parameters have: no tables, dates, or lists of lists."""
     each = value if isinstance(value, list) else [value]
     return all(isinstance(one, (bool, int, float, str)) for one in each)
 
@@ -324,12 +331,12 @@ def parse_config(
 
 
 def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """``["eta=0.002", "training.batch_size=64"]`` as sections; a key alone is looked for in all sections.
+    """``["eta=0.002", "training.batch_size=64"]`` as sections; a key without a section is searched in all sections.
 
     Raises
     ------
     ParameterError
-        If a key is not known, or known in several sections, or given two values, or a value does not read.
+        If a key is unknown, is in several sections, or has two values, or if a value is not TOML.
     """
     kinds = _kinds(task)
     out: dict[str, dict[str, Any]] = {section: {} for section in kinds}
@@ -353,7 +360,7 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
 
 
 def is_key(task: str, name: str) -> bool:
-    """Whether ``--set`` knows a key.
+    """Whether a key exists for ``--set``.
 
     Raises
     ------
@@ -364,7 +371,7 @@ def is_key(task: str, name: str) -> bool:
 
 
 def _not_one(section: str, name: str, homes: list[str], kinds: Mapping[str, type[Description]]) -> str:
-    """Why a key of ``--set`` means no parameter, or several."""
+    """Message about a key of ``--set`` that is not the key of exactly one parameter."""
     if homes:
         return f"{name!r} is ambiguous: {' or '.join(f'{home}.{name}' for home in homes)}"
     if name in RENAMED:
@@ -379,12 +386,12 @@ def _not_one(section: str, name: str, homes: list[str], kinds: Mapping[str, type
 
 
 def _instead(key: str, known: list[str]) -> str:
-    """The nearest key, or all there are."""
+    """The most similar key, or all keys."""
     return suggestion(key, known) or f"; it has: {', '.join(known)}"
 
 
 def _value(text: str) -> Any:
-    """A value as in TOML; text needs no quotes, true and false may be written as in Python."""
+    """A value as in TOML; text needs no quotes, and True and False are allowed."""
     text = text.lower() if text.lower() in ("true", "false") else text
     try:
         return tomllib.loads(f"value = {text}")["value"]
@@ -393,7 +400,7 @@ def _value(text: str) -> Any:
 
 
 def _kinds(task: str) -> dict[str, type[Description]]:
-    """Sections of a configuration, and what they describe."""
+    """Classes of the sections of a configuration."""
     kind = task_named(task)
     return {"task": kind, "data": kind.data, "training": training_of(kind), "run": Execution}
 
@@ -403,7 +410,7 @@ def _keys(kind: type[Description]) -> list[str]:
 
 
 def _entries(part: Description) -> list[str]:
-    """``key = value  # unit, meaning`` for each parameter that has a value; open ones as comments."""
+    """``key = value  # unit; meaning`` for each parameter; parameters without a value as comments."""
     out = []
     for name, info in parameters_of(type(part)):
         value = getattr(part, name)

@@ -17,18 +17,18 @@ _STATE = "best_state/"
 
 @dataclass
 class Best:
-    """The lowest error on validation samples, and the network that had it.
+    """The lowest error on validation samples so far, and the network with this error.
 
-    Of two equal errors, the one with the lower loss is the better one.
+    Of two equal errors, the one with the lower loss is better.
 
     Attributes
     ----------
     error, loss : float
         NaN before the first evaluation.
     waited : int
-        Evaluations since then.
+        Evaluations since the best one.
     state : dict of ndarray
-        Of the simulator; empty unless the network is kept.
+        State of the simulator at the best evaluation; empty unless the best network is kept.
     """
 
     error: float = math.nan
@@ -36,16 +36,16 @@ class Best:
     waited: int = 0
     state: dict[str, np.ndarray] = field(default_factory=dict)
 
-    def note(self, held: Evaluation) -> bool:
-        """Take an evaluation into account; returns whether it is the best one."""
-        if not math.isnan(self.error) and (held.error, held.loss) >= (self.error, self.loss):
+    def note(self, found: Evaluation) -> bool:
+        """Compare an evaluation with the best one; returns whether the new one is better, and keeps it then."""
+        if not math.isnan(self.error) and (found.error, found.loss) >= (self.error, self.loss):
             self.waited += 1
             return False
-        self.error, self.loss, self.waited = held.error, held.loss, 0
+        self.error, self.loss, self.waited = found.error, found.loss, 0
         return True
 
     def position(self) -> dict[str, Any]:
-        """For `Trainer.position`."""
+        """The entries of `Trainer.position`."""
         known = not math.isnan(self.error)
         numbers = {
             "best_error": self.error if known else None,
@@ -56,7 +56,7 @@ class Best:
 
     @classmethod
     def of_position(cls, position: Mapping[str, Any]) -> Best:
-        """From what `position` gave; nothing where there is none."""
+        """Restore from `position`; a position of an earlier version has no entries."""
         told = Told(position)
         state = {name.removeprefix(_STATE): value for name, value in position.items() if name.startswith(_STATE)}
         return cls(told.known("best_error"), told.known("best_loss"), told.whole("best_waited", 0), state)

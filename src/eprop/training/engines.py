@@ -1,4 +1,4 @@
-"""The network of a configuration, in the engine that it names."""
+"""Build the network of a configuration in the engine that the configuration names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
     Raises
     ------
     ParameterError
-        If several ranks shall use the time-driven engine, which knows only one process.
+        If several ranks use the time-driven engine, which runs in one process.
     """
     if config.execution.engine == "time":
         if comm is not None and comm.size > 1:
@@ -28,7 +28,7 @@ def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
 
 
 def _network_of(task: Task) -> Network:
-    """The untrained network of a task, which may be one of the user's own."""
+    """The untrained network of a task; checks the result of a user's own task."""
     network = task.build_network()
     if not isinstance(network, Network):
         raise InputError(

@@ -1,4 +1,4 @@
-"""One episode of a task that is learned from reward, with all spikes and some pictures, for figures."""
+"""Record one episode of a task that is learned from reward: spikes, outputs, actions and pictures. Figures show it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ FRAMES = 8
 
 @dataclass(frozen=True, eq=False)
 class EpisodeRecord:
-    """What happened in one episode, with frozen weights, from rest.
+    """One episode, run from rest with frozen weights.
 
     Attributes
     ----------
     dt, step : float
         Length of a step of the network, and of the environment, ms.
     inputs, spikes : tuple of ndarray
-        Times (ms) and numbers of the nodes; neurons of several populations are numbered through.
+        Times (ms) and indices of the nodes; indices of neurons run over all populations.
     n_inputs, n_neurons : int
     y : ndarray, shape (steps, readouts)
         Voltages of the readouts (mV) at each decision, the value last.
     probabilities : ndarray, shape (steps, actions), or None
-        Of all actions, where they are discrete.
+        Probabilities of all actions at each decision; None if actions are continuous.
     actions, rewards : ndarray, shape (steps, ...) and (steps,)
     frames : list of (step, ndarray of uint8 (height, width, 3))
-        Empty where the environment gives no pictures.
+        Empty if the environment draws no pictures.
     observations : ndarray, shape (steps, ...)
     ended : bool
-        Whether the episode came to its end.
+        Whether the episode ended within the recorded steps.
     """
 
     dt: float
@@ -55,8 +55,8 @@ class EpisodeRecord:
     ended: bool
 
 
-class _Overheard:
-    """Streams that remember the events they were given: an episode is simulated once more to see all spikes."""
+class _RecordingStreams:
+    """Streams that record their input events. The episode is simulated again with these events to record all spikes."""
 
     def __init__(self, streams: Any):
         self._streams, self.n, self.count = streams, streams.n, 0
@@ -78,19 +78,19 @@ class _Overheard:
 
 
 def record_episode(task: Control, simulator: Simulator, seed: int = 0, most: int = 500) -> EpisodeRecord:
-    """Play an episode of the test and record it; the simulator is at rest before, not so after.
+    """Play one test episode from rest and record it. The simulator stays in the state after the episode.
 
     Parameters
     ----------
     task : Control
     simulator : Simulator
-        Of the task's network; its weights stay as they are.
+        Of the task's network; its weights do not change.
     seed : int
-        As of `EpisodeChoice`: the episode is the first one of that test.
+        Seed of `EpisodeChoice`; the episode is the first one of this test.
     most : int
-        Steps of the environment after which the record ends.
+        The record ends after this number of environment steps.
     """
-    streams = _Overheard(simulator.streams(1, learn=False))
+    streams = _RecordingStreams(simulator.streams(1, learn=False))
     agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0))
     environments = task.make_environments(1)
     start = derive(seed, TEST_EPISODES, 0) % 2**31
@@ -131,9 +131,9 @@ def record_episode(task: Control, simulator: Simulator, seed: int = 0, most: int
 
 
 def _all_spikes(
-    simulator: Simulator, streams: _Overheard, task: Control
+    simulator: Simulator, streams: _RecordingStreams, task: Control
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Spikes of inputs and neurons: the same inputs to the same network from rest."""
+    """Spikes of inputs and neurons: run the same network with the recorded inputs, from rest."""
     channels = np.concatenate([each for _, each in streams.events])
     times = np.repeat([(at + 0.5) * task.dt for at, _ in streams.events], [each.size for _, each in streams.events])
     neurons = [p for p in simulator.network.populations if p.model.role == "neuron"]
@@ -145,7 +145,7 @@ def _all_spikes(
 
 
 def _frames(task: Control, start: int, actions: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Pictures at equal distances: the same episode once more, in an environment that draws itself."""
+    """Pictures at equal intervals: repeat the episode in an environment that draws pictures."""
     wanted = set(np.unique(np.linspace(0, len(actions) - 1, FRAMES).round().astype(int)).tolist())
     environments = task.make_environments(1, render=True)
     environments.reset(0, start)

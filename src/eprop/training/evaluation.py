@@ -1,4 +1,4 @@
-"""Judge a network: weights frozen, trials shuffled."""
+"""Evaluate a network with frozen weights on shuffled trials."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from eprop.training.metrics import Evaluation
 from eprop.training.order import shuffled
 from eprop.training.watch import Watcher
 
-#: Samples evaluated at a time, so that memory is bounded whatever the number of trials. It is a constant because a
-#: network without resets carries its state from sample to sample within a slice.
+#: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
+#: sample within a slice, so results depend on this constant.
 SLICE = 512
-#: What trains and evaluates a network.
+#: Engines that train and evaluate a network.
 Engine = Simulator | TimeDriven
-#: Streams of `eprop.random.SHUFFLE`, beside one for each epoch.
+#: Stream of `eprop.random.SHUFFLE` for evaluations; epochs have the streams 0, 1, ...
 EVALUATION_STREAM = 2**32 - 1
 
 
 def evaluation_progress(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int], None]:
-    """A ``progress`` for `evaluate` that tells the watcher, and raises `Stopped` after a signal."""
+    """A ``progress`` for `evaluate` that calls `Watcher.evaluating`, and raises `Stopped` after a signal."""
     lock, done = threading.Lock(), 0
 
     def progress(count: int) -> None:
@@ -43,7 +43,7 @@ def evaluation_progress(watcher: Watcher, total: int, interrupt: Interrupt) -> C
 
 
 def check_task(task: Task, network: Network, trials: Any) -> None:
-    """Make samples of two trials and score readouts that do nothing, so that a mistake shows before the training.
+    """Make samples of two trials and score silent readouts, to find mistakes before the training begins.
 
     Raises
     ------
@@ -63,16 +63,16 @@ def check_task(task: Task, network: Network, trials: Any) -> None:
 def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int], None] | None = None) -> Evaluation:
     """Run trials with frozen weights and score them.
 
-    A classification may ask for several views of each trial; losses are means over them.
+    A classification may define several views of each trial; the loss is the mean over the views.
 
-    A network that is not reset between samples (e-prop+) could read the class off the order of the trials, were they
-    sorted; so they are always shuffled, by the task's seed. Results come back in the order of ``trials``.
+    Trials are shuffled by the task's seed: a network without resets between samples (e-prop+) might otherwise infer the class
+    from sorted trials. Results are in the order of ``trials``.
 
     Parameters
     ----------
     task : Task
     simulator : Simulator or TimeDriven
-        Of the task's network. Its state stays as it is.
+        Of the task's network. Its state does not change.
     trials : Trials
     progress : callable of (samples done since the last call), optional
 
@@ -108,7 +108,7 @@ def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int
 
 
 def _share(progress: Callable[[int], None] | None, views: int) -> Callable[[int], None] | None:
-    """A ``progress`` that counts a sample when it has been seen ``views`` times, whichever samples these times were of."""
+    """A ``progress`` that counts one sample for every ``views`` runs."""
     if progress is None or views == 1:
         return progress
     lock, done = threading.Lock(), 0

@@ -1,4 +1,4 @@
-"""One run from its data to its summary: what ``eprop train`` and ``eprop evaluate`` do, for any program to call."""
+"""Start, resume and evaluate a run: the functions behind ``eprop train`` and ``eprop evaluate``."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from eprop.training.watch import Watcher
 
 
 class UnfinishedRunWarning(UserWarning):
-    """A network is judged whose training was stopped."""
+    """The evaluated network is from a training that was stopped."""
 
 
 def start_run(
     config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None,
     comm: Communicator | None = None, callbacks: Sequence[Callback] = (),
 ) -> Outcome:  # fmt: skip
-    """Train, test and leave a run folder.
+    """Train and test a network; write a run folder.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ def start_run(
     out : path, optional
         Folder of the run; ``runs/<task>-<rule>-<seed>-<number>`` if not given.
     force : bool
-        Replace a run that is in ``out``.
+        Replace the run in ``out``.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
-        Ranks that train together and all call this; the first one writes the folder.
+        Ranks that train together; all ranks call this function, and the first rank writes the folder.
     callbacks : sequence of callables of (trainer, line), optional
         As of `Trainer`.
 
@@ -61,9 +61,9 @@ def start_run(
     Raises
     ------
     EPropError
-        If data are missing, the folder is taken, or being trained in, the disk is full, or the training diverges.
+        If data are missing, the folder is not free, the disk is full, or the training diverges.
     Stopped
-        After Ctrl-C; a checkpoint was written, from which `resume_run` goes on.
+        After Ctrl-C. A checkpoint was written; `resume_run` continues from it.
     """
     config, comm = config.absolute(), comm or Serial()
     if out is not None:
@@ -82,23 +82,23 @@ def resume_run(
     comm: Communicator | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Outcome:
-    """Go on with a run from its checkpoint, bit by bit as if it had never been stopped.
+    """Continue a run from its checkpoint. The result has the same bits as without the stop.
 
     Parameters
     ----------
     path : path
-        Of the run.
+        Folder of the run.
     task : str, optional
-        Task that the run is meant to have, by its name or file.
+        Expected task of the run, by its name or file.
     threads : int, optional
     trust : bool
-        As of `restore`; not needed where ``task`` names the file.
+        As of `restore`; not needed if ``task`` names the file.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
         Ranks that train together.
     callbacks : sequence of callables of (trainer, line), optional
-        As of `Trainer`; a run does not keep them.
+        As of `Trainer`; a run does not save its callbacks.
 
     Returns
     -------
@@ -110,16 +110,16 @@ def resume_run(
     CheckpointError
         If there is no checkpoint, it is damaged, or the data or the run's ``config.toml`` have changed since.
     ParameterError
-        If it is a run of another task, or names the file of a task that this user has not trained with.
+        If the run has another task, or its task is a file that this user has not trained with.
     OutputError
-        If another process is training it.
+        If another process trains in the folder.
     """
     run, comm = RunFolder.open(path), comm or Serial()
     run.refuse_links()
     with (
         shown(watcher, comm) as watching,
         locked(run.path, comm.rank == 0),
-    ):  # before it is read: another process may be about to write it
+    ):  # before reading: another process might write the checkpoint
         checkpoint = load_checkpoint(run.checkpoint)
         config = config_of(checkpoint, run, task, trust=trust)
         refuse_edited(run, config)
@@ -139,39 +139,38 @@ def evaluate_run(
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
 ) -> tuple[RunConfig, Evaluation | Returns, Trials | EpisodeChoice]:
-    """Judge the network of a run.
+    """Evaluate the network of a run.
 
     Parameters
     ----------
     path : path
-        Of the run.
+        Folder of the run.
     data : sequence of paths, optional
-        Recordings, for a task that learns from some; the run's own test data if not given.
+        Recordings, for a task that learns from recordings; by default the run's own test data.
     fresh : int, optional
-        So many new trials instead, for a task that makes them from a seed: neither the run's own test nor any other of the same
-        numbers has used them.
+        Number of new trials, for a task that makes its trials from a seed. No other test uses these trials.
     episodes : int, optional
-        So many episodes, of a task that is learned from reward; as many as the run's own test if not given.
+        Number of episodes, for a task that is learned from reward; by default that of the run's own test.
     threads : int, optional
     trust : bool
         As of `restore`.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
-        Ranks that judge it together.
+        Ranks that evaluate together.
 
     Returns
     -------
     config : RunConfig
     evaluation : Evaluation or Returns
-        The second of a task that is learned from reward.
+        `Returns` for a task that is learned from reward.
     test : Trials or EpisodeChoice
-        What it was judged by.
+        The test trials or episodes.
 
     Raises
     ------
     ParameterError
-        If more than one of ``data``, ``fresh`` and ``episodes`` is given, or the task cannot make the one or take the other.
+        If more than one of ``data``, ``fresh`` and ``episodes`` is given, or the task does not support it.
 
     Warns
     -----
@@ -204,17 +203,14 @@ def evaluate_run(
         test = in_turn(simulator.comm, partial(_test_trials, config, data, fresh, source))
         watching.phase("testing")
         with Interrupt(simulator.comm) as interrupt:
-            return (
-                config,
-                evaluate(config.task, simulator, test, evaluation_progress(watching, len(test), interrupt)),
-                test,
-            )
+            progress = evaluation_progress(watching, len(test), interrupt)
+            return config, evaluate(config.task, simulator, test, progress), test
 
 
 def _test_trials(
     config: RunConfig, data: Sequence[str | pathlib.Path] | None, fresh: int | None, source: Mapping[str, Any]
 ) -> Trials:
-    """The trials that a run is judged by."""
+    """The test trials."""
     if fresh is not None:
         return config.data.load_fresh(config.task, fresh)
     if data is not None:
@@ -223,7 +219,7 @@ def _test_trials(
 
 
 def _refuse_other_test(task: Task, acts: bool, data: Any, fresh: int | None, episodes: int | None) -> None:
-    """Ways of judging that are not those of a task."""
+    """Raise `ParameterError` if the kind of test does not fit the task."""
     if not acts and episodes is not None:
         raise ParameterError(f"the task {task.name!r} has no episodes: leave out --episodes")
     if acts and (data is not None or fresh is not None):
@@ -233,5 +229,5 @@ def _refuse_other_test(task: Task, acts: bool, data: Any, fresh: int | None, epi
 
 
 def _run_of(config: RunConfig) -> type[SampleRun]:
-    """What a configuration is carried out by."""
+    """The class that carries out a configuration."""
     return ControlRun if isinstance(config.task, Control) else SampleRun

@@ -1,4 +1,4 @@
-"""What went wrong in one of several trials, as it comes from its process to the one that has asked for it."""
+"""Errors of trials in other processes, sent to the process that started the trials."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 
-class InItsProcess(Exception):
-    """The cause of an error from another process: its traceback there, as text."""
+class RemoteTraceback(Exception):
+    """The traceback of an error in another process, as text; the cause of the error that is raised here."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Failure:
     ----------
     error : Exception
     trace : str
-        Its traceback, which stays behind when an error is sent.
+        Traceback of the error; pickling an error loses it.
     """
 
     error: Exception
@@ -29,7 +29,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        """An error that has just been caught; one that cannot be sent is told as text."""
+        """From an error that has just been caught. An error that cannot be pickled becomes a `RuntimeError` with its text."""
         trace = "".join(traceback.format_exception(error))
         try:
             pickle.loads(pickle.dumps(error))
@@ -40,15 +40,15 @@ class Failure:
             error = told
         return cls(error, trace)
 
-    def again(self) -> Exception:
-        """The error, to be raised here."""
-        self.error.__cause__ = InItsProcess(f"\n{self.trace}")
+    def to_raise(self) -> Exception:
+        """The error, to be raised in this process."""
+        self.error.__cause__ = RemoteTraceback(f"\n{self.trace}")
         return self.error
 
 
 @contextlib.contextmanager
 def failure_of(seed: int) -> Iterator[None]:
-    """Let errors say in which trial they came up."""
+    """Add the seed of the trial to errors."""
     try:
         yield
     except Exception as error:

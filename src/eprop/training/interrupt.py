@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: the first one asks to stop where nothing is half done, the second one stops at once."""
+"""Ctrl-C as a request: the first Ctrl-C stops at the next safe point, the second stops at once."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from eprop.parallel import Communicator, Serial
 
 
 class Stopped(KeyboardInterrupt):
-    """The user asked to stop, and everything learned so far is in order.
+    """The user asked to stop; the training is at a safe point.
 
     Attributes
     ----------
     exit_code : int
     together : bool
-        Whether all ranks have stopped at the same place; if not, the others go on, and would wait for this one.
+        Whether all ranks have stopped at the same point. If not, the other ranks go on and would wait for this rank.
     """
 
     def __init__(self, message: str = "stopped", exit_code: int = 130, *, together: bool = False):
@@ -32,12 +32,12 @@ class Stopped(KeyboardInterrupt):
 class Interrupt:
     """Context in which SIGINT and SIGTERM set a flag, unless the process was told to ignore them (``nohup``, ``&``).
 
-    Long work calls `check` between its pieces, which raises `Stopped` once a signal has come. A second signal does
-    what it would have done without this context. Outside the main thread, nothing is changed. Of several ranks all stop
-    at the same `check` if any of them was told to, so all must call it equally often.
+    Long work calls `check` between its pieces; `check` raises `Stopped` after a signal. A second signal has its usual effect.
+    Outside the main thread, this context changes nothing. If any rank receives a signal, all ranks stop at the same `check`; so
+    all ranks must call `check` equally often.
     """
 
-    #: The last one is that of a terminal that was closed; who uses nohup ignores it.
+    #: SIGHUP: the terminal was closed; nohup makes the process ignore it.
     _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _open: ClassVar[list[Interrupt]] = []
 
@@ -80,12 +80,12 @@ class Interrupt:
 
 
 class Request(Interrupt):
-    """An `Interrupt` that asks others to stop as well; if they take longer than ``patience`` seconds, `Stopped` is raised.
+    """An `Interrupt` that also asks other processes to stop, and raises `Stopped` after ``patience`` seconds.
 
     Parameters
     ----------
     ask : callable
-        Called once, when the signal comes.
+        Called once, at the signal; asks the other processes to stop.
     patience : float
     """
 
@@ -113,15 +113,15 @@ class Request(Interrupt):
         alarm = self._previous.pop(signal.SIGALRM, None) if self in self._open else None
         super()._restore()
         if alarm is not None:
-            self._previous[signal.SIGALRM] = alarm  # it is needed until the end
+            self._previous[signal.SIGALRM] = alarm  # needed until the context ends
 
 
 @contextlib.contextmanager
 def asked_by(file: pathlib.Path, caller: int | None = None) -> Iterator[None]:
-    """Context in which this process is asked to stop once there is a file: who makes it need not know who listens.
+    """Context in which this process stops as soon as ``file`` exists; any process may create the file.
 
-    So it is once the process ``caller``, which has started this one, has ended: nobody would ask it to stop any more. Where an
-    `Interrupt` is open, that is told; elsewhere a SIGTERM comes, within `terminating`.
+    This process also stops when the process ``caller``, which started it, has ended. An open `Interrupt` gets the request;
+    without one, this process gets a SIGTERM, see `terminating`.
     """
     done = threading.Event()
 
@@ -133,20 +133,20 @@ def asked_by(file: pathlib.Path, caller: int | None = None) -> Iterator[None]:
                 else:
                     os.kill(os.getpid(), signal.SIGTERM)
 
-    ear = threading.Thread(target=look, daemon=True)
-    ear.start()
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
     try:
         yield
     finally:
         done.set()
-        ear.join()
+        thread.join()
 
 
 @contextlib.contextmanager
 def terminating() -> Iterator[None]:
-    """Context in which SIGTERM raises `Stopped`, as Ctrl-C raises `KeyboardInterrupt`, so that other processes can be stopped.
+    """Context in which SIGTERM raises `Stopped`, as Ctrl-C raises `KeyboardInterrupt`.
 
-    By itself it would end this process at once, and those that it has started would go on alone.
+    Without this context, SIGTERM would end this process at once, and the processes that it has started would go on.
     """
 
     def handle(number: int, frame: types.FrameType | None) -> None:

@@ -20,7 +20,7 @@ from eprop.training.runs import RunFolder
 
 
 class LoadedRun:
-    """What a run folder holds; made by `load`.
+    """Content of a run folder, read by `load`.
 
     Attributes
     ----------
@@ -46,14 +46,14 @@ class LoadedRun:
 
     @cached_property
     def summary(self) -> dict[str, Any]:
-        """What is in ``summary.json``; empty if the run has not come to its end."""
+        """Content of ``summary.json``; empty if the run has not finished."""
         return self.folder.read_summary()
 
     @cached_property
     def metrics(self) -> Any:
-        """Reports of the training, a row for each: a pandas DataFrame, without pandas a dict of arrays.
+        """Reports of the training, one row each: a pandas DataFrame, or a dict of arrays if pandas is not installed.
 
-        Where a report has no such value, it is NaN.
+        A value that a report does not have is NaN.
         """
         with parsing(str(self.folder.metrics), "holds other values than numbers", CheckpointError):
             columns = columns_of(self.folder.read_metrics())
@@ -89,9 +89,9 @@ def load(path: str | pathlib.Path, *, threads: int | None = None, trust: bool = 
     Raises
     ------
     CheckpointError
-        If there is no such run, or it is damaged.
+        If there is no such run, or its files are damaged.
     ParameterError
-        If the run names the file of a task that this user has not trained with.
+        If the task of the run is a file that this user has not trained with.
 
     Examples
     --------
@@ -104,13 +104,13 @@ def load(path: str | pathlib.Path, *, threads: int | None = None, trust: bool = 
 
 
 def columns_of(lines: list[dict[str, Any]]) -> Mapping[str, np.ndarray]:
-    """Lines of metrics as columns, in the order in which their names come up."""
+    """Lines of metrics as columns, in the order in which the names first appear."""
     names = dict.fromkeys(name for line in lines for name in line)
     return {name: _column([line.get(name) for line in lines]) for name in names}
 
 
 def _column(values: list[Any]) -> np.ndarray:
-    """Whole numbers where all are; else real numbers, NaN where there is none."""
+    """An int64 array if all values are integers, else a float64 array with NaN for missing values."""
     if all(isinstance(value, int) for value in values):
         return np.array(values, np.int64)
     return np.array([np.nan if value is None else value for value in values], np.float64)

@@ -1,4 +1,4 @@
-"""One process at a time trains in a folder: it holds a lock on a file there, of which the system lets go however it ends."""
+"""A lock on a run folder: one process at a time trains in it. The system releases the lock when the process ends."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from eprop.files import open_regular, output_errors
 
 try:
     import fcntl
-except ImportError:  # not there on Windows: nothing is locked, then
+except ImportError:  # Windows: no locks
     fcntl = None  # type: ignore[assignment]
 
-#: The file; it says which process holds the lock.
+#: Name of the locked file; it contains the process that holds the lock.
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def locked(folder: pathlib.Path, wanted: bool = True) -> Iterator[None]:
-    """Context in which no other process trains in a folder, nor this one once more; unless that is not ``wanted``.
+    """Context in which nobody else trains in a folder; if not ``wanted``, the context does nothing.
 
     Raises
     ------
     OutputError
-        If another one does.
+        If a training in this folder is under way.
     """
     file = _take(folder / LOCK) if wanted else None
     try:
@@ -38,12 +38,12 @@ def locked(folder: pathlib.Path, wanted: bool = True) -> Iterator[None]:
     finally:
         if file is not None:
             with contextlib.suppress(OSError):
-                (folder / LOCK).unlink(missing_ok=True)  # while it is held: nobody can have taken it
+                (folder / LOCK).unlink(missing_ok=True)  # the lock is still held: nobody can have taken it
             file.close()
 
 
 def refuse_locked(folder: pathlib.Path) -> None:
-    """Raise `OutputError` if a process trains in a folder, or one of the trials that it holds."""
+    """Raise `OutputError` if a process trains in a folder, or in a folder of one of its trials."""
     for path in (folder / LOCK, *folder.glob(f"seed-*/{LOCK}")):
         try:
             opened = open_regular(path, OutputError)
@@ -54,7 +54,7 @@ def refuse_locked(folder: pathlib.Path) -> None:
 
 
 def _take(path: pathlib.Path) -> TextIO | None:
-    """The file, locked; None where the file system knows no locks."""
+    """Open and lock the file; None if the file system has no locks."""
     while True:
         file = _opened(path)
         try:
@@ -69,11 +69,11 @@ def _take(path: pathlib.Path) -> TextIO | None:
         except BaseException:
             file.close()
             raise
-        file.close()  # whoever held it has taken it away just now
+        file.close()  # its former owner has just removed it
 
 
 def _opened(path: pathlib.Path) -> TextIO:
-    """The file, made if it is not there; what it holds is replaced, so it must be nothing else."""
+    """Open the lock file, or create it. Its content will be replaced, so it must not be anything else."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with output_errors(path):
         number = os.open(path, flags, 0o666)
@@ -87,7 +87,7 @@ def _opened(path: pathlib.Path) -> TextIO:
 
 
 def _hold(file: TextIO, path: pathlib.Path, *, shared: bool) -> bool:
-    """Lock a file, or say who has; False where that cannot be."""
+    """Lock a file; False if the file system has no locks. Raises `OutputError` if another process holds the lock."""
     if fcntl is None:
         return False
     try:
@@ -104,7 +104,7 @@ def _hold(file: TextIO, path: pathlib.Path, *, shared: bool) -> bool:
 
 
 def _is_still(path: pathlib.Path, file: TextIO) -> bool:
-    """Whether a file that is open is the one of that name."""
+    """Whether ``path`` is still the open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the package runs on and with: for summaries, reports of errors and ``eprop info``."""
+"""The machine and the installation, described for summaries, error reports and ``eprop info``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def package_version() -> str:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, system and the versions that numbers and speed depend on."""
+    """Processor, cores, memory, system, and the versions on which results and speed depend."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -54,7 +54,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def describe_installation() -> dict[str, Any]:
-    """Everything `describe_machine` says, all versions, how the core was built, threads, cached data."""
+    """The machine (`describe_machine`), all versions, the build of the core, threads, and cached data."""
     built = core.describe()
     return {
         "eprop": package_version(),
@@ -72,7 +72,7 @@ def describe_installation() -> dict[str, Any]:
 
 
 def peak_memory() -> int | None:
-    """Largest memory this process has held so far, bytes; None where the system does not say."""
+    """Peak memory of this process, bytes; None if the system does not report it."""
     try:
         import resource
     except ImportError:
@@ -82,7 +82,7 @@ def peak_memory() -> int | None:
 
 
 def resident_memory() -> int | None:
-    """Memory this process holds now, bytes; where the system does not tell, the largest so far."""
+    """Resident memory of this process, bytes; the peak memory if the system does not report it."""
     try:
         pages = int(pathlib.Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,4 +1,4 @@
-"""Numbers that say how well a network does."""
+"""Scores of a network: errors, losses, their uncertainty, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from eprop.training.wording import counted, with_spread
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """Outcome of an evaluation with frozen weights; arrays are in the order in which the trials were given.
+    """Outcome of an evaluation with frozen weights; arrays are in the order of the trials.
 
     Attributes
     ----------
     scores : ndarray, shape (n,)
-        As the task scores each sample; for a classification 1 where it is wrong.
+        The task's score of each sample; for a classification 1 for a wrong prediction, else 0.
     losses : ndarray, shape (n,)
     labels, predictions : ndarray of int, shape (n,), or None
-        Of a classification.
+        For a classification.
     n_classes : int
-        0 if the task is no classification.
+        0 if the task is not a classification.
     seconds : float
         Wall clock time.
     """
@@ -47,7 +47,7 @@ class Evaluation:
 
     @property
     def sigma(self) -> float:
-        """Uncertainty of `error` due to the number of samples, one sigma; of a classification see `binomial_sigma`."""
+        """Standard error of `error` from the number of samples; for a classification, see `binomial_sigma`."""
         n = self.scores.size
         if self.predictions is not None:
             return binomial_sigma(self.error, n)
@@ -58,7 +58,7 @@ class Evaluation:
         return f"Evaluation({counted(self.scores.size, 'sample')}: {facts})"
 
     def _repr_html_(self) -> str:
-        """A table of the scores, and of a classification the confusion matrix, for notebooks."""
+        """Tables of the scores and, for a classification, of the confusion matrix, for notebooks."""
         rows = [("error", with_spread(self.error, self.sigma)), ("loss of a sample", f"{self.loss:.4g}")]
         shown = table(f"Evaluation of {counted(self.scores.size, 'sample')}", rows)
         if self.predictions is None:
@@ -77,8 +77,8 @@ class Evaluation:
 def binomial_sigma(fraction: float, n: int) -> float:
     """Uncertainty of a fraction counted on ``n`` independent samples: half the width of Wilson's interval of one sigma.
 
-    It is the binomial standard deviation where both outcomes were counted often, and not zero where one never was: no
-    error among 200 samples does not mean that there are none.
+    This is the binomial standard deviation if both outcomes are frequent. It is above zero if one outcome never occurred: zero
+    errors among 200 samples do not prove an error of zero.
     """
     spread = max(fraction * (1.0 - fraction), 0.0) / n
     return math.sqrt(spread + 1.0 / (4.0 * n * n)) / (1.0 + 1.0 / n)
@@ -92,7 +92,7 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int
 
 
 def per_class_error(confusion: np.ndarray) -> list[float | None]:
-    """Share of each true class that was taken for another; None for a class without samples."""
+    """Fraction of wrong predictions in each true class; None for a class without samples."""
     totals = confusion.sum(axis=1)
     right = np.diag(confusion)
     return [float(1.0 - r / n) if n else None for r, n in zip(right, totals, strict=True)]

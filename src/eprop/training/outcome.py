@@ -1,4 +1,4 @@
-"""What a finished run came to, and what a person wants to know of it."""
+"""The outcome of a finished run, and its facts as text."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Outcome:
     ----------
     run : RunFolder
     summary : dict
-        What is in ``summary.json``.
+        Content of ``summary.json``.
     evaluation : Evaluation or Returns
-        On the test samples, or of the test episodes of a task that is learned from reward.
+        `Evaluation` on the test samples, or `Returns` of the test episodes for a task that is learned from reward.
     """
 
     run: RunFolder
@@ -36,12 +36,12 @@ class Outcome:
         return f"Outcome({str(self.run.path)!r}: test {self.summary['score']} {score})"
 
     def _repr_html_(self) -> str:
-        """A table of what ``eprop train`` prints, for notebooks."""
+        """The lines that ``eprop train`` prints, as a table for notebooks."""
         return table("Run", facts_of(self.run.path, self.summary))
 
 
 def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a person wants to know of a finished run, by name."""
+    """Lines about a finished run, each with a name."""
     if "mean_return" in summary:
         return _facts_of_returns(path, summary)
     name = summary["score"]

@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left: on a terminal, in a notebook, or as a line now and then elsewhere."""
+"""A progress bar with rate and time left, on a terminal or in a notebook; elsewhere, a line every few seconds."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ NOTEBOOK_INTERVAL = 0.2
 
 
 class _Display(Protocol):
-    """Where the bar is drawn."""
+    """The place where a bar is drawn."""
 
     live: bool
-    """Whether there is a bar; if not, there are lines."""
+    """True: a bar; False: lines."""
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -40,9 +40,7 @@ class _Display(Protocol):
 
 
 class ProgressBar(Watcher):
-    """Shows on standard error, or in the notebook, how far the work is.
-
-    A context, which may be entered again.
+    """Shows the progress of work on standard error, or in a notebook. A context manager that can be entered again.
 
     Parameters
     ----------
@@ -61,7 +59,7 @@ class ProgressBar(Watcher):
         )
         self._text = ""
         self._last_line = 0.0
-        self._began: tuple[str, float, float] = ("", 0.0, 0.0)  # a name, when its work began, what was done by then
+        self._began: tuple[str, float, float] = ("", 0.0, 0.0)  # name, time of the start, progress at the start
 
     def __enter__(self) -> ProgressBar:
         self._last_line = time.monotonic()
@@ -74,7 +72,7 @@ class ProgressBar(Watcher):
         self._display.stop()
 
     def phase(self, text: str) -> None:
-        """One line for what begins."""
+        """A new phase begins."""
         self._text = text
         self._last_line = time.monotonic()
         self._display.remove()
@@ -84,16 +82,16 @@ class ProgressBar(Watcher):
             self.say(text)
 
     def reading(self, what: str, done: int, total: int) -> None:
-        """Samples read or simulated."""
+        """Samples were read or simulated."""
         self._show(what, done, total, *self._pace(what, done, total))
 
     def evaluating(self, done: int, total: int) -> None:
-        """Samples evaluated; those of the validation are no news while the bar shows the learning."""
+        """Samples were evaluated. Nothing is shown for a validation during the training."""
         if self._text == "testing":
             self._show("testing", done, total, *self._pace("testing", done, total))
 
     def progress(self, progress: Progress) -> None:
-        """Samples learned."""
+        """Samples were learned."""
         seconds = max(progress.seconds, 1e-9)
         facts = [f"{progress.learned / seconds:,.0f} samples/s"]
         if not math.isnan(progress.error):
@@ -106,7 +104,7 @@ class ProgressBar(Watcher):
         self._show(f"epoch {progress.epoch}/{progress.epochs}", progress.done, progress.total, *facts, left)
 
     def control_progress(self, progress: ControlProgress) -> None:
-        """Steps of environments."""
+        """Environments were stepped."""
         seconds = max(progress.seconds, 1e-9)
         facts = [f"{progress.done:,} of {counted(progress.total, 'step')}", f"{progress.done / seconds:,.0f} steps/s"]
         if not math.isnan(progress.recent_return):
@@ -120,19 +118,19 @@ class ProgressBar(Watcher):
         self.say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
 
     def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
-        """Parts of a figure, or trials, are done."""
+        """Parts of a figure, or trials, have ended."""
         more = "" if left is None else f", {clock(left)} left"
         self._draw(
             "computing", share, 1.0, f"{done} of {counted(total, what.removesuffix('s'))}, {100 * share:.0f} %{more}"
         )
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         if not self.quiet:
             self.console.print(Text(f"eprop: {text}"))
 
     def _pace(self, name: str, done: int, total: int) -> tuple[str, ...]:
-        """Rate and time left of work whose time nobody else measures."""
+        """Rate and time left; this object measures the time."""
         if self._began[0] != name or done < self._began[2]:
             self._began = (name, time.monotonic(), done)
         _, began, first = self._began
@@ -151,7 +149,7 @@ class ProgressBar(Watcher):
 
 
 class _Terminal:
-    """A bar of Rich that is gone at the end; no bar where standard error is no terminal."""
+    """A bar of Rich that disappears at the end; no bar if standard error is not a terminal."""
 
     def __init__(self, console: Console, quiet: bool):
         self.live = console.is_terminal and not quiet
@@ -184,7 +182,7 @@ class _Terminal:
 
 
 class _Notebook:
-    """A bar of HTML that is updated in place; it needs no widgets, and stays as it was last."""
+    """An HTML bar that is updated in place, without widgets; the last state stays visible."""
 
     live = True
 
@@ -209,7 +207,7 @@ class _Notebook:
             self._update(self._pending)
 
     def remove(self) -> None:
-        """Nothing: the next one takes its place."""
+        """Nothing to do: the next bar takes the same place."""
 
     def _update(self, shown: dict[str, str]) -> None:
         from IPython.display import display
@@ -223,7 +221,7 @@ class _Notebook:
 
 @contextlib.contextmanager
 def shown(watcher: Watcher | None, comm: Communicator | None = None) -> Iterator[Watcher]:
-    """The watcher that was given, as it is; or else a progress bar, which of several ranks only the first shows."""
+    """The given watcher, or a progress bar if none is given; of several ranks, only the first shows the bar."""
     if watcher is not None:
         yield watcher
     else:

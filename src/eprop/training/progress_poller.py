@@ -1,4 +1,4 @@
-"""Poll how far work in other processes is, and tell a watcher."""
+"""Poll the progress of work in other processes, and report it to a watcher."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ POLL_INTERVAL = 1.0
 
 
 class ProgressPoller(contextlib.AbstractContextManager[None]):
-    """A thread that calls `Watcher.working` while the work goes on.
+    """A thread that calls `Watcher.working` at intervals until the context ends.
 
     Parameters
     ----------
     watcher : Watcher
     shares : callable
-        Returns how much of each part is done, from 0 to 1.
+        Returns the progress of each part, 0 to 1.
     costs : sequence of float, optional
-        What the parts cost, in any unit; alike if not given.
+        Cost of each part, in any unit; equal by default.
     what : str
-        What the parts are.
+        Name of the parts, in the plural.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ProgressPoller(contextlib.AbstractContextManager[None]):
         self._thread.join()
 
     def _share(self, shares: Sequence[float]) -> float:
-        """Of the whole."""
+        """Progress of the whole work, 0 to 1."""
         costs = self._costs or [1.0] * len(shares)
         return sum(share * cost for share, cost in zip(shares, costs, strict=True)) / (sum(costs) or 1.0)
 
@@ -55,6 +55,6 @@ class ProgressPoller(contextlib.AbstractContextManager[None]):
         while not self._ended.wait(POLL_INTERVAL):
             shares = self._shares()
             share, seconds = self._share(shares), time.monotonic() - self._began
-            # What was there at the beginning took no time of this call.
+            # Work that was done before this call took none of these seconds.
             left = seconds * (1.0 - share) / (share - self._first) if share > self._first else None
             self._watcher.working(sum(each >= 1.0 for each in shares), len(shares), share, left, self._what)

@@ -1,4 +1,4 @@
-"""What a run has kept: its configuration and its network, from the checkpoint."""
+"""Restore a run from its checkpoint: configuration and trained network."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from eprop.training.runs import RunFolder
 
 
 class ChangedTaskWarning(UserWarning):
-    """The file that holds a run's task is not the one that the run was trained with."""
+    """The file of a run's task has changed since the training."""
 
 
 def restore(
     path: str | pathlib.Path, *, threads: int | None = None, trust: bool = False, comm: Communicator | None = None
 ) -> tuple[RunConfig, Checkpoint, Simulator]:
-    """Configuration, checkpoint and trained network of a run; at rest, with the weights of the checkpoint.
+    """Restore configuration, checkpoint and trained network of a run; the network is at rest.
 
-    The network is in the event-driven engine, whatever trained it: both give the same.
+    The network is in the event-driven engine, also if the time-driven engine has trained it: both engines give the same.
 
     Parameters
     ----------
@@ -37,23 +37,23 @@ def restore(
     threads : int, optional
         As of `Simulator`.
     trust : bool
-        Run the Python file of a task that the run names, though this user has not trained with it.
+        Execute the Python file of the run's task, even if this user has not trained with it.
     comm : Communicator, optional
-        Ranks that all call this.
+        Ranks; all ranks call this function.
 
     Returns
     -------
     RunConfig
     Checkpoint
-        ``position`` tells how far the training has come.
+        ``position`` has the progress of the training.
     Simulator
 
     Raises
     ------
     CheckpointError
-        If there is no checkpoint, it is damaged, or does not fit the run's configuration.
+        If the checkpoint is missing or damaged, or does not fit the run's configuration.
     ParameterError
-        If the run names the file of a task that this user has not trained with.
+        If the task of the run is a file that this user has not trained with.
     """
     run = RunFolder.open(path)
     checkpoint = load_checkpoint(run.checkpoint)
@@ -67,7 +67,7 @@ def restore(
 
 
 def _take_over(simulator: Simulator, state: Mapping[str, np.ndarray], engine: str) -> None:
-    """Weights and feedback of a checkpoint, at rest. The event-driven engine keeps weights as they were some time before."""
+    """Set weights and feedback of a checkpoint; the simulator is at rest afterwards."""
     if engine == "time":
         _set_weights(simulator, state["synapses/weight"])
         return
@@ -76,7 +76,7 @@ def _take_over(simulator: Simulator, state: Mapping[str, np.ndarray], engine: st
 
 
 def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
-    """Weights of all projections, one after the other in the order of `Simulator.connections`."""
+    """Set the weights of all projections, projection by projection in the order of `Simulator.connections`."""
     if weights.size != simulator.n_synapses:
         raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
     first = 0
@@ -87,7 +87,7 @@ def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
 
 
 def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:
-    """What to say of a checkpoint that its own configuration makes no network for."""
+    """The error for a checkpoint whose state does not fit the network of its own configuration."""
     return CheckpointError(
         f"{run.checkpoint}: does not fit its configuration ({error}); it was written by eprop {checkpoint.version}: "
         "use that version, or repeat the run"
@@ -95,9 +95,9 @@ def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> Checkpoi
 
 
 def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *, trust: bool = False) -> RunConfig:
-    """The configuration that is kept in a checkpoint; warns if a file that the task is made of has been edited since.
+    """The configuration in a checkpoint; warns if the file of the task has changed since the training.
 
-    Of the ``task`` that is meant, if one is given; of another one nothing is run.
+    If the run has another task than ``task``, this raises an error before any code of that task is executed.
     """
     where = f"configuration in {run.checkpoint}"
     if task is not None:
@@ -115,7 +115,7 @@ def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *
 
 
 def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
-    """Raise `ParameterError` if a run, which names a task, is not one of the ``task`` that it is meant to have."""
+    """Raise `ParameterError` if the task that a run names is not ``task``."""
     if named is not None and not same_task(task, named):
         raise ParameterError(
             f"{run.path}: is a run of the task {named!r}; go on with: "
@@ -124,13 +124,13 @@ def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
 
 
 def refuse_edited(run: RunFolder, config: RunConfig) -> None:
-    """A run goes on as it began: an edited ``config.toml`` beside it would no longer tell the truth."""
+    """Raise `CheckpointError` if ``config.toml`` was edited: a run continues with the configuration that it began with."""
     if not run.config.is_file():
         return
     named = named_task(read_text(run.config, ParameterError), str(run.config)) or config.task_name
     if same_task(named, config.task_name):
         changed = config.differences(RunConfig.make(*read_config(run.config, config.task_name)))
-    else:  # nothing of another task is run
+    else:  # no code of another task is executed
         changed = [f"task.name = {named!r}, not {config.task_name!r}"]
     if changed:
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""A run: a folder with configuration, metrics, checkpoint, summary and figures; or one that holds several trials."""
+"""A run folder: configuration, metrics, checkpoint, summary and figures of a run, or the folder of several trials."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
     "tensorboard",
     "report.html",
 )
-#: Largest file of metrics that is read, bytes: a run of 100,000 epochs writes a tenth of it.
+#: Largest file of metrics that is read, bytes; a run of 100,000 epochs writes a tenth of this.
 MOST_METRICS = 1_000_000_000
-#: Names that lines of metrics may have in all; a trainer writes a dozen.
+#: Largest number of different names in the lines of metrics; a trainer writes a dozen.
 MOST_NAMES = 100
-#: All pictures that the figures of a run may be, see `eprop.plot.draw_run`.
+#: Names of all pictures that `eprop.plot.draw_run` may write.
 PICTURES = tuple(
     f"{name}.{kind}"
     for name in ("activity", "confusion", "episode", "learning_curve", "network", "pattern", "returns", "weights")
@@ -50,14 +50,14 @@ PICTURES = tuple(
 
 
 class RunFolder:
-    """The files of one run, or what several trials have in common.
+    """The files of one run, or the common files of several trials.
 
     Attributes
     ----------
     path : pathlib.Path
     config, metrics, summary, checkpoint, trials, figures, tensorboard, report : pathlib.Path
-        Its parts; each is there whole or not at all. A run has no ``trials``; where these are, ``config`` is that of the
-        first, ``summary`` and ``figures`` those of all, and what else there is, is in the folders of the trials.
+        Its files; each is complete or missing. A run has no ``trials``. A folder of several trials has ``trials``, the ``config``
+        of the first trial, and ``summary`` and ``figures`` of all trials; the other files are in the folders of the trials.
 
     Raises
     ------
@@ -92,15 +92,15 @@ class RunFolder:
         Parameters
         ----------
         path : path or None
-            None makes ``runs/<stem>-001``, or with the next number that is free.
+            None makes ``runs/<stem>-001``, or the next free number.
         stem : str
         force : bool
-            Remove the run that is there. Files of other names stay.
+            Remove a run at ``path``. Files with other names stay.
 
         Raises
         ------
         OutputError
-            If there is something at ``path`` already, with ``force`` something that is no run, or it cannot be written.
+            If ``path`` is not free (with ``force``: is not a run), or cannot be written.
         """
         if path is None:
             return cls._numbered(pathlib.Path("runs"), stem)
@@ -118,7 +118,7 @@ class RunFolder:
         Raises
         ------
         CheckpointError
-            If it is no such folder.
+            If the folder is not a run that has begun.
         """
         run = cls(path)
         if not run.path.is_dir():
@@ -140,7 +140,7 @@ class RunFolder:
             refuse_links(self.path, [folder, *RunFolder(folder)._places()])
 
     def _places(self) -> Iterator[pathlib.Path]:
-        """Where files of a run are written or removed, there or not."""
+        """Paths of all files of a run, existing or not."""
         yield from (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.figures, self.report)
         yield from (self.tensorboard, self.path / LOCK, *(self.figures / name for name in PICTURES))
 
@@ -149,20 +149,20 @@ class RunFolder:
         return RunFolder(self.path / f"seed-{seed}")
 
     def _begun(self) -> list[pathlib.Path]:
-        """Folders of trials that have begun, if this one holds several, in the order of their seeds."""
+        """Folders of trials that have begun, in the order of their seeds; empty for a run."""
         return sorted(
             (found.parent for found in self.path.glob(f"seed-*/{CHECKPOINT}")), key=lambda path: (len(path.name), path)
         )
 
     def _listed(self, begun: list[pathlib.Path]) -> str:
-        """The first of some trials by name, and whether they can be taken together."""
+        """Names of the first trials, and whether they can be resumed together."""
         names = ", ".join(path.name for path in begun[:3]) + (", ..." if len(begun) > 3 else "")
         if self.trials.is_file():
             return names
         return f"{names}, but no {TRIALS} (earlier versions wrote none): each is a run by itself"
 
     def check_free(self, *, force: bool = False) -> None:
-        """Raise `OutputError` if a new run may not be made here."""
+        """Raise `OutputError` if a new run cannot be made here."""
         refuse_locked(self.path)
         self.refuse_links()
         with output_errors(self.path):
@@ -181,7 +181,7 @@ class RunFolder:
                 )
 
     def _is_run(self) -> bool:
-        """Whether the package has made what is here: a checkpoint of its kind, or a configuration that it can read."""
+        """Whether the folder is a run of this package: it has a checkpoint, or a configuration that can be read."""
         if is_checkpoint(self.checkpoint):
             return True
         if not self.config.is_file():
@@ -189,7 +189,7 @@ class RunFolder:
         try:
             text, where = read_text(self.config, ParameterError), str(self.config)
             named = named_task(text, where)
-            if named is None or named.endswith(".py"):  # a task's file is not run to see whether it may be removed
+            if named is None or named.endswith(".py"):  # the file of a task is not executed to decide this
                 return named is not None
             RunConfig.make(*parse_config(text, where))
         except ParameterError:
@@ -205,18 +205,18 @@ class RunFolder:
         write_text(self.summary, json.dumps(summary, indent=2) + "\n")
 
     def read_summary(self) -> dict[str, Any]:
-        """The summary; empty if the run did not come to its end."""
+        """The summary; empty if the run has not finished."""
         if not self.summary.is_file():
             return {}
         with parsing(str(self.summary), "is damaged", CheckpointError, "--resume writes it anew"):
             return renamed(_entries(read_bytes(self.summary, MOST_TEXT, CheckpointError)))
 
     def write_trials(self, seeds: list[int]) -> None:
-        """Write ``trials.json``: the seeds of all trials that are wanted, those to come as well."""
+        """Write ``trials.json``: the seeds of all trials, including trials that have not begun."""
         write_text(self.trials, json.dumps({"seeds": seeds}) + "\n")
 
     def read_trials(self) -> list[int]:
-        """Seeds of all trials that are wanted; none if this is a run."""
+        """Seeds of all trials; empty for a run."""
         if not self.trials.is_file():
             return []
         what, advice = "does not say which seeds the trials have", "begin anew in another folder"
@@ -233,7 +233,7 @@ class RunFolder:
             file.write(text)
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All lines of metrics; a last line that was cut short is left out."""
+        """All lines of metrics; an incomplete last line is left out."""
         if not self.metrics.is_file():
             return []
         content = read_bytes(self.metrics, MOST_METRICS, CheckpointError)
@@ -254,14 +254,14 @@ class RunFolder:
         return out
 
     def share(self) -> float:
-        """How much of a run is done, from 0 to 1, by its last line of metrics."""
+        """Progress of a run, 0 to 1, from its last line of metrics."""
         if self.summary.is_file():
             return 1.0
         try:
             last = _entries(read_bytes(self.metrics, MOST_METRICS).splitlines()[-1])
             return min(float(last["samples"] / last["total"]), 1.0)
         except (OSError, ValueError, IndexError, KeyError, TypeError, ArithmeticError, RecursionError):
-            return 0.0  # not begun, a line under way, of an earlier version, or damaged
+            return 0.0  # not begun, an incomplete line, an earlier version, or damaged
 
     def tidy(self) -> None:
         """Take away what a process that was killed has left half written."""
@@ -296,7 +296,7 @@ class RunFolder:
         raise OutputError(f"{parent}: holds too many runs named {stem}; give another folder")
 
     def remove(self) -> None:
-        """Take away a run that could not begin."""
+        """Remove a run that could not begin."""
         self._clear()
         with contextlib.suppress(OSError):  # files of others
             self.path.rmdir()
@@ -312,7 +312,7 @@ class RunFolder:
                 folder.rmdir()
 
     def clear_tensorboard(self) -> None:
-        """Remove what was written for TensorBoard."""
+        """Remove the files for TensorBoard."""
         for path in self._events():
             with output_errors(path):
                 path.unlink()
@@ -321,14 +321,14 @@ class RunFolder:
         return sorted(self.tensorboard.glob("events.out.tfevents.*"))
 
     def _files(self) -> list[pathlib.Path]:
-        """What is here under the names of a run's files."""
+        """All existing files with names of a run's files."""
         parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.report)
         pictures = (self.figures / name for name in PICTURES)
         return [path for path in (*parts, *pictures, *self._events()) if path.is_file()]
 
 
 def _entries(text: bytes) -> dict[str, Any]:
-    """What JSON holds under names."""
+    """A JSON object as a dict."""
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError(f"entries with names are expected, not {text[:40].decode(errors='replace')}")

@@ -1,4 +1,4 @@
-"""One run that learns from samples: network, data, trainer, test, and what is kept of them."""
+"""One run that learns from samples: network, data, trainer, test, checkpoint and summary."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from eprop.training.watch import Watcher
 
 
 def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
-    """What ``load`` gives, on every rank: rank 0 first, so that the others find what it has written to a cache."""
+    """Result of ``load`` on every rank. Rank 0 loads first, so that the other ranks find its cache."""
     if comm.size == 1:
         return load()
     first = load() if comm.rank == 0 else None
@@ -44,12 +44,12 @@ def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
 
 
 def simulated(name: str, trials: Trials) -> dict[str, bool]:
-    """Under that name, whether recordings are simulated; nothing of trials that are no recordings."""
+    """``{name: whether the recordings are simulated}``; empty for trials that are not recordings."""
     return {} if trials.simulated is None else {name: trials.simulated}
 
 
 class SampleRun:
-    """The parts of a run, as they come into being."""
+    """A run: builds its parts, learns, tests, and writes the run folder."""
 
     unit = "samples"
 
@@ -60,11 +60,11 @@ class SampleRun:
         self.interrupt = Interrupt(comm)
         self.tensorboard: TensorBoard | None = None
         if config.execution.tensorboard:
-            TensorBoard(".")  # a library that is missing is told before a folder is made
+            TensorBoard(".")  # raises before a folder exists if TensorBoard is missing
         self.prepare(callbacks)
 
     def prepare(self, callbacks: Sequence[Callback]) -> None:
-        """Network, data, trainer."""
+        """Build the network, read the data, make the trainer."""
         self.watcher.phase("building the network")
         self.simulator = make_engine(self.config, self.comm)
         self.watcher.phase("reading data")
@@ -83,13 +83,13 @@ class SampleRun:
         )
 
     def load(self, watcher: Watcher, epoch: int = 0) -> Parts:
-        """Trials to learn from, to watch the learning by, and to be judged by."""
+        """Trials for training, validation and test."""
         return in_turn(self.comm, lambda: self._load(watcher))
 
     def renew(self, epoch: int) -> Trials:
-        """Other trials of the same kind, for a later epoch. No cache keeps them, so all ranks make them at once."""
+        """New trials for a later epoch. They are not cached, so all ranks make them at the same time."""
         trials = self._load(Watcher(), epoch).train
-        self.comm.gather(None)  # the wait for another rank does not count as learning
+        self.comm.gather(None)  # waiting for other ranks does not count as learning
         return trials
 
     def _load(self, watcher: Watcher, epoch: int = 0) -> Parts:
@@ -97,7 +97,7 @@ class SampleRun:
         return self.config.data.load(self.task, threads=threads, progress=watcher.reading, epoch=epoch)
 
     def begin(self, out: str | pathlib.Path | None, force: bool) -> Outcome:
-        """Make the folder, then learn."""
+        """Create the run folder, then learn."""
         made = None
         if self.writes:
             made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
@@ -115,12 +115,12 @@ class SampleRun:
             return self.learn()
 
     def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> Outcome:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.folder = folder
         position = dict(checkpoint.position)
         if position.pop("data", None) != self.fingerprint():
             raise CheckpointError(
-                f"{folder.checkpoint}: was written while learning from other data; those of the task {self.task.name!r} have "
+                f"{folder.checkpoint}: was written while learning from other data; the data of the task {self.task.name!r} have "
                 "changed: start a new run"
             )
         try:
@@ -162,7 +162,7 @@ class SampleRun:
 
     @contextlib.contextmanager
     def open_tensorboard(self) -> Iterator[None]:
-        """Context in which metrics are written for TensorBoard as well, those of an earlier part of the run among them."""
+        """Context in which TensorBoard gets all metrics of the run, including the lines before a stop."""
         if not (self.config.execution.tensorboard and self.writes):
             yield
             return
@@ -175,14 +175,14 @@ class SampleRun:
             self.tensorboard.close()
 
     def has_summary(self) -> bool:
-        """Whether the folder tells of the whole training; when and how it is tested again is no part of that."""
+        """Whether the folder has a summary of the whole training; a later test does not replace it."""
         try:
             return bool(self.folder.read_summary())
         except CheckpointError:
             return False
 
     def learn_all(self) -> None:
-        """To the end; whatever prevents it, what was learned is kept, and it is said how to go on."""
+        """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
         try:
             self.trainer.run()
         except Stopped as stop:
@@ -191,7 +191,7 @@ class SampleRun:
         except DivergenceError as error:
             raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
         except Exception as error:
-            # Of several ranks the others do not know of it: they would not save with this one.
+            # Saving is collective, and other ranks do not know of this error.
             if self.comm.size == 1:
                 with contextlib.suppress(OutputError):
                     self.save()
@@ -199,7 +199,7 @@ class SampleRun:
             raise
 
     def test(self) -> Evaluation:
-        """Judge by the test samples."""
+        """Evaluate the network on the test samples."""
         test = self.parts.test
         try:
             return evaluate(
@@ -210,7 +210,7 @@ class SampleRun:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        state = self.simulator.state()  # from all ranks
+        state = self.simulator.state()  # collective
         if self.writes:
             position = {**self.trainer.position(), "total": self.trainer.total, "data": self.fingerprint()}
             source = "".join(self.task.sources().values())
@@ -220,7 +220,7 @@ class SampleRun:
             )
 
     def how_to_go_on(self) -> str:
-        """What to say of a run that was stopped."""
+        """Message about a stopped run, with the command that continues it."""
         done, total = self.trainer.done, self.trainer.total
         return (
             f"stopped after {done:,} of {total:,} {self.unit}; go on with: "
@@ -228,7 +228,7 @@ class SampleRun:
         )
 
     def config_text(self) -> str:
-        """What is in ``config.toml``."""
+        """Text of ``config.toml``."""
         return self.config.to_toml(
             [
                 f"A run of eprop {package_version()}; it is repeated by",
@@ -237,15 +237,15 @@ class SampleRun:
         )
 
     def fingerprint(self) -> str:
-        """Tells training data apart."""
+        """A string that identifies the training data."""
         return self.config.data.fingerprint(self.task, self.parts.train)
 
     def example(self) -> dict[str, np.ndarray]:
-        """The first test sample, for figures that shall not need the data."""
+        """The first test sample; figures use it, so that they do not need the data."""
         return self.config.data.pack(self.parts.test.subset([0]))
 
     def cost(self) -> dict[str, Any]:
-        """What a run has taken, and of which machine; for its summary."""
+        """Time, memory, synaptic events and machine, for the summary."""
         trainer = self.trainer
         return {
             "total_seconds": time.perf_counter() - self.began,
@@ -263,7 +263,7 @@ class SampleRun:
         }
 
     def summary(self, evaluation: Evaluation) -> dict[str, Any]:
-        """What is in ``summary.json``."""
+        """Content of ``summary.json``."""
         trainer, parts, test = self.trainer, self.parts, self.parts.test
         confusion = evaluation.confusion() if evaluation.predictions is not None else None
         return {
@@ -298,7 +298,7 @@ class SampleRun:
 
 
 class MetricsWriter(Watcher):
-    """Writes metrics to the run's folder, and tells the run's own watcher everything."""
+    """Writes metrics to the run folder, and passes everything on to the watcher of the run."""
 
     def __init__(self, run: SampleRun):
         self.run = run

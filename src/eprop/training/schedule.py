@@ -1,26 +1,26 @@
-"""How learning rates change in the course of a training: functions of the part that is done, from 1 to a final factor."""
+"""Schedules of the learning rates: factors from 1 to a final factor, functions of the fraction of the training that is done."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-#: Levels of the schedule "step", the first and the last among them.
+#: Number of levels of the schedule "step".
 LEVELS = 4
 
 
 def constant(done: float, final: float) -> float:
-    """1 at all times."""
+    """Always 1."""
     return 1.0
 
 
 def linear(done: float, final: float) -> float:
-    """Along a straight line."""
+    """Linear in the fraction done."""
     return 1.0 - (1.0 - final) * done
 
 
 def exponential(done: float, final: float) -> float:
-    """By the same factor in equal times."""
+    """Equal factors in equal times."""
     return float(final**done)
 
 
@@ -30,12 +30,12 @@ def cosine(done: float, final: float) -> float:
 
 
 def step(done: float, final: float) -> float:
-    """In `LEVELS` equal parts of the training, by the same factor from each to the next."""
+    """Constant in each of `LEVELS` equal parts of the training, with equal factors between the parts."""
     level = min(int(done * LEVELS), LEVELS - 1)
     return float(final ** (level / (LEVELS - 1)))
 
 
-#: Schedules by name: factor of the learning rates for the part of the training that is done, in 0 .. 1.
+#: Schedules by name: functions of the fraction done (0 to 1) and of the final factor.
 SCHEDULES: dict[str, Callable[[float, float], float]] = {
     "constant": constant,
     "linear": linear,
@@ -43,5 +43,5 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
     "cosine": cosine,
     "step": step,
 }
-#: Schedules that multiply, and so never come to 0.
+#: Schedules by multiplication; their final factor must be above 0.
 GEOMETRIC = ("exponential", "step")

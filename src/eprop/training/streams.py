@@ -1,4 +1,4 @@
-"""Streams that may fail without harm: when progress can no longer be written, the work goes on."""
+"""Output streams whose errors are ignored: work goes on if progress can no longer be written."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TextIO
 
 
 class BestEffortStream:
-    """A stream for what may get lost, such as progress: when it can no longer be written, work goes on without."""
+    """A stream for unimportant output, such as progress; a failing write discards the output."""
 
     def __init__(self, stream: TextIO):
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """As of the stream."""
+        """As the method of the stream."""
         try:
             self._stream.write(text)
         except OSError:
@@ -22,7 +22,7 @@ class BestEffortStream:
         return len(text)
 
     def flush(self) -> None:
-        """As of the stream."""
+        """As the method of the stream."""
         try:
             self._stream.flush()
         except OSError:
@@ -33,8 +33,8 @@ class BestEffortStream:
 
 
 def discard(stream: TextIO) -> None:
-    """Redirect a stream to nowhere; otherwise the text that it still holds fails once more when Python ends."""
-    with contextlib.suppress(OSError, ValueError):  # a stand-in of a test has no number
+    """Redirect a stream to the null device. Otherwise its buffered text would fail again when Python ends."""
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no file descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -1,4 +1,4 @@
-"""Metrics for TensorBoard, as a callback of a trainer."""
+"""A callback of a trainer that writes metrics for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from eprop.errors import MissingExtraError
 from eprop.files import output_errors
 
-#: Lines of metrics, and how TensorBoard calls their values.
+#: Tags in TensorBoard by the names of the metrics.
 TAGS = {
     "loss": "training/loss",
     "error": "training/error",
@@ -27,12 +27,12 @@ TAGS = {
 class TensorBoard:
     """Writes the metrics of a training to a folder that TensorBoard reads; one of the ``callbacks`` of a `Trainer`.
 
-    The step of TensorBoard is the number of samples learned.
+    TensorBoard shows the number of samples learned as the step.
 
     Parameters
     ----------
     folder : path
-        Is made when the first line comes.
+        Created with the first line.
 
     Raises
     ------
@@ -54,7 +54,7 @@ class TensorBoard:
         self._writer: Any = None
 
     def __call__(self, trainer: Any, line: dict[str, Any]) -> None:
-        """Write one line; of several ranks only the first does."""
+        """Write one line; of several ranks, only the first writes."""
         if trainer.simulator.comm.rank == 0:
             self.add([line])
 
@@ -76,7 +76,7 @@ class TensorBoard:
             self._writer.flush()
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

@@ -1,4 +1,4 @@
-"""Teach a network a task: epochs of shuffled trials, a decaying learning rate, a report now and then."""
+"""Train a network on a task: epochs of shuffled trials, a schedule of the learning rates, reports at intervals."""
 
 from __future__ import annotations
 
@@ -29,71 +29,81 @@ from eprop.training.position import Told
 from eprop.training.schedule import SCHEDULES
 from eprop.training.watch import Progress, Watcher
 
-#: A call that learns should return to Python after this long, so that Ctrl-C is heard.
+#: Intended duration of one call that learns, s; Ctrl-C takes effect between two calls.
 CALL_SECONDS = 0.25
-#: At the end of an epoch a checkpoint is due, unless there was one just before.
+#: At the end of an epoch, a checkpoint is due if the last one is at least this old, s.
 SAVE_EPOCH_SECONDS = 5.0
-#: A loss this many times that of silent readouts is worth a warning.
+#: A loss above this many times the loss of silent readouts gives a warning.
 UNSTABLE = 3.0
 
-#: Is called after each line of metrics; True ends the training.
+#: A function that is called after each line of metrics; the return value True ends the training.
 Callback = Callable[["Trainer", dict[str, Any]], bool | None]
 
 
 class UnstableWarning(UserWarning):
-    """The loss is far above the loss of a network without outputs."""
+    """The loss is far above the loss of silent readouts."""
 
 
 @dataclass(frozen=True)
 class Training(Description):
-    """How long and how fast to learn."""
+    """Duration, learning rates and reports of a training."""
 
     epochs: int = param(1, kind=int, at_least=1, doc="passes over the training data")
-    batch_size: int = param(32, kind=int, at_least=1, doc="samples per weight update (eprop+: per change of eta)")
-    schedule: str = param(
-        "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
+    batch_size: int = param(
+        32, kind=int, at_least=1, doc="samples per weight update (with eprop+: per change of the learning rates)"
     )
-    eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
+    schedule: str = param(
+        "linear", kind=str, doc="schedule of the learning rates: constant, linear, exponential, cosine or step"
+    )
+    eta_final: float = param(
+        0.01, at_least=0.0, at_most=1.0, doc="final learning rates, as a fraction of the initial ones"
+    )
     reports: int = param(
-        200, kind=int, at_least=1, doc="lines of metrics, at most one per mini-batch, beside evaluations"
+        200,
+        kind=int,
+        at_least=1,
+        doc="number of lines of metrics, at most one per mini-batch; each validation adds a line",
     )
     validations: int = param(
-        10, kind=int, at_least=0, doc="evaluations of validation samples, evenly spaced up to the end"
+        10,
+        kind=int,
+        at_least=0,
+        doc="number of evaluations of the validation samples, evenly spaced, the last one at the end",
     )
     validation_interval: int | None = param(
         None, kind=int, at_least=1, optional=True,
-        doc="samples between evaluations of validation samples, in place of validations",
+        doc="training samples between two evaluations of the validation samples; replaces validations",
     )  # fmt: skip
     patience: int = param(
         0, kind=int, at_least=0,
-        doc="evaluations of validation samples without a lower error (or equal error, lower loss) before a stop; 0: never",
+        doc="stop after this many validations without a lower error (or equal error and lower loss); 0: never stop",
     )  # fmt: skip
     keep_best: bool | None = param(
         None, kind=bool, optional=True,
-        doc="end with the network of the lowest error on validation samples; if not given, with patience only",
+        doc="end with the network of the lowest validation error; by default only with patience",
     )  # fmt: skip
     skip_easy: float = param(
         0.0, at_least=0.0, at_most=1.0,
-        doc="from the second epoch on, pass over this share of the samples whose loss was below the mean the last time",
+        doc="from the second epoch on, pass over this fraction of the samples whose last loss was below the mean",
     )  # fmt: skip
 
     def validate(self) -> None:
-        """A schedule that exists and can come to its end."""
+        """Check the schedule."""
         check_schedule("Training", self.schedule, self.eta_final)
 
     @property
     def keeps_best(self) -> bool:
-        """Whether the network of the lowest error on validation samples is kept."""
+        """Whether the training ends with the network of the lowest validation error."""
         return self.patience > 0 if self.keep_best is None else self.keep_best
 
     def eta_factor(self, done: float) -> float:
-        """Factor of the learning rates after the part ``done`` (0 to 1) of the training."""
+        """Factor of the learning rates when the fraction ``done`` (0 to 1) of the training is done."""
         return SCHEDULES[self.schedule](done, self.eta_final)
 
 
 @dataclass
 class _Interval:
-    """What happened since the last report."""
+    """Sums since the last report."""
 
     samples: int = 0
     loss: float = 0.0
@@ -110,7 +120,7 @@ class _Interval:
 
 @dataclass
 class _Position(LoopPosition):
-    """All that a trainer must remember beside the simulator's state."""
+    """State of a trainer, beside the state of the simulator."""
 
     done: int = 0
     learned: int = 0
@@ -119,7 +129,7 @@ class _Position(LoopPosition):
 
 
 class Trainer(TrainingLoop):
-    """Teaches a simulator a task.
+    """Trains a network on a task.
 
     Parameters
     ----------
@@ -127,22 +137,22 @@ class Trainer(TrainingLoop):
     simulator : Simulator or TimeDriven
         Of the task's network.
     trials : Trials
-        To learn from.
+        Training trials.
     training : Training
     validation : Trials, optional
-        Held out: evaluated now and then, never learned from.
+        Validation trials: evaluated at intervals, never learned from.
     watcher : Watcher, optional
-        Is told of progress and metrics; a progress bar if not given, ``Watcher()`` shows nothing.
+        Gets progress and metrics; a progress bar if not given, ``Watcher()`` shows nothing.
     save : callable of (trainer), optional
-        Is called at the end of an epoch, unless it took no time, and every few minutes, to write a checkpoint.
+        Writes a checkpoint; called at the end of epochs (of at least `SAVE_EPOCH_SECONDS`) and every few minutes.
     interrupt : Interrupt, optional
-        Where Ctrl-C is noted; an own one if not given. The trainer then stops between two updates and raises `Stopped`;
-        another `run` goes on from there.
+        Receives Ctrl-C; by default, one of the trainer's own. After Ctrl-C the trainer stops between two updates and raises
+        `Stopped`; another `run` continues.
     renew : callable of (epoch) that returns Trials, optional
-        Other trials for a later epoch, as many as ``trials``: new recordings of the same digits, for example.
+        Returns the trials of a later epoch, as many as ``trials``, for example new recordings of the same digits.
     callbacks : sequence of callables of (trainer, line), optional
-        Are called after each line of metrics, which is a dict; one that returns True ends the training there. Of several
-        ranks all call them, and they must return the same.
+        Called after each line of metrics, which is a dict; the return value True ends the training. All ranks call them, and
+        they must return the same value on all ranks.
 
     Raises
     ------
@@ -200,12 +210,12 @@ class Trainer(TrainingLoop):
 
     @property
     def done(self) -> int:
-        """Samples that are done with: learned from, or passed over (`Training.skip_easy`)."""
+        """Samples that are done: learned, or passed over (`Training.skip_easy`)."""
         return self._at.done
 
     @property
     def learned(self) -> int:
-        """Samples learned from."""
+        """Samples learned."""
         return self._at.learned
 
     @property
@@ -219,7 +229,7 @@ class Trainer(TrainingLoop):
         return any(isinstance(p.rule, EProp) for p in self.simulator.network.projections)
 
     def position(self) -> dict[str, Any]:
-        """Where the training is, in plain numbers and arrays; with the simulator's state it is enough to go on bit by bit."""
+        """State of the trainer as numbers and arrays; with the simulator's state, a training continues with the same bits."""
         at = self._at
         easy = {f"easy_{name}": copy.copy(value) for name, value in vars(self._easy).items()}
         return {
@@ -235,7 +245,7 @@ class Trainer(TrainingLoop):
         }
 
     def set_position(self, position: dict[str, Any]) -> None:
-        """Go on from a `position`."""
+        """Continue from a `position`."""
         position = renamed(position)
         told = Told(position)
         self._at = _Position(
@@ -258,7 +268,7 @@ class Trainer(TrainingLoop):
             self._easy, self._order = Easy(losses.copy(), told.whole("easy_epoch"), passed.copy()), None
 
     def warm_up(self) -> None:
-        """Compile what the training needs, and leave no trace."""
+        """Compile all functions that the training needs; restore the state afterwards."""
         state = self.simulator.state()
         samples = self._samples(shuffled(self.task.seed, 0, len(self.trials))[: self.training.batch_size])
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -276,7 +286,7 @@ class Trainer(TrainingLoop):
             self.simulator.set_state(self._best.state)
 
     def _check_validation(self) -> None:
-        """Raise if what needs validation samples has none."""
+        """Raise `ParameterError` if a parameter needs validation samples and there are none."""
         for name in ("patience", "keep_best", "validation_interval"):
             if getattr(self.training, name) and self.validation is None:
                 raise ParameterError(
@@ -285,7 +295,7 @@ class Trainer(TrainingLoop):
                 )
 
     def _save_interval(self) -> float:
-        """Short where an epoch ends, but not so short that epochs which take no time are saved."""
+        """`SAVE_EPOCH_SECONDS` at the end of an epoch, else `SAVE_SECONDS`."""
         return SAVE_EPOCH_SECONDS if self.done % len(self.trials) == 0 else SAVE_SECONDS
 
     # ---------------------------------------------------------------- one step
@@ -301,26 +311,28 @@ class Trainer(TrainingLoop):
         stop = min(batch + order.batch_size, order.samples.size)
         if not self.by_batch:
             stop = min(stop, index + self._piece)
-        # Of the batch's first sample, so that the pieces in which it is learned make no difference.
+        # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
         self.simulator.scale_learning_rates(self._eta_factor(self.done - place + order.begin(batch)))
         which = order.samples[index:stop]
         samples = self._samples(which)
         self._note(which, samples, self._train(samples), self.done - place + order.begin(stop))
-        seconds = self._comm.share_of(time.perf_counter() - began)  # ranks must take pieces of one length
+        seconds = self._comm.share_of(
+            time.perf_counter() - began
+        )  # all ranks must choose the same length of the next piece
         self._at.seconds += seconds
         self._at.interval.seconds += seconds
         self._piece = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._piece))
 
     def _renew_trials(self, epoch: int) -> None:
-        """Other trials in another epoch; making them does not count as learning."""
+        """Make the trials of a new epoch; this does not count as learning time."""
         if self._renew is not None and epoch != self._trials_of:
             self.trials, self._trials_of = self._renew(epoch), epoch
 
     def _train(self, samples: Samples) -> BatchResult:
-        # A mini-batch may be given up half-way, the simulator then forgets it; a piece of e-prop+ may not.
+        # Ctrl-C may interrupt a mini-batch, which the simulator then discards; it may not interrupt e-prop+ within a call.
         check = (lambda done: self._interrupt.check()) if self.by_batch else None
         try:
-            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is reported by an error
+            with np.errstate(over="ignore", invalid="ignore"):  # divergence raises an error
                 return self.simulator.train(samples, progress=check)
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} samples, {error}") from None
@@ -329,7 +341,7 @@ class Trainer(TrainingLoop):
         return self.task.make_samples(self.simulator.network, self.trials.subset(where))
 
     def _to_learn(self) -> int:
-        """Samples still to be learned from; in epochs to come, as many are passed over as at the last report would have been."""
+        """Estimate of the samples still to be learned; later epochs pass over the same fraction as at the last report."""
         n = len(self.trials)
         epoch, place = divmod(self.done, n)
         rest, to_come = 0, self.training.epochs - epoch
@@ -339,7 +351,7 @@ class Trainer(TrainingLoop):
         return rest + round(to_come * n * (1.0 - self._share_passed))
 
     def _epoch_order(self, epoch: int) -> Order:
-        """What is learned in an epoch; asked for the next one, the samples to be passed over are drawn."""
+        """Order of the samples of an epoch; the first call for an epoch chooses the samples to pass over."""
         if self._order is None or self._order[0] != epoch:
             n, seed, share = len(self.trials), self.task.seed, self.training.skip_easy
             if share and epoch > self._easy.epoch:
@@ -348,7 +360,7 @@ class Trainer(TrainingLoop):
         return self._order[1]
 
     def _batch_start(self, done: int) -> int:
-        """Where the mini-batch begins that is under way at a position."""
+        """Position at which the present mini-batch begins."""
         epoch, place = divmod(done, len(self.trials))
         if place == 0:
             return done
@@ -377,7 +389,7 @@ class Trainer(TrainingLoop):
             self._error.add(score)
 
     def _is_due(self, times: int) -> bool:
-        """Whether a batch has just ended, and with it the next of ``times`` equal parts of the training."""
+        """Whether a mini-batch has just ended, and with it one of ``times`` equal parts of the training."""
         batch_ended = self._batch_start(self.done) == self.done
         before = self._batch_start(self.done - 1)
         return batch_ended and self.done * times // self.total > before * times // self.total
@@ -393,7 +405,7 @@ class Trainer(TrainingLoop):
         )  # fmt: skip
 
     def _evaluation_is_due(self) -> bool:
-        """Whether validation samples are to be evaluated here; where there is an interval, also at the end."""
+        """Whether to evaluate the validation samples now; with an interval, also at the end."""
         interval = self.training.validation_interval
         if interval is None:
             return self._is_due(self.training.validations)
@@ -402,13 +414,13 @@ class Trainer(TrainingLoop):
         return self.done == self.total or self.done // interval > self._batch_start(self.done - 1) // interval
 
     def _report_if_due(self) -> None:
-        """Evaluations have places of their own, and a line wherever they are: ``reports`` may be any number."""
+        """Write a line of metrics if a report or a validation is due."""
         evaluates = self.validation is not None and self._evaluation_is_due()
         if evaluates or self._is_due(self.training.reports):
             self._report(evaluates)
 
     def _report(self, evaluates: bool) -> None:
-        """One line of metrics; where it ``evaluates``, with the error on validation samples as well."""
+        """Write one line of metrics; if it ``evaluates``, with error and loss of the validation samples."""
         part, progress = self._at.interval, self._progress()
         self._warn_if_unstable(part.loss / part.samples)
         line: dict[str, Any] = {
@@ -435,7 +447,7 @@ class Trainer(TrainingLoop):
         self._tell(line)
 
     def _note_validation(self, found: Evaluation) -> None:
-        """Keep the error on validation samples, and what follows from it: the best network, the end of the training."""
+        """Keep the validation error; keep the best network, or end the training, according to the parameters."""
         self._at.validation_error = found.error
         if self._best.note(found):
             if self.training.keeps_best:
@@ -456,7 +468,7 @@ class Trainer(TrainingLoop):
 
 
 def _added(total: float, values: np.ndarray) -> float:
-    """``total`` plus all values, one after the other: the same bits in whatever pieces they come."""
+    """``total`` plus all values, added one by one: the bits do not depend on how the values are divided among calls."""
     for value in values.tolist():
         total += value
     return total

@@ -30,7 +30,7 @@ from eprop.training.restoring import refuse_edited, refuse_other_task
 from eprop.training.runs import TRIALS, RunFolder
 from eprop.training.watch import Watcher
 
-#: By this file in their folder, trials side by side are asked to stop. So many seconds they may take for it.
+#: Trials in parallel processes stop when this file is in their folder; time that they have for it, s.
 STOP, PATIENCE = ".stop", 20.0
 
 
@@ -43,51 +43,51 @@ def run_trials(
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> tuple[RunFolder, dict[str, Any]]:
-    """Train with the seeds ``S``, ``S + 1``, ...; leave a folder with a run folder for each, and a summary of all.
+    """Train with the seeds ``S``, ``S + 1``, ... in parallel processes; write a folder with one run folder each, and a summary.
 
     Parameters
     ----------
     config : RunConfig
-        Of the first trial. Each has one thread, unless the configuration says otherwise.
+        Configuration of the first trial. Each trial has one thread unless the configuration sets ``threads``.
     count : int
     out : path, optional
         Folder; ``runs/<task>-<rule>-trials-<number>`` if not given.
     jobs : int, optional
-        Processes; one for each core that is available, at most one for each trial.
+        Number of processes; by default one per available core, at most one per trial.
     force : bool
-        Replace what is in ``out``.
+        Replace the trials in ``out``.
     watcher : Watcher, optional
-        Is told how many trials are done; a progress bar if not given.
+        Gets the number of finished trials; a progress bar if not given.
 
     Returns
     -------
     folder : RunFolder
     summary : dict
-        Mean, standard deviation over the trials, ``sigma`` within one, lowest and highest test score, and what is in
-        ``trials``: seed, run and scores of each.
+        Mean test score, standard deviation over the trials, ``sigma`` within a trial, lowest and highest score; ``trials`` has
+        seed, run and scores of each trial.
 
     Raises
     ------
     ParameterError
-        If ``count`` or ``jobs`` is not a whole number from 1 on, or there are not so many threads.
+        If ``count`` or ``jobs`` is not a whole number >= 1, or there are not enough threads.
     OutputError
-        If the folder is taken, or another process is training in it.
+        If the folder is not free, or another process trains in it.
     MissingExtraError
         If joblib is not installed.
     Stopped
-        After Ctrl-C: each trial has kept what it has learned, and `resume_trials` goes on. After a second one, or if a trial
-        takes longer than `PATIENCE`, those that are under way go on from their last checkpoints.
+        After Ctrl-C. Each trial has written a checkpoint, and `resume_trials` continues. After a second Ctrl-C, or after
+        `PATIENCE` seconds, trials continue from their last regular checkpoints.
     """
     _check_number("trials", count)
     _check_number("jobs", jobs)
-    jobs = processes(jobs, count)  # what is missing is told before a folder is made
+    jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
     _check_threads(config)
     config = config.absolute()
     if config.execution.threads is None:
         config = replace(config, execution=config.execution.replace(threads=1))
     seeds = [config.task.seed + i for i in range(count)]
     folder = RunFolder.create(out, f"{config.task.name}-{config.task.variant}-trials", force=force)
-    # All at once: what is there once a trial has its turn is a trial that was begun.
+    # All folders first: a folder with files of a run then always belongs to a trial that has begun.
     for seed in seeds:
         RunFolder.create(folder.of_seed(seed).path, "", force=force)
     folder.write_config(config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
@@ -105,18 +105,18 @@ def resume_trials(
     trust: bool = False,
     watcher: Watcher | None = None,
 ) -> tuple[RunFolder, dict[str, Any]]:
-    """Go on with trials that were stopped, as if they had not been: those that are finished are kept.
+    """Continue stopped trials; finished trials are kept. The results have the same bits as without the stop.
 
     Parameters
     ----------
     path : path
         Folder of all trials.
     task : str, optional
-        Task that they are meant to have, by its name or file.
+        Expected task of the trials, by its name or file.
     jobs : int, optional
-        As for `run_trials`.
+        As of `run_trials`.
     threads : int, optional
-        Of each trial.
+        Threads of each trial.
     trust : bool
         As of `resume_run`.
     watcher : Watcher, optional
@@ -129,11 +129,11 @@ def resume_trials(
     Raises
     ------
     CheckpointError
-        If the folder holds no trials, or its ``config.toml`` was edited since one of them has begun.
+        If the folder has no trials, or its ``config.toml`` was edited after a trial had begun.
     ParameterError
-        If they are of another task, ``jobs`` is not a whole number from 1 on, or there are not so many threads.
+        If the trials have another task, ``jobs`` is not a whole number >= 1, or there are not enough threads.
     OutputError
-        If another process is training them.
+        If another process trains in the folder.
     Stopped
         After Ctrl-C, as from `run_trials`.
     """
@@ -141,7 +141,7 @@ def resume_trials(
     folder = RunFolder(path)
     seeds = folder.read_trials()
     if not seeds:
-        RunFolder.open(path)  # says more of a folder that is missing, or of trials that an earlier version has left
+        RunFolder.open(path)  # its message is more exact for a missing folder, or for trials of an earlier version
         raise CheckpointError(f"{folder.path}: holds no {TRIALS}; it is no folder of several trials")
     folder.refuse_links()
     if task is not None:
@@ -170,7 +170,7 @@ def _check_number(name: str, value: Any) -> None:
 
 
 def _check_threads(config: RunConfig) -> None:
-    """What each trial would refuse by itself, one after the other."""
+    """Raise once what every trial would raise by itself."""
     if config.execution.engine == "event" and config.execution.threads is not None:
         check_threads(config.execution.threads)
 
@@ -178,10 +178,10 @@ def _check_threads(config: RunConfig) -> None:
 def _side_by_side(
     folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
 ) -> tuple[RunFolder, dict[str, Any]]:
-    """Bring all trials to their ends, in processes, and write the summary of all."""
+    """Run all trials to their end, in processes, and write the summary."""
     processes = f"{jobs} process{'es' if jobs > 1 else ''}"
     watcher.phase(f"learning, {len(seeds)} trials in {processes}")
-    whole = RunFolder(folder.path.absolute())  # wherever this process, or one that it starts, is later on
+    whole = RunFolder(folder.path.absolute())  # processes may change their working folder
     with (
         locked(whole.path),
         ProgressPoller(watcher, lambda: [whole.of_seed(seed).share() for seed in seeds], what="trials"),
@@ -196,12 +196,12 @@ def _side_by_side(
 
 
 def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher) -> list[Any]:
-    """Summaries of all trials; what went wrong in one is raised once the others have stopped, and saved what they learned."""
+    """Summaries of all trials. If one fails, the others save a checkpoint and stop, and then its error is raised."""
     text, stop, found = config.to_toml(), folder.path / STOP, []
     failed: Failure | None = None
     advice = f"take fewer --jobs; go on with: eprop train {config.task_name} --resume {folder.path} --jobs {max(jobs // 2, 1)}"
     stop.unlink(missing_ok=True)
-    # A trial in this process hears of signals by itself.
+    # A trial in this process gets signals itself.
     asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
     calls = [(_trial, (text, seed, str(folder.of_seed(seed).path), stop, os.getpid())) for seed in seeds]
     try:
@@ -214,11 +214,11 @@ def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int
                         found.append(trial)
                         watcher.trial(len(found), len(seeds), trial)
             except Exception:
-                # Ctrl-C may have ended a process that was just beginning, of which its pool hears as of an error.
+                # Ctrl-C may have ended a process at its start; the pool reports this as an error.
                 if request is None or not request.requested:
                     raise
         if failed is not None:
-            raise failed.again()
+            raise failed.to_raise()
         if len(found) < len(seeds):
             raise Stopped(exit_code=128 + ((request.signal if request else 0) or signal.SIGINT))
     finally:
@@ -237,7 +237,7 @@ def _how_to_go_on(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str
 
 
 def processes(jobs: int | None, count: int) -> int:
-    """How many processes carry out ``count`` calls: ``jobs``, or one for each core, but not more than there are calls.
+    """Number of processes for ``count`` calls: ``jobs``, by default one per core, and at most ``count``.
 
     Raises
     ------
@@ -254,15 +254,15 @@ def side_by_side(
     *,
     advice: str = "",
 ) -> Iterator[Any]:
-    """Results of calls of functions with their arguments, in that order, as ``jobs`` processes come to their ends.
+    """Call functions in ``jobs`` processes, and yield their results in the order of the calls.
 
-    Each may take so many ``threads``, by default its share of the cores. When the results are not waited for, by Ctrl-C or an
-    error, the processes are stopped at once.
+    Each process uses at most ``threads`` threads, by default its fraction of the cores. If the caller stops waiting, by Ctrl-C or
+    an error, the processes are stopped at once.
 
     Raises
     ------
     EPropError
-        If one of the processes was killed; with the caller's ``advice``.
+        If a process was killed; the message ends with ``advice``.
     MissingExtraError
         If joblib is not installed.
     """
@@ -272,13 +272,13 @@ def side_by_side(
     try:
         with parallel as pool:
             yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
-    except BrokenProcessPool as error:  # joblib's own is one, and tells of nothing else but its processes
+    except BrokenProcessPool as error:  # joblib's error derives from it
         told = "one of the processes side by side was killed, perhaps for lack of memory"
         raise EPropError(f"{told}: {advice or 'take fewer at a time'}") from error
 
 
 def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call a function in the folder of the caller: processes are kept, and would stay where the first call found them."""
+    """Call a function in the working folder of the caller; joblib reuses processes, which keep the folder of their first call."""
     caller, folder = here
     if os.getpid() == caller:
         return function(*arguments)
@@ -287,7 +287,7 @@ def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[
         return function(*arguments)
     finally:
         if os.getppid() != caller:
-            os._exit(1)  # it has ended: nobody takes the result, or has more to do
+            os._exit(1)  # the caller has ended: nobody waits for the result
 
 
 def _joblib() -> Any:
@@ -299,9 +299,9 @@ def _joblib() -> Any:
 
 
 def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> dict[str, Any] | Failure | None:
-    """One trial; in a process other than the ``caller`` it is stopped once there is a file ``stop``, and the result is None.
+    """One trial. In a process other than the ``caller``, it stops as soon as the file ``stop`` exists, and returns None.
 
-    If it fails there, it makes that file, so that the others save what they have learned, and returns what went wrong.
+    If the trial fails there, it creates this file, so that the other trials save a checkpoint, and returns a `Failure`.
     """
     if os.getpid() == caller:
         with failure_of(seed):
@@ -318,13 +318,13 @@ def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> d
 
 
 def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
-    """One trial: kept if it is finished, resumed if it has begun."""
+    """Run one trial: a finished trial is kept, a begun trial is resumed."""
     name, given = parse_config(text, "configuration of the trials", trust=True)  # it comes from the caller
     config = RunConfig.make(name, given, task={"seed": seed})
     run = RunFolder(out)
     with _named_warnings(seed):
         if not run.checkpoint.is_file():
-            # What may be there is a configuration, of a trial that was stopped before its first checkpoint.
+            # A trial that was stopped before its first checkpoint leaves a configuration only.
             return start_run(config, out, force=True, watcher=Watcher()).summary
         threads = config.execution.threads
         return run.read_summary() or resume_run(out, task=name, threads=threads, watcher=Watcher()).summary
@@ -332,7 +332,7 @@ def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _named_warnings(seed: int) -> Iterator[None]:
-    """Let warnings of a process that nobody else shows be a line that says which trial is meant."""
+    """Print warnings of this process as one line each, with the seed of the trial."""
     before = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"eprop: warning: seed {seed}: {message}\n"
     try:
@@ -342,12 +342,12 @@ def _named_warnings(seed: int) -> Iterator[None]:
 
 
 def _within(sigmas: list[float | None]) -> float | None:
-    """Root mean square of what the number of test samples leaves open in a trial; None where that is not known."""
+    """Root mean square of the standard errors within the trials; None if no standard error is known."""
     known = [sigma for sigma in sigmas if sigma is not None]
     return math.sqrt(statistics.fmean(sigma**2 for sigma in known)) if known else None
 
 
-#: What a summary of all trials has of each of them, and what of the first: of scores on samples, of returns of episodes.
+#: Entries of a summary of all trials: per trial (KEPT), and from the first trial (FIRST); for tasks with samples and with reward.
 KEPT: tuple[str, ...] = (
     "seed",
     "test_error",
@@ -366,7 +366,7 @@ FIRST_OF_RETURNS: tuple[str, ...] = ("version", "task", "rule", "environment", "
 
 
 def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread over trials, and the figures of each."""
+    """Mean and spread over trials, and the scores of each trial."""
     if "mean_return" in summaries[0]:
         score, kept, first = "mean_return", KEPT_OF_RETURNS, FIRST_OF_RETURNS
         sigmas = [summary["std_return"] / math.sqrt(summary["episodes"]) for summary in summaries]
@@ -386,8 +386,8 @@ def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def spread_of(summary: dict[str, Any]) -> float | None:
-    """Spread of the mean that `summarise` gives: the standard deviation; where there is none, what is known of one trial.
+    """Spread of the mean of `summarise`: the standard deviation over trials, or the standard error within a trial.
 
-    Trials that all end alike do not differ by nothing: so much is left open by the number of test samples.
+    The latter is used for one trial, and for trials with equal scores: their number of test samples still limits the accuracy.
     """
     return summary["sd"] or summary["sigma"]

@@ -1,4 +1,4 @@
-"""What happens while a network learns, told to whoever wants to see it."""
+"""Watchers: objects that are told about the progress of a training."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Any
 
 @dataclass
 class Progress:
-    """Where a training is.
+    """Progress of a training.
 
     Attributes
     ----------
     done, total : int
-        Samples that are done with, learned from or passed over, and of all epochs.
+        Samples that are done, those passed over included; samples of all epochs.
     learned, to_learn : int
-        Samples learned from, and still to be learned from: an estimate where easy ones are passed over.
+        Samples learned, and samples still to be learned; the latter is an estimate if easy samples are passed over.
     epoch, epochs : int
         The first epoch is 1.
     loss : float
         Mean over the last thousand samples.
     error : float
-        Mean score of the last thousand samples, each before it was learned. NaN with e-prop+, where the label changes
-        the weights within the sample, so that an error on training samples means nothing.
+        Mean score of the last thousand samples, each scored before the weights changed. NaN with e-prop+: the label
+        changes the weights within the sample, so an error on training samples means nothing.
     validation_error : float
         Last error on validation samples; NaN before the first.
     seconds : float
-        Spent learning, without evaluating.
+        Time spent on learning, without evaluations.
     """
 
     done: int
@@ -43,18 +43,18 @@ class Progress:
 
 @dataclass
 class ControlProgress:
-    """Where a training is that learns from reward.
+    """Progress of a training from reward.
 
     Attributes
     ----------
     done, total : int
         Steps of the environments.
     episodes : int
-        That have ended.
+        Number of episodes that have ended.
     recent_return : float
-        Mean return of the last hundred of them; NaN before the first.
+        Mean return of the last hundred episodes; NaN before the first.
     seconds : float
-        Spent learning.
+        Time spent on learning.
     """
 
     done: int
@@ -65,13 +65,13 @@ class ControlProgress:
 
 
 class Watcher:
-    """Is told what happens. All methods do nothing; override those of interest.
+    """Base of watchers. All methods do nothing; override the methods of interest.
 
-    While samples are evaluated side by side, `evaluating` may be called from several threads.
+    Several threads may call `evaluating` at the same time.
     """
 
     def phase(self, text: str) -> None:
-        """Something that takes a moment begins: reading, testing."""
+        """A phase begins, such as ``"reading data"`` or ``"testing"``."""
 
     def reading(self, what: str, done: int, total: int) -> None:
         """Samples of a data set were read or simulated."""
@@ -80,7 +80,7 @@ class Watcher:
         """Samples were learned."""
 
     def control_progress(self, progress: ControlProgress) -> None:
-        """Environments were acted in, and learned from."""
+        """Environments were stepped, and the agent has learned."""
 
     def metrics(self, line: dict[str, Any]) -> None:
         """A line of metrics was written."""
@@ -89,10 +89,10 @@ class Watcher:
         """Samples were evaluated."""
 
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
-        """One of several trials has come to its end."""
+        """One of several trials has ended."""
 
     def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
-        """So many parts of some work (``what``: parts, trials) are done, and this share of the whole (0 to 1).
+        """``done`` of ``total`` parts have ended, and the fraction ``share`` (0 to 1) of the whole work is done.
 
-        ``left`` are seconds that it may still take; None if there is nothing to tell by.
+        ``what`` names the parts (``"parts"``, ``"trials"``). ``left`` is the estimated time left, s; None if it is unknown.
         """

@@ -1,4 +1,4 @@
-"""Numbers as people read them: counts, per cent, times, sizes."""
+"""Numbers as text: counts, per cent, times, sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def percent(fraction: float) -> str:
 
 
 def with_spread(fraction: float, sigma: float | None) -> str:
-    """``2.1 ± 0.5 %``; without a spread, where there is none."""
+    """``2.1 ± 0.5 %``, or ``2.1 %`` if the spread is unknown."""
     if sigma is None or math.isnan(sigma):
         return percent(fraction)
     return f"{100 * fraction:.1f} ± {100 * sigma:.1f} %"
@@ -37,7 +37,7 @@ def size(count: float) -> str:
 
 
 def return_with_spread(mean: float, spread: float | None) -> str:
-    """``487.2 ± 20``; without a spread, where there is none."""
+    """``487.2 ± 20``, or ``487.2`` if the spread is unknown."""
     return f"{mean:.4g}" if spread is None else f"{mean:.4g} ± {spread:.3g}"
 
 
@@ -49,12 +49,12 @@ def score_of(summary: Mapping[str, Any]) -> str:
 
 
 def score_of_trial(summary: Mapping[str, Any]) -> str:
-    """The score of one of several trials: a number alone."""
+    """The score of one of several trials, without an uncertainty."""
     return f"{summary['mean_return']:.4g}" if "mean_return" in summary else percent(summary["test_error"])
 
 
 def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[str, str]:
-    """Mean with the spread over trials; lowest and highest."""
+    """Mean score with the spread over the trials; lowest and highest score."""
     ends = summary["lowest"], summary["highest"]
     if "mean_return" in summary["trials"][0]:
         return return_with_spread(summary["mean"], summary["sd"]), f"lowest {ends[0]:.4g}, highest {ends[1]:.4g}"

@@ -72,13 +72,13 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such file, neither there nor in this folder; .* eprop new-task NAME writes a template"),
+        (None, "no such file, also not in the working folder; .* eprop new-task NAME writes a template"),
         ("", "must define one task .* found none"),
         ("\nimport nix_da", "own.py: line 2: cannot be loaded as a task: ModuleNotFoundError"),
         ("1 +", "cannot be loaded as a task: SyntaxError"),
         (
             "import eprop.tasks\nclass A(eprop.tasks.Task):\n    name = 'my/task'",
-            "the name of a task is that of folders: .*; got 'my/task'",
+            "the name of a task must be a name of folders, .*; got 'my/task'",
         ),
     ],
 )
