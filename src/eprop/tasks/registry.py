@@ -137,8 +137,8 @@ def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
     name = found[0].name
     if not re.fullmatch(r"[^-./\0][^/\0]*", str(name)):
         raise ParameterError(
-            f"{path}: the name of a task must be a name of folders, such as 'my-task', without '/', and without '-' or '.' at the "
-            f"beginning; got {name!r}"
+            f"{path}: the name of a task must be a name of folders, such as 'my-task', without '/', and without '-' or '.' "
+            f"at the beginning; got {name!r}"
         )
     found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]
