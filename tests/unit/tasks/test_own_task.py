@@ -33,7 +33,7 @@ def test_a_new_task_is_a_task(tmp_path: pathlib.Path) -> None:
     assert issubclass(kind, Classification)
     assert task_named(str(file)) is kind
     assert "FILE" not in file.read_text()
-    assert file.read_text().startswith('"""DelayedMatch, a task of one')
+    assert file.read_text().startswith('"""DelayedMatch, a task of your')
     assert kind(rule="eprop+").eta == 1e-4
 
 
