@@ -15,7 +15,7 @@ from eprop.bench.scaling import ScalingConfig
 from eprop.errors import EPropError
 
 #: The options of ``eprop bench scaling`` that are fields of a configuration.
-_COMMAND = [sys.executable, "-c", "from eprop.cli import app; app()", "bench", "scaling", "--json"]
+_COMMAND = [sys.executable, "-P", "-c", "from eprop.cli import app; app()", "bench", "scaling", "--json"]
 
 
 def mpiexec() -> str | None:

@@ -236,7 +236,7 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
     if importlib.util.find_spec("nest") is None:
         raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
     given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
-    command = [sys.executable, "-m", "eprop.interop.nest_scaling", json.dumps(given)]
+    command = [sys.executable, "-P", "-m", "eprop.interop.nest_scaling", json.dumps(given)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:

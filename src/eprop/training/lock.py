@@ -62,12 +62,15 @@ def _take(path: pathlib.Path) -> TextIO | None:
                 file.close()
                 return None
             if _is_still(path, file):
-                file.truncate(0)
-                file.write(f"{os.getpid()} on {socket.gethostname()}\n")
-                file.flush()
+                holder = f"{os.getpid()} on {socket.gethostname()}\n"
+                with output_errors(path, len(holder)):
+                    file.truncate(0)
+                    file.write(holder)
+                    file.flush()
                 return file
         except BaseException:
-            file.close()
+            with contextlib.suppress(OSError):  # what could not be written
+                file.close()
             raise
         file.close()  # its former owner has just removed it
 

@@ -270,11 +270,24 @@ def side_by_side(
     with joblib.parallel_config("loky", inner_max_num_threads=threads):
         parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
     try:
-        with parallel as pool:
+        with _safe_path(), parallel as pool:
             yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
     except BrokenProcessPool as error:  # joblib's error derives from it
         told = "one of the processes side by side was killed, perhaps for lack of memory"
         raise EPropError(f"{told}: {advice or 'take fewer at a time'}") from error
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Processes that begin meanwhile import nothing from the current folder: it may be the run of somebody else."""
+    name, before = "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import resource
 
 import pytest
 
@@ -236,3 +237,16 @@ def test_a_folder_under_a_name_of_what_is_half_written(tmp_path: pathlib.Path) -
     (run.path / ".checkpoint.h5.x").mkdir()
     with pytest.raises(OutputError, match=r"\.checkpoint\.h5\.x: cannot be written"):
         run.tidy()
+
+
+def test_a_lock_on_a_full_disk(tmp_path: pathlib.Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, limits[1]))
+    try:
+        with (
+            pytest.raises(OutputError, match=r"\.lock: cannot be written: .* \(\d+ bytes are needed\)"),
+            locked(tmp_path),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

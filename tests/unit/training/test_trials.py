@@ -471,3 +471,13 @@ def test_a_trial_that_was_stopped_alone_is_missed(tmp_path: pathlib.Path, monkey
     with pytest.raises(Stopped, match="stopped before any of 2 trials had begun"):
         run_trials(config(seed=3), 2, tmp_path / "out", jobs=2)
     assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_processes_import_nothing_from_the_current_folder(tmp_path: pathlib.Path) -> None:
+    """Python looks there first for what it starts with -m; the folder may be the run of somebody else."""
+    (tmp_path / "joblib.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
+    (tmp_path / "numpy.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
+    code = "import os\nfrom eprop.training.trials import side_by_side\nprint(len(list(side_by_side([(os.getpid, ())] * 2, 2))))"
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout == "2\n", done.stderr
+    assert not (tmp_path / "ran").exists()
