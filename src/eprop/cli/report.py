@@ -160,4 +160,5 @@ def print_info(facts: dict[str, Any]) -> None:
 
 
 def _out() -> Console:
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    # Names of folders and data may hold brackets, which are no markup.
+    return Console(highlight=False, markup=False, soft_wrap=not sys.stdout.isatty())

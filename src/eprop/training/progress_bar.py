@@ -154,9 +154,9 @@ class _Terminal:
     def __init__(self, console: Console, quiet: bool):
         self.live = console.is_terminal and not quiet
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[facts]}"),
+            TextColumn("{task.fields[facts]}", markup=False),
             console=console,
             transient=True,
             disable=not self.live,

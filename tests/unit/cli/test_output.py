@@ -18,7 +18,7 @@ import eprop
 from eprop.cli import app
 from eprop.cli.guard import path_of
 from eprop.cli.output import mend_streams
-from eprop.cli.report import Reporter, counted
+from eprop.cli.report import Reporter, counted, print_info
 from eprop.training.streams import BestEffortStream
 
 # The package under test, for processes that start in another folder.
@@ -258,3 +258,11 @@ def test_a_bug_in_the_file_of_a_task_is_told_with_its_line() -> None:
 @pytest.mark.tiny
 def test_counts_have_a_singular_and_a_plural() -> None:
     assert [counted(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]
+
+
+def test_names_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """They were taken for markup: some vanished, and some ended in an error."""
+    print_info({"folder": "runs/[/b]", "data": "[red]x"})
+    shown = capsys.readouterr().out
+    assert "runs/[/b]" in shown
+    assert "[red]x" in shown
