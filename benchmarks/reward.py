@@ -3,24 +3,31 @@
 Each seed is a run of ``eprop train TASK`` with the settings of the package, one after the other, and is judged by 100
 episodes with frozen weights. ``train_seconds`` are wall clock; ``train_processor_seconds`` are those of all threads, and depend
 less on what else the machine does. With ``--keep`` a long measurement can be made in parts: runs that are in the folder are
-not trained again, and a run that was stopped goes on.
+not trained again, and a run that was stopped goes on. With ``--so-far`` it does not: what it has come to is recorded.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import pathlib
 import tempfile
 from typing import Any
 
 import record
 
-from eprop.training import RunConfig, RunFolder, resume_run, start_run
+from eprop.training import RunConfig, RunFolder, load, load_checkpoint, resume_run, start_run
 from eprop.training.config import parse_settings
 
 #: Points of a recorded curve of returns.
 POINTS = 40
+#: What is printed of a run, and what is recorded of all runs as mean and spread.
+PRINTED = ("seed", "mean_return", "std_return", "recent_return", "train_processor_seconds", "environment_steps")
+SPREAD = (
+    "mean_return", "std_return", "train_seconds", "train_processor_seconds", "test_seconds", "steps_per_second",
+    "frames_per_processor_second", "recent_return",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -31,6 +38,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
+    parser.add_argument("--so-far", action="store_true", help="record the runs in --keep as they are; train nothing")
     parser.add_argument("--name", help="of the result; reward-TASK without")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -42,48 +50,73 @@ def main() -> None:
 def trial(arguments: argparse.Namespace, seed: int, out: pathlib.Path) -> dict[str, Any]:
     """Summary of a seed, and its curve of returns."""
     run = RunFolder(out)
-    if not run.checkpoint.is_file():
+    summary = run.read_summary()
+    if arguments.so_far:
+        summary = summary or so_far(run)
+    elif not run.checkpoint.is_file():
         changes = parse_settings(arguments.task, arguments.settings)
         changes["task"] = {**changes.get("task", {}), "seed": seed}
         changes["run"] = {**changes.get("run", {}), "threads": arguments.threads}
         summary = start_run(RunConfig.make(arguments.task, None, **changes), out).summary
-    elif not (summary := run.read_summary()):
+    elif not summary:
         summary = resume_run(out).summary
-    kept = (
-        "seed",
-        "mean_return",
-        "std_return",
-        "episodes",
-        "train_seconds",
-        "train_processor_seconds",
-        "environment_steps",
-    )
-    print(json.dumps({key: summary[key] for key in kept}), flush=True)
-    lines = [line for line in run.read_metrics() if line["return"] is not None]
-    curve = [(line["samples"], line["return"]) for line in lines[:: max(len(lines) // POINTS, 1)]]
-    return {"summary": summary, "curve": curve}
+    frames = getattr(load(out).config.task, "frame_skip", None)
+    if frames is not None:
+        rate = summary["environment_steps"] / max(summary["train_processor_seconds"], 1e-9)
+        summary["frames_per_processor_second"] = frames * rate
+    print(json.dumps({key: summary[key] for key in PRINTED if key in summary}), flush=True)
+    lines = [line for line in run.read_metrics() if line["samples"] <= summary["environment_steps"]]
+    return {"summary": summary, "curve": curve(lines)}
+
+
+def so_far(run: RunFolder) -> dict[str, Any]:
+    """What a run has come to that was stopped, by its last checkpoint."""
+    position, loaded = load_checkpoint(run.checkpoint).position, load(run.path)
+    recent = position["recent"]
+    return {
+        "task": loaded.config.task.name,
+        "environment": getattr(loaded.config.task, "env", loaded.config.task.name),
+        "seed": loaded.config.task.seed,
+        "recent_return": sum(recent) / len(recent) if recent else math.nan,
+        "environment_steps": position["done"],
+        "train_seconds": position["seconds"],
+        "train_processor_seconds": position["processor_seconds"],
+        "steps_per_second": position["done"] / max(position["seconds"], 1e-9),
+        "threads": loaded.config.execution.threads,
+    }
+
+
+def curve(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:
+    """Steps of the environments, and the mean return of the episodes that have ended since the point before."""
+    points, before = [], 0
+    share = max(len(lines) // POINTS, 1)
+    for first in range(0, len(lines), share):
+        total = count = 0.0
+        for line in lines[first : first + share]:
+            ended = line["episodes"] - before
+            before, count = line["episodes"], count + ended
+            total += ended * (line["return"] or 0.0)
+        if count:
+            points.append((lines[min(first + share, len(lines)) - 1]["samples"], total / count))
+    return points
 
 
 def summarise(arguments: argparse.Namespace, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread over seeds."""
     summaries = [run["summary"] for run in runs]
-    keys = (
-        "mean_return", "std_return", "train_seconds", "train_processor_seconds", "test_seconds", "steps_per_second",
-        "recent_return",
-    )  # fmt: skip
-    return {
+    first = {"episodes": None, "synapses": None, **summaries[0]}
+    out = {
         "task": arguments.task,
-        "environment": summaries[0]["environment"],
         "settings": arguments.settings,
         "seeds": arguments.seeds,
-        "episodes": summaries[0]["episodes"],
-        "environment_steps": summaries[0]["environment_steps"],
-        "threads": summaries[0]["threads"],
-        "synapses": summaries[0]["synapses"],
-        **{key: record.spread([summary[key] for summary in summaries]) for key in keys},
-        "lowest_return": min(summary["mean_return"] for summary in summaries),
-        "curves": [run["curve"] for run in runs],
+        **{key: first[key] for key in ("environment", "episodes", "environment_steps", "threads", "synapses")},
     }
+    for key in SPREAD:
+        if all(key in summary for summary in summaries):
+            out[key] = record.spread([summary[key] for summary in summaries])
+    if "mean_return" in out:
+        out["lowest_return"] = min(summary["mean_return"] for summary in summaries)
+    return {**out, "curves": [run["curve"] for run in runs]}
 
 
 if __name__ == "__main__":
