@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eprop.errors import ParameterError
-from eprop.models import ALIF, LIF, EventSource, Neuron, PiecewiseLinear, Readout
+from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal, RandomFeedback, Symmetric
 from eprop.parameters import param
 from eprop.rl import Actions, ContinuousActions, Encoder, Environments, GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rules import Adam, EProp
 from eprop.tasks.base import Task, check_choice
+from eprop.tasks.learner import neuron_of
 from eprop.tasks.trials import DataChoice
 
 FEEDBACKS = ("symmetric", "random")
@@ -130,7 +131,7 @@ class Control(Task):
         net = Network(dt=self.dt, seed=self.seed)
         x = net.add(EventSource(), self.make_encoder().channels(shape), name="in")
         sizes = {"lif": self.lif, "alif": self.alif}
-        hidden = [net.add(self._neuron(kind), size, name=kind) for kind, size in sizes.items() if size]
+        hidden = [net.add(neuron_of(self, kind), size, name=kind) for kind, size in sizes.items() if size]
         readout = Readout(tau_m=self.tau_out, scale_input=True)
         policy = net.add(readout, self.make_policy(actions).readouts(actions), name="policy")
         value = net.add(readout, 1, name="value")
@@ -146,11 +147,6 @@ class Control(Task):
                 net.connect(post, out, AllToAll(), weight=Glorot(self.w_out), rule=self._rule(eta))
                 net.feedback(out, post, self._feedback())
         return net
-
-    def _neuron(self, kind: str) -> Neuron:
-        surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
-        common: dict[str, Any] = {"tau_m": self.tau_m, "v_th": self.v_th, "t_ref": self.t_ref, "surrogate": surrogate}
-        return LIF(**common) if kind == "lif" else ALIF(**common, beta=self.beta, tau_adapt=self.tau_adapt)
 
     def _rule(self, eta: float) -> EProp:
         return EProp(optimizer=Adam(eta=eta, epsilon=1e-6), c_reg=self.c_reg, f_target=self.f_target)

@@ -105,11 +105,7 @@ class Learner(Task):
 
     def make_neuron(self, kind: str = "lif") -> Neuron:
         """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold."""
-        surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
-        common: dict[str, Any] = {"tau_m": self.tau_m, "v_th": self.v_th, "t_ref": self.t_ref, "surrogate": surrogate}
-        if kind == "lif":
-            return LIF(**common)
-        return ALIF(**common, beta=self.beta, tau_adapt=self.tau_adapt)
+        return neuron_of(self, kind)
 
     def make_rule(self, eta: float) -> Rule:
         """The rule with learning rate ``eta``."""
@@ -126,3 +122,12 @@ class Learner(Task):
         if self.feedback == "symmetric":
             return Symmetric()
         return (Adaptive if self.feedback == "adaptive" else RandomFeedback)(Normal(0.0, self.w_feedback))
+
+
+def neuron_of(task: Any, kind: str) -> Neuron:
+    """The neuron model with the parameters of a task, with (``alif``) or without (``lif``) an adaptive threshold."""
+    surrogate = PiecewiseLinear(height=task.surrogate_height, width=task.surrogate_width)
+    common: dict[str, Any] = {"tau_m": task.tau_m, "v_th": task.v_th, "t_ref": task.t_ref, "surrogate": surrogate}
+    if kind == "lif":
+        return LIF(**common)
+    return ALIF(**common, beta=task.beta, tau_adapt=task.tau_adapt)

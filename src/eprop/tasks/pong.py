@@ -74,7 +74,7 @@ class Pong(Control):
         """See `Control.default_training`."""
         return {
             "steps": 1_000_000, "rollout": 32, "entropy": 0.05, "value_scale": 1.0, "clip": 0.2, "passes": 3,
-            "eta_final": 0.05,
+            "eta_final": 0.05, "entropy_final": 0.1,
         }  # fmt: skip
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:

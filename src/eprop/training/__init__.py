@@ -6,6 +6,7 @@
     (for the Trainer)   what an epoch learns from, and in which order                           order.py
     evaluate            frozen weights, shuffled trials                                         evaluation.py
     PolicyTrainer, PolicyTraining, judge   the same for what is learned from reward             control.py
+    TrainingLoop        the loop of both trainers                                               loop.py
     start_run, resume_run, evaluate_run    from a configuration to a run folder                 experiment.py
     (for these)         a run that learns from samples, or from reward                          sample_run.py, control_run.py
     Outcome             what a run came to                                                      outcome.py

@@ -6,7 +6,7 @@ import collections
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.interrupt import Interrupt
 from eprop.training.loop import LoopPosition, TrainingLoop, check_schedule
 from eprop.training.position import Told
-from eprop.training.schedule import SCHEDULES
+from eprop.training.schedule import SCHEDULES, linear
 from eprop.training.watch import ControlProgress, Watcher
 
 #: Episodes that are judged side by side, so that memory is bounded whatever their number.
@@ -43,6 +43,9 @@ class PolicyTraining(Objective):
         "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
     )
     eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
+    entropy_final: float = param(
+        1.0, at_least=0.0, at_most=1.0, doc="the weight of the entropy goes to this fraction, along a straight line"
+    )
     reports: int = param(200, kind=int, at_least=1, doc="lines of metrics, at most one per update")
 
     def validate(self) -> None:
@@ -53,6 +56,11 @@ class PolicyTraining(Objective):
                 f"PolicyTraining.passes = {self.passes} needs a clip, such as 0.2: without, nothing keeps the policy "
                 "near the one that has acted"
             )
+
+    def objective_at(self, done: float) -> Objective:
+        """The objective after the part ``done`` (0 to 1) of the training."""
+        values = {field.name: getattr(self, field.name) for field in fields(Objective)}
+        return Objective(**{**values, "entropy": self.entropy * linear(done, self.entropy_final)})
 
     @property
     def updates(self) -> int:
@@ -221,6 +229,7 @@ class PolicyTrainer(TrainingLoop):
         at, part = self._at, self._at.interval
         began, processor, events = time.perf_counter(), time.process_time(), self.simulator.events
         self.simulator.scale_learning_rates(self._eta_factor())
+        self._learner.objective = self.training.objective_at(self.done / self.total)
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what diverges is reported by an error
                 _, finished = self._learner.update()

@@ -63,6 +63,22 @@ def test_a_run_leaves_its_folder(tmp_path):
     assert all(line["rate"] > 0.0 for line in lines)
 
 
+def test_the_weight_of_the_entropy_falls_along_a_line():
+    training = PolicyTraining(entropy=0.2, entropy_final=0.25, gamma=0.8)
+    found = [training.objective_at(done) for done in (0.0, 0.5, 1.0)]
+    assert [each.entropy for each in found] == pytest.approx([0.2, 0.125, 0.05])
+    assert {each.gamma for each in found} == {0.8}
+
+
+def test_a_run_uses_the_weight_of_the_entropy_that_is_due(tmp_path):
+    ends = (1.0, 0.0)
+    folders = [
+        start_run(config(training={"entropy": 1.0, "entropy_final": end}), tmp_path / str(end)).run for end in ends
+    ]
+    weights = [load_checkpoint(run.checkpoint).state["synapses/weight"] for run in folders]
+    assert not np.array_equal(*weights)
+
+
 class StopAt(Watcher):
     """Ctrl-C once so many steps are done."""
 
@@ -76,7 +92,7 @@ class StopAt(Watcher):
 
 @pytest.mark.parametrize("passes", [1, 2])
 def test_a_run_that_was_stopped_goes_on_bit_by_bit(tmp_path, passes):
-    settings = {"passes": passes, "clip": 0.2}
+    settings = {"passes": passes, "clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
     whole = start_run(config(training=settings), tmp_path / "whole")
     with pytest.raises(Stopped, match=r"stopped after 240 of 600 steps; go on with: eprop train corridor --resume"):
         start_run(config(training=settings), tmp_path / "part", watcher=StopAt(240))
