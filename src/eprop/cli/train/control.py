@@ -116,14 +116,16 @@ def gymnasium(
     (a softmax) or a bounded vector (a Gaussian). Whether the network learns a
     task with rare rewards depends on the environment: begin with an
     environment that rewards every step. With the default settings the network
-    learns CartPole-v1; it does not learn Acrobot-v1, Pendulum-v1 and
-    MountainCarContinuous-v0. The task needs the extra rl: pip install
+    learns CartPole-v1, with those below Acrobot-v1; it does not learn
+    Pendulum-v1 and MountainCarContinuous-v0. The task needs the extra rl: pip install
     ".\[rl]" in the folder of the sources.
 
     [bold]Examples[/bold]
 
       eprop train gymnasium --env CartPole-v1 --set encoder=rate
-      eprop train gymnasium --env Acrobot-v1 --steps 1000000 --set entropy=0.05
+      eprop train gymnasium --env Acrobot-v1 --steps 300000 --set entropy=0.05
+        --set value_scale=50 --set rollout=128
+        --set "scale=[0.7,0.7,0.7,0.7,3.0,6.0]"
       eprop train gymnasium --env FrozenLake-v1 --set encoder=rate
       eprop train gymnasium --env ALE/Breakout-v5 --set greedy=false
     """
