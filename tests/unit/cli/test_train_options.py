@@ -136,7 +136,7 @@ def test_patience_and_callbacks_end_a_training(own: pathlib.Path) -> None:
     summary = json.loads(run(*words, "--callback", "mine.py:stop").stdout)
     assert (summary["stopped_early"], summary["samples_learned"]) == (True, 6)
     assert "has no 'other'" in run(*words, "--callback", "mine.py:other").stderr
-    assert "as in callbacks.py:stop_early" in run(*words, "--callback", "mine").stderr
+    assert "such as callbacks.py:stop_early" in run(*words, "--callback", "mine").stderr
     assert "leave out one of the two" in run(*words, "--callback", "mine.py:stop", "--trials", 2).stderr
     assert "needs validation samples" in run(*PATTERN, "--patience", 2).stderr
 
