@@ -109,7 +109,7 @@ def test_without_recurrence_e_prop_is_backpropagation(scaled: bool) -> None:
     sample = reference.run_sample(inputs, targets, weights, neuron, readout)
     assert sample.spikes.any()
     found = reference.gradients(sample, weights["readout"].T, neuron, readout, reference.SampleRule())["input"]
-    exact = reference.backpropagate(sample, weights, neuron, readout).gradients["input"]
+    exact = reference.bptt.backpropagate(sample, weights, neuron, readout).gradients["input"]
     np.testing.assert_allclose(found, exact * (1.0 - readout.alpha(1.0)) / readout.zeta(1.0), rtol=1e-10)
 
 

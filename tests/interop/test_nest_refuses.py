@@ -55,7 +55,7 @@ def test_what_is_no_network_is_refused(given):
 def test_simulator_of_another_network():
     net = network()
     for simulator in (ep.Simulator(network(), threads=1), "sim"):
-        with pytest.raises(ep.NetworkError, match="the simulator must be one of this network"):
+        with pytest.raises(ep.NetworkError, match="the simulator must be built from this network"):
             to_nest(net, simulator)
 
 
