@@ -11,6 +11,7 @@ import pytest
 import eprop as ep
 from eprop import reference
 from eprop.core import lib
+from eprop.reference import bptt
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -109,7 +110,7 @@ def test_without_recurrence_e_prop_is_backpropagation(scaled: bool) -> None:
     sample = reference.run_sample(inputs, targets, weights, neuron, readout)
     assert sample.spikes.any()
     found = reference.gradients(sample, weights["readout"].T, neuron, readout, reference.SampleRule())["input"]
-    exact = reference.bptt.backpropagate(sample, weights, neuron, readout).gradients["input"]
+    exact = bptt.backpropagate(sample, weights, neuron, readout).gradients["input"]
     np.testing.assert_allclose(found, exact * (1.0 - readout.alpha(1.0)) / readout.zeta(1.0), rtol=1e-10)
 
 
