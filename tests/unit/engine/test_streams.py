@@ -360,7 +360,8 @@ def test_states_refuse_what_does_not_fit() -> None:
     for name, value, words in (
         ("streams", [N, 2**50, 0], "start has"), ("streams", [N, STEPS, 2], "'streams' must hold"),
         ("streams", [N, 1.5, 0], "'streams' must be whole numbers"), ("counters", state["counters"] + 0.5, "whole numbers"),
-        ("counts", state["counts"] - 1000, "below zero"), ("neurons", state["neurons"] * np.nan, "not finite"),
+        ("counts", state["counts"] - 1000, "cannot spike"), ("counts", state["counts"] + (1 << 62), "cannot spike"),
+        ("neurons", state["neurons"] * np.nan, "not finite"),
         ("psi", state["psi"] + 0j, "must be real numbers"), ("y", state["y"][:, None], "y has 2 axes"),
         ("traces", state["traces"][:-1], "traces has"), ("cuts", state["cuts"] + 10**6, "end after step"),
         ("log", np.sort(state["log"])[::-1], "another population, or in the wrong order"),

@@ -72,8 +72,9 @@ def _check_counters(given: Mapping[str, np.ndarray], n: int, steps: int) -> None
             raise damaged(f"{name} has {given[name].size:,} entries, its counters tell of others")
     if given["cuts"].size and given["cuts"].max() > steps:
         raise damaged(f"episodes end after step {steps:,}, the last of this rollout")
-    if (given["counts"] < 0).any():
-        raise damaged("counts of spikes must not be below zero")
+    counts = given["counts"]
+    if counts.size and (counts.min() < 0 or counts.max() > steps):
+        raise damaged(f"a neuron cannot spike {counts.min():,} or {counts.max():,} times in {steps:,} steps")
 
 
 def _check_spikes(arrays: Arrays, given: Mapping[str, np.ndarray], steps: int, history: int) -> None:
