@@ -182,15 +182,7 @@ def evaluate_run(
     config, checkpoint, simulator = restore(path, threads=threads, trust=trust, comm=comm)
     acts = isinstance(config.task, Control)
     _refuse_other_test(config.task, acts, data, fresh, episodes)
-    done, total = (checkpoint.position.get(name, 0) for name in ("done", "total"))
-    stopped = type(done) is int and type(total) is int and done < total
-    if stopped and not checkpoint.position.get("stopped_early"):
-        warnings.warn(
-            f"{path}: was stopped after {done:,} of {total:,} {'steps' if acts else 'samples'}; what is judged is its "
-            "checkpoint of then",
-            UnfinishedRunWarning,
-            stacklevel=2,
-        )
+    _warn_if_unfinished(path, checkpoint.position, "steps" if acts else "samples")
     with shown(watcher, comm) as watching:
         if isinstance(config.task, Control):
             choice = cast("EpisodeChoice", config.data)
@@ -205,6 +197,18 @@ def evaluate_run(
         with Interrupt(simulator.comm) as interrupt:
             progress = evaluation_progress(watching, len(test), interrupt)
             return config, evaluate(config.task, simulator, test, progress), test
+
+
+def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], unit: str) -> None:
+    """Say so where a training was stopped before its end; the caller's caller is named."""
+    done, total = (position.get(name, 0) for name in ("done", "total"))
+    stopped = type(done) is int and type(total) is int and done < total
+    if stopped and not position.get("stopped_early"):
+        warnings.warn(
+            f"{path}: was stopped after {done:,} of {total:,} {unit}; what is judged is its checkpoint of then",
+            UnfinishedRunWarning,
+            stacklevel=3,
+        )
 
 
 def _test_trials(
