@@ -12,6 +12,7 @@ from eprop.rl import (
     Episodes,
     GaussianPolicy,
     Objective,
+    PixelEvents,
     PopulationCode,
     RolloutLearner,
     SoftmaxPolicy,
@@ -114,6 +115,22 @@ def test_the_state_of_an_agent_goes_on():
     other = learner(Corridor(4))
     other.agent.set_state(state)
     assert all(np.array_equal(a, rng.random(3)) for a, rng in zip(draws, other.agent._draws, strict=True))
+
+
+def test_the_state_of_an_agent_whose_encoder_has_not_seen_a_picture_goes_on():
+    encoder = PixelEvents()
+    sim = ep.Simulator(network(), threads=1)
+    first, other = (Agent(sim.streams(2), encoder, SoftmaxPolicy(), (2, 1), SUBSTEPS, seed=5) for _ in range(2))
+    encoder.spikes(np.full((2, 2, 1), 99, np.uint8), SUBSTEPS, first._draws[0], first.memory)
+    first.reset(np.array([1]))  # an episode ended just before the state was saved
+    state = first.state()
+    assert np.isnan(state["memory"]).any(axis=(1, 2)).tolist() == [False, True]
+    other.set_state(state)
+    np.testing.assert_array_equal(other.memory, first.memory)
+    with pytest.raises(InputError, match="remembers is infinite"):
+        other.set_state(state | {"memory": np.full((2, 2, 1), np.inf)})
+    with pytest.raises(InputError, match=r"numbers of shape \(2, 2, 1\), got \(2, 1\)"):
+        other.set_state(state | {"memory": np.zeros((2, 1))})
 
 
 def test_streams_and_environments_must_be_as_many():

@@ -75,7 +75,7 @@ def test_a_run_names_the_file(changes: dict[str, Any], words: str, tmp_path: pat
         ({"updates": "1"}, "updates must be a whole number"),
         ({"recent": [1.0, "x"]}, "recent must be a list"),
         ({"interval": {"total": None}}, "interval.total is missing"),
-        ({"encoder/memory": np.zeros((2, 1))}, "the encoder remembers finite numbers of shape"),
+        ({"encoder/memory": np.zeros((2, 1))}, "the encoder remembers numbers of shape"),
         ({"streams/counters": np.full(10, 2**60)}, "counters must be 5 for each stream"),
     ],
 )
