@@ -76,7 +76,7 @@ class PixelEvents(Encoder):
         seen = pictures[:, first : first + height * block, : width * block]
         if seen.ndim == 4:
             seen = seen @ _LUMA if seen.shape[3] == 3 else seen[..., 0]
-        light = seen.reshape(len(seen), height, block, width, block).mean(axis=(2, 4)) / 255.0
+        light = block_means(seen, block) / 255.0
         return np.log(self.ambient + (1.0 - self.ambient) * light)
 
     def spikes(
@@ -103,6 +103,13 @@ class PixelEvents(Encoder):
         spikes = np.zeros((n_steps, *out.shape), bool)
         spikes[:, out] = rng.random((n_steps, np.count_nonzero(out)), np.float32) < self.sustained
         return spikes
+
+
+def block_means(pictures: np.ndarray, block: int) -> np.ndarray:
+    """Mean of each square of ``block`` pixels: grey pictures ``(n, block * rows, block * columns)`` to ``(n, rows, columns)``."""
+    rows = sum((pictures[:, k::block] for k in range(1, block)), start=pictures[:, ::block].astype(np.float64))
+    total = sum((rows[:, :, k::block] for k in range(1, block)), start=rows[:, :, ::block])
+    return np.asarray(total / block**2)
 
 
 def spread(count: np.ndarray, n_steps: int) -> np.ndarray:

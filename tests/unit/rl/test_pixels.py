@@ -9,7 +9,7 @@ import pytest
 
 from eprop.errors import InputError, ParameterError
 from eprop.rl import PixelEvents
-from eprop.rl.pixels import spread
+from eprop.rl.pixels import block_means, spread
 
 pytestmark = pytest.mark.tiny
 RNG = np.random.default_rng(0)
@@ -55,6 +55,13 @@ def test_events_are_spread_over_the_steps():
     found = spread(counts, 8)
     assert np.array_equal(found.sum(axis=0), counts)
     assert np.flatnonzero(found[:, 0, 2]).tolist() == [3, 7]
+
+
+@pytest.mark.parametrize("block", (1, 2, 3))
+def test_a_pixel_of_the_camera_is_the_mean_of_a_block(block):
+    pictures = RNG.integers(0, 256, (2, 2 * block, 5 * block)).astype(np.uint8)
+    wanted = pictures.reshape(2, 2, block, 5, block).mean(axis=(2, 4))
+    assert np.allclose(block_means(pictures, block), wanted, rtol=1e-15, atol=0)
 
 
 def test_blocks_rows_and_colours():

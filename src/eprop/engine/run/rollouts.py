@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import partial
@@ -56,6 +57,7 @@ class Gradients:
     def __init__(self, arrays: Arrays, comm: Communicator, batches: Batches, alone: AbstractContextManager[None]):
         self.arrays, self.comm, self.alone, self._batches = arrays, comm, alone, batches
         self._groups: np.ndarray | None = None
+        self._order = functools.lru_cache(maxsize=None)(lambda projection: synapse_order(arrays, projection)[0])
 
     def of(
         self, core: Any, errors: np.ndarray, told: Samples | Told, scales: np.ndarray, mean: np.ndarray
@@ -68,7 +70,7 @@ class Gradients:
         found = self.scaled(pending, mean)
         if not np.isfinite(found).all():
             check_status(Status.NOT_FINITE, "backward")
-        return weights.gradients(arrays, found)
+        return weights.gradients(arrays, found, self._order)
 
     def scaled(self, pending: np.ndarray, scale: np.ndarray) -> np.ndarray:
         """Gradients of all synapses in internal order, as the optimisers receive them."""
@@ -88,7 +90,7 @@ class Gradients:
             pending = arrays.synapses.pending
             for name, values in given.items():
                 index = arrays.network.projection(name).index
-                pending[synapse_order(arrays, index)[0]] = values[arrays.gatherer.held(index)]
+                pending[self._order(index)] = values[arrays.gatherer.held(index)]
             self._batches.take_step(np.ones(len(arrays.built.topology.groups)), "learn")
 
     def _checked(self, gradients: Any) -> dict[str, np.ndarray]:

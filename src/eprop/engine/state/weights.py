@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +49,18 @@ def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     return _of_all_ranks(arrays, projection, [found])[0]
 
 
-def gradients(arrays: Arrays, found: np.ndarray) -> dict[str, np.ndarray]:
-    """Split a number per synapse into projections that learn by e-prop, on all ranks, see `Simulator.gradients`."""
+def gradients(
+    arrays: Arrays, found: np.ndarray, order_of: Callable[[int], np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Split a number per synapse into projections that learn by e-prop, on all ranks, see `Simulator.gradients`.
+
+    ``order_of`` gives the positions of a projection's synapses, for a caller that keeps them.
+    """
     out = {}
     for projection in arrays.network.projections:
         if projection.rule.code == EProp.code:
-            own = found[synapse_order(arrays, projection.index)[0]]
+            order = synapse_order(arrays, projection.index)[0] if order_of is None else order_of(projection.index)
+            own = found[order]
             out[projection.name] = _of_all_ranks(arrays, projection, [own])[0]
     return out
 
