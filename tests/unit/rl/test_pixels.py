@@ -57,7 +57,7 @@ def test_events_are_spread_over_the_steps():
     assert np.flatnonzero(found[:, 0, 2]).tolist() == [3, 7]
 
 
-@pytest.mark.parametrize("block", (1, 2, 3))
+@pytest.mark.parametrize("block", [1, 2, 3])
 def test_a_pixel_of_the_camera_is_the_mean_of_a_block(block):
     pictures = RNG.integers(0, 256, (2, 2 * block, 5 * block)).astype(np.uint8)
     wanted = pictures.reshape(2, 2, block, 5, block).mean(axis=(2, 4))
