@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from eprop.errors import InputError
+from eprop.errors import InputError, ParameterError
+from eprop.parameters import brief, is_finite_number
 from eprop.random import derive
 from eprop.rl.spaces import Actions, DiscreteActions
 
@@ -42,6 +43,12 @@ class Outcome(NamedTuple):
     reward: float
     terminated: bool
     truncated: bool
+
+    def checked(self, number: int) -> Outcome:
+        """The same, of an environment with this number; `InputError` if the reward is no finite number."""
+        if not is_finite_number(self.reward):
+            raise InputError(f"environment {number} gave a reward that is not a finite number: {brief(self.reward)}")
+        return self
 
 
 class Environments(Protocol):
@@ -138,7 +145,7 @@ class Episodes:
         rewards, terminated, truncated = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
         finished = []
         for number in range(n):
-            outcome = self.environments.step(number, actions[number])
+            outcome = self.environments.step(number, actions[number]).checked(number)
             rewards[number] = outcome.reward
             terminated[number], truncated[number] = outcome.terminated, outcome.truncated and not outcome.terminated
             self._total[number] += outcome.reward
@@ -151,9 +158,7 @@ class Episodes:
                 finished.append(Finished(number, int(self._episode[number]), total, steps))
                 self._episode[number] += 1
                 moment = self._begin(number)
-            self.observations[number] = moment.observation
-            if self.masks is not None and moment.mask is not None:
-                self.masks[number] = moment.mask
+            self._show(number, moment)
         return rewards, terminated, truncated, finished
 
     def state(self) -> dict[str, np.ndarray]:
@@ -197,9 +202,7 @@ class Episodes:
             if moment is None or not np.array_equal(moment.observation, state["observations"][number]):
                 anew.append(number)
                 moment = self._begin(number)
-            self.observations[number] = moment.observation
-            if self.masks is not None and moment.mask is not None:
-                self.masks[number] = moment.mask
+            self._show(number, moment)
         if anew:
             warnings.warn(
                 f"{len(anew)} of {n} environments do not repeat an episode from its seed: those that were under way begin anew",
@@ -207,6 +210,14 @@ class Episodes:
                 stacklevel=2,
             )
         return anew
+
+    def _show(self, number: int, moment: Moment) -> None:
+        self.observations = with_one(self.observations, number, moment.observation)
+        if moment.mask is None:
+            return
+        if self.masks is None:
+            raise InputError("an environment gives action masks, but gave none when it was reset")
+        self.masks[number] = moment.mask
 
     def _begin(self, number: int) -> Moment:
         self._total[number], self._steps[number], self._actions[number] = 0.0, 0, []
@@ -253,4 +264,28 @@ def _masks(moments: Sequence[Moment], actions: Actions) -> np.ndarray | None:
         return None
     if not isinstance(actions, DiscreteActions):
         raise InputError("action masks are for discrete actions")
-    return np.stack([np.asarray(moment.mask, bool) for moment in moments])
+    masks = [np.asarray(moment.mask, bool) for moment in moments]
+    for mask in masks:
+        if mask.shape != (actions.n,):
+            raise InputError(
+                f"an action mask must have shape ({actions.n},), one entry for each action, got {mask.shape}"
+            )
+    return np.stack(masks)
+
+
+def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndarray:
+    """Observations ``(n, ...)`` in which one is replaced: the same array, or another one if its type cannot hold that one."""
+    given = np.asarray(observation)
+    if given.shape != observations.shape[1:]:
+        raise InputError(
+            f"environment {number} gave an observation of shape {given.shape}, before {observations.shape[1:]}"
+        )
+    out = observations.astype(np.result_type(observations, given), copy=False)
+    out[number] = given
+    return out
+
+
+def check_count(name: str, value: object) -> None:
+    """`ParameterError` if a value is no whole number from 1 on."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ParameterError(f"{name} must be a whole number >= 1, got {brief(value)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.rl.environments import Environments
+from eprop.rl.environments import Environments, with_one
 from eprop.rl.learner import Agent
 
 
@@ -70,11 +70,11 @@ def play(
         decision = agent.act(observations, masks, greedy=greedy)
         actions = agent.policy.to_environment(decision.actions, environments.actions)
         for number in np.flatnonzero(under_way).tolist():
-            outcome = environments.step(number, actions[number])
+            outcome = environments.step(number, actions[number]).checked(number)
             totals[number] += outcome.reward
             steps[number] += 1
             under_way[number] = not (outcome.terminated or outcome.truncated)
-            observations[number] = outcome.moment.observation
+            observations = with_one(observations, number, outcome.moment.observation)
             if masks is not None and outcome.moment.mask is not None and under_way[number]:
                 masks[number] = outcome.moment.mask
         if progress is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.files import told
 from eprop.parameters import suggestion
-from eprop.rl.environments import Moment, Outcome
+from eprop.rl.environments import Moment, Outcome, check_count
 from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 
 
@@ -42,7 +42,7 @@ class GymnasiumEnvironments:
     MissingExtraError
         If Gymnasium is not installed, or for ``ALE/...`` ale_py.
     ParameterError
-        If there is no such environment, or it cannot be made.
+        If there is no such environment, it cannot be made, or ``n`` is no whole number from 1 on.
     InputError
         If its observations or actions are of another kind.
     """
@@ -50,6 +50,7 @@ class GymnasiumEnvironments:
     def __init__(
         self, name: str, n: int = 1, *, render: bool = False, choices: tuple[int, ...] | None = None, **options: Any
     ):
+        check_count("GymnasiumEnvironments.n", n)
         gymnasium = _gymnasium(name)
         if render:
             options["render_mode"] = "rgb_array"

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from eprop.errors import InputError, ParameterError
+from eprop.errors import InputError
 from eprop.network import Network
 from eprop.parameters import real_numbers
 from eprop.rl.encoders import Encoder
-from eprop.rl.environments import Episodes, Finished
+from eprop.rl.environments import Episodes, Finished, check_count
 from eprop.rl.objective import Experience, Objective, credit, errors
 from eprop.rl.policies import Policy
 
@@ -69,8 +69,7 @@ class Agent:
     def __init__(
         self, streams: Streams, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int
     ):
-        if substeps < 1:
-            raise ParameterError(f"an environment's step takes >= 1 steps of the network, got {substeps}")
+        check_count("Agent.substeps", substeps)
         self.streams, self.encoder, self.policy, self.n, self.substeps = streams, encoder, policy, streams.n, substeps
         self.memory = encoder.memory(self.n, shape)
         self._draws = [np.random.default_rng([seed, purpose]) for purpose in (INPUTS, ACTIONS)]
@@ -136,6 +135,13 @@ class RolloutLearner:
         Steps of the environments in a rollout.
     passes : int
         How often a rollout is learned from; from the second time on it is simulated again with the weights of then.
+
+    Raises
+    ------
+    InputError
+        If the network has other readouts than policy and value need, or there are not as many streams as environments.
+    ParameterError
+        If ``rollout`` or ``passes`` is no whole number from 1 on.
     """
 
     def __init__(
@@ -143,6 +149,9 @@ class RolloutLearner:
     ):
         if episodes.environments.n != agent.n:
             raise InputError(f"the agent has {agent.n} streams for {episodes.environments.n} environments")
+        check_readouts(simulator.network, agent.policy.readouts(episodes.environments.actions))
+        check_count("RolloutLearner.rollout", rollout)
+        check_count("RolloutLearner.passes", passes)
         self.simulator, self.agent, self.episodes, self.objective = simulator, agent, episodes, objective
         self.rollout, self.passes = rollout, passes
 

@@ -7,13 +7,15 @@ that waits is needed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from eprop.errors import ParameterError
+from eprop.errors import InputError, ParameterError
 from eprop.rl.baseline import RewardBaseline
 from eprop.rl.encoders import Encoder
+from eprop.rl.environments import check_count
 from eprop.rl.policies import Policy
 
 
@@ -36,14 +38,25 @@ class OnlineActor:
     seed : int
     baseline : RewardBaseline, optional
         The running mean of the reward, which takes in that of each action.
+
+    Raises
+    ------
+    ParameterError
+        If ``substeps`` is no whole number from 1 on.
+    InputError
+        If the network has reward traces, or, when it acts, if the stream shows several populations of readouts.
     """
 
     def __init__(
         self, stream: Any, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
         baseline: RewardBaseline | None = None,
     ):  # fmt: skip
-        if substeps < 1:
-            raise ParameterError(f"OnlineActor.substeps must be >= 1, got {substeps}")
+        check_count("OnlineActor.substeps", substeps)
+        if stream.rewarded:
+            raise InputError(
+                "OnlineActor learns from each reward at once, but this network has reward traces, which wait: leave "
+                "RewardTrace out, or give rewards to Stream.step"
+            )
         self.stream, self.encoder, self.policy, self.substeps = stream, encoder, policy, substeps
         self.baseline, self._memory = baseline or RewardBaseline(decay=0.95), encoder.memory(1, shape)
         self._rng = np.random.default_rng(seed)
@@ -57,6 +70,11 @@ class OnlineActor:
         for channels in spikes[:, 0]:
             y = self.stream.step(np.flatnonzero(channels), error=self._error)
             self._error = None
+        if isinstance(y, Mapping):
+            raise InputError(
+                f"OnlineActor has one population of readouts, its policy; this stream shows {', '.join(map(repr, y))}: make "
+                "it by sim.stream(readouts=...)"
+            )
         action = self.policy.best(y) if greedy else self.policy.sample(y, self._rng)
         self._slope = self.policy.derivatives(np.array(y), np.asarray(action)).log_probability
         return action

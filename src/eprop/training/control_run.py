@@ -69,8 +69,9 @@ class ControlRun(SampleRun):
         return {}
 
     def summary(self, evaluation: Returns) -> dict[str, Any]:  # type: ignore[override]
-        """What is in ``summary.json``."""
+        """What is in ``summary.json``; rollouts count no synaptic events."""
         trainer = self.trainer
+        cost = {name: value for name, value in self.cost().items() if "synaptic_event" not in name}
         return {
             "version": package_version(),
             "task": self.task.name,
@@ -89,7 +90,7 @@ class ControlRun(SampleRun):
             "train_processor_seconds": trainer.processor_seconds,
             "steps_per_second": trainer.done / max(trainer.seconds, 1e-9),
             "test_seconds": evaluation.seconds,
-            **self.cost(),
+            **cost,
         }
 
 

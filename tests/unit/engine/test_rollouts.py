@@ -216,6 +216,8 @@ def test_rollouts_refuse_what_does_not_fit() -> None:
         sim.learn(gradient | {"rec->out": np.zeros(3)})
     with refuse("the gradient of rec->out holds values that are not finite"):
         sim.learn(gradient | {"rec->out": np.full(12, np.inf)})
+    with pytest.raises(ep.DivergenceError, match="backward: a gradient became infinite or NaN"):
+        rollout.backward(np.full((5, 30, 2), 1e308))
     assert sim.updates == 0
 
 

@@ -12,6 +12,8 @@ from eprop.rl import (
     EpisodeRestartedWarning,
     Episodes,
     GymnasiumEnvironments,
+    Moment,
+    Outcome,
 )
 from worlds import RIGHT, Corridor
 
@@ -128,6 +130,43 @@ def test_action_masks_are_those_of_the_environment(monkeypatch):
     assert GymnasiumEnvironments("Masked-v0", choices=(3, 1)).reset(0, 3).mask.tolist() == [True, True]
 
 
+class Told(Corridor):
+    """A corridor that tells something else from some step on."""
+
+    def __init__(self, at_first: Moment, later: Moment):
+        super().__init__(2)
+        self.at_first, self.later = at_first, later
+
+    def reset(self, number, seed):
+        super().reset(number, seed)
+        return self.at_first
+
+    def step(self, number, action):
+        return Outcome(self.later, 0.0, False, False)
+
+
+BOTH, ZEROS = np.ones(2, bool), np.zeros(1)
+
+
+def test_whole_numbers_at_first_do_not_make_later_observations_whole():
+    episodes = Episodes(Told(Moment(np.array([0])), Moment(np.array([0.5]))), 1)
+    episodes.step([0, 0])
+    assert episodes.observations.tolist() == [[0.5], [0.5]]
+
+
+@pytest.mark.parametrize(
+    ("at_first", "later", "words"),
+    [
+        (Moment(ZEROS), Moment(ZEROS, BOTH), "gave none when it was reset"),
+        (Moment(ZEROS, np.ones(3, bool)), Moment(ZEROS), r"an action mask must have shape \(2,\), .* got \(3,\)"),
+        (Moment(ZEROS), Moment(np.zeros(())), r"environment 0 gave an observation of shape \(\), before \(1,\)"),
+    ],
+)
+def test_what_an_environment_shows_must_fit(at_first, later, words):
+    with pytest.raises(InputError, match=words):
+        Episodes(Told(at_first, later), 1).step([0, 0])
+
+
 def test_some_of_the_actions_are_enough():
     pytest.importorskip("gymnasium", reason="needs the extra rl")
     lake = GymnasiumEnvironments("FrozenLake-v1", choices=(2, 1), is_slippery=False)
@@ -145,6 +184,8 @@ def test_names_and_kinds_that_do_not_fit_are_told():
         GymnasiumEnvironments("CartPole-v9")
     with pytest.raises(InputError, match="FlattenObservation"):
         GymnasiumEnvironments("Blackjack-v1")
+    with pytest.raises(ParameterError, match=r"GymnasiumEnvironments\.n must be a whole number >= 1, got 0"):
+        GymnasiumEnvironments("CartPole-v1", 0)
 
 
 def test_what_is_missing_names_its_extra(monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.errors import InputError
+from eprop.errors import InputError, ParameterError
 from eprop.rl import (
     Agent,
     Episodes,
@@ -40,9 +40,9 @@ def network(policy: int = 2, seed: int = 1) -> ep.Network:
     return net
 
 
-def learner(environments, policy=None, objective=None, **options) -> RolloutLearner:
+def learner(environments, policy=None, objective=None, readouts=None, **options) -> RolloutLearner:
     policy = policy or SoftmaxPolicy()
-    sim = ep.Simulator(network(policy.readouts(environments.actions)), threads=1)
+    sim = ep.Simulator(network(readouts or policy.readouts(environments.actions)), threads=1)
     agent = Agent(sim.streams(environments.n), ENCODER, policy, environments.shape, SUBSTEPS, seed=5)
     return RolloutLearner(sim, agent, Episodes(environments, 7), objective or Objective(value_scale=1.0), **options)
 
@@ -144,3 +144,29 @@ def test_readouts_that_are_no_actor_and_critic_are_refused():
     check_readouts(network(), 2)
     with pytest.raises(InputError, match="need 3 readouts for the policy"):
         check_readouts(network(), 3)
+    with pytest.raises(
+        InputError, match=r"need 1 readouts for the policy, .*the network has 2 in 'policy', 1 in 'value'"
+    ):
+        learner(Dial(4), GaussianPolicy(), readouts=2)
+    with pytest.raises(InputError, match="for continuous actions"):
+        learner(Corridor(4), GaussianPolicy(), readouts=2)
+
+
+@pytest.mark.parametrize("name", ["rollout", "passes"])
+@pytest.mark.parametrize("value", [0, 1.5, True])
+def test_numbers_that_are_none_are_refused(name, value):
+    with pytest.raises(ParameterError, match=rf"RolloutLearner\.{name} must be a whole number >= 1, got {value}"):
+        learner(Corridor(4), **{name: value})
+
+
+@pytest.mark.parametrize("reward", [float("nan"), float("inf"), np.ones(1), None])
+def test_a_reward_that_is_no_number_is_told(reward):
+    class Broken(Corridor):
+        def step(self, number, action):
+            return super().step(number, action)._replace(reward=reward if number == 2 else 0.0)
+
+    trained = learner(Broken(4))
+    with pytest.raises(InputError, match="environment 2 gave a reward that is not a finite number"):
+        trained.update()
+    with pytest.raises(InputError, match="environment 2 gave a reward that is not a finite number"):
+        judged(trained, Broken(4))

@@ -6,19 +6,21 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.errors import ParameterError
+from eprop.errors import InputError, ParameterError
 from eprop.rl import OnlineActor, PopulationCode, SoftmaxPolicy
 
 
-def actor(eta: float = 2e-3) -> OnlineActor:
+def actor(eta: float = 2e-3, value: bool = False, **rule_options) -> OnlineActor:
     net = ep.Network(dt=1.0, seed=2)
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), kappa=0.8)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=eta), kappa=0.8, **rule_options)
     encoder = PopulationCode(fields=6)
     x, rec = net.add(ep.EventSource(), encoder.channels((1,)), name="in"), net.add(ep.LIF(tau_m=5.0), 20, name="rec")
     out = net.add(ep.Readout(tau_m=5.0), 2, name="policy")
     net.connect(x, rec, weight=ep.Normal(0.3, 0.4), rule=rule)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=rule)
     net.feedback(out, rec, ep.Symmetric())
+    if value:
+        net.add(ep.Readout(), 1, name="value")
     return OnlineActor(ep.Simulator(net, threads=1).stream(), encoder, SoftmaxPolicy(), (1,), substeps=8, seed=3)
 
 
@@ -56,5 +58,12 @@ def test_a_reward_follows_an_action():
     one = actor()
     with pytest.raises(ParameterError, match="follows an action"):
         one.reward(1.0)
-    with pytest.raises(ParameterError, match="substeps must be >= 1"):
+    with pytest.raises(ParameterError, match="substeps must be a whole number >= 1"):
         OnlineActor(None, PopulationCode(), SoftmaxPolicy(), (1,), substeps=0, seed=1)
+
+
+def test_networks_from_which_it_cannot_learn_are_refused():
+    with pytest.raises(InputError, match="has reward traces, which wait"):
+        actor(reward=ep.RewardTrace())
+    with pytest.raises(InputError, match="this stream shows 'policy', 'value'"):
+        actor(value=True).act(np.array([0.5]))

@@ -57,6 +57,8 @@ def test_a_run_leaves_its_folder(tmp_path):
     assert summary["std_return"] == outcome.evaluation.std
     assert summary["train_seconds"] > 0.0
     assert summary["train_processor_seconds"] > 0.0
+    assert summary["synapses"] > 0
+    assert not [name for name in summary if "synaptic_event" in name]
     lines = outcome.run.read_metrics()
     assert [line["samples"] for line in lines] == [120, 240, 360, 480, 600]
     assert sum(line["return"] is not None for line in lines) > 0

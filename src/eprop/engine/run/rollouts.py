@@ -22,7 +22,7 @@ from eprop.engine.run.samples import Samples
 from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.synapse_order import branches_at, synapse_order
-from eprop.errors import InputError, Status, check_status
+from eprop.errors import DivergenceError, InputError, Status, check_status
 from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 from eprop.rules import EProp
@@ -69,7 +69,9 @@ class Gradients:
         core.backward(errors, arrays.neurons.feedback, outside_of(arrays, told), scales, pending)
         found = self.scaled(pending, mean)
         if not np.isfinite(found).all():
-            check_status(Status.NOT_FINITE, "backward")
+            raise DivergenceError(
+                "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
+            )
         return weights.gradients(arrays, found, self._order)
 
     def scaled(self, pending: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -58,6 +58,8 @@ class Stream:
     ----------
     latency : Latency
         Durations of `step` calls.
+    rewarded : bool
+        Whether synapses have an `eprop.RewardTrace`, and so learn from the ``reward`` of a step.
     """
 
     def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: OneThread):
@@ -84,7 +86,7 @@ class Stream:
         self._targets = _Places("target", self._step.target, aims)
         self._errors = _Places("error", self._step.error, aims)
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
-        self._rewarded = arrays.built.reward_cutoff > 0
+        self.rewarded = arrays.built.reward_cutoff > 0
         self.latency = Latency()
 
     def __repr__(self) -> str:
@@ -156,7 +158,7 @@ class Stream:
                 self._take(channels)
                 channels = None
             try:
-                if reward != 0.0 and not self._rewarded:
+                if reward != 0.0 and not self.rewarded:
                     raise InputError(NOTHING_WAITS)
                 status = self._arrays.stream.step(self._step, channels, modulator, reward, told)
             except (TypeError, IndexError):
