@@ -218,6 +218,71 @@ def test_datagrams_that_do_not_arrive_are_lost():
         live.close()
 
 
+#: µs, from which on times of 32 bits begin again at 0.
+ROUND = 2**32
+
+
+def test_times_that_begin_again_at_zero_run_on():
+    """Twice, with an event that is a little late; and a silence of an hour is one."""
+    times = [ROUND - 1500, ROUND - 500, 500, 400, ROUND // 2, ROUND - 1, 2500, 2500 + 3_600_000_000]
+    packed = np.array([(t % ROUND, 1) for t in times], CHANNEL_RECORD)
+    wanted = [-1500, -500, 500, 400, ROUND // 2, ROUND - 1, ROUND + 2500, ROUND + 2500 + 3_600_000_000]
+    for size in (8, 24, 1000):
+
+        class Portions(io.BytesIO):
+            def read1(self, n: int | None = -1, /, size: int = size) -> bytes:
+                return super().read1(size)
+
+        found = np.concatenate([events["t"] for events in read_packed(Portions(packed.tobytes()))])
+        assert (found - ROUND).tolist() == wanted
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_datagrams_go_on_after_more_than_an_hour(pixels):
+    receiver = UdpReceiver(pixels=pixels)
+    sender = UdpSender(receiver.address)
+    for when in (ROUND - 1500, ROUND + 700):
+        if pixels:
+            sender.send_pixels([1], [0], [when], [-1])
+        else:
+            sender.send([when / 1000.0], [1])
+    sender.close()
+    assert steps_of(receiver, (3, 4) if pixels else 8) == [[1], [], [1]]
+
+
+@pytest.mark.parametrize(
+    ("times", "channels", "words"),
+    [
+        ([1.0], [-1], r"channel of events must be whole numbers in 0\.\.4294967295, .* got \[-1\]"),
+        ([1.0], [1.5], r"channel of events must be whole numbers"),
+        ([1.0, 2.0], [1, 2, 3], r"one for each of 2 times"),
+        ([1.0], ["a"], r"channel of events must be whole numbers"),
+        ([np.nan], [1], r"times of events must be finite numbers"),
+        ([[1.0]], [1], r"times of events must be finite numbers"),
+        ([1j], [1], r"times of events must be finite numbers"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(times, channels, words):
+    receiver = UdpReceiver()
+    sender = UdpSender(receiver.address)
+    with pytest.raises(DataError, match=words):
+        sender.send(times, channels)
+    with pytest.raises(DataError, match=r"x of events must be whole numbers in 0\.\.65535"):
+        sender.send_pixels([70_000], [1], [0], [1])
+    sender.send([0.0, 1.0], 3)
+    sender.close()
+    assert steps_of(receiver) == [[3], [3]]
+
+
+def test_a_port_that_cannot_be_had_is_told():
+    receiver = UdpReceiver()
+    with pytest.raises(ParameterError, match=rf"cannot receive at port {receiver.address[1]} of 127.0.0.1: .*in use"):
+        UdpReceiver(receiver.address[1])
+    with pytest.raises(ParameterError, match="cannot receive at port 99999"):
+        UdpReceiver(99_999)
+    receiver.close()
+
+
 def test_a_datagram_of_something_else_is_told():
     receiver = UdpReceiver()
     sender = UdpSender(receiver.address)
