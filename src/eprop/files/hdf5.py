@@ -1,4 +1,7 @@
-"""Read foreign HDF5 files in a separate process with limits of time and memory; see `eprop.files.hdf5_child`."""
+"""Read foreign HDF5 files in a separate process with limits of processor time and memory; see `eprop.files.hdf5_child`.
+
+The limit is one of processor time: a stopped process, a suspended computer or a slow disk does not use it up.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import json
 import math
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +23,7 @@ import numpy as np
 from eprop.errors import DataError, EPropError
 from eprop.files.reading import memory_budget, open_regular
 
-#: Seconds allowed for any file, and bytes of the file that earn one more second.
+#: Seconds of processor time allowed for any file, and bytes of the file that earn one more second.
 SECONDS, BYTES_A_SECOND = 10.0, 20e6
 #: Largest ratio of a file's size to its room on the disk; a sparse file earns no time and memory beyond it.
 LEAST_ON_DISK = 100
@@ -85,7 +89,7 @@ class Hdf5Process:
         memory : int, optional
             Bytes allowed for arrays. The default is most of the free memory.
         seconds : float, optional
-            Time limit. The default is ten seconds, and more for a large file.
+            Limit of processor time, > 0. The default is ten seconds, and more for a large file.
         keep : bool
             Whether to return the numbers; if False, only check that all can be read.
         error : type
@@ -96,7 +100,7 @@ class Hdf5Process:
         Raises
         ------
         EPropError
-            Of the class ``error``, if the file is missing or damaged, or reading it exceeds the limits of time or memory.
+            Of the class ``error``, if the file is missing or damaged, or needs more processor time or memory than allowed.
         """
         with open_regular(path, error) as file:
             status = os.fstat(file.fileno())
@@ -105,10 +109,10 @@ class Hdf5Process:
         budget = memory_budget(memory)
         request = {
             "path": os.path.abspath(path), "names": None if names is None else list(names), "memory": budget,
-            "limit": budget * 2 + size + OWN_MEMORY, "keep": keep,
+            "limit": budget * 2 + size + OWN_MEMORY, "keep": keep, "seconds": allowed,
         }  # fmt: skip
         with self._alone:
-            told, arrays = self._ask(request, allowed, f"{path}", error)
+            told, arrays = self._ask(request, f"{path}", error)
         if "refused" in told:
             raise error(f"{path}: {what + ': ' if told['damaged'] else ''}{told['refused']}")
         return _group(told["tree"], iter(arrays))
@@ -129,17 +133,9 @@ class Hdf5Process:
             process.wait()
 
     def _ask(
-        self, request: dict[str, Any], seconds: float, where: str, error: type[EPropError]
+        self, request: dict[str, Any], where: str, error: type[EPropError]
     ) -> tuple[dict[str, Any], list[np.ndarray]]:
-        process, late = self._started(), threading.Event()
-
-        def give_up() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(seconds, give_up)
-        timer.daemon = True
-        timer.start()
+        process = self._started()
         try:
             assert process.stdin is not None
             process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -148,16 +144,14 @@ class Hdf5Process:
             return told, [_numbers(process, *one) for one in told.get("arrays", ())]
         except (OSError, ValueError, EOFError):
             self.close()
-            if late.is_set():
-                what = f"the HDF5 library did not finish reading it within {seconds:g} s"
+            if process.returncode == -signal.SIGPROF:  # see `limit_time` in hdf5_child.py
+                what = f"the HDF5 library did not finish reading it within {request['seconds']:g} s of processor time"
             else:
                 what = "the HDF5 library crashed, or ran out of memory"
             raise error(f"{where}: {what}; the file is damaged or malicious") from None
         except BaseException:  # after Ctrl-C, the rest of this answer would be read as the next answer
             self.close()
             raise
-        finally:
-            timer.cancel()
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:

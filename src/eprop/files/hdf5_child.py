@@ -7,6 +7,7 @@ of JSON, followed by the bytes of all arrays in order. The program never follows
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from typing import Any, BinaryIO
 
@@ -43,8 +44,6 @@ class Reading:
             if self.objects > MOST_OBJECTS:
                 raise Refused(f"holds more than {MOST_OBJECTS:,} objects")
             place = f"{group.name.rstrip('/')}/{name}"
-            if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-                raise Refused(f"{place:.200}: is a link to another file, and links are not followed")
             node = group[name]
             if isinstance(node, h5py.Group):
                 members[name] = self.group(node, depth + 1)
@@ -72,6 +71,13 @@ class Reading:
             return told | {"given": True, "bytes": size}
         look_at(node)
         return told
+
+
+def refuse_external_links(file: Any) -> None:
+    """Raise `Refused` if any link of a file leads to another file: to follow a soft link could open that file."""
+    name = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
+    if name is not None:
+        raise Refused(f"/{name:.200}: is a link to another file, and links are not followed")
 
 
 def look_at(node: Any) -> None:
@@ -111,6 +117,7 @@ def answer(request: dict[str, Any], out: BinaryIO) -> None:
     reading = Reading(request["names"], request["memory"], request["keep"])
     try:
         with h5py.File(request["path"], "r", locking=False) as file:
+            refuse_external_links(file)
             tree = reading.group(file, 0)
         told: dict[str, Any] = {"tree": tree, "arrays": [[a.dtype.str, list(a.shape)] for a in reading.arrays]}
     except Exception as error:
@@ -136,13 +143,21 @@ def limit_memory(most: int) -> None:
         pass
 
 
+def limit_time(seconds: float) -> None:
+    """End this process with SIGPROF after ``seconds`` of processor time, user and system."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
 def main() -> None:
     """Answer requests until the input ends."""
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # the parent process may ignore or block this signal
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGPROF])
     requests, out = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr
     for line in requests:
         request = json.loads(line)
         limit_memory(request["limit"])
+        limit_time(request["seconds"])
         answer(request, out)
 
 
