@@ -65,7 +65,7 @@ def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -
     if name.endswith(".py"):
         return _from_file(task_file(name), _agreed if named_by is None or trust else _agreement(named_by))
     if name not in TASKS:
-        raise ParameterError(f"no task {name!r}; there are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
+        raise ParameterError(f"unknown task {name!r}; the tasks are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
 
 
@@ -114,8 +114,9 @@ def _agreement(named_by: str) -> Agreement:
     def agree(path: pathlib.Path, digest: str) -> None:
         if not is_trusted(digest):
             raise ParameterError(
-                f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; no run that you trained used this file "
-                "as it is now, so it is not run. Read it; if you trust it, give --trust, in Python trust=True"
+                f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; eprop did not execute the file, "
+                "because you have not trained a run with its current content. Read the file; if you trust it, give --trust "
+                "(in Python: trust=True)"
             )
 
     return agree
@@ -132,13 +133,16 @@ def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
     ]  # fmt: skip
     if len(found) != 1:
         listed = ", ".join(kind.__name__ for kind in found) or "none"
-        raise ParameterError(f"{path}: must define one task (a subclass of Task with a name), found {listed}")
+        raise ParameterError(
+            f"{path}: must define exactly one task, a subclass of Task with a class attribute `name`; found {listed}. Add `name` "
+            "to the class of the task, and remove it from other classes"
+        )
     _check_dataclasses(found[0], path)
     name = found[0].name
     if not re.fullmatch(r"[^-./\0][^/\0]*", str(name)):
         raise ParameterError(
-            f"{path}: the name of a task must be a name of folders, such as 'my-task', without '/', and without '-' or '.' "
-            f"at the beginning; got {name!r}"
+            f"{path}: the name of a task must be a valid name of a folder, without '/', and must not begin with '-' or '.'; "
+            f"got {name!r}; write a name such as 'my-task'"
         )
     found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
     return found[0]
@@ -149,8 +153,8 @@ def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
     for base in kind.__mro__:
         if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
             raise ParameterError(
-                f"{path}: the class {base.__name__} has parameters, but is no dataclass: "
-                "write @dataclass(frozen=True, kw_only=True) above it"
+                f"{path}: the class {base.__name__} has parameters, but is not a dataclass; "
+                "write @dataclass(frozen=True, kw_only=True) above the class"
             )
 
 
@@ -163,8 +167,8 @@ def _module(path: pathlib.Path, agree: Agreement) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ParameterError(
-            f"{path}: no such file, also not in the working folder; a run needs the file of its task. For a new task, "
-            "eprop new-task NAME writes a template"
+            f"{path}: the file of the task does not exist, and the working folder has no {path.name} either; restore the file, "
+            "or write a new task: eprop new-task NAME makes a template"
         )
     # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put beside the file.
     text = read_bytes(path, MOST_TEXT, ParameterError)

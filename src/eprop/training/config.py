@@ -267,7 +267,7 @@ def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
     try:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # integers with thousands of digits raise a plain ValueError
-        raise ParameterError(f"{where}: is no TOML: {error}") from error
+        raise ParameterError(f"{where}: is not valid TOML: {error}") from error
     if not table:
         raise ParameterError(
             f"{where}: is empty; a configuration has sections {', '.join(f'[{s}]' for s in _SECTIONS)}"
@@ -310,7 +310,9 @@ def parse_config(
     named: Any = table.get("task", {}).get("name")
     name = task if named is None else named
     if name is None:
-        raise ParameterError(f'{where}: names no task; write name = "{next(iter(TASKS))}" or another one under [task]')
+        raise ParameterError(
+            f'{where}: [task] has no name; write name = "{next(iter(TASKS))}" or the name of another task there'
+        )
     if task is None or not name.endswith(".py"):
         task_named(name, named_by=where, trust=trust)
     if task is not None and not same_task(name, task):
@@ -343,7 +345,7 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise ParameterError(f"--set takes key=value such as eta=0.002, got {setting!r:.80}")
+            raise ParameterError(f"--set {setting:.80}: must be key=value, such as --set eta=0.002")
         section, _, name = key.strip().rpartition(".")
         homes = [s for s, kind in kinds.items() if section in ("", s) and name in _keys(kind)]
         if len(homes) != 1:
@@ -353,7 +355,7 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
             raise ParameterError(f"--set {setting:.80}: {name} must be {VALUE}")
         if name in values and values[name] != value:
             raise ParameterError(
-                f"--set {name}={values[name]!s:.80} and --set {setting:.80}: which of them? Leave out one"
+                f"--set {name}={values[name]!s:.80} and --set {setting:.80} contradict each other: leave out one"
             )
         values[name] = value
     return out
@@ -373,16 +375,16 @@ def is_key(task: str, name: str) -> bool:
 def _not_one(section: str, name: str, homes: list[str], kinds: Mapping[str, type[Description]]) -> str:
     """Message about a key of ``--set`` that is not the key of exactly one parameter."""
     if homes:
-        return f"{name!r} is ambiguous: {' or '.join(f'{home}.{name}' for home in homes)}"
+        return f"{name!r} is ambiguous; write {' or '.join(f'{home}.{name}' for home in homes)}"
     if name in RENAMED:
-        return f"{name!r} is called {RENAMED[name]!r} now"
+        return f"{name!r} has been renamed; write {RENAMED[name]!r}"
     if section in kinds:
         return f"[{section}] has no key {name!r}{_instead(name, _keys(kinds[section]))}"
     if section:
         return f"there is no section {section!r}; there are: {', '.join(kinds)}"
     listed = "; ".join(f"[{s}] {', '.join(_keys(kind))}" for s, kind in kinds.items())
     near = suggestion(name, [key for kind in kinds.values() for key in _keys(kind)])
-    return f"{name!r} is not known{near or f'; there are: {listed}'}"
+    return f"unknown key {name!r}{near or f'; there are: {listed}'}"
 
 
 def _instead(key: str, known: list[str]) -> str:

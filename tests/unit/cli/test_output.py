@@ -219,7 +219,7 @@ def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: path
             ["--neurons", "10", "--set", "neurons=20"],
             "--neurons 10 and --set neurons=20 contradict each other: leave out one",
         ),
-        (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30: which of"),
+        (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30 contradict"),
         (
             ["--test-data", "x", "--set", 'test_data=["y"]'],
             "--test-data x and --set test_data=['y'] contradict each other",

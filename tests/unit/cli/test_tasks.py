@@ -199,7 +199,7 @@ def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
         (["evidence-accumulation", "--set", "cues=2"], "cues must be odd"),
         (["evidence-accumulation", "--samples", "0"], "samples must be >= 1"),
         (["nmnist", "--neuron", "izhikevich"], 'neuron must be "lif" or "alif"'),
-        (["own.py"], "own.py: no such file"),
+        (["own.py"], "own.py: the file of the task does not exist"),
         (["pattern-generation", "--rule", "eprop-plus"], "got 'eprop-plus'; did you mean 'eprop+'?"),
         (["pattern-generation", "--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
         (

@@ -78,7 +78,7 @@ def test_a_file_that_is_broken_or_missing_is_told_whatever_the_options(own: path
         done = run("train", own, *words)
         assert done.exit_code == 2
         assert "cannot be loaded as a task" in done.stderr
-    assert "no such file" in run("train", "other.py", "--rule", "eprop").stderr
+    assert "file of the task does not exist" in run("train", "other.py", "--rule", "eprop").stderr
 
 
 def test_a_file_that_only_a_run_names_is_not_read_for_its_options(

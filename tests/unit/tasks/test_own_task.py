@@ -72,13 +72,16 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such file, also not in the working folder; .* eprop new-task NAME writes a template"),
-        ("", "must define one task .* found none"),
+        (
+            None,
+            "own.py: the file of the task does not exist, .* has no own.py either; .* eprop new-task NAME makes a template",
+        ),
+        ("", "must define exactly one task, .* found none. Add `name`"),
         ("\nimport nix_da", "own.py: line 2: cannot be loaded as a task: ModuleNotFoundError"),
         ("1 +", "cannot be loaded as a task: SyntaxError"),
         (
             "import eprop.tasks\nclass A(eprop.tasks.Task):\n    name = 'my/task'",
-            "the name of a task must be a name of folders, .*; got 'my/task'",
+            "the name of a task must be a valid name of a folder, .*; got 'my/task'; write a name such as 'my-task'",
         ),
     ],
 )
@@ -201,7 +204,9 @@ def test_scores_of_a_wrong_shape(tmp_path: pathlib.Path) -> None:
 def test_a_class_that_is_no_dataclass(tmp_path: pathlib.Path) -> None:
     file = written(tmp_path)
     file.write_text(file.read_text().replace("@dataclass(frozen=True, kw_only=True)\n", ""))
-    with pytest.raises(ParameterError, match=r"DelayedMatch has parameters, but is no dataclass: write @dataclass\("):
+    with pytest.raises(
+        ParameterError, match=r"DelayedMatch has parameters, but is not a dataclass; write @dataclass\("
+    ):
         task_named(str(file))
 
 

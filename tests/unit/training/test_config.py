@@ -85,9 +85,12 @@ def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.Monke
         ("[training]\nepoch = 3\n", "file: line 2: [training] has no key 'epoch'; did you mean 'epochs'?"),
         ("[task]\nneurons = 3\n\n[ran]\n", "file: line 4: unknown section 'ran'"),
         ("neurons = 3\n", "file: line 1: unknown key outside of a section 'neurons'"),
-        ("[task]\nname = 'ecg'\n", "no task 'ecg'; there are: pattern-generation, evidence-accumulation, nmnist"),
-        ("[task\n", "file: is no TOML"),
-        ("[task]\nneurons = \n", "file: is no TOML"),
+        (
+            "[task]\nname = 'ecg'\n",
+            "unknown task 'ecg'; the tasks are: pattern-generation, evidence-accumulation, nmnist",
+        ),
+        ("[task\n", "file: is not valid TOML"),
+        ("[task]\nneurons = \n", "file: is not valid TOML"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place(text: str, message: str) -> None:
@@ -105,7 +108,9 @@ def test_a_file_without_a_name_means_the_task_that_is_asked_for() -> None:
         ParameterError, match=r"file: configures the task 'nmnist', not 'evidence-accumulation'; run it"
     ):
         parse_config(named, "file", "evidence-accumulation")
-    with pytest.raises(ParameterError, match=r'file: names no task; write name = "pattern-generation" or another one'):
+    with pytest.raises(
+        ParameterError, match=r'file: \[task\] has no name; write name = "pattern-generation" or the name'
+    ):
         parse_config(text, "file")
 
 
@@ -184,12 +189,12 @@ def test_settings_find_their_section() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("eta", "--set takes key=value"),
-        ("etta=1", "'etta' is not known; did you mean 'eta'?"),
-        ("seed=1", "'seed' is ambiguous: task.seed or data.seed"),
+        ("eta", "--set eta: must be key=value, such as --set eta=0.002"),
+        ("etta=1", "unknown key 'etta'; did you mean 'eta'?"),
+        ("seed=1", "'seed' is ambiguous; write task.seed or data.seed"),
         ("training.eta=1", "[training] has no key 'eta'; did you mean 'eta_final'?"),
         ("data.trials=1", "[data] has no key 'trials'; it has: data, mnist, range"),
-        ("foo=1", "'foo' is not known; there are: [task] seed, rule,"),
+        ("foo=1", "unknown key 'foo'; there are: [task] seed, rule,"),
         ("foo.eta=1", "there is no section 'foo'; there are: task, data, training, run"),
     ],
 )
@@ -217,8 +222,8 @@ def test_training_is_frozen_and_printable() -> None:
         ("[task]\nrule = {a = 1}\n", "file: line 2: rule must be a number, a text"),
         ("[task]\nseed = 1979-05-27\n", "file: line 2: seed must be a number, a text"),
         ("[task]\nname = 3\n", "file: line 2: name must be the name of a task, got 3"),
-        ("[task]\nseed = " + "9" * 5000, "file: is no TOML"),
-        ("[task]\nseed = " + "[" * 5000, "file: is no TOML"),
+        ("[task]\nseed = " + "9" * 5000, "file: is not valid TOML"),
+        ("[task]\nseed = " + "[" * 5000, "file: is not valid TOML"),
         ("[task]\nseed = " + "9" * 40, "file: line 2: seed must be a whole number of 64 bits"),
     ],
 )
@@ -251,7 +256,7 @@ def test_a_configuration_is_a_regular_file(tmp_path: pathlib.Path) -> None:
         ("a = 1\n" * 100_000, "has 600,000 characters"),
         ("[tusk]\na = '''\n[" + " " * 300_000 + "\n'''\n", "line 1: unknown section 'tusk'"),
         ("[task]\nname = '" + "a" * 5000 + ".py'\n", "cannot be the file of a task: File name too long"),
-        ("[task]\nname = '~nobody_has_this_name/a.py'\n", "no such file"),
+        ("[task]\nname = '~nobody_has_this_name/a.py'\n", "the file of the task does not exist"),
         ("[task]\nname = 'nmnist'\nneurons = 0x" + "F" * 20_000, "a whole number of 64 bits, got int that is too long"),
     ],
 )  # fmt: skip

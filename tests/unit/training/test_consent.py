@@ -101,7 +101,7 @@ def test_a_file_that_was_edited_is_another_one(strange: tuple[pathlib.Path, path
     forget()
     with (run.parent / "payload.py").open("a") as file:
         file.write("# one more line\n")
-    with pytest.raises(ParameterError, match="used this file as it is now"):
+    with pytest.raises(ParameterError, match="not trained a run with its current content"):
         evaluate_run(run)
 
 

@@ -79,5 +79,5 @@ def test_a_wrong_value_under_an_old_name_is_found_in_its_line(tmp_path: pathlib.
 
 
 def test_an_option_is_told_its_new_name() -> None:
-    with pytest.raises(ParameterError, match="'hold' is called 'validation' now"):
+    with pytest.raises(ParameterError, match="'hold' has been renamed; write 'validation'"):
         parse_settings("nmnist", ["data.hold=4"])
