@@ -15,7 +15,7 @@ from eprop.engine.build.records import Rule
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
 from eprop.engine.run.layout import Given, SampleLayout
 from eprop.engine.run.streaming import EVALUATION_CHUNKS
-from eprop.engine.state.checks import MOST_COUNTED, checked_numbers, damaged
+from eprop.engine.state.checks import MOST_COUNTED, check_dictionary, checked_numbers, damaged
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError, NetworkError, Status, check_status
 from eprop.network import Network
@@ -271,13 +271,19 @@ class TimeDriven:
         Raises
         ------
         InputError
-            If an array is missing, has another shape, or holds other values than numbers of its kind.
+            If it is not a dictionary; or if an array is missing, has another shape, or holds other values than finite numbers of
+            its kind. Nothing has changed then.
         """
+        check_dictionary(state)
         given = {}
         for name, have in self.state().items():
-            if name not in state or np.shape(state[name]) != have.shape:
-                raise InputError(f"the state is of another network or engine: {name} is missing or has another shape")
+            if name not in state:
+                raise InputError(f"the state belongs to another network or engine: {name} is missing")
             given[name] = checked_numbers(name, state[name], have.dtype)
+            if (shape := given[name].shape) != have.shape:
+                raise InputError(
+                    f"the state belongs to another network or engine: {name} has shape {shape}, not {have.shape}"
+                )
         counters = [int(count) for count in given["counters"]]
         if min(counters) < 0 or max(counters) > MOST_COUNTED:
             raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")

@@ -21,6 +21,7 @@ from eprop.bench import (
     run_scaling,
     scaling,
 )
+from eprop.bench.in_subprocess import measure_in_subprocess
 from eprop.bench.scaling import MODES, network_of
 from eprop.cli import app
 from eprop.errors import EPropError, ParameterError
@@ -104,6 +105,16 @@ def test_nest_runs_the_same(mode):
     assert found.simulator.startswith("NEST")
     assert found.synapses == 20 * 5 + 20 * 3 + 2 * 20
     assert found.plastic_synapses == (0 if mode == "static" else 100)
+
+
+@pytest.mark.parametrize("nest", [False, pytest.param(True, marks=pytest.mark.nest)], ids=["eprop", "NEST"])
+def test_processes_import_nothing_from_the_current_folder(nest, monkeypatch, tmp_path):
+    """Python looks there first for what it starts with -m or -c; the folder may be the run of somebody else."""
+    for name in ("eprop", "numpy", "json"):
+        (tmp_path / f"{name}.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
+    monkeypatch.chdir(tmp_path)
+    assert measure_in_subprocess(SMALL, nest=nest)["synapses"] == 20 * 5 + 20 * 3 + 2 * 20
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.tiny

@@ -97,8 +97,39 @@ def test_going_on_from_a_state(task: Task) -> None:
     assert np.array_equal(one.loss, other.loss)
     assert all(np.array_equal(value, second.state()[name]) for name, value in first.simulator.state().items())
     assert np.array_equal(first.simulator.evaluate(samples).y, second.evaluate(samples).y)
-    with pytest.raises(InputError, match="of another network or engine"):
+    with pytest.raises(InputError, match=r"belongs to another network or engine: .* is missing"):
         second.set_state(ep.Simulator(network, threads=1).state())
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(optimizer=ep.Adam()), ep.EPropPlus()], ids=["e-prop", "e-prop+"])
+def test_a_damaged_state_is_refused_and_changes_nothing(rule: ep.EProp | ep.EPropPlus) -> None:
+    stepped = TimeDriven(network(rule=rule, delay=2.0))
+    samples = stepped.samples(2, 20, {"in": np.ones((2, 20, 3))}, {"out": np.ones((2, 1, 1))})
+    stepped.train(samples)
+    state = stepped.state()
+    other, weight = "belongs to another network or engine: ", state["synapses/weight"]
+    cases: list[tuple[Any, str]] = [
+        (None, "set_state takes a dictionary from state.., got NoneType"),
+        (5, "set_state takes a dictionary from state.., got int"),
+        (state | {"synapses/weight": weight[:-1]}, rf"{other}synapses/weight has shape \(\d+,\), not \(\d+,\)"),
+        (state | {"counters": state["counters"] + 0.5}, "state 'counters' must be whole numbers, got float64"),
+        (state | {"counters": state["counters"] - 10**6}, "damaged: its counters must lie in 0.."),
+        (state | {"counters": state["counters"] + 10**17}, "damaged: its counters must lie in 0.."),
+    ]
+    for name, value in state.items():
+        cases.append(({each: state[each] for each in state if each != name}, f"{other}{name} is missing"))
+        cases.append((state | {name: value[..., None]}, f"{other}{name} has shape"))
+        cases.append((state | {name: np.full(value.shape, "a")}, f"state '{name}' must be"))
+        cases.append((state | {name: np.full(value.shape, 1j)}, f"state '{name}' must be"))
+        cases.append((state | {name: [[1.0], [1.0, 2.0]]}, f"state '{name}' must be"))
+        if value.dtype.kind == "f" and value.size:
+            words = f"state '{name}' holds values that are not finite"
+            cases.extend((state | {name: np.full(value.shape, bad)}, words) for bad in (np.nan, np.inf))
+    for given, words in cases:
+        with pytest.raises(InputError, match=words):
+            stepped.set_state(given)
+        assert all(np.array_equal(value, state[name]) for name, value in stepped.state().items())
+    stepped.set_state(state | {"of no interest": np.zeros(3)})
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["at once", "with reward"])

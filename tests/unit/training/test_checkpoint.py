@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from eprop.errors import CheckpointError, OutputError
+from eprop.errors import CheckpointError, MemoryLimitError, OutputError
 from eprop.files.hdf5 import hdf5_process
 from eprop.training import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training import checkpoint as module
@@ -86,6 +86,25 @@ def test_a_changed_value_is_refused(tmp_path: pathlib.Path, checkpoint: Checkpoi
     with h5py.File(path, "a") as file:
         file["state/synapses/weight"][3] = 1.0
     with pytest.raises(CheckpointError, match="is damaged, its checksum is wrong"):
+        load_checkpoint(path)
+
+
+def test_a_file_larger_than_the_memory_is_refused_before_it_is_read(
+    tmp_path: pathlib.Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.h5"
+    save_checkpoint(path, checkpoint)
+    monkeypatch.setattr("eprop.files.reading.available_memory", lambda: 8000)
+    with path.open("r+b") as file:
+        file.truncate(6000)
+    with pytest.raises(CheckpointError, match="is damaged, its checksum is wrong"):
+        load_checkpoint(path)
+    with path.open("r+b") as file:
+        file.truncate(6001)
+    monkeypatch.setattr(module, "_digest", lambda *_: pytest.fail("the whole file was read"))
+    with pytest.raises(
+        MemoryLimitError, match=r"c\.h5: needs 6,001 bytes of memory .*, but only 6,000 bytes may be used"
+    ):
         load_checkpoint(path)
 
 

@@ -86,6 +86,21 @@ def test_reading_shows_rate_and_time_left_as_soon_as_they_are_known(monkeypatch:
     assert second.endswith(" left")
 
 
+@pytest.mark.parametrize("name", ["[red]digits[/red].zip", "task [/]"])
+def test_brackets_of_names_are_shown_as_they_are(name: str) -> None:
+    """They are no markup of Rich, which would hide them, or fail on a closing tag."""
+    text = io.StringIO()
+    with ProgressBar(console=Console(file=text, width=200, force_terminal=True, color_system=None)) as bar:
+        bar.reading(name, 1, 4)
+        bar.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+        bar.phase(f"reading {name}")
+        bar.say(f"{name} is read")
+        bar._display.show("epoch", 1.0, 2.0, f"facts of {name}")
+        bar._display._bars.refresh()
+    for shown in (f"{name} ", f"reading {name}", f"eprop: {name} is read", f"facts of {name}"):
+        assert shown in text.getvalue()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("rule", RULES)
 def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str) -> None:

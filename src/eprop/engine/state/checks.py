@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ MOST_COUNTED = 10**16
 def damaged(what: str) -> InputError:
     """Error for a state that contradicts itself."""
     return InputError(f"the state belongs to another network, or is damaged: {what}")
+
+
+def check_dictionary(state: Any) -> None:
+    """Raise `InputError` if a state is not a dictionary."""
+    if not isinstance(state, Mapping):
+        raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
 
 
 def checked_numbers(name: str, given: Any, dtype: np.dtype) -> np.ndarray:

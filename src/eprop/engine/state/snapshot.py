@@ -12,7 +12,7 @@ from eprop.engine.build.records import ring_size
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import LOG, POST_TIMES
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.checks import MOST_COUNTED, check_order, checked_numbers, damaged
+from eprop.engine.state.checks import MOST_COUNTED, check_dictionary, check_order, checked_numbers, damaged
 from eprop.engine.state.storage import arrays_of
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
@@ -167,8 +167,7 @@ def _first_processed(record_steps: int, now: int) -> int:
 
 def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
     """Check that a state belongs to this network."""
-    if not isinstance(state, Mapping):
-        raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
+    check_dictionary(state)
     if any(name in state for name in OF_VERSION_0_1):
         raise InputError(
             "this state was saved by version 0.1 of eprop, which had other arrays. Continue with it in version 0.1; or load it "
