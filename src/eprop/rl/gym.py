@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,8 +19,9 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 class GymnasiumEnvironments:
     """``n`` environments of Gymnasium by name; see `eprop.rl.environments.Environments`.
 
-    Observations may be boxes, or one of some (``Discrete``: one-hot). Actions may be discrete, or a box of one dimension. An
-    ``action_mask`` in the ``info`` of an environment says which actions are allowed.
+    Observations may be boxes, or anything that Gymnasium flattens into one: discrete ones (one-hot), tuples, dictionaries.
+    Actions may be discrete, or a box of one dimension. An ``action_mask`` in the ``info`` of an environment says which actions
+    are allowed.
 
     Parameters
     ----------
@@ -62,10 +65,9 @@ class GymnasiumEnvironments:
             near = suggestion(name, gymnasium.registry)
             raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {told(error)}{near}") from error
         self.name, self.n, self._render = name, n, render
-        self._observed = _observed(name, self._each[0].observation_space, gymnasium.spaces)
-        space = self._each[0].observation_space
-        self.bounds = (np.zeros(1), np.ones(1)) if self._observed else (np.array(space.low), np.array(space.high))
-        self.shape = _shape(self._each[0].observation_space, self._observed)
+        box, self._flatten = _as_box(name, self._each[0].observation_space, gymnasium.spaces)
+        self.bounds = np.array(box.low), np.array(box.high)
+        self.shape = tuple(int(size) for size in box.shape)
         self.actions, self._choices = _actions(name, self._each[0].action_space, gymnasium.spaces, choices)
         first = int(getattr(self._each[0].action_space, "start", 0))
         self._masked = np.array(self._choices, np.int64) - first
@@ -100,10 +102,9 @@ class GymnasiumEnvironments:
             environment.close()
 
     def _moment(self, observation: Any, info: dict[str, Any]) -> Moment:
-        if self._observed:
-            observation = np.arange(self._observed[1]) == int(observation) - self._observed[0]
+        observation = self._flatten(observation)
         mask = info.get("action_mask") if isinstance(self.actions, DiscreteActions) else None
-        return Moment(np.asarray(observation), None if mask is None else np.asarray(mask, bool)[self._masked])
+        return Moment(observation, None if mask is None else np.asarray(mask, bool)[self._masked])
 
 
 def _gymnasium(name: str) -> Any:
@@ -121,20 +122,16 @@ def _gymnasium(name: str) -> Any:
     return gymnasium
 
 
-def _observed(name: str, space: Any, spaces: Any) -> tuple[int, int] | None:
-    """First and number of discrete observations; None of a box."""
-    if isinstance(space, spaces.Discrete):
-        return int(space.start), int(space.n)
+def _as_box(name: str, space: Any, spaces: Any) -> tuple[Any, Callable[[Any], np.ndarray]]:
+    """The box in which observations lie, and what brings them there: those that are no box are flattened."""
     if isinstance(space, spaces.Box):
-        return None
-    raise InputError(
-        f"{name}: observations are {space}; a box or one of some can be encoded: wrap it in "
-        "gymnasium.wrappers.FlattenObservation"
-    )
-
-
-def _shape(space: Any, observed: tuple[int, int] | None) -> tuple[int, ...]:
-    return (observed[1],) if observed else tuple(int(size) for size in space.shape)
+        return space, np.asarray
+    if not space.is_np_flattenable:
+        raise InputError(
+            f"{name}: observations are {space}, which have no fixed size and cannot be encoded: wrap the environment, see "
+            "gymnasium.wrappers.TransformObservation"
+        )
+    return spaces.flatten_space(space), partial(spaces.flatten, space)
 
 
 def _actions(name: str, space: Any, spaces: Any, choices: tuple[int, ...] | None) -> tuple[Actions, tuple[int, ...]]:

@@ -373,7 +373,6 @@ KEPT: tuple[str, ...] = (
 FIRST: tuple[str, ...] = ("version", "task", "rule", "loss", "score", "test_samples", "test_data", "engine", "machine")
 KEPT_OF_RETURNS: tuple[str, ...] = (
     "seed", "mean_return", "std_return", "recent_return", "train_seconds", "train_processor_seconds", "environment_steps",
-    "synaptic_events",
 )  # fmt: skip
 FIRST_OF_RETURNS: tuple[str, ...] = ("version", "task", "rule", "environment", "score", "episodes", "engine", "machine")
 

@@ -167,6 +167,22 @@ def test_what_an_environment_shows_must_fit(at_first, later, words):
         Episodes(Told(at_first, later), 1).step([0, 0])
 
 
+def test_observations_that_are_no_box_are_flattened(monkeypatch):
+    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
+    cards = GymnasiumEnvironments("Blackjack-v1")  # own sum, the dealer's card, whether there is a usable ace
+    assert cards.shape == (32 + 11 + 2,)
+    seen = cards.reset(0, 1).observation
+    assert [int(part.sum()) for part in np.split(seen, [32, 43])] == [1, 1, 1]
+
+    class Endless(gymnasium.Env):
+        observation_space = gymnasium.spaces.Sequence(gymnasium.spaces.Discrete(2))
+        action_space = gymnasium.spaces.Discrete(2)
+
+    monkeypatch.setitem(gymnasium.registry, "Endless-v0", gymnasium.envs.registration.EnvSpec("Endless-v0", Endless))
+    with pytest.raises(InputError, match=r"observations are Sequence\(.*, which have no fixed size"):
+        GymnasiumEnvironments("Endless-v0")
+
+
 def test_some_of_the_actions_are_enough():
     pytest.importorskip("gymnasium", reason="needs the extra rl")
     lake = GymnasiumEnvironments("FrozenLake-v1", choices=(2, 1), is_slippery=False)
@@ -182,8 +198,6 @@ def test_names_and_kinds_that_do_not_fit_are_told():
     pytest.importorskip("gymnasium", reason="needs the extra rl")
     with pytest.raises(ParameterError, match="no environment 'CartPole-v9'"):
         GymnasiumEnvironments("CartPole-v9")
-    with pytest.raises(InputError, match="FlattenObservation"):
-        GymnasiumEnvironments("Blackjack-v1")
     with pytest.raises(ParameterError, match=r"GymnasiumEnvironments\.n must be a whole number >= 1, got 0"):
         GymnasiumEnvironments("CartPole-v1", 0)
 

@@ -112,7 +112,8 @@ def gymnasium(
     r"""Learn to act in any environment of Gymnasium.
 
     Observations may be vectors (a population code, or --set encoder=rate or
-    latency), images (events of pixels) or discrete. Actions may be discrete
+    latency), images (events of pixels), or what Gymnasium flattens into a
+    vector, such as discrete ones (one-hot). Actions may be discrete
     (a softmax) or a bounded vector (a Gaussian). Whether the network learns a
     task with rare rewards depends on the environment: begin with an
     environment that rewards every step. With the default settings the network
