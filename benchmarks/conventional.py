@@ -1,12 +1,16 @@
-"""A yardstick for N-MNIST: a conventional convolutional network, trained by backpropagation on the same recordings or digits.
+"""Error of a conventional convolutional network on N-MNIST, as a yardstick for the spiking networks.
 
-``python benchmarks/conventional.py --mnist MNIST --recordings N-MNIST/Train --recordings N-MNIST/Test --seeds 1 2 3``
-``python benchmarks/conventional.py ... --images``
+    python benchmarks/conventional.py --mnist MNIST --recordings N-MNIST/Train --recordings N-MNIST/Test
+    python benchmarks/conventional.py --mnist MNIST --recordings N-MNIST/Train --recordings N-MNIST/Test --images
 
-Needs PyTorch (``pip install torch``). No spikes: two layers of convolution, each with batch normalisation and pooling, then
-200 hidden units with dropout. It sees the events of each pixel, polarity and third of a recording as counts; or
-(``--images``) the digits themselves, distorted about as much. Judged by the same recordings as `nmnist.py`, by simulated ones of
-the same digits, or by these digits as images: how well can they be read at all?
+The script needs PyTorch (``pip install torch``). Backpropagation trains a network without spikes: two convolutional
+layers with batch normalisation and pooling, then 200 hidden units with dropout. The input is the number of events of
+each pixel, polarity and third of a recording. With ``--images`` the input is the digits themselves, with a similar
+distortion.
+
+The training set is that of `nmnist.py`. The test sets are the same real recordings, simulated recordings of the same
+digits (with ``--images``: these digits as images), and MNIST's test digits. There is no goal: the errors show how well
+these data can be read at all. The results are ``nmnist-conventional.json`` and ``nmnist-conventional-images.json``.
 """
 
 from __future__ import annotations
@@ -27,24 +31,24 @@ from eprop.tasks.recordings import parse_range
 from eprop.training import RunConfig
 
 SIDE, BATCH, ETA = 34, 64, 3e-3
-#: Steps where the parts of a recording begin and end: one for each movement of the camera.
+#: First steps of the parts of a recording, and the end. A part is one movement of the camera.
 PARTS = (0, 55, 105, 150)
 #: Steps of a recording, and their length in ms.
 STEPS = {"n_steps": 150, "dt": 2.0}
-#: Distortion: sd of a linear map, of the place and of smooth displacements, the last two in pixels; of images, nodes of those.
+#: Distortion: sd of the linear map; sd of shift and smooth displacements, pixels; nodes of the displacements of images.
 WARP, SHIFT, ELASTIC, NODES = 0.07, 0.3, 0.7, 4
 
 
 def main() -> None:
-    """Train and judge a network of each seed; record all."""
+    """Train and test one network for each seed, and record the errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mnist", required=True)
-    parser.add_argument("--recordings", action="append", required=True)
-    parser.add_argument("--range", default="1000:60000")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--images", action="store_true", help="the digits themselves instead of recordings")
+    parser.add_argument("--mnist", required=True, help="folder of MNIST")
+    parser.add_argument("--recordings", action="append", required=True, help="folder of real recordings; repeatable")
+    parser.add_argument("--range", default="1000:60000", help="training digits of MNIST")
+    parser.add_argument("--epochs", type=int, default=4, help="epochs of the training")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one network for each seed")
+    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
+    parser.add_argument("--images", action="store_true", help="train on the digits instead of recordings")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = (Images if arguments.images else Recorded)(arguments)
@@ -61,7 +65,7 @@ def main() -> None:
 
 
 class Recorded:
-    """Recordings as counts of events, with new simulated ones in every epoch."""
+    """Recordings as event counts. Each epoch simulates new training recordings."""
 
     channels = 6
 
@@ -77,12 +81,12 @@ class Recorded:
         self.same = EventCamera().binned(same.images, same.labels, seed=1, **STEPS)
 
     def epoch(self, epoch: int) -> BinnedDataset:
-        """What an epoch learns from."""
+        """Return the training set of an epoch."""
         train: BinnedDataset = self.config.data.load(self.config.task, epoch=epoch).train
         return train
 
     def batch(self, data: BinnedDataset, which: np.ndarray, varied: bool) -> torch.Tensor:
-        """Counts of some samples, shape ``(samples, parts and polarities, y, x)``."""
+        """Return the event counts of some samples, shape ``(samples, parts x polarities, y, x)``."""
         counts = np.zeros((len(which), len(PARTS) - 1, 2 * SIDE**2), np.float32)
         for row, sample in zip(counts, which, strict=True):
             for part, (first, stop) in enumerate(itertools.pairwise(PARTS)):
@@ -92,7 +96,7 @@ class Recorded:
 
 
 class Images:
-    """The digits themselves, distorted anew whenever they are learned from."""
+    """The digits themselves. Each mini-batch has a new distortion."""
 
     channels = 1
 
@@ -104,18 +108,18 @@ class Images:
         self.test, self.same = read_mnist(arguments.mnist, "test"), self.real
 
     def epoch(self, epoch: int):
-        """What an epoch learns from."""
+        """Return the training set of an epoch."""
         return self.train
 
     def batch(self, data, which: np.ndarray, varied: bool) -> torch.Tensor:
-        """Images in the middle of the field, shape ``(samples, 1, y, x)``."""
+        """Return images in the middle of the field, shape ``(samples, 1, y, x)``."""
         images = torch.from_numpy(np.asarray(data.images)[which].reshape(-1, 1, 28, 28).astype(np.float32) / 255.0)
         images = nn.functional.pad(images, (3, 3, 3, 3))
         return distort(images) if varied else images
 
 
 def distort(images: torch.Tensor) -> torch.Tensor:
-    """A random linear map, place and smooth displacements of each image."""
+    """Apply a random linear map, a random shift and smooth random displacements to each image."""
     n, half = len(images), SIDE / 2
     linear = torch.eye(2).repeat(n, 1, 1) + WARP * torch.randn(n, 2, 2)
     moved = torch.cat([linear, SHIFT / half * torch.randn(n, 2, 1)], dim=2)
@@ -126,7 +130,7 @@ def distort(images: torch.Tensor) -> torch.Tensor:
 
 
 def network(channels: int) -> nn.Sequential:
-    """Two layers of convolution and two of whole connections."""
+    """Return a network of two convolutional and two fully connected layers."""
     return nn.Sequential(
         nn.Conv2d(channels, 32, 5), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 48, 5, padding=2), nn.BatchNorm2d(48), nn.ReLU(), nn.MaxPool2d(2),
@@ -135,7 +139,7 @@ def network(channels: int) -> nn.Sequential:
 
 
 def run(data: Recorded | Images, epochs: int, seed: int) -> dict:
-    """One training; errors, digits misread, and seconds of learning."""
+    """Train one network. Returns the errors, the misread digits and the seconds of the training."""
     torch.manual_seed(seed)
     net, rng, seconds = network(data.channels), np.random.default_rng(seed), 0.0
     optimizer = torch.optim.Adam(net.parameters(), ETA)
@@ -166,7 +170,7 @@ def run(data: Recorded | Images, epochs: int, seed: int) -> dict:
 
 @torch.no_grad()
 def misread(net: nn.Sequential, data: Recorded | Images, judge) -> np.ndarray:
-    """Which samples the network misreads."""
+    """Return for each sample whether the network misreads it."""
     labels = np.asarray(judge.labels)
     parts = np.array_split(np.arange(len(labels)), -(-len(labels) // 500))
     return np.concatenate([net(data.batch(judge, part, False)).argmax(1).numpy() for part in parts]) != labels

@@ -1,14 +1,14 @@
-"""e-prop the dense way: matrices for everything, in NumPy, as well as it goes. What `tasks_speed.py` compares with.
+"""Dense e-prop in NumPy, written for speed: the comparison of `tasks_speed.py`. This file is no script.
 
-One sample of a network of LIF neurons (the first ones) and ALIF neurons (the others) after another, with the gradient
-of `eprop.rules.EProp`; connections that do not exist are zeros in the matrices. Both ways do the same forward pass, one
-product of a matrix and a vector for each step, and differ in the gradient:
+The class computes the gradient of `eprop.rules.EProp`, one sample after the other. LIF neurons come first, then ALIF
+neurons. Missing connections are zeros of the matrices. Two methods share the forward pass, one matrix-vector product
+per step, and differ in the gradient:
 
-* ``stepped``: the time-driven way. The adaptive part of the eligibility of every pair of neurons is stepped through time.
-  What needs no step of its own gets none: the filter of the eligibility goes to the learning signal, and the part
-  without adaptation is one matrix product over all steps.
-* ``adjoint``: no traces, but the package's own idea in matrices: ``G`` of each neuron and step backwards in time, then
-  one matrix product with the spikes.
+* ``stepped``: the time-driven method. It steps the adaptive component of the eligibility of every pair of neurons through time.
+  It steps nothing else: the learning signal takes over the filter of the eligibility, and the component without adaptation is one
+  matrix product over all steps.
+* ``adjoint``: the method of this package with matrices. It computes ``G`` of each neuron backwards in time, without traces. One
+  matrix product with the spikes gives the gradient.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 
 @dataclass
 class Dense:
-    """Parameters and weights; ``n`` neurons, of which those with ``beta > 0`` adapt.
+    """Parameters and weights of ``n`` neurons. Neurons with ``beta > 0`` adapt.
 
     Attributes
     ----------
     w_in, w_rec, w_out : (n, inputs), (n, n), (readouts, n)
     feedback : (n, readouts)
     beta : (n,)
-        Zeros first.
+        The zeros come first.
     """
 
     w_in: np.ndarray
@@ -48,11 +48,11 @@ class Dense:
 
     @property
     def n_plain(self) -> int:
-        """Neurons without adaptation, which come first."""
+        """Number of neurons without adaptation, which come first."""
         return int(np.count_nonzero(self.beta == 0.0))
 
     def forward(self, inputs: np.ndarray, label: int, window: np.ndarray):
-        """Spikes, surrogate gradients and errors of a sample: (steps, n), (steps, n), (steps, readouts)."""
+        """Return spikes, surrogate gradients and errors of a sample: (steps, n), (steps, n), (steps, readouts)."""
         dtype, n_steps, n = self.w_rec.dtype, len(inputs), self.beta.size
         v, a, y = np.zeros(n, dtype), np.zeros(n, dtype), np.zeros(len(self.w_out), dtype)
         wait, z = np.zeros(n, np.int64), np.zeros(n, dtype)
@@ -76,7 +76,7 @@ class Dense:
         return spikes, psi, error
 
     def signals(self, spikes: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, int]:
-        """What multiplies the eligibility of each step, and the number of steps that count.
+        """Return the factors of the eligibility in each step, and the number of steps that count.
 
         ``sum_t L(t) e_bar(t) = sum_t lam(t) e(t)`` with ``lam(t) = (1 - kappa) L(t) + kappa lam(t + 1)``.
         """
@@ -90,7 +90,7 @@ class Dense:
         return lam + self.c_reg * (spikes[:length].mean(axis=0) - self.target_per_step) / length, length
 
     def readout_gradient(self, spikes: np.ndarray, error: np.ndarray) -> np.ndarray:
-        """Error times filtered spikes."""
+        """Return the gradient of the readout weights: errors times filtered spikes."""
         back, total = np.zeros(error.shape[1], error.dtype), np.zeros_like(error)
         for t in range(len(error) - 1, -1, -1):
             back = error[t] + self.alpha_out * back
@@ -98,7 +98,7 @@ class Dense:
         return total[1:].T @ spikes[:-1]
 
     def stepped(self, arriving: np.ndarray, psi: np.ndarray, lam: np.ndarray) -> np.ndarray:
-        """Gradient of the weights of ``arriving`` spikes (steps, sources): eligibility stepped through time."""
+        """Return the gradient of the weights of ``arriving`` spikes (steps, sources); steps the eligibility through time."""
         z_bar = np.zeros_like(arriving[: len(lam)])
         now = np.zeros(arriving.shape[1], arriving.dtype)
         for t in range(len(lam)):
@@ -119,7 +119,7 @@ class Dense:
         return gradient
 
     def adjoint(self, arriving: np.ndarray, psi: np.ndarray, lam: np.ndarray) -> np.ndarray:
-        """The same gradient by one backward pass for each neuron."""
+        """Return the same gradient; one backward pass for each neuron."""
         reach, big_g, eps = np.zeros_like(lam), np.zeros(self.beta.size, lam.dtype), np.zeros(self.beta.size, lam.dtype)
         for t in range(len(lam) - 1, -1, -1):
             d = psi[t] * (lam[t] + eps)
@@ -129,7 +129,7 @@ class Dense:
         return reach.T @ arriving[: len(lam)]
 
     def gradients(self, way: str, inputs: np.ndarray, label: int, window: np.ndarray) -> dict[str, np.ndarray]:
-        """Gradient of one sample: ``way`` is ``stepped`` or ``adjoint``."""
+        """Return the gradient of one sample; ``way`` is ``stepped`` or ``adjoint``."""
         spikes, psi, error = self.forward(inputs, label, window)
         lam, _ = self.signals(spikes, error)
         late = [np.vstack([np.zeros_like(x[:1]), x[:-1]]) for x in (inputs.astype(spikes.dtype), spikes)]

@@ -1,6 +1,11 @@
-"""The cost of an event, beside NEST: ``python benchmarks/event_cost.py interval cutoff``, then ``--draw FILE`` for all.
+"""Time per synaptic event against the spike interval, the cutoff, the number of neurons and the in-degree, beside NEST.
 
-Each quantity has a result file of its own; a point is the median over the repeats, ours and NEST's in turn.
+    python benchmarks/event_cost.py interval cutoff neurons indegree
+    python benchmarks/event_cost.py --draw event-cost.png
+
+The network is that of ``eprop bench event-cost``. A point is the median over the repeats. eprop and NEST take turns.
+Each quantity has a result of its own, ``event_cost_QUANTITY.json``. The result also holds the ratio of the largest to
+the smallest point, which is 1 if the quantity has no effect. ``--draw`` draws all results that exist.
 """
 
 from __future__ import annotations
@@ -19,12 +24,12 @@ from eprop.plot import draw_event_cost, save
 
 
 def main() -> None:
-    """Measure some quantities, or draw what has been measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("quantities", nargs="*", help=", ".join(SWEEPS))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--events", type=float, default=1e7, help="of each point, about")
-    parser.add_argument("--draw", type=pathlib.Path)
+    """Measure some quantities, or draw the recorded ones."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("quantities", nargs="*", help=f"some of {', '.join(SWEEPS)}")
+    parser.add_argument("--repeats", type=int, default=3, help="measurements of each point")
+    parser.add_argument("--events", type=float, default=1e7, help="approximate number of events of a point")
+    parser.add_argument("--draw", type=pathlib.Path, metavar="FILE", help="draw all results into a file")
     arguments = parser.parse_args()
     config = EventCostConfig(repeats=arguments.repeats, events=arguments.events)
     for quantity in arguments.quantities:
@@ -41,7 +46,7 @@ def main() -> None:
 
 
 def _flatness(points: list[EventCost]) -> dict[str, float]:
-    """The dearest point by the cheapest: of our delivery, of all our step, of NEST's."""
+    """Return the ratio of the largest to the smallest point: of delivery, of the whole step, of NEST."""
     names = ("deliver_ns_per_event", "ns_per_event", "nest_ns_per_event")
     each = {name: np.array([getattr(point, name) for point in points]) for name in names}
     return {f"{name}: largest / smallest": float(values.max() / values.min()) for name, values in each.items()}

@@ -1,8 +1,12 @@
-"""The whole benchmark of one node on a small machine: ``python benchmarks/full_node.py``.
+"""Memory and speed of 1.28 billion plastic synapses on one small machine.
 
-128,000 neurons with 10,000 plastic synapses each, 1.28e9 in all, single precision: 15.4 GB with e-prop+. Each mode is
-built and run in a process of its own, on all threads, 300 steps after one interval between spikes. ``--neurons 12800``
-is a tenth of it, for a trial.
+    python benchmarks/full_node.py
+    python benchmarks/full_node.py --neurons 12800       # a tenth of the network, as a trial
+
+The network is that of ``eprop bench scaling``: 128,000 neurons with 10,000 plastic synapses each, in single precision.
+By e-prop+ it takes 15.4 GB. A separate process builds and runs each mode on all threads. It times 300 steps after a
+warm-up of one spike interval. The result is ``full_node.json``, and ``full_node_trial.json`` for another number of
+neurons.
 """
 
 from __future__ import annotations
@@ -21,13 +25,13 @@ MODES = ("static", "eprop", "eprop+")
 
 
 def main() -> None:
-    """Measure, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--neurons", type=int, default=128_000)
-    parser.add_argument("--indegree", type=int, default=10_000)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    """Measure each mode, print and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--neurons", type=int, default=128_000, help="recurrent neurons")
+    parser.add_argument("--indegree", type=int, default=10_000, help="plastic synapses of each neuron")
+    parser.add_argument("--steps", type=int, default=300, help="timed steps of 1 ms")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads; the default is all")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="modes; the default is all")
     arguments = parser.parse_args()
     found = {"available_memory_bytes": available_memory()}
     for mode in arguments.modes:

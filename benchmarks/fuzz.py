@@ -1,8 +1,13 @@
-"""Damaged inputs for every reader, the configuration and `set_state`: ``python benchmarks/fuzz.py --inputs 1000000``.
+"""Damaged inputs for every reader, for configurations and for `set_state`: how many are accepted and refused, and what
+fails.
 
-Each is accepted, or refused by an error of the package; whatever else happens is a failure, and is recorded with the target and
-the number of its input. ``--only TARGET --first NUMBER --inputs 1`` repeats one. What is tried is recorded every 20,000 inputs;
-``--go-on`` goes on behind what is recorded, until there are so many in all.
+    python benchmarks/fuzz.py --inputs 1000000
+    python benchmarks/fuzz.py --inputs 1000000 --go-on
+    python benchmarks/fuzz.py --only TARGET --first NUMBER --inputs 1 --trial     # repeat one input
+
+The goal is no failure: the package accepts an input, or refuses it with an error of its own. Anything else is a
+failure. The result ``fuzz.json`` names the target and the number of the input of each failure. The script records
+every 20,000 inputs. With ``--go-on`` it continues after the recorded inputs, up to ``--inputs`` in all.
 """
 
 from __future__ import annotations
@@ -27,19 +32,19 @@ RECORDED_EVERY = 20_000
 
 
 def arguments_given() -> argparse.Namespace:
-    """From the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1_000_000)
-    parser.add_argument("--seconds", type=float, help="end after so many seconds")
+    """Return the arguments of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--inputs", type=int, default=1_000_000, help="number of inputs of all targets together")
+    parser.add_argument("--seconds", type=float, help="time limit, s")
     parser.add_argument("--first", type=int, default=0, help="number of the first input of each target")
-    parser.add_argument("--only", help="one target by its name")
+    parser.add_argument("--only", metavar="TARGET", help="name of the only target")
     parser.add_argument("--trial", action="store_true", help="record nothing")
-    parser.add_argument("--go-on", action="store_true", help="go on behind what is recorded")
+    parser.add_argument("--go-on", action="store_true", help="continue after the recorded inputs")
     return parser.parse_args()
 
 
 def recorded() -> tuple[Outcome, float]:
-    """What an earlier call has recorded, and the seconds that it took."""
+    """Return the recorded outcome of an earlier call, and its seconds."""
     found = json.loads((record.RESULTS / "fuzz.json").read_text())["result"]
     counts = (collections.Counter(found[name]) for name in ("accepted", "refused"))
     failures = [{"kind": f["what"].split(" at ")[0][:80], "details": "", **f} for f in found["failures"]]
@@ -49,7 +54,7 @@ def recorded() -> tuple[Outcome, float]:
 
 
 def facts(outcome: Outcome, seconds: float) -> dict:
-    """What is recorded."""
+    """Return the content of the result."""
     spent, target, number = outcome.slowest
     return {
         "inputs": outcome.inputs,
@@ -65,7 +70,7 @@ def facts(outcome: Outcome, seconds: float) -> dict:
 
 
 def main() -> None:
-    """Try, print and record."""
+    """Try the inputs, print and record the outcome."""
     arguments = arguments_given()
     targets = [t for t in ALL if arguments.only in (None, t.name)]
     outcome, before = recorded() if arguments.go_on else (Outcome(), 0.0)
@@ -84,7 +89,7 @@ def main() -> None:
     inputs = itertools.islice(schedule(targets, arguments.first), outcome.inputs, None)
     count = arguments.inputs - outcome.inputs
     outcome = run(inputs, count=count, seconds=arguments.seconds, tell=tell, outcome=outcome)
-    for failure in outcome.failures:  # what was mended since, or was the machine's, does not
+    for failure in outcome.failures:  # a mended failure, or one of the machine, does not repeat
         again = ((target, failure["number"]) for target in ALL if target.name == failure["target"])
         failure["repeats"] = bool(run(again).failures)
     found = facts(outcome, time.monotonic() - began)

@@ -1,17 +1,16 @@
 r"""Angle between the gradients of e-prop and of backpropagation through time, before and after a training.
 
-``python benchmarks/gradient_angle.py RUN...``, for runs of ``eprop train`` with the rule e-prop, or folders of several
-trials::
-
     eprop train pattern-generation --trials 3 --out runs/sines
     eprop train evidence-accumulation --trials 3 --out runs/evidence
     eprop train nmnist --mnist mnist/ --range 1000:60000 --test-data N-MNIST/Train --test-data N-MNIST/Test \
         --epochs 3 --trials 3 --out runs/nmnist
     python benchmarks/gradient_angle.py runs/sines runs/evidence runs/nmnist
 
-The angle is that of a mini-batch of test trials, in double precision and without rate regularisation. 0 degrees: the same
-direction; 90: unrelated. The gradients of the readout weights are the same by both rules. In brackets mean and standard
-deviation over single trials.
+An argument is a run of ``eprop train`` with the rule e-prop, or a folder of several trials. The angle is that of a
+mini-batch of test trials, in double precision and without rate regularisation. At 0 degrees both gradients have the
+same direction; at 90 degrees they are unrelated. The gradients of the readout weights are the same for both rules. The
+numbers in brackets are mean and standard deviation over single trials. There is no goal. The result is
+``gradient-angle.json``.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ MOMENTS = ("before", "after")
 
 
 def main() -> None:
-    """Measure, print a table, record."""
+    """Measure the angles, print a table and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--samples", type=int, default=16, help="trials of the mini-batch, as far as the test has them")
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs, or of trials")
+    parser.add_argument("--samples", type=int, default=16, help="largest number of test trials of the mini-batch")
     arguments = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for path in arguments.runs:
@@ -49,7 +48,7 @@ def main() -> None:
 
 
 def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
-    """What the run learned, and the angles by moment and kind of weights."""
+    """Return the label of a run, and the angles by moment and kind of weights."""
     config, _, trained = restore(path, threads=1)
     network = TimeDriven(config.task.build_network())
     test = config.data.load(config.task).test
@@ -66,7 +65,7 @@ def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread over seeds."""
+    """Return mean and spread over seeds."""
     return {
         "samples": runs[0]["samples"], "epochs": runs[0]["epochs"], "seeds": [r["seed"] for r in runs],
         "test_error": record.spread([r["test_error"] for r in runs]),
@@ -78,7 +77,7 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def over_seeds(angles: list[Any]) -> dict[str, Any]:
-    """Mean and spread of angles, cosines and relative lengths."""
+    """Return mean and spread of angles, cosines and relative lengths."""
     return {
         "degrees": record.spread([a.degrees for a in angles]),
         "cosine": record.spread([a.cosine for a in angles]),
@@ -88,7 +87,7 @@ def over_seeds(angles: list[Any]) -> dict[str, Any]:
 
 
 def cell(found: dict[str, Any]) -> str:
-    """Of the mini-batch, and in brackets of single trials."""
+    """Return the angle of the mini-batch as text, and in brackets that of single trials."""
     (batch, sd), (single, spread) = (
         (f["mean"], f["sd"]) for f in (found["degrees"], found["degrees_of_single_trials"])
     )

@@ -1,9 +1,10 @@
-"""How long steps take in real time: ``examples/live_camera.py``, 1,000 neurons that learn from a simulated camera, on one thread.
+"""Time of steps in real time: 1,000 neurons learn from a simulated camera, on one thread.
 
     python benchmarks/live.py --seconds 300
 
-The goal is that 99.9 % of the steps take at most 1 ms. A busy machine disturbs both numbers, and how soon a step is answered
-more than how long it takes: the thread has to be woken up first.
+The script runs ``examples/live_camera.py``. It measures how long a step takes, and how soon after its end a step is
+answered. The goal is that 99.9 % of the steps take at most 1 ms. Other programs on the machine disturb both numbers,
+the second one more: the system has to wake the thread first. The result is ``live.json``.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ LIMIT, GOAL = 1.0, 0.999  # ms, and the share of the steps
 
 
 def main() -> None:
-    """Run the example and write what it found."""
+    """Run the example, print and record its latencies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--neurons", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="draw latencies and errors into a file")
+    parser.add_argument("--seconds", type=float, default=300.0, help="duration of the run, s")
+    parser.add_argument("--neurons", type=int, default=1000, help="recurrent neurons")
+    parser.add_argument("--seed", type=int, default=1, help="seed of network and camera")
+    parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="draw the latencies and errors into a file")
     arguments = parser.parse_args()
     spec = importlib.util.spec_from_file_location("live_camera", EXAMPLE)
     assert spec is not None

@@ -1,7 +1,12 @@
-"""Long runs: memory, calls and the drift of propagators over a million steps: ``python benchmarks/long_run.py``.
+"""Memory and numerical drift of a run of a million steps.
 
-Memory is compared with NEST, with and without its flush events; drift with the time-driven reference, which knows no
-propagators. Half of the neurons are silent, and hear of silent neurons only: nothing may wait in memory for their next spike.
+    python benchmarks/long_run.py
+
+Three parts measure memory over many calls of `Simulator.run`: eprop, NEST with flush events, and NEST without. Half of
+the neurons are silent and receive spikes of silent neurons only. The goal is that memory does not grow: nothing may
+wait for their next spike. The fourth part, ``drift``, compares the outputs with those of the time-driven reference,
+which has no propagators. Each part runs in a process of its own, so that its memory counts alone. The result is
+``long_run.json``.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ PIECE = 1000
 
 
 def ours(steps: int) -> dict:
-    """Memory of the engine: calls of `Simulator.run` over ``PIECE`` steps each."""
+    """Memory of the engine; each call of `Simulator.run` advances ``PIECE`` steps."""
     from eprop.models import ForcedLIF
 
     net = ep.Network(seed=1)
@@ -42,7 +47,7 @@ def ours(steps: int) -> dict:
 
 
 def nest(steps: int, flush: bool) -> dict:
-    """Memory of NEST, the same network."""
+    """Memory of NEST with the same network."""
     from eprop.interop.nest import nest_module
 
     nest = nest_module()
@@ -70,7 +75,7 @@ def nest(steps: int, flush: bool) -> dict:
 
 
 def _curve(steps: int, piece, held) -> dict:
-    """Resident memory and bytes held after the first piece, and then ten times."""
+    """Resident memory and bytes of arrays after the first call, and at ten more moments."""
     at, memory, arrays, began = [], [], [], time.perf_counter()
     for k in range(steps // PIECE):
         piece()
@@ -82,9 +87,10 @@ def _curve(steps: int, piece, held) -> dict:
 
 
 def drift(steps: int) -> dict:
-    """Largest difference of an output from the reference's so far, as the run goes on.
+    """Largest difference between an output and that of the reference so far, as the run goes on.
 
-    Outputs, not weights: the reference keeps a gradient until the synapse's next spike, the engine applies it when it is final.
+    The drift is that of outputs, not of weights. The reference keeps a gradient until the synapse's next spike; the
+    engine applies the gradient as soon as it is final.
     """
     rng = np.random.default_rng(1)
     sizes, rates = (4, 5, 2), (0.05, 0.01, 0.001, 0.0001)
@@ -137,10 +143,10 @@ PARTS = {
 
 
 def main() -> None:
-    """Each part in a process of its own, so that memory is counted for it alone."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1_000_000)
-    parser.add_argument("--part", choices=PARTS, help="only this, and print it")
+    """Run each part in a process of its own, and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=1_000_000, help="steps of 1 ms")
+    parser.add_argument("--part", choices=PARTS, help="run this part only, print and do not record")
     arguments = parser.parse_args()
     if arguments.part:
         print(json.dumps(PARTS[arguments.part](arguments.steps)))

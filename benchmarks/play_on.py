@@ -1,7 +1,10 @@
-"""Runs of pattern generation by e-prop+, judged from rest and then again and again without a reset.
+"""Error of pattern generation by e-prop+: from rest, and in later presentations without a reset.
 
-``python benchmarks/play_on.py RUN...``, for run folders such as ``benchmarks/tasks.py --keep`` leaves. Training never resets
-these networks: a network that learned an activity which sustains itself reads well as it goes on, and badly from rest.
+    python benchmarks/play_on.py RUN...
+
+The arguments are run folders, such as ``benchmarks/tasks.py --keep`` leaves. Training by e-prop+ never resets these
+networks. A network that has learned a self-sustained activity reads well while the activity goes on, and badly from
+rest. There is no goal. The result is ``tasks-play-on.json``.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from eprop.training import restore
 
 
 def main() -> None:
-    """Judge each run, print a line for it, record all."""
+    """Test each run, print a line for it and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--times", type=int, default=10, help="presentations after the one from rest")
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs")
+    parser.add_argument("--times", type=int, default=10, help="presentations after the first one")
     arguments = parser.parse_args()
     found = {}
     for path in arguments.runs:
@@ -32,7 +35,7 @@ def main() -> None:
 
 
 def judged(path: pathlib.Path, times: int) -> list[float]:
-    """Normalised error of the first presentation, from rest, and of those that follow it."""
+    """Return the normalised error of the first presentation, from rest, and of each following one."""
     config, _, simulator = restore(path, threads=1)
     task, n = config.task, 1 + times
     one = config.data.load(task).test.subset([0])

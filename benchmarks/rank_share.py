@@ -1,9 +1,11 @@
-"""Memory of one rank's share of a network that is far too large for this machine: the other ranks are not there.
+"""Memory and build time of one rank's share of networks of 2 and 100 million neurons.
 
     python benchmarks/rank_share.py
 
-The network is that of `eprop bench scaling` (e-prop+, single precision, 1,000 inputs, 10 readouts). One rank out of many
-builds its neurons, its synapses and what it must know of the rest; a process for each, so that memory is its own.
+The networks are far too large for one machine, and the other ranks do not exist. The rank builds its own neurons, its
+synapses and what it must know of the other neurons. The network is that of ``eprop bench scaling`` (e-prop+, single
+precision, 1,000 inputs, 10 readouts). Each share has a process of its own, so that its memory counts alone. There is
+no goal. The result is ``rank_share.json``.
 """
 
 from __future__ import annotations
@@ -29,14 +31,14 @@ SHARES = [
 
 
 class OneOfMany(Serial):
-    """A rank whose others are not there: whatever it asks for, it hears itself only."""
+    """A rank without the other ranks: a collective call returns what this rank gives."""
 
     def __init__(self, rank: int, size: int):
         self.rank, self.size = rank, size
 
 
 def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
-    """Build the share of a rank in the middle."""
+    """Build the share of the rank in the middle. Returns its sizes, memory and time."""
     from eprop.bench.scaling import ScalingConfig, network_of
     from eprop.engine import Simulator
     from eprop.training.machine import peak_memory
@@ -45,7 +47,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
         config = ScalingConfig(neurons=n, indegree=k, mode="eprop+", inputs=1000, readouts=10)
         return Simulator(network_of(config), threads=1, precision="single", comm=OneOfMany(size // 2, size))
 
-    simulator(1000, 10, 4)  # what is imported when first used is in memory before the share is
+    simulator(1000, 10, 4)  # lazy imports take their memory before the share does
     before, began = peak_memory() or 0, time.perf_counter()
     sim = simulator(neurons, indegree, ranks)
     seconds, memory = time.perf_counter() - began, sim.memory()
@@ -66,8 +68,15 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--one", nargs=3, type=int, metavar=("NEURONS", "INDEGREE", "RANKS"), help="one share only")
+    """Build all shares, print and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--one",
+        nargs=3,
+        type=int,
+        metavar=("NEURONS", "INDEGREE", "RANKS"),
+        help="build this share only, print and do not record",
+    )
     given = parser.parse_args()
     if given.one:
         print(json.dumps(build(*given.one)))

@@ -1,4 +1,4 @@
-"""Write a result with the command, version and machine that made it."""
+"""Write a result with the command, the version and the machine that made it. This file is no script."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
+    """Return the facts about the machine on which the numbers depend."""
     processor = platform.processor() or platform.machine()
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -41,7 +41,7 @@ def machine() -> dict[str, Any]:
 
 
 def triad(n: int = 4_000_000, repeats: int = 20) -> float:
-    """Memory bandwidth of one thread: ``c = a + b``, GB/s, best of some repeats."""
+    """Return the memory bandwidth of one thread in GB/s: ``c = a + b``, the best of some repeats."""
     import time
 
     a, b, c = np.ones(n), np.ones(n), np.empty(n)
@@ -54,7 +54,7 @@ def triad(n: int = 4_000_000, repeats: int = 20) -> float:
 
 
 def write(name: str, result: Any) -> pathlib.Path:
-    """Write ``results/NAME.json`` beside the others, atomically."""
+    """Write ``results/NAME.json`` atomically. Returns its path."""
     RESULTS.mkdir(exist_ok=True)
     document = {
         "command": "python " + shlex.join([_script(pathlib.Path(sys.argv[0])), *map(public, sys.argv[1:])]),
@@ -72,7 +72,7 @@ def write(name: str, result: Any) -> pathlib.Path:
 
 
 def commit() -> str | None:
-    """The version of the checkout, with a ``+`` if package or benchmarks have been changed since; None outside a repository."""
+    """Return the commit of the checkout; None outside a repository. ``+``: package or benchmarks have uncommitted changes."""
     try:
         name = _git("rev-parse", "--short=10", "HEAD")
         return name + ("+" if _git("status", "--porcelain", "--", "src", "benchmarks/*.py", "benchmarks/micro") else "")
@@ -85,17 +85,17 @@ def _git(*arguments: str) -> str:
 
 
 def _script(path: pathlib.Path) -> str:
-    """The script as it is called from the top of the repository."""
+    """Return the script as it is called from the top of the repository."""
     return str(path.resolve().relative_to(ROOT)) if path.resolve().is_relative_to(ROOT) else path.name
 
 
 def public(argument: str) -> str:
-    """An argument as it may be published: a folder's path reduced to its name."""
+    """Return an argument that may be published: only the last part of a path."""
     return pathlib.Path(argument).name if os.sep in argument else argument
 
 
 def spread(values: list[float]) -> dict[str, Any]:
-    """Mean, standard deviation and the values themselves."""
+    """Return mean, standard deviation and the values themselves."""
     return {
         "mean": float(np.mean(values)),
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,

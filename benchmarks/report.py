@@ -1,4 +1,7 @@
-"""The tables of the README and of the pages from ``results/``: ``python benchmarks/report.py``."""
+"""Print the tables of the README and of the pages from ``results/``. This script measures nothing.
+
+python benchmarks/report.py
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,19 @@ RESULTS = pathlib.Path(__file__).parent / "results"
 
 
 def load(name: str) -> dict | None:
-    """A result, or None where it was not measured."""
+    """Return a result, or None if it does not exist."""
     path = RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def plus_minus(spread: dict, scale: float = 1.0, digits: int = 1) -> str:
-    """``mean ± sd`` as text."""
+    """Return ``mean ± sd`` as text."""
     sd = "" if spread["sd"] is None else f" ± {scale * spread['sd']:.{digits}f}"
     return f"{scale * spread['mean']:.{digits}f}{sd}"
 
 
 def scaling() -> None:
-    """One row for each case of the scaling benchmark."""
+    """Print one row for each case of the scaling benchmark."""
     found = load("scaling")
     if found is None:
         return
@@ -46,7 +49,7 @@ def scaling() -> None:
         print(f"| {network} | {label} | {' | '.join(cells)} |")
 
 
-#: How the cases of `micro/event_cost.py` are called on the page, in their order there.
+#: Names on the page of the cases of `micro/event_cost.py`, in the order of the page.
 EVENT_COSTS = {
     "LIF, two kappas": "LIF, two kappas",
     "ALIF": "ALIF",
@@ -65,7 +68,7 @@ EVENT_COSTS = {
 
 
 def event_costs() -> None:
-    """What an event of e-prop+ costs, in nanoseconds, and with other neurons and options, as ratios within a run."""
+    """Print the time per event of e-prop+ in nanoseconds, and with other neurons and options as ratios within a run."""
     records = {
         "": "event-cost-of-models",
         "double, ": "event-cost-of-models-double",
@@ -79,40 +82,40 @@ def event_costs() -> None:
 
 
 def columns_of(records: dict[str, str]) -> list[tuple[str, dict]]:
-    """Of each record that there is, what was found with spikes by the clock and at random, with its name."""
+    """Return the results of the existing records, for spikes by the clock and at random, with their names."""
     found = {name: r["result"] for name, record in records.items() if (r := load(record)) is not None}
     kinds = (("regular", "by the clock"), ("random", "at random"))
     return [(name + when, result[kind]) for name, result in found.items() for kind, when in kinds]
 
 
 def print_head(text: str, columns: list[tuple[str, dict]]) -> None:
-    """The first two lines of a table."""
+    """Print the first two lines of a table."""
     print(f"| {text} | {' | '.join(name for name, _ in columns)} |")
     print("|---" * (1 + len(columns)) + "|")
 
 
 def print_ratios(cases: Iterable[str], columns: list[tuple[str, dict]]) -> None:
-    """A line for each case; what was not measured stays empty."""
+    """Print a row for each case; cases without a measurement stay empty."""
     for case in cases:
         cells = [plus_minus(r[case]["ratio"], digits=2) if case in r else "" for _, r in columns]
         print(f"| {EVENT_COSTS[case]} | {' | '.join(cells)} |")
 
 
-#: The cases that are shown of e-prop.
+#: Cases in the table of e-prop.
 EPROP_EVENT_COSTS = ("LIF, delay of 7 steps", "LIF, delays of 1 to 5 steps", "LIF, delays of 1 to 5 steps, against such rows",
                      "ALIF, delays of 1 to 5 steps", "LIF, delays of 1 to 20 steps", "LIF, delays of 1 to 50 steps",
                      "LIF, delays of 1 to 200 steps")  # fmt: skip
 
 
 def eprop_event_costs() -> None:
-    """What delays cost by e-prop, as ratios within a run; of longer samples where they were measured."""
+    """Print the cost of delays by e-prop, as ratios within a run."""
     columns = columns_of({"": "event-cost-of-models-eprop", "1,000 steps, ": "event-cost-of-models-eprop-1000-steps"})
     print_head("e-prop, times LIF with a delay of one step unless said", columns)
     print_ratios(EPROP_EVENT_COSTS, columns)
 
 
 def versions() -> None:
-    """Earlier versions and later ones, in turns."""
+    """Print the comparison of two versions, one table for each record."""
     for path in sorted(RESULTS.glob("versions*.json")):
         found = json.loads(path.read_text())["result"]
         print("| {before} and {now} | before | now | now / before |".format(**found["commits"]))
@@ -124,7 +127,7 @@ def versions() -> None:
 
 
 def nmnist() -> None:
-    """One row for each training on N-MNIST."""
+    """Print one row for each training on N-MNIST."""
     print("| rule | loss | settings | epochs | seeds | error on real recordings, % | on simulated held-out ones, % |")
     print("|---|---|---|---|---|---|---|")
     found = [json.loads(path.read_text())["result"] for path in RESULTS.glob("nmnist-eprop*-epochs*.json")]
@@ -140,7 +143,7 @@ def nmnist() -> None:
 
 
 def tasks() -> None:
-    """One row for each task and rule."""
+    """Print one row for each task and rule."""
     print(
         "| task | rule | iterations | score, % | lowest and highest, % | mean below the goal first after | and for good after "
         "| training, median, s |"
@@ -163,7 +166,7 @@ def tasks() -> None:
 
 
 def for_good(result: dict) -> int | None:
-    """After how many iterations the mean error of a recorded learning curve is below the goal, and stays there."""
+    """Return the iterations after which the mean error of a learning curve stays below the goal."""
     kept = None
     for iteration, error in zip(result["curve"]["iterations"], result["curve"]["mean"], strict=True):
         kept = None if error >= result["goal"] else kept or iteration
@@ -171,7 +174,7 @@ def for_good(result: dict) -> int | None:
 
 
 def tasks_speed() -> None:
-    """Times beside NEST and beside dense ways."""
+    """Print times beside NEST and beside dense methods."""
     print("| evidence accumulation | time here | of | takes | times faster |")
     print("|---|---|---|---|---|")
     nest, matrices = load("tasks-speed-nest"), load("tasks-speed-dense")
@@ -193,7 +196,7 @@ def tasks_speed() -> None:
 
 
 def start() -> None:
-    """First call of a process against the second."""
+    """Print the time of the first call of a process and of the second."""
     found = load("start")
     if found is None or "calls" not in found["result"]:
         return
@@ -205,7 +208,7 @@ def start() -> None:
 
 
 def calls() -> None:
-    """A call of one step over the work of the step."""
+    """Print the time of a call of one step over the work of the step."""
     found = load("call")
     if found is None:
         return
@@ -217,7 +220,7 @@ def calls() -> None:
 
 
 def own_neurons() -> None:
-    """A user's own neuron against the built-in one."""
+    """Print the time of a user's own neuron beside the built-in one."""
     found = load("own-neuron")
     if found is None:
         return
@@ -233,7 +236,7 @@ def own_neurons() -> None:
 
 
 def second_core() -> None:
-    """Two threads, and two ranks, against one thread; with a busy process beside."""
+    """Print two threads and two ranks against one thread, and threads with a busy process beside."""
     for name in ("threads", "threads-ranks", "threads-defaults", "threads-busy"):
         found = load(name)
         if found is None:
@@ -252,7 +255,7 @@ def second_core() -> None:
 
 
 def clusters() -> None:
-    """What the model of costs says of more cores: times of real time."""
+    """Print the predictions of the cost model for more cores, as multiples of real time."""
     found = load("scaling_model")
     if found is None:
         return
@@ -268,7 +271,7 @@ def clusters() -> None:
 
 
 def gradient_angle() -> None:
-    """Angle between the gradients of e-prop and of backpropagation."""
+    """Print the angle between the gradients of e-prop and of backpropagation."""
     found = load("gradient-angle")
     if found is None:
         return

@@ -1,9 +1,15 @@
-"""Learning from reward: mean return over seeds, steps of the environment, time. ``python benchmarks/reward.py cartpole``
+"""Learning from reward: mean return over seeds, environment steps and seconds of the training.
 
-Each seed is a run of ``eprop train TASK`` with the settings of the package, one after the other, and is judged by 100
-episodes with frozen weights. ``train_seconds`` are wall clock; ``train_processor_seconds`` are those of all threads, and depend
-less on what else the machine does. With ``--keep`` a long measurement can be made in parts: runs that are in the folder are
-not trained again, and a run that was stopped goes on. With ``--so-far`` it does not: what it has come to is recorded.
+    python benchmarks/reward.py cartpole
+    python benchmarks/reward.py pong --keep runs                     # in parts: call it again to continue
+    python benchmarks/reward.py pong --seeds 1 --keep runs --so-far  # record an unfinished run
+
+Each seed is a run of ``eprop train TASK`` with the default settings, one after the other. A test of 100 episodes with
+frozen weights gives the mean return. ``train_seconds`` is wall time. ``train_processor_seconds`` is the processor time
+of all threads, which depends less on other programs.
+
+With ``--keep`` the script does not train a finished run again, and continues a stopped run. With ``--so-far`` it
+trains nothing and records the state of each run. The result is ``reward-TASK.json``.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ from eprop.training.config import parse_settings
 
 #: Points of a recorded curve of returns.
 POINTS = 40
-#: What is printed of a run, and what is recorded of all runs as mean and spread.
+#: Numbers that are printed for a run, and numbers whose mean and spread over the runs are recorded.
 PRINTED = ("seed", "mean_return", "std_return", "recent_return", "train_processor_seconds", "environment_steps")
 SPREAD = (
     "mean_return", "std_return", "train_seconds", "train_processor_seconds", "test_seconds", "steps_per_second",
@@ -31,15 +37,22 @@ SPREAD = (
 
 
 def main() -> None:
-    """Train, print a line for each seed, record."""
+    """Train, print a line for each seed and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("task", help="as eprop train calls it")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 6)))
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
-    parser.add_argument("--so-far", action="store_true", help="record the runs in --keep as they are; train nothing")
-    parser.add_argument("--name", help="of the result; reward-TASK without")
+    parser.add_argument("task", help="name of the task for eprop train")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 6)), help="one run for each seed")
+    parser.add_argument("--threads", type=int, default=2, help="threads of a run")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="setting of the run; repeatable",
+    )
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; the default is a temporary one")
+    parser.add_argument("--so-far", action="store_true", help="record the runs in --keep; train nothing")
+    parser.add_argument("--name", help="name of the result; the default is reward-TASK")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = arguments.keep or pathlib.Path(folder)
@@ -48,7 +61,7 @@ def main() -> None:
 
 
 def trial(arguments: argparse.Namespace, seed: int, out: pathlib.Path) -> dict[str, Any]:
-    """Summary of a seed, and its curve of returns."""
+    """Return the summary and the curve of returns of a seed."""
     run = RunFolder(out)
     summary = run.read_summary()
     if arguments.so_far:
@@ -70,7 +83,7 @@ def trial(arguments: argparse.Namespace, seed: int, out: pathlib.Path) -> dict[s
 
 
 def so_far(run: RunFolder) -> dict[str, Any]:
-    """What a run has come to that was stopped, by its last checkpoint."""
+    """Return the summary of a stopped run, from its last checkpoint."""
     position, loaded = load_checkpoint(run.checkpoint).position, load(run.path)
     recent = position["recent"]
     return {
@@ -87,7 +100,7 @@ def so_far(run: RunFolder) -> dict[str, Any]:
 
 
 def curve(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:
-    """Steps of the environments, and the mean return of the episodes that have ended since the point before."""
+    """Return points of environment steps and the mean return of the episodes that ended since the point before."""
     points, before = [], 0
     share = max(len(lines) // POINTS, 1)
     for first in range(0, len(lines), share):
@@ -102,7 +115,7 @@ def curve(lines: list[dict[str, Any]]) -> list[tuple[int, float]]:
 
 
 def summarise(arguments: argparse.Namespace, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and spread over seeds."""
+    """Return mean and spread over seeds."""
     summaries = [run["summary"] for run in runs]
     first = {"episodes": None, "synapses": None, **summaries[0]}
     out = {

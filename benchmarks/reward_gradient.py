@@ -1,13 +1,13 @@
-r"""What e-prop leaves out of the gradient of reward: its angle to backpropagation through time.
-
-``python benchmarks/reward_gradient.py RUN...``, for runs of ``eprop train cartpole``::
+"""Angle between the gradients of e-prop and of backpropagation through time when the network learns from reward.
 
     eprop train cartpole --trials 3 --out runs/cartpole
     python benchmarks/reward_gradient.py runs/cartpole
 
-The errors are those of a rollout of 64 steps of 16 environments from rest, with advantages; of each environment those up to the
-end of its first episode count. Both gradients are those of the time-driven reference, from the same spikes. 0 degrees: the same
-direction; 90: unrelated. The gradients of the readouts' weights are the same by both.
+An argument is a run of ``eprop train cartpole``, or a folder of several trials. The errors are those of a rollout of
+64 steps of 16 environments from rest, with advantages. The steps of each environment count up to the end of its first
+episode. The time-driven reference computes both gradients from the same spikes, before and after the training. At 0
+degrees both gradients have the same direction; at 90 degrees they are unrelated. The gradients of the readout weights
+are the same for both. There is no goal. The result is ``reward-gradient.json``.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ ENVIRONMENTS, ROLLOUT = 16, 64
 KINDS = ("input", "recurrent", "readout")
 
 
-class Overheard:
-    """Streams that remember the events they were given."""
+class RecordingStreams:
+    """Streams that keep the events they receive."""
 
     def __init__(self, streams: Any):
         self._streams, self.n, self.events = streams, streams.n, []
@@ -42,15 +42,15 @@ class Overheard:
         return getattr(self._streams, name)
 
     def run(self, steps: int, channels: np.ndarray) -> np.ndarray:
-        """As of the streams."""
+        """Advance the streams and keep the events."""
         self.events += list(channels.copy())
         return self._streams.run(steps, channels)
 
 
 def main() -> None:
-    """Measure, print a table, record."""
+    """Measure the angles, print a table and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=pathlib.Path)
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs, or of trials")
     arguments = parser.parse_args()
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for path in arguments.runs:
@@ -75,8 +75,8 @@ def main() -> None:
 
 
 def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[str, dict[str, float]]:
-    """Angle and relative length of e-prop's gradient, for each kind of weights."""
-    streams = Overheard(simulator.streams(ENVIRONMENTS))
+    """Return the angle and the relative length of e-prop's gradient, for each kind of weights."""
+    streams = RecordingStreams(simulator.streams(ENVIRONMENTS))
     agent = make_agent(task, streams, seed=1)
     episodes = Episodes(task.make_environments(ENVIRONMENTS), seed=1)
     seen, _ = RolloutLearner(simulator, agent, episodes, objective, ROLLOUT).collect()
@@ -95,7 +95,7 @@ def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[st
         for t in range(n_steps):
             inputs[t] = streams.events[t][stream]
         error[task.substeps - 1 :: task.substeps] = wanted[:steps, stream]
-        # The reference knows no delay from inputs to neurons, and none from neurons to readouts: one step each.
+        # Two projections have no delay in the reference: inputs to neurons, neurons to readouts. Here each has one step.
         inputs, error = inputs[:-2], error[2:]
         sample = eprop.run_sample(inputs, np.zeros(error.shape), weights, neuron, readout, dt=task.dt)
         sample = dataclasses.replace(sample, error=error)
@@ -108,7 +108,7 @@ def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[st
 
 
 def dense_weights(simulator: ep.Simulator) -> dict[str, np.ndarray]:
-    """Weights of a network with one population of neurons, in the shape of matrices."""
+    """Return the weights of a network with one population of neurons as matrices."""
     readouts = [simulator.weights(f"lif->{name}").toarray() for name in ("policy", "value")]
     return {
         "input": simulator.weights("in->lif").toarray(),
@@ -118,7 +118,7 @@ def dense_weights(simulator: ep.Simulator) -> dict[str, np.ndarray]:
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    """Angle in degrees, and the length of the first in units of the second."""
+    """Return the angle in degrees, and the length of the first vector in units of the second."""
     lengths = np.linalg.norm(a), np.linalg.norm(b)
     cosine = float(a @ b / lengths[0] / lengths[1])
     return {

@@ -1,11 +1,12 @@
-"""Is it the camera or the digits? Runs of N-MNIST judged by real and by simulated recordings of the very same digits.
+"""Error on N-MNIST: real recordings against simulated recordings of the same digits and of MNIST's test digits.
 
-``python benchmarks/same_digits.py RUN... --recordings N-MNIST/Train --recordings N-MNIST/Test --mnist MNIST``
+    python benchmarks/same_digits.py RUN... --recordings N-MNIST/Train --recordings N-MNIST/Test --mnist MNIST
 
-Every run reads the real recordings, simulated ones of the same digits, and simulated ones of MNIST's 10,000 test digits.
-Were the simulated camera unlike the real one, the first error would be above the second; are these digits harder than
-others, both are above the third. Networks that are judged with test augmentation are judged without as well.
-Real recordings that all runs misread are listed, by their index among MNIST's training digits.
+The arguments are runs of ``eprop train nmnist``. If the simulated camera differs from the real one, the error on the
+real recordings exceeds the error on the simulated recordings of the same digits. If these digits are harder than
+others, both exceed the error on MNIST's 10,000 test digits. Networks with test augmentation are also tested without
+it. The result lists the real recordings that all runs misread, by their index among MNIST's training digits. There is
+no goal. The result is ``nmnist-same-digits.json``, with the label at the end of the name if there is one.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ from eprop.training.evaluation import evaluate
 
 
 def main() -> None:
-    """Judge each run, print a line for it, record all."""
+    """Test each run, print a line for it and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--recordings", action="append", required=True, type=pathlib.Path)
-    parser.add_argument("--mnist", required=True, type=pathlib.Path)
-    parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each of the same digits")
-    parser.add_argument("--label", default="", help="end of the result's name, for networks that are not the default's")
+    parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs")
+    parser.add_argument(
+        "--recordings", action="append", required=True, type=pathlib.Path, help="folder of real recordings; repeatable"
+    )
+    parser.add_argument("--mnist", required=True, type=pathlib.Path, help="folder of MNIST")
+    parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each real one")
+    parser.add_argument("--label", default="", help="end of the result's name")
     arguments = parser.parse_args()
     config = restore(arguments.runs[0], threads=1)[0]  # all runs read recordings in one way
     indices, sets = judges(arguments, config.task.n_steps, config.task.dt)
@@ -66,7 +69,7 @@ def main() -> None:
 
 
 def judges(arguments: argparse.Namespace, n_steps: int, dt: float) -> tuple[np.ndarray, dict[str, BinnedDataset]]:
-    """Indices of the real recordings, and the sets by which the runs are judged."""
+    """Return the indices of the real recordings, and the test sets."""
     real = [read_nmnist(path) for path in arguments.recordings]
     same = np.concatenate([recordings.indices for recordings in real])
     train, test = read_mnist(arguments.mnist, "train"), read_mnist(arguments.mnist, "test")

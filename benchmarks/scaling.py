@@ -1,4 +1,11 @@
-"""The scaling benchmark over modes and sizes, beside NEST, repeated: ``python benchmarks/scaling.py``."""
+"""Time per synaptic event and memory per synapse of the scaling network, over modes and sizes, beside NEST.
+
+    python benchmarks/scaling.py
+
+The network is that of ``eprop bench scaling``. eprop and NEST take turns. NEST runs the modes static, eprop+ and stdp
+with up to 1,000 neurons. The README shows the means and standard deviations over the repeats. The result is
+``scaling.json``.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +29,9 @@ KEYS = ("ns_per_synaptic_event", "bytes_per_synapse", "real_time_factor", "propa
 
 
 def main() -> None:
-    """Measure every case some times, ours and NEST's in turn."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
+    """Measure each case several times, print and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each case")
     arguments = parser.parse_args()
     rows = []
     for case in CASES:
@@ -47,6 +54,7 @@ def main() -> None:
 
 
 def _figures(results: list) -> dict:
+    """Return mean and spread of each number over the repeats."""
     return {key: record.spread([getattr(r, key) for r in results]) for key in KEYS}
 
 

@@ -1,14 +1,16 @@
-"""The model of costs: its constants, its predictions beside measured points, and what it says of a cluster.
-
-::
+"""A model of the run time: its constants, its predictions beside figure 5, and its predictions for larger machines.
 
     eprop figure 5 --out figures/figure-5
     python benchmarks/scaling_model.py figures/figure-5/numbers/scaling.csv
+    python benchmarks/scaling_model.py -         # constants and predictions only
 
-The constants come from other networks than those of the figure: those of the work from one thread; the serial share of each
-phase, and what a second thread and a second rank cost, from two. Measure the figure and these right after each other, on a
-machine that does nothing else. The constants of the network between nodes and the bandwidth of a node are assumed; the record
-holds them. Without a table (``-``) the script compares nothing.
+The constants come from other networks than those of the figure. Runs on one thread give the constants of the work.
+Runs on two threads and two ranks give the serial fraction of each phase, and the cost of a second thread and of a
+second rank. Measure the figure and the constants one after the other, on a machine that does nothing else.
+
+The predictions cover up to 100,000 cores. The script assumes the constants of the network between nodes and the memory
+bandwidth of a node; the result holds them. The record counts how many predictions lie within 25 % of the measurement.
+The result is ``scaling_model.json``.
 """
 
 from __future__ import annotations
@@ -26,9 +28,9 @@ from eprop.bench.model import CostModel, calibrate
 from eprop.bench.scaling import MODES
 from eprop.figures.tables import read_tables
 
-# An HDR interconnect: seconds of a message, and of a byte at 10 GB/s.
+# An HDR interconnect: seconds per message, and seconds per byte at 10 GB/s.
 NETWORK = {"latency": 2e-6, "byte": 1e-10}
-# A 128-core node with 16 channels of DDR4-3200: 400 GB/s, all cores at once.
+# A node of 128 cores with 16 channels of DDR4-3200: 400 GB/s for all cores together.
 NODE_CORES, NODE_BANDWIDTH = 128, 4e11
 # (neurons, ranks, threads of each): one network on 1, 16, 128 and 2,048 cores, then as many neurons for each core.
 CLUSTERS = (
@@ -36,19 +38,19 @@ CLUSTERS = (
     (128_000, 2048, 1), (16_000, 1, 16), (2_048_000, 16, 128), (2_048_000, 2048, 1), (20_480_000, 20_480, 1),
     (100_000_000, 100_000, 1),
 )  # fmt: skip
-#: What is not measured, and the network.
+#: Assumed constants, and the network.
 ASSUMED = {**NETWORK, "node_cores": NODE_CORES, "node_bandwidth": NODE_BANDWIDTH, "indegree": 10_000, "rate": 5.0}
 
 
 def main() -> None:
-    """Calibrate, compare, extrapolate."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("csv", type=pathlib.Path, help="scaling.csv of eprop figure 5, or -")
-    parser.add_argument("--indegree", type=int, default=1000, help="of that figure")
-    parser.add_argument("--steps", type=int, default=1000, help="of that figure")
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
-    parser.add_argument("--fit-steps", type=int, default=300, help="steps of each run that the constants come from")
-    parser.add_argument("--repeats", type=int, default=3, help="of each of these runs; the median counts")
+    """Fit the constants, compare with the figure, extrapolate and record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("csv", type=pathlib.Path, help="scaling.csv of eprop figure 5, or - for none")
+    parser.add_argument("--indegree", type=int, default=1000, help="in-degree of that figure")
+    parser.add_argument("--steps", type=int, default=1000, help="steps of that figure")
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="modes; the default is all")
+    parser.add_argument("--fit-steps", type=int, default=300, help="steps of each run for the constants")
+    parser.add_argument("--repeats", type=int, default=3, help="repeats of each of these runs; the median counts")
     arguments = parser.parse_args()
     measured = read_tables(arguments.csv.parent)[arguments.csv.stem] if str(arguments.csv) != "-" else None
     found: dict[str, Any] = {"constants": {}, "points": [], "assumed": ASSUMED, "clusters": []}
@@ -68,7 +70,7 @@ def main() -> None:
 
 
 def errors_of(points: list[dict]) -> dict[str, float]:
-    """How far predictions are off; a measurement that several points share counts once."""
+    """Return the relative errors of the predictions; a measurement that several points share counts once."""
     distinct = {(p["mode"], p["neurons"], p["ranks"], p["threads"]): p for p in points}.values()
     errors = [abs(p["predicted_s"] / p["measured_s"] - 1.0) for p in distinct]
     within = sum(error <= 0.25 for error in errors)
@@ -80,7 +82,7 @@ def errors_of(points: list[dict]) -> dict[str, float]:
 
 
 def compare(model: CostModel, measured: dict, indegree: int, steps: int):
-    """Predicted and measured run time of every point of one mode."""
+    """Yield predicted and measured run time of every point of one mode."""
     of = (measured["mode"] == model.mode) & (measured["simulator"] == "eprop")
     keys = {tuple(k) for k in zip(measured["kind"][of], measured["over"][of], measured["workers"][of], strict=True)}
     for kind, over, workers in sorted(keys):
@@ -104,7 +106,7 @@ def compare(model: CostModel, measured: dict, indegree: int, steps: int):
 
 
 def extrapolate(model: CostModel):
-    """Real-time factor of large networks, each core no faster than its share of the node's memory lets it be."""
+    """Yield the real-time factor of large networks; the node's bandwidth limits each core."""
     for neurons, ranks, threads in CLUSTERS:
         config = ScalingConfig(
             neurons=neurons, indegree=10_000, rate=5.0, steps=1000, mode=model.mode, inputs=1000, readouts=10,
@@ -122,7 +124,7 @@ def extrapolate(model: CostModel):
 
 
 def limited(model: CostModel, config: ScalingConfig, threads: int, ranks: int) -> dict[str, float]:
-    """Seconds of each phase; no core delivers faster than its share of the node's bandwidth, all cores of a node at work."""
+    """Return the seconds of each phase. A core delivers no faster than its share of the node's bandwidth allows."""
     phases = model.phases(config, threads, ranks)
     share = NODE_BANDWIDTH / min(NODE_CORES, threads * ranks)
     delivering = "deliver" if "deliver" in phases else "samples"

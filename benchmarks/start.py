@@ -1,11 +1,12 @@
-"""How long a user waits: for imports, the help, the first call of a process against the second, and the installation.
+"""Waiting times of a user: imports, help, the first call of a process against the second, and the installation.
 
     python benchmarks/start.py
-    python benchmarks/start.py --install        # also: pip install ".[demo]" with nothing cached
+    python benchmarks/start.py --install        # also: pip install ".[demo]" with an empty cache
 
-A first call is that of a process with an empty home: it builds the network of the README's example, or one with other neurons and
-rules, and runs it. The second call does the same again with another network of the same kind. Goals: their difference at most
-0.3 s, with a user's own neuron 1 s, and nothing written to the home; 150 s for the installation on two cores.
+A new process with an empty home makes two calls. Each call builds and runs a network: that of the README's example, or
+one with other neurons or rules. The second call uses another seed. Goals: the difference of the two calls is at most
+0.3 s, and 1 s with a user's own neuron; nothing is written to the home; the installation takes at most 150 s on two
+cores. The result is ``start.json``, or ``start-threads-N.json`` on several threads.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import record
 
 GOAL, GOAL_OWN, GOAL_INSTALL = 0.3, 1.0, 150.0
 
-#: What a process does; names in braces are replaced.
+#: Program of a process; the names in braces are replaced.
 EXAMPLE = """
 import json, time
 import numpy as np, eprop as ep
@@ -84,14 +85,14 @@ CASES = {
 
 
 def seconds(command: list[str], **environment: str) -> float:
-    """Wall time of a process."""
+    """Return the wall time of a process."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **environment})
     return time.perf_counter() - began
 
 
 def in_empty_home(code: str, home: pathlib.Path) -> str:
-    """What a process prints whose home, with all caches, is an empty folder."""
+    """Return the output of a process whose home and caches are an empty folder."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("XDG_", "EPROP_CACHE", "NUMBA_CACHE"))}
     environment = {**kept, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True, env=environment)
@@ -99,9 +100,9 @@ def in_empty_home(code: str, home: pathlib.Path) -> str:
 
 
 def first_and_second(case: str, threads: int, repeats: int) -> dict[str, Any]:
-    """Seconds of the first and second call, of some processes, their difference, and what they leave behind."""
+    """Return the seconds of first and second calls, their difference, and the files that they leave."""
     neuron, rule = CASES[case]
-    # STDP knows no negative weights, and no readouts.
+    # STDP has no negative weights, and does not apply to readouts.
     weights, readouts = ("ep.Uniform", "ep.Static()") if rule == "ep.STDP()" else ("ep.Normal", "rule")
     code = EXAMPLE.format(neuron=neuron, rule=rule, threads=threads, weights=weights, readouts=readouts)
     runs, left = [], set()
@@ -121,7 +122,7 @@ def first_and_second(case: str, threads: int, repeats: int) -> dict[str, Any]:
 
 
 def install() -> dict[str, Any]:
-    """Seconds of ``pip install ".[demo]"`` of the last commit, in a new environment with an empty cache."""
+    """Return the seconds of ``pip install ".[demo]"`` of the last commit, in a new environment with an empty cache."""
     with tempfile.TemporaryDirectory() as folder:
         where = pathlib.Path(folder)
         archive, sources = where / "sources.tar", where / "sources"
@@ -141,12 +142,12 @@ def install() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure imports, help, first and second calls; with ``--install`` the installation."""
+    """Measure imports, help and calls; with ``--install`` also the installation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", action="append", choices=CASES, help="one of these only; several times for several")
-    parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument("--repeats", type=int, default=5, help="processes of each kind")
-    parser.add_argument("--install", action="store_true", help='measure pip install ".[demo]" as well')
+    parser.add_argument("--case", action="append", choices=CASES, help="measure this case only; repeatable")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
+    parser.add_argument("--repeats", type=int, default=5, help="processes of each case")
+    parser.add_argument("--install", action="store_true", help='also measure pip install ".[demo]"')
     arguments = parser.parse_args()
     commands = {
         "python_alone": ["-c", "pass"],

@@ -1,8 +1,12 @@
-"""Pattern generation and evidence accumulation: scores over trials. ``python benchmarks/tasks.py``
+"""Pattern generation and evidence accumulation: score over ten trials, learning curve and number of iterations.
 
-Ten trials of every task and rule with the settings of the package, one process for each core; mean and spread of the score,
-the learning curve, and the number of iterations (presentations, or mini-batches) needed. With ``--keep`` a long measurement
-can be made in parts: runs that are in the folder already are not trained again.
+    python benchmarks/tasks.py
+    python benchmarks/tasks.py sines evidence --rule eprop --keep runs
+
+A trial is a run of ``eprop train`` with the default settings. Trials run side by side, one process for each core. An
+iteration is a presentation, or a mini-batch. The goals are a normalised error of 0.01 for the patterns, and an error
+of 0.05 for evidence accumulation. With ``--keep`` the script does not train a run again that is in the folder already.
+The result is ``tasks-CASE-RULE.json``.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import record
 
 from eprop.training import RunConfig, RunFolder, start_run
 
-#: Tasks and targets, and the score that is the goal.
+#: Task, its settings, and the goal of the error.
 CASES: dict[str, tuple[str, dict[str, Any], float]] = {
     "sines": ("pattern-generation", {"target": "sines"}, 0.01),
     "lemniscate": ("pattern-generation", {"target": "lemniscate"}, 0.01),
@@ -33,13 +37,13 @@ POINTS = 40
 
 
 def main() -> None:
-    """Train, print a line for each case, record each in a file of its own."""
+    """Train all cases, print a line for each and record each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="all, if none is given")
-    parser.add_argument("--rule", action="append", choices=RULES)
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)))
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; they are thrown away without")
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="cases; the default is all")
+    parser.add_argument("--rule", action="append", choices=RULES, help="rule; the default is both")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)), help="one trial for each seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials side by side")
+    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; the default is a temporary one")
     arguments = parser.parse_args()
     for case in arguments.cases or CASES:
         for rule in arguments.rule or RULES:
@@ -50,7 +54,7 @@ def main() -> None:
 
 
 def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """All trials of one task and rule."""
+    """Run all trials of one case and rule. Returns the result."""
     name, settings, goal = CASES[case]
     with tempfile.TemporaryDirectory() as folder:
         where = (arguments.keep or pathlib.Path(folder)) / f"{case}-{rule}"
@@ -72,14 +76,14 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
 
 
 def configuration(case: str, rule: str, seed: int) -> RunConfig:
-    """What the package does by default, with some trials to watch the learning by."""
+    """Return the default configuration, with some trials for the learning curve."""
     name, settings, _ = CASES[case]
     task, watch = {**settings, "rule": rule, "seed": seed}, {"validations": POINTS}
     return RunConfig.make(name, task=task, data=watched(name), training=watch, run={"threads": 1})
 
 
 def trial(case: str, rule: str, seed: int, path: pathlib.Path) -> tuple[dict[str, Any], list[dict]]:
-    """Summary and metrics of one run, trained unless it is there already."""
+    """Return summary and metrics of one run; train it unless it exists."""
     if not (path / "summary.json").exists():
         start_run(configuration(case, rule, seed), path, force=True)
     run = RunFolder(path)
@@ -87,12 +91,12 @@ def trial(case: str, rule: str, seed: int, path: pathlib.Path) -> tuple[dict[str
 
 
 def watched(name: str) -> dict[str, Any]:
-    """Trials to watch the learning by, where these are others than those of the test."""
+    """Return the trials of the learning curve: for evidence accumulation others than those of the test."""
     return {"validation": 256} if name == "evidence-accumulation" else {"validation": 1}
 
 
 def learning_curve(metrics: list[list[dict]], batch: int) -> dict[str, Any]:
-    """Error on held-out trials over iterations: mean and standard deviation over trainings."""
+    """Return the error on held-out trials over iterations: mean and standard deviation over trainings."""
     lines = [[line for line in run if "validation_error" in line] for run in metrics]
     errors = np.array([[line["validation_error"] for line in run] for run in lines])
     losses = np.array([[line["validation_loss"] for line in run] for run in lines])

@@ -1,14 +1,19 @@
-"""Evidence accumulation, time of an iteration: beside NEST, and beside dense ways. ``python benchmarks/tasks_speed.py``
+"""Evidence accumulation: time of an iteration beside NEST, and beside dense methods.
 
-Everything on one thread, in turns, in one process, with the same networks, the same trials and the same learning:
+    python benchmarks/tasks_speed.py
+    python benchmarks/tasks_speed.py --part dense
 
-* ``nest``: the network of the task, 50 LIF and 50 ALIF neurons, batches of 32. NEST's neurons and synapses are those of its
-  own example (``eprop_iaf_bsshslm_2020``, ``eprop_iaf_adapt_bsshslm_2020``, ``eprop_synapse_bsshslm_2020``, Adam), without
-  recorders but for the readouts; it runs a batch one trial after the other. Building is not counted. The losses of both are
-  compared.
-* ``dense``: 1,000 neurons, half of them ALIF, 10 % connectivity. Two ways without events: ``stepped`` and
-  ``adjoint`` of `dense.py`, NumPy at its best in single precision. Times are those of a trial. The gradients of all, and those of
-  `eprop.reference.TimeDriven`, are compared.
+Everything runs on one thread and in one process, in turns, with the same networks, trials and learning:
+
+* ``nest``: the network of the task, 50 LIF and 50 ALIF neurons, in batches of 32. NEST has the neurons and synapses of its
+  own example (``eprop_iaf_bsshslm_2020``, ``eprop_iaf_adapt_bsshslm_2020``, ``eprop_synapse_bsshslm_2020``, Adam). It
+  records readouts only, and runs the trials of a batch one after the other. The time of building does not count. The
+  script compares the losses of both.
+* ``dense``: 1,000 neurons, half of them ALIF, with a connectivity of 10 %. Two methods without events, ``stepped`` and
+  ``adjoint`` of `dense.py`, use NumPy in single precision. Times are those of one trial. The script compares the gradients
+  of all methods, and those of `eprop.reference.TimeDriven`, with the gradients of the engine.
+
+There is no goal. The results are ``tasks-speed-nest.json`` and ``tasks-speed-dense.json``.
 """
 
 from __future__ import annotations
@@ -36,17 +41,17 @@ from eprop.tasks import EvidenceAccumulation
 
 @dataclass(frozen=True, kw_only=True)
 class Compared(EvidenceAccumulation):
-    """The task with what NEST can do: the reset one step late, feedback that does not follow the readout weights."""
+    """The task as NEST can run it: a reset one step late, and feedback that does not follow the readout weights."""
 
     name: ClassVar[str] = "evidence-accumulation"
     feedback: str | None = "random"
 
     def make_neuron(self, kind: str = "lif") -> Any:
-        """Subtracts the threshold one step after a spike."""
+        """Return a neuron that subtracts the threshold one step after a spike."""
         return super().make_neuron(kind).replace(delayed_reset=True)
 
     def drawn(self, network: ep.Network, n: int, first: int = 0) -> Samples:
-        """Trials without input in the first step, which NEST does not learn from."""
+        """Return trials without input in the first step, from which NEST does not learn."""
         trials = self.data(samples=first + n).load(self).train.subset(slice(first, first + n))
         drawn = [self.draw_trial(rng) for rng in trials.generators()]
         inputs = np.stack([trial.inputs for trial in drawn])
@@ -56,12 +61,10 @@ class Compared(EvidenceAccumulation):
 
 
 def main() -> None:
-    """Measure, print, record."""
+    """Measure the parts, print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--part", choices=("nest", "dense"), action="append", help="one part only, recorded all the same"
-    )
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--part", choices=("nest", "dense"), action="append", help="measure and record this part only")
+    parser.add_argument("--repeats", type=int, default=5, help="turns")
     arguments = parser.parse_args()
     take_one_thread()
     parts: dict[str, Callable[[int], dict]] = {"nest": beside_nest, "dense": beside_dense}
@@ -75,7 +78,7 @@ def main() -> None:
 
 
 def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
-    """Iterations of the same training here and in NEST."""
+    """Return the time of iterations of the same training here and in NEST."""
     task = Compared()
     network = task.build_network()
     batches = [task.drawn(network, batch, first=i * batch) for i in range(repeats + 1)]
@@ -93,7 +96,7 @@ def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
         events.append(result.events)
     theirs = to_nest(network).train(batches, record=False)
     times["nest"] = theirs.seconds.tolist()
-    # NEST computes a batch's gradients when spikes arrive after it: its first batch has no such work yet.
+    # NEST computes the gradients of a batch when later spikes arrive: its first batch has no such work.
     times = {name: values[1:] for name, values in times.items()}
     wanted = theirs.loss.reshape(repeats + 1, batch).mean(axis=1)
     return {
@@ -113,7 +116,7 @@ def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
 
 
 def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: int = 32) -> dict[str, Any]:
-    """A trial of the same training here and in matrices."""
+    """Return the time of trials of the same training here and with matrices."""
     task = Compared(lif=n // 2, alif=n // 2, connectivity=connectivity)
     network = task.build_network()
     samples, one = task.drawn(network, batch), task.drawn(network, 1)
@@ -150,7 +153,7 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
 
 
 def compare_gradients(task: Compared) -> dict[str, float]:
-    """Largest deviation of gradients from the engine's, in units of the largest, on a small network."""
+    """Return the largest deviation from the engine's gradients, relative to the largest one, on a small network."""
     task = task.replace(optimizer="gradient_descent", eta=1.0, eta_out=1.0, average_gradient=False, delay=200.0)
     network = task.build_network()
     one = task.drawn(network, 1)
@@ -181,7 +184,7 @@ def compare_gradients(task: Compared) -> dict[str, float]:
 
 
 def matrices_of(task: Compared, engine: Any, dtype: Any) -> dense.Dense:
-    """Weights and constants of a network as matrices."""
+    """Return weights and constants of a network as matrices."""
     first = {"lif": 0, "alif": task.lif}
     w_in, w_rec = np.zeros((task.neurons, 4 * task.group), dtype), np.zeros((task.neurons, task.neurons), dtype)
     w_out, b = np.zeros((2, task.neurons), dtype), np.zeros((task.neurons, 2), dtype)
@@ -206,7 +209,7 @@ def matrices_of(task: Compared, engine: Any, dtype: Any) -> dense.Dense:
 
 
 def dense_inputs(one: Samples) -> np.ndarray:
-    """Inputs of the only sample, (steps, channels)."""
+    """Return the inputs of a single sample, (steps, channels)."""
     out = np.zeros((one.n_steps, 40), np.float32)
     out[np.repeat(np.arange(one.n_steps), np.diff(one.event_start[0])), one.event_channels] = 1.0
     return out
@@ -216,21 +219,21 @@ def dense_inputs(one: Samples) -> np.ndarray:
 
 
 def take_one_thread() -> None:
-    """Begin again with NumPy's matrix products on one thread, which is settled when NumPy is loaded."""
+    """Restart the script with one thread for NumPy's matrix products, which NumPy reads when it is imported."""
     wanted = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     if wanted.items() - os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
 
 
 def warm_up(simulator: ep.Simulator, samples: Samples) -> None:
-    """Compile, and leave no trace."""
+    """Train once and restore the state."""
     state = simulator.state()
     simulator.train(samples)
     simulator.set_state(state)
 
 
 def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    """Wall clock time and result of a call."""
+    """Return wall time and result of a call."""
     began = time.perf_counter()
     result = call(*arguments)
     return time.perf_counter() - began, result

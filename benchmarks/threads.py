@@ -1,18 +1,22 @@
-"""What a second core brings: two threads, or two ranks, against one thread.
+"""Speed of two threads, or of two ranks, against one thread.
 
-    python benchmarks/threads.py                 # threads: four kinds of synapse, two sizes; N-MNIST
-    python benchmarks/threads.py --ranks         # the same with two ranks, each in a process
-    python benchmarks/threads.py --busy          # threads with a busy process beside
-    python benchmarks/threads.py --defaults      # small networks: the default number of parts against one thread
+    python benchmarks/threads.py                 # two threads: four modes, two sizes; N-MNIST
+    python benchmarks/threads.py --ranks         # two ranks, each a process
+    python benchmarks/threads.py --busy          # two threads, with a busy process beside
+    python benchmarks/threads.py --defaults      # small networks: the default number of threads against one
 
-The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches, whose samples
-threads share: of four samples of 100 steps, and, as a row of its own, of one sample, of which they share the gradients alone.
-All settings take turns: threads in one process, ranks in processes of their own. A ratio is the time of one thread by that of
-two, the median over the turns. Goals: 1.6 for threads and 1.8 for N-MNIST; ranks within a tenth of threads, 1.5 for N-MNIST on
-two data-parallel ranks; the default at least 1.
+The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches of four
+samples of 100 steps, which the threads divide. A row of its own has one sample, of which threads divide the gradients
+only.
 
-With a busy process, three threads divide two cores: two threads can keep two thirds of the speed that they have alone, one
-thread all of it. The script prints by which factor each loses, beside that share.
+All settings take turns: threads in one process, ranks in processes of their own. A ratio is the time of one thread by
+that of two, the median over the turns. Goals are 1.6 for two threads, and 1.8 for N-MNIST; ranks within a tenth of
+threads, and 1.5 for N-MNIST on two data-parallel ranks; at least 1 for the default.
+
+With a busy process, three threads divide two cores. Two threads can keep two thirds of their speed, one thread all of
+it. The script prints by which factor each setting slows down, beside this share.
+
+The results are ``threads.json``, ``threads-ranks.json``, ``threads-busy.json`` and ``threads-defaults.json``.
 """
 
 from __future__ import annotations
@@ -38,12 +42,12 @@ from eprop.bench.scaling import MODES, network_of, run_steps, run_timed
 from eprop.tasks import NMNIST
 
 WORKERS = 2
-#: (neurons, in-degree, steps that are timed)
+#: (neurons, in-degree, timed steps)
 NETWORKS = ((10_000, 1000, 300), (2000, 1000, 1000))
 #: Networks for which the default may choose one thread.
 SMALL = ((100, 10, 5000), (1000, 100, 2000), (2000, 100, 2000))
 GOALS = {"threads": 1.6, "nmnist, threads": 1.8, "nmnist, ranks": 1.5, "default": 1.0}
-#: Samples of a turn of N-MNIST, by the rule that learns from batches.
+#: N-MNIST: samples of a turn, samples of a mini-batch, rule.
 SAMPLES, BATCH, NMNIST_RULE = 256, 32, "eprop"
 #: Samples of a mini-batch of the networks above, and their steps.
 SAMPLES_TOGETHER, SAMPLE_STEPS = 4, 100
@@ -53,17 +57,19 @@ Run = Callable[[], float]
 
 
 def main() -> None:
-    """Measure, print, record."""
+    """Measure all networks, print a line for each and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--ranks", action="store_true", help="two ranks instead of two threads")
-    kind.add_argument("--busy", action="store_true", help="with and without a busy process beside")
-    kind.add_argument("--defaults", action="store_true", help="small networks, threads not given")
+    kind.add_argument("--busy", action="store_true", help="two threads, with and without a busy process beside")
+    kind.add_argument("--defaults", action="store_true", help="small networks, with the default number of threads")
     parser.add_argument("--repeats", type=int, default=5, help="turns")
-    parser.add_argument("--modes", nargs="+", choices=(*MODES, "nmnist"), default=(*MODES, "nmnist"))
-    parser.add_argument("--neurons", type=int, help="one network of this size only")
-    parser.add_argument("--indegree", type=int, default=1000, help="of that network")
-    parser.add_argument("--steps", type=int, default=300, help="of that network")
+    parser.add_argument(
+        "--modes", nargs="+", choices=(*MODES, "nmnist"), default=(*MODES, "nmnist"), help="modes; the default is all"
+    )
+    parser.add_argument("--neurons", type=int, help="measure one network of this size only")
+    parser.add_argument("--indegree", type=int, default=1000, help="in-degree of that network")
+    parser.add_argument("--steps", type=int, default=300, help="timed steps of that network")
     arguments = parser.parse_args()
     networks = SMALL if arguments.defaults else NETWORKS
     if arguments.neurons:
@@ -99,7 +105,7 @@ def main() -> None:
 
 
 def runs_of(config: ScalingConfig, counts: tuple[int | None, ...]) -> dict[str, Run]:
-    """A run of the same network on each number of threads; None: the default of the simulator."""
+    """Return a run of the same network for each number of threads; None is the default of the simulator."""
     network = network_of(config)
 
     def run_of(threads: int | None) -> Run:
@@ -117,7 +123,7 @@ def runs_of(config: ScalingConfig, counts: tuple[int | None, ...]) -> dict[str, 
 
 
 def runs_of_batches(config: ScalingConfig, counts: tuple[int, ...]) -> dict[str, Run]:
-    """Mini-batches of the same network by e-prop, on each number of threads."""
+    """Return a run of mini-batches of the same network by e-prop, for each number of threads."""
     network, target = network_of(config), np.ones((SAMPLES_TOGETHER, 1, 2))
 
     def run_of(threads: int) -> Run:
@@ -136,7 +142,7 @@ def runs_of_batches(config: ScalingConfig, counts: tuple[int, ...]) -> dict[str,
 
 
 def runs_of_nmnist(counts: tuple[int | None, ...]) -> dict[str, Run]:
-    """Mini-batches of N-MNIST by e-prop, on each number of threads."""
+    """Return a run of mini-batches of N-MNIST by e-prop, for each number of threads."""
     task = NMNIST(rule=NMNIST_RULE)
     network = task.build_network()
     trials = task.data().load(task).train
@@ -158,7 +164,7 @@ def runs_of_nmnist(counts: tuple[int | None, ...]) -> dict[str, Run]:
 
 
 def label_of(threads: int | None) -> str:
-    """Name of a setting."""
+    """Return the name of a setting."""
     return "default" if threads is None else f"{threads} thread{'s' * (threads > 1)}"
 
 
@@ -166,7 +172,7 @@ def label_of(threads: int | None) -> str:
 
 
 def in_turns(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
-    """Seconds of each setting, and the ratio of the first to each other."""
+    """Return the seconds of each setting, and the ratio of the first setting to each other."""
     found: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(repeats):
         for name in list(runs)[:: 1 if turn % 2 else -1]:
@@ -175,7 +181,7 @@ def in_turns(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
 
 
 def compared(found: dict[str, list[float]]) -> dict[str, Any]:
-    """Medians, and how many times faster than the first each other setting is."""
+    """Return medians, and how many times faster than the first each other setting is."""
     one, *others = found
     return {
         "seconds": {name: record.spread(values) for name, values in found.items()},
@@ -187,7 +193,7 @@ def compared(found: dict[str, list[float]]) -> dict[str, Any]:
 
 
 def over_ranks(config: ScalingConfig, repeats: int) -> dict[str, Any]:
-    """One thread, two threads and two ranks, each run in processes of its own."""
+    """Measure one thread, two threads and two ranks, each in processes of its own."""
     settings = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
     found: dict[str, list[float]] = {name: [] for name in settings}
     for _ in range(repeats):
@@ -197,7 +203,7 @@ def over_ranks(config: ScalingConfig, repeats: int) -> dict[str, Any]:
 
 
 def of_nmnist(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """N-MNIST by e-prop: threads in one process, or ranks that share the samples of a mini-batch."""
+    """Measure N-MNIST by e-prop: threads in one process, or ranks that divide the samples of a mini-batch."""
     row: dict[str, Any] = {"mode": "nmnist", "rule": NMNIST_RULE}
     if arguments.ranks:
         settings = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
@@ -215,7 +221,7 @@ def of_nmnist(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def beside_a_busy_process(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
-    """Each setting with the machine to itself and with a busy process beside, in turns."""
+    """Measure each setting alone and with a busy process beside, in turns."""
     found: dict[str, list[float]] = {}
     with busy_process() as let_run:
         for _ in range(repeats):
@@ -226,14 +232,14 @@ def beside_a_busy_process(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
     row = compared(found)
     median, cores = row["median_seconds"], len(os.sched_getaffinity(0))
     row["times_slower_when_busy"] = {name: median[f"{name}, busy"] / median[name] for name in runs}
-    # The scheduler gives each of more programs than cores the same share of them.
+    # With more programs than cores, the scheduler gives each program the same share.
     row["share"] = {name: max(1.0, (threads + 1) / cores) for name, threads in zip(runs, (1, WORKERS), strict=True)}
     return row
 
 
 @contextlib.contextmanager
 def busy_process() -> Iterator[Callable[[], contextlib.AbstractContextManager[None]]]:
-    """A process that computes without end while it is let run, and rests otherwise."""
+    """Context with a process that computes without end while it may run, and is stopped otherwise."""
     process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     process.send_signal(signal.SIGSTOP)
 

@@ -1,4 +1,4 @@
-"""Two versions of the package in turns, each in a process of its own: what a change costs or saves.
+"""Speed of two versions of the package, in turns, each in a process of its own.
 
     git worktree add ../before COMMIT
     python benchmarks/versions.py ../before
@@ -6,21 +6,22 @@
     python benchmarks/versions.py ../before --case "LIF, random, eprop"
     python benchmarks/versions.py ../before --case "nmnist-best-eprop, 2 threads"
 
-Cases, all in single precision:
+The cases, all in single precision:
 
-* those of `micro/event_cost.py` (1,000 neurons with 1,000 synapses each): by the clock, at random, or ``late`` (by the clock
-  after 40,000 silent steps); by e-prop+, or by e-prop;
+* those of `micro/event_cost.py` (1,000 neurons with 1,000 synapses each): spikes by the ``clock``, at ``random``, or ``late`` (by
+  the clock after 40,000 silent steps); by e-prop+, or by e-prop;
 * ``scaling-MODE`` and ``scaling-MODE-NEURONS``: the network of ``eprop bench scaling``, 1,000 synapses for each neuron;
 * ``nmnist-RULE`` and ``evidence-RULE``: training of N-MNIST (the embedded digits; ``best``: the network of `nmnist.py --best`, in
   its batches of 32) and of evidence accumulation.
 
-A case runs on one thread, on ``--threads``, or on as many as follow its name: ``, 2 threads``. Each pair of processes takes
-turns; the fastest run of each counts. The place of arrays in memory differs from process to process: the ratio is given as mean
-and standard deviation over pairs.
+A case runs on one thread, on ``--threads``, or on the number after its name: ``, 2 threads``. The two processes of a
+pair take turns, and the fastest run of each counts. The addresses of arrays differ from process to process: the ratio
+is given as mean and standard deviation over pairs. There is no goal; a ratio of 1 means equal speed.
 
-Both versions run with the Python that runs this script. A checkout whose sources lie in C++ needs its core built in place
-(``pip install -e . --no-build-isolation``, or see CONTRIBUTING.md); one whose loops are in Numba needs Numba, and compiles into
-``--cache``, a temporary folder unless it is given. What a process does first is not counted.
+Both versions run with the Python of this script. A checkout with a C++ core needs the core built in place (``pip
+install -e . --no-build-isolation``, or see CONTRIBUTING.md). A checkout with Numba loops needs Numba, and compiles
+into ``--cache``. The first run of a process does not count. The result is ``versions.json``, with the label at the end
+of the name if there is one.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ HERE = pathlib.Path(__file__).resolve().parents[1]
 TASKS = ("nmnist-eprop", "nmnist-eprop+", "evidence-eprop", "evidence-eprop+")
 BEST = "nmnist-best-eprop"
 SCALING = tuple(f"scaling-{mode}" for mode in ("static", "stdp", "eprop", "eprop+"))
-#: What is compared if nothing is asked for.
+#: Cases without ``--case``.
 CASES = (
     "LIF, clock", "LIF, random", "LIF, delays of 1 to 5 steps, clock", "LIF, delays of 1 to 5 steps, random",
     "LIF, delays of 1 to 200 steps, clock", "ALIF, random", "LIF, random, eprop", "LIF, delays of 1 to 5 steps, random, eprop",
@@ -61,17 +62,15 @@ EARLIER = 100
 
 
 def main() -> None:
-    """Compare, print, record."""
+    """Compare all cases, print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("before", type=pathlib.Path, help="a checkout of another version")
-    parser.add_argument("--case", action="append", help="one of those above; several times for several")
+    parser.add_argument("before", type=pathlib.Path, help="checkout of another version")
+    parser.add_argument("--case", action="append", help="a case as above; repeatable")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of processes")
     parser.add_argument("--repeats", type=int, default=10, help="runs of each process")
-    parser.add_argument("--threads", type=int, default=1, help="of each process")
-    parser.add_argument(
-        "--cache", type=pathlib.Path, help="folder for what a version compiles; a temporary one by default"
-    )
-    parser.add_argument("--label", default="", help="end of the name of the record")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
+    parser.add_argument("--cache", type=pathlib.Path, help="folder for compiled code; the default is a temporary one")
+    parser.add_argument("--label", default="", help="end of the result's name")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -101,7 +100,7 @@ def main() -> None:
 def compare(
     trees: dict[str, pathlib.Path], caches: dict[str, pathlib.Path], case: str, threads: int, pairs: int, repeats: int
 ) -> dict[str, Any]:
-    """Fastest times of both versions, in nanoseconds per event or milliseconds per sample, and their ratios."""
+    """Return the fastest times of both versions, nanoseconds per event or milliseconds per sample, and their ratios."""
     if found := ON_THREADS.search(case):
         case, threads = case[: found.start()], int(found[1])
     best: dict[str, list[float]] = {name: [] for name in trees}
@@ -123,7 +122,7 @@ def compare(
 
 
 def started(tree: pathlib.Path, cache: pathlib.Path, case: str, threads: int) -> subprocess.Popen[str]:
-    """A process with this version, that has run the case once."""
+    """Return a process of one version that has run the case once."""
     # Each version has a variable of its own that limits its threads.
     kept = {
         k: v for k, v in os.environ.items() if k not in ("NUMBA_NUM_THREADS", "EPROP_NUM_THREADS", "EPROP_CORE_FOLDER")
@@ -138,7 +137,7 @@ def started(tree: pathlib.Path, cache: pathlib.Path, case: str, threads: int) ->
 
 
 def ask(process: subprocess.Popen[str]) -> float:
-    """Time of one more run."""
+    """Let a process run once more. Returns the time."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write("run\n")
@@ -150,7 +149,7 @@ def ask(process: subprocess.Popen[str]) -> float:
 
 
 def commit(tree: pathlib.Path) -> str:
-    """Which version a checkout holds."""
+    """Return the commit of a checkout."""
     done = subprocess.run(
         ["git", "-C", str(tree), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
     )
@@ -161,7 +160,7 @@ def commit(tree: pathlib.Path) -> str:
 
 
 def serve(threads: int) -> None:
-    """Run a case as often as asked for, with whichever version this process imports."""
+    """Run a case on each request, with the version that this process imports."""
     import eprop
 
     source, case = sys.stdin.readline().strip(), sys.stdin.readline().strip()
@@ -176,7 +175,7 @@ def serve(threads: int) -> None:
 
 
 def event_of(case: str, threads: int) -> Callable[[], float]:
-    """Nanoseconds of an event."""
+    """Return a function that measures the nanoseconds of an event."""
     sys.path.insert(0, str(HERE / "benchmarks" / "micro"))
     import event_cost  # of the same name as a file beside this one
 
@@ -198,7 +197,7 @@ def event_of(case: str, threads: int) -> Callable[[], float]:
 
 
 def scaling_of(case: str, threads: int) -> Callable[[], float]:
-    """Nanoseconds of an event of the scaling benchmark."""
+    """Return a function that measures the nanoseconds of an event of the scaling benchmark."""
     import eprop as ep
     from eprop.bench.scaling import ScalingConfig, network_of
 
@@ -224,7 +223,7 @@ def scaling_of(case: str, threads: int) -> Callable[[], float]:
 
 
 def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
-    """Milliseconds that a sample takes to be learned."""
+    """Return a function that measures the milliseconds of learning a sample."""
     import nmnist
 
     import eprop as ep

@@ -1,14 +1,15 @@
-"""What a step of a stream costs: ``stream.step(channels, target=target)`` over the work of that step.
+"""Time of a step of a stream, ``stream.step(channels, target=target)``, over the work of that step.
 
     python benchmarks/micro/step.py
 
-The network is that of ``call.py``, with learning rates so small that its activity stays as it is. The work of a step is what the
-core takes when it runs 20 steps with the same inputs in one call. Steps and runs take turns, 20 steps each, with the same
-simulator and on one thread, and each turn begins with another of them: what runs later finds more of the network in the caches.
-What counts is the median of their differences. Times are those of the processor in this thread.
-The goal is a difference of at most 5 us, for any number of neurons. Steps that are told all that there is (signal, modulator,
-error) are measured as well. A busy machine raises the difference, for others push the interpreter and the network out of the
-caches.
+The network is that of ``call.py``, with learning rates so small that the activity stays the same. The work of a step
+is the time of the core for 20 steps with the same inputs in one call. Steps and runs take turns, 20 steps each, with
+the same simulator and on one thread. Each turn begins with another kind, because a later kind finds more of the
+network in the caches. The script also measures steps with all optional arguments (signal, modulator, error).
+
+Times are processor times of this thread, and the median of the differences counts. The goal is a difference of at most
+5 us for any number of neurons. Other programs raise the difference, because they push interpreter and network out of
+the caches. The result is ``step.json``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ RATES = 1e-4  # times those of call.py
 
 
 def measure(sim: ep.Simulator, stream: ep.Stream, events: np.ndarray, targets: np.ndarray, turn: int) -> list[float]:
-    """Microseconds of a step, of a step that is told all, and of a step of a long run, in an order that depends on the turn."""
+    """Return the microseconds of a step, of a step with all arguments, and of a step of a run.
+
+    The first kind depends on the turn.
+    """
     channels, n = [np.flatnonzero(row) for row in events], sim.network.population("rec").size
     sample = one_sample(SampleLayout.of(sim.network), len(events), Given({"in": events}, {"out": targets}))
     request = make_buffers(sim.arrays, sample, frozen=False).request
@@ -49,11 +53,11 @@ def measure(sim: ep.Simulator, stream: ep.Stream, events: np.ndarray, targets: n
 
     def work() -> None:
         done = 0
-        while done < len(channels):  # the core comes back now and then
+        while done < len(channels):  # the core returns from time to time
             done += advance(sim.arrays, sim.arrays.stream, request, done, len(channels) - done)
 
     kinds = (plain, told_all, work)
-    plain()  # into the caches, which other networks have filled
+    plain()  # fills the caches, which hold other networks
     us = [0.0] * len(kinds)
     for k in range(turn, turn + len(kinds)):
         began = time.thread_time()
@@ -63,7 +67,7 @@ def measure(sim: ep.Simulator, stream: ep.Stream, events: np.ndarray, targets: n
 
 
 def main() -> None:
-    """All sizes in turns; medians over the turns."""
+    """Measure all sizes in turns; the medians over the turns count."""
     arguments = arguments_of(__doc__, steps=20, repeats=400)
     events, targets = frozen_inputs(arguments.steps)
     sims = simulators(arguments)

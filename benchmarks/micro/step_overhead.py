@@ -1,8 +1,9 @@
-"""What a step costs in which nothing happens: e-prop+ with propagators, no spikes, against the number of neurons.
+"""Time of a step without spikes against the number of neurons: e-prop+ with propagators.
 
-python benchmarks/micro/step_overhead.py
+    python benchmarks/micro/step_overhead.py
 
-The goal is one microsecond a step and 5 ns a neuron on one thread. The largest and smallest network give both numbers.
+The goal is one microsecond for a step and 5 ns for each neuron, on one thread. The smallest and the largest network
+give both numbers. The result is ``step-overhead.json``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ SIZES = (100, 200, 500, 1000)
 
 
 def network(neurons: int) -> ep.Network:
-    """Recurrent LIF neurons that learn and are never driven, two readouts with feedback to all of them."""
+    """Return recurrent LIF neurons that learn without input, and two readouts with feedback to all of them."""
     net = ep.Network(dt=1.0, seed=1)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-4), kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=100.0)
     recurrent = net.add(ep.LIF(tau_m=20.0, v_th=1.0), neurons, "rec")
@@ -36,7 +37,7 @@ def network(neurons: int) -> ep.Network:
 
 
 def ns_per_step(sim: ep.Simulator, steps: int) -> float:
-    """Time of a step; the errors are those of readouts that rest away from their targets."""
+    """Return the time of a step. The readouts rest away from their targets, so that there are errors."""
     samples = sim.samples(1, steps, targets={"out": np.ones((1, 1, 2))})
     began = time.perf_counter()
     sim.train(samples)
@@ -44,10 +45,10 @@ def ns_per_step(sim: ep.Simulator, steps: int) -> float:
 
 
 def main() -> None:
-    """All sizes in turn, some times; write means and spreads."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=50_000)
+    """Measure all sizes in turns; print and record means and spreads."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=7, help="turns")
+    parser.add_argument("--steps", type=int, default=50_000, help="steps of a run")
     arguments = parser.parse_args()
     sims = {n: ep.Simulator(network(n), threads=1, precision="single") for n in SIZES}
     for sim in sims.values():

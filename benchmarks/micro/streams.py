@@ -1,12 +1,14 @@
-"""What a step of many environments costs: ``Simulator.streams``, one and two threads.
+"""Time of a step of 32 environments side by side, ``Simulator.streams``, on one and two threads.
 
     python benchmarks/micro/streams.py
 
-The network is that of a pole that balances: 48 channels of a population code, neurons that learn by e-prop, an actor and a
-critic. A rollout ends with `backward` and `learn`, and now and then an episode ends. Threads take turns with the same inputs.
+The network is that of the cart-pole task: 48 channels of a population code, neurons that learn by e-prop, an actor and
+a critic. A rollout ends with `backward` and `learn`. A small fraction of steps ends an episode. The numbers of threads
+take turns, with the same inputs.
 
-Of `step`, and of `run` with four steps at once, there is the median of the calls, in microseconds by step. Of what takes a whole
-rollout there is the processor time of all threads, which other programs on the machine change little.
+Times of `step`, and of `run` with four steps at once, are wall times: the median over calls, microseconds per step.
+Times of `backward`, `replay`, `forward` and the first step of the next rollout are processor times of all threads,
+microseconds per step; other programs change them little. There is no goal. The result is ``streams.json``.
 """
 
 from __future__ import annotations
@@ -25,12 +27,12 @@ import record
 import eprop as ep
 
 INPUTS, RATE, READOUTS = 48, 0.1, 3
-ENDS = 0.005  # of a step of a stream
-AT_ONCE = 4  # steps of a call of `run`
+ENDS = 0.005  # probability that a step ends the episode of a stream
+AT_ONCE = 4  # steps of one call of `run`
 
 
 def network(neurons: int) -> ep.Network:
-    """Inputs and recurrent neurons that learn, and readouts with symmetric feedback."""
+    """Return inputs and recurrent neurons that learn, and readouts with symmetric feedback."""
     net = ep.Network(dt=1.0, seed=1)
     rule = ep.EProp(optimizer=ep.Adam(eta=1e-4), c_reg=0.1, f_target=30.0)
     x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(tau_m=10.0, v_th=1.0), neurons, "rec")
@@ -43,14 +45,14 @@ def network(neurons: int) -> ep.Network:
 
 
 def cpu_us(work: Any, steps: int) -> float:
-    """Microseconds by step of the processor time that some work takes."""
+    """Return the processor time of a function, microseconds per step."""
     began = time.process_time()
     work()
     return 1e6 * (time.process_time() - began) / steps
 
 
 def measure(sim: ep.Simulator, streams: Any, events: np.ndarray, ends: np.ndarray) -> dict[str, float]:
-    """Microseconds by step of all parts of a rollout."""
+    """Return the microseconds per step of all parts of a rollout."""
     n, steps = streams.n, len(events)
     lists = [[np.flatnonzero(one) for one in now] for now in events]
     errors = np.random.default_rng(1).normal(size=(n, steps, READOUTS)) * 1e-3
@@ -83,13 +85,13 @@ def measure(sim: ep.Simulator, streams: Any, events: np.ndarray, ends: np.ndarra
 
 
 def main() -> None:
-    """All sizes and threads in turns."""
+    """Measure all sizes and numbers of threads in turns; print and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, default=32)
-    parser.add_argument("--neurons", type=int, nargs="+", default=[100])
+    parser.add_argument("--streams", type=int, default=32, help="environments")
+    parser.add_argument("--neurons", type=int, nargs="+", default=[100], help="recurrent neurons")
     parser.add_argument("--steps", type=int, default=256, help="steps of a rollout")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads")
+    parser.add_argument("--repeats", type=int, default=7, help="turns")
     arguments = parser.parse_args()
     draw = np.random.default_rng(1)
     events = draw.random((arguments.steps, arguments.streams, INPUTS)) < RATE

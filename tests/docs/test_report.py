@@ -1,9 +1,11 @@
-"""The tables of the README can be printed from the results that are kept."""
+"""The tables of the README can be printed from the results that are kept, and each script and result has a line of text."""
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -22,10 +24,26 @@ TABLES = [
 ]
 
 
-def test_all_tables_are_printed(root: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    script = root / "benchmarks" / "report.py"
-    if not script.parent.is_dir():
+@pytest.fixture
+def benchmarks(root: pathlib.Path) -> pathlib.Path:
+    """The folder of the benchmarks."""
+    if not (root / "benchmarks").is_dir():
         pytest.skip("the source distribution has no benchmarks")
+    return root / "benchmarks"
+
+
+def test_the_readme_names_each_script_and_each_result(benchmarks: pathlib.Path) -> None:
+    named = re.findall(r"`([\w/*-]+\.(?:py|json))`", (benchmarks / "README.md").read_text(encoding="utf-8"))
+    scripts = {path.relative_to(benchmarks).as_posix() for path in benchmarks.rglob("*.py")}
+    assert {name for name in named if name.endswith(".py")} == scripts
+    patterns = {name for name in named if name.endswith(".json")}
+    results = {path.name for path in (benchmarks / "results").glob("*.json")}
+    assert [name for name in results if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not fnmatch.filter(results, pattern)] == []
+
+
+def test_all_tables_are_printed(benchmarks: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    script = benchmarks / "report.py"
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=False,
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
