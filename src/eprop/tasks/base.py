@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +44,15 @@ class Task(Description):
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Defaults that depend on the parameters in ``given``, such as learning rates that depend on the rule."""
         return {}
+
+    def _take_suited(self) -> None:
+        """Replace parameters that are None by the values of `suited`."""
+        label, known = type(self).__name__, [field.name for field in fields(self)]
+        for name, value in self.suited({name: getattr(self, name) for name in known}).items():
+            if name not in known:
+                raise ParameterError(f"{label}.suited gives {name!r}, which is no parameter{suggestion(name, known)}")
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
 
     def default_data(self) -> dict[str, Any]:
         """Defaults of the section ``[data]`` for this task."""

@@ -80,7 +80,8 @@ class Control(Task):
     greedy: bool = param(True, kind=bool, doc="take the most probable action when the network is judged")
 
     def validate(self) -> None:
-        """Names that exist, and some neurons."""
+        """Names that exist, and some neurons; replace None by the values of `suited`."""
+        self._take_suited()
         check_choice(f"{type(self).__name__}.feedback", self.feedback, FEEDBACKS)
         if self.neurons == 0:
             raise ParameterError(f"{type(self).__name__}.lif and alif must not both be 0")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from eprop.errors import ParameterError
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
 from eprop.network import Adaptive, Feedback, Normal, RandomFeedback, Symmetric
-from eprop.parameters import param, suggestion
+from eprop.parameters import param
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
 from eprop.tasks.base import Task, check_choice
 
@@ -72,12 +71,7 @@ class Learner(Task):
         label = type(self).__name__
         for name, choices in self.choices().items():
             check_choice(f"{label}.{name}", getattr(self, name), choices)
-        suited = self.suited({field.name: getattr(self, field.name) for field in fields(self)})
-        for name, value in suited.items():
-            if name not in (known := [field.name for field in fields(self)]):
-                raise ParameterError(f"{label}.suited gives {name!r}, which is no parameter{suggestion(name, known)}")
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
+        self._take_suited()
         check_choice(f"{label}.feedback", self.feedback, FEEDBACKS)
         check_choice(f"{label}.optimizer", self.optimizer, OPTIMIZERS)
 

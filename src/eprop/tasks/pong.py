@@ -7,6 +7,7 @@ ball and paddles are and how they move, ``pixels`` makes the events that an even
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ FIRST_ROW, LAST_ROW = 34, 194
 #: Stay, up, down; the other three of the game do the same and begin a rally as well, which begins by itself.
 ACTIONS = (0, 2, 3)
 FRONTS = ("objects", "pixels")
+#: Share of the inputs that is active in a step, about.
+ACTIVE = {"objects": 0.09, "pixels": 0.001}
 #: Where ball, own paddle and the other paddle are. Paddles move in rows only.
 REGIONS = (
     Region(FIRST_ROW, LAST_ROW, 20, 140),
@@ -37,9 +40,9 @@ class Pong(Control):
     width: float = param(0.15, above=0.0, doc="objects: width of a receptive field, of half the range")
     probability: float = param(0.5, above=0.0, at_most=1.0, doc="objects: that the best input is active in a step")
     block: int = param(4, kind=int, at_least=1, doc="pixels: side of the block of the screen that makes one pixel")
-    threshold: float = param(0.16, above=0.0, doc="pixels: change of the log light that makes an event")
+    threshold: float = param(0.05, above=0.0, doc="pixels: change of the log light that makes an event")
     sustained: float = param(
-        0.25, at_least=0.0, at_most=1.0,
+        0.5, at_least=0.0, at_most=1.0,
         doc="pixels: probability in a step of an event of a pixel that stands out; 0: motion only",
     )  # fmt: skip
     frame_skip: int = param(4, kind=int, at_least=1, doc="frames of the game for each action")
@@ -49,7 +52,10 @@ class Pong(Control):
 
     substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
     lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation")
-    active: float = param(0.09, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
+    active: float = param(
+        None, above=0.0, at_most=1.0, optional=True,
+        doc="share of the inputs that is active in a step, about; without: 0.09 for objects, 0.001 for pixels",
+    )  # fmt: skip
     eta: float = param(2e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
     eta_out: float = param(5e-3, at_least=0.0, doc="learning rate of the policy's weights")
     eta_value: float = param(1e-2, at_least=0.0, doc="learning rate of the value's weights")
@@ -57,6 +63,11 @@ class Pong(Control):
 
     name: ClassVar[str] = "pong"
     reward_range: ClassVar[str] = "points won minus points lost, -21 to 21"
+
+    @classmethod
+    def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of ``active`` that suit the front-end."""
+        return {"active": ACTIVE.get(given.get("front", cls.front), Control.active)}
 
     def validate(self) -> None:
         """A front-end that exists."""
@@ -71,9 +82,10 @@ class Pong(Control):
         return super().unused_reason(name)
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """See `Control.default_training`."""
+        """Few long rollouts for pixels: the traces of their many synapses are carried from each rollout to the next."""
+        rollouts = {"rollout": 32} if self.front == "objects" else {"rollout": 128, "environments": 16}
         return {
-            "steps": 1_000_000, "rollout": 32, "entropy": 0.05, "value_scale": 1.0, "clip": 0.2, "passes": 3,
+            **rollouts, "steps": 5_000_000, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3,
             "eta_final": 0.05, "entropy_final": 0.1,
         }  # fmt: skip
 

@@ -34,3 +34,8 @@ def test_parameters_of_the_other_front_end_are_unused():
     assert Pong().unused_reason("tau_adapt") == "no neuron has an adaptive threshold"
     with pytest.raises(ParameterError, match=r"Pong.front must be .*objects"):
         Pong(front="camera")
+
+
+def test_what_suits_a_front_end():
+    assert (Pong().active, Pong(front="pixels").active, Pong(front="pixels", active=0.5).active) == (0.09, 0.001, 0.5)
+    assert Pong().default_training(None)["rollout"] < Pong(front="pixels").default_training(None)["rollout"]
