@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.parameters import param
 from eprop.rl import ContinuousActions, DiscreteActions, Encoder, Moment, Outcome, PopulationCode
 from eprop.tasks import Control
 
@@ -68,7 +69,12 @@ class CorridorTask(Control):
     """Walk to the right end."""
 
     lif: int = 12
+    scaled: bool = param(False, kind=bool, doc="scale observations by what was seen")
     name: ClassVar[str] = "corridor"
+
+    @property
+    def scales_observations(self) -> bool:
+        return self.scaled
 
     def default_training(self, data: Any) -> Mapping[str, Any]:
         return {"steps": 600, "environments": 4, "rollout": 10, "reports": 5}

@@ -21,7 +21,7 @@ def draw_episode(episode: EpisodeRecord, value_scale: float = 1.0) -> Figure:
     ----------
     episode : EpisodeRecord
     value_scale : float
-        Value of a readout at 1 mV, as in `eprop.rl.Objective`.
+        Value of a readout at 1 mV, in units of reward.
 
     Returns
     -------

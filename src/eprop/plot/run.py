@@ -27,9 +27,12 @@ from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
 from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore
 from eprop.training.activity import record_activity, uses_softmax
+from eprop.training.checkpoint import Checkpoint
 from eprop.training.config import FORMATS, parse_config
+from eprop.training.control import value_unit_of
 from eprop.training.engines import make_simulator
 from eprop.training.episode import record_episode
+from eprop.training.restoring import restore_observation_scale
 
 
 def draw_run(
@@ -97,7 +100,7 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     figures["weights"] = draw_weights(weight_changes(before, after))
     figures["network"] = figure_of(draw_network(after.network))
     if isinstance(config.task, Control):
-        return figures | _of_control(config, after, summary, metrics)
+        return figures | _of_control(run, config, checkpoint, after) | _of_returns(config.task, summary, metrics)
     if summary.get("confusion") and isinstance(config.task, Classification):
         with parsing(str(run.summary), "is damaged", CheckpointError, "--resume writes it again"):
             figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
@@ -114,16 +117,19 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     return figures
 
 
-def _of_control(
-    config: RunConfig, simulator: Simulator, summary: dict[str, Any], metrics: list[dict[str, Any]]
-) -> dict[str, Figure]:
-    """Make the figures of a run with reward."""
+def _of_control(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, simulator: Simulator) -> dict[str, Figure]:
+    """Make the figure of an episode of a run with reward."""
     task, choice = cast("Control", config.task), cast("EpisodeChoice", config.data)
-    episode = record_episode(task, simulator, choice.seed)
-    figures = {"episode": draw_episode(episode, config.training.value_scale)}
-    if metrics:
-        figures["returns"] = draw_returns(metrics, summary, task.reward_range)
-    return figures
+    scale = restore_observation_scale(run.path, task, checkpoint)
+    episode = record_episode(task, simulator, choice.seed, scale=scale)
+    with parsing(str(run.checkpoint), "is damaged", CheckpointError, "repeat the run"):
+        unit = value_unit_of(config.training, checkpoint.position)
+    return {"episode": draw_episode(episode, unit)}
+
+
+def _of_returns(task: Control, summary: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Figure]:
+    """Make the figure of the returns of a run with reward, if it has reported any."""
+    return {"returns": draw_returns(metrics, summary, task.reward_range)} if metrics else {}
 
 
 def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str, Figure]:

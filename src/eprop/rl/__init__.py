@@ -6,6 +6,7 @@
     PixelEvents                                            pictures to events          pixels.py
     ObjectCode, Region                                     pictures to positions       objects.py
     SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
+    ObservationScale, RewardScale                          running units               scaling.py
     td_errors, generalised_advantages, ...                 rewards to worth            advantages.py
     Objective, credit, errors, loss                        worth to errors             objective.py
     Environments, Episodes                                 side by side                environments.py
@@ -27,13 +28,14 @@ from eprop.rl.objects import ObjectCode, Region
 from eprop.rl.online import OnlineActor
 from eprop.rl.pixels import PixelEvents
 from eprop.rl.policies import GaussianPolicy, Policy, SoftmaxPolicy
+from eprop.rl.scaling import ObservationScale, RewardScale, RunningMoments
 from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "DiscreteActions", "Encoder", "Environments",
-    "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments", "LatencyCode",
-    "Moment", "ObjectCode", "Objective", "OnlineActor",
-    "Outcome", "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline",
-    "RolloutLearner", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "discounted_returns", "errors",
-    "generalised_advantages", "loss", "next_values", "play", "td_errors",
+    "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments",
+    "LatencyCode", "Moment", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "PixelEvents",
+    "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline", "RewardScale",
+    "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "Streams", "check_readouts", "credit",
+    "discounted_returns", "errors", "generalised_advantages", "loss", "next_values", "play", "td_errors",
 ]  # fmt: skip

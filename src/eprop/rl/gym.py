@@ -32,28 +32,27 @@ class GymnasiumEnvironments:
         Whether `frame` shall give pictures.
     choices : tuple of int, optional
         Of discrete actions, these alone, in this order.
+    repeat : int
+        How often the environment gets each action; rewards are added up.
     **options
         For ``gymnasium.make``.
-
-    Attributes
-    ----------
-    bounds : tuple of ndarray
-        The least and the greatest observation that the environment tells of; may be infinite.
 
     Raises
     ------
     MissingExtraError
         If Gymnasium is not installed, or for ``ALE/...`` ale_py.
     ParameterError
-        If there is no such environment, it cannot be made, or ``n`` is no whole number from 1 on.
+        If there is no such environment, it cannot be made, or ``n`` or ``repeat`` is no whole number from 1 on.
     InputError
         If its observations or actions are of another kind.
     """
 
     def __init__(
-        self, name: str, n: int = 1, *, render: bool = False, choices: tuple[int, ...] | None = None, **options: Any
-    ):
+        self, name: str, n: int = 1, *, render: bool = False, choices: tuple[int, ...] | None = None, repeat: int = 1,
+        **options: Any,
+    ):  # fmt: skip
         check_count("GymnasiumEnvironments.n", n)
+        check_count("GymnasiumEnvironments.repeat", repeat)
         gymnasium = _gymnasium(name)
         if render:
             options["render_mode"] = "rgb_array"
@@ -64,9 +63,8 @@ class GymnasiumEnvironments:
         except Exception as error:  # of the environment's own, or of libraries that it lacks, as well
             near = suggestion(name, gymnasium.registry)
             raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {told(error)}{near}") from error
-        self.name, self.n, self._render = name, n, render
+        self.name, self.n, self._render, self._repeat = name, n, render, repeat
         box, self._flatten = _as_box(name, self._each[0].observation_space, gymnasium.spaces)
-        self.bounds = np.array(box.low), np.array(box.high)
         self.shape = tuple(int(size) for size in box.shape)
         self.actions, self._choices = _actions(name, self._each[0].action_space, gymnasium.spaces, choices)
         first = int(getattr(self._each[0].action_space, "start", 0))
@@ -84,8 +82,13 @@ class GymnasiumEnvironments:
             action = self._choices[int(action)]
         else:
             action = np.asarray(action, self._dtype)
-        observation, reward, terminated, truncated, info = self._each[number].step(action)
-        return Outcome(self._moment(observation, info), float(reward), bool(terminated), bool(truncated))
+        total = 0.0
+        for _ in range(self._repeat):
+            observation, reward, terminated, truncated, info = self._each[number].step(action)
+            total += float(reward)
+            if terminated or truncated:
+                break
+        return Outcome(self._moment(observation, info), total, bool(terminated), bool(truncated))
 
     def frame(self, number: int) -> np.ndarray | None:
         """See `Environments.frame`; None where the package that draws is not installed."""

@@ -14,6 +14,7 @@ from eprop.rl.encoders import Encoder
 from eprop.rl.environments import Episodes, Finished, check_count
 from eprop.rl.objective import Experience, Objective, credit, errors
 from eprop.rl.policies import Policy
+from eprop.rl.scaling import ObservationScale, RewardScale
 
 #: Streams of random numbers of an agent: one for its inputs, one for its actions.
 INPUTS, ACTIONS = range(2)
@@ -59,6 +60,8 @@ class Agent:
     substeps : int
         Steps of the network for each step of the environment.
     seed : int
+    scale : ObservationScale, optional
+        What observations go through before they are encoded.
 
     Attributes
     ----------
@@ -67,11 +70,12 @@ class Agent:
     """
 
     def __init__(
-        self, streams: Streams, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int
-    ):
+        self, streams: Streams, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
+        scale: ObservationScale | None = None,
+    ):  # fmt: skip
         check_count("Agent.substeps", substeps)
         self.streams, self.encoder, self.policy, self.n, self.substeps = streams, encoder, policy, streams.n, substeps
-        self.memory = encoder.memory(self.n, shape)
+        self.memory, self.scale = encoder.memory(self.n, shape), scale
         self._draws = [np.random.default_rng([seed, purpose]) for purpose in (INPUTS, ACTIONS)]
 
     def act(self, observations: np.ndarray, masks: np.ndarray | None = None, *, greedy: bool = False) -> Decision:
@@ -84,6 +88,8 @@ class Agent:
         greedy : bool
             Take the most probable action in place of a random one.
         """
+        if self.scale is not None:
+            observations = self.scale.scaled(observations)
         spikes = self.encoder.spikes(observations, self.substeps, self._draws[INPUTS], self.memory)
         y = np.array(self.streams.run(self.substeps, spikes)[:, -1])
         acting = y[:, :-1]
@@ -136,6 +142,11 @@ class RolloutLearner:
     passes : int
         How often a rollout is learned from; from the second time on it is simulated again with the weights of then.
 
+    Attributes
+    ----------
+    reward_scale : RewardScale
+        Of all rewards so far, if the objective scales rewards.
+
     Raises
     ------
     InputError
@@ -153,7 +164,7 @@ class RolloutLearner:
         check_count("RolloutLearner.rollout", rollout)
         check_count("RolloutLearner.passes", passes)
         self.simulator, self.agent, self.episodes, self.objective = simulator, agent, episodes, objective
-        self.rollout, self.passes = rollout, passes
+        self.rollout, self.passes, self.reward_scale = rollout, passes, RewardScale(agent.n)
 
     def update(self) -> tuple[Experience, list[Finished]]:
         """Act for one rollout, then learn from it.
@@ -161,10 +172,15 @@ class RolloutLearner:
         Returns
         -------
         Experience
+            With the rewards as they were learned from, scaled or not.
         list of Finished
             Episodes that ended meanwhile.
         """
         experience, finished = self.collect()
+        if self.objective.scale_rewards:
+            ends = experience.terminated | experience.truncated
+            scaled = self.reward_scale.scaled(experience.rewards, ends, self.objective.gamma)
+            experience = experience._replace(rewards=scaled)
         worth, y = credit(experience, self.objective), None
         for number in range(self.passes):
             if number:

@@ -30,7 +30,10 @@ class Objective(Description):
     lam: float = param(0.95, at_least=0.0, at_most=1.0, symbol="lambda", doc="decay of generalised advantages")
     entropy: float = param(0.005, at_least=0.0, symbol="c_e", doc="weight of the entropy, a bonus for trying")
     value_weight: float = param(0.5, at_least=0.0, symbol="c_v", doc="weight of the squared error of the value")
-    value_scale: float = param(10.0, above=0.0, doc="value of a readout at 1 mV, in units of reward")
+    value_scale: float = param(10.0, above=0.0, doc="value of a readout at 1 mV, in units of reward, or scaled reward")
+    scale_rewards: bool = param(
+        False, kind=bool, doc="rewards in units of the running standard deviation of the discounted return"
+    )
     clip: float | None = param(
         None, above=0.0, optional=True, doc="how far the ratio of probabilities may leave 1; without: no bound"
     )

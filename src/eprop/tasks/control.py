@@ -116,6 +116,11 @@ class Control(Task):
         """How observations become spikes."""
         raise TypeError(f"{type(self).__name__} does not define make_encoder()")
 
+    @property
+    def scales_observations(self) -> bool:
+        """Whether the encoder gets observations minus their running mean, in units of their running standard deviation."""
+        return False
+
     def make_policy(self, actions: Actions) -> Policy:
         """How readouts become actions: a softmax, or a Gaussian for continuous ones."""
         if isinstance(actions, ContinuousActions):

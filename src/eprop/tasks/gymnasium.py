@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from eprop.errors import ParameterError
 from eprop.parameters import param
 from eprop.rl import (
@@ -21,6 +19,8 @@ from eprop.rl import (
 from eprop.tasks.base import check_choice
 from eprop.tasks.control import Control, spaces
 
+#: Running standard deviations that are scaled to 1, before tanh.
+DEVIATIONS = 1.5
 ENCODERS = ("auto", "population", "rate", "latency", "pixels")
 
 
@@ -35,8 +35,9 @@ class GymnasiumTask(Control):
     scale: tuple[float, ...] = param(
         (),
         kind=(tuple, list),
-        doc="what observations are divided by, before tanh; empty: 0.7 of half the range, or 1 without bounds",
+        doc="what observations are divided by, before tanh; empty: 1.5 running standard deviations around the running mean",
     )
+    repeat: int = param(1, kind=int, at_least=1, doc="how often the environment gets each action; rewards are added up")
     fields: int = param(12, kind=int, at_least=2, doc="population: inputs for each entry of an observation")
     width: float = param(0.2, above=0.0, doc="population: width of a receptive field, of the scaled entry")
     group: int = param(5, kind=int, at_least=1, doc="rate: inputs of a group, two groups for each entry")
@@ -68,32 +69,34 @@ class GymnasiumTask(Control):
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
         """See `Control.make_environments`."""
-        return GymnasiumEnvironments(self.env, n, render=render)
+        return GymnasiumEnvironments(self.env, n, render=render, repeat=self.repeat)
+
+    def default_training(self, data: Any) -> dict[str, Any]:
+        """Settings that suit rewards of any size: they are scaled, and each rollout is learned from three times."""
+        return {
+            "steps": 500_000, "scale_rewards": True, "value_scale": 1.0, "entropy": 0.01, "clip": 0.2, "passes": 3,
+        }  # fmt: skip
+
+    @property
+    def scales_observations(self) -> bool:
+        """See `Control.scales_observations`: vectors are scaled so, unless ``scale`` says otherwise."""
+        return not self.scale and self._encoder != "pixels"
 
     def make_encoder(self) -> Encoder:
         """The encoder that was named, or that suits the observations."""
-        shape, _ = spaces(self)
-        kind = self.encoder
-        if kind == "auto":
-            kind = "pixels" if len(shape) in (2, 3) and min(shape[:2]) >= 16 else "population"
-        if kind == "pixels":
+        if self._encoder == "pixels":
             return PixelEvents(block=self.block, sustained=self.sustained)
-        centre, scale = self._range(shape)
-        common: dict[str, Any] = {"scale": scale, "centre": centre}
-        if kind == "population":
-            return PopulationCode(**common, fields=self.fields, width=self.width, probability=self.probability)
-        if kind == "rate":
-            return RateCode(**common, group=self.group, probability=self.probability)
-        return LatencyCode(**common)
+        scale = self.scale or (DEVIATIONS,)
+        if self._encoder == "population":
+            return PopulationCode(scale=scale, fields=self.fields, width=self.width, probability=self.probability)
+        if self._encoder == "rate":
+            return RateCode(scale=scale, group=self.group, probability=self.probability)
+        return LatencyCode(scale=scale)
 
-    def _range(self, shape: tuple[int, ...]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Centre and scale of each entry of an observation, from the bounds that the environment tells."""
-        if self.scale:
-            return (0.0,), self.scale
-        environments = GymnasiumEnvironments(self.env)
-        low, high = (np.ravel(bound).astype(float) for bound in environments.bounds)
-        environments.close()
-        bounded = (high - low < 1e3) & np.isfinite(high - low)
-        centre = np.where(bounded, (low + np.where(bounded, high - low, 0.0) / 2.0), 0.0)
-        scale = np.where(bounded, 0.35 * np.where(bounded, high - low, 1.0), 1.0)
-        return tuple(centre.tolist()), tuple(scale.tolist())
+    @property
+    def _encoder(self) -> str:
+        """Name of the encoder."""
+        if self.encoder != "auto":
+            return self.encoder
+        shape, _ = spaces(self)
+        return "pixels" if len(shape) in (2, 3) and min(shape[:2]) >= 16 else "population"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -15,7 +15,7 @@ from eprop.engine import Simulator
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import param
 from eprop.random import derive
-from eprop.rl import Agent, Episodes, Finished, Objective, Returns, RolloutLearner, play
+from eprop.rl import Agent, Episodes, Finished, Objective, ObservationScale, Returns, RewardScale, RolloutLearner, play
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.interrupt import Interrupt
 from eprop.training.loop import LoopPosition, TrainingLoop, check_schedule
@@ -29,6 +29,8 @@ SIDE_BY_SIDE = 100
 RECENT = 100
 #: Streams of seeds: episodes to learn from, inputs and actions; the same for the episodes of a test.
 LEARN_EPISODES, LEARN_AGENT, TEST_EPISODES, TEST_AGENT = range(4)
+#: Parts of a position: scales of observations and of rewards.
+OBSERVATIONS, REWARDS = "scale of observations", "scale of rewards"
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class PolicyTrainer(TrainingLoop):
     >>> task = CartPole()
     >>> trainer = PolicyTrainer(task, ep.Simulator(task.build_network()), PolicyTraining(steps=100_000))
     >>> trainer.run()
-    >>> judge(task, trainer.simulator, 100).mean
+    >>> judge(task, trainer.simulator, scale=trainer.observation_scale).mean
     """
 
     _at: _Position
@@ -141,7 +143,8 @@ class PolicyTrainer(TrainingLoop):
         n = self.training.environments
         self._environments = task.make_environments(n)
         self._streams = simulator.streams(n)
-        agent = make_agent(task, self._streams, derive(task.seed, LEARN_AGENT))
+        scale = ObservationScale(spaces(task)[0]) if task.scales_observations else None
+        agent = make_agent(task, self._streams, derive(task.seed, LEARN_AGENT), scale)
         episodes = Episodes(self._environments, derive(task.seed, LEARN_EPISODES))
         self._learner = RolloutLearner(
             simulator, agent, episodes, self.training, self.training.rollout, self.training.passes
@@ -172,6 +175,11 @@ class PolicyTrainer(TrainingLoop):
         """Mean return of the last `RECENT` episodes, with actions drawn at random; NaN before the first."""
         return float(np.mean(self._at.recent)) if self._at.recent else math.nan
 
+    @property
+    def observation_scale(self) -> ObservationScale | None:
+        """Of all observations so far; None if the task does not scale them."""
+        return self._learner.agent.scale
+
     def warm_up(self) -> None:
         """Nothing has to be compiled."""
 
@@ -181,7 +189,10 @@ class PolicyTrainer(TrainingLoop):
 
     def position(self) -> dict[str, Any]:
         """Where the training is, in plain numbers and arrays; with the simulator's state it is enough to go on bit by bit."""
-        at, agent = self._at, self._learner.agent.state()
+        at, agent, learner = self._at, self._learner.agent.state(), self._learner
+        scales = {OBSERVATIONS: self.observation_scale.moments.state()} if self.observation_scale else {}
+        if self.training.scale_rewards:
+            scales[REWARDS] = learner.reward_scale.state()
         return {
             "done": self.done,
             "updates": at.updates,
@@ -194,7 +205,8 @@ class PolicyTrainer(TrainingLoop):
             "recent": list(at.recent),
             "draws": agent["draws"],
             "encoder/memory": agent["memory"],
-            **{f"episodes/{name}": array for name, array in self._learner.episodes.state().items()},
+            **{f"{part}/{name}": array for part, state in scales.items() for name, array in state.items()},
+            **{f"episodes/{name}": array for name, array in learner.episodes.state().items()},
             **{f"streams/{name}": np.asarray(array) for name, array in self._streams.state().items()},
         }
 
@@ -208,6 +220,10 @@ class PolicyTrainer(TrainingLoop):
         at.recent = collections.deque(told.reals("recent", RECENT), RECENT)
         if self.done > self.total:
             raise DataError(f"the training is at step {self.done}, but has only {self.total} now")
+        if self.observation_scale is not None:
+            self.observation_scale.moments.set_state(_below(OBSERVATIONS, position))
+        if self.training.scale_rewards:
+            self._learner.reward_scale.set_state(_below(REWARDS, position))
         self._streams.set_state(_below("streams", position))
         self._learner.agent.set_state({"draws": position["draws"], "memory": position["encoder/memory"]})
         anew = self._learner.episodes.set_state(_below("episodes", position))
@@ -280,10 +296,33 @@ class PolicyTrainer(TrainingLoop):
         self._tell(line)
 
 
-def make_agent(task: Control, streams: Any, seed: int) -> Agent:
-    """An agent of a task's network."""
+def make_agent(task: Control, streams: Any, seed: int, scale: ObservationScale | None = None) -> Agent:
+    """An agent of a task's network; `ParameterError` if the task scales observations and no scale is given."""
     shape, actions = spaces(task)
-    return Agent(streams, task.make_encoder(), task.make_policy(actions), shape, task.substeps, seed)
+    if scale is None and task.scales_observations:
+        raise ParameterError(
+            f"the task {task.name!r} scales its observations by those that it has learned from: give their scale, "
+            "which PolicyTrainer.observation_scale and observation_scale_of(task, checkpoint.position) have"
+        )
+    return Agent(streams, task.make_encoder(), task.make_policy(actions), shape, task.substeps, seed, scale)
+
+
+def observation_scale_of(task: Control, position: Mapping[str, Any]) -> ObservationScale | None:
+    """The scale of observations in a `PolicyTrainer.position`, frozen; None if the task does not scale them."""
+    if not task.scales_observations:
+        return None
+    scale = ObservationScale(spaces(task)[0])
+    scale.moments.set_state(_below(OBSERVATIONS, position))
+    return scale.frozen()
+
+
+def value_unit_of(training: PolicyTraining, position: Mapping[str, Any]) -> float:
+    """Value of a readout at 1 mV, in units of the environment's rewards, by a `PolicyTrainer.position`."""
+    if not training.scale_rewards:
+        return training.value_scale
+    scale = RewardScale(training.environments)
+    scale.set_state(_below(REWARDS, position))
+    return training.value_scale * float(scale.moments.unit)
 
 
 def judge(
@@ -291,6 +330,7 @@ def judge(
     simulator: Simulator,
     choice: EpisodeChoice | None = None,
     progress: Callable[[int], None] | None = None,
+    scale: ObservationScale | None = None,
 ) -> Returns:
     """Returns of whole episodes with frozen weights.
 
@@ -302,12 +342,20 @@ def judge(
     choice : EpisodeChoice, optional
         How many, and of which seed.
     progress : callable of (episodes done since the last call), optional
+    scale : ObservationScale, optional
+        Of the observations that were learned from; it stays as it is. Needed if the task scales observations.
+
+    Raises
+    ------
+    ParameterError
+        If it is needed and not given.
     """
     choice, began = choice or EpisodeChoice(), time.perf_counter()
     totals, steps = [], []
     for first in range(0, choice.episodes, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, choice.episodes - first)
-        agent = make_agent(task, simulator.streams(n, learn=False), derive(choice.seed, TEST_AGENT, first))
+        streams = simulator.streams(n, learn=False)
+        agent = make_agent(task, streams, derive(choice.seed, TEST_AGENT, first), scale and scale.frozen())
         environments = task.make_environments(n)
         seeds = [derive(choice.seed, TEST_EPISODES, first + k) % 2**31 for k in range(n)]
         try:
@@ -319,6 +367,6 @@ def judge(
     return Returns(np.concatenate(totals), np.concatenate(steps), time.perf_counter() - began)
 
 
-def _below(name: str, position: dict[str, Any]) -> dict[str, Any]:
+def _below(name: str, position: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays of a position whose names begin with ``name/``."""
     return {key.removeprefix(f"{name}/"): value for key, value in position.items() if key.startswith(f"{name}/")}

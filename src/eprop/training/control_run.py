@@ -10,7 +10,7 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.errors import ParameterError
-from eprop.rl import Returns
+from eprop.rl import ObservationScale, Returns
 from eprop.tasks import Control, EpisodeChoice
 from eprop.training.control import PolicyTrainer, judge
 from eprop.training.engines import make_engine
@@ -56,6 +56,7 @@ class ControlRun(SampleRun):
                 cast("EpisodeChoice", self.config.data),
                 self.watcher,
                 self.interrupt,
+                self.trainer.observation_scale,
             )
         except Stopped as stop:
             raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None
@@ -95,7 +96,8 @@ class ControlRun(SampleRun):
 
 
 def judged(
-    task: Control, simulator: Simulator, choice: EpisodeChoice, watcher: Watcher, interrupt: Interrupt
-) -> Returns:
+    task: Control, simulator: Simulator, choice: EpisodeChoice, watcher: Watcher, interrupt: Interrupt,
+    scale: ObservationScale | None,
+) -> Returns:  # fmt: skip
     """Returns of the test episodes; `Stopped` after a signal."""
-    return judge(task, simulator, choice, evaluation_progress(watcher, choice.episodes, interrupt))
+    return judge(task, simulator, choice, evaluation_progress(watcher, choice.episodes, interrupt), scale)

@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.random import derive
+from eprop.rl import ObservationScale
 from eprop.tasks.control import Control
 from eprop.training.activity import numbered_through
 from eprop.training.control import TEST_AGENT, TEST_EPISODES, make_agent
@@ -77,7 +78,9 @@ class _RecordingStreams:
         return self._streams.replay()
 
 
-def record_episode(task: Control, simulator: Simulator, seed: int = 0, most: int = 500) -> EpisodeRecord:
+def record_episode(
+    task: Control, simulator: Simulator, seed: int = 0, most: int = 500, scale: ObservationScale | None = None
+) -> EpisodeRecord:
     """Play one test episode from rest and record it. The simulator stays in the state after the episode.
 
     Parameters
@@ -89,9 +92,11 @@ def record_episode(task: Control, simulator: Simulator, seed: int = 0, most: int
         Seed of `EpisodeChoice`; the episode is the first one of this test.
     most : int
         The record ends after this number of environment steps.
+    scale : ObservationScale, optional
+        As of `judge`.
     """
     streams = _RecordingStreams(simulator.streams(1, learn=False))
-    agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0))
+    agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
     environments = task.make_environments(1)
     start = derive(seed, TEST_EPISODES, 0) % 2**31
     moment, ended = environments.reset(0, start), False

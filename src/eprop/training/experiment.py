@@ -22,7 +22,7 @@ from eprop.training.lock import locked
 from eprop.training.metrics import Evaluation
 from eprop.training.outcome import Outcome
 from eprop.training.progress_bar import shown
-from eprop.training.restoring import config_of, refuse_edited, restore
+from eprop.training.restoring import config_of, refuse_edited, restore, restore_observation_scale
 from eprop.training.runs import RunFolder
 from eprop.training.sample_run import SampleRun, in_turn
 from eprop.training.trainer import Callback
@@ -189,7 +189,8 @@ def evaluate_run(
             choice = choice if episodes is None else choice.replace(episodes=episodes)
             watching.phase("testing")
             with Interrupt() as interrupt:
-                return config, judged(config.task, simulator, choice, watching, interrupt), choice
+                scale = restore_observation_scale(path, config.task, checkpoint)
+                return config, judged(config.task, simulator, choice, watching, interrupt, scale), choice
         watching.phase("reading data")
         source: dict[str, Any] = {"threads": simulator.threads, "progress": watching.reading}
         test = in_turn(simulator.comm, partial(_test_trials, config, data, fresh, source))

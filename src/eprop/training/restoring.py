@@ -13,8 +13,11 @@ from eprop.engine import Simulator
 from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
 from eprop.files import read_text
 from eprop.parallel import Communicator
+from eprop.rl import ObservationScale
+from eprop.tasks import Control
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config, same_task
+from eprop.training.control import observation_scale_of
 from eprop.training.engines import make_simulator
 from eprop.training.runs import RunFolder
 
@@ -84,6 +87,16 @@ def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
         count = simulator.connection_count(projection.name)
         simulator.set_weights(projection.name, weights[first : first + count])
         first += count
+
+
+def restore_observation_scale(
+    path: str | pathlib.Path, task: Control, checkpoint: Checkpoint
+) -> ObservationScale | None:
+    """The scale of observations that a run has learned with; None if its task does not scale them."""
+    try:
+        return observation_scale_of(task, checkpoint.position)
+    except EPropError as error:
+        raise misfit(RunFolder(path), checkpoint, error) from error
 
 
 def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:

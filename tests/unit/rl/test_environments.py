@@ -194,6 +194,27 @@ def test_some_of_the_actions_are_enough():
         GymnasiumEnvironments("FrozenLake-v1", choices=(1, 7))
 
 
+def test_an_action_can_be_repeated():
+    pytest.importorskip("gymnasium", reason="needs the extra rl")
+    one, three = GymnasiumEnvironments("CartPole-v1"), GymnasiumEnvironments("CartPole-v1", repeat=3)
+    one.reset(0, 1), three.reset(0, 1)
+    singles = [one.step(0, 1) for _ in range(3)]
+    outcome = three.step(0, 1)
+    assert outcome.reward == 3.0
+    assert outcome.moment.observation.tolist() == singles[-1].moment.observation.tolist()
+    rewards, ended = [outcome.reward], False
+    while not ended:
+        outcome = three.step(0, 1)
+        rewards.append(outcome.reward)
+        ended = outcome.terminated
+    falls = 3
+    while not one.step(0, 1).terminated:
+        falls += 1
+    assert sum(rewards) == falls + 1  # the action is not repeated behind the end of the episode
+    with pytest.raises(ParameterError, match="GymnasiumEnvironments.repeat"):
+        GymnasiumEnvironments("CartPole-v1", repeat=0)
+
+
 def test_names_and_kinds_that_do_not_fit_are_told():
     pytest.importorskip("gymnasium", reason="needs the extra rl")
     with pytest.raises(ParameterError, match="no environment 'CartPole-v9'"):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import eprop as ep
 from eprop import plot
-from eprop.errors import ParameterError
-from eprop.rl import Returns
-from eprop.tasks import TASKS
+from eprop.errors import CheckpointError, ParameterError
+from eprop.rl import Returns, RewardScale
+from eprop.tasks import TASKS, EpisodeChoice
 from eprop.training import (
+    PolicyTrainer,
     PolicyTraining,
     RunConfig,
     RunFolder,
@@ -19,10 +22,13 @@ from eprop.training import (
     UnfinishedRunWarning,
     Watcher,
     evaluate_run,
+    judge,
     load_checkpoint,
     resume_run,
     start_run,
 )
+from eprop.training.checkpoint import save_checkpoint
+from eprop.training.control import value_unit_of
 from worlds import CorridorTask
 
 
@@ -106,6 +112,54 @@ def test_a_run_that_was_stopped_goes_on_bit_by_bit(tmp_path, passes):
     keep = ("samples", "return", "recent_return", "rate", "episodes")
     one, other = ([{k: line[k] for k in keep} for line in run.read_metrics()] for run in (whole.run, resumed.run))
     assert one == other
+
+
+def test_a_run_that_scales_observations_and_rewards_goes_on_bit_by_bit(tmp_path):
+    settings = {"task": {"scaled": True}, "training": {"scale_rewards": True}}
+    whole = start_run(config(**settings), tmp_path / "whole")
+    with pytest.raises(Stopped):
+        start_run(config(**settings), tmp_path / "part", watcher=StopAt(240))
+    resumed = resume_run(tmp_path / "part")
+    assert states(resumed.run) == states(whole.run)
+    position = load_checkpoint(whole.run.checkpoint).position
+    assert position["scale of observations/count"] == position["scale of rewards/count"] == 600
+    _, same, _ = evaluate_run(tmp_path / "part")
+    assert np.array_equal(same.totals, whole.evaluation.totals)
+
+
+def test_a_test_uses_the_scale_of_the_training_and_leaves_it(tmp_path):
+    task = CorridorTask(scaled=True)
+    trainer = PolicyTrainer(
+        task,
+        ep.Simulator(task.build_network(), threads=1),
+        PolicyTraining(steps=80, environments=2, rollout=10),
+        watcher=Watcher(),
+    )
+    trainer.run()
+    before = trainer.observation_scale.moments.state()
+    judge(task, trainer.simulator, EpisodeChoice(episodes=3), scale=trainer.observation_scale)
+    after = trainer.observation_scale.moments.state()
+    assert {k: v.tolist() for k, v in before.items()} == {k: v.tolist() for k, v in after.items()}
+    with pytest.raises(ParameterError, match=r"'corridor' scales its observations .* give their scale"):
+        judge(task, trainer.simulator, EpisodeChoice(episodes=3))
+
+
+def test_a_damaged_scale_is_said_of_the_checkpoint(tmp_path):
+    run = start_run(config(task={"scaled": True}), tmp_path / "run").run
+    checkpoint = load_checkpoint(run.checkpoint)
+    position = {k: v for k, v in checkpoint.position.items() if k != "scale of observations/mean"}
+    save_checkpoint(run.checkpoint, replace(checkpoint, position=position))
+    with pytest.raises(CheckpointError, match="lacks 'mean'"):
+        evaluate_run(tmp_path / "run")
+
+
+def test_the_value_in_the_figure_has_the_unit_of_the_rewards(tmp_path):
+    training = PolicyTraining(value_scale=3.0, scale_rewards=True, environments=2)
+    scale = RewardScale(2)
+    scale.scaled(np.array([[1.0, 5.0]]), np.zeros((1, 2), bool), 0.9)
+    position = {f"scale of rewards/{name}": array for name, array in scale.state().items()}
+    assert value_unit_of(training, position) == pytest.approx(6.0)
+    assert value_unit_of(PolicyTraining(value_scale=3.0), {}) == 3.0
 
 
 def test_threads_change_nothing(tmp_path):

@@ -1,0 +1,38 @@
+"""Any environment of Gymnasium: which observations are scaled, and what its encoder is."""
+
+from __future__ import annotations
+
+import pytest
+
+from eprop.rl import LatencyCode, PixelEvents, PopulationCode, RateCode
+from eprop.tasks.gymnasium import GymnasiumTask
+from eprop.training import RunConfig
+
+pytest.importorskip("gymnasium", reason="needs the extra rl")
+
+
+@pytest.mark.parametrize("encoder", ["auto", "population", "rate", "latency"])
+def test_vectors_are_scaled_by_what_was_seen(encoder):
+    task = GymnasiumTask(env="Acrobot-v1", encoder=encoder)
+    assert task.scales_observations
+    made = task.make_encoder()
+    assert isinstance(made, {"rate": RateCode, "latency": LatencyCode}.get(encoder, PopulationCode))
+    assert (made.scale, made.centre) == ((1.5,), (0.0,))
+
+
+def test_a_given_scale_is_of_the_observations_themselves():
+    task = GymnasiumTask(env="Acrobot-v1", scale=(1.0, 1.0, 1.0, 1.0, 3.0, 6.0))
+    assert not task.scales_observations
+    assert task.make_encoder().scale == (1.0, 1.0, 1.0, 1.0, 3.0, 6.0)
+
+
+def test_pictures_are_not_scaled():
+    task = GymnasiumTask(env="CartPole-v1", encoder="pixels")
+    assert not task.scales_observations
+    assert isinstance(task.make_encoder(), PixelEvents)
+
+
+def test_rewards_of_any_size_are_learned_from():
+    training = RunConfig.make("gymnasium").training
+    assert training.scale_rewards
+    assert training.value_scale == 1.0
