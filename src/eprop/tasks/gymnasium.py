@@ -74,7 +74,8 @@ class GymnasiumTask(Control):
     def default_training(self, data: Any) -> dict[str, Any]:
         """Settings that suit rewards of any size: they are scaled, and each rollout is learned from three times."""
         return {
-            "steps": 500_000, "scale_rewards": True, "value_scale": 1.0, "entropy": 0.01, "clip": 0.2, "passes": 3,
+            "steps": 500_000, "scale_rewards": True, "value_scale": 1.0, "entropy": 0.03, "entropy_final": 0.1,
+            "clip": 0.2, "passes": 3,
         }  # fmt: skip
 
     @property
