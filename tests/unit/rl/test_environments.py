@@ -211,7 +211,7 @@ def test_an_action_can_be_repeated():
     while not one.step(0, 1).terminated:
         falls += 1
     assert sum(rewards) == falls + 1  # the action is not repeated behind the end of the episode
-    with pytest.raises(ParameterError, match="GymnasiumEnvironments.repeat"):
+    with pytest.raises(ParameterError, match=r"GymnasiumEnvironments\.repeat must be"):
         GymnasiumEnvironments("CartPole-v1", repeat=0)
 
 
