@@ -175,7 +175,7 @@ def run_reference_plus(c: Case) -> reference.Run:
     )  # fmt: skip
 
 
-def weights_of(c: Case, sim: ep.Simulator) -> dict[str, np.ndarray]:
+def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
     """The engine's weights as dense matrices."""
     return {name: sim.weights(projection).toarray() for name, projection in PROJECTIONS.items()}
 
@@ -243,10 +243,10 @@ def run_engine_samples(
 ):
     """e-prop of the engine; returns the simulator, the results and the weights, each before and after all batches."""
     sim = ep.Simulator(c.network, threads=threads, precision=precision, partitions=partitions)
-    weights, results = [weights_of(c, sim)], []
+    weights, results = [weights_of(sim)], []
     for first in range(0, len(samples), batch_size):
         results.append(sim.train(samples_of(c, sim, samples[first : first + batch_size])))
-        weights.append(weights_of(c, sim))
+        weights.append(weights_of(sim))
     return sim, results, weights
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import eprop as ep
 from eprop import reference
-from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, samples_of, stimuli
+from networks import SURROGATES, Case, case, neuron_pair, samples_of, stimuli, weights_of
 from own_neurons import CurrentLIF, Resonator
 
 
@@ -99,10 +99,6 @@ class Engine:
         given = stimuli(c, 4)
         y = [sim.train(samples_of(c, sim, given[first : first + 2])).y for first in (0, 2)]
         return Outcome(np.concatenate(y), weights_of(sim))
-
-
-def weights_of(sim: Any) -> dict[str, np.ndarray]:
-    return {name: sim.weights(projection).toarray() for name, projection in PROJECTIONS.items()}
 
 
 def event_driven(partitions: int) -> Engine:

@@ -20,10 +20,10 @@ from eprop.files.trust import is_own, is_trusted, own_mark, trust_task
 from eprop.tasks import Control
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, evaluate_run, load_checkpoint, resume_run, start_run
 from eprop.training.checkpoint import Checkpoint, save_checkpoint
-from eprop.training.config import parse_config
 from fuzzing.mutate import damaged, reworded
 from fuzzing.state_targets import changed
 from fuzzing.target import Target
+from fuzzing.targets import made_and_read_back
 from toy_figure import Toy
 
 SMALL: dict[str, Any] = {
@@ -199,13 +199,10 @@ def read_reward_configuration(texts: list[str], rng: random.Random) -> None:
         text = text.replace('"CartPole-v1"', json.dumps(rng.choice(NAMES)))
     else:
         text = reworded(text, rng)
-    name, given = parse_config(text, "config.toml")
-    if name.endswith(".py"):
+    config = made_and_read_back(text)
+    if config is None:
         return
-    config = RunConfig.make(name, given).absolute()
-    again = RunConfig.make(*parse_config(config.to_toml(), "again"))
-    assert config.differences(again) == []
-    if isinstance(config.task, Control) and name != "pong" and importlib.util.find_spec("gymnasium"):
+    if isinstance(config.task, Control) and config.task_name != "pong" and importlib.util.find_spec("gymnasium"):
         config.task.build_network()
 
 

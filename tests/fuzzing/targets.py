@@ -182,12 +182,18 @@ def read_configuration(texts: list[str], rng: random.Random) -> None:
     text = reworded(rng.choice(texts), rng)
     if rng.random() < 0.3:
         text = damaged(text.encode("utf-8", "surrogatepass"), rng).decode("utf-8", "replace")
+    made_and_read_back(text)
+
+
+def made_and_read_back(text: str) -> RunConfig | None:
+    """Make the configuration of a text, write it and read it back; None if it names a file."""
     name, given = parse_config(text, "config.toml")
     if name.endswith(".py"):
-        return
+        return None
     config = RunConfig.make(name, given).absolute()
     again = RunConfig.make(*parse_config(config.to_toml(), "again"))
     assert config.differences(again) == []
+    return config
 
 
 def read_settings(state: Any, rng: random.Random) -> None:

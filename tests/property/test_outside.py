@@ -158,7 +158,7 @@ def test_samples_equal_the_reference():
     for weights in wanted[1:]:
         sim.train(samples)
         for name in PROJECTIONS:
-            assert disagreement(weights_of(c, sim)[name], weights[name]) < TOLERANCE
+            assert disagreement(weights_of(sim)[name], weights[name]) < TOLERANCE
 
 
 def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():

@@ -29,7 +29,7 @@ def test_plus(seed, neuron):
     assert double.events == single.events > 100
     assert disagreement(v_single, v) < 1e-4
     assert disagreement(y_single, y) < 1e-4
-    compare_weights(weights_of(c, single), weights_of(c, double), c.weights)
+    compare_weights(weights_of(single), weights_of(double), c.weights)
     # Target, weight and trace of a synapse, and what is its own: 12 bytes or 20, of ALIF 16 or 28.
     values = 3 if neuron else 2
     assert single.memory()["synapses"] == (4 + 4 * values) * single.n_synapses
@@ -46,7 +46,7 @@ def test_plus_with_reward(seed, neuron):
     (double, v, _, _), (single, v_single, _, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
     assert disagreement(v_single, v) < 1e-4
-    compare_weights(weights_of(c, single), weights_of(c, double), c.weights)
+    compare_weights(weights_of(single), weights_of(double), c.weights)
 
 
 @pytest.mark.tiny

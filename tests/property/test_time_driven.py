@@ -19,6 +19,7 @@ from eprop.engine.build import assemble
 from eprop.reference import TimeDriven
 from networks import (
     PROJECTIONS,
+    Case,
     arrival_mask,
     case,
     disagreement,
@@ -45,6 +46,17 @@ def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: fl
     return [pytest.param(rule, id=name) for name, rule in made.items()]
 
 
+def assert_engine_equals(ref: Any, c: Case, partitions: int | None = None) -> None:
+    """Voltages, outputs, and weights in use of all projections, in every step."""
+    _, v, y, history = run_engine_plus(c, partitions=partitions)
+    assert disagreement(v, ref.v) < TOLERANCE
+    assert disagreement(y, ref.y) < TOLERANCE
+    for name in PROJECTIONS:
+        targets, sources = np.nonzero(c.masks[name])
+        used = arrival_mask(c, ref.spikes, name)
+        assert disagreement(history[name][used], ref.history[name][:, targets, sources][used]) < TOLERANCE
+
+
 EACH_OPTIMIZER = {"gd": ep.GradientDescent(), "Adam": ep.Adam(), "momentum": ep.Momentum(), "RMSprop": ep.RMSprop()}
 
 
@@ -60,13 +72,7 @@ def test_plus_equals_time_driven(like, rewarded):
         assume(ref.spikes.any())
         # One in some thousand of these networks explodes: it makes much of any difference, and the engine refuses to go on.
         assume(all(np.abs(weights).max(initial=0.0) < EXPLODED for weights in ref.history.values()))
-        _, v, y, history = run_engine_plus(c, partitions=partitions)
-        assert disagreement(v, ref.v) < TOLERANCE
-        assert disagreement(y, ref.y) < TOLERANCE
-        for name in PROJECTIONS:
-            targets, sources = np.nonzero(c.masks[name])
-            used = arrival_mask(c, ref.spikes, name)
-            assert disagreement(history[name][used], ref.history[name][:, targets, sources][used]) < TOLERANCE
+        assert_engine_equals(ref, c, partitions)
 
     holds()
 
@@ -109,13 +115,8 @@ def test_long_silence(rule, cutoff, tabled, monkeypatch):
     for span in (slice(40, 350), slice(380, 420), slice(450, 690)):
         c.inputs[span] = 0.0
     ref = run_reference_plus(c)
-    _, v, y, history = run_engine_plus(c)
-    assert disagreement(v, ref.v) < TOLERANCE
-    assert disagreement(y, ref.y) < TOLERANCE
-    targets, sources = np.nonzero(c.masks["input"])
-    used = arrival_mask(c, ref.spikes, "input")
-    assert used[350:380].any()
-    assert disagreement(history["input"][used], ref.history["input"][:, targets, sources][used]) < TOLERANCE
+    assert_engine_equals(ref, c)
+    assert arrival_mask(c, ref.spikes, "input")[350:380].any()
 
 
 @pytest.mark.parametrize("rule", rules_of(LONG_SILENCE, 0.99, kappa=0.99, c_reg=0.05, cutoff=20.0))
@@ -129,13 +130,7 @@ def test_reward_in_a_long_silence(rule, cutoff, each_step):
     for span in (slice(40, 170), slice(180, 300), slice(310, 480)):
         c.inputs[span] = 0.0
     ref = run_reference_plus(c)
-    _, v, y, history = run_engine_plus(c)
-    assert disagreement(v, ref.v) < TOLERANCE
-    assert disagreement(y, ref.y) < TOLERANCE
-    for name in PROJECTIONS:
-        targets, sources = np.nonzero(c.masks[name])
-        used = arrival_mask(c, ref.spikes, name)
-        assert disagreement(history[name][used], ref.history[name][:, targets, sources][used]) < TOLERANCE
+    assert_engine_equals(ref, c)
     assert np.ptp(ref.history["input"][[170, 300]], axis=0).any()  # some of these rewards counted
 
 

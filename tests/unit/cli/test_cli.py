@@ -15,13 +15,12 @@ import tomllib
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 import digits
 import eprop
+from command_line import run
 from eprop import core
 from eprop.bench import EventCost
-from eprop.cli import app
 from eprop.cli.report import Reporter, clock, percent, size
 from eprop.tasks import NMNIST
 from eprop.tasks.nmnist import EPOCHS, EPOCHS_EMBEDDED
@@ -48,18 +47,9 @@ SMALL = [
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
 
 
-def run(*words: Any) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return digits.write_folder(tmp_path_factory.mktemp("digits"))
-
-
-@pytest.fixture(autouse=True)
-def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")

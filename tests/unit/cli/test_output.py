@@ -12,10 +12,9 @@ import types
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 import eprop
-from eprop.cli import app
+from command_line import run
 from eprop.cli.guard import path_of
 from eprop.cli.output import mend_streams
 from eprop.cli.report import Reporter, counted, print_info
@@ -32,21 +31,12 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
-def run(*words: Any) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a line of the shell, in which ``$EPROP`` is the command."""
     return subprocess.run(
         ["sh", "-c", line], capture_output=True, text=True, check=False, timeout=120,
         env={**ENVIRONMENT, "EPROP": f"{sys.executable} -m eprop", **environment},
     )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 # --------------------------------------------------------------------------------------------------------------- ranks

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from eprop.cli import app
+from command_line import run
 
 DELAYED = [
     "delayed-reward", "--lif", 4, "--alif", 4, "--episodes", 6, "--environments", 4, "--steps", 48, "--threads", 1,
     "--set", "cues=1", "--set", "delay=50", "--set", "recall=50", "--set", "group=2", "--set", "rollout=5",
 ]  # fmt: skip
-
-
-def run(*words: Any) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(autouse=True)
-def _somewhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 def test_a_task_from_end_to_end(tmp_path):

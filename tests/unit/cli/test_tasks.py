@@ -8,9 +8,8 @@ import re
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from eprop.cli import app
+from command_line import run
 from eprop.errors import DivergenceError
 from eprop.training.runs import PICTURES
 
@@ -49,15 +48,6 @@ EVIDENCE = [
 SHORT = [word for key in ("cues=3", "cue=10", "gap=5", "delay=10", "recall=10") for word in ("--set", key)]
 TASKS = {"pattern-generation": PATTERN, "evidence-accumulation": [*EVIDENCE, *SHORT]}
 FIGURES = {"learning_curve", "activity", "network", "weights"}
-
-
-def run(*words: Any) -> Result:
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(autouse=True)
-def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("rule", ["eprop", "eprop+"])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
-from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
-from eprop.cli import app
+import command_line
 from eprop.plot import draw_weights
 
 OWN = [
@@ -32,13 +31,7 @@ PATTERN = ["train", "pattern-generation", "--neurons", 5, "--epochs", 3, "--thre
 PATTERN += ["--set", "duration=40", "--set", "inputs=5"]
 
 
-def run(*words: Any) -> Result:
-    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(autouse=True)
-def _somewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+run = functools.partial(command_line.run, COLUMNS="200")
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import sys
 import warnings
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
+import command_line
 from eprop import load
-from eprop.cli import app
 from eprop.errors import ParameterError
 from eprop.files.trust import is_own, is_trusted, own_mark, state_root, trust_task
 from eprop.plot import draw_run, write_report
@@ -50,7 +50,7 @@ def command(*words: str, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
     """What a command prints, in a process that has loaded nothing yet."""
     forget()
     monkeypatch.chdir(folder)
-    return CliRunner().invoke(app, words)
+    return command_line.run(*words)
 
 
 CALLS = {
