@@ -12,6 +12,7 @@ the derivative is that of ``-A log pi``: REINFORCE with a baseline (Williams 199
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -135,6 +136,27 @@ def loss(
     of_policy = gained - objective.entropy * policy.entropy(acting, experience.masks)
     of_value = 0.5 * objective.value_weight * (objective.value_scale * y[:, :, -1] - worth.returns) ** 2
     return float((of_policy * chosen).sum() / max(int(chosen.sum()), 1) + of_value.mean())
+
+
+class Diagnosis(NamedTuple):
+    """What a rollout tells of the policy and of the value."""
+
+    entropy: float
+    """Mean entropy of the policy in steps with a choice; 0: it always takes the same action, NaN: there was no choice."""
+    explained_variance: float
+    """Share of the variance of the returns that the value predicts: at most 1; 0: no better than a constant, NaN: all returns
+    are the same."""
+
+
+def diagnose(experience: Experience, objective: Objective, policy: Policy) -> Diagnosis:
+    """Entropy of the policy and explained variance of the value, as the rollout was acted."""
+    chosen, returns = experience.chosen, credit(experience, objective).returns
+    entropy = policy.entropy(experience.y[:, :, :-1], experience.masks)[chosen]
+    left, variance = np.var(returns - objective.value_scale * experience.y[:, :, -1]), np.var(returns)
+    return Diagnosis(
+        float(entropy.mean()) if entropy.size else math.nan,
+        float(1.0 - left / variance) if variance > 0.0 else math.nan,
+    )
 
 
 def _surrogate(

@@ -15,7 +15,19 @@ from eprop.engine import Simulator
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import param
 from eprop.random import derive
-from eprop.rl import Agent, Episodes, Finished, Objective, ObservationScale, Returns, RewardScale, RolloutLearner, play
+from eprop.rl import (
+    Agent,
+    Episodes,
+    Experience,
+    Finished,
+    Objective,
+    ObservationScale,
+    Returns,
+    RewardScale,
+    RolloutLearner,
+    diagnose,
+    play,
+)  # fmt: skip
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.interrupt import Interrupt
 from eprop.training.loop import LoopPosition, TrainingLoop, check_schedule
@@ -140,6 +152,7 @@ class PolicyTrainer(TrainingLoop):
     ):
         super().__init__(simulator, _Position(), watcher, save, interrupt, callbacks)
         self.task, self.training = task, training or PolicyTraining()
+        self._latest: Experience | None = None
         n = self.training.environments
         self._environments = task.make_environments(n)
         self._streams = simulator.streams(n)
@@ -248,7 +261,7 @@ class PolicyTrainer(TrainingLoop):
         self._learner.objective = self.training.objective_at(self.done / self.total)
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # what diverges is reported by an error
-                _, finished = self._learner.update()
+                self._latest, finished = self._learner.update()
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} steps of the environments, {error}") from None
         at.updates += 1
@@ -288,12 +301,20 @@ class PolicyTrainer(TrainingLoop):
             "episodes": self.episodes,
             "return": part.total / part.episodes if part.episodes else None,
             "recent_return": None if math.isnan(self.recent_return) else self.recent_return,
+            **self._diagnosis(),
             "rate": part.spikes / neuron_seconds,
             "eta_factor": self._eta_factor(),
             "seconds": self.seconds,
             "steps_per_second": steps / max(part.seconds, 1e-9),
         }
         self._tell(line)
+
+    def _diagnosis(self) -> dict[str, float | None]:
+        """How unsure the policy is, and how good the value, in the latest rollout; None where it cannot be told."""
+        if self._latest is None:
+            return {}
+        told = diagnose(self._latest, self._learner.objective, self._learner.agent.policy)
+        return {name: None if math.isnan(value) else value for name, value in told._asdict().items()}
 
 
 def make_agent(task: Control, streams: Any, seed: int, scale: ObservationScale | None = None) -> Agent:

@@ -17,6 +17,8 @@ TAGS = {
     "validation_error": "validation/error",
     "spikes_per_sample": "activity/spikes per sample",
     "return": "training/return",
+    "entropy": "training/entropy of the policy",
+    "explained_variance": "training/variance of returns explained by the value",
     "rate": "activity/rate, Hz",
     "steps_per_second": "learning/steps of the environment per second",
     "eta_factor": "learning/factor of the learning rates",

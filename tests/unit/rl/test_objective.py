@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from eprop.rl import (
+    Diagnosis,
     Experience,
     GaussianPolicy,
     Objective,
     SoftmaxPolicy,
     credit,
+    diagnose,
     discounted_returns,
     errors,
     generalised_advantages,
@@ -118,3 +120,27 @@ def test_steps_without_a_choice_do_not_count():
     assert not errors(seen, worth, objective, policy)[:4, :, :-1].any()
     assert worth.advantages[seen.chosen].mean() == pytest.approx(0.0, abs=1e-12)
     assert worth.advantages[seen.chosen].std() == pytest.approx(1.0)
+
+
+def test_diagnosis_by_hand():
+    got, objective = experience(SoftmaxPolicy(), 2), Objective(lam=1.0, gamma=0.9, value_scale=1.0)
+    even = got._replace(y=np.zeros_like(got.y))
+    assert diagnose(even, objective, SoftmaxPolicy()) == Diagnosis(pytest.approx(np.log(2.0)), 0.0)
+    sure = np.zeros_like(got.y)
+    sure[:, :, 0] = 1e3
+    assert diagnose(got._replace(y=sure), objective, SoftmaxPolicy()).entropy == 0.0
+    # The value is right everywhere: the returns of episodes that all end with the rollout.
+    ends = np.zeros((T, N), bool)
+    ends[-1] = True
+    known = np.zeros_like(got.y)
+    known[:, :, -1] = discounted_returns(got.rewards, ends, 0.9)
+    told = diagnose(got._replace(y=known, terminated=ends, truncated=np.zeros_like(ends)), objective, SoftmaxPolicy())
+    assert told.explained_variance == pytest.approx(1.0)
+
+
+def test_diagnosis_of_what_cannot_be_told():
+    got = experience(SoftmaxPolicy(), 2)
+    one_action = np.zeros((T, N, 2), bool)
+    one_action[..., 0] = True
+    silent = got._replace(y=np.zeros_like(got.y), masks=one_action, rewards=np.zeros((T, N)))
+    assert np.isnan(diagnose(silent, Objective(), SoftmaxPolicy())).all()

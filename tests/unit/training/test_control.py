@@ -69,6 +69,7 @@ def test_a_run_leaves_its_folder(tmp_path):
     assert [line["samples"] for line in lines] == [120, 240, 360, 480, 600]
     assert sum(line["return"] is not None for line in lines) > 0
     assert all(line["rate"] > 0.0 for line in lines)
+    assert all(0.0 < line["entropy"] <= 1.1 and line["explained_variance"] <= 1.0 for line in lines)
 
 
 def test_the_weight_of_the_entropy_falls_along_a_line():
