@@ -100,4 +100,4 @@ def judged(
     scale: ObservationScale | None,
 ) -> Returns:  # fmt: skip
     """Returns of the test episodes; `Stopped` after a signal."""
-    return judge(task, simulator, choice, evaluation_progress(watcher, choice.episodes, interrupt), scale)
+    return judge(task, simulator, choice, evaluation_progress(watcher.playing, choice.episodes, interrupt), scale)

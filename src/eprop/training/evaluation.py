@@ -17,7 +17,6 @@ from eprop.tasks import Classification, Task
 from eprop.training.interrupt import Interrupt
 from eprop.training.metrics import Evaluation
 from eprop.training.order import shuffled
-from eprop.training.watch import Watcher
 
 #: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
 #: sample within a slice, so results depend on this constant.
@@ -28,8 +27,11 @@ Engine = Simulator | TimeDriven
 EVALUATION_STREAM = 2**32 - 1
 
 
-def evaluation_progress(watcher: Watcher, total: int, interrupt: Interrupt) -> Callable[[int], None]:
-    """A ``progress`` for `evaluate` that calls `Watcher.evaluating`, and raises `Stopped` after a signal."""
+def evaluation_progress(tell: Callable[[int, int], None], total: int, interrupt: Interrupt) -> Callable[[int], None]:
+    """A ``progress`` for `evaluate` that calls ``tell(done, total)``, and raises `Stopped` after a signal.
+
+    ``tell`` is `Watcher.evaluating` or `Watcher.playing`.
+    """
     lock, done = threading.Lock(), 0
 
     def progress(count: int) -> None:
@@ -37,7 +39,7 @@ def evaluation_progress(watcher: Watcher, total: int, interrupt: Interrupt) -> C
         interrupt.check()
         with lock:
             done += count
-        watcher.evaluating(done, total)
+        tell(done, total)
 
     return progress
 

@@ -196,7 +196,7 @@ def evaluate_run(
         test = in_turn(simulator.comm, partial(_test_trials, config, data, fresh, source))
         watching.phase("testing")
         with Interrupt(simulator.comm) as interrupt:
-            progress = evaluation_progress(watching, len(test), interrupt)
+            progress = evaluation_progress(watching.evaluating, len(test), interrupt)
             return config, evaluate(config.task, simulator, test, progress), test
 
 

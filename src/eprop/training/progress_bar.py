@@ -90,6 +90,17 @@ class ProgressBar(Watcher):
         if self._text == "testing":
             self._show("testing", done, total, *self._pace("testing", done, total))
 
+    def playing(self, done: int, total: int) -> None:
+        """Episodes have ended. The first ends late, so the time left is not told, but the time so far."""
+        if self._began[0] != "playing":
+            self._began = ("playing", time.monotonic(), done)
+        self._draw(
+            "testing",
+            done,
+            total,
+            f"{done:,} of {counted(total, 'episode')}, {clock(time.monotonic() - self._began[1])}",
+        )
+
     def progress(self, progress: Progress) -> None:
         """Samples were learned."""
         seconds = max(progress.seconds, 1e-9)

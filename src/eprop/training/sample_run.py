@@ -203,7 +203,7 @@ class SampleRun:
         test = self.parts.test
         try:
             return evaluate(
-                self.task, self.simulator, test, evaluation_progress(self.watcher, len(test), self.interrupt)
+                self.task, self.simulator, test, evaluation_progress(self.watcher.evaluating, len(test), self.interrupt)
             )
         except Stopped as stop:
             raise Stopped(self.how_to_go_on(), stop.exit_code, together=stop.together) from None

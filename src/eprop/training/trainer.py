@@ -437,7 +437,7 @@ class Trainer(TrainingLoop):
         if self.by_batch:
             line["spikes_per_sample"] = part.spikes / part.samples
         if self.validation is not None and evaluates:
-            watch = evaluation_progress(self.watcher, len(self.validation), self._interrupt)
+            watch = evaluation_progress(self.watcher.evaluating, len(self.validation), self._interrupt)
             found = evaluate(self.task, self.simulator, self.validation, watch)
             self._note_validation(found)
             line |= {"validation_error": found.error, "validation_loss": found.loss}

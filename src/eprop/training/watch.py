@@ -88,6 +88,9 @@ class Watcher:
     def evaluating(self, done: int, total: int) -> None:
         """Samples were evaluated."""
 
+    def playing(self, done: int, total: int) -> None:
+        """Episodes of a test have ended; all of them run side by side."""
+
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
         """One of several trials has ended."""
 

@@ -443,10 +443,16 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
         reporter.progress(Progress(20, 100, 20, 80, 1, 2, 5.0, 0.25, 0.125, 2.0))
         reporter.progress(Progress(30, 100, 30, 70, 1, 2, 5.0, float("nan"), float("nan"), 3.0))
         reporter.evaluating(1, 2)
+        reporter.phase("testing")
+        reporter.playing(0, 3)
+        reporter.playing(2, 3)
     assert text.getvalue().splitlines() == [
         "eprop: learning",
         "eprop: epoch 1/2: 20 of 100 samples, 10 samples/s, error 25.0 %, validation 12.5 %, 0:08 left",
         "eprop: epoch 1/2: 30 of 100 samples, 10 samples/s, loss 5.0, 0:07 left",
+        "eprop: testing",
+        "eprop: testing: 0 of 3 episodes, 0:00",
+        "eprop: testing: 2 of 3 episodes, 0:00",
     ]
 
 
