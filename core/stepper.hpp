@@ -36,7 +36,21 @@ struct Latency {
 // Arguments of a step besides events; bits of `told`.
 enum Told : int { kTarget = 1, kSignal = 2, kError = 4 };
 // Reason why a step was refused, which leaves the state unchanged; or `look`: time to check for values that are not finite.
-enum class StepStatus : int { done, channel, target, shares, signal, modulator, error, no_step_before, look, reward };
+// `form`: an argument needs conversion, or is invalid; `busy`: another thread uses the network.
+enum class StepStatus : int {
+  done,
+  target,
+  shares,
+  signal,
+  modulator,
+  error,
+  no_step_before,
+  look,
+  reward,
+  no_reward,
+  form,
+  busy
+};
 
 struct Stepper {
   RunRequest request;
@@ -47,6 +61,7 @@ struct Stepper {
   std::vector<double> target, signal, error, window, y, shown, loss;
   std::vector<Index> first, spikes;
   double modulator = 1.0, reward = 0.0;
+  bool rewarded = false;  // whether synapses have reward traces
   Index steps = 0;
 };
 
@@ -63,6 +78,7 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
     stepper.first.push_back(population.role == Role::neuron ? population.target_begin : -1);
   }
   if (stepper.window.empty()) stepper.window.push_back(1.0);
+  for (Index g = 0; g < topology.groups.size; g++) stepper.rewarded |= topology.groups[g].reward_cutoff > 0;
   stepper.event_start.assign(2 * stepper.sizes.size(), 0);
   Index room = 0;
   for (const Index size : stepper.sizes) room += size;
@@ -131,6 +147,7 @@ inline StepStatus check_targets(const Stepper& stepper, const Topology& topology
 inline StepStatus check_step(const Stepper& stepper, const Topology& topology, Index t, int told) {
   if (!std::isfinite(stepper.modulator)) return StepStatus::modulator;
   if (!std::isfinite(stepper.reward)) return StepStatus::reward;
+  if (stepper.reward != 0.0 && !stepper.rewarded) return StepStatus::no_reward;
   if ((told & kSignal) != 0 && !all_finite(stepper.signal.data(), topology.n_neurons())) return StepStatus::signal;
   if ((told & kError) != 0) {
     if (t == 0) return StepStatus::no_step_before;

@@ -1,6 +1,9 @@
 // The streaming loop and feedback, for Python.
 #include "stream.hpp"
 
+#include <chrono>
+#include <string_view>
+
 #include "effective_weights.hpp"
 #include "feedback.hpp"
 #include "outside.hpp"
@@ -218,32 +221,103 @@ template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index 
   receive_spikes(stream, n_steps, offset, request, inbox);
 }
 
-// Reads the events of one source for the next step, an array of whole numbers.
-void take_channels(Stepper& stepper, Index source, nb::handle channels) {
-  if (source < 0 || source >= static_cast<Index>(stepper.sizes.size())) throw nb::index_error("Stepper: no such source");
-  bool taken = false;
-  if (In1<std::int64_t> wide; nb::try_cast(channels, wide, false)) {
-    taken = take_events(stepper, source, wide.data(), static_cast<Index>(wide.shape(0)));
-  } else if (In1<std::int32_t> narrow; nb::try_cast(channels, narrow, false)) {
-    taken = take_events(stepper, source, narrow.data(), static_cast<Index>(narrow.shape(0)));
-  } else {
-    throw nb::type_error("Stepper: channels are an array of int64 or int32 with one axis");
+// A stepper with all that a step of Python needs: one call does it, because between two steps of a large network the
+// interpreter falls out of the caches.
+struct PyStepper : Stepper {
+  // The only population that an argument can mean: its first element and size; the size is -1 if there are several.
+  struct Place {
+    Index begin, size;
+  };
+  Place readouts, neurons;
+  nb::object acquire, release;  // of the lock that the user of a network holds
+  nb::object latency;
+};
+
+struct Held {
+  explicit Held(const PyStepper& stepper) : stepper(stepper), held(nb::cast<bool>(stepper.acquire(false))) {}
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() {
+    if (held) stepper.release();
   }
-  if (!taken) throw nb::index_error("Stepper: a channel is out of range");
+  const PyStepper& stepper;
+  const bool held;
+};
+
+// A view of an object by the buffer protocol, which takes a fraction of what an `nb::ndarray` takes.
+class Buffer {
+ public:
+  explicit Buffer(nb::handle given)
+      : held(PyObject_CheckBuffer(given.ptr()) != 0 && PyObject_GetBuffer(given.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) == 0) {
+    if (!held) PyErr_Clear();  // not contiguous, for example
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    if (held) PyBuffer_Release(&view);
+  }
+  // Its numbers, if it has one axis of them; null otherwise. `codes` are those of the type in the module `struct`.
+  template <class T> const T* numbers(std::string_view codes) const {
+    const bool fits = held && view.ndim == 1 && view.itemsize == sizeof(T) && codes.find(view.format) != codes.npos;
+    return fits && view.format[0] != 0 ? static_cast<const T*>(view.buf) : nullptr;
+  }
+  Index size() const { return view.shape[0]; }
+
+ private:
+  Py_buffer view{};
+  bool held;
+};
+
+// Reads the events of one source for the next step, an array of whole numbers. False: of another form, or out of range.
+bool take_channels(Stepper& stepper, Index source, nb::handle channels) {
+  if (source < 0 || source >= static_cast<Index>(stepper.sizes.size())) return false;
+  const Buffer buffer(channels);
+  if (const auto* wide = buffer.numbers<std::int64_t>("l q")) return take_events(stepper, source, wide, buffer.size());
+  if (const auto* narrow = buffer.numbers<std::int32_t>("i l")) return take_events(stepper, source, narrow, buffer.size());
+  return false;
 }
 
-// One step; `channels` of the only source, or None. Keeps the GIL: a step is short, and another thread that takes the GIL could
-// keep it for milliseconds.
-template <class Real>
-int step_stream(PyStream<Real>& stream, Stepper& stepper, nb::handle channels, double modulator, double reward, int told) {
+// Reads an argument of a step, an array of floats or None, and notes its bit. False: of another form.
+bool take_told(nb::handle given, std::vector<double>& to, PyStepper::Place place, Told bit, int& told) {
+  if (given.is_none()) return true;
+  const Buffer buffer(given);
+  const auto* numbers = place.size < 0 ? nullptr : buffer.numbers<double>("d");
+  if (numbers == nullptr || buffer.size() != place.size) return false;
+  std::copy_n(numbers, place.size, to.begin() + place.begin);
+  told |= bit;
+  return true;
+}
+
+Index clock_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// One step. Arguments are those of the only population, or None; bits of `told` name those that the stepper has got already, as
+// it may have its events, and `spent` are the ns that took. Keeps the GIL: a step is short, and another thread that takes the GIL
+// could keep it for milliseconds.
+template <class Real> int step_stream(PyStream<Real>& stream, PyStepper& stepper, nb::handle channels, nb::handle target,
+                                      nb::handle signal, nb::handle error, double modulator, double reward, int told,
+                                      Index spent) {
+  const Index began = clock_ns();
   const Topology& topology = stream.state.topology;
   if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
       topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
     throw nb::value_error("Stepper: made for another network");
-  if (!channels.is_none()) take_channels(stepper, stepper.source, channels);
+  const Held lock(stepper);
+  if (!lock.held) return static_cast<int>(StepStatus::busy);
+  if ((!channels.is_none() && !take_channels(stepper, stepper.source, channels)) ||
+      !take_told(target, stepper.target, stepper.readouts, kTarget, told) ||
+      !take_told(signal, stepper.signal, stepper.neurons, kSignal, told) ||
+      !take_told(error, stepper.error, stepper.readouts, kError, told)) {
+    forget_told(stepper, kTarget | kSignal | kError);
+    return static_cast<int>(StepStatus::form);
+  }
   stepper.modulator = modulator;
   stepper.reward = reward;
-  return static_cast<int>(take_step(stream, stepper, told));
+  const StepStatus status = take_step(stream, stepper, told);
+  if (status == StepStatus::done || status == StepStatus::look)
+    nb::cast<Latency&>(stepper.latency).add(spent + clock_ns() - began);
+  return static_cast<int>(status);
 }
 
 // A view of an array of a stepper, which lives as long as the view.
@@ -253,27 +327,42 @@ nb::object array_of(nb::handle owner, std::vector<double>& values) {
 }
 
 void bind_stepper(nb::module_& m) {
-  nb::class_<Stepper>(m, "Stepper", "What steps are given, one after the other.")
+  nb::class_<PyStepper>(m, "Stepper", "What steps are given, one after the other.")
       .def(
           "__init__",
-          [](Stepper* stepper, nb::object topology, std::uint64_t seed, bool frozen, int threads, Index source) {
-            new (stepper) Stepper();
-            stepper->source = source;
-            prepare_stepper(*stepper, topology_of(topology), seed, frozen, threads);
+          [](PyStepper* stepper, nb::object topology, std::uint64_t seed, bool frozen, int threads, In1<Index> only,
+             nb::object lock, nb::object latency) {
+            const Topology& sizes = topology_of(topology);
+            const auto at = view1(only);
+            if (at.size != 5 || !nb::isinstance<Latency>(latency) || at[1] < 0 || at[1] + at[2] > sizes.n_readouts() ||
+                at[3] < 0 || at[3] + at[4] > sizes.n_neurons())
+              throw nb::value_error("Stepper: five places within the network, and a Latency");
+            new (stepper) PyStepper();
+            stepper->source = at[0];
+            stepper->readouts = {at[1], at[2]};
+            stepper->neurons = {at[3], at[4]};
+            stepper->acquire = lock.attr("acquire");
+            stepper->release = lock.attr("release");
+            stepper->latency = std::move(latency);
+            prepare_stepper(*stepper, sizes, seed, frozen, threads);
           },
-          "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a)
-      .def("take", &take_channels, "source"_a, "channels"_a, "Events of a source in the next step.")
+          "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "only"_a.noconvert(), "lock"_a, "latency"_a)
       .def(
-          "forget", [](Stepper& stepper) { forget_told(stepper, kTarget | kSignal | kError); }, "Drop what the step was given.")
-      .def_prop_ro("target", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).target); })
-      .def_prop_ro("signal", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).signal); })
-      .def_prop_ro("error", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).error); })
-      .def_prop_ro("y", [](nb::handle self) { return array_of(self, nb::cast<Stepper&>(self).shown); })
-      .def_prop_ro("loss", [](const Stepper& stepper) { return stepper.loss[0]; })
-      .def_prop_ro("spikes", [](const Stepper& stepper) { return stepper.spikes[0]; });
+          "take", [](PyStepper& stepper, Index source, nb::handle channels) { return take_channels(stepper, source, channels); },
+          "source"_a, "channels"_a, "Events of a source in the next step; whether they could be taken.")
+      .def(
+          "forget", [](PyStepper& stepper) { forget_told(stepper, kTarget | kSignal | kError); }, "Drop what the step was given.")
+      .def_prop_ro("target", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).target); })
+      .def_prop_ro("signal", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).signal); })
+      .def_prop_ro("error", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).error); })
+      .def_prop_ro("y", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).shown); })
+      .def_prop_ro("rewarded", [](const PyStepper& stepper) { return stepper.rewarded; })
+      .def_prop_ro("loss", [](const PyStepper& stepper) { return stepper.loss[0]; })
+      .def_prop_ro("spikes", [](const PyStepper& stepper) { return stepper.spikes[0]; });
   nb::class_<Latency>(m, "Latency", "A histogram of durations.")
       .def(nb::init<>())
       .def("add", &Latency::add, "ns"_a)
+      .def("clear", [](Latency& latency) { latency = Latency(); })
       .def_prop_ro("counts", [](const Latency& latency) { return handed_over(std::vector<Index>(latency.counts)); })
       .def_prop_ro("longest", [](const Latency& latency) { return latency.longest; })
       .def_static("edges", [] {
@@ -295,8 +384,8 @@ template <class Real> void bind_stream_of(nb::module_& m, const char* name) {
             return run_stream(stream, n_steps, offset, request);
           },
           "n_steps"_a, "offset"_a, "request"_a, "Steps done: fewer than asked for once 50 ms have passed.")
-      .def("step", &step_stream<Real>, "stepper"_a, "channels"_a.none(), "modulator"_a, "reward"_a, "told"_a,
-           "One step; its `StepStatus`.")
+      .def("step", &step_stream<Real>, "stepper"_a, "channels"_a.none(), "target"_a.none(), "signal"_a.none(), "error"_a.none(),
+           "modulator"_a, "reward"_a, "told"_a, "spent"_a, "One step; its `StepStatus`.")
       .def_rw("t", &S::t)
       .def_rw("events", &S::events)
       .def_rw("collect", &S::collect)

@@ -211,6 +211,37 @@ def test_a_step_that_is_refused_has_not_taken_place(given, words):
     same_state(one, other)
 
 
+WAYS = {
+    "arrays": lambda channels, told: (np.array(channels), np.array(told)),
+    "int32": lambda channels, told: (np.array(channels, np.int32), np.array(told)),
+    "lists": lambda channels, told: (channels, told),
+    "unsorted, uint8, float32": lambda channels, told: (np.array(channels[::-1], np.uint8), np.array(told, np.float32)),
+    "not contiguous": lambda channels, told: (np.repeat(channels, 2)[::2], np.repeat(told, 2)[::2]),
+    "of a list": lambda channels, told: (channels, np.array(told)),
+    "read only": lambda channels, told: (np.array(channels), np.broadcast_to(np.array(told), len(told))),
+}
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("way", WAYS)
+def test_all_ways_to_give_arguments_are_one(way):
+    """Those that the core reads as they are, and those that are converted before; each step is counted once."""
+    net, target, signal, error = network(), [0.5, -1.0, 0.25], [0.5, -0.25] * 6, [1.0, 0.0, -0.5]
+    one, other = (ep.Simulator(net, threads=1) for _ in range(2))
+    plain, stream = one.stream(), other.stream()
+    for t in range(30):
+        given = {"target": target, "signal": signal} | ({"error": error} if t % 3 == 2 else {})
+        plain.step(np.array([t % 5, 5]), **{name: np.array(told) for name, told in given.items()})
+        named = {name: WAYS[way]([], told)[1] for name, told in given.items()}
+        stream.step(WAYS[way]([t % 5, 5], [])[0], **named, modulator=np.array(1.0), reward=0)
+    same_state(one, other)
+    assert one.events > 0
+    assert plain.latency.count == stream.latency.count == 30
+    stream.latency.reset()
+    stream.step([1])
+    assert stream.latency.count == 1
+
+
 @pytest.mark.tiny
 def test_what_a_stream_is_not_for():
     sim = ep.Simulator(network(), threads=1)

@@ -21,18 +21,19 @@ class Latency:
     edges: np.ndarray = lib.Latency.edges() / 1e3
 
     def __init__(self) -> None:
-        self.reset()
+        #: What the core counts.
+        self.noted = lib.Latency()
+        #: Add a duration, ns.
+        self.add: Any = self.noted.add
 
     def reset(self) -> None:
         """Clear the histogram."""
-        self._noted = lib.Latency()
-        #: Add a duration, ns.
-        self.add: Any = self._noted.add
+        self.noted.clear()
 
     @property
     def counts(self) -> np.ndarray:
         """Durations in each bin, (bins,) int64."""
-        return np.asarray(self._noted.counts)
+        return np.asarray(self.noted.counts)
 
     @property
     def count(self) -> int:
@@ -42,7 +43,7 @@ class Latency:
     @property
     def longest(self) -> float:
         """Longest duration, µs."""
-        return float(self._noted.longest) / 1e3
+        return float(self.noted.longest) / 1e3
 
     def quantile(self, share: float) -> float:
         """Quantile of the durations (µs), too high by at most a sixteenth; 0.5 gives the median."""

@@ -29,15 +29,17 @@ class _Status(IntEnum):
     """Status of a step, as in core/stepper.hpp."""
 
     done = 0
-    channel = 1
-    target = 2
-    shares = 3
-    signal = 4
-    modulator = 5
-    error = 6
-    no_step_before = 7
-    look = 8
-    reward = 9
+    target = 1
+    shares = 2
+    signal = 3
+    modulator = 4
+    error = 5
+    no_step_before = 6
+    look = 7
+    reward = 8
+    no_reward = 9
+    form = 10
+    busy = 11
 
 
 _PROBLEMS = {
@@ -47,8 +49,12 @@ _PROBLEMS = {
     _Status.modulator: "modulator must be a finite number",
     _Status.reward: "reward must be a finite number",
     _Status.error: "error holds values that are infinite",
+    _Status.no_reward: NOTHING_WAITS,
     _Status.no_step_before: "error belongs to the step before, and this is the first step; leave it out",
 }
+
+
+_FORM = int(_Status.form)
 
 
 class Stream:
@@ -58,8 +64,6 @@ class Stream:
     ----------
     latency : Latency
         Durations of `step` calls.
-    rewarded : bool
-        Whether synapses have an `eprop.RewardTrace`, and so learn from the ``reward`` of a step.
     """
 
     def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: OneThread):
@@ -74,23 +78,34 @@ class Stream:
         self._inputs = _chosen("inputs", inputs, events)
         self._source = {name: events.index(name) for name in self._inputs}
         self._only = self._source[self._inputs[0]] if len(self._inputs) == 1 else None
-        self._step = lib.Stepper(
-            arrays.built.topology, network.seed, not learn, arrays.threads, -1 if self._only is None else self._only
-        )
         shown = _chosen("readouts", readouts, list(spans["readout"]))
+        aims = {name: spans["readout"][name] for name in shown}
+        only = [-1 if self._only is None else self._only, *_place(aims), *_place(spans["neuron"])]
+        self.latency = Latency()
+        self._step = lib.Stepper(
+            arrays.built.topology,
+            network.seed,
+            not learn,
+            arrays.threads,
+            np.array(only, np.int64),
+            alone.lock,
+            self.latency.noted,
+        )
         y = self._step.y
         y.flags.writeable = False
         views = {name: y[spans["readout"][name]] for name in shown}
         self._y: Any = views[shown[0]] if len(shown) == 1 else views
-        aims = {name: spans["readout"][name] for name in shown}
         self._targets = _Places("target", self._step.target, aims)
         self._errors = _Places("error", self._step.error, aims)
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
-        self.rewarded = arrays.built.reward_cutoff > 0
-        self.latency = Latency()
 
     def __repr__(self) -> str:
         return f"Stream(at {self._arrays.t * self._arrays.network.dt:g} ms; {self.latency})"
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether synapses have an `eprop.RewardTrace`, and so learn from the ``reward`` of a step."""
+        return bool(self._step.rewarded)
 
     @property
     def loss(self) -> float:
@@ -141,37 +156,41 @@ class Stream:
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV. Detected within 256 steps, or at once if an
             output or the loss is not finite.
         """
+        # One call of the core does all of it, if no argument needs conversion.
+        try:
+            status = self._arrays.stream.step(self._step, channels, target, signal, error, modulator, reward, 0, 0)
+        except TypeError:
+            status = _FORM
+        if status:
+            if status == _FORM:
+                status = self._convert_and_step(channels, target, signal, error, modulator, reward)
+            self._judge(status)
+        return self._y
+
+    def _convert_and_step(
+        self, channels: Any, target: Any, signal: Any, error: Any, modulator: Any, reward: Any
+    ) -> int:
+        """Simulate a step whose arguments the core does not read as they are."""
         began, told = _clock(), 0
         if not self._lock.acquire(False):
             self._alone.refuse()
         try:
-            if target is not None:
-                self._targets.put(target)
-                told = _TARGET
-            if signal is not None:
-                self._signals.put(signal)
-                told |= _SIGNAL
-            if error is not None:
-                self._errors.put(error)
-                told |= _ERROR
-            if channels is not None and (type(channels) is not np.ndarray or self._only is None):
+            for bit, places, value in (
+                (_TARGET, self._targets, target), (_SIGNAL, self._signals, signal), (_ERROR, self._errors, error),
+            ):  # fmt: skip
+                if value is not None:
+                    places.put(value)
+                    told |= bit
+            if channels is not None:
                 self._take(channels)
-                channels = None
-            try:
-                if reward != 0.0 and not self.rewarded:
-                    raise InputError(NOTHING_WAITS)
-                status = self._arrays.stream.step(self._step, channels, modulator, reward, told)
-            except (TypeError, IndexError):
-                status = self._step_once_more(channels, modulator, reward, told)
-            if status:
-                self._judge(status)
+            factors = _number(_Status.modulator, modulator), _number(_Status.reward, reward)
+            nothing = (None,) * 4  # it is in the stepper already
+            return int(self._arrays.stream.step(self._step, *nothing, *factors, told, _clock() - began))
         except BaseException:
             self._step.forget()
             raise
         finally:
             self._lock.release()
-        self.latency.add(_clock() - began)
-        return self._y
 
     def _take(self, channels: Any) -> None:
         """Convert events that are not one array: lists, or several inputs."""
@@ -188,26 +207,18 @@ class Stream:
             array = np.asarray(value)
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)
-            try:
-                self._step.take(self._source[name], np.ascontiguousarray(array, np.int64))
-            except IndexError:
+            if not self._step.take(self._source[name], np.ascontiguousarray(array, np.int64)):
                 size = self._arrays.network.population(name).size
                 raise InputError(
                     f"input {name!r}: channels must lie in 0..{size - 1}, got {array.min()}..{array.max()}"
-                ) from None
-
-    def _step_once_more(self, channels: Any, modulator: Any, reward: Any, told: int) -> int:
-        """Repeat the step after conversion: the core has refused an argument of another type, or an invalid one."""
-        if not is_finite_number(modulator):
-            raise InputError(_PROBLEMS[_Status.modulator])
-        if not is_finite_number(reward):
-            raise InputError(_PROBLEMS[_Status.reward])
-        if channels is not None:
-            self._take(channels)
-        return int(self._arrays.stream.step(self._step, None, float(modulator), float(reward), told))
+                )
 
     def _judge(self, status: int) -> None:
         """Raise the error of a status, or look for values that are not finite."""
+        if status == _Status.done:
+            return
+        if status == _Status.busy:
+            self._alone.refuse()
         if status != _Status.look:
             raise InputError(_PROBLEMS[_Status(status)])
         check_voltages(self._arrays, "step", self.loss)
@@ -220,14 +231,9 @@ class _Places:
     def __init__(self, label: str, array: np.ndarray, spans: Mapping[str, slice]):
         self._label, self._views = label, {name: array[span] for name, span in spans.items()}
         self._only = next(iter(spans)) if len(spans) == 1 else None
-        self._view: Any = self._views[self._only] if self._only is not None else None
-        self._shape = None if self._view is None else self._view.shape
 
     def put(self, value: Any) -> None:
         """Write the argument of a step, an array for the only population or a dictionary."""
-        if type(value) is np.ndarray and value.shape == self._shape and value.dtype == np.float64:
-            self._view[:] = value
-            return
         if type(value) is not dict and not isinstance(value, Mapping):
             if self._only is None:
                 raise InputError(f"{self._label}: give arrays by name, in a dictionary, of {_listed(self._views)}")
@@ -246,6 +252,23 @@ class _Places:
         if value.shape != view.shape:
             raise InputError(f"{self._label} of {name!r} must have shape {view.shape}, got {value.shape}")
         view[:] = value
+
+
+def _number(status: _Status, value: Any) -> float:
+    """A number that a step is given, as a float; `InputError` with the words of the status if it is none."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if not is_finite_number(value):
+        raise InputError(_PROBLEMS[status])
+    return float(value)
+
+
+def _place(spans: Mapping[str, slice]) -> tuple[int, int]:
+    """First element and size of the only span; size -1 if there are several, or none."""
+    if len(spans) != 1:
+        return 0, -1
+    (span,) = spans.values()
+    return span.start, span.stop - span.start
 
 
 def _chosen(label: str, given: Any, known: list[str]) -> list[str]:
