@@ -193,6 +193,21 @@ def test_a_state_goes_on_with_the_same_bits(cut: str) -> None:
     assert equal(play(sim, streams, 5, 2), play(other, again, 5, 2))
 
 
+def test_a_state_before_backward_gives_the_same_gradient() -> None:
+    """The rollout of the state is learned from before the next step; the weights were set after the streams."""
+    one, other = (ep.Simulator(network("ALIF", "more"), threads=1) for _ in range(2))
+    streams, same_again = one.streams(N), other.streams(N)
+    play(one, streams, 0, 1)
+    y = [streams.step(channels(t)).copy() for t in range(STEPS)]
+    same_again.set_state(streams.state())
+    other.set_state(one.state())
+    gradient = streams.backward(errors_like(y, 1))
+    assert same(same_again.backward(errors_like(y, 1)), gradient)
+    one.learn(gradient)
+    other.learn(gradient)
+    assert equal(play(one, streams, 5, 1), play(other, same_again, 5, 1))
+
+
 def test_a_reset_stream_is_one_at_rest() -> None:
     """Whenever it is reset: before any step, twice, or between two rollouts."""
     sim = ep.Simulator(network("DeltaALIF", "more"), threads=1)

@@ -185,6 +185,8 @@ class Streams:
             self._check_whole()
             arrays, shape = self._gradients.arrays, (self.n, self.steps, self._y.shape[1])
             given = errors_of(errors, shape)
+            if self._weights < 0:  # the rollout is that of a state, and there has been no step since
+                self._follow_weights()
             scales, mean = rollout_scales(arrays, self.n, self.steps)
             told = Told(*arrange_told(self._layout, self.n, self.steps, signals, modulator))
             check_diverged(self._core, "backward")
