@@ -41,7 +41,8 @@ class GymnasiumTask(Control):
     fields: int = param(12, kind=int, at_least=2, doc="population: inputs for each entry of an observation")
     width: float = param(0.2, above=0.0, doc="population: width of a receptive field, of the scaled entry")
     group: int = param(5, kind=int, at_least=1, doc="rate: inputs of a group, two groups for each entry")
-    probability: float = param(0.5, above=0.0, at_most=1.0, doc="that the best input is active in a step")
+    probability: float = param(1.0, above=0.0, at_most=1.0, doc="that the best input is active in a step")
+    active: float = param(0.3, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
     block: int = param(
         4, kind=int, at_least=1, doc="pixels: side of the block of the picture that makes a pixel of the camera"
     )
