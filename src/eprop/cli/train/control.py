@@ -114,19 +114,23 @@ def gymnasium(
     Observations may be vectors (a population code, or --set encoder=rate or
     latency), images (events of pixels), or what Gymnasium flattens into a
     vector, such as discrete ones (one-hot). Actions may be discrete
-    (a softmax) or a bounded vector (a Gaussian). Whether the network learns a
-    task with rare rewards depends on the environment: begin with an
-    environment that rewards every step. With the default settings the network
-    learns CartPole-v1, with those below Acrobot-v1; it does not learn
-    Pendulum-v1 and MountainCarContinuous-v0. The task needs the extra rl: pip install
-    ".\[rl]" in the folder of the sources.
+    (a softmax) or a bounded vector (a Gaussian). Entries of a vector are
+    scaled by mean and standard deviation of those seen so far (or by --set
+    "scale=\[...]"), rewards by those of the discounted return. The network
+    learns CartPole-v1 and Acrobot-v1 with the default settings, and the
+    environments below with the settings below. If random actions find no
+    reward, repeat each of them (--set repeat=8). The task needs the extra rl:
+    pip install ".\[rl]" in the folder of the sources; LunarLander needs
+    pip install "gymnasium\[box2d]" as well.
 
     [bold]Examples[/bold]
 
       eprop train gymnasium --env CartPole-v1 --set encoder=rate
-      eprop train gymnasium --env Acrobot-v1 --steps 300000 --set entropy=0.05
-        --set value_scale=50 --set rollout=128
-        --set "scale=[0.7,0.7,0.7,0.7,3.0,6.0]"
+      eprop train gymnasium --env Acrobot-v1 --steps 300000
+      eprop train gymnasium --env LunarLander-v3 --steps 1000000
+        --set gamma=0.998
+      eprop train gymnasium --env MountainCarContinuous-v0 --steps 50000
+        --set repeat=8 --set sd=1.0
       eprop train gymnasium --env FrozenLake-v1 --set encoder=rate
       eprop train gymnasium --env ALE/Breakout-v5 --set greedy=false
     """
