@@ -221,6 +221,21 @@ template <class Real> void receive(PyStream<Real>& stream, Index n_steps, Index 
   receive_spikes(stream, n_steps, offset, request, inbox);
 }
 
+// Tells which thread uses a network. The GIL makes its calls atomic, and nobody waits.
+struct InUse {
+  unsigned long thread = 0;
+  Index depth = 0;  // a thread that uses the network may begin again
+
+  bool acquire() {
+    const unsigned long here = PyThread_get_thread_ident();
+    if (depth > 0 && thread != here) return false;
+    thread = here;
+    depth++;
+    return true;
+  }
+  void release() { depth--; }
+};
+
 // A stepper with all that a step of Python needs: one call does it, because between two steps of a large network the
 // interpreter falls out of the caches.
 struct PyStepper : Stepper {
@@ -229,18 +244,19 @@ struct PyStepper : Stepper {
     Index begin, size;
   };
   Place readouts, neurons;
-  nb::object acquire, release;  // of the lock that the user of a network holds
-  nb::object latency;
+  InUse* in_use = nullptr;
+  Latency* latency = nullptr;
+  nb::object owners;
 };
 
 struct Held {
-  explicit Held(const PyStepper& stepper) : stepper(stepper), held(nb::cast<bool>(stepper.acquire(false))) {}
+  explicit Held(InUse& in_use) : in_use(in_use), held(in_use.acquire()) {}
   Held(const Held&) = delete;
   Held& operator=(const Held&) = delete;
   ~Held() {
-    if (held) stepper.release();
+    if (held) in_use.release();
   }
-  const PyStepper& stepper;
+  InUse& in_use;
   const bool held;
 };
 
@@ -303,8 +319,8 @@ template <class Real> int step_stream(PyStream<Real>& stream, PyStepper& stepper
   if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
       topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
     throw nb::value_error("Stepper: made for another network");
-  const Held lock(stepper);
-  if (!lock.held) return static_cast<int>(StepStatus::busy);
+  const Held use(*stepper.in_use);
+  if (!use.held) return static_cast<int>(StepStatus::busy);
   if ((!channels.is_none() && !take_channels(stepper, stepper.source, channels)) ||
       !take_told(target, stepper.target, stepper.readouts, kTarget, told) ||
       !take_told(signal, stepper.signal, stepper.neurons, kSignal, told) ||
@@ -315,8 +331,7 @@ template <class Real> int step_stream(PyStream<Real>& stream, PyStepper& stepper
   stepper.modulator = modulator;
   stepper.reward = reward;
   const StepStatus status = take_step(stream, stepper, told);
-  if (status == StepStatus::done || status == StepStatus::look)
-    nb::cast<Latency&>(stepper.latency).add(spent + clock_ns() - began);
+  if (status == StepStatus::done || status == StepStatus::look) stepper.latency->add(spent + clock_ns() - began);
   return static_cast<int>(status);
 }
 
@@ -331,22 +346,21 @@ void bind_stepper(nb::module_& m) {
       .def(
           "__init__",
           [](PyStepper* stepper, nb::object topology, std::uint64_t seed, bool frozen, int threads, In1<Index> only,
-             nb::object lock, nb::object latency) {
+             InUse& in_use, Latency& latency) {
             const Topology& sizes = topology_of(topology);
             const auto at = view1(only);
-            if (at.size != 5 || !nb::isinstance<Latency>(latency) || at[1] < 0 || at[1] + at[2] > sizes.n_readouts() ||
-                at[3] < 0 || at[3] + at[4] > sizes.n_neurons())
-              throw nb::value_error("Stepper: five places within the network, and a Latency");
+            if (at.size != 5 || at[1] < 0 || at[1] + at[2] > sizes.n_readouts() || at[3] < 0 || at[3] + at[4] > sizes.n_neurons())
+              throw nb::value_error("Stepper: five places within the network");
             new (stepper) PyStepper();
             stepper->source = at[0];
             stepper->readouts = {at[1], at[2]};
             stepper->neurons = {at[3], at[4]};
-            stepper->acquire = lock.attr("acquire");
-            stepper->release = lock.attr("release");
-            stepper->latency = std::move(latency);
+            stepper->in_use = &in_use;
+            stepper->latency = &latency;
+            stepper->owners = nb::make_tuple(nb::find(in_use), nb::find(latency));
             prepare_stepper(*stepper, sizes, seed, frozen, threads);
           },
-          "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "only"_a.noconvert(), "lock"_a, "latency"_a)
+          "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "only"_a.noconvert(), "in_use"_a, "latency"_a)
       .def(
           "take", [](PyStepper& stepper, Index source, nb::handle channels) { return take_channels(stepper, source, channels); },
           "source"_a, "channels"_a, "Events of a source in the next step; whether they could be taken.")
@@ -359,6 +373,10 @@ void bind_stepper(nb::module_& m) {
       .def_prop_ro("rewarded", [](const PyStepper& stepper) { return stepper.rewarded; })
       .def_prop_ro("loss", [](const PyStepper& stepper) { return stepper.loss[0]; })
       .def_prop_ro("spikes", [](const PyStepper& stepper) { return stepper.spikes[0]; });
+  nb::class_<InUse>(m, "InUse", "Tells which thread uses a network.")
+      .def(nb::init<>())
+      .def("acquire", &InUse::acquire, "Whether this thread may use it.")
+      .def("release", &InUse::release);
   nb::class_<Latency>(m, "Latency", "A histogram of durations.")
       .def(nb::init<>())
       .def("add", &Latency::add, "ns"_a)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
+from eprop.core import lib
 from eprop.errors import InputError
 
 
@@ -17,14 +16,14 @@ class OneThread:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.in_use = lib.InUse()
 
     def __enter__(self) -> None:
-        if not self.lock.acquire(blocking=False):
+        if not self.in_use.acquire():
             self.refuse()
 
     def __exit__(self, *problem: object) -> None:
-        self.lock.release()
+        self.in_use.release()
 
     def refuse(self) -> None:
         """Raise the error for a second thread."""

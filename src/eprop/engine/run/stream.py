@@ -67,7 +67,7 @@ class Stream:
     """
 
     def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: OneThread):
-        self._arrays, self._alone, self._lock, network = arrays, alone, alone.lock, arrays.network
+        self._arrays, self._alone, network = arrays, alone, arrays.network
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -88,7 +88,7 @@ class Stream:
             not learn,
             arrays.threads,
             np.array(only, np.int64),
-            alone.lock,
+            alone.in_use,
             self.latency.noted,
         )
         y = self._step.y
@@ -172,25 +172,22 @@ class Stream:
     ) -> int:
         """Simulate a step whose arguments the core does not read as they are."""
         began, told = _clock(), 0
-        if not self._lock.acquire(False):
-            self._alone.refuse()
-        try:
-            for bit, places, value in (
-                (_TARGET, self._targets, target), (_SIGNAL, self._signals, signal), (_ERROR, self._errors, error),
-            ):  # fmt: skip
-                if value is not None:
-                    places.put(value)
-                    told |= bit
-            if channels is not None:
-                self._take(channels)
-            factors = _number(_Status.modulator, modulator), _number(_Status.reward, reward)
-            nothing = (None,) * 4  # it is in the stepper already
-            return int(self._arrays.stream.step(self._step, *nothing, *factors, told, _clock() - began))
-        except BaseException:
-            self._step.forget()
-            raise
-        finally:
-            self._lock.release()
+        with self._alone:
+            try:
+                for bit, places, value in (
+                    (_TARGET, self._targets, target), (_SIGNAL, self._signals, signal), (_ERROR, self._errors, error),
+                ):  # fmt: skip
+                    if value is not None:
+                        places.put(value)
+                        told |= bit
+                if channels is not None:
+                    self._take(channels)
+                factors = _number(_Status.modulator, modulator), _number(_Status.reward, reward)
+                nothing = (None,) * 4  # it is in the stepper already
+                return int(self._arrays.stream.step(self._step, *nothing, *factors, told, _clock() - began))
+            except BaseException:
+                self._step.forget()
+                raise
 
     def _take(self, channels: Any) -> None:
         """Convert events that are not one array: lists, or several inputs."""
