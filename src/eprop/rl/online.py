@@ -79,6 +79,10 @@ class OnlineActor:
         self._slope = self.policy.derivatives(np.array(y), np.asarray(action)).log_probability
         return action
 
+    def reset(self) -> None:
+        """An episode has ended: the encoder forgets it. The network runs on, and learns from the last reward all the same."""
+        self.encoder.forget(self._memory, np.array([0]))
+
     def reward(self, value: float) -> None:
         """What the last action earned; it is learned from with the next step of the network."""
         if self._slope is None:

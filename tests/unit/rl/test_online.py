@@ -7,7 +7,7 @@ import pytest
 
 import eprop as ep
 from eprop.errors import InputError, ParameterError
-from eprop.rl import OnlineActor, PopulationCode, SoftmaxPolicy
+from eprop.rl import OnlineActor, PixelEvents, PopulationCode, SoftmaxPolicy
 
 
 def actor(eta: float = 2e-3, value: bool = False, **rule_options) -> OnlineActor:
@@ -67,3 +67,19 @@ def test_networks_from_which_it_cannot_learn_are_refused():
         actor(reward=ep.RewardTrace())
     with pytest.raises(InputError, match="this stream shows 'policy', 'value'"):
         actor(value=True).act(np.array([0.5]))
+
+
+def test_after_an_episode_the_encoder_begins_anew():
+    net = ep.Network(seed=1)
+    net.connect(net.add(ep.EventSource(), 4), net.add(ep.Readout(), 2, name="policy"), weight=0.5, rule=ep.EPropPlus())
+    sim = ep.Simulator(net, threads=1)
+    one = OnlineActor(sim.stream(), PixelEvents(), SoftmaxPolicy(), (2, 1), substeps=3, seed=1)
+    dark, bright = (np.full((2, 1), light, np.uint8) for light in (0, 255))
+    one.act(dark)
+    one.reward(1.0)
+    one.reset()
+    one.act(bright)  # no event: it is the first picture
+    assert sim.events == 0
+    assert one._error is None  # the last reward has been learned from
+    one.act(dark)
+    assert sim.events > 0
