@@ -59,6 +59,7 @@ struct Stepper {
   std::vector<Index> sizes;  // (event sources,)
   Index source = -1;         // the source of channels without a name
   std::vector<double> target, signal, error, window, y, shown, loss;
+  const double* signals = nullptr;  // of all neurons, for one step: `signal`, or an array of the caller, which is not copied
   std::vector<Index> first, spikes;
   double modulator = 1.0, reward = 0.0;
   bool rewarded = false;  // whether synapses have reward traces
@@ -86,6 +87,7 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   stepper.target.assign(readouts, kNone);
   stepper.error.assign(readouts, kNone);
   stepper.signal.assign(neurons, 0.0);
+  stepper.signals = stepper.signal.data();
   stepper.y.assign(readouts, 0.0);
   stepper.shown.assign(readouts, 0.0);
   stepper.loss.assign(1, 0.0);
@@ -148,7 +150,7 @@ inline StepStatus check_step(const Stepper& stepper, const Topology& topology, I
   if (!std::isfinite(stepper.modulator)) return StepStatus::modulator;
   if (!std::isfinite(stepper.reward)) return StepStatus::reward;
   if (stepper.reward != 0.0 && !stepper.rewarded) return StepStatus::no_reward;
-  if ((told & kSignal) != 0 && !all_finite(stepper.signal.data(), topology.n_neurons())) return StepStatus::signal;
+  if ((told & kSignal) != 0 && !all_finite(stepper.signals, topology.n_neurons())) return StepStatus::signal;
   if ((told & kError) != 0) {
     if (t == 0) return StepStatus::no_step_before;
     for (const double error : stepper.error)
@@ -163,7 +165,9 @@ inline void forget_told(Stepper& stepper, int told) {
   stepper.events.clear();
   std::fill(stepper.event_start.begin(), stepper.event_start.end(), 0);
   if ((told & kTarget) != 0) std::fill(stepper.target.begin(), stepper.target.end(), kNone);
-  if ((told & kSignal) != 0) std::fill(stepper.signal.begin(), stepper.signal.end(), 0.0);
+  if ((told & kSignal) != 0 && stepper.signals == stepper.signal.data())
+    std::fill(stepper.signal.begin(), stepper.signal.end(), 0.0);
+  stepper.signals = stepper.signal.data();
   if ((told & kError) != 0) std::fill(stepper.error.begin(), stepper.error.end(), kNone);
 }
 
@@ -176,7 +180,7 @@ template <class Real> StepStatus take_step(Stream<Real>& stream, Stepper& steppe
   }
   RunRequest& request = stepper.request;
   request.event_channels = {stepper.events.data(), static_cast<Index>(stepper.events.size())};
-  request.outside.signals = {stepper.signal.data(), (told & kSignal) != 0 ? 1 : 0, 1, topology.n_neurons()};
+  request.outside.signals = {stepper.signals, (told & kSignal) != 0 ? 1 : 0, 1, topology.n_neurons()};
   request.outside.modulator = {&stepper.modulator, stepper.modulator != 1.0 ? 1 : 0, 1};
   request.outside.reward = {&stepper.reward, 1, 1};
   stepper.loss[0] = 0.0;

@@ -304,6 +304,15 @@ bool take_told(nb::handle given, std::vector<double>& to, PyStepper::Place place
   return true;
 }
 
+// The same for signals of all neurons, which may be many: `given` outlives the step, so nothing is copied.
+bool take_signals(const Buffer& given, PyStepper& stepper, int& told) {
+  const auto* numbers = stepper.neurons.size < 0 ? nullptr : given.numbers<double>("d");
+  if (numbers == nullptr || given.size() != static_cast<Index>(stepper.signal.size())) return false;
+  stepper.signals = numbers;
+  told |= kSignal;
+  return true;
+}
+
 Index clock_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -321,9 +330,11 @@ template <class Real> int step_stream(PyStream<Real>& stream, PyStepper& stepper
     throw nb::value_error("Stepper: made for another network");
   const Held use(*stepper.in_use);
   if (!use.held) return static_cast<int>(StepStatus::busy);
+  stepper.signals = stepper.signal.data();
+  const Buffer signals(signal);
   if ((!channels.is_none() && !take_channels(stepper, stepper.source, channels)) ||
       !take_told(target, stepper.target, stepper.readouts, kTarget, told) ||
-      !take_told(signal, stepper.signal, stepper.neurons, kSignal, told) ||
+      (!signal.is_none() && !take_signals(signals, stepper, told)) ||
       !take_told(error, stepper.error, stepper.readouts, kError, told)) {
     forget_told(stepper, kTarget | kSignal | kError);
     return static_cast<int>(StepStatus::form);
