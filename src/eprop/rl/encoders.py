@@ -72,6 +72,22 @@ class ScaledEncoder(Encoder):
                 raise ParameterError(f"{type(self).__name__}.{name} must be {wanted}, got {values!r:.80}")
             object.__setattr__(self, name, values)
 
+    def entries(self, shape: tuple[int, ...]) -> int:
+        """Number of entries of an observation of this shape.
+
+        Raises
+        ------
+        InputError
+            If there are not as many as scales or centres.
+        """
+        entries = math.prod(shape)
+        for name in ("scale", "centre"):
+            if (count := len(getattr(self, name))) not in (1, entries):
+                raise InputError(
+                    f"{type(self).__name__}.{name} has {count} values for observations of {entries} entries"
+                )
+        return entries
+
     def squash(self, observations: np.ndarray) -> np.ndarray:
         """Observations between -1 and 1, shape ``(n, entries)``.
 
@@ -81,11 +97,7 @@ class ScaledEncoder(Encoder):
             If they are not finite, or there are not as many entries as scales.
         """
         flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
-        for name in ("scale", "centre"):
-            if (count := len(getattr(self, name))) not in (1, flat.shape[1]):
-                raise InputError(
-                    f"{type(self).__name__}.{name} has {count} values for observations of {flat.shape[1]} entries"
-                )
+        self.entries(flat.shape[1:])
         if not np.isfinite(flat).all():
             raise InputError("an environment gave an observation that is not finite")
         return np.tanh((flat - np.array(self.centre)) / np.array(self.scale))
@@ -105,7 +117,7 @@ class PopulationCode(ScaledEncoder):
 
     def channels(self, shape: tuple[int, ...]) -> int:
         """``fields`` for each entry."""
-        return math.prod(shape) * self.fields
+        return self.entries(shape) * self.fields
 
     def spikes(
         self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
@@ -130,7 +142,7 @@ class RateCode(ScaledEncoder):
 
     def channels(self, shape: tuple[int, ...]) -> int:
         """Two groups for each entry."""
-        return math.prod(shape) * 2 * self.group
+        return self.entries(shape) * 2 * self.group
 
     def spikes(
         self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
@@ -151,7 +163,7 @@ class LatencyCode(ScaledEncoder):
 
     def channels(self, shape: tuple[int, ...]) -> int:
         """Two for each entry."""
-        return math.prod(shape) * 2
+        return self.entries(shape) * 2
 
     def spikes(
         self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray

@@ -81,3 +81,12 @@ def test_what_encodes_nothing_is_refused(make, told):
 def test_observations_that_cannot_be_encoded_are_refused(encoder, observation, told):
     with pytest.raises(InputError, match=told):
         rates(encoder, observation, 2)
+
+
+@pytest.mark.parametrize("kind", [PopulationCode, RateCode, LatencyCode])
+def test_as_many_scales_as_entries_are_asked_for_before_anything_runs(kind):
+    assert kind(scale=(1.0, 2.0)).channels((2,)) == kind().channels((2,))
+    with pytest.raises(InputError, match=r"scale has 2 values for observations of 3 entries"):
+        kind(scale=(1.0, 2.0)).channels((3,))
+    with pytest.raises(InputError, match=r"centre has 2 values"):
+        kind(centre=(1.0, 2.0)).channels((3,))
