@@ -92,6 +92,8 @@ class Control(Task):
             return "no neuron has an adaptive threshold"
         if name == "f_target" and self.c_reg == 0.0:
             return "c_reg is 0"
+        if name in ("sd", "learned_sd") and not isinstance(spaces(self)[1], ContinuousActions):
+            return "actions are discrete"
         if name == "w_feedback" and self.feedback == "symmetric":
             return "feedback is symmetric"
         return None

@@ -22,6 +22,11 @@ from eprop.tasks.control import Control, spaces
 #: Running standard deviations that are scaled to 1, before tanh.
 DEVIATIONS = 1.5
 ENCODERS = ("auto", "population", "rate", "latency", "pixels")
+#: Parameters that each encoder has.
+PARAMETERS = {
+    "population": {"scale", "fields", "width", "probability"}, "rate": {"scale", "group", "probability"},
+    "latency": {"scale"}, "pixels": {"block", "sustained"},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +67,12 @@ class GymnasiumTask(Control):
                 f"GymnasiumTask.env = {self.env!r:.80} would import a module, which a configuration cannot; import it in a "
                 "file of your own, which defines a task derived from GymnasiumTask"
             )
+
+    def unused_reason(self, name: str) -> str | None:
+        """See `Task.unused_reason`."""
+        if any(name in names for names in PARAMETERS.values()) and name not in PARAMETERS[self._encoder]:
+            return f"the encoder is {self._encoder}"
+        return super().unused_reason(name)
 
     @property
     def variant(self) -> str:

@@ -7,6 +7,7 @@ import pytest
 from eprop.rl import LatencyCode, PixelEvents, PopulationCode, RateCode
 from eprop.tasks.gymnasium import GymnasiumTask
 from eprop.training import RunConfig
+from eprop.training.config import UnusedParameterWarning
 
 pytest.importorskip("gymnasium", reason="needs the extra rl")
 
@@ -36,3 +37,24 @@ def test_rewards_of_any_size_are_learned_from():
     training = RunConfig.make("gymnasium").training
     assert training.scale_rewards
     assert training.value_scale == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"encoder": "rate", "fields": 5}, "fields changes nothing: the encoder is rate"),
+        ({"encoder": "pixels", "scale": (2.0,)}, "scale changes nothing: the encoder is pixels"),
+        ({"block": 2}, "block changes nothing: the encoder is population"),
+        ({"sd": 1.0}, "sd changes nothing: actions are discrete"),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_told(settings, reason):
+    with pytest.warns(UnusedParameterWarning, match=reason):
+        RunConfig.make("gymnasium", task=settings)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_setting_that_is_used_is_not_warned_of():
+    RunConfig.make(
+        "gymnasium", task={"env": "Pendulum-v1", "sd": 1.0, "encoder": "rate", "probability": 0.5, "group": 3}
+    )
