@@ -116,12 +116,12 @@ def gymnasium(
     vector, such as discrete ones (one-hot). Actions may be discrete
     (a softmax) or a bounded vector (a Gaussian). Entries of a vector are
     scaled by mean and standard deviation of those seen so far (or by --set
-    "scale=\[...]"), rewards by those of the discounted return. The network
-    learns CartPole-v1 and Acrobot-v1 with the default settings, and the
-    environments below with the settings below. If random actions find no
-    reward, repeat each of them (--set repeat=8). The task needs the extra rl:
-    pip install ".\[rl]" in the folder of the sources; LunarLander needs
-    pip install "gymnasium\[box2d]" as well.
+    "scale=\[...]"), rewards by that of the discounted return. The network
+    learns CartPole-v1 and Acrobot-v1 with the default settings, LunarLander-v3
+    and MountainCarContinuous-v0 with those below, Pendulum-v1 in part. If
+    random actions find no reward, repeat each of them (--set repeat=8). The
+    task needs the extra rl: pip install ".\[rl]" in the folder of the sources;
+    LunarLander needs pip install "gymnasium\[box2d]" as well.
 
     [bold]Examples[/bold]
 
