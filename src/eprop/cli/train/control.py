@@ -118,9 +118,9 @@ def gymnasium(
     scaled by mean and standard deviation of those seen so far (or by --set
     "scale=\[...]"), rewards by that of the discounted return. The network
     learns CartPole-v1 and Acrobot-v1 with the default settings, LunarLander-v3
-    and MountainCarContinuous-v0 with those below, Pendulum-v1 in part. If
-    random actions find no reward, repeat each of them (--set repeat=8). The
-    task needs the extra rl: pip install ".\[rl]" in the folder of the sources;
+    and MountainCarContinuous-v0 with those below, Pendulum-v1 in part, and not
+    FrozenLake-v1. If random actions find no reward, repeat each of them (--set
+    repeat=8). The task needs the extra rl: pip install ".\[rl]" in the folder of the sources;
     LunarLander needs pip install "gymnasium\[box2d]" as well.
 
     [bold]Examples[/bold]
@@ -131,7 +131,6 @@ def gymnasium(
         --set gamma=0.998
       eprop train gymnasium --env MountainCarContinuous-v0 --steps 50000
         --set repeat=8 --set sd=1.0
-      eprop train gymnasium --env FrozenLake-v1 --set encoder=rate
       eprop train gymnasium --env ALE/Breakout-v5 --set greedy=false
     """
     return _sections(episodes, environments, lif, alif, env)
