@@ -120,8 +120,8 @@ def gymnasium(
     learns CartPole-v1 and Acrobot-v1 with the default settings, LunarLander-v3
     and MountainCarContinuous-v0 with those below, Pendulum-v1 in part, and not
     FrozenLake-v1. If random actions find no reward, repeat each of them (--set
-    repeat=8). The task needs the extra rl: pip install ".\[rl]" in the folder of the sources;
-    LunarLander needs pip install "gymnasium\[box2d]" as well.
+    repeat=8). The task needs the extra rl: pip install ".\[rl]" in the folder of
+    the sources; LunarLander needs pip install "gymnasium\[box2d]" as well.
 
     [bold]Examples[/bold]
 
