@@ -16,7 +16,7 @@ from eprop.training.config import parse_config
 SMALL: dict[str, tuple[dict, str | None]] = {
     "cartpole": ({"lif": 5}, "gymnasium"),
     "delayed-reward": ({"lif": 3, "alif": 3, "group": 2, "cues": 1, "delay": 50.0, "recall": 50.0}, None),
-    "pong": ({"lif": 3, "alif": 2, "fields": 3}, "ale_py"),
+    "pong": ({"lif": 3, "alif": 2, "front": "objects", "fields": 3}, "ale_py"),
     "gymnasium": ({"lif": 5, "env": "MountainCarContinuous-v0"}, "gymnasium"),
 }
 every_task = pytest.mark.parametrize("name", SMALL)

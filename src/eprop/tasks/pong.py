@@ -1,7 +1,7 @@
 """Pong: hit the ball back past the other paddle, from pixels (Bellemare et al. 2013, doi 10.1613/jair.3912).
 
-The environment is ``ALE/Pong-v5``. Every fourth frame becomes spikes, by one of two fixed front-ends: ``objects`` tells where
-ball and paddles are and how they move, ``pixels`` makes the events that an event camera sees. An episode ends when one side has
+The environment is ``ALE/Pong-v5``. Every fourth frame becomes spikes, by one of two fixed front-ends: ``pixels`` makes the events
+that an event camera sees, ``objects`` tells where ball and paddles are and how they move. An episode ends when one side has
 21 points; its return is between -21 and 21.
 """
 
@@ -20,9 +20,9 @@ from eprop.tasks.control import Control
 FIRST_ROW, LAST_ROW = 34, 194
 #: Stay, up, down; the other three of the game do the same and begin a rally as well, which begins by itself.
 ACTIONS = (0, 2, 3)
-FRONTS = ("objects", "pixels")
+FRONTS = ("pixels", "objects")
 #: Share of the inputs that is active in a step, about.
-ACTIVE = {"objects": 0.09, "pixels": 0.001}
+ACTIVE = {"pixels": 0.001, "objects": 0.09}
 #: Where ball, own paddle and the other paddle are. Paddles move in rows only.
 REGIONS = (
     Region(FIRST_ROW, LAST_ROW, 20, 140),
@@ -35,7 +35,7 @@ REGIONS = (
 class Pong(Control):
     """The task and its network."""
 
-    front: str = param("objects", kind=str, doc="objects (where ball and paddles are) or pixels (events of a camera)")
+    front: str = param("pixels", kind=str, doc="pixels (events of a camera) or objects (where ball and paddles are)")
     fields: int = param(16, kind=int, at_least=2, doc="objects: inputs of each position and motion")
     width: float = param(0.15, above=0.0, doc="objects: width of a receptive field, of half the range")
     probability: float = param(0.5, above=0.0, at_most=1.0, doc="objects: that the best input is active in a step")
@@ -54,7 +54,7 @@ class Pong(Control):
     lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation")
     active: float = param(
         None, above=0.0, at_most=1.0, optional=True,
-        doc="share of the inputs that is active in a step, about; without: 0.09 for objects, 0.001 for pixels",
+        doc="share of the inputs that is active in a step, about; without: 0.001 for pixels, 0.09 for objects",
     )  # fmt: skip
     eta: float = param(2e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
     eta_out: float = param(5e-3, at_least=0.0, doc="learning rate of the policy's weights")
@@ -83,9 +83,11 @@ class Pong(Control):
 
     def default_training(self, data: Any) -> dict[str, Any]:
         """Few long rollouts for pixels: the traces of their many synapses are carried from each rollout to the next."""
-        rollouts = {"rollout": 32} if self.front == "objects" else {"rollout": 128, "environments": 16}
+        rollouts = {"rollout": 32, "steps": 5_000_000}
+        if self.front == "pixels":
+            rollouts = {"rollout": 128, "environments": 16, "steps": 6_000_000}
         return {
-            **rollouts, "steps": 5_000_000, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3,
+            **rollouts, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3,
             "eta_final": 0.05, "entropy_final": 0.1,
         }  # fmt: skip
 

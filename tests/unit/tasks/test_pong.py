@@ -13,7 +13,7 @@ pytest.importorskip("ale_py", reason="needs the extra atari")
 
 
 def test_the_front_end_sees_the_playing_field():
-    objects, pixels = Pong(fields=3), Pong(front="pixels", block=16)
+    objects, pixels = Pong(front="objects", fields=3), Pong(block=16)
     environments = objects.make_environments(1)
     environments.reset(0, 3)
     for _ in range(40):  # until the paddles are there
@@ -28,14 +28,14 @@ def test_the_front_end_sees_the_playing_field():
 
 
 def test_parameters_of_the_other_front_end_are_unused():
-    assert Pong().unused_reason("block") == "front is objects"
-    assert Pong(front="pixels").unused_reason("fields") == "front is pixels"
-    assert Pong().unused_reason("fields") is None
+    assert Pong(front="objects").unused_reason("block") == "front is objects"
+    assert Pong().unused_reason("fields") == "front is pixels"
+    assert Pong().unused_reason("block") is None
     assert Pong().unused_reason("tau_adapt") == "no neuron has an adaptive threshold"
     with pytest.raises(ParameterError, match=r"Pong.front must be .*objects"):
         Pong(front="camera")
 
 
 def test_what_suits_a_front_end():
-    assert (Pong().active, Pong(front="pixels").active, Pong(front="pixels", active=0.5).active) == (0.09, 0.001, 0.5)
-    assert Pong().default_training(None)["rollout"] < Pong(front="pixels").default_training(None)["rollout"]
+    assert (Pong().active, Pong(front="objects").active, Pong(active=0.5).active) == (0.001, 0.09, 0.5)
+    assert Pong().default_training(None)["rollout"] > Pong(front="objects").default_training(None)["rollout"]

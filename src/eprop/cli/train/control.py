@@ -80,10 +80,10 @@ def pong(
 ) -> Sections:
     r"""Learn to play Pong from the screen, every fourth frame (ALE/Pong).
 
-    A fixed front-end finds the ball and two paddles. 128 inputs encode their
-    positions and velocities as spikes. With --set front=pixels the network
-    sees the events of 40 x 40 pixels instead, and learns far more slowly. The
-    return is the points won minus the points lost, -21 to 21. Ctrl-C stops the
+    The network sees what an event camera of 40 x 40 pixels sees. With --set
+    front=objects a fixed front-end finds the ball and the two paddles, and 128
+    inputs encode where they are and how they move: this learns in half the
+    time. The return is the points won minus the points lost, -21 to 21. Ctrl-C stops the
     run at any time, and --resume continues it. The task needs the extra
     atari, which includes the game: pip install ".\[atari]" in the folder of
     the sources.
@@ -93,7 +93,7 @@ def pong(
       eprop train pong --out runs/pong
       eprop train pong --resume runs/pong
       eprop train pong --steps 100000 --episodes 10
-      eprop train pong --set front=pixels --set rollout=64
+      eprop train pong --set front=objects
     """
     return _sections(episodes, environments, lif, alif)
 
