@@ -272,10 +272,12 @@ class Buffer {
   ~Buffer() {
     if (held) PyBuffer_Release(&view);
   }
-  // Its numbers, if it has one axis of them; null otherwise. `codes` are those of the type in the module `struct`.
+  // Its numbers, if it has one axis of them and begins where such a number may; null otherwise. `codes` are those of the type in
+  // the module `struct`.
   template <class T> const T* numbers(std::string_view codes) const {
-    const bool fits = held && view.ndim == 1 && view.itemsize == sizeof(T) && codes.find(view.format) != codes.npos;
-    return fits && view.format[0] != 0 ? static_cast<const T*>(view.buf) : nullptr;
+    const bool fits = held && view.ndim == 1 && view.itemsize == sizeof(T) && view.format != nullptr && view.format[0] != 0 &&
+                      codes.find(view.format) != codes.npos && reinterpret_cast<std::uintptr_t>(view.buf) % alignof(T) == 0;
+    return fits ? static_cast<const T*>(view.buf) : nullptr;
   }
   Index size() const { return view.shape[0]; }
 

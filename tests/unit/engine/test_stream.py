@@ -211,12 +211,21 @@ def test_a_step_that_is_refused_has_not_taken_place(given, words):
     same_state(one, other)
 
 
+def not_aligned(values):
+    """An array whose numbers begin one byte behind where they should."""
+    array = np.array(values)
+    raw = np.zeros(array.nbytes + 1, np.uint8)
+    raw[1:] = array.view(np.uint8)
+    return raw[1:].view(array.dtype)
+
+
 WAYS = {
     "arrays": lambda channels, told: (np.array(channels), np.array(told)),
     "int32": lambda channels, told: (np.array(channels, np.int32), np.array(told)),
     "lists": lambda channels, told: (channels, told),
     "unsorted, uint8, float32": lambda channels, told: (np.array(channels[::-1], np.uint8), np.array(told, np.float32)),
     "not contiguous": lambda channels, told: (np.repeat(channels, 2)[::2], np.repeat(told, 2)[::2]),
+    "not aligned": lambda channels, told: (not_aligned(channels), not_aligned(told)),
     "of a list": lambda channels, told: (channels, np.array(told)),
     "read only": lambda channels, told: (np.array(channels), np.broadcast_to(np.array(told), len(told))),
 }

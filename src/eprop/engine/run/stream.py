@@ -204,7 +204,7 @@ class Stream:
             array = np.asarray(value)
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)
-            if not self._step.take(self._source[name], np.ascontiguousarray(array, np.int64)):
+            if not self._step.take(self._source[name], np.require(array, np.int64, ["C", "A"])):
                 size = self._arrays.network.population(name).size
                 raise InputError(
                     f"input {name!r}: channels must lie in 0..{size - 1}, got {array.min()}..{array.max()}"
