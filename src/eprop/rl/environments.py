@@ -280,7 +280,9 @@ def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndar
         raise InputError(
             f"environment {number} gave an observation of shape {given.shape}, before {observations.shape[1:]}"
         )
-    out = observations.astype(np.result_type(observations, given), copy=False)
+    out = observations
+    if given.dtype != observations.dtype:
+        out = observations.astype(np.result_type(observations, given), copy=False)
     out[number] = given
     return out
 
