@@ -280,9 +280,7 @@ def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndar
         raise InputError(
             f"environment {number} gave an observation of shape {given.shape}, before {observations.shape[1:]}"
         )
-    out = observations
-    if given.dtype != observations.dtype:
-        out = observations.astype(np.result_type(observations, given), copy=False)
+    out = observations.astype(np.result_type(observations, given), copy=False)
     out[number] = given
     return out
 
