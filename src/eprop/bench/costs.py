@@ -8,10 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-from eprop.bench.scaling import MODES, NEEDED, ScalingConfig, ScalingResult, compare_with_nest, run_scaling
+from eprop.bench.scaling import (
+    MODES,
+    NEEDED,
+    NetworkConfig,
+    ScalingConfig,
+    ScalingResult,
+    compare_with_nest,
+    run_scaling,
+)
 from eprop.errors import ParameterError
-from eprop.parameters import Description, param
+from eprop.parameters import param
 
 #: The quantities to vary, and their values.
 SWEEPS: dict[str, tuple[float, ...]] = {
@@ -23,25 +32,15 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 
 
 @dataclass(frozen=True)
-class EventCostConfig(Description):
+class EventCostConfig(NetworkConfig):
     """The network around which the benchmark varies one quantity at a time."""
 
-    neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
-    indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
     interval: float = param(100.0, unit="ms", at_least=1.0, doc="interval between the spikes of a neuron")
-    cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff")
     events: float = param(2e7, above=0.0, doc="approximate events of each measurement; at least two intervals are run")
-    mode: str = param("eprop+", kind=str, doc="plasticity of the recurrent connections")
-    precision: str = param("single", kind=str, doc="precision of the numbers per synapse")
-    threads: int = param(1, kind=int, at_least=1, doc="threads")
     repeats: int = param(3, kind=int, at_least=1, doc="measurements of each point; the median is reported")
-    seed: int = param(1, kind=int, at_least=0, doc="seed")
 
-    def validate(self) -> None:
-        """Check that the mode delivers spikes step by step; e-prop per sample does not."""
-        modes = [mode for mode in MODES if mode != "eprop"]
-        if self.mode not in modes:
-            raise ParameterError(f"mode must be one of {', '.join(modes)}, got {self.mode!r}")
+    #: e-prop per sample does not deliver spikes step by step.
+    modes: ClassVar[tuple[str, ...]] = tuple(mode for mode in MODES if mode != "eprop")
 
     @property
     def quantities(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,28 +38,47 @@ VALUE_BYTES = {"single": 4, "double": 8}
 
 
 @dataclass(frozen=True)
-class ScalingConfig(Description):
-    """Parameters of the benchmark; the field names are the options of ``eprop bench scaling``."""
+class NetworkConfig(Description):
+    """Parameters of the network that all benchmarks share; the field names are options of ``eprop bench``."""
 
     neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
     indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
+    mode: str = param("eprop+", kind=str, doc="static, eprop (per sample), eprop+ (per spike) or stdp")
+    threads: int = param(1, kind=int, at_least=1, doc="threads")
+    precision: str = param("single", kind=str, doc="precision of the numbers per synapse: single or double")
+    cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
+    seed: int = param(1, kind=int, at_least=0, doc="seed")
+
+    modes: ClassVar[tuple[str, ...]] = MODES
+
+    def validate(self) -> None:
+        """Check the mode."""
+        if self.mode not in self.modes:
+            raise ParameterError(f"mode must be one of {', '.join(self.modes)}, got {self.mode!r}")
+
+    def unused_options(self) -> list[str]:
+        """Options that were changed although they have no effect in the mode."""
+        return [
+            field.name for field in dataclasses.fields(self)
+            if NEEDED.get(field.name, self.mode) != self.mode and getattr(self, field.name) != field.default
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ScalingConfig(NetworkConfig):
+    """Parameters of the scaling benchmark."""
+
     rate: float = param(10.0, unit="Hz", above=0.0, doc="rate of the forced spikes")
     steps: int = param(1000, kind=int, at_least=1, doc="timed steps of 1 ms")
-    mode: str = param("eprop+", kind=str, doc="plasticity of the recurrent connections")
-    threads: int = param(1, kind=int, at_least=1, doc="threads")
-    precision: str = param("single", kind=str, doc="precision of the numbers per synapse")
-    cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
-    sample: int = param(1000, kind=int, at_least=2, doc="steps of a sample, after which e-prop changes its weights")
+    sample: int = param(1000, kind=int, at_least=2, doc="steps of a sample of e-prop, and of NEST's update interval")
     mu: float = param(0.0, at_least=0.0, doc="exponents of STDP: 0 additive, 1 multiplicative")
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs of 5 Hz; each neuron receives up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts; each receives up to 1000 neurons")
-    seed: int = param(1, kind=int, at_least=0, doc="seed")
-    timers: bool = param(False, kind=bool, doc="measure the phases of a step as well")
+    timers: bool = param(False, kind=bool, doc="measure the phases of a step")
 
     def validate(self) -> None:
         """Check the mode, and that the rate is at most one spike per step."""
-        if self.mode not in MODES:
-            raise ParameterError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
+        super().validate()
         if self.rate > 1000.0:
             raise ParameterError(f"rate must be at most 1000 Hz, one spike per step, got {self.rate:g}")
 
@@ -77,15 +96,6 @@ class ScalingConfig(Description):
     def warm_up(self) -> int:
         """Steps before the timed ones, until every neuron has spiked: the first spike of a synapse costs less than others."""
         return self.sample_steps if self.mode == "eprop" else max(SHORTEST_WARM_UP, math.ceil(1000.0 / self.rate) + 1)
-
-
-def unused_options(config: Description, mode: str) -> list[str]:
-    """Options that were changed although they have no effect in the mode."""
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    return [
-        name for name, needed in NEEDED.items()
-        if name in defaults and mode != needed and getattr(config, name) != defaults[name]
-    ]  # fmt: skip
 
 
 @dataclass

@@ -42,8 +42,7 @@ app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("plot", cls=Command)(plot.plot)
 app.command("report", cls=Command)(html_report.report)
 app.add_typer(figure.app, name="figure")
-if bench.app.registered_commands:
-    app.add_typer(bench.app, name="bench")
+app.add_typer(bench.app, name="bench")
 app.command("info", cls=Command)(info.info)
 
 

@@ -6,15 +6,39 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eprop.cli.commands import Command, Group
-from eprop.cli.guard import Debug, Json, alone, guarded, path_of
+from eprop.cli.commands import Group
+from eprop.cli.guard import Debug, Json, alone, path_of
 from eprop.cli.output import written
+from eprop.cli.parameter_options import options_from, single_command, with_options
 
-app = typer.Typer(help="Measure speed and memory.", no_args_is_help=True, cls=Group)
+if TYPE_CHECKING:
+    from eprop.bench import EventCost
+    from eprop.bench.scaling import NetworkConfig
+
+Compare = Annotated[str | None, typer.Option(help="nest: also measure the same network in NEST.")]
+
+
+class _Benchmarks(Group):
+    """The benchmarks, each made on request: its options come from a class that takes a second to import."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return ["scaling", "event-cost"]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        from eprop.bench import EventCostConfig, ScalingConfig
+
+        if cmd_name == "scaling":
+            return single_command(cmd_name, with_options(options_from(ScalingConfig), scaling))
+        if cmd_name == "event-cost":
+            return single_command(cmd_name, alone(with_options(options_from(EventCostConfig), event_cost)))
+        return None
+
+
+app = typer.Typer(help="Measure speed and memory.", no_args_is_help=True, cls=_Benchmarks)
 
 
 @app.callback()
@@ -22,27 +46,7 @@ def bench() -> None:
     """Measure speed and memory."""
 
 
-@app.command("scaling", cls=Command)
-@guarded
-def scaling(
-    neurons: Annotated[int, typer.Option(help="Recurrent neurons.")] = 1000,
-    indegree: Annotated[int, typer.Option(help="Recurrent connections into each neuron.")] = 1000,
-    rate: Annotated[float, typer.Option(help="Rate of the forced spikes, Hz.")] = 10.0,
-    steps: Annotated[int, typer.Option(help="Timed steps of 1 ms.")] = 1000,
-    mode: Annotated[str, typer.Option(help="static, eprop (per sample), eprop+ (per spike) or stdp.")] = "eprop+",
-    threads: Annotated[int, typer.Option(help="Threads.")] = 1,
-    precision: Annotated[str, typer.Option(help="Precision of the numbers per synapse: single or double.")] = "single",
-    cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
-    sample: Annotated[int, typer.Option(help="Steps of a sample of e-prop, and of NEST's update interval.")] = 1000,
-    mu: Annotated[float, typer.Option(help="Exponents of STDP: 0 additive, 1 multiplicative.")] = 0.0,
-    inputs: Annotated[int, typer.Option(help="Poisson inputs of 5 Hz.")] = 100,
-    readouts: Annotated[int, typer.Option(help="Readouts.")] = 2,
-    seed: Annotated[int, typer.Option(help="Seed.")] = 1,
-    timers: Annotated[bool, typer.Option("--timers", help="Measure the phases of a step.")] = False,
-    compare: Annotated[str | None, typer.Option(help="nest: also run the same network in NEST.")] = None,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
+def scaling(given: dict[str, Any], compare: Compare = None, as_json: Json = False, debug: Debug = False) -> None:
     """Time a sparse recurrent network whose neurons spike at fixed intervals.
 
     An event is a spike that arrives at a synapse. The time leaves out the
@@ -71,11 +75,8 @@ def scaling(
     comm = find_communicator()
     if compare and comm.size > 1:
         raise ParameterError("--compare nest runs in one process: leave out --compare, or mpiexec")
-    config = ScalingConfig(
-        neurons=neurons, indegree=indegree, rate=rate, steps=steps, mode=mode, threads=threads, precision=precision,
-        cutoff=cutoff, sample=sample, mu=mu, inputs=inputs, readouts=readouts, seed=seed, timers=timers,
-    )  # fmt: skip
-    _tell_idle(config, mode, silent=comm.rank > 0)
+    config = ScalingConfig(**given)
+    _warn_unused(config, silent=comm.rank > 0)
     ours = run_scaling(config, comm)
     if comm.rank > 0:
         return
@@ -95,10 +96,8 @@ def scaling(
             _print_table(report)
 
 
-@app.command("event-cost", cls=Command)
-@guarded
-@alone
 def event_cost(
+    given: dict[str, Any],
     quantity: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,16 +105,7 @@ def event_cost(
             "\\[default: all]"
         ),
     ] = None,
-    neurons: Annotated[int, typer.Option(help="Recurrent neurons.")] = 1000,
-    indegree: Annotated[int, typer.Option(help="Recurrent connections into each neuron.")] = 1000,
-    interval: Annotated[float, typer.Option(help="Interval between the spikes of a neuron, ms.")] = 100.0,
-    cutoff: Annotated[float, typer.Option(help="Trace cutoff of e-prop+, ms.")] = 100.0,
-    events: Annotated[float, typer.Option(help="Approximate number of events of each measurement.")] = 2e7,
-    mode: Annotated[str, typer.Option(help="static, eprop+ or stdp.")] = "eprop+",
-    precision: Annotated[str, typer.Option(help="Precision of the numbers per synapse: single or double.")] = "single",
-    threads: Annotated[int, typer.Option(help="Threads.")] = 1,
-    repeats: Annotated[int, typer.Option(help="Measurements of each point; the median is reported.")] = 3,
-    compare: Annotated[str | None, typer.Option(help="nest: also measure NEST.")] = None,
+    compare: Compare = None,
     figure: Annotated[
         Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the curves into a PNG or PDF file.")
     ] = None,
@@ -140,12 +130,9 @@ def event_cost(
     from eprop.bench import event_cost as measure
 
     _check_compare(compare)
-    config = EventCostConfig(
-        neurons=neurons, indegree=indegree, interval=interval, cutoff=cutoff, events=events, mode=mode, threads=threads,
-        precision=precision, repeats=repeats,
-    )  # fmt: skip
+    config = EventCostConfig(**given)
     names = tuple(quantity or config.quantities)
-    _tell_idle(config, mode)
+    _warn_unused(config)
     if figure is not None:
         from eprop.plot import check_picture, draw_event_cost, save
 
@@ -171,15 +158,14 @@ def _check_compare(compare: str | None) -> None:
         raise ParameterError(f'--compare takes "nest", got {compare!r}')
 
 
-def _tell_idle(config: Any, mode: str, *, silent: bool = False) -> None:
+def _warn_unused(config: NetworkConfig, *, silent: bool = False) -> None:
     """Warn of options that have no effect in this mode."""
-    from eprop.bench.scaling import unused_options
     from eprop.cli.report import Reporter
     from eprop.training import UnusedParameterWarning
 
     with Reporter(silent=silent):
-        for name in unused_options(config, mode):
-            warnings.warn(f"{name} changes nothing: mode is {mode}", UnusedParameterWarning, stacklevel=2)
+        for name in config.unused_options():
+            warnings.warn(f"{name} changes nothing: mode is {config.mode}", UnusedParameterWarning, stacklevel=2)
 
 
 def _print_table(report: dict[str, Any]) -> None:
@@ -231,7 +217,7 @@ def _print_table(report: dict[str, Any]) -> None:
         )
 
 
-def _print_costs(points: list[Any]) -> None:
+def _print_costs(points: list[EventCost]) -> None:
     import math
 
     from rich.console import Console

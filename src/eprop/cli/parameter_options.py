@@ -1,20 +1,82 @@
-"""Make command-line options from declared parameters, of a figure or of a user's task."""
+"""Command-line options from the declared parameters of a class: a benchmark, a figure, a training, a user's task."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.main
+
+from eprop.cli.commands import Command
+from eprop.cli.guard import guarded, path_of
 
 if TYPE_CHECKING:
-    from eprop.parameters import ParameterInfo
+    from eprop.parameters import Description, ParameterInfo
 
-_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT"}
+#: Options by name, as parameters of a function: typer reads the options of a command from a signature.
+Options = Mapping[str, inspect.Parameter]
+
+_METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
+
+
+def options_from(
+    kind: type[Description], panel: str | None = None, metavars: Mapping[str, str] | None = None
+) -> dict[str, inspect.Parameter]:
+    """Make an option from each parameter of a class.
+
+    Parameters
+    ----------
+    kind : type of Description
+        The class; its fields are made with `param`.
+    panel : str, optional
+        Panel of the help.
+    metavars : mapping, optional
+        Placeholders of values in the help by name, instead of N, X, TEXT or PATH.
+    """
+    from eprop.parameters import parameters_of
+
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    metavars = metavars or {}
+    return {
+        name: option_of(name, info, default_text(defaults[name]), panel, metavars.get(name))
+        for name, info in parameters_of(kind)
+    }
+
+
+def with_options(options: Options, function: Callable[..., None]) -> Callable[..., None]:
+    """Make a command with ``options``, followed by those of ``function``.
+
+    The first argument of ``function`` is a dictionary of the options that were given, without the others. Its other
+    parameters are options of its own.
+    """
+    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        given = {name: values.pop(name) for name in options}
+        function({name: _plain(value) for name, value in given.items() if value not in (None, [])}, **values)
+
+    parameters = [*options.values(), *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def single_command(name: str, function: Callable[..., None], cls: type[Command] = Command, **settings: Any) -> Any:
+    """Make the command ``name`` of a group that makes its commands on request; see `guarded` for its errors."""
+    app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    context = {"help_option_names": ["-h", "--help"], **settings}
+    app.command(name, cls=cls, context_settings=context)(guarded(function))
+    return typer.main.get_command(app)
 
 
 def option_of(
-    name: str, info: ParameterInfo, default: str, panel: str, metavar: str | None = None
+    name: str, info: ParameterInfo, default: str, panel: str | None, metavar: str | None = None
 ) -> inspect.Parameter:
     """Make an option from a parameter; the value is None if the option is not given.
 
@@ -24,25 +86,26 @@ def option_of(
     info : ParameterInfo
     default : str
         Default that the help shows; empty to show none.
-    panel : str
+    panel : str, optional
         Panel of the help.
     metavar : str, optional
-        Placeholder of the value in the help, instead of N, X or TEXT.
+        Placeholder of the value in the help, instead of N, X, TEXT or PATH.
     """
     flag = "--" + name.replace("_", "-")
     several = isinstance(info.kind, tuple)
-    told = f"  \\[default: {default}]" if default else ""
+    shown = f"  \\[default: {default}]" if default else ""
     unit = f" ({info.unit})" if info.unit else ""
     doc = info.doc if _begins_with_value(info.doc) else info.doc[:1].upper() + info.doc[1:]
     doc = doc.replace("[", "\\[")
-    text = doc + unit + ("; may be given more than once." if several else ".") + told
+    text = doc + unit + ("; may be given more than once." if several else ".") + shown
     common: dict[str, Any] = {"rich_help_panel": panel, "show_default": False, "help": text}
     if info.kind is bool:
         type_: Any = bool | None
         option = typer.Option(f"{flag}/--no-{name.replace('_', '-')}", **common)
     else:
         type_ = list[str] | None if several else info.kind | None  # type: ignore[operator]
-        option = typer.Option(flag, metavar=metavar or _METAVARS.get(info.kind, "TEXT"), **common)
+        parser = path_of if info.kind is Path else None
+        option = typer.Option(flag, metavar=metavar or _METAVARS.get(info.kind, "TEXT"), parser=parser, **common)
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
 
 
@@ -57,3 +120,7 @@ def _begins_with_value(doc: str) -> bool:
     """Whether a text begins with a value of the parameter, as ``eprop (...)``, ``adam, momentum`` and ``alif: ...`` do."""
     first = doc.partition(" ")[0]
     return first.endswith((",", ":")) or first.startswith("eprop") or "_" in first
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
