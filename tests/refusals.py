@@ -1,12 +1,44 @@
-"""A small network to refuse things, and how refusals are looked for."""
+"""Refusals as tables: a row is a call, the class of its error and words of its message; small networks to refuse things."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 
 import eprop as ep
 
 NAN, INF = float("nan"), float("inf")
+
+
+class Refusal(NamedTuple):
+    """A call that is refused; `check` gives it the fixtures of its test."""
+
+    call: Callable[..., Any]
+    error: type[Exception]
+    words: str
+
+    def check(self, *fixtures: Any) -> None:
+        """The call raises this error, whose message has a part that matches ``words``, a regular expression."""
+        with pytest.raises(self.error, match=self.words):
+            self.call(*fixtures)
+
+
+def refusals(*rows: tuple[Callable[..., Any], type[Exception], str]) -> pytest.MarkDecorator:
+    """Run a test for each row, which is its argument ``refusal``.
+
+    ::
+
+        @refusals(
+            (lambda sim: sim.run(-1.0), ep.InputError, "^duration must be"),
+            (lambda sim: sim.weights("a->b"), ep.NetworkError, "no projection named 'a->b'"),
+        )
+        def test_bad_arguments_are_refused(refusal, sim):
+            refusal.check(sim)
+    """
+    made = [pytest.param(Refusal(*row), id=f"{k}: {row[2]:.40}") for k, row in enumerate(rows)]
+    return pytest.mark.parametrize("refusal", made)
 
 
 def network(rule=None, **options) -> ep.Network:
