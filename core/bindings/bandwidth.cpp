@@ -1,8 +1,8 @@
 // Memory bandwidth by the triad of the STREAM benchmark (McCalpin 1995).
 #include <stdexcept>
 
-#include "convert.hpp"
-#include "threads.hpp"
+#include "bindings/convert.hpp"
+#include "common/threads.hpp"
 
 namespace eprop {
 namespace {

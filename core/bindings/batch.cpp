@@ -1,12 +1,12 @@
 // Parallel samples for Python: BatchDouble, BatchSingle, BatchRequest, optimize.
-#include "batch.hpp"
+#include "episodes/batch.hpp"
 
 #include <utility>
 
-#include "interruptible.hpp"
-#include "optimizer_step.hpp"
-#include "outside.hpp"
-#include "topology.hpp"
+#include "bindings/interruptible.hpp"
+#include "bindings/outside.hpp"
+#include "bindings/topology.hpp"
+#include "episodes/optimizer_step.hpp"
 
 namespace eprop {
 namespace {

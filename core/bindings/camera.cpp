@@ -4,12 +4,12 @@
 //                                                                    `most` events
 //   distort_digit(settings, images, indices, seed, i) -> (image, nodes): image as the recording of images[i] sees it, flat arrays
 //   camera_constants: dict of field, side, phases, taps, levels, max_delays
-#include "camera.hpp"
+#include "data/camera.hpp"
 
 #include <stdexcept>
 #include <utility>
 
-#include "convert.hpp"
+#include "bindings/convert.hpp"
 
 namespace eprop {
 namespace {

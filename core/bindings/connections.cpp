@@ -20,7 +20,7 @@
 //   is_known(bits, neuron) -> bool, known_before(bits, counts, neuron) -> int
 //   local_ids(bits, counts, first, neurons)               -> int32, ids among the known neurons from `first` on
 //   list_known(bits, first, stop)                         -> int64, the known neurons of first:stop, relative to first
-#include "connections.hpp"
+#include "common/connections.hpp"
 
 #include <nanobind/stl/pair.h>
 
@@ -28,8 +28,8 @@
 #include <utility>
 #include <vector>
 
-#include "convert.hpp"
-#include "known_neurons.hpp"
+#include "bindings/convert.hpp"
+#include "common/known_neurons.hpp"
 
 namespace eprop {
 namespace {

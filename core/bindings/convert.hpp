@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "arrays.hpp"
+#include "common/arrays.hpp"
 
 namespace eprop {
 

@@ -8,7 +8,7 @@
 //   decode_nmnist(raw, offsets, size)          -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0) without a fault
 //   deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr)
 //   data_version
-#include "events.hpp"
+#include "data/events.hpp"
 
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
@@ -17,7 +17,7 @@
 #include <tuple>
 #include <utility>
 
-#include "convert.hpp"
+#include "bindings/convert.hpp"
 
 namespace eprop {
 namespace {

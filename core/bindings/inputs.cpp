@@ -1,8 +1,8 @@
 // Inputs of runs and samples for Python: `find_ones`, `bin_spikes`, `copy_events`, `all_finite`.
-#include "inputs.hpp"
+#include "data/inputs.hpp"
 
-#include "convert.hpp"
-#include "finite.hpp"
+#include "bindings/convert.hpp"
+#include "common/finite.hpp"
 
 namespace eprop {
 namespace {

@@ -2,9 +2,9 @@
 #pragma once
 #include <chrono>
 
-#include "convert.hpp"
-#include "interrupt.hpp"
-#include "tables.hpp"
+#include "bindings/convert.hpp"
+#include "common/interrupt.hpp"
+#include "common/tables.hpp"
 
 namespace eprop {
 

@@ -1,5 +1,5 @@
 // Neurons stepped from Python (the time-driven network, checks of a model), and scalar equations for tests.
-#include "neurons/advance.hpp"
+#include "common/neurons/advance.hpp"
 
 #include <nanobind/stl/tuple.h>
 
@@ -7,10 +7,10 @@
 #include <tuple>
 #include <vector>
 
-#include "convert.hpp"
-#include "optimizers.hpp"
-#include "pair_rules.hpp"
-#include "surrogate.hpp"
+#include "bindings/convert.hpp"
+#include "common/optimizers.hpp"
+#include "common/pair_rules.hpp"
+#include "common/surrogate.hpp"
 
 namespace eprop {
 namespace {

@@ -1,8 +1,8 @@
 // Values from outside, from Python, with checks against a network.
 #pragma once
-#include "convert.hpp"
-#include "signals.hpp"
-#include "tables.hpp"
+#include "bindings/convert.hpp"
+#include "common/signals.hpp"
+#include "common/tables.hpp"
 
 namespace eprop {
 

@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "convert.hpp"
-#include "rng.hpp"
+#include "bindings/convert.hpp"
+#include "common/rng.hpp"
 
 namespace eprop {
 namespace {

@@ -1,13 +1,13 @@
 // Rollouts for Python: RolloutDouble, RolloutSingle.
-#include "rollout.hpp"
+#include "episodes/rollout.hpp"
 
 #include <algorithm>
 #include <string>
 #include <utility>
 
-#include "interruptible.hpp"
-#include "outside.hpp"
-#include "topology.hpp"
+#include "bindings/interruptible.hpp"
+#include "bindings/outside.hpp"
+#include "bindings/topology.hpp"
 
 namespace eprop {
 namespace {

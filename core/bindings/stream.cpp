@@ -1,16 +1,16 @@
 // The streaming loop and feedback, for Python.
-#include "stream.hpp"
+#include "online/stream.hpp"
 
 #include <chrono>
 #include <string_view>
 
-#include "effective_weights.hpp"
-#include "feedback.hpp"
-#include "outside.hpp"
-#include "readouts.hpp"
-#include "stepper.hpp"
-#include "synapses/stdp.hpp"
-#include "topology.hpp"
+#include "bindings/outside.hpp"
+#include "bindings/topology.hpp"
+#include "common/feedback.hpp"
+#include "common/readouts.hpp"
+#include "eprop_plus/effective_weights.hpp"
+#include "online/stdp.hpp"
+#include "online/stepper.hpp"
 
 namespace eprop {
 namespace {

@@ -1,5 +1,5 @@
 // Tables of a built network: fields of their records for NumPy, and the topology from a Python object.
-#include "tables.hpp"
+#include "common/tables.hpp"
 
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/vector.h>
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "stream_state.hpp"
-#include "topology.hpp"
+#include "bindings/topology.hpp"
+#include "online/stream_state.hpp"
 
 namespace eprop {
 namespace {

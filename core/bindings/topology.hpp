@@ -1,7 +1,7 @@
 // The topology of a built network, from a Python object that must outlive it.
 #pragma once
-#include "convert.hpp"
-#include "tables.hpp"
+#include "bindings/convert.hpp"
+#include "common/tables.hpp"
 
 namespace eprop {
 

@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if "_build" not in path.parts)
 ROLE = re.compile(r"\{(?:func|class|mod|meth|attr|data)\}`~?([\w.]+)`")
-# A file of the core, and a function that it defines: `core/readouts.hpp: readout_errors`.
+# A file of the core, and a function that it defines: `core/common/readouts.hpp: readout_errors`.
 CORE = re.compile(r"`(core/[\w/]+\.(?:hpp|cpp))(?:: (\w+))?`")
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 

@@ -206,7 +206,7 @@ def test_bytes_of_propagators(precision: str) -> None:
     history, built = sim.arrays.history, sim.arrays.built
     assert history.prefix_history.nbytes == {"single": 1536, "double": 3072}[precision] * columns
     others = history.block_prefix.nbytes + history.block_propagators.nbytes
-    # `core/synapses/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff;
+    # `core/eprop_plus/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff;
     # spike corrections; their copies, and those of propagators.
     blocks, entries = len(history.block_propagators), built.n_entries
     corrections = max(kind.layout["n_corrections"] for kind in built.kinds)

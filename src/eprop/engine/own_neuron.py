@@ -93,7 +93,7 @@ def _compiled(neuron: Neuron, shared: bool) -> Any:
 
 
 def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bool) -> Any:
-    """Compile the loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/neurons/own.hpp``.
+    """Compile the loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/common/neurons/own.hpp``.
 
     Unsigned indices and ``error_model="numpy"`` let LLVM vectorise the loop. LLVM checks at run time that arrays do not
     overlap, for a limited number of pairs; therefore the loop does not clear its input as well.

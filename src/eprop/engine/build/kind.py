@@ -1,4 +1,4 @@
-"""Kinds of eligibility that e-prop+ supports, as in ``core/kind.hpp``."""
+"""Kinds of eligibility that e-prop+ supports, as in ``core/common/kind.hpp``."""
 
 from __future__ import annotations
 

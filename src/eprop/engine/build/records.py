@@ -1,4 +1,4 @@
-"""Tables of a built network: records with the fields of ``core/tables.hpp``, codes, and the topology that the core reads.
+"""Tables of a built network: records with the fields of ``core/common/tables.hpp``, codes, and the topology that the core reads.
 
 Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
 all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays.

@@ -10,7 +10,7 @@ import numpy as np
 PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
 #: Phases of e-prop per sample: forward and backward passes, and the optimiser.
 BATCH_PHASES = ("samples", "update")
-# Columns of the core's stop-watch, see ``Phase`` in core/stream_state.hpp.
+# Columns of the core's stop-watch, see ``Phase`` in core/online/stream_state.hpp.
 PROPAGATORS, DELIVER, ADVANCE, READOUT, EXCHANGE, REGION = range(1, 7)
 
 

@@ -28,7 +28,7 @@ from eprop.parameters import real_numbers
 from eprop.rules import EProp
 
 ROLLOUTS = {np.dtype(np.float64): lib.RolloutDouble, np.dtype(np.float32): lib.RolloutSingle}
-# Streams per thread before gradients are added up, see core/rollout.cpp.
+# Streams per thread before gradients are added up, see core/episodes/rollout.cpp.
 STREAMS_A_THREAD = 4
 
 

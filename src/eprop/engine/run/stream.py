@@ -21,12 +21,12 @@ from eprop.models import EventSource
 from eprop.parameters import brief, is_finite_number, real_numbers
 
 _clock = time.perf_counter_ns
-# Values given to a step besides events: bits, as in core/stepper.hpp.
+# Values given to a step besides events: bits, as in core/online/stepper.hpp.
 _TARGET, _SIGNAL, _ERROR = 1, 2, 4
 
 
 class _Status(IntEnum):
-    """Status of a step, as in core/stepper.hpp."""
+    """Status of a step, as in core/online/stepper.hpp."""
 
     done = 0
     target = 1

@@ -1,4 +1,4 @@
-"""Arrays of fixed size that change during a run, named as in ``core/stream_state.hpp``; the core owns arrays that grow."""
+"""Arrays of fixed size that change during a run, named as in ``core/online/stream_state.hpp``; the core owns arrays that grow."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class History:
     error_prefix, error_block, error : (ring, readouts), (blocks, readouts), (past, readouts)
     error_trace_prefix, error_trace_block : (ring, readouts), (blocks, readouts) errors that wait for reward
     reward, reward_rest, reward_ahead : (reward ring,), (trace groups, reward ring), (trace groups, reward blocks)
-        Reward history, see ``core/rewards.hpp``; empty without reward.
+        Reward history, see ``core/eprop_plus/rewards.hpp``; empty without reward.
     eta : (delay groups, past) learning rates with which premature gradients were subtracted
     post_trace : (ring, neurons) for STDP: filtered spikes of earlier steps
     log_start : (past, populations + 1) positions in the spike log

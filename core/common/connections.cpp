@@ -1,0 +1,216 @@
+#include "common/connections.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <utility>
+
+#include "common/rng.hpp"
+
+namespace eprop {
+namespace {
+
+using Sources = std::span<std::int32_t>;
+
+std::size_t count(Index n) { return static_cast<std::size_t>(n); }
+
+// Shortest lengths of lists of sources that are sorted by radix sort, and by radix sort with more bits.
+constexpr std::size_t kLong = 64, kVeryLong = 512;
+constexpr int kDigit = 8, kLongDigit = 11;
+
+// Sorts whole numbers below n, by radix sort for long lists (4 ns instead of 40 per number); `spare` is scratch space.
+void sort_sources(Sources list, Index n, std::vector<std::int32_t>& spare) {
+  if (list.size() < kLong) return std::sort(list.begin(), list.end());
+  const int bits = list.size() < kVeryLong ? kDigit : kLongDigit;
+  const Index digits = Index{1} << bits;
+  std::int32_t counts[1 << kLongDigit];
+  std::int32_t *here = list.data(), *there = spare.data();
+  for (int shift = 0; ((n - 1) >> shift) != 0; shift += bits) {
+    std::fill_n(counts, digits, 0);
+    for (std::size_t k = 0; k < list.size(); k++) counts[(here[k] >> shift) & (digits - 1)]++;
+    std::int32_t at = 0;
+    for (Index digit = 0; digit < digits; digit++) at += std::exchange(counts[digit], at);
+    for (std::size_t k = 0; k < list.size(); k++) there[counts[(here[k] >> shift) & (digits - 1)]++] = here[k];
+    std::swap(here, there);
+  }
+  if (here != list.data()) std::copy_n(here, list.size(), list.data());
+}
+
+// Parameters of a choice: number of candidates, excluded candidate (-1: none), and the stream of draws.
+struct Choice {
+  Index n, excluded;
+  std::uint64_t seed;
+  std::uint32_t stream;
+};
+
+// Fills the list with draws below n, with repetitions.
+void choose_with_repeats(Sources list, const Choice& c) {
+  const auto length = static_cast<Index>(list.size());
+  // Draws several at a time; after the first excluded one, draws one by one.
+  std::int32_t* const out = list.data();
+  const auto n = static_cast<double>(c.n);
+  double block[kBlockDraws];
+  for (Index first = 0; first < length; first += kBlockDraws) {
+    uniform_block(c.seed, kConnect, successive(c.stream, static_cast<std::uint64_t>(first)), block);
+    const Index draws = std::min(length - first, kBlockDraws);
+    for (Index k = 0; k < draws; k++) out[first + k] = static_cast<std::int32_t>(block[k] * n);
+  }
+  if (c.excluded < 0) return;
+  const auto first = std::find(list.begin(), list.end(), static_cast<std::int32_t>(c.excluded));
+  auto draw = static_cast<std::uint64_t>(first - list.begin());
+  for (auto slot = first; slot != list.end(); ++slot) {
+    Index source = c.excluded;
+    while (source == c.excluded) source = below(c.seed, kConnect, c.stream, draw++, c.n);
+    *slot = static_cast<std::int32_t>(source);
+  }
+}
+
+// Fills the list with distinct numbers below n; `taken` (n) is scratch, all false before and after.
+// Floyd's method: one draw for each choice, no rejection, for any density.
+void choose_different(Sources list, const Choice& c, std::vector<char>& taken) {
+  const auto length = static_cast<Index>(list.size());
+  const Index candidates = c.excluded >= 0 ? c.n - 1 : c.n;
+  UniformStream draws(c.seed, kConnect, c.stream);
+  for (Index k = 0; k < length; k++) {
+    const Index top = candidates - length + k;
+    auto source = static_cast<Index>(draws.next() * static_cast<double>(top + 1));
+    if (taken[count(source)]) source = top;
+    taken[count(source)] = 1;
+    list[count(k)] = static_cast<std::int32_t>(source);
+  }
+  for (std::int32_t& source : list) {
+    taken[count(source)] = 0;
+    if (c.excluded >= 0 && source >= c.excluded) source++;
+  }
+}
+
+void choose(Sources list, const Choice& choice, bool multapses, std::vector<char>& taken) {
+  if (multapses)
+    choose_with_repeats(list, choice);
+  else
+    choose_different(list, choice, taken);
+}
+
+}  // namespace
+
+Connections bernoulli(Targets targets, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  const double expected = static_cast<double>(targets.size()) * static_cast<double>(n_pre) * probability;
+  made.sources.reserve(static_cast<std::size_t>(expected * 1.1) + 64);
+  const bool all = probability >= 1.0;
+  const double log_miss = all ? -std::numeric_limits<double>::infinity() : std::log1p(-probability);
+  const auto most = static_cast<double>(n_pre);
+  for (Index target = targets.first; target < targets.stop; target++) {
+    Index source = -1;
+    UniformStream draws(seed, kConnect, static_cast<std::uint32_t>(target));
+    for (;;) {
+      // If connections are rare, a skip may exceed any integer.
+      const Index skip = all ? 0 : static_cast<Index>(std::min(most, std::log1p(-draws.next()) / log_miss));
+      if (skip >= n_pre - 1 - source) break;
+      source += 1 + skip;
+      if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
+    }
+    made.indptr[count(target - targets.first) + 1] = static_cast<Index>(made.sources.size());
+  }
+  made.sources.shrink_to_fit();
+  return made;
+}
+
+Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size() * degree))};
+  std::vector<char> taken(allowed.multapses ? 0 : count(n_pre));
+  std::vector<std::int32_t> spare(count(degree));
+  for (Index k = 0; k < targets.size(); k++) {
+    const Index target = targets.first + k;
+    const Sources list(made.sources.data() + k * degree, count(degree));
+    choose(list, {n_pre, allowed.autapses ? -1 : target, seed, static_cast<std::uint32_t>(target)}, allowed.multapses, taken);
+    sort_sources(list, n_pre, spare);
+    made.indptr[count(k) + 1] = (k + 1) * degree;
+  }
+  return made;
+}
+
+Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  std::vector<std::int32_t> chosen(count(degree));
+  std::vector<char> taken(allowed.multapses ? 0 : count(n_post));
+  // Repeats the draws, so that memory is needed only for the connections of these targets.
+  const auto for_each = [&](auto&& visit) {
+    for (Index source = 0; source < n_pre; source++) {
+      choose(chosen, {n_post, allowed.autapses ? -1 : source, seed, static_cast<std::uint32_t>(source)}, allowed.multapses,
+             taken);
+      for (const std::int32_t target : chosen)
+        if (targets.first <= target && target < targets.stop) visit(count(target - targets.first), source);
+    }
+  };
+  for_each([&](std::size_t k, Index) { made.indptr[k + 1]++; });
+  for (std::size_t k = 1; k < made.indptr.size(); k++) made.indptr[k] += made.indptr[k - 1];
+  made.sources.resize(count(made.indptr.back()));
+  std::vector<Index> next(made.indptr.begin(), made.indptr.end() - 1);
+  for_each([&](std::size_t k, Index source) { made.sources[count(next[k]++)] = static_cast<std::int32_t>(source); });
+  return made;
+}
+
+Connections all_to_all(Targets targets, Index n_pre, bool autapses) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  made.sources.reserve(count(targets.size() * n_pre));
+  for (Index target = targets.first; target < targets.stop; target++) {
+    for (Index source = 0; source < n_pre; source++)
+      if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
+    made.indptr[count(target - targets.first) + 1] = static_cast<Index>(made.sources.size());
+  }
+  made.sources.shrink_to_fit();
+  return made;
+}
+
+Connections one_to_one(Targets targets) {
+  Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size()))};
+  for (Index k = 0; k < targets.size(); k++) {
+    made.indptr[count(k) + 1] = k + 1;
+    made.sources[count(k)] = static_cast<std::int32_t>(targets.first + k);
+  }
+  return made;
+}
+
+namespace {
+
+// Draws blocks of numbers for the connections of each target and writes offset + scale * number.
+template <class DrawBlock>
+std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, double offset, double scale, DrawBlock draw) {
+  std::vector<double> weights(count(indptr[indptr.size - 1]));
+  double block[kBlockDraws];
+  for (Index k = 0; k < targets.size(); k++) {
+    double* const out = weights.data() + indptr[k];
+    const Index n = indptr[k + 1] - indptr[k];
+    for (Index first = 0; first < n; first += kBlockDraws) {
+      draw(successive(static_cast<std::uint32_t>(targets.first + k), static_cast<std::uint64_t>(first)), block);
+      const Index draws = std::min(n - first, kBlockDraws);
+      for (Index j = 0; j < draws; j++) out[first + j] = offset + scale * block[j];
+    }
+  }
+  return weights;
+}
+
+}  // namespace
+
+std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
+  return draw_weights(targets, indptr, mean, sd,
+                      [seed](const CounterBlock& counters, double* out) { normal_block(seed, kWeight, counters, out); });
+}
+
+std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {
+  return draw_weights(targets, indptr, low, high - low,
+                      [seed](const CounterBlock& counters, double* out) { uniform_block(seed, kWeight, counters, out); });
+}
+
+void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first) {
+  Index at = first;
+  for (Index branch = 0; branch < counts.columns; branch++) {
+    indptr[branch] = at;
+    for (Index share = 0; share < counts.rows; share++) at += std::exchange(counts(share, branch), at);
+  }
+  indptr[counts.columns] = at;
+}
+
+}  // namespace eprop

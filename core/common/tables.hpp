@@ -1,0 +1,142 @@
+// Tables from the build of a network: populations, delay groups, constants. Python fills the same records as structured NumPy
+// arrays, whose fields come from `record_fields` (bindings/tables.cpp); each field has eight bytes.
+//
+// Local ids: *sources* are all nodes that spike (event sources, Poisson sources, neurons). *Targets* are all neurons followed by
+// all readouts. *Branches* are the branches of axons: a source has a branch for each projection and each of its delays. With
+// several ranks, each rank owns a range of the neurons. Its targets are its own neurons, followed by all readouts, which every
+// rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
+#pragma once
+#include "common/arrays.hpp"
+
+namespace eprop {
+
+enum class Role : Index { events, poisson, neuron, readout };
+enum class Rule : Index { fixed, eprop, eprop_plus, stdp };
+enum class Optimizer : Index { descent, adam, momentum, rmsprop };
+// How feedback depends on the readout weights of a delay group: not at all, by the weight, or by its changes.
+enum class Tied : Index { no, weight, change };
+
+struct Population {
+  Role role;
+  Index size;                      // local nodes
+  Index first_source;              // id of its first node among the sources
+  Index first_target;              // target id of its first source, also if another rank owns it: converts sources to targets
+  Index target_begin, target_end;  // its local targets
+  Index model;                     // code of its neuron model in the core, see neurons/advance.hpp
+  Index own_step;                  // address of the loop over neurons of a user's own model, else 0
+  Index channel;                   // index among event sources
+  Index softmax;                   // for readouts: cross-entropy instead of squared error
+  Index trace_group;               // of e-prop+ onto it, or -1; for readouts that of the first class
+  Index kind;                      // of its eligibility, a row of Topology::kinds
+  Index n_components;              // of its eligibility vector
+  Index leaky;                     // eligibility has one component, a spike filter
+  Index fed_back;                  // the neuron's own spikes act on its eligibility
+  Index voltage_row;               // row of the state with the voltage, or -1
+  Index pair_group;                // a delay group with the constants of its postsynaptic traces (STDP), or -1
+  // e-prop per sample:
+  double kappa, c_reg, f_target;  // f_target in spikes per step
+  Index error_latency;            // steps from a spike to the first error that it causes
+};
+
+struct OptimizerConstants {
+  double eta, w_min, w_max;
+  double beta_1, beta_2, epsilon;  // beta_1 is also the decay of a single moment
+  Optimizer kind;
+  Index nesterov;
+  double keep;  // decay of a weight in a step without a gradient
+};
+
+// The synapses of a projection with the same delay (and, onto readouts, the same time constant).
+struct DelayGroup {
+  Index source_population;
+  Index first_branch, n_branches;  // branch of source i: first_branch + branch_stride i
+  Index branch_stride;             // branches of one axon are adjacent in memory
+  Rule rule;
+  Index delay;  // steps
+  Index onto_readouts;
+  Index target_begin, target_end;  // range of its local targets
+  Index trace_group, kind;         // of its targets
+  Index cutoff;                    // steps after which a silent branch expires
+  Index reward_cutoff;             // steps after which rewards no longer count, 0: no reward traces
+  Tied tied_feedback;
+  Index projection;
+  Index per_step_optimizer;      // one optimiser step per time step, with that step's part of the gradient
+  Index counts_events;           // every rank has all readouts, and one rank counts their events
+  Index first_group;             // first delay group of its projection onto neurons; onto readouts the group itself
+  Index delay_offset;            // delay minus the delay of first_group, steps
+  Index filter_slot;             // slot of the source filter that it reads, see Topology::trace_consumers
+  OptimizerConstants optimizer;  // STDP: rate and bounds
+  double input_scale;            // zeta of readouts
+  double pre_decay, post_decay, ratio, mu_plus, mu_minus;  // STDP
+};
+
+// Number of steps of a per-step optimiser after a spike, if no other spike follows.
+inline Index steps_of_optimizer(const DelayGroup& group) { return group.reward_cutoff > 0 ? group.reward_cutoff : group.cutoff; }
+
+// Targets with the same trace constants (e-prop+).
+struct TraceGroup {
+  double kappa, kappa_reg;
+  double c_reg, f_target;
+  double own_decay;  // decay per step of a synapse's only own component without spikes, if the same for all; else NaN
+  double gamma;      // decay per step of reward traces; 0 without
+};
+
+struct ReadoutConstants {  // voltages relative to the leak potential
+  double alpha, zeta, drive, y_min, y_start, leak;
+  Index trace_group;
+};
+
+// Powers of the spike filters: matrices (to, from) of each trace group, for a direction and a number of steps.
+struct Filters {
+  const double* data = nullptr;
+  Index ways = 0, powers = 0, size = 0;
+  const double* matrix(Index group, Index way, Index n) const { return data + ((group * ways + way) * powers + n) * size * size; }
+  double operator()(Index group, Index way, Index n, Index to, Index from) const {
+    return matrix(group, way, n)[to * size + from];
+  }
+};
+enum Way : Index { kForward, kInverse };
+// Rows of Topology::decays: kappa^n, kappa_reg^n, gamma^n and their inverses.
+enum DecayRow : Index { kKappa, kKappaReg, kGamma, kGrowKappa, kGrowKappaReg, kGrowGamma };
+
+struct Topology {
+  Array1<Population> populations;
+  Array1<DelayGroup> groups;           // from the build; a run works on a copy (frozen: eta = 0)
+  Array1<const Index> delivery_order;  // order in which delay groups add to the inputs of a step
+  Array1<const TraceGroup> trace_groups;
+  Array1<const ReadoutConstants> readouts;
+  Array1<const double> poisson_rates;   // (sources up to the last Poisson source,) spikes per step
+  Array3<const double> decays;          // (trace groups, 6, n) see DecayRow
+  Filters filters, doublings;           // powers 0, 1, 2, ... in both directions; powers 1, 2, 4, ... forward
+  Array2<const double> arrivals;        // (trace groups, n_filters) increase of a filter at a spike
+  Array3<const Index> trace_consumers;  // (populations, slots, 2) reader of a population's filtered spikes: trace group, or
+                                        // delay group of STDP; -1 for none
+  Array2<const Index> kinds;            // (kinds, 5) n_filters, n_own, anchored, two_kappas, reward
+  Array2<const double> eligibility;     // (rows, padded neurons) constants of propagators, see kind.hpp
+  Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
+  Array2<const Index> branch_start;     // (partitions, branches + 1) into the synapse arrays
+  Array1<const std::uint32_t> targets;  // (synapses,)
+  Array2<const double> params;          // (parameter rows + 1, neurons); the last row is a `Sharing`
+  Array2<const Index> bounds;           // (2, partitions + 1) of neurons, of readouts
+  Array2<const Index> signal_delay;     // (readouts, neurons) delay of learning signals, steps; (0, 0): all are one
+  Array2<const Index>
+      error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): values of the population
+  Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; or (0, 0)
+  Array2<const double> pair_powers;     // (delay groups, n) STDP: powers of the presynaptic decay; otherwise no columns
+  Array1<const Index> out_degrees;      // (sources,) synapses of each source on this rank, for counting events
+
+  Index n_neurons() const { return params.columns; }
+  Index n_readouts() const { return readouts.size; }
+  Index n_partitions() const { return branch_start.rows; }
+  Index n_sources() const {
+    Index n = 0;
+    for (Index b = 0; b < populations.size; b++)
+      if (populations[b].role != Role::readout) n += populations[b].size;
+    return n;
+  }
+};
+
+// Trace group whose learning signals a population receives, or -1.
+inline Index signal_group(const Population& population) { return population.role == Role::neuron ? population.trace_group : -1; }
+
+}  // namespace eprop

@@ -1,0 +1,182 @@
+// Branches of e-prop+ that spike for the first time, or after a silence longer than the cutoff.
+//
+// These branches learn nothing at the spike: the gradient of the last interval was finalised when the branch expired. What
+// remains is to decay the traces and to deliver the weights. With reward traces, rewards have kept adding to the gradient until
+// the reward cutoff (reward.hpp).
+#pragma once
+#include <limits>
+
+#include "eprop_plus/block_start.hpp"
+#include "eprop_plus/reward.hpp"
+#include "online/static.hpp"
+
+namespace eprop {
+
+// Decay of a synapse's own components over n steps without a spike of the target: a matrix (with one component its first number)
+// and its power. Most neurons of a population have the same one, so the last result is cached.
+struct OwnPowers {
+  double matrix[4], power[4];
+};
+
+// Power of a matrix of two rows, by squaring.
+inline void matrix_power(const double (&matrix)[4], Index n, double (&out)[4]) {
+  double a = matrix[0], b = matrix[1], c = matrix[2], d = matrix[3], p = 1.0, q = 0.0, r = 0.0, s = 1.0;
+  for (; n > 0; n >>= 1) {
+    if (n & 1) {
+      const double p_1 = a * p + b * r, q_1 = a * q + b * s, r_1 = c * p + d * r, s_1 = c * q + d * s;
+      p = p_1, q = q_1, r = r_1, s = s_1;
+    }
+    const double a_2 = a * a + b * c, b_2 = (a + d) * b, c_2 = (a + d) * c, d_2 = b * c + d * d;
+    a = a_2, b = b_2, c = c_2, d = d_2;
+  }
+  out[0] = p, out[1] = q, out[2] = r, out[3] = s;
+}
+
+// Data shared by all synapses of a branch whose silence ends.
+template <Kind K, class Real> struct ResumingBranch {
+  Index silent;                    // steps in which the traces decayed
+  double kappa, kappa_reg, fresh;  // decay of the traces, 1 - kappa_reg
+  const double* z_ahead;           // filtered spikes in the step before
+  const double* psi;               // surrogate gradient in the step before
+  Rows<K.n_constants(), const double> constants;
+  OwnPowers own;
+  Descent<Real> descent;
+  WaitingSilence<Real> waiting;
+};
+
+// Powers for the own components of synapses onto one target.
+template <Kind K, class Real> void find_powers(ResumingBranch<K, Real>& branch, Index target) {
+  double matrix[4] = {0.0, 0.0, 0.0, 0.0};
+  for (int m = 0; m < K.n_own * K.n_own; m++) matrix[m] = branch.constants[K.a() + m][target];
+  if (std::equal(matrix, matrix + 4, branch.own.matrix)) return;
+  std::copy(matrix, matrix + 4, branch.own.matrix);
+  if constexpr (K.n_own == 1) branch.own.power[0] = power(matrix[0], branch.silent);
+  if constexpr (K.n_own == 2) matrix_power(matrix, branch.silent, branch.own.power);
+}
+
+// N synapses: their own components decay, and the step before this spike counts again (as in NEST). Computed in double precision;
+// stored values are rounded:
+//     e = psi (c_z z + c_h h)    e_bar = kappa^n e_bar + e    h = a h + u e + b
+template <Kind K, bool moments, int N, class Real>
+EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse, ResumingBranch<K, Real>& branch,
+                                  const OwedSteps<Real>& owed) {
+  using Wide = Vector<double, N>;
+  constexpr int D = K.n_filters, M = K.n_own;
+  const std::uint32_t* targets = s.targets + synapse;
+  const auto& constants = branch.constants;
+  const auto rounded = [](const Wide& v) EPROP_INLINED { return convert<double, N>(convert<Real, N>(v)); };
+  const auto wide = [&](const Real* values) EPROP_INLINED { return convert<double, N>(load<N>(values + synapse)); };
+  const auto keep = [&](Real* values, const Wide& v) EPROP_INLINED { store<N, Real>(values + synapse, convert<Real, N>(v)); };
+  Wide e = broadcast<N>(0.0), own, own_1;
+  unroll<D>([&](auto d) EPROP_INLINED { e += gather<N>(constants[K.c() + d], targets) * branch.z_ahead[d]; });
+  if constexpr (M > 0 && N == 1) find_powers(branch, targets[0]);
+  const double* left = branch.own.power;
+  if constexpr (M == 1) {
+    own = rounded(wide(s.own) * left[0]);
+    e += gather<N>(constants[K.c() + D], targets) * own;
+  }
+  if constexpr (M == 2) {
+    const double h_0 = wide(s.own), h_1 = wide(s.own_1);
+    own = rounded(left[0] * h_0 + left[1] * h_1);
+    own_1 = rounded(left[2] * h_0 + left[3] * h_1);
+    e += constants[K.c() + D][targets[0]] * own;
+    e += constants[K.c() + D + 1][targets[0]] * own_1;
+  }
+  e = e * gather<N>(branch.psi, targets);
+  keep(s.trace, branch.kappa * wide(s.trace) + e);
+  if constexpr (K.two_kappas) keep(s.trace_reg, branch.kappa_reg * wide(s.trace_reg) + branch.fresh * e);
+  if constexpr (M == 1) {
+    own = rounded(own * gather<N>(constants[K.a()], targets));
+    own = rounded(own + gather<N>(constants[K.u()], targets) * e);
+    if constexpr (D == 0) own += gather<N>(constants[K.b()], targets);
+    keep(s.own, own);
+  }
+  if constexpr (M == 2) {
+    const auto at = [&](int row) EPROP_INLINED { return constants[row][targets[0]]; };
+    double next = rounded(rounded(at(K.a()) * own + at(K.a() + 1) * own_1) + at(K.u()) * e);
+    double next_1 = rounded(rounded(at(K.a() + 2) * own + at(K.a() + 3) * own_1) + at(K.u() + 1) * e);
+    if constexpr (D == 0) next += at(K.b()), next_1 += at(K.b() + 1);
+    keep(s.own, next);
+    keep(s.own_1, next_1);
+  }
+  if constexpr (K.reward) {
+    const auto g = end_wait<N>(s, synapse, branch.waiting);
+    store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, owed));
+  } else if constexpr (moments || (K.any_optimizer() && N == 1)) {
+    if (moments || !owed.descent) {
+      s.weight[synapse] = owed.take(synapse, static_cast<double>(s.pending[synapse]));
+      s.pending[synapse] = 0;
+    }
+  }
+  deliver<N>(s.x, targets, load<N>(s.weight + synapse));
+}
+
+// Branch k of a list spikes after a silence longer than the cutoff; its gradient was finalised when it expired.
+template <Kind K, bool moments, class Real>
+void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index k) {
+  StreamState<Real>& state = step.state;
+  const Topology& topology = state.topology;
+  const ArrivingBranch& arriving = branches.first[k];
+  const TraceGroup& group = topology.trace_groups[step.group.trace_group];
+  const Index silent = step.t - arriving.last - step.group.cutoff;
+  const auto left = [&](double base, DecayRow row) {
+    return silent + 1 < topology.decays.columns ? topology.decays(step.group.trace_group, row, silent + 1)
+                                                : power(base, silent + 1);
+  };
+  const double none = std::numeric_limits<double>::quiet_NaN();  // differs from every matrix
+  ResumingBranch<K, Real> branch{silent,
+                                 left(group.kappa, kKappa),
+                                 left(group.kappa_reg, kKappaReg),
+                                 1.0 - group.kappa_reg,
+                                 arriving.z_ahead,
+                                 state.neurons.psi.data,
+                                 constants_of<K>(topology),
+                                 {{none, none, none, none}, {0.0, 0.0, 0.0, 0.0}},
+                                 descent_of<Real>(step.group.optimizer),
+                                 {}};
+  if constexpr (K.reward) branch.waiting = waiting_silence(step, arriving.last);
+  const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
+  if (K.n_own == 1 && alike) branch.own = {{group.own_decay, 0.0, 0.0, 0.0}, {power(group.own_decay, silent), 0.0, 0.0, 0.0}};
+  OwedSteps<Real> owed(state, step.group);
+  if constexpr (moments || K.any_optimizer())
+    if (!owed.descent) owed.owe(arriving.optimizer_steps, step.t - 1);
+  const SynapsePointers<Real> s = pointers_of(state);
+  const FollowingBranch next = following(branches, k + 1);
+  const auto resume = [&](auto together, Index synapse)
+                          EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, owed); };
+  if (!moments && K.n_own < 2 && alike) {
+    for_synapses < !moments &&
+        K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.any_optimizer() && !owed.descent);
+  } else {
+    for_synapses<false>(s, branches.begin(k), branches.end(k), next, resume);
+  }
+}
+
+// The first spike of a branch changes nothing yet.
+template <Kind K, class Real> void deliver_first(StreamState<Real>& state, Index begin, Index end) {
+  const SynapsePointers<Real> s = pointers_of(state);
+  deliver_branch(begin, end, s.targets, s.weight, s.x);
+  if constexpr (K.n_filters == 0) {
+    const auto constants = constants_of<K>(state.topology);
+    for (int m = 0; m < K.n_own; m++)
+      for (Index synapse = begin; synapse < end; synapse++)
+        state.synapses.own(m, synapse) = static_cast<Real>(constants[K.b() + m][s.targets[synapse]]);
+  }
+}
+
+// Branches that spike for the first time, or after a long silence.
+template <Kind K, bool moments, class Real>
+void start_or_resume(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
+  const SynapsePointers<Real> s = pointers_of(step.state);
+  for (Index k = 0; k < branches.count; k++) {
+    if (moments || K.n_own > 1 || branches.first[k].last < 0) fetch_next(s, branches, k);
+    if (branches.first[k].last < 0) {
+      deliver_first<K>(step.state, branches.begin(k), branches.end(k));
+    } else {
+      resume_branch<K, moments>(step, branches, k);
+    }
+    if constexpr (K.anchored) move_branch_back<K, moments>(step, branches, k);
+  }
+}
+
+}  // namespace eprop

@@ -1,0 +1,105 @@
+// The effective weight of an e-prop+ synapse: its weight as of the last spike.
+//
+// A synapse with a block-start state (synapses/block_start.hpp) has a premature gradient subtracted from its weight; this file
+// adds the gradient again. With moments, or reward, the gradient is subtracted elsewhere: `History::eta` is then 0.
+#pragma once
+#include "eprop_plus/block_start.hpp"
+#include "eprop_plus/eprop_plus.hpp"
+#include "online/spike_log.hpp"
+
+namespace eprop {
+
+// Data of a branch of synapses with block-start states, for computing effective weights.
+template <class Real> struct KeptBranch {
+  Kind kind;
+  bool waits;                 // its last spike arrived within the cutoff, so no gradient has been finalised yet
+  Index last;                 // step of that spike
+  Array2<const Real> prefix;  // from the start of that step's block to the step
+  double z[2];                // filtered spikes at the start of that block
+};
+
+// Whether the synapses of a delay group keep block-start states.
+template <class Real> bool keeps_block_start(const StreamState<Real>& state, const DelayGroup& group) {
+  return state.learns && group.rule == Rule::eprop_plus && !group.onto_readouts && !group.per_step_optimizer &&
+         state.topology.kinds(group.kind, 2) != 0;
+}
+
+// A branch before step `t`.
+template <class Real> KeptBranch<Real> kept_branch(const StreamState<Real>& state, Index branch, Index group, Index t) {
+  const DelayGroup& g = state.groups[group];
+  KeptBranch<Real> kept{{1, 0, true, false}, false, -1, {}, {0.0, 0.0}};
+  if (!keeps_block_start(state, g)) return kept;
+  const LastArrival arrival = last_arrival(state, branch, group, t);
+  if (arrival.step < 0 || t - arrival.step > g.cutoff) return kept;
+  const Array3<Real>& history = state.history.prefix_history;
+  kept.kind = kind_of(state.topology, g.kind);
+  kept.waits = true;
+  kept.last = arrival.step;
+  kept.prefix = plane_of(history, arrival.step & (history.planes - 1));
+  const Index n = arrival.step & (state.history.block_steps - 1);
+  double z[2] = {0.0, 0.0};
+  for (Index d = 0; d < kept.kind.n_filters; d++) z[d] = filtered_spikes(state, d, arrival.source, arrival.position, group);
+  for (Index to = 0; to < kept.kind.n_filters; to++) {
+    kept.z[to] = state.topology.filters(g.trace_group, kInverse, n, to, 0) * z[0];
+    if (kept.kind.n_filters > 1) kept.z[to] += state.topology.filters(g.trace_group, kInverse, n, to, 1) * z[1];
+  }
+  return kept;
+}
+
+template <class Real> Values<Real, 1> values_of(const StreamState<Real>& state, const Kind& kind, Index synapse) {
+  return {state.synapses.trace[synapse], kind.two_kappas ? state.synapses.trace_reg[synapse] : Real(0),
+          kind.n_own > 0 ? state.synapses.own(0, synapse) : Real(0), Real(0)};
+}
+
+// Weight of a synapse of a branch: w - eta g, with the learning rate with which g was subtracted.
+template <class Real>
+Real effective_weight(const StreamState<Real>& state, Index synapse, const KeptBranch<Real>& branch, const DelayGroup& group) {
+  const Real weight = state.synapses.weight[synapse];
+  if (!branch.waits) return weight;
+  const Array2<double>& etas = state.history.eta;
+  const double eta = etas(group.first_group, branch.last & (etas.columns - 1));
+  if (eta == 0.0) return weight;
+  const Real g =
+      premature_gradient(branch.kind, branch.prefix, state.topology.targets[synapse], values_of(state, branch.kind, synapse),
+                         static_cast<Real>(branch.z[0]), static_cast<Real>(branch.z[1]));
+  const OptimizerConstants& c = group.optimizer;
+  return clip<1, Real>(weight - static_cast<Real>(eta) * g, static_cast<Real>(c.w_min), static_cast<Real>(c.w_max));
+}
+
+// Weight of a synapse before step `t`.
+template <class Real> Real effective_weight(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
+  return effective_weight(state, synapse, kept_branch(state, branch, group, t), state.groups[group]);
+}
+
+// Trace of a synapse as of its last spike, or of its cutoff: e_bar = kappa^n e_0 + E (z, own).
+template <class Real> Real effective_trace(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
+  const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
+  const Real trace = state.synapses.trace[synapse];
+  if (!kept.waits) return trace;
+  const Index target = state.topology.targets[synapse], n = kept.last & (state.history.block_steps - 1);
+  Real e = static_cast<Real>(state.topology.decays(state.groups[group].trace_group, kKappa, n)) * trace;
+  for (int d = 0; d < kept.kind.n_filters; d++) e += kept.prefix(d, target) * static_cast<Real>(kept.z[d]);
+  if (kept.kind.n_own > 0) e += kept.prefix(kept.kind.n_filters, target) * state.synapses.own(0, synapse);
+  return e;
+}
+
+// Writes the effective weights of all synapses with block-start states before step `t`. To store the weights in place, `out` is
+// the array of weights, and History::eta becomes 0.
+template <class Real> void materialise_weights(const StreamState<Real>& state, Index t, Array1<Real> out) {
+  const Topology& topology = state.topology;
+  for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {
+    const DelayGroup& g = state.groups[group];
+    if (!keeps_block_start(state, g)) continue;
+    for (Index k = 0; k < g.n_branches; k++) {
+      const Index branch = g.first_branch + k * g.branch_stride;
+      const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
+      if (!kept.waits) continue;
+      for (Index partition = 0; partition < topology.n_partitions(); partition++)
+        for (Index synapse = topology.branch_start(partition, branch); synapse < topology.branch_start(partition, branch + 1);
+             synapse++)
+          out[synapse] = effective_weight(state, synapse, kept, g);
+    }
+  }
+}
+
+}  // namespace eprop

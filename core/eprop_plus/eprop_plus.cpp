@@ -1,0 +1,117 @@
+#include "eprop_plus/eprop_plus.hpp"
+
+#include <algorithm>
+
+#include "eprop_plus/corrections.hpp"
+#include "eprop_plus/kinds.hpp"
+
+namespace eprop {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+// A view of the next part of `storage`; without storage, only counts its size.
+template <class Real> Array3<Real> place(char* storage, std::size_t& used, Index planes, Index rows, Index columns) {
+  const Array3<Real> view{storage ? reinterpret_cast<Real*>(storage + used) : nullptr, planes, rows, columns};
+  const std::size_t bytes = static_cast<std::size_t>(planes * rows * columns) * sizeof(Real);
+  used += (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  return view;
+}
+
+// Turns zeroed propagators into those over zero steps: own components stay unchanged.
+template <class Real, class T> void start_propagators(const StreamState<Real>& state, const Array2<T>& out) {
+  for (Index b = 0; b < state.topology.populations.size; b++) {
+    const Population& population = state.topology.populations[b];
+    if (signal_group(population) < 0) continue;
+    const Kind kind = kind_of(state.topology, population.kind);
+    for (int m = 0; m < kind.n_own; m++) {
+      T* stays = out.row(kind.A() + m * kind.n_components() + kind.n_filters + m);
+      std::fill(stays + population.target_begin, stays + population.target_end, T(1));
+    }
+  }
+}
+
+template <class Real> using FindFunctions = PlusFunctions<Real> (*)(bool two_kappas, bool moments);
+
+template <bool reward, class Real> FindFunctions<Real> find_functions(const Kind& k) {
+  constexpr FindFunctions<Real> kAnchored[][3] = {
+      {nullptr, functions_of_kind<1, 0, true, reward, Real>, functions_of_kind<2, 0, true, reward, Real>},
+      {functions_of_kind<0, 1, true, reward, Real>, functions_of_kind<1, 1, true, reward, Real>,
+       functions_of_kind<2, 1, true, reward, Real>}};
+  constexpr FindFunctions<Real> kCrossing[][3] = {
+      {nullptr, functions_of_kind<1, 0, false, reward, Real>, functions_of_kind<2, 0, false, reward, Real>},
+      {functions_of_kind<0, 1, false, reward, Real>, functions_of_kind<1, 1, false, reward, Real>,
+       functions_of_kind<2, 1, false, reward, Real>},
+      {functions_of_kind<0, 2, false, reward, Real>, functions_of_kind<1, 2, false, reward, Real>,
+       functions_of_kind<2, 2, false, reward, Real>}};
+  return k.anchored ? kAnchored[k.n_own][k.n_filters] : kCrossing[k.n_own][k.n_filters];
+}
+
+}  // namespace
+
+template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind) {
+  const Kind k = kind_of(state.topology, kind);
+  return (k.reward ? find_functions<true, Real> : find_functions<false, Real>)(k)(k.two_kappas, state.synapses.pending.size > 0);
+}
+
+template <class Real> void allocate_plus_work(StreamState<Real>& state) {
+  const History<Real>& history = state.history;
+  const Topology& topology = state.topology;
+  PlusWork<Real>& work = state.plus;
+  const Index width = history.block_prefix.columns, entries = history.block_prefix.rows,
+              blocks = history.block_propagators.planes;
+  Index corrections = 0;
+  bool crosses = false;
+  for (Index k = 0; k < topology.kinds.rows; k++) {
+    const Kind kind = kind_of(topology, k);
+    if (kind.anchored) corrections = std::max<Index>(corrections, kind.n_corrections());
+    crosses = crosses || !kind.anchored;
+  }
+  const Index crossed = crosses ? entries : 0;
+  const auto lay_out = [&](char* storage) {
+    std::size_t used = 0;
+    const auto next = [&](Index planes, Index rows, Index columns) { return place<Real>(storage, used, planes, rows, columns); };
+    work.identity = next(1, crossed, width);
+    work.interval = next(1, entries, width);
+    work.to_current_block = next(blocks, entries, width);
+    work.within_block = next(crosses ? history.block_steps : 1, crossed, width);
+    work.until_cutoff = next(1, entries, width);
+    work.until_cutoff_before = next(1, crossed, width);
+    work.corrections = next(1, corrections, width);
+    work.corrections_copy = next(1, width, record_size(corrections));
+    work.copies = next(blocks + kExtraCopies, width, record_size(entries));
+    return used;
+  };
+  const std::size_t bytes = lay_out(nullptr);
+  work.storage.reset(new char[bytes + kAlignment]());
+  const std::size_t address = reinterpret_cast<std::size_t>(work.storage.get());
+  lay_out(work.storage.get() + (kAlignment - address % kAlignment) % kAlignment);
+  start_propagators(state, history.block_prefix.plane(0));
+  if (crosses) start_propagators(state, work.identity.plane(0));
+  const std::size_t partitions = topology.n_partitions();
+  work.found.assign(partitions, std::vector<FoundPropagators>(topology.trace_groups.size));
+  work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
+  work.readout_waiting.assign(partitions, std::vector<double>(history.error_trace_prefix.columns));
+  for (std::vector<FoundPropagators>& groups : work.found)
+    for (FoundPropagators& found : groups) {
+      found.known.assign(blocks, 0);
+      found.copied.assign(blocks + kExtraCopies, -1);
+    }
+}
+
+template <class Real> void forget_found(StreamState<Real>& state) {
+  for (std::vector<FoundPropagators>& groups : state.plus.found)
+    for (FoundPropagators& found : groups) {
+      found.block = found.within_step = found.until_cutoff = found.corrections = found.corrections_copied = -1;
+      std::fill(found.copied.begin(), found.copied.end(), -1);
+    }
+}
+
+template PlusFunctions<float> plus_functions(const StreamState<float>&, Index);
+template PlusFunctions<double> plus_functions(const StreamState<double>&, Index);
+template void allocate_plus_work(StreamState<float>&);
+template void allocate_plus_work(StreamState<double>&);
+template void forget_found(StreamState<float>&);
+template void forget_found(StreamState<double>&);
+
+}  // namespace eprop

@@ -1,0 +1,209 @@
+#include "online/deliveries.hpp"
+
+#include <bit>
+
+#include "common/threads.hpp"
+
+namespace eprop {
+namespace {
+
+// Smallest number of branches that a thread sorts.
+constexpr Index kLeastPiece = 512;
+
+// The delay groups `first .. stop` are listed together. `cutoff` and `reward_cutoff` are theirs; `per_step` is the number of
+// steps after the last spike that a per-step optimiser takes, or -1.
+struct Family {
+  Index first, stop;
+  Index cutoff, reward_cutoff, per_step;
+  Index slot, size;  // filter slot, and its number of components
+};
+
+// Stable order. Branches that never spiked, or whose last spike is older than the cutoff, come first and count as equal. Other
+// branches count as equal if their last spikes arrived in the same block: if the steps agree except for the last `bits`.
+struct SortKeys {
+  Index oldest, bits, before, count;
+  Index operator()(Index last) const { return last >= oldest ? (last >> bits) - before : 0; }
+};
+
+SortKeys sort_keys(Index t, Index cutoff, Index bits) {
+  const Index oldest = std::max<Index>(t - cutoff, 0), before = (oldest >> bits) - 1;
+  return {oldest, bits, before, (t >> bits) - before + 1};
+}
+
+// Calls visit(number, position, branch) for the arrivals `part` of a family, numbered over its groups in log order.
+template <class Real, class Visit>
+void visit_arrivals(const StreamState<Real>& state, const Family& family, Index t, Positions part, Visit visit) {
+  Index number = 0;
+  for (Index group = family.first; group < family.stop && number < part.stop; group++) {
+    const auto branches = branches_emitted(state, state.groups[group], t - state.groups[group].delay);
+    const Index first = std::max(part.first - number, Index{0}), stop = std::min(part.stop - number, branches.size());
+    for (Index k = first; k < stop; k++) visit(number + k, branches.first + k, branches[branches.first + k]);
+    number += branches.size();
+  }
+}
+
+// Record of the previous spike for the spike at a position, for a branch where it arrives in step t.
+template <class Real> void describe_arrival(const StreamState<Real>& state, const Family& family, Index t, Index position,
+                                            Index branch, ArrivingBranch& out) {
+  const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
+  const double* z = record_filters(state.topology, state.log, position, family.slot);
+  out.branch = branch;
+  out.last = arrived_before(t, times.interval);
+  out.optimizer_steps = optimizer_steps_taken(out.last, times.interval_before, family.per_step);
+  const Index stride = filter_size(state.topology);
+  for (Index d = 0; d < family.size; d++) {
+    out.z_last[d] = z[kAtLast * stride + d];
+    out.z_before[d] = z[kBeforeLast * stride + d];
+    out.z_ahead[d] = z[kAhead * stride + d];
+  }
+}
+
+// Sorts `count` arrivals by counting, in pieces that are processed in parallel: the order does not depend on the pieces.
+template <class Real>
+void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count, int threads) {
+  Deliveries& plan = state.deliveries;
+  const Index begin = static_cast<Index>(plan.arriving.size());
+  plan.arriving.resize(begin + count);
+  const Index pieces = std::clamp<Index>(count / kLeastPiece, 1, threads);
+  plan.places.assign(pieces * keys.count + count, 0);
+  Index *places = plan.places.data(), *key_of = places + pieces * keys.count;
+  ArrivingBranch* out = plan.arriving.data() + begin;
+  const auto part = [&](Index piece) { return Positions{piece * count / pieces, (piece + 1) * count / pieces}; };
+  const auto count_keys = [&](Index piece) {
+    Index* counts = places + piece * keys.count;
+    visit_arrivals(state, family, t, part(piece), [&](Index number, Index position, Index) {
+      const Index interval = state.log.times[position & state.log.record_mask()].interval;
+      counts[key_of[number] = keys(arrived_before(t, interval))]++;
+    });
+  };
+  const auto place = [&](Index piece) {
+    Index* next = places + piece * keys.count;
+    visit_arrivals(state, family, t, part(piece), [&](Index number, Index position, Index branch) {
+      describe_arrival(state, family, t, position, branch, out[next[key_of[number]]++]);
+    });
+  };
+  parallel_for(pieces, threads, count_keys);
+  Index before = 0;
+  for (Index key = 0; key < keys.count; key++)
+    for (Index piece = 0; piece < pieces; piece++) {
+      Index& place_of = places[piece * keys.count + key];
+      const Index here = place_of;
+      place_of = before;
+      before += here;
+    }
+  parallel_for(pieces, threads, place);
+}
+
+// Sorts few arrivals: for each, count the ones that come before it.
+template <class Real>
+void sort_few_arrivals(StreamState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count) {
+  Deliveries& plan = state.deliveries;
+  const Index begin = static_cast<Index>(plan.arriving.size());
+  plan.arriving.resize(begin + count);
+  plan.places.resize(std::max<std::size_t>(plan.places.size(), count));
+  Index* key_of = plan.places.data();
+  visit_arrivals(state, family, t, {0, count}, [&](Index number, Index position, Index) {
+    key_of[number] = keys(arrived_before(t, state.log.times[position & state.log.record_mask()].interval));
+  });
+  visit_arrivals(state, family, t, {0, count}, [&](Index number, Index position, Index branch) {
+    Index before = 0;
+    for (Index other = 0; other < count; other++)
+      before += key_of[other] < key_of[number] || (key_of[other] == key_of[number] && other < number);
+    describe_arrival(state, family, t, position, branch, plan.arriving[begin + before]);
+  });
+}
+
+// Lists the branches of a family whose last spike arrived `cutoff` steps ago, with no spike since then.
+template <class Real>
+void list_expired(const StreamState<Real>& state, const Family& family, Index cutoff, Index t, std::vector<ExpiredBranch>& out) {
+  const Topology& topology = state.topology;
+  const Index trace_group = state.groups[family.first].trace_group, stride = filter_size(topology);
+  const double* one_step = topology.filters.matrix(trace_group, kForward, 1);
+  const double* arrival = topology.arrivals.row(trace_group);
+  for (Index group = family.first; group < family.stop; group++) {
+    const auto branches = branches_emitted(state, state.groups[group], t - cutoff - state.groups[group].delay);
+    for (Index position = branches.first; position < branches.stop; position++) {
+      const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
+      if (is_followed(times, cutoff)) continue;
+      const double* ahead = record_filters(topology, state.log, position, family.slot) + kAhead * stride;
+      ExpiredBranch branch{};
+      branch.branch = branches[position];
+      branch.optimizer_steps = optimizer_steps_taken(t - cutoff, times.interval, family.per_step);
+      for (Index d = 0; d < family.size; d++) {
+        double now = one_step[d * family.size] * ahead[0];
+        if (family.size == 2) now += one_step[d * family.size + 1] * ahead[1];
+        branch.z[d] = now + arrival[d];
+        branch.z_before[d] = ahead[d];
+      }
+      out.push_back(branch);
+    }
+  }
+}
+
+// Whether synapses of a group need propagators from the exact step of their last spike (synapses/crossing.hpp).
+template <class Real> bool crosses(const StreamState<Real>& state, const DelayGroup& group) {
+  return !group.onto_readouts && state.topology.kinds(group.kind, 2) == 0;
+}
+
+template <class Real> void plan_family(StreamState<Real>& state, Index first, Index stop, Index t, int threads) {
+  const DelayGroup& group = state.groups[first];
+  const Family family{first,
+                      stop,
+                      group.cutoff,
+                      group.reward_cutoff,
+                      group.per_step_optimizer ? steps_of_optimizer(group) : -1,
+                      group.filter_slot,
+                      state.topology.filters.size};
+  Index count = 0, expiring = 0;
+  for (Index k = first; k < stop; k++) {
+    count += branches_emitted(state, state.groups[k], t - state.groups[k].delay).size();
+    expiring += branches_emitted(state, state.groups[k], t - group.cutoff - state.groups[k].delay).size();
+  }
+  if (count > 0) {
+    const Index bits = crosses(state, group) ? 0 : std::countr_zero(static_cast<std::uint64_t>(state.history.block_steps));
+    const SortKeys keys = sort_keys(t, group.cutoff, bits);
+    if (count * count <= keys.count) {
+      sort_few_arrivals(state, family, keys, t, count);
+    } else {
+      sort_arrivals(state, family, keys, t, count, threads);
+    }
+  }
+  if (expiring > 0) list_expired(state, family, family.cutoff, t, state.deliveries.expired);
+  if (family.reward_cutoff > 0) list_expired(state, family, family.reward_cutoff, t, state.deliveries.unrewarded);
+}
+
+}  // namespace
+
+template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bool premature, int threads) {
+  Deliveries& plan = state.deliveries;
+  const Index groups = static_cast<Index>(state.groups.size());
+  plan.arriving.clear();
+  plan.expired.clear();
+  plan.unrewarded.clear();
+  for (Index group = 0; group < groups;) {
+    Index stop = group + 1;
+    while (stop < groups && state.groups[stop].first_group == group) stop++;
+    plan.arriving_start[group] = static_cast<Index>(plan.arriving.size());
+    plan.expired_start[group] = static_cast<Index>(plan.expired.size());
+    plan.unrewarded_start[group] = static_cast<Index>(plan.unrewarded.size());
+    if (state.groups[group].rule == Rule::eprop_plus) {
+      Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
+      eta(group, t & (eta.columns - 1)) = premature ? state.groups[group].optimizer.eta : 0.0;
+      plan_family(state, group, stop, t, threads);
+    }
+    for (Index follower = group + 1; follower < stop; follower++) {
+      plan.arriving_start[follower] = static_cast<Index>(plan.arriving.size());
+      plan.expired_start[follower] = static_cast<Index>(plan.expired.size());
+      plan.unrewarded_start[follower] = static_cast<Index>(plan.unrewarded.size());
+    }
+    group = stop;
+  }
+  plan.arriving_start[groups] = static_cast<Index>(plan.arriving.size());
+  plan.expired_start[groups] = static_cast<Index>(plan.expired.size());
+  plan.unrewarded_start[groups] = static_cast<Index>(plan.unrewarded.size());
+}
+
+template void plan_deliveries(StreamState<float>&, Index, bool, int);
+template void plan_deliveries(StreamState<double>&, Index, bool, int);
+
+}  // namespace eprop

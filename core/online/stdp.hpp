@@ -1,0 +1,136 @@
+// Spikes over STDP synapses: pair them with the postsynaptic spikes since the last one, then deliver the new weight.
+//
+// A spike that arrives in step t with a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
+// synapse the spike meets postsynaptic spikes that were emitted up to step t - 2 d; spikes from that very step count for
+// potentiation but not yet for depression (as in NEST, by experiment). All of them are known in step t, so there is no queue.
+//
+// State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
+// its trace over the steps of the delays; for each synapse only its weight.
+//
+// A silent branch expires after the cutoff: its pairs so far are then applied, and all later ones are negligible. So no
+// postsynaptic spike is needed for longer than `PostSpikes::span` steps.
+#pragma once
+#include "common/pair_rules.hpp"
+#include "online/static.hpp"
+
+namespace eprop {
+
+// Data shared by all synapses of a branch when a spike arrives, or when it expires.
+struct PairedBranch {
+  Index after, until;  // postsynaptic spikes of steps after + 1 .. until
+  double trace;        // presynaptic, as of the last spike
+};
+
+// Potentiation by the spikes of one neuron, in their order. `times` are its spikes, the newest first. The oldest stored spike is
+// older than any needed one, so the search needs no other end.
+inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const DelayGroup& group,
+                          const double* powers) {
+  const double step = group.optimizer.eta * branch.trace;
+  Index newest = 0;
+  while (times[newest] > branch.until) newest++;
+  Index k = newest;
+  while (times[k] > branch.after) k++;
+  while (k > newest) {
+    k--;
+    w = potentiate(w, step * powers[times[k] - branch.after], group.mu_plus, group.optimizer.w_max);
+  }
+  return w;
+}
+
+// A branch with an arriving spike: potentiation, depression, delivery.
+template <class Real> void pair_branch(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
+                                       const DelayGroup& group, const double* powers) {
+  const std::uint32_t* targets = state.topology.targets.data;
+  const Array2<double>& post_trace = state.history.post_trace;
+  const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
+  const double rate = group.optimizer.eta * group.ratio;
+  for (Index synapse = begin; synapse < end; synapse++) {
+    const Index target = targets[synapse];
+    double w = static_cast<double>(state.synapses.weight[synapse]);
+    if (branch.trace > 0.0) {
+      w = pair_spikes(w, state.post.times.data() + target * state.post.capacity, branch, group, powers);
+    }
+    w = depress(w, rate * trace[target], group.mu_minus, group.optimizer.w_max);
+    const Real changed = static_cast<Real>(w);
+    state.synapses.weight[synapse] = changed;
+    state.neurons.input[target] += static_cast<double>(changed);
+  }
+}
+
+// An expired branch: potentiation only.
+template <class Real> void finalise_pairs(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
+                                          const DelayGroup& group, const double* powers) {
+  for (Index synapse = begin; synapse < end; synapse++) {
+    const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
+    Real& weight = state.synapses.weight[synapse];
+    weight = static_cast<Real>(pair_spikes(static_cast<double>(weight), times, branch, group, powers));
+  }
+}
+
+// All arriving spikes of a delay group in step t, at the targets of a partition, and the expired branches.
+template <class Real> void deliver_stdp(StreamState<Real>& state, Index number, Index partition, Index t) {
+  const DelayGroup& group = state.groups[number];
+  if (group.optimizer.eta == 0.0) return deliver_static(state, group, partition, t);
+  const Index* start = state.topology.branch_start.row(partition);
+  const double* powers = state.topology.pair_powers.row(number);
+  const Index until = t - 2 * group.delay;
+  const auto trace_of = [&](Index position) {
+    return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
+  };
+  const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
+  for (Index position = arriving.first; position < arriving.stop; position++) {
+    const Index branch = arriving[position];
+    const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
+    const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
+    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, group, powers);
+  }
+  if (!(group.optimizer.eta > 0.0)) return;
+  const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
+  for (Index position = expiring.first; position < expiring.stop; position++) {
+    const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
+    if (is_followed(times, group.cutoff)) continue;
+    const Index branch = expiring[position];
+    const double trace = trace_with_spike(trace_of(position), times.interval, group.pre_decay);
+    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace}, group, powers);
+  }
+}
+
+// Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's
+// next spike might overwrite one that is still needed.
+template <class Real> bool follow_post_spikes(StreamState<Real>& state, Index partition, Index t) {
+  const Topology& topology = state.topology;
+  const Array2<double>& trace = state.history.post_trace;
+  const double* now = trace.row(t & (trace.rows - 1));
+  double* next = trace.row((t + 1) & (trace.rows - 1));
+  const std::int32_t* spikes = state.spikes[partition].data();
+  const std::vector<Index>& count = state.spike_count[partition];
+  bool full = false;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (population.role != Role::neuron || population.pair_group < 0) continue;
+    const double decay = state.groups[population.pair_group].post_decay;
+    const Index first = std::max(topology.bounds(0, partition), population.target_begin);
+    const Index stop = std::min(topology.bounds(0, partition + 1), population.target_end);
+    for (Index neuron = first; neuron < stop; neuron++) next[neuron] = decay * now[neuron];
+    for (Index k = b > 0 ? count[b - 1] : 0; k < count[b]; k++) {
+      next[spikes[k]] += decay;
+      Index* times = state.post.times.data() + spikes[k] * state.post.capacity;
+      std::copy_backward(times, times + state.post.capacity - 1, times + state.post.capacity);
+      times[0] = t;
+      full |= times[state.post.capacity - 1] > t + 1 - state.post.span;
+    }
+  }
+  return full;
+}
+
+// Doubles the capacity for postsynaptic spikes of each neuron.
+inline void grow_post_spikes(PostSpikes& post) {
+  const Index neurons = static_cast<Index>(post.times.size()) / post.capacity;
+  std::vector<Index> times(2 * post.times.size(), kNever);
+  for (Index neuron = 0; neuron < neurons; neuron++)
+    std::copy_n(post.times.begin() + neuron * post.capacity, post.capacity, times.begin() + 2 * neuron * post.capacity);
+  post.times = std::move(times);
+  post.capacity *= 2;
+}
+
+}  // namespace eprop

@@ -1,0 +1,96 @@
+// The loop over time of a network that learns at every spike (e-prop+, STDP), or does not learn.
+#pragma once
+#include <chrono>
+#include <vector>
+
+#include "common/exchange.hpp"
+#include "common/signals.hpp"
+#include "eprop_plus/eprop_plus.hpp"
+#include "online/spike_log.hpp"
+
+namespace eprop {
+
+// Recorded variables: kind, row of the state or branch, index of the node or synapse, delay group.
+enum class Probe : Index { state, psi, signal, readout, error, weight, trace };
+
+// Inputs of a run and arrays for its results; a run consists of consecutive samples.
+struct RunRequest {
+  std::uint64_t seed;
+  Index clock;  // first step of the random numbers
+  bool frozen;  // traces go on, weights are constant
+  int threads;
+  Array2<const Index> event_start;  // (event sources, steps of all samples + 1)
+  Array1<const std::int32_t> event_channels;
+  Array3<const double> target;  // (samples, steps or 1, readouts)
+  Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
+  Outside outside;
+  Array2<const Index> probes;  // (probes, 4), see Probe
+  Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
+  Array1<double> loss;         // (steps of all samples,)
+  Array1<Index> spikes;        // (samples,)
+};
+
+// Time of the phases of one thread; without `timed` it does nothing.
+struct StopWatch {
+  bool timed = false;
+  std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+  double seconds[kPhases] = {};
+
+  void record(Phase phase) {
+    if (!timed) return;
+    const auto now = std::chrono::steady_clock::now();
+    seconds[phase] += std::chrono::duration<double>(now - last).count();
+    last = now;
+  }
+};
+
+// Results of one partition in a step, for the loop; each in its own cache line.
+struct alignas(64) PartitionNotes {
+  Index events = 0;                   // arrivals at synapses
+  bool post_full = false;             // the next spike of some neuron might overwrite a postsynaptic spike that is still needed
+  bool input_finite = true;           // all inputs of the steps so far were finite
+  std::vector<std::int32_t> poisson;  // its Poisson sources that spiked, by index within their populations; full capacity
+  std::vector<Index> poisson_count;   // (populations,) running counts
+  StopWatch watch;
+};
+
+template <class Real> struct Stream {
+  StreamState<Real> state;
+  Index t = 0, events = 0;  // steps and synaptic events since the start
+  bool collect = false;     // own spikes go to the outbox instead of the log
+  Outbox outbox;
+  ReceivedSpikes received;
+  std::vector<PlusFunctions<Real>> plus;  // for each row of topology.kinds
+  std::vector<PartitionNotes> notes;
+  std::vector<SpikeSegment> segments;
+  std::vector<std::uint64_t> poisson_limit;
+  StopWatch watch;
+  bool has_plus = false, has_stdp = false, sums_errors = false;
+  double unchecked_work = 0.0;  // approximate nanoseconds since all weights were checked
+};
+
+// Work space of a stream whose state has its arrays, and sizes of the growing vectors.
+template <class Real> void prepare_stream(Stream<Real>& stream, bool timed);
+
+// Runs steps t .. t + n_steps - 1, which start at step `offset` of all samples. Returns the steps done: all, or fewer once 50 ms
+// have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
+template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request);
+
+// Replaces the errors of the step before, which reach the neurons in the next step, by errors from outside; NaN keeps an error.
+// There must have been a step.
+template <class Real> void replace_errors(Stream<Real>& stream, Array1<const double> error);
+
+// Logs the spikes of all ranks in the last n_steps steps, which start at step `offset` of all samples.
+template <class Real>
+void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox);
+
+enum class Divergence : int { none = 0, not_finite = 1, voltage = 4 };
+// Whether some state is not finite, or a voltage implausibly large.
+template <class Real> Divergence find_divergence(const Stream<Real>& stream);
+
+// Whether all weights are finite, as far as the check is cheap: all weights are checked once synapses have done enough work that
+// the check adds little (some steps of a small network, a second of a large one). In shorter runs a weight that is not finite is
+// detected when a spike delivers it, because the input of its target is then not finite. Without learning there is no check.
+template <class Real> bool weights_finite(Stream<Real>& stream, int threads);
+
+}  // namespace eprop

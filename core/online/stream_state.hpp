@@ -1,0 +1,180 @@
+// State of a network that runs in continuous time: everything that the streaming loop reads and writes.
+//
+// NumPy owns the arrays of fixed size (Python copies them into a checkpoint); the core owns vectors that grow.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "common/kind.hpp"
+#include "common/tables.hpp"
+
+namespace eprop {
+
+// Step that stands for "no postsynaptic spike yet".
+inline constexpr Index kNever = -(Index{1} << 62);
+// Saturation value for intervals of 32 bits.
+inline constexpr Index kLongestInterval = (Index{1} << 31) - 1;
+
+// One entry per synapse; arrays that no rule needs have length 0.
+template <class Real> struct Synapses {
+  Array1<Real> weight;
+  Array1<Real> trace;               // e_bar
+  Array1<Real> trace_reg;           // e_bar_reg, two kappas only
+  Array1<Real> trace_reward;        // reward trace, reward only
+  Array2<Real> own;                 // (n_own, synapses) own components of the eligibility vector
+  Array1<Real> pending;             // gradient until the end of the batch, or the next spike (with moments)
+  Array1<Real> moment_1, moment_2;  // of gradients, of squared gradients
+};
+
+struct AxonTimes {
+  Index last_spike;  // step, -1: none yet
+  Index interval;    // steps from the spike before to it, 0: it was the first
+  Index position;    // in the spike log, -1: unknown
+};
+// Spike history of an axon, for all its branches.
+struct Axons {
+  Array1<Index> processed_until;  // (1,) spikes of earlier steps have been processed
+  Array1<AxonTimes> times;        // (sources,), empty unless some synapse learns at spikes
+  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; STDP: the trace
+};
+
+struct Neurons {
+  Array2<double> state;            // (state rows, neurons)
+  Array1<double> input;            // (neurons + readouts,)
+  Array1<double> psi, signal;      // (neurons,) surrogate gradient; learning signal that arrived in this step
+  Array2<double> rate;             // (2, neurons) running rate now, and one step before
+  Array1<double> y;                // (readouts,)
+  Array2<double> feedback;         // (readouts, neurons)
+  Array2<double> feedback_offset;  // (readouts, neurons) adaptive feedback minus the weight it follows; otherwise (0, 0)
+};
+
+// Reward history; empty unless there are reward traces. See rewards.hpp.
+struct Rewards {
+  Array1<double> told;   // (ring,) reward of each step
+  Array2<double> rest;   // (trace groups, ring) sums from the step to the end of its block, or to now
+  Array2<double> ahead;  // (trace groups, blocks) sums from the start of the block to that of the current one
+  Index now = 0;         // step up to which all rewards are known
+};
+
+// Rings of the recent past; `width` is the padded number of neurons. Entries as in kind.hpp.
+template <class Real> struct History {
+  Array3<double>
+      block_prefix;  // (1 or 2, entries, width) from the start of the block to before this step; one if updated in place
+  Array3<Real>
+      prefix_history;  // (ring, entries, width) from the block's start to the step; crossing: from the step to the block's end
+  Array3<Real> block_propagators;     // (blocks, entries, width) whole blocks
+  Array3<Real> span_suffixes;         // (blocks or 1, entries or 0, width) from the start of the block to the end of its span
+  Array3<double> steps;               // (ring or 1, 4, width) psi, L and F of a step, and work space
+  Array2<double> error_prefix;        // (ring, readouts) sums of errors from the block's start; with reward, times rewards
+  Array2<double> error_block;         // (blocks, readouts)
+  Array2<double> error;               // (past, readouts)
+  Array2<double> error_trace_prefix;  // (ring, readouts) with reward: errors in the reward trace, from the block's start
+  Array2<double> error_trace_block;   // (blocks, readouts)
+  Rewards rewards;
+  Array2<double> eta;         // (delay groups, past) learning rates with which premature gradients were subtracted
+  Array2<double> post_trace;  // (ring, neurons) STDP: filtered spikes of earlier steps
+  Index block_steps = 1;      // a power of two
+  Index span_blocks = 0;      // blocks of a span, 0 without spans
+};
+
+struct SpikeTimes {              // record of a spike about its source; 0: none
+  std::int32_t interval;         // steps since the spike before
+  std::int32_t interval_before;  // interval before that spike
+  std::int32_t next;             // steps to the next spike
+  std::int32_t unused;
+};
+// All spikes in the order of step and source, a ring; and the record of each spike, as long as it may be read.
+struct SpikeLog {
+  std::vector<std::int32_t> sources;  // capacity: a power of two
+  Array2<Index> start;                // (past, populations + 1) positions, always increasing
+  std::vector<SpikeTimes> times;      // spike records, a ring over positions; empty unless some synapse learns at spikes
+  std::vector<double>
+      z;  // (records, slots, 3 n_filters) filters: as of the spike before, one step before it, one step before this spike
+  Index record_steps = 0;  // records of this many steps may be read
+  Index n_sources = 0;
+  Index past_mask() const { return start.rows - 1; }
+  Index mask() const { return static_cast<Index>(sources.size()) - 1; }
+  Index record_mask() const { return static_cast<Index>(times.size()) - 1; }
+};
+
+// The last spikes of each neuron, the newest first (STDP).
+struct PostSpikes {
+  std::vector<Index> times;  // (neurons, capacity)
+  Index capacity = 0;
+  Index span = 0;  // spikes of this many steps may still be read
+};
+
+struct ArrivingBranch {  // a branch with a spike that arrives in this step
+  Index branch;
+  Index last;             // step in which the spike before arrived, -1: none
+  Index optimizer_steps;  // steps of the optimiser so far
+  double z_last[2];       // filtered spikes at `last`, that spike included; STDP: the presynaptic trace
+  double z_before[2];     // one step before `last`
+  double z_ahead[2];      // one step before this spike
+};
+struct ExpiredBranch {  // a branch whose last spike arrived one cutoff ago, or one reward cutoff ago
+  Index branch;
+  Index optimizer_steps;
+  double z[2];         // filtered spikes as of the last spike
+  double z_before[2];  // one step before
+};
+// Branches with work in a step, delay group by delay group.
+struct Deliveries {
+  std::vector<ArrivingBranch> arriving;
+  std::vector<Index> arriving_start;  // (delay groups + 1,)
+  std::vector<ExpiredBranch> expired;
+  std::vector<Index> expired_start;
+  std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
+  std::vector<Index> unrewarded_start;
+  std::vector<Index> places;  // work space of the sort
+};
+
+// Propagators of a trace group that are already computed, in one partition.
+struct FoundPropagators {
+  Index block = -1;                           // block to whose start `to_current_block` leads
+  std::vector<std::uint8_t> known;            // (blocks,) rows of to_current_block
+  Index within_step = -1, within_first = -1;  // step that `within_block` leads to, and its first row
+  Index until_cutoff = -1;                    // step that `until_cutoff` holds for
+  Index corrections = -1, corrections_copied = -1;
+  std::vector<Index> copied;  // (blocks + 2,) block or step for which each neuron-major copy holds
+};
+
+// Work space of e-prop+: no content survives a call. `Array3` views point into `storage`.
+template <class Real> struct PlusWork {
+  Array3<Real> identity;             // (1, entries, width) the propagator over zero steps; crossing only
+  Array3<Real> interval;             // (1, entries, width) propagator over an interval
+  Array3<Real> to_current_block;     // (blocks, entries, width) from the start of a block to the start of the current one
+  Array3<Real> within_block;         // (steps of a block or 1, entries, width) from a step of the current block to this step
+  Array3<Real> until_cutoff;         // (1, entries, width) over the cutoff that ends with this step
+  Array3<Real> until_cutoff_before;  // the same without the last step; crossing only
+  Array3<Real> corrections;          // (1, corrections, width)
+  Array3<Real> corrections_copy;     // (1, width, record size) neuron-major
+  Array3<Real> copies;  // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
+  std::vector<std::vector<FoundPropagators>> found;   // (partitions)(trace groups)
+  std::vector<std::vector<double>> readout_gradient;  // (partitions)(readouts)
+  std::vector<std::vector<double>> readout_waiting;   // (partitions)(readouts) with reward: the reward traces
+  std::unique_ptr<char[]> storage;
+};
+
+// Phases of a step; their times are recorded on request (`StopWatch`).
+enum Phase : int { kOutside, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
+
+template <class Real> struct StreamState {
+  Topology topology;
+  std::vector<DelayGroup> groups;  // for this run: topology.groups, frozen or static
+  std::vector<Index> trace_group;  // of each population: signal_group, or -1 without learning
+  bool learns = true;              // false: every rule is static and nothing is traced
+  Synapses<Real> synapses;
+  Axons axons;
+  Neurons neurons;
+  History<Real> history;
+  SpikeLog log;
+  PostSpikes post;
+  Deliveries deliveries;
+  PlusWork<Real> plus;
+  std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons) ids of the neurons that spiked
+  std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
+};
+
+}  // namespace eprop

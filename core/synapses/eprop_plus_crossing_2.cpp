@@ -1,8 +1,0 @@
-#include "synapses/delay_group.hpp"
-#include "synapses/kinds.hpp"
-
-namespace eprop {
-EPROP_PLUS_KIND(0, 2, false, false)
-EPROP_PLUS_KIND(1, 2, false, false)
-EPROP_PLUS_KIND(2, 2, false, false)
-}  // namespace eprop

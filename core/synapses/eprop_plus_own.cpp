@@ -1,7 +1,0 @@
-#include "synapses/delay_group.hpp"
-#include "synapses/kinds.hpp"
-
-namespace eprop {
-EPROP_PLUS_KIND(0, 1, true, false)
-EPROP_PLUS_KIND(1, 1, true, false)
-}  // namespace eprop

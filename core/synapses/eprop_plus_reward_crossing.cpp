@@ -1,8 +1,0 @@
-#include "synapses/delay_group.hpp"
-#include "synapses/kinds.hpp"
-
-namespace eprop {
-EPROP_PLUS_KIND(0, 1, false, true)
-EPROP_PLUS_KIND(1, 1, false, true)
-EPROP_PLUS_KIND(2, 1, false, true)
-}  // namespace eprop
