@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RewardTrace, RMSprop, Static
     from eprop.training import load
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 # Modules of the public names. They are imported on first use, so that `eprop --help` does not load libraries.
 _HOMES = {

@@ -52,13 +52,3 @@ def test_the_page_runs_as_printed_and_once_more(
     for printed in OUTPUT.findall((ROOT / page).read_text(encoding="utf-8")) * 2:
         assert printed in rest, f"{page} prints something else than\n{printed}\nnamely\n{rest}"
         rest = rest.split(printed, 1)[1]
-
-
-def test_blocks_keep_their_line_numbers(tmp_path: pathlib.Path) -> None:
-    page = tmp_path / "page.md"
-    text = "# Title\n\n```python\na = 1\n```\n\n```bash\nls\n```\n\n```python\nb = a\n```\n"
-    page.write_text(text, encoding="utf-8")
-    lines = script_of(page).splitlines()
-    assert lines[3] == "a = 1"
-    assert lines[11] == "b = a"
-    assert len([line for line in lines if line]) == 2

@@ -45,7 +45,3 @@ def test_a_notebook_shows_its_outputs_and_no_error(name: str) -> None:
     outputs = [output for cell in cells for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error"]
     assert [output for output in outputs if "image/png" in output.get("data", {})], "a tutorial has a picture"
-
-
-def test_the_quick_ones_exist() -> None:
-    assert {path.stem for path in TUTORIALS.glob("*.ipynb")} >= QUICK

@@ -4,8 +4,8 @@
 units, files and advice. `describe` returns the properties of the module.
 
 A package that was compiled on this machine has one module, ``_native``. Wheels have ``_v2``, ``_v3`` and ``_v4`` for the
-levels of x86-64, and the package loads the best one that the processor can run. ``EPROP_CORE_LEVEL`` (``native``, ``v2``,
-``v3`` or ``v4``) selects another one. ``EPROP_CORE_FOLDER`` names the folder of another build, such as one with sanitizers.
+levels of x86-64, or ``_generic`` for other processors, and the package loads the best one that the processor can run.
+``EPROP_CORE_LEVEL`` (``native``, ``v2``, ``v3``, ``v4`` or ``generic``) selects another one. ``EPROP_CORE_FOLDER`` names the folder of another build, such as one with sanitizers.
 All modules give the same bits.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 from eprop.core import record
 
-_LEVELS = ("native", "v4", "v3", "v2")
+_LEVELS = ("native", "v4", "v3", "v2", "generic")
 
 
 @functools.cache
@@ -55,6 +55,14 @@ def built_levels() -> list[str]:
 def describe() -> dict[str, Any]:
     """Level, compiler and flags of the loaded core, and the processor features that it uses."""
     return {"level": lib.level, "compiler": lib.compiler, "flags": lib.flags, "features": lib.features.split()}
+
+
+def commit() -> str:
+    """Commit of the sources: of the checkout that is imported, else of the one that was built; ``unknown`` without git."""
+    checkout = pathlib.Path(__file__).parents[3]
+    if (checkout / "CMakeLists.txt").exists():
+        return record.commit(checkout)
+    return str(_facts.get("commit", "unknown"))
 
 
 def _find(level: str) -> importlib.machinery.ModuleSpec | None:

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import time
 from typing import Any
@@ -54,6 +55,18 @@ def digest(folder: pathlib.Path) -> str:
     return total.hexdigest()[:32]
 
 
+def commit(checkout: pathlib.Path) -> str:
+    """Commit of a checkout, with ``-dirty`` if files have changed since; ``unknown`` without git or outside a repository."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+    # A repository around an unpacked source distribution is not ours.
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(checkout.parent)}
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10, env=environment)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
+
+
 def newest(folder: str | os.PathLike[str]) -> int:
     """Latest modification time of the core's sources and folders, nanoseconds."""
     last = os.stat(folder).st_mtime_ns
@@ -94,6 +107,7 @@ def _main(command: str, *arguments: str) -> None:
     facts["features"] = facts["features"].split()
     facts["read"] = time.time_ns()  # before reading, so that a change during the build counts as newer
     facts["digest"] = digest(pathlib.Path(core))
+    facts["commit"] = commit(pathlib.Path(core).parent)
     write(pathlib.Path(record), facts)
 
 

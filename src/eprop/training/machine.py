@@ -58,6 +58,7 @@ def describe_installation() -> dict[str, Any]:
     built = core.describe()
     return {
         "eprop": package_version(),
+        "commit": core.commit(),
         "installed_at": str(pathlib.Path(__file__).parents[1]),
         **describe_machine(),
         "packages": {name: _version(name) for name in (*_PACKAGES, *_PACKAGES_ELSEWHERE)},

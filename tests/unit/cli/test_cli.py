@@ -150,6 +150,7 @@ def test_version_and_info_tell_what_is_installed() -> None:
     facts = json.loads(run("info", "--json").stdout)
     assert {
         "eprop",
+        "commit",
         "python",
         "core",
         "core_flags",

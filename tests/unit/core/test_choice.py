@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,24 @@ def test_the_module_tells_what_it_is() -> None:
 
 def test_macros_of_the_compiler_are_features_of_the_processor() -> None:
     assert record.features_of(MACROS) == ["avx2", "abm", "avx512f"]
+
+
+def test_the_commit_is_that_of_the_checkout(tmp_path: pathlib.Path) -> None:
+    assert record.commit(tmp_path) == "unknown"  # no repository
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    try:
+        subprocess.run([*git, "init", "-q"], check=True)
+    except OSError:
+        pytest.skip("git is not installed")
+    (tmp_path / "file").write_text("1")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-q", "--no-gpg-sign", "-m", "first"], check=True)
+    first = record.commit(tmp_path)
+    assert re.fullmatch("[0-9a-f]{10,}", first)
+    (tmp_path / "file").write_text("2")
+    assert record.commit(tmp_path) == f"{first}-dirty"
+    (tmp_path / "unpacked").mkdir()
+    assert record.commit(tmp_path / "unpacked") == "unknown"  # the repository around it is not its own
 
 
 def test_what_this_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
