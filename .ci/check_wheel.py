@@ -25,7 +25,9 @@ def check_wheel(path: pathlib.Path, levels: list[str]) -> None:
     assert modules == {f"_{level}" for level in levels}, f"compiled modules: {modules}"
     package = pathlib.Path("src/eprop")
     sources = {path.relative_to("src").as_posix() for path in package.rglob("*.py")}
-    wanted = sources | {f"eprop/core/_{level}.json" for level in levels} | {"eprop/py.typed", f"{info}/licenses/LICENSE"}
+    wanted = (
+        sources | {f"eprop/core/_{level}.json" for level in levels} | {"eprop/py.typed", f"{info}/licenses/LICENSE"}
+    )
     assert wanted <= names, f"not in the wheel: {sorted(wanted - names)}"
     print(f"{path.name}: {len(names)} files, {path.stat().st_size / 1024:.0f} KiB")
 

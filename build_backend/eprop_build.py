@@ -3,7 +3,7 @@
 Settings, each as ``-C NAME=VALUE`` of pip or ``build``, or in the environment:
 
 ========  ================  =========================================================================================
-levels    EPROP_LEVELS      processor levels to build the core for: ``native`` (the default), or ``v2,v3,v4`` or ``generic`` for wheels
+levels    EPROP_LEVELS      processor levels of the core: ``native`` (the default), for wheels ``v2,v3,v4`` or ``generic``
 glibc     EPROP_GLIBC       oldest GNU C library that shall do, such as ``2.28``; built with the compiler from PyPI then
 ========  ================  =========================================================================================
 

@@ -5,7 +5,8 @@ units, files and advice. `describe` returns the properties of the module.
 
 A package that was compiled on this machine has one module, ``_native``. Wheels have ``_v2``, ``_v3`` and ``_v4`` for the
 levels of x86-64, or ``_generic`` for other processors, and the package loads the best one that the processor can run.
-``EPROP_CORE_LEVEL`` (``native``, ``v2``, ``v3``, ``v4`` or ``generic``) selects another one. ``EPROP_CORE_FOLDER`` names the folder of another build, such as one with sanitizers.
+``EPROP_CORE_LEVEL`` (``native``, ``v2``, ``v3``, ``v4`` or ``generic``) selects another one. ``EPROP_CORE_FOLDER`` names the
+folder of another build, such as one with sanitizers.
 All modules give the same bits.
 """
 
