@@ -41,7 +41,6 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "command_help",
-    "parameter_table",
     "source_pages",
 ]
 templates_path = ["_templates"]

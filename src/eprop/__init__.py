@@ -18,6 +18,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from eprop import (  # noqa: I001
+        bench as bench, cli as cli, core as core, data as data, engine as engine, errors as errors, figures as figures,
+        interop as interop, models as models, network as network, parallel as parallel, parameters as parameters, plot as plot,
+        random as random, reference as reference, rl as rl, rules as rules, tasks as tasks, training as training,
+    )  # fmt: skip
     from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Stream, Streams, make_samples
     from eprop.errors import (
         CheckpointError,
@@ -69,29 +74,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.3.0.dev0"
 
-# Modules of the public names. They are imported on first use, so that `eprop --help` does not load libraries.
-_HOMES = {
-    "eprop.engine": (
-        "Record", "Recording", "Rollout", "Samples", "Simulator", "Stream", "Streams", "make_samples",
-    ),
-    "eprop.errors": (
-        "CheckpointError", "DataError", "DivergenceError", "EPropError", "InputError", "MemoryLimitError", "MissingExtraError",
-        "NetworkError", "NoFeedbackWarning", "OutputError", "ParameterError", "SilenceWarning",
-    ),
-    "eprop.models": (
-        "ALIF", "LIF", "Arctan", "CrossEntropy", "DeltaALIF", "DeltaLIF", "EventSource", "Exponential", "FastSigmoid",
-        "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError",
-    ),
-    "eprop.network": (
-        "Adaptive", "AllToAll", "Bernoulli", "Constant", "Explicit", "FixedIndegree", "FixedOutdegree", "Glorot", "Network",
-        "Normal", "OneToOne", "RandomFeedback", "Symmetric", "Uniform",
-    ),
-    "eprop.rules": (
-        "STDP", "Adam", "EProp", "EPropPlus", "GradientDescent", "Momentum", "RMSprop", "RewardTrace", "Static",
-    ),
-    "eprop.training": ("load",),
-}  # fmt: skip
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
+# Subpackages with the public names, searched in this order on first use, so that `eprop --help` does not load libraries.
+_HOMES = ("errors", "models", "network", "rules", "engine", "training")
 _SUBPACKAGES = frozenset(
     ("bench", "cli", "core", "data", "engine", "errors", "figures", "interop", "models", "network",
      "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
@@ -114,13 +98,12 @@ if not TYPE_CHECKING:  # type checkers use the imports above
 
     def __getattr__(name: str) -> Any:
         """Import a public name, or a subpackage, on first use."""
-        if name in _HOME:
-            value = getattr(importlib.import_module(_HOME[name]), name)
-        elif name in _SUBPACKAGES:
-            value = importlib.import_module(f"eprop.{name}")
-        else:
+        if name in _SUBPACKAGES:
+            return importlib.import_module(f"eprop.{name}")
+        if name not in __all__:
             raise AttributeError(f"module 'eprop' has no attribute {name!r}")
-        globals()[name] = value
+        homes = (importlib.import_module(f"eprop.{home}") for home in _HOMES)
+        value = globals()[name] = next(getattr(home, name) for home in homes if hasattr(home, name))
         return value
 
 

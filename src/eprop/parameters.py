@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
 import numbers
 import re
@@ -19,6 +20,8 @@ import numpy as np
 from eprop.errors import ParameterError
 
 _META = "eprop"
+#: Packages of descriptions that the engine builds; most of their methods and class attributes are for the engine.
+_DESCRIBING = ("eprop.models", "eprop.network", "eprop.rules")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +151,18 @@ class Description:
     per_node: ClassVar[bool] = False
     """Whether a numeric parameter may be a distribution, or a list with a value for each node."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Add the declared parameters to the docstring, so that ``help`` shows units, bounds and defaults."""
+        super().__init_subclass__(**options)
+        cls.__doc__ = _documented(cls)
+
+    def __dir__(self) -> list[str]:
+        """Names that a user needs: what the package's own models and rules tell the engine is left out."""
+        described = [kind for kind in type(self).__mro__ if kind.__module__.startswith(_DESCRIBING)]
+        engine = {name for kind in described for name in vars(kind) if not name.startswith("_")}
+        parameters = {field.name for field in dataclasses.fields(self)}
+        return sorted((set(object.__dir__(self)) - engine - {"per_node", "validate"}) | parameters)
+
     def __new__(cls, *_: Any, **given: Any) -> Any:
         """Refuse unknown names before the dataclass does, and list the valid ones."""
         if any(isinstance(value, dataclasses.Field) for value in vars(cls).values()):
@@ -180,6 +195,53 @@ class Description:
             value = getattr(self, field.name)
             out[field.name] = _plain(value)
         return out
+
+
+def require_member(cls: type, member: str, advice: str) -> None:
+    """Raise `ParameterError` if a new class lacks the member by which the package runs it."""
+    if not hasattr(cls, member):
+        raise ParameterError(f"{cls.__name__} {advice}")
+
+
+class FixedProperties:
+    """Base of objects whose properties are chosen when the object is made."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(getattr(type(self), name, None), property):
+            label = type(self).__name__
+            raise AttributeError(f"{label}.{name} is read-only; options are arguments of {label}(...)")
+        super().__setattr__(name, value)
+
+
+def _documented(cls: type[Description]) -> str:
+    """Docstring of a class with a section of its parameters, before all other sections, unless it has such a section."""
+    text = inspect.cleandoc(vars(cls).get("__doc__") or f"{cls.__name__}.")
+    declared: dict[str, Any] = {}
+    for kind in reversed(cls.__mro__[1:]):
+        declared |= getattr(kind, "__dataclass_fields__", {})
+    # ``dataclass`` has not seen the class yet: its own fields are still in the namespace.
+    declared |= {name: value for name, value in vars(cls).items() if isinstance(value, dataclasses.Field)}
+    entries = [_entry(name, field, cls.per_node) for name, field in declared.items() if _META in field.metadata]
+    if not entries or "\nParameters\n---" in text:
+        return text
+    first = re.search(r"^\w+\n-{3,}$", text, re.MULTILINE)
+    end = first.start() if first else len(text)
+    section = "\n".join(["Parameters", "----------", *entries])
+    return f"{text[:end].rstrip()}\n\n{section}\n\n{text[end:]}".rstrip() + "\n"
+
+
+def _entry(name: str, field: Any, per_node: bool) -> str:
+    """One parameter in numpydoc's form: kind, default, meaning, bounds with the unit, symbol, NEST's name."""
+    info: ParameterInfo = field.metadata[_META]
+    kinds = [kind.__name__ for kind in (info.kind if isinstance(info.kind, tuple) else (info.kind,))]
+    kinds += ["list", "Distribution"] if per_node and info.kind is float else []
+    kinds += ["None"] if info.optional else []
+    default = "" if field.default is dataclasses.MISSING else f", default {field.default!r}"
+    signs = ((">", info.above), (">=", info.at_least), ("<", info.below), ("<=", info.at_most))
+    bounds = ", ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+    allowed = " ".join(filter(None, (bounds or (info.unit and "in"), info.unit)))
+    facts = (info.doc, allowed, info.symbol and f"symbol {info.symbol}", info.nest and f"NEST: ``{info.nest}``")
+    return f"{name} : {' or '.join(kinds)}{default}\n    {'; '.join(filter(None, facts)) or name}."
 
 
 def _plain(value: Any) -> Any:

@@ -18,15 +18,11 @@ import numpy as np
 from eprop.core import lib
 from eprop.errors import MissingExtraError, NetworkError
 from eprop.models import Neuron, inline
-from eprop.models.base import core_model
-from eprop.models.membrane import HEIGHT, WIDTH, Membrane, surrogate_gradient
-from eprop.models.surrogate import arctan, exponential, fast_sigmoid, piecewise_linear
+from eprop.models.base import compiled_step, core_model
+from eprop.models.membrane import HEIGHT, WIDTH, surrogate_gradient
 
 #: Code of these modules belongs to the package, to Python or to a library, and is identified by name alone.
 LIBRARIES = frozenset({"eprop", "numpy", "numba", "scipy", *sys.stdlib_module_names}) - {"__main__"}
-
-#: Surrogate gradients in the order of their codes.
-KINDS = (piecewise_linear, exponential, fast_sigmoid, arctan)
 #: Numba's names for memory allocation inside a loop.
 TAKES_MEMORY = re.compile(r"NRT_(Allocate|MemInfo_(alloc|new))")
 
@@ -56,22 +52,23 @@ def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
     NetworkError
         If the compiler rejects its `update`.
     """
-    name = core_model(type(neuron))
-    if name is not None:
-        return NeuronLoop(lib.models[name], 0)
-    return NeuronLoop(0, _compiled(neuron, shared).address)
+    update = compiled_step(neuron)
+    if update is None:
+        return NeuronLoop(lib.models[core_model(type(neuron))], 0)
+    return NeuronLoop(0, _compiled(neuron, update, shared).address)
 
 
 # -------------------------------------------------------------------------------------------------------------- compiler
 
-# Compiled loops by digest of `update`, kind of surrogate, numbers of rows, and whether parameters are shared. Machine code lives
-# as long as its entry.
-_LOOPS: dict[tuple[str, int, int, int, bool], Any] = {}
+# Compiled loops by digests of `update` and of the surrogate gradient, numbers of rows, and whether parameters are shared. Machine
+# code lives as long as its entry.
+_LOOPS: dict[tuple[str, str, int, int, bool], Any] = {}
 
 
-def _compiled(neuron: Neuron, shared: bool) -> Any:
-    model, kind = type(neuron), neuron.surrogate.code if isinstance(neuron, Membrane) else 0
-    key = digest_of(model.update), kind, len(model.state_rows), len(model.parameter_rows), shared
+def _compiled(neuron: Neuron, update: Callable[..., Any], shared: bool) -> Any:
+    model, gradient = type(neuron), getattr(getattr(neuron, "surrogate", None), "gradient", None)
+    digest = "" if gradient is None else digest_of(gradient)
+    key = digest_of(update), digest, len(model.state_rows), len(model.parameter_rows), shared
     if key not in _LOOPS:
         try:
             from numba.core.errors import NumbaError, UnsupportedBytecodeError
@@ -80,14 +77,14 @@ def _compiled(neuron: Neuron, shared: bool) -> Any:
         collects = gc.isenabled()
         gc.disable()  # else a tenth of the compile time goes into the search for cycles among a million new objects
         try:
-            loop = _compile(_with_callees(model.update, kind), *key[2:])
+            loop = _compile(_with_callees(update, gradient), *key[2:])
         except (NumbaError, UnsupportedBytecodeError) as error:
-            raise _refusal(model, _gist(str(error), model.update)) from error
+            raise _refusal(model, _gist(str(error), update)) from error
         finally:
             if collects:
                 gc.enable()
         if TAKES_MEMORY.search(loop.inspect_llvm()):
-            raise _refusal(model, _gist("it makes an array, a list or a text", model.update))
+            raise _refusal(model, _gist("it makes an array, a list or a text", update))
         _LOOPS[key] = loop
     return _LOOPS[key]
 
@@ -119,18 +116,19 @@ def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bo
     return cfunc(signature, error_model="numpy")(loop)
 
 
-def _with_callees(update: Callable[..., Any], kind: int) -> Any:
+def _with_callees(update: Callable[..., Any], gradient: Callable[..., Any] | None) -> Any:
     """Return ``update`` for the compiler, with the functions that it calls.
 
-    `surrogate_gradient` becomes the population's kind alone: a loop that may call an exponential does not vectorise.
+    `surrogate_gradient` becomes the population's own function: a loop that may call an exponential does not vectorise.
     """
-    of_kind = KINDS[kind]
+    if gradient is None:
+        return _anew(update, (), {})
 
     @inline
-    def gradient(params, j, u):
-        return of_kind(u, params[HEIGHT, j], params[WIDTH, j])
+    def of_population(params, j, u):
+        return gradient(u, params[HEIGHT, j], params[WIDTH, j])
 
-    return _anew(update, (), {surrogate_gradient: _anew(gradient, (), {})})
+    return _anew(update, (), {surrogate_gradient: _anew(of_population, (), {})})
 
 
 def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 
 from eprop.engine.build.assemble import build
@@ -35,9 +36,14 @@ from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.threads import available_threads
+from eprop.parameters import FixedProperties
+
+Precision = Literal["double", "single"]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
-class Simulator:
+class Simulator(FixedProperties):
     """Runs and trains a network.
 
     Parameters
@@ -91,19 +97,19 @@ class Simulator:
         network: Network,
         *,
         threads: int | None = None,
-        precision: str = "double",
+        precision: Precision = "double",
         timers: bool = False,
         partitions: int | None = None,
         comm: Communicator | None = None,
-        parallel: str = "model",
+        parallel: Literal["model", "data"] = "model",
     ):
-        self.comm: Communicator = comm or Serial()
-        # A copy, so that later additions to the description do not change this simulator.
+        self._comm: Communicator = comm or Serial()
         begin = partial(check_options, network, precision, parallel, threads, partitions)
-        self.network = same_network(self.comm, begin, precision=precision, parallel=parallel)
-        self.precision, replicas = precision, replicas_of(parallel, self.comm)
+        self._network = same_network(self.comm, begin, precision=precision, parallel=parallel)
+        self._precision: Precision = precision
+        replicas = replicas_of(parallel, self.comm)
         divided = Serial() if replicas.size > 1 else self.comm
-        self.threads = thread_count(threads, self.comm)
+        self._threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         neighbours = self.comm.neighbours()
@@ -132,6 +138,26 @@ class Simulator:
         return table(title, nodes, ("population", "nodes", "model")) + table(
             f"{self.n_synapses:,} synapses", synapses, ("projection", "synapses", "rule")
         )
+
+    @property
+    def network(self) -> Network:
+        """A copy of the description, so that later additions to it do not change this simulator."""
+        return self._network
+
+    @property
+    def precision(self) -> Precision:
+        """Type of the numbers per synapse."""
+        return self._precision
+
+    @property
+    def threads(self) -> int:
+        """Number of threads."""
+        return self._threads
+
+    @property
+    def comm(self) -> Communicator:
+        """Ranks that simulate the network together."""
+        return self._comm
 
     # ---------------------------------------------------------------- running
 
@@ -361,7 +387,7 @@ class Simulator:
                 return self._batches.run(samples, False, progress)
             return self._streaming.evaluate(samples, progress)
 
-    def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, np.ndarray]:
+    def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
 
         Parameters
@@ -421,7 +447,7 @@ class Simulator:
         """
         return self._rollouts.forward(samples, after)
 
-    def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
+    def learn(self, gradients: Mapping[str, Floats]) -> None:
         """Apply one optimiser step to all projections that learn by `EProp`, and change nothing else.
 
         Parameters
@@ -487,7 +513,7 @@ class Simulator:
         names = BATCH_PHASES if self._by_batch else PHASES
         return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
 
-    def parameters(self, name: Population | str) -> dict[str, np.ndarray]:
+    def parameters(self, name: Population | str) -> dict[str, Floats]:
         """Return the parameters of the nodes of a population, including drawn ones.
 
         Parameters
@@ -508,7 +534,7 @@ class Simulator:
 
     # ---------------------------------------------------------------- weights
 
-    def connections(self, name: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def connections(self, name: Projection | str) -> tuple[Integers, Integers, Floats]:
         """Return all connections of a projection, sorted by target, then source, then delay.
 
         Parameters
@@ -530,7 +556,7 @@ class Simulator:
         """
         return weights.connections(self.arrays, name)
 
-    def delays(self, name: Projection | str) -> np.ndarray:
+    def delays(self, name: Projection | str) -> Floats:
         """Return the delays of all connections of a projection, in the order of `connections`.
 
         Parameters
@@ -609,7 +635,7 @@ class Simulator:
             weights.scale_learning_rates(self.arrays, self.comm, factor)
             self._eta_factor = factor
 
-    def feedback_weights(self, pre: Population | str, post: Population | str) -> np.ndarray:
+    def feedback_weights(self, pre: Population | str, post: Population | str) -> Floats:
         """Return the present feedback weights ``B`` from readouts to neurons.
 
         Parameters

@@ -10,26 +10,40 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.models import surrogate as kinds
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, require_member
 
 
 @dataclass(frozen=True)
 class Surrogate(Description):
-    """Replaces the derivative of a spike with respect to the voltage (Bellec et al. 2020)."""
+    """Replaces the derivative of a spike with respect to the voltage (Bellec et al. 2020).
+
+    A subclass defines ``gradient = staticmethod(function)``, where ``function(u, height, width)`` is marked by `inline` and
+    returns the surrogate gradient at the distance ``u`` (mV) of the voltage from the threshold.
+    """
 
     per_node: ClassVar[bool] = True
+    gradient: ClassVar[Callable[[float, float, float], float]]
+    code: ClassVar[int] = -1
+    """Code of the same function in the core; -1 for a function that is compiled with the loop over neurons."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a class without a function."""
+        super().__init_subclass__(**options)
+        require_member(
+            cls,
+            "gradient",
+            "needs gradient = staticmethod(function) of (u, height, width): docs/howto/own_surrogate.md",
+        )
 
     height: float = param(0.3, above=0.0, symbol="h", nest="surrogate_gradient_height", doc="largest value, in 1/mV")
     width: float = param(1.0, unit="mV", above=0.0, symbol="w", nest="surrogate_gradient_width", doc="scale")
-
-    code: ClassVar[int]
-    nest_name: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class PiecewiseLinear(Surrogate):
     """``h max(0, 1 - |v - v_th| / w)``: a triangle, zero beyond one width from the threshold."""
 
+    gradient: ClassVar[Any] = staticmethod(kinds.piecewise_linear)
     code: ClassVar[int] = kinds.PIECEWISE_LINEAR
     nest_name: ClassVar[str] = "piecewise_linear"
 
@@ -38,6 +52,7 @@ class PiecewiseLinear(Surrogate):
 class Exponential(Surrogate):
     """``h exp(-|v - v_th| / w)``."""
 
+    gradient: ClassVar[Any] = staticmethod(kinds.exponential)
     code: ClassVar[int] = kinds.EXPONENTIAL
     nest_name: ClassVar[str] = "exponential"
 
@@ -46,6 +61,7 @@ class Exponential(Surrogate):
 class FastSigmoid(Surrogate):
     """``h (1 + |v - v_th| / w)^-2``: derivative of a fast sigmoid."""
 
+    gradient: ClassVar[Any] = staticmethod(kinds.fast_sigmoid)
     code: ClassVar[int] = kinds.FAST_SIGMOID
     nest_name: ClassVar[str] = "fast_sigmoid_derivative"
 
@@ -54,6 +70,7 @@ class FastSigmoid(Surrogate):
 class Arctan(Surrogate):
     """``h / (1 + ((v - v_th) / w)^2)``: derivative of an arctangent."""
 
+    gradient: ClassVar[Any] = staticmethod(kinds.arctan)
     code: ClassVar[int] = kinds.ARCTAN
     nest_name: ClassVar[str] = "arctan_derivative"
 
@@ -128,6 +145,8 @@ class Neuron(Model):
     state_rows: ClassVar[tuple[str, ...]]
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
+    in_python: ClassVar[Callable[..., Any]]
+    """The step of a core model, as a function like ``update``: it runs with a surrogate gradient that the core does not have."""
     core: ClassVar[str]
     shortcut: ClassVar[tuple[str, ...] | None] = None
     """Parameter rows of a core model. If these rows are zero, and all neurons of a population have the same parameters,
@@ -167,6 +186,14 @@ def core_model(model: type[Neuron]) -> str | None:
         if "core" in vars(kind):
             return str(kind.core)  # type: ignore[attr-defined]
     return None
+
+
+def compiled_step(neuron: Neuron) -> Callable[..., Any] | None:
+    """Return the function that is compiled to advance this neuron; None if a model of the core does."""
+    model, surrogate = type(neuron), getattr(neuron, "surrogate", None)
+    if core_model(model) is None:
+        return model.update
+    return model.in_python if surrogate is not None and surrogate.code < 0 else None
 
 
 def steps(duration: Any, dt: float) -> Any:

@@ -48,6 +48,12 @@ def reset_at_threshold(state, params, j, x, rise):
     return spike, psi
 
 
+@inline
+def step_delta_lif(state, params, j, x):
+    """One step of a `DeltaLIF`."""
+    return reset_at_threshold(state, params, j, x, 0.0)
+
+
 @dataclass(frozen=True)
 class DeltaLIF(Membrane):
     """Leaky integrate-and-fire neuron; a spike sets the voltage to ``v_reset`` and clamps it there for ``t_ref``.
@@ -62,6 +68,7 @@ class DeltaLIF(Membrane):
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "held")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "v_reset", "keep")
+    in_python: ClassVar[Any] = staticmethod(step_delta_lif)
     core: ClassVar[str] = "delta_lif"
 
     def validate(self) -> None:

@@ -40,6 +40,12 @@ def subtract_at_threshold(state, params, j, x, rise):
     return spike, psi
 
 
+@inline
+def step_lif(state, params, j, x):
+    """One step of a `LIF`."""
+    return subtract_at_threshold(state, params, j, x, 0.0)
+
+
 @dataclass(frozen=True)
 class LIF(Membrane):
     """Leaky integrate-and-fire neuron whose reset subtracts the threshold.
@@ -56,6 +62,7 @@ class LIF(Membrane):
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "late")
+    in_python: ClassVar[Any] = staticmethod(step_lif)
     core: ClassVar[str] = "lif"
     shortcut: ClassVar[tuple[str, ...] | None] = ("r_steps", "late")
 

@@ -7,13 +7,13 @@ which all of these models share; the model's own rows start at `OWN`.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, core_model, decay, steps
+from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, compiled_step, decay, steps
 from eprop.models.inlining import inline
 from eprop.models.surrogate import surrogate as _surrogate
 from eprop.parameters import param
@@ -52,7 +52,9 @@ class Membrane(Neuron):
     i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the voltage")
     v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="initial voltage; None takes e_l")
-    surrogate: Surrogate = field(default=PiecewiseLinear(), metadata=param(PiecewiseLinear(), kind=Surrogate).metadata)
+    surrogate: Surrogate = param(
+        PiecewiseLinear(), kind=Surrogate, doc="stands for the derivative of a spike in learning"
+    )
 
     parameter_rows: ClassVar[tuple[str, ...]] = (
         "alpha", "zeta", "drive", "v_th", "v_min", "r_steps", "kind", "height", "width",
@@ -75,8 +77,8 @@ class Membrane(Neuron):
         return 1.0
 
     def largest_psi(self, dt: float) -> float:
-        """Height of the surrogate gradient; infinite for a subclass with its own ``update``."""
-        return math.inf if core_model(type(self)) is None else self.surrogate.height
+        """Height of the surrogate gradient; infinite for an ``update`` or a surrogate of a user."""
+        return self.surrogate.height if compiled_step(self) is None else math.inf
 
     def eligibility(self, dt: float) -> Eligibility:
         """One component: the filtered presynaptic spikes."""

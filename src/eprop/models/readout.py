@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from eprop.models.base import Model, decay
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, require_member
 
 
 @dataclass(frozen=True)
 class Loss(Description):
-    """Measure of the difference between the outputs of the readouts and the targets."""
+    """Measure of the difference between the outputs of the readouts and the targets.
 
-    softmax: ClassVar[bool] = False
+    The package's losses run in the core. A subclass with a method ``compare`` runs in NumPy, with `EProp`.
+    """
+
+    compare: ClassVar[Callable[..., Any]]
+    """Own losses: ``compare(y, target)`` takes outputs (mV) and targets, ``(..., size)`` each, and returns the errors
+    ``dE/dy`` of the same shape and the losses ``E`` of all steps, ``(...)``. The engine multiplies both by the window."""
+    softmax: ClassVar[bool]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a loss that neither the core nor the class defines."""
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "softmax"):
+            require_member(cls, "compare", "needs a method compare(y, target): docs/howto/own_loss.md")
+            cls.softmax = False
+
+    @property
+    def in_python(self) -> bool:
+        """Whether a user's Python method compares outputs with targets."""
+        return hasattr(type(self), "compare")
 
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
     """``0.5 sum_t,k (y - y*)^2`` with the error signal ``y - y*``, which is strictly local."""
+
+    softmax: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,7 @@ class Readout(Model):
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the output")
     v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="initial output; None takes e_l")
     scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
-    loss: Loss = field(default=SquaredError(), metadata=param(SquaredError(), kind=Loss).metadata)
+    loss: Loss = param(SquaredError(), kind=Loss, doc="difference between outputs and targets")
 
     role: ClassVar[str] = "readout"
     per_node: ClassVar[bool] = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from eprop.network.connectivity import AllToAll, ConnectionRule
@@ -46,7 +46,7 @@ class RandomFeedback(Feedback):
     """
 
     weight: Any = Normal(0.0, 1.0)
-    connectivity: ConnectionRule = field(default=AllToAll(), metadata=param(AllToAll(), kind=ConnectionRule).metadata)
+    connectivity: ConnectionRule = param(AllToAll(), kind=ConnectionRule)
 
     def validate(self) -> None:
         """Convert the weight to a distribution."""

@@ -18,7 +18,16 @@ from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection, amount
-from eprop.parameters import Description, Values, brief, instead_of, is_finite_number, is_multiple, short
+from eprop.parameters import (
+    Description,
+    FixedProperties,
+    Values,
+    brief,
+    instead_of,
+    is_finite_number,
+    is_multiple,
+    short,
+)
 from eprop.rules import Rule, Static
 from eprop.rules.bounds import outside
 
@@ -28,7 +37,7 @@ _Part = TypeVar("_Part", Population, Projection)
 LONGEST_DELAY = 1_000_000
 
 
-class Network:
+class Network(FixedProperties):
     """Collects populations, projections and feedback; `eprop.Simulator` builds and runs the network.
 
     Parameters
@@ -45,13 +54,23 @@ class Network:
     """
 
     def __init__(self, dt: float = 1.0, seed: int = 0):
-        self.dt = _positive("Network.dt", dt, "ms")
+        self._dt = _positive("Network.dt", dt, "ms")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
             raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")
-        self.seed: int = int(seed)
+        self._seed = int(seed)
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
         self._feedback: list[FeedbackProjection] = []
+
+    @property
+    def dt(self) -> float:
+        """Time step, ms; fixed, because delays and refractory times are checked against it."""
+        return self._dt
+
+    @property
+    def seed(self) -> int:
+        """Seed of every draw."""
+        return self._seed
 
     @property
     def populations(self) -> tuple[Population, ...]:

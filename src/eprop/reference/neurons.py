@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -120,8 +121,10 @@ class Readout:
         return 1.0 - self.alpha(dt) if self.scale_input else 1.0
 
 
-def surrogate_gradient(kind: str, u: Array, height: float | Array, width: float | Array) -> Array:
+def surrogate_gradient(kind: Any, u: Array, height: float | Array, width: float | Array) -> Array:
     """What stands for the derivative of a spike, ``u`` being the distance to the threshold in mV."""
+    if callable(kind):  # a user's function, for arrays
+        return np.asarray(kind(u, height, width))
     s = np.abs(u) / width
     if kind == "piecewise_linear":
         return height * np.maximum(0.0, 1.0 - s)

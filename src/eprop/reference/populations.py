@@ -47,7 +47,9 @@ class Equations:
     def __init__(self, network: Network, population: Population):
         model: Any = population.model
         neuron = described(EQUATIONS[type(population.model)], network, population)
-        self._neuron = type(neuron)(**{**vars(neuron), "surrogate": neurons.SURROGATES[model.surrogate.code]})
+        surrogate, code = model.surrogate, model.surrogate.code
+        kind = neurons.SURROGATES[code] if code >= 0 else np.vectorize(surrogate.gradient, otypes=[float])
+        self._neuron = type(neuron)(**{**vars(neuron), "surrogate": kind})
         self._size, self._dt = population.size, network.dt
 
     def rest(self) -> NeuronState:

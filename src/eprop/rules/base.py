@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from eprop.parameters import Description, param
+from eprop.errors import ParameterError
+from eprop.parameters import Description, param, require_member
 from eprop.rules.optimizers import Adam, GradientDescent, Optimizer
 from eprop.rules.reward import RewardTrace
 
 
 @dataclass(frozen=True)
 class Rule(Description):
-    """Base of all plasticity rules."""
+    """Base of all plasticity rules. A rule runs in the core, so a subclass outside the package derives from one of them."""
 
     code: ClassVar[int]
     plastic: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a rule that the core does not have."""
+        super().__init_subclass__(**options)
+        require_member(
+            cls, "code", "cannot be a rule of its own, because rules run in the core: docs/project/add_rule.md"
+        )
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -48,7 +56,7 @@ class EProp(Rule):
     the same sum as traces per synapse would.
     """
 
-    optimizer: Optimizer = field(default=Adam(), metadata=param(Adam(), kind=Optimizer).metadata)
+    optimizer: Optimizer = param(Adam(), kind=Optimizer, doc="turns the gradient of a mini-batch into new weights")
     kappa: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa",
         doc="filter of the eligibility trace; None takes the readout's alpha, 0 without readouts",
@@ -80,7 +88,9 @@ class EPropPlus(Rule):
     With a ``reward`` trace, the product of learning signal and eligibility waits for reward, see `RewardTrace`.
     """
 
-    optimizer: Optimizer = field(default=GradientDescent(), metadata=param(GradientDescent(), kind=Optimizer).metadata)
+    optimizer: Optimizer = param(
+        GradientDescent(), kind=Optimizer, doc="turns the gradient of an interval into a weight"
+    )
     kappa: float = param(0.97, at_least=0.0, below=1.0, nest="kappa", doc="filter of the eligibility trace, per step")
     kappa_reg: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa_reg",
@@ -104,6 +114,14 @@ class EPropPlus(Rule):
     )
 
     code: ClassVar[int] = 2
+
+    def validate(self) -> None:
+        """Refuse an optimiser in Python: this rule takes steps at every spike, inside the core."""
+        if self.optimizer.in_python:
+            raise ParameterError(
+                f"EPropPlus.optimizer = {type(self.optimizer).__name__}() runs in Python, but EPropPlus changes weights at every "
+                "spike, in the core: take one of the package's optimisers, or the rule EProp (docs/howto/own_optimizer.md)"
+            )
 
     @property
     def kappa_regularisation(self) -> float:

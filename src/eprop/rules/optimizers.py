@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, require_member
 
 
 @dataclass(frozen=True)
 class Optimizer(Description):
     """Base of all optimisers: learning rate, weight bounds, weight decay.
 
-    A step is ``w <- (1 - decay) w``, then the step of the optimiser. In e-prop+ the steps are time steps.
+    A step is ``w <- (1 - decay) w``, then the step of the optimiser. In e-prop+ the steps are time steps. The package's own
+    optimisers run in the core. A subclass with a method ``step`` runs in NumPy, once per mini-batch of `EProp`.
     """
 
     eta: float = param(1e-4, at_least=0.0, symbol="eta", nest="eta", also=("lr", "learning_rate"), doc="learning rate")
@@ -25,9 +27,27 @@ class Optimizer(Description):
         0.0, at_least=0.0, below=1.0, also=("weight_decay",), doc="fraction of the weight that each step removes first"
     )
 
+    step: ClassVar[Callable[..., Any]]
+    """User-defined: ``step(weights, gradients, moments, n)`` returns the weights after step ``n`` (counted from 1), which are
+    clipped afterwards, and updates ``moments`` in place: a tuple of arrays, one for each True in the class attribute. All arrays
+    have an entry per synapse of a part of a projection, in any order, so a step treats each synapse alone. ``self.eta`` includes
+    the factor of `Simulator.scale_learning_rates`."""
     code: ClassVar[int]
     #: Running means per synapse: of the gradient, of its square.
     moments: ClassVar[tuple[bool, bool]] = (False, False)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a class without a step."""
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "code"):
+            require_member(
+                cls, "step", "needs a method step(weights, gradients, moments, n): docs/howto/own_optimizer.md"
+            )
+
+    @property
+    def in_python(self) -> bool:
+        """Whether the step is a user's Python method."""
+        return hasattr(type(self), "step")
 
     def validate(self) -> None:
         """Check that the bounds are in order."""

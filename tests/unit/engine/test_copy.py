@@ -67,7 +67,7 @@ def test_a_copy_has_the_same_options():
 def test_what_several_ranks_share_is_not_copied():
     c = case(3, RULES[0], steps=10)
     sim = ep.Simulator(c.network, threads=1)
-    sim.comm = type("Two", (), {"size": 2})()
+    sim._comm = type("Two", (), {"size": 2})()
     with pytest.raises(TypeError, match="a simulator of several ranks cannot be copied"):
         copy.copy(sim)
 

@@ -16,7 +16,7 @@ from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
-from eprop.rules import STDP, EProp, EPropPlus, Optimizer
+from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Optimizer
 from eprop.rules.bounds import inward
 
 #: Attributes of optimisers, and the corresponding fields of a delay group.
@@ -149,7 +149,9 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
 
 
 def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
-    row["optimizer"], row["keep"] = optimizer.code, 1.0 - optimizer.decay
+    # After the core's step of an optimiser in Python, which has no gradient, the Python method moves the weights.
+    row["optimizer"] = GradientDescent.code if optimizer.in_python else optimizer.code
+    row["keep"] = 1.0 - optimizer.decay
     for name, field in _OPTIMIZER_FIELDS.items():
         row[field] = getattr(optimizer, name, row[field])
 

@@ -11,7 +11,8 @@ import numpy as np
 from eprop.core import lib
 from eprop.errors import NetworkError
 from eprop.models import Neuron
-from eprop.models.base import core_model
+from eprop.models.base import compiled_step, core_model
+from eprop.models.membrane import HEIGHT, WIDTH, surrogate_gradient
 
 #: Synaptic inputs of the test steps, mV: zero, small values of both signs, and values that make any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
@@ -29,8 +30,14 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
         not return two numbers, or returns a surrogate gradient above the declared bound.
     """
     kind = type(neuron)
-    if in_package(kind):
+    surrogate = getattr(neuron, "surrogate", None)
+    own_gradient = surrogate is not None and surrogate.code < 0
+    if in_package(kind) and not own_gradient:
         return
+    if own_gradient and not hasattr(surrogate.gradient, "py_func"):
+        raise NetworkError(
+            f"{type(surrogate).__name__}.gradient is not compiled: write @inline (from eprop.models) above the function"
+        )
     label = kind.__name__
     built_in = core_model(kind)
     if built_in is None and not hasattr(kind, "update"):
@@ -49,7 +56,8 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
     first = neuron.initial(dt, range(1), 0)
     state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
-    update = interpreted(kind.update, {}) if built_in is None else _update_of_core(built_in)
+    step = compiled_step(neuron)
+    update = _update_of_core(str(built_in)) if step is None else interpreted(step, _gradient_of(surrogate))
     largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):
         for x in INPUTS:
@@ -64,6 +72,14 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
 def in_package(thing: type) -> bool:
     """Whether a class belongs to the package."""
     return thing.__module__.split(".")[0] == "eprop"
+
+
+def _gradient_of(surrogate: Any) -> dict[Any, Any]:
+    """Stand-in for `surrogate_gradient` that calls the function of a population's surrogate, as the compiled loop does."""
+    if surrogate is None:
+        return {}
+    function = interpreted(surrogate.gradient, {})
+    return {surrogate_gradient: lambda params, j, u: function(u, params[HEIGHT, j], params[WIDTH, j])}
 
 
 def _update_of_core(model: str) -> Callable[..., Any]:

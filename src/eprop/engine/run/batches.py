@@ -16,6 +16,7 @@ from eprop.engine.ranks.distributed_batch import run_distributed
 from eprop.engine.run.divergence import check_batch, check_silence, check_weights
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.outside import outside_of
+from eprop.engine.run.own_optimizer import take_gradients, take_steps
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import BatchResult, Samples
 from eprop.engine.run.spikes import spikes_of_sample
@@ -93,7 +94,9 @@ class Batches:
             # Ctrl-C is handled after the call, so weights and their step count change together.
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
+            waiting = take_gradients(arrays, scale)
             lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
+            take_steps(arrays, waiting)
             self._timer.add_since("update", began)
             if arrays.neurons.feedback_offset.size:
                 lib.fade_offsets(topology, arrays.neurons.feedback_offset)

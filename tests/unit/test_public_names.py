@@ -1,0 +1,56 @@
+"""The public surface: what completion shows, what a type checker sees, and which names exist."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import eprop as ep
+from eprop.parameters import Description, parameters_of
+
+pytestmark = pytest.mark.tiny
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [getattr(ep, name) for name in ep.__all__ if isinstance(getattr(ep, name), type)],
+    ids=lambda cls: cls.__name__,
+)
+def test_help_shows_each_parameter(cls):
+    if not issubclass(cls, Description):
+        return
+    for name, info in parameters_of(cls):
+        entry = cls.__doc__.partition("Parameters\n----------")[2].partition(f"\n{name} : ")[2].partition("\n")[2]
+        assert entry, f"{cls.__name__}.{name}"
+        if info.unit:
+            assert info.unit in entry.split("\n")[0], f"{cls.__name__}.{name}"
+
+
+def test_help_keeps_other_sections_behind_the_parameters():
+    assert ep.Normal.__doc__.index("Parameters\n---") < ep.Normal.__doc__.index("Examples\n---")
+    assert ep.RandomFeedback.__doc__.count("Parameters\n---") == 1
+
+
+def test_completion_shows_parameters_only():
+    assert {n for n in dir(ep.LIF()) if n[0] != "_"} == {f.name for f in dataclasses.fields(ep.LIF)} | {
+        "replace",
+        "to_dict",
+    }
+
+
+def test_options_are_read_only():
+    net = ep.Network(dt=0.5)
+    sim = ep.Simulator(net)
+    for thing, name in (
+        (net, "dt"),
+        (net, "seed"),
+        (sim, "precision"),
+        (sim, "network"),
+        (sim, "threads"),
+        (sim, "time"),
+    ):
+        with pytest.raises(AttributeError, match=f"{type(thing).__name__}.{name} is read-only"):
+            setattr(thing, name, None)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ep.LIF().tau_m = 3.0
