@@ -39,7 +39,7 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", LostEventsWarning)  # they are counted below
         live, learner, answered = example.run(arguments.seconds, arguments.neurons, arguments.seed)
-    latency, wrong = learner.stream.latency, np.array(learner.wrong)
+    latency, wrong = learner.stepper.latency, np.array(learner.wrong)
     if arguments.save:
         example.draw(arguments.save, latency, answered, learner.wrong)
     print(live, latency, sep="\n")

@@ -51,7 +51,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
     before, began = peak_memory() or 0, time.perf_counter()
     sim = simulator(neurons, indegree, ranks)
     seconds, memory = time.perf_counter() - began, sim.memory()
-    share = sim.arrays.built.rank_partition
+    share = sim._arrays.built.rank_partition
     rec = sim.network.population("rec")
     return {
         "neurons": neurons,
@@ -59,7 +59,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
         "ranks": ranks,
         "own_neurons": share.n_neurons,
         "known_neurons": share.n_local_sources(rec),
-        "synapses": sim.arrays.built.weight.size,
+        "synapses": sim._arrays.built.weight.size,
         "bytes": memory,
         "total_bytes": sum(memory.values()),
         "peak_growth_bytes": (peak_memory() or 0) - before,

@@ -70,8 +70,8 @@ def play(port: int, seconds: float, seed: int) -> None:
 class Learner:
     """Answers each step, and keeps the score of the digits that it was not taught."""
 
-    def __init__(self, stream: ep.engine.Stream):
-        self.stream, self.classes = stream, np.eye(10)
+    def __init__(self, stepper: ep.engine.Stepper):
+        self.stepper, self.classes = stepper, np.eye(10)
         self.label, self.since, self.digits = 0, 0, -1
         self.evidence, self.wrong = np.zeros(10), list[bool]()
 
@@ -83,7 +83,7 @@ class Learner:
             self.label, self.since, self.digits = int(channels[-1]) - PIXELS, 0, self.digits + 1
             self.evidence[:] = 0.0
         counts, taught = self.since >= FROM, self.digits % UNTAUGHT != UNTAUGHT - 1
-        y = self.stream.step(channels[:pixels], target=self.classes[self.label] if counts and taught else None)
+        y = self.stepper.step(channels[:pixels], target=self.classes[self.label] if counts and taught else None)
         if counts:
             self.evidence += y
         self.since += 1
@@ -103,7 +103,7 @@ def learn(live: LiveEvents, learner: Learner, warm_up: int) -> np.ndarray:
         learner.answer(channels)
         answered.append(time.perf_counter() - live.due)
         if live.steps == warm_up:
-            learner.stream.latency.reset()
+            learner.stepper.latency.reset()
     gc.enable()
     learner.judge()
     return 1e3 * np.array(answered[warm_up:])
@@ -133,8 +133,8 @@ def draw(path: pathlib.Path, latency: ep.engine.Latency, answered: np.ndarray, w
 def run(seconds: float, neurons: int, seed: int) -> tuple[LiveEvents, Learner, np.ndarray]:
     """Start the camera, learn until it ends."""
     sim = ep.Simulator(network_of(neurons, seed), threads=1, precision="single")
-    learner, receiver = Learner(sim.stream()), UdpReceiver()
-    learner.stream.step()
+    learner, receiver = Learner(sim.stepper()), UdpReceiver()
+    learner.stepper.step()
     command = [
         sys.executable,
         __file__,
@@ -164,7 +164,7 @@ def main() -> None:
         play(args.camera, args.seconds, args.seed)
         return
     live, learner, answered = run(args.seconds, args.neurons, args.seed)
-    latency, wrong = learner.stream.latency, learner.wrong
+    latency, wrong = learner.stepper.latency, learner.wrong
     print(live)
     print(latency)
     print(f"{100 * latency.share_within(1000.0):.2f} % of the steps took at most 1 ms; "

@@ -1,4 +1,4 @@
-"""Time of a step of a stream, ``stream.step(channels, target=target)``, over the work of that step.
+"""Time of a step of a stepper, ``stepper.step(channels, target=target)``, over the work of that step.
 
     python benchmarks/micro/step.py
 
@@ -33,15 +33,15 @@ GOAL = 5.0
 RATES = 1e-4  # times those of call.py
 
 
-def measure(sim: ep.Simulator, stream: ep.Stream, events: np.ndarray, targets: np.ndarray, turn: int) -> list[float]:
+def measure(sim: ep.Simulator, stepper: ep.Stepper, events: np.ndarray, targets: np.ndarray, turn: int) -> list[float]:
     """Return the microseconds of a step, of a step with all arguments, and of a step of a run.
 
     The first kind depends on the turn.
     """
     channels, n = [np.flatnonzero(row) for row in events], sim.network.population("rec").size
     sample = one_sample(SampleLayout.of(sim.network), len(events), Given({"in": events}, {"out": targets}))
-    request = make_buffers(sim.arrays, sample, frozen=False).request
-    step, signal = stream.step, np.zeros(n)
+    request = make_buffers(sim._arrays, sample, frozen=False).request
+    step, signal = stepper.step, np.zeros(n)
 
     def plain() -> None:
         for active, target in zip(channels, targets, strict=True):
@@ -54,7 +54,7 @@ def measure(sim: ep.Simulator, stream: ep.Stream, events: np.ndarray, targets: n
     def work() -> None:
         done = 0
         while done < len(channels):  # the core returns from time to time
-            done += advance(sim.arrays, sim.arrays.stream, request, done, len(channels) - done)
+            done += advance(sim._arrays, sim._arrays.stream, request, done, len(channels) - done)
 
     kinds = (plain, told_all, work)
     plain()  # fills the caches, which hold other networks
@@ -73,11 +73,11 @@ def main() -> None:
     sims = simulators(arguments)
     for sim in sims.values():
         sim.scale_learning_rates(RATES)
-    streams = {n: sim.stream() for n, sim in sims.items()}
+    steppers = {n: sim.stepper() for n, sim in sims.items()}
     found: dict[int, list[list[float]]] = {n: [] for n in sims}
     for turn in range(arguments.repeats + 3):
         for n, sim in sims.items():
-            measured = measure(sim, streams[n], events, targets, turn)
+            measured = measure(sim, steppers[n], events, targets, turn)
             found[n] += [measured] if turn >= 3 else []
     result = {}
     for n, turns in found.items():

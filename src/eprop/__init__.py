@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         interop as interop, models as models, network as network, parallel as parallel, parameters as parameters, plot as plot,
         random as random, reference as reference, rl as rl, rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
-    from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Stream, Streams, make_samples
+    from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Stepper, Streams, make_samples
     from eprop.errors import (
         CheckpointError,
         DataError,
@@ -89,7 +89,7 @@ __all__ = [
     "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
     "Recording", "RewardTrace", "Rollout",
-    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stream", "Streams", "Symmetric", "Uniform",
+    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Streams", "Symmetric", "Uniform",
     "__version__", "load", "make_samples",
 ]  # fmt: skip
 

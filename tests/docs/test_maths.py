@@ -168,7 +168,7 @@ def test_of_an_episode_the_reward_trace_is_an_advantage() -> None:
 )
 def test_block_sizes(tau_m: float, precision: str, block: int) -> None:
     sim = ep.Simulator(small(ep.LIF(tau_m=tau_m), ep.EPropPlus(kappa=0.97)), threads=1, precision=precision)
-    assert sim.arrays.history.block_steps == block
+    assert sim._arrays.history.block_steps == block
 
 
 RULES = {
@@ -201,9 +201,9 @@ def test_bytes_per_synapse() -> None:
 def test_bytes_of_propagators(precision: str) -> None:
     """Of a neuron, for a cutoff of 100 steps: the ring, and what else Python allocates; the core has the rest."""
     sim = ep.Simulator(small(ep.LIF(), ep.EPropPlus(cutoff=100.0)), threads=1, precision=precision)
-    columns, itemsize = lib.padded(sim.arrays.neurons.psi.size), {"single": 4, "double": 8}[precision]
+    columns, itemsize = lib.padded(sim._arrays.neurons.psi.size), {"single": 4, "double": 8}[precision]
     assert columns == lib.padded(1)
-    history, built = sim.arrays.history, sim.arrays.built
+    history, built = sim._arrays.history, sim._arrays.built
     assert history.prefix_history.nbytes == {"single": 1536, "double": 3072}[precision] * columns
     others = history.block_prefix.nbytes + history.block_propagators.nbytes
     # `core/eprop_plus/eprop_plus.cpp: allocate_plus_work`: propagators to the current block, of an interval and of the cutoff;

@@ -347,7 +347,7 @@ def test_long_intervals(neuron, indegree, delays):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
         found = sim.run(*given_, record=[(name, "v") for name in names])
         results.append(np.concatenate([found[name, "v"] for name in names], axis=1))
-        assert sim.arrays.history.span_blocks > 1
+        assert sim._arrays.history.span_blocks > 1
         assert disagreement(results[-1], wanted.v) < TOLERANCE
         assert np.array_equal(results[-1], results[0])
 
@@ -418,4 +418,4 @@ def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
         moved = np.einsum("ja,jaq->jq", output, dh)
         dz[t, own] = state.psi[t, neurons][:, None] * moved[neurons]
         out += state.error[t] @ moved[n:]
-    return out[all_synapses(network.simulator.arrays)]
+    return out[all_synapses(network.simulator._arrays)]

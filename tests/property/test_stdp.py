@@ -79,7 +79,7 @@ def test_memory_is_bounded():
         sim.run(1000.0, {"in": stimulus(seed, 1000, 7)})
         kept.append(sim.state()["post_spikes/times"].shape[1])
     assert kept[0] == kept[-1]
-    assert sim.arrays.history.post_span < 1000
+    assert sim._arrays.history.post_span < 1000
 
 
 @pytest.mark.parametrize("beside", [None, PLUS], ids=["static beside", "e-prop+ beside"])

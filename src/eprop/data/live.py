@@ -23,7 +23,7 @@ class LiveEvents:
     """Active channels for one step after another, from events that arrive live.
 
     A thread reads the source into a queue. Iterating gives for each step an array of channels (int64, strictly ascending), as
-    `Stream.step` takes it, until the source ends. Step 0 begins at the last multiple of ``dt`` before the first event.
+    `Stepper.step` takes it, until the source ends. Step 0 begins at the last multiple of ``dt`` before the first event.
 
     In real time a step is returned ``delay`` after its end by the clock. An event that arrives after its step was returned is
     *late*; an event that finds the queue full is *lost*. Without a clock a step is returned when an event of a later step has

@@ -4,10 +4,10 @@ from eprop.engine.run.latency import Latency
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.rollouts import Rollout
 from eprop.engine.run.samples import BatchResult, Samples, make_samples
-from eprop.engine.run.stream import Stream
+from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.streams import Streams
 from eprop.engine.simulator import Simulator
 
 __all__ = [
-    "BatchResult", "Latency", "Record", "Recording", "Rollout", "Samples", "Simulator", "Stream", "Streams", "make_samples",
+    "BatchResult", "Latency", "Record", "Recording", "Rollout", "Samples", "Simulator", "Stepper", "Streams", "make_samples",
 ]  # fmt: skip

@@ -26,7 +26,7 @@ from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.request import RunPlan, plan_run
 from eprop.engine.run.rollouts import Gradients, Rollout, Rollouts, check_single
 from eprop.engine.run.samples import BatchResult, Samples, make_samples
-from eprop.engine.run.stream import Stream
+from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.streaming import Streaming
 from eprop.engine.run.streams import Streams
 from eprop.engine.state import snapshot, weights
@@ -71,11 +71,6 @@ class Simulator(FixedProperties):
         Number of partitions of the neurons, for tests: the results do not depend on it. The default is one for each thread,
         or a single one if threads do not divide the neurons.
 
-    Attributes
-    ----------
-    arrays : Arrays
-        Internal arrays, for other parts of the package; not part of the public interface.
-
     Raises
     ------
     NetworkError
@@ -116,13 +111,13 @@ class Simulator(FixedProperties):
         parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours
         built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
-        self.arrays = Arrays(self.network, built, self.threads, timers)
-        check_single_pairs(self.network, partial(weights.connections, self.arrays))
+        self._arrays = Arrays(self.network, built, self.threads, timers)
+        check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
-        self._streaming = Streaming(self.arrays, self.comm, neighbours, self._timer)
-        self._batches = Batches(self.arrays, replicas, neighbours, self._timer)
+        self._streaming = Streaming(self._arrays, self.comm, neighbours, self._timer)
+        self._batches = Batches(self._arrays, replicas, neighbours, self._timer)
         self._by_batch, self._eta_factor, self._alone = built.has_eprop, 1.0, OneThread()
-        self._gradients = Gradients(self.arrays, self.comm, self._batches, self._alone)
+        self._gradients = Gradients(self._arrays, self.comm, self._batches, self._alone)
         self._rollouts = Rollouts(self._gradients, self._layout)
 
     def __repr__(self) -> str:
@@ -164,17 +159,17 @@ class Simulator(FixedProperties):
     @property
     def time(self) -> float:
         """Simulated time since the start, ms."""
-        return self.arrays.t * self.network.dt
+        return self._arrays.t * self.network.dt
 
     @property
     def events(self) -> int:
         """Synaptic events so far: arrivals of spikes at synapses, without those of `evaluate` and of rollouts."""
-        return self.arrays.events
+        return self._arrays.events
 
     @property
     def updates(self) -> int:
         """Optimiser steps so far (e-prop)."""
-        return self.arrays.updates
+        return self._arrays.updates
 
     def run(
         self,
@@ -237,18 +232,18 @@ class Simulator(FixedProperties):
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
-        plan = partial(plan_run, self.arrays, self._layout, duration, learn, given, record, spikes)
+        plan = partial(plan_run, self._arrays, self._layout, duration, learn, given, record, spikes)
         with self._alone:
             wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
             self._warn_of_no_feedback(wanted.sample, learn)
             if self._by_batch:
-                self.arrays.reset()
+                self._arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
             return self._streaming.run(wanted.sample, wanted.probes, wanted.wanted, frozen=not learn)
 
-    def stream(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stream:
-        """Run step by step, with inputs that become known during the run: see `Stream.step`.
+    def stepper(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stepper:
+        """Run step by step, with inputs that become known during the run: see `Stepper.step`.
 
         Parameters
         ----------
@@ -261,7 +256,7 @@ class Simulator(FixedProperties):
 
         Returns
         -------
-        Stream
+        Stepper
             It continues this simulator's network from its present state; `run`, `state`, `set_state`, `reset` and
             `set_weights` may be called in between.
 
@@ -274,12 +269,12 @@ class Simulator(FixedProperties):
         """
         checks.check_switch("learn", learn)
         if self.comm.size > 1:
-            raise NetworkError(f"a stream runs on one process, this network on {self.comm.size} ranks: leave out comm")
+            raise NetworkError(f"a stepper runs on one process, this network on {self.comm.size} ranks: leave out comm")
         if self._by_batch:
             raise NetworkError(
-                "a stream learns at every step, and EProp learns from whole samples: take EPropPlus, or streams()"
+                "a stepper learns at every step, and EProp learns from whole samples: take EPropPlus, or streams()"
             )
-        return Stream(self.arrays, inputs, readouts, bool(learn), self._alone)
+        return Stepper(self._arrays, inputs, readouts, bool(learn), self._alone)
 
     def _warn_of_no_feedback(self, samples: Samples, learn: bool = True) -> None:
         """Warn once, when learning begins, of neurons without learning signals."""
@@ -292,12 +287,12 @@ class Simulator(FixedProperties):
         recording, events = None, self.events
         if probes.columns or (wanted and not self._batches.keeps_spikes):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
-            clock = self.arrays.learned_steps
+            clock = self._arrays.learned_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
-            self.arrays.stream.events = events  # the second simulation counts them again
-            self.arrays.reset()
+            self._arrays.stream.events = events  # the second simulation counts them again
+            self._arrays.reset()
         result = self._batches.train(sample, None)
-        self.arrays.stream.t = sample.n_steps
+        self._arrays.stream.t = sample.n_steps
         return recording or self._streaming.outputs(sample, result.y[0], self._batches.spikes(wanted))
 
     def samples(
@@ -415,7 +410,7 @@ class Simulator(FixedProperties):
         with self._alone:
             checks.check_call(self.comm, "gradients", check, samples)
             self._warn_of_no_feedback(samples)
-            return weights.gradients(self.arrays, self._batches.gradients(samples, progress))
+            return weights.gradients(self._arrays, self._batches.gradients(samples, progress))
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
         """Simulate samples of a network with `EProp`, and keep the history that learning from outside errors needs.
@@ -491,7 +486,7 @@ class Simulator(FixedProperties):
             If the streams do not fit into memory.
         """
         with self._alone:
-            check_single(self.arrays, self.comm, "streams")
+            check_single(self._arrays, self.comm, "streams")
             checks.check_switch("learn", learn)
             return Streams(self._gradients, self._layout, count_of("streams", n), count_of("steps", steps), learn)
 
@@ -502,7 +497,7 @@ class Simulator(FixedProperties):
         """
         with self._alone:
             run_on_all_ranks(self.comm, "reset", lambda: None)
-            self.arrays.reset()
+            self._arrays.reset()
 
     @property
     def phases(self) -> dict[str, float]:
@@ -554,7 +549,7 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return weights.connections(self.arrays, name)
+        return weights.connections(self._arrays, name)
 
     def delays(self, name: Projection | str) -> Floats:
         """Return the delays of all connections of a projection, in the order of `connections`.
@@ -574,7 +569,7 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return weights.delays(self.arrays, name)
+        return weights.delays(self._arrays, name)
 
     def weights(self, name: Projection | str) -> scipy.sparse.csr_matrix:
         """Return the weights of a projection as a matrix; repeated connections add up.
@@ -594,7 +589,7 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return weights.matrix(self.arrays, name)
+        return weights.matrix(self._arrays, name)
 
     def set_weights(self, name: Projection | str, values: Any) -> None:
         """Set the weights of a projection, mV.
@@ -619,7 +614,7 @@ class Simulator(FixedProperties):
             ranks.
         """
         with self._alone:
-            weights.set_weights(self.arrays, self.comm, name, values)
+            weights.set_weights(self._arrays, self.comm, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
         """Set the factor of the learning rates of optimisers and STDP from now on (not cumulative: 1 restores the rates).
@@ -632,7 +627,7 @@ class Simulator(FixedProperties):
             If the factor differs between ranks.
         """
         with self._alone:
-            weights.scale_learning_rates(self.arrays, self.comm, factor)
+            weights.scale_learning_rates(self._arrays, self.comm, factor)
             self._eta_factor = factor
 
     def feedback_weights(self, pre: Population | str, post: Population | str) -> Floats:
@@ -655,7 +650,7 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no population with one of these names, or they are not readouts and neurons.
         """
-        return weights.feedback_matrix(self.arrays, pre, post)
+        return weights.feedback_matrix(self._arrays, pre, post)
 
     def connection_count(self, name: Projection | str) -> int:
         """Return the number of synapses of a projection.
@@ -665,12 +660,12 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no projection of this name.
         """
-        return self.arrays.gatherer.count(self.network.projection(name).index)
+        return self._arrays.gatherer.count(self.network.projection(name).index)
 
     @property
     def n_synapses(self) -> int:
         """Number of synapses of all projections."""
-        return sum(self.arrays.gatherer.count(p.index) for p in self.network.projections)
+        return sum(self._arrays.gatherer.count(p.index) for p in self.network.projections)
 
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank.
@@ -680,7 +675,7 @@ class Simulator(FixedProperties):
         one branch for each delay. ``rest``: parameters and state of neurons, tables, feedback, and with several ranks the local
         ids.
         """
-        return self.arrays.memory()
+        return self._arrays.memory()
 
     # ---------------------------------------------------------------- checkpoint
 
@@ -692,7 +687,7 @@ class Simulator(FixedProperties):
         ``network`` identifies the network.
         """
         with self._alone:
-            return snapshot.state_of(self.arrays)
+            return snapshot.state_of(self._arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state` of the same network, with any number of threads and ranks.
@@ -708,7 +703,7 @@ class Simulator(FixedProperties):
             another shape; or if the state differs between ranks.
         """
         with self._alone:
-            snapshot.set_state(self.arrays, self.comm, state)
+            snapshot.set_state(self._arrays, self.comm, state)
 
     def __reduce__(self) -> Any:
         """Support `copy` and `pickle`: the result is an independent simulator in the same state, which continues bit by bit."""
@@ -718,7 +713,7 @@ class Simulator(FixedProperties):
             )
         options = {
             "threads": self.threads, "precision": self.precision, "timers": self._timer.wanted,
-            "partitions": self.arrays.built.topology.n_partitions,
+            "partitions": self._arrays.built.topology.n_partitions,
         }  # fmt: skip
         return _restored, (self.network, options, self._eta_factor, self.state())
 

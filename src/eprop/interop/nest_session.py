@@ -135,7 +135,7 @@ class Session:
             out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
             assert isinstance(model, LIF)
-            constants = self.simulator.arrays.built.topology.populations[population.index]
+            constants = self.simulator._arrays.built.topology.populations[population.index]
             c_reg, per_step = float(constants["c_reg"]), float(constants["f_target"])
             return out | {
                 "c_reg": c_reg,
@@ -204,7 +204,7 @@ class Session:
         optimizer: dict[str, Any] = named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
         if not self.suffix:
             return {"optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)}}
-        kappa = self.simulator.arrays.built.topology.populations["kappa"][p.post.index]
+        kappa = self.simulator._arrays.built.topology.populations["kappa"][p.post.index]
         tau = -self.dt / np.log(kappa) if kappa > 0.0 else 1e-3 * self.dt
         return {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": float(tau)}
 

@@ -67,7 +67,7 @@ def backpropagate(network: TimeDriven, samples: Samples, index: int = 0) -> Back
         gradient += np.where(s.arriving(state.spikes, t), reach[t, s.target], 0.0)
     learning = _direct_derivative(network, n_steps, n, dy)
     sums = [_sum_of_eligibilities(network, state, signal) for signal in (de_dz, learning)]
-    order = all_synapses(network.simulator.arrays)
+    order = all_synapses(network.simulator._arrays)
     factorised, eprop = (np.where(s.onto_readout, gradient, part)[order] for part in sums)
     return Backpropagated(gradient[order], factorised, eprop, de_dz)
 

@@ -198,7 +198,7 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     net, given = _network(neuron, RULES["e-prop+"], gain, dt), _stimulus(steps)
     once = steps * dt, {"in": given["inputs"]["in"][0]}, {"out": given["targets"]["out"][0]}
     stepped = TimeDriven(net)
-    order, first = all_synapses(stepped.simulator.arrays), stepped.weight.copy()
+    order, first = all_synapses(stepped.simulator._arrays), stepped.weight.copy()
     wanted = stepped.run(*once, record_weights=True)
     check_psi(type(neuron).__name__, wanted.psi, [m.largest_psi(dt) for m in neurons_of(net, net.population("rec"))])
     arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])

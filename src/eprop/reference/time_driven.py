@@ -87,7 +87,7 @@ class TimeDriven:
             raise NetworkError("TimeDriven learns by EProp and EPropPlus; for STDP see eprop.reference.pair_weights")
         self.network = network = network.copy()
         self.simulator = Simulator(network, threads=1, partitions=1)
-        self.comm, self.built = self.simulator.comm, self.simulator.arrays.built
+        self.comm, self.built = self.simulator.comm, self.simulator._arrays.built
         neurons = [p for p in network.populations if p.model.role == "neuron"]
         members = {p.index: neurons_of(network, p) for p in neurons}
         components = {
@@ -100,7 +100,7 @@ class TimeDriven:
         self.forward = Forward(network, self.built, self.synapses, self.weight)
         self.updates = WeightUpdates(network, self.built, self.synapses, self.weight)
         self.streaming = Streaming(network, self.built, self.synapses, self.forward, self.updates, self.weight)
-        self._layout, self._order = SampleLayout.of(network), all_synapses(self.simulator.arrays)
+        self._layout, self._order = SampleLayout.of(network), all_synapses(self.simulator._arrays)
         self._mini_batches, self._learned_steps, self._events = 0, 0, 0
 
     def __repr__(self) -> str:
@@ -110,7 +110,7 @@ class TimeDriven:
     @property
     def weight(self) -> np.ndarray:
         """All weights, mV, in the engine's order."""
-        return self.simulator.arrays.synapses.weight
+        return self.simulator._arrays.synapses.weight
 
     @property
     def n_synapses(self) -> int:

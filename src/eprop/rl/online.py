@@ -27,8 +27,8 @@ class OnlineActor:
 
     Parameters
     ----------
-    stream : Stream
-        As ``Simulator.stream()`` makes it, of a network with one event source and the policy as its only readouts.
+    stepper : Stepper
+        As ``Simulator.stepper()`` makes it, of a network with one event source and the policy as its only readouts.
     encoder : Encoder
     policy : Policy
     shape : tuple of int
@@ -44,20 +44,20 @@ class OnlineActor:
     ParameterError
         If ``substeps`` is no whole number from 1 on.
     InputError
-        If the network has reward traces, or, when it acts, if the stream shows several populations of readouts.
+        If the network has reward traces, or, when it acts, if the stepper shows several populations of readouts.
     """
 
     def __init__(
-        self, stream: Any, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
+        self, stepper: Any, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
         baseline: RewardBaseline | None = None,
     ):  # fmt: skip
         check_count("OnlineActor.substeps", substeps)
-        if stream.rewarded:
+        if stepper.rewarded:
             raise InputError(
                 "OnlineActor learns from each reward at once, but this network has reward traces, which wait: leave "
-                "RewardTrace out, or give rewards to Stream.step"
+                "RewardTrace out, or give rewards to Stepper.step"
             )
-        self.stream, self.encoder, self.policy, self.substeps = stream, encoder, policy, substeps
+        self.stepper, self.encoder, self.policy, self.substeps = stepper, encoder, policy, substeps
         self.baseline, self._memory = baseline or RewardBaseline(decay=0.95), encoder.memory(1, shape)
         self._rng = np.random.default_rng(seed)
         self._slope: np.ndarray | None = None
@@ -68,12 +68,12 @@ class OnlineActor:
         spikes = self.encoder.spikes(np.asarray(observation)[None], self.substeps, self._rng, self._memory)
         y = np.zeros(0)
         for channels in spikes[:, 0]:
-            y = self.stream.step(np.flatnonzero(channels), error=self._error)
+            y = self.stepper.step(np.flatnonzero(channels), error=self._error)
             self._error = None
         if isinstance(y, Mapping):
             raise InputError(
-                f"OnlineActor has one population of readouts, its policy; this stream shows {', '.join(map(repr, y))}: make "
-                "it by sim.stream(readouts=...)"
+                f"OnlineActor has one population of readouts, its policy; this stepper shows {', '.join(map(repr, y))}: make "
+                "it by sim.stepper(readouts=...)"
             )
         action = self.policy.best(y) if greedy else self.policy.sample(y, self._rng)
         self._slope = self.policy.derivatives(np.array(y), np.asarray(action)).log_probability

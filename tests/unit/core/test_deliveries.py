@@ -61,8 +61,8 @@ def test_spikes_are_added_in_the_order_of_the_ones_before(sources, share, neuron
     net.connect(rec, out, rule=rule)
     net.feedback(out, rec, ep.RandomFeedback())
     sim = ep.Simulator(net, threads=partitions, partitions=partitions)
-    assert sim.arrays.built.crosses == (neuron == "single steps")
-    bits = 0 if sim.arrays.built.crosses else int(sim.arrays.history.block_steps).bit_length() - 1
+    assert sim._arrays.built.crosses == (neuron == "single steps")
+    bits = 0 if sim._arrays.built.crosses else int(sim._arrays.history.block_steps).bit_length() - 1
     given = np.random.default_rng(sources).random((steps, sources)) < share * np.linspace(0.1, 1.0, sources)
     given[30:50] &= np.arange(sources) % 3 == 0  # silences longer than the cutoff
     v = sim.run(float(steps), {"in": given}, record=[("rec", "v")])["rec", "v"]

@@ -119,7 +119,7 @@ def learned(
 
 def kept(net: ep.Network) -> int:
     """Bytes of tables, runs and offsets."""
-    built = ep.Simulator(net, threads=1).arrays.built
+    built = ep.Simulator(net, threads=1)._arrays.built
     return int(lib.batch_bytes(built.topology, 5, STEPS, False, 1, built.weight.itemsize)[1])
 
 

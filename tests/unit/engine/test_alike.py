@@ -83,7 +83,7 @@ EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
 def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     net = network(MODELS[model], ep.Static(), rule)
     once, each = (ep.Simulator(net, threads=threads) for _ in range(2))
-    alike = each.arrays.built.topology.params[-1]
+    alike = each._arrays.built.topology.params[-1]
     kind = SAME if model in ("LIF", "LIF, late", "DeltaLIF") else SHORT
     assert (alike == kind).all()
     alike[:] = EACH
@@ -102,7 +102,7 @@ def test_who_is_alike():
     net.add(WithinRefractoryTime(), 1)  # models from elsewhere take no shortcut
     net.add(OtherRows(), 1)
     kinds = [EACH] * 5 + [SHORT] * 4 + [EACH] * 3 + [SHORT] * 3 + [SAME] * 2 + [EACH] * 3 + [SAME] * 2
-    assert ep.Simulator(net).arrays.built.topology.params[-1].tolist() == kinds
+    assert ep.Simulator(net)._arrays.built.topology.params[-1].tolist() == kinds
 
 
 @pytest.mark.parametrize("threads", [1, 2])

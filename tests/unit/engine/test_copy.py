@@ -60,7 +60,7 @@ def test_a_copy_has_the_same_options():
     c = case(3, RULES[0], steps=10)
     other = copy.copy(ep.Simulator(c.network, threads=1, precision="single", partitions=2, timers=True))
     assert other.precision == "single"
-    assert other.arrays.built.topology.n_partitions == 2
+    assert other._arrays.built.topology.n_partitions == 2
     assert other.phases.keys()
 
 

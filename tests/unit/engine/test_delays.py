@@ -146,7 +146,7 @@ def test_the_shortest_way_to_an_error_is_found_whichever_was_connected_first():
         for delay in (2.0, 6.0)[::order]:
             net.connect(rec, out, delay=delay, name=f"after {delay:g} ms", rule=rule)
         net.feedback(out, rec, ep.RandomFeedback())
-        lags.append(ep.Simulator(net, threads=1).arrays.built.topology.error_latency)
+        lags.append(ep.Simulator(net, threads=1)._arrays.built.topology.error_latency)
     np.testing.assert_array_equal(lags, np.full((2, READOUTS, NEURONS), 2))
 
 
@@ -190,7 +190,7 @@ def test_delays_without_a_connection_are_nobodys():
         net.feedback(out, rec)
         sim = ep.Simulator(net, threads=1)
         sim.run(40.0, {"in": np.random.default_rng(0).random((40, 5)) < 0.3}, {"out": [0.3, 0.1, 0.2]})
-        assert (sim.arrays.built.topology.groups["projection"] == 1).sum() == 1
+        assert (sim._arrays.built.topology.groups["projection"] == 1).sum() == 1
         weights.append(sim.connections("in->rec")[2])
     assert np.ptp(weights[0]) > 0.01
     np.testing.assert_array_equal(*weights)

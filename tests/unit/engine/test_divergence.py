@@ -77,7 +77,7 @@ def test_weights_that_are_no_numbers():
     """A weight that nobody uses shows at the end of the run."""
     c = case(3, ep.EPropPlus(), steps=20)
     sim = ep.Simulator(c.network, threads=1)
-    sim.arrays.synapses.weight[0] = np.nan
+    sim._arrays.synapses.weight[0] = np.nan
     with pytest.raises(ep.DivergenceError, match="a weight became infinite or NaN"):
         sim.run(20.0)
 

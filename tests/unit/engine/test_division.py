@@ -23,7 +23,7 @@ def simulator(neurons: int, rule: ep.EProp | ep.EPropPlus | ep.Static, **options
 
 
 def parts(sim: ep.Simulator) -> int:
-    return sim.arrays.built.topology.n_partitions
+    return sim._arrays.built.topology.n_partitions
 
 
 @two_threads

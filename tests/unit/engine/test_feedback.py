@@ -76,7 +76,7 @@ def test_it_stays_where_weights_are_set(rule):
     for network_ in (sim, stepped):
         network_.set_weights("rec->out", 0.3)
     np.testing.assert_allclose(weights(sim)[0], before, rtol=0, atol=1e-15)
-    np.testing.assert_array_equal(stepped.updates.feedback(), sim.arrays.neurons.feedback)
+    np.testing.assert_array_equal(stepped.updates.feedback(), sim._arrays.neurons.feedback)
 
 
 @pytest.mark.parametrize("kind", [ep.Symmetric(), ep.Adaptive()], ids=["symmetric", "adaptive"])

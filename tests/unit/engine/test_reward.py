@@ -34,7 +34,7 @@ def test_reward_needs_something_that_waits():
     for call in (
         lambda: sim.run(10.0, reward=np.ones(10)),
         lambda: sim.samples(2, 10, reward=np.ones(10)),
-        lambda: sim.stream().step(reward=1.0),
+        lambda: sim.stepper().step(reward=1.0),
         lambda: ep.Simulator(network(ep.EProp(), readouts=ep.EProp()), threads=1).run(10.0, reward=np.ones(10)),
     ):
         with pytest.raises(InputError, match="no projection of this network uses it; give projections EPropPlus"):
@@ -52,7 +52,7 @@ def test_rewards_must_fit():
         sim.samples(3, 10, reward=np.full((3, 10), np.nan))
     for wrong in (np.inf, "much", None):
         with pytest.raises(InputError, match="reward must be a finite number"):
-            sim.stream().step(reward=wrong)
+            sim.stepper().step(reward=wrong)
     samples = sim.samples(3, 10, reward=np.arange(30.0).reshape(3, 10))
     np.testing.assert_array_equal(samples[[2, 0]].reward, samples.reward[[2, 0]])
     assert "reward" in repr(samples)
@@ -102,21 +102,21 @@ def test_a_rewarded_choice_is_learned():
     sim = ep.Simulator(network(rule, readouts=rule, loss=ep.CrossEntropy()), threads=1)
     sim.set_weights("in0->rec", 0.4 * sim.connections("in0->rec")[2])
     rng, baseline, right = np.random.default_rng(3), RewardBaseline(decay=0.95, mean=0.5), []
-    stream, silence = sim.stream(), np.zeros(0, np.int64)
+    stepper, silence = sim.stepper(), np.zeros(0, np.int64)
     for _ in range(300):
         cue = int(rng.integers(2))
         for _ in range(10):
-            y = stream.step(np.array([2 * cue, 2 * cue + 1]))
+            y = stepper.step(np.array([2 * cue, 2 * cue + 1]))
         share = np.exp(y - y.max())
         share /= share.sum()
         choice = int(rng.random() > share[0])
-        stream.step(silence, error=share - np.eye(2)[choice])  # minus the gradient of the choice's log-probability
+        stepper.step(silence, error=share - np.eye(2)[choice])  # minus the gradient of the choice's log-probability
         for _ in range(9):
-            stream.step(silence)
+            stepper.step(silence)
         right.append(choice == cue)
-        stream.step(silence, reward=baseline.surprise(float(right[-1])))
+        stepper.step(silence, reward=baseline.surprise(float(right[-1])))
         for _ in range(70):
-            stream.step(silence)
+            stepper.step(silence)
     assert np.mean(right[:40]) < 0.75
     assert np.mean(right[-100:]) > 0.9
 

@@ -32,9 +32,9 @@ def test_padding_of_propagators_is_not_part_of_the_state():
     c = case(3, PLUS, steps=60, rate=0.2)
     sim = ep.Simulator(c.network, threads=1)
     sim.run(60.0, {"in": c.inputs}, {"out": c.targets})
-    n = sim.arrays.neurons.psi.size
+    n = sim._arrays.neurons.psi.size
     for name in ("block_prefix", "prefix_history", "block_propagators", "steps"):
-        held = getattr(sim.arrays.history, name)
+        held = getattr(sim._arrays.history, name)
         assert held.shape[-1] > n == sim.state()[f"history/{name}"].shape[-1]
         assert not held[..., n:].any()
     state = sim.state()
@@ -445,9 +445,9 @@ def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
     net.connect(rec, rec, weight=ep.Uniform(0.0, 0.2), rule=ep.STDP(w_max=1.0))
     net.feedback(out, rec, ep.RandomFeedback())
     sim = ep.Simulator(net, threads=1)
-    assert sim.arrays.built.topology.filters.shape[3] == 0
+    assert sim._arrays.built.topology.filters.shape[3] == 0
     sim.run(60.0, {"in": np.random.default_rng(0).random((60, 5)) < 0.2})
-    axons = sim.arrays.axons
+    axons = sim._arrays.axons
     assert axons.times["last_spike"][:5].min() > 0
     assert not axons.z[:5].any()
     assert axons.z[5:].any()

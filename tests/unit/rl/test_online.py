@@ -21,7 +21,7 @@ def actor(eta: float = 2e-3, value: bool = False, **rule_options) -> OnlineActor
     net.feedback(out, rec, ep.Symmetric())
     if value:
         net.add(ep.Readout(), 1, name="value")
-    return OnlineActor(ep.Simulator(net, threads=1).stream(), encoder, SoftmaxPolicy(), (1,), substeps=8, seed=3)
+    return OnlineActor(ep.Simulator(net, threads=1).stepper(), encoder, SoftmaxPolicy(), (1,), substeps=8, seed=3)
 
 
 def play(one: OnlineActor, trials: int, *, greedy: bool = False) -> float:
@@ -65,7 +65,7 @@ def test_a_reward_follows_an_action():
 def test_networks_from_which_it_cannot_learn_are_refused():
     with pytest.raises(InputError, match="has reward traces, which wait"):
         actor(reward=ep.RewardTrace())
-    with pytest.raises(InputError, match="this stream shows 'policy', 'value'"):
+    with pytest.raises(InputError, match="this stepper shows 'policy', 'value'"):
         actor(value=True).act(np.array([0.5]))
 
 
@@ -73,7 +73,7 @@ def test_after_an_episode_the_encoder_begins_anew():
     net = ep.Network(seed=1)
     net.connect(net.add(ep.EventSource(), 4), net.add(ep.Readout(), 2, name="policy"), weight=0.5, rule=ep.EPropPlus())
     sim = ep.Simulator(net, threads=1)
-    one = OnlineActor(sim.stream(), PixelEvents(), SoftmaxPolicy(), (2, 1), substeps=3, seed=1)
+    one = OnlineActor(sim.stepper(), PixelEvents(), SoftmaxPolicy(), (2, 1), substeps=3, seed=1)
     dark, bright = (np.full((2, 1), light, np.uint8) for light in (0, 255))
     one.act(dark)
     one.reward(1.0)

@@ -125,7 +125,7 @@ def test_of_a_receptive_field_a_part_is_connected() -> None:
 def test_neighbours_in_a_row_see_neighbouring_squares() -> None:
     """So that the targets of a pixel are neighbours as well, which the engine goes over in one go."""
     net = NMNIST(neurons=400, receptive_field=12, input_probability=1.0, edge_filters=True).build_network()
-    built = ep.Simulator(net, threads=1).arrays.built
+    built = ep.Simulator(net, threads=1)._arrays.built
     lengths = {}
     for p, groups in zip(net.projections, built.delay_groups, strict=True):
         starts = built.topology.branch_start[0][branches_of(built.topology.groups[groups[0]])]

@@ -57,8 +57,8 @@ _PROBLEMS = {
 _FORM = int(_Status.form)
 
 
-class Stream:
-    """A network that runs step by step; made by `Simulator.stream`.
+class Stepper:
+    """A network that runs step by step; made by `Simulator.stepper`.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Stream:
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
 
     def __repr__(self) -> str:
-        return f"Stream(at {self._arrays.t * self._arrays.network.dt:g} ms; {self.latency})"
+        return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms; {self.latency})"
 
     @property
     def rewarded(self) -> bool:
@@ -200,7 +200,7 @@ class Stream:
         for key, value in channels.items():
             name = name_of(key)
             if name not in self._source:
-                raise InputError(f"this stream has no input {name!r}; it has {_listed(self._inputs)}")
+                raise InputError(f"this stepper has no input {name!r}; it has {_listed(self._inputs)}")
             array = np.asarray(value)
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)

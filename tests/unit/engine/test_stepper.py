@@ -73,7 +73,7 @@ def test_steps_have_the_bits_of_a_run(rule, precision):
     told = rng.normal(size=(STEPS, 12)), rng.normal(size=STEPS)
     reward = rng.normal(size=STEPS) if rule == "reward" else None
     one, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
-    stream, y, loss = other.stream(), np.zeros((STEPS, 3)), np.zeros(STEPS)
+    stepper, y, loss = other.stepper(), np.zeros((STEPS, 3)), np.zeros(STEPS)
     for a, b in ((0, 70), (70, 90), (90, STEPS)):
         span = slice(a, b)
         given = {"signals": {"rec": told[0][span]}, "modulator": told[1][span]}
@@ -84,13 +84,13 @@ def test_steps_have_the_bits_of_a_run(rule, precision):
             continue
         for t in range(a, b):
             now = {} if reward is None else {"reward": reward[t]}
-            y[t] = stream.step(np.flatnonzero(x[t]), target=target[t], signal=told[0][t], modulator=told[1][t], **now)
-            loss[t] = stream.loss
+            y[t] = stepper.step(np.flatnonzero(x[t]), target=target[t], signal=told[0][t], modulator=told[1][t], **now)
+            loss[t] = stepper.loss
         np.testing.assert_array_equal(y[span], run.y["out"])
         np.testing.assert_array_equal(loss[span], run.loss)
     assert one.events == other.events > 0
     same_state(one, other)
-    assert stream.latency.count == STEPS - 20
+    assert stepper.latency.count == STEPS - 20
 
 
 @pytest.mark.tiny
@@ -101,10 +101,10 @@ def test_steps_without_anything_to_learn_from():
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
     inputs = {"in": x, "more": more}
     run = one.run(float(STEPS), inputs, {"value": target}, learn=False, signals={"b": np.ones((STEPS, 4))})
-    stream = other.stream(learn=False)
+    stepper = other.stepper(learn=False)
     for t in range(STEPS):
         channels = {"in": np.flatnonzero(x[t]), net.population("more"): np.flatnonzero(more[t]).tolist()}
-        y = stream.step(channels, target={"value": target[t]}, signal={"b": np.ones(4)})
+        y = stepper.step(channels, target={"value": target[t]}, signal={"b": np.ones(4)})
         np.testing.assert_array_equal(y["out"], run.y["out"][t])
         np.testing.assert_array_equal(y["value"], run.y["value"][t])
     same_state(one, other)
@@ -118,9 +118,9 @@ def test_threads_give_the_same_bits():
     net, x = network(), events()
     one, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=2, partitions=3)
     for sim in (one, other):
-        stream = sim.stream()
+        stepper = sim.stepper()
         for t in range(STEPS):
-            stream.step(np.flatnonzero(x[t]), target=np.ones(3))
+            stepper.step(np.flatnonzero(x[t]), target=np.ones(3))
     assert one.connections("in->rec")[2].tobytes() == other.connections("in->rec")[2].tobytes()
 
 
@@ -131,7 +131,7 @@ def test_errors_from_outside_are_those_of_targets(rule):
     net, x = network(RULES[rule]), events()
     target = np.random.default_rng(1).normal(size=(STEPS, 3))
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
-    known, told, error = one.stream(), other.stream(), None
+    known, told, error = one.stepper(), other.stepper(), None
     first = one.connections("rec->out")[2]
     for t in range(STEPS):
         channels = np.flatnonzero(x[t])
@@ -152,24 +152,24 @@ def test_errors_from_outside_are_those_of_targets(rule):
 def test_a_state_is_set_between_steps():
     net, x = network(), events()
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
-    stream, later = one.stream(), other.stream()
+    stepper, later = one.stepper(), other.stepper()
     for t in range(60):
-        stream.step(np.flatnonzero(x[t]), target=np.ones(3))
+        stepper.step(np.flatnonzero(x[t]), target=np.ones(3))
     other.set_state(one.state())
     for t in range(60, STEPS):
-        a, b = (s.step(np.flatnonzero(x[t]), target=np.ones(3)) for s in (stream, later))
+        a, b = (s.step(np.flatnonzero(x[t]), target=np.ones(3)) for s in (stepper, later))
         np.testing.assert_array_equal(a, b)
     one.reset()
     fresh = ep.Simulator(net, threads=1)
     for p in net.projections:
         fresh.set_weights(p.name, one.connections(p.name)[2])
-    np.testing.assert_array_equal(stream.step([1, 2]), fresh.stream().step([1, 2]))
+    np.testing.assert_array_equal(stepper.step([1, 2]), fresh.stepper().step([1, 2]))
 
 
 @pytest.mark.tiny
 def test_outputs_are_a_view_and_channels_a_set():
     net = network()
-    one, other = (ep.Simulator(net, threads=1).stream("in", readouts=["out"]) for _ in range(2))
+    one, other = (ep.Simulator(net, threads=1).stepper("in", readouts=["out"]) for _ in range(2))
     y, z = one.step(np.array([4, 1, 1, 5, 4])), other.step([1, 4, 5])
     assert one.step(np.array([0, 3], np.int32)) is y
     other.step(np.arange(8)[::3][:2].astype(np.uint8))  # not contiguous, of another type
@@ -185,7 +185,7 @@ WRONG = [
     ({"channels": np.ones(6, bool)}, "channels must be one list of whole numbers.*np.flatnonzero"),
     ({"channels": np.ones((1, 2), np.int64)}, "channels must be one list of whole numbers"),
     ({"channels": "ab"}, "channels must be one list of whole numbers"),
-    ({"channels": {"x": [1]}}, "this stream has no input 'x'; it has 'in'"),
+    ({"channels": {"x": [1]}}, "this stepper has no input 'x'; it has 'in'"),
     ({"target": np.ones(2)}, r"target of 'out' must have shape \(3,\), got \(2,\)"),
     ({"target": [1.0, np.nan, 1.0]}, "target holds values that are not finite"),
     ({"target": {"x": [1.0]}}, "target: no population 'x'; there are: 'out'"),
@@ -202,12 +202,12 @@ WRONG = [
 def test_a_step_that_is_refused_has_not_taken_place(given, words):
     net = network()
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
-    stream = one.stream()
-    stream.step([2])
+    stepper = one.stepper()
+    stepper.step([2])
     with pytest.raises(ep.InputError, match=words):
-        stream.step(**given)
-    np.testing.assert_array_equal(stream.step([1]), [other.stream().step([k]) for k in (2, 1)][-1])
-    assert stream.loss == 0.0
+        stepper.step(**given)
+    np.testing.assert_array_equal(stepper.step([1]), [other.stepper().step([k]) for k in (2, 1)][-1])
+    assert stepper.loss == 0.0
     same_state(one, other)
 
 
@@ -237,56 +237,56 @@ def test_all_ways_to_give_arguments_are_one(way):
     """Those that the core reads as they are, and those that are converted before; each step is counted once."""
     net, target, signal, error = network(), [0.5, -1.0, 0.25], [0.5, -0.25] * 6, [1.0, 0.0, -0.5]
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
-    plain, stream = one.stream(), other.stream()
+    plain, stepper = one.stepper(), other.stepper()
     for t in range(30):
         given = {"target": target, "signal": signal} | ({"error": error} if t % 3 == 2 else {})
         plain.step(np.array([t % 5, 5]), **{name: np.array(told) for name, told in given.items()})
         named = {name: WAYS[way]([], told)[1] for name, told in given.items()}
-        stream.step(WAYS[way]([t % 5, 5], [])[0], **named, modulator=np.array(1.0), reward=0)
+        stepper.step(WAYS[way]([t % 5, 5], [])[0], **named, modulator=np.array(1.0), reward=0)
     same_state(one, other)
     assert one.events > 0
-    assert plain.latency.count == stream.latency.count == 30
-    stream.latency.reset()
-    stream.step([1])
-    assert stream.latency.count == 1
+    assert plain.latency.count == stepper.latency.count == 30
+    stepper.latency.reset()
+    stepper.step([1])
+    assert stepper.latency.count == 1
 
 
 @pytest.mark.tiny
 def test_what_a_stream_is_not_for():
     sim = ep.Simulator(network(), threads=1)
     with pytest.raises(ep.InputError, match="error belongs to the step before, and this is the first step"):
-        sim.stream().step(error=np.ones(3))
+        sim.stepper().step(error=np.ones(3))
     with pytest.raises(ep.InputError, match="inputs: there is no 'noise'; there are: 'in'"):
-        sim.stream("noise")
+        sim.stepper("noise")
     with pytest.raises(ep.InputError, match="learn must be True or False"):
-        sim.stream(learn="no")
+        sim.stepper(learn="no")
     with pytest.raises(ep.NetworkError, match="EProp learns from whole samples"):
-        ep.Simulator(network(ep.EProp()), threads=1).stream()
-    several = ep.Simulator(network(several=True), threads=1).stream()
+        ep.Simulator(network(ep.EProp()), threads=1).stepper()
+    several = ep.Simulator(network(several=True), threads=1).stepper()
     for given in ({"channels": [1]}, {"target": [1.0]}, {"signal": [1.0]}):
         with pytest.raises(ep.InputError, match="by name, in a dictionary"):
             several.step(**given)
-    shares = ep.Simulator(network(loss=ep.CrossEntropy()), threads=1).stream()
+    shares = ep.Simulator(network(loss=ep.CrossEntropy()), threads=1).stepper()
     for wrong in ([0.5, 0.6, 0.0], [1.5, -0.5, 0.0]):
         with pytest.raises(ep.InputError, match="target must hold class probabilities"):
             shares.step(target=wrong)
 
     def refused(comm: Any) -> str:
         with pytest.raises(ep.NetworkError) as told:
-            ep.Simulator(network(), threads=1, comm=comm).stream()
+            ep.Simulator(network(), threads=1, comm=comm).stepper()
         return str(told.value)
 
-    assert on_ranks(2, refused) == ["a stream runs on one process, this network on 2 ranks: leave out comm"] * 2
+    assert on_ranks(2, refused) == ["a stepper runs on one process, this network on 2 ranks: leave out comm"] * 2
 
 
 @pytest.mark.tiny
 def test_one_thread_at_a_time():
     sim = ep.Simulator(network(), threads=1)
-    stream, found = sim.stream(), []
+    stepper, found = sim.stepper(), []
 
     def step() -> None:
         with pytest.raises(ep.InputError, match="another thread is running this simulator") as told:
-            stream.step([1])
+            stepper.step([1])
         found.append(told.type)
 
     with sim._alone:
@@ -294,7 +294,7 @@ def test_one_thread_at_a_time():
         other.start()
         other.join()
     assert found == [ep.InputError]
-    stream.step([1])
+    stepper.step([1])
 
 
 @pytest.mark.tiny
@@ -302,19 +302,19 @@ def test_a_network_without_neurons():
     net = ep.Network()
     net.connect(net.add(ep.EventSource(), 3, "in"), net.add(ep.Readout(), 2, "out"), weight=1.0)
     run = ep.Simulator(net, threads=1).run(3.0, {"in": np.eye(3)})
-    stream = ep.Simulator(net, threads=1).stream()
+    stepper = ep.Simulator(net, threads=1).stepper()
     for t in range(3):
-        np.testing.assert_array_equal(stream.step([t]), run.y["out"][t])
+        np.testing.assert_array_equal(stepper.step([t]), run.y["out"][t])
 
 
 @pytest.mark.tiny
 def test_divergence_is_found_while_steps_go_by():
     sim = ep.Simulator(network(ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e9))), threads=1)
-    stream, x = sim.stream(), events(1000)
+    stepper, x = sim.stepper(), events(1000)
 
     def diverge() -> None:
         for t in range(1000):
-            stream.step(np.flatnonzero(x[t]), target=np.ones(3))
+            stepper.step(np.flatnonzero(x[t]), target=np.ones(3))
 
     with pytest.raises(ep.DivergenceError, match=r"^step: a (membrane voltage|weight)"):
         diverge()
@@ -324,11 +324,11 @@ def test_divergence_is_found_while_steps_go_by():
 def test_ctrl_c_ends_a_loop_and_not_a_step():
     net, x = network(), events()
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
-    stream = one.stream()
+    stepper = one.stepper()
 
     def interrupted() -> None:
         for t in range(STEPS):
-            stream.step(np.flatnonzero(x[t]))
+            stepper.step(np.flatnonzero(x[t]))
             if t == 40:
                 signals.raise_signal(signals.SIGINT)
 
@@ -339,7 +339,7 @@ def test_ctrl_c_ends_a_loop_and_not_a_step():
             interrupted()
     finally:
         signals.signal(signals.SIGINT, before)
-    plain = other.stream()
+    plain = other.stepper()
     for t in range(round(one.time)):
         plain.step(np.flatnonzero(x[t]))
     same_state(one, other)
