@@ -194,7 +194,7 @@ class Stepper:
         if not isinstance(channels, Mapping):
             if self._only is None:
                 raise InputError(
-                    f"this stream has several inputs ({_listed(self._inputs)}): give channels by name, in a dictionary"
+                    f"this stepper has several inputs ({_listed(self._inputs)}): give channels by name, in a dictionary"
                 )
             channels = {self._inputs[0]: channels}
         for key, value in channels.items():
