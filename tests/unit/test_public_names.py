@@ -41,6 +41,7 @@ def test_completion_shows_parameters_only():
 
 def test_options_are_read_only():
     net = ep.Network(dt=0.5)
+    net.add(ep.LIF(), 1)
     sim = ep.Simulator(net)
     for thing, name in (
         (net, "dt"),

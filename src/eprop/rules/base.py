@@ -23,7 +23,7 @@ class Rule(Description):
         """Refuse a rule that the core does not have."""
         super().__init_subclass__(**options)
         require_member(
-            cls, "code", "cannot be a rule of its own, because rules run in the core: docs/project/add_rule.md"
+            cls, "code", "cannot be a rule of its own, because rules run in the core: docs/project/adding.md"
         )
 
     @property
