@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure
 
 from eprop.errors import DataError
-from eprop.figures import JobRunner, PaperFigure, Part, Tables, table
+from eprop.figures import Job, JobRunner, PaperFigure, Tables, table
 from eprop.parameters import param
 from eprop.training.interrupt import Stopped
 
 
-def square(folder: pathlib.Path, tell: Callable[[float], None], value: int) -> dict[str, Any]:
+def square(folder: pathlib.Path, report: Callable[[float], None], value: int) -> dict[str, Any]:
     """Count the calls in the folder; some values cannot be computed."""
     calls = folder / "calls"
     calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
-    tell(0.5)
+    report(0.5)
     if value == 13:
         raise DataError("13 is out of luck")
     if value == 99:
@@ -46,8 +46,8 @@ class Toy(PaperFigure):
     factor: float | None = param(None, optional=True, doc="a number")
 
     def compute(self, runner: JobRunner) -> Tables:
-        parts = [Part(f"square-{seed}", square, {"value": seed}) for seed in self.seeds]
-        found = runner.each(parts)
+        jobs = [Job(f"square-{seed}", square, {"value": seed}) for seed in self.seeds]
+        found = runner.each(jobs)
         return {"squares": table(seed=self.seeds, square=[(self.factor or 1.0) * f["square"] for f in found])}
 
     def draw(self, tables: Tables) -> Figure:

@@ -15,7 +15,7 @@ from unittest import mock
 
 import eprop as ep
 from eprop.figures import make_figure
-from eprop.figures.registry import FIGURES
+from eprop.figures.make import FIGURES
 from eprop.files.trust import is_own, is_trusted, own_mark, trust_task
 from eprop.tasks import Control
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, evaluate_run, load_checkpoint, resume_run, start_run

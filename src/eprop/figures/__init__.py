@@ -3,14 +3,12 @@
 ::
 
     Figure2, ... Figure5        the figures                                   figure_2.py, ... figure_5.py
-    difference                  two engines compared, as a part               difference.py
-    make_figure                 from options to a folder with a figure        make.py
-    check_free, alone           owner of a folder, one process at a time      folder.py
+    FIGURES, make_figure        by number; from options to a folder           make.py
     PaperFigure                 base of all figures                           base.py
-    JobRunner, Part             parallel parts, with kept results             job_runner.py
+    Job, JobRunner              parallel jobs, with kept results              jobs.py
+    training_job                a training as a job                           trainings.py
+    comparison_job              two engines compared, as a job                engine_comparison.py
     table, rows, ...            columns by name, as CSV                       tables.py
-    learn                       a training as a part                          learning.py
-    FIGURES, figure_numbered    by number                                     registry.py
 """
 
 from eprop.figures.base import PaperFigure
@@ -18,12 +16,11 @@ from eprop.figures.figure_2 import Figure2
 from eprop.figures.figure_3 import Figure3
 from eprop.figures.figure_4 import Figure4
 from eprop.figures.figure_5 import Figure5
-from eprop.figures.job_runner import JobRunner, Part
-from eprop.figures.make import FigureResult, make_figure
-from eprop.figures.registry import FIGURES, figure_numbered
+from eprop.figures.jobs import Job, JobRunner
+from eprop.figures.make import FIGURES, FigureResult, make_figure
 from eprop.figures.tables import Table, Tables, read_tables, rows, stacked, table, write_tables
 
 __all__ = [
-    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "FigureResult", "PaperFigure", "Part", "Table", "Tables", "JobRunner",
-    "figure_numbered", "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
+    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "FigureResult", "Job", "JobRunner", "PaperFigure", "Table", "Tables",
+    "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from eprop.figures.job_runner import JobRunner
+from eprop.figures.jobs import JobRunner
 from eprop.figures.tables import Tables
 from eprop.parameters import Description, param
 
@@ -21,7 +21,7 @@ QUICK_TRIALS = 2
 class PaperFigure(Description):
     """Base of all figures: the common options, and the methods that a figure must define.
 
-    A figure is one file with one subclass, and one line in ``eprop/figures/registry.py``. The command ``eprop figure``
+    A figure is one file with one subclass, and one line in ``eprop/figures/make.py``. The command ``eprop figure``
     makes its options from the parameters, and its help from the docstring.
     """
 
@@ -57,7 +57,7 @@ class PaperFigure(Description):
     def compute(self, runner: JobRunner) -> Tables:
         """Compute the numbers of the figure.
 
-        Long work goes through `JobRunner.each` in parts, which run in parallel and are kept.
+        Long work goes through `JobRunner.each` as jobs, which run in parallel and whose results are kept.
         """
         raise TypeError(f"{type(self).__name__} does not define compute()")
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from eprop.figures.base import PaperFigure
-from eprop.figures.difference import difference
-from eprop.figures.job_runner import JobRunner, Part
-from eprop.figures.learning import combined_spread, learning, reports, score_of, test_scores
+from eprop.figures.engine_comparison import comparison_job
+from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.tables import Table, Tables, rows, stacked, table
+from eprop.figures.trainings import combined_spread, reports, score_of, test_scores, training_job
 from eprop.parameters import param
 from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.losses import draw_differences
@@ -147,15 +147,16 @@ class Figure2(PaperFigure):
 
     def compute(self, runner: JobRunner) -> Tables:
         """Compare losses; train with all seeds, rules and engines."""
-        parts = {**self._differences(), **self._trainings()}
-        runner.watcher.phase(f"comparing and learning, {len(parts)} parts")
-        found = dict(zip(parts, runner.each(list(parts.values())), strict=True))
-        out: dict[str, Table] = {"differences": _differences(found), "samples": _samples(found)}
-        for name in SIDES:
-            runs = {key[1:]: result for key, result in found.items() if key[0] == name}
-            out[f"learning_{name}"] = reports(runs, SIDES[name].batch)
-            out[f"test_{name}"] = test_scores({key: run for key, run in runs.items() if run["summary"] is not None})
-        return out
+        jobs = {**self._comparisons(), **self._trainings()}
+        runner.watcher.phase(f"comparing and learning, {len(jobs)} parts")
+        results = dict(zip(jobs, runner.each(list(jobs.values())), strict=True))
+        compared = {key[1:]: result for key, result in results.items() if key[0] == "difference"}
+        tables: dict[str, Table] = {"differences": _losses_of_steps(compared), "samples": _losses_of_samples(compared)}
+        for name, side in SIDES.items():
+            runs = {key[1:]: result for key, result in results.items() if key[0] == name}
+            tables[f"learning_{name}"] = reports(runs, side.batch)
+            tables[f"test_{name}"] = test_scores(runs)
+        return tables
 
     def draw(self, tables: Tables) -> Figure:
         """Draw differences, curves and bars; a row for each task."""
@@ -203,10 +204,10 @@ class Figure2(PaperFigure):
             out[f"{name}: trials"] = len(set(test["seed"]))
         return out
 
-    # ---------------------------------------------------------------- parts
+    # ---------------------------------------------------------------- jobs
 
-    def _differences(self) -> dict[tuple[str, ...], Part]:
-        out: dict[tuple[str, ...], Part] = {}
+    def _comparisons(self) -> dict[tuple[str, ...], Job]:
+        jobs: dict[tuple[str, ...], Job] = {}
         for name, side in SIDES.items():
             for rule in RULES:
                 config = self.config(side, rule, self.seed)
@@ -215,58 +216,56 @@ class Figure2(PaperFigure):
                         config.task.replace(cutoff=NO_CUTOFF), config.data, config.training, config.execution
                     )
                 cost = 2 * FIRST * side.time_cost / side.batch
-                out["difference", name, rule] = difference(f"difference-{name}-{rule}", config, FIRST, cost)
-        return out
+                jobs["difference", name, rule] = comparison_job(f"difference-{name}-{rule}", config, FIRST, cost)
+        return jobs
 
-    def _trainings(self) -> dict[tuple[Any, ...], Part]:
-        out: dict[tuple[Any, ...], Part] = {}
+    def _trainings(self) -> dict[tuple[Any, ...], Job]:
+        jobs: dict[tuple[Any, ...], Job] = {}
         for name, side in SIDES.items():
             for seed in self.seeds:
                 for rule in RULES:
                     config = self.config(side, rule, seed)
                     total = config.training.reports
                     cost = side.cost * total * (1.0 if rule == "eprop" else 2.0)
-                    out[name, rule, seed] = learning(f"{name}-{rule}-{seed}", config, cost)
+                    jobs[name, rule, seed] = training_job(f"{name}-{rule}-{seed}", config, cost)
                 batches = min(total, self.time_driven if side.batch == 1 else -(-self.time_driven // 10))
                 if batches:
                     config = self.config(side, "eprop", seed, "time")
                     stop = None if batches == total else batches
-                    out[name, "time", seed] = learning(
+                    jobs[name, "time", seed] = training_job(
                         f"{name}-time-{seed}", config, side.time_cost * batches, batches=stop
                     )
-        return out
+        return jobs
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
 
 
-def _differences(found: Mapping[Any, Any]) -> Table:
-    """A row for each step of each sample."""
+def _losses_of_steps(compared: Mapping[Any, Any]) -> Table:
+    """A row for each step of each sample; ``compared`` has results of `compare` by task and rule."""
     return stacked(
         [
             table(
-                task=key[1], rule=key[2], iteration=number + 1, step=np.arange(len(event)), event=event, time=time,
+                task=task, rule=rule, iteration=number + 1, step=np.arange(len(event)), event=event, time=time,
                 difference=np.abs(np.subtract(event, time)),
             )
-            for key, result in found.items()
-            if key[0] == "difference"
+            for (task, rule), losses in compared.items()
             for number, (event, time) in enumerate(
-                zip(result["event"]["steps"], result["time"]["steps"], strict=True)
+                zip(losses["event"]["steps"], losses["time"]["steps"], strict=True)
             )
         ]
     )  # fmt: skip
 
 
-def _samples(found: Mapping[Any, Any]) -> Table:
+def _losses_of_samples(compared: Mapping[Any, Any]) -> Table:
     """A row for each sample."""
     return stacked(
         [
             table(
-                task=key[1], rule=key[2], iteration=np.arange(len(result["event"]["samples"])) + 1,
-                event=result["event"]["samples"], time=result["time"]["samples"],
+                task=task, rule=rule, iteration=np.arange(len(losses["event"]["samples"])) + 1,
+                event=losses["event"]["samples"], time=losses["time"]["samples"],
             )
-            for key, result in found.items()
-            if key[0] == "difference"
+            for (task, rule), losses in compared.items()
         ]
     )  # fmt: skip
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from eprop.figures.job_runner import JobRunner
-from eprop.figures.learning import combined_spread, learning, reports, score_of, test_scores
-from eprop.figures.nmnist import NMNISTFigure
+from eprop.figures.jobs import JobRunner
+from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Tables, rows
+from eprop.figures.trainings import combined_spread, reports, score_of, test_scores, training_job
 from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.style import decades, letter, look, new_figure, thousands
 
@@ -49,14 +49,14 @@ class Figure3(NMNISTFigure):
 
     def compute(self, runner: JobRunner) -> Tables:
         """Train both rules with all seeds."""
-        parts = {
-            (rule, seed): learning(f"{rule}-{seed}", self.config(rule, seed), COSTS[rule])
+        jobs = {
+            (rule, seed): training_job(f"{rule}-{seed}", self.config(rule, seed), COSTS[rule])
             for seed in self.seeds
             for rule in RULES
         }
-        runner.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
-        found = dict(zip(parts, runner.each(list(parts.values())), strict=True))
-        return {"learning": reports(found), "test": test_scores(found)}
+        runner.watcher.phase(f"learning, {len(jobs)} trainings on {self.describe_data()}")
+        results = dict(zip(jobs, runner.each(list(jobs.values())), strict=True))
+        return {"learning": reports(results), "test": test_scores(results)}
 
     def draw(self, tables: Tables) -> Figure:
         """Draw curves on the left, bars on the right."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.figures.job_runner import JobRunner
-from eprop.figures.learning import RUN, learning
-from eprop.figures.nmnist import NMNISTFigure
+from eprop.figures.jobs import Job, JobRunner
+from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
+from eprop.figures.trainings import RUN, training_job
 from eprop.parameters import param
 from eprop.plot.activity import Traces, draw_traces, telling_neuron
 from eprop.plot.run import weight_changes
@@ -62,14 +62,14 @@ class Figure4(NMNISTFigure):
 
     def compute(self, runner: JobRunner) -> Tables:
         """Train with all seeds; record the activity of the first network."""
-        parts = [learning(f"eprop+-{seed}", self.config("eprop+", seed)) for seed in self.seeds]
-        runner.watcher.phase(f"learning, {len(parts)} trainings on {self.describe_data()}")
-        results = runner.each(parts)
+        jobs = [training_job(f"eprop+-{seed}", self.config("eprop+", seed)) for seed in self.seeds]
+        runner.watcher.phase(f"learning, {len(jobs)} trainings on {self.describe_data()}")
+        results = runner.each(jobs)
         runner.watcher.phase("recording activity and weights")
-        changes = {seed: _changes(runner, part.name) for seed, part in zip(self.seeds, parts, strict=True)}
+        changes = {seed: _changes(runner, job) for seed, job in zip(self.seeds, jobs, strict=True)}
         facts = table(seed=self.seeds, error=[result["summary"]["test_error"] for result in results])
         return {
-            **_sample(runner, parts[0].name),
+            **_sample(runner, jobs[0]),
             "weights": _weights(changes[self.seed]),
             "distributions": _distributions(changes),
             "trials": facts,
@@ -110,9 +110,9 @@ class Figure4(NMNISTFigure):
 # ------------------------------------------------------------------------------------------------------------- compute
 
 
-def _sample(runner: JobRunner, part: str) -> dict[str, Table]:
+def _sample(runner: JobRunner, job: Job) -> dict[str, Table]:
     """Traces, spikes and facts of the run's test sample, before and after training."""
-    config, checkpoint, trained = restore(runner.path(part) / RUN, threads=1)
+    config, checkpoint, trained = restore(runner.path(job) / RUN, threads=1)
     trial = config.data.unpack(config.task, checkpoint.example)
     both = [record_activity(config.task, simulator, trial) for simulator in (make_simulator(config, 1), trained)]
     neuron = telling_neuron(*both)
@@ -140,9 +140,9 @@ def _sample(runner: JobRunner, part: str) -> dict[str, Table]:
     }
 
 
-def _changes(runner: JobRunner, part: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _changes(runner: JobRunner, job: Job) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Weights before and after training, by kind, mV."""
-    config, _, after = restore(runner.path(part) / RUN, threads=1)
+    config, _, after = restore(runner.path(job) / RUN, threads=1)
     before: Simulator = make_simulator(config, 1)
     return {KINDS[name]: pair for name, pair in weight_changes(before, after).items() if name in KINDS}
 

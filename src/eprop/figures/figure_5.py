@@ -15,7 +15,7 @@ from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import MODES
 from eprop.errors import ParameterError
 from eprop.figures.base import PaperFigure
-from eprop.figures.job_runner import JobRunner, Part
+from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.tables import Table, Tables, rows, table
 from eprop.parameters import param
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure, plain
@@ -39,12 +39,12 @@ START, OURS, NESTS = 2.0, 5e-5, 3e-3
 
 
 def measure(
-    folder: pathlib.Path, tell: Callable[[float], None], config: dict[str, Any], ranks: int, nest: bool
+    folder: pathlib.Path, report: Callable[[float], None], config: dict[str, Any], ranks: int, nest: bool
 ) -> dict[str, Any]:
-    """Measure one point once: a part of the figure."""
+    """Measure one point once: a job of the figure."""
     fields = {name: value for name, value in config.items() if name != "type"}
     found = measure_in_subprocess(ScalingConfig(**fields), ranks=ranks, nest=nest)
-    tell(1.0)
+    report(1.0)
     return {key: found[key] for key in KEYS}
 
 
@@ -108,20 +108,20 @@ class Figure5(PaperFigure):
     def compute(self, runner: JobRunner) -> Tables:
         """Measure all points, one process after the other; similar points are close in time."""
         points = list(self._points())
-        parts = {
-            _name(p): Part(
+        jobs = {
+            _name(p): Job(
                 _name(p), measure, {"config": self._config(p), "ranks": p["ranks"], "nest": p["nest"]}, _cost(p)
             )
             for p in points
         }
-        runner.watcher.phase(f"{len(parts)} measurements, one after the other")
-        measured = dict(zip(parts, runner.each(list(parts.values()), threads=1), strict=True))
+        runner.watcher.phase(f"{len(jobs)} measurements, one after the other")
+        measured = dict(zip(jobs, runner.each(list(jobs.values()), threads=1), strict=True))
         found = [measured[_name(p)] for p in points]
         columns: dict[str, Any] = {
             "kind": [p["kind"] for p in points],
             "simulator": ["NEST" if p["nest"] else "eprop" for p in points],
             **{name: [p[name] for p in points] for name in ("mode", "over", "workers", "seed", "neurons")},
-            # A missing measurement is null in the parts.
+            # A missing measurement is null in JSON.
             **{key: [np.nan if f[key] is None else f[key] for f in found] for key in KEYS},
         }
         each = table(**columns)

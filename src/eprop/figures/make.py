@@ -10,17 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from eprop.errors import DataError, EPropError, ParameterError
+from eprop.errors import DataError, EPropError, OutputError, ParameterError
 from eprop.figures.base import QUICK_TRIALS, PaperFigure
-from eprop.figures.folder import FACTS, NUMBERS, alone, check_free, read_facts, write_facts
-from eprop.figures.job_runner import JobRunner
-from eprop.figures.registry import figure_numbered
+from eprop.figures.figure_2 import Figure2
+from eprop.figures.figure_3 import Figure3
+from eprop.figures.figure_4 import Figure4
+from eprop.figures.figure_5 import Figure5
+from eprop.figures.jobs import JOBS, JobRunner
 from eprop.figures.tables import Tables, read_tables, write_tables
-from eprop.files import output_errors
+from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.plot import save
 from eprop.tasks import check_choice
+from eprop.training.lock import LOCK, locked
 from eprop.training.machine import describe_machine, package_version
 from eprop.training.progress_bar import shown
 from eprop.training.watch import Watcher
@@ -28,6 +29,15 @@ from eprop.training.watch import Watcher
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+#: Every figure by its number; one line each.
+FIGURES: dict[int, type[PaperFigure]] = {
+    2: Figure2,
+    3: Figure3,
+    4: Figure4,
+    5: Figure5,
+}
+#: In a figure's folder: the facts of the computation, and the folder of the tables.
+FACTS, NUMBERS = "figure.json", "numbers"
 #: Dots per inch by format; PDF and SVG rasterise only clouds of points.
 RESOLUTION = {"png": 180, "pdf": 400, "svg": 400}
 
@@ -95,55 +105,76 @@ def make_figure(
     EPropError
         If an option is wrong, the folder holds something else, or the disk is full.
     Stopped
-        After Ctrl-C; finished parts are kept, and the same call continues.
+        After Ctrl-C; finished jobs are kept, and the same call continues.
     """
+    if number not in FIGURES:
+        raise ParameterError(f"no figure {number}; there are: {', '.join(map(str, FIGURES))}")
     if threads is not None and threads < 1:
         raise ParameterError(f"the number of threads must be >= 1, got {threads}")
     for name in formats:
         check_choice("format", name, RESOLUTION)
-    kind, given = figure_numbered(number), dict(options or {})
-    kind(**given)  # refuse invalid options before anything is written
-    folder = pathlib.Path(out) if out is not None else default_folder(number, quick=bool(given.get("quick")))
-    _settle(folder, kind, given, fresh)
+    given = dict(options or {})
+    FIGURES[number](**given)  # refuse invalid options before anything is written
+    suffix = "-quick" if given.get("quick") else ""
+    folder = pathlib.Path("figures", f"figure-{number}{suffix}") if out is None else pathlib.Path(out)
+    facts = _read_facts(folder, number, fresh)
+    figure, due = _settle(folder, FIGURES[number], given, facts)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with shown(watcher) as watching, alone(folder):
-        # Check again: another process may just have finished there.
-        figure, facts, due = _settle(folder, kind, given, fresh)
+    with shown(watcher) as watching, locked(folder):
         if due:
-            facts = _compute(folder, figure, JobRunner(folder, threads=threads, watcher=watching), fresh, facts)
+            runner = JobRunner(folder, threads=threads, watcher=watching)
+            facts = _compute(folder, figure, runner, fresh, facts)
         watching.phase("drawing")
-        drawing = _draw(folder, figure, _numbers(folder, facts), computed=due)
+        drawing = _draw(folder, figure, computed=due)
         pictures = [save(drawing, folder / f"figure-{number}.{kind}", RESOLUTION[kind]) for kind in formats]
     return FigureResult(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 
 
-def default_folder(number: int, *, quick: bool = False) -> pathlib.Path:
-    """Return the default folder of a figure."""
-    return pathlib.Path("figures") / f"figure-{number}{'-quick' if quick else ''}"
+def _read_facts(folder: pathlib.Path, number: int, fresh: bool) -> dict[str, Any]:
+    """Read ``figure.json``, empty if it does not exist or with ``fresh``; refuse a folder with anything else."""
+    path = folder / FACTS
+    if not path.is_file():
+        own = {LOCK, NUMBERS, JOBS, *(f"figure-{number}.{kind}" for kind in RESOLUTION)}
+        with output_errors(folder):
+            if folder.exists() and not {each.name for each in folder.iterdir()} <= own:
+                raise OutputError(f"{folder}: is not empty, and holds no figure; give another folder with --out")
+        return {}
+    try:
+        with parsing(str(path), "is damaged", DataError, "delete it, and the figure is computed again"):
+            facts = dict(json.loads(read_text(path)))
+    except DataError:
+        if fresh:
+            return {}
+        raise
+    if facts.get("figure") != number:
+        raise OutputError(f"{folder}: holds figure {facts.get('figure')}; give another folder with --out")
+    return {} if fresh else facts
+
+
+def _write_facts(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:
+    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
 
 
 def _settle(
-    folder: pathlib.Path, kind: type[PaperFigure], given: Mapping[str, Any], fresh: bool
-) -> tuple[PaperFigure, dict[str, Any], bool]:
-    """Return the figure with all options, the facts of its folder, and whether to compute; write nothing."""
-    check_free(folder, kind.number, fresh=fresh)
-    facts = {} if fresh else read_facts(folder)
+    folder: pathlib.Path, kind: type[PaperFigure], given: Mapping[str, Any], facts: Mapping[str, Any]
+) -> tuple[PaperFigure, bool]:
+    """Return the figure with the given options, and for the others those of its folder; and whether to compute."""
     known = {field.name for field in dataclasses.fields(kind)}  # another version may have other fields
-    old = {name: value for name, value in facts.get("options", {}).items() if name in known}
-    if old.get("quick") and given.get("quick") is False and old.get("trials") == QUICK_TRIALS:
-        del old["trials"]  # the quick figure had reduced them
-    old = kind.inherited(old, given)
+    earlier = {name: value for name, value in facts.get("options", {}).items() if name in known}
+    if earlier.get("quick") and given.get("quick") is False and earlier.get("trials") == QUICK_TRIALS:
+        del earlier["trials"]  # the quick figure had reduced them
+    earlier = kind.inherited(earlier, given)
     try:
-        figure: PaperFigure = kind(**{**old, **given}).absolute()
-        due = facts.get("options") != _options(figure) or not facts.get("done") or _is_missing(folder, facts)
+        figure: PaperFigure = kind(**{**earlier, **given}).absolute()
+        due = not facts.get("done") or facts["options"] != _options(figure) or _lacks_tables(folder, facts)
         if due:
             figure.check()
     except EPropError as error:
-        if old.keys() - given.keys():
+        if earlier.keys() - given.keys():
             error.add_note(f"options that you do not give come from {folder / FACTS}; --fresh ignores them")
         raise
-    return figure, facts, due
+    return figure, due
 
 
 def _compute(
@@ -155,55 +186,39 @@ def _compute(
         runner.clear()
     what = {"figure": figure.number, "title": figure.title}
     facts: dict[str, Any] = {**what, "options": _options(figure), "done": False}
-    write_facts(folder, facts)
+    _write_facts(folder, facts)
     try:
-        tables = figure.compute(runner)
+        write_tables(folder / NUMBERS, figure.compute(runner))
     except (DataError, ParameterError):
         # Do not keep options that turn out to be wrong for the next call.
-        write_facts(folder, old or {**what, "done": False})
+        _write_facts(folder, old or {**what, "done": False})
         raise
-    write_tables(folder / NUMBERS, tables)
-    found = read_tables(folder / NUMBERS)
+    tables = read_tables(folder / NUMBERS)
     facts |= {
         "done": True,
-        "summary": figure.summary(found),
-        "columns": {name: {column: _kind(values) for column, values in of.items()} for name, of in found.items()},
+        "summary": figure.summary(tables),
+        "columns": {name: _kinds_of_columns(columns) for name, columns in tables.items()},
         "parts_computed": runner.computed,
         "seconds": time.perf_counter() - began,
         "seconds_of_all_parts": runner.seconds,
         "version": package_version(),
         "machine": describe_machine(),
     }
-    write_facts(folder, facts)
+    _write_facts(folder, facts)
     return facts
 
 
-def _kind(column: np.ndarray) -> str:
-    return "text" if column.dtype.kind == "U" else "number"
+def _kinds_of_columns(columns: Mapping[str, Any]) -> dict[str, str]:
+    return {name: "text" if values.dtype.kind == "U" else "number" for name, values in columns.items()}
 
 
-def _is_missing(folder: pathlib.Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a table is missing; earlier versions did not list their tables."""
-    there = {path.stem for path in (folder / NUMBERS).glob("*.csv")}
-    return not there or not set(facts.get("columns", ())) <= there
+def _lacks_tables(folder: pathlib.Path, facts: Mapping[str, Any]) -> bool:
+    """Whether a table of a finished figure has been deleted."""
+    return not facts["columns"].keys() <= {path.stem for path in (folder / NUMBERS).glob("*.csv")}
 
 
-def _numbers(folder: pathlib.Path, facts: Mapping[str, Any]) -> Tables:
-    """Read the tables of a figure, and check that they have all columns that the figure needs."""
-    found = read_tables(folder / NUMBERS)
-    for name, columns in facts.get("columns", {}).items():
-        for column, kind in columns.items():
-            wrong = None
-            if column not in found[name]:
-                wrong = f"has no column {column}"
-            elif kind == "number" and _kind(found[name][column]) != kind:
-                wrong = f"has values that are not numbers in the column {column}"
-            if wrong:
-                raise DataError(f"{folder / NUMBERS / name}.csv: {wrong}; delete the file to compute it again")
-    return found
-
-
-def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed: bool) -> Figure:
+def _draw(folder: pathlib.Path, figure: PaperFigure, *, computed: bool) -> Figure:
+    tables: Tables = read_tables(folder / NUMBERS)
     try:
         return figure.draw(tables)
     except (LookupError, TypeError, ValueError) as error:
@@ -218,5 +233,4 @@ def _draw(folder: pathlib.Path, figure: PaperFigure, tables: Tables, *, computed
 def _options(figure: PaperFigure) -> dict[str, Any]:
     """Options as JSON returns them, with the real number of trials: a quick figure reduces it."""
     values = {field.name: getattr(figure, field.name) for field in dataclasses.fields(figure)}
-    values["trials"] = len(figure.seeds)
-    return dict(json.loads(json.dumps(values)))
+    return dict(json.loads(json.dumps({**values, "trials": len(figure.seeds)})))

@@ -61,9 +61,9 @@ class Measured:
 
     watcher = Watcher()
 
-    def each(self, parts, threads):
-        self.parts = parts
-        return [dict.fromkeys(KEYS, float(k)) for k in range(len(parts))]
+    def each(self, jobs, threads):
+        self.jobs = jobs
+        return [dict.fromkeys(KEYS, float(k)) for k in range(len(jobs))]
 
 
 def test_mean_and_spread_are_recorded(monkeypatch):
@@ -71,7 +71,7 @@ def test_mean_and_spread_are_recorded(monkeypatch):
     runner = Measured()
     tables = Figure5(neurons=100, large=0, workers=2, trials=2).compute(runner)
     # Of 2 seeds and 4 modes: one worker, and two threads or ranks, each strong and weak.
-    assert len(runner.parts) == len({part.name for part in runner.parts}) == 2 * 4 * (1 + 2 * 2)
+    assert len(runner.jobs) == len({job.name for job in runner.jobs}) == 2 * 4 * (1 + 2 * 2)
     means = tables["means"]
     assert means["kind"].size == 2 * 4 * 2 * 2
     assert set(means["trials"]) == {2}

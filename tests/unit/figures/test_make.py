@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 from typing import Any
 
 import pytest
@@ -14,10 +13,9 @@ from typer.testing import CliRunner, Result
 
 from eprop.cli import app
 from eprop.errors import DataError, OutputError, ParameterError
-from eprop.figures import FIGURES, FigureResult, JobRunner, Part, make_figure
-from eprop.figures.folder import alone
+from eprop.figures import FIGURES, FigureResult, Job, JobRunner, make_figure
 from eprop.training import Stopped, Watcher
-from eprop.training.lock import LOCK
+from eprop.training.lock import LOCK, locked
 from toy_figure import Toy, square
 
 pytestmark = pytest.mark.tiny
@@ -86,19 +84,8 @@ def test_what_is_done_outlives_ctrl_c_and_errors() -> None:
     assert json.loads(pathlib.Path("figures/figure-7/figure.json").read_text())["done"] is False
     with pytest.raises(DataError, match="out of luck"):
         make(trials=2, seed=12, out="luck")
-    assert json.loads(pathlib.Path("luck/parts/square-12/part.json").read_text())["result"] == {"square": 144}
     assert make(trials=1, seed=12, out="luck").facts["parts_computed"] == 0
     assert calls(12, "luck") == 1
-
-
-def test_parts_are_computed_where_they_are_asked_for(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In processes that were started in another folder, too."""
-    parts = [Part(f"square-{value}", square, {"value": value}) for value in (2, 3)]
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        monkeypatch.chdir(tmp_path / name)
-        assert JobRunner(pathlib.Path("here"), threads=2).each(parts) == [{"square": 4}, {"square": 9}]
-        assert len(list((tmp_path / name).rglob("part.json"))) == 2
 
 
 def test_quick_is_two_trials_elsewhere() -> None:
@@ -112,22 +99,6 @@ def test_quick_is_two_trials_elsewhere() -> None:
     assert make(quick=True, trials=1).figure.seeds == (1,)
 
 
-def test_folders_of_others_are_left_alone() -> None:
-    pathlib.Path("full").mkdir()
-    pathlib.Path("full/mine").write_text("")
-    with pytest.raises(OutputError, match=r"full: is not empty, and holds no figure"):
-        make(out="full")
-    with pytest.raises(OutputError, match=r"full/mine: is a file"):
-        make(out="full/mine")
-    pathlib.Path("three").mkdir()
-    pathlib.Path("three/figure.json").write_text('{"figure": 3}')
-    with pytest.raises(OutputError, match=r"three: holds figure 3; give another folder"):
-        make(out="three")
-    pathlib.Path("three/figure.json").write_text("{")
-    with pytest.raises(DataError, match=r"figure.json: is damaged"):
-        make(out="three")
-
-
 def test_what_is_wrong_is_refused_before_anything_is_made() -> None:
     with pytest.raises(ParameterError, match="no figure 8; there are: "):
         make_figure(8)
@@ -139,16 +110,6 @@ def test_what_is_wrong_is_refused_before_anything_is_made() -> None:
     assert list(pathlib.Path().iterdir()) == []
 
 
-def test_a_part_is_done_again_with_other_arguments(tmp_path: pathlib.Path) -> None:
-    runner = JobRunner(tmp_path, threads=1)
-    assert runner.each([Part("a", square, {"value": 2})]) == [{"square": 4}]
-    assert runner.each([Part("a", square, {"value": 3})]) == [{"square": 9}]
-    assert runner.computed == 2
-    (tmp_path / "parts" / "a" / "part.json").write_text("{}")
-    with pytest.raises(DataError, match=r"part.json: is damaged"):
-        runner.each([Part("a", square, {"value": 3})])
-
-
 def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
 
@@ -158,11 +119,92 @@ def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch:
             heard.append((done, total, share))
 
     monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
-    parts = [Part(f"{value}", square, {"value": value}, cost=value) for value in range(101, 160)]
-    JobRunner(tmp_path, threads=1, watcher=Ear()).each(parts)
+    jobs = [Job(f"{value}", square, {"value": value}, cost=value) for value in range(101, 160)]
+    JobRunner(tmp_path, threads=1, watcher=Ear()).each(jobs)
     assert heard
     assert all(total == 59 and 0.0 <= share <= 1.0 for _, total, share in heard)
     assert heard == sorted(heard)
+
+
+def test_jobs_are_computed_in_the_folder_of_the_caller(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In processes that were started in another folder, too."""
+    jobs = [Job(f"square-{value}", square, {"value": value}) for value in (2, 3)]
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert JobRunner(pathlib.Path("here"), threads=2).each(jobs) == [{"square": 4}, {"square": 9}]
+        assert len(list((tmp_path / name).rglob("result-*.json"))) == 2
+
+
+def test_results_are_kept_by_their_arguments(tmp_path: pathlib.Path) -> None:
+    runner = JobRunner(tmp_path, threads=1)
+    for value in (2, 3, 2, 3):
+        assert runner.each([Job("a", square, {"value": value})]) == [{"square": value**2}]
+    with pytest.raises(DataError, match="out of luck"):
+        runner.each([Job("a", square, {"value": 13})])
+    assert runner.computed == 2
+    assert (tmp_path / "parts" / "a" / "calls").read_text() == "xxx"
+    (tmp_path / "parts" / "a" / Job("a", square, {"value": 3}).result_file).write_text("{")
+    with pytest.raises(DataError, match=r"result-.*.json: is damaged .*; delete it, and it is computed again"):
+        runner.each([Job("a", square, {"value": 3})])
+
+
+def test_a_folder_with_anything_else_is_refused() -> None:
+    folder = make().folder
+    for name, file, content, error, message in (
+        ("full", "mine", "", OutputError, "full: is not empty, and holds no figure; give another folder with --out"),
+        ("full/mine", "", "", OutputError, "full/mine: .*"),
+        ("three", "figure.json", '{"figure": 3}', OutputError, "three: holds figure 3; give another folder"),
+        (
+            "bad",
+            "figure.json",
+            "{",
+            DataError,
+            "figure.json: is damaged .*; delete it, and the figure is computed again",
+        ),
+    ):
+        if file:
+            pathlib.Path(name).mkdir()
+            pathlib.Path(name, file).write_text(content)
+        with pytest.raises(error, match=message):
+            make(out=name)
+    assert make(out="bad", fresh=True).computed
+    (folder / "figure.json").unlink()
+    assert make().facts["parts_computed"] == 0
+    (folder / "figure.json").unlink()
+    (folder / "figure-8.png").write_bytes(b"")  # of another figure
+    with pytest.raises(OutputError, match="holds no figure"):
+        make(fresh=True)
+
+
+def test_one_process_at_a_time_makes_a_figure() -> None:
+    folder = make().folder
+    with locked(folder), pytest.raises(OutputError, match=rf"by process {os.getpid()} on .*; wait for its end"):
+        make(trials=4)
+    assert facts_in(str(folder))["options"]["trials"] == 3
+    assert make(trials=4).facts["parts_computed"] == 1
+    pathlib.Path("killed").mkdir()
+    pathlib.Path("killed", LOCK).write_text("1 on a machine\n")
+    assert make(out="killed").computed
+
+
+def test_missing_tables_are_made_again_and_damaged_ones_are_named() -> None:
+    made = make()
+    table = made.folder / "numbers" / "squares.csv"
+    whole = table.read_text()
+    for text, message in (
+        ("seed\n1\n", r"numbers: holds numbers that cannot be drawn \(KeyError: 'square'\); delete the tables"),
+        ("seed,square\n1\n", r"squares.csv: cannot be read"),
+        ("", r"squares.csv: cannot be read"),
+    ):
+        table.write_text(text)
+        with pytest.raises(DataError, match=message):
+            make()
+    table.unlink()
+    again = make()
+    assert again.computed
+    assert again.facts["parts_computed"] == 0
+    assert table.read_text() == whole
 
 
 def facts_in(folder: str) -> dict[str, Any]:
@@ -200,91 +242,6 @@ def test_options_that_turn_out_to_be_wrong_are_not_kept() -> None:
         make(trials=1, seed=13, out="new")
     assert "options" not in facts_in("new")
     assert make(out="new").facts["options"]["seed"] == 1
-
-
-def test_a_result_is_kept_until_there_is_another_one(tmp_path: pathlib.Path) -> None:
-    runner = JobRunner(tmp_path, threads=1)
-    folder = tmp_path / "parts" / "a"
-    runner.each([Part("a", square, {"value": 2})])
-    (folder / "run").mkdir()
-    (folder / "run" / "of").write_text("2")
-    for _ in range(2):
-        with pytest.raises(DataError):
-            runner.each([Part("a", square, {"value": 13})])
-        assert not (folder / "part.json").exists()
-    (folder / "run" / "of").write_text("13")
-    assert JobRunner(tmp_path, threads=1).each([Part("a", square, {"value": 2})]) == [{"square": 4}]
-    assert (folder / "run" / "of").read_text() == "2"
-    assert (folder / "calls").read_text() == "x"
-    runner.each([Part("a", square, {"value": 3})])
-    assert [path.name for path in (tmp_path / "parts").iterdir()] == ["a"]
-
-
-@pytest.mark.parametrize("content", ["{", "[1]", '{"options": 3}'])
-def test_damaged_facts_may_be_deleted_or_forgotten(content: str) -> None:
-    facts = make().folder / "figure.json"
-    facts.write_text(content)
-    with pytest.raises(DataError, match=r"figure.json: is damaged .*; delete it, and the figure is computed again"):
-        make()
-    facts.unlink()
-    assert make().facts["parts_computed"] == 0
-    facts.write_text(content)
-    assert make(fresh=True).facts["parts_computed"] == 3
-
-
-def test_a_folder_without_facts_may_be_of_another_figure() -> None:
-    folder = make().folder
-    (folder / "figure.json").unlink()
-    (folder / "figure-8.png").write_bytes(b"")
-    with pytest.raises(OutputError, match="holds no figure"):
-        make(fresh=True)
-
-
-def test_one_process_at_a_time_makes_a_figure() -> None:
-    folder = make().folder
-    with (
-        alone(folder),
-        pytest.raises(
-            OutputError, match=rf"{folder}: is being computed by process {os.getpid()} on .*; wait for its end"
-        ),
-    ):
-        make(trials=4)
-    assert facts_in(str(folder))["options"]["trials"] == 3
-    assert make(trials=4).facts["parts_computed"] == 1
-    pathlib.Path("killed").mkdir()
-    pathlib.Path("killed", LOCK).write_text("1 on a machine\n")
-    assert make(out="killed").computed
-
-
-def test_tables_that_are_damaged_are_named_and_missing_ones_made_again() -> None:
-    made = make()
-    table = made.folder / "numbers" / "squares.csv"
-    whole = table.read_text()
-    for text, message in (
-        ("seed\n1\n", r"squares.csv: has no column square; delete the file to compute it again"),
-        ("seed,square\n1,x\n", r"squares.csv: has values that are not numbers in the column square"),
-        ("seed,square\n1\n", r"squares.csv: cannot be read"),
-        ("", r"squares.csv: cannot be read"),
-    ):
-        table.write_text(text)
-        with pytest.raises(DataError, match=message):
-            make()
-    table.unlink()
-    again = make()
-    assert again.computed
-    assert again.facts["parts_computed"] == 0
-    assert table.read_text() == whole
-
-
-def test_numbers_that_cannot_be_drawn_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    make()
-    monkeypatch.setattr(Toy, "draw", lambda self, tables: tables["nix"])
-    with pytest.raises(
-        DataError, match=r"numbers: holds numbers that cannot be drawn \(KeyError: 'nix'\); delete the tables"
-    ):
-        make()
-    with pytest.raises(KeyError):
-        make(fresh=True)
 
 
 # --------------------------------------------------------------------------------------------------------- command line
@@ -345,30 +302,3 @@ def test_ctrl_c_has_its_exit_code() -> None:
     done = run(7, "--trials", 1, "--seed", 99, "--threads", 1)
     assert done.exit_code == 130
     assert "the same command continues" in done.stderr
-
-
-@pytest.mark.parametrize("name", ["numbers", "parts", "parts/square-1", "numbers/squares.csv", "figure.json", ".lock"])
-def test_nothing_outside_of_a_figure_is_replaced(name: str, tmp_path: pathlib.Path) -> None:
-    """Tables of a folder that a figure of somebody else led to were removed."""
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "mine.csv").write_text("1")
-    folder = make().folder
-    place = folder / name
-    if place.is_dir():
-        shutil.rmtree(place)
-    place.unlink(missing_ok=True)
-    place.symlink_to(mine)
-    with pytest.raises(OutputError, match=rf"{name}: is a link to .*mine, outside of"):
-        make(trials=2)
-    assert (mine / "mine.csv").read_text() == "1"
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"columns": 5}, {"columns": {"squares": 3}}, {"summary": [1]}, {"options": 3}, {"seconds": "long"}]
-)
-def test_facts_of_another_kind_are_told(wrong: dict[str, Any]) -> None:
-    facts = make().folder / "figure.json"
-    facts.write_text(json.dumps(json.loads(facts.read_text()) | wrong))
-    with pytest.raises(DataError, match=r"figure.json: is damaged"):
-        make()

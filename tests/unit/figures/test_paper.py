@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 import digits
 from eprop.errors import DataError, ParameterError
 from eprop.figures import Figure2, Figure3, Figure4, figure_2, make_figure, read_tables, rows, table
-from eprop.figures.job_runner import JobRunner
-from eprop.figures.learning import RUN, combined_spread, learning, score_of
+from eprop.figures.jobs import JobRunner
+from eprop.figures.trainings import RUN, combined_spread, score_of, training_job
 from eprop.tasks import nmnist
 from eprop.training import RunConfig, Stopped, Watcher
 
@@ -146,7 +146,7 @@ def _check_figure_4(recorded: dict[str, Any]) -> None:
     """Made of the same trials as figure 3."""
     made = make_figure(4, recorded, threads=1)
     tables = read_tables(made.folder / "numbers")
-    run = made.folder / "parts" / "eprop+-1" / RUN
+    (run,) = made.folder.glob(f"parts/eprop+-1-*/{RUN}")
     assert json.loads((run / "summary.json").read_text())["rule"] == "eprop+"
     assert set(tables) == {"traces", "spikes", "sample", "weights", "distributions", "trials"}
     for network in ("before", "after"):
@@ -233,9 +233,9 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: pathlib.Path) -> None
         training={"epochs": 8, "reports": 8},
         run={"precision": "double"},
     )
-    whole = JobRunner(tmp_path / "whole", threads=1).each([learning("a", config)])[0]
-    part = learning("a", config)
-    folder = tmp_path / "parts" / "a"
+    whole = JobRunner(tmp_path / "whole", threads=1).each([training_job("a", config)])[0]
+    job = training_job("a", config)
+    folder = tmp_path / "parts" / job.name
 
     def stop_late(share: float) -> None:
         if share > 0.5:
@@ -243,13 +243,13 @@ def test_a_training_goes_on_where_it_was_stopped(tmp_path: pathlib.Path) -> None
 
     folder.mkdir(parents=True)
     with pytest.raises(Stopped):
-        part.function(folder, stop_late, **part.arguments)
+        job.function(folder, stop_late, **job.arguments)
     assert 0 < len((folder / RUN / "metrics.jsonl").read_text().splitlines()) < 8
     heard = []
-    result = part.function(folder, heard.append, **part.arguments)
+    result = job.function(folder, heard.append, **job.arguments)
     assert heard[0] > 0.5  # it did not begin anew
     assert [line["loss"] for line in result["metrics"]] == [line["loss"] for line in whole["metrics"]]
     assert result["summary"]["test_loss"] == whole["summary"]["test_loss"]
-    early = JobRunner(tmp_path, threads=1, watcher=Watcher()).each([learning("b", config, batches=3)])[0]
+    early = JobRunner(tmp_path, threads=1, watcher=Watcher()).each([training_job("b", config, batches=3)])[0]
     assert early["summary"] is None
     assert [line["loss"] for line in early["metrics"]] == [line["loss"] for line in whole["metrics"][:3]]

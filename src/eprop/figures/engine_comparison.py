@@ -1,4 +1,4 @@
-"""Difference of the losses of event-driven and time-driven learning, step by step: a part of figure 2."""
+"""Losses of event-driven and time-driven learning, step by step: a job of figure 2."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Samples
-from eprop.figures.job_runner import Part
+from eprop.figures.jobs import Job
 from eprop.training import RunConfig
 from eprop.training.config import parse_config
 from eprop.training.engines import make_engine
 from eprop.training.order import shuffled
 
 
-def difference(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Part:
-    """Make a part in which both engines learn a few samples in sequence, with a constant learning rate."""
+def comparison_job(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Job:
+    """Make a job in which both engines learn a few samples in sequence, with a constant learning rate."""
     training = config.training.replace(batch_size=1, schedule="constant")
     config = replace(config, training=training).absolute()
-    return Part(name, differ, {"config": config.to_toml(), "iterations": iterations}, cost)
+    return Job(name, compare, {"config": config.to_toml(), "iterations": iterations}, cost)
 
 
-def differ(folder: pathlib.Path, tell: Callable[[float], None], config: str, iterations: int) -> dict[str, Any]:
+def compare(folder: pathlib.Path, report: Callable[[float], None], config: str, iterations: int) -> dict[str, Any]:
     """Losses of both engines.
 
     Returns
@@ -37,30 +37,25 @@ def differ(folder: pathlib.Path, tell: Callable[[float], None], config: str, ite
     out = {}
     for number, engine in enumerate(("event", "time")):
         execution = wanted.execution.replace(engine=engine, precision="double", threads=1)
-        out[engine] = _losses(replace(wanted, execution=execution), iterations, _half(tell, number))
+        out[engine] = _losses(replace(wanted, execution=execution), iterations)
+        report((number + 1) / 2)
     return out
 
 
-def _half(tell: Callable[[float], None], number: int) -> Callable[[float], None]:
-    """Report the progress of one of two halves."""
-    return lambda share: tell((number + share) / 2)
-
-
-def _losses(config: RunConfig, iterations: int, tell: Callable[[float], None]) -> dict[str, Any]:
+def _losses(config: RunConfig, iterations: int) -> dict[str, Any]:
     """Learn the first samples of a training, in the order of the training."""
     task, simulator = config.task, make_engine(config)
     softmax = _softmax(simulator)
-    found: dict[str, Any] = {"steps": [], "samples": []}
+    losses: dict[str, Any] = {"steps": [], "samples": []}
     for iteration in range(iterations):
         epoch, within = divmod(iteration, len(config.data.load(task).train))
         trials = config.data.load(task, epoch=epoch).train
         where = shuffled(task.seed, epoch, len(trials))[within]
         samples = task.make_samples(simulator.network, trials.subset([where]))
         result = simulator.train(samples)
-        found["samples"].append(float(result.loss[0]))
-        found["steps"].append(losses_of_steps(samples, result.y[0], softmax).tolist())
-        tell((iteration + 1) / iterations)
-    return found
+        losses["samples"].append(float(result.loss[0]))
+        losses["steps"].append(losses_of_steps(samples, result.y[0], softmax).tolist())
+    return losses
 
 
 def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarray:

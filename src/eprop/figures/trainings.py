@@ -1,4 +1,4 @@
-"""A training as a part of a figure: it has its own run folder, from which the figure reads its numbers."""
+"""A training as a job of a figure: it has its own run folder, from which the figure reads its numbers."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from eprop.figures.job_runner import Part
+from eprop.figures.jobs import Job, digest_of
 from eprop.figures.tables import Table, rows, stacked, table
-from eprop.training import Outcome, Progress, RunConfig, RunFolder, Stopped, Watcher, resume_run, start_run
-from eprop.training.config import parse_config, read_config
+from eprop.training import Progress, RunConfig, RunFolder, Stopped, Watcher, resume_run, start_run
+from eprop.training.config import parse_config
 
-#: Folder of the run in the part's folder.
+#: Folder of the run in the job's folder.
 RUN = "run"
+#: Results of `train` by name and seed.
+Results = Mapping[tuple[str, int], dict[str, Any]]
 
 
-def learning(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | None = None) -> Part:
-    """Make a part that trains and tests with ``config`` on one thread; `learn` returns the result.
+def training_job(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | None = None) -> Job:
+    """Make a job that trains and tests with ``config`` on one thread; see `train` for its result.
 
-    With ``batches`` the part stops at the first report after that many mini-batches, and does not test.
+    The folder of the job has a digest of the configuration in its name: a run folder never holds another training. With
+    ``batches`` the job stops at the first report after that many mini-batches, and does not test.
     """
     config = config.absolute()
     if config.execution.threads is None:
         config = RunConfig(config.task, config.data, config.training, config.execution.replace(threads=1))
-    return Part(name, learn, {"config": config.to_toml(), "batches": batches}, cost)
+    text = config.to_toml()
+    return Job(f"{name}-{digest_of(text)}", train, {"config": text, "batches": batches}, cost)
 
 
-def learn(
-    folder: pathlib.Path, tell: Callable[[float], None], config: str, batches: int | None = None
+def train(
+    folder: pathlib.Path, report: Callable[[float], None], config: str, batches: int | None = None
 ) -> dict[str, Any]:
     """Train and test; continue a training that was stopped.
 
@@ -39,50 +43,40 @@ def learn(
         ``metrics`` as in the run's ``metrics.jsonl``, and ``summary`` as in its ``summary.json``, or None if the training
         ends early.
     """
-    run = folder / RUN
+    run = RunFolder(folder / RUN)
     wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
-    share = _Share(tell, None if batches is None else batches * wanted.training.batch_size)
+    watcher = _Reporter(report, None if batches is None else batches * wanted.training.batch_size)
     summary = None
     try:
-        summary = (_go_on(run, wanted, share) or start_run(wanted, run, force=True, watcher=share)).summary
+        if run.checkpoint.is_file():
+            summary = resume_run(run.path, watcher=watcher).summary
+        else:
+            summary = start_run(wanted, run.path, force=True, watcher=watcher).summary
     except Stopped:
-        if not share.enough:
+        if not watcher.has_enough:
             raise
-    return {"summary": summary, "metrics": RunFolder(run).read_metrics()}
+    return {"summary": summary, "metrics": run.read_metrics()}
 
 
-def _go_on(run: pathlib.Path, wanted: RunConfig, watcher: Watcher) -> Outcome | None:
-    """Resume the run in the folder, if it has the same configuration."""
-    found = RunFolder(run)
-    if not (found.checkpoint.is_file() and found.config.is_file()):
-        return None
-    if RunConfig.make(*read_config(found.config)) != wanted:
-        return None
-    return resume_run(run, watcher=watcher)
+class _Reporter(Watcher):
+    """Reports the fraction of learned samples; stops the training at the first report after the ``last`` sample."""
 
-
-class _Share(Watcher):
-    """Reports the fraction of learned samples; stops the training after the last wanted report."""
-
-    def __init__(self, tell: Callable[[float], None], last: int | None):
-        self.tell, self.last, self.enough = tell, last, False
+    def __init__(self, report: Callable[[float], None], last: int | None):
+        self.report, self.last, self.has_enough = report, last, False
 
     def progress(self, progress: Progress) -> None:
         """Report the learned samples; the test counts as the last hundredth."""
-        self.tell(0.99 * progress.done / (self.last or progress.total))
+        self.report(0.99 * progress.done / (self.last or progress.total))
 
     def metrics(self, line: dict[str, Any]) -> None:
         """Stop after a line of metrics, where a stop loses nothing."""
         if self.last is not None and line["samples"] >= self.last:
-            self.enough = True
+            self.has_enough = True
             raise Stopped
 
 
-Found = Mapping[tuple[str, int], dict[str, Any]]
-
-
-def reports(found: Found, batch: int = 1) -> Table:
-    """All reports of all trainings; ``found`` holds results of `learn` by name and seed, ``batch`` is the mini-batch size."""
+def reports(results: Results, batch: int = 1) -> Table:
+    """All reports of all trainings; ``batch`` is the mini-batch size."""
     return stacked(
         [
             table(
@@ -96,7 +90,7 @@ def reports(found: Found, batch: int = 1) -> Table:
                 validation_loss=_column(lines, "validation_loss"),
                 eta_factor=[line["eta_factor"] for line in lines],
             )
-            for (name, seed), result in found.items()
+            for (name, seed), result in results.items()
             if (lines := result["metrics"])
         ]
     )
@@ -107,9 +101,9 @@ def _column(lines: list[dict[str, Any]], name: str) -> list[float]:
     return [np.nan if line.get(name) is None else line[name] for line in lines]
 
 
-def test_scores(found: Found) -> Table:
-    """Test scores and durations of all trainings."""
-    summaries = {key: result["summary"] for key, result in found.items()}
+def test_scores(results: Results) -> Table:
+    """Test scores and durations of all trainings that were tested."""
+    summaries = {key: result["summary"] for key, result in results.items() if result["summary"] is not None}
     return stacked(
         [
             table(
