@@ -14,8 +14,6 @@ from typing import Any
 from unittest import mock
 
 import eprop as ep
-from eprop.figures import make_figure
-from eprop.figures.make import FIGURES
 from eprop.files.trust import is_own, is_trusted, own_mark, trust_task
 from eprop.tasks import Control
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, evaluate_run, load_checkpoint, resume_run, start_run
@@ -24,7 +22,6 @@ from fuzzing.mutate import damaged, reworded
 from fuzzing.state_targets import changed
 from fuzzing.target import Target
 from fuzzing.targets import made_and_read_back
-from toy_figure import Toy
 
 SMALL: dict[str, Any] = {
     "task": {"cues": 1, "cue": 5.0, "gap": 1.0, "delay": 2.0, "recall": 3.0, "group": 2, "lif": 3, "alif": 2},
@@ -162,23 +159,6 @@ def report(state: tuple[pathlib.Path, Files, str], rng: random.Random) -> None:
     assert write_report(run).stat().st_size > 1000
 
 
-def figures(folder: pathlib.Path) -> tuple[pathlib.Path, Files]:
-    made = folder / "figure"
-    with mock.patch.dict(FIGURES, {7: Toy}):
-        make_figure(7, {"trials": 2}, made, threads=1, watcher=Watcher(), formats=())
-    return made, files_of(made)
-
-
-def read_figure(state: tuple[pathlib.Path, Files], rng: random.Random) -> None:
-    made, files = state
-    put(made, files)
-    name = rng.choice(sorted(files))
-    text = reworded(files[name].decode(), rng).encode("utf-8", "surrogatepass")
-    (made / name).write_bytes(damaged(text, rng) if rng.random() < 0.2 else text)
-    with mock.patch.dict(FIGURES, {7: Toy}):
-        make_figure(7, {"trials": 2}, made, threads=1, watcher=Watcher(), formats=())
-
-
 # --------------------------------------------------------------------------------------------------------- configurations
 
 
@@ -227,7 +207,6 @@ def read_state_folder(folder: pathlib.Path, rng: random.Random) -> None:
 RUN_TARGETS = (
     Target("whole run", runs, read_whole_run, 20),
     Target("report", trials, report, 1),
-    Target("figure", figures, read_figure, 40),
     Target("reward configuration", reward_configurations, read_reward_configuration, 300),
     Target("state folder", state_folder, read_state_folder, 200),
 )
