@@ -184,10 +184,7 @@ def mixed_network(kind: str, rule) -> ep.Network:
     return net
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind) for kind, parameters in EACH_ITS_OWN.items()],
-)
+@pytest.mark.parametrize("kind", [pytest.param(kind) for kind, parameters in EACH_ITS_OWN.items()])
 def test_plus_where_each_has_its_own_parameters(kind, deviations):
     net = mixed_network(kind, ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.05, cutoff=30.0))
     rng = np.random.default_rng(1)

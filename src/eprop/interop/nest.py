@@ -34,7 +34,8 @@ from eprop.engine.run.layout import Given, SampleLayout
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
 from eprop.interop.nest_names import NEURONS
-from eprop.interop.nest_session import SUFFIX, NestResult, Session
+from eprop.interop.nest_results import NestResult, run_of, training_of
+from eprop.interop.nest_session import SUFFIX, Session
 from eprop.network import Network
 from eprop.rules import Adam, EProp
 
@@ -136,7 +137,7 @@ class NestNetwork:
         session.emit([samples], first)
         session.aim([samples], first, 1)
         session.open(samples.window[0], first, samples.target[0])
-        return session.run_of(samples)
+        return run_of(session, samples)
 
     def train(self, batches: Samples | Iterable[Samples], *, record: bool = True) -> NestResult:
         """Train as `Simulator.train` does, one batch after the other, for networks that learn by `EProp`.
@@ -192,7 +193,7 @@ class NestNetwork:
         session = Session(nest_module(), self._simulator, SUFFIX, FIRST_STEP, total, settings, len(given[0]), record)
         session.emit(shown, FIRST_STEP)
         session.aim(shown, FIRST_STEP, 1, skip=1)
-        return session.training_of(given)
+        return training_of(session, given)
 
 
 __all__ = ["NEURONS", "SUFFIX", "NestNetwork", "NestResult", "nest_module", "to_nest"]

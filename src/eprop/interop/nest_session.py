@@ -1,14 +1,11 @@
-"""One build of a network in NEST's kernel: connect, emit, record, and read back."""
+"""One build of a network in NEST's kernel: nodes, connections, recorders and stimulus; `eprop.interop.nest_results` reads it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
@@ -21,38 +18,8 @@ from eprop.models.membrane import Membrane
 from eprop.network import Population, Projection
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 
+#: End of the names of NEST's models of the original rule.
 SUFFIX = "_bsshslm_2020"
-
-
-@dataclass
-class NestResult:
-    """Results of NEST, in the layout of the engine's own results.
-
-    Attributes
-    ----------
-    v : dict of (steps, size), mV; from `NestNetwork.train`: (samples, steps - 1, size)
-    threshold : dict of the same shapes, mV; for adaptive neurons
-    spikes : dict of the same shapes, bool
-    y : dict of (steps, size) or (samples, steps, size), mV
-    loss : (steps,) or (samples,)
-    weights : dict of (steps, connections) or (batches + 1, connections)
-        Weights with which spikes arrived in a step, or during a batch, in the order of `Simulator.connections`. NaN
-        without an arrival, since NEST shows a weight only at a spike. Row ``b`` of a training is after ``b`` updates.
-    final_weights : dict of scipy.sparse.csr_matrix, shape (targets, sources), mV
-        The last weight of each connection that NEST showed, or the initial weight if no spike arrived.
-    seconds : (batches,)
-        From a training: wall clock time of each batch, without the time to build the network. NEST's optimiser step happens
-        when spikes arrive after the update, so the time of a batch includes some work of the batch before.
-    """
-
-    v: dict[str, np.ndarray] = field(default_factory=dict)
-    threshold: dict[str, np.ndarray] = field(default_factory=dict)
-    spikes: dict[str, np.ndarray] = field(default_factory=dict)
-    y: dict[str, np.ndarray] = field(default_factory=dict)
-    loss: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    weights: dict[str, np.ndarray] = field(default_factory=dict)
-    final_weights: dict[str, scipy.sparse.csr_matrix] = field(default_factory=dict)
-    seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
 def _before_first_step(model: Membrane | Readout, dt: float) -> Any:
@@ -239,7 +206,7 @@ class Session:
         """Steps (of the whole run) and channels of all events of one source, without events that come too late."""
         steps, channels, begin = [], [], 0
         for batch in batches:
-            length = self._length(batch)
+            length = self.length(batch)
             start = batch.event_start[c]
             column = np.repeat(np.arange(start.size - 1), np.diff(start))
             sample, step = np.divmod(column, batch.n_steps)
@@ -249,20 +216,15 @@ class Session:
             begin += len(batch) * length
         return np.concatenate(steps), np.concatenate(channels)
 
-    def _length(self, batch: Samples) -> int:
+    def length(self, batch: Samples) -> int:
+        """Steps of a sample in NEST."""
         return batch.n_steps - 1 if self.suffix else batch.n_steps
 
     def aim(self, batches: Sequence[Samples], first: int, delay: int, skip: int = 0) -> None:
         """Set the targets of the readouts that have some, except in the first ``skip`` steps of each sample."""
-        values = np.concatenate(
-            [
-                np.broadcast_to(b.target, (len(b), b.n_steps, b.target.shape[2]))[:, skip:].reshape(
-                    -1, b.target.shape[2]
-                )
-                for b in batches
-            ]
-        )
-        at = 0
+        shape, at = (-1, batches[0].target.shape[2]), 0
+        whole = (np.broadcast_to(b.target, (len(b), b.n_steps, shape[1]))[:, skip:] for b in batches)
+        values = np.concatenate([part.reshape(shape) for part in whole])
         for p in self.network.populations:
             if isinstance(p.model, Readout):
                 begin, own = first + (2 * skip if skip else 0), values[:, at : at + p.size]
@@ -286,132 +248,3 @@ class Session:
         values, steps = values[steps > 0], steps[steps > 0]
         for generator, column in zip(generators, values.T, strict=True):
             generator.set(amplitude_times=self.dt * steps, amplitude_values=np.ascontiguousarray(column))
-
-    # ------------------------------------------------------------------------------------------------------ the results
-
-    def run_of(self, samples: Samples) -> NestResult:
-        """Simulate one continuous run."""
-        self.nest.Simulate((self.first + self.n_steps + 1) * self.dt)
-        v, threshold, spikes, y = self._activity()
-        out = NestResult(v, threshold, spikes, y, self._losses(y, samples.target[0], samples.window[0]))
-        for p in self._plastic():
-            steps, synapses, weights = self._weights(p)
-            out.weights[p.name] = np.full((self.n_steps, self._size(p)), np.nan)
-            out.weights[p.name][steps, synapses] = weights
-            out.final_weights[p.name] = self._final_weights(p, out.weights[p.name])
-        return out
-
-    def training_of(self, batches: Sequence[Samples]) -> NestResult:
-        """Simulate batch after batch."""
-        n, length = sum(len(batch) for batch in batches), self._length(batches[0])
-        seconds = self._simulate([len(batch) * length for batch in batches])
-        v, threshold, spikes, y = (
-            {name: a[: n * length].reshape(n, length, -1) for name, a in given.items()} for given in self._activity()
-        )
-        out = NestResult(v, threshold, spikes, y, seconds=seconds)
-        for population in self.network.populations:
-            if isinstance(population.model, Readout):
-                leak = [m.e_l for m in neurons_of(self.network, population)]
-                start = np.broadcast_to(leak, (n, 1, population.size))
-                out.y[population.name] = np.concatenate([start, out.y[population.name]], axis=1)
-        out.loss = self._training_losses(batches, out.y)
-        for p in self._plastic() if self.record else []:
-            steps, synapses, weights = self._weights(p)
-            out.weights[p.name] = np.full((len(batches) + 1, self._size(p)), np.nan)
-            # Spikes that arrive in the first step of a sample still show the old weight: drop them.
-            counts = steps % length > 0
-            batch = steps[counts] // (length * self.batch_size)
-            out.weights[p.name][batch, synapses[counts]] = weights[counts]
-            out.final_weights[p.name] = self._final_weights(p, out.weights[p.name])
-        return out
-
-    def _simulate(self, steps: list[int]) -> np.ndarray:
-        """Simulate in parts of the given numbers of steps, then the rest; return the wall clock time of the parts."""
-        self.nest.Simulate(self.first * self.dt)
-        seconds = np.zeros(len(steps))
-        for part, count in enumerate(steps):
-            began = time.perf_counter()
-            self.nest.Simulate(count * self.dt)
-            seconds[part] = time.perf_counter() - began
-        self.nest.Simulate((self.n_steps - sum(steps) + 2) * self.dt)
-        return seconds
-
-    def _activity(self) -> tuple[dict[str, np.ndarray], ...]:
-        """Voltages, thresholds, spikes and outputs."""
-        v, threshold, spikes, y = {}, {}, {}, {}
-        for p in self.network.populations:
-            if isinstance(p.model, Membrane) and self.record:
-                v[p.name] = self._dense(p, "v", "V_m")
-                if isinstance(p.model, Adapting):
-                    threshold[p.name] = self._dense(p, "v", "V_th_adapt")
-                spikes[p.name] = self._dense(p, "spikes", None) > 0.0
-            elif isinstance(p.model, Readout):
-                # In NEST's samples, too, outputs come one step after the spikes.
-                y[p.name] = self._dense(p, "v", "V_m", 1 if self.suffix else 0)
-        return v, threshold, spikes, y
-
-    def _dense(self, p: Population, what: str, key: str | None, late: int = 0) -> np.ndarray:
-        events = self.recorders[p.name, what].events
-        steps = np.rint(events["times"] / self.dt).astype(np.int64) - 1 - self.first - late
-        # Without spikes, NEST returns an empty list without a type.
-        nodes = np.asarray(events["senders"], np.int64) - self.nodes[p.name][0].global_id
-        inside = (steps >= 0) & (steps < self.n_steps)
-        out = np.zeros((self.n_steps, p.size))
-        out[steps[inside], nodes[inside]] = 1.0 if key is None else events[key][inside]
-        return out
-
-    def _plastic(self) -> list[Projection]:
-        return [p for p in self.network.projections if p.rule.plastic]
-
-    def _size(self, p: Projection) -> int:
-        return int(self.simulator.connections(p.name)[0].size)
-
-    def _weights(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Step, synapse and weight of every arrival."""
-        if (p.name, "weight") not in self.recorders:
-            return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-        sources, targets, _ = self.simulator.connections(p.name)
-        events = self.recorders[p.name, "weight"].events
-        late = 1 if self.suffix and isinstance(p.post.model, Readout) else 0
-        steps = np.rint(events["times"] / self.dt).astype(np.int64) - self.first - late
-        pre = events["senders"] - self.nodes[p.pre.name][0].global_id
-        post = events["targets"] - self.nodes[p.post.name][0].global_id
-        synapses = np.searchsorted(targets * p.pre.size + sources, post * p.pre.size + pre)
-        inside = (steps >= 0) & (steps < self.n_steps)
-        return steps[inside], synapses[inside], events["weights"][inside]
-
-    def _final_weights(self, p: Projection, shown: np.ndarray) -> scipy.sparse.csr_matrix:
-        """The last weight of each connection that is not NaN in ``shown`` (rows, connections)."""
-        sources, targets, weights = self.simulator.connections(p.name)
-        for row in shown:
-            weights = np.where(np.isnan(row), weights, row)
-        return scipy.sparse.csr_matrix((weights, (targets, sources)), shape=(p.post.size, p.pre.size))
-
-    def _losses(self, y: dict[str, np.ndarray], target: np.ndarray, window: np.ndarray) -> np.ndarray:
-        """Loss of each step, from the outputs."""
-        total, at = np.zeros(len(window)), 0
-        readouts = [(p, p.model) for p in self.network.populations if isinstance(p.model, Readout)]
-        for (p, model), column in zip(readouts, window.T, strict=False):
-            aim = np.broadcast_to(target, (len(window), target.shape[1]))[:, at : at + p.size]
-            if not np.isnan(aim).any():
-                total += column * _loss(model.loss.softmax, y[p.name], aim)
-            at += p.size
-        return total
-
-    def _training_losses(self, batches: Sequence[Samples], y: dict[str, np.ndarray]) -> np.ndarray:
-        losses, m = [], 0
-        for batch in batches:
-            for i in range(len(batch)):
-                window = batch.window[i if len(batch.window) > 1 else 0]
-                own = {name: a[m] for name, a in y.items()}
-                losses.append(self._losses(own, batch.target[i], window).sum())
-                m += 1
-        return np.array(losses)
-
-
-def _loss(softmax: bool, y: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """``0.5 sum (y - y*)^2`` or ``-sum y* log softmax(y)`` of each step."""
-    if not softmax:
-        return np.asarray(0.5 * np.sum((y - target) ** 2, axis=1))
-    shifted = y - y.max(axis=1, keepdims=True)
-    return np.asarray(-np.sum(target * (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))), axis=1))

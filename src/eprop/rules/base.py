@@ -64,10 +64,7 @@ class EProp(Rule):
     c_reg: float = param(0.0, at_least=0.0, nest="c_reg", doc="strength of rate regularisation")
     f_target: float = param(10.0, unit="Hz", at_least=0.0, nest="f_target", doc="target rate of rate regularisation")
     average_gradient: bool = param(
-        False,
-        kind=bool,
-        nest="average_gradient",
-        doc="divide the gradient by the sum of the window's absolute weights",
+        False, kind=bool, nest="average_gradient", doc="divide the gradient by the sum of the window's absolute weights"
     )
 
     code: ClassVar[int] = 1

@@ -191,11 +191,7 @@ def own(model: type[ep.LIF], update: Any) -> Any:
     return dataclasses.dataclass(frozen=True)(type("Own" + model.__name__, (model,), {"update": staticmethod(update)}))
 
 
-OWN = {
-    "LIF": (ep.LIF, step_lif),
-    "ALIF": (ep.ALIF, step_alif),
-    "DeltaLIF": (ep.DeltaLIF, step_delta),
-}
+OWN = {"LIF": (ep.LIF, step_lif), "ALIF": (ep.ALIF, step_alif), "DeltaLIF": (ep.DeltaLIF, step_delta)}
 
 
 @pytest.mark.parametrize(
