@@ -130,23 +130,20 @@ def from_nir(
     Parameters
     ----------
     graph : nir.NIRGraph or path
-        A graph, or a file of one, which a separate process checks before NIR reads it. The graph consists of ``Input``,
-        ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with vectors as
-        signals. A node whose parameters are single numbers has as many neurons as its input has signals.
+        A graph of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with
+        vectors as signals, or its file. A node whose parameters are single numbers has as many neurons as incoming signals.
     dt : float, optional
-        Time step, ms. The default is the step in the graph's metadata. With another step a spike carries the same charge.
-        Without a step in the metadata, a spike is a current for one ``dt``.
+        Time step, ms; a spike carries the same charge with any step. The default is the step in the graph's metadata. Without
+        metadata, a spike is a current for one ``dt``.
     seed : int
-        Seed of the network.
     rule : Rule, or mapping of str to Rule, optional
-        Plasticity of all projections, or by the names of projections. The default is static. Add feedback afterwards.
+        Plasticity of all projections, or by their names. The default is static. Add feedback afterwards.
     neuron, readout : DeltaLIF, Readout, optional
         Templates with the surrogate gradient and the loss, which NIR cannot express.
     zeros : bool
-        Make a connection for each weight of 0 as well: a matrix cannot tell a weight of 0 from a missing connection.
+        Also connect where a matrix has a weight of 0.
     memory : int, optional
-        Bytes allowed for the arrays of a file, and for each matrix made from them. The default is three quarters of the free
-        memory.
+        Bytes allowed for the arrays of a file, and for each matrix. The default is three quarters of the free memory.
 
     Returns
     -------
@@ -157,14 +154,10 @@ def from_nir(
 
     Raises
     ------
-    MissingExtraError
-        If NIR is not installed.
-    InputError
-        If ``graph`` is not a graph, or its time step is unknown.
-    DataError
-        If the file cannot be read, or exceeds the limits of memory or time.
-    MemoryLimitError
-        If a matrix does not fit into the allowed memory.
+    MissingExtraError, InputError
+        If NIR is not installed, ``graph`` is not a graph, or its time step is unknown.
+    DataError, MemoryLimitError
+        If the file cannot be read, or its arrays or a matrix exceed the allowed memory.
     NetworkError
         If the graph has a feature that this package does not have, or is inconsistent; the text names the node.
 
@@ -174,33 +167,36 @@ def from_nir(
         For nodes that lead to no population, such as a matrix before an output: they are left out.
     """
     nir = nir_module()
-    if isinstance(graph, (str, pathlib.Path)):
-        graph = _read(nir, graph, memory)
-    if not isinstance(graph, nir.NIRGraph):
-        raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; to read a file, give its path")
-    own = _step_of(graph)
-    if dt is None:
-        if own is None:
-            raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
-        dt = round(own, 12)
-    network = Network(dt=dt, seed=seed)
+    graph = _graph_of(nir, graph, memory)
+    written = _step_of(graph)
+    if dt is None and written is None:
+        raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
+    network = Network(dt=round(float(written or 0.0), 12) if dt is None else dt, seed=seed)
     with parsing("from_nir", "the graph is not a valid graph of NIR", NetworkError):
         found = paths_of(nir, _without_added_inputs(nir, graph), memory_budget(memory))
     if found.loose:
+        names = ", ".join(sorted(found.loose))
         warnings.warn(
-            f"from_nir leaves out nodes that lead to no neuron or readout: {', '.join(sorted(found.loose))}",
-            NearestWarning,
-            stacklevel=2,
+            f"from_nir leaves out nodes that lead to no neuron or readout: {names}", NearestWarning, stacklevel=2
         )
     templates = neuron or DeltaLIF(), readout or Readout()
     for name, node in found.nodes.items():
         network.add(_model(nir, name, node, found.bias(name), templates), found.size(name), _own_name(name))
-    charge = 1.0 if own is None else own / network.dt
+    charge = 1.0 if written is None else written / network.dt
     for (pre, post), parallel in found.paths.items():
         _connect(network, (pre, post), parallel, charge * _rise(found.nodes[post], network.dt), rule, zeros)
     if isinstance(rule, Mapping):
         _check_rules(rule, found)
     return network
+
+
+def _graph_of(nir: Any, graph: Any, memory: int | None) -> Any:
+    """The graph itself, or the graph of a file."""
+    if isinstance(graph, (str, pathlib.Path)):
+        return _read(nir, graph, memory)
+    if not isinstance(graph, nir.NIRGraph):
+        raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; to read a file, give its path")
+    return graph
 
 
 def _step_of(graph: Any) -> float | None:
