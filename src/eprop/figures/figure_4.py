@@ -14,12 +14,12 @@ from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
 from eprop.figures.trainings import RUN, training_job
 from eprop.parameters import param
-from eprop.plot.activity import Traces, draw_traces, telling_neuron
+from eprop.plot.activity import draw_traces, telling_neuron
 from eprop.plot.run import weight_changes
 from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
 from eprop.plot.weights import draw_distribution, draw_weight_panels
 from eprop.training import restore
-from eprop.training.activity import record_activity
+from eprop.training.activity import Activity, record_activity
 from eprop.training.engines import make_simulator
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 KINDS = {"in->rec": "input", "rec->rec": "recurrent", "rec->out": "output"}
 NETWORKS = ("before", "after")
 BINS = 61
-#: Columns of the readouts in the table of traces: compared value (softmax or readout), target, and error.
-_READOUTS = {"y": "y", "output": "output", "target": "target", "error": "error"}
+#: Columns of the table of traces: of one neuron, and of all readouts. ``output`` is the readout, or the softmax of all.
+TRACES = {"v": "v_mV", "threshold": "threshold_mV", "psi": "psi", "learning_signal": "learning_signal"}
+READOUTS = ("y", "output", "target", "error")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,9 @@ class Figure4(NMNISTFigure):
             figure = new_figure(WIDE, 9.0)
             parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # several subfigures give an array
             top, middle, bottom = parts
-            draw_traces(top, *_traces(tables))
+            neuron = int(tables["sample"]["neuron"][0])
+            before, after = _activities(tables, neuron)
+            draw_traces(top, before, after, neuron)
             of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
             changes = {f"{kind} weights": (w["before_mV"], w["after_mV"]) for kind, w in of_kind.items()}
             draw_weight_panels(middle, changes)
@@ -117,13 +120,10 @@ def _sample(runner: JobRunner, job: Job) -> dict[str, Table]:
     both = [record_activity(config.task, simulator, trial) for simulator in (make_simulator(config, 1), trained)]
     neuron = telling_neuron(*both)
     traces, spikes = [], []
-    for network, activity in zip(NETWORKS, (Traces.of(activity, neuron) for activity in both), strict=True):
-        single = {"v_mV": activity.v, "threshold_mV": activity.threshold, "psi": activity.psi}
-        single |= {"learning_signal": activity.learning_signal}
+    for network, activity in zip(NETWORKS, both, strict=True):
+        single = {column: getattr(activity, name)[:, neuron] for name, column in TRACES.items()}
         readouts = {
-            f"{column}_{k}": getattr(activity, name)[:, k]
-            for name, column in _READOUTS.items()
-            for k in range(activity.y.shape[1])
+            f"{name}_{k}": getattr(activity, name)[:, k] for name in READOUTS for k in range(activity.y.shape[1])
         }
         traces.append(table(network=network, time_ms=activity.times, window=activity.window, **single, **readouts))
         for kind, (times, nodes) in (("input", activity.inputs), ("neuron", activity.spikes)):
@@ -175,28 +175,30 @@ def _distributions(changes: Mapping[int, Mapping[str, tuple[np.ndarray, np.ndarr
 # ---------------------------------------------------------------------------------------------------------------- draw
 
 
-def _traces(tables: Tables) -> list[Traces]:
-    """Traces before and after training, from the tables."""
+def _activities(tables: Tables, neuron: int) -> list[Activity]:
+    """Activity before and after training, from the tables; traces are known of one neuron only."""
     sample = {name: column[0] for name, column in tables["sample"].items()}
-    out = []
+    n_inputs, n_neurons = int(sample["inputs"]), int(sample["neurons"])
+    activities = []
     for network in NETWORKS:
         steps = rows(tables["traces"], network=network)
         spikes = [rows(tables["spikes"], network=network, kind=kind) for kind in ("input", "neuron")]
+        inputs, neurons = [(of_kind["time_ms"], of_kind["node"]) for of_kind in spikes]
         n_readouts = sum(name.startswith("y_") for name in steps)
+        traces = {name: np.full((steps["time_ms"].size, n_neurons), np.nan) for name in TRACES}
+        for name, column in TRACES.items():
+            traces[name][:, neuron] = steps[column]
         readouts = {
-            name: np.stack([steps[f"{column}_{k}"] for k in range(n_readouts)], axis=1)
-            for name, column in _READOUTS.items()
+            name: np.stack([steps[f"{name}_{k}"] for k in range(n_readouts)], axis=1)
+            for name in ("y", "target", "error")
         }
-        inputs, neurons = [(of["time_ms"], of["node"]) for of in spikes]
-        out.append(
-            Traces(
-                times=steps["time_ms"], inputs=inputs, spikes=neurons, n_inputs=int(sample["inputs"]),
-                n_neurons=int(sample["neurons"]), neuron=int(sample["neuron"]), v=steps["v_mV"],
-                threshold=steps["threshold_mV"], psi=steps["psi"], learning_signal=steps["learning_signal"],
-                window=steps["window"], softmax=bool(sample["softmax"]), label=str(sample["label"]), **readouts,
+        activities.append(
+            Activity(
+                times=steps["time_ms"], inputs=inputs, spikes=neurons, n_inputs=n_inputs, n_neurons=n_neurons,
+                window=steps["window"], softmax=bool(sample["softmax"]), label=str(sample["label"]), **traces, **readouts,
             )
         )  # fmt: skip
-    return out
+    return activities
 
 
 def _draw_densities(ax: Any, of_kind: Table) -> None:

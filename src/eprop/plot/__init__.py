@@ -33,25 +33,7 @@ from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weight_change, draw_weights
 
 __all__ = [
-    "check_picture",
-    "draw_activity",
-    "draw_band",
-    "draw_bars",
-    "draw_confusion",
-    "draw_episode",
-    "draw_event_cost",
-    "draw_learning_curve",
-    "draw_pattern",
-    "draw_points",
-    "draw_returns",
-    "draw_returns_of_trials",
-    "draw_run",
-    "draw_trials",
-    "draw_weight_change",
-    "draw_weights",
-    "look",
-    "network",
-    "save",
-    "telling_neuron",
-    "write_report",
-]
+    "check_picture", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_episode", "draw_event_cost",
+    "draw_learning_curve", "draw_pattern", "draw_points", "draw_returns", "draw_returns_of_trials", "draw_run",
+    "draw_trials", "draw_weight_change", "draw_weights", "look", "network", "save", "telling_neuron", "write_report",
+]  # fmt: skip

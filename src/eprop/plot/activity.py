@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from string import ascii_lowercase
 
 import numpy as np
@@ -19,74 +18,6 @@ from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED
 from eprop.training.activity import Activity
 
 _OUTSIDE = "#F4F4F4"
-
-
-@dataclass(frozen=True, eq=False)
-class Traces:
-    """Data of the figure for one sample: all spikes and readouts, and the traces of one neuron.
-
-    Attributes
-    ----------
-    times : ndarray, shape (n_steps,)
-        ms.
-    inputs, spikes : tuple of ndarray
-        Times (ms) and indices of the nodes.
-    n_inputs, n_neurons, neuron : int
-        ``neuron`` is the index of the neuron with the traces; -1 if there are no neurons.
-    v, threshold, psi, learning_signal : ndarray, shape (n_steps,)
-        Traces of that neuron.
-    y, output, target, error : ndarray, shape (n_steps, n_readouts)
-        ``output`` is compared with the target: it is ``y``, or the softmax of ``y``.
-    window : ndarray, shape (n_steps,)
-    softmax : bool
-    label : str
-        Class of the sample; empty if the sample has no class.
-    """
-
-    times: np.ndarray
-    inputs: tuple[np.ndarray, np.ndarray]
-    spikes: tuple[np.ndarray, np.ndarray]
-    n_inputs: int
-    n_neurons: int
-    neuron: int
-    v: np.ndarray
-    threshold: np.ndarray
-    psi: np.ndarray
-    learning_signal: np.ndarray
-    y: np.ndarray
-    output: np.ndarray
-    target: np.ndarray
-    error: np.ndarray
-    window: np.ndarray
-    softmax: bool
-    label: str
-
-    @classmethod
-    def of(cls, activity: Activity, neuron: int | None) -> Traces:
-        """Traces of one neuron. A negative index counts from the last neuron; a network without neurons has no traces.
-
-        Raises
-        ------
-        ParameterError
-            If there is no such neuron.
-        """
-        a, at = activity, _number_of(neuron, activity.n_neurons)
-        traces = (a.v, a.threshold, a.psi, a.learning_signal)
-        v, threshold, psi, signal = (np.zeros(a.times.size) if at < 0 else trace[:, at] for trace in traces)
-        return cls(
-            a.times, a.inputs, a.spikes, a.n_inputs, a.n_neurons, at, v, threshold, psi, signal, a.y, a.output, a.target,
-            a.error, a.window, a.softmax, a.label,
-        )  # fmt: skip
-
-
-def _number_of(neuron: int | None, count: int) -> int:
-    """Return the non-negative index of a neuron; -1 if there are no neurons."""
-    if neuron is None and not count:
-        return -1
-    if isinstance(neuron, bool) or not isinstance(neuron, numbers.Integral) or not -count <= neuron < count:
-        there = f"a whole number from {-count} to {count - 1}" if count else "left out: there are no neurons"
-        raise ParameterError(f"neuron must be {there}; got {neuron!r:.60}")
-    return int(neuron) % count
 
 
 def draw_activity(before: Activity, after: Activity, neuron: int | None = None) -> Figure:
@@ -108,22 +39,26 @@ def draw_activity(before: Activity, after: Activity, neuron: int | None = None) 
     ParameterError
         If there is no such neuron.
     """
-    if neuron is None and after.n_neurons:
-        neuron = telling_neuron(before, after)
+    count = after.n_neurons
+    if neuron is None:
+        neuron = telling_neuron(before, after) if count else 0
+    elif isinstance(neuron, bool) or not isinstance(neuron, numbers.Integral) or not -count <= neuron < count:
+        there = f"a whole number from {-count} to {count - 1}" if count else "left out: there are no neurons"
+        raise ParameterError(f"neuron must be {there}; got {neuron!r:.60}")
     with look():
         figure = new_figure(WIDE, 8.4)
-        axes = draw_traces(figure, Traces.of(before, neuron), Traces.of(after, neuron))
+        axes = draw_traces(figure, before, after, neuron % max(count, 1))
         for ax, name in zip(axes[:, 0], ascii_lowercase, strict=False):
             letter(ax, name, left=42.0)
     return figure
 
 
-def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np.ndarray:
+def draw_traces(figure: Figure | SubFigure, before: Activity, after: Activity, neuron: int) -> np.ndarray:
     """Draw into a figure or a part of one as `draw_activity` does; return the axes, shape (rows, 2).
 
     The arrangement follows figure 4 of Korcsak-Gorzo et al. 2025.
     """
-    rows = _rows(before.softmax, before.n_neurons > 0)
+    rows = _rows(neuron, before.softmax, before.n_neurons > 0)
     axes = figure.subplots(
         len(rows), 2, sharex=True, sharey="row", squeeze=False, height_ratios=[height for _, _, height in rows]
     )
@@ -138,7 +73,7 @@ def draw_traces(figure: Figure | SubFigure, before: Traces, after: Traces) -> np
         axes[-1, column].set_xlabel("time (ms)")
         axes[-1, column].set_xlim(0, float(sample.times[-1]))
     figure.align_ylabels(axes[:, 0])
-    _legend(figure, before)
+    _legend(figure, before, neuron)
     return axes
 
 
@@ -153,18 +88,18 @@ def telling_neuron(before: Activity, after: Activity) -> int:
     return int(np.argmax(np.where(taught | ~taught.any(), both if both.any() else first + last, -1)))
 
 
-Row = tuple[Callable[[Axes, Traces], None], str, float]
+Row = tuple[Callable[[Axes, Activity], None], str, float]
 
 
-def _rows(softmax: bool, neurons: bool) -> Sequence[Row]:
+def _rows(neuron: int, softmax: bool, neurons: bool) -> Sequence[Row]:
     """How to draw each row, its label and its height; rows of neurons only if there are neurons."""
     # Feedback (mV) times the error. The error is in mV, or a difference of probabilities with softmax.
     signal = f"learning\nsignal $L_j$\n({'mV' if softmax else 'mV²'})"
     of_neurons: list[Row] = [
-        (_draw_spikes, "neuron", 1.6),
-        (_draw_voltage, "voltage\n$v_j$ (mV)", 1.0),
-        (lambda ax, a: _draw_trace(ax, a.times, a.psi, GREEN), "surrogate\n$\\psi_j$ (1/mV)", 0.8),
-        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal, PURPLE), signal, 0.8),
+        (lambda ax, a: _draw_spikes(ax, a, neuron), "neuron", 1.6),
+        (lambda ax, a: _draw_voltage(ax, a, neuron), "voltage\n$v_j$ (mV)", 1.0),
+        (lambda ax, a: _draw_trace(ax, a.times, a.psi[:, neuron], GREEN), "surrogate\n$\\psi_j$ (1/mV)", 0.8),
+        (lambda ax, a: _draw_trace(ax, a.times, a.learning_signal[:, neuron], PURPLE), signal, 0.8),
     ]
     rows: list[Row] = [
         (_draw_inputs, "input\nchannel", 1.6),
@@ -180,24 +115,24 @@ def _rows(softmax: bool, neurons: bool) -> Sequence[Row]:
     return rows
 
 
-def _draw_inputs(ax: Axes, a: Traces) -> None:
+def _draw_inputs(ax: Axes, a: Activity) -> None:
     ax.scatter(*a.inputs, s=0.5, lw=0, color=GREY, rasterized=True)
     ax.set_ylim(0, max(a.n_inputs, 1))
 
 
-def _draw_spikes(ax: Axes, a: Traces) -> None:
+def _draw_spikes(ax: Axes, a: Activity, neuron: int) -> None:
     times, nodes = a.spikes
-    chosen = nodes == a.neuron
+    chosen = nodes == neuron
     ax.scatter(times[~chosen], nodes[~chosen], s=2.0, lw=0, color=BLACK, rasterized=True)
     ax.scatter(times[chosen], nodes[chosen], s=9.0, lw=0, color=RED, zorder=3)
     ax.set_ylim(-1, a.n_neurons)
 
 
-def _draw_voltage(ax: Axes, a: Traces) -> None:
-    ax.plot(a.times, a.threshold, color=GREY, lw=0.7)
-    times = a.spikes[0][a.spikes[1] == a.neuron]
-    ax.plot(a.times, a.v, color=BLUE)
-    ax.scatter(times, np.interp(times, a.times, a.threshold), s=9.0, lw=0, color=RED, zorder=3)
+def _draw_voltage(ax: Axes, a: Activity, neuron: int) -> None:
+    threshold, times = a.threshold[:, neuron], a.spikes[0][a.spikes[1] == neuron]
+    ax.plot(a.times, threshold, color=GREY, lw=0.7)
+    ax.plot(a.times, a.v[:, neuron], color=BLUE)
+    ax.scatter(times, np.interp(times, a.times, threshold), s=9.0, lw=0, color=RED, zorder=3)
 
 
 def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> None:
@@ -205,7 +140,7 @@ def _draw_trace(ax: Axes, times: np.ndarray, values: np.ndarray, color: str) -> 
     ax.plot(times, values, color=color)
 
 
-def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray | None) -> None:
+def _draw_readouts(ax: Axes, a: Activity, values: np.ndarray, target: np.ndarray | None) -> None:
     """Draw all readouts in grey; on top, in colour, the readout of the sample's class (else the first) and its target."""
     right = int(np.argmax(a.target.sum(axis=0))) if a.label else 0
     ax.axhline(0.0, color=PALE, lw=0.5)
@@ -217,7 +152,7 @@ def _draw_readouts(ax: Axes, a: Traces, values: np.ndarray, target: np.ndarray |
         ax.plot(a.times, shown, color=BLACK, lw=1.0, ls=(0, (3, 2)))
 
 
-def _shade_outside(ax: Axes, a: Traces) -> None:
+def _shade_outside(ax: Axes, a: Activity) -> None:
     """Shade the steps whose error does not count; rate regularisation acts there as well."""
     if not np.any(a.window):
         return
@@ -227,7 +162,7 @@ def _shade_outside(ax: Axes, a: Traces) -> None:
         ax.axvspan(ends[start], ends[stop], color=_OUTSIDE, lw=0, zorder=-10)
 
 
-def _legend(figure: Figure | SubFigure, a: Traces) -> None:
+def _legend(figure: Figure | SubFigure, a: Activity, neuron: int) -> None:
     several = a.y.shape[1] > 1
     which, target = "readout", "target"
     if a.label:
@@ -235,8 +170,8 @@ def _legend(figure: Figure | SubFigure, a: Traces) -> None:
     elif several:
         which, target = "first readout", "target of the first readout"
     of_neurons: list[Artist] = [
-        Line2D([], [], color=RED, marker="o", ms=3, lw=0, label=f"spikes of neuron $j$ = {a.neuron}"),
-        Line2D([], [], color=GREY, lw=0.7, label=f"threshold of neuron {a.neuron}"),
+        Line2D([], [], color=RED, marker="o", ms=3, lw=0, label=f"spikes of neuron $j$ = {neuron}"),
+        Line2D([], [], color=GREY, lw=0.7, label=f"threshold of neuron {neuron}"),
     ]
     entries: list[Artist] = [
         Line2D([], [], color=ORANGE, lw=1.3, label=which),

@@ -21,20 +21,10 @@ from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.engines import make_simulator
 from eprop.training.outcome import facts_of
+from eprop.training.pictures import PICTURES
 from eprop.training.trials import spread_of
 from eprop.training.wording import score_of_trial, score_of_trials, size
 
-#: Figures in the order of the page: title and caption.
-_FIGURES = {
-    "learning_curve": ("Learning curve", "Error and loss over the samples learned."),
-    "returns": ("Returns", "Mean return of the episodes over steps of the environment, and the rate of the neurons."),
-    "episode": ("Episode", "Pictures of a test episode, and the activity of the network below."),
-    "confusion": ("Confusion matrix", "Test samples: their true class, and the class that the network chose."),
-    "pattern": ("Output", "The readouts before and after training, and their target."),
-    "activity": ("Activity", "One test sample, before and after training."),
-    "network": ("Network", "Populations, projections and feedback."),
-    "weights": ("Weights", "Each weight before and after training."),
-}
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 58rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
@@ -84,7 +74,7 @@ def write_report(
         result = _result_of_trials(folder, summary) if seeds else _result(folder, summary)
         machine = table("", _flat(summary.get("machine", {})))
     sections: dict[str, str] = {"Result": result}
-    for name, (title, caption) in _FIGURES.items():
+    for name, (title, caption) in PICTURES.items():
         if name in figures:
             image = f'<img src="{figures[name]}" alt="{html.escape(caption)}">'
             sections[title] = f"<p>{html.escape(caption)}</p>{image}"

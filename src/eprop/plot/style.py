@@ -182,6 +182,7 @@ def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Pa
     picture = io.BytesIO()
     with look():
         figure.savefig(picture, format=kind, dpi=dpi, metadata=metadata)
-    with picture.getbuffer() as content, written_aside(path, len(content)) as aside:
+    content = picture.getvalue()
+    with written_aside(path, len(content)) as aside:
         aside.write_bytes(content)
     return pathlib.Path(path)

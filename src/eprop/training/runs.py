@@ -26,6 +26,7 @@ from eprop.training.checkpoint import is_checkpoint
 from eprop.training.config import FORMATS, RunConfig, named_task, parse_config
 from eprop.training.lock import LOCK, refuse_locked
 from eprop.training.old_names import renamed
+from eprop.training.pictures import PICTURES
 
 CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
     "config.toml",
@@ -41,12 +42,6 @@ CONFIG, METRICS, SUMMARY, CHECKPOINT, TRIALS, FIGURES, TENSORBOARD, REPORT = (
 MOST_METRICS = 1_000_000_000
 #: Largest number of different names in the lines of metrics; a trainer writes a dozen.
 MOST_NAMES = 100
-#: Names of all pictures that `eprop.plot.draw_run` may write.
-PICTURES = tuple(
-    f"{name}.{kind}"
-    for name in ("activity", "confusion", "episode", "learning_curve", "network", "pattern", "returns", "weights")
-    for kind in FORMATS
-)
 
 
 class RunFolder:
@@ -142,7 +137,7 @@ class RunFolder:
     def _places(self) -> Iterator[pathlib.Path]:
         """Paths of all files of a run, existing or not."""
         yield from (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.figures, self.report)
-        yield from (self.tensorboard, self.path / LOCK, *(self.figures / name for name in PICTURES))
+        yield from (self.tensorboard, self.path / LOCK, *self._pictures())
 
     def of_seed(self, seed: int) -> RunFolder:
         """The folder of one of several trials."""
@@ -323,8 +318,11 @@ class RunFolder:
     def _files(self) -> list[pathlib.Path]:
         """All existing files with names of a run's files."""
         parts = (self.config, self.metrics, self.summary, self.checkpoint, self.trials, self.report)
-        pictures = (self.figures / name for name in PICTURES)
-        return [path for path in (*parts, *pictures, *self._events()) if path.is_file()]
+        return [path for path in (*parts, *self._pictures(), *self._events()) if path.is_file()]
+
+    def _pictures(self) -> list[pathlib.Path]:
+        """All files that `eprop.plot.draw_run` may write."""
+        return [self.figures / f"{name}.{kind}" for name in PICTURES for kind in FORMATS]
 
 
 def _entries(text: bytes) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import pytest
 import digits
 import eprop as ep
 from eprop import plot
-from eprop.plot.activity import Traces
 from eprop.tasks import NMNIST
 from eprop.training.activity import Activity, record_activity
 
@@ -130,10 +129,9 @@ def test_neurons_are_counted_from_the_last_one_too() -> None:
     """Of neuron -1 the traces were drawn, but none of its spikes."""
     v = np.outer(np.arange(10.0), [1.0, 2.0])
     activity = dataclasses.replace(steps(1), v=v, spikes=(np.array([3.0, 5.0]), np.array([1, 0])))
-    traces = Traces.of(activity, -1)
-    assert traces.neuron == 1
-    np.testing.assert_array_equal(traces.v, v[:, 1])
-    raster = plot.draw_activity(activity, activity, neuron=-1).axes[2]
+    figure = plot.draw_activity(activity, activity, neuron=-1)
+    np.testing.assert_array_equal(figure.axes[4].lines[1].get_ydata(), v[:, 1])
+    raster = figure.axes[2]
     assert [marks.get_offsets().tolist() for marks in raster.collections] == [[[5.0, 0.0]], [[3.0, 1.0]]]
     for wrong in (2, -3, 0.5, True):
         with pytest.raises(ep.ParameterError, match=rf"neuron must be a whole number from -2 to 1; got {wrong}"):
