@@ -24,8 +24,8 @@ import time
 import record
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-from fuzzing.registry import ALL
 from fuzzing.run import Outcome, run, schedule
+from fuzzing.targets import TARGETS
 
 #: Inputs between two records.
 RECORDED_EVERY = 20_000
@@ -72,7 +72,7 @@ def facts(outcome: Outcome, seconds: float) -> dict:
 def main() -> None:
     """Try the inputs, print and record the outcome."""
     arguments = arguments_given()
-    targets = [t for t in ALL if arguments.only in (None, t.name)]
+    targets = [t for t in TARGETS if arguments.only in (None, t.name)]
     outcome, before = recorded() if arguments.go_on else (Outcome(), 0.0)
     began = time.monotonic() - before
 
@@ -90,7 +90,7 @@ def main() -> None:
     count = arguments.inputs - outcome.inputs
     outcome = run(inputs, count=count, seconds=arguments.seconds, tell=tell, outcome=outcome)
     for failure in outcome.failures:  # a mended failure, or one of the machine, does not repeat
-        again = ((target, failure["number"]) for target in ALL if target.name == failure["target"])
+        again = ((target, failure["number"]) for target in TARGETS if target.name == failure["target"])
         failure["repeats"] = bool(run(again).failures)
     found = facts(outcome, time.monotonic() - began)
     print(json.dumps(found, indent=1))

@@ -15,18 +15,37 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
 from eprop.errors import EPropError
-from eprop.files import hdf5
-from eprop.files.hdf5 import hdf5_process
-from fuzzing.target import Target
 
 #: Seconds that an input may take.
 SLOW = 20.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and how inputs for it are made.
+
+    Attributes
+    ----------
+    name : str
+    prepare : callable of (folder)
+        Makes sound inputs once; returns what `attempt` needs.
+    attempt : callable of (prepared, random numbers)
+        Damages an input and reads it. It returns, or raises what the reader raises, or an `AssertionError` if what was read
+        is wrong.
+    weight : int
+        How often it has its turn.
+    """
+
+    name: str
+    prepare: Callable[[pathlib.Path], Any]
+    attempt: Callable[[Any, random.Random], None]
+    weight: int = 1
 
 
 @dataclass
@@ -80,13 +99,9 @@ def run(
     outcome, began = outcome or Outcome(), time.monotonic()
     states: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
-        # There are files that the HDF5 library never comes to an end with.
-        stack.callback(setattr, hdf5, "SECONDS", hdf5.SECONDS)
-        hdf5.SECONDS = 1.0
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eprop-fuzz-", dir=_disk())))
         # What is made here is nobody's run.
         stack.enter_context(mock.patch.dict(os.environ, {"EPROP_STATE_DIR": str(folder / "state")}))
-        stack.enter_context(hdf5_process())
         stack.enter_context(warnings.catch_warnings())
         stack.callback(faulthandler.cancel_dump_traceback_later)
         armed = -math.inf

@@ -10,8 +10,6 @@ import pathlib
 
 import pytest
 
-from eprop.files.hdf5 import hdf5_process
-
 _COUNTS = ("networks", "spikes", "weights compared")
 _COLUMNS = (*_COUNTS, "voltage", "threshold", "weight", "loss")
 
@@ -42,13 +40,6 @@ class Deviations:
 
 
 _DEVIATIONS = Deviations()
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_process():
-    """Files of HDF5 are read by one process for all tests."""
-    with hdf5_process():
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ import pytest
 import eprop as ep
 from eprop.interop.nir import from_nir, to_nir
 from eprop.interop.sonata import from_sonata, spikes_from_sonata, to_sonata
-from fuzzing.hdf5_targets import CONFIG, circuits
+from fuzzing.circuits import CONFIG, circuits
 
 pytestmark = pytest.mark.tiny
 

@@ -1,4 +1,4 @@
-"""A rank that ends, or is stopped, before the others: nobody waits for it forever without a word."""
+"""A rank that fails, exits, is killed or is stopped before the others ends all of them; none waits for ever."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytest
 
 from launching import launch
 
+pytestmark = pytest.mark.mpi
+
 PROGRAM = """
-import sys, threading, time
+import os, signal, sys
 import eprop as ep
-from eprop.parallel import find_communicator, shutdown
+from eprop.parallel import find_communicator
 
 comm = find_communicator()
 net = ep.Network(seed=1)
@@ -20,54 +22,34 @@ rec = net.add(ep.LIF(), 8, "rec")
 net.connect(rec, rec, ep.FixedIndegree(3), weight=0.1, delay=2.0)
 sim = ep.Simulator(net, threads=1, comm=comm)
 sim.run(4.0)
-"""
-ALONE = "if comm.rank == 1: sys.exit({code})\nsim.run(1e5)\n"
-ALL = """
-thread = threading.Thread(target=lambda: sys.exit(5))
-thread.start()
-thread.join()
-if comm.rank == 0: time.sleep(0.5)
-sys.exit({code})
-"""
-SLOW = """
-shutdown.PATIENCE_SECONDS = 0.3
-if comm.rank == 1: sys.exit()
-time.sleep(2.0)
+if comm.rank == 1:
+    {mishap}
+sim.run(1e5)
 """
 
 
-@pytest.mark.mpi
-@pytest.mark.parametrize(("code", "given"), [(3, "3"), (1, "'no such file'")])
-def test_a_rank_that_exits_with_a_code_ends_all(mpiexec, code, given):
+@pytest.mark.parametrize(
+    ("mishap", "words"),
+    [
+        ("raise RuntimeError('out of luck')", r"rank 1 of 3: Traceback[\s\S]*RuntimeError: out of luck"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", None),
+        ("sys.exit(3)", None),
+    ],
+)
+def test_a_rank_that_fails_ends_all(mpiexec, tmp_path, mishap, words):
+    """The launcher reports a killed rank; ``python -m mpi4py`` ends all ranks if one exits with a code."""
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM.format(mishap=mishap))
     began = time.monotonic()
-    done = launch(mpiexec, 2, "-c", PROGRAM + ALONE.format(code=given), seconds=60)
-    assert time.monotonic() - began < 30
-    assert done.returncode == code
-    assert re.findall(r"(?m)^rank \d of 2.*$", done.stderr) == [
-        f"rank 1 of 2: ended with exit code {code}; the other ranks go on and would wait for this one"
-    ]
+    done = launch(mpiexec, 3, *(["-m", "mpi4py"] if "exit" in mishap else []), str(program), seconds=60)
+    assert time.monotonic() - began < 30.0
+    assert done.returncode != 0
+    assert re.findall(r"(?m)^rank \d of 3", done.stderr) == (["rank 1 of 3"] if words else [])
+    assert words is None or len(re.findall(words, done.stderr)) == 1
 
 
-@pytest.mark.mpi
-@pytest.mark.parametrize("code", [0, 4])
-def test_ranks_that_exit_together_have_nothing_to_say(mpiexec, code):
-    """Though not in the same moment; and in a thread, ``sys.exit`` ends the thread."""
-    done = launch(mpiexec, 2, "-c", PROGRAM + ALL.format(code=code), seconds=60)
-    assert done.returncode == code
-    assert "rank" not in done.stderr
-
-
-@pytest.mark.mpi
-def test_a_rank_that_ends_long_before_the_others_says_so_once(mpiexec):
-    done = launch(mpiexec, 2, "-c", PROGRAM + SLOW, seconds=60)
-    assert done.returncode == 0
-    assert re.findall(r"(?m)^rank \d of 2.*$", done.stderr) == [
-        "rank 1 of 2: has ended, others have not. If the others wait, they make a call that this rank did not make"
-    ]
-
-
-WARM_UP = """
-import signal
+COMMAND = """
+import os, signal, sys
 from eprop.cli import main
 from eprop.parallel import find_communicator
 from eprop.training.trainer import Trainer
@@ -77,20 +59,29 @@ warm_up = Trainer.warm_up
 
 def stopped(self):
     if find_communicator().rank == 1:
-        signal.raise_signal(signal.SIGINT)
+        {mishap}
     warm_up(self)
 
 Trainer.warm_up = stopped
 main()
 """
+WORDS = ["train", "pattern-generation", "--no-figures", "--quiet", "--threads", "1", "--set", "neurons=8"]
+WORDS += ["--set", "inputs=20", "--set", "duration=40.0"]
 
 
-@pytest.mark.mpi
-def test_ctrl_c_while_one_rank_prepares_ends_all(mpiexec, tmp_path):
-    """They have no place yet where all of them would stop together."""
-    words = ["train", "pattern-generation", "--no-figures", "--quiet", "--threads", "1", "--out", str(tmp_path / "run")]
-    for setting in ("neurons=8", "inputs=20", "duration=40.0"):
-        words += ["--set", setting]
-    done = launch(mpiexec, 2, "-c", WARM_UP, *words, seconds=60)
+@pytest.mark.parametrize(
+    ("mishap", "words"),
+    [
+        (
+            "signal.raise_signal(signal.SIGINT)",
+            r"rank 1 of 2: eprop: stopped after 0 of [\d,]+ samples; go on with: eprop train",
+        ),
+        ("sys.exit(3)", "rank 1 of 2: eprop: exits with 3"),
+    ],
+)
+def test_one_rank_of_a_command_ends_all_while_it_prepares(mpiexec, tmp_path, mishap, words):
+    """The ranks have no place yet where all of them would stop together."""
+    command = COMMAND.format(mishap=mishap)
+    done = launch(mpiexec, 2, "-c", command, *WORDS, "--out", str(tmp_path / "run"), seconds=60)
     assert done.returncode != 0
-    assert re.search(r"rank 1 of 2: eprop: stopped after 0 of [\d,]+ samples; go on with: eprop train", done.stderr)
+    assert re.search(words, done.stderr)

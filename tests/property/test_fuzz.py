@@ -9,9 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fuzzing.registry import ALL
-from fuzzing.run import Outcome, run, schedule
-from fuzzing.target import Target
+from fuzzing.run import Outcome, Target, run, schedule
+from fuzzing.targets import TARGETS
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore")]
 
@@ -26,7 +25,7 @@ def told(outcome: Outcome) -> str:
 
 
 def kept() -> Iterator[tuple[Target, int]]:
-    targets = {target.name: target for target in ALL}
+    targets = {target.name: target for target in TARGETS}
     return ((targets[name], number) for name, numbers in SEEDS.items() if name in targets for number in numbers)
 
 
@@ -38,7 +37,7 @@ def test_inputs_that_once_failed() -> None:
 
 def test_new_inputs() -> None:
     """Each target has its turn; the numbers depend on the day no more than on the machine."""
-    outcome = run(schedule(ALL, first=1_000_000), seconds=SECONDS)
+    outcome = run(schedule(TARGETS, first=1_000_000), seconds=SECONDS)
     assert not outcome.failures, told(outcome)
     assert outcome.inputs > 20
     assert outcome.accepted

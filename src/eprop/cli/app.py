@@ -9,7 +9,7 @@ import typer
 
 from eprop.cli import bench, evaluate, figure, html_report, info, new_task, plot, train
 from eprop.cli.commands import Command, Program
-from eprop.cli.guard import FAILED, say, text_of
+from eprop.cli.guard import FAILED, INTERRUPTED, say, text_of
 from eprop.cli.output import mend_streams, written
 
 HELP = """Event-driven e-prop training of recurrent spiking neural networks.
@@ -75,6 +75,17 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         _end_unwritten(error)
+    except SystemExit as stop:
+        _end_other_ranks(stop.code)
+        raise
+
+
+def _end_other_ranks(code: Any) -> None:
+    """End the other ranks if this rank exits with a code; all ranks report Ctrl-C themselves."""
+    if code not in (None, 0, INTERRUPTED):
+        from eprop.parallel import end_ranks
+
+        end_ranks(f"eprop: exits with {code}", code if isinstance(code, int) else 1, joined=True)
 
 
 def _end_unwritten(error: OSError) -> None:

@@ -4,10 +4,10 @@
 
     open_regular, read_bytes, read_text, parse_json     regular files, up to a size     reading.py
     memory_budget, check_budget, parsing, number_in     limits; parsers, numbers        reading.py
-    written_aside, write_text, output_errors, explain   complete files; full disks      writing.py
+    write_bytes, write_text, output_errors, explain     complete files; full disks      writing.py
     refuse_links                                        no links out of a folder        writing.py
-    hdf5_process                                        HDF5 in a separate process      hdf5.py
-    state_root, own_mark, trust_task, is_trusted        files of this user              trust.py
+    read_hdf5                                           sizes checked before reading    hdf5.py
+    state_root, trust_task, is_trusted                  consent to code                 trust.py
 """
 
 from eprop.files.reading import (
@@ -23,10 +23,10 @@ from eprop.files.reading import (
     read_text,
     told,
 )
-from eprop.files.writing import explain, output_errors, refuse_links, write_text, written_aside
+from eprop.files.writing import explain, output_errors, refuse_links, write_bytes, write_text
 
 __all__ = [
     "GIGA", "check_budget", "check_disk", "explain", "memory_budget", "number_in", "open_regular",
     "output_errors", "parse_json",
-    "parsing", "read_bytes", "read_text", "refuse_links", "told", "write_text", "written_aside",
+    "parsing", "read_bytes", "read_text", "refuse_links", "told", "write_bytes", "write_text",
 ]  # fmt: skip

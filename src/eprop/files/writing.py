@@ -46,13 +46,10 @@ def explain(error: OSError, size: int | None = None) -> str:
     return f"{text} ({size:,} bytes are needed)"
 
 
-@contextlib.contextmanager
-def written_aside(path: str | pathlib.Path, size: int | None = None) -> Iterator[pathlib.Path]:
-    """Context with a temporary name beside ``path``; it is renamed to ``path`` at the end, or removed after an error.
+def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
+    """Write a file completely, or keep the old file: write a temporary file in the same folder, sync it, rename it.
 
-    ``size`` is the number of bytes to write, for the message about a full disk.
-
-    A symbolic link stays a link, to the new file. The new file has the permissions of the old one.
+    The new file has the permissions of the old one. A symbolic link is replaced, not the file to which it leads.
 
     Raises
     ------
@@ -60,46 +57,27 @@ def written_aside(path: str | pathlib.Path, size: int | None = None) -> Iterator
         If the file cannot be written; the old file at ``path`` is then unchanged.
     """
     path = pathlib.Path(path)
-    with output_errors(path, size):
-        target = pathlib.Path(os.path.realpath(path)) if path.is_symlink() else path
-        mode = _mode_of(target)
-        aside = _made_beside(target, mode)
+    with output_errors(path, len(content)):
+        mode = path.stat().st_mode & 0o777 if path.is_file() and not path.is_symlink() else None
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        # Not `tempfile`, which ignores the umask. No moment gives others more permissions than the old file had.
+        number = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o600)
         try:
-            yield aside
-            with aside.open("rb") as file:
+            with os.fdopen(number, "wb") as file:
+                file.write(content)
+                file.flush()
                 os.fsync(file.fileno())
             if mode is not None:
                 aside.chmod(mode)
-            aside.replace(target)
+            aside.replace(path)
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
 
 
-def _mode_of(path: pathlib.Path) -> int | None:
-    """Permissions of a file; None if it does not exist."""
-    try:
-        return path.stat().st_mode & 0o777
-    except FileNotFoundError:
-        return None
-
-
-def _made_beside(path: pathlib.Path, mode: int | None) -> pathlib.Path:
-    """Create an empty file that this process may write, with no more permissions for others than the old file had.
-
-    The operating system applies the umask of the process. `tempfile.mkstemp` makes files for their owner only; widening them
-    needs the umask, and reading the umask changes it for other threads for a moment.
-    """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o600))
-    return aside
-
-
 def write_text(path: str | pathlib.Path, text: str) -> None:
-    """Write a text file completely, or keep the old file."""
-    content = text.encode("utf-8")
-    with written_aside(path, len(content)) as aside:
-        aside.write_bytes(content)
+    """Write a text in UTF-8 as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"))
 
 
 def refuse_links(home: pathlib.Path, paths: Iterable[pathlib.Path]) -> None:

@@ -36,7 +36,7 @@ from eprop.engine.build.memory import check_room
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, MissingExtraError, NetworkError
 from eprop.files import memory_budget, parsing
-from eprop.files.hdf5 import hdf5_process
+from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_paths import Path, Paths, paths_of
 from eprop.models import LIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import steps as steps_of
@@ -207,9 +207,8 @@ def _step_of(graph: Any) -> float | None:
 
 
 def _read(nir: Any, path: str | pathlib.Path, memory: int | None) -> Any:
-    """Read the graph of a file, after a separate process has checked the file."""
-    with hdf5_process() as process:
-        process.read(path, memory=memory, keep=False)
+    """Read the graph of a file, after a check of its links and sizes."""
+    read_hdf5(path, memory=memory, values=False)
     with parsing(str(path), "is not a graph of NIR"):
         return nir.read(path)
 

@@ -27,7 +27,6 @@ from eprop.engine import Recording, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError
 from eprop.files import output_errors, write_text
-from eprop.files.hdf5 import hdf5_process
 from eprop.interop.nest_names import NEURONS, named
 from eprop.interop.sonata_edges import ARRAYS, Edges, read_edges
 from eprop.interop.sonata_files import (
@@ -210,15 +209,14 @@ def from_sonata(
         )
     files = files_of(pathlib.Path(config))
     network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()
-    with hdf5_process():  # one process for all files
-        for path, types in each(files, "nodes"):
-            for name, group in read_group(path, "nodes", NODES, memory).groups():
-                ids[name] = _add(network, models, path, name, group, types)
-        _check_given(models, "models", [p.name for p in network.populations])
-        for path, types in each(files, "edges"):
-            for name, group in read_group(path, "edges", ARRAYS, memory).groups():
-                own = rule.get(name) if isinstance(rule, Mapping) else rule
-                _connect(network, ids, path, name, read_edges(path, name, group, types), own, weight_scale)
+    for path, types in each(files, "nodes"):
+        for name, group in read_group(path, "nodes", NODES, memory).groups():
+            ids[name] = _add(network, models, path, name, group, types)
+    _check_given(models, "models", [p.name for p in network.populations])
+    for path, types in each(files, "edges"):
+        for name, group in read_group(path, "edges", ARRAYS, memory).groups():
+            own = rule.get(name) if isinstance(rule, Mapping) else rule
+            _connect(network, ids, path, name, read_edges(path, name, group, types), own, weight_scale)
     if isinstance(rule, Mapping):
         _check_given(rule, "rule", [p.name for p in network.projections])
     return network

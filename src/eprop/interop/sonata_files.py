@@ -16,8 +16,8 @@ import h5py
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.files import number_in, parsing, read_text, write_text, written_aside
-from eprop.files.hdf5 import Array, Group, hdf5_process
+from eprop.files import number_in, parsing, read_text, write_bytes, write_text
+from eprop.files.hdf5 import Array, Group, read_hdf5
 
 #: Header of every file: the number that identifies the format, and its version.
 MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
@@ -38,8 +38,7 @@ def written(path: str | pathlib.Path) -> Iterator[h5py.File]:
     with h5py.File(image, "w") as file:
         file.attrs["magic"], file.attrs["version"] = MAGIC, VERSION
         yield file
-    with image.getbuffer() as content, written_aside(path, len(content)) as aside:
-        aside.write_bytes(content)
+    write_bytes(path, image.getvalue())
 
 
 class Place:
@@ -111,8 +110,7 @@ def read_group(path: str | pathlib.Path, group: str, names: tuple[str, ...], mem
     """
     if not os.path.lexists(path):
         raise DataError(f"{path}: the file does not exist")
-    with hdf5_process() as process:
-        found = process.read(path, names, memory=memory, what=f"is not a SONATA file with {group}").get(group)
+    found = read_hdf5(path, names, memory=memory, what=f"is not a SONATA file with {group}").get(group)
     if not isinstance(found, Group):
         raise DataError(f"{path}: is not a SONATA file with {group}: the group is missing")
     return Place(str(path), group, found)

@@ -25,7 +25,7 @@ def started_by_mpi() -> bool:
 def find_communicator() -> Communicator:
     """All ranks under ``mpiexec -n R`` or ``srun``, else this process alone.
 
-    All ranks call this, as everything else; from then on a rank that is killed is named.
+    From then on, an uncaught exception of one rank ends all ranks.
 
     Raises
     ------
@@ -34,14 +34,15 @@ def find_communicator() -> Communicator:
     """
     if not started_by_mpi():
         return Serial()
-    comm = _all_ranks()
-    comm.supervise()
-    return comm
+    return _all_ranks()
 
 
-def end_ranks(message: str, code: int) -> None:
-    """End all ranks, if there are several, with a message. One rank on its own may call this, at any time."""
-    if started_by_mpi():
+def end_ranks(message: str, code: int, *, joined: bool = False) -> None:
+    """End all ranks, if there are several, with a message. A single rank may call this, at any time.
+
+    With ``joined``, do nothing unless this rank has a communicator: without one, no other rank waits for this one.
+    """
+    if started_by_mpi() and (_all_ranks.cache_info().currsize or not joined):
         with contextlib.suppress(MissingExtraError):  # then each is on its own
             _all_ranks().abort(message, code)
 

@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from mpi4py import MPI
 
-from eprop.parallel import pipes, supervisor_link
-from eprop.parallel.shutdown import Shutdown
-
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
 FIRST_ROOM = 512
 HEADER = 8
-# So long another rank may take to notice the same mistake, which then is reported once, by rank 0.
+# Ranks other than 0 wait this long before they end all: if rank 0 has the same error, it alone reports it.
 COURTESY_SECONDS = 1.0
+# A launcher that ends all ranks may not forward output that it has not yet read.
+FORWARDING_SECONDS = 0.1
 
 
 class Mpi:
     """All ranks of ``MPI_COMM_WORLD``, or of another communicator.
 
-    Once there is one, an exception that nobody catches ends all ranks, with its traceback and the number of its rank;
-    the others would wait for this one forever. After `supervise`, a rank that is killed is named, too, and one that is left with
-    ``sys.exit`` and an exit code other than 0 ends the others.
+    Once there is one, an uncaught exception ends all ranks, with its traceback and the number of its rank; the others would wait
+    for this one forever. If a rank is killed, the launcher ends the others.
 
     Parameters
     ----------
@@ -40,31 +36,7 @@ class Mpi:
         self._comm = MPI.COMM_WORLD if comm is None else comm
         self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
         self._make_buffers(FIRST_ROOM)
-        self._link: supervisor_link.SupervisorLink | None = None
-        self._is_supervised = self.size == 1
         sys.excepthook = self._fail
-
-    def supervise(self) -> None:
-        """Start a supervisor on each machine, which names a killed rank; handle ``sys.exit``. The first call is collective."""
-        if self._is_supervised:
-            return
-        self._is_supervised = True
-        node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
-        lowest = node.Get_rank() == 0
-        started = supervisor_link.start_supervisor(self.rank, self.size, node.Get_size()) if lowest else None
-        path, self._link = started or (None, None)
-        path = node.bcast(path)
-        if path is not None and not lowest:
-            self._link = supervisor_link.connect(path, self.rank)
-        node.Barrier()
-        node.Free()
-        if path is not None and lowest:
-            supervisor_link.remove_socket(path)
-        if self._link is not None:
-            atexit.register(self._link.close)
-        # A communicator of its own: the others may be in the midst of a call.
-        self._ends = self._comm.Dup()
-        Shutdown(self._arrive, self._say, self.abort).install()
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
@@ -139,27 +111,14 @@ class Mpi:
         return count
 
     def abort(self, message: str, code: int = 1) -> None:
-        """End all ranks. A rank other than 0 waits a moment: if rank 0 has met the same mistake, it alone reports it."""
+        """End all ranks. A rank other than 0 waits a moment: if rank 0 has the same error, it alone reports it."""
         if self.rank > 0:
             time.sleep(COURTESY_SECONDS)
-        self._say(message)
+        print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
         sys.stdout.flush()
-        for stream in (sys.stderr, sys.stdout):
-            pipes.wait_until_read(stream)
-        if self._link is not None:
-            self._link.close(reported=True)
+        time.sleep(FORWARDING_SECONDS)
         self._comm.Abort(code)
         os._exit(code)  # where the library leaves it to the launcher to end this process, too
-
-    def _arrive(self) -> Callable[[], bool]:
-        """Note that this rank is at its end; the function tells whether all are."""
-        if MPI.Is_finalized():
-            return lambda: True
-        request = self._ends.Ibarrier()
-        return lambda: bool(request.Test())
-
-    def _say(self, message: str) -> None:
-        print(f"rank {self.rank} of {self.size}: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
     def _fail(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """The exception hook of the interpreter."""

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from eprop.errors import OutputError, ParameterError
-from eprop.files import written_aside
+from eprop.files import write_bytes
 
 #: Colours of Okabe and Ito (2008), distinguishable for colour-blind readers and in grey print.
 BLACK, ORANGE, SKY, GREEN, YELLOW, BLUE, RED, PURPLE = (
@@ -182,7 +182,5 @@ def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Pa
     picture = io.BytesIO()
     with look():
         figure.savefig(picture, format=kind, dpi=dpi, metadata=metadata)
-    content = picture.getvalue()
-    with written_aside(path, len(content)) as aside:
-        aside.write_bytes(content)
+    write_bytes(path, picture.getvalue())
     return pathlib.Path(path)

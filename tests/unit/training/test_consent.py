@@ -16,7 +16,7 @@ from typer.testing import Result
 import command_line
 from eprop import load
 from eprop.errors import ParameterError
-from eprop.files.trust import is_own, is_trusted, own_mark, state_root, trust_task
+from eprop.files.trust import is_trusted, state_root, trust_task
 from eprop.plot import draw_run, write_report
 from eprop.tasks import task_named
 from eprop.tasks.new_task import new_task
@@ -190,15 +190,10 @@ def test_what_this_user_has_made_is_known(tmp_path: pathlib.Path, monkeypatch: p
     trust_task("my_task.py", "ab")
     assert is_trusted("ab")
     assert not is_trusted("a")
-    assert (state_root() / "trusted_tasks.txt").read_text() == "ab my task.py\n"
-    mark = own_mark("digest")
-    assert len(mark) == 64
-    assert is_own("digest", mark)
-    assert not is_own("other", mark)
-    assert not is_own("digest", "")
-    assert (state_root() / "key").stat().st_mode & 0o077 == 0
+    assert not is_trusted("")
+    assert (state_root() / "trusted_tasks.txt").read_text().split("\n") == ["", "ab my task.py", ""]
     monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path / "another user"))
-    assert not is_own("digest", mark)
+    assert not is_trusted("ab")
 
 
 def test_without_a_folder_for_it_nothing_is_known(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,8 +201,6 @@ def test_without_a_folder_for_it_nothing_is_known(tmp_path: pathlib.Path, monkey
     monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path / "file" / "state"))
     trust_task("my_task.py", "ab")
     assert not is_trusted("ab")
-    assert own_mark("digest") == ""
-    assert not is_own("digest", own_mark("digest"))
 
 
 def test_the_folder_follows_the_environment(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,47 @@ from typing import Any
 import numpy as np
 import pytest
 
+import eprop as ep
 from eprop.errors import CheckpointError, DataError
-from eprop.training import Stopped, Watcher, load_checkpoint, resume_run, save_checkpoint, start_run
+from eprop.training import (
+    PolicyTrainer,
+    PolicyTraining,
+    RunConfig,
+    Stopped,
+    Watcher,
+    load_checkpoint,
+    resume_run,
+    save_checkpoint,
+    start_run,
+)  # fmt: skip
 from eprop.training.checkpoint import Checkpoint
 from eprop.training.position import Told
-from fuzzing.run_targets import StopAt, small
-from fuzzing.state_targets import policy_trainer
+from worlds import CorridorTask
+
+
+def small() -> RunConfig:
+    """A run of milliseconds."""
+    return RunConfig.make(
+        "evidence-accumulation", None,
+        task={"cues": 1, "cue": 5.0, "gap": 1.0, "delay": 2.0, "recall": 3.0, "group": 2, "lif": 3, "alif": 2, "rule": "eprop"},
+        data={"samples": 6, "test_samples": 2, "validation": 2},
+        training={"epochs": 2, "batch_size": 2, "reports": 6},
+        run={"threads": 1, "figures": []},
+    )  # fmt: skip
+
+
+class StopAt(Watcher):
+    """Ctrl-C once a part is done."""
+
+    def progress(self, progress: Any) -> None:
+        if progress.done >= 4:
+            raise Stopped
+
+
+def policy_trainer() -> PolicyTrainer:
+    task = CorridorTask()
+    training = PolicyTraining(steps=24, environments=2, rollout=4, reports=3)
+    return PolicyTrainer(task, ep.Simulator(task.build_network(), threads=1), training)
 
 
 @pytest.mark.parametrize("value", [None, "3", 1.5, -1, True, 10**17, [3], math.nan])

@@ -1,7 +1,8 @@
-"""Targets: states of networks that wait for reward, of other rules, of streams, and positions of trainings."""
+"""States given to `set_state`, and checkpoints of which one array is exchanged."""
 
 from __future__ import annotations
 
+import io
 import pathlib
 import random
 import warnings
@@ -11,13 +12,61 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
-from eprop.errors import CheckpointError, DivergenceError
-from eprop.files import parsing
-from eprop.training import PolicyTrainer, PolicyTraining, Trainer, Training
-from fuzzing.mutate import spoiled
-from fuzzing.target import Target
-from rollout_networks import SIZES, network, stimulus
-from worlds import CorridorTask
+from eprop.errors import DivergenceError
+from eprop.training import RunConfig
+from eprop.training.checkpoint import _HEADER, Checkpoint, _digest, _header, load_checkpoint, save_checkpoint
+from fuzzing.circuits import MEMORY, exchange
+from fuzzing.mutate import damaged, spoiled
+from rollout_networks import SIZES, stimulus
+from rollout_networks import network as rollout_network
+
+
+def network() -> ep.Network:
+    net = ep.Network(seed=1)
+    adam = ep.EPropPlus(optimizer=ep.Adam(1e-3), cutoff=10.0)
+    plain = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=10.0)
+    x, rec, slow = (
+        net.add(ep.EventSource(), 4, "in"),
+        net.add(ep.LIF(v_th=0.3), 3, "rec"),
+        net.add(ep.ALIF(), 2, "slow"),
+    )
+    out = net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, weight=0.4, rule=plain, delay=2.0)
+    net.connect(rec, slow, weight=0.4, rule=adam)
+    net.connect(slow, rec, weight=0.2, rule=ep.STDP())
+    net.connect(rec, out, weight=0.2, rule=plain)
+    net.feedback(out, rec)
+    net.feedback(out, slow, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    return net
+
+
+def simulators(folder: pathlib.Path) -> tuple[ep.Simulator, dict[str, np.ndarray]]:
+    sim = ep.Simulator(network(), threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        sim.run(25.0, {"in": np.random.default_rng(0).random((25, 4)) < 0.3}, {"out": [0.0, 1.0]})
+    return sim, sim.state()
+
+
+def set_state(state: tuple[ep.Simulator, dict[str, np.ndarray]], rng: random.Random) -> None:
+    """A state that is accepted can be gone on with; one that is refused has changed nothing."""
+    sim, good = state
+    bad = dict(good)
+    for name in rng.sample(sorted(good), rng.choice((1, 1, 2))):
+        if rng.random() < 0.05:
+            del bad[name]
+        else:
+            bad[name] = spoiled(np.asarray(good[name]), rng)
+    given = np.random.default_rng(1).random((15, 4)) < 0.3
+    try:
+        sim.set_state(bad)
+        sim.run(15.0, {"in": given}, {"out": [0.0, 1.0]})
+        sim.state()
+    except DivergenceError:
+        pass
+    finally:
+        sim.set_state(good)
+
 
 WAITS = ep.RewardTrace(tau=40.0, cutoff=30.0)
 #: Rule of the projections onto neurons, rule of those onto readouts, and precision.
@@ -65,7 +114,7 @@ def of_rule(name: str) -> tuple[ep.Simulator, dict[str, Any]]:
     return ep.Simulator(net, threads=1, precision=precision), told
 
 
-def simulators(folder: pathlib.Path) -> list[tuple[ep.Simulator, dict[str, Any], dict[str, np.ndarray]]]:
+def rules(folder: pathlib.Path) -> list[tuple[ep.Simulator, dict[str, Any], dict[str, np.ndarray]]]:
     found = []
     for name in RULES:
         sim, told = of_rule(name)
@@ -103,13 +152,10 @@ def set_any_state(state: list[tuple[ep.Simulator, dict[str, Any], dict[str, np.n
         sim.set_state(good)
 
 
-# ---------------------------------------------------------------------------------------------------------------- streams
-
-
 def streams(folder: pathlib.Path) -> list[tuple[ep.Simulator, Any, dict[str, np.ndarray]]]:
     found = []
     for delays, precision in (("more", "double"), ("each its own", "single")):
-        sim = ep.Simulator(network("ALIF", delays, noise=True), threads=1, precision=precision)
+        sim = ep.Simulator(rollout_network("ALIF", delays, noise=True), threads=1, precision=precision)
         side_by_side = sim.streams(2)
         go_on(sim, side_by_side)
         side_by_side.run(6, stimulus(3, 6, 2).astype(np.uint8))
@@ -139,54 +185,25 @@ def set_streams(state: list[tuple[ep.Simulator, Any, dict[str, np.ndarray]]], rn
         side_by_side.set_state(good)
 
 
-# -------------------------------------------------------------------------------------------------------------- positions
+# ------------------------------------------------------------------------------------------------------------ checkpoints
 
 
-def policy_trainer() -> PolicyTrainer:
-    task = CorridorTask()
-    training = PolicyTraining(steps=24, environments=2, rollout=4, reports=3)
-    return PolicyTrainer(task, ep.Simulator(task.build_network(), threads=1), training)
+def checkpoints(folder: pathlib.Path) -> tuple[pathlib.Path, Checkpoint]:
+    _, state = simulators(folder)
+    position = {"done": 3, "events": 9, "seconds": 1.0, "validation_error": None, "data": "x", "order": np.arange(3.0)}
+    config = RunConfig.make("nmnist", task={"neurons": 5}).to_toml()
+    return folder / "checkpoint.h5", Checkpoint(config, position, state, {"ptr": np.arange(4)}, "0.2.0")
 
 
-def sample_trainer() -> Trainer:
-    from fuzzing.run_targets import small
-
-    config = small()
-    simulator = ep.Simulator(config.task.build_network(), threads=1)
-    parts = config.data.load(config.task)
-    training = Training(epochs=3, batch_size=2, skip_easy=0.5, reports=9, patience=9)
-    return Trainer(config.task, simulator, parts.train, training, validation=parts.validation)
-
-
-def positions(folder: pathlib.Path) -> list[tuple[Any, dict[str, Any], dict[str, np.ndarray]]]:
-    found = []
-    for make in (policy_trainer, sample_trainer):
-        trainer: Any = make()
-        for _ in range(2):
-            trainer._learn_some()
-        found.append((trainer, trainer.position(), trainer.simulator.state()))
-    return found
-
-
-def set_position(state: list[tuple[Any, dict[str, Any], dict[str, np.ndarray]]], rng: random.Random) -> None:
-    """What is wrong is refused, and then as a run of a folder refuses it; what is accepted is learned from to the end."""
-    trainer, good, network_state = rng.choice(state)
-    try:
-        with (
-            warnings.catch_warnings(),
-            parsing("checkpoint.h5", "does not tell where the training is", CheckpointError),
-        ):
-            trainer.set_position(changed(good, rng))
-        trainer._learn_to_the_end()
-    except DivergenceError:
-        pass
-    finally:
-        trainer.simulator.set_state(network_state)
-        trainer.set_position(good)
-
-
-STATE_TARGETS = (
-    Target("state of a rule", simulators, set_any_state, 200),
-    Target("streams", streams, set_streams, 250),
-    Target("position", positions, set_position, 80),
-)
+def read_checkpoint(state: tuple[pathlib.Path, Checkpoint], rng: random.Random) -> None:
+    """Its bytes are damaged; or somebody else made it, with a checksum that is right."""
+    path, checkpoint = state
+    save_checkpoint(path, checkpoint)
+    content = path.read_bytes()
+    if rng.random() < 0.5:
+        path.write_bytes(damaged(content, rng))
+    else:
+        exchange(path, rng)
+        content = path.read_bytes()[_HEADER:]
+        path.write_bytes(_header("0.2.0", _digest(io.BytesIO(content), "0.2.0")) + content)
+    assert isinstance(load_checkpoint(path, memory=MEMORY).position, dict)
