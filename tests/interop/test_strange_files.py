@@ -84,7 +84,7 @@ def test_a_population_that_is_an_array(circuit: pathlib.Path) -> None:
         file[GROUP] = np.zeros(3)
     refused(circuit, "edges/lgn_to_v1 must be a group")
     with h5py.File(circuit / "nodes.h5", "a") as file:
-        file["nodes/v1/node_id"] = np.array([3, 3, 4])
+        file["nodes/v1/node_id"][:] = [3, 3, 4]
     refused(circuit, "node 3 of 'v1' occurs twice")
 
 
