@@ -130,6 +130,10 @@ def test_soft_links_inside_a_file_are_followed(tmp_path: pathlib.Path) -> None:
 def test_other_files_are_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "text.h5").write_text("text")
     os.mkfifo(tmp_path / "pipe")
-    for name, words in (("none.h5", "No such file"), ("text.h5", "cannot be read .Unable"), ("pipe", "it is a named pipe")):
+    for name, words in (
+        ("none.h5", "No such file"),
+        ("text.h5", "cannot be read .Unable"),
+        ("pipe", "it is a named pipe"),
+    ):
         with pytest.raises(DataError, match=f"{name}: .*{words}"):
             read_hdf5(tmp_path / name)
