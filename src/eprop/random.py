@@ -76,7 +76,18 @@ def below(seed: int, purpose: int, target: Any, index: Any, bound: Any) -> Any:
 
 
 def permutation(seed: int, purpose: int, target: int, n: int) -> np.ndarray:
-    """Random order of ``0 .. n-1`` (Fisher-Yates), shape ``(n,)``, int64."""
+    """Random order of ``0 .. n-1`` (Fisher-Yates).
+
+    Parameters
+    ----------
+    seed, purpose, target : int
+        As for `philox`.
+    n : int
+
+    Returns
+    -------
+    ndarray, shape (n,), int64
+    """
     return lib.permutation(int(seed) & _WORD, int(purpose) & _HALF, int(target) & _HALF, max(int(n), 0))
 
 

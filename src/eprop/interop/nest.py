@@ -135,7 +135,7 @@ class NestNetwork:
             first = 0
         session = Session(nest_module(), self._simulator, "", first, n_steps, {})
         session.emit([samples], first)
-        session.aim([samples], first, 1)
+        session.aim([samples], first)
         session.open(samples.window[0], first, samples.target[0])
         return run_of(session, samples)
 
@@ -192,7 +192,7 @@ class NestNetwork:
         total = sum(len(batch) for batch in shown) * length
         session = Session(nest_module(), self._simulator, SUFFIX, FIRST_STEP, total, settings, len(given[0]), record)
         session.emit(shown, FIRST_STEP)
-        session.aim(shown, FIRST_STEP, 1, skip=1)
+        session.aim(shown, FIRST_STEP, skip=1)
         return training_of(session, given)
 
 

@@ -220,7 +220,7 @@ class Session:
         """Steps of a sample in NEST."""
         return batch.n_steps - 1 if self.suffix else batch.n_steps
 
-    def aim(self, batches: Sequence[Samples], first: int, delay: int, skip: int = 0) -> None:
+    def aim(self, batches: Sequence[Samples], first: int, skip: int = 0) -> None:
         """Set the targets of the readouts that have some, except in the first ``skip`` steps of each sample."""
         shape, at = (-1, batches[0].target.shape[2]), 0
         whole = (np.broadcast_to(b.target, (len(b), b.n_steps, shape[1]))[:, skip:] for b in batches)

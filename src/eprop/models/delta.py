@@ -18,10 +18,25 @@ V_RESET, KEEP = OWN, OWN + 1
 
 @inline
 def reset_at_threshold(state, params, j, x, rise):
-    """Advance neuron ``j``, whose threshold is ``rise`` mV higher now; a spike sets ``v`` to the reset and clamps it.
+    """Advance one neuron: a spike sets ``v`` to the reset and clamps it.
 
-    Returns (spike, surrogate gradient) and writes the rows ``V``, ``R``, ``Z`` and ``HELD`` of ``state``; voltages are
-    relative to the leak potential.
+    Writes the rows ``V``, ``R``, ``Z`` and ``HELD`` of ``state``; voltages are relative to the leak potential.
+
+    Parameters
+    ----------
+    state, params : ndarray, shape (rows, neurons)
+    j : int
+        Neuron: the column.
+    x : float
+        Synaptic input, mV.
+    rise : float
+        How far the threshold lies above its resting value, mV.
+
+    Returns
+    -------
+    spike : bool
+    psi : float
+        Surrogate gradient, 1/mV.
     """
     v, left = state[V, j], state[R, j]
     if left == 0.0:

@@ -17,10 +17,25 @@ LATE = OWN
 
 @inline
 def subtract_at_threshold(state, params, j, x, rise):
-    """Advance neuron ``j``, whose threshold is ``rise`` mV higher now; a spike lowers ``v`` by the resting threshold.
+    """Advance one neuron: a spike lowers ``v`` by the resting threshold.
 
-    Returns (spike, surrogate gradient) and writes the rows ``V``, ``R`` and ``Z`` of ``state``; voltages are relative to
-    the leak potential.
+    Writes the rows ``V``, ``R`` and ``Z`` of ``state``; voltages are relative to the leak potential.
+
+    Parameters
+    ----------
+    state, params : ndarray, shape (rows, neurons)
+    j : int
+        Neuron: the column.
+    x : float
+        Synaptic input, mV.
+    rise : float
+        How far the threshold lies above its resting value, mV.
+
+    Returns
+    -------
+    spike : bool
+    psi : float
+        Surrogate gradient, 1/mV.
     """
     # Load everything before selecting, and give a refractory neuron an infinite threshold instead of a branch: otherwise
     # the loop over neurons does not vectorise.

@@ -23,7 +23,16 @@ ALPHA, ZETA, DRIVE, V_TH, V_MIN, R_STEPS, KIND, HEIGHT, WIDTH, OWN = range(10)
 
 @inline
 def integrate(params, j, v, x):
-    """Return the voltage ``v`` after one step, with the synaptic input ``x`` (mV) and the constant current."""
+    """Return the voltage after one step, with the synaptic input and the constant current.
+
+    Parameters
+    ----------
+    params : ndarray, shape (rows, neurons)
+    j : int
+        Neuron: the column.
+    v, x : float
+        Voltage relative to the leak potential, and synaptic input, mV.
+    """
     return params[ALPHA, j] * v + params[ZETA, j] * x + params[DRIVE, j]
 
 
