@@ -77,7 +77,7 @@ autodoc_default_options = {
 }
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc sections say it; signatures stay short
-autodoc_mock_imports: list[str] = []
+autodoc_mock_imports = [name for name in ("mpi4py",) if importlib.util.find_spec(name) is None]  # not in `dev-light`
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 

@@ -18,7 +18,7 @@ from eprop.interop.nest import to_nest
 
 
 def network_of(neurons: int, seed: int) -> ep.Network:
-    """A network that both simulators can run: delays of one step, squared error, feedback that stays as it is."""
+    """A network that both simulators can run: delays of one step, squared error, constant feedback."""
     net = ep.Network(dt=1.0, seed=seed)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=3e-4), kappa=0.97, c_reg=0.05, cutoff=40.0)
     x = net.add(ep.EventSource(), 20, name="in")
@@ -32,7 +32,7 @@ def network_of(neurons: int, seed: int) -> ep.Network:
 
 
 def main() -> None:
-    """Parse, run both, print the largest deviations."""
+    """Parse the arguments, run both, print the largest deviations."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--neurons", type=int, default=30)
     parser.add_argument("--duration", type=int, default=1000, help="ms")

@@ -46,7 +46,7 @@ def network_of(neurons: int, seed: int) -> ep.Network:
 
 
 def play(port: int, seconds: float, seed: int) -> None:
-    """The camera: show one digit after the other, and send the events of each millisecond when it is over."""
+    """Simulate the camera: show one digit after the other, and send the events at the end of each millisecond."""
     from eprop.data import EventCamera, embedded_digits
 
     digits, rng = embedded_digits(), np.random.default_rng(seed)
@@ -68,7 +68,7 @@ def play(port: int, seconds: float, seed: int) -> None:
 
 
 class Learner:
-    """Answers each step, and keeps the score of the digits that it was not taught."""
+    """Steps the network, and counts the errors on digits without a target."""
 
     def __init__(self, stepper: ep.engine.Stepper):
         self.stepper, self.classes = stepper, np.eye(10)
@@ -89,13 +89,13 @@ class Learner:
         self.since += 1
 
     def judge(self) -> None:
-        """After a digit, whether it was misread."""
+        """At the end of a digit, count whether it was misread."""
         if self.digits >= 0 and self.digits % UNTAUGHT == UNTAUGHT - 1:
             self.wrong.append(int(self.evidence.argmax()) != self.label)
 
 
 def learn(live: LiveEvents, learner: Learner, warm_up: int) -> np.ndarray:
-    """All steps; returns how long after it was due each was answered, ms, without the first ones."""
+    """Run all steps; return the delay of each answer (ms), without the first ones."""
     answered = []
     gc.collect()
     gc.disable()  # a collection of garbage takes longer than a step
@@ -110,7 +110,7 @@ def learn(live: LiveEvents, learner: Learner, warm_up: int) -> np.ndarray:
 
 
 def draw(path: pathlib.Path, latency: ep.engine.Latency, answered: np.ndarray, wrong: list[bool]) -> None:
-    """How long steps take, when they are answered, and the errors of the digits that were not taught."""
+    """Print durations of steps, delays of answers, and errors on digits without a target."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -152,7 +152,7 @@ def run(seconds: float, neurons: int, seed: int) -> tuple[LiveEvents, Learner, n
 
 
 def main() -> None:
-    """Parse, learn, print."""
+    """Parse the arguments, learn, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=120.0, help="a digit takes 0.3 s")
     parser.add_argument("--neurons", type=int, default=1000)

@@ -1,4 +1,4 @@
-"""N-MNIST by e-prop+ with the settings of its authors, as a task of one's own.
+"""N-MNIST by e-prop+ with the settings of its authors, as a user-defined task.
 
 Neurons that are reset to a voltage and clamped for 4 ms, an exponential surrogate gradient, random feedback, every input
 connected to every neuron, squared error over the whole sample (Korcsak-Gorzo et al. 2025). It is trained by
@@ -35,7 +35,7 @@ from eprop.tasks.nmnist import N_CHANNELS, N_CLASSES
 
 @dataclass(frozen=True, kw_only=True)
 class Authors(NMNIST):
-    """The task of the package with another network; of its settings, these count."""
+    """The task of the package with another network, which uses these settings."""
 
     rule: str = param("eprop+", kind=str, doc="eprop+")
     loss: str = param("squared_error", kind=str, doc="squared_error")
@@ -45,7 +45,7 @@ class Authors(NMNIST):
     name: ClassVar[str] = "nmnist-authors"
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """The learning rate stays as it is."""
+        """Keep the learning rate constant."""
         return {**super().default_training(data), "schedule": "constant"}
 
     def build_network(self) -> Network:

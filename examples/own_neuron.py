@@ -1,4 +1,4 @@
-"""Write a neuron model in Python; it is compiled, runs at the speed of the built-in ones and learns like them.
+"""Write a neuron model in Python, which is compiled, runs as fast as built-in models, and learns like them.
 
 The neuron here is one that neither the package nor NEST's e-prop has: spikes cause a synaptic current that decays, and the
 current drives the voltage. The example checks it and lets it learn by both rules with delays. It needs the extra
@@ -60,7 +60,7 @@ class CurrentLIF(Neuron):
         }
 
     def eligibility(self, dt):
-        """Of (v, i): what a step leaves of them, what an input adds, what the threshold is compared with."""
+        """Dynamics of (v, i): decay in a step, effect of an input, output for the threshold."""
         alpha, alpha_s = decay(self.tau_m, dt), decay(self.tau_s, dt)
         return Eligibility(
             decay=((alpha, alpha_s), (0.0, alpha_s)), arrival=(1.0, 1.0), output=(1.0, 0.0), spike=(0.0, 0.0)
@@ -68,7 +68,7 @@ class CurrentLIF(Neuron):
 
 
 def network_of(neuron: Neuron, rule: ep.EProp | ep.EPropPlus) -> ep.Network:
-    """Inputs, recurrent neurons, one readout; spikes and learning signals take their time."""
+    """Inputs, recurrent neurons, one readout; spikes and learning signals have delays."""
     net = ep.Network(seed=1)
     x, rec = net.add(ep.EventSource(), 30, "in"), net.add(neuron, 40, "rec")
     out = net.add(ep.Readout(tau_m=50.0), 1, "out")
@@ -81,7 +81,7 @@ def network_of(neuron: Neuron, rule: ep.EProp | ep.EPropPlus) -> ep.Network:
 
 
 def main() -> None:
-    """Check the model, then let networks of it hold their readout at a constant, and print how far they come."""
+    """Check the model, then train networks of it to a constant output, and print their losses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--iterations", type=int, default=100)
     args = parser.parse_args()

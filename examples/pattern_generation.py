@@ -22,7 +22,7 @@ INPUTS = 50
 
 
 def rule_named(name: str) -> ep.EProp | ep.EPropPlus:
-    """e-prop+ descends at each spike; e-prop takes one step of Adam after each second."""
+    """e-prop+ with gradient descent at each spike, or e-prop with one step of Adam per second."""
     if name == "eprop+":
         return ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), cutoff=100.0)
     return ep.EProp(optimizer=ep.Adam(eta=5e-3))
@@ -42,7 +42,7 @@ def network_of(rule: ep.EProp | ep.EPropPlus, neurons: int, seed: int) -> ep.Net
 
 
 def stimulus(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Spikes of 20 Hz for each input, and the curve."""
+    """Random input spikes (20 Hz) and the target curve."""
     rng = np.random.default_rng(seed)
     phase = 2.0 * np.pi * np.arange(PERIOD) / PERIOD
     curve = sum(rng.uniform(0.3, 0.8) * np.sin(k * phase + rng.uniform(0.0, 2.0 * np.pi)) for k in (1, 2, 3))
@@ -50,7 +50,7 @@ def stimulus(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(path: pathlib.Path, target: np.ndarray, before: np.ndarray, after: np.ndarray, losses: list[float]) -> None:
-    """Target and output before and after, and the loss."""
+    """Draw target, output before and after learning, and the loss."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -65,7 +65,7 @@ def draw(path: pathlib.Path, target: np.ndarray, before: np.ndarray, after: np.n
 
 
 def main() -> None:
-    """Parse, learn, print."""
+    """Parse the arguments, learn, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rule", choices=["eprop", "eprop+"], default="eprop+")
     parser.add_argument("--iterations", type=int, default=300, help="seconds of simulated time")
