@@ -8,24 +8,8 @@ import pathlib
 import sys
 from importlib.metadata import version as installed_version
 
-from jinja2.sandbox import SandboxedEnvironment
-from numpydoc import docscrape_sphinx
-
 os.environ.setdefault("MPLBACKEND", "agg")
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
-
-# numpydoc makes an environment for each docstring, and compiles its template anew: a fifth of the time. Here all have the first
-# one; there is no template of our own for it.
-_environments = []
-
-
-def _one_environment(**options):
-    if not _environments:
-        _environments.append(SandboxedEnvironment(**options))
-    return _environments[0]
-
-
-docscrape_sphinx.SandboxedEnvironment = _one_environment
 
 project = "eprop"
 author = "The eprop developers"
@@ -41,7 +25,6 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "command_help",
-    "source_pages",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "reference/nest_deviations.md"]
