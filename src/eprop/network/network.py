@@ -13,7 +13,7 @@ import scipy.sparse
 
 from eprop.errors import NetworkError
 from eprop.markup import table
-from eprop.models import Model, Readout
+from eprop.models import EventSource, Model, Neuron, PoissonSource, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
@@ -113,6 +113,11 @@ class Network(FixedProperties):
         """
         if not isinstance(model, Model):
             raise NetworkError(f"Network.add needs a model such as LIF(){instead_of(model)}")
+        if not isinstance(model, (Neuron, Readout, EventSource, PoissonSource)):
+            raise NetworkError(
+                f"Network.add: {type(model).__name__} must derive from Neuron, Readout, EventSource or PoissonSource, see "
+                "docs/howto/extending.md"
+            )
         if isinstance(size, bool) or not isinstance(size, numbers.Integral) or not 1 <= size < 2**31:
             raise NetworkError(f"Network.add: size must be a whole number from 1 to 2^31-1, got {size!r}")
         name = _name("add", f"{type(model).__name__.lower()}{len(self._populations)}" if name is None else name)
@@ -233,7 +238,7 @@ class Network(FixedProperties):
         """
         pre, post = self._own("feedback", pre, post)
         kind = Symmetric() if kind is None else kind
-        if not isinstance(kind, Feedback):
+        if not isinstance(kind, (Symmetric, RandomFeedback)):
             raise NetworkError(f"Network.feedback needs a kind of feedback{instead_of(kind, Feedback)}")
         if not isinstance(pre.model, Readout):
             raise NetworkError(f"feedback starts at a readout, but {pre.name!r} is a {type(pre.model).__name__}")

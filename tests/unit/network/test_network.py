@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import fractions
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import scipy.sparse
 
 import eprop as ep
+from eprop.models import Model
+from eprop.network import Feedback
 from refusals import refusals, refuse
 
 pytestmark = pytest.mark.tiny
@@ -41,6 +44,11 @@ class Parts:
         return ep.Simulator(self.net, threads=1)
 
 
+@dataclass(frozen=True)
+class Nothing(Feedback):
+    """A kind of feedback that the engine does not have."""
+
+
 @pytest.fixture
 def parts() -> Parts:
     return Parts()
@@ -71,6 +79,7 @@ KIND = r"Network.feedback needs a kind of feedback \(Symmetric, RandomFeedback, 
         for v in (None, "LIF", 3, ep.GradientDescent(), ep.Static())
     ),
     (lambda p: p.net.add(ep.LIF, 3), ep.NetworkError, r"call it: LIF\(\)"),
+    (lambda p: p.net.add(dataclass(frozen=True)(type("Own", (Model,), {}))(), 3), ep.NetworkError, "Own must derive from Neuron"),
     *(
         (lambda p, v=v: p.net.add(ep.LIF(), 3, v), ep.NetworkError, f"^Network.add: {NAME}")
         for v in ("", " ", 1, True, b"a", "a/b", ["a"])
@@ -289,7 +298,10 @@ def test_explicit_weights_keep_their_pairs(parts):
         ep.NetworkError,
         "feedback from 'out' to 'rec' exists already",
     ),
-    *((lambda p, v=v: p.feedback(v), ep.NetworkError, KIND) for v in ("sym", 5, ep.AllToAll(), np.ones((3, 2)))),
+    *(
+        (lambda p, v=v: p.feedback(v), ep.NetworkError, KIND)
+        for v in ("sym", 5, ep.AllToAll(), np.ones((3, 2)), Nothing())
+    ),
     (lambda p: p.feedback(ep.RandomFeedback), ep.NetworkError, r"call it: RandomFeedback\(\)"),
     (
         lambda p: p.feedback(ep.RandomFeedback(connectivity=ep.FixedIndegree(5))),

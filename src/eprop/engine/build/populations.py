@@ -43,7 +43,7 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
     n_targets = ranks.n_neurons
     for p in network.populations:
         row = table[p.index]
-        role = _ROLES.get(type(p.model), Role.neuron)
+        role = next((role for kind, role in _ROLES.items() if isinstance(p.model, kind)), Role.neuron)
         row["role"], row["size"] = role, ranks.n_local_sources(p)
         row["first_source"], row["channel"] = n_sources, n_channels
         row["trace_group"] = row["pair_group"] = row["voltage_row"] = -1
