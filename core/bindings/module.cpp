@@ -32,8 +32,7 @@ void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_inputs(nb::module_& m);
 void bind_stream(nb::module_& m);
-void bind_batch(nb::module_& m);
-void bind_rollout(nb::module_& m);
+void bind_episodes(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -51,8 +50,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_events(m);
   bind_random(m);
   bind_neurons(m);
-  bind_batch(m);
-  bind_rollout(m);
+  bind_episodes(m);
   bind_inputs(m);
   bind_stream(m);
 }

@@ -2,7 +2,7 @@
 //
 // The sum over the spikes of each sample is computed first, then added, so that every method gives the same bits.
 #pragma once
-#include "episodes/batch_delivery.hpp"
+#include "episodes/delivery.hpp"
 
 namespace eprop {
 
@@ -56,9 +56,6 @@ template <class Real> struct GradientTerms {
   const Index* first;         // (sources + 1,) offsets of each source in `steps`
   const std::int32_t* steps;  // ascending
 };
-template <class Real> GradientTerms<Real> terms_of(const Batch<Real>& batch, const SampleSlot<Real>& slot) {
-  return {batch.n_steps, slot.psi.view(), slot.start.view(), slot.log.data(), slot.first.data(), slot.steps.data()};
-}
 
 // Sorts spikes by source: source i spiked in `steps[first[i]:first[i + 1]]`, ascending. `start` has the offsets of each step in
 // `log`.
@@ -89,12 +86,12 @@ template <class Real> SourceSpikes spikes_in_time(const GradientTerms<Real>& ter
 
 // Adds the gradients of a piece whose branches have many targets: G of all targets is summed, then gathered; or, for contiguous
 // targets, series by series.
-template <class Real> void accumulate_rows(const Batch<Real>& batch, const GradientPiece& piece, const GradientTerms<Real>& terms,
+template <class Real> void accumulate_rows(const Episodes<Real>& episodes, const GradientPiece& piece, const GradientTerms<Real>& terms,
                                            Real scale, Real* sums, Array1<Real> pending) {
-  const Topology& topology = batch.topology;
+  const Topology& topology = episodes.topology;
   const DelayGroup& first = topology.groups[piece.group];
   const Index source = topology.populations[first.source_population].first_source, first_target = first.target_begin;
-  const bool contiguous = batch.plan.groups[piece.group].contiguous;
+  const bool contiguous = episodes.plan.groups[piece.group].contiguous;
   for (Index branch = first.first_branch + piece.begin * first.branch_stride, i = piece.begin; i < piece.end; i++)
     for (Index d = 0; d < first.branch_stride; d++, branch++) {
       const Index delay = topology.groups[piece.group + d].delay;
@@ -103,7 +100,7 @@ template <class Real> void accumulate_rows(const Batch<Real>& batch, const Gradi
       const SummedRows<Real> rows{terms.G.row(delay), terms.G.columns, spikes.steps, spikes.count, scale};
       if (!contiguous) sum_rows(rows, first_target, first.target_end - first_target, sums);
       for (Index p = 0; p < topology.n_partitions(); p++) {
-        const ContiguousTargets neighbours = contiguous_targets(topology, batch.plan, piece.group, p);
+        const ContiguousTargets neighbours = contiguous_targets(topology, episodes.plan, piece.group, p);
         if (neighbours.start != nullptr) {
           // Nothing beyond the piece is touched: it may belong to another thread.
           const Index end = topology.branch_start(p, first.first_branch + piece.end * first.branch_stride);
@@ -130,13 +127,13 @@ void add_synapses(Index begin, Index end, const Places& places, const Real* __re
 }
 
 // Adds the gradients of a piece whose branches have few targets, spike by spike: the spikes of a step read the same rows of G.
-template <class Real> void accumulate_spikes(const Batch<Real>& batch, const GradientPiece& piece,
+template <class Real> void accumulate_spikes(const Episodes<Real>& episodes, const GradientPiece& piece,
                                              const GradientTerms<Real>& terms, Real scale, Index p, Real* sums,
                                              Real* __restrict pending) {
-  const Topology& topology = batch.topology;
+  const Topology& topology = episodes.topology;
   const DelayGroup& group = topology.groups[piece.group];
-  const GroupPlan& own = batch.plan.groups[piece.group];
-  const Places places = places_of(topology, batch.plan, piece.group, p);
+  const GroupPlan& own = episodes.plan.groups[piece.group];
+  const Places places = places_of(topology, episodes.plan, piece.group, p);
   const Index stride = group.branch_stride, first_source = topology.populations[group.source_population].first_source;
   const Index begin = first_source + piece.begin, end = first_source + piece.end,
               shift = group.first_branch - stride * first_source;
@@ -174,20 +171,12 @@ template <class Real> void accumulate_spikes(const Batch<Real>& batch, const Gra
 }
 
 // Adds the gradient of a sample for the synapses of a piece of axons.
-template <class Real> void accumulate_terms(Batch<Real>& batch, const GradientPiece& piece, const GradientTerms<Real>& terms,
+template <class Real> void accumulate_terms(Episodes<Real>& episodes, const GradientPiece& piece, const GradientTerms<Real>& terms,
                                             Real scale, Index thread, Array1<Real> pending) {
-  if (!batch.plan.groups[piece.group].per_spike)
-    return accumulate_rows(batch, piece, terms, scale, batch.row_sums[thread].data(), pending);
-  for (Index p = 0; p < batch.topology.n_partitions(); p++)
-    accumulate_spikes(batch, piece, terms, scale, p, batch.synapse_sums[thread].data(), pending.data);
-}
-
-// Adds the gradients of the samples in the first `width` slots, the first of which has index `index`.
-template <class Real> void accumulate_piece(Batch<Real>& batch, const GradientPiece& piece, Index width, Index index,
-                                            const BatchRequest& request, Index thread, Array1<Real> pending) {
-  for (Index s = 0; s < width; s++)
-    accumulate_terms(batch, piece, terms_of(batch, batch.slots[s]), static_cast<Real>(request.scales(index + s, piece.group)),
-                     thread, pending);
+  if (!episodes.plan.groups[piece.group].per_spike)
+    return accumulate_rows(episodes, piece, terms, scale, episodes.row_sums[thread].data(), pending);
+  for (Index p = 0; p < episodes.topology.n_partitions(); p++)
+    accumulate_spikes(episodes, piece, terms, scale, p, episodes.synapse_sums[thread].data(), pending.data);
 }
 
 }  // namespace eprop

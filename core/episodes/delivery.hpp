@@ -1,4 +1,4 @@
-// Deliver the spikes of a sample: add the constant weights to the inputs of this step and of later steps.
+// Deliver the spikes of a lane: add the constant weights to the inputs of this step and of later steps.
 #pragma once
 #include <type_traits>
 
@@ -7,7 +7,7 @@
 #endif
 
 #include "common/simd.hpp"
-#include "episodes/batch_state.hpp"
+#include "episodes/state.hpp"
 
 namespace eprop {
 
@@ -96,16 +96,16 @@ inline Partitions all_partitions(const Topology& topology) { return {0, topology
 
 // Adds the weights of the first `reached` branches of each axon of a projection (given by its first delay group r), each to the
 // row of `input` for its step of arrival; row `place` is for the first branches. Targets are those of some partitions.
-template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, Index reached, const AxonSpikes& spikes,
+template <class Real> void deliver_branches(const Episodes<Real>& episodes, Index r, Index reached, const AxonSpikes& spikes,
                                             Index place, const Partitions& partitions, Array2<double> input) {
-  const Topology& topology = batch.topology;
-  const GroupPlan own = batch.plan.groups[r];
-  const Array1<const Real> weight = batch.weight;
+  const Topology& topology = episodes.topology;
+  const GroupPlan own = episodes.plan.groups[r];
+  const Array1<const Real> weight = episodes.weight;
   const Index at_once = own.fused ? reached : 1;
   for (Index p = partitions.begin; p < partitions.end; p++) {
     const Index* start = topology.branch_start.row(p);
-    const Places places = places_of(topology, batch.plan, r, p);
-    const ContiguousTargets contiguous = contiguous_targets(topology, batch.plan, r, p);
+    const Places places = places_of(topology, episodes.plan, r, p);
+    const ContiguousTargets contiguous = contiguous_targets(topology, episodes.plan, r, p);
     for (Index k = 0; k < spikes.count; k++) {
       if (k + 1 < spikes.count) {
         const Index next = spikes.branch(k + 1);
@@ -130,32 +130,31 @@ template <class Real> void deliver_branches(const Batch<Real>& batch, Index r, I
   }
 }
 
-// Adds the weights of all axons whose first branches are reached in step t, whose inputs are row `place`, for all branches that
-// are reached before step `end`. Targets are those of some partitions, or of all if there are dense tables. Returns the number of
-// spikes.
-template <class Real> Index deliver_step(const Batch<Real>& batch, SampleSlot<Real>& slot, Index t, Index place, Index end,
-                                         const Partitions& partitions) {
-  const Topology& topology = batch.topology;
+// Adds the weights of all axons whose first branches are reached in the next step of a lane, its row `row`, for all branches that
+// are reached before the lane ends. Targets are those of some partitions, or of all if there are dense tables. Returns the number
+// of spikes.
+template <class Real> Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, const Partitions& partitions) {
+  const Topology& topology = episodes.topology;
   Index delivered = 0;
   for (Index r = 0; r < topology.groups.size; r++) {
     const DelayGroup& group = topology.groups[r];
-    const Index emitted = t - group.delay, stride = group.branch_stride;
+    const Index emitted = row - group.delay, stride = group.branch_stride;
     if (emitted < 0 || group.first_group != r) continue;
-    const Index* start = slot.start.row(emitted) + group.source_population;
+    const Index* start = lane.start.row(emitted) + group.source_population;
     const Index first_source = topology.populations[group.source_population].first_source;
-    const AxonSpikes spikes{slot.log.data() + start[0], start[1] - start[0], stride, group.first_branch - stride * first_source};
+    const AxonSpikes spikes{lane.log.data() + start[0], start[1] - start[0], stride, group.first_branch - stride * first_source};
     if (spikes.count == 0) continue;
     delivered += spikes.count;
     Index reached = 1;
-    while (reached < stride && t + topology.groups[r + reached].delay_offset < end) reached++;
-    if (batch.plan.groups[r].table < 0) {
-      deliver_branches(batch, r, reached, spikes, place, partitions, slot.input.view());
+    while (reached < stride && row + topology.groups[r + reached].delay_offset < episodes.end_row()) reached++;
+    if (episodes.plan.groups[r].table < 0) {
+      deliver_branches(episodes, r, reached, spikes, lane.place, partitions, lane.input.view());
       continue;
     }
     for (Index d = 0; d < reached; d++) {
-      const GroupPlan& own = batch.plan.groups[r + d];
-      deliver_dense(spikes, first_source, batch.plan.tables.data() + own.table, own.table_columns,
-                    slot.input.row(place + topology.groups[r + d].delay_offset) + group.target_begin);
+      const GroupPlan& own = episodes.plan.groups[r + d];
+      deliver_dense(spikes, first_source, episodes.plan.tables.data() + own.table, own.table_columns,
+                    lane.input.row(lane.place + topology.groups[r + d].delay_offset) + group.target_begin);
     }
   }
   return delivered;

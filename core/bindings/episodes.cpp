@@ -1,0 +1,361 @@
+// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest, optimize.
+#include "episodes/episodes.hpp"
+
+#include <string>
+#include <utility>
+
+#include "bindings/interruptible.hpp"
+#include "bindings/lane_events.hpp"
+#include "bindings/lane_state.hpp"
+#include "bindings/outside.hpp"
+#include "bindings/topology.hpp"
+#include "episodes/optimizer_step.hpp"
+
+namespace eprop {
+namespace {
+
+constexpr double kLargest = 1e9;  // mV, see LARGEST_VOLTAGE in `divergence.py`
+
+// A request, and the arrays that it views, by field.
+struct PyRequest : EpisodeRequest {
+  nb::dict arrays;
+};
+
+template <class T> auto view_of(const Argument<T, 1>& array) { return view1(array); }
+template <class T> auto view_of(const Argument<T, 2>& array) { return view2(array); }
+template <class T> auto view_of(const Argument<T, 3>& array) { return view3(array); }
+
+// A field that is an array: the request views it and keeps it alive.
+template <class A, class View> void bind_array(nb::class_<PyRequest>& bound, const char* name, View EpisodeRequest::*field) {
+  bound.def_prop_rw(
+      name, [name](const PyRequest& self) { return nb::object(self.arrays[name]); },
+      [name, field](PyRequest& self, const A& array) {
+        self.*field = view_of(array);
+        self.arrays[name] = nb::cast(array);
+      },
+      nb::for_setter(nb::arg("array").noconvert()));
+}
+
+void bind_request(nb::module_& m) {
+  using R = EpisodeRequest;
+  nb::class_<PyRequest> bound(m, "EpisodeRequest", "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
+  bound.def(nb::init<>());
+  bound.def_rw("n_steps", &PyRequest::n_steps).def_rw("learn", &PyRequest::learn).def_rw("seed", &PyRequest::seed);
+  bind_array<In1<Index>>(bound, "samples", &R::samples);
+  bind_array<In1<Index>>(bound, "clocks", &R::clocks);
+  bind_array<In2<Index>>(bound, "event_start", &R::event_start);
+  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels);
+  bind_array<In3<double>>(bound, "target", &R::target);
+  bind_array<In3<double>>(bound, "window", &R::window);
+  bind_array<In2<double>>(bound, "feedback", &R::feedback);
+  bind_array<In2<double>>(bound, "scales", &R::scales);
+  bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
+  bind_array<Out3<double>>(bound, "y", &R::y);
+  bind_array<Out3<double>>(bound, "error", &R::error);
+  bind_array<Out1<double>>(bound, "loss", &R::loss);
+  bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
+  bind_array<Out1<Index>>(bound, "events", &R::events);
+  bound.def_prop_rw(
+      "outside", [](const PyRequest& self) { return nb::object(self.arrays["outside"]); },
+      [](PyRequest& self, nb::tuple arrays) {
+        self.outside = outside_of(arrays);
+        self.arrays["outside"] = arrays;
+      },
+      "Signals, their first columns, modulator and reward.");
+}
+
+template <class Real> struct PyEpisodes {
+  Episodes<Real> episodes;
+  nb::object topology, initial, weight;  // keep the viewed objects alive
+  LaneEvents events;
+  std::vector<Index> numbers;  // of the lanes
+
+  Index n() const { return static_cast<Index>(episodes.lanes.size()); }
+  const Topology& tables() const { return episodes.topology; }
+  void check(bool fits, const char* what) const {
+    if (!fits)
+      throw nb::value_error((std::string("EpisodeRequest: ") + what + " do not fit the network or the lanes").c_str());
+  }
+  // Refuses requests that would access memory out of bounds.
+  void check_forward(const Chunk& chunk, const EpisodeRequest& q) const {
+    const Topology& t = tables();
+    const Index stop = chunk.index + chunk.width, steps = q.n_steps, k = t.n_readouts(), n = q.samples.size;
+    check(0 <= chunk.index && 0 <= chunk.width && stop <= n && chunk.lane >= 0 && chunk.lane + chunk.width <= this->n(), "lanes");
+    check(q.y.planes >= n && q.y.rows == steps && q.y.columns == k, "outputs");
+    check((episodes.horizon.continues || steps == episodes.rows) && (!q.learn || episodes.learns), "steps");
+    Index samples = q.target.planes;
+    for (Index s = 0; samples == 0 && s < n; s++) samples = std::max(samples, q.samples[s] + 1);
+    for (Index s = 0; s < n; s++) check(0 <= q.samples[s] && q.samples[s] < samples, "samples");
+    check(q.event_start.rows == static_cast<Index>(events.sizes.size()) && q.event_start.columns > samples * steps, "events");
+    check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
+    check(episodes.weight.size == t.targets.size, "weights");
+    if (q.target.planes == 0) return;
+    check(q.target.columns == k && (q.target.rows == 1 || q.target.rows == steps), "targets");
+    check(q.window.rows == steps && (q.window.planes == 1 || q.window.planes >= samples) && windows_fit(t, q.window), "windows");
+    check(q.error.planes == 0 || (q.error.planes >= n && q.error.rows == steps && q.error.columns == k), "errors");
+    check(q.loss.size >= n, "losses");
+  }
+  void check_backward(const Chunk& chunk, const EpisodeRequest& q) const {
+    const Topology& t = tables();
+    const Index n = q.samples.size, steps = episodes.steps;
+    Index samples = q.target.planes;
+    for (Index s = 0; s < n; s++) samples = std::max(samples, q.samples[s] + 1);
+    check(episodes.learns && 0 <= chunk.index && chunk.index + chunk.width <= n && chunk.lane + chunk.width <= this->n(), "lanes");
+    check(q.given_errors.planes == 0 ||
+              (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
+          "errors");
+    check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
+    check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
+    check(outside_fits(t, q.outside, samples, steps), "signals");
+  }
+};
+
+template <class Real> void make_object(PyEpisodes<Real>* self, nb::object topology, nb::object initial, Index lanes, Index rows,
+                                       bool continues, bool learns, int threads) {
+  const auto start = nb::cast<In2<double>>(initial, false);
+  const Topology tables = topology_of(topology);
+  if (lanes < 0 || rows < 1 || threads < 1) throw nb::value_error("Episodes: rows and threads are at least one");
+  if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
+  const EpisodeSizes sizes{static_cast<Index>(start.shape(0)), lanes, rows, continues, learns, threads};
+  new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), topology, initial, nb::none(), {}, {}};
+  for (Index b = 0; b < tables.populations.size; b++)
+    if (tables.populations[b].role == Role::events) self->events.sizes.push_back(tables.populations[b].size);
+  for (Index s = 0; s < lanes; s++) self->numbers.push_back(s);
+}
+
+// A step of all lanes in this process. Returns a result of reading its events, or for a lane that diverged its number plus the
+// number of lanes.
+template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channels, const Out2<double>& y) {
+  const Index n = self.n();
+  if (const Index problem = take_events(self.events, channels, n, 1); problem != kRead) return problem;
+  EpisodeRequest request;
+  request.n_steps = 1;
+  request.learn = self.episodes.learns;
+  request.samples = {self.numbers.data(), n};
+  request.event_start = {self.events.start.data(), static_cast<Index>(self.events.sizes.size()), n + 1};
+  request.event_channels = {self.events.channels.data(), static_cast<Index>(self.events.channels.size())};
+  request.y = {y.data(), static_cast<Index>(y.shape(0)), 1, static_cast<Index>(y.shape(1))};
+  self.check_forward({0, 0, n}, request);
+  nb::gil_scoped_release release;
+  begin_steps(self.episodes, 1);
+  forward(self.episodes, {0, 0, n}, {0, 1}, request, false, Interrupt{});
+  for (Index s = 0; s < n; s++)
+    for (Index k = 0; k < request.y.columns; k++)
+      if (const double value = request.y(s, 0, k); !(value <= kLargest && -value <= kLargest)) return n + s;
+  return kRead;
+}
+
+// Steps and parts of steps of some lanes.
+template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
+  using Object = PyEpisodes<Real>;
+  bound.def(
+      "begin_samples",
+      [](Object& self, Index begin, Index width, const PyRequest& request) {
+        self.check_forward({0, begin, width}, request);
+        begin_samples(self.episodes, {0, begin, width}, request);
+      },
+      "begin"_a, "width"_a, "request"_a, "Begin samples of a request at rest.");
+  bound.def("begin_steps", [](Object& self, Index n_steps) { begin_steps(self.episodes, n_steps); }, "n_steps"_a);
+  bound.def("begin_replay", [](Object& self) { begin_replay(self.episodes); });
+  bound.def("end_replay", [](Object& self) { end_replay(self.episodes); });
+  bound.def(
+      "forward",
+      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyRequest& request, bool exchanges) {
+        self.check_forward({0, begin, width}, request);
+        interruptible([&](Interrupt interrupt) {
+          return forward(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, exchanges, interrupt);
+        });
+      },
+      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "exchanges"_a,
+      "Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.");
+  bound.def("message", [](Object& self, Index width) { return handed_over(take_message(self.episodes, width)); }, "width"_a);
+  bound.def(
+      "receive",
+      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyRequest& request, In1<std::uint8_t> messages,
+         In1<Index> message_begin, In1<Index> first, In1<std::uint64_t> bits, In1<std::uint32_t> counts) {
+        const Inbox inbox{view1(messages), view1(message_begin), view1(first), {view1(bits), view1(counts)}};
+        self.check_forward({0, begin, width}, request);
+        nb::gil_scoped_release release;
+        receive(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, inbox);
+      },
+      "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "messages"_a.noconvert(), "message_begin"_a.noconvert(),
+      "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
+  bound.def(
+      "finish",
+      [](Object& self, Index begin, Index width, const PyRequest& request) {
+        self.check_forward({0, begin, width}, request);
+        finish(self.episodes, {0, begin, width}, request);
+      },
+      "begin"_a, "width"_a, "request"_a, "Count spikes and events of samples that have run all their steps.");
+  bound.def(
+      "backward",
+      [](Object& self, Index begin, Index width, const PyRequest& request, Out1<Real> pending) {
+        self.check_backward({0, begin, width}, request);
+        const Array1<Real> gradients = pending_of<Real>(pending, self.tables());
+        interruptible([&](Interrupt interrupt) {
+          return backward(self.episodes, {0, begin, width}, request, gradients, interrupt);
+        });
+      },
+      "begin"_a, "width"_a, "request"_a, "pending"_a.noconvert(), "Add the gradients of lanes to `pending`.");
+  bound.def(
+      "run_samples",
+      [](Object& self, Index begin, Index stop, const PyRequest& request, Out1<Real> pending) {
+        self.check_forward({0, begin, std::min(stop - begin, self.n())}, request);
+        self.check(stop <= request.samples.size, "lanes");
+        if (request.learn) self.check_backward({0, begin, std::min(stop - begin, self.n())}, request);
+        const Array1<Real> gradients = request.learn ? pending_of<Real>(pending, self.tables()) : Array1<Real>{};
+        Index reached = begin;
+        interruptible([&](Interrupt interrupt) {
+          reached = run_samples(self.episodes, begin, stop, request, gradients, interrupt);
+          return reached >= 0;
+        });
+        return reached;
+      },
+      "begin"_a, "stop"_a, "request"_a, "pending"_a.noconvert(),
+      "Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.");
+}
+
+// Lanes that continue.
+template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
+  using Object = PyEpisodes<Real>;
+  bound.def("step", &step<Real>, "channels"_a, "y"_a.noconvert(),
+            "One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus "
+            "the number of lanes.");
+  bound.def(
+      "read_events",
+      [](Object& self, const nb::tuple& channels, Index n_steps) {
+        const Index problem = take_events(self.events, channels, self.n(), n_steps);
+        const std::size_t sources = self.events.sizes.size(), columns = static_cast<std::size_t>(self.n() * n_steps + 1);
+        std::vector<Index> start = problem == kRead ? self.events.start : std::vector<Index>(sources * columns);
+        return nb::make_tuple(problem, handed_over<2>(std::move(start), {sources, columns}),
+                              handed_over(std::vector<std::int32_t>(self.events.channels)));
+      },
+      "channels"_a, "n_steps"_a, "A result as of `step`, event_start and event_channels of a request.");
+  bound.def(
+      "reset",
+      [](Object& self, In1<Index> lanes) {
+        const auto chosen = view1(lanes);
+        for (Index k = 0; k < chosen.size; k++)
+          if (chosen[k] < 0 || chosen[k] >= self.n()) throw nb::index_error("Episodes: no such lane");
+        for (Index k = 0; k < chosen.size; k++) end_episode(self.episodes, chosen[k]);
+      },
+      "lanes"_a.noconvert());
+  bound.def("begin_next", [](Object& self) {
+    nb::gil_scoped_release release;
+    begin_next(self.episodes);
+  });
+  bound.def(
+      "continued",
+      [](Object& self, Index n_steps) {
+        return Object{unlocked([&] { return continue_in_copy(self.episodes, n_steps); }),
+                      self.topology,
+                      self.initial,
+                      self.weight,
+                      self.events,
+                      self.numbers};
+      },
+      "n_steps"_a);
+  bound.def(
+      "set_random",
+      [](Object& self, In1<std::uint64_t> seeds, In1<Index> clocks) {
+        if (static_cast<Index>(seeds.shape(0)) != self.n() || static_cast<Index>(clocks.shape(0)) != self.n())
+          throw nb::value_error("seeds, clocks: one number for each lane");
+        for (Index s = 0; s < self.n(); s++) {
+          self.episodes.lanes[s].seed = seeds.data()[s];
+          self.episodes.lanes[s].clock = clocks.data()[s];
+        }
+      },
+      "seeds"_a.noconvert(), "clocks"_a.noconvert(), "Random spikes of the rollout that begins.");
+  bound.def("state", [](Object& self) { return lane_state(self.episodes); }, "Everything that a step changes, of all lanes.");
+  bound.def(
+      "set_state", [](Object& self, Index steps, const nb::dict& state) { return set_lane_state(self.episodes, steps, state); },
+      "steps"_a, "state"_a, "Continue from a state; false if it does not fit.");
+  bound.def(
+      "spikes",
+      [](const Object& self) {
+        std::vector<Index> sums;
+        for (const Lane<Real>& lane : self.episodes.lanes) sums.push_back(count_spikes(self.episodes, lane));
+        return handed_over(std::move(sums));
+      },
+      "Spikes of the own neurons of each lane in this rollout.");
+}
+
+template <class Real> void bind_class(nb::module_& m, const char* name) {
+  using Object = PyEpisodes<Real>;
+  nb::class_<Object> bound(m, name, "Lanes of e-prop in parallel, samples or environments; weights of one type.");
+  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "rows"_a, "continues"_a, "learns"_a, "threads"_a);
+  bound.def_prop_ro("lanes", &Object::n);
+  bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
+  bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });
+  bound.def_prop_ro("learns", [](const Object& self) { return self.episodes.learns; });
+  bound.def_prop_ro("history", [](const Object& self) { return self.episodes.horizon.history(); });
+  bound.def(
+      "full", [](const Object& self, Index n_steps) { return is_full(self.episodes, n_steps); }, "n_steps"_a,
+      "Whether so many more steps would take more room.");
+  bound.def(
+      "set_weights",
+      [](Object& self, In1<Real> weight) {
+        if (static_cast<Index>(weight.shape(0)) != self.tables().targets.size)
+          throw nb::value_error("weight: one number for each synapse");
+        self.weight = nb::cast(weight);
+        nb::gil_scoped_release release;
+        set_weights(self.episodes, view1(weight));
+      },
+      "weight"_a.noconvert());
+  bound.def("diverged", [](const Object& self) { return find_diverged(self.episodes, kLargest); },
+            "The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.");
+  bound.def(
+      "spikes_of_sample",
+      [](const Object& self, Index lane, Index first_source, Index stop_source) {
+        if (lane < 0 || lane >= self.n()) throw nb::index_error("Episodes: no such lane");
+        std::vector<Index> steps, sources;
+        read_spikes(self.episodes.lanes[lane], first_source, stop_source, steps, sources);
+        return nb::make_tuple(handed_over(std::move(steps)), handed_over(std::move(sources)));
+      },
+      "lane"_a, "first_source"_a, "stop_source"_a,
+      "Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.");
+  bind_steps(bound);
+  bind_lanes(bound);
+}
+
+template <class Real>
+void optimize_object(nb::object topology, nb::object synapses, Index update, Array1<const double> scale, int threads) {
+  const Topology tables = topology_of(topology);
+  Synapses<Real> arrays;
+  arrays.weight = attribute1<Real>(synapses, "weight");
+  arrays.pending = attribute1<Real>(synapses, "pending");
+  arrays.moment_1 = attribute1<Real>(synapses, "moment_1");
+  arrays.moment_2 = attribute1<Real>(synapses, "moment_2");
+  if (scale.size != tables.groups.size) throw nb::value_error("scale: one number for each delay group");
+  nb::gil_scoped_release release;
+  optimize(tables, arrays, update, scale, std::max(threads, 1));
+}
+
+}  // namespace
+
+void bind_episodes(nb::module_& m) {
+  m.attr("LANES_PER_THREAD") = kLanesPerThread;
+  m.attr("READ") = kRead;
+  m.attr("UNREADABLE") = kUnreadable;
+  bind_request(m);
+  bind_class<double>(m, "EpisodesDouble");
+  bind_class<float>(m, "EpisodesSingle");
+  m.def(
+      "optimize",
+      [](nb::object topology, nb::object synapses, Index update, In1<double> scale, int threads) {
+        const bool single = nb::cast<Index>(synapses.attr("weight").attr("itemsize")) == sizeof(float);
+        (single ? optimize_object<float> : optimize_object<double>)(topology, synapses, update, view1(scale), threads);
+      },
+      "topology"_a, "synapses"_a, "update"_a, "scale"_a.noconvert(), "threads"_a,
+      "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared.");
+  m.def(
+      "episode_bytes",
+      [](nb::object topology, Index state_rows, Index lanes, Index rows, bool continues, bool learns, int threads,
+         Index real_size) {
+        return episode_bytes(topology_of(topology), {state_rows, lanes, rows, continues, learns, threads}, real_size);
+      },
+      "topology"_a, "state_rows"_a, "lanes"_a, "rows"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
+      "Bytes of lanes without their logs of spikes, and of all that they share.");
+}
+
+}  // namespace eprop

@@ -1,0 +1,130 @@
+// The state of lanes that continue, as arrays by name: of all lanes one after the other.
+#pragma once
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "bindings/convert.hpp"
+#include "episodes/episodes.hpp"
+
+namespace eprop {
+
+// Counters of each lane in a state.
+enum LaneCounter : Index { kAge, kTraced, kClock, kCuts, kSpikes, kCounters };
+
+// Calls visit(name, values, length) for each part of a state: values(lane) is a vector that begins with the values of a lane, and
+// length(lane) is their number.
+template <class Real, class Visit> void each_part(const Episodes<Real>& episodes, const Visit& visit) {
+  using Of = Lane<Real>;
+  const auto whole = [&](const char* name, const auto& values) {
+    visit(name, values, [&](Of& lane) { return static_cast<Index>(values(lane).size()); });
+  };
+  whole("neurons", [](Of& lane) -> auto& { return lane.state.values; });
+  whole("y", [](Of& lane) -> auto& { return lane.y; });
+  whole("begin_neurons", [](Of& lane) -> auto& { return lane.begin.neurons; });
+  whole("begin_y", [](Of& lane) -> auto& { return lane.begin.y; });
+  whole("cuts", [](Of& lane) -> auto& { return lane.cuts; });
+  visit(
+      "start", [](Of& lane) -> auto& { return lane.start.values; },
+      [&](Of& lane) { return episodes.used_rows(lane) * lane.start.columns; });
+  visit(
+      "log", [](Of& lane) -> auto& { return lane.log; },
+      [&](Of& lane) { return lane.start(episodes.used_rows(lane) - 1, lane.start.columns - 1); });
+  visit(
+      "psi", [](Of& lane) -> auto& { return lane.psi.values; },
+      [&](Of& lane) { return episodes.learns ? episodes.used_rows(lane) * lane.psi.columns : 0; });
+  visit(
+      "traces", [](Of& lane) -> auto& { return lane.traces.values; },
+      [&](Of& lane) { return lane.traced ? lane.traces.view().size() : 0; });
+}
+
+template <class Real> nb::dict lane_state(Episodes<Real>& episodes) {
+  nb::dict out;
+  std::vector<Index> counters;
+  for (Lane<Real>& lane : episodes.lanes) {
+    const Index spikes = lane.start(episodes.used_rows(lane) - 1, lane.start.columns - 1);
+    for (const Index value : {lane.age, Index{lane.traced}, lane.clock, static_cast<Index>(lane.cuts.size()), spikes})
+      counters.push_back(value);
+  }
+  out["counters"] = handed_over(std::move(counters));
+  each_part(episodes, [&](const char* name, const auto& values, const auto& length) {
+    std::vector<typename std::decay_t<decltype(values(episodes.lanes.front()))>::value_type> joined;
+    for (Lane<Real>& lane : episodes.lanes)
+      joined.insert(joined.end(), values(lane).begin(), values(lane).begin() + length(lane));
+    out[name] = handed_over(std::move(joined));
+  });
+  return out;
+}
+
+// Whether the offsets of a lane's spikes, and the ends of its episodes, are valid.
+template <class Real> bool is_sound(const Episodes<Real>& episodes, const Lane<Real>& lane) {
+  Index before = 0;
+  for (const Index cut : lane.cuts) {
+    if (cut <= before || cut > episodes.steps) return false;
+    before = cut;
+  }
+  const Index numbers = episodes.used_rows(lane) * lane.start.columns;
+  before = 0;
+  for (Index k = 0; k < numbers; before = lane.start.values[k++])
+    if (lane.start.values[k] < before) return false;
+  if (lane.start.values[0] != 0 || before > static_cast<Index>(lane.log.size())) return false;
+  return std::all_of(lane.log.begin(), lane.log.begin() + before,
+                     [&](std::int32_t source) { return 0 <= source && source < episodes.n_sources; });
+}
+
+// Writes the counters of a state and allocates the rest; returns whether the counters are valid.
+template <class Real> bool set_counters(Episodes<Real>& episodes, Array1<const Index> given) {
+  const auto n = static_cast<Index>(episodes.lanes.size());
+  if (given.size != n * kCounters) return false;
+  for (Index s = 0; s < n; s++) {
+    const Index* counter = given.data + s * kCounters;
+    Lane<Real>& lane = episodes.lanes[s];
+    for (Index k = 0; k < kCounters; k++)
+      if (counter[k] < 0) return false;
+    if (counter[kCuts] > episodes.steps) return false;
+    lane.age = counter[kAge];
+    lane.traced = counter[kTraced] != 0;
+    lane.clock = counter[kClock];
+    lane.cuts.assign(static_cast<std::size_t>(counter[kCuts]), 0);
+    if (lane.traced) lane.traces = Owned2<Real>(episodes.horizon.traces(), episodes.topology.targets.size);
+  }
+  reserve_rows(episodes, 1);
+  for (Index s = 0; s < n; s++) {
+    Lane<Real>& lane = episodes.lanes[s];
+    const Index spikes = given[s * kCounters + kSpikes];
+    lane.start(episodes.used_rows(lane) - 1, lane.start.columns - 1) = spikes;  // length of the log
+    if (static_cast<Index>(lane.log.size()) < spikes) lane.log.resize(static_cast<std::size_t>(spikes));
+  }
+  return true;
+}
+
+// Restores a state; returns false for an invalid state, and then leaves the lanes unchanged.
+template <class Real> bool set_lane_state(Episodes<Real>& episodes, Index steps, const nb::dict& state) {
+  Episodes<Real> next = episodes;
+  next.steps = steps;
+  if (steps < 0 || !set_counters(next, view1(nb::cast<In1<Index>>(state["counters"], false)))) return false;
+  bool fits = true;
+  each_part(next, [&](const char* name, const auto& values, const auto& length) {
+    using Value = typename std::decay_t<decltype(values(next.lanes.front()))>::value_type;
+    const auto given = view1(nb::cast<In1<Value>>(state[name], false));
+    Index total = 0;
+    for (Lane<Real>& lane : next.lanes) {
+      const Index count = length(lane);
+      fits &= 0 <= count && count <= static_cast<Index>(values(lane).size());
+      total += count;
+    }
+    fits &= given.size == total;
+    if (!fits) return;
+    const Value* from = given.data;
+    for (Lane<Real>& lane : next.lanes) {
+      const Index count = length(lane);
+      std::copy(from, from + count, values(lane).begin());
+      from += count;
+    }
+  });
+  for (const Lane<Real>& lane : next.lanes) fits = fits && is_sound(next, lane);
+  if (fits) episodes = std::move(next);
+  return fits;
+}
+
+}  // namespace eprop

@@ -1,0 +1,73 @@
+// The loop of e-prop: lanes of one network run in parallel with constant weights; errors then become gradients.
+//
+// 1. A lane is one sample or one environment: the state of a whole network without plasticity, and its history (state.hpp).
+// 2. A mini-batch is a rollout from rest: it keeps no rows before its first step, and its errors come from its targets.
+// 3. Lanes that continue keep as many rows of the past as errors and delays reach back, and the traces of older spikes.
+// 4. Forward (steps.hpp): spikes arrive, neurons advance, spikes are logged; rows of psi and errors are kept for learning.
+// 5. Backward (adjoint.hpp, backward.hpp): from errors, backward in time, to G of each target and row.
+// 6. Gradients (gradients.hpp): each synapse sums G of its target over its spikes, lane after lane.
+// 7. A replay repeats the steps of a rollout with the logged spikes of its sources and the present weights.
+// 8. Threads divide lanes; with fewer lanes than threads, the partitions of each lane. Results do not depend on it.
+// 9. Ranks divide the neurons of every lane: all lanes run a slice as long as the shortest delay, then ranks exchange its spikes.
+#pragma once
+#include "episodes/state.hpp"
+
+namespace eprop {
+
+// `n` lanes at rest with capacity for a number of rows each. Without `continues`, they run samples of exactly so many steps.
+template <class Real>
+Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes);
+
+// Sets the weights of later steps; the array is kept. Spikes in flight arrive with the new weights.
+template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Real> weight);
+
+// Begins the samples of a chunk at rest.
+template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
+
+// Begins some more steps of the rollout of all lanes; whether they need more capacity.
+template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps);
+template <class Real> bool is_full(const Episodes<Real>& episodes, Index n_steps);
+
+// Begins and ends a replay of the rollout: between them, its steps run once more.
+template <class Real> void begin_replay(Episodes<Real>& episodes);
+template <class Real> void end_replay(Episodes<Real>& episodes);
+
+// Runs some steps of a request that has begun; returns false if it was interrupted: the lanes are then invalid. With several
+// ranks (`exchanges`) the steps are a slice: `take_message` gives its spikes, `receive` takes those of all ranks.
+template <class Real> bool forward(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
+                                   const EpisodeRequest& request, bool exchanges, Interrupt interrupt);
+template <class Real> std::vector<std::uint8_t> take_message(Episodes<Real>& episodes, Index width);
+template <class Real> void receive(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
+                                   const EpisodeRequest& request, const Inbox& inbox);
+// Counts spikes and synaptic events of a chunk that has run all its steps; the loss of a lane that diverged becomes NaN.
+template <class Real> void finish(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
+
+// Adds the gradients of a chunk to `pending`, scaled. Returns false if it was interrupted: `pending` then has a part of them.
+template <class Real> bool backward(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
+                                    Array1<Real> pending, Interrupt interrupt);
+
+// Runs samples begin:stop from rest, as many at a time as there are lanes, and adds their gradients to `pending` if they learn.
+// Returns the next sample, after the chunk during which 50 ms have passed; or -1 if it was interrupted: `pending` then has a part
+// of the gradients.
+template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, Index stop, const EpisodeRequest& request,
+                                        Array1<Real> pending, Interrupt interrupt);
+
+// Ends the episode of a lane: it is at rest, without spikes in flight.
+template <class Real> void end_episode(Episodes<Real>& episodes, Index number);
+
+// Begins the next rollout; synapses keep their traces. Or begins it in a copy, with capacity for `n_steps`.
+template <class Real> void begin_next(Episodes<Real>& episodes);
+template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, Index n_steps);
+
+// Allocates `n_steps` more steps, and rows for the end of an episode; the capacity doubles.
+template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps);
+
+// Index of the first lane with a voltage or output that is not finite, or an output beyond `largest`; -1: none.
+template <class Real> Index find_diverged(const Episodes<Real>& episodes, double largest);
+// Spikes of the own neurons of a lane in this rollout.
+template <class Real> Index count_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane);
+// The spikes of sources first:stop of a lane from rest: steps and sources.
+template <class Real> void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps,
+                                       std::vector<Index>& sources);
+
+}  // namespace eprop
