@@ -110,13 +110,13 @@ template <class Real> struct PyEpisodes {
   }
 };
 
-template <class Real> void make_object(PyEpisodes<Real>* self, nb::object topology, nb::object initial, Index lanes, Index rows,
-                                       bool continues, bool learns, int threads) {
+template <class Real> void make_object(PyEpisodes<Real>* self, nb::object topology, nb::object initial, Index lanes, Index steps,
+                                       bool continues, bool learns, int threads, Index latency) {
   const auto start = nb::cast<In2<double>>(initial, false);
   const Topology tables = topology_of(topology);
-  if (lanes < 0 || rows < 1 || threads < 1) throw nb::value_error("Episodes: rows and threads are at least one");
+  if (lanes < 0 || steps < 1 || threads < 1) throw nb::value_error("Episodes: steps and threads are at least one");
   if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
-  const EpisodeSizes sizes{static_cast<Index>(start.shape(0)), lanes, rows, continues, learns, threads};
+  const EpisodeSizes sizes{lanes, steps, continues, learns, threads, latency};
   new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), topology, initial, nb::none(), {}, {}};
   for (Index b = 0; b < tables.populations.size; b++)
     if (tables.populations[b].role == Role::events) self->events.sizes.push_back(tables.populations[b].size);
@@ -283,7 +283,8 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
 template <class Real> void bind_class(nb::module_& m, const char* name) {
   using Object = PyEpisodes<Real>;
   nb::class_<Object> bound(m, name, "Lanes of e-prop in parallel, samples or environments; weights of one type.");
-  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "rows"_a, "continues"_a, "learns"_a, "threads"_a);
+  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a,
+            "latency"_a);
   bound.def_prop_ro("lanes", &Object::n);
   bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });
@@ -350,12 +351,15 @@ void bind_episodes(nb::module_& m) {
       "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared.");
   m.def(
       "episode_bytes",
-      [](nb::object topology, Index state_rows, Index lanes, Index rows, bool continues, bool learns, int threads,
+      [](nb::object topology, Index state_rows, Index lanes, Index steps, bool continues, bool learns, int threads,
          Index real_size) {
-        return episode_bytes(topology_of(topology), {state_rows, lanes, rows, continues, learns, threads}, real_size);
+        return episode_bytes(topology_of(topology), state_rows, {lanes, steps, continues, learns, threads}, real_size);
       },
-      "topology"_a, "state_rows"_a, "lanes"_a, "rows"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
+      "topology"_a, "state_rows"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
       "Bytes of lanes without their logs of spikes, and of all that they share.");
+  m.def(
+      "longest_latency", [](nb::object topology) { return horizon_of(topology_of(topology)).latency; }, "topology"_a,
+      "Longest time from a spike to an error that it causes and to later external signals, steps.");
 }
 
 }  // namespace eprop

@@ -187,9 +187,9 @@ inline bool learns_onto(const Topology& topology, const Population& population) 
 
 template <class Real>
 Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes) {
-  const auto [state_rows, n, wanted, continues, learns, threads] = sizes;
-  const Horizon horizon = horizon_of(topology, continues);
-  const Index rows = continues ? std::max(wanted, horizon.history() + horizon.delay) : wanted;
+  const auto [n, steps, continues, learns, threads, latency] = sizes;
+  const Horizon horizon = horizon_of(topology, sizes);
+  const Index rows = rows_of(horizon, steps);
   Episodes<Real> episodes{topology,
                           initial,
                           horizon,
@@ -360,7 +360,7 @@ template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, 
   Episodes<Real> next = episodes;
   std::swap(episodes.works, works);
   begin_next(next);
-  resize_rows(next, next.horizon.history() + next.horizon.delay + n_steps);
+  resize_rows(next, rows_of(next.horizon, n_steps));
   next.works.clear();
   return next;
 }

@@ -14,7 +14,7 @@
 
 namespace eprop {
 
-// `n` lanes at rest with capacity for a number of rows each. Without `continues`, they run samples of exactly so many steps.
+// Lanes at rest with capacity for some steps each. If they do not continue, they run samples of exactly so many steps.
 template <class Real>
 Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes);
 

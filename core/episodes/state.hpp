@@ -23,7 +23,7 @@ struct Horizon {
   Index history() const { return continues ? latency + delay : 0; }
   Index traces() const { return components + 1; }
 };
-inline Horizon horizon_of(const Topology& topology, bool continues) {
+inline Horizon horizon_of(const Topology& topology) {
   Horizon horizon;
   for (Index b = 0; b < topology.populations.size; b++) {
     horizon.latency = std::max(horizon.latency, topology.populations[b].error_latency);
@@ -33,7 +33,6 @@ inline Horizon horizon_of(const Topology& topology, bool continues) {
   for (Index k = 0; k < pairs.size(); k++) horizon.latency = std::max(horizon.latency, pairs.data[k]);
   horizon.latency++;
   for (Index r = 0; r < topology.groups.size; r++) horizon.delay = std::max(horizon.delay, topology.groups[r].delay);
-  horizon.continues = continues;
   return horizon;
 }
 
@@ -196,17 +195,32 @@ inline Index adjoint_rows(const Topology& topology) {
   return kMu + 2 * n_components;
 }
 
-// Bytes of `lanes` lanes with a number of rows each, without their spike logs, and of all that they share.
+// What lanes are made for. `latency` is the longest one of all ranks, see `Horizon`.
 struct EpisodeSizes {
-  Index state_rows, lanes, rows;
+  Index lanes, steps;
   bool continues, learns;
   int threads;
+  Index latency = 0;
 };
-inline Index episode_bytes(const Topology& topology, const EpisodeSizes& sizes, Index real_size) {
-  const auto [state_rows, lanes, rows, continues, learns, threads] = sizes;
+inline Horizon horizon_of(const Topology& topology, const EpisodeSizes& sizes) {
+  Horizon horizon = horizon_of(topology);
+  horizon.latency = std::max(horizon.latency, sizes.latency);
+  horizon.continues = sizes.continues;
+  return horizon;
+}
+// Rows of a lane for its steps; where it continues, also for its history and the end of an episode.
+inline Index rows_of(const Horizon& horizon, Index steps) {
+  return steps + horizon.history() + (horizon.continues ? horizon.delay : 0);
+}
+
+// Bytes of lanes without their spike logs, and of all that they share.
+inline Index episode_bytes(const Topology& topology, Index state_rows, const EpisodeSizes& sizes, Index real_size) {
+  const auto [lanes, steps, continues, learns, threads, latency] = sizes;
+  const Horizon horizon = horizon_of(topology, sizes);
+  const Index rows = rows_of(horizon, steps);
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
   const Index n = topology.n_neurons(), k = topology.n_readouts(), kept = learns ? rows : 1;
-  const Index traces = continues && learns ? horizon_of(topology, true).traces() * topology.targets.size * real_size : 0;
+  const Index traces = continues && learns ? horizon.traces() * topology.targets.size * real_size : 0;
   const Index lane = 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n + 8 * plan.input_rows() * plan.columns +
                      8 * rows * (topology.populations.size + 1) + kept * (8 * k + real_size * plan.columns) + traces;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);

@@ -10,7 +10,7 @@ from eprop.engine.build.built import Built
 from eprop.errors import Status
 
 # Largest memory of surrogate gradients of samples that run in parallel on several ranks, bytes.
-SLOTS_BYTES = 1 << 28
+LANES_BYTES = 1 << 28
 
 
 class Exchange:
@@ -41,10 +41,10 @@ class Exchange:
         """
         return *self.comm.exchange(message), *self._known
 
-    def slots(self, n_steps: int, n: int, itemsize: int) -> int:
+    def lanes(self, n_steps: int, n: int, itemsize: int) -> int:
         """Number of the ``n`` samples that run in parallel; the same on all ranks."""
         neurons = int(np.diff(self.partition.bounds).max())
-        return int(np.clip(SLOTS_BYTES // max(n_steps * neurons * itemsize, 1), 1, n))
+        return int(np.clip(LANES_BYTES // max(n_steps * neurons * itemsize, 1), 1, n))
 
     def worst(self, status: int) -> int:
         """Worst status of all ranks, so that all ranks stop or none."""

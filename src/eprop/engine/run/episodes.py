@@ -1,0 +1,351 @@
+"""Episodes of e-prop: mini-batches of samples from rest, and the optimiser step with their gradients."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.built import Built
+from eprop.engine.build.memory import check_results, check_room, results_bytes
+from eprop.engine.build.records import Rule
+from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.ranks.slices import run_in_slices
+from eprop.engine.run.divergence import check_losses, check_silence, check_weights
+from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
+from eprop.engine.run.outside import outside_of
+from eprop.engine.run.phases import PhaseTimer
+from eprop.engine.run.samples import BatchResult, Samples
+from eprop.engine.run.spikes import spikes_of_sample
+from eprop.engine.state import weights
+from eprop.engine.state.arrays import Arrays
+from eprop.engine.state.synapse_order import branches_at, synapse_order
+from eprop.errors import DivergenceError, InputError
+from eprop.network import Population
+from eprop.parallel import Communicator
+from eprop.parameters import real_numbers
+from eprop.rules import EProp
+
+Progress = Callable[[int], None] | None
+CORES = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
+# The state of a thread's samples, per plastic neuron, should stay in its cache.
+BYTES_PER_THREAD = 1 << 21
+
+
+class Episodes:
+    """Runs samples of a simulator's network from rest, and learns from them; makes lanes for rollouts.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    comm, replicas : Communicator
+        All ranks; and those with a copy of the network each.
+    neighbours : int
+        Ranks that share the memory of this machine.
+    timer : PhaseTimer
+    lock : context manager
+        Held while a simulator is in use.
+    """
+
+    def __init__(
+        self, arrays: Arrays, comm: Communicator, replicas: Communicator, neighbours: int, timer: PhaseTimer,
+        lock: AbstractContextManager[None],
+    ):  # fmt: skip
+        self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
+        self._neighbours, self._timer = neighbours, timer
+        self._core: Any = None
+        self._learned = False  # whether the previous lanes could learn
+        self._learners = _count_learners(arrays.built)
+        self._latency: int | None = None
+        self._groups: np.ndarray | None = None
+        self._order = functools.lru_cache(maxsize=None)(lambda projection: synapse_order(arrays, projection)[0])
+
+    def train(self, samples: Samples, progress: Progress) -> BatchResult:
+        """Run a mini-batch and apply an optimiser step."""
+        arrays = self.arrays
+        arrays.tie_feedback()
+        scale = batch_scale(arrays, samples)
+        try:
+            result = self.run(samples, True, progress)
+        except BaseException:
+            arrays.synapses.pending[:] = 0.0  # discard the gradients of an interrupted batch
+            raise
+        self._take_step(scale, "train", len(samples) * samples.n_steps)
+        assert result.spikes is not None
+        check_silence(arrays, result.spikes)
+        return result
+
+    def gradients(self, samples: Samples, progress: Progress) -> dict[str, np.ndarray]:
+        """Gradients that `train` would pass to the optimisers, by projection; no changes."""
+        arrays, events = self.arrays, self.arrays.events
+        arrays.tie_feedback()
+        try:
+            self.run(samples, True, progress)
+            found = arrays.synapses.pending.copy()
+        finally:
+            arrays.synapses.pending[:] = 0.0
+            arrays.stream.events = events
+        return self.by_projection(found, batch_scale(arrays, samples))
+
+    def by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
+        """Sums of gradients times a factor for each delay group, as the optimisers multiply them, by projection."""
+        arrays = self.arrays
+        if self._groups is None:
+            self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
+        found = pending * scale.astype(pending.dtype)[self._groups]  # in the type of a synapse
+        return weights.gradients(arrays, found, self._order)
+
+    def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
+        """See `Simulator.learn`."""
+        arrays = self.arrays
+        with self.lock:
+            check = partial(self._checked, gradients)
+            given = run_on_all_ranks(
+                self.comm, "learn", check, lambda given: {k: checksum(g) for k, g in given.items()}
+            )
+            arrays.tie_feedback()
+            for name, values in given.items():
+                index = arrays.network.projection(name).index
+                arrays.synapses.pending[self._order(index)] = values[arrays.gatherer.held(index)]
+            self._take_step(np.ones(len(arrays.built.topology.groups)), "learn")
+
+    def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
+        """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
+        comm, n = self.replicas, len(samples)
+        own, found, problem = self.own(n), None, ""
+        self._check_room(samples, own.size, learn)
+        if comm.size == 1:
+            return self._run(samples, own, learn, progress)
+        try:
+            found = self._run(samples, own, learn, None) if own.size else None
+        except DivergenceError as error:
+            problem = str(error)
+        parts = comm.gather(((found.loss, found.spikes, found.events) if found else None, problem))
+        for _, problem in parts:
+            if problem:
+                raise DivergenceError(problem)
+        if progress:
+            progress(n)
+        losses, spikes, events = zip(*(part for part, _ in parts if part is not None), strict=True)
+        if learn:
+            self.arrays.synapses.pending[:] = comm.sum(self.arrays.synapses.pending)
+            self.arrays.stream.events += sum(events) - (found.events if found else 0)
+        y = self.joined(found.y if found else np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), n)
+        return BatchResult(np.concatenate(losses), y, np.concatenate(spikes), sum(events))
+
+    def own(self, n: int) -> np.ndarray:
+        """Those of ``n`` samples or lanes that this replica runs."""
+        return np.array_split(np.arange(n), self.replicas.size)[self.replicas.rank]
+
+    def joined(self, part: np.ndarray, n: int) -> np.ndarray:
+        """Rows of all ``n`` samples, of which each replica has its own. They are exchanged as bytes: pickling takes longer."""
+        if self.replicas.size == 1:
+            return part
+        out = np.empty((n, *part.shape[1:]), part.dtype)
+        message, begin = self.replicas.exchange(np.ascontiguousarray(part).reshape(-1).view(np.uint8))
+        for rows, start in zip(np.array_split(out, self.replicas.size), begin, strict=True):
+            rows.reshape(-1).view(np.uint8)[:] = message[start : start + rows.nbytes]
+        return out
+
+    @property
+    def keeps_spikes(self) -> bool:
+        """Whether all ranks that run a sample have its spikes; among replicas, only one rank runs it."""
+        return self.replicas.size == 1
+
+    def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Times (ms) and nodes of the spikes of the last sample that was run alone."""
+        return spikes_of_sample(self.arrays, wanted, self._core, 0) if self._core is not None and wanted else {}
+
+    def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Any:
+        """Make ``n`` lanes of the core at rest, with capacity for some steps."""
+        built = self.arrays.built
+        if self._latency is None:  # sums are divided alike on all ranks
+            self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(built.topology)))
+        threads = max(self.arrays.threads, 1)
+        return CORES[built.weight.dtype](
+            built.topology, built.initial, n, n_steps, continues, learn, threads, self._latency
+        )
+
+    def check_memory(self, n: int, n_steps: int, continues: bool, learn: bool, results: int = 0) -> None:
+        """Refuse ``n`` lanes that do not fit into memory, with ``results`` bytes of results; all ranks refuse, or none.
+
+        Raises
+        ------
+        MemoryLimitError
+        """
+        built, several = self.arrays.built, self.arrays.exchange.several
+        threads, itemsize = max(self.arrays.threads, 1), built.weight.itemsize
+        needed = results + lib.episode_bytes(
+            built.topology, built.initial.shape[0], n, n_steps, continues, learn, threads, itemsize
+        )
+        advice = ["take fewer of them, or shorter ones" if n > 1 else "take shorter samples or delays"]
+        if several:
+            advice.append("more ranks, on other machines")
+        elif n > 1 and not continues:
+            advice.append("fewer threads, because each has its own samples")
+        if learn and itemsize == 8:
+            advice.append('precision="single"')
+        what = f"{n} {'lanes' if continues else 'samples'} of {n_steps:,} steps in parallel"
+        check = partial(check_room, what, needed, ", or ".join(advice), self._neighbours)
+        run_on_all_ranks(self.comm, "the memory of a call", check)
+
+    def _take_step(self, scale: np.ndarray, where: str, n_steps: int = 0) -> None:
+        """Apply an optimiser step with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
+        arrays, topology, synapses = self.arrays, self.arrays.built.topology, self.arrays.synapses
+        try:
+            # Ctrl-C is handled after the call, so weights and their step count change together.
+            arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
+            began = time.perf_counter()
+            lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
+            self._timer.add_since("update", began)
+            if arrays.neurons.feedback_offset.size:
+                lib.fade_offsets(topology, arrays.neurons.feedback_offset)
+        except BaseException:
+            synapses.pending[:] = 0.0
+            raise
+        arrays.weight_changes += 1
+        arrays.tie_feedback()
+        check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
+
+    def _checked(self, gradients: Any) -> dict[str, np.ndarray]:
+        """Check that there is a gradient for each connection of each projection that learns by `EProp`."""
+        arrays = self.arrays
+        if not isinstance(gradients, Mapping):
+            raise InputError(
+                f"learn takes gradients by projection, as backward returns them, got {type(gradients).__name__}"
+            )
+        learning = [p for p in arrays.network.projections if p.rule.code == EProp.code]
+        names = [p.name for p in learning]
+        if set(gradients) != set(names):
+            raise InputError(
+                f"learn takes the gradients of all projections that learn by EProp ({', '.join(names)}), got those of "
+                f"{', '.join(map(str, gradients)) or 'none'}"
+            )
+        given = {}
+        for p in learning:
+            values = real_numbers(f"gradient of {p.name}", gradients[p.name], InputError).astype(np.float64, copy=False)
+            if values.shape != (count := (arrays.gatherer.count(p.index),)):
+                raise InputError(f"the gradient of {p.name} must have shape {count}, got {values.shape}")
+            if not lib.all_finite(np.ascontiguousarray(values)):
+                raise InputError(f"the gradient of {p.name} holds values that are not finite")
+            given[p.name] = values
+        return given
+
+    def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
+        """Run the samples ``index`` on this replica."""
+        arrays, exchange = self.arrays, self.arrays.exchange
+        core, request = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
+        core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
+        began = time.perf_counter()
+        if exchange.several:
+            self._run_in_slices(core, request, progress)
+        else:
+            self._run_alone(core, request, progress)
+        self._timer.add_since("samples", began)
+        check_losses(exchange.sum(request.loss), request.y)  # a sample with non-finite voltages has no finite loss
+        spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
+        if learn:
+            arrays.stream.events += events
+        return BatchResult(request.loss, request.y, spikes, events)
+
+    def _run_alone(self, core: Any, request: Any, progress: Progress) -> None:
+        """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
+        done, n = 0, request.samples.size
+        while done < n:
+            reached = core.run_samples(done, n, request, self.arrays.synapses.pending)
+            if progress:
+                progress(reached - done)
+            done = reached
+
+    def _run_in_slices(self, core: Any, request: Any, progress: Progress) -> None:
+        """Run as many samples at a time as there are lanes; ranks divide the neurons of each."""
+        n = request.samples.size
+        for begin in range(0, n, core.lanes):
+            width = min(core.lanes, n - begin)
+            core.begin_samples(begin, width, request)
+            run_in_slices(self.arrays.exchange, core, request, begin, width)
+            core.finish(begin, width, request)
+            if request.learn:
+                core.backward(begin, width, request, self.arrays.synapses.pending)
+            if progress:
+                progress(width)
+
+    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> Any:
+        """Make a request for samples ``index``, with arrays for their results."""
+        arrays, n = self.arrays, len(index)
+        request = request_of(arrays, samples, index)
+        request.seed, request.learn = arrays.network.seed, learn
+        request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
+        request.scales = sample_scales(arrays, samples, index)
+        request.outside = outside_of(arrays, samples)
+        request.y = np.zeros((n, samples.n_steps, arrays.built.n_readouts))
+        request.loss, request.spikes, request.events = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
+        return request
+
+    def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
+        """Refuse samples whose results or states do not fit; this rank runs ``n`` of them."""
+        n_steps, readouts = samples.n_steps, self.arrays.built.n_readouts
+        results = partial(check_results, len(samples) * n_steps, readouts, neighbours=self._neighbours)
+        run_on_all_ranks(self.comm, "the memory of results", results)
+        fits = self._suffices(n_steps, n, learn)
+        if not fits:
+            self._let_go()
+        width = 0 if fits else min(self._width(n_steps, n), n)
+        self.check_memory(width, n_steps, False, learn, results_bytes(len(samples) * n_steps, readouts))
+
+    def _width(self, n_steps: int, n: int) -> int:
+        """Number of lanes for ``n`` samples; results do not depend on it."""
+        threads, itemsize = max(self.arrays.threads, 1), self.arrays.built.weight.itemsize
+        if self.arrays.exchange.several:
+            return self.arrays.exchange.lanes(n_steps, n, itemsize)
+        if threads == 1:
+            return 1
+        each = BYTES_PER_THREAD // max(n_steps * self._learners * itemsize, 1)
+        return threads * int(np.clip(min(each, n // threads), 1, lib.LANES_PER_THREAD))
+
+    def _suffices(self, n_steps: int, n: int, learn: bool) -> bool:
+        """Whether the previous lanes fit ``n`` samples."""
+        core = self._core
+        return (
+            core is not None
+            and core.lanes >= self._width(n_steps, n)
+            and core.rows == n_steps
+            and (core.learns or not learn)
+        )
+
+    def _let_go(self) -> None:
+        """Release the previous lanes, to make room for new ones."""
+        if self._core is not None:
+            self._learned, self._core = self._core.learns, None
+
+    def _core_for(self, n_steps: int, n: int, learn: bool) -> Any:
+        """Return lanes of the core for ``n`` samples; reuse the previous ones if they fit."""
+        if not self._suffices(n_steps, n, learn):
+            self._let_go()
+            self._core = self.make_lanes(self._width(n_steps, n), n_steps, False, learn or self._learned)
+        return self._core
+
+
+def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> Any:
+    """Make a request of the core for the steps of samples ``index``, without arrays for results."""
+    request = lib.EpisodeRequest()
+    request.n_steps, request.samples = samples.n_steps, index
+    request.event_start, request.event_channels = samples.event_start, samples.event_channels
+    request.target, request.window = samples.target, samples.window
+    request.feedback = arrays.neurons.feedback
+    return request
+
+
+def _count_learners(built: Built) -> int:
+    """Number of neurons with e-prop synapses onto them."""
+    groups = built.topology.groups
+    groups = groups[(groups["rule"] == Rule.eprop) & (groups["onto_readouts"] == 0)]
+    return sum(
+        hi - lo for lo, hi in set(zip(groups["target_begin"].tolist(), groups["target_end"].tolist(), strict=True))
+    )
