@@ -17,7 +17,7 @@ namespace {
 constexpr double kLargest = 1e9;  // mV, see LARGEST_VOLTAGE in `divergence.py`
 
 // A request, and the arrays that it views, by field.
-struct PyRequest : EpisodeRequest {
+struct PyEpisodeRequest : EpisodeRequest {
   nb::dict arrays;
 };
 
@@ -26,10 +26,10 @@ template <class T> auto view_of(const Argument<T, 2>& array) { return view2(arra
 template <class T> auto view_of(const Argument<T, 3>& array) { return view3(array); }
 
 // A field that is an array: the request views it and keeps it alive.
-template <class A, class View> void bind_array(nb::class_<PyRequest>& bound, const char* name, View EpisodeRequest::*field) {
+template <class A, class View> void bind_array(nb::class_<PyEpisodeRequest>& bound, const char* name, View EpisodeRequest::*field) {
   bound.def_prop_rw(
-      name, [name](const PyRequest& self) { return nb::object(self.arrays[name]); },
-      [name, field](PyRequest& self, const A& array) {
+      name, [name](const PyEpisodeRequest& self) { return nb::object(self.arrays[name]); },
+      [name, field](PyEpisodeRequest& self, const A& array) {
         self.*field = view_of(array);
         self.arrays[name] = nb::cast(array);
       },
@@ -38,9 +38,9 @@ template <class A, class View> void bind_array(nb::class_<PyRequest>& bound, con
 
 void bind_request(nb::module_& m) {
   using R = EpisodeRequest;
-  nb::class_<PyRequest> bound(m, "EpisodeRequest", "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
+  nb::class_<PyEpisodeRequest> bound(m, "EpisodeRequest", "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
   bound.def(nb::init<>());
-  bound.def_rw("n_steps", &PyRequest::n_steps).def_rw("learn", &PyRequest::learn).def_rw("seed", &PyRequest::seed);
+  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps).def_rw("learn", &PyEpisodeRequest::learn).def_rw("seed", &PyEpisodeRequest::seed);
   bind_array<In1<Index>>(bound, "samples", &R::samples);
   bind_array<In1<Index>>(bound, "clocks", &R::clocks);
   bind_array<In2<Index>>(bound, "event_start", &R::event_start);
@@ -56,8 +56,8 @@ void bind_request(nb::module_& m) {
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
   bind_array<Out1<Index>>(bound, "events", &R::events);
   bound.def_prop_rw(
-      "outside", [](const PyRequest& self) { return nb::object(self.arrays["outside"]); },
-      [](PyRequest& self, nb::tuple arrays) {
+      "outside", [](const PyEpisodeRequest& self) { return nb::object(self.arrays["outside"]); },
+      [](PyEpisodeRequest& self, nb::tuple arrays) {
         self.outside = outside_of(arrays);
         self.arrays["outside"] = arrays;
       },
@@ -76,6 +76,12 @@ template <class Real> struct PyEpisodes {
     if (!fits)
       throw nb::value_error((std::string("EpisodeRequest: ") + what + " do not fit the network or the lanes").c_str());
   }
+  // Number of given samples, among which the request chooses.
+  static Index given_samples(const EpisodeRequest& q) {
+    Index samples = q.target.planes;
+    for (Index s = 0; q.target.planes == 0 && s < q.samples.size; s++) samples = std::max(samples, q.samples[s] + 1);
+    return samples;
+  }
   // Refuses requests that would access memory out of bounds.
   void check_forward(const Chunk& chunk, const EpisodeRequest& q) const {
     const Topology& t = tables();
@@ -83,8 +89,7 @@ template <class Real> struct PyEpisodes {
     check(0 <= chunk.index && 0 <= chunk.width && stop <= n && chunk.lane >= 0 && chunk.lane + chunk.width <= this->n(), "lanes");
     check(q.y.planes >= n && q.y.rows == steps && q.y.columns == k, "outputs");
     check((episodes.horizon.continues || steps == episodes.rows) && (!q.learn || episodes.learns), "steps");
-    Index samples = q.target.planes;
-    for (Index s = 0; samples == 0 && s < n; s++) samples = std::max(samples, q.samples[s] + 1);
+    const Index samples = given_samples(q);
     for (Index s = 0; s < n; s++) check(0 <= q.samples[s] && q.samples[s] < samples, "samples");
     check(q.event_start.rows == static_cast<Index>(events.sizes.size()) && q.event_start.columns > samples * steps, "events");
     check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
@@ -98,15 +103,13 @@ template <class Real> struct PyEpisodes {
   void check_backward(const Chunk& chunk, const EpisodeRequest& q) const {
     const Topology& t = tables();
     const Index n = q.samples.size, steps = episodes.steps;
-    Index samples = q.target.planes;
-    for (Index s = 0; s < n; s++) samples = std::max(samples, q.samples[s] + 1);
     check(episodes.learns && 0 <= chunk.index && chunk.index + chunk.width <= n && chunk.lane + chunk.width <= this->n(), "lanes");
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
     check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
     check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
-    check(outside_fits(t, q.outside, samples, steps), "signals");
+    check(outside_fits(t, q.outside, given_samples(q), steps), "signals");
   }
 };
 
@@ -150,7 +153,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   using Object = PyEpisodes<Real>;
   bound.def(
       "begin_samples",
-      [](Object& self, Index begin, Index width, const PyRequest& request) {
+      [](Object& self, Index begin, Index width, const PyEpisodeRequest& request) {
         self.check_forward({0, begin, width}, request);
         begin_samples(self.episodes, {0, begin, width}, request);
       },
@@ -160,7 +163,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def("end_replay", [](Object& self) { end_replay(self.episodes); });
   bound.def(
       "forward",
-      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyRequest& request, bool exchanges) {
+      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request, bool exchanges) {
         self.check_forward({0, begin, width}, request);
         interruptible([&](Interrupt interrupt) {
           return forward(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, exchanges, interrupt);
@@ -171,7 +174,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def("message", [](Object& self, Index width) { return handed_over(take_message(self.episodes, width)); }, "width"_a);
   bound.def(
       "receive",
-      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyRequest& request, In1<std::uint8_t> messages,
+      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request, In1<std::uint8_t> messages,
          In1<Index> message_begin, In1<Index> first, In1<std::uint64_t> bits, In1<std::uint32_t> counts) {
         const Inbox inbox{view1(messages), view1(message_begin), view1(first), {view1(bits), view1(counts)}};
         self.check_forward({0, begin, width}, request);
@@ -182,14 +185,14 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
   bound.def(
       "finish",
-      [](Object& self, Index begin, Index width, const PyRequest& request) {
+      [](Object& self, Index begin, Index width, const PyEpisodeRequest& request) {
         self.check_forward({0, begin, width}, request);
         finish(self.episodes, {0, begin, width}, request);
       },
       "begin"_a, "width"_a, "request"_a, "Count spikes and events of samples that have run all their steps.");
   bound.def(
       "backward",
-      [](Object& self, Index begin, Index width, const PyRequest& request, Out1<Real> pending) {
+      [](Object& self, Index begin, Index width, const PyEpisodeRequest& request, Out1<Real> pending) {
         self.check_backward({0, begin, width}, request);
         const Array1<Real> gradients = pending_of<Real>(pending, self.tables());
         interruptible([&](Interrupt interrupt) {
@@ -199,7 +202,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "begin"_a, "width"_a, "request"_a, "pending"_a.noconvert(), "Add the gradients of lanes to `pending`.");
   bound.def(
       "run_samples",
-      [](Object& self, Index begin, Index stop, const PyRequest& request, Out1<Real> pending) {
+      [](Object& self, Index begin, Index stop, const PyEpisodeRequest& request, Out1<Real> pending) {
         self.check_forward({0, begin, std::min(stop - begin, self.n())}, request);
         self.check(stop <= request.samples.size, "lanes");
         if (request.learn) self.check_backward({0, begin, std::min(stop - begin, self.n())}, request);

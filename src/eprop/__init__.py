@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         interop as interop, models as models, network as network, parallel as parallel, parameters as parameters, plot as plot,
         random as random, reference as reference, rl as rl, rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
-    from eprop.engine import Record, Recording, Rollout, Samples, Simulator, Stepper, Streams, make_samples
+    from eprop.engine import Lanes, Record, Recording, Rollout, Samples, Simulator, Stepper
     from eprop.errors import (
         CheckpointError,
         DataError,
@@ -85,12 +85,12 @@ __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
     "CrossEntropy", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
     "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
-    "InputError", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
+    "InputError", "Lanes", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
     "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
     "Recording", "RewardTrace", "Rollout",
-    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Streams", "Symmetric", "Uniform",
-    "__version__", "load", "make_samples",
+    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Symmetric", "Uniform",
+    "__version__", "load",
 ]  # fmt: skip
 
 

@@ -17,18 +17,18 @@ from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
 from eprop.engine.run import inputs as checks
-from eprop.engine.run.batches import Batches
+from eprop.engine.run.episodes import Episodes
+from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.request import RunPlan, plan_run
-from eprop.engine.run.rollouts import Gradients, Rollout, Rollouts, check_single
+from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import BatchResult, Samples, make_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.streaming import Streaming
-from eprop.engine.run.streams import Streams
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import NetworkError
@@ -115,10 +115,8 @@ class Simulator(FixedProperties):
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._streaming = Streaming(self._arrays, self.comm, neighbours, self._timer)
-        self._batches = Batches(self._arrays, replicas, neighbours, self._timer)
-        self._by_batch, self._eta_factor, self._alone = built.has_eprop, 1.0, OneThread()
-        self._gradients = Gradients(self._arrays, self.comm, self._batches, self._alone)
-        self._rollouts = Rollouts(self._gradients, self._layout)
+        self._by_batch, self._eta_factor, self._lock = built.has_eprop, 1.0, OneThread()
+        self._episodes = Episodes(self._arrays, self.comm, replicas, neighbours, self._timer, self._lock)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -233,7 +231,7 @@ class Simulator(FixedProperties):
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
         plan = partial(plan_run, self._arrays, self._layout, duration, learn, given, record, spikes)
-        with self._alone:
+        with self._lock:
             wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
             self._warn_of_no_feedback(wanted.sample, learn)
             if self._by_batch:
@@ -272,9 +270,9 @@ class Simulator(FixedProperties):
             raise NetworkError(f"a stepper runs on one process, this network on {self.comm.size} ranks: leave out comm")
         if self._by_batch:
             raise NetworkError(
-                "a stepper learns at every step, and EProp learns from whole samples: take EPropPlus, or streams()"
+                "a stepper learns at every step, and EProp learns from whole samples: take EPropPlus, or lanes()"
             )
-        return Stepper(self._arrays, inputs, readouts, bool(learn), self._alone)
+        return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock)
 
     def _warn_of_no_feedback(self, samples: Samples, learn: bool = True) -> None:
         """Warn once, when learning begins, of neurons without learning signals."""
@@ -285,15 +283,15 @@ class Simulator(FixedProperties):
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
         recording, events = None, self.events
-        if probes.columns or (wanted and not self._batches.keeps_spikes):  # the same condition on all ranks
+        if probes.columns or (wanted and not self._episodes.keeps_spikes):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps
             recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
             self._arrays.stream.events = events  # the second simulation counts them again
             self._arrays.reset()
-        result = self._batches.train(sample, None)
+        result = self._episodes.train(sample, None)
         self._arrays.stream.t = sample.n_steps
-        return recording or self._streaming.outputs(sample, result.y[0], self._batches.spikes(wanted))
+        return recording or self._streaming.outputs(sample, result.y[0], self._episodes.spikes(wanted))
 
     def samples(
         self,
@@ -341,10 +339,10 @@ class Simulator(FixedProperties):
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         check = partial(checks.check_samples, self._layout, samples, progress)
-        with self._alone:
+        with self._lock:
             checks.check_call(self.comm, "train", check, samples)
             self._warn_of_no_feedback(samples)
-            return (self._batches if self._by_batch else self._streaming).train(samples, progress)
+            return (self._episodes if self._by_batch else self._streaming).train(samples, progress)
 
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None
@@ -376,10 +374,10 @@ class Simulator(FixedProperties):
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
         check = partial(checks.check_evaluation, self._layout, samples, progress, reset)
-        with self._alone:
+        with self._lock:
             checks.check_call(self.comm, "evaluate", check, samples, reset)
             if self._by_batch if reset is None else reset:
-                return self._batches.run(samples, False, progress)
+                return self._episodes.run(samples, False, progress)
             return self._streaming.evaluate(samples, progress)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
@@ -407,13 +405,13 @@ class Simulator(FixedProperties):
             As for `train`.
         """
         check = partial(checks.check_mini_batch, self._layout, samples, progress, self._by_batch)
-        with self._alone:
+        with self._lock:
             checks.check_call(self.comm, "gradients", check, samples)
             self._warn_of_no_feedback(samples)
-            return weights.gradients(self._arrays, self._batches.gradients(samples, progress))
+            return self._episodes.gradients(samples, progress)
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
-        """Simulate samples of a network with `EProp`, and keep the history that learning from outside errors needs.
+        """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.
 
         ``forward``, `Rollout.backward` and `learn` are the parts of `train`, with the same bits; between them any objective may
         turn outputs into errors. Random spikes are those that `train` would draw.
@@ -433,14 +431,14 @@ class Simulator(FixedProperties):
         Raises
         ------
         InputError
-            If the samples belong to another network, the rollout does not fit, no projection learns by `EProp`, or there are
-            several ranks.
+            If the samples belong to another network or differ between ranks, the rollout does not fit, or no projection learns
+            by `EProp`.
         MemoryLimitError
             If the states and histories of all samples do not fit into memory.
         DivergenceError
             If a voltage or output is no longer finite, or an output exceeds 1e9 mV.
         """
-        return self._rollouts.forward(samples, after)
+        return forward(self._episodes, self._layout, samples, after)
 
     def learn(self, gradients: Mapping[str, Floats]) -> None:
         """Apply one optimiser step to all projections that learn by `EProp`, and change nothing else.
@@ -449,7 +447,7 @@ class Simulator(FixedProperties):
         ----------
         gradients : dict
             For each of these projections by name, in the order of `connections`: a result of `Rollout.backward`,
-            `Streams.backward` or `gradients`, or a sum of such results.
+            `Lanes.backward` or `gradients`, or a sum of such results.
 
         Raises
         ------
@@ -458,13 +456,13 @@ class Simulator(FixedProperties):
         DivergenceError
             If a weight is no longer finite.
         """
-        self._gradients.learn(gradients)
+        self._episodes.learn(gradients)
 
-    def streams(self, n: int, steps: int = 256, *, learn: bool = True) -> Streams:
-        """Make ``n`` parallel streams of the network's state, at rest, that step together: one for each environment.
+    def lanes(self, n: int, steps: int = 256, *, learn: bool = True) -> Lanes:
+        """Make ``n`` parallel lanes, each a state of the network at rest, that step together: one for each environment.
 
-        The weights belong to the simulator. Threads divide the streams; results do not depend on their number. Random spikes
-        depend on the seed, the stream and its steps.
+        The weights belong to the simulator. Threads divide the lanes; results do not depend on their number. Random spikes
+        depend on the seed, the lane and its steps. Several ranks divide the neurons, or with ``parallel="data"`` the lanes.
 
         Parameters
         ----------
@@ -472,30 +470,33 @@ class Simulator(FixedProperties):
         steps : int
             Initial capacity for the steps of a rollout; it grows as needed.
         learn : bool
-            If False, no history for `Streams.backward` is kept.
+            If False, no history for `Lanes.backward` is kept.
 
         Returns
         -------
-        Streams
+        Lanes
 
         Raises
         ------
         InputError
-            If a number is below one, no projection learns by `EProp`, or there are several ranks.
+            If a number is below one, no projection learns by `EProp`, or the arguments differ between ranks.
         MemoryLimitError
-            If the streams do not fit into memory.
+            If the lanes do not fit into memory.
         """
-        with self._alone:
-            check_single(self._arrays, self.comm, "streams")
-            checks.check_switch("learn", learn)
-            return Streams(self._gradients, self._layout, count_of("streams", n), count_of("steps", steps), learn)
+        with self._lock:
+            run_on_all_ranks(self.comm, "lanes", partial(self._check_lanes, learn), lambda _: {"arguments": (n, learn)})
+            return Lanes(self._episodes, self._layout, count_of("lanes", n), count_of("steps", steps), bool(learn))
+
+    def _check_lanes(self, learn: Any) -> None:
+        check_learns(self._episodes, "lanes")
+        checks.check_switch("learn", learn)
 
     def reset(self) -> None:
         """Reset all nodes to rest, and clear all traces and spikes in flight; weights and the optimisers of e-prop stay.
 
         The optimisers of e-prop+ take a step in each step of the network since its start, so they restart as well.
         """
-        with self._alone:
+        with self._lock:
             run_on_all_ranks(self.comm, "reset", lambda: None)
             self._arrays.reset()
 
@@ -613,7 +614,7 @@ class Simulator(FixedProperties):
             If the values do not fit the connections, are not finite, lie outside the bounds of the optimiser, or differ between
             ranks.
         """
-        with self._alone:
+        with self._lock:
             weights.set_weights(self._arrays, self.comm, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
@@ -626,7 +627,7 @@ class Simulator(FixedProperties):
         InputError
             If the factor differs between ranks.
         """
-        with self._alone:
+        with self._lock:
             weights.scale_learning_rates(self._arrays, self.comm, factor)
             self._eta_factor = factor
 
@@ -686,7 +687,7 @@ class Simulator(FixedProperties):
         several ranks the state of the whole network is returned on every rank; its spike log is then rebuilt. The entry
         ``network`` identifies the network.
         """
-        with self._alone:
+        with self._lock:
             return snapshot.state_of(self._arrays)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
@@ -702,7 +703,7 @@ class Simulator(FixedProperties):
             If the state belongs to another network: a parameter differs (the message names it), or an array is missing or has
             another shape; or if the state differs between ranks.
         """
-        with self._alone:
+        with self._lock:
             snapshot.set_state(self._arrays, self.comm, state)
 
     def __reduce__(self) -> Any:

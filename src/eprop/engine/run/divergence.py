@@ -38,16 +38,6 @@ def check_losses(losses: np.ndarray, y: np.ndarray) -> None:
         check_status(Status.EXPLODED if largest > LARGEST_VOLTAGE else Status.NOT_FINITE, "samples")
 
 
-def check_batch(arrays: Arrays, losses: np.ndarray, batch: Any, y: np.ndarray) -> None:
-    """Check as `check_voltages` does, for samples in parallel; a sample with non-finite voltages has no finite loss.
-
-    Sample slots that these samples did not use still hold the state of an earlier call.
-    """
-    check_losses(losses, y)
-    status = Status.OK if batch.finite(min(losses.size, batch.slots)) else Status.NOT_FINITE
-    check_status(arrays.exchange.worst(status), "samples")
-
-
 def check_silence(arrays: Arrays, spikes: np.ndarray) -> None:
     """Warn with advice if no neuron spiked; rate regularisation may still activate neurons."""
     regularised = any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in arrays.network.projections)

@@ -20,6 +20,7 @@ from eprop.engine.ranks.slices import run_in_slices
 from eprop.engine.run.divergence import check_losses, check_silence, check_weights
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.outside import outside_of
+from eprop.engine.run.own_optimizer import take_gradients, take_steps
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import BatchResult, Samples
 from eprop.engine.run.spikes import spikes_of_sample
@@ -99,7 +100,7 @@ class Episodes:
         if self._groups is None:
             self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
         found = pending * scale.astype(pending.dtype)[self._groups]  # in the type of a synapse
-        return weights.gradients(arrays, found, self._order)
+        return weights.gradients(arrays, found.astype(np.float64), self._order)
 
     def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
         """See `Simulator.learn`."""
@@ -202,7 +203,9 @@ class Episodes:
             # Ctrl-C is handled after the call, so weights and their step count change together.
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
+            waiting = take_gradients(arrays, scale)
             lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
+            take_steps(arrays, waiting)
             self._timer.add_since("update", began)
             if arrays.neurons.feedback_offset.size:
                 lib.fade_offsets(topology, arrays.neurons.feedback_offset)

@@ -36,14 +36,14 @@ class LaneGroup:
         self.episodes, self.core, self.n, self.own = episodes, core, n, episodes.own(n)
         self.here = slice(int(self.own[0]), int(self.own[-1]) + 1) if self.own.size else slice(0, 0)
         self.whole = True  # False: a replay was interrupted
-        self._weights = -1  # count of weight changes as of the weights that the core has
+        self.weights = -1  # count of weight changes as of the weights that the core has
 
     def follow_weights(self) -> None:
         """Use the present weights from now on."""
         arrays = self.episodes.arrays
-        if self._weights != arrays.weight_changes:
+        if self.weights != arrays.weight_changes:
             self.core.set_weights(arrays.synapses.weight)
-            self._weights = arrays.weight_changes
+            self.weights = arrays.weight_changes
 
     def run(self, request: Any) -> None:
         """Run the steps of a request."""

@@ -46,12 +46,12 @@ class SpikeReader:
 
 
 def spikes_of_sample(
-    arrays: Arrays, wanted: list[Population], batch: Any, slot: int
+    arrays: Arrays, wanted: list[Population], core: Any, lane: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Times (ms) and nodes of the spikes of each population, on all ranks, for the sample in a slot of a batch."""
+    """Times (ms) and nodes of the spikes of each population, on all ranks, for the last sample of a lane of the core."""
 
     def read(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        found: tuple[np.ndarray, np.ndarray] = batch.spikes(slot, first, stop)
+        found: tuple[np.ndarray, np.ndarray] = core.spikes_of_sample(lane, first, stop)
         return found
 
     return {p.name: _joined(arrays, [_of_population(arrays, p, read)]) for p in wanted}

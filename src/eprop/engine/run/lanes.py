@@ -1,0 +1,383 @@
+"""Parallel lanes of e-prop: many environments, one step at a time; learning uses their rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eprop import random
+from eprop.core import lib
+from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.run.divergence import LARGEST_VOLTAGE, check_losses
+from eprop.engine.run.episodes import Episodes
+from eprop.engine.run.gradient_scaling import rollout_scales
+from eprop.engine.run.lane_state import checked_lanes
+from eprop.engine.run.layout import SampleLayout, count_of, named
+from eprop.engine.run.outside import Told
+from eprop.engine.run.rollouts import checked_errors, chosen_lanes, make_group
+from eprop.engine.run.samples import arrange_told
+from eprop.engine.state.checks import damaged
+from eprop.engine.state.synapse_order import all_synapses
+from eprop.errors import InputError
+from eprop.parameters import real_numbers
+
+# Lanes that do not learn keep at most this many steps.
+STEPS_UNLEARNED = 1024
+
+
+class Lanes:
+    """``n`` copies of a network's state that step together, see `Simulator.lanes`.
+
+    A *rollout* is the steps since the last `backward`. The next `step` or `reset` begins a new rollout.
+
+    Attributes
+    ----------
+    n : int
+        Number of lanes.
+    steps : int
+        Steps of this rollout so far.
+    """
+
+    def __init__(self, episodes: Episodes, layout: SampleLayout, n: int, steps: int, learn: bool):
+        arrays = episodes.arrays
+        self.n, self._episodes, self._layout, self._learns = n, episodes, layout, learn
+        self._lanes = make_group(episodes, n, steps, learn)
+        self._core, own = self._lanes.core, self._lanes.own
+        self._y = np.zeros((n, arrays.built.n_readouts))
+        self._closed = False
+        self._names = {p.name: k for k, p in enumerate(layout.sources)}
+        self._sizes = [p.size for p in layout.sources]
+        seeds = [random.derive(arrays.network.seed, random.POISSON, int(k)) for k in own]
+        self._core.set_random(np.array(seeds, np.uint64), np.zeros(own.size, np.int64))
+
+    def __repr__(self) -> str:
+        return f"Lanes({self.n} in parallel, {self.steps} steps of this rollout)"
+
+    @property
+    def steps(self) -> int:
+        """Steps of this rollout so far."""
+        return int(self._core.steps)
+
+    @property
+    def spikes(self) -> np.ndarray:
+        """Spikes of all neurons of each lane in this rollout, ``(n,)`` int64."""
+        return self._lanes.spikes()
+
+    def step(self, channels: Any = None) -> np.ndarray:
+        """Simulate one step of all lanes.
+
+        Parameters
+        ----------
+        channels : list, array or dict, optional
+            Events of the only event source: a list with an array of active channels (whole numbers) for each lane, or an
+            array ``(n, size)`` of zeros and ones. For several sources, a dictionary of these by name; a missing source has no
+            events. A channel is active at most once in a step.
+
+        Returns
+        -------
+        ndarray, shape (n, readouts), float64
+            Outputs, mV: a view, valid until the next call.
+
+        Raises
+        ------
+        InputError
+            If the channels do not fit the network; then the state is unchanged.
+        DivergenceError
+            If an output is not finite, or exceeds 1e9 mV.
+        """
+        with self._episodes.lock:
+            if self._episodes.comm.size > 1:
+                self._y[...] = self._run(1, channels)[:, 0]
+                return self._y
+            self._prepare()
+            given = self._given(channels)
+            found = self._core.step(given, self._y)
+            if found == lib.UNREADABLE:
+                found = self._core.step(tuple(self._readable(k, part, 1) for k, part in enumerate(given)), self._y)
+            if found != lib.READ:
+                self._refuse(found)
+            return self._y
+
+    def run(self, n_steps: int, channels: Any = None) -> np.ndarray:
+        """Simulate several steps of all lanes: the bits equal those of repeated `step` calls, in less time.
+
+        Parameters
+        ----------
+        n_steps : int
+        channels : array or dict, optional
+            Zeros and ones ``(n_steps, n, size)`` of the only event source, or a dictionary with such an array for each name; a
+            missing source has no events.
+
+        Returns
+        -------
+        ndarray, shape (n, n_steps, readouts), float64
+            Outputs, mV.
+
+        Raises
+        ------
+        InputError, DivergenceError
+            As for `step`.
+        """
+        n_steps = count_of("steps", n_steps)
+        with self._episodes.lock:
+            return self._run(n_steps, channels)
+
+    def reset(self, lanes: Any) -> None:
+        """End the episodes of some lanes after the last step: their networks go to rest, and spikes in flight are dropped.
+
+        `backward` stops at this point: no error of the next episode reaches back into this one.
+
+        Parameters
+        ----------
+        lanes : sequence of int, or bool
+            Indices of the lanes, or a boolean for each lane.
+
+        Raises
+        ------
+        InputError
+            If there is no such lane.
+        """
+        with self._episodes.lock:
+            check = partial(chosen_lanes, self.n, lanes)
+            chosen = run_on_all_ranks(self._episodes.comm, "reset", check, lambda chosen: {"lanes": checksum(chosen)})
+            if chosen.size:
+                self._prepare()
+                self._lanes.reset(chosen)
+
+    def backward(
+        self, errors: Any, *, signals: Mapping[str, Any] | None = None, modulator: Any = None
+    ) -> dict[str, np.ndarray]:
+        """Return the e-prop gradient of this rollout for given errors, and close the rollout.
+
+        Parameters
+        ----------
+        errors : array, shape (n, steps, readouts)
+            Derivative of any loss with respect to the outputs of each step, 1/mV times the unit of the loss.
+        signals : dict, optional
+            For neuron populations by name: ``(n, steps, size)``, added to learning signals, see `Simulator.samples`. Row
+            ``t`` belongs to the step before, row 0 to the last step of the rollout before.
+        modulator : array, optional
+            ``(steps,)`` or ``(n, steps)``, factors of learning signals, see `Simulator.samples`.
+
+        Returns
+        -------
+        dict of ndarray, shape (connections,), float64
+            As from `Rollout.backward`: the mean over the lanes. `Simulator.learn` applies it.
+
+        Raises
+        ------
+        InputError
+            If the errors have another shape or are not finite, or the rollout has no step.
+
+        Notes
+        -----
+        The next rollout starts with the traces of this one, exactly. Rate regularisation uses the mean rate of each lane in
+        this rollout, over all its episodes.
+        """
+        with self._episodes.lock:
+            self._check_learns("backward")
+            self._lanes.check_whole("these lanes")
+            check = partial(self._checked, errors, signals, modulator)
+            given, told = run_on_all_ranks(self._episodes.comm, "backward", check, _keys_of_errors)
+            self._lanes.follow_weights()
+            self._lanes.check_diverged("backward")
+            found = self._lanes.backward(given, told, *rollout_scales(self._episodes.arrays, self.n, self.steps))
+            self._closed = True
+            return found
+
+    def replay(self) -> np.ndarray:
+        """Simulate this rollout again from its start, with the same inputs and random numbers and the present weights.
+
+        After `backward`, the rollout is the one just closed, until the next `step` or `reset`. So several passes over one
+        rollout are possible: replay, `backward`, `Simulator.learn`, and again. The lanes continue from the end of the last
+        replay.
+
+        Returns
+        -------
+        ndarray, shape (n, steps, readouts), float64
+            Outputs, mV.
+
+        Raises
+        ------
+        InputError
+            If the rollout has no step.
+        DivergenceError
+            As for `step`.
+        """
+        with self._episodes.lock:
+            self._check_learns("replay")
+            request = self._request(self.steps)
+            self._lanes.replay(request)
+            y = self._lanes.joined(request.y)
+            check_losses(np.zeros(1), y)
+            self._lanes.check_diverged("replay")
+            return y
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Copy everything that steps change, as named arrays: with `Simulator.state`, enough to continue bit by bit.
+
+        The copy includes the rollout so far. Synapses are in the order of `Simulator.connections`, projection by projection.
+        """
+        with self._episodes.lock:
+            self._check_one_process("state")
+            self._lanes.check_whole("these lanes")
+            arrays, found = self._episodes.arrays, self._core.state()
+            traces = found["traces"].reshape(-1, max(arrays.synapses.weight.size, 1))
+            found["traces"] = traces[:, all_synapses(arrays)].ravel()
+            flags = np.array([self.n, self.steps, self._closed], np.int64)
+            return {"lanes": flags, "network": arrays.built.fingerprint.copy(), **found}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Continue from a `state` of the same number of lanes of the same network, with any number of threads.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to other lanes, or to another network.
+        """
+        with self._episodes.lock:
+            self._check_one_process("set_state")
+            given = checked_lanes(self._episodes.arrays, self._core, self.n, state)
+            if not self._core.set_state(given.steps, given.arrays):
+                raise damaged("its arrays are not as long as its counters say")
+            self._closed, self._lanes.whole, self._lanes.weights = given.closed, True, -1
+
+    def _run(self, n_steps: int, channels: Any) -> np.ndarray:
+        """Simulate steps; returns the outputs, (n, n_steps, readouts)."""
+        self._prepare(n_steps)
+        read = partial(self._read, n_steps, channels)
+        start, events = run_on_all_ranks(self._episodes.comm, "step", read, lambda found: {"steps": n_steps})
+        request = self._request(n_steps)
+        request.event_start, request.event_channels = start, events
+        self._lanes.run(request)
+        y = self._lanes.joined(request.y)
+        largest = np.abs(y).max(axis=(1, 2), initial=0.0)
+        if not (largest <= LARGEST_VOLTAGE).all():  # also true for NaN
+            self._refuse(self.n + int(np.argmin(largest <= LARGEST_VOLTAGE)))
+        return y
+
+    def _read(self, n_steps: int, channels: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Events of the lanes of this replica in some steps, for a request."""
+        given = self._given(channels)
+        own = self._lanes.here if self._lanes.own.size < self.n else None
+        found, start, events = self._core.read_events(tuple(_part(part, own, n_steps) for part in given), n_steps)
+        if found == lib.UNREADABLE:
+            readable = [self._readable(k, part, n_steps) for k, part in enumerate(given)]
+            found, start, events = self._core.read_events(tuple(_part(p, own, n_steps) for p in readable), n_steps)
+        if found != lib.READ:
+            self._refuse(found + self._lanes.here.start)
+        return start, events
+
+    def _request(self, n_steps: int) -> Any:
+        """Make a request for steps, with an array for the outputs."""
+        request, own = lib.EpisodeRequest(), self._lanes.own.size
+        request.n_steps, request.learn = n_steps, self._learns
+        request.event_start = np.zeros((len(self._sizes), own * n_steps + 1), np.int64)
+        request.y = np.zeros((own, n_steps, self._y.shape[1]))
+        return request
+
+    def _checked(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, Told]:
+        """Errors of all lanes, and external values for the lanes of this replica."""
+        given = checked_errors(errors, (self.n, self.steps, self._y.shape[1]))
+        values, factors = arrange_told(self._layout, self.n, self.steps, signals, modulator)
+        here = self._lanes.here
+        return given, Told(
+            {name: value[here] for name, value in values.items()}, factors[here] if len(factors) > 1 else factors
+        )
+
+    def _prepare(self, more: int = 1) -> None:
+        """Prepare ``more`` steps or a reset: begin the next rollout if this one is closed, load weights, make room."""
+        self._lanes.check_whole("these lanes")
+        if self._closed or (not self._learns and self.steps >= STEPS_UNLEARNED):
+            self._core.begin_next()
+            self._closed = False
+        self._lanes.follow_weights()
+        if self._core.full(more):  # the core will at least double its room
+            steps = 2 * max(self._core.rows, more)
+            self._episodes.check_memory(self._lanes.own.size, steps, True, self._learns)
+
+    def _check_learns(self, call: str) -> None:
+        if not self._learns:
+            raise InputError(f"{call}: these lanes were made with learn=False")
+        if not self.steps:
+            raise InputError(f"{call}: there has been no step since the last rollout")
+
+    def _check_one_process(self, call: str) -> None:
+        if self._episodes.comm.size > 1:
+            raise InputError(f"{call} of lanes is for one process; with several ranks, begin new episodes instead")
+
+    def _given(self, channels: Any) -> tuple[Any, ...]:
+        """Events for each event source."""
+        if not isinstance(channels, Mapping):
+            if len(self._sizes) == 1:
+                return (_bytes_of(channels),)
+            if channels is None:
+                return (None,) * len(self._sizes)
+            known = ", ".join(self._names) or "none"
+            raise InputError(f"step takes channels by the names of the event sources ({known}) in a dictionary")
+        parts: list[Any] = [None] * len(self._sizes)
+        for name, part in named(channels).items():
+            if name not in self._names:
+                raise InputError(f"no event source named {name!r}; there are: {', '.join(self._names) or 'none'}")
+            parts[self._names[name]] = _bytes_of(part)
+        return tuple(parts)
+
+    def _readable(self, source: int, given: Any, n_steps: int) -> Any:
+        """Convert events of a source to a form that the core reads."""
+        name, size = self._layout.sources[source].name, self._sizes[source]
+        if given is None:
+            return None
+        if n_steps > 1:
+            return self._dense(source, given, (n_steps, self.n, size))
+        if isinstance(given, np.ndarray) and given.ndim > 1:
+            return self._dense(source, given, (1, self.n, size) if given.ndim == 3 else (self.n, size))
+        if isinstance(given, np.ndarray | str | Mapping) or not hasattr(given, "__len__") or len(given) != self.n:
+            raise InputError(
+                f"channels of {name!r} must be a list with an array for each of {self.n} lanes, or an array ({self.n}, {size})"
+            )
+        out = []
+        for k, part in enumerate(given):
+            one = np.atleast_1d(real_numbers(f"channels of {name!r}, lane {k},", part, InputError))
+            if one.ndim != 1 or (one.size and one.dtype.kind not in "iu"):
+                raise InputError(f"channels of {name!r}, lane {k}, must be a list of whole numbers, got {part!r:.80}")
+            out.append(np.ascontiguousarray(one, np.int64))
+        return out
+
+    def _dense(self, source: int, given: Any, shape: tuple[int, ...]) -> Any:
+        """Convert zeros and ones of a source to a form that the core reads."""
+        label = f"channels of {self._layout.sources[source].name!r}"
+        dense = real_numbers(label, given, InputError)
+        if dense.shape != shape:
+            raise InputError(f"{label} must have shape {shape}, got {dense.shape}")
+        if not ((dense == 0) | (dense == 1)).all():
+            raise InputError(f"{label} must be zeros and ones")
+        return np.ascontiguousarray(dense, np.uint8)
+
+    def _refuse(self, found: int) -> None:
+        """Raise the error for a refused step."""
+        if found >= self.n:
+            self._lanes.check_diverged("step")
+            check_losses(np.zeros(1), self._y)
+        names = ", ".join(f"{name} has {size}" for name, size in zip(self._names, self._sizes, strict=True))
+        raise InputError(
+            f"step: channels of lane {found} are out of range, or a channel occurs twice; {names} channels"
+        )
+
+
+def _bytes_of(given: Any) -> Any:
+    """View booleans as bytes, which the core reads; return other values unchanged."""
+    return given.view(np.uint8) if type(given) is np.ndarray and given.dtype == np.bool_ else given
+
+
+def _part(given: Any, own: slice | None, n_steps: int) -> Any:
+    """Events of the lanes ``own`` of this replica."""
+    if given is None or own is None:
+        return given
+    return given[own] if isinstance(given, list) or given.ndim == 2 else np.ascontiguousarray(given[:, own])
+
+
+def _keys_of_errors(given: tuple[np.ndarray, Told]) -> dict[str, Any]:
+    return {"errors": checksum(given[0])}
