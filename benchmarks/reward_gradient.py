@@ -76,7 +76,7 @@ def main() -> None:
 
 def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[str, dict[str, float]]:
     """Return the angle and the relative length of e-prop's gradient, for each kind of weights."""
-    streams = RecordingStreams(simulator.streams(ENVIRONMENTS))
+    streams = RecordingStreams(simulator.lanes(ENVIRONMENTS))
     agent = make_agent(task, streams, seed=1)
     episodes = Episodes(task.make_environments(ENVIRONMENTS), seed=1)
     seen, _ = RolloutLearner(simulator, agent, episodes, objective, ROLLOUT).collect()

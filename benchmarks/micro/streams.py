@@ -1,4 +1,4 @@
-"""Time of a step of 32 environments side by side, ``Simulator.streams``, on one and two threads.
+"""Time of a step of 32 environments side by side, ``Simulator.lanes``, on one and two threads.
 
     python benchmarks/micro/streams.py
 
@@ -98,7 +98,7 @@ def main() -> None:
     ends = draw.random((arguments.steps, arguments.streams)) < ENDS
     found: dict[tuple[int, int], list[dict[str, float]]] = {}
     sims = {(m, t): ep.Simulator(network(m), threads=t) for m in arguments.neurons for t in arguments.threads}
-    streams = {key: sim.streams(arguments.streams, steps=arguments.steps) for key, sim in sims.items()}
+    streams = {key: sim.lanes(arguments.streams, steps=arguments.steps) for key, sim in sims.items()}
     for turn in range(arguments.repeats + 1):
         for key, sim in sims.items():
             taken = measure(sim, streams[key], events, ends)

@@ -49,7 +49,7 @@ def test_the_network_acts_in_its_environments(name):
     policy = task.make_policy(actions)
     check_readouts(sim.network, policy.readouts(actions))
     assert all(p.rule.plastic for p in sim.network.projections)
-    agent = Agent(sim.streams(2), task.make_encoder(), policy, shape, task.substeps, seed=1)
+    agent = Agent(sim.lanes(2), task.make_encoder(), policy, shape, task.substeps, seed=1)
     episodes = Episodes(environments, seed=1)
     for _ in range(3):
         assert episodes.observations.shape == (2, *shape)

@@ -21,7 +21,7 @@ def test_rollouts_that_go_on_equal_traces_that_run_on(model: str) -> None:
     neuron = MODELS[model]
     c = case(3, RULES["e-prop"], steps=80, rate=0.2, pair=(neuron, None), tau_out=12.0)
     sim, reference = ep.Simulator(c.network, threads=1), TimeDrivenStreams(c.network, N)
-    streams, draw, spikes = sim.streams(N), np.random.default_rng(1), 0
+    streams, draw, spikes = sim.lanes(N), np.random.default_rng(1), 0
     for first in range(0, len(c.inputs), STEPS):
         reference.follow(weights_of(sim))
         for t in range(first, first + STEPS):

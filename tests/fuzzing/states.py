@@ -156,7 +156,7 @@ def streams(folder: pathlib.Path) -> list[tuple[ep.Simulator, Any, dict[str, np.
     found = []
     for delays, precision in (("more", "double"), ("each its own", "single")):
         sim = ep.Simulator(rollout_network("ALIF", delays, noise=True), threads=1, precision=precision)
-        side_by_side = sim.streams(2)
+        side_by_side = sim.lanes(2)
         go_on(sim, side_by_side)
         side_by_side.run(6, stimulus(3, 6, 2).astype(np.uint8))
         found.append((sim, side_by_side, side_by_side.state()))

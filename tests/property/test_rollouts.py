@@ -24,7 +24,7 @@ N = 2
 def test_rollouts_equal_traces_that_run_on(c: Any, seed: int, lengths: list[int]) -> None:
     draw = np.random.default_rng(seed)
     sim, reference = ep.Simulator(c.network, threads=1), TimeDrivenStreams(c.network, N)
-    streams, t = sim.streams(N, steps=1), 0
+    streams, t = sim.lanes(N, steps=1), 0
     for length in lengths:
         reference.follow(weights_of(sim))
         for _ in range(length):

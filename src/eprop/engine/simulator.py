@@ -306,9 +306,54 @@ class Simulator(FixedProperties):
         modulator: Any = None,
         reward: Any = None,
     ) -> Samples:
-        """Make samples for `train` and `evaluate`; see `eprop.engine.run.samples.make_samples`."""
-        told = {"signals": signals, "modulator": modulator, "reward": reward}
-        return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
+        """Make ``n`` samples of ``n_steps`` steps for `train`, `evaluate`, `gradients` and `forward`.
+
+        Parameters
+        ----------
+        n, n_steps : int
+        inputs : dict
+            For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
+            ``(n, n_steps + 1)`` pointing into ``channels`` (as in `eprop.data.BinnedDataset`), a dense array
+            ``(n, n_steps, size)`` of zeros and ones, or a list of ``n`` pairs ``(times, channels)``, times in ms, as for
+            `Simulator.run`. A channel may be active once in a step: the first two forms refuse repeated events; repeated times in
+            a step count once.
+        targets : dict
+            For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. For `CrossEntropy` the
+            entries are class probabilities, which sum to one where the window is open. A population without a target has no
+            error and no loss; everything else goes on, with regularisation and optimisers.
+        window : array or dict
+            ``(n_steps,)`` or ``(n, n_steps)``, weights of the steps, of any sign. The default is all ones. A dict gives each
+            readout population its own window by name. With sampled actions as targets of `CrossEntropy` and advantages as
+            window, the gradient is that of REINFORCE (Williams 1992), within the approximation of e-prop.
+        labels : array
+            ``(n,)`` classes; they become one-hot targets of the only readout population.
+        signals : dict
+            For each neuron population by name: an array ``(n, n_steps, size)``, in the unit of feedback weights times errors.
+            Row ``t`` is added to the learning signals that arrive in step ``t``, together with the errors of step ``t - 1``;
+            no feedback is needed. With `EProp`, which starts from rest and compensates delays, a spike of step ``s`` meets the
+            row of step ``s + 1 +`` its delay onto the readouts (one step without readouts).
+        modulator : array
+            ``(n_steps,)`` or ``(n, n_steps)``. Entry ``t`` multiplies all learning signals that arrive in step ``t``, including
+            ``signals``, but not the errors by which readouts learn their own weights, nor regularisation. The errors of the last
+            step of a sample arrive after it: with `EProp` the last entry multiplies them.
+        reward : array
+            ``(n_steps,)`` or ``(n, n_steps)``, such as temporal-difference errors, for reward traces (`eprop.RewardTrace`). The
+            default is none. Entry ``t`` multiplies in step ``t`` what the errors of step ``t - 1`` and earlier have left in the
+            trace.
+
+        Returns
+        -------
+        Samples
+
+        Raises
+        ------
+        InputError
+            If something is missing, has a wrong shape or is not finite.
+        MemoryLimitError
+            If the steps do not fit into memory.
+        """
+        external = {"signals": signals, "modulator": modulator, "reward": reward}
+        return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **external)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` in sequence, at every spike.

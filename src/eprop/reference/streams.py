@@ -36,7 +36,7 @@ class Episode:
 
 
 class TimeDrivenStreams:
-    """Streams side by side as `eprop.Simulator.streams`; the methods are those of `eprop.Streams` of the same name.
+    """Streams side by side as `eprop.Simulator.lanes`; the methods are those of `eprop.Lanes` of the same name.
 
     The gradient of a rollout is ``sum_t L(t) e_bar(t)``, with the traces that the steps since its episode began
     have left.

@@ -53,7 +53,7 @@ def play(
     Parameters
     ----------
     agent : Agent
-        At rest, with as many streams as there are environments: of ``Simulator.streams(n, learn=False)``.
+        At rest, with as many streams as there are environments: of ``Simulator.lanes(n, learn=False)``.
     environments : Environments
     seeds : list of int
         Of the episodes, one for each environment.

@@ -21,7 +21,7 @@ INPUTS, ACTIONS = range(2)
 
 
 class Streams(Protocol):
-    """What is needed of ``Simulator.streams``."""
+    """What is needed of ``Simulator.lanes``."""
 
     n: int
 
@@ -52,7 +52,7 @@ class Agent:
     Parameters
     ----------
     streams : Streams
-        As ``Simulator.streams(n)`` makes them.
+        As ``Simulator.lanes(n)`` makes them.
     encoder : Encoder
     policy : Policy
     shape : tuple of int
@@ -133,7 +133,7 @@ class RolloutLearner:
     simulator : Simulator
         Of a network whose readouts are those of the policy, then one for the value.
     agent : Agent
-        Of ``simulator.streams(n)``.
+        Of ``simulator.lanes(n)``.
     episodes : Episodes
         Of as many environments.
     objective : Objective

@@ -155,7 +155,7 @@ class PolicyTrainer(TrainingLoop):
         self._latest: Experience | None = None
         n = self.training.environments
         self._environments = task.make_environments(n)
-        self._streams = simulator.streams(n)
+        self._streams = simulator.lanes(n)
         scale = ObservationScale(spaces(task)[0]) if task.scales_observations else None
         agent = make_agent(task, self._streams, derive(task.seed, LEARN_AGENT), scale)
         episodes = Episodes(self._environments, derive(task.seed, LEARN_EPISODES))
@@ -375,7 +375,7 @@ def judge(
     totals, steps = [], []
     for first in range(0, choice.episodes, SIDE_BY_SIDE):
         n = min(SIDE_BY_SIDE, choice.episodes - first)
-        streams = simulator.streams(n, learn=False)
+        streams = simulator.lanes(n, learn=False)
         agent = make_agent(task, streams, derive(choice.seed, TEST_AGENT, first), scale and scale.frozen())
         environments = task.make_environments(n)
         seeds = [derive(choice.seed, TEST_EPISODES, first + k) % 2**31 for k in range(n)]

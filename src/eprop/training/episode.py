@@ -95,7 +95,7 @@ def record_episode(
     scale : ObservationScale, optional
         As of `judge`.
     """
-    streams = _RecordingStreams(simulator.streams(1, learn=False))
+    streams = _RecordingStreams(simulator.lanes(1, learn=False))
     agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
     environments = task.make_environments(1)
     start = derive(seed, TEST_EPISODES, 0) % 2**31

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.engine import make_samples
 from refusals import refuse
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -86,8 +87,8 @@ def test_samples_of_several_sources_are_chosen_together() -> None:
     for name in "ab":
         net.add(ep.EventSource(), 3, name)
     events = np.random.default_rng(0).random((2, 4, 6, 3)) < 0.3
-    samples = ep.make_samples(net, 4, 6, {"a": events[0], "b": events[1]})
-    wanted = ep.make_samples(net, 2, 6, {"a": events[0][[3, 1]], "b": events[1][[3, 1]]})
+    samples = make_samples(net, 4, 6, {"a": events[0], "b": events[1]})
+    wanted = make_samples(net, 2, 6, {"a": events[0][[3, 1]], "b": events[1][[3, 1]]})
     assert samples[[3, 1]] == wanted
     assert samples[[1, 3]] != wanted
 

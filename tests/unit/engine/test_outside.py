@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.engine import make_samples
 from eprop.reference import TimeDriven
 from networks import two_threads
 from ranks_in_threads import on_ranks
@@ -160,7 +161,7 @@ def test_samples_of_another_network_are_refused():
     other.add(ep.EventSource(), 4, "in")
     other.add(ep.LIF(), 7, "b")
     other.add(ep.Readout(), 2, "out")
-    samples = ep.make_samples(other, 1, 5, signals={"b": np.ones((1, 5, 7))})
+    samples = make_samples(other, 1, 5, signals={"b": np.ones((1, 5, 7))})
     with pytest.raises(ep.InputError, match="they have signals for 7 neurons 'b'"):
         ep.Simulator(network(RULES["eprop"]), threads=1).train(samples)
 

@@ -228,7 +228,7 @@ def test_a_rule_that_learns_at_spikes_has_no_rollouts() -> None:
     with refuse("give a projection the rule EProp"):
         sim.forward(sim.samples(1, 5))
     with refuse("give a projection the rule EProp"):
-        sim.streams(2)
+        sim.lanes(2)
 
 
 def test_several_ranks_have_no_rollouts_but_learn_together() -> None:
@@ -241,7 +241,7 @@ def test_several_ranks_have_no_rollouts_but_learn_together() -> None:
         with refuse("forward runs in one process"):
             sim.forward(samples_of(sim))
         with refuse("streams runs in one process"):
-            sim.streams(2)
+            sim.lanes(2)
         sim.learn(gradient)
         return sim.connections("rec->rec")[2]
 
@@ -265,4 +265,4 @@ def test_rollouts_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.Mo
     with pytest.raises(ep.MemoryLimitError, match=r"200 streams of 3,00. steps"):
         sim.forward(samples)
     with pytest.raises(ep.MemoryLimitError, match="10000 streams"):
-        sim.streams(10_000, steps=100)
+        sim.lanes(10_000, steps=100)

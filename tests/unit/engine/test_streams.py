@@ -65,7 +65,7 @@ def equal(a: list[Any], b: list[Any]) -> bool:
 def test_streams_equal_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric", average_gradient=True)
     sim, reference = ep.Simulator(net, threads=1), TimeDrivenStreams(net, N)
-    streams = sim.streams(N, steps=2)
+    streams = sim.lanes(N, steps=2)
     for number in range(ROLLOUTS):
         reference.follow(weights_of(sim))
         y = []
@@ -107,7 +107,7 @@ def two_populations(several: bool) -> ep.Network:
 def test_every_way_through_connections_equals_traces_that_run_on(partitions: int, several: bool) -> None:
     net = two_populations(several)
     sim, reference = ep.Simulator(net, threads=1, partitions=partitions), TimeDrivenStreams(net, 3)
-    streams = sim.streams(3)
+    streams = sim.lanes(3)
     for number in range(3):
         reference.follow(weights_of(sim))
         y = []
@@ -126,7 +126,7 @@ def test_every_way_through_connections_equals_traces_that_run_on(partitions: int
 def test_streams_without_ends_are_rollouts_of_samples() -> None:
     one, other = (ep.Simulator(network("ALIF", "more"), threads=1) for _ in range(2))
     events, errors = stimulus(1, N, 20), np.random.default_rng(0).normal(size=(N, 20, SIZES[2]))
-    streams = one.streams(N)
+    streams = one.lanes(N)
     y = np.stack([streams.step(np.ascontiguousarray(events[:, t])).copy() for t in range(20)], axis=1)
     rollout = other.forward(other.samples(N, 20, {"in": events}))
     assert np.array_equal(y, rollout.y)
@@ -141,7 +141,7 @@ def test_thread_count_does_not_change_streams(monkeypatch: pytest.MonkeyPatch) -
     found = []
     for threads in (1, 2):
         sim = ep.Simulator(net, threads=threads)
-        found.append(play(sim, sim.streams(201), 0, 2, replays=1))
+        found.append(play(sim, sim.lanes(201), 0, 2, replays=1))
     assert equal(*found)
 
 
@@ -149,7 +149,7 @@ def test_thread_count_does_not_change_streams(monkeypatch: pytest.MonkeyPatch) -
 def test_replay_gives_what_the_present_weights_would_have_given(precision: str) -> None:
     net = network("ALIF", "more", noise=True)
     sim, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
-    streams, fresh = sim.streams(N), other.streams(N)
+    streams, fresh = sim.lanes(N), other.lanes(N)
     y = []
     for t in range(STEPS):
         y.append(streams.step(channels(t)).copy())
@@ -174,7 +174,7 @@ def test_replay_gives_what_the_present_weights_would_have_given(precision: str) 
 def test_a_state_goes_on_with_the_same_bits(cut: str) -> None:
     net = network("ALIF", "each its own", noise=True)
     sim = ep.Simulator(net, threads=1, partitions=1)
-    streams = sim.streams(N)
+    streams = sim.lanes(N)
     if cut != "before any step":
         play(sim, streams, 0, 2, replays=int(cut == "after a replay"))
     if cut == "within a rollout":
@@ -182,7 +182,7 @@ def test_a_state_goes_on_with_the_same_bits(cut: str) -> None:
             streams.step(channels(seed))
             streams.reset(ended(seed))
     other = ep.Simulator(net, threads=1, partitions=3)
-    again = other.streams(N, steps=3)
+    again = other.lanes(N, steps=3)
     other.set_state(sim.state())
     again.set_state(streams.state())
     assert again.steps == streams.steps
@@ -196,7 +196,7 @@ def test_a_state_goes_on_with_the_same_bits(cut: str) -> None:
 def test_a_state_before_backward_gives_the_same_gradient() -> None:
     """The rollout of the state is learned from before the next step; the weights were set after the streams."""
     one, other = (ep.Simulator(network("ALIF", "more"), threads=1) for _ in range(2))
-    streams, same_again = one.streams(N), other.streams(N)
+    streams, same_again = one.lanes(N), other.lanes(N)
     play(one, streams, 0, 1)
     y = [streams.step(channels(t)).copy() for t in range(STEPS)]
     same_again.set_state(streams.state())
@@ -211,11 +211,11 @@ def test_a_state_before_backward_gives_the_same_gradient() -> None:
 def test_a_reset_stream_is_one_at_rest() -> None:
     """Whenever it is reset: before any step, twice, or between two rollouts."""
     sim = ep.Simulator(network("DeltaALIF", "more"), threads=1)
-    fresh = sim.streams(N)
+    fresh = sim.lanes(N)
     wanted = [fresh.step(channels(t)).copy() for t in range(STEPS)]
     errors = errors_like(wanted, 1)
     gradient = fresh.backward(errors)
-    streams = sim.streams(N)
+    streams = sim.lanes(N)
     for between in (False, True):
         streams.reset(range(N))
         for t in range(50, 57):
@@ -233,7 +233,7 @@ def test_a_reset_stream_is_one_at_rest() -> None:
 def test_streams_that_do_not_learn_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STEPS_UNLEARNED", 16)
     sim = ep.Simulator(network("ALIF", "more"), threads=1)
-    learning, running = sim.streams(N), sim.streams(N, steps=4, learn=False)
+    learning, running = sim.lanes(N), sim.lanes(N, steps=4, learn=False)
     for t in range(100):
         assert np.array_equal(learning.step(channels(t)), running.step(channels(t)))
         learning.reset(ended(t))
@@ -246,14 +246,14 @@ def test_streams_that_do_not_learn_run_on(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_streams_see_weights_that_are_set() -> None:
     sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
-    streams, fresh = sim.streams(N), other.streams(N)
+    streams, fresh = sim.lanes(N), other.lanes(N)
     streams.step(channels(0))
     fresh.step(channels(0))
     for one in (sim, other):
         one.set_weights("in->rec", 0.9)
     after = [s.step(channels(1)).copy() for s in (streams, fresh)]
     assert np.array_equal(*after)
-    unchanged = ep.Simulator(network(), threads=1).streams(N)
+    unchanged = ep.Simulator(network(), threads=1).lanes(N)
     unchanged.step(channels(0))
     for t in range(1, 5):
         assert np.array_equal(streams.step(channels(t)), fresh.step(channels(t)))
@@ -263,7 +263,7 @@ def test_streams_see_weights_that_are_set() -> None:
 
 def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
     net = network("ALIF", "more", noise=True)
-    one, many = (ep.Simulator(net, threads=1).streams(N, steps=4) for _ in range(2))
+    one, many = (ep.Simulator(net, threads=1).lanes(N, steps=4) for _ in range(2))
     events = stimulus(1, 40, N)
     for begin, end in ((0, 7), (7, 8), (8, 40)):
         wanted = np.stack([one.step(now).copy() for now in events[begin:end]], axis=1)
@@ -297,7 +297,7 @@ def test_all_ways_to_give_channels_are_one() -> None:
     lists = [[np.flatnonzero(e) for e in events[:, t]] for t in range(30)]
     found = []
     for ways in range(6):
-        streams = two_sources().streams(N)
+        streams = two_sources().lanes(N)
         given = [
             lambda t: lists[t],
             lambda t: np.ascontiguousarray(events[:, t]),
@@ -315,7 +315,7 @@ def test_all_ways_to_give_channels_are_one() -> None:
 
 def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
     sim = two_sources()
-    streams, none = sim.streams(2), [np.zeros(0, int)] * 2
+    streams, none = sim.lanes(2), [np.zeros(0, int)] * 2
     with refuse("by the names of the event sources"):
         streams.step(none)
     with refuse("no event source named 'c'"):
@@ -348,24 +348,24 @@ def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
     with refuse(r"errors must have shape \(2, 1, 1\)"):
         streams.backward(np.zeros((2, 2, 1)))
     with refuse("number of streams must be a whole number >= 1"):
-        sim.streams(0)
+        sim.lanes(0)
     with refuse("learn must be True or False"):
-        sim.streams(2, learn="no")
+        sim.lanes(2, learn="no")
 
 
 def test_states_refuse_what_does_not_fit() -> None:
     sim = ep.Simulator(network("ALIF", "more"), threads=1)
-    streams = sim.streams(N)
+    streams = sim.lanes(N)
     play(sim, streams, 0, 2)
     state, before = streams.state(), streams.state()
     with refuse("the state has 4 streams, but there are 3"):
-        sim.streams(3).set_state(state)
+        sim.lanes(3).set_state(state)
     with refuse("this one lacks .*log.*psi"):
         streams.set_state(3)
     with refuse("this one lacks log"):
         streams.set_state({name: value for name, value in state.items() if name != "log"})
     with refuse("rec is ALIF there, LIF here"):
-        ep.Simulator(network("LIF", "more"), threads=1).streams(N).set_state(state)
+        ep.Simulator(network("LIF", "more"), threads=1).lanes(N).set_state(state)
     damaged = [("log", 99), ("log", -1), ("start", -5), ("counters", -1), ("counters", 10**6)]
     for name, value in damaged:
         wrong = copy.deepcopy(state)
@@ -397,7 +397,7 @@ def test_states_refuse_what_does_not_fit() -> None:
 def test_an_exploding_stream_is_told() -> None:
     sim = ep.Simulator(network(), threads=1)
     sim.set_weights("rec->out", 1e12)
-    streams = sim.streams(N)
+    streams = sim.lanes(N)
     with pytest.raises(ep.DivergenceError, match=r"step: stream .* exploded"):
         [streams.step(channels(t)) for t in range(50)]
 
@@ -405,7 +405,7 @@ def test_an_exploding_stream_is_told() -> None:
 def test_single_precision_is_near_in_rollouts_that_go_on() -> None:
     found: list[list[dict[str, np.ndarray]]] = []
     for precision in ("double", "single"):
-        streams, gradients = ep.Simulator(network("ALIF", "more"), threads=1, precision=precision).streams(N), []
+        streams, gradients = ep.Simulator(network("ALIF", "more"), threads=1, precision=precision).lanes(N), []
         for number in range(3):
             streams.run(20, stimulus(number, 20, N))
             streams.reset([number])
@@ -434,7 +434,7 @@ class InterruptedOnce:
 
 def test_an_interrupted_replay_is_done_again_before_anything_else() -> None:
     sim = ep.Simulator(network("ALIF", "more", noise=True), threads=1)
-    streams, rollout = sim.streams(N), sim.forward(sim.samples(N, STEPS, {"in": stimulus(1, N, STEPS)}))
+    streams, rollout = sim.lanes(N), sim.forward(sim.samples(N, STEPS, {"in": stimulus(1, N, STEPS)}))
     y = [streams.step(channels(t)).copy() for t in range(STEPS)]
     errors = errors_like(y, 1)
     wanted = streams.backward(errors), rollout.backward(errors)
@@ -456,7 +456,7 @@ def test_an_interrupted_replay_is_done_again_before_anything_else() -> None:
 
 def test_streams_that_outgrow_the_memory_are_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     sim = ep.Simulator(network(), threads=1)
-    streams = sim.streams(N, steps=8)
+    streams = sim.lanes(N, steps=8)
     monkeypatch.setattr(memory, "NOTICEABLE", 0)
     monkeypatch.setattr(memory, "available_memory", lambda: 200_000)
     with pytest.raises(ep.MemoryLimitError, match=r"4 streams of .* steps in parallel"):

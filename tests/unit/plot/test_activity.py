@@ -12,6 +12,7 @@ import pytest
 import digits
 import eprop as ep
 from eprop import plot
+from eprop.engine import make_samples
 from eprop.tasks import NMNIST
 from eprop.training.activity import Activity, record_activity
 
@@ -55,7 +56,7 @@ class OwnTask:
     def make_samples(self, network: ep.Network, trial: None) -> ep.Samples:
         cue, spikes = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
         cue[0, 0, 1] = spikes[0, 1, 2] = spikes[0, 3, 0] = 1.0
-        return ep.make_samples(network, 1, 4, {"cue": cue, "in": spikes}, self.aims, window=np.ones(4))
+        return make_samples(network, 1, 4, {"cue": cue, "in": spikes}, self.aims, window=np.ones(4))
 
 
 @pytest.mark.parametrize("first", ["cue", "noise"])
@@ -144,7 +145,7 @@ def test_activity_without_neurons() -> None:
     network = ep.Network()
     x, out = network.add(ep.EventSource(), 3, "in"), network.add(ep.Readout(), 2, "out")
     network.connect(x, out, weight=1.0, rule=ep.EProp())
-    samples = ep.make_samples(network, 1, 4, {"in": np.eye(4, 3)[None]}, {"out": np.ones((1, 1, 2))}, np.ones(4))
+    samples = make_samples(network, 1, 4, {"in": np.eye(4, 3)[None]}, {"out": np.ones((1, 1, 2))}, np.ones(4))
     task = types.SimpleNamespace(make_samples=lambda network, trial: samples)
     activity = record_activity(task, ep.Simulator(network, threads=1), None)
     assert activity.v.shape == activity.threshold.shape == (4, 0)

@@ -43,13 +43,13 @@ def network(policy: int = 2, seed: int = 1) -> ep.Network:
 def learner(environments, policy=None, objective=None, readouts=None, **options) -> RolloutLearner:
     policy = policy or SoftmaxPolicy()
     sim = ep.Simulator(network(readouts or policy.readouts(environments.actions)), threads=1)
-    agent = Agent(sim.streams(environments.n), ENCODER, policy, environments.shape, SUBSTEPS, seed=5)
+    agent = Agent(sim.lanes(environments.n), ENCODER, policy, environments.shape, SUBSTEPS, seed=5)
     return RolloutLearner(sim, agent, Episodes(environments, 7), objective or Objective(value_scale=1.0), **options)
 
 
 def judged(trained: RolloutLearner, environments) -> float:
     agent = Agent(
-        trained.simulator.streams(environments.n, learn=False),
+        trained.simulator.lanes(environments.n, learn=False),
         ENCODER,
         trained.agent.policy,
         environments.shape,
@@ -120,7 +120,7 @@ def test_the_state_of_an_agent_goes_on():
 def test_the_state_of_an_agent_whose_encoder_has_not_seen_a_picture_goes_on():
     encoder = PixelEvents()
     sim = ep.Simulator(network(), threads=1)
-    first, other = (Agent(sim.streams(2), encoder, SoftmaxPolicy(), (2, 1), SUBSTEPS, seed=5) for _ in range(2))
+    first, other = (Agent(sim.lanes(2), encoder, SoftmaxPolicy(), (2, 1), SUBSTEPS, seed=5) for _ in range(2))
     encoder.spikes(np.full((2, 2, 1), 99, np.uint8), SUBSTEPS, first._draws[0], first.memory)
     first.reset(np.array([1]))  # an episode ended just before the state was saved
     state = first.state()
@@ -135,7 +135,7 @@ def test_the_state_of_an_agent_whose_encoder_has_not_seen_a_picture_goes_on():
 
 def test_streams_and_environments_must_be_as_many():
     sim = ep.Simulator(network(), threads=1)
-    agent = Agent(sim.streams(3), ENCODER, SoftmaxPolicy(), (1,), SUBSTEPS, seed=5)
+    agent = Agent(sim.lanes(3), ENCODER, SoftmaxPolicy(), (1,), SUBSTEPS, seed=5)
     with pytest.raises(InputError, match="3 streams for 4 environments"):
         RolloutLearner(sim, agent, Episodes(Corridor(4), 7), Objective())
 

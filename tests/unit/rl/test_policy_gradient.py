@@ -58,7 +58,7 @@ def inputs_of_sequences() -> np.ndarray:
 def gradient(sim: ep.Simulator) -> Gradient:
     """``-dJ/dw`` of ``J = sum p(sequence) worth(sequence)``, by the policy gradient theorem."""
     n, inputs = len(SEQUENCES), inputs_of_sequences()
-    streams = sim.streams(n)
+    streams = sim.lanes(n)
     y = streams.run(H * SUBSTEPS, inputs.transpose(1, 0, 2))
     decided = y[:, SUBSTEPS - 1 :: SUBSTEPS]
     probability = np.exp(POLICY.log_probability(decided, SEQUENCES).sum(axis=1))

@@ -138,7 +138,7 @@ def learned(
     """Weights after three rollouts."""
     task: Control = CorridorTask()
     sim, encoder = ep.Simulator(task.build_network(), threads=1), PopulationCode(fields=4, scale=(1.5,))
-    agent = Agent(sim.streams(4), encoder, SoftmaxPolicy(), environments.shape, task.substeps, 3, scale)
+    agent = Agent(sim.lanes(4), encoder, SoftmaxPolicy(), environments.shape, task.substeps, 3, scale)
     objective = Objective(value_scale=1.0, scale_rewards=scale_rewards)
     learner = RolloutLearner(sim, agent, Episodes(environments, 3), objective, rollout=20)
     for _ in range(3):

@@ -38,9 +38,7 @@ def checked_lanes(arrays: Arrays, core: Any, n: int, state: Any) -> LanesState:
     own = core.state()
     lacking = sorted({"lanes", "network", *own} - set(state if isinstance(state, Mapping) else ()))
     if lacking:
-        raise InputError(
-            f"set_state takes a dictionary as Lanes.state() gives it; this one lacks {', '.join(lacking)}"
-        )
+        raise InputError(f"set_state takes a dictionary as Lanes.state() gives it; this one lacks {', '.join(lacking)}")
     check_fingerprint(state["network"], arrays.built.fingerprint)
     flags = checked_numbers("lanes", state["lanes"], np.dtype(np.int64))
     if flags.shape != (3,) or flags.min() < 0 or flags.max() > MOST_COUNTED or flags[2] > 1:

@@ -63,7 +63,9 @@ class LaneGroup:
         request.samples = np.arange(self.own.size)
         run_in_slices(self.episodes.arrays.exchange, self.core, request, 0, self.own.size)
 
-    def backward(self, errors: np.ndarray, told: Samples | Told, scales: np.ndarray, mean: np.ndarray) -> dict[str, Any]:
+    def backward(
+        self, errors: np.ndarray, told: Samples | Told, scales: np.ndarray, mean: np.ndarray
+    ) -> dict[str, Any]:
         """Gradients for errors of all lanes, by projection.
 
         Parameters
@@ -228,7 +230,9 @@ class Rollout:
         episodes = self._lanes.episodes
         with episodes.lock:
             check = partial(chosen_lanes, self.n, samples)
-            self._lanes.reset(run_on_all_ranks(episodes.comm, "reset", check, lambda chosen: {"samples": checksum(chosen)}))
+            self._lanes.reset(
+                run_on_all_ranks(episodes.comm, "reset", check, lambda chosen: {"samples": checksum(chosen)})
+            )
 
     def _results(self) -> tuple[np.ndarray, ...]:
         """Outputs, errors, loss and spikes of all samples."""

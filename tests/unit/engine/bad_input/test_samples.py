@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.engine import make_samples
 from refusals import NAN, refuse
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -141,12 +142,12 @@ def test_samples_of_another_network(learner):
     other = ep.Network()
     other.add(ep.EventSource(), 7, "in")
     other.add(ep.Readout(), 2, "out")
-    samples = ep.make_samples(other, 2, 5, inputs={"in": np.ones((2, 5, 7))})
+    samples = make_samples(other, 2, 5, inputs={"in": np.ones((2, 5, 7))})
     with refuse("made for another network: 7 inputs and 2 readouts instead of 4 inputs and 2 readouts"):
         learner.train(samples)
     other.add(ep.Readout(), 1, "more")
     with refuse("made for another network"):
-        learner.evaluate(ep.make_samples(other, 2, 5))
+        learner.evaluate(make_samples(other, 2, 5))
 
 
 def test_progress(learner):
