@@ -102,7 +102,7 @@ template <class Real> struct PyEpisodes {
   }
   void check_backward(const Chunk& chunk, const EpisodeRequest& q) const {
     const Topology& t = tables();
-    const Index n = q.samples.size, steps = episodes.steps;
+    const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : episodes.rows;
     check(episodes.learns && 0 <= chunk.index && chunk.index + chunk.width <= n && chunk.lane + chunk.width <= this->n(), "lanes");
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),

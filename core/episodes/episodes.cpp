@@ -252,7 +252,7 @@ template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps) 
 
 template <class Real> void begin_replay(Episodes<Real>& episodes) {
   for (Lane<Real>& lane : episodes.lanes) {
-    lane.earlier = {true, lane.start.values, lane.log};
+    if (!lane.earlier.used) lane.earlier = {true, lane.start.values, lane.log};  // else a replay was interrupted
     rewind(episodes, lane);
   }
 }

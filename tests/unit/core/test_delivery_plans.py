@@ -120,7 +120,7 @@ def learned(
 def kept(net: ep.Network) -> int:
     """Bytes of tables, runs and offsets."""
     built = ep.Simulator(net, threads=1)._arrays.built
-    return int(lib.batch_bytes(built.topology, 5, STEPS, False, 1, built.weight.itemsize)[1])
+    return int(lib.episode_bytes(built.topology, 5, 0, STEPS, False, False, 1, built.weight.itemsize))
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> None:

@@ -198,10 +198,10 @@ def test_samples_that_do_not_fit(comm, monkeypatch):
         sim.evaluate(sim.samples(1, 4, window=None))
         monkeypatch.setattr(memory, "available_memory", lambda: 150_000_000)
         few = [sim.samples(n, 9000, window=None) for n in (1, 2)]
-        sim._batches._check_room(few[0], 1, learn=True)
+        sim._episodes._check_room(few[0], 1, learn=True)
         with pytest.raises(MemoryLimitError, match="2 samples of 9,000 steps"):
-            sim._batches._check_room(few[1], 2, learn=True)
-        sim._batches._check_room(few[1], 2, learn=False)
+            sim._episodes._check_room(few[1], 2, learn=True)
+        sim._episodes._check_room(few[1], 2, learn=False)
 
 
 def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):

@@ -162,7 +162,7 @@ def test_samples_whose_episodes_end_start_again_at_rest() -> None:
     assert not same(second.backward(errors), kept.backward(errors))
     assert np.array_equal(first.replay().y, y)
     assert same(first.backward(), gradient)
-    with refuse("streams are 0..4, got 5..5"):
+    with refuse("lanes are 0..4, got 5..5"):
         first.reset(5)
 
 
@@ -231,22 +231,95 @@ def test_a_rule_that_learns_at_spikes_has_no_rollouts() -> None:
         sim.lanes(2)
 
 
-def test_several_ranks_have_no_rollouts_but_learn_together() -> None:
-    single = ep.Simulator(network(), threads=1)
-    gradient = single.gradients(samples_of(single))
-    single.learn(gradient)
-
-    def work(comm: Any) -> np.ndarray:
-        sim = ep.Simulator(network(), threads=1, comm=comm)
-        with refuse("forward runs in one process"):
-            sim.forward(samples_of(sim))
-        with refuse("streams runs in one process"):
-            sim.lanes(2)
+def rollouts_of(sim: ep.Simulator) -> list[np.ndarray]:
+    """Everything that two rollouts and three of lanes compute, with replays, ends of episodes and learning between them."""
+    out, rollout = [], None
+    for k in range(2):
+        rollout = sim.forward(samples_of(sim, seed=k, modulator=np.linspace(0.5, 1.5, 30)), rollout)
+        gradient = rollout.backward()
+        out += [rollout.y.copy(), rollout.errors.copy(), rollout.loss.copy(), rollout.spikes.copy(), *gradient.values()]
         sim.learn(gradient)
-        return sim.connections("rec->rec")[2]
+        out += [rollout.replay().y, *rollout.backward(np.ones(rollout.y.shape)).values()]
+        rollout.reset([1])
+    lanes, draw = sim.lanes(3, steps=2), np.random.default_rng(1)
+    for _ in range(3):
+        out += [lanes.step([np.flatnonzero(draw.random(SIZES[0]) < 0.3) for _ in range(3)]).copy() for _ in range(9)]
+        lanes.reset([2])
+        out += [lanes.run(11, draw.random((11, 3, SIZES[0])) < 0.3), lanes.spikes]
+        signals = {"rec": draw.normal(size=(3, 20, SIZES[1]))}
+        gradient = lanes.backward(draw.normal(size=(3, 20, SIZES[2])), signals=signals)
+        sim.learn(gradient)
+        out += [*gradient.values(), lanes.replay()]
+    return [*out, *weights_of(sim).values()]
 
-    for found in on_ranks(2, work):
-        assert np.array_equal(found, single.connections("rec->rec")[2])
+
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("delays", DELAYS)
+@pytest.mark.parametrize("neuron", ["LIF", "DeltaALIF"])
+def test_ranks_and_partitions_do_not_change_rollouts(neuron: str, delays: str, precision: str) -> None:
+    net = network(neuron, delays, noise=True)
+    wanted = rollouts_of(ep.Simulator(net, threads=1, precision=precision))
+    division = [rollouts_of(ep.Simulator(net, threads=1, precision=precision, partitions=3))]
+    for n in (2, 3):
+        division += on_ranks(n, lambda comm: rollouts_of(ep.Simulator(net, threads=1, precision=precision, comm=comm)))
+    for found in division:
+        assert_equal_lists(found, wanted)
+
+
+def assert_equal_lists(found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
+    assert len(found) == len(wanted)
+    for k, (one, other) in enumerate(zip(found, wanted, strict=True)):
+        np.testing.assert_array_equal(one, other, err_msg=f"array {k}")
+
+
+@two_threads
+def test_threads_divide_a_single_lane() -> None:
+    """With fewer lanes than threads, the neurons of each lane are divided."""
+    net, found = network("ALIF", "more", noise=True), []
+    for threads, partitions in ((1, 1), (2, 2)):
+        sim = ep.Simulator(net, threads=threads, partitions=partitions)
+        rollout = sim.forward(samples_of(sim, 1, 400))
+        found.append([rollout.y, *rollout.backward().values()])
+    assert_equal_lists(*found)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_data_ranks_divide_samples_and_lanes(n: int) -> None:
+    """The states have the same bits; gradients are added in the order of the ranks. Of seven ranks some have no lane."""
+    net = network("ALIF", "more", noise=True)
+    wanted = rollouts_of(ep.Simulator(net, threads=1))
+    division = on_ranks(n, lambda comm: rollouts_of(ep.Simulator(net, threads=1, comm=comm, parallel="data")))
+    for found in division[1:]:
+        assert_equal_lists(found, division[0])
+    for one, other in zip(division[0], wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+
+
+def test_ranks_refuse_rollouts_together() -> None:
+    """What one rank refuses, all refuse; a state of lanes belongs to one process."""
+
+    def work(comm: Any) -> int:
+        sim = ep.Simulator(network(), threads=1, comm=comm)
+        lanes, rollout = sim.lanes(2), sim.forward(samples_of(sim))
+        none = [np.zeros(0, int)] * 2
+        lanes.step(none)
+        calls = [
+            ("refused on rank 1|out of range", lambda: lanes.step([[9 * comm.rank], []])),
+            (
+                "refused on rank 1|hold values",
+                lambda: rollout.backward(np.full((5, 30, 2), np.nan if comm.rank else 0.0)),
+            ),
+            ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
+            ("rank 1 got other arguments", lambda: sim.forward(samples_of(sim, seed=comm.rank))),
+            ("for one process", lanes.state),
+        ]
+        for words, call in calls:
+            with refuse(words):
+                call()
+        lanes.step(none)
+        return lanes.steps
+
+    assert on_ranks(2, work) == [2, 2]
 
 
 def test_an_exploding_rollout_is_told() -> None:
@@ -262,7 +335,7 @@ def test_rollouts_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.Mo
     sim = ep.Simulator(network(), threads=1)
     samples = samples_of(sim, 200, 3000)
     monkeypatch.setattr(memory, "available_memory", lambda: 50_000_000)
-    with pytest.raises(ep.MemoryLimitError, match=r"200 streams of 3,00. steps"):
+    with pytest.raises(ep.MemoryLimitError, match=r"200 lanes of 3,00. steps"):
         sim.forward(samples)
-    with pytest.raises(ep.MemoryLimitError, match="10000 streams"):
+    with pytest.raises(ep.MemoryLimitError, match="10000 lanes"):
         sim.lanes(10_000, steps=100)

@@ -167,21 +167,6 @@ def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None
         )
 
 
-def check_side_by_side(samples: int, n_steps: int, needed: int, precise: bool, several: bool, neighbours: int) -> None:
-    """Check as `check_room` does, for ``samples`` that run in parallel: ``needed`` bytes for states, histories and results.
-
-    The advice depends on whether ``several`` ranks divide the network, and histories are in double precision (``precise``).
-    """
-    advice = ["take shorter samples or delays"]
-    if several:
-        advice.append("more ranks, on other machines")
-    elif samples > 1:
-        advice.append("fewer threads, because each has its own samples")
-    advice += ['precision="single"'] * precise
-    what = f"{samples} samples of {n_steps:,} steps in parallel" if samples > 1 else f"a sample of {n_steps:,} steps"
-    check_room(f"{what}, with the results,", needed, ", or ".join(advice), neighbours)
-
-
 def check_results(n_steps: int, readouts: int, recorded: int = 0, neighbours: int = 1) -> None:
     """Check as `check_room` does, for the results of a run: outputs, the loss and recordings."""
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"

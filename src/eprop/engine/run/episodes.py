@@ -13,7 +13,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.memory import check_results, check_room, results_bytes
+from eprop.engine.build.memory import NOTICEABLE, check_results, check_room, results_bytes
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.slices import run_in_slices
@@ -176,23 +176,26 @@ class Episodes:
     def check_memory(self, n: int, n_steps: int, continues: bool, learn: bool, results: int = 0) -> None:
         """Refuse ``n`` lanes that do not fit into memory, with ``results`` bytes of results; all ranks refuse, or none.
 
+        Ranks measure the free memory after all have released what they no longer need, and before any rank allocates.
+
         Raises
         ------
         MemoryLimitError
         """
-        built, several = self.arrays.built, self.arrays.exchange.several
-        threads, itemsize = max(self.arrays.threads, 1), built.weight.itemsize
+        built, threads = self.arrays.built, max(self.arrays.threads, 1)
         needed = results + lib.episode_bytes(
-            built.topology, built.initial.shape[0], n, n_steps, continues, learn, threads, itemsize
+            built.topology, built.initial.shape[0], n, n_steps, continues, learn, threads, built.weight.itemsize
         )
-        advice = ["take fewer of them, or shorter ones" if n > 1 else "take shorter samples or delays"]
-        if several:
+        if max(self.comm.gather(needed)) <= NOTICEABLE:
+            return
+        advice = ["take fewer of them, or shorter rollouts" if continues else "take shorter samples or delays"]
+        if self.arrays.exchange.several:
             advice.append("more ranks, on other machines")
         elif n > 1 and not continues:
             advice.append("fewer threads, because each has its own samples")
-        if learn and itemsize == 8:
+        if learn and built.weight.itemsize == 8:
             advice.append('precision="single"')
-        what = f"{n} {'lanes' if continues else 'samples'} of {n_steps:,} steps in parallel"
+        what = f"{n} {'lanes' if continues else 'samples'} of {n_steps:,} steps in parallel, with the results,"
         check = partial(check_room, what, needed, ", or ".join(advice), self._neighbours)
         run_on_all_ranks(self.comm, "the memory of a call", check)
 
@@ -294,13 +297,13 @@ class Episodes:
     def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
         """Refuse samples whose results or states do not fit; this rank runs ``n`` of them."""
         n_steps, readouts = samples.n_steps, self.arrays.built.n_readouts
-        results = partial(check_results, len(samples) * n_steps, readouts, neighbours=self._neighbours)
-        run_on_all_ranks(self.comm, "the memory of results", results)
-        fits = self._suffices(n_steps, n, learn)
+        fits, results = self._suffices(n_steps, n, learn), results_bytes(len(samples) * n_steps, readouts)
         if not fits:
             self._let_go()
-        width = 0 if fits else min(self._width(n_steps, n), n)
-        self.check_memory(width, n_steps, False, learn, results_bytes(len(samples) * n_steps, readouts))
+        if results > NOTICEABLE:
+            check = partial(check_results, len(samples) * n_steps, readouts, neighbours=self._neighbours)
+            run_on_all_ranks(self.comm, "the memory of results", check)
+        self.check_memory(0 if fits else min(self._width(n_steps, n), n), n_steps, False, learn, results)
 
     def _width(self, n_steps: int, n: int) -> int:
         """Number of lanes for ``n`` samples; results do not depend on it."""
