@@ -77,12 +77,12 @@ def training_of(session: Session, batches: Sequence[Samples]) -> NestResult:
         losses.append(_losses(session, own, batch.target, batch.window).sum(axis=1))
         begin += len(batch)
     out.loss, out.seconds = np.concatenate(losses), seconds
-    for p in _plastic(session) if session.record else []:
-        steps, synapses, weights = _weights(session, p)
+    for projection in _plastic(session) if session.record else []:
+        steps, synapses, weights = _weights(session, projection)
         # Spikes that arrive in the first step of a sample still show the old weight: drop them.
         counts = steps % length > 0
         where = steps[counts] // (length * session.batch_size), synapses[counts]
-        _show_weights(out, session, p, len(batches) + 1, where, weights[counts])
+        _show_weights(out, session, projection, len(batches) + 1, where, weights[counts])
     return out
 
 
@@ -171,13 +171,13 @@ def _losses(session: Session, y: dict[str, np.ndarray], target: np.ndarray, wind
     for k, p in enumerate(_readouts(session)):
         aim, at = target[:, :, at : at + p.size], at + p.size
         if not np.isnan(aim).any():
-            total += window[:, :, k] * _loss(p.model, y[p.name], aim)
+            total += window[:, :, k] * _loss(p.model.loss.softmax, y[p.name], aim)  # type: ignore[attr-defined]
     return total
 
 
-def _loss(model: Readout, y: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _loss(softmax: bool, y: np.ndarray, target: np.ndarray) -> np.ndarray:
     """``0.5 sum (y - y*)^2`` or ``-sum y* log softmax(y)`` of each step."""
-    if not model.loss.softmax:
+    if not softmax:
         return np.asarray(0.5 * np.sum((y - target) ** 2, axis=2))
     shifted = y - y.max(axis=2, keepdims=True)
     return np.asarray(-np.sum(target * (shifted - np.log(np.exp(shifted).sum(axis=2, keepdims=True))), axis=2))

@@ -57,7 +57,7 @@ class Network(FixedProperties):
         self._dt = _positive("Network.dt", dt, "ms")
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or not 0 <= seed < 2**63:
             raise NetworkError(f"Network.seed must be a whole number in 0..2^63-1, got {seed!r}")
-        self._seed = int(seed)
+        self._seed: int = int(seed)
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
         self._feedback: list[FeedbackProjection] = []

@@ -31,10 +31,10 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
     """
     kind = type(neuron)
     surrogate = getattr(neuron, "surrogate", None)
-    own_gradient = surrogate is not None and surrogate.code < 0
+    own_gradient = getattr(surrogate, "code", 0) < 0
     if in_package(kind) and not own_gradient:
         return
-    if own_gradient and not hasattr(surrogate.gradient, "py_func"):
+    if own_gradient and not hasattr(getattr(surrogate, "gradient", None), "py_func"):
         raise NetworkError(
             f"{type(surrogate).__name__}.gradient is not compiled: write @inline (from eprop.models) above the function"
         )
