@@ -45,7 +45,7 @@ class NetworkConfig(Description):
     indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
     mode: str = param("eprop+", kind=str, doc="static, eprop (per sample), eprop+ (per spike) or stdp")
     threads: int = param(1, kind=int, at_least=1, doc="threads")
-    precision: Literal["double", "single"] = param("single", kind=str, doc="precision of the numbers per synapse: single or double")
+    precision: Literal["double", "single"] = param("single", kind=str, doc="numbers per synapse: single or double")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="trace cutoff of e-prop+")
     seed: int = param(1, kind=int, at_least=0, doc="seed")
 

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pathlib
+import string
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -163,13 +164,11 @@ def files_of(config: pathlib.Path) -> dict[str, list[dict[str, str]]]:
 
 
 def _manifest(config: pathlib.Path, given: Mapping[str, Any]) -> dict[str, str]:
-    """Variables of paths, with nested variables replaced."""
+    """Variables of paths by their names without ``$``, with nested variables replaced."""
     if len(given) > MOST_VARIABLES:
         raise DataError(f"{config}: has {len(given):,} variables in its manifest, more than {MOST_VARIABLES}")
-    manifest = {str(key): str(value) for key, value in given.items() if str(key).strip("${}")}
-    for _ in manifest:  # the value of a variable may contain another variable
-        manifest = {key: _replaced(config, value, manifest) for key, value in manifest.items()}
-    return manifest
+    manifest = {str(key).strip("${}"): str(value) for key, value in given.items()}
+    return {key: _replaced(config, value, manifest) for key, value in manifest.items()}
 
 
 def _files(config: pathlib.Path, kind: str, entry: Mapping[str, Any], manifest: Mapping[str, str]) -> dict[str, str]:
@@ -182,12 +181,11 @@ def _files(config: pathlib.Path, kind: str, entry: Mapping[str, Any], manifest: 
 
 
 def _replaced(config: pathlib.Path, text: str, manifest: Mapping[str, str]) -> str:
-    """Replace the variables in a text, with a limit: nested variables could make a few lines grow without bound."""
-    for key in sorted(manifest, key=len, reverse=True):
-        for name in ("${" + key.strip("${}") + "}", key):
-            if len(text) + text.count(name) * len(manifest[key]) > LONGEST_PATH:
-                raise DataError(f"{config}: with its variables a path has more than {LONGEST_PATH:,} characters")
-            text = text.replace(name, manifest[key])
+    """Replace the variables in a text, and those in their values, with a limit: nested ones could grow without bound."""
+    for _ in range(len(manifest) + 1):
+        text = string.Template(text).safe_substitute(manifest)
+        if len(text) > LONGEST_PATH:
+            raise DataError(f"{config}: with its variables a path has more than {LONGEST_PATH:,} characters")
     return text
 
 
