@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-import eprop as ep
 from eprop.data import (
     BinnedDataset,
     Events,
@@ -122,7 +121,7 @@ def data_sets(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, bytes]]:
 
 
 def read_set(state: tuple[pathlib.Path, dict[str, bytes]], rng: random.Random) -> None:
-    """A data set of somebody else: his checksums are right."""
+    """A data set of somebody else."""
     entry, contents = state
     entry.mkdir(exist_ok=True)
     facts = json.loads(contents["dataset.json"])
@@ -131,7 +130,6 @@ def read_set(state: tuple[pathlib.Path, dict[str, bytes]], rng: random.Random) -
         given = spoiled(array, rng) if rng.random() < 0.4 else array
         given = given if isinstance(given, np.ndarray) and given.dtype.kind in "iufb" else array
         np.save(entry / f"{name}.npy", given)
-        facts["checksums"][name] = ep.data.cache._checksum(given)
     text = json.dumps(facts)
     (entry / "dataset.json").write_text(reworded(text, rng) if rng.random() < 0.5 else text, errors="surrogatepass")
     found = load_dataset(entry)

