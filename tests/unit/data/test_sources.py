@@ -9,7 +9,17 @@ import struct
 import numpy as np
 import pytest
 
-from eprop.data import EventCamera, Events, EventSample, LeakWarning, Loader, deskew, load_recordings, sources, write_recording
+from eprop.data import (
+    EventCamera,
+    Events,
+    EventSample,
+    LeakWarning,
+    Loader,
+    deskew,
+    load_recordings,
+    sources,
+    write_recording,
+)
 from eprop.data import mnist as mnist_digits
 from eprop.data.mnist import Digits
 from eprop.errors import DataError, ParameterError
@@ -181,7 +191,10 @@ def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
     loader = dataclasses.replace(LOADER, deskew=True, epoch=1)
     plain = dataclasses.replace(loader, deskew=False)
     for where in ({"mnist": mnist, "test": nmnist / "Test"}, {"data": nmnist}):
-        before, after = load_recordings(**where, validation=2, loader=plain), load_recordings(**where, validation=2, loader=loader)
+        before, after = (
+            load_recordings(**where, validation=2, loader=plain),
+            load_recordings(**where, validation=2, loader=loader),
+        )
         for name in ("train", "validation", "test"):
             one, other = deskew(getattr(before, name)), getattr(after, name)
             assert [one.dense(i).tobytes() for i in range(len(one))] == [
