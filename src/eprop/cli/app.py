@@ -70,11 +70,13 @@ def main() -> None:
     """Run the command line."""
     mend_streams()
     try:
-        app(prog_name="eprop")
+        with written():  # the parser prints help and version; commands report their own errors
+            app(prog_name="eprop")
     except OSError as error:
         if "--debug" in sys.argv:
             raise
-        _end_unwritten(error)
+        say(f"error: {text_of(error)}")
+        sys.exit(FAILED)
     except SystemExit as stop:
         _end_other_ranks(stop.code)
         raise
@@ -86,13 +88,3 @@ def _end_other_ranks(code: Any) -> None:
         from eprop.parallel import end_ranks
 
         end_ranks(f"eprop: exits with {code}", code if isinstance(code, int) else 1, joined=True)
-
-
-def _end_unwritten(error: OSError) -> None:
-    """Exit after an error while the parser writes help or version; commands report their own write errors."""
-    try:
-        with written():
-            raise error
-    except OSError as told:
-        say(f"error: {text_of(told)}")
-        sys.exit(FAILED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -132,9 +133,5 @@ def _message(error: BaseException) -> str:
 
 def say(text: str) -> None:
     """Print one line on standard error; ignore a standard error that cannot be written."""
-    try:
+    with contextlib.suppress(OSError):
         print(f"eprop: {text}", file=sys.stderr, flush=True)
-    except OSError:
-        from eprop.training.streams import discard
-
-        discard(sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import os
 import sys
@@ -13,23 +12,14 @@ from collections.abc import Iterator
 PIPE_CLOSED = 141
 
 
-class _Closed(io.TextIOBase):
-    """Stands in for a standard output that was closed before Python began: writing fails as on a full disk."""
-
-    def write(self, text: str, /) -> int:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-
-
 def mend_streams() -> None:
-    """Replace closed streams, and make standard output print ``?`` for a character that it cannot encode.
+    """Open the null device for a closed stream, and make standard output print ``?`` for a character that it cannot encode.
 
     Standard error needs no change: Python makes it print an escape sequence.
     """
-    if sys.stdout is None:
-        os.open(os.devnull, os.O_RDWR)  # else the next opened file gets descriptor 1 and receives the output of C code
-        sys.stdout = _Closed()
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 

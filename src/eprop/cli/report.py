@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -78,12 +79,7 @@ class Reporter(ProgressBar):
 
 def print_outcome(outcome: Outcome) -> None:
     """Print a small table of a finished run."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in facts_of(outcome.run.path, outcome.summary):
-        table.add_row(name, value)
-    _out().print(table)
+    _print_facts(facts_of(outcome.run.path, outcome.summary))
 
 
 def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
@@ -103,16 +99,15 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
 
 def print_figure(made: FigureResult) -> None:
     """Print the key numbers and files of a figure."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
-    for name, value in made.facts["summary"].items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    table.add_row("computed in", clock(made.facts["seconds"]) + ("" if made.computed else ", before"))
-    for path in made.pictures:
-        table.add_row("figure", str(path))
-    table.add_row("numbers", str(made.folder / "numbers"))
-    _out().print(table)
+    key_numbers = made.facts["summary"].items()
+    _print_facts(
+        [
+            *((name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in key_numbers),
+            ("computed in", clock(made.facts["seconds"]) + ("" if made.computed else ", before")),
+            *(("figure", str(path)) for path in made.pictures),
+            ("numbers", str(made.folder / "numbers")),
+        ]
+    )
 
 
 def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
@@ -147,15 +142,23 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:
 
 def print_info(facts: dict[str, Any]) -> None:
     """Print the table of ``eprop info``."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    rows = []
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v if v is not None else '-'}" for k, v in value.items()) or "-"
         elif name.endswith("_bytes"):
             name, value = name.removesuffix("_bytes"), "?" if value is None else size(value)
-        table.add_row(name.replace("_", " "), str(value))
+        rows.append((name.replace("_", " "), str(value)))
+    _print_facts(rows)
+
+
+def _print_facts(rows: Iterable[tuple[str, str]]) -> None:
+    """Print a small table of names and values."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     _out().print(table)
 
 

@@ -67,7 +67,6 @@ def test_what_takes_a_single_process_is_refused_on_several_ranks(
     [
         ("new-task x", "/dev/full", "No space left on device"),
         ("--help", "/dev/full", "No space left on device"),
-        ("new-task x", "&-", "Bad file descriptor"),
     ],
 )
 def test_an_output_that_cannot_be_written(words: str, where: str, why: str) -> None:
