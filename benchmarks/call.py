@@ -1,6 +1,6 @@
 """Time of a call of one step, ``sim.run(1.0, inputs, targets)`` by e-prop+, over the work of that step.
 
-    python benchmarks/micro/call.py
+    python benchmarks/call.py
 
 The work of a step is the time of one long run with the same inputs, divided by its steps. Calls and long runs take
 turns with the same simulator, on one thread. The goal is a difference of at most 20 us for any number of neurons. The
@@ -10,14 +10,11 @@ result is ``call.json``.
 from __future__ import annotations
 
 import argparse
-import pathlib
-import sys
+import functools
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 
@@ -57,13 +54,9 @@ def measure(sim: ep.Simulator, events: np.ndarray, targets: np.ndarray) -> tuple
 
 def arguments_of(description: str | None, steps: int, repeats: int) -> argparse.Namespace:
     """Return the arguments of a benchmark of short calls, with its default numbers of steps and turns."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(description, repeats=repeats, precision=True)
     parser.add_argument("--neurons", type=int, nargs="+", default=SIZES, help="recurrent neurons")
     parser.add_argument("--steps", type=int, default=steps, help="calls of a turn, and steps of a long run")
-    parser.add_argument("--repeats", type=int, default=repeats, help="turns")
-    parser.add_argument(
-        "--precision", choices=("single", "double"), default="single", help="precision of weights and traces"
-    )
     return parser.parse_args()
 
 
@@ -83,24 +76,20 @@ def main() -> None:
     arguments = arguments_of(__doc__, steps=500, repeats=7)
     events, targets = frozen_inputs(arguments.steps)
     sims = simulators(arguments)
-    for sim in sims.values():
-        measure(sim, events, targets)
-    found: dict[int, list[tuple[float, float, float]]] = {n: [] for n in sims}
-    for _ in range(arguments.repeats):
-        for n, sim in sims.items():
-            found[n].append(measure(sim, events, targets))
+    runs = {n: functools.partial(measure, sim, events, targets) for n, sim in sims.items()}
+    harness.in_turns(runs, 1)  # the first one warms up
     result = {}
-    for n, turns in found.items():
+    for n, turns in harness.in_turns(runs, arguments.repeats).items():
         calls, work, per_step = np.array(turns).T
         over = calls - work
         result[str(n)] = {
-            "us_per_call": record.spread(calls.tolist()), "us_of_work": record.spread(work.tolist()),
-            "us_over_work": record.spread(over.tolist()), "median_us_over_work": float(np.median(over)),
+            "us_per_call": harness.spread(calls.tolist()), "us_of_work": harness.spread(work.tolist()),
+            "us_over_work": harness.spread(over.tolist()), "median_us_over_work": float(np.median(over)),
             "synaptic_events_per_step": float(per_step.mean()), "goal_us": GOAL,
         }  # fmt: skip
         print(f"{n:6,} neurons: {np.median(calls):7.1f} us a call, {np.median(work):7.1f} us of work, "
               f"{np.median(over):6.1f} us over it (goal {GOAL:.0f})", flush=True)  # fmt: skip
-    print(record.write("call", result))
+    print(harness.write("call", result))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ layers with batch normalisation and pooling, then 200 hidden units with dropout.
 each pixel, polarity and third of a recording. With ``--images`` the input is the digits themselves, with a similar
 distortion.
 
-The training set is that of `nmnist.py`. The test sets are the same real recordings, simulated recordings of the same
+The training set is that of `nmnist_errors.py`. The test sets are the same real recordings, simulated recordings of the same
 digits (with ``--images``: these digits as images), and MNIST's test digits. There is no goal: the errors show how well
 these data can be read at all. The results are ``nmnist-conventional.json`` and ``nmnist-conventional-images.json``.
 """
@@ -20,8 +20,8 @@ import itertools
 import json
 import time
 
+import harness
 import numpy as np
-import record
 import torch
 from torch import nn
 
@@ -41,13 +41,11 @@ WARP, SHIFT, ELASTIC, NODES = 0.07, 0.3, 0.7, 4
 
 def main() -> None:
     """Train and test one network for each seed, and record the errors."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, seeds=[1, 2, 3], threads=1)
     parser.add_argument("--mnist", required=True, help="folder of MNIST")
     parser.add_argument("--recordings", action="append", required=True, help="folder of real recordings; repeatable")
     parser.add_argument("--range", default="1000:60000", help="training digits of MNIST")
     parser.add_argument("--epochs", type=int, default=4, help="epochs of the training")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one network for each seed")
-    parser.add_argument("--threads", type=int, default=1, help="threads of PyTorch")
     parser.add_argument("--images", action="store_true", help="train on the digits instead of recordings")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -57,11 +55,11 @@ def main() -> None:
         runs.append(run(data, arguments.epochs, seed))
         print(json.dumps({"seed": seed, **runs[-1]}), flush=True)
     keys = ("test_error", "same_digits_error", "mnist_test_error", "train_seconds")
-    spread = {key: record.spread([r[key] for r in runs]) for key in keys}
+    spread = {key: harness.spread([r[key] for r in runs]) for key in keys}
     by_all = sorted(set.intersection(*(set(r["misread"]) for r in runs)))
     name = f"nmnist-conventional{'-images' if arguments.images else ''}"
     result = {"seeds": arguments.seeds, "epochs": arguments.epochs, "parameters": runs[0]["parameters"], **spread}
-    print(record.write(name, result | {"misread by all": by_all}))
+    print(harness.write(name, result | {"misread by all": by_all}))
 
 
 class Recorded:

@@ -1,4 +1,4 @@
-"""Dense e-prop in NumPy, written for speed: the comparison of `tasks_speed.py`. This file is no script.
+"""Dense e-prop in NumPy, written for speed: the comparison of `task_speed.py`. This file is no script.
 
 The class computes the gradient of `eprop.rules.EProp`, one sample after the other. LIF neurons come first, then ALIF
 neurons. Missing connections are zeros of the matrices. Two methods share the forward pass, one matrix-vector product

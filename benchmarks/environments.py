@@ -1,6 +1,6 @@
 """Time of a step of 32 environments side by side, ``Simulator.lanes``, on one and two threads.
 
-    python benchmarks/micro/streams.py
+    python benchmarks/environments.py
 
 The network is that of the cart-pole task: 48 channels of a population code, neurons that learn by e-prop, an actor and
 a critic. A rollout ends with `backward` and `learn`. A small fraction of steps ends an episode. The numbers of threads
@@ -13,16 +13,11 @@ microseconds per step; other programs change them little. There is no goal. The 
 
 from __future__ import annotations
 
-import argparse
-import pathlib
-import sys
 import time
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 
@@ -86,12 +81,11 @@ def measure(sim: ep.Simulator, streams: Any, events: np.ndarray, ends: np.ndarra
 
 def main() -> None:
     """Measure all sizes and numbers of threads in turns; print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, repeats=7)
     parser.add_argument("--streams", type=int, default=32, help="environments")
     parser.add_argument("--neurons", type=int, nargs="+", default=[100], help="recurrent neurons")
     parser.add_argument("--steps", type=int, default=256, help="steps of a rollout")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads")
-    parser.add_argument("--repeats", type=int, default=7, help="turns")
     arguments = parser.parse_args()
     draw = np.random.default_rng(1)
     events = draw.random((arguments.steps, arguments.streams, INPUTS)) < RATE
@@ -106,11 +100,11 @@ def main() -> None:
                 found.setdefault(key, []).append(taken)
     result = {}
     for (neurons, threads), turns in found.items():
-        spreads = {name: record.spread([turn[name] for turn in turns]) for name in turns[0]}
+        spreads = {name: harness.spread([turn[name] for turn in turns]) for name in turns[0]}
         result[f"{neurons} neurons, {threads} threads"] = spreads
         text = ", ".join(f"{name} {np.median([turn[name] for turn in turns]):.1f}" for name in turns[0])
         print(f"{arguments.streams} x {neurons} neurons, {threads} threads: {text}", flush=True)
-    print(record.write("streams", result))
+    print(harness.write("streams", result))
 
 
 if __name__ == "__main__":

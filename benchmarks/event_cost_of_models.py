@@ -1,8 +1,8 @@
 """Time per event with other neurons, kappas, delays and own models, as ratios within one run.
 
-    python benchmarks/micro/event_cost.py                 # by e-prop+
-    python benchmarks/micro/event_cost.py --rule eprop --label eprop
-    python benchmarks/micro/event_cost.py --cases LIF "LIF, reward" "ALIF" "ALIF, reward" --label reward
+    python benchmarks/event_cost_of_models.py                 # by e-prop+
+    python benchmarks/event_cost_of_models.py --rule eprop --label eprop
+    python benchmarks/event_cost_of_models.py --cases LIF "LIF, reward" "ALIF" "ALIF, reward" --label reward
 
 1,000 inputs spike at 10 Hz, by the clock as in ``eprop bench scaling`` or at random. Each of 1,000 neurons has 1,000
 synapses from them, and stays silent. All cases take turns. A ratio is the time of a case by that of LIF with one kappa
@@ -13,18 +13,13 @@ kappas, ALIF and reward, 1.0 for LIF with delays of up to 7 steps, 1.2 for own m
 
 from __future__ import annotations
 
-import argparse
-import json
-import pathlib
-import sys
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 from eprop.models import Eligibility, Neuron, inline
@@ -186,18 +181,13 @@ def ns_per_event(sim: ep.Simulator, given: tuple[np.ndarray, np.ndarray], steps:
 
 def main() -> None:
     """Measure all cases in turns with both kinds of input; print and record means, spreads and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each network")
+    parser = harness.parser(__doc__, repeats=5, label=True, precision=True)
     parser.add_argument("--builds", type=int, default=3, help="new networks of each case, at other addresses")
     parser.add_argument("--steps", type=int, default=400, help="steps of a run")
     parser.add_argument("--neurons", type=int, default=1000, help="neurons, and inputs")
     parser.add_argument("--indegree", type=int, default=1000, help="synapses of each neuron")
     parser.add_argument("--rule", choices=("eprop+", "eprop"), default="eprop+", help="rule; e-prop learns once a run")
-    parser.add_argument(
-        "--precision", choices=("single", "double"), default="single", help="precision of weights and traces"
-    )
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES), help="cases; the default is all")
-    parser.add_argument("--label", help="end of the result's name")
     arguments = parser.parse_args()
     result = {}
     # With e-prop a second kappa does not concern the synapse.
@@ -221,18 +211,20 @@ def main() -> None:
                 )
                 for name, case in cases.items()
             }
-            for name, sim in sims.items():
-                ns_per_event(sim, given[cases[name].sources], arguments.steps)
-            for _ in range(arguments.repeats):
-                for name, sim in sims.items():
-                    found[name].append(ns_per_event(sim, given[cases[name].sources], arguments.steps))
+            runs = {
+                name: functools.partial(ns_per_event, sim, given[cases[name].sources], arguments.steps)
+                for name, sim in sims.items()
+            }
+            harness.in_turns(runs, 1)  # the first one warms up
+            for name, values in harness.in_turns(runs, arguments.repeats).items():
+                found[name] += values
         rows = {}
         for name, case in cases.items():
             ratios = [a / b for a, b in zip(found[name], found[case.against], strict=True)]
             rows[name] = {
-                "ns_per_synaptic_event": record.spread(found[name]),
+                "ns_per_synaptic_event": harness.spread(found[name]),
                 "against": case.against,
-                "ratio": record.spread(ratios),
+                "ratio": harness.spread(ratios),
                 "goal": case.goal,
             }
             print(
@@ -241,8 +233,7 @@ def main() -> None:
                 flush=True,
             )
         result["regular" if regular else "random"] = rows
-    name = "event-cost-of-models" + (f"-{arguments.label}" if arguments.label else "")
-    print(json.dumps(record.write(name, result).name))
+    print(harness.write("event-cost-of-models", result, arguments.label))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Time per synaptic event against the spike interval, the cutoff, the number of neurons and the in-degree, beside NEST.
 
-    python benchmarks/event_cost.py interval cutoff neurons indegree
-    python benchmarks/event_cost.py --draw event-cost.png
+    python benchmarks/event_cost_sweeps.py interval cutoff neurons indegree
+    python benchmarks/event_cost_sweeps.py --draw event-cost.png
 
 The network is that of ``eprop bench event-cost``. A point is the median over the repeats. eprop and NEST take turns.
 Each quantity has a result of its own, ``event_cost_QUANTITY.json``. The result also holds the ratio of the largest to
@@ -10,13 +10,12 @@ the smallest point, which is 1 if the quantity has no effect. ``--draw`` draws a
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import pathlib
 
+import harness
 import numpy as np
-import record
 
 from eprop.bench import EventCost, EventCostConfig, event_cost
 from eprop.bench.costs import SWEEPS
@@ -25,9 +24,8 @@ from eprop.plot import draw_event_cost, save
 
 def main() -> None:
     """Measure some quantities, or draw the recorded ones."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, repeats=3)
     parser.add_argument("quantities", nargs="*", help=f"some of {', '.join(SWEEPS)}")
-    parser.add_argument("--repeats", type=int, default=3, help="measurements of each point")
     parser.add_argument("--events", type=float, default=1e7, help="approximate number of events of a point")
     parser.add_argument("--draw", type=pathlib.Path, metavar="FILE", help="draw all results into a file")
     arguments = parser.parse_args()
@@ -35,11 +33,13 @@ def main() -> None:
     for quantity in arguments.quantities:
         points = event_cost(config, [quantity], nest=True, tell=lambda point: print(point, flush=True))
         rows = [dataclasses.asdict(point) for point in points]
-        print(record.write(f"event_cost_{quantity}", {"config": config.to_dict(), "points": rows, **_flatness(points)}))
+        print(
+            harness.write(f"event_cost_{quantity}", {"config": config.to_dict(), "points": rows, **_flatness(points)})
+        )
     if arguments.draw:
         found = {}
         for quantity in SWEEPS:
-            path = record.RESULTS / f"event_cost_{quantity}.json"
+            path = harness.RESULTS / f"event_cost_{quantity}.json"
             if path.exists():
                 found[quantity] = [EventCost(**row) for row in json.loads(path.read_text())["result"]["points"]]
         save(draw_event_cost(found), arguments.draw)

@@ -11,11 +11,10 @@ neurons.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 
-import record
+import harness
 
 from eprop.bench import ScalingConfig
 from eprop.bench.in_subprocess import measure_in_subprocess
@@ -26,7 +25,7 @@ MODES = ("static", "eprop", "eprop+")
 
 def main() -> None:
     """Measure each mode, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("--neurons", type=int, default=128_000, help="recurrent neurons")
     parser.add_argument("--indegree", type=int, default=10_000, help="plastic synapses of each neuron")
     parser.add_argument("--steps", type=int, default=300, help="timed steps of 1 ms")
@@ -42,7 +41,7 @@ def main() -> None:
         found[mode] = measure_in_subprocess(config)
         found[mode]["synapses_built_per_second"] = found[mode]["synapses"] / found[mode]["build_seconds"]
         print(mode, json.dumps(found[mode]), flush=True)
-    print(record.write("full_node" if arguments.neurons == 128_000 else "full_node_trial", found))
+    print(harness.write("full_node" if arguments.neurons == 128_000 else "full_node_trial", found))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import resource
 import sys
 import time
 
-import record
+import harness
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 from fuzzing.run import Outcome, run, schedule
@@ -33,7 +33,7 @@ RECORDED_EVERY = 20_000
 
 def arguments_given() -> argparse.Namespace:
     """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("--inputs", type=int, default=1_000_000, help="number of inputs of all targets together")
     parser.add_argument("--seconds", type=float, help="time limit, s")
     parser.add_argument("--first", type=int, default=0, help="number of the first input of each target")
@@ -45,7 +45,7 @@ def arguments_given() -> argparse.Namespace:
 
 def recorded() -> tuple[Outcome, float]:
     """Return the recorded outcome of an earlier call, and its seconds."""
-    found = json.loads((record.RESULTS / "fuzz.json").read_text())["result"]
+    found = json.loads((harness.RESULTS / "fuzz.json").read_text())["result"]
     counts = (collections.Counter(found[name]) for name in ("accepted", "refused"))
     failures = [{"kind": f["what"].split(" at ")[0][:80], "details": "", **f} for f in found["failures"]]
     slowest = found["slowest"]
@@ -79,7 +79,7 @@ def main() -> None:
     def tell(outcome: Outcome) -> None:
         if outcome.inputs % RECORDED_EVERY == 0:
             if not arguments.trial:
-                record.write("fuzz", facts(outcome, time.monotonic() - began))
+                harness.write("fuzz", facts(outcome, time.monotonic() - began))
             kinds = [f"{f['target']} {f['number']}: {f['what']}" for f in outcome.failures]
             print(
                 f"{outcome.inputs:,} inputs, {time.monotonic() - began:,.0f} s; {len(kinds)} failures {kinds}",
@@ -95,7 +95,7 @@ def main() -> None:
     found = facts(outcome, time.monotonic() - began)
     print(json.dumps(found, indent=1))
     if not arguments.trial:
-        print(record.write("fuzz", found))
+        print(harness.write("fuzz", found))
 
 
 if __name__ == "__main__":

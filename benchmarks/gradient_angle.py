@@ -15,12 +15,11 @@ numbers in brackets are mean and standard deviation over single trials. There is
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 from typing import Any
 
+import harness
 import numpy as np
-import record
 
 from eprop.reference import TimeDriven, gradient_angles
 from eprop.training import RunFolder, restore
@@ -30,7 +29,7 @@ MOMENTS = ("before", "after")
 
 def main() -> None:
     """Measure the angles, print a table and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs, or of trials")
     parser.add_argument("--samples", type=int, default=16, help="largest number of test trials of the mini-batch")
     arguments = parser.parse_args()
@@ -44,7 +43,7 @@ def main() -> None:
     for label, angles in result.items():
         for kind, of_kind in angles["angles"].items():
             print(f"{label:<36} {kind:<10} {cell(of_kind['before']):>22} {cell(of_kind['after']):>22}")
-    print(record.write("gradient-angle", result))
+    print(harness.write("gradient-angle", result))
 
 
 def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
@@ -68,7 +67,7 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return mean and spread over seeds."""
     return {
         "samples": runs[0]["samples"], "epochs": runs[0]["epochs"], "seeds": [r["seed"] for r in runs],
-        "test_error": record.spread([r["test_error"] for r in runs]),
+        "test_error": harness.spread([r["test_error"] for r in runs]),
         "angles": {
             kind: {moment: over_seeds([r[moment][kind] for r in runs]) for moment in MOMENTS}
             for kind in runs[0]["before"]
@@ -79,10 +78,10 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def over_seeds(angles: list[Any]) -> dict[str, Any]:
     """Return mean and spread of angles, cosines and relative lengths."""
     return {
-        "degrees": record.spread([a.degrees for a in angles]),
-        "cosine": record.spread([a.cosine for a in angles]),
-        "size": record.spread([a.size for a in angles]),
-        "degrees_of_single_trials": record.spread(np.concatenate([a.each for a in angles]).tolist()),
+        "degrees": harness.spread([a.degrees for a in angles]),
+        "cosine": harness.spread([a.cosine for a in angles]),
+        "size": harness.spread([a.size for a in angles]),
+        "degrees_of_single_trials": harness.spread(np.concatenate([a.each for a in angles]).tolist()),
     }
 
 

@@ -1,7 +1,11 @@
-"""Write a result with the command, the version and the machine that made it. This file is no script."""
+"""What the benchmarks share: options, turns, other processes, and results with the command and the machine that made them.
+
+This file is no script.
+"""
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
@@ -10,14 +14,65 @@ import platform
 import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import eprop
+from eprop.bench.in_subprocess import mpiexec
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+
+
+def parser(
+    description: str | None, *, repeats: int = 0, seeds: Sequence[int] = (), threads: int = 0, keep: bool = False,
+    label: bool = False, precision: bool = False,
+) -> argparse.ArgumentParser:  # fmt: skip
+    """Return a parser with a script's description, and with those of the common options that get a default or True."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if repeats:
+        made.add_argument("--repeats", type=int, default=repeats, help="measurements of each case, in turns")
+    if seeds:
+        made.add_argument("--seeds", type=int, nargs="+", default=list(seeds), help="one network for each seed")
+    if threads:
+        made.add_argument("--threads", type=int, default=threads, help="threads of each network")
+    if keep:
+        made.add_argument("--keep", type=pathlib.Path, help="folder for the runs; the default is a temporary one")
+    if label:
+        made.add_argument("--label", default="", help="end of the result's name")
+    if precision:
+        kinds = ("single", "double")
+        made.add_argument("--precision", choices=kinds, default="single", help="precision of weights and traces")
+    return made
+
+
+def in_turns(runs: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, list[Any]]:
+    """Call each function several times, in turns, so that a change of the machine's load concerns all of them.
+
+    Every second turn has the opposite order. Returns the values of each function.
+    """
+    found: dict[Any, list[Any]] = {name: [] for name in runs}
+    for turn in range(repeats):
+        for name in list(runs)[:: -1 if turn % 2 else 1]:
+            found[name].append(runs[name]())
+    return found
+
+
+def in_process(*words: Any) -> Any:
+    """Run this script with other arguments in a process of its own. Returns the JSON in the last line that it prints."""
+    command = [sys.executable, sys.argv[0], *map(str, words)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def command_line(*words: Any, ranks: int = 1) -> dict[str, Any]:
+    """Run ``eprop WORDS --json``, perhaps on several ranks. Returns its JSON output."""
+    launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
+    command = [*launcher, sys.executable, "-m", "eprop", *map(str, words), "--json"]
+    return dict(json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout))
 
 
 def machine() -> dict[str, Any]:
@@ -42,8 +97,6 @@ def machine() -> dict[str, Any]:
 
 def triad(n: int = 4_000_000, repeats: int = 20) -> float:
     """Return the memory bandwidth of one thread in GB/s: ``c = a + b``, the best of some repeats."""
-    import time
-
     a, b, c = np.ones(n), np.ones(n), np.empty(n)
     best = np.inf
     for _ in range(repeats):
@@ -53,8 +106,8 @@ def triad(n: int = 4_000_000, repeats: int = 20) -> float:
     return round(3 * 8 * n / best / 1e9, 1)
 
 
-def write(name: str, result: Any) -> pathlib.Path:
-    """Write ``results/NAME.json`` atomically. Returns its path."""
+def write(name: str, result: Any, label: str = "") -> pathlib.Path:
+    """Write ``results/NAME.json``, or ``NAME-LABEL.json``, atomically. Returns its path."""
     RESULTS.mkdir(exist_ok=True)
     document = {
         "command": "python " + shlex.join([_script(pathlib.Path(sys.argv[0])), *map(public, sys.argv[1:])]),
@@ -64,7 +117,7 @@ def write(name: str, result: Any) -> pathlib.Path:
         "machine": machine(),
         "result": result,
     }
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"{'-'.join(filter(None, (name, label)))}.json"
     aside = path.with_suffix(".tmp")
     aside.write_text(json.dumps(document, indent=2) + "\n")
     aside.replace(path)
@@ -75,7 +128,7 @@ def commit() -> str | None:
     """Return the commit of the checkout; None outside a repository. ``+``: package or benchmarks have uncommitted changes."""
     try:
         name = _git("rev-parse", "--short=10", "HEAD")
-        return name + ("+" if _git("status", "--porcelain", "--", "src", "benchmarks/*.py", "benchmarks/micro") else "")
+        return name + ("+" if _git("status", "--porcelain", "--", "src", "benchmarks/*.py") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -9,13 +9,12 @@ the second one more: the system has to wake the thread first. The result is ``li
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import pathlib
 import warnings
 
+import harness
 import numpy as np
-import record
 
 from eprop.data import LostEventsWarning
 
@@ -25,7 +24,7 @@ LIMIT, GOAL = 1.0, 0.999  # ms, and the share of the steps
 
 def main() -> None:
     """Run the example, print and record its latencies."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=300.0, help="duration of the run, s")
     parser.add_argument("--neurons", type=int, default=1000, help="recurrent neurons")
     parser.add_argument("--seed", type=int, default=1, help="seed of network and camera")
@@ -53,7 +52,7 @@ def main() -> None:
         "untaught_digits": len(wrong),
     }  # fmt: skip
     print(f"{100 * result['share_of_steps_within_1_ms']:.3f} % of the steps within 1 ms (goal {100 * GOAL:g} %)")
-    print(record.write("live", result))
+    print(harness.write("live", result))
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ which has no propagators. Each part runs in a process of its own, so that its me
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
-import sys
 import time
 
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 from eprop import reference
@@ -144,7 +141,7 @@ PARTS = {
 
 def main() -> None:
     """Run each part in a process of its own, and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("--steps", type=int, default=1_000_000, help="steps of 1 ms")
     parser.add_argument("--part", choices=PARTS, help="run this part only, print and do not record")
     arguments = parser.parse_args()
@@ -153,11 +150,9 @@ def main() -> None:
         return
     found = {}
     for part in PARTS:
-        command = [sys.executable, __file__, "--steps", str(arguments.steps), "--part", part]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found[part] = json.loads(done.stdout.splitlines()[-1])
+        found[part] = harness.in_process("--steps", arguments.steps, "--part", part)
         print(part, json.dumps(found[part]), flush=True)
-    print(record.write("long_run", found))
+    print(harness.write("long_run", found))
 
 
 if __name__ == "__main__":

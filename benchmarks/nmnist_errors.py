@@ -1,8 +1,8 @@
 """Test error and training speed on N-MNIST, mean and spread over several seeds.
 
-    python benchmarks/nmnist.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
-    python benchmarks/nmnist.py eprop ... --label wide --set neurons=500
-    python benchmarks/nmnist.py eprop ... --epochs 4 --best --threads 2
+    python benchmarks/nmnist_errors.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
+    python benchmarks/nmnist_errors.py eprop ... --label wide --set neurons=500
+    python benchmarks/nmnist_errors.py eprop ... --epochs 4 --best --threads 2
 
 Networks learn from simulated recordings of MNIST. The test set is real recordings. The script also tests each network
 with simulated recordings of MNIST's 10,000 test digits, because 700 real recordings are too few to choose between
@@ -19,11 +19,9 @@ import argparse
 import json
 import pathlib
 import shlex
-import subprocess
-import sys
 import tempfile
 
-import record
+import harness
 
 #: Settings of the network with the fewest errors after two minutes of training.
 BEST = (
@@ -47,38 +45,33 @@ def main() -> None:
         runs.append(run(arguments, seed))
         print({k: runs[-1][k] for k in ("seed", "test_error", "mnist_test_error", "train_seconds")}, flush=True)
     result = {
-        "train": shlex.join(train_command(arguments, record.public)),
+        "train": shlex.join(train_command(arguments, harness.public)),
         "rule": arguments.rule, "loss": arguments.loss, "epochs": arguments.epochs, "settings": arguments.set,
         "seeds": arguments.seeds, "threads": arguments.threads,
         **{key: runs[0][key] for key in ("train_data", "test_data", "test_samples", "validation_samples", "synapses")},
-        **{key: record.spread([r[key] for r in runs]) for key in KEYS},
+        **{key: harness.spread([r[key] for r in runs]) for key in KEYS},
     }  # fmt: skip
     print(json.dumps(result, indent=2))
-    print(record.write(name_of(arguments), result))
+    print(harness.write(name_of(arguments), result, arguments.label))
 
 
 def name_of(arguments: argparse.Namespace) -> str:
-    """Return the name of the result."""
-    name = f"nmnist-{arguments.rule.replace('+', '-plus')}-{arguments.loss}-{arguments.epochs}-epochs"
-    return "-".join([name, *([arguments.label] if arguments.label else [])])
+    """Return the name of the result, without the label."""
+    return f"nmnist-{arguments.rule.replace('+', '-plus')}-{arguments.loss}-{arguments.epochs}-epochs"
 
 
 def parse() -> argparse.Namespace:
     """Return the arguments of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, seeds=[1, 2, 3], threads=1, keep=True, label=True)
     parser.add_argument("rule", choices=("eprop", "eprop+"), help="rule")
     parser.add_argument("--loss", default="softmax", choices=("softmax", "squared_error"), help="loss")
     parser.add_argument("--mnist", required=True, help="folder of MNIST")
     parser.add_argument("--test-data", action="append", required=True, help="folder of real recordings; repeatable")
     parser.add_argument("--range", default="1000:60000", help="training digits of MNIST")
     parser.add_argument("--epochs", type=int, default=1, help="epochs of the training")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one network for each seed")
-    parser.add_argument("--threads", type=int, default=1, help="threads of a training")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="setting for eprop train; repeatable"
     )
-    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; the default is a temporary one")
-    parser.add_argument("--label", default="", help="end of the result's name; needed with --set")
     parser.add_argument(
         "--best",
         action="store_true",
@@ -106,19 +99,15 @@ def train_command(arguments: argparse.Namespace, shown=str) -> list[str]:
 def run(arguments: argparse.Namespace, seed: int) -> dict:
     """Train one network, unless it is in the folder of ``--keep`` already. Returns its summary."""
     with tempfile.TemporaryDirectory() as folder:
-        where = (arguments.keep or pathlib.Path(folder)) / f"{name_of(arguments)}-seed-{seed}"
+        name = "-".join(filter(None, (name_of(arguments), arguments.label, f"seed-{seed}")))
+        where = (arguments.keep or pathlib.Path(folder)) / name
         if (where / "summary.json").exists():
             summary = json.loads((where / "summary.json").read_text())
         else:
             options = ["--seed", str(seed), "--out", str(where), "--no-figures"]
-            summary = eprop(*train_command(arguments)[1:], *options)
-        return summary | {"mnist_test_error": eprop("evaluate", str(where), "--data", arguments.mnist)["error"]}
-
-
-def eprop(*words: str) -> dict:
-    """Run the command line. Returns its JSON output."""
-    command = [sys.executable, "-c", "from eprop.cli import main; main()", *words, "--json"]
-    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+            summary = harness.command_line(*train_command(arguments)[1:], *options)
+        mnist = harness.command_line("evaluate", where, "--data", arguments.mnist)
+        return summary | {"mnist_test_error": mnist["error"]}
 
 
 if __name__ == "__main__":

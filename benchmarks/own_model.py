@@ -1,6 +1,6 @@
 """Time of a whole run with a user's own neuron against the built-in model with the same equations.
 
-    python benchmarks/micro/own_neuron.py
+    python benchmarks/own_model.py
 
 The networks are recurrent: 1,000 neurons with 1,000 synapses each. Inputs of 10 Hz drive them, and they learn by both
 rules, on one thread. The own LIF and ALIF neurons are written in Python with the functions of the built-in ones, so
@@ -10,17 +10,13 @@ network of a process by at most 1 s. The result is ``own-neuron.json``.
 
 from __future__ import annotations
 
-import argparse
-import pathlib
-import sys
+import functools
 import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 from eprop.models import inline
@@ -101,8 +97,7 @@ def us_per_step(sim: ep.Simulator, inputs: np.ndarray) -> tuple[float, int]:
 
 def main() -> None:
     """Measure own and built-in neurons in turns, with both rules; print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7, help="turns")
+    parser = harness.parser(__doc__, repeats=7)
     parser.add_argument("--steps", type=int, default=1000, help="steps of a run")
     parser.add_argument("--neurons", type=int, default=1000, help="recurrent neurons")
     parser.add_argument("--indegree", type=int, default=1000, help="recurrent synapses of each neuron")
@@ -117,27 +112,21 @@ def main() -> None:
                 net = network(neuron, rule, arguments.neurons, arguments.indegree)
                 sims.append(ep.Simulator(net, threads=1, precision="single"))
                 waited.append(time.perf_counter() - began)
-            for sim in sims:
-                us_per_step(sim, inputs)
-            found: list[list[float]] = [[], []]
-            for _ in range(arguments.repeats):
-                events = []
-                for of, sim in zip(found, sims, strict=True):
-                    us, count = us_per_step(sim, inputs)
-                    of.append(us)
-                    events.append(count)
-                assert events[0] == events[1], f"own and built-in neurons differ in their events: {events}"
-            built_in, own = found
+            runs = {k: functools.partial(us_per_step, sim, inputs) for k, sim in enumerate(sims)}
+            harness.in_turns(runs, 1)  # the first one warms up
+            found = harness.in_turns(runs, arguments.repeats)
+            (built_in, events), (own, own_events) = (zip(*found[k], strict=True) for k in runs)
+            assert events == own_events, f"own and built-in neurons differ in their events: {events}, {own_events}"
             ratio = [a / b for a, b in zip(own, built_in, strict=True)]
             result[f"{rule_name}, {name}"] = {
-                "us_per_step_built_in": record.spread(built_in), "us_per_step_own": record.spread(own),
-                "ratio": record.spread(ratio), "median_ratio": float(np.median(ratio)), "goal": GOAL,
-                "synaptic_events": events[0], "build_seconds": {"built_in": waited[0], "own": waited[1]},
+                "us_per_step_built_in": harness.spread(list(built_in)), "us_per_step_own": harness.spread(list(own)),
+                "ratio": harness.spread(ratio), "median_ratio": float(np.median(ratio)), "goal": GOAL,
+                "synaptic_events": events[-1], "build_seconds": {"built_in": waited[0], "own": waited[1]},
                 "goal_first_build_seconds": GOAL_FIRST,
             }  # fmt: skip
             print(f"{rule_name:8} {name:5} own {np.median(own):7.1f} us a step, built-in {np.median(built_in):7.1f} us, "
                   f"{np.median(ratio):.2f} times (goal {GOAL}); built in {waited[1]:.2f} s", flush=True)  # fmt: skip
-    print(record.write("own-neuron", result))
+    print(harness.write("own-neuron", result))
 
 
 if __name__ == "__main__":

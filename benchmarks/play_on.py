@@ -2,18 +2,17 @@
 
     python benchmarks/play_on.py RUN...
 
-The arguments are run folders, such as ``benchmarks/tasks.py --keep`` leaves. Training by e-prop+ never resets these
+The arguments are run folders, such as ``benchmarks/task_scores.py --keep`` leaves. Training by e-prop+ never resets these
 networks. A network that has learned a self-sustained activity reads well while the activity goes on, and badly from
 rest. There is no goal. The result is ``tasks-play-on.json``.
 """
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 
+import harness
 import numpy as np
-import record
 
 from eprop.engine import make_samples
 from eprop.training import restore
@@ -21,7 +20,7 @@ from eprop.training import restore
 
 def main() -> None:
     """Test each run, print a line for it and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs")
     parser.add_argument("--times", type=int, default=10, help="presentations after the first one")
     arguments = parser.parse_args()
@@ -29,9 +28,9 @@ def main() -> None:
     for path in arguments.runs:
         errors = judged(path, arguments.times)
         name = "/".join(path.parts[-2:])
-        found[name] = {"from rest": errors[0], "played on": record.spread(errors[1:])}
+        found[name] = {"from rest": errors[0], "played on": harness.spread(errors[1:])}
         print(name, np.round(100.0 * np.array(errors), 2), flush=True)
-    print(record.write("tasks-play-on", found))
+    print(harness.write("tasks-play-on", found))
 
 
 def judged(path: pathlib.Path, times: int) -> list[float]:

@@ -1,6 +1,6 @@
 """Print the tables of the README and of the pages from ``results/``. This script measures nothing.
 
-python benchmarks/report.py
+python benchmarks/print_tables.py
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def scaling() -> None:
         print(f"| {network} | {label} | {' | '.join(cells)} |")
 
 
-#: Names on the page of the cases of `micro/event_cost.py`, in the order of the page.
+#: Names on the page of the cases of `event_cost_of_models.py`, in the order of the page.
 EVENT_COSTS = {
     "LIF, two kappas": "LIF, two kappas",
     "ALIF": "ALIF",

@@ -10,14 +10,11 @@ no goal. The result is ``rank_share.json``.
 
 from __future__ import annotations
 
-import argparse
 import json
-import subprocess
-import sys
 import time
 from typing import Any
 
-import record
+import harness
 
 from eprop.parallel import Serial
 
@@ -69,7 +66,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
 
 def main() -> None:
     """Build all shares, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument(
         "--one",
         nargs=3,
@@ -84,9 +81,7 @@ def main() -> None:
     found = []
     for neurons, indegree, sizes in SHARES:
         for ranks in sizes:
-            command = [sys.executable, __file__, "--one", str(neurons), str(indegree), str(ranks)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            found.append(json.loads(done.stdout.splitlines()[-1]))
+            found.append(harness.in_process("--one", neurons, indegree, ranks))
             r = found[-1]
             parts = ", ".join(f"{name} {value / 1e6:,.0f}" for name, value in r["bytes"].items())
             print(
@@ -94,7 +89,7 @@ def main() -> None:
                 f"{r['known_neurons']:>10,} known, {r['total_bytes'] / 1e6:>7,.0f} MB ({parts}), {r['build_seconds']:.1f} s",
                 flush=True,
             )
-    record.write("rank_share", found)
+    harness.write("rank_share", found)
 
 
 if __name__ == "__main__":

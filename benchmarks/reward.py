@@ -21,7 +21,7 @@ import pathlib
 import tempfile
 from typing import Any
 
-import record
+import harness
 
 from eprop.training import RunConfig, RunFolder, load, load_checkpoint, resume_run, start_run
 from eprop.training.config import parse_settings
@@ -38,10 +38,8 @@ SPREAD = (
 
 def main() -> None:
     """Train, print a line for each seed and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, seeds=list(range(1, 6)), threads=2, keep=True)
     parser.add_argument("task", help="name of the task for eprop train")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 6)), help="one run for each seed")
-    parser.add_argument("--threads", type=int, default=2, help="threads of a run")
     parser.add_argument(
         "--set",
         dest="settings",
@@ -50,14 +48,13 @@ def main() -> None:
         metavar="KEY=VALUE",
         help="setting of the run; repeatable",
     )
-    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; the default is a temporary one")
     parser.add_argument("--so-far", action="store_true", help="record the runs in --keep; train nothing")
     parser.add_argument("--name", help="name of the result; the default is reward-TASK")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = arguments.keep or pathlib.Path(folder)
         runs = [trial(arguments, seed, where / f"{arguments.task}-{seed}") for seed in arguments.seeds]
-    print(record.write(arguments.name or f"reward-{arguments.task}", summarise(arguments, runs)), flush=True)
+    print(harness.write(arguments.name or f"reward-{arguments.task}", summarise(arguments, runs)), flush=True)
 
 
 def trial(arguments: argparse.Namespace, seed: int, out: pathlib.Path) -> dict[str, Any]:
@@ -126,7 +123,7 @@ def summarise(arguments: argparse.Namespace, runs: list[dict[str, Any]]) -> dict
     }
     for key in SPREAD:
         if all(key in summary for summary in summaries):
-            out[key] = record.spread([summary[key] for summary in summaries])
+            out[key] = harness.spread([summary[key] for summary in summaries])
     if "mean_return" in out:
         out["lowest_return"] = min(summary["mean_return"] for summary in summaries)
     return {**out, "curves": [run["curve"] for run in runs]}

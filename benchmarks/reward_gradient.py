@@ -12,13 +12,12 @@ are the same for both. There is no goal. The result is ``reward-gradient.json``.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import pathlib
 from typing import Any
 
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 from eprop.reference import bptt, eprop
@@ -49,7 +48,7 @@ class RecordingStreams:
 
 def main() -> None:
     """Measure the angles, print a table and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs, or of trials")
     arguments = parser.parse_args()
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
@@ -62,7 +61,7 @@ def main() -> None:
                     found.setdefault(kind, {}).setdefault(moment, []).append(angle)
     result = {
         kind: {
-            moment: {name: record.spread([each[name] for each in of_runs]) for name in of_runs[0]}
+            moment: {name: harness.spread([each[name] for each in of_runs]) for name in of_runs[0]}
             for moment, of_runs in moments.items()
         }
         for kind, moments in found.items()
@@ -71,7 +70,7 @@ def main() -> None:
         for moment, of_kind in moments.items():
             degrees, size = of_kind["degrees"], of_kind["size"]
             print(f"{kind:<10} {moment:<7} {degrees['mean']:5.1f} degrees, {size['mean']:.2f} of the length")
-    print(record.write("reward-gradient", result))
+    print(harness.write("reward-gradient", result))
 
 
 def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[str, dict[str, float]]:

@@ -16,8 +16,8 @@ import functools
 import pathlib
 from typing import Any
 
+import harness
 import numpy as np
-import record
 
 from eprop.data import EventCamera, deskew, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
@@ -27,14 +27,13 @@ from eprop.training.evaluation import evaluate
 
 def main() -> None:
     """Test each run, print a line for it and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, label=True)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs")
     parser.add_argument(
         "--recordings", action="append", required=True, type=pathlib.Path, help="folder of real recordings; repeatable"
     )
     parser.add_argument("--mnist", required=True, type=pathlib.Path, help="folder of MNIST")
     parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each real one")
-    parser.add_argument("--label", default="", help="end of the result's name")
     arguments = parser.parse_args()
     config = restore(arguments.runs[0], threads=1)[0]  # all runs read recordings in one way
     indices, sets = judges(arguments, config.task.n_steps, config.task.dt)
@@ -56,8 +55,8 @@ def main() -> None:
                 misread.append({int(indices[k]): (int(found.labels[k]), int(found.predictions[k])) for k in wrong})
         print(path, {name: round(values[-1], 4) for name, values in errors.items()}, flush=True)
     result: dict[str, Any] = {
-        name: {"recordings": len(data), "error": record.spread(errors[name])}
-        | ({"error by one view": record.spread(by_one_view[name])} if by_one_view[name] else {})
+        name: {"recordings": len(data), "error": harness.spread(errors[name])}
+        | ({"error by one view": harness.spread(by_one_view[name])} if by_one_view[name] else {})
         for name, data in sets.items()
     }
     by_all = sorted(set.intersection(*map(set, misread)))
@@ -65,7 +64,7 @@ def main() -> None:
         {"digit": i, "label": misread[0][i][0], "read as": [run[i][1] for run in misread]} for i in by_all
     ]
     print(result["real"]["misread by all"])
-    print(record.write("-".join(["nmnist-same-digits", *([arguments.label] if arguments.label else [])]), result))
+    print(harness.write("nmnist-same-digits", result, arguments.label))
 
 
 def judges(arguments: argparse.Namespace, n_steps: int, dt: float) -> tuple[np.ndarray, dict[str, BinnedDataset]]:

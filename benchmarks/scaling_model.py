@@ -15,13 +15,12 @@ The result is ``scaling_model.json``.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import pathlib
 from typing import Any
 
+import harness
 import numpy as np
-import record
 
 from eprop.bench import ScalingConfig, bytes_per_event
 from eprop.bench.model import CostModel, calibrate
@@ -44,7 +43,7 @@ ASSUMED = {**NETWORK, "node_cores": NODE_CORES, "node_bandwidth": NODE_BANDWIDTH
 
 def main() -> None:
     """Fit the constants, compare with the figure, extrapolate and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__)
     parser.add_argument("csv", type=pathlib.Path, help="scaling.csv of eprop figure 5, or - for none")
     parser.add_argument("--indegree", type=int, default=1000, help="in-degree of that figure")
     parser.add_argument("--steps", type=int, default=1000, help="steps of that figure")
@@ -66,7 +65,7 @@ def main() -> None:
         found["clusters"] += list(extrapolate(dataclasses.replace(model, **NETWORK)))
     if found["points"]:
         found |= errors_of(found["points"])
-    print(record.write("scaling_model", found))
+    print(harness.write("scaling_model", found))
 
 
 def errors_of(points: list[dict]) -> dict[str, float]:

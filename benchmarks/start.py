@@ -11,7 +11,6 @@ cores. The result is ``start.json``, or ``start-threads-N.json`` on several thre
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pathlib
@@ -21,8 +20,8 @@ import tempfile
 import time
 from typing import Any
 
+import harness
 import numpy as np
-import record
 
 GOAL, GOAL_OWN, GOAL_INSTALL = 0.3, 1.0, 150.0
 
@@ -116,7 +115,7 @@ def first_and_second(case: str, threads: int, repeats: int) -> dict[str, Any]:
         for call in ("first", "second")
     }
     return {
-        **parts, "difference": record.spread(difference), "median_difference": float(np.median(difference)),
+        **parts, "difference": harness.spread(difference), "median_difference": float(np.median(difference)),
         "goal": GOAL_OWN if "own" in case else GOAL, "files_left": sorted(left),
     }  # fmt: skip
 
@@ -127,7 +126,7 @@ def install() -> dict[str, Any]:
         where = pathlib.Path(folder)
         archive, sources = where / "sources.tar", where / "sources"
         sources.mkdir()
-        subprocess.run(["git", "-C", str(record.ROOT), "archive", "--output", str(archive), "HEAD"], check=True)
+        subprocess.run(["git", "-C", str(harness.ROOT), "archive", "--output", str(archive), "HEAD"], check=True)
         subprocess.run(["tar", "-xf", str(archive), "-C", str(sources)], check=True)
         subprocess.run([sys.executable, "-m", "venv", str(where / "venv")], check=True)
         python = where / "venv" / "bin" / "python"
@@ -143,10 +142,8 @@ def install() -> dict[str, Any]:
 
 def main() -> None:
     """Measure imports, help and calls; with ``--install`` also the installation."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, repeats=5, threads=1)
     parser.add_argument("--case", action="append", choices=CASES, help="measure this case only; repeatable")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
-    parser.add_argument("--repeats", type=int, default=5, help="processes of each case")
     parser.add_argument("--install", action="store_true", help='also measure pip install ".[demo]"')
     arguments = parser.parse_args()
     commands = {
@@ -155,7 +152,7 @@ def main() -> None:
         "eprop_help": ["-c", "from eprop.cli import main; main()", "--help"],
     }
     result: dict[str, Any] = {
-        name: record.spread([seconds([sys.executable, *command]) for _ in range(arguments.repeats)])
+        name: harness.spread([seconds([sys.executable, *command]) for _ in range(arguments.repeats)])
         for name, command in commands.items()
     }
     for name in commands:
@@ -169,7 +166,7 @@ def main() -> None:
     if arguments.install:
         result["install"] = install()
         print(f"{'installation':24} {result['install']['seconds']:6.1f} s (goal {GOAL_INSTALL:.0f})")
-    print(record.write("start" if arguments.threads == 1 else f"start-threads-{arguments.threads}", result))
+    print(harness.write("start" if arguments.threads == 1 else f"start-threads-{arguments.threads}", result))
 
 
 if __name__ == "__main__":

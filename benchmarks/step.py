@@ -1,6 +1,6 @@
 """Time of a step of a stepper, ``stepper.step(channels, target=target)``, over the work of that step.
 
-    python benchmarks/micro/step.py
+    python benchmarks/step.py
 
 The network is that of ``call.py``, with learning rates so small that the activity stays the same. The work of a step
 is the time of the core for 20 steps with the same inputs in one call. Steps and runs take turns, 20 steps each, with
@@ -14,14 +14,10 @@ the caches. The result is ``step.json``.
 
 from __future__ import annotations
 
-import pathlib
-import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
+import harness
 import numpy as np
-import record
 from call import arguments_of, frozen_inputs, simulators
 
 import eprop as ep
@@ -83,14 +79,14 @@ def main() -> None:
     for n, turns in found.items():
         plain, told, work = np.array(turns).T
         result[str(n)] = {
-            "us_per_step": record.spread(plain.tolist()), "us_of_work": record.spread(work.tolist()),
-            "us_over_work": record.spread((plain - work).tolist()), "median_us_over_work": float(np.median(plain - work)),
+            "us_per_step": harness.spread(plain.tolist()), "us_of_work": harness.spread(work.tolist()),
+            "us_over_work": harness.spread((plain - work).tolist()), "median_us_over_work": float(np.median(plain - work)),
             "median_us_over_work_told_all": float(np.median(told - work)), "goal_us": GOAL,
         }  # fmt: skip
         print(f"{n:6,} neurons: {np.median(plain):7.1f} us a step, {np.median(work):7.1f} us of work, "
               f"{np.median(plain - work):6.1f} us over it (goal {GOAL:.0f}), told all {np.median(told - work):6.1f}",
               flush=True)  # fmt: skip
-    print(record.write("step", result))
+    print(harness.write("step", result))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Time of a step without spikes against the number of neurons: e-prop+ with propagators.
 
-    python benchmarks/micro/step_overhead.py
+    python benchmarks/step_overhead.py
 
 The goal is one microsecond for a step and 5 ns for each neuron, on one thread. The smallest and the largest network
 give both numbers. The result is ``step-overhead.json``.
@@ -8,16 +8,12 @@ give both numbers. The result is ``step-overhead.json``.
 
 from __future__ import annotations
 
-import argparse
+import functools
 import json
-import pathlib
-import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 
@@ -46,28 +42,25 @@ def ns_per_step(sim: ep.Simulator, steps: int) -> float:
 
 def main() -> None:
     """Measure all sizes in turns; print and record means and spreads."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=7, help="turns")
+    parser = harness.parser(__doc__, repeats=7)
     parser.add_argument("--steps", type=int, default=50_000, help="steps of a run")
     arguments = parser.parse_args()
     sims = {n: ep.Simulator(network(n), threads=1, precision="single") for n in SIZES}
     for sim in sims.values():
         ns_per_step(sim, 2000)
-    found: dict[int, list[float]] = {n: [] for n in SIZES}
-    for _ in range(arguments.repeats):
-        for n, sim in sims.items():
-            found[n].append(ns_per_step(sim, arguments.steps))
+    runs = {n: functools.partial(ns_per_step, sim, arguments.steps) for n, sim in sims.items()}
+    found = harness.in_turns(runs, arguments.repeats)
     slopes = [(b - a) / (SIZES[-1] - SIZES[0]) for a, b in zip(found[SIZES[0]], found[SIZES[-1]], strict=True)]
     result = {
-        "ns_per_step": {str(n): record.spread(values) for n, values in found.items()},
-        "ns_per_neuron": record.spread(slopes),
-        "ns_per_step_without_neurons": record.spread(
+        "ns_per_step": {str(n): harness.spread(values) for n, values in found.items()},
+        "ns_per_neuron": harness.spread(slopes),
+        "ns_per_step_without_neurons": harness.spread(
             [a - SIZES[0] * slope for a, slope in zip(found[SIZES[0]], slopes, strict=True)]
         ),
         "goal_ns": {str(n): 1000.0 + 5.0 * n for n in SIZES},
     }
     print(json.dumps(result, indent=2))
-    print(record.write("step-overhead", result))
+    print(harness.write("step-overhead", result))
 
 
 if __name__ == "__main__":

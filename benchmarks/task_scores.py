@@ -1,7 +1,7 @@
 """Pattern generation and evidence accumulation: score over ten trials, learning curve and number of iterations.
 
-    python benchmarks/tasks.py
-    python benchmarks/tasks.py sines evidence --rule eprop --keep runs
+    python benchmarks/task_scores.py
+    python benchmarks/task_scores.py sines evidence --rule eprop --keep runs
 
 A trial is a run of ``eprop train`` with the default settings. Trials run side by side, one process for each core. An
 iteration is a presentation, or a mini-batch. The goals are a normalised error of 0.01 for the patterns, and an error
@@ -18,9 +18,9 @@ import pathlib
 import tempfile
 from typing import Any
 
+import harness
 import joblib
 import numpy as np
-import record
 
 from eprop.training import RunConfig, RunFolder, start_run
 
@@ -38,19 +38,17 @@ POINTS = 40
 
 def main() -> None:
     """Train all cases, print a line for each and record each."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, seeds=list(range(1, 11)), keep=True)
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], help="cases; the default is all")
     parser.add_argument("--rule", action="append", choices=RULES, help="rule; the default is both")
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 11)), help="one trial for each seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trials side by side")
-    parser.add_argument("--keep", type=pathlib.Path, help="folder for the runs; the default is a temporary one")
     arguments = parser.parse_args()
     for case in arguments.cases or CASES:
         for rule in arguments.rule or RULES:
             result = measure(case, rule, arguments)
             shown = {k: v for k, v in result.items() if k != "curve"}
             print(json.dumps(shown), flush=True)
-            print(record.write(f"tasks-{case}-{rule.replace('+', '-plus')}", result), flush=True)
+            print(harness.write(f"tasks-{case}-{rule.replace('+', '-plus')}", result), flush=True)
 
 
 def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -67,10 +65,10 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
     return {
         "task": name, **settings, "rule": rule, "score": summaries[0]["score"], "goal": goal, "seeds": arguments.seeds,
         "test_samples": summaries[0]["test_samples"],
-        "test_error": record.spread([summary["test_error"] for summary in summaries]),
+        "test_error": harness.spread([summary["test_error"] for summary in summaries]),
         "iterations": summaries[0]["samples_learned"] // training.batch_size, "batch_size": training.batch_size,
         "iterations_until_mean_error_below_goal": reached[0] if reached else None,
-        "train_seconds": record.spread([summary["train_seconds"] for summary in summaries]),
+        "train_seconds": harness.spread([summary["train_seconds"] for summary in summaries]),
         "curve": curve,
     }  # fmt: skip
 

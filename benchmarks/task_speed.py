@@ -1,7 +1,7 @@
 """Evidence accumulation: time of an iteration beside NEST, and beside dense methods.
 
-    python benchmarks/tasks_speed.py
-    python benchmarks/tasks_speed.py --part dense
+    python benchmarks/task_speed.py
+    python benchmarks/task_speed.py --part dense
 
 Everything runs on one thread and in one process, in turns, with the same networks, trials and learning:
 
@@ -18,7 +18,6 @@ There is no goal. The results are ``tasks-speed-nest.json`` and ``tasks-speed-de
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -29,8 +28,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import dense
+import harness
 import numpy as np
-import record
 
 import eprop as ep
 from eprop.engine import Samples
@@ -62,16 +61,15 @@ class Compared(EvidenceAccumulation):
 
 def main() -> None:
     """Measure the parts, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, repeats=5)
     parser.add_argument("--part", choices=("nest", "dense"), action="append", help="measure and record this part only")
-    parser.add_argument("--repeats", type=int, default=5, help="turns")
     arguments = parser.parse_args()
     take_one_thread()
     parts: dict[str, Callable[[int], dict]] = {"nest": beside_nest, "dense": beside_dense}
     for name in arguments.part or parts:
         result = parts[name](arguments.repeats)
         print(json.dumps(result, indent=2))
-        print(record.write(f"tasks-speed-{name}", result))
+        print(harness.write(f"tasks-speed-{name}", result))
 
 
 # ------------------------------------------------------------------------------------------------------------- NEST
@@ -101,10 +99,10 @@ def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
     wanted = theirs.loss.reshape(repeats + 1, batch).mean(axis=1)
     return {
         "network": f"{task.lif} LIF + {task.alif} ALIF, {4 * task.group} inputs, {ours['single'].n_synapses:,} synapses",
-        "batch": batch, "steps": task.n_steps, "synaptic_events_of_a_batch": record.spread(events[1:]),
-        "seconds_per_iteration": {name: record.spread(values) for name, values in times.items()},
+        "batch": batch, "steps": task.n_steps, "synaptic_events_of_a_batch": harness.spread(events[1:]),
+        "seconds_per_iteration": {name: harness.spread(values) for name, values in times.items()},
         "times_faster_than_nest": {
-            name: record.spread([b / a for a, b in zip(times[name], times["nest"], strict=True)]) for name in ours
+            name: harness.spread([b / a for a, b in zip(times[name], times["nest"], strict=True)]) for name in ours
         },
         "largest_relative_deviation_of_losses": {
             name: float(np.max(np.abs(np.array(losses[name]) / wanted - 1.0))) for name in ours
@@ -143,9 +141,9 @@ def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: 
         "network": f"{task.lif} LIF + {task.alif} ALIF, connectivity {connectivity:g}, {synapses:,} synapses",
         "batch": batch, "steps": task.n_steps,
         "synaptic_events_of_a_trial": events / batch,
-        "seconds_per_trial": {name: record.spread(values) for name, values in times.items()},
+        "seconds_per_trial": {name: harness.spread(values) for name, values in times.items()},
         "times_faster_than": {
-            name: {"precision": "single", **record.spread([t / np.median(times["single"]) for t in times[name]])}
+            name: {"precision": "single", **harness.spread([t / np.median(times["single"]) for t in times[name]])}
             for name in ("stepped", "adjoint")
         },
         "largest_deviation_of_gradients": deviations,

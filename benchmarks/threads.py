@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -31,8 +32,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import harness
 import numpy as np
-import record
 import throughput
 
 import eprop as ep
@@ -42,6 +43,8 @@ from eprop.bench.scaling import MODES, network_of, run_steps, run_timed
 from eprop.tasks import NMNIST
 
 WORKERS = 2
+#: Threads and ranks of the settings that run in processes of their own.
+SETTINGS = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
 #: (neurons, in-degree, timed steps)
 NETWORKS = ((10_000, 1000, 300), (2000, 1000, 1000))
 #: Networks for which the default may choose one thread.
@@ -58,12 +61,11 @@ Run = Callable[[], float]
 
 def main() -> None:
     """Measure all networks, print a line for each and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, repeats=5)
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--ranks", action="store_true", help="two ranks instead of two threads")
     kind.add_argument("--busy", action="store_true", help="two threads, with and without a busy process beside")
     kind.add_argument("--defaults", action="store_true", help="small networks, with the default number of threads")
-    parser.add_argument("--repeats", type=int, default=5, help="turns")
     parser.add_argument(
         "--modes", nargs="+", choices=(*MODES, "nmnist"), default=(*MODES, "nmnist"), help="modes; the default is all"
     )
@@ -98,7 +100,7 @@ def main() -> None:
                 rows.append(row | in_turns(runs_of(config, (1, last)), arguments.repeats))
             tell(rows[-1])
     result = {"workers": WORKERS, "goals": GOALS, "rows": rows}
-    print(record.write("-".join(filter(None, ("threads", name))), result))
+    print(harness.write("threads", result, name))
 
 
 # ------------------------------------------------------------------------------------------------------------- what is run
@@ -173,18 +175,14 @@ def label_of(threads: int | None) -> str:
 
 def in_turns(runs: dict[str, Run], repeats: int) -> dict[str, Any]:
     """Return the seconds of each setting, and the ratio of the first setting to each other."""
-    found: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(repeats):
-        for name in list(runs)[:: 1 if turn % 2 else -1]:
-            found[name].append(runs[name]())
-    return compared(found)
+    return compared(harness.in_turns(runs, repeats))
 
 
 def compared(found: dict[str, list[float]]) -> dict[str, Any]:
     """Return medians, and how many times faster than the first each other setting is."""
     one, *others = found
     return {
-        "seconds": {name: record.spread(values) for name, values in found.items()},
+        "seconds": {name: harness.spread(values) for name, values in found.items()},
         "median_seconds": {name: float(np.median(values)) for name, values in found.items()},
         "times_faster": {
             name: float(np.median([a / b for a, b in zip(found[one], found[name], strict=True)])) for name in others
@@ -194,24 +192,23 @@ def compared(found: dict[str, list[float]]) -> dict[str, Any]:
 
 def over_ranks(config: ScalingConfig, repeats: int) -> dict[str, Any]:
     """Measure one thread, two threads and two ranks, each in processes of its own."""
-    settings = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
-    found: dict[str, list[float]] = {name: [] for name in settings}
-    for _ in range(repeats):
-        for name, (threads, ranks) in settings.items():
-            found[name].append(measure_in_subprocess(config.replace(threads=threads), ranks=ranks)["run_seconds"])
-    return compared(found)
+
+    def seconds(threads: int, ranks: int) -> float:
+        return float(measure_in_subprocess(config.replace(threads=threads), ranks=ranks)["run_seconds"])
+
+    return in_turns({name: functools.partial(seconds, *workers) for name, workers in SETTINGS.items()}, repeats)
 
 
 def of_nmnist(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Measure N-MNIST by e-prop: threads in one process, or ranks that divide the samples of a mini-batch."""
     row: dict[str, Any] = {"mode": "nmnist", "rule": NMNIST_RULE}
     if arguments.ranks:
-        settings = {"1 thread": (1, 1), f"{WORKERS} threads": (WORKERS, 1), f"{WORKERS} ranks": (1, WORKERS)}
-        found: dict[str, list[float]] = {name: [] for name in settings}
-        for _ in range(arguments.repeats):
-            for name, (threads, ranks) in settings.items():
-                found[name].append(1.0 / throughput.samples_per_second(NMNIST_RULE, 1, threads, ranks))
-        row |= compared(found)
+
+        def seconds(threads: int, ranks: int) -> float:
+            return 1.0 / throughput.samples_per_second(NMNIST_RULE, 1, threads, ranks)
+
+        runs = {name: functools.partial(seconds, *workers) for name, workers in SETTINGS.items()}
+        row |= in_turns(runs, arguments.repeats)
     elif arguments.busy:
         row |= beside_a_busy_process(runs_of_nmnist((1, WORKERS)), arguments.repeats)
     else:

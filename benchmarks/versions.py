@@ -8,11 +8,11 @@
 
 The cases, all in single precision:
 
-* those of `micro/event_cost.py` (1,000 neurons with 1,000 synapses each): spikes by the ``clock``, at ``random``, or ``late`` (by
-  the clock after 40,000 silent steps); by e-prop+, or by e-prop;
+* those of `event_cost_of_models.py` (1,000 neurons with 1,000 synapses each): spikes by the ``clock``, at ``random``, or
+  ``late`` (by the clock after 40,000 silent steps); by e-prop+, or by e-prop;
 * ``scaling-MODE`` and ``scaling-MODE-NEURONS``: the network of ``eprop bench scaling``, 1,000 synapses for each neuron;
-* ``nmnist-RULE`` and ``evidence-RULE``: training of N-MNIST (the embedded digits; ``best``: the network of `nmnist.py --best`, in
-  its batches of 32) and of evidence accumulation.
+* ``nmnist-RULE`` and ``evidence-RULE``: training of N-MNIST (the embedded digits; ``best``: the network of
+  `nmnist_errors.py --best`, in its batches of 32) and of evidence accumulation.
 
 A case runs on one thread, on ``--threads``, or on the number after its name: ``, 2 threads``. The two processes of a
 pair take turns, and the fastest run of each counts. The addresses of arrays differ from process to process: the ratio
@@ -40,8 +40,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import harness
 import numpy as np
-import record
 
 HERE = pathlib.Path(__file__).resolve().parents[1]
 TASKS = ("nmnist-eprop", "nmnist-eprop+", "evidence-eprop", "evidence-eprop+")
@@ -63,14 +63,11 @@ EARLIER = 100
 
 def main() -> None:
     """Compare all cases, print and record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.parser(__doc__, repeats=10, threads=1, label=True)
     parser.add_argument("before", type=pathlib.Path, help="checkout of another version")
     parser.add_argument("--case", action="append", help="a case as above; repeatable")
     parser.add_argument("--pairs", type=int, default=4, help="pairs of processes")
-    parser.add_argument("--repeats", type=int, default=10, help="runs of each process")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each process")
     parser.add_argument("--cache", type=pathlib.Path, help="folder for compiled code; the default is a temporary one")
-    parser.add_argument("--label", default="", help="end of the result's name")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -94,7 +91,7 @@ def main() -> None:
         "commits": {name: commit(tree) for name, tree in trees.items()},
         "cases": found,
     }
-    print(record.write("-".join(filter(None, ("versions", arguments.label))), result))
+    print(harness.write("versions", result, arguments.label))
 
 
 def compare(
@@ -176,8 +173,7 @@ def serve(threads: int) -> None:
 
 def event_of(case: str, threads: int) -> Callable[[], float]:
     """Return a function that measures the nanoseconds of an event."""
-    sys.path.insert(0, str(HERE / "benchmarks" / "micro"))
-    import event_cost  # of the same name as a file beside this one
+    import event_cost_of_models as event_cost
 
     import eprop as ep
 
@@ -224,7 +220,7 @@ def scaling_of(case: str, threads: int) -> Callable[[], float]:
 
 def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
     """Return a function that measures the milliseconds of learning a sample."""
-    import nmnist
+    import nmnist_errors
 
     import eprop as ep
     from eprop.tasks import NMNIST, EvidenceAccumulation
@@ -232,7 +228,7 @@ def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
 
     name, *_, rule = case.split("-")
     kind = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name]
-    settings = dict(one.split("=") for one in nmnist.BEST) if case == BEST else {}
+    settings = dict(one.split("=") for one in nmnist_errors.BEST) if case == BEST else {}
     # Those with a dot are of the training.
     of_recordings = {field.name for field in dataclasses.fields(Recordings)}
     own = {key: json.loads(value) for key, value in settings.items() if "." not in key and key not in of_recordings}
