@@ -109,20 +109,17 @@ def drift(steps: int) -> dict:
     net.connect(rec, out, weight=weights["readout"], rule=rule)
     net.feedback(out, rec, ep.RandomFeedback(feedback))
     sim = ep.Simulator(net, threads=1)
-    theirs = reference.PlusNetwork(
-        weights, feedback, reference.LIF(tau_m=20.0, v_th=0.6), reference.Readout(tau_m=20.0),
-        reference.PlusRule(reference.GradientDescent(eta), kappa=0.97, kappa_reg=0.97, c_reg=0.1, cutoff=int(CUTOFF)),
-    )  # fmt: skip
+    theirs = reference.TimeDriven(net)
     found: dict[str, list] = {"steps": [], "largest_difference_mV": [], "largest_output_mV": [], "spikes": []}
     spikes, done, report, worst, largest = 0, 0, 1000, 0.0, 0.0
     while done < steps:
         inputs = (rng.random((PIECE, sizes[0])) < rates).astype(float)
         targets = np.sin(np.arange(done, done + PIECE)[:, None] * (0.02, 0.03))
-        run = theirs.run(inputs, targets)
-        ours_now = sim.run(float(PIECE), {"in": inputs}, {"out": targets})
-        worst = max(worst, float(np.abs(ours_now.y["out"] - run.y).max()))
-        largest = max(largest, float(np.abs(run.y).max()))
-        spikes += int(run.spikes.sum())
+        y = theirs.run(float(PIECE), {"in": inputs}, {"out": targets}).y
+        recording = sim.run(float(PIECE), {"in": inputs}, {"out": targets}, spikes=["rec"])
+        worst = max(worst, float(np.abs(recording.y["out"] - y).max()))
+        largest = max(largest, float(np.abs(y).max()))
+        spikes += recording.spikes["rec"][0].size
         done += PIECE
         if done in (report, steps):
             report *= 10
