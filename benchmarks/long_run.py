@@ -19,7 +19,7 @@ import numpy as np
 
 import eprop as ep
 from eprop import reference
-from eprop.training.machine import resident_memory
+from eprop.training.system_info import resident_memory
 
 NEURONS, INTERVAL, CUTOFF, NEVER = 10, 100.0, 100.0, 1e7
 PIECE = 1000

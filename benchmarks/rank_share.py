@@ -38,7 +38,7 @@ def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
     """Build the share of the rank in the middle. Returns its sizes, memory and time."""
     from eprop.bench.scaling import ScalingConfig, network_of
     from eprop.engine import Simulator
-    from eprop.training.machine import peak_memory
+    from eprop.training.system_info import peak_memory
 
     def simulator(n: int, k: int, size: int) -> Simulator:
         config = ScalingConfig(neurons=n, indegree=k, mode="eprop+", inputs=1000, readouts=10)

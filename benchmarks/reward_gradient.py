@@ -25,7 +25,7 @@ from eprop.reference import neurons as models
 from eprop.rl import Episodes, RolloutLearner, credit, errors
 from eprop.tasks import Control
 from eprop.training import restore
-from eprop.training.control import make_agent
+from eprop.training.reward_learner import make_agent
 
 ENVIRONMENTS, ROLLOUT = 16, 64
 KINDS = ("input", "recurrent", "readout")

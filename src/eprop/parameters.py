@@ -28,7 +28,8 @@ _DESCRIBING = ("eprop.models", "eprop.network", "eprop.rules")
 class ParameterInfo:
     """Declaration of one parameter: bounds, unit, paper symbol, NEST's name, and names in other packages.
 
-    ``in_steps`` marks a duration that must be a multiple of the time step, see `check_steps`.
+    ``in_steps`` marks a duration that must be a multiple of the time step, see `check_steps`. On the command line, each parameter
+    of a task or a training is an option; ``--help`` lists the ``main`` ones, with ``metavar`` as the name of the value.
     """
 
     kind: type | tuple[type, ...] = float
@@ -44,6 +45,8 @@ class ParameterInfo:
     nest: str = ""
     also: tuple[str, ...] = ()
     doc: str = ""
+    main: bool = False
+    metavar: str = ""
 
     def check(self, owner: str, name: str, value: Any, per_node: bool = False) -> Any:
         """Return ``value`` in its final type; with ``per_node``, a number may differ between nodes.

@@ -11,7 +11,7 @@ import pytest
 import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
 from eprop.training.checkpoint import load_checkpoint
-from eprop.training.runs import RunFolder
+from eprop.training.run_folder import RunFolder
 from launching import launch
 
 HERE = pathlib.Path(__file__).parent

@@ -20,7 +20,7 @@ from scipy.optimize import nnls
 from eprop.bench.bandwidth import bytes_per_synapse, cache_bytes
 from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import ScalingConfig, run_scaling
-from eprop.training.machine import describe_installation
+from eprop.training.system_info import describe_installation
 
 #: The terms that make up the time of each phase.
 TERMS: dict[str, tuple[str, ...]] = {

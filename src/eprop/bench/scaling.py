@@ -26,7 +26,7 @@ from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, 
 from eprop.parallel import Communicator, Serial
 from eprop.parameters import Description, param
 from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Rule, Static
-from eprop.training.machine import peak_memory, resident_memory
+from eprop.training.system_info import peak_memory, resident_memory
 
 MODES = ("static", "eprop", "eprop+", "stdp")
 # Largest recurrent weight with STDP, mV; initial weights are uniform below.

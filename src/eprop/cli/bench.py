@@ -172,7 +172,7 @@ def _print_table(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from eprop.training.wording import counted, size
+    from eprop.training.number_text import counted, size
 
     title = f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses"
     if report["ranks"] > 1:

@@ -113,7 +113,7 @@ def _of_returns(returns: Returns) -> dict[str, Any]:
 def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
     """Return the results of an evaluation for ``--json``."""
     from eprop.training import per_class_error
-    from eprop.training.sample_run import simulated
+    from eprop.training.sample_learner import simulated
 
     facts: dict[str, Any] = {
         "data": test.name,

@@ -17,7 +17,7 @@ def info(as_json: Json = False, debug: Debug = False) -> None:
 
       eprop info --json
     """
-    from eprop.training.machine import describe_installation
+    from eprop.training.system_info import describe_installation
 
     facts = describe_installation()
     with written():

@@ -41,7 +41,7 @@ def written() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        from eprop.training.streams import discard
+        from eprop.training.output_streams import discard
 
         discard(sys.stdout)
         if isinstance(error, BrokenPipeError):

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Options by name, as parameters of a function: typer reads the options of a command from a signature.
 Options = Mapping[str, inspect.Parameter]
 
+#: Names of values that are paths: ``~`` is expanded.
+_PATHS = ("DIR", "FILE", "RUN", "DIR|ZIP")
 _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
@@ -67,16 +69,26 @@ def with_options(options: Options, function: Callable[..., None]) -> Callable[..
     return command
 
 
-def single_command(name: str, function: Callable[..., None], cls: type[Command] = Command, **settings: Any) -> Any:
-    """Make the command ``name`` of a group that makes its commands on request; see `guarded` for its errors."""
+def single_command(name: str, function: Callable[..., None], epilog: str = "", **settings: Any) -> Any:
+    """Make the command ``name`` of a group that makes its commands on request; see `guarded` for its errors.
+
+    The docstring of ``function`` and ``epilog`` are its help, ``settings`` those of the parser.
+    """
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     context = {"help_option_names": ["-h", "--help"], **settings}
-    app.command(name, cls=cls, context_settings=context)(guarded(function))
+    app.command(name, cls=Command, epilog=epilog or None, context_settings=context)(guarded(function))
     return typer.main.get_command(app)
 
 
 def option_of(
-    name: str, info: ParameterInfo, default: str, panel: str | None, metavar: str | None = None
+    name: str,
+    info: ParameterInfo,
+    default: str,
+    panel: str | None,
+    metavar: str | None = None,
+    *,
+    flag: str | None = None,
+    hidden: bool = False,
 ) -> inspect.Parameter:
     """Make an option from a parameter; the value is None if the option is not given.
 
@@ -89,23 +101,34 @@ def option_of(
     panel : str, optional
         Panel of the help.
     metavar : str, optional
-        Placeholder of the value in the help, instead of N, X, TEXT or PATH.
+        Name of the value in the help, instead of that of the parameter or of N, X, TEXT or PATH.
+    flag : str, optional
+        Names of the option, separated by spaces, instead of that of the parameter.
+    hidden : bool
+        Leave the option out of the help.
     """
-    flag = "--" + name.replace("_", "-")
+    flags = (flag or "--" + name.replace("_", "-")).split()
     several = isinstance(info.kind, tuple)
-    shown = f"  \\[default: {default}]" if default else ""
+    metavar = metavar or info.metavar or _METAVARS.get(info.kind, "TEXT")
     unit = f" ({info.unit})" if info.unit else ""
     doc = info.doc if _begins_with_value(info.doc) else info.doc[:1].upper() + info.doc[1:]
-    doc = doc.replace("[", "\\[")
+    shown = f"  [default: {default}]" if default else ""
     text = doc + unit + ("; may be given more than once." if several else ".") + shown
-    common: dict[str, Any] = {"rich_help_panel": panel, "show_default": False, "help": text}
+    common: dict[str, Any] = {
+        "rich_help_panel": panel,
+        "show_default": False,
+        "help": text.replace("[", "\\["),
+        "hidden": hidden,
+    }
+    one: Any = info.kind
     if info.kind is bool:
-        type_: Any = bool | None
-        option = typer.Option(f"{flag}/--no-{name.replace('_', '-')}", **common)
+        flags = flags if info.metavar == "flag" else [f"{flags[0]}/--no-{flags[0][2:]}"]
+        option = typer.Option(*flags, **common)
     else:
-        type_ = list[str] | None if several else info.kind | None  # type: ignore[operator]
-        parser = path_of if info.kind is Path else None
-        option = typer.Option(flag, metavar=metavar or _METAVARS.get(info.kind, "TEXT"), parser=parser, **common)
+        one = Path if metavar in _PATHS or info.kind is Path else str if several else info.kind
+        parser = path_of if one is Path else None
+        option = typer.Option(*flags, metavar=metavar, parser=parser, **common)
+    type_: Any = list[one] | None if several else one | None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
 
 

@@ -14,12 +14,9 @@ from rich.text import Text
 
 from eprop.rl import Returns
 from eprop.tasks import Classification, Task, Trials
-from eprop.training import Evaluation, Outcome, RunFolder, per_class_error
-from eprop.training.outcome import facts_of
-from eprop.training.progress_bar import ProgressBar
-from eprop.training.streams import BestEffortStream
-from eprop.training.trials import spread_of
-from eprop.training.wording import (
+from eprop.training import Evaluation, FinishedRun, RunFolder, per_class_error
+from eprop.training.finished_run import facts_of
+from eprop.training.number_text import (
     clock,
     counted,
     percent,
@@ -29,6 +26,9 @@ from eprop.training.wording import (
     size,
     with_spread,
 )
+from eprop.training.output_streams import BestEffortStream
+from eprop.training.progress_bar import ProgressBar
+from eprop.training.trials import spread_of
 
 if TYPE_CHECKING:
     from eprop.figures import FigureResult
@@ -77,9 +77,9 @@ class Reporter(ProgressBar):
         self.console.print(Text(f"eprop: warning: {message}", style="yellow"))
 
 
-def print_outcome(outcome: Outcome) -> None:
+def print_finished(finished: FinishedRun) -> None:
     """Print a small table of a finished run."""
-    _print_facts(facts_of(outcome.run.path, outcome.summary))
+    _print_facts(facts_of(finished.run.path, finished.summary))
 
 
 def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from eprop.figures.jobs import Job
 from eprop.training import RunConfig
 from eprop.training.config import parse_config
 from eprop.training.engines import make_engine
-from eprop.training.order import shuffled
+from eprop.training.epoch_order import shuffled
 
 
 def comparison_job(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Job:

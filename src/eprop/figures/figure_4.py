@@ -19,8 +19,8 @@ from eprop.plot.run import weight_changes
 from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
 from eprop.plot.weights import draw_distribution, draw_weight_panels
 from eprop.training import restore
-from eprop.training.activity import Activity, record_activity
 from eprop.training.engines import make_simulator
+from eprop.training.recorded_activity import Activity, record_activity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

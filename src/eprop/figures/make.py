@@ -22,9 +22,9 @@ from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.plot import save
 from eprop.tasks import check_choice
 from eprop.training.lock import LOCK, locked
-from eprop.training.machine import describe_machine, package_version
 from eprop.training.progress_bar import shown
-from eprop.training.watch import Watcher
+from eprop.training.system_info import describe_machine, package_version
+from eprop.training.watcher import Watcher
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,7 +5,6 @@
     open_regular, read_bytes, read_text, parse_json     regular files, up to a size     reading.py
     memory_budget, check_budget, parsing, number_in     limits; parsers, numbers        reading.py
     write_bytes, write_text, output_errors, explain     complete files; full disks      writing.py
-    refuse_links                                        no links out of a folder        writing.py
     read_hdf5                                           sizes checked before reading    hdf5.py
     state_root, trust_task, is_trusted                  consent to code                 trust.py
 """
@@ -23,10 +22,10 @@ from eprop.files.reading import (
     read_text,
     told,
 )
-from eprop.files.writing import explain, output_errors, refuse_links, write_bytes, write_text
+from eprop.files.writing import explain, output_errors, write_bytes, write_text
 
 __all__ = [
     "GIGA", "check_budget", "check_disk", "explain", "memory_budget", "number_in", "open_regular",
     "output_errors", "parse_json",
-    "parsing", "read_bytes", "read_text", "refuse_links", "told", "write_bytes", "write_text",
+    "parsing", "read_bytes", "read_text", "told", "write_bytes", "write_text",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ import errno
 import os
 import pathlib
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from eprop.errors import OutputError
 
@@ -78,14 +78,3 @@ def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
 def write_text(path: str | pathlib.Path, text: str) -> None:
     """Write a text in UTF-8 as `write_bytes` does."""
     write_bytes(path, text.encode("utf-8"))
-
-
-def refuse_links(home: pathlib.Path, paths: Iterable[pathlib.Path]) -> None:
-    """Raise `OutputError` if one of the ``paths`` is a link out of the folder ``home``: what it leads to would be replaced."""
-    inside = os.path.realpath(home)
-    for path in paths:
-        if path.is_symlink() and not os.path.realpath(path).startswith(inside + os.sep):
-            raise OutputError(
-                f"{path}: is a link to {os.readlink(path):.300}, outside of {home}, and what lies there would be replaced; "
-                "remove the link, or let the whole folder be one"
-            )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from eprop.interop.nest import FIRST_STEP, SUFFIX, nest_module
-from eprop.training.machine import resident_memory
+from eprop.training.system_info import resident_memory
 
 STDP_W_MAX = 0.01  # as in `eprop.bench.scaling`, which may not be imported from here
 # Interval of spikes that let NEST delete histories of silent neurons, ms.

@@ -20,7 +20,7 @@ from eprop.network import Network, Normal, Symmetric
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 from eprop.rules.base import Rule
 from eprop.tasks import Task, check_choice
-from eprop.training import Trainer, Training, Watcher
+from eprop.training import SampleLearner, Trainer, Training, Watcher
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -177,7 +177,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
         task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
         self.n_fits_ += 1
-        Trainer(task, self.simulator_, _Trials(samples), training, watcher=None if self.verbose else Watcher()).run()
+        learner = SampleLearner(task, self.simulator_, _Trials(samples), training)
+        Trainer(learner, watcher=None if self.verbose else Watcher()).run()
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Readout voltages of each sample in each step, (samples, steps, readouts), mV."""

@@ -15,7 +15,7 @@ from matplotlib.patches import Patch
 
 from eprop.errors import ParameterError
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, WIDE, letter, look, new_figure
-from eprop.training.activity import Activity
+from eprop.training.recorded_activity import Activity
 
 _OUTSIDE = "#F4F4F4"
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, SKY, WIDE, look, new_figure
-from eprop.training.episode import EpisodeRecord
+from eprop.training.recorded_episode import EpisodeRecord
 
 _COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)
 

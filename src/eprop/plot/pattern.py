@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from eprop.plot.style import BLACK, GREY, ORANGE, WIDE, letter, look, new_figure
-from eprop.training.activity import Activity
+from eprop.training.recorded_activity import Activity
 
 _TARGET: dict[str, Any] = {"color": BLACK, "lw": 1.0, "ls": (0, (3, 2))}
 

@@ -20,10 +20,10 @@ from eprop.plot.run import figures_of_run, weight_changes
 from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.engines import make_simulator
-from eprop.training.outcome import facts_of
+from eprop.training.finished_run import facts_of
+from eprop.training.number_text import score_of_trial, score_of_trials, size
 from eprop.training.pictures import PICTURES
 from eprop.training.trials import spread_of
-from eprop.training.wording import score_of_trial, score_of_trials, size
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 58rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -85,8 +85,6 @@ def write_report(
     sections["Machine"] = machine
     sections["How to repeat it"] = _how_to_repeat(config, summary)
     file = pathlib.Path(out) if out is not None else folder.report
-    if out is None:
-        folder.refuse_links()
     write_text(file, _page(f"{config.task.name}: {folder.path.resolve().name}", sections))
     return file
 

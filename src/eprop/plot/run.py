@@ -26,13 +26,13 @@ from eprop.plot.weights import draw_weights
 from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
 from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore
-from eprop.training.activity import record_activity, uses_softmax
 from eprop.training.checkpoint import Checkpoint
 from eprop.training.config import FORMATS, parse_config
-from eprop.training.control import value_unit_of
 from eprop.training.engines import make_simulator
-from eprop.training.episode import record_episode
-from eprop.training.restoring import restore_observation_scale
+from eprop.training.recorded_activity import record_activity, uses_softmax
+from eprop.training.recorded_episode import record_episode
+from eprop.training.restore import restore_observation_scale
+from eprop.training.reward_learner import value_unit_of
 
 
 def draw_run(
@@ -78,8 +78,6 @@ def draw_run(
     figures = figures_of_run(path, trust=trust)
     run = RunFolder(path)
     folder = pathlib.Path(out) if out is not None else run.figures
-    if out is None:
-        run.refuse_links()
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return [save(figure, folder / f"{name}.{kind}") for name, figure in sorted(figures.items()) for kind in formats]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,16 @@ class Returns:
     def std(self) -> float:
         """Standard deviation of the return over episodes (n - 1 in the denominator); 0 of a single one."""
         return float(self.totals.std(ddof=1)) if self.totals.size > 1 else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Entries of ``summary.json``."""
+        return {
+            "mean_return": self.mean,
+            "std_return": self.std,
+            "episodes": int(self.totals.size),
+            "mean_steps": float(self.steps.mean()),
+            "test_seconds": self.seconds,
+        }
 
 
 def play(

@@ -7,7 +7,7 @@
     Control, EpisodeChoice                              base of these, test data   control.py
     Task, Classification, Regression                    bases of tasks             base.py
     GeneratedTask, Trial                                trials made from a seed    generated.py
-    Learner                                             rule, settings, neurons    learner.py
+    LearningTask                                        rule, settings, neurons    learning_task.py
     DataChoice, Generated, Recordings                   sources of trials          trials.py, recordings.py
     task_named                                          by name, or from a file    registry.py
     template                                            a task of your own         template.py
@@ -21,7 +21,7 @@ from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.gymnasium import GymnasiumTask
-from eprop.tasks.learner import Learner
+from eprop.tasks.learning_task import LearningTask
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.pong import Pong
@@ -31,7 +31,7 @@ from eprop.tasks.trials import DataChoice, Generated, GeneratedTrials, Parts, Tr
 
 __all__ = [
     "NMNIST", "TASKS", "CartPole", "Classification", "Control", "DataChoice", "DelayedReward", "EpisodeChoice",
-    "EvidenceAccumulation", "Generated", "GeneratedTask", "GeneratedTrials", "GymnasiumTask", "Learner", "Parts",
+    "EvidenceAccumulation", "Generated", "GeneratedTask", "GeneratedTrials", "GymnasiumTask", "LearningTask", "Parts",
     "PatternGeneration", "Pong", "Recordings", "Regression", "Task", "Trial", "Trials", "check_choice", "suggestion", "task_file",
     "task_named",
 ]  # fmt: skip

@@ -29,6 +29,8 @@ class Task(Description):
     """Name of the score; the score is a fraction, shown in per cent, and smaller is better."""
     data: ClassVar[type[DataChoice]] = Generated
     """Source of the trials: the class of the section ``[data]``."""
+    learner: ClassVar[Any] = None
+    """Class that learns the task, an `eprop.training.Learner`; None: from samples, or from rewards for a `Control` task."""
     origin: ClassVar[str | None] = None
     """File of a task that is not part of the package; set when the file is loaded."""
     digest: ClassVar[str] = ""
@@ -38,7 +40,9 @@ class Task(Description):
         """Files, beside the data, on which a run depends, each with its checksum."""
         return {self.origin: self.digest} if self.origin else {}
 
-    seed: int = param(1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples")
+    seed: int = param(
+        1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples", main=True, metavar="S"
+    )
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from eprop.parameters import param
 from eprop.rl import Actions, ContinuousActions, Encoder, Environments, GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rules import Adam, EProp
 from eprop.tasks.base import Task, check_choice
-from eprop.tasks.learner import neuron_of
+from eprop.tasks.learning_task import neuron_of
 from eprop.tasks.trials import DataChoice
 
 FEEDBACKS = ("symmetric", "random")
@@ -25,7 +25,7 @@ FEEDBACKS = ("symmetric", "random")
 class EpisodeChoice(DataChoice):
     """Episodes that a network is judged by: the same for every seed of a task, and none that it has learned from."""
 
-    episodes: int = param(100, kind=int, at_least=1, doc="episodes of the test")
+    episodes: int = param(100, kind=int, at_least=1, doc="episodes of the test", main=True)
     seed: int = param(0, kind=int, at_least=0, doc="seed of these episodes")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
@@ -50,8 +50,8 @@ class Control(Task):
     dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
     substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
 
-    lif: int = param(100, kind=int, at_least=0, doc="neurons without adaptation")
-    alif: int = param(0, kind=int, at_least=0, doc="neurons with adaptation")
+    lif: int = param(100, kind=int, at_least=0, doc="neurons without adaptation", main=True)
+    alif: int = param(0, kind=int, at_least=0, doc="neurons with adaptation", main=True)
     tau_m: float = param(5.0, unit="ms", above=0.0, doc="membrane time constant of the neurons")
     tau_out: float = param(5.0, unit="ms", above=0.0, doc="time constant of the readouts")
     v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")

@@ -38,8 +38,8 @@ class CueTask(Task):
     cue_rate: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input during its cue, and during the recall")
     background_rate: float = param(10.0, unit="Hz", at_least=0.0, doc="rate of a background input, at all times")
 
-    lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation")
-    alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation")
+    lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation", main=True)
+    alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation", main=True)
     v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
     t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
     beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")

@@ -20,7 +20,7 @@ from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.cues import CueTask
 from eprop.tasks.generated import GeneratedTask, Trial
-from eprop.tasks.learner import Learner
+from eprop.tasks.learning_task import LearningTask
 
 #: What suits each rule: the values of all parameters that are left open.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -37,7 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvidenceAccumulation(CueTask, Learner, GeneratedTask, Classification):
+class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification):
     """The task and its network. What is left open is taken from `SETTINGS` for the rule."""
 
     average_gradient: bool = param(True, kind=bool, doc="eprop: divide the gradient by the length of the window")
@@ -95,7 +95,7 @@ class EvidenceAccumulation(CueTask, Learner, GeneratedTask, Classification):
         return Trial(rng.random(chance.shape) < chance, answer)
 
     def neuron_kinds(self) -> tuple[str, ...]:
-        """See `Learner.neuron_kinds`."""
+        """See `LearningTask.neuron_kinds`."""
         return ("lif", "alif") if self.alif else ("lif",)
 
     def build_network(self) -> Network:

@@ -33,7 +33,9 @@ PARAMETERS = {
 class GymnasiumTask(Control):
     """An environment of Gymnasium. Its name says which; the encoder follows from its observations unless one is named."""
 
-    env: str = param("CartPole-v1", kind=str, doc="name of the environment, as gymnasium.make takes it")
+    env: str = param(
+        "CartPole-v1", kind=str, doc="name of the environment, as gymnasium.make takes it", main=True, metavar="NAME"
+    )
     encoder: str = param(
         "auto", kind=str, doc="auto (pixels for pictures, else population), population, rate, latency, pixels"
     )

@@ -24,7 +24,7 @@ from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.edge_filters import HEARD, PLACES, add_filters, filters_in_squares
 from eprop.tasks.fields import SIDE, corners, in_squares
-from eprop.tasks.learner import LOSSES, NEURONS, RULES, Learner
+from eprop.tasks.learning_task import LOSSES, NEURONS, RULES, LearningTask
 from eprop.tasks.recordings import Recordings
 
 #: Channels of a recording: two polarities of all pixels.
@@ -59,7 +59,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class NMNIST(Learner, Classification):
+class NMNIST(LearningTask, Classification):
     """The N-MNIST task and its network. Parameters that are None take the values of `SETTINGS` for the rule and loss.
 
     Examples
@@ -68,9 +68,9 @@ class NMNIST(Learner, Classification):
     0.0004
     """
 
-    loss: str = param("softmax", kind=str, doc="softmax (cross-entropy) or squared_error")
-    neurons: int = param(150, kind=int, at_least=1, doc="recurrent neurons")
-    neuron: str = param("lif", kind=str, doc="lif, or alif with an adaptive threshold")
+    loss: str = param("softmax", kind=str, doc="softmax (cross-entropy) or squared_error", main=True)
+    neurons: int = param(150, kind=int, at_least=1, doc="recurrent neurons", main=True)
+    neuron: str = param("lif", kind=str, doc="lif, or alif with an adaptive threshold", main=True)
 
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
     receptive_field: int = param(
@@ -129,7 +129,7 @@ class NMNIST(Learner, Classification):
         """Default values for the rule, loss and number of steps in ``given``."""
         settings = SETTINGS.get((given.get("rule", cls.rule), given.get("loss", cls.loss)), {})
         n_steps = given.get("n_steps", cls.n_steps)
-        out = {"kappa": Learner.kappa, **settings, "window_stop": n_steps}
+        out = {"kappa": LearningTask.kappa, **settings, "window_stop": n_steps}
         if isinstance(n_steps, int) and n_steps <= out.get("window_start", 0):
             out["window_start"] = 0
         return out
@@ -152,7 +152,7 @@ class NMNIST(Learner, Classification):
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
     def neuron_kinds(self) -> tuple[str, ...]:
-        """See `Learner.neuron_kinds`."""
+        """See `LearningTask.neuron_kinds`."""
         return (self.neuron,)
 
     def build_network(self) -> Network:

@@ -25,7 +25,7 @@ from eprop.parameters import param, suggestion
 from eprop.tasks.base import Regression
 from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.handwriting import written
-from eprop.tasks.learner import Learner
+from eprop.tasks.learning_task import LearningTask
 
 #: Periods of the sines, ms, for a pattern of 1000 ms; they scale with the duration.
 PERIODS = (1000, 500, 333, 200)
@@ -47,14 +47,18 @@ _NOISE, _SINES, _LEAD = 1, 2, 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatternGeneration(Learner, GeneratedTask, Regression):
+class PatternGeneration(LearningTask, GeneratedTask, Regression):
     """Pattern generation and its network. Parameters that are None take the values of `SETTINGS` for the rule.
 
     An iteration is one presentation of the pattern: an epoch with one trial.
     """
 
     target: str = param(
-        "sines", kind=str, doc="sines, lemniscate, handwriting, or a CSV file with a column per readout"
+        "sines",
+        kind=str,
+        doc="sines, lemniscate, handwriting, or a CSV file with a column per readout",
+        main=True,
+        metavar="sines|lemniscate|handwriting|FILE.csv",
     )
     duration: float = param(1000.0, unit="ms", above=0.0, doc="length of the pattern")
     lead: float = param(
@@ -62,7 +66,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
     )
     inputs: int = param(100, kind=int, at_least=1, doc="input channels")
     input_rate: float = param(50.0, unit="Hz", at_least=0.0, doc="rate of the frozen noise of a channel")
-    neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons")
+    neurons: int = param(100, kind=int, at_least=1, doc="recurrent neurons", main=True)
 
     w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the input weights times sqrt(inputs)")
     w_rec: float = param(
@@ -105,7 +109,7 @@ class PatternGeneration(Learner, GeneratedTask, Regression):
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
 
     def neuron_kinds(self) -> tuple[str, ...]:
-        """See `Learner.neuron_kinds`."""
+        """See `LearningTask.neuron_kinds`."""
         return ("lif",)
 
     def sources(self) -> dict[str, str]:

@@ -51,7 +51,7 @@ class Pong(Control):
     )
 
     substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation")
+    lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation", main=True)
     active: float = param(
         None, above=0.0, at_most=1.0, optional=True,
         doc="share of the inputs that is active in a step, about; without: 0.001 for pixels, 0.09 for objects",

@@ -29,16 +29,46 @@ WARP, SHIFT = 0.07, 0.3
 class Recordings(DataChoice):
     """Recordings for training, validation and test."""
 
-    data: str | None = param(None, kind=str, optional=True, doc="real recordings for training: N-MNIST folder or zip")
-    mnist: str | None = param(
-        None, kind=str, optional=True, doc="folder with MNIST's idx files, for simulated recordings"
+    data: str | None = param(
+        None,
+        kind=str,
+        optional=True,
+        doc="real recordings for training: N-MNIST folder or zip",
+        main=True,
+        metavar="DIR|ZIP",
     )
-    range: str | None = param(None, kind=str, optional=True, doc='training digits, by MNIST index, "start:stop"')
-    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders for the test")
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of training samples")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of test samples")
+    mnist: str | None = param(
+        None,
+        kind=str,
+        optional=True,
+        doc="folder with MNIST's idx files, for simulated recordings",
+        main=True,
+        metavar="DIR",
+    )
+    range: str | None = param(
+        None,
+        kind=str,
+        optional=True,
+        doc='training digits, by MNIST index, "start:stop"',
+        main=True,
+        metavar="START:STOP",
+    )
+    test_data: tuple[str, ...] = param(
+        (), kind=(tuple, list), doc="recordings or MNIST folders for the test", main=True, metavar="DIR|ZIP"
+    )
+    samples: int | None = param(
+        None, kind=int, at_least=1, optional=True, doc="largest number of training samples", main=True
+    )
+    test_samples: int | None = param(
+        None, kind=int, at_least=1, optional=True, doc="largest number of test samples", main=True
+    )
     validation: int | None = param(
-        None, kind=int, at_least=0, optional=True, doc="number of validation samples; never learned from"
+        None,
+        kind=int,
+        at_least=0,
+        optional=True,
+        doc="number of validation samples; never learned from",
+        main=True,
     )
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
     fresh: bool = param(True, kind=bool, doc="simulated digits: make new recordings for every epoch")

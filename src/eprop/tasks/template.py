@@ -22,14 +22,14 @@ import numpy as np
 import eprop as ep
 from eprop.engine import Samples
 from eprop.parameters import param
-from eprop.tasks import Classification, GeneratedTask, Learner, Trial
+from eprop.tasks import Classification, GeneratedTask, LearningTask, Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class MyTask(Learner, GeneratedTask, Classification):
+class MyTask(LearningTask, GeneratedTask, Classification):
     """An example to replace: two classes; the class is the group of inputs with the higher rate.
 
-    `Learner` has rule, learning rates, time constants and regularisation as parameters. `GeneratedTask` makes samples
+    `LearningTask` has rule, learning rates, time constants and regularisation as parameters. `GeneratedTask` makes samples
     from `draw_trial`. `Classification` scores by `evidence`; the base for readouts that follow a curve is `Regression`,
     which needs no `evidence`.
     """
@@ -47,7 +47,7 @@ class MyTask(Learner, GeneratedTask, Classification):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values for the parameters of `Learner` that have no default; they may depend on the rule."""
+        """Values for the parameters of `LearningTask` that have no default; they may depend on the rule."""
         common = {"tau_m": 20.0, "tau_out": 30.0, "feedback": "symmetric", "c_reg": 1.0}
         if given.get("rule", cls.rule) == "eprop+":
             return {**common, "optimizer": "gradient_descent", "eta": 1e-4, "eta_out": 1e-4}

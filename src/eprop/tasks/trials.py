@@ -142,9 +142,9 @@ class GeneratedTrials:
 class Generated(DataChoice):
     """Trials made from a seed: new training trials in every epoch, and the same test trials for all seeds of the task."""
 
-    samples: int = param(320, kind=int, at_least=1, doc="number of training trials per epoch")
-    test_samples: int = param(512, kind=int, at_least=1, doc="number of test trials")
-    validation: int = param(0, kind=int, at_least=0, doc="number of validation trials; never learned from")
+    samples: int = param(320, kind=int, at_least=1, doc="number of training trials per epoch", main=True)
+    test_samples: int = param(512, kind=int, at_least=1, doc="number of test trials", main=True)
+    validation: int = param(0, kind=int, at_least=0, doc="number of validation trials; never learned from", main=True)
     seed: int = param(0, kind=int, at_least=0, doc="seed of all trials; training trials also depend on the task's seed")
 
     @property

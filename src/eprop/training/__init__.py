@@ -1,86 +1,52 @@
-"""Training: epochs over a task's trials, metrics, checkpoints, run folders.
+"""Training: learners, the loop that drives them, runs with a folder.
 
 ::
 
-    Trainer, Training   mini-batches, decay of the learning rate, reports                       trainer.py
-    (for the Trainer)   what an epoch learns from, and in which order                           order.py
-    evaluate            frozen weights, shuffled trials                                         evaluation.py
-    PolicyTrainer, PolicyTraining, judge   the same for what is learned from reward             control.py
-    TrainingLoop        the loop of both trainers                                               loop.py
-    start_run, resume_run, evaluate_run    from a configuration to a run folder                 experiment.py
-    (for these)         a run that learns from samples, or from reward                          sample_run.py, control_run.py
-    Outcome             what a run came to                                                      outcome.py
-    restore             the network that a run has kept                                         restoring.py
-    run_trials, resume_trials   the same with several seeds, side by side                       trials.py
-    gradient_balance    rate regularisation beside learning                                     balance.py
-    RewardBaseline      a running mean of rewards                                        ../rl/baseline.py
-    RunConfig           what a run depends on, as a TOML file                                   config.py
-    RunFolder           the files of a run                                                      runs.py
-    Checkpoint          HDF5 with a checksum                                                    checkpoint.py
-    load                configuration, metrics, network and weights of a run                    loading.py
-    Watcher             is told of progress                                                     watch.py
-    ProgressBar         a watcher that shows it; the default                                    progress_bar.py
-    TensorBoard         a callback that writes metrics                                          tensorboard.py
-    Interrupt, Stopped  Ctrl-C                                                                  interrupt.py
+    Learner                 what learns: the protocol; a class of your own is one more    learner.py
+    SampleLearner, Training         from samples with targets                             sample_learner.py
+    RewardLearner, PolicyTraining   from rewards                                          reward_learner.py
+    Trainer                 drives a learner: reports, callbacks, Ctrl-C                  trainer.py
+    evaluate, judge         frozen weights: samples, episodes                             evaluation.py, reward_learner.py
+    RunConfig               everything that determines a run, as a TOML file              config.py
+    Run                     drives a learner, writes a run folder                         run.py
+    start_run, resume_run, evaluate_run    from a configuration, from a folder            experiment.py
+    run_trials, resume_trials              several seeds in processes                     trials.py
+    RunFolder, Checkpoint   the files of a run                                            run_folder.py, checkpoint.py
+    restore, load           the network of a run; all that a run has written              restore.py, loaded_run.py
+    Watcher, ProgressBar    receive progress; show it                                     watcher.py, progress_bar.py
+    TensorBoard             a callback that writes metrics                                tensorboard.py
+    Interrupt, Stopped      Ctrl-C                                                        interrupt.py
+    gradient_balance        rate regularisation compared with learning                    gradient_balance.py
+    record_activity, record_episode        what figures show                              recorded_*.py
 """
 
 from eprop.rl import RewardBaseline
-from eprop.training.balance import GradientBalance, gradient_balance
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
-from eprop.training.control import PolicyTrainer, PolicyTraining, judge
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import UnfinishedRunWarning, evaluate_run, resume_run, start_run
+from eprop.training.finished_run import FinishedRun
+from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.interrupt import Interrupt, Stopped
-from eprop.training.loading import LoadedRun, load
+from eprop.training.learner import Learner, Setup
+from eprop.training.loaded_run import LoadedRun, load
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
-from eprop.training.outcome import Outcome
 from eprop.training.progress_bar import ProgressBar
-from eprop.training.restoring import ChangedTaskWarning, restore
-from eprop.training.runs import RunFolder
+from eprop.training.restore import ChangedTaskWarning, restore
+from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
+from eprop.training.run import Run
+from eprop.training.run_folder import RunFolder
+from eprop.training.sample_learner import SampleLearner, Training, UnstableWarning
 from eprop.training.tensorboard import TensorBoard
-from eprop.training.trainer import Trainer, Training, UnstableWarning
+from eprop.training.trainer import Trainer
 from eprop.training.trials import resume_trials, run_trials
-from eprop.training.watch import ControlProgress, Progress, Watcher
+from eprop.training.watcher import Progress, Watcher
 
 __all__ = [
-    "ChangedTaskWarning",
-    "Checkpoint",
-    "ControlProgress",
-    "Evaluation",
-    "Execution",
-    "GradientBalance",
-    "UnusedParameterWarning",
-    "Interrupt",
-    "LoadedRun",
-    "Outcome",
-    "PolicyTrainer",
-    "PolicyTraining",
-    "Progress",
-    "ProgressBar",
-    "RewardBaseline",
-    "RunConfig",
-    "RunFolder",
-    "Stopped",
-    "TensorBoard",
-    "Trainer",
-    "Training",
-    "UnfinishedRunWarning",
-    "UnstableWarning",
-    "Watcher",
-    "confusion_matrix",
-    "evaluate",
-    "evaluate_run",
-    "gradient_balance",
-    "judge",
-    "load",
-    "load_checkpoint",
-    "per_class_error",
-    "read_config",
-    "restore",
-    "resume_run",
-    "resume_trials",
-    "run_trials",
-    "save_checkpoint",
-    "start_run",
-]
+    "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "Interrupt", "Learner",
+    "LoadedRun", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
+    "RunFolder", "SampleLearner", "Setup", "Stopped", "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning",
+    "UnstableWarning", "UnusedParameterWarning", "Watcher", "confusion_matrix", "evaluate", "evaluate_run",
+    "gradient_balance", "judge", "load", "load_checkpoint", "per_class_error", "read_config", "restore", "resume_run",
+    "resume_trials", "run_trials", "save_checkpoint", "start_run",
+]  # fmt: skip

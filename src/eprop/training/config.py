@@ -19,9 +19,9 @@ from eprop.errors import ParameterError
 from eprop.files import read_text
 from eprop.parameters import Description, ParameterInfo, brief, param, parameters_of
 from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_file, task_named
-from eprop.training.control import PolicyTraining
-from eprop.training.old_names import RENAMED, SECTIONS, old_name
-from eprop.training.trainer import Training
+from eprop.training.learner import Learner
+from eprop.training.reward_learner import RewardLearner
+from eprop.training.sample_learner import SampleLearner
 
 
 class UnusedParameterWarning(UserWarning):
@@ -43,21 +43,36 @@ class Execution(Description):
     """Threads, precision, engine and outputs of a run."""
 
     threads: int | None = param(
-        None, kind=int, at_least=1, optional=True, doc="number of threads; does not change the result"
+        None,
+        kind=int,
+        at_least=1,
+        optional=True,
+        doc="number of threads; does not change the result",
+        main=True,
     )
     precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")
     engine: str = param(
-        "event", kind=str, doc="event (event-driven) or time (the time-driven reference: slow, in double precision)"
+        "event",
+        kind=str,
+        doc="event (event-driven) or time (the time-driven reference: slow, in double precision)",
+        main=True,
+        metavar="event|time",
     )
     parallel: str = param(
-        "model", kind=str, doc="division of the work among ranks: model (of neurons) or data (of samples)"
+        "model",
+        kind=str,
+        doc="division of the work among ranks: model (of neurons) or data (of samples)",
+        main=True,
+        metavar="model|data",
     )
     figures: tuple[str, ...] = param(
         ("png",),
         kind=(tuple, list),
         doc="formats of the figures that eprop train draws: png, pdf, svg; an empty list: no figures",
     )
-    tensorboard: bool = param(False, kind=bool, doc="write metrics for TensorBoard to the folder tensorboard")
+    tensorboard: bool = param(
+        False, kind=bool, doc="write metrics for TensorBoard to the folder tensorboard", main=True
+    )
 
     def validate(self) -> None:
         """Check that precision, engine, division of the work and formats exist."""
@@ -76,7 +91,7 @@ class RunConfig:
     task: Task
     data: DataChoice
     training: Any
-    """A `Training`, or a `PolicyTraining` for a task that is learned from reward."""
+    """Settings of the learner: a `Training`, or a `PolicyTraining` for a task that is learned from rewards."""
     execution: Execution
 
     @classmethod
@@ -111,7 +126,7 @@ class RunConfig:
             made = kind(**task)
         with _placed(kind.data, "data", given, changes):
             data = kind.data(**{**made.default_data(), **parts["data"]})
-        settings = training_of(kind)
+        settings = learner_of(kind).settings
         suited = settings(**made.default_training(data))
         if given and changes.get("task"):
             with contextlib.suppress(ParameterError):  # a wrong value of the file may be one that is changed
@@ -178,9 +193,10 @@ def _fixed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, Hashable) else repr(value) for name, value in values.items()}
 
 
-def training_of(kind: type[Task]) -> type[Training] | type[PolicyTraining]:
-    """The class of the section ``[training]`` of a task."""
-    return PolicyTraining if issubclass(kind, Control) else Training
+def learner_of(kind: type[Task]) -> type[Learner]:
+    """The class that learns a task: its own ``learner``, or one of this package."""
+    own: type[Learner] | None = kind.learner
+    return own or (RewardLearner if issubclass(kind, Control) else SampleLearner)
 
 
 def _still_wanted(values: Mapping[str, Any], before: Description, after: Description) -> dict[str, Any]:
@@ -319,12 +335,8 @@ def parse_config(
         raise ParameterError(
             f"{where}: configures the task {name!r}, not {task!r}; run it with: eprop train {name} --config {where}"
         )
-    for section, kind in _kinds(name).items():
+    for section, kind in sections_of(task_named(name)).items():
         known = [*_keys(kind), *["name"] * (section == "task")]
-        if section in SECTIONS and section in table:
-            table[section] = {
-                key if key in known else RENAMED.get(key, key): value for key, value in table[section].items()
-            }
         for key in table.get(section, {}):
             if key not in known:
                 line = _line(text, section, key)
@@ -340,7 +352,7 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
     ParameterError
         If a key is unknown, is in several sections, or has two values, or if a value is not TOML.
     """
-    kinds = _kinds(task)
+    kinds = sections_of(task_named(task))
     out: dict[str, dict[str, Any]] = {section: {} for section in kinds}
     for setting in settings:
         key, equals, text = setting.partition("=")
@@ -361,23 +373,10 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
     return out
 
 
-def is_key(task: str, name: str) -> bool:
-    """Whether a key exists for ``--set``.
-
-    Raises
-    ------
-    ParameterError
-        If there is no such task.
-    """
-    return any(name in _keys(kind) for kind in _kinds(task).values())
-
-
 def _not_one(section: str, name: str, homes: list[str], kinds: Mapping[str, type[Description]]) -> str:
     """Message about a key of ``--set`` that is not the key of exactly one parameter."""
     if homes:
         return f"{name!r} is ambiguous; write {' or '.join(f'{home}.{name}' for home in homes)}"
-    if name in RENAMED:
-        return f"{name!r} has been renamed; write {RENAMED[name]!r}"
     if section in kinds:
         return f"[{section}] has no key {name!r}{_instead(name, _keys(kinds[section]))}"
     if section:
@@ -401,10 +400,9 @@ def _value(text: str) -> Any:
         return text
 
 
-def _kinds(task: str) -> dict[str, type[Description]]:
+def sections_of(kind: type[Task]) -> dict[str, type[Description]]:
     """Classes of the sections of a configuration."""
-    kind = task_named(task)
-    return {"task": kind, "data": kind.data, "training": training_of(kind), "run": Execution}
+    return {"task": kind, "data": kind.data, "training": learner_of(kind).settings, "run": Execution}
 
 
 def _keys(kind: type[Description]) -> list[str]:
@@ -430,8 +428,7 @@ def _meaning(info: ParameterInfo) -> str:
 
 
 def _line(text: str, section: str, key: str) -> int | str:
-    """Number of the line where a key or section stands, by its name or the one that it had in earlier versions."""
-    names = "|".join(re.escape(name) for name in (key, old_name(key)) if name)
+    """Number of the line where a key or section stands."""
     inside = ""
     for number, line in enumerate(text.splitlines(), start=1):
         heading, closed, _ = line.strip().partition("]")
@@ -440,6 +437,6 @@ def _line(text: str, section: str, key: str) -> int | str:
             if section == "" and inside.split(".")[0] == key:
                 return number
             continue
-        if inside == section and re.match(rf"\s*[\"']?({names})[\"']?\s*[=.]", line):
+        if inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number
     return "?"

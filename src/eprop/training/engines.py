@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from eprop.engine import Simulator
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
@@ -39,7 +41,7 @@ def _network_of(task: Task) -> Network:
 
 def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:
     """The untrained network of a configuration, ready to run."""
-    execution = config.execution
+    execution: Any = config.execution
     threads = execution.threads if threads is None else threads
     return Simulator(
         _network_of(config.task), threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel

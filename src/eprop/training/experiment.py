@@ -6,7 +6,6 @@ import pathlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, cast
 
 from eprop.errors import ParameterError
@@ -14,19 +13,21 @@ from eprop.parallel import Communicator, Serial
 from eprop.rl import Returns
 from eprop.tasks import Control, EpisodeChoice, Task, Trials
 from eprop.training.checkpoint import load_checkpoint
-from eprop.training.config import RunConfig
-from eprop.training.control_run import ControlRun, judged
-from eprop.training.evaluation import evaluate, evaluation_progress
+from eprop.training.config import RunConfig, learner_of
+from eprop.training.evaluation import counted_by, evaluate
+from eprop.training.finished_run import FinishedRun
 from eprop.training.interrupt import Interrupt
+from eprop.training.learner import Setup, in_turn
 from eprop.training.lock import locked
 from eprop.training.metrics import Evaluation
-from eprop.training.outcome import Outcome
 from eprop.training.progress_bar import shown
-from eprop.training.restoring import config_of, refuse_edited, restore, restore_observation_scale
-from eprop.training.runs import RunFolder
-from eprop.training.sample_run import SampleRun, in_turn
+from eprop.training.restore import config_of, refuse_edited, restore, restore_observation_scale
+from eprop.training.reward_learner import judge
+from eprop.training.run import Run
+from eprop.training.run_folder import RunFolder
+from eprop.training.sample_learner import SampleLearner
 from eprop.training.trainer import Callback
-from eprop.training.watch import Watcher
+from eprop.training.watcher import Watcher
 
 
 class UnfinishedRunWarning(UserWarning):
@@ -36,7 +37,7 @@ class UnfinishedRunWarning(UserWarning):
 def start_run(
     config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None,
     comm: Communicator | None = None, callbacks: Sequence[Callback] = (),
-) -> Outcome:  # fmt: skip
+) -> FinishedRun:  # fmt: skip
     """Train and test a network; write a run folder.
 
     Parameters
@@ -55,7 +56,7 @@ def start_run(
 
     Returns
     -------
-    Outcome
+    FinishedRun
         The folder of the run, its summary, and the evaluation on the test samples.
 
     Raises
@@ -69,7 +70,7 @@ def start_run(
     if out is not None:
         RunFolder(out).check_free(force=force)
     with shown(watcher, comm) as watching:
-        return _run_of(config)(config, watching, comm, callbacks).begin(out, force)
+        return Run(config, watching, comm, callbacks).begin(out, force)
 
 
 def resume_run(
@@ -81,7 +82,7 @@ def resume_run(
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
     callbacks: Sequence[Callback] = (),
-) -> Outcome:
+) -> FinishedRun:
     """Continue a run from its checkpoint. The result has the same bits as without the stop.
 
     Parameters
@@ -102,7 +103,7 @@ def resume_run(
 
     Returns
     -------
-    Outcome
+    FinishedRun
         As of `start_run`.
 
     Raises
@@ -115,7 +116,6 @@ def resume_run(
         If another process trains in the folder.
     """
     run, comm = RunFolder.open(path), comm or Serial()
-    run.refuse_links()
     with (
         shown(watcher, comm) as watching,
         locked(run.path, comm.rank == 0),
@@ -125,7 +125,7 @@ def resume_run(
         refuse_edited(run, config)
         if threads is not None:
             config = replace(config, execution=config.execution.replace(threads=threads))
-        return _run_of(config)(config, watching, comm, callbacks).resume(run, checkpoint)
+        return Run(config, watching, comm, callbacks).resume(run, checkpoint)
 
 
 def evaluate_run(
@@ -182,45 +182,52 @@ def evaluate_run(
     config, checkpoint, simulator = restore(path, threads=threads, trust=trust, comm=comm)
     acts = isinstance(config.task, Control)
     _refuse_other_test(config.task, acts, data, fresh, episodes)
-    _warn_if_unfinished(path, checkpoint.position, "steps" if acts else "samples")
-    with shown(watcher, comm) as watching:
-        if isinstance(config.task, Control):
+    _warn_if_unfinished(path, checkpoint.position, learner_of(type(config.task)).unit)
+    with shown(watcher, comm) as watching, Interrupt(simulator.comm) as interrupt:
+        unit = learner_of(type(config.task)).test_unit
+
+        def tell(done: int, total: int) -> None:
+            interrupt.check()
+            watching.evaluating(done, total, unit)
+
+        if acts:
             choice = cast("EpisodeChoice", config.data)
             choice = choice if episodes is None else choice.replace(episodes=episodes)
             watching.phase("testing")
-            with Interrupt() as interrupt:
-                scale = restore_observation_scale(path, config.task, checkpoint)
-                return config, judged(config.task, simulator, choice, watching, interrupt, scale), choice
+            scale = restore_observation_scale(path, cast("Control", config.task), checkpoint)
+            progress = counted_by(tell, choice.episodes)
+            return config, judge(cast("Control", config.task), simulator, choice, progress, scale), choice
         watching.phase("reading data")
-        source: dict[str, Any] = {"threads": simulator.threads, "progress": watching.reading}
-        test = in_turn(simulator.comm, partial(_test_trials, config, data, fresh, source))
+        setup = Setup(
+            config.task, simulator, config.data, config.training, config.execution, watching, comm or Serial()
+        )
+        test = in_turn(simulator.comm, lambda: _test_trials(setup, data, fresh))
         watching.phase("testing")
-        with Interrupt(simulator.comm) as interrupt:
-            progress = evaluation_progress(watching.evaluating, len(test), interrupt)
-            return config, evaluate(config.task, simulator, test, progress), test
+        if learner_of(type(config.task)) is SampleLearner:
+            return config, evaluate(config.task, simulator, test, counted_by(tell, len(test))), test
+        learner = learner_of(type(config.task)).of_run(setup)
+        learner.set_state(checkpoint.position)
+        return config, learner.evaluate(tell), test
 
 
 def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], unit: str) -> None:
-    """Say so where a training was stopped before its end; the caller's caller is named."""
-    done, total = (position.get(name, 0) for name in ("done", "total"))
-    stopped = type(done) is int and type(total) is int and done < total
-    if stopped and not position.get("stopped_early"):
+    """Warn if the training was stopped before its end; the warning names the caller's caller."""
+    done, total = position.get("done", 0), position.get("total", 0)
+    if done < total and not position.get("stopped_early"):
         warnings.warn(
-            f"{path}: was stopped after {done:,} of {total:,} {unit}; what is judged is its checkpoint of then",
+            f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
             UnfinishedRunWarning,
             stacklevel=3,
         )
 
 
-def _test_trials(
-    config: RunConfig, data: Sequence[str | pathlib.Path] | None, fresh: int | None, source: Mapping[str, Any]
-) -> Trials:
+def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Trials:
     """The test trials."""
     if fresh is not None:
-        return config.data.load_fresh(config.task, fresh)
+        return setup.data.load_fresh(setup.task, fresh)
     if data is not None:
-        return config.data.load_test(config.task, data, **source)
-    return config.data.load(config.task, **source).test
+        return setup.data.load_test(setup.task, data, threads=setup.simulator.threads, progress=setup.watcher.reading)
+    return setup.data.load(setup.task, threads=setup.simulator.threads, progress=setup.watcher.reading).test
 
 
 def _refuse_other_test(task: Task, acts: bool, data: Any, fresh: int | None, episodes: int | None) -> None:
@@ -229,10 +236,5 @@ def _refuse_other_test(task: Task, acts: bool, data: Any, fresh: int | None, epi
         raise ParameterError(f"the task {task.name!r} has no episodes: leave out --episodes")
     if acts and (data is not None or fresh is not None):
         raise ParameterError(
-            f"the task {task.name!r} is judged by episodes: give their number with --episodes, leave out --data and --fresh"
+            f"the task {task.name!r} is tested by episodes: give their number with --episodes, leave out --data and --fresh"
         )
-
-
-def _run_of(config: RunConfig) -> type[SampleRun]:
-    """The class that carries out a configuration."""
-    return ControlRun if isinstance(config.task, Control) else SampleRun

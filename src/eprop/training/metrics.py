@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eprop.markup import table
-from eprop.training.wording import counted, with_spread
+from eprop.training.number_text import counted, with_spread
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,6 +67,19 @@ class Evaluation:
         classes = [str(k) for k in range(self.n_classes)]
         counts = [(name, *map(int, row)) for name, row in zip(classes, self.confusion(), strict=True)]
         return shown + table("rows: true class, columns: predicted class", counts, ("", *classes))
+
+    def summary(self) -> dict[str, Any]:
+        """Entries of ``summary.json``."""
+        confusion = self.confusion() if self.predictions is not None else None
+        return {
+            "test_error": self.error,
+            "test_error_sigma": None if math.isnan(self.sigma) else self.sigma,
+            "test_loss": self.loss,
+            "test_samples": int(self.scores.size),
+            "test_seconds": self.seconds,
+            "per_class_error": None if confusion is None else per_class_error(confusion),
+            "confusion": None if confusion is None else confusion.tolist(),
+        }
 
     def confusion(self) -> np.ndarray:
         """Counts of (true class, predicted class), shape (n_classes, n_classes)."""

@@ -17,9 +17,9 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from eprop.parallel import Communicator
-from eprop.training.streams import BestEffortStream
-from eprop.training.watch import ControlProgress, Progress, Watcher
-from eprop.training.wording import clock, counted, percent, score_of_trial
+from eprop.training.number_text import clock, counted, percent, score_of_trial
+from eprop.training.output_streams import BestEffortStream
+from eprop.training.watcher import Progress, Watcher
 
 #: Seconds between lines where there is neither a terminal nor a notebook.
 LINE_INTERVAL = 10.0
@@ -83,45 +83,24 @@ class ProgressBar(Watcher):
 
     def reading(self, what: str, done: int, total: int) -> None:
         """Samples were read or simulated."""
-        self._show(what, done, total, *self._pace(what, done, total))
+        self._show(what, done, total, "samples", *self._pace(what, done, total))
 
-    def evaluating(self, done: int, total: int) -> None:
-        """Samples were evaluated. Nothing is shown for a validation during the training."""
-        if self._text == "testing":
-            self._show("testing", done, total, *self._pace("testing", done, total))
-
-    def playing(self, done: int, total: int) -> None:
-        """Episodes have ended. The first ends late, so the time left is not told, but the time so far."""
-        if self._began[0] != "playing":
-            self._began = ("playing", time.monotonic(), done)
-        self._draw(
-            "testing",
-            done,
-            total,
-            f"{done:,} of {counted(total, 'episode')}, {clock(time.monotonic() - self._began[1])}",
-        )
+    def evaluating(self, done: int, total: int, unit: str = "samples") -> None:
+        """Samples or episodes of the test were evaluated."""
+        pace = self._pace("testing", done, total) if unit == "samples" else self._time_of("testing")
+        self._show("testing", done, total, unit, *pace)
 
     def progress(self, progress: Progress) -> None:
-        """Samples were learned."""
-        seconds = max(progress.seconds, 1e-9)
-        facts = [f"{progress.learned / seconds:,.0f} samples/s"]
-        if not math.isnan(progress.error):
-            facts.append(f"error {percent(progress.error)}")
-        else:
-            facts.append(f"loss {progress.loss:.1f}")
-        if not math.isnan(progress.validation_error):
-            facts.append(f"validation {percent(progress.validation_error)}")
-        left = f"{clock(progress.to_learn * seconds / max(progress.learned, 1))} left"
-        self._show(f"epoch {progress.epoch}/{progress.epochs}", progress.done, progress.total, *facts, left)
-
-    def control_progress(self, progress: ControlProgress) -> None:
-        """Environments were stepped."""
-        seconds = max(progress.seconds, 1e-9)
-        facts = [f"{progress.done:,} of {counted(progress.total, 'step')}", f"{progress.done / seconds:,.0f} steps/s"]
-        if not math.isnan(progress.recent_return):
-            facts.append(f"return {progress.recent_return:.4g}")
-        facts.append(f"{clock((progress.total - progress.done) * seconds / max(progress.done, 1))} left")
-        self._draw("learning", progress.done, progress.total, ", ".join(facts))
+        """An update was learned."""
+        facts = [f"{progress.per_second:,.0f} {progress.unit}/s"]
+        values = {name: value for name, value in progress.values.items() if not math.isnan(value)}
+        if "error" in values:  # tells more than the loss
+            values.pop("loss", None)
+        for name, value in values.items():
+            facts.append(f"{name.removesuffix(' error')} {percent(value) if 'error' in name else f'{value:.4g}'}")
+        if math.isfinite(progress.seconds_left):
+            facts.append(f"{clock(progress.seconds_left)} left")
+        self._show(progress.phase, progress.done, progress.total, progress.unit, *facts)
 
     def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
         """A trial has ended."""
@@ -148,8 +127,14 @@ class ProgressBar(Watcher):
         rate = (done - first) / max(time.monotonic() - began, 1e-9)
         return (f"{rate:,.0f} samples/s", f"{clock((total - done) / rate)} left") if rate > 0.0 else ()
 
-    def _show(self, name: str, done: int, total: int, *facts: str) -> None:
-        self._draw(name, done, total, ", ".join((f"{done:,} of {counted(total, 'sample')}", *facts)))
+    def _time_of(self, name: str) -> tuple[str]:
+        """Time since the first call with this name. The first episode ends late: the time left is unknown."""
+        if self._began[0] != name:
+            self._began = (name, time.monotonic(), 0.0)
+        return (clock(time.monotonic() - self._began[1]),)
+
+    def _show(self, name: str, done: int, total: int, unit: str, *facts: str) -> None:
+        self._draw(name, done, total, ", ".join((f"{done:,} of {counted(total, unit.removesuffix('s'))}", *facts)))
 
     def _draw(self, name: str, done: float, total: float, text: str) -> None:
         if self._display.live:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from eprop.training.watch import Watcher
+from eprop.training.watcher import Watcher
 
 #: Seconds between two polls.
 POLL_INTERVAL = 1.0

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from eprop.errors import ParameterError
+from eprop.tasks import check_choice
+
 #: Number of levels of the schedule "step".
 LEVELS = 4
 
@@ -45,3 +48,10 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
 }
 #: Schedules by multiplication; their final factor must be above 0.
 GEOMETRIC = ("exponential", "step")
+
+
+def check_schedule(label: str, schedule: str, eta_final: float) -> None:
+    """Raise a `ParameterError` unless a schedule exists and can come to its end; ``label`` names the class it belongs to."""
+    check_choice(f"{label}.schedule", schedule, SCHEDULES)
+    if schedule in GEOMETRIC and eta_final == 0.0:
+        raise ParameterError(f"{label}.eta_final must be > 0 with the schedule {schedule!r}, got 0")

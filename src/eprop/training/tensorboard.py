@@ -43,7 +43,7 @@ class TensorBoard:
 
     Examples
     --------
-    >>> Trainer(task, simulator, trials, callbacks=[TensorBoard("logs/first")]).run()
+    >>> Trainer(learner, callbacks=[TensorBoard("logs/first")]).run()
     """
 
     def __init__(self, folder: str | pathlib.Path):

@@ -17,7 +17,7 @@ from typing import Any
 
 from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import CheckpointError, EPropError, MissingExtraError, ParameterError
-from eprop.files import read_text
+from eprop.files import read_text, write_text
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
@@ -26,9 +26,9 @@ from eprop.training.interrupt import Request, Stopped, asked_by, terminating
 from eprop.training.lock import locked
 from eprop.training.progress_bar import shown
 from eprop.training.progress_poller import ProgressPoller
-from eprop.training.restoring import refuse_edited, refuse_other_task
-from eprop.training.runs import TRIALS, RunFolder
-from eprop.training.watch import Watcher
+from eprop.training.restore import refuse_edited, refuse_other_task
+from eprop.training.run_folder import RunFolder
+from eprop.training.watcher import Watcher
 
 #: Trials in parallel processes stop when this file is in their folder; time that they have for it, s.
 STOP, PATIENCE = ".stop", 20.0
@@ -90,7 +90,7 @@ def run_trials(
     # All folders first: a folder with files of a run then always belongs to a trial that has begun.
     for seed in seeds:
         RunFolder.create(folder.of_seed(seed).path, "", force=force)
-    folder.write_config(config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
+    write_text(folder.config, config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
     folder.write_trials(seeds)
     with shown(watcher) as watching:
         return _side_by_side(folder, config, seeds, jobs, watching)
@@ -141,9 +141,8 @@ def resume_trials(
     folder = RunFolder(path)
     seeds = folder.read_trials()
     if not seeds:
-        RunFolder.open(path)  # its message is more exact for a missing folder, or for trials of an earlier version
-        raise CheckpointError(f"{folder.path}: holds no {TRIALS}; it is no folder of several trials")
-    folder.refuse_links()
+        RunFolder.open(path)  # its message is more exact for a missing folder
+        raise CheckpointError(f"{folder.path}: holds no {folder.trials.name}; it is no folder of several trials")
     if task is not None:
         refuse_other_task(folder, named_task(read_text(folder.config, ParameterError), str(folder.config)), task)
     config = RunConfig.make(*read_config(folder.config, task, trust=trust))
@@ -199,7 +198,7 @@ def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int
     """Summaries of all trials. If one fails, the others save a checkpoint and stop, and then its error is raised."""
     text, stop, found = config.to_toml(), folder.path / STOP, []
     failed: Failure | None = None
-    advice = f"take fewer --jobs; go on with: eprop train {config.task_name} --resume {folder.path} --jobs {max(jobs // 2, 1)}"
+    advice = f"take fewer --jobs; continue with: eprop train {config.task_name} --resume {folder.path} --jobs {max(jobs // 2, 1)}"
     stop.unlink(missing_ok=True)
     # A trial in this process gets signals itself.
     asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
@@ -233,7 +232,7 @@ def _how_to_go_on(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str
     how_far = f"with {finished} of {len(seeds)} trials finished, {begun} begun"
     if finished + begun == 0:
         how_far = f"before any of {len(seeds)} trials had begun"
-    return f"stopped {how_far}; go on with: eprop train {config.task_name} --resume {folder.path}"
+    return f"stopped {how_far}; continue with: eprop train {config.task_name} --resume {folder.path}"
 
 
 def processes(jobs: int | None, count: int) -> int:

@@ -23,7 +23,8 @@ from eprop import core
 from eprop.bench import EventCost
 from eprop.cli.report import Reporter, clock, percent, size
 from eprop.tasks import NMNIST
-from eprop.tasks.nmnist import EPOCHS, EPOCHS_EMBEDDED
+from eprop.tasks.nmnist import EPOCHS_EMBEDDED
+from eprop.training import Progress
 
 SMALL = [
     "--neurons",
@@ -99,7 +100,8 @@ def test_the_first_command_is_that_which_everybody_needs() -> None:
 def test_help_tells_the_true_defaults() -> None:
     text = re.sub(r"[\s│]+", " ", run("train", "nmnist", "--help").stdout)
     assert f"Recurrent neurons. [default: {NMNIST.neurons}]" in text
-    assert f"[default: {EPOCHS_EMBEDDED} for the embedded digits, else {EPOCHS}]" in text
+    assert f"Passes over the training data. [default: {EPOCHS_EMBEDDED}]" in text
+    assert "--batch-size, --schedule" in text  # options that are not listed are named
     assert f"[default: {NMNIST.rule}]" in text
     assert f"[default: {NMNIST.loss}]" in text
     assert f"[default: {NMNIST().seed}]" in text
@@ -168,7 +170,7 @@ def test_version_and_info_tell_what_is_installed() -> None:
 def test_a_run_from_end_to_end(trained: pathlib.Path) -> None:
     names = {path.relative_to(trained).as_posix() for path in trained.rglob("*") if path.is_file()}
     figures = {f"figures/{name}.png" for name in ("activity", "confusion", "learning_curve", "network", "weights")}
-    assert names == {"checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json"} | figures
+    assert names == {"checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json"} | figures
     config = tomllib.loads((trained / "config.toml").read_text())
     assert config["task"]["neurons"] == 5
 
@@ -255,13 +257,15 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
         process.send_signal(signal.SIGINT)
         text = process.stderr.read()
     assert process.returncode == 130, text
-    assert re.search(r"eprop: stopped after [\d,]+ of 4,000,000 samples; go on with: eprop train nmnist --resume", text)
+    assert re.search(
+        r"eprop: stopped after [\d,]+ of 4,000,000 samples; continue with: eprop train nmnist --resume", text
+    )
     assert "Traceback" not in text
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
     judged = run("evaluate", out, "--quiet")
     assert judged.exit_code == 0
     assert re.fullmatch(
-        r"eprop: warning: .*run: was stopped after [\d,]+ of 4,000,000 samples; what is judged is its checkpoint of then\n",
+        r"eprop: warning: .*run: was stopped after [\d,]+ of 4,000,000 samples; this evaluation is of its last checkpoint\n",
         judged.stderr,
     )
     done = run("train", "nmnist", "--resume", out, "--epochs", "3")
@@ -299,7 +303,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
         (["--set", "precision=half"], "precision must be"),
         (["--config", "none.toml"], "none.toml: cannot be read"),
         (["--resume", "none"], "none: no such folder"),
-        (["--resume", "."], "holds no checkpoint.h5"),
+        (["--resume", "."], "holds no checkpoint.npz"),
         (["--resume", ".", "--neurons", "3"], "leave out --neurons"),
     ],
 )
@@ -386,12 +390,12 @@ def test_a_folder_that_is_taken(data: pathlib.Path, trained: pathlib.Path) -> No
 def test_a_damaged_checkpoint_is_refused(trained: pathlib.Path, tmp_path: pathlib.Path, command: str) -> None:
     damaged = tmp_path / "run"
     damaged.mkdir()
-    content = bytearray((trained / "checkpoint.h5").read_bytes())
+    content = bytearray((trained / "checkpoint.npz").read_bytes())
     content[len(content) // 2] ^= 1
-    (damaged / "checkpoint.h5").write_bytes(content)
+    (damaged / "checkpoint.npz").write_bytes(content)
     done = run("train", "nmnist", "--resume", damaged) if command == "resume" else run(command, damaged)
     assert done.exit_code == 2
-    assert "checkpoint.h5: is damaged, its checksum is wrong" in done.stderr
+    assert "checkpoint.npz: is damaged" in done.stderr
 
 
 def test_a_full_disk_ends_a_run_and_leaves_nothing(
@@ -430,27 +434,29 @@ def test_a_diverging_run_ends_with_advice(data: pathlib.Path, tmp_path: pathlib.
 # -------------------------------------------------------------------------------------------------------------- report
 
 
+def shown(done: int, seconds: float, **values: float) -> Progress:
+    """Progress in the first of two epochs."""
+    return Progress(done, 100, "samples", "epoch 1/2", seconds, values={"loss": 5.0, **values})
+
+
 @pytest.mark.tiny
 def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
-    from eprop.training import Progress
-
     text = io.StringIO()
     with Reporter(console=Console(file=text, width=200)) as reporter:
         reporter.phase("learning")
-        reporter.progress(Progress(10, 100, 10, 90, 1, 2, 5.0, 0.5, float("nan"), 1.0))  # too soon
+        reporter.progress(shown(10, 1.0, error=0.5))  # too soon
         monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
-        reporter.progress(Progress(20, 100, 20, 80, 1, 2, 5.0, 0.25, 0.125, 2.0))
-        reporter.progress(Progress(30, 100, 30, 70, 1, 2, 5.0, float("nan"), float("nan"), 3.0))
-        reporter.evaluating(1, 2)
+        reporter.progress(shown(20, 2.0, error=0.25, **{"validation error": 0.125}))
+        reporter.progress(shown(30, 3.0))
         reporter.phase("testing")
-        reporter.playing(0, 3)
-        reporter.playing(2, 3)
+        reporter.evaluating(0, 3, "episodes")
+        reporter.evaluating(2, 3, "episodes")
     assert text.getvalue().splitlines() == [
         "eprop: learning",
         "eprop: epoch 1/2: 20 of 100 samples, 10 samples/s, error 25.0 %, validation 12.5 %, 0:08 left",
-        "eprop: epoch 1/2: 30 of 100 samples, 10 samples/s, loss 5.0, 0:07 left",
+        "eprop: epoch 1/2: 30 of 100 samples, 10 samples/s, loss 5, 0:07 left",
         "eprop: testing",
         "eprop: testing: 0 of 3 episodes, 0:00",
         "eprop: testing: 2 of 3 episodes, 0:00",
@@ -461,14 +467,12 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_bar_on_a_terminal() -> None:
     from rich.console import Console
 
-    from eprop.training import Progress
-
     text = io.StringIO()
     with Reporter(console=Console(file=text, width=120, force_terminal=True)) as reporter:
         reporter.phase("reading data")
         reporter.reading("digits", 5, 10)
         reporter.phase("learning")
-        reporter.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+        reporter.progress(shown(50, 1.0, error=0.5))
         reporter._display._bars.refresh()
         reporter.phase("testing")
         reporter.evaluating(5, 10)

@@ -18,7 +18,7 @@ from command_line import run
 from eprop.cli.guard import path_of
 from eprop.cli.output import mend_streams
 from eprop.cli.report import Reporter, counted, print_info
-from eprop.training.streams import BestEffortStream
+from eprop.training.output_streams import BestEffortStream
 
 # The package under test, for processes that start in another folder.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
@@ -95,7 +95,7 @@ def test_figures_are_drawn_even_if_the_result_cannot_be_told(monkeypatch: pytest
     drawn: list[Any] = []
     outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"))
     monkeypatch.setattr("eprop.cli.train.run.start_run", lambda *_, **__: outcome)
-    monkeypatch.setattr("eprop.cli.train.run.print_outcome", full)
+    monkeypatch.setattr("eprop.cli.train.run.print_finished", full)
     monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats: drawn.append(path))
     done = run("train", "pattern-generation")
     assert done.exit_code == 2

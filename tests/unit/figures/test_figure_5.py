@@ -11,7 +11,7 @@ from eprop.figures import figure_5
 from eprop.figures.figure_5 import KEYS, Figure5, measure
 from eprop.figures.tables import rows, table
 from eprop.plot import save
-from eprop.training.watch import Watcher
+from eprop.training.watcher import Watcher
 
 pytestmark = pytest.mark.tiny
 

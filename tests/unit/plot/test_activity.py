@@ -14,7 +14,7 @@ import eprop as ep
 from eprop import plot
 from eprop.engine import make_samples
 from eprop.tasks import NMNIST
-from eprop.training.activity import Activity, record_activity
+from eprop.training.recorded_activity import Activity, record_activity
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

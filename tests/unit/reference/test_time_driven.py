@@ -12,7 +12,7 @@ from eprop.engine import BatchResult, Samples
 from eprop.errors import InputError
 from eprop.reference import TimeDriven
 from eprop.tasks import NMNIST, EvidenceAccumulation, PatternGeneration, Task
-from eprop.training import Trainer, Training, evaluate
+from eprop.training import SampleLearner, Trainer, Training, Watcher, evaluate
 
 pytestmark = pytest.mark.tiny
 
@@ -33,24 +33,24 @@ tasks = pytest.mark.parametrize(
 )
 
 
-def trained(task: Task, simulator: Any, epochs: int = 3) -> tuple[Trainer, list[float]]:
+def trained(task: Task, simulator: Any, epochs: int = 3) -> tuple[SampleLearner, list[float]]:
     """A training with a constant learning rate, and the loss of each sample."""
     choice = task.data(**{**task.default_data(), "samples": 4, "test_samples": 3})
     training = Training(epochs=epochs, batch_size=3, schedule="constant")
-    trainer = Trainer(
+    learner = SampleLearner(
         task, simulator, choice.load(task).train, training, renew=lambda epoch: choice.load(task, epoch=epoch).train
     )
     losses: list[float] = []
-    train = trainer._train
+    train = learner._train
 
-    def noted(samples: Samples) -> BatchResult:
-        result = train(samples)
+    def noted(samples: Samples, check: Any) -> BatchResult:
+        result = train(samples, check)
         losses.extend(result.loss)
         return result
 
-    trainer._train = noted  # type: ignore[method-assign]
-    trainer.run()
-    return trainer, losses
+    learner._train = noted  # type: ignore[method-assign]
+    Trainer(learner, watcher=Watcher()).run()
+    return learner, losses
 
 
 @tasks

@@ -12,7 +12,7 @@ from eprop.engine.build.records import branches_of
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
 from eprop.tasks import NMNIST, TASKS, task_named
-from eprop.tasks.learner import FEEDBACKS, LOSSES, OPTIMIZERS, RULES
+from eprop.tasks.learning_task import FEEDBACKS, LOSSES, OPTIMIZERS, RULES
 from eprop.tasks.nmnist import N_CHANNELS, SETTINGS
 
 pytestmark = pytest.mark.tiny

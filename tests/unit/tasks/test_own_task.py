@@ -254,7 +254,7 @@ def test_a_run_is_resumed_as_what_it_is(tmp_path: pathlib.Path) -> None:
     resume_run(run, task=str(tmp_path / "own.py"), threads=2)
     resume_run(run)  # the number of threads is no change
     with pytest.raises(
-        ParameterError, match=r"is a run of the task '.*own.py'; go on with: eprop train .*own.py --resume"
+        ParameterError, match=r"is a run of the task '.*own.py'; continue with: eprop train .*own.py --resume"
     ):
         resume_run(run, task="nmnist")
     config = run / "config.toml"

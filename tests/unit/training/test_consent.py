@@ -141,7 +141,7 @@ def test_bytecode_beside_a_file_is_not_run(strange: tuple[pathlib.Path, pathlib.
 
 def test_a_run_is_replaced_without_running_its_file(strange: tuple[pathlib.Path, pathlib.Path]) -> None:
     run, ran = strange
-    (run / "checkpoint.h5").unlink()
+    (run / "checkpoint.npz").unlink()
     RunFolder.create(run, "x", force=True)
     assert not ran.exists()
     assert not (run / "config.toml").exists()

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import digits
+from eprop import __version__
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DataError, DivergenceError, InputError, OutputError
 from eprop.tasks import recordings
@@ -69,11 +70,11 @@ def weights(run: RunFolder) -> bytes:
 def test_a_run_leaves_its_folder(folder: pathlib.Path, tmp_path: pathlib.Path, rule: str) -> None:
     outcome = start_run(config(folder, rule), tmp_path / "run")
     names = sorted(path.name for path in outcome.run.path.iterdir())
-    assert names == ["checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json"]
+    assert names == ["checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json"]
     summary = json.loads(outcome.run.summary.read_text())
     wanted = ("test_error", "train_samples_per_second", "synaptic_events", "ns_per_synaptic_event", "peak_memory_bytes")
     assert all(summary[name] >= 0 for name in wanted)
-    assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, "0.2.0")
+    assert (summary["seed"], summary["rule"], summary["version"]) == (1, rule, __version__)
     assert (summary["train_samples"], summary["validation_samples"], summary["test_samples"]) == (20, 4, 12)
     assert summary["samples_learned"] == 40
     assert (summary["train_simulated"], summary["test_simulated"]) == (False, False)
@@ -109,13 +110,14 @@ def test_a_stopped_run_is_resumed_bit_by_bit(folder: pathlib.Path, tmp_path: pat
     with pytest.raises(Stopped) as stopped:
         start_run(config(folder, rule), tmp_path / "cut", watcher=StopAt(13))
     assert stopped.value.exit_code == 143
-    assert f"go on with: eprop train nmnist --resume {tmp_path / 'cut'}" in str(stopped.value)
+    assert f"continue with: eprop train nmnist --resume {tmp_path / 'cut'}" in str(stopped.value)
     cut = RunFolder.open(tmp_path / "cut")
     assert not cut.summary.exists()
     done = load_checkpoint(cut.checkpoint).position["done"]
     assert 13 <= done < 40
     with pytest.warns(
-        UnfinishedRunWarning, match=f"cut: was stopped after {done} of 40 samples; what is judged is its"
+        UnfinishedRunWarning,
+        match=f"cut: was stopped after {done} of 40 samples; this evaluation is of its last checkpoint",
     ):
         evaluate_run(cut.path)  # usable as it is
     cut.add_metrics({"samples": 39, "loss": 0.0, "epoch": 2})  # a line behind the checkpoint
@@ -160,8 +162,8 @@ def test_a_mistake_of_the_task_loses_nothing(
     with pytest.raises(ZeroDivisionError) as error:
         start_run(config(folder), tmp_path / "a run")
     (note,) = error.value.__notes__
-    assert note.endswith(f"go on with: eprop train nmnist --resume '{tmp_path / 'a run'}'")
-    assert load_checkpoint(tmp_path / "a run" / "checkpoint.h5").position["done"] > 0
+    assert note.endswith(f"continue with: eprop train nmnist --resume '{tmp_path / 'a run'}'")
+    assert load_checkpoint(tmp_path / "a run" / "checkpoint.npz").position["done"] > 0
     assert weights(resume_run(tmp_path / "a run").run) == weights(whole.run)
 
 
@@ -184,7 +186,7 @@ def test_the_restored_network_is_the_trained_one(folder: pathlib.Path, tmp_path:
     assert simulator.state()["synapses/weight"].tobytes() == checkpoint.state["synapses/weight"].tobytes()
 
 
-@pytest.mark.filterwarnings("ignore::eprop.training.trainer.UnstableWarning")
+@pytest.mark.filterwarnings("ignore::eprop.training.sample_learner.UnstableWarning")
 @pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
 def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.Path, feedback: str) -> None:
     task = {"rule": "eprop+", "neurons": 20, "inputs": 20, "duration": 200.0, "eta": 0.01, "feedback": feedback}
@@ -216,7 +218,7 @@ def test_samples_can_be_limited(folder: pathlib.Path, tmp_path: pathlib.Path) ->
 def test_a_diverging_run_keeps_its_last_checkpoint(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
     with (
-        pytest.raises(DivergenceError, match=r"Lower the learning rate.* The last good checkpoint is .*checkpoint.h5"),
+        pytest.raises(DivergenceError, match=r"Lower the learning rate.* The last good checkpoint is .*checkpoint.npz"),
         np.errstate(all="ignore"),
     ):
         start_run(config(folder, task=task), tmp_path / "run")

@@ -14,27 +14,20 @@ import pytest
 from rich.console import Console
 
 import digits
-import eprop as ep
-from eprop.tasks import NMNIST
-from eprop.training import Progress, Stopped, Trainer, Training, Watcher, evaluate
+from eprop.training import Progress, Stopped, Trainer, Watcher, evaluate
 from eprop.training.progress_bar import ProgressBar
+from small_learner import RULES, learner, run
 
 pytestmark = pytest.mark.tiny
-RULES = ("eprop", "eprop+")
-
-
-def make(rule: str = "eprop", **options: Any) -> Trainer:
-    gentle = {"eta": 1e-6, "eta_out": 1e-5} if rule == "eprop+" else {}
-    task = NMNIST(rule=rule, neurons=4, n_steps=20, w_in=0.2, w_out=0.1, **gentle)
-    simulator = ep.Simulator(task.build_network(), threads=1)
-    return Trainer(task, simulator, digits.recordings(10), Training(epochs=2, batch_size=4), **options)
+VALUES = {"loss": 5.0, "error": 0.5, "validation error": float("nan")}
+PROGRESS = Progress(50, 100, "samples", "epoch 1/2", 1.0, values=VALUES)
 
 
 def test_a_trainer_shows_rate_and_time_left_by_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
-    make().run()
+    Trainer(learner()).run()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("eprop: epoch 1/2: 4 of 20 samples, ")
     assert "samples/s, error" in lines[0]
@@ -46,7 +39,7 @@ def test_a_trainer_with_a_silent_watcher_shows_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
-    make(watcher=Watcher()).run()
+    Trainer(learner(), watcher=Watcher()).run()
     assert capsys.readouterr().err == ""
 
 
@@ -65,7 +58,7 @@ def test_a_notebook_gets_one_bar_that_is_updated_in_place(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "IPython.display", module)
     with ProgressBar(console=Console(file=io.StringIO(), force_jupyter=True)) as bar:
         bar.phase("reading <data>")
-        bar.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+        bar.progress(PROGRESS)
     assert ["new" in each for each in shown] == [True, False]
     assert "reading &lt;data&gt;" in shown[0]["text/html"]
     assert '<progress max="1" value="0.5000">' in shown[1]["text/html"]
@@ -92,7 +85,7 @@ def test_brackets_of_names_are_shown_as_they_are(name: str) -> None:
     text = io.StringIO()
     with ProgressBar(console=Console(file=text, width=200, force_terminal=True, color_system=None)) as bar:
         bar.reading(name, 1, 4)
-        bar.progress(Progress(50, 100, 50, 50, 1, 2, 5.0, 0.5, float("nan"), 1.0))
+        bar.progress(PROGRESS)
         bar.phase(f"reading {name}")
         bar.say(f"{name} is read")
         bar._display.show("epoch", 1.0, 2.0, f"facts of {name}")
@@ -109,8 +102,8 @@ def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str
             if progress.done == 8:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    whole, stopped = make(rule, watcher=Watcher()), make(rule, watcher=Interrupting())
-    whole.run()
+    (whole, _), learns = run(learner(rule)), learner(rule)
+    stopped = Trainer(learns, watcher=Interrupting())
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -120,7 +113,7 @@ def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str
     finally:
         signal.signal(signal.SIGINT, before)
     assert stopped.done == 8
-    assert np.isfinite(evaluate(stopped.task, stopped.simulator, digits.recordings(4)).error)
+    assert np.isfinite(evaluate(learns.task, learns.simulator, digits.recordings(4)).error)
     stopped.run()
     for name, value in whole.simulator.state().items():
         np.testing.assert_array_equal(value, stopped.simulator.state()[name])

@@ -71,7 +71,7 @@ def test_trials_that_were_stopped_go_on(tmp_path: pathlib.Path, monkeypatch: pyt
     _, whole = run_trials(config(seed=3), 3, tmp_path / "whole", jobs=1)
     out = tmp_path / "cut"
     assert stopped(monkeypatch, out, at=4) == (
-        f"stopped with 1 of 3 trials finished, 1 begun; go on with: eprop train pattern-generation --resume {out}"
+        f"stopped with 1 of 3 trials finished, 1 begun; continue with: eprop train pattern-generation --resume {out}"
     )
     finished = (out / "seed-3" / "summary.json").read_bytes()
     begun: list[int] = []
@@ -93,7 +93,7 @@ def test_trials_that_were_stopped_before_the_first_had_begun(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = stopped(monkeypatch, tmp_path / "cut", at=3, samples=0)
-    assert said.startswith("stopped before any of 3 trials had begun; go on with: eprop train")
+    assert said.startswith("stopped before any of 3 trials had begun; continue with: eprop train")
     assert [trial["seed"] for trial in resume_trials(tmp_path / "cut", jobs=1)[1]["trials"]] == [3, 4, 5]
 
 
@@ -103,7 +103,7 @@ def test_what_cannot_go_on_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.M
     stopped(monkeypatch, out, at=4)
     with pytest.raises(OutputError, match=f"not empty; .* go on with what was stopped in it with --resume {out}, or"):
         run_trials(config(seed=3), 3, out, jobs=1)
-    with pytest.raises(ParameterError, match=f"{out}: is a run of the task 'pattern-generation'; go on with: eprop"):
+    with pytest.raises(ParameterError, match=f"{out}: is a run of the task 'pattern-generation'; continue with: eprop"):
         resume_trials(out, task="nmnist")
     text = (out / "config.toml").read_text()
     (out / "config.toml").write_text(text.replace("epochs = 4", "epochs = 5"))
@@ -127,7 +127,7 @@ def test_force_replaces_all_trials(tmp_path: pathlib.Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").glob("seed-*")) == ["seed-4"]
     start_run(config(), tmp_path / "out", force=True)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "checkpoint.h5", "config.toml", "metrics.jsonl", "summary.json",
+        "checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json",
     ]  # fmt: skip
     assert RunFolder(tmp_path / "out").read_trials() == []
 
@@ -142,7 +142,7 @@ def test_trials_are_the_runs_of_their_seeds(jobs: int, tmp_path: pathlib.Path) -
     assert summary["sd"] == pytest.approx(np.std(scores, ddof=1))
     alone = start_run(config(seed=4), tmp_path / "alone")
     assert alone.summary["test_error"] == scores[1]
-    assert (tmp_path / "trials" / "seed-4" / "checkpoint.h5").exists()
+    assert (tmp_path / "trials" / "seed-4" / "checkpoint.npz").exists()
 
 
 def test_processes_that_are_kept_follow_into_another_folder(
@@ -157,7 +157,7 @@ def test_processes_that_are_kept_follow_into_another_folder(
         assert folder.path == pathlib.Path("out")
         assert [trial["samples_learned"] for trial in summary["trials"]] == [given.training.epochs] * 2
     assert sorted(path.name for path in tmp_path.rglob("seed-*")) == ["seed-1", "seed-1", "seed-2", "seed-2"]
-    assert load_checkpoint(tmp_path / "one/out/seed-1/checkpoint.h5").position["done"] == 1
+    assert load_checkpoint(tmp_path / "one/out/seed-1/checkpoint.npz").position["done"] == 1
 
 
 BAD = """
@@ -222,7 +222,7 @@ def test_a_process_that_is_killed_is_told_in_a_line(tmp_path: pathlib.Path, monk
     with pytest.raises(EPropError) as killed:
         run_trials(config(), 2, tmp_path / "out", jobs=2)
     assert str(killed.value) == (
-        f"killed: take fewer --jobs; go on with: eprop train pattern-generation --resume {tmp_path / 'out'} --jobs 1"
+        f"killed: take fewer --jobs; continue with: eprop train pattern-generation --resume {tmp_path / 'out'} --jobs 1"
     )
 
 
@@ -414,7 +414,9 @@ def test_trials_side_by_side_keep_what_they_have_learned(number: int, group: boo
             time.sleep(0.1)
         (os.killpg if group else os.kill)(process.pid, number)
         said, code = process.communicate(timeout=100)[0], process.returncode
-    assert "stopped with 0 of 3 trials finished, 2 begun; go on with: eprop train pattern-generation --resume" in said
+    assert (
+        "stopped with 0 of 3 trials finished, 2 begun; continue with: eprop train pattern-generation --resume" in said
+    )
     assert code == 128 + number
     for run in runs[:2]:
         learned = load_checkpoint(run.checkpoint).position["done"]
@@ -461,7 +463,7 @@ def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
         time.sleep(0.7)
         os.killpg(process.pid, signal.SIGINT)
         said, code = process.communicate(timeout=100)[0], process.returncode
-    assert "go on with: eprop train pattern-generation --resume" in said
+    assert "continue with: eprop train pattern-generation --resume" in said
     assert code == 130
 
 

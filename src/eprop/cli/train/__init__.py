@@ -1,27 +1,22 @@
-"""``eprop train``: train a network on a task. Each task has a file; ``options.py`` holds what the commands share."""
+"""``eprop train``: train a network on a task. Tasks, packaged or in a file, become commands; their parameters are options."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from eprop.cli.commands import Group
 from eprop.cli.guard import path_of
-from eprop.cli.train.control import cartpole, delayed_reward, gymnasium, pong
-from eprop.cli.train.evidence_accumulation import evidence_accumulation
-from eprop.cli.train.nmnist import nmnist
-from eprop.cli.train.options import TaskCommand
-from eprop.cli.train.own import command_for
-from eprop.cli.train.pattern_generation import pattern_generation
+
+if TYPE_CHECKING:
+    from eprop.tasks import Task
 
 HELP = """Train a network on a task, test it, and leave a run folder.
 
 A task of your own is a Python file: eprop new-task writes one, and eprop train
 my_task.py runs it. To continue a stopped run: eprop train --resume RUN
 """
-
-
 _NAMED_BY_RUN = "eprop.cli.train: only a run names the task"
 
 
@@ -37,10 +32,57 @@ class _Tasks(Group):
             ctx.meta[_NAMED_BY_RUN] = True
         return super().parse_args(ctx, args)
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of the tasks of this package."""
+        from eprop.tasks import TASKS
+
+        return list(TASKS)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name.endswith(".py"):
-            return command_for(cmd_name, read=not ctx.meta.get(_NAMED_BY_RUN, False))
-        return super().get_command(ctx, cmd_name)
+        """The command that trains a task; a file is read, unless only a run names it."""
+        if not cmd_name.endswith(".py"):
+            return command_for(cmd_name) if cmd_name in self.list_commands(ctx) else None
+        return command_for(cmd_name, read=not ctx.meta.get(_NAMED_BY_RUN, False))
+
+
+def command_for(task: str, *, read: bool = True) -> Any:
+    """Make the command that trains a task.
+
+    Parameters
+    ----------
+    task : str
+        Name or file.
+    read : bool
+        Whether to load the task for its options. This executes the file of a user's own task.
+    """
+    from eprop.cli.parameter_options import single_command, with_options
+    from eprop.cli.train.options import request_options, task_options
+    from eprop.cli.train.texts import OWN, TEXTS
+
+    kind = _loaded(task) if read else None
+    own, homes, others = task_options(kind)
+
+    def command(given: dict[str, Any]) -> None:
+        from eprop.cli.train.run import carry_out
+
+        carry_out(task, homes, given)
+
+    command.__doc__ = TEXTS.get(task, OWN)
+    settings: dict[str, Any] = {}
+    if kind is None:  # the command itself reports what is wrong with the file
+        settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return single_command(task, with_options(own | request_options(), command), others, **settings)
+
+
+def _loaded(task: str) -> type[Task] | None:
+    """The class of a task, or None if its file is missing or broken."""
+    from eprop.errors import EPropError
+    from eprop.tasks import task_named
+
+    try:
+        return task_named(task)
+    except EPropError:
+        return None
 
 
 def _resumed(args: list[str]) -> str | None:
@@ -64,10 +106,11 @@ def _task_of(run: str, ctx: Any, *, trust: bool) -> str:
 
 
 app = typer.Typer(help=HELP, no_args_is_help=True, cls=_Tasks)
-app.command("pattern-generation", cls=TaskCommand)(pattern_generation)
-app.command("evidence-accumulation", cls=TaskCommand)(evidence_accumulation)
-app.command("nmnist", cls=TaskCommand)(nmnist)
-app.command("cartpole", cls=TaskCommand)(cartpole)
-app.command("delayed-reward", cls=TaskCommand)(delayed_reward)
-app.command("pong", cls=TaskCommand)(pong)
-app.command("gymnasium", cls=TaskCommand)(gymnasium)
+
+
+@app.callback()
+def train() -> None:
+    """Train a network on a task."""
+
+
+train.__doc__ = HELP

@@ -4,134 +4,92 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eprop.cli.guard import text_of
 from eprop.cli.output import written
-from eprop.cli.report import Reporter, print_outcome, print_trials
+from eprop.cli.report import Reporter, print_finished, print_trials
+from eprop.cli.train.options import Request, Sections
 from eprop.errors import EPropError, ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
-from eprop.training import Outcome, RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
-from eprop.training.callbacks import load_callback
+from eprop.training import RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
+from eprop.training.callback_files import load_callback
 from eprop.training.config import parse_settings, read_config
-
-Sections = dict[str, dict[str, Any]]
 
 
 class FiguresWarning(UserWarning):
     """A run is complete, but its figures could not be drawn."""
 
 
-@dataclass(frozen=True)
-class TrainRequest:
-    """The request of one command: the task, the changes by its own options, and the common options."""
+def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> None:
+    """Start or resume a run, or several; print the result, draw the figures.
 
-    task: str
-    sections: Sections
-    seed: int | None
-    settings: list[str] | None
-    trials: int | None
-    jobs: int | None
-    config: Path | None
-    resume: Path | None
-    out: Path | None
-    force: bool
-    threads: int | None
-    figures: bool | None
-    formats: list[str] | None
-    callbacks: list[str] | None
-    tensorboard: bool
-    as_json: bool
-    quiet: bool
-    trust: bool
-    epochs: int | None = None
-    engine: str | None = None
-    parallel: str | None = None
-    validation_interval: int | None = None
-    patience: int | None = None
-    steps: int | None = None
-
-    def changes(self) -> Sections:
-        """Return the options that were given, by section, with paths as text."""
-        common: Sections = {
-            "task": {"seed": self.seed},
-            "training": {
-                "epochs": self.epochs,
-                "steps": self.steps,
-                "validation_interval": self.validation_interval,
-                "patience": self.patience,
-            },
-            "run": {
-                "threads": self.threads,
-                "engine": self.engine,
-                "parallel": self.parallel,
-                "figures": self.figure_formats(),
-                "tensorboard": self.tensorboard or None,
-            },
-        }
-        out: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
-        for sections in (self.sections, common):
-            for section, values in sections.items():
-                out[section] |= _given(values)
-        if self.figure_formats() == []:
-            out["run"]["figures"] = ()
-        return out
-
-    def figure_formats(self) -> list[str] | None:
-        """Return the formats of the figures: an empty list for no figures, None if no option says."""
-        if self.figures is False:
-            if self.formats:
-                raise ParameterError("--no-figures and --format contradict each other: leave out one")
-            return []
-        return self.formats or (["png"] if self.figures else None)
-
-
-def carry_out(request: TrainRequest) -> None:
-    """Start or resume a run, print its result, draw its figures."""
+    Parameters
+    ----------
+    task : str
+        Name or file of the task.
+    homes : dict
+        Section of the configuration of each option that is a parameter.
+    given : dict
+        Values of the options that were given.
+    """
+    sections: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
+    for name, value in given.items():
+        if name in homes:
+            sections[homes[name]][name] = _plain(value)
+    request = Request(**{name: value for name, value in given.items() if name not in homes})
+    if request.kinds_of_figures is not None:
+        sections["run"]["figures"] = tuple(request.kinds_of_figures)
+    if request.figures is False and request.formats:
+        raise ParameterError("--no-figures and --format contradict each other: leave out one")
+    if request.resume is not None:
+        _refuse_beside_resume(sections, request)
     if request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials()):
-        _several(request)
-        return
+        _several(task, sections, request)
+    else:
+        _one(task, sections, request)
+
+
+def _one(task: str, sections: Sections, request: Request) -> None:
+    """Train with one seed, or resume a run."""
     if request.jobs is not None:
         too = "give --trials as well" if request.resume is None else f"{request.resume} is a single run"
         raise ParameterError(f"--jobs is the number of processes for --trials: {too}")
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
-    callbacks = [load_callback(text) for text in request.callbacks or ()]
+    callbacks = [load_callback(text) for text in request.callbacks]
     common: dict[str, Any] = {"watcher": reporter, "comm": comm, "callbacks": callbacks}
     with reporter:
         if request.resume is not None:
-            _refuse_beside_resume(request)
-            outcome = resume_run(
-                request.resume, task=request.task, threads=request.threads, trust=request.trust, **common
-            )
-            formats = _formats_of(request, outcome.run)
+            threads = sections["run"].get("threads")
+            finished = resume_run(request.resume, task=task, threads=threads, trust=request.trust, **common)
+            formats = _formats_of(task, request, finished.run)
         else:
-            config = _config(request)
-            outcome, formats = start_run(config, request.out, force=request.force, **common), config.execution.figures
+            config = _config(task, sections, request)
+            finished, formats = start_run(config, request.out, force=request.force, **common), config.execution.figures
     if comm.rank > 0:
         return
     try:
         with written():
-            _print(outcome, request)
+            if request.as_json:
+                print(json.dumps({"run": str(finished.run.path), **finished.summary}, indent=2))
+            elif not request.quiet:
+                print_finished(finished)
     finally:
-        _draw([outcome.run], formats, reporter)
+        _draw([finished.run], formats, reporter)
 
 
-def _formats_of(request: TrainRequest, run: RunFolder) -> Sequence[str]:
+def _formats_of(task: str, request: Request, run: RunFolder) -> Sequence[str]:
     """Return the formats of the figures; a resumed run keeps its first choice unless an option changes it."""
-    given = request.figure_formats()
-    if given is not None:
-        return given
-    return RunConfig.make(*read_config(run.config, request.task)).execution.figures
+    if request.kinds_of_figures is not None:
+        return request.kinds_of_figures
+    return RunConfig.make(*read_config(run.config, task)).execution.figures
 
 
-def _several(request: TrainRequest) -> None:
+def _several(task: str, sections: Sections, request: Request) -> None:
     """Train with several seeds in parallel processes, or resume such trials."""
-    if request.resume is not None:
-        _refuse_beside_resume(request)
     if started_by_mpi():
         raise ParameterError("--trials starts its own processes: leave out mpiexec")
     if request.callbacks:
@@ -139,7 +97,7 @@ def _several(request: TrainRequest) -> None:
     reporter = Reporter(quiet=request.quiet)
     with reporter:
         if request.trials is not None:
-            config = _config(request)
+            config = _config(task, sections, request)
             formats: Sequence[str] = config.execution.figures
             folder, summary = run_trials(
                 config, request.trials, request.out, jobs=request.jobs, force=request.force, watcher=reporter
@@ -147,13 +105,13 @@ def _several(request: TrainRequest) -> None:
         else:
             folder, summary = resume_trials(
                 str(request.resume),
-                task=request.task,
+                task=task,
                 jobs=request.jobs,
-                threads=request.threads,
+                threads=sections["run"].get("threads"),
                 trust=request.trust,
                 watcher=reporter,
             )
-            formats = _formats_of(request, folder)
+            formats = _formats_of(task, request, folder)
     try:
         with written():
             if request.as_json:
@@ -183,53 +141,47 @@ def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> 
                 )
 
 
-def _print(outcome: Outcome, request: TrainRequest) -> None:
-    if request.as_json:
-        print(json.dumps({"run": str(outcome.run.path), **outcome.summary}, indent=2))
-    elif not request.quiet:
-        print_outcome(outcome)
+def _plain(value: Any) -> Any:
+    """The value of an option as in a configuration: paths are text; a list of numbers has numbers."""
+    if isinstance(value, tuple):
+        return tuple(_number(each) for each in value)
+    return str(value) if isinstance(value, Path) else value
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, with paths as text."""
-    out: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, list) and value:
-            out[name] = tuple(map(str, value))
-        elif value is not None and value != []:
-            out[name] = str(value) if isinstance(value, Path) else value
-    return out
+def _number(value: Any) -> Any:
+    try:
+        return float(str(value)) if not isinstance(value, Path) else str(value)
+    except ValueError:
+        return str(value)
 
 
-def _config(request: TrainRequest) -> RunConfig:
+def _config(task: str, sections: Sections, request: Request) -> RunConfig:
     """Make the configuration from a file; ``--set`` and the options override the file."""
-    given = {} if request.config is None else read_config(request.config, request.task)[1]
-    changed = parse_settings(request.task, request.settings or [])
-    for section, values in request.changes().items():
+    given = {} if request.config is None else read_config(request.config, task)[1]
+    changed = parse_settings(task, request.settings)
+    for section, values in sections.items():
         _refuse_contradictions(changed.get(section, {}), values)
         changed.setdefault(section, {}).update(values)
     if changed["data"].keys() & {"data", "mnist"}:  # one source replaces the other
         given["data"] = {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}
-    return RunConfig.make(request.task, given, **changed)
+    return RunConfig.make(task, given, **changed)
 
 
-def _refuse_contradictions(settings: dict[str, Any], options: dict[str, Any]) -> None:
+def _refuse_contradictions(settings: Mapping[str, Any], options: Mapping[str, Any]) -> None:
     """Refuse an option and ``--set`` that give different values to the same parameter."""
     for name, value in options.items():
         value = list(value) if isinstance(value, tuple) else value  # as in TOML
         if name in settings and (other := settings[name]) != value:
-            option, told = "--" + name.replace("_", "-"), " ".join(value) if isinstance(value, list) else value
-            raise ParameterError(f"{option} {told} and --set {name}={other} contradict each other: leave out one")
+            option, shown = (
+                "--" + name.replace("_", "-"),
+                " ".join(map(str, value)) if isinstance(value, list) else value,
+            )
+            raise ParameterError(f"{option} {shown} and --set {name}={other} contradict each other: leave out one")
 
 
-def _refuse_beside_resume(request: TrainRequest) -> None:
-    """Refuse options that would change a resumed run; only the numbers of threads and processes may change."""
-    names = [
-        name
-        for section, values in request.changes().items()
-        for name in values
-        if (section, name) not in (("run", "threads"), ("run", "figures"))
-    ]
+def _refuse_beside_resume(sections: Sections, request: Request) -> None:
+    """Refuse options that would change a resumed run; only the numbers of threads and processes, and figures, may change."""
+    names = [name for values in sections.values() for name in values if name not in ("threads", "figures")]
     others = {
         "set": request.settings, "config": request.config, "out": request.out, "force": request.force,
         "trials": request.trials is not None,

@@ -11,8 +11,8 @@ from eprop.engine import Simulator
 from eprop.random import derive
 from eprop.rl import ObservationScale
 from eprop.tasks.control import Control
-from eprop.training.activity import numbered_through
-from eprop.training.control import TEST_AGENT, TEST_EPISODES, make_agent
+from eprop.training.recorded_activity import numbered_through
+from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
 
 #: Pictures of an episode.
 FRAMES = 8

@@ -1,4 +1,4 @@
-"""Read a run: its configuration, its metrics as a table, its network and weights."""
+"""A run that was read from its folder: its configuration, its metrics as a table, its network and weights."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from eprop.errors import CheckpointError
 from eprop.files import parsing
 from eprop.network import Network
 from eprop.training.config import RunConfig
-from eprop.training.restoring import restore
-from eprop.training.runs import RunFolder
+from eprop.training.restore import restore
+from eprop.training.run_folder import RunFolder
 
 
 class LoadedRun:

@@ -39,12 +39,12 @@ def test_a_run_is_loaded_with_config_metrics_network_and_weights(run: pathlib.Pa
     assert "pattern-generation, 4 reports" in repr(loaded)
 
 
-def test_an_outcome_shows_what_the_command_prints(tmp_path: pathlib.Path) -> None:
-    outcome = start_run(config(), tmp_path / "run", watcher=Watcher())
-    error = f"{100 * outcome.summary['test_error']:.1f} %"
-    assert repr(outcome) == f"Outcome({str(tmp_path / 'run')!r}: test normalised error {error})"
+def test_a_finished_run_shows_the_lines_of_the_command(tmp_path: pathlib.Path) -> None:
+    finished = start_run(config(), tmp_path / "run", watcher=Watcher())
+    error = f"{100 * finished.summary['test_error']:.1f} %"
+    assert repr(finished) == f"FinishedRun({str(tmp_path / 'run')!r}: test normalised error {error})"
     for words in ("test normalised error", f"{error} on 1 sample", "4 samples in", str(tmp_path / "run")):
-        assert words in outcome._repr_html_()
+        assert words in finished._repr_html_()
 
 
 def test_metrics_are_a_dict_of_arrays_without_pandas(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,14 +70,14 @@ def test_tensorboard_gets_every_report_once_also_after_a_resume(tmp_path: pathli
 
     with pytest.raises(KeyboardInterrupt):
         start_run(config(tensorboard=True), tmp_path / "run", watcher=Watcher(), callbacks=[stop])
-    outcome = resume_run(tmp_path / "run", watcher=Watcher())
-    read = EventAccumulator(str(outcome.run.tensorboard)).Reload()
-    losses = [line["loss"] for line in outcome.run.read_metrics()]
+    finished = resume_run(tmp_path / "run", watcher=Watcher())
+    read = EventAccumulator(str(finished.run.tensorboard)).Reload()
+    losses = [line["loss"] for line in finished.run.read_metrics()]
     shown = read.Tensors("training/loss")
     assert [event.step for event in shown] == [1, 2, 3, 4]
     assert [event.tensor_proto.float_val[0] for event in shown] == pytest.approx(losses, rel=1e-6)
     start_run(config(), tmp_path / "run", force=True, watcher=Watcher())  # replaces that as well
-    assert not outcome.run.tensorboard.exists()
+    assert not finished.run.tensorboard.exists()
 
 
 def test_a_missing_tensorboard_is_named_before_a_folder_is_made(

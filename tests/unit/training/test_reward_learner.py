@@ -14,11 +14,12 @@ from eprop.errors import CheckpointError, ParameterError
 from eprop.rl import Returns, RewardScale
 from eprop.tasks import TASKS, EpisodeChoice
 from eprop.training import (
-    PolicyTrainer,
     PolicyTraining,
+    RewardLearner,
     RunConfig,
     RunFolder,
     Stopped,
+    Trainer,
     UnfinishedRunWarning,
     Watcher,
     evaluate_run,
@@ -28,7 +29,7 @@ from eprop.training import (
     start_run,
 )
 from eprop.training.checkpoint import save_checkpoint
-from eprop.training.control import value_unit_of
+from eprop.training.reward_learner import value_unit_of
 from worlds import CorridorTask
 
 
@@ -47,7 +48,7 @@ def config(**changes) -> RunConfig:
 def states(run: RunFolder) -> dict[str, bytes]:
     """All arrays, and the position without times."""
     checkpoint = load_checkpoint(run.checkpoint)
-    position = {k: v for k, v in checkpoint.position.items() if "seconds" not in k and k != "interval"}
+    position = {k: v for k, v in checkpoint.position.items() if "seconds" not in k and k != "sums"}
     arrays = dict(checkpoint.state) | {k: v for k, v in position.items() if isinstance(v, np.ndarray)}
     rest = {k: json.dumps(v).encode() for k, v in position.items() if not isinstance(v, np.ndarray)}
     return rest | {k: np.ascontiguousarray(v).tobytes() for k, v in arrays.items()}
@@ -94,7 +95,7 @@ class StopAt(Watcher):
     def __init__(self, steps):
         self.steps = steps
 
-    def control_progress(self, progress):
+    def progress(self, progress):
         if progress.done >= self.steps:
             raise Stopped
 
@@ -103,7 +104,7 @@ class StopAt(Watcher):
 def test_a_run_that_was_stopped_goes_on_bit_by_bit(tmp_path, passes):
     settings = {"passes": passes, "clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
     whole = start_run(config(training=settings), tmp_path / "whole")
-    with pytest.raises(Stopped, match=r"stopped after 240 of 600 steps; go on with: eprop train corridor --resume"):
+    with pytest.raises(Stopped, match=r"stopped after 240 of 600 steps; continue with: eprop train corridor --resume"):
         start_run(config(training=settings), tmp_path / "part", watcher=StopAt(240))
     with pytest.warns(UnfinishedRunWarning, match="after 240 of 600 steps"):
         evaluate_run(tmp_path / "part")
@@ -123,32 +124,28 @@ def test_a_run_that_scales_observations_and_rewards_goes_on_bit_by_bit(tmp_path)
     resumed = resume_run(tmp_path / "part")
     assert states(resumed.run) == states(whole.run)
     position = load_checkpoint(whole.run.checkpoint).position
-    assert position["scale of observations/count"] == position["scale of rewards/count"] == 600
+    assert position["observation_scale/count"] == position["reward_scale/count"] == 600
     _, same, _ = evaluate_run(tmp_path / "part")
     assert np.array_equal(same.totals, whole.evaluation.totals)
 
 
 def test_a_test_uses_the_scale_of_the_training_and_leaves_it(tmp_path):
     task = CorridorTask(scaled=True)
-    trainer = PolicyTrainer(
-        task,
-        ep.Simulator(task.build_network(), threads=1),
-        PolicyTraining(steps=80, environments=2, rollout=10),
-        watcher=Watcher(),
-    )
-    trainer.run()
-    before = trainer.observation_scale.moments.state()
-    judge(task, trainer.simulator, EpisodeChoice(episodes=3), scale=trainer.observation_scale)
-    after = trainer.observation_scale.moments.state()
+    simulator = ep.Simulator(task.build_network(), threads=1)
+    learner = RewardLearner(task, simulator, PolicyTraining(steps=80, environments=2, rollout=10))
+    Trainer(learner, watcher=Watcher()).run()
+    before = learner.observation_scale.moments.state()
+    judge(task, simulator, EpisodeChoice(episodes=3), scale=learner.observation_scale)
+    after = learner.observation_scale.moments.state()
     assert {k: v.tolist() for k, v in before.items()} == {k: v.tolist() for k, v in after.items()}
     with pytest.raises(ParameterError, match=r"'corridor' scales its observations .* give their scale"):
-        judge(task, trainer.simulator, EpisodeChoice(episodes=3))
+        judge(task, simulator, EpisodeChoice(episodes=3))
 
 
 def test_a_damaged_scale_is_said_of_the_checkpoint(tmp_path):
     run = start_run(config(task={"scaled": True}), tmp_path / "run").run
     checkpoint = load_checkpoint(run.checkpoint)
-    position = {k: v for k, v in checkpoint.position.items() if k != "scale of observations/mean"}
+    position = {k: v for k, v in checkpoint.position.items() if k != "observation_scale/mean"}
     save_checkpoint(run.checkpoint, replace(checkpoint, position=position))
     with pytest.raises(CheckpointError, match="lacks 'mean'"):
         evaluate_run(tmp_path / "run")
@@ -158,7 +155,7 @@ def test_the_value_in_the_figure_has_the_unit_of_the_rewards(tmp_path):
     training = PolicyTraining(value_scale=3.0, scale_rewards=True, environments=2)
     scale = RewardScale(2)
     scale.scaled(np.array([[1.0, 5.0]]), np.zeros((1, 2), bool), 0.9)
-    position = {f"scale of rewards/{name}": array for name, array in scale.state().items()}
+    position = {f"reward_scale/{name}": array for name, array in scale.state().items()}
     assert value_unit_of(training, position) == pytest.approx(6.0)
     assert value_unit_of(PolicyTraining(value_scale=3.0), {}) == 3.0
 
@@ -174,7 +171,7 @@ def test_evaluation_is_by_episodes_of_its_own(tmp_path):
     assert np.array_equal(same.totals, outcome.evaluation.totals)
     _, more, _ = evaluate_run(tmp_path / "run", episodes=9)
     assert more.totals.size == 9
-    with pytest.raises(ParameterError, match="judged by episodes"):
+    with pytest.raises(ParameterError, match="tested by episodes"):
         evaluate_run(tmp_path / "run", fresh=3)
 
 

@@ -17,9 +17,9 @@ from eprop.rl import ObservationScale
 from eprop.tasks import Control
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config, same_task
-from eprop.training.control import observation_scale_of
 from eprop.training.engines import make_simulator
-from eprop.training.runs import RunFolder
+from eprop.training.reward_learner import observation_scale_of
+from eprop.training.run_folder import RunFolder
 
 
 class ChangedTaskWarning(UserWarning):
@@ -131,7 +131,7 @@ def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
     """Raise `ParameterError` if the task that a run names is not ``task``."""
     if named is not None and not same_task(task, named):
         raise ParameterError(
-            f"{run.path}: is a run of the task {named!r}; go on with: "
+            f"{run.path}: is a run of the task {named!r}; continue with: "
             f"eprop train {shlex.quote(named)} --resume {shlex.quote(str(run.path))}"
         )
 
@@ -147,6 +147,6 @@ def refuse_edited(run: RunFolder, config: RunConfig) -> None:
         changed = [f"task.name = {named!r}, not {config.task_name!r}"]
     if changed:
         raise CheckpointError(
-            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to go on, or begin a new "
+            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to continue, or start a new "
             f"run with: eprop train {shlex.quote(config.task_name)} --config {shlex.quote(str(run.config))}"
         )

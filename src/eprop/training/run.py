@@ -1,0 +1,233 @@
+"""One run: it drives a learner, and writes configuration, metrics, checkpoint and summary to its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import pathlib
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
+from eprop.files import parsing, write_text
+from eprop.files.trust import trust_task
+from eprop.parallel import Communicator
+from eprop.training.checkpoint import Checkpoint, save_checkpoint
+from eprop.training.config import RunConfig, learner_of
+from eprop.training.engines import make_engine
+from eprop.training.finished_run import FinishedRun
+from eprop.training.interrupt import Interrupt, Stopped
+from eprop.training.learner import Setup
+from eprop.training.lock import locked
+from eprop.training.restore import misfit
+from eprop.training.run_folder import RunFolder
+from eprop.training.system_info import describe_machine, package_version, peak_memory
+from eprop.training.tensorboard import TensorBoard
+from eprop.training.trainer import Callback, Trainer
+from eprop.training.watcher import Watcher
+
+
+class Run:
+    """A run: it builds network and learner, trains, tests, and writes the run folder.
+
+    Parameters
+    ----------
+    config : RunConfig
+    watcher : Watcher
+    comm : Communicator
+        Ranks that train together; the first rank writes the folder.
+    callbacks : sequence of callables of (trainer, line)
+        As of `Trainer`.
+    """
+
+    folder: RunFolder
+
+    def __init__(self, config: RunConfig, watcher: Watcher, comm: Communicator, callbacks: Sequence[Callback] = ()):
+        self.config, self.task, self.watcher, self.comm = config, config.task, watcher, comm
+        self.writes = comm.rank == 0
+        self.began = time.perf_counter()
+        self.interrupt = Interrupt(comm)
+        self._tensorboard: TensorBoard | None = None
+        if config.execution.tensorboard:
+            TensorBoard(".")  # raises before a folder exists if TensorBoard is missing
+        watcher.phase("building the network")
+        self.simulator = make_engine(config, comm)
+        self.setup = Setup(
+            self.task, self.simulator, config.data, config.training, config.execution, watcher, comm
+        )  # fmt: skip
+        self.learner = learner_of(type(self.task)).of_run(self.setup)
+        self.trainer = Trainer(
+            self.learner,
+            watcher=watcher,
+            save=lambda trainer: self.save(),
+            interrupt=self.interrupt,
+            callbacks=[self._write_line, *callbacks],
+        )
+
+    def begin(self, out: str | pathlib.Path | None, force: bool) -> FinishedRun:
+        """Create the run folder, then learn."""
+        made = None
+        if self.writes:
+            made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
+        self.folder = RunFolder(self.comm.share_of(made))
+        with contextlib.ExitStack() as lock:
+            lock.enter_context(locked(self.folder.path, self.writes))
+            try:
+                if self.writes:
+                    write_text(self.folder.config, self.config_text())
+                self.save()
+            except OutputError:
+                lock.close()
+                self.folder.remove()
+                raise
+            return self.learn()
+
+    def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> FinishedRun:
+        """Continue from a checkpoint."""
+        self.folder = folder
+        position = dict(checkpoint.position)
+        if position.pop("data", None) != self.setup.fingerprint():
+            raise CheckpointError(
+                f"{folder.checkpoint}: was written while learning from other data; the data of the task {self.task.name!r} have "
+                "changed: start a new run"
+            )
+        try:
+            self.simulator.set_state(checkpoint.state)
+            with parsing(str(folder.checkpoint), "has no valid position", CheckpointError, "repeat the run"):
+                self.trainer.set_state(position)
+        except CheckpointError:
+            raise
+        except EPropError as error:
+            raise misfit(folder, checkpoint, error) from error
+        if self.writes:
+            folder.tidy()
+            folder.rewind_metrics(self.trainer.done)
+        return self.learn()
+
+    def learn(self) -> FinishedRun:
+        """Learn to the end, test, and write the summary."""
+        if self.writes and self.task.origin:
+            trust_task(self.task.origin, self.task.digest)
+        learns = not self.trainer.finished
+        with self.interrupt:
+            self.watcher.phase("learning")
+            with self._open_tensorboard():
+                self._train()
+            self.save()
+            self.watcher.phase("testing")
+            evaluation = self._test()
+        summary = self.summary(evaluation)
+        if self.writes and (learns or not self._has_summary()):
+            self.folder.write_summary(summary)
+        return FinishedRun(self.folder, summary, evaluation)
+
+    def _train(self) -> None:
+        """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
+        try:
+            self.trainer.run()
+        except Stopped as stop:
+            self.save()
+            raise self._stopped(stop) from None
+        except DivergenceError as error:
+            raise DivergenceError(f"{error} The last good checkpoint is {self.folder.checkpoint}.") from error
+        except Exception as error:
+            # Saving is collective, and other ranks do not know of this error.
+            if self.comm.size == 1:
+                with contextlib.suppress(OutputError):
+                    self.save()
+                error.add_note(self.advice())
+            raise
+
+    def _test(self) -> Any:
+        def tell(done: int, total: int) -> None:
+            self.interrupt.check()
+            self.watcher.evaluating(done, total, self.learner.test_unit)
+
+        try:
+            return self.learner.evaluate(tell)
+        except Stopped as stop:
+            raise self._stopped(stop) from None
+
+    def _write_line(self, trainer: Trainer, line: dict[str, Any]) -> None:
+        """Write a line of metrics, before any other callback sees it."""
+        if self.writes:
+            self.folder.add_metrics(line)
+        if self._tensorboard is not None:
+            self._tensorboard.add([line])
+
+    @contextlib.contextmanager
+    def _open_tensorboard(self) -> Iterator[None]:
+        """Context in which TensorBoard gets all metrics of the run, including the lines before a stop."""
+        if not (self.config.execution.tensorboard and self.writes):
+            yield
+            return
+        self.folder.clear_tensorboard()
+        self._tensorboard = TensorBoard(self.folder.tensorboard)
+        self._tensorboard.add(self.folder.read_metrics())
+        try:
+            yield
+        finally:
+            self._tensorboard.close()
+
+    def _has_summary(self) -> bool:
+        """Whether the folder has a summary of the whole training; a later test does not replace it."""
+        try:
+            return bool(self.folder.read_summary())
+        except CheckpointError:
+            return False
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        state = self.simulator.state()  # collective
+        if self.writes:
+            position = {**self.trainer.state(), "data": self.setup.fingerprint()}
+            source = "".join(self.task.sources().values())
+            save_checkpoint(
+                self.folder.checkpoint,
+                Checkpoint(self.config_text(), position, state, self.setup.example(), package_version(), source),
+            )
+
+    def advice(self) -> str:
+        """Message about a stopped run, with the command that continues it."""
+        return (
+            f"stopped after {self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}; continue with: "
+            f"eprop train {shlex.quote(self.config.task_name)} --resume {shlex.quote(str(self.folder.path))}"
+        )
+
+    def _stopped(self, stop: Stopped) -> Stopped:
+        return Stopped(self.advice(), stop.exit_code, together=stop.together)
+
+    def config_text(self) -> str:
+        """Text of ``config.toml``."""
+        return self.config.to_toml(
+            [
+                f"A run of eprop {package_version()}; it is repeated by",
+                f"    eprop train {shlex.quote(self.config.task_name)} --config config.toml",
+            ]
+        )
+
+    def summary(self, evaluation: Any) -> dict[str, Any]:
+        """Content of ``summary.json``: task, evaluation, training, cost and machine."""
+        return {
+            "version": package_version(),
+            "task": self.task.name,
+            "rule": getattr(self.task, "rule", None),
+            "seed": self.task.seed,
+            "score": self.task.score_name,
+            **evaluation.summary(),
+            "stopped_early": self.trainer.stopped_early,
+            "train_seconds": self.learner.seconds,
+            **self.learner.summary(),
+            "total_seconds": time.perf_counter() - self.began,
+            "synapses": self.simulator.n_synapses,
+            "peak_memory_bytes": peak_memory(),
+            "simulator_bytes": self.simulator.memory(),
+            "threads": self.simulator.threads,
+            "ranks": self.comm.size,
+            "precision": self.simulator.precision,
+            "engine": self.config.execution.engine,
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "machine": describe_machine(),
+        }

@@ -1,0 +1,265 @@
+"""A run folder: configuration, metrics, checkpoint, summary and figures of a run, or the folder of several trials."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+from typing import Any
+
+from eprop.errors import CheckpointError, OutputError, ParameterError
+from eprop.files import output_errors, parsing, read_text, write_text
+from eprop.training.checkpoint import is_checkpoint
+from eprop.training.config import FORMATS, named_task
+from eprop.training.lock import LOCK, refuse_locked
+from eprop.training.pictures import PICTURES
+
+#: Names of the files of a run, by the names of the attributes of `RunFolder`.
+FILES = {
+    "config": "config.toml",
+    "metrics": "metrics.jsonl",
+    "summary": "summary.json",
+    "checkpoint": "checkpoint.npz",
+    "trials": "trials.json",
+    "report": "report.html",
+}
+
+
+class RunFolder:
+    """The files of one run, or the common files of several trials.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+    config, metrics, summary, checkpoint, trials, report, figures, tensorboard : pathlib.Path
+        Its files, and its folders of pictures and for TensorBoard; each is complete or missing. A run has no ``trials``. A folder
+        of several trials has ``trials``, the ``config`` of the first trial, and ``summary`` and ``figures`` of all trials; the
+        other files are in the folders of the trials.
+
+    Raises
+    ------
+    CheckpointError
+        If no folder can have this name.
+    """
+
+    config: pathlib.Path
+    metrics: pathlib.Path
+    summary: pathlib.Path
+    checkpoint: pathlib.Path
+    trials: pathlib.Path
+    report: pathlib.Path
+
+    def __init__(self, path: str | pathlib.Path):
+        self.path = pathlib.Path(path)
+        try:
+            os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:  # a name that is too long, or a folder that may not be looked into
+            raise CheckpointError(f"{self.path!s:.300}: cannot be the folder of a run: {error}") from None
+        for attribute, name in FILES.items():
+            setattr(self, attribute, self.path / name)
+        self.figures, self.tensorboard = self.path / "figures", self.path / "tensorboard"
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def create(cls, path: str | pathlib.Path | None, stem: str, *, force: bool = False) -> RunFolder:
+        """Make a folder for a new run.
+
+        Parameters
+        ----------
+        path : path or None
+            None makes ``runs/<stem>-001``, or the next free number.
+        stem : str
+        force : bool
+            Remove the files of a run at ``path``. Files with other names stay.
+
+        Raises
+        ------
+        OutputError
+            If ``path`` is not free (with ``force``: is not a run), or cannot be written.
+        """
+        if path is None:
+            return cls(_numbered(pathlib.Path("runs"), stem))
+        run = cls(path)
+        run.check_free(force=force)
+        with output_errors(run.path):
+            run.path.mkdir(parents=True, exist_ok=True)
+            run._clear()
+        return run
+
+    @classmethod
+    def open(cls, path: str | pathlib.Path) -> RunFolder:
+        """The folder of a run that has begun.
+
+        Raises
+        ------
+        CheckpointError
+            If the folder is not a run that has begun.
+        """
+        run = cls(path)
+        if not run.path.is_dir():
+            raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
+        if not run.checkpoint.is_file():
+            begun = sorted(
+                (each.parent for each in run.path.glob(f"seed-*/{FILES['checkpoint']}")),
+                key=lambda each: (len(each.name), each),
+            )
+            if begun:
+                names = ", ".join(each.name for each in begun[:3]) + (", ..." if len(begun) > 3 else "")
+                raise CheckpointError(
+                    f"{run.path}: holds several trials, {names}; give the folder of one, such as {begun[0]}"
+                )
+            raise CheckpointError(
+                f"{run.path}: holds no {run.checkpoint.name}; it is no folder of a run, or its run never began"
+            )
+        return run
+
+    def of_seed(self, seed: int) -> RunFolder:
+        """The folder of one of several trials."""
+        return RunFolder(self.path / f"seed-{seed}")
+
+    def check_free(self, *, force: bool = False) -> None:
+        """Raise `OutputError` if a new run cannot be made here."""
+        with output_errors(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise OutputError(f"{self.path}: is a file; give a folder for the run")
+            refuse_locked(self.path)
+            if (mine := [str(path.relative_to(self.path)) for path in self._files()]) and not self._is_run():
+                raise OutputError(
+                    f"{self.path}: holds no run, but other files of the same names: {', '.join(mine)}; choose another "
+                    "folder, or move them away"
+                )
+            if not force and self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
+                begun = (self.checkpoint.is_file() or self.trials.is_file()) and not self.summary.is_file()
+                resume = f"continue the run that was stopped in it with --resume {self.path}, " if begun else ""
+                raise OutputError(
+                    f"{self.path}: is not empty; choose another folder, {resume}or replace the run in it with --force"
+                )
+
+    def _is_run(self) -> bool:
+        """Whether the folder is a run of this package: it has a checkpoint, or a configuration that names a task."""
+        if is_checkpoint(self.checkpoint):
+            return True
+        try:
+            return named_task(read_text(self.config, ParameterError), str(self.config)) is not None
+        except ParameterError:
+            return False
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Write ``summary.json``."""
+        write_text(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def read_summary(self) -> dict[str, Any]:
+        """The summary; empty if the run has not finished."""
+        if not self.summary.is_file():
+            return {}
+        with parsing(str(self.summary), "is damaged", CheckpointError, "--resume writes it again"):
+            return _entries(self.summary.read_bytes())
+
+    def write_trials(self, seeds: list[int]) -> None:
+        """Write ``trials.json``: the seeds of all trials, including trials that have not begun."""
+        write_text(self.trials, json.dumps({"seeds": seeds}) + "\n")
+
+    def read_trials(self) -> list[int]:
+        """Seeds of all trials; empty for a run."""
+        if not self.trials.is_file():
+            return []
+        what, advice = "does not say which seeds the trials have", "start again in another folder"
+        with parsing(str(self.trials), what, CheckpointError, advice):
+            return [int(seed) for seed in _entries(self.trials.read_bytes())["seeds"]]
+
+    def add_metrics(self, line: dict[str, Any]) -> None:
+        """Append a line to ``metrics.jsonl``."""
+        text = json.dumps(line) + "\n"
+        with output_errors(self.metrics, len(text)), self.metrics.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All lines of metrics; an incomplete last line is left out."""
+        if not self.metrics.is_file():
+            return []
+        lines, out = self.metrics.read_bytes().splitlines(), []
+        for number, line in enumerate(lines, start=1):
+            try:
+                out.append(_entries(line))
+            except ValueError as error:
+                if number < len(lines):
+                    raise CheckpointError(f"{self.metrics}: line {number} is damaged ({error})") from error
+        return out
+
+    def rewind_metrics(self, samples: int) -> None:
+        """Drop lines after sample number ``samples``: a resumed run writes them again."""
+        with parsing(str(self.metrics), "is damaged", CheckpointError):
+            kept = [line for line in self.read_metrics() if line["samples"] <= samples]
+        write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def share(self) -> float:
+        """Progress of a run, 0 to 1, from its last line of metrics."""
+        if self.summary.is_file():
+            return 1.0
+        with contextlib.suppress(CheckpointError, LookupError):
+            last = self.read_metrics()[-1]
+            return min(float(last["samples"] / last["total"]), 1.0)
+        return 0.0
+
+    def tidy(self) -> None:
+        """Remove incomplete files that a killed process has left."""
+        for name in FILES.values():
+            for path in self.path.glob(f".{name}.*"):
+                with output_errors(path):
+                    path.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove a run that could not begin."""
+        self._clear()
+        with contextlib.suppress(OSError):  # other files
+            self.path.rmdir()
+
+    def _clear(self) -> None:
+        """Remove the files of an earlier run, or of earlier trials, and no others."""
+        for seed in self.read_trials():
+            self.of_seed(seed).remove()
+        for path in self._files():
+            path.unlink()
+        for folder in (self.figures, self.tensorboard):
+            with contextlib.suppress(OSError):  # not there, or other files
+                folder.rmdir()
+
+    def clear_tensorboard(self) -> None:
+        """Remove the files for TensorBoard."""
+        for path in self.tensorboard.glob("events.out.tfevents.*"):
+            with output_errors(path):
+                path.unlink()
+
+    def _files(self) -> list[pathlib.Path]:
+        """All existing files of a run."""
+        pictures = (self.figures / f"{name}.{kind}" for name in PICTURES for kind in FORMATS)
+        events = self.tensorboard.glob("events.out.tfevents.*")
+        named = (self.path / name for name in FILES.values())
+        return [path for path in (*named, *pictures, *sorted(events)) if path.is_file()]
+
+
+def _numbered(parent: pathlib.Path, stem: str) -> pathlib.Path:
+    """Make the folder ``stem-001``, or with the next free number."""
+    with output_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 100_000):
+            path = parent / f"{stem}-{number:03d}"
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path
+    raise OutputError(f"{parent}: holds too many runs named {stem}; give another folder")
+
+
+def _entries(text: bytes) -> dict[str, Any]:
+    """A JSON object as a dict."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"entries with names are expected, got {found!r:.40}")
+    return found

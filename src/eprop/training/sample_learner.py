@@ -1,0 +1,377 @@
+"""Learn a task from samples: epochs of shuffled mini-batches, a schedule of the learning rates, validation at intervals."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eprop.engine import BatchResult, Samples
+from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.parameters import Description, param
+from eprop.rules import EProp
+from eprop.tasks import Task
+from eprop.training.early_stopping import BestNetwork
+from eprop.training.epoch_order import Epochs
+from eprop.training.evaluation import Engine, check_task, counted_by, evaluate
+from eprop.training.learner import Check, Learner, Setup, Sums, Tell, below
+from eprop.training.metrics import Evaluation, Running
+from eprop.training.schedule import SCHEDULES, check_schedule
+from eprop.training.watcher import Progress
+
+#: Intended duration of one call that learns, s; Ctrl-C takes effect between two calls.
+CALL_SECONDS = 0.25
+#: A loss above this many times the loss of silent readouts gives a warning.
+UNSTABLE = 3.0
+
+
+class UnstableWarning(UserWarning):
+    """The loss is far above the loss of silent readouts."""
+
+
+@dataclass(frozen=True)
+class Training(Description):
+    """Duration, learning rates and reports of a training from samples."""
+
+    epochs: int = param(1, kind=int, at_least=1, doc="passes over the training data", main=True)
+    batch_size: int = param(
+        32, kind=int, at_least=1, doc="samples per weight update (with eprop+: per change of the learning rates)"
+    )
+    schedule: str = param(
+        "linear", kind=str, doc="schedule of the learning rates: constant, linear, exponential, cosine or step"
+    )
+    eta_final: float = param(
+        0.01, at_least=0.0, at_most=1.0, doc="final learning rates, as a fraction of the initial ones"
+    )
+    reports: int = param(
+        200,
+        kind=int,
+        at_least=1,
+        doc="number of lines of metrics, at most one per mini-batch; each validation adds a line",
+    )
+    validations: int = param(
+        10,
+        kind=int,
+        at_least=0,
+        doc="number of evaluations of the validation samples, evenly spaced, the last one at the end",
+    )
+    validation_interval: int | None = param(
+        None, kind=int, at_least=1, optional=True,
+        doc="training samples between two evaluations of the validation samples; replaces validations", main=True,
+    )  # fmt: skip
+    patience: int = param(
+        0, kind=int, at_least=0,
+        doc="stop after this many validations without a lower error (or equal error and lower loss); 0: never stop", main=True,
+    )  # fmt: skip
+    keep_best: bool | None = param(
+        None, kind=bool, optional=True,
+        doc="end with the network of the lowest validation error; by default only with patience",
+    )  # fmt: skip
+    skip_easy: float = param(
+        0.0, at_least=0.0, at_most=1.0,
+        doc="from the second epoch on, skip this fraction of the samples whose last loss was below the mean",
+    )  # fmt: skip
+
+    def validate(self) -> None:
+        """Check the schedule."""
+        check_schedule("Training", self.schedule, self.eta_final)
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether the training ends with the network of the lowest validation error."""
+        return self.patience > 0 if self.keep_best is None else self.keep_best
+
+    def eta_factor(self, done: float) -> float:
+        """Factor of the learning rates when the fraction ``done`` (0 to 1) of the training is done."""
+        return SCHEDULES[self.schedule](done, self.eta_final)
+
+
+class SampleLearner(Learner):
+    """Learns a task from samples with targets.
+
+    Parameters
+    ----------
+    task : Task
+    simulator : Simulator
+        Of the task's network.
+    trials : Trials
+        Training trials.
+    training : Training, optional
+    validation : Trials, optional
+        Validation trials: evaluated at intervals, never learned from.
+    test : Trials, optional
+        Test trials, for `evaluate`.
+    renew : callable of (epoch) that returns Trials, optional
+        Returns the trials of a later epoch, as many as ``trials``, for example new recordings of the same digits.
+
+    Attributes
+    ----------
+    done, learned : int
+        Samples that are done, including the skipped ones (`Training.skip_easy`); samples learned from.
+    events : int
+        Synaptic events while learning.
+    validation_error : float
+        Last error on validation samples; NaN before the first.
+    best : BestNetwork
+
+    Raises
+    ------
+    DataError
+        If there is no trial to learn from.
+    ParameterError
+        If ``training`` needs validation samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
+    """
+
+    settings = Training
+    done = 0
+
+    def __init__(
+        self,
+        task: Task,
+        simulator: Engine,
+        trials: Any,
+        training: Training | None = None,
+        *,
+        validation: Any = None,
+        test: Any = None,
+        renew: Callable[[int], Any] | None = None,
+    ):
+        if len(trials) == 0:
+            raise DataError("there is no trial to learn from")
+        check_task(task, simulator.network, trials)
+        self.task, self.simulator, self.training = task, simulator, training or Training()
+        self.trials, self.validation, self.test = trials, validation, test
+        self._check_validation()
+        self.learned, self.events, self.seconds = 0, 0, 0.0
+        self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
+        self._recent_loss, self._recent_error = Running(), Running()
+        self._renew, self._epoch_of_trials = renew, 0
+        self._chunk, self._warned = 1, False
+        plan = self.training
+        self._epochs = Epochs(len(trials), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
+
+    @classmethod
+    def of_run(cls, setup: Setup) -> SampleLearner:
+        """See `Learner.of_run`."""
+        parts, renew = setup.parts, setup.renewed if setup.data.fresh_epochs else None
+        return cls(
+            setup.task, setup.simulator, parts.train, setup.training, validation=parts.validation, test=parts.test,
+            renew=renew,
+        )  # fmt: skip
+
+    @property
+    def total(self) -> int:
+        """Samples of all epochs."""
+        return self._epochs.total
+
+    @property
+    def finished(self) -> bool:
+        """Whether all samples are done, or the patience has ended."""
+        patience = self.training.patience
+        return self.done >= self.total or (patience > 0 and self.best.waited >= patience)
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether weights change once per mini-batch (e-prop) rather than at every spike (e-prop+)."""
+        return any(isinstance(p.rule, EProp) for p in self.simulator.network.projections)
+
+    def state(self) -> dict[str, Any]:
+        """See `Learner.state`."""
+        return {
+            "done": self.done,
+            "learned": self.learned,
+            "events": self.events,
+            "seconds": self.seconds,
+            "validation_error": self.validation_error,
+            "sums": dict(self._sums.values),
+            **self.best.state(),
+            **{f"epochs/{name}": value for name, value in self._epochs.state().items()},
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """See `Learner.set_state`; `DataError` if the training has fewer samples now."""
+        if state["done"] > self.total:
+            raise DataError(f"the training is at sample {state['done']}, but has only {self.total} now")
+        self.done, self.learned, self.events = state["done"], state["learned"], state["events"]
+        self.seconds, self.validation_error = state["seconds"], state["validation_error"]
+        self._sums, self.best = Sums(dict(state["sums"])), BestNetwork.of_state(state)
+        self._epochs.set_state(below("epochs", state))
+
+    def finish(self) -> None:
+        """Restore the best network, if the training keeps it; reset the learning rates."""
+        if self.training.keeps_best and self.best.network:
+            self.simulator.set_state(self.best.network)
+        self.simulator.scale_learning_rates(1.0)
+
+    def evaluate(self, tell: Tell | None = None) -> Evaluation:
+        """Evaluate the test trials."""
+        return evaluate(self.task, self.simulator, self.test, counted_by(tell, len(self.test)))
+
+    def summary(self) -> dict[str, Any]:
+        """Data, samples, validation and synaptic events."""
+        train, test, validation = self.trials, self.test, self.validation
+        return {
+            "loss": getattr(self.task, "loss", None),
+            "test_data": test.name,
+            **simulated("test_simulated", test),
+            "validation_error": _known(self.validation_error),
+            "best_validation_error": _known(self.best.error),
+            "validation_samples": 0 if validation is None else len(validation),
+            "train_data": train.name,
+            **simulated("train_simulated", train),
+            "train_samples": len(train),
+            "epochs": self.training.epochs,
+            "samples_learned": self.learned,
+            "train_samples_per_second": self.learned / max(self.seconds, 1e-9),
+            "synaptic_events": self.events,
+            "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
+        }
+
+    def progress(self) -> Progress:
+        """See `Learner.progress`; loss and error are means over the last thousand samples.
+
+        The error is of each sample before the weights change. It is NaN with e-prop+: the label changes the weights within the
+        sample, so an error on training samples means nothing.
+        """
+        epoch, epochs = self._epochs.number(self.done), self.training.epochs
+        values = {
+            "loss": self._recent_loss.mean,
+            "error": self._recent_error.mean,
+            "validation error": self.validation_error,
+        }
+        return Progress(
+            self.done, self.total, self.unit, f"epoch {epoch}/{epochs}", self.seconds, self.learned,
+            self._epochs.to_learn(self.done), values,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- one step
+
+    def step(self, check: Check) -> None:
+        """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
+        epoch, place = divmod(self.done, len(self.trials))
+        if self._renew is not None and epoch != self._epoch_of_trials:  # this does not count as learning time
+            self.trials, self._epoch_of_trials = self._renew(epoch), epoch
+        began = time.perf_counter()
+        order, start = self._epochs.order(epoch), self.done - place
+        index = order.index(place)
+        batch = order.first_of_batch(index)
+        stop = min(batch + order.batch_size, order.samples.size)
+        if not self.by_batch:
+            stop = min(stop, index + self._chunk)
+        # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
+        self.simulator.scale_learning_rates(self._eta_factor(start + order.begin(batch)))
+        which = order.samples[index:stop]
+        samples = self.task.make_samples(self.simulator.network, self.trials.subset(which))
+        self._note(which, samples, self._train(samples, check), start + order.begin(stop))
+        # All ranks must choose the same length of the next chunk.
+        seconds = self.simulator.comm.share_of(time.perf_counter() - began)
+        self.seconds += seconds
+        self._sums.add(seconds=seconds)
+        self._chunk = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._chunk))
+
+    def _train(self, samples: Samples, check: Check) -> BatchResult:
+        # Ctrl-C may interrupt a mini-batch, which the simulator then discards; it may not interrupt e-prop+ within a call.
+        progress = (lambda done: check()) if self.by_batch else None
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):  # divergence raises an error
+                return self.simulator.train(samples, progress=progress)
+        except DivergenceError as error:
+            raise DivergenceError(f"after {self.done} samples, {error}") from None
+
+    def _note(self, which: np.ndarray, samples: Samples, result: BatchResult, done: int) -> None:
+        self.done, self.learned, self.events = done, self.learned + len(samples), self.events + result.events
+        self._epochs.losses[which] = result.loss
+        self._recent_loss.add(result.loss)
+        sums = self._sums
+        sums.add(samples=len(samples), spikes=0 if result.spikes is None else int(np.sum(result.spikes)))
+        sums.values["loss"] = _added(sums["loss"], result.loss)
+        if self.by_batch:
+            score = self.task.score(samples, result.y)
+            sums.values["score"] = _added(sums["score"], score)
+            self._recent_error.add(score)
+
+    def _eta_factor(self, done: int) -> float:
+        return self.training.eta_factor(done / self.total)
+
+    # ---------------------------------------------------------------- reports
+
+    def report(self, check: Check) -> dict[str, Any] | None:
+        """A line of metrics if one of the reports or a validation is due; a validation adds error and loss."""
+        if not self._sums["samples"]:
+            return None
+        validates = self._validation_is_due()
+        if not validates and not self._epochs.is_due(self.done, self.training.reports):
+            return None
+        sums = self._sums
+        samples, loss = sums["samples"], sums["loss"] / sums["samples"]
+        self._warn_if_unstable(loss)
+        line: dict[str, Any] = {
+            "learned": self.learned,
+            "epoch": self._epochs.number(self.done),
+            "loss": loss,
+            "error": sums["score"] / samples if self.by_batch else None,
+            "eta_factor": self._eta_factor(self.done),
+            "seconds": self.seconds,
+            "samples_per_second": samples / max(sums["seconds"], 1e-9),
+        }
+        if self.by_batch:
+            line["spikes_per_sample"] = sums["spikes"] / samples
+        if validates:
+            found = evaluate(self.task, self.simulator, self.validation, lambda count: check())
+            line |= {"validation_error": found.error, "validation_loss": found.loss}
+            self.validation_error = found.error
+            if self.best.note(found) and self.training.keeps_best:
+                self.best.network = self.simulator.state()
+        self._sums = Sums()
+        self._epochs.estimate_skipped()
+        return line
+
+    def _validation_is_due(self) -> bool:
+        """Whether to evaluate the validation samples now; with an interval, also at the end."""
+        interval = self.training.validation_interval
+        if self.validation is None:
+            return False
+        if interval is None:
+            return self._epochs.is_due(self.done, self.training.validations)
+        return self._epochs.has_passed(self.done, interval)
+
+    def _warn_if_unstable(self, loss: float) -> None:
+        silent = self.task.silent_loss
+        if silent is not None and loss > UNSTABLE * silent and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"after {self.done} samples the loss is {loss:.4g}, {loss / silent:.1f} times the loss of readouts that do "
+                "nothing: lower the learning rates (eta, eta_out)",
+                UnstableWarning,
+                stacklevel=2,
+            )
+
+    def _check_validation(self) -> None:
+        """Raise `ParameterError` if a parameter needs validation samples and there are none."""
+        for name in ("patience", "keep_best", "validation_interval"):
+            if getattr(self.training, name) and self.validation is None:
+                raise ParameterError(
+                    f"Training.{name} needs validation samples, and there are none: give some "
+                    "(SampleLearner(..., validation=...), in a configuration data.validation), or leave it out"
+                )
+
+
+def simulated(name: str, trials: Any) -> dict[str, bool]:
+    """``{name: whether the recordings are simulated}``; empty for trials that are not recordings."""
+    return {} if trials.simulated is None else {name: trials.simulated}
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _added(total: float, values: np.ndarray) -> float:
+    """``total`` plus all values, added one by one: the bits do not depend on how the values are divided among calls."""
+    for value in values.tolist():
+        total += value
+    return total

@@ -1,0 +1,81 @@
+"""Watchers: objects that receive the progress of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Progress of a training.
+
+    Attributes
+    ----------
+    done, total : int
+        Work done and whole work.
+    unit : str
+        What these count: ``"samples"``, or ``"steps"`` of environments.
+    phase : str
+        Name of this part of the training, such as ``"epoch 2/8"``.
+    seconds : float
+        Time spent on learning, without evaluations.
+    learned, to_learn : int, optional
+        Work that was learned from and that is left to learn from; they differ from ``done`` if samples are skipped.
+    values : dict of float
+        Present values by name, such as ``loss``, ``error``, ``validation error`` or ``return``; NaN where unknown. Errors are
+        fractions.
+    """
+
+    done: int
+    total: int
+    unit: str = "samples"
+    phase: str = "learning"
+    seconds: float = 0.0
+    learned: int | None = None
+    to_learn: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def per_second(self) -> float:
+        """Work learned from in a second."""
+        return (self.done if self.learned is None else self.learned) / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimated time left; infinite before the first update."""
+        left = self.total - self.done if self.to_learn is None else self.to_learn
+        return left / self.per_second if self.per_second > 0.0 else math.inf
+
+
+class Watcher:
+    """Base of watchers. All methods do nothing; override the methods of interest.
+
+    Several threads may call `evaluating` at the same time.
+    """
+
+    def phase(self, text: str) -> None:
+        """A phase begins, such as ``"reading data"`` or ``"testing"``."""
+
+    def reading(self, what: str, done: int, total: int) -> None:
+        """Samples of a data set were read or simulated."""
+
+    def progress(self, progress: Progress) -> None:
+        """An update was learned."""
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """A line of metrics was written."""
+
+    def evaluating(self, done: int, total: int, unit: str = "samples") -> None:
+        """Samples (or episodes, by ``unit``) of the test were evaluated."""
+
+    def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+        """One of several trials has ended."""
+
+    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
+        """``done`` of ``total`` parts have ended, and the fraction ``share`` (0 to 1) of the whole work is done.
+
+        ``what`` names the parts (``"parts"``, ``"trials"``). ``left`` is the estimated time left, s; None if it is unknown.
+        """

@@ -1,0 +1,244 @@
+"""Learning from samples, with real simulators of a few neurons."""
+
+from __future__ import annotations
+
+import pathlib
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import digits
+from eprop.data import Digits, Loader
+from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.training import Checkpoint, Trainer, UnstableWarning, Watcher, evaluate, load_checkpoint, save_checkpoint
+from eprop.training.epoch_order import shuffled
+from small_learner import RULES, Log, learner, resumed, run, stopped, weights
+
+pytestmark = pytest.mark.tiny
+
+
+class Recorder:
+    """Trials that remember which of them were asked for."""
+
+    name, simulated = "recorded", None
+
+    def __init__(self, trials: Any):
+        self.trials, self.asked = trials, []  # type: tuple[Any, list[int]]
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def subset(self, indices: Any) -> Any:
+        self.asked += [int(i) for i in indices]
+        return self.trials.subset(indices)
+
+
+def no_check() -> None:
+    """Nobody asks to stop."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_sample_is_learned_once_an_epoch_in_a_new_order(rule: str) -> None:
+    trials = Recorder(digits.recordings(10))
+    trained, _ = run(learner(rule, trials=trials))
+    asked = trials.asked[2:]  # the first two check the task
+    first, second = asked[:10], asked[10:]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert first == shuffled(1, 0, 10).tolist()
+    assert trained.done == trained.total == 20
+
+
+def test_learning_rates_fall_from_batch_to_batch() -> None:
+    _, log = run(learner())
+    factors = [line["eta_factor"] for line in log.lines]
+    np.testing.assert_allclose(factors, [1 - 0.99 * done / 20 for done in (4, 8, 10, 14, 18, 20)])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_reports_add_up(rule: str) -> None:
+    learns = learner(rule, validation=digits.recordings(6, seed=1), training={"validations": 2})
+    _, log = run(learns)
+    assert [line["samples"] for line in log.lines] == [4, 8, 10, 14, 18, 20]
+    assert [line["epoch"] for line in log.lines] == [1, 1, 1, 2, 2, 2]
+    assert log.validated == [10, 20]
+    assert all((line["error"] is None) == (rule == "eprop+") for line in log.lines)
+    assert log.seen[-1].done == log.seen[-1].total == 20
+    assert learns.validation_error == log.lines[-1]["validation_error"]
+    assert learns.events > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("reports", [1, 3, 7, 200])
+def test_number_of_reports_does_not_move_validations(rule: str, reports: int) -> None:
+    options = {"batch_size": 1, "reports": reports, "validations": 5}
+    _, log = run(learner(rule, validation=digits.recordings(2, seed=1), training=options))
+    assert log.validated == [4, 8, 12, 16, 20]
+    places = {-(-20 * k // reports) for k in range(1, reports + 1)}  # of reports: the first batch that ends there
+    assert [line["samples"] for line in log.lines] == sorted(places | {4, 8, 12, 16, 20})
+
+
+@pytest.mark.parametrize("validations", [3, 7])
+def test_a_validation_waits_for_the_batch_to_end(validations: int) -> None:
+    options = {"batch_size": 2, "reports": 4, "validations": validations}
+    _, log = run(learner(validation=digits.recordings(2, seed=1), training=options))
+    assert log.validated == [2 * -(-10 * k // validations) for k in range(1, validations + 1)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(rule: str) -> None:
+    whole, _ = run(learner(rule))
+    first = stopped(learner(rule), at=12)
+    assert 12 <= first.done < 20
+    second, log = resumed(learner(rule), first)
+    assert weights(second).tobytes() == weights(whole).tobytes()
+    assert second.learner.events == whole.learner.events
+    assert log.lines[-1]["samples"] == 20
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_easy_samples_are_skipped(rule: str) -> None:
+    """From the second epoch on, by their losses when they were learned last."""
+    trials = Recorder(digits.recordings(12))
+    learns = learner(rule, trials=trials, training={"epochs": 3, "skip_easy": 1.0})
+    log, losses = Log(), learns._epochs.losses
+    for epoch in range(3):
+        mean = 0.0 if epoch == 0 else losses.mean()
+        wanted = [i for i in shuffled(1, epoch, 12) if epoch == 0 or losses[i] >= mean]
+        trials.asked.clear()
+        while learns.done < 12 * (epoch + 1):
+            learns.step(no_check)
+            log.progress(learns.progress())
+            learns.report(no_check)
+        assert trials.asked == wanted
+        assert (len(wanted) < 12) == (epoch > 0)
+    assert learns.learned < 36
+    assert all(0 < p.to_learn + p.learned <= 36 for p in log.seen)
+    assert log.seen[-1].to_learn == 0
+    assert log.seen[0].to_learn == 36 - log.seen[0].learned  # before the first report
+    (end,) = (p for p in log.seen if p.done == 12)
+    assert end.to_learn < 24
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_training_that_skips_samples_resumes_from_its_checkpoint(rule: str, tmp_path: pathlib.Path) -> None:
+    options: dict[str, Any] = {"n": 12, "training": {"epochs": 3, "skip_easy": 0.5, "batch_size": 3}}
+    whole, _ = run(learner(rule, **options))
+    first = learner(rule, **options)
+    while first.done < 28:  # in the middle of the third epoch
+        first.step(no_check)
+    assert first.done % 12
+    save_checkpoint(tmp_path / "c.npz", Checkpoint("", Trainer(first).state(), first.simulator.state()))
+    first.step(no_check)  # what was saved must not change any more
+    found, second = load_checkpoint(tmp_path / "c.npz"), learner(rule, **options)
+    second.simulator.set_state(found.state)
+    second.set_state(found.position)
+    run(second)
+    assert weights(second).tobytes() == weights(whole).tobytes()
+    assert (second.learned, second.events) == (whole.learner.learned, whole.learner.events)
+    assert second.learned < 36
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_length_of_calls_does_not_change_weights(rule: str) -> None:
+    whole, chunks = learner(rule), learner(rule)
+    whole._chunk = 100
+    run(whole)
+    while not chunks.finished:
+        chunks._chunk = 1
+        chunks.step(no_check)
+    assert weights(chunks).tobytes() == weights(whole).tobytes()
+
+
+def test_an_interrupted_batch_changes_nothing() -> None:
+    def check() -> None:
+        raise KeyboardInterrupt
+
+    learns = learner(n=12, training={"batch_size": 12})
+    before = weights(learns)
+    with pytest.raises(KeyboardInterrupt):
+        learns.step(check)
+    assert learns.done == 0
+    assert np.array_equal(weights(learns), before)
+
+
+def test_the_network_learns() -> None:
+    task = {"neurons": 20, "w_in": 0.6, "w_out": 0.5, "eta": 0.005, "eta_out": 0.005}
+    learns = learner(n=40, training={"epochs": 15}, task=task, test=digits.recordings(40, seed=3))
+    before = learns.evaluate()
+    run(learns)
+    after = learns.evaluate()
+    assert after.loss < 0.5 * before.loss
+    assert after.error < 0.2
+
+
+def test_a_diverging_training_stops_with_advice() -> None:
+    task = {"optimizer": "gradient_descent", "eta": 1e300, "eta_out": 1e300}
+    with (
+        pytest.raises(DivergenceError, match=r"after \d+ samples, .*Lower the learning rate"),
+        np.errstate(all="ignore"),
+    ):
+        run(learner(task=task))
+
+
+def test_an_unstable_training_warns_once() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run(learner(task={"optimizer": "gradient_descent", "eta": 0.0, "eta_out": 1e3}))
+    unstable = [w for w in caught if w.category is UnstableWarning]
+    assert len(unstable) == 1
+    assert "lower the learning rates (eta, eta_out)" in str(unstable[0].message)
+
+
+def test_a_state_after_the_end_is_refused() -> None:
+    learns = learner()
+    with pytest.raises(DataError, match="is at sample 99, but has only 20 now"):
+        learns.set_state({**learns.state(), "done": 99})
+
+
+def test_empty_data_are_refused() -> None:
+    learns, nothing = learner(), digits.recordings(4).subset(slice(0, 0))
+    with pytest.raises(DataError, match="there is no trial to learn from"):
+        learner(trials=nothing)
+    with pytest.raises(DataError, match="there is no trial to evaluate"):
+        evaluate(learns.task, learns.simulator, nothing)
+
+
+@pytest.mark.parametrize("given", [{"patience": 1}, {"keep_best": True}, {"validation_interval": 5}])
+def test_settings_that_need_validation_samples_are_refused_without_them(given: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=rf"Training.{next(iter(given))} needs validation samples"):
+        learner(training=given)
+
+
+# ---------------------------------------------------------------- new trials for later epochs
+
+
+def test_trials_are_renewed_once_for_each_later_epoch_also_after_a_stop() -> None:
+    asked: list[int] = []
+
+    def renew(epoch: int) -> Any:
+        asked.append(epoch)
+        return digits.recordings(10).shuffled(epoch)
+
+    options: dict[str, Any] = {"renew": renew, "training": {"epochs": 3}}
+    whole, _ = run(learner(**options))
+    assert asked == [1, 2]
+    first = stopped(learner(**options), at=14)
+    asked.clear()
+    second, _ = resumed(learner(**options), first)
+    assert asked == [1, 2]
+    np.testing.assert_array_equal(weights(whole), weights(second))
+    plain, _ = run(learner(training={"epochs": 3}), watcher=Watcher())
+    assert not np.array_equal(weights(whole), weights(plain))
+
+
+def test_a_later_epoch_records_the_same_digits_again() -> None:
+    images = np.zeros((3, 28, 28), np.uint8)
+    images[:, 8:20, 8:20] = 255
+    chosen = Digits(images, np.arange(3, dtype=np.int32), np.arange(3), "squares")
+    made = [Loader(cache=False, epoch=epoch).simulate(chosen, learned=True) for epoch in (0, 1, 1)]
+    np.testing.assert_array_equal(made[0].labels, made[1].labels)
+    assert not np.array_equal(made[0].channels, made[1].channels)
+    np.testing.assert_array_equal(made[1].channels, made[2].channels)
