@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import eprop as ep
+from eprop.checks import check_neuron
 from eprop.models import Eligibility, Neuron, decay, inline, param
-from eprop.reference import check_neuron
 
 # Rows of `state`, and of `params`; a neuron is a column.
 V, CURRENT = range(2)

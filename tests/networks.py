@@ -1,4 +1,4 @@
-"""Random small networks, described for the engine and for the time-driven reference at once."""
+"""Random small networks, run by the engine and by the time-driven reference."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import reference
+from eprop.checks import time_driven
 from eprop.parallel.threads import available_threads
+from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
 
 two_threads = pytest.mark.skipif(available_threads() < 2, reason="one thread is available, see EPROP_NUM_THREADS")
 
@@ -26,7 +27,7 @@ PROJECTIONS = {"input": "in->rec", "recurrent": "rec->rec", "readout": "rec->out
 
 @dataclass(repr=False)
 class Case:
-    """A network, its stimulus, and everything the reference wants to know of it."""
+    """A network, its stimulus, and its weights as matrices."""
 
     network: ep.Network
     inputs: np.ndarray
@@ -35,59 +36,41 @@ class Case:
     weights: dict[str, np.ndarray]
     masks: dict[str, np.ndarray]
     feedback: Any
-    neuron: reference.LIF
-    readout: reference.Readout
     rule: ep.EProp | ep.EPropPlus
     reward: np.ndarray | None = None
 
     def __repr__(self) -> str:
         return f"{self.network}\n  {len(self.inputs)} steps, {int(self.inputs.sum())} input spikes"
 
+    @property
+    def stimulus(self) -> Stimulus:
+        """For the reference."""
+        return self.stimulus_of(self.inputs, self.targets)
 
-NEURONS = {
-    "LIF": (ep.LIF, reference.LIF),
-    "ALIF": (ep.ALIF, reference.LIF),
-    "DeltaLIF": (ep.DeltaLIF, reference.DeltaLIF),
-    "DeltaALIF": (ep.DeltaALIF, reference.DeltaLIF),
-}
-# Those that the engine learns with; of the others, tests look at the dynamics only.
-LEARNING: tuple[str, ...] = ("LIF", "ALIF", "DeltaLIF", "DeltaALIF")
-# What the reference calls otherwise.
-NAMES = {"tau_adapt": "tau_a", "adaptation": "a_0", "v_init": "v_0"}
+    def stimulus_of(self, inputs: np.ndarray, targets: np.ndarray) -> Stimulus:
+        """Other inputs and targets, in the same window."""
+        return Stimulus(len(inputs), {"in": inputs}, {"out": targets}, self.window, reward=self.reward)
 
 
-def neuron_pair(
-    surrogate="piecewise_linear", original=False, kind="LIF", **parameters: Any
-) -> tuple[ep.Neuron, reference.LIF]:
-    """The same neuron for the engine and for the reference; ``beta`` must be given for those that adapt."""
-    ours, theirs = NEURONS[kind]
-    if not issubclass(ours, ep.DeltaLIF):
+NEURONS = {"LIF": ep.LIF, "ALIF": ep.ALIF, "DeltaLIF": ep.DeltaLIF, "DeltaALIF": ep.DeltaALIF}
+
+
+def neuron_of(surrogate="piecewise_linear", original=False, kind="LIF", **parameters: Any) -> Any:
+    """A neuron with a surrogate gradient by name; ``original`` has the switches of NEST's model of the original rule."""
+    model = NEURONS[kind]
+    if not issubclass(model, ep.DeltaLIF):
         parameters = {"delayed_reset": original, "scale_input": original} | parameters
-    renamed = {NAMES.get(name, name): value for name, value in parameters.items()}
-    return (
-        ours(**parameters, surrogate=SURROGATES[surrogate](height=0.4, width=0.7)),
-        theirs(**renamed, surrogate=surrogate, height=0.4, width=0.7),
-    )
-
-
-def readout_pair(softmax=False, **parameters: Any) -> tuple[ep.Readout, reference.Readout]:
-    """The same readout for the engine and for the reference."""
-    loss = ep.CrossEntropy() if softmax else ep.SquaredError()
-    return (
-        ep.Readout(**parameters, loss=loss),
-        reference.Readout(**parameters, loss="cross_entropy" if softmax else "squared_error"),
-    )
+    return model(**parameters, surrogate=SURROGATES[surrogate](height=0.4, width=0.7))
 
 
 def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="piecewise_linear", t_ref=0.0,
          symmetric=False, softmax=False, original=False, dt=1.0, tau_m=12.0, tau_out=18.0, rate=0.06, e_l=0.0,
-         i_e=0.0, density=0.6, autapses=False, closed=20, pair=None, readout_of=None,
+         i_e=0.0, density=0.6, autapses=False, closed=20, neuron=None, readout=None,
          feedback_scale=1.0) -> Case:  # fmt: skip
     """A random network of ``sizes`` (inputs, neurons, readouts) and a random stimulus.
 
-    ``pair`` is a neuron for the engine and the same for the reference, instead of the one that the other arguments
-    describe; its threshold should be near 0.8 mV. ``readout_of`` is the same for readouts. The learning window is closed at
-    the start and for ``closed`` steps in the middle, and half open near the end.
+    ``neuron`` and ``readout`` replace those that the other arguments describe; the threshold should be near 0.8 mV. The
+    learning window is closed at the start and for ``closed`` steps in the middle, and half open near the end.
     """
     rng = np.random.default_rng(seed)
     n_in, n, k = sizes
@@ -97,10 +80,9 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
         "readout": rng.random((k, n)) < max(density, 0.5),
     }
     lif = {"tau_m": tau_m, "v_th": 0.8 + e_l, "t_ref": t_ref, "e_l": e_l, "i_e": i_e}
-    neuron, neuron_of_reference = pair or neuron_pair(surrogate, original, **lif)
-    readout, readout_of_reference = readout_of or readout_pair(
-        softmax, tau_m=tau_out, e_l=0.3 * e_l, scale_input=original
-    )
+    neuron = neuron or neuron_of(surrogate, original, **lif)
+    loss = ep.CrossEntropy() if softmax else ep.SquaredError()
+    readout = readout or ep.Readout(tau_m=tau_out, e_l=0.3 * e_l, scale_input=original, loss=loss)
     gain = 1.0 / neuron.input_scale(dt) if getattr(neuron, "scale_input", False) else 1.0
     weights = {
         "input": rng.normal(0.35, 0.4, (n, n_in)) * gain,
@@ -110,15 +92,7 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     if bounds := getattr(rule, "optimizer", None):
         weights = {name: np.clip(w, bounds.w_min, bounds.w_max) for name, w in weights.items()}
     b = rng.normal(0.0, 1.0, (n, k)) * feedback_scale
-    net = ep.Network(dt=dt, seed=seed)
-    x = net.add(ep.EventSource(), n_in, "in")
-    rec = net.add(neuron, n, "rec")
-    out = net.add(readout, k, "out")
-    for (pre, post), name in zip(((x, rec), (rec, rec), (rec, out)), PROJECTIONS, strict=True):
-        targets, sources = np.nonzero(masks[name])
-        drawn = weights[name][targets, sources]
-        net.connect(pre, post, ep.Explicit(sources=sources, targets=targets), weight=drawn, rule=rule)
-    net.feedback(out, rec, ep.Symmetric() if symmetric else ep.RandomFeedback(b))
+    net = dense_network(neuron, readout, weights, "symmetric" if symmetric else b, rule, masks=masks, dt=dt, seed=seed)
     inputs = (rng.random((steps, n_in)) < rate * rng.uniform(0.1, 1.5, n_in)).astype(float)
     if softmax:
         targets = np.eye(k)[rng.integers(k, size=steps // 50 + 1)].repeat(50, axis=0)[:steps]
@@ -129,50 +103,59 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     window[steps // 2 : steps // 2 + closed] = 0.0
     window[-4:-1] = 0.5
     reward = None
-    if (
-        getattr(rule, "reward", None) is not None
-    ):  # seldom, as rewards are, or in every step, as temporal-difference errors
-        # As large as what waits is long-lived: weights change as much as without.
+    if getattr(rule, "reward", None) is not None:
+        # Seldom, as rewards are, or in every step, as temporal-difference errors; as large as what waits is long-lived:
+        # weights change as much as without.
         size = 1.0 - rule.reward.decay(dt)
         reward = size * rng.normal(0.5, 2.0, steps) * (rng.random(steps) < rng.choice([0.1, 1.0]))
-    return Case(
-        net, inputs, targets, window, weights, masks, "symmetric" if symmetric else b,
-        neuron_of_reference, readout_of_reference, rule, reward,
-    )  # fmt: skip
+    return Case(net, inputs, targets, window, weights, masks, "symmetric" if symmetric else b, rule, reward)
 
 
-def optimizer_of(rule: Any, batch_size: int = 1) -> Any:
-    """The reference's optimiser for a rule."""
-    o = rule.optimizer
-    bounds = {"eta": o.eta, "w_min": o.w_min, "w_max": o.w_max, "batch_size": batch_size, "decay": o.decay}
-    if isinstance(o, ep.Adam):
-        return reference.Adam(**bounds, beta_1=o.beta_1, beta_2=o.beta_2, epsilon=o.epsilon)
-    if isinstance(o, ep.Momentum):
-        return reference.Momentum(**bounds, beta=o.beta, nesterov=o.nesterov)
-    if isinstance(o, ep.RMSprop):
-        return reference.RMSprop(**bounds, beta=o.beta, epsilon=o.epsilon)
-    return reference.GradientDescent(**bounds)
+def dense_network(
+    neuron: Any, readout: ep.Readout, weights: Any, feedback: Any, rule: Any, *, masks: Any = None, dt=1.0, seed=1
+) -> ep.Network:
+    """Inputs, neurons and readouts connected by matrices of weights; no neuron to itself, unless ``masks`` says so.
+
+    ``feedback`` is a matrix (neurons, readouts) or ``"symmetric"``; ``rule`` is that of all projections, or a dictionary.
+    """
+    net = ep.Network(dt=dt, seed=seed)
+    (k, n), n_in = weights["readout"].shape, weights["input"].shape[1]
+    x, rec, out = net.add(ep.EventSource(), n_in, "in"), net.add(neuron, n, "rec"), net.add(readout, k, "out")
+    exist = {name: np.ones(w.shape, bool) for name, w in weights.items()} | {"recurrent": ~np.eye(n, dtype=bool)}
+    exist |= masks or {}
+    for (pre, post), name in zip(((x, rec), (rec, rec), (rec, out)), PROJECTIONS, strict=True):
+        targets, sources = np.nonzero(exist[name])
+        drawn = weights[name][targets, sources]
+        rule_of = rule[name] if isinstance(rule, dict) else rule
+        net.connect(pre, post, ep.Explicit(sources=sources, targets=targets), weight=drawn, rule=rule_of)
+    net.feedback(out, rec, ep.Symmetric() if isinstance(feedback, str) else ep.RandomFeedback(feedback))
+    return net
 
 
-def run_reference_plus(c: Case) -> reference.Run:
-    """e-prop+ of the reference, with the weights of every step."""
-    r, dt = c.rule, c.network.dt
-    cutoff = round(r.cutoff / dt)
-    waits = reference.RewardTrace(r.reward.decay(dt), r.reward.cutoff_steps(dt, cutoff)) if r.reward else None
-    rule = reference.PlusRule(
-        optimizer_of(r),
-        r.kappa,
-        r.kappa_regularisation,
-        r.c_reg,
-        r.f_target,
-        cutoff,
-        each_step=r.each_step,
-        reward=waits,
-    )
-    return reference.simulate(
-        c.inputs, c.targets, c.weights, c.feedback, c.neuron, c.readout, rule,
-        window=c.window, reward=c.reward, masks=c.masks, dt=dt, record_weights=True,
-    )  # fmt: skip
+def history_of(stepped: TimeDriven, run: TimeDrivenRun) -> dict[str, np.ndarray]:
+    """Recorded weights of a run of the reference, (steps, connections) by projection."""
+    return {name: run.weights[:, stepped.synapses.parts[projection]] for name, projection in PROJECTIONS.items()}
+
+
+def run_reference_plus(c: Case) -> tuple[TimeDrivenRun, dict[str, np.ndarray]]:
+    """e-prop+ of the reference, and the weights of every step."""
+    stepped = time_driven(c.network)
+    run = stepped.run(c.stimulus, record_weights=True)
+    return run, history_of(stepped, run)
+
+
+def matrices_of(stepped: TimeDriven) -> dict[str, np.ndarray]:
+    """Present weights of the reference as dense matrices."""
+    out, s, layout = {}, stepped.synapses, stepped.forward.layout
+    for name, projection in PROJECTIONS.items():
+        p, part = stepped.network.projection(projection), stepped.synapses.parts[projection]
+        out[name] = np.zeros((p.post.size, p.pre.size))
+        rows, columns = (
+            s.target[part] - layout.targets[p.post.name].start,
+            s.source[part] - layout.sources[p.pre.name].start,
+        )
+        out[name][rows, columns] = stepped.weight[part]
+    return out
 
 
 def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
@@ -201,8 +184,12 @@ def run_engine_plus(
 
 
 def arrival_mask(c: Case, spikes: np.ndarray, name: str) -> np.ndarray:
-    """Steps x connections (in the engine's order): true where a spike arrives; the weight has just been used."""
-    emitted = c.inputs if name == "input" else spikes
+    """Steps x connections (in the engine's order): true where a spike arrives; the weight has just been used.
+
+    ``spikes`` (steps, inputs and neurons) are those of the reference.
+    """
+    n_in = c.inputs.shape[1]
+    emitted = spikes[:, :n_in] if name == "input" else spikes[:, n_in:]
     arrived = np.vstack([np.zeros((1, emitted.shape[1])), emitted[:-1]]) > 0
     _, sources = np.nonzero(c.masks[name])
     return arrived[:, sources]
@@ -219,18 +206,13 @@ def stimuli(c: Case, n: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray
 
 
 def run_reference_samples(c: Case, samples: list[tuple[np.ndarray, np.ndarray]], batch_size: int = 1):
-    """e-prop of the reference; returns samples, and the weights before each of them and at the end.
-
-    The reference's stages start one step after each other, the engine's together: a sample is one step longer here.
-    """
-    r = c.rule
-    optimizer = optimizer_of(r, batch_size)
-    rule = reference.SampleRule(optimizer, r.kappa, r.c_reg, r.f_target, r.average_gradient)
-    shifted = [(np.vstack([np.zeros((1, x.shape[1])), x[:-2]]), y[1:]) for x, y in samples]
-    return reference.train(
-        shifted, c.weights, c.feedback, c.neuron, c.readout, rule,
-        window=c.window[1:], masks=c.masks, dt=c.network.dt,
-    )  # fmt: skip
+    """e-prop of the reference; returns the runs of all samples, and the weights before and after all batches."""
+    stepped = time_driven(c.network)
+    weights, runs = [matrices_of(stepped)], []
+    for first in range(0, len(samples), batch_size):
+        runs += stepped.train([c.stimulus_of(*sample) for sample in samples[first : first + batch_size]])
+        weights.append(matrices_of(stepped))
+    return runs, weights
 
 
 def run_engine_samples(

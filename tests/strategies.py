@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import eprop as ep
 from eprop import rules
-from networks import LEARNING, SURROGATES, Case, case, neuron_pair
+from networks import NEURONS, SURROGATES, Case, case, neuron_of
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -21,8 +21,8 @@ def examples(share: float) -> hypothesis.settings:
 
 @st.composite
 def neurons(draw, e_l: float, original: bool, rule: Any):
-    """A neuron that the engine learns with, for the engine and for the reference; its threshold is 0.8 mV above rest."""
-    kind = draw(st.sampled_from(list(LEARNING)))
+    """A neuron whose threshold is 0.8 mV above rest."""
+    kind = draw(st.sampled_from(list(NEURONS)))
     parameters = {
         "tau_m": draw(st.sampled_from([3.0, 12.0, 50.0])),
         "v_th": 0.8 + e_l,
@@ -38,7 +38,7 @@ def neurons(draw, e_l: float, original: bool, rule: Any):
         parameters["v_reset"] = e_l + draw(st.sampled_from([-0.2, 0.3]))
         parameters["ref_input"] = draw(st.booleans())
     # NEST and the original rule know one surrogate, the engine takes any with any.
-    return neuron_pair(draw(st.sampled_from(list(SURROGATES))), original, kind, **parameters)
+    return neuron_of(draw(st.sampled_from(list(SURROGATES))), original, kind, **parameters)
 
 
 @st.composite
@@ -59,7 +59,7 @@ def networks(draw, rule, symmetric=st.booleans(), original=st.just(False), dt=st
         rule,
         steps=draw(st.integers(30, 150)),
         sizes=sizes,
-        pair=draw(neurons(e_l, original, rule)),
+        neuron=draw(neurons(e_l, original, rule)),
         symmetric=draw(symmetric),
         softmax=sizes[2] > 1 and draw(st.booleans()),
         original=original,

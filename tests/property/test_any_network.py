@@ -1,10 +1,11 @@
-"""Delays, parameters per neuron and anyone's own model: the engine equals the network stepped through time.
+"""Delays, parameters per neuron and user-defined models: the engine equals the network stepped through time.
 
 To 1e-10, relative to the largest value. Learning rates are small: a network that diverges makes much of rounding.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from eprop.engine.state.synapse_order import all_synapses
-from eprop.errors import InputError
-from eprop.reference import TimeDriven, backpropagate, gradient_angles
+from compare import assert_close, assert_same
+from eprop.checks import time_driven
+from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
 from networks import disagreement
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 from strategies import SEEDS, examples, st
@@ -109,22 +110,30 @@ def network(
     return net
 
 
-def stimulus(seed: int, n: int, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Input spikes, with a long silence, targets and a learning window; of several samples, each has its own."""
+def stimulus(net: ep.Network, seed: int, steps: int, n: int = 1) -> list[Stimulus]:
+    """Samples with input spikes and a long silence, targets as the readouts take them, and a learning window each."""
     rng = np.random.default_rng(seed)
-    x = (rng.random((n, steps, 5)) < rng.choice([0.03, 0.15, 0.3])).astype(float)
-    x[:, steps // 3 : steps // 3 + 45, :3] = 0.0
-    window = np.ones((n, steps))
-    for k in range(n):
-        window[k, : steps // 5 + k * steps // 4] = 0.0
-    return x, rng.normal(0.0, 0.4, (n, steps, 2)), window if n > 1 else window[0]
+    x = rng.random((n, steps, 5)) < rng.choice([0.03, 0.15, 0.3])
+    x[:, steps // 3 : steps // 3 + 45, :3] = False
+    target = rng.normal(0.0, 0.4, (n, steps, 2))
+    if net.population("out").model.loss.softmax:
+        target = np.abs(target) / np.abs(target).sum(axis=-1, keepdims=True)
+    windows = [(np.arange(steps) >= steps // 5 + k * steps // 4).astype(float) for k in range(n)]
+    return [Stimulus(steps, {"in": x[k]}, {"out": target[k]}, windows[k]) for k in range(n)]
 
 
-def aims(net: ep.Network, target: np.ndarray) -> np.ndarray:
-    """Targets as the readouts of a network take them: of classes, shares that add up to one."""
-    if not net.population("out").model.loss.softmax:
-        return target
-    return np.abs(target) / np.abs(target).sum(axis=-1, keepdims=True)
+def samples_of(sim: ep.Simulator, stimuli: list[Stimulus]) -> ep.Samples:
+    """The same samples for the engine."""
+    x, target = (np.stack([part[name] for part in parts]) for name, parts in (
+        ("in", [s.spikes for s in stimuli]), ("out", [s.targets for s in stimuli])))  # fmt: skip
+    window = np.stack([s.window for s in stimuli])
+    return sim.samples(len(stimuli), stimuli[0].steps, {"in": x}, {"out": target}, window)
+
+
+def run_engine(sim: ep.Simulator, given: Stimulus, record: Any = ()) -> ep.Recording:
+    """A run with the stimulus of the reference."""
+    reward = {} if given.reward is None else {"reward": given.reward}
+    return sim.run(given.steps * sim.network.dt, given.spikes, given.targets, given.window, record=record, **reward)
 
 
 @pytest.mark.parametrize("delays", DELAYS)
@@ -147,12 +156,13 @@ def is_steady(net: ep.Network, seed: int) -> bool:
 
     With a synaptic current and seed 35529, weights that differ by 1e-15 give voltages that differ by 3e-8 after 180 steps.
     """
-    x, target, window = stimulus(seed, 1, 180)
     runs = []
     for size in (0.0, 1e-15):
-        each = TimeDriven(net)
-        each.weight[:] *= 1.0 + size * np.random.default_rng(seed).standard_normal(each.weight.size)
-        runs.append(each.run(180.0, {"in": x[0]}, {"out": target[0]}, window).v)
+        each = time_driven(net)
+        for p in net.projections:
+            weights = each.weights_of(p.name)
+            each.set_weights(p.name, weights * (1.0 + size * np.random.default_rng(seed).standard_normal(weights.size)))
+        runs.append(each.run(stimulus(net, seed, 180)[0]).v)
     return disagreement(*runs) < 0.1 * TOLERANCE
 
 
@@ -190,27 +200,22 @@ def test_reward_for_some(rewarded):
 
 def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
     """Voltages, outputs and the weights in use."""
-    x, target, window = stimulus(seed, 1, 180)
-    given_ = (180.0, {"in": x[0]}, {"out": aims(net, target[0])}, window)
-    rng, told = np.random.default_rng(seed), {}
+    (given_,) = stimulus(net, seed, 180)
     if any(getattr(p.rule, "reward", None) for p in net.projections):
-        told = {"reward": rng.normal(0.3, 1.0, 180) * (rng.random(180) < 0.3)}
-    wanted = TimeDriven(net).run(*given_, record_weights=True, **told)
+        rng = np.random.default_rng(seed)
+        given_ = dataclasses.replace(given_, reward=rng.normal(0.3, 1.0, 180) * (rng.random(180) < 0.3))
+    stepped = time_driven(net)
+    wanted = stepped.run(given_, record_weights=True)
     sim = ep.Simulator(net, threads=1, partitions=partitions)
-    found = sim.run(*given_, record=[("rec", "v"), *((p.name, "weight") for p in net.projections)], **told)
+    found = run_engine(sim, given_, [("rec", "v"), *((p.name, "weight") for p in net.projections)])
     v = found["rec", "v"]
-    assert disagreement(v, wanted.v[:, : v.shape[1]]) < TOLERANCE
-    assert disagreement(found.y["out"], wanted.y) < TOLERANCE
-    first = 0
-    for p in net.projections:
-        sources, _, last = sim.connections(p.name)
-        if isinstance(p.delay, float) and p.pre.name == "in":  # weights in use: where a spike has just arrived
-            delay = round(p.delay)
-            emitted = wanted.spikes[:, :5]
-            arrived = np.vstack([np.zeros((delay, 5), bool), emitted[:-delay]])[:, sources]
-            used = found[p.name, "weight"][arrived]
-            assert disagreement(used, wanted.weights[:, first : first + last.size][arrived]) < TOLERANCE
-        first += last.size
+    assert_close(v, wanted.v[:, : v.shape[1]], TOLERANCE, "v")
+    assert_close(found.y["out"], wanted.y, TOLERANCE, "y")
+    arrived = np.stack([stepped.synapses.arriving(wanted.spikes, t) for t in range(180)])
+    for p in net.projections:  # weights in use: where a spike has just arrived
+        part = stepped.synapses.parts[p.name]
+        used = arrived[:, part]
+        assert_close(found[p.name, "weight"][used], wanted.weights[:, part][used], TOLERANCE, p.name)
 
 
 @pytest.mark.parametrize("delays", DELAYS)
@@ -249,16 +254,13 @@ def test_samples(name, delays):
 
 def check_samples(net: ep.Network, seed: int) -> None:
     """Outputs, losses and weights of some updates."""
-    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
-    x, target, window = stimulus(seed, 2, 90)
+    sim, stepped, given_ = ep.Simulator(net, threads=1), time_driven(net), stimulus(net, seed, 90, 2)
     for _ in range(3):
-        samples = sim.samples(2, 90, inputs={"in": x}, targets={"out": aims(net, target)}, window=window)
-        found, wanted = sim.train(samples), stepped.train(samples)
-        assert disagreement(found.y, wanted.y) < TOLERANCE
-        assert disagreement(found.loss, wanted.loss) < TOLERANCE
+        found, wanted = sim.train(samples_of(sim, given_)), stepped.train(given_)
+        assert_close(found.y, np.stack([run.y for run in wanted]), TOLERANCE, "y")
+        assert_close(found.loss, np.array([run.loss.sum() for run in wanted]), TOLERANCE, "loss")
         for p in net.projections:
-            a, b = sim.connections(p.name)[2], stepped.connections(p.name)[2]
-            assert disagreement(a, b) < TOLERANCE
+            assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), TOLERANCE, p.name)
 
 
 @pytest.mark.parametrize(
@@ -282,19 +284,16 @@ def test_maps_of_several_sizes(name, rule, delays):
         net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
         net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
     steps = 250
-    x, target, window = stimulus(3, 1, steps)
-    given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
-    wanted = TimeDriven(net)
-    run = wanted.run(*given_)
+    (given_,) = stimulus(net, 3, steps)
+    run = time_driven(net).run(given_)
     assert run.spikes[:, 5:].sum(axis=0).reshape(2, -1).sum(axis=1).min() > 10
     states = []
     for partitions in (1, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
-        found = sim.run(*given_, record=[(post.name, "v") for post in rec])
-        assert disagreement(np.hstack([found[post.name, "v"] for post in rec]), run.v) < TOLERANCE
+        found = run_engine(sim, given_, [(post.name, "v") for post in rec])
+        assert_close(np.hstack([found[post.name, "v"] for post in rec]), run.v, TOLERANCE, "v")
         states.append(sim.state())
-    for key, value in states[0].items():
-        np.testing.assert_array_equal(value, states[-1][key])
+    assert_same(states[-1], states[0])
 
 
 @pytest.mark.tiny
@@ -302,17 +301,14 @@ def test_maps_of_several_sizes(name, rule, delays):
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
     steps = 250
-    x, target, window = stimulus(3, 1, steps)
-    given_ = (float(steps), {"in": x[0]}, {"out": target[0]}, window)
-    wanted, results = TimeDriven(net).run(*given_), []
+    (given_,) = stimulus(net, 3, steps)
+    wanted, results = time_driven(net).run(given_), []
     for partitions in (1, 2, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
-        results.append(sim.run(*given_, record=[("rec", "v"), ("other", "v")]))
-        v = np.concatenate([results[-1]["rec", "v"], results[-1]["other", "v"]], axis=1)
-        assert disagreement(v, wanted.v) < TOLERANCE
-    for other in results[1:]:
-        assert np.array_equal(other["rec", "v"], results[0]["rec", "v"])
-        assert np.array_equal(other.y["out"], results[0].y["out"])
+        found = run_engine(sim, given_, [("rec", "v"), ("other", "v")])
+        results.append({"v": np.hstack([found["rec", "v"], found["other", "v"]]), "y": found.y["out"]})
+        assert_close(results[-1]["v"], wanted.v, TOLERANCE, "v")
+        assert_same(results[-1], results[0])
 
 
 @pytest.mark.tiny
@@ -340,16 +336,16 @@ def test_long_intervals(neuron, indegree, delays):
     steps = 2 * cutoff + 300
     rng = np.random.default_rng(7)
     x = rng.random((steps, 5)) < np.array([1.2, 3.0, 6.0, 18.0, 60.0]) / cutoff
-    given_ = (float(steps), {"in": x.astype(float)}, {"out": rng.normal(0.0, 0.4, (steps, 2))})
+    given_ = Stimulus(steps, {"in": x}, {"out": rng.normal(0.0, 0.4, (steps, 2))})
     names = [p.name for p in net.populations if isinstance(p.model, ep.LIF | ep.ALIF)]
-    wanted, results = TimeDriven(net).run(*given_), []
+    wanted, results = time_driven(net).run(given_), []
     for partitions in (1, 2, 5):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
-        found = sim.run(*given_, record=[(name, "v") for name in names])
+        found = run_engine(sim, given_, [(name, "v") for name in names])
         results.append(np.concatenate([found[name, "v"] for name in names], axis=1))
         assert sim._arrays.history.span_blocks > 1
-        assert disagreement(results[-1], wanted.v) < TOLERANCE
-        assert np.array_equal(results[-1], results[0])
+        assert_close(results[-1], wanted.v, TOLERANCE, "v")
+        assert_same(results[-1], results[0])
 
 
 @pytest.mark.parametrize("delays", DELAYS)
@@ -357,29 +353,30 @@ def test_long_intervals(neuron, indegree, delays):
 def test_factorisation(name, delays):
     """The total derivative times the eligibility is the gradient of backpropagation through time."""
     net = network(5, NEURONS[name], ep.EProp(), DELAYS[delays], ep.Symmetric(), mixed=True)
-    stepped = TimeDriven(net)
-    x, target, window = stimulus(5, 1, 100)
-    samples = stepped.samples(1, 100, inputs={"in": x}, targets={"out": target}, window=window)
-    found = backpropagate(stepped, samples)
-    assert disagreement(found.factorised, found.gradient) < 1e-12
-    assert disagreement(forward_gradient(stepped, samples), found.gradient) < TOLERANCE
-    assert 0.0 < found.angle() < 90.0
+    stepped, (given_,) = time_driven(net), stimulus(net, 5, 100)
+    found = backpropagate(stepped, given_)
+    assert_close(found.factorised, found.gradient, 1e-12)
+    assert_close(forward_gradient(stepped, given_), found.gradient, TOLERANCE)
+    assert 0.0 < angle(found.eprop, found.gradient) < 90.0
+
+
+def angle(a: np.ndarray, b: np.ndarray) -> float:
+    """In degrees."""
+    return float(np.degrees(np.arccos(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1.0, 1.0))))
 
 
 def test_angles_by_kind_of_weights():
     """Of a mini-batch by its sum; nothing is left out where neurons do not reach each other."""
     net = network(5, NEURONS["ALIF"], ep.EProp(), DELAYS["several"], ep.Symmetric())
-    stepped = TimeDriven(net)
-    x, target, window = stimulus(5, 3, 100)
-    samples = stepped.samples(3, 100, inputs={"in": x}, targets={"out": target}, window=window)
-    found = gradient_angles(stepped, samples)
+    stepped, given_ = time_driven(net), stimulus(net, 5, 100, 3)
+    found = gradient_angles(stepped, given_)
     assert list(found) == ["input", "recurrent", "readout"]
     assert found["readout"].cosine == pytest.approx(1.0)
-    recurrent = np.concatenate(
-        [np.full(stepped.connections(p.name)[0].size, p.name == "rec->rec") for p in net.projections]
+    recurrent = stepped.synapses.parts["rec->rec"]
+    each = [backpropagate(stepped, sample) for sample in given_]
+    np.testing.assert_allclose(
+        found["recurrent"].each, [angle(f.eprop[recurrent], f.gradient[recurrent]) for f in each]
     )
-    each = [backpropagate(stepped, samples, i) for i in range(3)]
-    np.testing.assert_allclose(found["recurrent"].each, [f.angle(recurrent) for f in each])
     ours, theirs = (sum(getattr(f, kind) for f in each)[recurrent] for kind in ("eprop", "gradient"))
     size = np.linalg.norm(ours) / np.linalg.norm(theirs)
     assert found["recurrent"].size == pytest.approx(size)
@@ -388,34 +385,27 @@ def test_angles_by_kind_of_weights():
     for p in net.projections:
         if p.pre is p.post:
             stepped.set_weights(p.name, 0.0)
-    assert gradient_angles(stepped, samples)["input"].cosine == pytest.approx(1.0)
-    with pytest.raises(InputError, match="gradient_angles takes Samples"):
-        gradient_angles(stepped, x)
+    assert gradient_angles(stepped, given_)["input"].cosine == pytest.approx(1.0)
 
 
-def forward_gradient(network: TimeDriven, samples: ep.Samples) -> np.ndarray:
+def forward_gradient(stepped: TimeDriven, given_: Stimulus) -> np.ndarray:
     """The same gradient by carrying the derivative by every weight forward through the whole network."""
-    state, s = network.forward.run(samples, 0), network.synapses
-    decay, arrival, output, spike = network.eligibility_of_targets
-    n_steps, n = state.v.shape
-    total, sources = s.source.size, state.spikes.shape[1]
-    dz, dx = np.zeros((n_steps, sources, total)), np.zeros((arrival.shape[0], total))
-    dh = np.zeros((arrival.shape[0], arrival.shape[1], total))
-    own, neurons = network.sources_of_neurons
-    out = np.zeros(total)
+    run, s, c = stepped.predict(given_), stepped.synapses, stepped.forward.eligibility
+    (n_steps, n), total, own = run.v.shape, len(s), stepped.forward.layout.source_of_neuron
+    dz, dx = np.zeros((n_steps, run.spikes.shape[1], total)), np.zeros((len(c.arrival), total))
+    dh, out = np.zeros((*c.arrival.shape, total)), np.zeros(total)
     for t in range(n_steps):
         dx[:] = 0.0
-        dx[s.target, np.arange(total)] = s.arriving(state.spikes, t)
+        dx[s.target, np.arange(total)] = s.arriving(run.spikes, t)
         for q in range(total):
             if t >= s.delay[q]:
-                dx[s.target[q]] += network.weight[q] * dz[t - s.delay[q], s.source[q]]
-        back = np.zeros((arrival.shape[0], total))
+                dx[s.target[q]] += stepped.weight[q] * dz[t - s.delay[q], s.source[q]]
+        back = np.zeros((len(c.arrival), total))
         if t > 0:
-            back[neurons] = dz[t - 1, own]
-        dh = (
-            np.einsum("jab,jbq->jaq", decay, dh) + spike[:, :, None] * back[:, None] + arrival[:, :, None] * dx[:, None]
-        )
-        moved = np.einsum("ja,jaq->jq", output, dh)
-        dz[t, own] = state.psi[t, neurons][:, None] * moved[neurons]
-        out += state.error[t] @ moved[n:]
-    return out[all_synapses(network.simulator._arrays)]
+            back[:n] = dz[t - 1, own]
+        dh = np.einsum("jab,jbq->jaq", c.decay, dh) + c.spike[:, :, None] * back[:, None]
+        dh += c.arrival[:, :, None] * dx[:, None]
+        moved = np.einsum("ja,jaq->jq", c.output, dh)
+        dz[t, own] = run.psi[t][:, None] * moved[:n]
+        out += run.error[t] @ moved[n:]
+    return out

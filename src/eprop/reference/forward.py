@@ -1,39 +1,35 @@
-"""A network of any kind stepped through time, with its weights as they are."""
+"""A network stepped through time, with its weights as they are."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eprop import random
-from eprop.engine import Samples
-from eprop.engine.build.built import Built
-from eprop.engine.build.records import Role
 from eprop.network import Network
-from eprop.reference.losses import error_signal, loss
-from eprop.reference.neurons import step_readouts
-from eprop.reference.populations import EQUATIONS, Equations, Readouts, Update
-from eprop.reference.synapses import Synapses
+from eprop.reference.losses import error_signal, loss_of_step
+from eprop.reference.neurons import Array, EligibilityTerms, Numbers, Readouts, neurons_of
+from eprop.reference.stimulus import External
+from eprop.reference.synapses import Booleans, Connections, Layout, Synapses, padded_together
 
 
 @dataclass
 class Activity:
-    """What happens in each step, in rows; ``n`` neurons, ``k`` readouts.
+    """Activity of each step, in rows; ``n`` neurons, ``k`` readouts.
 
     Attributes
     ----------
     past : int
-        The first rows are of steps before: ``past + t`` is the row of step ``t``.
+        Rows of steps before the first: ``past + t`` is the row of step ``t``.
     v : (rows, n)
-        Voltages after the step, relative to the leak potential, mV.
+        Voltages after the step, mV.
     psi : (rows, n)
         Surrogate gradients.
     spikes : (rows, sources) bool
-    rate : (rows, n)
-        What regularisation multiplies traces with, of e-prop+.
     y, error : (rows, k)
+        Outputs, mV, and error signals.
     loss : (rows,)
     neurons : list
         Present state of each population of neurons.
@@ -44,20 +40,19 @@ class Activity:
     """
 
     past: int
-    v: np.ndarray
-    psi: np.ndarray
-    spikes: np.ndarray
-    rate: np.ndarray
-    y: np.ndarray
-    error: np.ndarray
-    loss: np.ndarray
+    v: Array
+    psi: Array
+    spikes: Booleans
+    y: Array
+    error: Array
+    loss: Array
     neurons: list[Any]
-    outputs: np.ndarray
+    outputs: Array
     events: int = 0
 
 
 #: Fields of `Activity` that have rows.
-ROWS = ("v", "psi", "spikes", "rate", "y", "error", "loss")
+ROWS = ("v", "psi", "spikes", "y", "error", "loss")
 
 
 class Forward:
@@ -66,112 +61,83 @@ class Forward:
     Parameters
     ----------
     network : Network
-    built : Built
+    connections : dict of Connections by projection
+    parameters : dict of dicts by population
+        Parameters that were drawn, (size,) each, as from `Simulator.parameters`.
+
+    Attributes
+    ----------
+    layout : Layout
     synapses : Synapses
-    weight : (synapses,)
-        mV; read at every step.
+    eligibility : EligibilityTerms
+        Of all neurons, then all readouts.
+    readouts : dict of Readouts by population
     """
 
-    def __init__(self, network: Network, built: Built, synapses: Synapses, weight: np.ndarray):
-        self._network, self._built, self._synapses, self._weight = network, built, synapses, weight
-        table, n = built.topology.populations, built.n_neurons
-        self._neurons, self._readouts = [], []
-        for p in network.populations:
-            row = table[p.index]
-            targets = slice(int(row["target_begin"]), int(row["target_end"]))
-            if row["role"] == Role.neuron:
-                known = type(p.model) in EQUATIONS
-                stepped = Equations(network, p) if known else Update(p, built)
-                sources = slice(int(row["first_source"]), int(row["first_source"]) + p.size)
-                self._neurons.append((stepped, targets, sources))
-            elif row["role"] == Role.readout:
-                self._readouts.append((Readouts(network, p), slice(targets.start - n, targets.stop - n)))
+    def __init__(
+        self, network: Network, connections: Mapping[str, Connections], parameters: Mapping[str, Numbers] | None = None
+    ):
+        given, dt = parameters or {}, network.dt
+        by_role = {role: [p for p in network.populations if p.model.role == role] for role in ("neuron", "readout")}
+        self.network, self.layout = network, Layout.of(network)
+        self.neurons = {p.name: neurons_of(p, given.get(p.name, {}), dt) for p in by_role["neuron"]}
+        self.readouts = {p.name: Readouts(p, given.get(p.name, {}), dt) for p in by_role["readout"]}
+        of_neurons = [neurons.eligibility() for neurons in self.neurons.values()]
+        self.eligibility = padded_together([*of_neurons, *(_leaky(r.alpha, r.zeta) for r in self.readouts.values())])
+        self.synapses = Synapses.of(network, self.layout, connections, self.eligibility)
 
-    def run(self, samples: Samples, index: int, first_step: int = 0) -> Activity:
-        """One sample from rest, see `emit`."""
-        state = self.rest(samples.n_steps)
-        self.go_on(samples, index, state, first_step)
-        return state
+    @property
+    def readout_decay(self) -> Array:
+        """Decay of each output in a step, (k,)."""
+        return np.concatenate([np.zeros(0), *(readouts.alpha for readouts in self.readouts.values())])
 
-    def go_on(self, samples: Samples, index: int, state: Activity, first_step: int) -> None:
-        """One sample, from a state with room for it."""
-        self.emit(samples, index, state, first_step)
-        for t in range(samples.n_steps):
-            self.step(t, self._synapses.arriving(state.spikes, state.past + t), state, samples, index)
-
-    def rest(self, n_steps: int, past: int = 0) -> Activity:
-        """Before the first step, with room for ``n_steps`` and silence in those of the past."""
-        n, k, rows = self._built.n_neurons, self._built.n_readouts, past + n_steps
-        outputs = [readouts.start for readouts, _ in self._readouts]
+    def rest(self, steps: int, past: int = 0) -> Activity:
+        """State before the first step, with room for ``steps``; the past is silent."""
+        n, k, rows = self.layout.n_neurons, self.layout.n_readouts, past + steps
+        outputs = np.concatenate([np.zeros(0), *(readouts.start for readouts in self.readouts.values())])
         return Activity(
-            past,
-            v=np.zeros((rows, n)),
-            psi=np.zeros((rows, n)),
-            spikes=np.zeros((rows, self._built.n_sources), bool),
-            rate=np.zeros((rows, n)),
-            y=np.zeros((rows, k)),
-            error=np.zeros((rows, k)),
-            loss=np.zeros(rows),
-            neurons=[stepped.rest() for stepped, _, _ in self._neurons],
-            outputs=np.concatenate([np.zeros(0), *outputs]),
-        )
+            past, v=np.zeros((rows, n)), psi=np.zeros((rows, n)), spikes=np.zeros((rows, self.layout.n_sources), bool),
+            y=np.zeros((rows, k)), error=np.zeros((rows, k)), loss=np.zeros(rows),
+            neurons=[neurons.rest() for neurons in self.neurons.values()], outputs=outputs,
+        )  # fmt: skip
 
-    def after(self, state: Activity, n_steps: int) -> Activity:
-        """Room for ``n_steps`` more: the last rows become the past."""
-        out = self.rest(n_steps, state.past)
+    def after(self, activity: Activity, steps: int) -> Activity:
+        """Room for ``steps`` more; the last rows become the past."""
+        out = self.rest(steps, activity.past)
         for name in ROWS:
-            rows = getattr(state, name)
-            getattr(out, name)[: state.past] = rows[len(rows) - state.past :]
-        out.neurons, out.outputs = state.neurons, state.outputs
+            rows = getattr(activity, name)
+            getattr(out, name)[: out.past] = rows[len(rows) - out.past :]
+        out.neurons, out.outputs = activity.neurons, activity.outputs
         return out
 
-    def emit(self, samples: Samples, index: int, state: Activity, first_step: int = 0) -> None:
-        """Spikes of the sources that do not listen to anyone; random ones are those of the steps from ``first_step`` on."""
-        for p in self._network.populations:
-            row = self._built.topology.populations[p.index]
-            first = int(row["first_source"])
-            if row["role"] == Role.events:
-                starts = samples.event_start[row["channel"], index * samples.n_steps :]
-                for t in range(samples.n_steps):
-                    state.spikes[state.past + t, first + samples.event_channels[starts[t] : starts[t + 1]]] = True
-            elif row["role"] == Role.poisson:
-                span = slice(first, first + p.size)
-                rates = self._built.topology.poisson_rates[span]
-                for t in range(samples.n_steps):
-                    counter = (p.index << 48) | (first_step + t)
-                    draws = random.uniform(self._network.seed, random.POISSON, np.arange(rates.size), counter)
-                    state.spikes[state.past + t, span] = draws < rates
+    def run(self, external: External, weight: Array) -> Activity:
+        """All steps, from rest."""
+        activity = self.rest(len(external.spikes))
+        activity.spikes |= external.spikes
+        for t in range(len(external.spikes)):
+            self.step(t, self.synapses.arriving(activity.spikes, t), activity, external, weight)
+        return activity
 
-    def step(self, t: int, arriving: np.ndarray, state: Activity, samples: Samples, index: int) -> None:
-        """Deliver, advance neurons and readouts, compare with the targets."""
-        n, now = self._built.n_neurons, state.past + t
-        x: Any = np.bincount(self._synapses.target, self._weight * arriving, minlength=n + state.outputs.size)
-        state.events += int(np.count_nonzero(arriving))
-        for (stepped, targets, sources), neurons in zip(self._neurons, state.neurons, strict=True):
-            state.psi[now, targets] = stepped.step(neurons, x[targets])
-            state.v[now, targets], state.spikes[now, sources] = neurons.v, neurons.z > 0.0
-        target = samples.target[index, t if samples.target.shape[1] > 1 else 0]
-        window = samples.window[min(index, len(samples.window) - 1), t]
-        for k, (readouts, own) in enumerate(self._readouts):
-            outputs = step_readouts(readouts.readout, state.outputs[own], x[n:][own], 0, self._network.dt)
-            state.outputs[own] = outputs
-            state.y[now, own] = outputs + readouts.readout.e_l
-            self._compare(state, now, own, target[own], float(window[k]), readouts.readout.loss)
-
-    def _compare(self, state: Activity, now: int, own: slice, target: np.ndarray, window: float, kind: str) -> None:
-        """Error signals and loss of readouts; none outside the learning window, nor without a target, which is NaN for all."""
-        if window == 0.0 or np.isnan(target[0]):
-            return
-        y = state.y[now, own]
-        state.error[now, own] = window * error_signal(kind, y, target)
-        state.loss[now] += loss(kind, y[None], target[None], np.array([window]))
-
-    def spikes_of_neurons(self, spikes: np.ndarray) -> np.ndarray:
-        """Columns of the neurons, of all sources."""
-        parts = [spikes[:, sources] for _, _, sources in self._neurons]
-        return np.concatenate(parts, axis=1) if parts else spikes[:, :0]
+    def step(self, t: int, arriving: Booleans, activity: Activity, external: External, weight: Array) -> None:
+        """Step ``t``: spikes arrive, neurons and readouts advance, outputs are compared with the targets."""
+        n, now = self.layout.n_neurons, activity.past + t
+        x: Any = np.bincount(self.synapses.target, weight * arriving, minlength=n + self.layout.n_readouts)
+        activity.events += int(np.count_nonzero(arriving))
+        for (name, neurons), state in zip(self.neurons.items(), activity.neurons, strict=True):
+            own = self.layout.targets[name]
+            activity.psi[now, own] = neurons.step(state, x[own])
+            activity.v[now, own], activity.spikes[now, self.layout.sources[name]] = state.v + neurons.e_l, state.z > 0.0
+        for name, readouts in self.readouts.items():
+            own = self.layout.readouts(name)
+            activity.outputs[own] = outputs = readouts.step(activity.outputs[own], x[n:][own])
+            activity.y[now, own] = y = outputs + readouts.e_l
+            target, window = external.target[t, own], external.window[t, own]
+            if window[0] != 0.0 and not np.isnan(target[0]):
+                activity.error[now, own] = window * error_signal(readouts.loss, y, target)
+                activity.loss[now] += window[0] * loss_of_step(readouts.loss, y, target)
 
 
-def field_arrays(state: Any) -> list[str]:
-    """Names of the fields that are arrays."""
-    return [field.name for field in fields(state) if isinstance(getattr(state, field.name), np.ndarray)]
+def _leaky(alpha: Array, zeta: Array) -> EligibilityTerms:
+    """Eligibility of readouts."""
+    one = np.ones((alpha.size, 1))
+    return EligibilityTerms(alpha[:, None, None], zeta[:, None], one, 0.0 * one)

@@ -1,249 +1,315 @@
 """Neurons and readouts, one step at a time.
 
-Sources: Bellec et al. 2020, Nat. Commun. 11:3625 (original rule); Korcsak-Gorzo et al. 2025, arXiv 2511.21674
-(e-prop+). The order of operations within a step is that of NEST 3.10, found by experiment.
+Sources: Bellec et al. 2020, Nat. Commun. 11:3625 (original rule); Korcsak-Gorzo et al. 2025, arXiv 2511.21674 (e-prop+). The
+order of operations within a step is that of NEST 3.10, found by experiment.
+
+A class has the parameters of a population, each a number or an array (neurons,). Voltages are relative to the leak potential.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from eprop import models
+from eprop.errors import NetworkError
+from eprop.network import Population
+from eprop.parameters import Values, varies
+
 Array = npt.NDArray[np.float64]
-
-PROJECTIONS = ("input", "recurrent", "readout")
-SURROGATES = ("piecewise_linear", "exponential", "fast_sigmoid", "arctan")
-
-
-@dataclass(frozen=True)
-class LIF:
-    """Leaky integrate-and-fire neuron; with ``beta`` an adaptive threshold (ALIF).
-
-    A number may be an array [N] with one for each neuron.
-
-    Parameters
-    ----------
-    tau_m, t_ref, tau_a
-        Membrane time constant, refractory time and time constant of the adaptation in ms.
-    v_th, e_l, v_min, v_0
-        Threshold, leak potential, lower bound and initial voltage (``None``: ``e_l``) in mV.
-    c_m, i_e
-        Capacitance in pF and constant current in pA; spikes add their weight in mV whatever ``c_m`` is.
-    beta, a_0
-        Strength of the adaptation in mV, 0 is no adaptation; the adaptation at the start.
-    surrogate, height, width
-        One of `SURROGATES`, its height (1/mV) and its width (mV).
-    delayed_reset
-        Subtract the threshold one step after the spike (original rule) and not at once (e-prop+).
-    scale_input
-        Multiply the synaptic input by ``1 - alpha`` (NEST: ``regular_spike_arrival = False``).
-    current_from
-        First step with ``i_e``. NEST buffers the current for one step: 1.
-    """
-
-    tau_m: float | Array = 20.0
-    v_th: float | Array = 1.0
-    t_ref: float | Array = 0.0
-    e_l: float | Array = 0.0
-    v_min: float | Array = -np.inf
-    v_0: float | Array | None = None
-    c_m: float | Array = 1.0
-    i_e: float | Array = 0.0
-    beta: float | Array = 0.0
-    a_0: float | Array = 0.0
-    tau_a: float | Array = 2000.0
-    surrogate: str = "piecewise_linear"
-    height: float | Array = 0.3
-    width: float | Array = 1.0
-    delayed_reset: bool = False
-    scale_input: bool = False
-    current_from: int = 0
-
-    def alpha(self, dt: float) -> float | Array:
-        """Decay of the voltage in one step."""
-        return np.exp(-dt / self.tau_m)
-
-    def rho(self, dt: float) -> float | Array:
-        """Decay of the adaptation in one step."""
-        return np.exp(-dt / self.tau_a)
-
-    def zeta(self, dt: float) -> float | Array:
-        """Factor of the synaptic input."""
-        return 1.0 - self.alpha(dt) if self.scale_input else 1.0
-
-
-@dataclass(frozen=True)
-class DeltaLIF(LIF):
-    """Leaky integrate-and-fire neuron that a spike sets to ``v_reset`` and clamps there; with ``beta`` it adapts.
-
-    Parameters
-    ----------
-    v_reset
-        Voltage after a spike and in the refractory time, in mV.
-    ref_input
-        Keep what arrives in the refractory time and let it in, decayed, when that is over; else it is lost.
-    pause_adaptation
-        Let the adaptation stand still in the refractory time and miss the spike before it, as NEST does.
-    """
-
-    v_reset: float | Array = 0.0
-    ref_input: bool = False
-    pause_adaptation: bool = False
-
-
-@dataclass(frozen=True)
-class Readout:
-    """Leaky integrator without spikes; parameters as in `LIF`.
-
-    ``loss`` is ``"squared_error"`` or ``"cross_entropy"`` (softmax over all readouts).
-    """
-
-    tau_m: float | Array = 20.0
-    e_l: float | Array = 0.0
-    v_min: float | Array = -np.inf
-    v_0: float | Array | None = None
-    c_m: float | Array = 1.0
-    i_e: float | Array = 0.0
-    scale_input: bool = False
-    current_from: int = 0
-    loss: str = "squared_error"
-
-    def alpha(self, dt: float) -> float | Array:
-        """Decay of the output in one step."""
-        return np.exp(-dt / self.tau_m)
-
-    def zeta(self, dt: float) -> float | Array:
-        """Factor of the synaptic input."""
-        return 1.0 - self.alpha(dt) if self.scale_input else 1.0
-
-
-def surrogate_gradient(kind: Any, u: Array, height: float | Array, width: float | Array) -> Array:
-    """What stands for the derivative of a spike, ``u`` being the distance to the threshold in mV."""
-    if callable(kind):  # a user's function, for arrays
-        return np.asarray(kind(u, height, width))
-    s = np.abs(u) / width
-    if kind == "piecewise_linear":
-        return height * np.maximum(0.0, 1.0 - s)
-    if kind == "exponential":
-        return height * np.exp(-s)
-    if kind == "fast_sigmoid":
-        return height / (1.0 + s) ** 2
-    if kind == "arctan":
-        return height / (1.0 + s**2)
-    raise ValueError(f"surrogate must be one of {SURROGATES}, got {kind!r}")
-
-
-def existing(
-    weights: Mapping[str, npt.ArrayLike], masks: Mapping[str, npt.ArrayLike] | None
-) -> dict[str, npt.NDArray[np.bool_]]:
-    """Which synapses exist, per projection: those of ``masks``, else all but the ones of a neuron to itself."""
-    found = {}
-    for name in PROJECTIONS:
-        mask = np.ones(np.shape(weights[name]), dtype=np.bool_)
-        if name == "recurrent":
-            np.fill_diagonal(mask, False)
-        if masks is not None and name in masks:
-            mask = np.asarray(masks[name], dtype=np.bool_)
-        found[name] = mask
-    return found
-
-
-def per_neuron(value: float | Array, n: int) -> Array:
-    """A parameter as a column, [n, 1], to multiply what synapses carry."""
-    return np.broadcast_to(value, (n,))[:, None]
+Numbers = Mapping[str, Any]
 
 
 @dataclass
 class NeuronState:
-    """Voltage relative to ``e_l`` (mV), adaptation, refractory steps left, spike of the last step, input held back.
-
-    All of shape [N]; only `DeltaLIF` holds back input (mV).
-    """
+    """Arrays (neurons,): voltage (mV), adaptation, refractory steps left, spike of the last step, input held back (mV)."""
 
     v: Array
     a: Array
-    r: npt.NDArray[np.int64]
+    r: Array
     z: Array
     held: Array
 
 
-def initial_state(neuron: LIF, n: int) -> NeuronState:
-    """State before step 0."""
-    v, a = (np.array(np.broadcast_to(value, (n,)), dtype=float) for value in (start(neuron), neuron.a_0))
-    return NeuronState(v, a, np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n))
+@dataclass(frozen=True)
+class EligibilityTerms:
+    """`eprop.models.Eligibility` of each neuron: decay (neurons, d, d); arrival, output and spike (neurons, d)."""
+
+    decay: Array
+    arrival: Array
+    output: Array
+    spike: Array
 
 
-def start(cell: LIF | Readout) -> float | Array:
-    """Initial voltage relative to the leak potential."""
-    return 0.0 if cell.v_0 is None else cell.v_0 - cell.e_l
+class Neurons(Protocol):
+    """Neurons of one population."""
+
+    e_l: Any
+    """Leak potential, mV."""
+
+    def rest(self) -> Any:
+        """State before the first step; it has arrays ``v`` and ``z``."""
+
+    def step(self, state: Any, x: Array) -> Array:
+        """Advance the state by one step with the input ``x``, mV, in place; return the surrogate gradients."""
+
+    def eligibility(self) -> EligibilityTerms:
+        """How spikes that arrive, and spikes of a neuron, act on the distance from its threshold."""
 
 
-def drive(cell: LIF | Readout, step: int, dt: float) -> float | Array:
-    """What the constant current adds to the voltage in a step, in mV."""
-    if step < cell.current_from:
-        return 0.0
-    return cell.tau_m / cell.c_m * (1.0 - cell.alpha(dt)) * cell.i_e
+def surrogate_gradient(surrogate: models.Surrogate, u: Array, height: Any, width: Any) -> Array:
+    """Replace the derivative of a spike; ``u`` is the distance from the threshold, mV."""
+    s = np.abs(u) / width
+    match surrogate:
+        case models.PiecewiseLinear():
+            return np.asarray(height * np.maximum(0.0, 1.0 - s))
+        case models.Exponential():
+            return np.asarray(height * np.exp(-s))
+        case models.FastSigmoid():
+            return np.asarray(height / (1.0 + s) ** 2)
+        case models.Arctan():
+            return np.asarray(height / (1.0 + s**2))
+    raise NetworkError(f"the reference does not have the equation of {type(surrogate).__name__}")
 
 
-def step_neurons(neuron: LIF, state: NeuronState, x: Array, step: int, dt: float) -> tuple[NeuronState, Array]:
-    """Advance by one step with synaptic input ``x``; returns the new state and the surrogate gradient, both [N].
+class LeakyNeurons:
+    """`eprop.LIF` and `eprop.ALIF`: a spike lowers the voltage by the resting threshold."""
 
-    The surrogate gradient is taken before the spike resets the voltage, and is 0 while the neuron is refractory.
+    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
+        self.model, self.size, self.e_l = model, size, numbers["e_l"]
+        self.alpha = np.exp(-dt / numbers["tau_m"])
+        self.zeta = 1.0 - self.alpha if getattr(model, "scale_input", False) else 1.0
+        self.drive = numbers["tau_m"] / numbers["c_m"] * (1.0 - self.alpha) * numbers["i_e"]
+        self.v_th, self.v_min = numbers["v_th"] - numbers["e_l"], numbers["v_min"] - numbers["e_l"]
+        self.v_start = start_of(numbers)
+        self.refractory = np.rint(numbers["t_ref"] / dt)
+        self.height, self.width = numbers["surrogate.height"], numbers["surrogate.width"]
+        self.adapts = "beta" in numbers
+        self.beta, self.a_start = (numbers["beta"], numbers["adaptation"]) if self.adapts else (0.0, 0.0)
+        self.rho = np.exp(-dt / numbers["tau_adapt"]) if self.adapts else 0.0
+
+    def rest(self) -> NeuronState:
+        """State before the first step."""
+        v, a, r, z, held = (np.full(self.size, start, float) for start in (self.v_start, self.a_start, 0.0, 0.0, 0.0))
+        return NeuronState(v, a, r, z, held)
+
+    def step(self, state: NeuronState, x: Array) -> Array:
+        """Advance by one step; the surrogate gradient is taken before the reset, and is 0 while a neuron is refractory."""
+        late = self.model.delayed_reset
+        r = np.maximum(state.r - 1, 0)
+        a = self.rho * state.a + state.z
+        v = self.alpha * state.v + self.zeta * x + self.drive
+        v = np.maximum(v - self.v_th * state.z if late else v, self.v_min)
+        psi, z = self._threshold(v, a, r == 0)
+        state.v, state.a, state.z = v if late else v - self.v_th * z, a, z
+        state.r = np.where(z > 0.0, self.refractory, r)
+        return psi
+
+    def _threshold(self, v: Array, a: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Surrogate gradients and spikes at the voltage ``v`` and the adaptation ``a``; 0 where neurons are not ``free``."""
+        u = v - (self.v_th + self.beta * a)
+        psi = surrogate_gradient(self.model.surrogate, u, self.height, self.width)
+        return np.where(free, psi, 0.0), ((u >= 0.0) & free).astype(float)
+
+    def eligibility(self) -> EligibilityTerms:
+        """``eps_v = alpha eps_v + zeta z_in``, ``eps_a = rho eps_a + e`` and ``e = psi (eps_v - beta eps_a)``."""
+        d = 2 if self.adapts else 1
+        decay, (arrival, output, spike) = np.zeros((self.size, d, d)), np.zeros((3, self.size, d))
+        decay[:, 0, 0], arrival[:, 0], output[:, 0] = self.alpha, self.zeta, 1.0
+        if self.adapts:
+            decay[:, 1, 1], output[:, 1], spike[:, 1] = self.rho, -np.asarray(self.beta), 1.0
+        return EligibilityTerms(decay, arrival, output, spike)
+
+
+class ClampedNeurons(LeakyNeurons):
+    """`eprop.DeltaLIF` and `eprop.DeltaALIF`: a spike sets the voltage and clamps it for the refractory time."""
+
+    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
+        super().__init__(model, numbers, size, dt)
+        self.v_reset = numbers["v_reset"] - numbers["e_l"]
+        self.pauses = getattr(model, "pause_adaptation", False)
+
+    def step(self, state: NeuronState, x: Array) -> Array:
+        """Advance by one step; the step in which the counter reaches 0 is still clamped, but has a surrogate gradient."""
+        clamped = state.r > 0
+        v = self.alpha * state.v + self.zeta * x + self.drive + state.held
+        v = np.where(clamped, state.v, np.maximum(v, self.v_min))
+        a = self.rho * state.a + state.z
+        a = np.where(clamped, state.a, a) if self.pauses else a
+        kept = self.zeta * x * self.alpha**state.r if self.model.ref_input else 0.0
+        state.held = np.where(clamped, state.held + kept, 0.0)
+        r = np.maximum(state.r - 1, 0)
+        psi, z = self._threshold(v, a, r == 0)
+        state.v, state.a, state.z = np.where(z > 0.0, self.v_reset, v), a, z
+        state.r = np.where(z > 0.0, self.refractory, r)
+        return psi
+
+
+@dataclass
+class CustomState:
+    """Rows of state of a user-defined model, (rows, neurons); voltages and spikes of the last step."""
+
+    rows: Array
+    v: Array
+    z: Array
+
+
+class CustomNeurons:
+    """Neurons of a user-defined model, stepped by its ``update``, as plain Python."""
+
+    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
+        self.members, self._dt = members_of(model, numbers, size), dt
+        self.e_l = np.array([getattr(member, "e_l", 0.0) for member in self.members])
+        derived = [member.derived(dt) for member in self.members]
+        self._params = np.array([[float(values[name]) for values in derived] for name in model.parameter_rows])
+        self._initial = np.zeros((len(model.state_rows), size))
+        for j, member in enumerate(self.members):
+            for name, value in member.initial(dt, range(1), 0).items():
+                self._initial[model.state_rows.index(name), j] = np.ravel(value)[0]
+        self._update = model.update
+        self._v = model.state_rows.index("v") if "v" in model.state_rows else 0
+
+    def rest(self) -> CustomState:
+        """State before the first step."""
+        return CustomState(self._initial.copy(), self._initial[self._v].copy(), np.zeros(len(self.members)))
+
+    def step(self, state: CustomState, x: Array) -> Array:
+        """Advance by one step."""
+        psi = np.zeros(x.size)
+        for j, input_of_neuron in enumerate(x.tolist()):
+            state.z[j], psi[j] = self._update(state.rows, self._params, j, input_of_neuron)
+        state.v = state.rows[self._v].copy()
+        return psi
+
+    def eligibility(self) -> EligibilityTerms:
+        """What the model declares."""
+        return declared_eligibility(self.members, self._dt)
+
+
+class Readouts:
+    """Readouts of one population: leaky integrators without spikes.
+
+    Attributes
+    ----------
+    alpha, zeta, e_l : arrays (size,)
+    start : array (size,)
+        Outputs before the first step, relative to the leak potential, mV.
+    loss : Loss
     """
-    if isinstance(neuron, DeltaLIF):
-        return step_delta_neurons(neuron, state, x, step, dt)
-    v_th = neuron.v_th - neuron.e_l
-    r = np.maximum(state.r - 1, 0)
-    a = neuron.rho(dt) * state.a + state.z
-    v = neuron.alpha(dt) * state.v + neuron.zeta(dt) * x + drive(neuron, step, dt)
-    if neuron.delayed_reset:
-        v = v - v_th * state.z
-    v = np.maximum(v, neuron.v_min - neuron.e_l)
-    psi, z = threshold(neuron, v, a, r == 0)
-    r = np.where(z > 0.0, steps_of(neuron.t_ref, dt), r)
-    if not neuron.delayed_reset:
-        v = v - v_th * z
-    return NeuronState(v, a, r, z, state.held), psi
+
+    def __init__(self, population: Population, parameters: Numbers, dt: float):
+        model: Any = population.model
+        numbers = numbers_of(model, parameters)
+        self.alpha, self.e_l, self._v_min, drive, self.start = (
+            np.full(population.size, value, float)
+            for value in (
+                np.exp(-dt / numbers["tau_m"]),
+                numbers["e_l"],
+                numbers["v_min"] - numbers["e_l"],
+                numbers["tau_m"] / numbers["c_m"] * numbers["i_e"],
+                start_of(numbers),
+            )
+        )
+        self._drive = drive * (1.0 - self.alpha)
+        self.zeta = 1.0 - self.alpha if model.scale_input else np.ones(population.size)
+        self.loss = model.loss
+
+    def step(self, y: Array, x: Array) -> Array:
+        """Outputs one step later, relative to the leak potential, with the input ``x``, mV."""
+        return np.maximum(self.alpha * y + self.zeta * x + self._drive, self._v_min)
 
 
-def step_delta_neurons(
-    neuron: DeltaLIF, state: NeuronState, x: Array, step: int, dt: float
-) -> tuple[NeuronState, Array]:
-    """As `step_neurons`, for neurons that are clamped after a spike.
+#: Models with equations here. Other models need an ``update``.
+EQUATIONS: dict[type, type[LeakyNeurons]] = {
+    models.LIF: LeakyNeurons, models.ALIF: LeakyNeurons, models.DeltaLIF: ClampedNeurons, models.DeltaALIF: ClampedNeurons,
+}  # fmt: skip
 
-    The step in which the counter reaches 0 is still clamped, but has a surrogate gradient.
+
+def neurons_of(population: Population, parameters: Numbers, dt: float) -> Neurons:
+    """The neurons of a population.
+
+    Parameters
+    ----------
+    population : Population
+    parameters : dict of arrays (size,)
+        Drawn parameters, as from `Simulator.parameters`.
+    dt : float
+        ms.
+
+    Raises
+    ------
+    NetworkError
+        If the model has neither equations here nor an ``update``.
     """
-    clamped = state.r > 0
-    kept = neuron.zeta(dt) * x * np.exp(-state.r * dt / neuron.tau_m) if neuron.ref_input else 0.0
-    held = np.where(clamped, state.held + kept, 0.0)
-    v = neuron.alpha(dt) * state.v + neuron.zeta(dt) * x + drive(neuron, step, dt) + state.held
-    v = np.where(clamped, state.v, np.maximum(v, neuron.v_min - neuron.e_l))
-    a = neuron.rho(dt) * state.a + state.z
-    if neuron.pause_adaptation:
-        a = np.where(clamped, state.a, a)
-    r = np.maximum(state.r - 1, 0)
-    psi, z = threshold(neuron, v, a, r == 0)
-    v = np.where(z > 0.0, neuron.v_reset - neuron.e_l, v)
-    return NeuronState(v, a, np.where(z > 0.0, steps_of(neuron.t_ref, dt), r), z, held), psi
+    model: Any = population.model
+    # A class that derives from a model of the package is stepped by its update(), or has the equations of that model.
+    stepped_by = (
+        kind for kind in type(model).__mro__ if kind in EQUATIONS or "update" in vars(kind) or "core" in vars(kind)
+    )
+    kind = next(stepped_by, None)
+    if kind in EQUATIONS:
+        return EQUATIONS[kind](model, numbers_of(model, parameters), population.size, dt)
+    if kind is None or "update" not in vars(kind):
+        raise NetworkError(f"the reference has no equations of {type(model).__name__}, and it has no update()")
+    return CustomNeurons(model, parameters, population.size, dt)
 
 
-def threshold(neuron: LIF, v: Array, a: Array, free: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Surrogate gradient and spikes at the voltage ``v`` and the adaptation ``a``; 0 where neurons are not ``free``."""
-    u = v - (neuron.v_th - neuron.e_l + neuron.beta * a)
-    psi = np.where(free, surrogate_gradient(neuron.surrogate, u, neuron.height, neuron.width), 0.0)
-    return psi, ((u >= 0.0) & free).astype(float)
+def declared_eligibility(members: list[Any], dt: float) -> EligibilityTerms:
+    """What models of neurons declare as their `eprop.models.Eligibility`."""
+    declared = [member.eligibility(dt) for member in members]
+    parts = ("decay", "arrival", "output", "spike")
+    return EligibilityTerms(*(np.array([getattr(e, part) for e in declared], float) for part in parts))
 
 
-def steps_of(duration: float | Array, dt: float) -> npt.NDArray[np.int64]:
-    """Number of steps in a duration (ms)."""
-    return np.rint(np.asarray(duration) / dt).astype(np.int64)
+def start_of(numbers: Numbers) -> Any:
+    """Initial voltage or output, relative to the leak potential."""
+    return 0.0 if numbers["v_init"] is None else numbers["v_init"] - numbers["e_l"]
 
 
-def step_readouts(readout: Readout, y: Array, x: Array, step: int, dt: float) -> Array:
-    """Advance the outputs (relative to ``e_l``) by one step with synaptic input ``x``; shape [K]."""
-    y = readout.alpha(dt) * y + readout.zeta(dt) * x + drive(readout, step, dt)
-    return np.maximum(y, readout.v_min - readout.e_l)
+def numbers_of(model: Any, parameters: Numbers) -> dict[str, Any]:
+    """Parameters of a model by name, those of a part as ``part.name``; drawn ones come from ``parameters``.
+
+    Raises
+    ------
+    NetworkError
+        If a drawn parameter is missing.
+    """
+    out: dict[str, Any] = {}
+    for field in dataclasses.fields(model):
+        value = getattr(model, field.name)
+        if hasattr(value, "height"):
+            inner = {name.removeprefix("surrogate."): given for name, given in parameters.items()}
+            out |= {f"{field.name}.{name}": number for name, number in numbers_of(value, inner).items()}
+            continue
+        out[field.name] = np.asarray(parameters[field.name]) if field.name in parameters else value
+        if isinstance(out[field.name], Values):
+            out[field.name] = np.array(value.values)
+        elif hasattr(out[field.name], "draw"):
+            raise NetworkError(f"{type(model).__name__}.{field.name} is drawn: give `parameters` of the population")
+    return out
+
+
+def members_of(model: Any, parameters: Numbers, size: int) -> list[Any]:
+    """The description of each neuron, with numbers in place of what differs from neuron to neuron."""
+    if not varies(model):
+        return [model] * size
+    if not parameters:
+        raise NetworkError(f"parameters of {type(model).__name__} differ: give `parameters` of the population")
+    return [with_numbers(model, {name: values[j] for name, values in parameters.items()}) for j in range(size)]
+
+
+def with_numbers(model: Any, numbers: Mapping[str, float]) -> Any:
+    """A description with other numbers, those of a part given as ``part.name``."""
+    changes: dict[str, Any] = {}
+    for name, value in numbers.items():
+        part, _, inner = name.partition(".")
+        if inner:
+            changes[part] = with_numbers(changes.get(part, getattr(model, part)), {inner: value})
+        else:
+            changes[part] = float(value)
+    return model.replace(**changes)

@@ -1,118 +1,75 @@
-"""Optimisers on a matrix of weights whose columns (presynaptic neurons) are updated at their own times.
+"""Optimisers at work on the weights of a projection, each synapse at its own times.
 
-All count their steps by a clock: after ``clock`` ticks ``clock // batch_size`` steps must have been taken. In e-prop
-the clock counts samples, in e-prop+ time steps. A column that was not updated for a while owes steps and takes them
-at its next update: the first with the gradient that has come together, the others with none.
+Steps are counted by a clock: of mini-batches in e-prop, of time steps in e-prop+. A synapse that was not updated for a while owes
+steps and takes them at its next update: the first with the gradient since then, the others with none.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
+from eprop import rules
 from eprop.reference.neurons import Array
 
 Integers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class GradientDescent:
-    """``w - eta g``, then clipped to ``[w_min, w_max]``; ``batch_size`` as in the head of this module."""
-
-    eta: float = 1e-4
-    w_min: float = -np.inf
-    w_max: float = np.inf
-    batch_size: int = 1
-    decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Adam with bias correction (Kingma and Ba 2015, the form at the end of their section 2)."""
-
-    eta: float = 1e-4
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-8
-    w_min: float = -np.inf
-    w_max: float = np.inf
-    batch_size: int = 1
-    decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class Momentum:
-    """Gradient descent with momentum (Polyak 1964), or that of Nesterov, which looks one step ahead."""
-
-    eta: float = 1e-4
-    beta: float = 0.9
-    nesterov: bool = False
-    w_min: float = -np.inf
-    w_max: float = np.inf
-    batch_size: int = 1
-    decay: float = 0.0
-
-
-@dataclass(frozen=True)
-class RMSprop:
-    """Steps in units of the gradient's running root mean square (Tieleman and Hinton 2012, lecture 6.5 of a course)."""
-
-    eta: float = 1e-4
-    beta: float = 0.9
-    epsilon: float = 1e-8
-    w_min: float = -np.inf
-    w_max: float = np.inf
-    batch_size: int = 1
-    decay: float = 0.0
-
-
-Optimizer = GradientDescent | Adam | Momentum | RMSprop
-
-
 class Descent:
-    """An optimiser at work on weights of shape [n_post, n_pre]: moments, gradient so far, steps taken per column."""
+    """An optimiser at work.
 
-    def __init__(self, optimizer: Optimizer, shape: tuple[int, int]):
+    Parameters
+    ----------
+    optimizer : Optimizer
+    size : int
+        Number of weights.
+
+    Attributes
+    ----------
+    m, v, gradient : (size,)
+        Running means of the gradient and of its square, gradient that waits for a step.
+    taken : (size,) int
+        Steps taken.
+    """
+
+    def __init__(self, optimizer: rules.Optimizer, size: int):
         self.optimizer = optimizer
-        self.m = np.zeros(shape)
-        self.v = np.zeros(shape)
-        self.gradient = np.zeros(shape)
-        self.taken = np.zeros(shape[1], dtype=np.int64)
+        self.m, self.v, self.gradient = np.zeros((3, size))
+        self.taken = np.zeros(size, np.int64)
 
-    def update(self, weights: Array, gradient: Array, columns: npt.ArrayLike, clock: int) -> None:
-        """Add a gradient [n_post, columns] to what columns have gathered, and let them take the steps they owe, in place."""
-        columns = np.atleast_1d(columns)
-        self.gradient[:, columns] += gradient.reshape(len(weights), columns.size)
-        due = clock // self.optimizer.batch_size
-        late = columns[self.taken[columns] < due]
+    def update(self, weights: Array, gradient: Array, synapses: Integers, clock: int, factor: float = 1.0) -> None:
+        """Let some synapses take all steps up to ``clock``, in place; ``factor`` is that of the learning rate."""
+        self.gradient[synapses] += gradient
+        late = synapses[self.taken[synapses] < clock]
         for taken in np.unique(self.taken[late]).tolist():
-            self._catch_up(weights, late[self.taken[late] == taken], taken, due)
+            self._catch_up(weights, late[self.taken[late] == taken], taken, clock, factor)
 
-    def _catch_up(self, weights: Array, columns: Integers, taken: int, due: int) -> None:
-        """Columns that have taken as many steps take those up to ``due``; all but the first have no gradient."""
-        mean = self.gradient[:, columns] / self.optimizer.batch_size
-        self.gradient[:, columns] = 0.0
-        w, keep = weights[:, columns], 1.0 - self.optimizer.decay if self.optimizer.eta > 0.0 else 1.0
+    def _catch_up(self, weights: Array, synapses: Integers, taken: int, due: int, factor: float) -> None:
+        """Synapses that have taken as many steps take those up to ``due``; all but the first have no gradient."""
+        o, eta = self.optimizer, factor * self.optimizer.eta
+        w, g = weights[synapses], self.gradient[synapses].copy()
         for n in range(taken + 1, due + 1):
-            w = self._step(keep * w, mean, columns, n)
-            mean = np.zeros_like(mean)
-        self.taken[columns] = due
+            w = self._step((1.0 - o.decay if eta > 0.0 else 1.0) * w, g, synapses, n, eta)
+            g = np.zeros_like(g)
+        self.gradient[synapses], self.taken[synapses] = 0.0, due
         # Clipped after all owed steps, not after each: as NEST does.
-        weights[:, columns] = np.clip(w, self.optimizer.w_min, self.optimizer.w_max)
+        weights[synapses] = np.clip(w, o.w_min, o.w_max)
 
-    def _step(self, w: Array, g: Array, columns: Integers, n: int) -> Array:
-        """Step ``n`` of some columns with gradient ``g``; returns the weights."""
-        o = self.optimizer
-        if isinstance(o, Adam):
-            self.m[:, columns] = m = o.beta_1 * self.m[:, columns] + (1.0 - o.beta_1) * g
-            self.v[:, columns] = v = o.beta_2 * self.v[:, columns] + (1.0 - o.beta_2) * g**2
-            return w - o.eta * np.sqrt(1.0 - o.beta_2**n) / (1.0 - o.beta_1**n) * m / (np.sqrt(v) + o.epsilon)
-        if isinstance(o, Momentum):
-            self.m[:, columns] = m = o.beta * self.m[:, columns] + g
-            return w - o.eta * (g + o.beta * m if o.nesterov else m)
-        if isinstance(o, RMSprop):
-            self.v[:, columns] = v = o.beta * self.v[:, columns] + (1.0 - o.beta) * g**2
-            return w - o.eta * g / (np.sqrt(v) + o.epsilon)
-        return w - o.eta * g
+    def _step(self, w: Array, g: Array, synapses: Integers, n: int, eta: float) -> Array:
+        """Step ``n`` with the gradient ``g``; returns the weights."""
+        match self.optimizer:
+            case rules.GradientDescent():
+                return w - eta * g
+            case rules.Momentum(beta=beta, nesterov=nesterov):
+                self.m[synapses] = m = beta * self.m[synapses] + g
+                return w - eta * (g + beta * m if nesterov else m)
+            case rules.RMSprop(beta=beta, epsilon=epsilon):
+                self.v[synapses] = v = beta * self.v[synapses] + (1.0 - beta) * g**2
+                return w - eta * g / (np.sqrt(v) + epsilon)
+            case rules.Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
+                # Kingma and Ba 2015, the form at the end of their section 2.
+                self.m[synapses] = m = beta_1 * self.m[synapses] + (1.0 - beta_1) * g
+                self.v[synapses] = v = beta_2 * self.v[synapses] + (1.0 - beta_2) * g**2
+                rate = eta * np.sqrt(1.0 - beta_2**n) / (1.0 - beta_1**n)
+                return w - rate * m / (np.sqrt(v) + epsilon)
+        raise TypeError(f"the reference does not have the equation of {type(self.optimizer).__name__}")

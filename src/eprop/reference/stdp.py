@@ -14,29 +14,15 @@ a postsynaptic one emitted in step ``q`` is there in step ``q + d``. At each pre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from eprop.reference.neurons import Array
-
-
-@dataclass(frozen=True)
-class PairRule:
-    """Parameters: ``rate`` (lambda) and ``alpha``, exponents, largest weight (mV), time constants (ms)."""
-
-    rate: float = 0.01
-    alpha: float = 1.0
-    mu_plus: float = 1.0
-    mu_minus: float = 1.0
-    w_max: float = 100.0
-    tau_plus: float = 20.0
-    tau_minus: float = 20.0
+from eprop.rules import STDP
 
 
 def pair_weights(
-    pre: npt.ArrayLike, post: npt.ArrayLike, delay: int, weight: float, rule: PairRule, dt: float = 1.0
+    pre: npt.ArrayLike, post: npt.ArrayLike, delay: int, weight: float, rule: STDP, dt: float = 1.0
 ) -> Array:
     """Weights of one synapse.
 

@@ -1,117 +1,155 @@
-"""All synapses of a network in flat arrays, with the traces that both rules of e-prop keep of each."""
+"""Nodes and synapses of a network in flat arrays, with the eligibility of each synapse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from eprop.engine.build.built import Built
-from eprop.engine.build.eligibility import Components
-from eprop.engine.build.records import Role, branches_of
+from eprop.errors import NetworkError
+from eprop.network import Network
+from eprop.reference.neurons import Array, EligibilityTerms
 
-Terms = dict[tuple[int, ...], np.ndarray]
+Integers = npt.NDArray[np.int64]
+Booleans = npt.NDArray[np.bool_]
+#: Components of the eligibility that are not 0 everywhere, by index; (synapses,) each.
+Components = dict[tuple[int, ...], Array]
 
 
-@dataclass
-class Synapses:
-    """``n`` synapses, in the engine's order for one partition.
+@dataclass(frozen=True)
+class Connections:
+    """The connections of a projection.
+
+    Parameters
+    ----------
+    source, target : (connections,)
+        Nodes, counted from 0 within each population.
+    weight : (connections,)
+        mV.
+    delay : (connections,)
+        ms.
+    """
+
+    source: Integers
+    target: Integers
+    weight: Array
+    delay: Array
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Numbers of nodes: of all that emit spikes, in the order of the network; of all neurons, then all readouts.
 
     Attributes
     ----------
-    source, target : (n,)
-        Numbers among all sources, and among all neurons followed by all readouts.
-    delay, projection, rule : (n,)
-        Steps; index of the projection; code of its rule.
-    onto_readout : (n,) bool
-    branch : (n,)
-        Axon branch: synapses of one source with one delay.
-    branch_source, branch_delay : (branches,)
-    n_readouts : int
-    size : int
-        Components of the eligibility, d.
-    decay, arrival, output, spike : dict of indices to (n,)
-        Eligibility of the target, see `eprop.models.Eligibility`, component by component, without those that are 0.
+    sources, targets : dict of slices by population
+    n_sources, n_neurons, n_readouts : int
     """
 
-    source: np.ndarray
-    target: np.ndarray
-    delay: np.ndarray
-    projection: np.ndarray
-    rule: np.ndarray
-    onto_readout: np.ndarray
-    branch: np.ndarray
-    branch_source: np.ndarray
-    branch_delay: np.ndarray
+    sources: dict[str, slice]
+    targets: dict[str, slice]
+    n_sources: int
+    n_neurons: int
     n_readouts: int
-    size: int
-    decay: Terms
-    arrival: Terms
-    output: Terms
-    spike: Terms
 
     @classmethod
-    def of(cls, built: Built, eligibility: dict[str, np.ndarray]) -> Synapses:
-        """The synapses of a built network (of one partition), see `eligibility_of_targets`."""
-        topology = built.topology
-        groups = topology.groups
-        counts = np.diff(topology.branch_start[0])
-        owner, source = np.zeros(counts.size, np.int64), np.zeros(counts.size, np.int64)
-        for number, group in enumerate(groups):
-            first = topology.populations["first_source"][group["source_population"]]
-            owner[branches_of(group)] = number
-            source[branches_of(group)] = first + np.arange(group["n_branches"])
-        branch = np.repeat(np.arange(counts.size), counts)
-        number_of = owner[branch]
-        target = topology.targets.astype(np.int64)
-        return cls(
-            source=source[branch],
-            target=target,
-            delay=groups["delay"][number_of],
-            projection=groups["projection"][number_of],
-            rule=groups["rule"][number_of],
-            onto_readout=groups["onto_readouts"][number_of] == 1,
-            branch=branch,
-            branch_source=source,
-            branch_delay=groups["delay"][owner],
-            n_readouts=built.n_readouts,
-            size=eligibility["arrival"].shape[1],
-            **{name: _terms(part[target]) for name, part in eligibility.items()},
-        )
+    def of(cls, network: Network) -> Layout:
+        """The layout of a network."""
+        by_role: dict[str, list] = {"source": [], "neuron": [], "readout": []}
+        for p in network.populations:
+            by_role[p.model.role].append(p)
+        sources = _spans([p for p in network.populations if p.model.role != "readout"])
+        targets = _spans(by_role["neuron"] + by_role["readout"])
+        n_neurons, n_readouts = (sum(p.size for p in by_role[role]) for role in ("neuron", "readout"))
+        return cls(sources, targets, sum(p.size for p in by_role["source"]) + n_neurons, n_neurons, n_readouts)
 
-    def of_projection(self, index: int) -> slice:
-        """The synapses of a projection, which are side by side."""
-        where = np.flatnonzero(self.projection == index)
-        return slice(int(where[0]), int(where[-1]) + 1) if where.size else slice(0, 0)
+    @property
+    def source_of_neuron(self) -> Integers:
+        """Number of each neuron among the sources."""
+        spans = [self.sources[name] for name in self.targets if name in self.sources]
+        return np.concatenate([np.zeros(0, np.int64), *(np.arange(span.start, span.stop) for span in spans)])
 
-    def arriving(self, emitted: np.ndarray, t: int) -> np.ndarray:
-        """Which synapses a spike arrives at in step ``t``; ``emitted`` is (steps, sources)."""
-        at = t - self.branch_delay
-        return ((at >= 0) & emitted[np.maximum(at, 0), self.branch_source])[self.branch]
+    def readouts(self, name: str) -> slice:
+        """Columns of a population among the readouts."""
+        span = self.targets[name]
+        return slice(span.start - self.n_neurons, span.stop - self.n_neurons)
 
-    def eligibilities(self, spikes: np.ndarray, psi: np.ndarray) -> Iterator[np.ndarray]:
-        """Eligibilities ``e`` (n,) of one step after the other, for ``spikes`` (steps, sources) and ``psi`` (steps, neurons).
 
-        At synapses onto readouts it is the filtered spikes: an output has no surrogate gradient.
+def _spans(populations: list) -> dict[str, slice]:
+    ends = np.cumsum([0, *(p.size for p in populations)]).tolist()
+    return {p.name: slice(a, b) for p, a, b in zip(populations, ends[:-1], ends[1:], strict=True)}
+
+
+@dataclass(frozen=True)
+class Synapses:
+    """All ``n`` synapses, projection by projection, each in the order of its `Connections`.
+
+    Attributes
+    ----------
+    parts : dict of slices by projection
+    source, target, delay : (n,)
+        Numbers as in `Layout`; steps.
+    onto_readout : (n,) bool
+    n_readouts : int
+    n_components : int
+        Components of the eligibility, d.
+    decay, arrival, output, spike : Components
+        Eligibility of the targets, see `eprop.models.Eligibility`.
+    """
+
+    parts: dict[str, slice]
+    source: Integers
+    target: Integers
+    delay: Integers
+    onto_readout: Booleans
+    n_readouts: int
+    n_components: int
+    decay: Components
+    arrival: Components
+    output: Components
+    spike: Components
+
+    @classmethod
+    def of(
+        cls, network: Network, layout: Layout, connections: Mapping[str, Connections], eligibility: EligibilityTerms
+    ) -> Synapses:
+        """The synapses of a network.
+
+        Raises
+        ------
+        NetworkError
+            If the connections of a projection are missing.
         """
-        eps, e = np.zeros((self.size, self.source.size)), np.zeros(self.source.size)
-        of_targets = np.ones(psi.shape[1] + self.n_readouts)
-        for t, of_neurons in enumerate(psi):
-            of_targets[: of_neurons.size] = of_neurons
-            eps = self.filtered(eps, e, self.arriving(spikes, t))
-            e = of_targets[self.target] * self.reached(eps)
-            yield e
+        if missing := {p.name for p in network.projections} - connections.keys():
+            raise NetworkError(f"connections of {', '.join(sorted(missing))} are missing")
+        given = [connections[p.name] for p in network.projections]
+        ends = np.cumsum([0, *(len(c.source) for c in given)]).tolist()
+        source, target, delay = (
+            np.concatenate([np.zeros(0, np.int64), *part])
+            for part in (
+                [c.source + layout.sources[p.pre.name].start for p, c in zip(network.projections, given, strict=True)],
+                [c.target + layout.targets[p.post.name].start for p, c in zip(network.projections, given, strict=True)],
+                [np.rint(np.asarray(c.delay) / network.dt).astype(np.int64) for c in given],
+            )
+        )
+        return cls(
+            {p.name: slice(a, b) for p, a, b in zip(network.projections, ends[:-1], ends[1:], strict=True)},
+            source, target, delay, target >= layout.n_neurons, layout.n_readouts, eligibility.arrival.shape[1],
+            *(_components(part[target]) for part in vars(eligibility).values()),
+        )  # fmt: skip
 
-    def reached(self, eps: np.ndarray) -> np.ndarray:
-        """What eligibility vectors (d, n) do to the distance from the threshold, or to the output, (n,)."""
-        out = np.zeros(eps.shape[1])
-        for (i,), factor in self.output.items():
-            out += factor * eps[i]
-        return out
+    def __len__(self) -> int:
+        return self.source.size
 
-    def filtered(self, eps: np.ndarray, e: np.ndarray, arriving: np.ndarray) -> np.ndarray:
-        """Eligibility vectors (d, n) one step on: ``decay eps + spike e``, and ``arrival`` where a spike arrives."""
+    def arriving(self, spikes: Booleans, t: int) -> Booleans:
+        """Which synapses a spike arrives at in step ``t``; ``spikes`` (steps, sources) by the step of emission."""
+        emitted = t - self.delay
+        return np.asarray((emitted >= 0) & spikes[np.maximum(emitted, 0), self.source])
+
+    def filtered(self, eps: Array, e: Array, arriving: Booleans) -> Array:
+        """Eligibility vectors (d, n) one step on: ``decay eps + spike e``, plus ``arrival`` where a spike arrives."""
         out = np.zeros(eps.shape)
         for (i, j), factor in self.decay.items():
             out[i] += factor * eps[j]
@@ -121,39 +159,38 @@ class Synapses:
             out[i] += factor * arriving
         return out
 
+    def reached(self, eps: Array) -> Array:
+        """What eligibility vectors (d, n) do to the distance from the threshold, or to the output, (n,)."""
+        out = np.zeros(len(self))
+        for (i,), factor in self.output.items():
+            out += factor * eps[i]
+        return out
 
-def _terms(values: np.ndarray) -> Terms:
+    def eligibilities(self, spikes: Booleans, psi: Array) -> Iterator[Array]:
+        """Eligibilities ``e`` (n,) of one step after the other, for ``spikes`` (steps, sources) and ``psi`` (steps, neurons).
+
+        At synapses onto readouts it is the filtered spikes: an output has no surrogate gradient.
+        """
+        eps, e = np.zeros((self.n_components, len(self))), np.zeros(len(self))
+        for t in range(len(psi)):
+            eps = self.filtered(eps, e, self.arriving(spikes, t))
+            e = np.append(psi[t], np.ones(self.n_readouts))[self.target] * self.reached(eps)
+            yield e
+
+
+def _components(values: Array) -> Components:
     """Components of values (n, ...), without those that are 0 everywhere."""
     columns = np.moveaxis(values, 0, -1)
     found = {index: np.ascontiguousarray(columns[index]) for index in np.ndindex(columns.shape[:-1])}
     return {index: column for index, column in found.items() if column.any()}
 
 
-def eligibility_of_targets(built: Built, components: dict[int, Components]) -> dict[str, np.ndarray]:
-    """Eligibility of all neurons and readouts, padded to one number of components."""
-    topology = built.topology
-    n, k = built.n_neurons, built.n_readouts
-    d = max([1, *(c.size for c in components.values())])
-    out = {name: np.zeros((n + k, d)) for name in ("arrival", "output", "spike")}
-    out["decay"] = np.zeros((n + k, d, d))
-    for index, c in components.items():
-        row = topology.populations[index]
-        span = slice(row["first_target"], row["first_target"] + row["size"])
-        out["decay"][span, : c.size, : c.size] = c.decay
-        for name in ("arrival", "output", "spike"):
-            out[name][span, : c.size] = getattr(c, name)
-    out["decay"][n:, 0, 0], out["arrival"][n:, 0], out["output"][n:, 0] = (
-        topology.readouts["alpha"],
-        topology.readouts["zeta"],
-        1.0,
-    )
-    return out
+def padded_together(parts: list[EligibilityTerms]) -> EligibilityTerms:
+    """Eligibility of all targets, with one number of components; missing components are 0."""
+    d = max(part.arrival.shape[1] for part in parts)
 
+    def pad(values: Array) -> Array:
+        return np.pad(values, [(0, 0)] + [(0, d - size) for size in values.shape[1:]])
 
-def sources_of_neurons(built: Built) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers among the sources, and among the neurons, of all neurons."""
-    rows = [row for row in built.topology.populations if row["role"] == Role.neuron]
-    none = np.zeros(0, np.int64)
-    spans = [(np.arange(row["size"]) + row["first_source"], np.arange(row["size"]) + row["first_target"])
-             for row in rows]  # fmt: skip
-    return np.concatenate([none, *(a for a, _ in spans)]), np.concatenate([none, *(b for _, b in spans)])
+    names = ("decay", "arrival", "output", "spike")
+    return EligibilityTerms(*(np.concatenate([pad(getattr(part, name)) for part in parts]) for name in names))

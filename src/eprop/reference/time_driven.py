@@ -2,319 +2,257 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from eprop.engine import BatchResult, Samples, Simulator, make_samples
-from eprop.engine.build.eligibility import sort_components
-from eprop.engine.build.neurons import neurons_of
-from eprop.engine.build.records import Rule
-from eprop.engine.run.inputs import check_samples, one_sample, steps_in
-from eprop.engine.run.layout import Given, SampleLayout
-from eprop.engine.run.streaming import EVALUATION_CHUNKS
-from eprop.engine.state.checks import MOST_COUNTED, check_dictionary, checked_numbers, damaged
-from eprop.engine.state.synapse_order import all_synapses
-from eprop.errors import InputError, NetworkError, Status, check_status
+from eprop.errors import NetworkError
 from eprop.network import Network
-from eprop.reference.forward import ROWS, Activity, Forward, field_arrays
-from eprop.reference.network_eprop import sample_gradient
-from eprop.reference.network_eprop_plus import Streaming
-from eprop.reference.synapses import Synapses, eligibility_of_targets, sources_of_neurons
-from eprop.reference.weight_updates import WeightUpdates
-from eprop.rules import STDP
+from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_of_steps
+from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
+from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
+from eprop.reference.forward import ROWS, Activity, Forward
+from eprop.reference.neurons import Array, Numbers
+from eprop.reference.optimizers import Descent
+from eprop.reference.stimulus import External, Stimulus
+from eprop.reference.synapses import Booleans, Connections
+from eprop.rules import STDP, EProp, EPropPlus
 
-Progress = Callable[[int], Any] | None
 
-
-@dataclass
+@dataclass(frozen=True)
 class TimeDrivenRun:
-    """Activity of a run; ``n`` neurons, ``k`` readouts.
+    """Activity of a run or a sample; ``n`` neurons, ``k`` readouts.
 
     Attributes
     ----------
-    v : (steps, n) voltage of each neuron, relative to the leak potential, mV
+    v : (steps, n) voltage of each neuron, mV
     psi : (steps, n) surrogate gradients
     spikes : (steps, sources) bool, of all sources
     y, error : (steps, k)
     loss : (steps,)
-    weights : (steps, synapses) weights after the arrivals of each step, in the order of `Simulator.connections`,
-        projection by projection; empty unless asked for
+    weights : (steps, synapses) weights after the arrivals of each step; empty unless asked for
+    events : int, spikes that arrived at synapses
     """
 
-    v: np.ndarray
-    psi: np.ndarray
-    spikes: np.ndarray
-    y: np.ndarray
-    error: np.ndarray
-    loss: np.ndarray
-    weights: np.ndarray
+    v: Array
+    psi: Array
+    spikes: Booleans
+    y: Array
+    error: Array
+    loss: Array
+    weights: Array
+    events: int
+
+    @classmethod
+    def of(cls, activity: Activity, weights: Array | None = None) -> TimeDrivenRun:
+        """The rows of an activity, without those of its past."""
+        rows = {name: getattr(activity, name)[activity.past :] for name in ROWS}
+        return cls(**rows, weights=np.zeros((0, 0)) if weights is None else weights, events=activity.events)
 
 
 class TimeDriven:
-    """Runs and trains a network time step by time step, in double precision; methods are those of `eprop.Simulator`.
+    """Runs and trains a network time step by time step, in double precision, with every trace of every synapse.
 
-    The built-in neurons are stepped by `eprop.reference.neurons`, a neuron of one's own by its ``update``. With `EPropPlus` and
-    gradient descent the engine applies a gradient as soon as it is final, this class at the next spike: weights are late here,
-    which shows when they are frozen between two spikes, or when the learning rate has changed between them.
+    With `EPropPlus` and gradient descent the engine applies a gradient as soon as it is final, this class at the next
+    spike: weights are late here, which shows when they are frozen between two spikes, or when the learning rate has
+    changed between them.
 
     Parameters
     ----------
     network : Network
+    connections : dict of Connections by projection
+        As from `Simulator.connections` and `Simulator.delays`.
+    parameters : dict of dicts by population
+        Drawn parameters, (size,) each, as from `Simulator.parameters`.
+    feedback : dict of FeedbackConnections by the name of the feedback projection
+        As from `Simulator.feedback_weights`; symmetric feedback with one delay needs none.
 
     Attributes
     ----------
-    simulator : Simulator
-        Holds the description and the weights.
-    synapses : Synapses
-    forward : Forward
-    updates : WeightUpdates
-    streaming : Streaming
+    weight : (synapses,)
+        mV, projection by projection, in the order of ``connections``. To change it, call `set_weights`.
+    learning_rate_factor : float
+        Of all learning rates.
+    forward, feedback, descents, traces, activity
+        Parts of the network at work; `arrays` has all that a run changes.
 
     Raises
     ------
     NetworkError
-        If a projection learns by `STDP`.
+        If a projection learns by `STDP`, if connections or parameters are missing, or if a model has no equations.
     """
 
-    threads = 1
-    precision = "double"
-
-    def __init__(self, network: Network):
+    def __init__(
+        self,
+        network: Network,
+        connections: Mapping[str, Connections],
+        parameters: Mapping[str, Numbers] | None = None,
+        feedback: Mapping[str, FeedbackConnections] | None = None,
+    ):
         if any(isinstance(p.rule, STDP) for p in network.projections):
             raise NetworkError("TimeDriven learns by EProp and EPropPlus; for STDP see eprop.reference.pair_weights")
-        self.network = network = network.copy()
-        self.simulator = Simulator(network, threads=1, partitions=1)
-        self.comm, self.built = self.simulator.comm, self.simulator._arrays.built
-        neurons = [p for p in network.populations if p.model.role == "neuron"]
-        members = {p.index: neurons_of(network, p) for p in neurons}
-        components = {
-            p.index: sort_components(p.name, [m.eligibility(network.dt) for m in members[p.index]]) for p in neurons
-        }
-        parts = eligibility_of_targets(self.built, components)
-        #: decay, arrival, output and spike (see `eprop.models.Eligibility`) of all neurons, then all readouts.
-        self.eligibility_of_targets = tuple(parts[name] for name in ("decay", "arrival", "output", "spike"))
-        self.synapses = Synapses.of(self.built, parts)
-        self.forward = Forward(network, self.built, self.synapses, self.weight)
-        self.updates = WeightUpdates(network, self.built, self.synapses, self.weight)
-        self.streaming = Streaming(network, self.built, self.synapses, self.forward, self.updates, self.weight)
-        self._layout, self._order = SampleLayout.of(network), all_synapses(self.simulator._arrays)
-        self._mini_batches, self._learned_steps, self._events = 0, 0, 0
+        self.network = network
+        self.forward = Forward(network, connections, parameters)
+        self.synapses, layout = self.forward.synapses, self.forward.layout
+        self.weight = np.concatenate([np.zeros(0), *(connections[p.name].weight for p in network.projections)])
+        self.feedback = FeedbackWeights(network, layout, self.synapses, feedback or {}, self.weight)
+        self.latency = Latency.of(network, layout, self.synapses)
+        self.learning_rate_factor = 1.0
+        self.of_samples = SampleConstants.of(network, self.forward)
+        self._plus = PlusConstants.of(network, self.synapses)
+        self._keep = np.ones(len(self.synapses))
+        #: Mini-batches so far, and steps since rest.
+        self.counters = np.zeros(2, np.int64)
+        self.descents: dict[str, Descent] = {}
+        for p in network.projections:
+            if isinstance(p.rule, (EProp, EPropPlus)):
+                part = self.synapses.parts[p.name]
+                self.descents[p.name] = Descent(p.rule.optimizer, part.stop - part.start)
+                self._keep[part] = 1.0 - p.rule.optimizer.decay if p.rule.learning_rate > 0.0 else 1.0
+        self.reset()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
-        return f"TimeDriven({sizes}; {self.n_synapses:,} synapses)"
-
-    @property
-    def weight(self) -> np.ndarray:
-        """All weights, mV, in the engine's order."""
-        return self.simulator._arrays.synapses.weight
-
-    @property
-    def n_synapses(self) -> int:
-        """Number of synapses."""
-        return self.simulator.n_synapses
-
-    @property
-    def events(self) -> int:
-        """Synaptic events so far, as `Simulator.events`."""
-        return self._events
-
-    @property
-    def sources_of_neurons(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers among the sources, and among the neurons, of all neurons."""
-        return sources_of_neurons(self.built)
-
-    def memory(self) -> dict[str, int]:
-        """Bytes held: what synapses carry, and the rest; as `Simulator.memory`."""
-        held = {name: getattr(holder, field).nbytes for name, (holder, field) in self._changing().items()}
-        synapses = sum(size for name, size in held.items() if name.startswith(("optimizer/", "traces/", "synapses/")))
-        return {"synapses": synapses, "propagators": 0, "axons": 0, "rest": sum(held.values()) - synapses}
-
-    def samples(
-        self,
-        n: int,
-        n_steps: int,
-        inputs: Mapping[str, Any] | None = None,
-        targets: Mapping[str, Any] | None = None,
-        window: Any = None,
-        labels: Any = None,
-        *,
-        signals: Mapping[str, Any] | None = None,
-        modulator: Any = None,
-        reward: Any = None,
-    ) -> Samples:
-        """As `Simulator.samples`."""
-        told = {"signals": signals, "modulator": modulator, "reward": reward}
-        return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **told)
-
-    def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As `Simulator.connections`."""
-        return self.simulator.connections(name)
-
-    def weights(self, name: str) -> Any:
-        """As `Simulator.weights`."""
-        return self.simulator.weights(name)
-
-    def set_weights(self, name: str, values: Any) -> None:
-        """As `Simulator.set_weights`."""
-        feedback, projection = self.updates.feedback(), self.network.projection(name).index
-        self.simulator.set_weights(name, values)
-        self.updates.keep_feedback(projection, feedback)
-        part = self.synapses.of_projection(projection)
-        self.streaming.coming[part] = self.weight[part]
-
-    def scale_learning_rates(self, factor: float) -> None:
-        """As `Simulator.scale_learning_rates`."""
-        self.updates.factor = factor
+        return f"TimeDriven({sizes}; {len(self.synapses):,} synapses)"
 
     def reset(self) -> None:
-        """As `Simulator.reset`."""
-        self.streaming.restart()
+        """Put the network at rest; optimisers of e-prop+ start again: they count the steps since rest."""
+        # Spikes and errors are on their way for so long; learning looks at the activity of the step before the last one.
+        longest = max(self.synapses.delay.max(initial=0), self.feedback.delay.max(initial=0))
+        self.activity, self.traces = self.forward.rest(0, 2 + int(longest)), PlusTraces(self.synapses, self._plus)
+        self.counters[1] = 0
+        #: The weights that an optimiser with a step in every time step works on, and the reward of the step before.
+        self.coming, self.last_reward = self.weight.copy(), np.zeros(1)
+        for p in self.network.projections:
+            if isinstance(p.rule, EPropPlus):
+                part = self.synapses.parts[p.name]
+                self.descents[p.name] = Descent(p.rule.optimizer, part.stop - part.start)
+                self.feedback.followed_steps[part] = 0
 
-    # ---------------------------------------------------------------- running
+    def weights_of(self, projection: str) -> Array:
+        """Present weights of a projection, in the order of its connections, mV."""
+        return self.weight[self.synapses.parts[projection]].copy()
 
-    def run(
-        self,
-        duration: float,
-        inputs: Mapping[str, Any] | None = None,
-        targets: Mapping[str, Any] | None = None,
-        window: Any = None,
-        *,
-        signals: Mapping[str, Any] | None = None,
-        modulator: Any = None,
-        reward: Any = None,
-        record_weights: bool = False,
-    ) -> TimeDrivenRun:
-        """Go on with a network that learns by `EPropPlus` or not at all; see `Simulator.run`."""
-        if self.built.has_eprop:
-            raise InputError("a network with EProp learns from samples: use train()")
-        n_steps = steps_in("duration", duration, self.network.dt)
-        samples = one_sample(self._layout, n_steps, Given(inputs, targets, window, None, signals, modulator, reward))
-        weights = np.zeros((n_steps if record_weights else 0, self.weight.size))
-        state = self.streaming.run(samples, 0, weights if record_weights else None)
-        self._events += state.events
-        v, psi, spikes, y, error, loss = (
-            getattr(state, name)[state.past :] for name in ("v", "psi", "spikes", "y", "error", "loss")
-        )
-        return TimeDrivenRun(v, psi, spikes, y, error, loss, weights[:, self._order] if record_weights else weights)
+    def set_weights(self, projection: str, values: Any) -> None:
+        """Set the weights of a projection; symmetric feedback follows them, adaptive feedback keeps its values."""
+        before, part = self.weight.copy(), self.synapses.parts[projection]
+        self.weight[part] = self.coming[part] = values
+        self.feedback.keep(before, self.weight)
 
-    def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
-        """As `Simulator.train`."""
-        check_samples(self._layout, samples)
-        if self.built.has_eprop:
-            return self._learn_mini_batch(samples, progress)
-        runs = [self.streaming.run(samples, i) for i in _counted(len(samples), progress)]
-        return self._result(runs, learned=True)
+    # ---------------------------------------------------------------- e-prop: samples from rest
 
-    def _learn_mini_batch(self, samples: Samples, progress: Progress) -> BatchResult:
-        """e-prop: every sample from rest, then a step of the optimisers with the mean gradient."""
-        total, runs, feedback = np.zeros(self.weight.size), [], self.updates.feedback()
-        for i in _counted(len(samples), progress):
-            runs.append(self.forward.run(samples, i, self._learned_steps + i * samples.n_steps))
-            total += sample_gradient(self.network, self.built, self.synapses, feedback, samples, i, runs[-1])
-        self._mini_batches += 1
-        self._learned_steps += len(samples) * samples.n_steps
-        learns = self.synapses.rule == Rule.eprop
-        self.updates.update(learns, total / len(samples), self._mini_batches, self.weight)
-        self.updates.fade_offsets(learns)
-        return self._result(runs, learned=True)
+    def predict(self, stimulus: Stimulus) -> TimeDrivenRun:
+        """Run a sample from rest with frozen weights."""
+        return TimeDrivenRun.of(self.forward.run(self._external(stimulus), self.weight))
 
-    def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Progress = None) -> BatchResult:
-        """As `Simulator.evaluate`."""
-        check_samples(self._layout, samples)
-        n, count = len(samples), _counted(len(samples), progress)
-        if self.built.has_eprop if reset is None else reset:
-            return self._result([self.forward.run(samples, i, i * samples.n_steps) for i in count])
-        runs: list[Activity] = []
-        begins = {int(chunk[0]) for chunk in np.array_split(np.arange(n), min(EVALUATION_CHUNKS, n))}
-        past = self.streaming.activity.past
-        for i in count:
-            at_rest = self.forward.rest(samples.n_steps, past)
-            runs.append(at_rest if i in begins else self.forward.after(runs[-1], samples.n_steps))
-            self.forward.go_on(samples, i, runs[-1], i * samples.n_steps)
-        return self._result(runs)
+    def gradient(self, stimulus: Stimulus) -> tuple[Array, TimeDrivenRun]:
+        """Gradient of a sample by e-prop, (synapses,), 0 where nothing learns by `EProp`; and the activity from rest."""
+        external, constants = self._external(stimulus), self.of_samples
+        run = TimeDrivenRun.of(self.forward.run(external, self.weight))
+        received = Received.of_sample(run.error, external.signals, external.modulator)
+        learning = received.learning_signals(self.latency, self.feedback.now(self.weight))
+        rates = rates_of_steps(constants, self.forward.layout, self.latency, run.spikes)
+        received_by_all = np.hstack([learning, run.error])
+        found = gradient_from_traces(self.forward, constants, run.spikes, run.psi, received_by_all, rates)
+        length = float(np.abs(external.window).sum(axis=0).max(initial=0.0)) or 1.0
+        return np.where(constants.averaged, found / length, found), run
 
-    def _result(self, runs: list[Activity], learned: bool = False) -> BatchResult:
-        """Results of samples.
+    def train(self, stimuli: Sequence[Stimulus]) -> list[TimeDrivenRun]:
+        """Learn from a mini-batch.
 
-        Raises
-        ------
-        DivergenceError
-            If one is not finite.
+        By `EProp` each sample starts at rest, and the optimisers take one step with the mean gradient. By `EPropPlus` the samples
+        follow each other, as in `run`.
         """
-        loss = np.array([run.loss[run.past :].sum() for run in runs])
-        y = np.stack([run.y[run.past :] for run in runs])
-        if not (np.isfinite(y).all() and np.isfinite(loss).all()):
-            check_status(Status.NOT_FINITE, "time-driven")
-        spikes = np.array([int(self.forward.spikes_of_neurons(run.spikes[run.past :]).sum()) for run in runs])
-        events = sum(run.events for run in runs)
-        self._events += events if learned else 0
-        return BatchResult(loss, y, spikes, events)
+        if self._plus.learns.any() or not self.of_samples.learns.any():
+            return [self.run(stimulus) for stimulus in stimuli]
+        found = [self.gradient(stimulus) for stimulus in stimuli]
+        self.learn(sum(gradient for gradient, _ in found) / len(stimuli))
+        return [run for _, run in found]
 
-    # ---------------------------------------------------------------- checkpoint
+    def learn(self, gradient: Array) -> None:
+        """Take one step of the optimisers of `EProp` with a gradient (synapses,)."""
+        self.counters[0] += 1
+        self._update(self.of_samples.learns, gradient, int(self.counters[0]), self.weight)
+        self._fade(self.of_samples.learns)
 
-    def state(self) -> dict[str, np.ndarray]:
-        """Everything that a run changes, as a copy in named arrays.
+    # ---------------------------------------------------------------- e-prop+: one step after the other
 
-        ``synapses/weight`` is that of `Simulator.state`; all else is in the order of this class.
-        """
-        counters = self._mini_batches, self._learned_steps, self._events, self.streaming.step
-        out = {"synapses/weight": self.weight[self._order], "counters": np.array(counters, np.int64)}
-        return out | {name: getattr(holder, field).copy() for name, (holder, field) in self._changing().items()}
+    def run(self, stimulus: Stimulus, record_weights: bool = False) -> TimeDrivenRun:
+        """Continue from the present state and learn by `EPropPlus` at every spike, or not at all without such a rule."""
+        external = self._external(stimulus)
+        activity = self.forward.after(self.activity, stimulus.steps)
+        activity.spikes[activity.past :] |= external.spikes
+        weights = np.zeros((stimulus.steps if record_weights else 0, len(self.synapses)))
+        for t in range(stimulus.steps):
+            now = activity.past + t
+            self._add_entry(activity, now, external, t)
+            arriving = self.synapses.arriving(activity.spikes, now)
+            self._arrive(arriving)
+            self.forward.step(t, arriving, activity, external, self.weight)
+            if record_weights:
+                weights[t] = self.weight
+            self.counters[1] += 1
+        self.activity = self.forward.after(activity, 0)
+        return TimeDrivenRun.of(activity, weights)
 
-    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from a `state` of the same network.
+    def _add_entry(self, activity: Activity, now: int, external: External, t: int) -> None:
+        """Add entry ``now - 2`` of the gradient, before the spikes of step ``now`` arrive."""
+        s, traces, tau = self.synapses, self.traces, int(self.counters[1]) - 2
+        none = np.zeros(self.forward.layout.n_readouts)
+        z = activity.spikes[now - 2, self.forward.layout.source_of_neuron]
+        traces.filter_rates(np.append(z, none)[s.target])
+        traces.filter(s.arriving(activity.spikes, now - 2), np.append(activity.psi[now - 2], none + 1.0)[s.target], tau)
+        errors = arriving_errors(activity.error, now, self.feedback.delay, self.feedback.now(self.weight))
+        of_neurons = external.modulator[t] * (errors + external.signals[t])
+        # Errors of a readout are those of the step before, and so is the reward.
+        learning = np.append(of_neurons, activity.error[now - 2])[s.target]
+        reward = np.where(s.onto_readout, self.last_reward[0], external.reward[t])
+        entry, counts = traces.entry(learning, reward, tau)
+        traces.gradient += entry
+        self._update(counts & self._plus.each_step, entry, tau + 1, self.coming)
+        self.last_reward[0] = external.reward[t]
 
-        Raises
-        ------
-        InputError
-            If it is not a dictionary; or if an array is missing, has another shape, or holds other values than finite numbers of
-            its kind. Nothing has changed then.
-        """
-        check_dictionary(state)
-        given = {}
-        for name, have in self.state().items():
-            if name not in state:
-                raise InputError(f"the state belongs to another network or engine: {name} is missing")
-            given[name] = checked_numbers(name, state[name], have.dtype)
-            if (shape := given[name].shape) != have.shape:
-                raise InputError(
-                    f"the state belongs to another network or engine: {name} has shape {shape}, not {have.shape}"
-                )
-        counters = [int(count) for count in given["counters"]]
-        if min(counters) < 0 or max(counters) > MOST_COUNTED:
-            raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
-        for name, (holder, field) in self._changing().items():
-            setattr(holder, field, np.array(given[name], getattr(holder, field).dtype))
-        self.weight[self._order] = given["synapses/weight"]
-        self._mini_batches, self._learned_steps, self._events, self.streaming.step = counters
+    def _arrive(self, arriving: Booleans) -> None:
+        """Spikes arrive at synapses, whose weights change first."""
+        step, each = int(self.counters[1]), self._plus.each_step
+        learned = arriving & self._plus.learns & (self.traces.last != NEVER)
+        self._update(learned & ~each, self.traces.gradient, step - 1, self.weight)
+        self.weight[arriving & each] = self.coming[arriving & each]
+        self._fade(arriving)
+        self.traces.arrive(arriving, step)
 
-    def _changing(self) -> dict[str, tuple[Any, str]]:
-        """Every array that changes but the weights, by name: the object that holds it, and its attribute."""
-        found: dict[str, tuple[Any, str]] = {
-            f"feedback/{field}": (self.updates, field) for field in ("offset", "followed_steps")
+    def _update(self, where: Booleans, gradient: Array, clock: int, weight: Array) -> None:
+        """Steps of the optimisers of some synapses up to ``clock``; changes ``weight``."""
+        for name, descent in self.descents.items():
+            part = self.synapses.parts[name]
+            chosen = np.flatnonzero(where[part])
+            descent.update(weight[part], gradient[part][chosen], chosen, clock, self.learning_rate_factor)
+
+    def _fade(self, where: Booleans) -> None:
+        """Adaptive feedback of some synapses forgets its difference from the weight, as the weight forgets its own."""
+        taken = np.zeros(len(self.synapses), np.int64)
+        for name, descent in self.descents.items():
+            taken[self.synapses.parts[name]] = descent.taken
+        self.feedback.fade(where, self._keep if self.learning_rate_factor > 0.0 else np.ones_like(self._keep), taken)
+
+    def _external(self, stimulus: Stimulus) -> External:
+        return External.of(self.network, self.forward.layout, stimulus)
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array that a run changes, itself and not a copy, by name: a copy of all is a checkpoint."""
+        parts = {"": self, "feedback": self.feedback, "traces": self.traces, "activity": self.activity}
+        parts |= {f"optimizer/{name}": descent for name, descent in self.descents.items()}
+        parts |= {
+            f"neurons/{name}": state for name, state in zip(self.forward.neurons, self.activity.neurons, strict=True)
         }
-        for p in self.updates.plastic:
-            descent = self.updates.descents[p.index]
-            found |= {f"optimizer/{p.name}/{field}": (descent, field) for field in ("m", "v", "gradient", "taken")}
-        if self.built.has_eprop:
-            return found
-        streaming = self.streaming
-        found |= {f"traces/{field}": (streaming, field) for field in ("eps", "e", "coming", "f", "reward")}
-        traces = "e_bar", "e_bar_reg", "e_reward", "gradient", "last"
-        found |= {f"traces/{field}": (streaming.traces, field) for field in traces}
-        found |= {f"activity/{field}": (streaming.activity, field) for field in (*ROWS, "outputs")}
-        for k, neurons in enumerate(streaming.activity.neurons):
-            found |= {f"neurons/{k}/{field}": (neurons, field) for field in field_arrays(neurons)}
+        kept = {"": ("weight", "counters", "coming", "last_reward"), "feedback": ("offset", "followed_steps")}
+        found = {}
+        for part, holder in parts.items():
+            for name, value in vars(holder).items():
+                if isinstance(value, np.ndarray) and (part not in kept or name in kept[part]):
+                    found[f"{part}/{name}".lstrip("/")] = value
         return found
-
-
-def _counted(n: int, progress: Progress) -> Iterator[int]:
-    """``range(n)``; ``progress`` hears of each that is done."""
-    for i in range(n):
-        yield i
-        if progress:
-            progress(1)

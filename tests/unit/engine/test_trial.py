@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.checks import check_neuron
 from eprop.models import Eligibility, inline
 from eprop.parameters import param
-from eprop.reference import check_neuron
 from own_model import Integrator, network
 
 pytestmark = pytest.mark.tiny

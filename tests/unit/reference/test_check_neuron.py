@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import eprop as ep
+from eprop.checks import check_neuron
 from eprop.models import Eligibility, inline
-from eprop.reference import check_neuron
 from own_model import network
 
 pytestmark = pytest.mark.tiny

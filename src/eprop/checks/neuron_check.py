@@ -1,23 +1,21 @@
-"""Hold a neuron model against what it says of itself, and the engine against the time-driven rules with it."""
+"""Check a neuron model: its dynamics against its eligibility, and the engine against the time-driven reference with it."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
-from eprop.engine import Simulator
+from eprop.checks.given import time_driven
+from eprop.checks.spike_check import Surrogacy, check_spike, response
+from eprop.engine import Samples, Simulator
 from eprop.engine.build.eligibility import check_components, sort_components
 from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.user_model import check_psi
-from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
-from eprop.reference.backpropagation import backpropagate
-from eprop.reference.spike_check import Surrogacy, check_spike
-from eprop.reference.time_driven import TimeDriven
+from eprop.reference import Stimulus, backpropagate
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Rule
 
 #: Largest deviation that rounding may cause, relative to the largest value.
@@ -47,7 +45,7 @@ class NeuronCheck(dict[str, float]):
 
 
 def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronCheck:
-    """What every neuron model must hold; for a model of one's own, before it is trusted.
+    """Check what every neuron model must hold; for a user-defined model, before it is trusted.
 
     Parameters
     ----------
@@ -63,11 +61,12 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronChe
         A dict of largest deviations, relative to the largest value. ``print`` shows them, and how the surrogate gradient lies to
         the threshold.
 
-        ``response to a pulse``: row ``v`` after a pulse, against what `eprop.models.Eligibility` says. ``own spike``: the
-        surrogate gradient in the steps after a spike of the neuron itself, with the reset of the voltage undone, against
-        ``output``, ``decay`` and ``spike``. ``e-prop`` and ``e-prop+``: what weights learn in the engine, in 1, 2 and 5
-        partitions and with delays of several steps, against `TimeDriven`, which keeps every trace of every synapse.
-        ``backpropagation``: the gradient by the eligibility and the total derivative, against backpropagation through time.
+        ``response to a pulse``: row ``v`` after a pulse, against what `eprop.models.Eligibility` says. ``own spike``:
+        the surrogate gradient in the steps after a spike of the neuron itself, with the reset of the voltage undone,
+        against ``output``, ``decay`` and ``spike``. ``e-prop`` and ``e-prop+``: what weights learn in the engine, in 1,
+        2 and 5 partitions and with delays of several steps, against `eprop.reference.TimeDriven`, which keeps every
+        trace of every synapse. ``backpropagation``: the gradient by the eligibility and the total derivative, against
+        backpropagation through time.
 
         By e-prop+ there is no number if the eligibility has more components than `EPropPlus` takes, for the own spike none if a
         pulse cannot show it; a warning tells so and why.
@@ -142,19 +141,9 @@ def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
     net.connect(x, rec, weight=size)
     pulse = np.zeros((steps, 1))
     pulse[0] = 1.0
-    v = [_voltage(net, p) for p in (pulse, 0 * pulse)]
-    c = sort_components("rec", [member.eligibility(dt) for member in neurons_of(net, rec)])
-    eps, wanted = c.arrival[0], np.zeros(steps)
-    for t in range(1, steps):
-        wanted[t] = size * (c.output[0] @ eps)
-        eps = c.decay[0] @ eps
-    return _deviation(v[0] - v[1], wanted)
-
-
-def _voltage(net: Network, pulse: np.ndarray) -> np.ndarray:
-    """Voltage of the only neuron at each step, mV."""
-    stepped = TimeDriven(net)
-    return stepped.forward.run(stepped.samples(1, len(pulse), inputs={"in": pulse[None]}), 0).v[:, 0]
+    stepped = time_driven(net)
+    v = [stepped.predict(Stimulus(steps, {"in": spikes})).v[:, 0] for spikes in (pulse, 0 * pulse)]
+    return _deviation(v[0] - v[1], np.append(0.0, size * response(neurons_of(net, rec)[0], dt, steps - 2)))
 
 
 def _network(neuron: Neuron, rule: Rule, gain: float, dt: float) -> Network:
@@ -170,12 +159,15 @@ def _network(neuron: Neuron, rule: Rule, gain: float, dt: float) -> Network:
     return net
 
 
-def _stimulus(steps: int) -> dict[str, Any]:
+def _stimulus(steps: int) -> Stimulus:
     rng = np.random.default_rng(1)
-    return {
-        "inputs": {"in": rng.random((1, steps, INPUTS)) < 0.1},
-        "targets": {"out": rng.normal(size=(1, steps, READOUTS))},
-    }
+    return Stimulus(steps, {"in": rng.random((steps, INPUTS)) < 0.1}, {"out": rng.normal(size=(steps, READOUTS))})
+
+
+def _samples_of(sim: Simulator, steps: int) -> Samples:
+    given = _stimulus(steps)
+    inputs, targets = ({name: values[None] for name, values in part.items()} for part in (given.spikes, given.targets))
+    return sim.samples(1, steps, inputs, targets)
 
 
 def _gain(neuron: Neuron, dt: float, steps: int) -> float:
@@ -183,7 +175,7 @@ def _gain(neuron: Neuron, dt: float, steps: int) -> float:
     most, best = 0, 0.0
     for gain in 2.0 ** np.arange(-12, 21):
         sim = Simulator(_network(neuron, EProp(), gain, dt), threads=1)
-        spikes = sim.evaluate(sim.samples(1, steps, **_stimulus(steps))).spikes
+        spikes = sim.evaluate(_samples_of(sim, steps)).spikes
         if spikes is not None and spikes.sum() > most:
             most, best = int(spikes.sum()), float(gain)
         if most > 0.05 * steps * NEURONS:
@@ -196,19 +188,17 @@ def _gain(neuron: Neuron, dt: float, steps: int) -> float:
 def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     """Largest deviation of the weights with which spikes arrive, in any partitions, from the time-driven e-prop+."""
     net, given = _network(neuron, RULES["e-prop+"], gain, dt), _stimulus(steps)
-    once = steps * dt, {"in": given["inputs"]["in"][0]}, {"out": given["targets"]["out"][0]}
-    stepped = TimeDriven(net)
-    order, first = all_synapses(stepped.simulator._arrays), stepped.weight.copy()
-    wanted = stepped.run(*once, record_weights=True)
+    stepped = time_driven(net)
+    first = stepped.weight.copy()
+    wanted = stepped.run(given, record_weights=True)
     check_psi(type(neuron).__name__, wanted.psi, [m.largest_psi(dt) for m in neurons_of(net, net.population("rec"))])
-    arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t)[order] for t in range(steps)])
-    change = np.abs(wanted.weights - first[order]).max()
-    worst = 0.0
+    arriving = np.stack([stepped.synapses.arriving(wanted.spikes, t) for t in range(steps)])
+    change, worst = np.abs(wanted.weights - first).max(), 0.0
+    record = [(p.name, "weight") for p in net.projections]
     for partitions in PARTITIONS:
-        run = Simulator(net, threads=1, partitions=partitions).run(
-            *once, record=[(p.name, "weight") for p in net.projections]
-        )
-        found = np.concatenate([run[p.name, "weight"] for p in net.projections], axis=1)
+        sim = Simulator(net, threads=1, partitions=partitions)
+        run = sim.run(steps * dt, given.spikes, given.targets, record=record)
+        found = np.concatenate([run[probe] for probe in record], axis=1)
         worst = max(worst, np.abs(found - wanted.weights)[arriving].max(initial=0.0) / change)
     return float(worst)
 
@@ -216,20 +206,22 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
 def _samples(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     """Largest deviation of the weights after two batches, in any partitions, from the time-driven e-prop."""
     net = _network(neuron, RULES["e-prop"], gain, dt)
-    results: list[np.ndarray] = []
-    networks: list[Any] = [TimeDriven(net), *(Simulator(net, threads=1, partitions=n) for n in PARTITIONS)]
-    for network in networks:
-        samples = network.samples(1, steps, **_stimulus(steps))
-        before = np.concatenate([network.connections(p.name)[2] for p in net.projections])
+    stepped = time_driven(net)
+    first = stepped.weight.copy()
+    for _ in range(2):
+        stepped.train([_stimulus(steps)])
+    worst = 0.0
+    for partitions in PARTITIONS:
+        sim = Simulator(net, threads=1, partitions=partitions)
         for _ in range(2):
-            network.train(samples)
-        results.append(np.concatenate([network.connections(p.name)[2] for p in net.projections]) - before)
-    return max(_deviation(change, results[0]) for change in results[1:])
+            sim.train(_samples_of(sim, steps))
+        weights = np.concatenate([sim.connections(p.name)[2] for p in net.projections])
+        worst = max(worst, _deviation(weights - first, stepped.weight - first))
+    return worst
 
 
 def _factorisation(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
-    stepped = TimeDriven(_network(neuron, EProp(), gain, dt))
-    found = backpropagate(stepped, stepped.samples(1, steps, **_stimulus(steps)))
+    found = backpropagate(time_driven(_network(neuron, EProp(), gain, dt)), _stimulus(steps))
     return _deviation(found.factorised, found.gradient)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from eprop.core import lib
-from eprop.engine.build.eligibility import sort_components
 from eprop.engine.build.neurons import neurons_of
-from eprop.engine.build.records import Role
 from eprop.errors import NetworkError
-from eprop.models import Neuron
+from eprop.models import Eligibility, Neuron
 from eprop.network import Network
-from eprop.reference.time_driven import TimeDriven
+from eprop.reference.neurons import neurons_of as stepped_neurons
 
 #: Steps after the spike that are looked at, and steps in which a pulse may make the neuron spike.
 AFTER, WITHIN = 64, 40
@@ -70,32 +68,30 @@ class SpikeCheck:
 
 
 class _Copies:
-    """Copies of one neuron that are stepped with inputs of their own."""
+    """Copies of one neuron that are stepped with different inputs."""
 
     def __init__(self, neuron: Neuron, dt: float, count: int):
         net = Network(dt=dt)
-        population = net.add(neuron, count, "rec")
-        built = TimeDriven(net).built
-        (self._row,) = (row for row in built.topology.populations if row["role"] == Role.neuron)
         # Of a population whose neurons differ, all are as the first one.
-        self._params, self.rows = built.topology.params, np.repeat(built.initial[:, :1], count, axis=1)
-        self._params[:] = self._params[:, :1]
-        self._initial = self.rows.copy()
-        one = neurons_of(net, population)[0]
-        self.v, self.count = one.state_rows.index("v"), count
-        self.eligibility = sort_components("rec", [one.eligibility(dt)])
+        self.one: Any = neurons_of(net, net.add(neuron, count, "rec"))[0]
+        twins = Network(dt=dt)
+        self._neurons, self.dt = stepped_neurons(twins.add(self.one, count, "rec"), {}, dt), dt
+        self.restart()
 
     def restart(self) -> None:
         """To the state before the first step."""
-        self.rows[:] = self._initial
+        self._state = self._neurons.rest()
+
+    @property
+    def v(self) -> np.ndarray:
+        """Voltages, mV; to be changed in place."""
+        state: Any = self._state
+        return state.rows[self.one.state_rows.index("v")] if hasattr(state, "rows") else state.v
 
     def step(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One step with the inputs ``x``, mV: which of them spike, and the surrogate gradients."""
-        psi, spikes = np.zeros(self.count), np.zeros(self.count, bool)
-        row = self._row
-        place = int(row["model"]), self.rows, self._params, int(row["target_begin"]), int(row["target_end"])
-        spikes[lib.advance(*place, np.array(x, float), psi, int(row["own_step"]))] = True  # which empties x
-        return spikes, psi
+        psi = self._neurons.step(self._state, np.asarray(x, float))
+        return self._state.z > 0.0, psi
 
 
 def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
@@ -114,30 +110,35 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     found = _threshold_pulse(neuron, dt)
     if found is None:
         return SpikeCheck(None, None, "no pulse from rest makes the difference between a spike and none")
-    response = _response(neuron, dt, found[2] + AFTER)
-    surrogacy, jump = _surrogacy(neuron, dt, found, response)
+    after_pulse = response(_Copies(neuron, dt, 1).one, dt, found[2] + AFTER)
+    surrogacy, jump = _surrogacy(neuron, dt, found, after_pulse)
     if jump > JUMP * surrogacy.largest:
         raise NetworkError(
             f"{type(neuron).__name__}: psi jumps at the threshold, by {jump:.3g} per mV: update() must take psi of the "
             "voltage before the reset, whether the neuron spikes or not"
         )
-    if response[0] == 0.0:
+    if after_pulse[0] == 0.0:
         return SpikeCheck(None, surrogacy, "input does not reach the voltage in the step in which it arrives")
     if surrogacy.largest == 0.0:
         return SpikeCheck(None, surrogacy, "the surrogate gradient is 0 wherever it was looked at")
-    deviation = _after_spike(neuron, dt, found, response)
+    deviation = _after_spike(neuron, dt, found, after_pulse)
     if deviation is None:
         return SpikeCheck(None, surrogacy, f"the neuron is refractory for {AFTER} steps and more")
     return SpikeCheck(deviation / surrogacy.largest, surrogacy)
 
 
-def _response(neuron: Neuron, dt: float, steps: int) -> np.ndarray:
-    """How far an input of 1 mV moves the voltage away from the threshold, 0, 1, ... steps later."""
-    c = _Copies(neuron, dt, 1).eligibility
-    eps, out = c.arrival[0].copy(), np.zeros(steps + 1)
+def response(neuron: Any, dt: float, steps: int) -> np.ndarray:
+    """How far an input of 1 mV moves the voltage away from the threshold, 0, 1, ... ``steps`` steps later."""
+    e = neuron.eligibility(dt)
+    return _outputs(e, np.array(e.arrival, float), steps)
+
+
+def _outputs(e: Eligibility, eps: np.ndarray, steps: int) -> np.ndarray:
+    """``output . decay^s eps`` for 0, 1, ... ``steps`` steps."""
+    decay, output, out = np.array(e.decay, float), np.array(e.output, float), np.zeros(steps + 1)
     for t in range(steps + 1):
-        out[t] = c.output[0] @ eps
-        eps = c.decay[0] @ eps
+        out[t] = output @ eps
+        eps = decay @ eps
     return out
 
 
@@ -227,15 +228,11 @@ def _difference(copies: _Copies, pulses: tuple[float, float, int], response: np.
         if judged.any():
             deviation = max(deviation or 0.0, float(np.abs(psi[:n] - psi[n : 2 * n])[judged].max()))
         if when <= t < when + undone:
-            copies.rows[copies.v] = np.tile(copies.rows[copies.v, n : 2 * n], 3)
+            copies.v[:] = np.tile(copies.v[n : 2 * n], 3)
     return deviation
 
 
 def _own_effect(copies: _Copies, later: np.ndarray) -> np.ndarray:
     """What a spike does to the distance from the threshold so many steps later, mV, by the eligibility."""
-    c = copies.eligibility
-    eps, out = c.spike[0].copy(), {}
-    for s in range(1, int(later.max()) + 1):
-        out[s] = float(c.output[0] @ eps)
-        eps = c.decay[0] @ eps
-    return np.array([out[int(s)] for s in later])
+    e = copies.one.eligibility(copies.dt)
+    return _outputs(e, np.array(e.spike, float), int(later.max()) - 1)[later - 1]

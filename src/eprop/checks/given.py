@@ -1,0 +1,114 @@
+"""What the reference is given: all that a simulator draws when it builds a network, and the samples of the engine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop import random
+from eprop.engine import Samples, Simulator
+from eprop.engine.build.draws import draw_signal_delays
+from eprop.engine.build.neurons import parameters_of_neurons
+from eprop.models import EventSource, PoissonSource
+from eprop.network import FeedbackProjection, Network, RandomFeedback
+from eprop.parameters import varies
+from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
+
+
+def time_driven(network: Network | Simulator) -> TimeDriven:
+    """Build the time-driven reference of a network, with the connections, parameters and feedback of a simulator.
+
+    Parameters
+    ----------
+    network : Network or Simulator
+        A network gets the values that a simulator draws for it; of a simulator, the present weights count.
+
+    Returns
+    -------
+    TimeDriven
+
+    Raises
+    ------
+    NetworkError
+        If the network cannot be built, or the reference has no equations for it.
+    """
+    sim = network if isinstance(network, Simulator) else Simulator(network, threads=1)
+    net = sim.network
+    connections = {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections}
+    parameters = {p.name: sim.parameters(p.name) for p in net.populations if varies(p.model)}
+    return TimeDriven(net, connections, parameters, {f.name: _feedback(sim, f) for f in net.feedback_projections})
+
+
+def _feedback(sim: Simulator, f: FeedbackProjection) -> FeedbackConnections:
+    weight = sim.feedback_weights(f.pre, f.post)
+    delay, exists = draw_signal_delays(sim.network, f, 0, f.post.size).T * sim.network.dt, np.zeros(weight.shape, bool)
+    if isinstance(f.kind, RandomFeedback):
+        seed = random.derive(sim.network.seed, random.FEEDBACK, f.index)
+        starts, readouts = f.kind.connectivity.made(f.name, 0, f.post.size, f.pre.size, f.post.size, False, seed)
+        exists[np.repeat(np.arange(f.post.size), np.diff(starts)), readouts] = True
+    return FeedbackConnections(weight, delay, exists)
+
+
+def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[Stimulus]:
+    """Samples of the engine as the reference takes them.
+
+    Parameters
+    ----------
+    network : Network
+    samples : Samples
+        Made for this network.
+    first_step : int
+        Steps since rest, or steps of training so far with `EProp`: Poisson sources emit the spikes of these steps.
+
+    Returns
+    -------
+    list of Stimulus
+    """
+    readouts = [p for p in network.populations if p.model.role == "readout"]
+    columns = np.cumsum([0, *(p.size for p in readouts)])
+    out = []
+    for i in range(len(samples)):
+        window, modulator, reward = (
+            part[min(i, len(part) - 1)] if len(part) else None
+            for part in (samples.window, samples.modulator, samples.reward)
+        )
+        out.append(
+            Stimulus(
+                samples.n_steps,
+                _events(network, samples, i)
+                | poisson_spikes(network, samples.n_steps, first_step + i * samples.n_steps),
+                {
+                    p.name: samples.target[i, :, a:b]
+                    for p, a, b in zip(readouts, columns[:-1], columns[1:], strict=True)
+                },
+                {p.name: window[:, k] for k, p in enumerate(readouts)},
+                {name: values[i] for name, values in samples.signals.items()},
+                modulator,
+                reward,
+            )
+        )
+    return out
+
+
+def _events(network: Network, samples: Samples, index: int) -> dict[str, np.ndarray]:
+    """Spikes of the event sources in a sample, (steps, size) by population."""
+    out, sources = {}, [p for p in network.populations if isinstance(p.model, EventSource)]
+    for p, start in zip(sources, samples.event_start, strict=True):
+        starts = start[index * samples.n_steps : (index + 1) * samples.n_steps + 1]
+        out[p.name] = np.zeros((samples.n_steps, p.size), bool)
+        steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
+        out[p.name][steps, samples.event_channels[starts[0] : starts[-1]]] = True
+    return out
+
+
+def poisson_spikes(network: Network, steps: int, first_step: int = 0) -> dict[str, np.ndarray]:
+    """Spikes that the engine draws for Poisson sources in some steps, (steps, size) by population."""
+    out = {}
+    for p in network.populations:
+        if isinstance(p.model, PoissonSource):
+            rates = parameters_of_neurons(network, p)["rate"] * network.dt / 1000.0
+            draws = [
+                random.uniform(network.seed, random.POISSON, np.arange(p.size), (p.index << 48) | (first_step + t))
+                for t in range(steps)
+            ]
+            out[p.name] = np.array(draws).reshape(steps, p.size) < rates
+    return out

@@ -1,0 +1,92 @@
+"""What a network receives from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eprop.network import Network
+from eprop.reference.neurons import Array
+from eprop.reference.synapses import Booleans, Layout
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """External input and signals of one run or sample.
+
+    Parameters
+    ----------
+    steps : int
+    spikes : dict of (steps, size)
+        Spikes of all sources, Poisson sources included, by name; a source that is missing is silent.
+    targets : dict of (steps, size), (1, size) or (size,)
+        By readout population; without a target, or where the target is NaN, there is no error.
+    window : (steps,), or a dict of (steps,) by readout population
+        Factor of loss and error, of any sign; None: 1.
+    signals : dict of (steps, size)
+        By population of neurons: added to the learning signals that arrive in a step.
+    modulator : (steps,)
+        Factor of the learning signals; None: 1.
+    reward : (steps,)
+        Reward of each step; None: 0.
+    """
+
+    steps: int
+    spikes: Mapping[str, Any] = field(default_factory=dict)
+    targets: Mapping[str, Any] = field(default_factory=dict)
+    window: Any = None
+    signals: Mapping[str, Any] = field(default_factory=dict)
+    modulator: Any = None
+    reward: Any = None
+
+
+@dataclass(frozen=True)
+class External:
+    """A `Stimulus` in arrays of all nodes.
+
+    Attributes
+    ----------
+    spikes : (steps, sources) bool
+    target, window : (steps, readouts)
+    signals : (steps, neurons)
+    modulator, reward : (steps,)
+    """
+
+    spikes: Booleans
+    target: Array
+    window: Array
+    signals: Array
+    modulator: Array
+    reward: Array
+
+    @classmethod
+    def of(cls, network: Network, layout: Layout, stimulus: Stimulus) -> External:
+        """A stimulus of a network."""
+        steps, k = stimulus.steps, layout.n_readouts
+        out = cls(
+            np.zeros((steps, layout.n_sources), bool),
+            np.full((steps, k), np.nan),
+            np.ones((steps, k)),
+            np.zeros((steps, layout.n_neurons)),
+            _of_steps(stimulus.modulator, steps, 1.0),
+            _of_steps(stimulus.reward, steps, 0.0),
+        )
+        for name, values in stimulus.spikes.items():
+            out.spikes[:, layout.sources[name]] = np.asarray(values) != 0
+        for name, values in stimulus.targets.items():
+            out.target[:, layout.readouts(name)] = values
+        for name, values in stimulus.signals.items():
+            out.signals[:, layout.targets[name]] = values
+        windows = stimulus.window
+        for p in network.populations:
+            if p.model.role == "readout" and windows is not None:
+                window = windows.get(p.name, 1.0) if isinstance(windows, Mapping) else windows
+                out.window[:, layout.readouts(p.name)] = np.broadcast_to(window, steps)[:, None]
+        return out
+
+
+def _of_steps(values: Any, steps: int, default: float) -> Array:
+    return np.full(steps, default) if values is None else np.asarray(values, float)
