@@ -71,6 +71,7 @@ def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[
             part[min(i, len(part) - 1)] if len(part) else None
             for part in (samples.window, samples.modulator, samples.reward)
         )
+        target = np.broadcast_to(samples.target[i], (samples.n_steps, samples.target.shape[2]))
         out.append(
             Stimulus(
                 samples.n_steps,

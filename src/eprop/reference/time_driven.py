@@ -51,6 +51,12 @@ class TimeDrivenRun:
         rows = {name: getattr(activity, name)[activity.past :] for name in ROWS}
         return cls(**rows, weights=np.zeros((0, 0)) if weights is None else weights, events=activity.events)
 
+    def split(self, n: int) -> list[TimeDrivenRun]:
+        """Equal parts of a run, one after the other; the first has the ``events`` of all."""
+        parts = zip(*(np.split(getattr(self, name), n) for name in ROWS), strict=True)
+        weights, events = np.zeros((0, 0)), [self.events, *[0] * (n - 1)]
+        return [TimeDrivenRun(*part, weights, count) for part, count in zip(parts, events, strict=True)]
+
 
 class TimeDriven:
     """Runs and trains a network time step by time step, in double precision, with every trace of every synapse.

@@ -8,10 +8,10 @@ from eprop.engine import Simulator
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator
-from eprop.reference import TimeDriven
 from eprop.tasks import Task
 from eprop.training.config import RunConfig
 from eprop.training.evaluation import Engine
+from eprop.training.time_engine import TimeDrivenEngine
 
 
 def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
@@ -25,7 +25,7 @@ def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
     if config.execution.engine == "time":
         if comm is not None and comm.size > 1:
             raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return TimeDriven(_network_of(config.task))
+        return TimeDrivenEngine(_network_of(config.task))
     return make_simulator(config, comm=comm)
 
 

@@ -12,16 +12,16 @@ import numpy as np
 from eprop.engine import Simulator
 from eprop.errors import DataError, InputError
 from eprop.network import Network
-from eprop.reference import TimeDriven
 from eprop.tasks import Classification, Task
 from eprop.training.epoch_order import shuffled
 from eprop.training.metrics import Evaluation
+from eprop.training.time_engine import TimeDrivenEngine
 
 #: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
 #: sample within a slice, so results depend on this constant.
 SLICE = 512
 #: Engines that train and evaluate a network.
-Engine = Simulator | TimeDriven
+Engine = Simulator | TimeDrivenEngine
 #: Stream of `eprop.random.SHUFFLE` for evaluations; epochs have the streams 0, 1, ...
 EVALUATION_STREAM = 2**32 - 1
 
@@ -70,7 +70,7 @@ def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int
     Parameters
     ----------
     task : Task
-    simulator : Simulator or TimeDriven
+    simulator : Simulator or TimeDrivenEngine
         Of the task's network. Its state does not change.
     trials : Trials
     progress : callable of (samples done since the last call), optional

@@ -1,0 +1,171 @@
+"""The time-driven reference as an engine that trains a network: ``--engine time``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from eprop.checks import stimuli_of, time_driven
+from eprop.engine import BatchResult, Samples, Simulator
+from eprop.engine.run.streaming import EVALUATION_CHUNKS
+from eprop.engine.state.checks import MOST_COUNTED, check_dictionary, checked_numbers, damaged
+from eprop.errors import InputError, Status, check_status
+from eprop.network import Network
+from eprop.reference import Stimulus, TimeDrivenRun
+from eprop.rules import EProp
+
+Progress = Callable[[int], Any] | None
+
+
+class TimeDrivenEngine:
+    """Trains and evaluates a network with `eprop.reference.TimeDriven`; methods are those of `eprop.Simulator`.
+
+    Parameters
+    ----------
+    network : Network
+
+    Attributes
+    ----------
+    stepped : TimeDriven
+    events : int
+        Synaptic events of all training so far.
+    """
+
+    threads = 1
+    precision = "double"
+
+    def __init__(self, network: Network):
+        self._simulator = Simulator(network, threads=1)
+        self.network, self.comm, self.n_synapses = network, self._simulator.comm, self._simulator.n_synapses
+        self.stepped = time_driven(self._simulator)
+        self._by_batch = any(isinstance(p.rule, EProp) for p in self.network.projections)
+        self.events, self._learned_steps = 0, 0
+
+    def samples(self, *given: Any, **named: Any) -> Samples:
+        """As `Simulator.samples`."""
+        return self._simulator.samples(*given, **named)
+
+    def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `Simulator.connections`."""
+        sources, targets, _ = self._simulator.connections(name)
+        return sources, targets, self.stepped.weights_of(name)
+
+    def weights(self, name: str) -> scipy.sparse.csr_matrix:
+        """As `Simulator.weights`."""
+        self._simulator.set_weights(name, self.stepped.weights_of(name))
+        return self._simulator.weights(name)
+
+    def set_weights(self, name: str, values: Any) -> None:
+        """As `Simulator.set_weights`."""
+        self._simulator.set_weights(name, values)
+        self.stepped.set_weights(name, self._simulator.connections(name)[2])
+
+    def scale_learning_rates(self, factor: float) -> None:
+        """As `Simulator.scale_learning_rates`."""
+        self.stepped.learning_rate_factor = factor
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of all arrays that change, as `Simulator.memory`."""
+        sizes = {name: array.nbytes for name, array in self.stepped.arrays().items()}
+        synapses = sum(size for name, size in sizes.items() if not name.startswith(("activity", "neurons")))
+        return {"synapses": synapses, "propagators": 0, "axons": 0, "rest": sum(sizes.values()) - synapses}
+
+    def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
+        """As `Simulator.train`."""
+        first_step = self._learned_steps if self._by_batch else int(self.stepped.counters[1])
+        stimuli = stimuli_of(self.network, samples, first_step)
+        if self._by_batch:
+            found = [self.stepped.gradient(stimulus) for stimulus in _counted(stimuli, progress)]
+            self.stepped.learn(sum(gradient for gradient, _ in found) / len(stimuli))
+            runs = [run for _, run in found]
+        else:
+            runs = [self.stepped.run(stimulus) for stimulus in _counted(stimuli, progress)]
+        self._learned_steps += len(samples) * samples.n_steps
+        self.events += sum(run.events for run in runs)
+        return self._result(runs)
+
+    def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Progress = None) -> BatchResult:
+        """As `Simulator.evaluate`."""
+        stimuli = stimuli_of(self.network, samples)
+        if self._by_batch if reset is None else reset:
+            return self._result([self.stepped.predict(stimulus) for stimulus in _counted(stimuli, progress)])
+        # Without a reset, the samples of a chunk are one long sample.
+        runs: list[TimeDrivenRun] = []
+        for chunk in np.array_split(np.arange(len(stimuli)), min(EVALUATION_CHUNKS, len(stimuli))):
+            together = self.stepped.predict(_joined([stimuli[i] for i in chunk]))
+            runs += together.split(len(chunk))
+            for _ in _counted(chunk, progress):
+                pass
+        return self._result(runs)
+
+    def _result(self, runs: list[TimeDrivenRun]) -> BatchResult:
+        """Results of samples.
+
+        Raises
+        ------
+        DivergenceError
+            If one is not finite.
+        """
+        loss, y = np.array([run.loss.sum() for run in runs]), np.stack([run.y for run in runs])
+        if not (np.isfinite(y).all() and np.isfinite(loss).all()):
+            check_status(Status.NOT_FINITE, "time-driven")
+        neurons = self.stepped.forward.layout.source_of_neuron
+        spikes = np.array([int(run.spikes[:, neurons].sum()) for run in runs])
+        return BatchResult(loss, y, spikes, sum(run.events for run in runs))
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        arrays = self.stepped.arrays()
+        return {"synapses/weight": arrays.pop("weight")} | arrays
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that a run changes, as a copy in named arrays; the weights are those of `Simulator.state`."""
+        counted = np.array([self.events, self._learned_steps], np.int64)
+        return {name: array.copy() for name, array in self._arrays().items()} | {"counted": counted}
+
+    def set_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Resume from a `state` of the same network.
+
+        Raises
+        ------
+        InputError
+            If it is not a dictionary; or if an array is missing, has another shape, or holds other values than finite numbers of
+            its kind. Nothing has changed then.
+        """
+        check_dictionary(state)
+        given = {}
+        for name, have in self.state().items():
+            if name not in state:
+                raise InputError(f"the state belongs to another network or engine: {name} is missing")
+            given[name] = checked_numbers(name, state[name], have.dtype)
+            if (shape := given[name].shape) != have.shape:
+                raise InputError(
+                    f"the state belongs to another network or engine: {name} has shape {shape}, not {have.shape}"
+                )
+        counted = np.concatenate([given["counted"], given["counters"]])
+        if counted.min() < 0 or counted.max() > MOST_COUNTED:
+            raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
+        for name, array in self._arrays().items():
+            array[...] = given[name]
+        self.events, self._learned_steps = (int(count) for count in given["counted"])
+
+
+def _counted(parts: Sequence[Any], progress: Progress) -> Iterator[Any]:
+    """The parts; ``progress`` is called with 1 after each."""
+    for part in parts:
+        yield part
+        if progress:
+            progress(1)
+
+
+def _joined(stimuli: list[Stimulus]) -> Stimulus:
+    """Samples of equal length, one after the other, as one."""
+    parts = {
+        name: {key: np.concatenate([getattr(s, name)[key] for s in stimuli]) for key in getattr(stimuli[0], name)}
+        for name in ("spikes", "targets", "window")
+    }
+    return Stimulus(sum(s.steps for s in stimuli), **parts)
