@@ -63,30 +63,20 @@ def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[
     -------
     list of Stimulus
     """
-    readouts = [p for p in network.populations if p.model.role == "readout"]
-    columns = np.cumsum([0, *(p.size for p in readouts)])
+    readouts, steps = [p for p in network.populations if p.model.role == "readout"], samples.n_steps
+    columns = np.cumsum([0, *(p.size for p in readouts)]).tolist()
     out = []
     for i in range(len(samples)):
-        window, modulator, reward = (
-            part[min(i, len(part) - 1)] if len(part) else None
-            for part in (samples.window, samples.modulator, samples.reward)
+        target = np.broadcast_to(samples.target[i], (steps, columns[-1]))
+        window = samples.window[min(i, len(samples.window) - 1)]
+        modulator, reward = (
+            part[min(i, len(part) - 1)] if len(part) else None for part in (samples.modulator, samples.reward)
         )
-        target = np.broadcast_to(samples.target[i], (samples.n_steps, samples.target.shape[2]))
-        out.append(
-            Stimulus(
-                samples.n_steps,
-                _events(network, samples, i)
-                | poisson_spikes(network, samples.n_steps, first_step + i * samples.n_steps),
-                {
-                    p.name: samples.target[i, :, a:b]
-                    for p, a, b in zip(readouts, columns[:-1], columns[1:], strict=True)
-                },
-                {p.name: window[:, k] for k, p in enumerate(readouts)},
-                {name: values[i] for name, values in samples.signals.items()},
-                modulator,
-                reward,
-            )
-        )
+        spikes = _events(network, samples, i) | poisson_spikes(network, steps, first_step + i * steps)
+        targets = {p.name: target[:, a:b] for p, a, b in zip(readouts, columns[:-1], columns[1:], strict=True)}
+        windows = {p.name: window[:, k] for k, p in enumerate(readouts)}
+        signals = {name: values[i] for name, values in samples.signals.items()}
+        out.append(Stimulus(steps, spikes, targets, windows, signals, modulator, reward))
     return out
 
 

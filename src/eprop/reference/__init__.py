@@ -33,7 +33,7 @@ NEST 3.10 gives the numbers of `TimeDriven`, and `TimeDriven` those of the engin
 from eprop.reference.backpropagation import Backpropagated, GradientAngle, backpropagate, gradient_angles
 from eprop.reference.feedback import FeedbackConnections
 from eprop.reference.lanes import TimeDrivenLanes
-from eprop.reference.losses import error_signal, loss_of_step
+from eprop.reference.losses import compare
 from eprop.reference.neurons import surrogate_gradient
 from eprop.reference.stdp import pair_weights
 from eprop.reference.stimulus import Stimulus
@@ -42,5 +42,5 @@ from eprop.reference.time_driven import TimeDriven, TimeDrivenRun
 
 __all__ = [
     "Backpropagated", "Connections", "FeedbackConnections", "GradientAngle", "Stimulus", "TimeDriven", "TimeDrivenLanes",
-    "TimeDrivenRun", "backpropagate", "error_signal", "gradient_angles", "loss_of_step", "pair_weights", "surrogate_gradient",
+    "TimeDrivenRun", "backpropagate", "compare", "gradient_angles", "pair_weights", "surrogate_gradient",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.network import Network
 from eprop.reference.feedback import Latency
@@ -77,10 +78,10 @@ class SampleConstants:
                 c_reg[own], f_target[own] = p.rule.c_reg, p.rule.f_target * network.dt / 1000.0
         return cls(learns, kappa, averaged, c_reg, f_target)
 
-    def rate_terms(self, spikes: Array, length: Array) -> Array:
+    def rate_terms(self, spikes: npt.ArrayLike, length: npt.ArrayLike) -> Array:
         """``c_reg (f_mean - f_target) / T`` of each neuron with its ``spikes`` in ``T = length`` steps."""
         steps = np.maximum(length, 1)
-        return np.asarray(self.c_reg * (spikes / steps - self.f_target) / steps)
+        return np.asarray(self.c_reg * (np.asarray(spikes) / steps - self.f_target) / steps)
 
 
 def _decay_of_readouts(network: Network, forward: Forward, post: Any) -> float:

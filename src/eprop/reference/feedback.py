@@ -147,7 +147,7 @@ class Latency:
 
 def _shortest(delay: object, drawn: Integers, dt: float) -> int:
     """Shortest delay of a projection in steps, which may have one delay and no synapses."""
-    return round(delay / dt) if isinstance(delay, float) else int(drawn.min(initial=2**60))
+    return round(delay / dt) if isinstance(delay, float) else int(np.min(drawn, initial=2**60))
 
 
 @dataclass(frozen=True)

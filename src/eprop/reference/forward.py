@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.network import Network
-from eprop.reference.losses import error_signal, loss_of_step
+from eprop.reference.losses import compare
 from eprop.reference.neurons import Array, EligibilityTerms, Numbers, Readouts, neurons_of
 from eprop.reference.stimulus import External
 from eprop.reference.synapses import Booleans, Connections, Layout, Synapses, padded_together
@@ -133,8 +133,9 @@ class Forward:
             activity.y[now, own] = y = outputs + readouts.e_l
             target, window = external.target[t, own], external.window[t, own]
             if window[0] != 0.0 and not np.isnan(target[0]):
-                activity.error[now, own] = window * error_signal(readouts.loss, y, target)
-                activity.loss[now] += window[0] * loss_of_step(readouts.loss, y, target)
+                error, loss = compare(readouts.loss, y, target)
+                activity.error[now, own] = window * error
+                activity.loss[now] += window[0] * loss
 
 
 def _leaky(alpha: Array, zeta: Array) -> EligibilityTerms:

@@ -113,7 +113,7 @@ class TimeDrivenLanes:
         """
         stepped, latency, counted = self.stepped, self.stepped.latency.neurons, []
         for episode in episodes:
-            rollouts = np.array([*episode.rollouts, *[-1] * int(latency.max(initial=1))])
+            rollouts = np.array([*episode.rollouts, *[-1] * int(np.max(latency, initial=1))])
             counted.append(rollouts[np.arange(len(episode.rollouts))[:, None] + latency] == self._rollout)
         spikes = sum(
             (e.activity.spikes[: len(c), stepped.forward.layout.source_of_neuron] & c).sum(axis=0)

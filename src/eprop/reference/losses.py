@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from eprop.models import Loss
+from eprop.models import CrossEntropy, SquaredError
 from eprop.reference.neurons import Array
 
 
@@ -14,14 +16,16 @@ def softmax(y: Array) -> Array:
     return np.asarray(p / p.sum(axis=-1, keepdims=True))
 
 
-def error_signal(loss: Loss, y: Array, target: Array) -> Array:
-    """Derivative of the loss with respect to the outputs of the same step: ``y - target``, or ``softmax(y) - target``."""
-    return (softmax(y) if loss.softmax else y) - target
+def compare(loss: Any, y: Array, target: Array) -> tuple[Array, float]:
+    """Error signals of one step, which are the derivative of the loss with respect to the outputs, and the loss.
 
-
-def loss_of_step(loss: Loss, y: Array, target: Array) -> float:
-    """``0.5 sum_k (y_k - y*_k)^2``, or ``-sum_k y*_k log softmax(y)_k``."""
-    if not loss.softmax:
-        return float(0.5 * np.sum((y - target) ** 2))
-    shifted = y - y.max()
-    return float(-np.sum(target * (shifted - np.log(np.exp(shifted).sum()))))
+    ``y - target`` and ``0.5 sum_k (y_k - y*_k)^2``, or ``softmax(y) - target`` and ``-sum_k y*_k log softmax(y)_k``.
+    """
+    match loss:
+        case SquaredError():
+            return y - target, float(0.5 * np.sum((y - target) ** 2))
+        case CrossEntropy():
+            shifted = y - np.max(y)
+            return softmax(y) - target, float(-np.sum(target * (shifted - np.log(np.exp(shifted).sum()))))
+    errors, value = loss.compare(y, target)
+    return np.asarray(errors), float(value)

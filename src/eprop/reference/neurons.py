@@ -62,7 +62,7 @@ class Neurons(Protocol):
         """How spikes that arrive, and spikes of a neuron, act on the distance from its threshold."""
 
 
-def surrogate_gradient(surrogate: models.Surrogate, u: Array, height: Any, width: Any) -> Array:
+def surrogate_gradient(surrogate: Any, u: Array, height: Any, width: Any) -> Array:
     """Replace the derivative of a spike; ``u`` is the distance from the threshold, mV."""
     s = np.abs(u) / width
     match surrogate:
@@ -74,7 +74,8 @@ def surrogate_gradient(surrogate: models.Surrogate, u: Array, height: Any, width
             return np.asarray(height / (1.0 + s) ** 2)
         case models.Arctan():
             return np.asarray(height / (1.0 + s**2))
-    raise NetworkError(f"the reference does not have the equation of {type(surrogate).__name__}")
+    # A user-defined one is a function of numbers.
+    return np.asarray(np.vectorize(surrogate.gradient, otypes=[float])(u, height, width))
 
 
 class LeakyNeurons:

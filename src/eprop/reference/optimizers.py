@@ -72,4 +72,10 @@ class Descent:
                 self.v[synapses] = v = beta_2 * self.v[synapses] + (1.0 - beta_2) * g**2
                 rate = eta * np.sqrt(1.0 - beta_2**n) / (1.0 - beta_1**n)
                 return w - rate * m / (np.sqrt(v) + epsilon)
-        raise TypeError(f"the reference does not have the equation of {type(self.optimizer).__name__}")
+        # A user-defined one.
+        kept = [part for part, keep in zip((self.m, self.v), self.optimizer.moments, strict=True) if keep]
+        moments = tuple(part[synapses] for part in kept)
+        w = np.asarray(self.optimizer.replace(eta=eta).step(w, g, moments, n))
+        for part, values in zip(kept, moments, strict=True):
+            part[synapses] = values
+        return w

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
-from eprop.network import Network
+from eprop.network import Network, Population
 from eprop.reference.neurons import Array, EligibilityTerms
 
 Integers = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class Layout:
     @classmethod
     def of(cls, network: Network) -> Layout:
         """The layout of a network."""
-        by_role: dict[str, list] = {"source": [], "neuron": [], "readout": []}
+        by_role: dict[str, list[Population]] = {"source": [], "neuron": [], "readout": []}
         for p in network.populations:
             by_role[p.model.role].append(p)
         sources = _spans([p for p in network.populations if p.model.role != "readout"])
@@ -77,7 +77,7 @@ class Layout:
         return slice(span.start - self.n_neurons, span.stop - self.n_neurons)
 
 
-def _spans(populations: list) -> dict[str, slice]:
+def _spans(populations: list[Population]) -> dict[str, slice]:
     ends = np.cumsum([0, *(p.size for p in populations)]).tolist()
     return {p.name: slice(a, b) for p, a, b in zip(populations, ends[:-1], ends[1:], strict=True)}
 

@@ -48,7 +48,7 @@ class TimeDrivenRun:
     @classmethod
     def of(cls, activity: Activity, weights: Array | None = None) -> TimeDrivenRun:
         """The rows of an activity, without those of its past."""
-        rows = {name: getattr(activity, name)[activity.past :] for name in ROWS}
+        rows: Any = {name: getattr(activity, name)[activity.past :] for name in ROWS}
         return cls(**rows, weights=np.zeros((0, 0)) if weights is None else weights, events=activity.events)
 
     def split(self, n: int) -> list[TimeDrivenRun]:
@@ -126,7 +126,7 @@ class TimeDriven:
     def reset(self) -> None:
         """Put the network at rest; optimisers of e-prop+ start again: they count the steps since rest."""
         # Spikes and errors are on their way for so long; learning looks at the activity of the step before the last one.
-        longest = max(self.synapses.delay.max(initial=0), self.feedback.delay.max(initial=0))
+        longest = max(np.max(self.synapses.delay, initial=0), np.max(self.feedback.delay, initial=0))
         self.activity, self.traces = self.forward.rest(0, 2 + int(longest)), PlusTraces(self.synapses, self._plus)
         self.counters[1] = 0
         #: The weights that an optimiser with a step in every time step works on, and the reward of the step before.
@@ -174,7 +174,7 @@ class TimeDriven:
         if self._plus.learns.any() or not self.of_samples.learns.any():
             return [self.run(stimulus) for stimulus in stimuli]
         found = [self.gradient(stimulus) for stimulus in stimuli]
-        self.learn(sum(gradient for gradient, _ in found) / len(stimuli))
+        self.learn(np.mean([gradient for gradient, _ in found], axis=0))
         return [run for _, run in found]
 
     def learn(self, gradient: Array) -> None:

@@ -79,7 +79,7 @@ class TimeDrivenEngine:
         stimuli = stimuli_of(self.network, samples, first_step)
         if self._by_batch:
             found = [self.stepped.gradient(stimulus) for stimulus in _counted(stimuli, progress)]
-            self.stepped.learn(sum(gradient for gradient, _ in found) / len(stimuli))
+            self.stepped.learn(np.mean([gradient for gradient, _ in found], axis=0))
             runs = [run for _, run in found]
         else:
             runs = [self.stepped.run(stimulus) for stimulus in _counted(stimuli, progress)]
@@ -97,7 +97,7 @@ class TimeDrivenEngine:
         for chunk in np.array_split(np.arange(len(stimuli)), min(EVALUATION_CHUNKS, len(stimuli))):
             together = self.stepped.predict(_joined([stimuli[i] for i in chunk]))
             runs += together.split(len(chunk))
-            for _ in _counted(chunk, progress):
+            for _ in _counted(chunk.tolist(), progress):
                 pass
         return self._result(runs)
 
