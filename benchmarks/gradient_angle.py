@@ -21,7 +21,8 @@ from typing import Any
 import harness
 import numpy as np
 
-from eprop.reference import TimeDriven, gradient_angles
+from eprop.checks import stimuli_of, time_driven
+from eprop.reference import gradient_angles
 from eprop.training import RunFolder, restore
 
 MOMENTS = ("before", "after")
@@ -49,13 +50,14 @@ def main() -> None:
 def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
     """Return the label of a run, and the angles by moment and kind of weights."""
     config, _, trained = restore(path, threads=1)
-    network = TimeDriven(config.task.build_network())
+    network = time_driven(config.task.build_network())
     test = config.data.load(config.task).test
     samples = config.task.make_samples(network.network, test.subset(np.arange(min(n, len(test)))))
-    out: dict[str, Any] = {"before": gradient_angles(network, samples)}
+    stimuli = stimuli_of(network.network, samples)
+    out: dict[str, Any] = {"before": gradient_angles(network, stimuli)}
     for projection in network.network.projections:
         network.set_weights(projection.name, trained.connections(projection.name)[2])
-    out |= {"after": gradient_angles(network, samples), "samples": len(samples)}
+    out |= {"after": gradient_angles(network, stimuli), "samples": len(samples)}
     summary = RunFolder.open(path).read_summary()
     out |= {key: summary[key] for key in ("seed", "test_error", "epochs")}
     label = " ".join(filter(None, [config.task.name, getattr(config.task, "target", None), config.task.rule]))

@@ -18,7 +18,8 @@ import harness
 import numpy as np
 
 import eprop as ep
-from eprop import reference
+from eprop.checks import time_driven
+from eprop.reference import Stimulus
 from eprop.training.system_info import resident_memory
 
 NEURONS, INTERVAL, CUTOFF, NEVER = 10, 100.0, 100.0, 1e7
@@ -109,17 +110,17 @@ def drift(steps: int) -> dict:
     net.connect(rec, out, weight=weights["readout"], rule=rule)
     net.feedback(out, rec, ep.RandomFeedback(feedback))
     sim = ep.Simulator(net, threads=1)
-    theirs = reference.TimeDriven(net)
+    theirs = time_driven(sim)
     found: dict[str, list] = {"steps": [], "largest_difference_mV": [], "largest_output_mV": [], "spikes": []}
     spikes, done, report, worst, largest = 0, 0, 1000, 0.0, 0.0
     while done < steps:
         inputs = (rng.random((PIECE, sizes[0])) < rates).astype(float)
         targets = np.sin(np.arange(done, done + PIECE)[:, None] * (0.02, 0.03))
-        y = theirs.run(float(PIECE), {"in": inputs}, {"out": targets}).y
-        recording = sim.run(float(PIECE), {"in": inputs}, {"out": targets}, spikes=["rec"])
-        worst = max(worst, float(np.abs(recording.y["out"] - y).max()))
-        largest = max(largest, float(np.abs(y).max()))
-        spikes += recording.spikes["rec"][0].size
+        run = theirs.run(Stimulus(PIECE, {"in": inputs}, {"out": targets}))
+        ours_now = sim.run(float(PIECE), {"in": inputs}, {"out": targets})
+        worst = max(worst, float(np.abs(ours_now.y["out"] - run.y).max()))
+        largest = max(largest, float(np.abs(run.y).max()))
+        spikes += int(run.spikes[:, sizes[0] :].sum())
         done += PIECE
         if done in (report, steps):
             report *= 10

@@ -12,7 +12,6 @@ are the same for both. There is no goal. The result is ``reward-gradient.json``.
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from typing import Any
 
@@ -20,15 +19,15 @@ import harness
 import numpy as np
 
 import eprop as ep
-from eprop.reference import bptt, eprop
-from eprop.reference import neurons as models
+from eprop.checks import time_driven
+from eprop.reference import Stimulus, backpropagate
+from eprop.reference.backpropagation import KINDS, kinds_of_weights
 from eprop.rl import Episodes, RolloutLearner, credit, errors
 from eprop.tasks import Control
 from eprop.training import restore
 from eprop.training.reward_learner import make_agent
 
 ENVIRONMENTS, ROLLOUT = 16, 64
-KINDS = ("input", "recurrent", "readout")
 
 
 class RecordingStreams:
@@ -81,39 +80,19 @@ def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[st
     seen, _ = RolloutLearner(simulator, agent, episodes, objective, ROLLOUT).collect()
     wanted = errors(seen, credit(seen, objective), objective, agent.policy)
     ends = seen.terminated | seen.truncated
-    weights = dense_weights(simulator)
-    neuron = models.LIF(
-        tau_m=task.tau_m, v_th=task.v_th, t_ref=task.t_ref, height=task.surrogate_height, width=task.surrogate_width
-    )
-    readout = models.Readout(tau_m=task.tau_out, scale_input=True)
-    total: dict[str, dict[str, Any]] = {rule: dict.fromkeys(KINDS, 0.0) for rule in ("eprop", "bptt")}
+    stepped = time_driven(simulator)
+    total: dict[str, Any] = dict.fromkeys(("eprop", "gradient"), 0.0)
     for stream in range(ENVIRONMENTS):
         steps = (int(ends[:, stream].argmax()) + 1) if ends[:, stream].any() else ROLLOUT
         n_steps = steps * task.substeps
-        inputs, error = np.zeros((n_steps, weights["input"].shape[1])), np.zeros((n_steps, wanted.shape[2]))
+        inputs, error = (np.zeros((n_steps, size)) for size in (streams.events[0].shape[1], wanted.shape[2]))
         for t in range(n_steps):
             inputs[t] = streams.events[t][stream]
         error[task.substeps - 1 :: task.substeps] = wanted[:steps, stream]
-        # Two projections have no delay in the reference: inputs to neurons, neurons to readouts. Here each has one step.
-        inputs, error = inputs[:-2], error[2:]
-        sample = eprop.run_sample(inputs, np.zeros(error.shape), weights, neuron, readout, dt=task.dt)
-        sample = dataclasses.replace(sample, error=error)
-        by_eprop = eprop.gradients(sample, weights["readout"].T, neuron, readout, eprop.SampleRule(), dt=task.dt)
-        by_bptt = bptt.backpropagate(sample, weights, neuron, readout, dt=task.dt).gradients
-        for kind in KINDS:
-            total["eprop"][kind] = total["eprop"][kind] + by_eprop[kind] * (weights[kind] != 0.0)
-            total["bptt"][kind] = total["bptt"][kind] + by_bptt[kind] * (weights[kind] != 0.0)
-    return {kind: angle(total["eprop"][kind].ravel(), total["bptt"][kind].ravel()) for kind in KINDS}
-
-
-def dense_weights(simulator: ep.Simulator) -> dict[str, np.ndarray]:
-    """Return the weights of a network with one population of neurons as matrices."""
-    readouts = [simulator.weights(f"lif->{name}").toarray() for name in ("policy", "value")]
-    return {
-        "input": simulator.weights("in->lif").toarray(),
-        "recurrent": simulator.weights("lif->lif").toarray(),
-        "readout": np.vstack(readouts),
-    }
+        found = backpropagate(stepped, Stimulus(n_steps, {"in": inputs}), error)
+        total = {name: sum_ + getattr(found, name) for name, sum_ in total.items()}
+    kinds = kinds_of_weights(stepped)
+    return {kind: angle(*(g[kinds == kind] for g in total.values())) for kind in KINDS}
 
 
 def angle(a: np.ndarray, b: np.ndarray) -> dict[str, float]:

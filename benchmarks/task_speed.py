@@ -34,8 +34,8 @@ import numpy as np
 import eprop as ep
 from eprop.engine import Samples
 from eprop.interop.nest import to_nest
-from eprop.reference import TimeDriven
 from eprop.tasks import EvidenceAccumulation
+from eprop.training.time_engine import TimeDrivenEngine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +159,7 @@ def compare_gradients(task: Compared) -> dict[str, float]:
     before, engines = matrices_of(task, ep.Simulator(network, threads=1, precision="double"), np.float64), {}
     for name, engine in (
         ("engine", ep.Simulator(network, threads=1, precision="double")),
-        ("reference", TimeDriven(network)),
+        ("reference", TimeDrivenEngine(network)),
     ):
         engine.scale_learning_rates(1e-3)
         engine.train(one)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 import eprop as ep
-from eprop import reference
 
 NAMES = ("in->rec", "rec->rec")
 
@@ -52,13 +51,6 @@ def emitted(recording: ep.Recording, name: str, node: int, dt: float) -> np.ndar
     """Steps in which a node emitted spikes."""
     times, nodes = recording.spikes[name]
     return np.rint(times[nodes == node] / dt).astype(int) - 1
-
-
-def pair_rule(rule: ep.STDP) -> reference.PairRule:
-    """The reference's parameters."""
-    return reference.PairRule(
-        rule.rate, rule.alpha, rule.mu_plus, rule.mu_minus, rule.w_max, rule.tau_plus, rule.tau_minus
-    )
 
 
 def arrivals(net: ep.Network, name: str, recording: ep.Recording, connections, steps: int):

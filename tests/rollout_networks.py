@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import eprop as ep
+from eprop.reference import TimeDrivenLanes
 from networks import disagreement
 
 TOLERANCE = 1e-10
@@ -62,6 +63,12 @@ def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) ->
     for name in wanted:
         assert wanted[name].any()
         assert disagreement(found[name], wanted[name]) < TOLERANCE, name
+
+
+def follow(lanes: TimeDrivenLanes, sim: ep.Simulator) -> None:
+    """Let the reference go on with the weights of a simulator."""
+    for name, weights in weights_of(sim).items():
+        lanes.stepped.set_weights(name, weights)
 
 
 def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:

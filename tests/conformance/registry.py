@@ -4,40 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 import eprop as ep
-from eprop import reference
-from networks import SURROGATES, Case, case, neuron_pair, samples_of, stimuli, weights_of
+from eprop.checks import time_driven
+from networks import SURROGATES, Case, case, matrices_of, neuron_of, samples_of, stimuli, weights_of
 from own_neurons import CurrentLIF, Resonator
-
-
-def built_in(*surrogate: str, **parameters: Any) -> ep.Neuron:
-    """A neuron of the package; some tests compare it with its twin in the reference."""
-    return neuron_pair(*surrogate, **parameters)[0]
-
 
 # Threshold 0.8 mV above rest.
 MODELS: dict[str, ep.Neuron] = {
-    "LIF": built_in(tau_m=12.0, v_th=0.8),
-    "LIF, refractory": built_in("exponential", tau_m=12.0, v_th=0.8, t_ref=3.0),
-    "LIF, with a floor": built_in("arctan", tau_m=5.0, v_th=0.8, v_min=-0.1),
-    "LIF, away from 0": built_in("fast_sigmoid", tau_m=40.0, v_th=-60.2, e_l=-61.0, i_e=0.01, c_m=2.0),
-    "LIF, original rule": built_in(original=True, tau_m=20.0, v_th=0.8, t_ref=2.0),
-    "ALIF": built_in(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
-    "ALIF, refractory": built_in("arctan", kind="ALIF", tau_m=30.0, v_th=0.8, beta=0.4, tau_adapt=9.0, t_ref=3.0),
-    "ALIF, original rule": built_in(
+    "LIF": neuron_of(tau_m=12.0, v_th=0.8),
+    "LIF, refractory": neuron_of("exponential", tau_m=12.0, v_th=0.8, t_ref=3.0),
+    "LIF, with a floor": neuron_of("arctan", tau_m=5.0, v_th=0.8, v_min=-0.1),
+    "LIF, away from 0": neuron_of("fast_sigmoid", tau_m=40.0, v_th=-60.2, e_l=-61.0, i_e=0.01, c_m=2.0),
+    "LIF, original rule": neuron_of(original=True, tau_m=20.0, v_th=0.8, t_ref=2.0),
+    "ALIF": neuron_of(kind="ALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
+    "ALIF, refractory": neuron_of("arctan", kind="ALIF", tau_m=30.0, v_th=0.8, beta=0.4, tau_adapt=9.0, t_ref=3.0),
+    "ALIF, original rule": neuron_of(
         original=True, kind="ALIF", tau_m=20.0, v_th=0.8, beta=0.3, tau_adapt=200.0, t_ref=2.0
     ),
-    "delta LIF": built_in(kind="DeltaLIF", tau_m=12.0, v_th=0.8, v_reset=-0.1),
-    "delta LIF, away from 0": built_in(
+    "delta LIF": neuron_of(kind="DeltaLIF", tau_m=12.0, v_th=0.8, v_reset=-0.1),
+    "delta LIF, away from 0": neuron_of(
         "fast_sigmoid", kind="DeltaLIF", tau_m=20.0, v_th=-60.2, e_l=-61.0, v_reset=-60.9, v_min=-61.2, i_e=0.01,
         t_ref=3.0, ref_input=True,
     ),
-    "delta ALIF": built_in(kind="DeltaALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0, t_ref=2.0),
-    "delta ALIF, pausing": built_in(
+    "delta ALIF": neuron_of(kind="DeltaALIF", tau_m=12.0, v_th=0.8, beta=0.2, tau_adapt=60.0, t_ref=2.0),
+    "delta ALIF, pausing": neuron_of(
         "exponential", kind="DeltaALIF", tau_m=12.0, v_th=0.8, v_reset=0.3, beta=0.2, adaptation=0.9, tau_adapt=60.0,
         t_ref=2.0, pause_adaptation=True, ref_input=True,
     ),
@@ -82,41 +75,48 @@ class Outcome:
     spikes: np.ndarray | None = None
 
 
-@dataclass
-class Engine:
-    """Something that runs and trains a network: `make` builds it."""
+# An engine learns all of the case's stimulus in one run of e-prop+; of e-prop two batches of two samples.
+Engine = Callable[[Case], Outcome]
 
-    make: Callable[[ep.Network], Any]
 
-    def learn(self, c: Case) -> Outcome:
-        """All of the case's stimulus in one run of e-prop+; of e-prop two batches of two samples."""
-        sim = self.make(c.network)
+def by_time(c: Case) -> Outcome:
+    """The reference."""
+    stepped = time_driven(c.network)
+    if isinstance(c.rule, ep.EPropPlus):
+        run = stepped.run(c.stimulus)
+        return Outcome(run.y, matrices_of(stepped), run.spikes[:, c.inputs.shape[1] :])
+    given = [c.stimulus_of(*sample) for sample in stimuli(c, 4)]
+    runs = stepped.train(given[:2]) + stepped.train(given[2:])
+    return Outcome(np.stack([run.y for run in runs]), matrices_of(stepped))
+
+
+def by_events(partitions: int) -> Engine:
+    """The engine."""
+
+    def learn(c: Case) -> Outcome:
+        sim = ep.Simulator(c.network, threads=1, partitions=partitions)
         if isinstance(c.rule, ep.EPropPlus):
             run = sim.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, {"out": c.targets}, c.window, reward=c.reward)
-            stepped = isinstance(run, reference.TimeDrivenRun)
-            y = run.y if stepped else run.y["out"]
-            return Outcome(y, weights_of(sim), run.spikes[:, c.inputs.shape[1] :] if stepped else None)
+            return Outcome(run.y["out"], weights_of(sim))
         given = stimuli(c, 4)
         y = [sim.train(samples_of(c, sim, given[first : first + 2])).y for first in (0, 2)]
         return Outcome(np.concatenate(y), weights_of(sim))
 
-
-def event_driven(partitions: int) -> Engine:
-    return Engine(lambda net: ep.Simulator(net, threads=1, partitions=partitions))
+    return learn
 
 
 ENGINES = {
-    "time-driven": Engine(reference.TimeDriven),
-    "event-driven": event_driven(1),
-    "event-driven, 2 partitions": event_driven(2),
-    "event-driven, 5 partitions": event_driven(5),
+    "time-driven": by_time,
+    "event-driven": by_events(1),
+    "event-driven, 2 partitions": by_events(2),
+    "event-driven, 5 partitions": by_events(5),
 }
 
 
 def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -> Case:
     """A small network of a model that learns by a rule."""
     options = {"steps": 40, "sizes": (4, 5, 2), "rate": 0.45, "symmetric": False, "closed": 5} | changes
-    return case(seed, rule, pair=(MODELS[model], None), **options)
+    return case(seed, rule, neuron=MODELS[model], **options)
 
 
 __all__ = ["ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance.registry import MODELS, SURROGATES, built_in
-from eprop import reference
+from conformance.registry import MODELS
+from eprop.checks import check_neuron
 from eprop.core import lib
 from eprop.engine.build.assemble import build
 from eprop.engine.build.neurons import neurons_of
@@ -17,9 +17,8 @@ from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
-from eprop.reference import check_neuron
-from eprop.reference import neurons as step_by_step
-from networks import NAMES
+from eprop.reference.neurons import neurons_of as neurons_in_reference
+from networks import neuron_of
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
@@ -105,7 +104,7 @@ def test_check_neuron_accepts_the_model(model):
 
 
 def test_check_of_an_adapting_neuron_whose_synapses_cross():
-    neuron = built_in(kind="ALIF", tau_m=3.0, v_th=0.8, beta=0.2, tau_adapt=8.0)
+    neuron = neuron_of(kind="ALIF", tau_m=3.0, v_th=0.8, beta=0.2, tau_adapt=8.0)
     net = ep.Network()
     net.connect(net.add(ep.EventSource(), 2), net.add(neuron, 3), rule=ep.EPropPlus())
     assert build(net, 1, np.float64).crosses
@@ -219,16 +218,6 @@ def test_compiled_update_is_the_function_as_written(model):
     assert spikes > 5
 
 
-def twin_of(neuron: ep.LIF) -> reference.LIF:
-    """The same neuron for the reference."""
-    kind = reference.DeltaLIF if isinstance(neuron, ep.DeltaLIF) else reference.LIF
-    given = {
-        NAMES.get(name, name): value for name, value in vars(neuron).items() if name not in ("v_init", "surrogate")
-    }
-    shape = next(name for name, made in SURROGATES.items() if isinstance(neuron.surrogate, made))
-    return kind(**given, surrogate=shape, height=neuron.surrogate.height, width=neuron.surrogate.width)
-
-
 @pytest.mark.parametrize("dt", [1.0, 0.5])
 @pytest.mark.parametrize("model", IN_THE_CORE)
 def test_the_core_does_what_the_reference_does(model, dt):
@@ -236,14 +225,16 @@ def test_the_core_does_what_the_reference_does(model, dt):
     net = ep.Network(dt=dt)
     members, n = neurons_of(net, net.add(MODELS[model], 3)), 5
     for neuron in members:
-        twin, derived = twin_of(neuron), neuron.derived(dt)
+        derived = neuron.derived(dt)
+        other = ep.Network(dt=dt)
+        equations = neurons_in_reference(other.add(neuron, n), {}, dt)
         start = [np.broadcast_to(neuron.initial(dt, range(n), 0).get(name, 0.0), n) for name in neuron.state_rows]
         params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows] + [np.zeros(n)])
         state, psi, code, spikes = np.array(start), np.zeros(n), lib.models[core_model(type(neuron))], 0
-        now, rng = step_by_step.initial_state(twin, n), np.random.default_rng(0)
-        for t in range(300):
+        now, rng = equations.rest(), np.random.default_rng(0)
+        for _ in range(300):
             x = rng.normal(0.25, 0.5, n) / neuron.input_scale(dt)
-            now, wanted = step_by_step.step_neurons(twin, now, x, t, dt)
+            wanted = equations.step(now, x)
             found = lib.advance(code, state, params, 0, n, x, psi)
             np.testing.assert_array_equal(found, np.flatnonzero(now.z))
             np.testing.assert_allclose(state[0], now.v, rtol=1e-11, atol=1e-12)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import reference
+from eprop.checks import time_driven
 from eprop.core import lib
-from eprop.reference import bptt
+from eprop.reference import Stimulus, backpropagate
+from networks import dense_network
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -100,18 +101,19 @@ def test_a_spike_corrects_the_block_start_state() -> None:
 @pytest.mark.parametrize("scaled", [False, True])
 def test_without_recurrence_e_prop_is_backpropagation(scaled: bool) -> None:
     rng = np.random.default_rng(4)
-    neuron, readout = reference.LIF(scale_input=scaled), reference.Readout(tau_m=15.0, scale_input=scaled)
+    neuron, readout = ep.LIF(scale_input=scaled), ep.Readout(tau_m=15.0, scale_input=scaled)
     weights = {
-        "input": rng.normal(0.4, 0.3, (6, 5)) / neuron.zeta(1.0),
+        "input": rng.normal(0.4, 0.3, (6, 5)) / neuron.input_scale(1.0),
         "recurrent": np.zeros((6, 6)),
         "readout": rng.normal(size=(2, 6)),
     }
-    inputs, targets = (rng.random((60, 5)) < 0.2).astype(float), rng.normal(size=(60, 2))
-    sample = reference.run_sample(inputs, targets, weights, neuron, readout)
-    assert sample.spikes.any()
-    found = reference.gradients(sample, weights["readout"].T, neuron, readout, reference.SampleRule())["input"]
-    exact = bptt.backpropagate(sample, weights, neuron, readout).gradients["input"]
-    np.testing.assert_allclose(found, exact * (1.0 - readout.alpha(1.0)) / readout.zeta(1.0), rtol=1e-10)
+    sample = Stimulus(60, {"in": rng.random((60, 5)) < 0.2}, {"out": rng.normal(size=(60, 2))})
+    stepped = time_driven(dense_network(neuron, readout, weights, "symmetric", ep.EProp()))
+    into, (found, run) = stepped.synapses.parts["in->rec"], stepped.gradient(sample)
+    assert run.spikes[:, 5:].any()
+    exact = backpropagate(stepped, sample).gradient[into]
+    factor = (1.0 - readout.membrane_decay(1.0)) / readout.input_scale(1.0)
+    np.testing.assert_allclose(found[into], exact * factor, rtol=1e-10)
 
 
 def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -> ep.Network:

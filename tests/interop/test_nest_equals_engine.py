@@ -12,7 +12,7 @@ import pytest
 
 import eprop as ep
 from eprop.interop.nest import NEURONS, SUFFIX, NestResult, to_nest
-from networks import PROJECTIONS, SURROGATES, Case, case, neuron_pair, readout_pair, run_engine_plus
+from networks import PROJECTIONS, SURROGATES, Case, case, neuron_of, run_engine_plus
 
 pytestmark = pytest.mark.nest
 EXACT = 1e-9
@@ -23,10 +23,10 @@ def surrogate_of(seed: int) -> str:
     return list(SURROGATES)[seed // 4 % 4]
 
 
-def drawn_pair(rng, surrogate: str, original: bool = False):
+def drawn_neuron(rng, surrogate: str, original: bool = False):
     """A neuron of random constants whose threshold is 0.8 mV above its leak potential."""
     e_l = float(rng.choice([0.0, -0.6, 2.0]))
-    return neuron_pair(
+    return neuron_of(
         surrogate,
         original,
         tau_m=float(rng.uniform(5.0, 40.0)),
@@ -52,7 +52,7 @@ def drawn_readout(rng, softmax: bool = False, original: bool = False):
         parameters["scale_input"] = bool(rng.random() < 0.5)
     else:
         parameters["i_e"] = float(rng.choice([0.0, 0.01]))
-    return readout_pair(softmax, **parameters)
+    return ep.Readout(**parameters, loss=ep.CrossEntropy() if softmax else ep.SquaredError())
 
 
 def drawn_adam(rng, eta: float, epsilon: float, **bounds: float) -> ep.Adam:
@@ -101,7 +101,7 @@ def weights_of_arrivals(theirs: NestResult, ours: dict[str, np.ndarray]) -> tupl
 # ------------------------------------------------------------------------------------------------------------ e-prop+
 
 
-def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case:
+def drawn_plus(seed: int, draw_neuron=drawn_neuron, each_step: bool = False) -> Case:
     rng = np.random.default_rng([1, seed])
     kappa = float(rng.choice([0.3, 0.9, 0.97]))
     adam, two_kappas = seed % 2 == 1, seed % 4 >= 2
@@ -119,8 +119,8 @@ def drawn_plus(seed: int, draw_pair=drawn_pair, each_step: bool = False) -> Case
         each_step=each_step,
     )
     c = case(
-        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.15, pair=draw_pair(rng, surrogate=surrogate_of(seed)),
-        autapses=bool(rng.random() < 0.3), readout_of=drawn_readout(rng),
+        seed, rule, steps=250, sizes=drawn_sizes(rng), rate=0.15, neuron=draw_neuron(rng, surrogate=surrogate_of(seed)),
+        autapses=bool(rng.random() < 0.3), readout=drawn_readout(rng),
     )  # fmt: skip
     c.window[:] = drawn_window(rng, 250)
     if adam:  # NEST's optimiser counts the steps of the clock, which then begins with the run
@@ -277,7 +277,7 @@ def test_weights_of_a_simulator():
 # -------------------------------------------------------------------------------------------------------------- e-prop
 
 
-def drawn_samples(seed: int, draw_pair=drawn_pair):
+def drawn_samples(seed: int, draw_neuron=drawn_neuron):
     """A network that learns by the original rule, three batches of samples, and the length of the learning window."""
     rng = np.random.default_rng([2, seed])
     adam = seed % 2 == 1
@@ -295,9 +295,9 @@ def drawn_samples(seed: int, draw_pair=drawn_pair):
     softmax = seed % 4 >= 2
     sizes = drawn_sizes(rng)
     sizes = (*sizes[:2], max(sizes[2], 2)) if softmax else sizes  # one readout alone has nothing to learn
-    pair = draw_pair(rng, surrogate=surrogate_of(seed), original=True)
+    neuron = draw_neuron(rng, surrogate=surrogate_of(seed), original=True)
     readout = drawn_readout(rng, softmax, original=True)
-    c = case(seed, rule, sizes=sizes, softmax=softmax, original=True, pair=pair, readout_of=readout)
+    c = case(seed, rule, sizes=sizes, softmax=softmax, original=True, neuron=neuron, readout=readout)
     batch, steps, window = int(rng.choice([1, 2])), 100, int(rng.choice([30, 99]))
     batches = []
     for _ in range(3):

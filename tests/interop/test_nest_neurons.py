@@ -20,7 +20,7 @@ from interop.test_nest_equals_engine import (
     plus_seeds,
     surrogate_of,
 )
-from networks import NEURONS, case, neuron_pair
+from networks import NEURONS, case, neuron_of
 
 pytestmark = pytest.mark.nest
 
@@ -52,11 +52,11 @@ def drawn_neuron(rng, kind: str, surrogate: str, original: bool = False, at_rest
         parameters |= {"t_ref": 0.0} if at_rest else {"pause_adaptation": True}
     if original and rng.random() < 0.5:
         parameters["scale_input"] = False
-    return neuron_pair(surrogate, original, kind, **parameters)
+    return neuron_of(surrogate, original, kind, **parameters)
 
 
 def to_nest_name(kind: str) -> str:
-    return NAMES_IN_NEST[NEURONS[kind][0]]
+    return NAMES_IN_NEST[NEURONS[kind]]
 
 
 # ------------------------------------------------------------------------------------------------------- what they do
@@ -66,9 +66,9 @@ def to_nest_name(kind: str) -> str:
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("kind", KINDS)
 def test_neurons_without_learning_do_as_in_nest(kind, seed, dt, deviations):
-    pair = drawn_neuron(np.random.default_rng([3, seed]), kind, surrogate_of(4 * seed), at_rest=seed % 2 == 0)
-    c = case(seed, ep.Static(), steps=250, rate=0.1, pair=pair, dt=dt)
-    adapts = "threshold" in pair[0].state_rows
+    neuron = drawn_neuron(np.random.default_rng([3, seed]), kind, surrogate_of(4 * seed), at_rest=seed % 2 == 0)
+    c = case(seed, ep.Static(), steps=250, rate=0.1, neuron=neuron, dt=dt)
+    adapts = "threshold" in neuron.state_rows
     theirs = to_nest(c.network).run(250.0 * dt, {"in": c.inputs}, {"out": c.targets}, c.window)
     record = [("rec", row) for row in ("v", "z", "threshold") if adapts or row != "threshold"]
     ours = ep.Simulator(c.network, threads=1).run(
@@ -89,8 +89,8 @@ def test_neurons_without_learning_do_as_in_nest(kind, seed, dt, deviations):
 @pytest.mark.parametrize("kind", ["LIF", "ALIF"])
 def test_neurons_of_the_original_rule_without_learning_do_as_in_nest(kind, seed, deviations):
     """The siblings of the original rule; NEST has them with its rule only, which may learn nothing."""
-    pair = drawn_neuron(np.random.default_rng([4, seed]), kind, surrogate_of(4 * seed), original=True)
-    c = case(seed, ep.EProp(optimizer=ep.GradientDescent(0.0)), steps=100, original=True, pair=pair, rate=0.15)
+    neuron = drawn_neuron(np.random.default_rng([4, seed]), kind, surrogate_of(4 * seed), original=True)
+    c = case(seed, ep.EProp(optimizer=ep.GradientDescent(0.0)), steps=100, original=True, neuron=neuron, rate=0.15)
     c.inputs[0] = 0.0
     sim = ep.Simulator(c.network, threads=1)
     window = np.arange(100) >= 40

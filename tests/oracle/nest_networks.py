@@ -1,4 +1,4 @@
-"""The networks of `eprop.reference` built in NEST 3.10, from the same descriptions.
+"""Networks of one population of neurons, built in NEST 3.10 from the descriptions of `eprop`.
 
 Clocks, found by experiment. *Step* ``s`` of NEST is what its recorders report at time ``(s + 1) dt``; a spike
 generator's time ``g dt`` makes a parrot emit at step ``g``, and what is emitted at ``s`` arrives at ``s + 1``. A rate
@@ -9,13 +9,13 @@ first sample is step 2 of the neurons and step 3 of the readouts, whose errors a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from eprop.reference import LIF, Adam, DeltaLIF, PlusRule, Readout, SampleRule
-from eprop.reference.neurons import existing
+import eprop as ep
+from eprop.parameters import Values, parameters_of
 
-SURROGATES = {"fast_sigmoid": "fast_sigmoid_derivative", "arctan": "arctan_derivative"}
 TO_HIDDEN, TO_READOUT = 2, 3
 
 
@@ -41,62 +41,30 @@ def kernel(dt, **settings):
     return nest
 
 
-def neuron_parameters(neuron: LIF, rule: PlusRule | SampleRule) -> dict:
-    parameters = {
-        "tau_m": neuron.tau_m,
-        "V_th": neuron.v_th,
-        "t_ref": neuron.t_ref,
-        "E_L": neuron.e_l,
-        "V_m": neuron.e_l if neuron.v_0 is None else neuron.v_0,
-        "V_min": max(neuron.v_min, -1e300),
-        "C_m": neuron.c_m,
-        "I_e": neuron.i_e,
-        "surrogate_gradient_function": SURROGATES.get(neuron.surrogate, neuron.surrogate),
-        "surrogate_gradient_height": neuron.height,
-        "surrogate_gradient_width": neuron.width,
-        "c_reg": rule.c_reg,
-        "f_target": rule.f_target,
-    }
-    if np.any(neuron.beta):
-        parameters |= {"adapt_beta": neuron.beta, "adapt_tau": neuron.tau_a, "adaptation": neuron.a_0}
-    if isinstance(neuron, DeltaLIF):
-        parameters |= {"V_reset": neuron.v_reset, "refractory_input": neuron.ref_input}
-    return parameters
+def in_nest(description: Any) -> dict:
+    """Parameters of a description that NEST has, by its names."""
+    named = {info.nest: getattr(description, name) for name, info in parameters_of(type(description)) if info.nest}
+    bounded = {name: float(np.clip(v, -1e300, 1e300)) if isinstance(v, float) else v for name, v in named.items()}
+    return bounded | ({"V_m": description.e_l} if named.get("V_m", 0.0) is None else {})
+
+
+def neuron_parameters(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus) -> dict:
+    surrogate = {"surrogate_gradient_function": neuron.surrogate.nest_name} | in_nest(neuron.surrogate)
+    return in_nest(neuron) | surrogate | {"c_reg": rule.c_reg, "f_target": rule.f_target}
 
 
 def of_each(parameters: dict, n: int) -> list[dict]:
-    """Parameters of every neuron; NEST would take a name apart if another value were a list."""
-    return [{k: v[j] if isinstance(v, np.ndarray) else v for k, v in parameters.items()} for j in range(n)]
+    """Parameters of every neuron."""
+    return [{k: v.values[j] if isinstance(v, Values) else v for k, v in parameters.items()} for j in range(n)]
 
 
-def neuron_model(neuron: LIF) -> str:
-    return (
-        "eprop_iaf" + ("_psc_delta" if isinstance(neuron, DeltaLIF) else "") + ("_adapt" if np.any(neuron.beta) else "")
-    )
+def neuron_model(neuron: ep.LIF) -> str:
+    adapts, clamped = hasattr(neuron, "beta"), isinstance(neuron, ep.DeltaLIF)
+    return "eprop_iaf" + ("_psc_delta" if clamped else "") + ("_adapt" if adapts else "")
 
 
-def readout_parameters(readout: Readout) -> dict:
-    return {
-        "tau_m": readout.tau_m,
-        "E_L": readout.e_l,
-        "V_m": readout.e_l if readout.v_0 is None else readout.v_0,
-        "V_min": max(readout.v_min, -1e300),
-        "C_m": readout.c_m,
-        "I_e": readout.i_e,
-    }
-
-
-def optimizer_parameters(optimizer) -> dict:
-    parameters = {
-        "eta": optimizer.eta,
-        "batch_size": optimizer.batch_size,
-        "Wmin": max(optimizer.w_min, -1e300),
-        "Wmax": min(optimizer.w_max, 1e300),
-    }
-    if not isinstance(optimizer, Adam):
-        return {"type": "gradient_descent"} | parameters
-    moments = {"beta_1": optimizer.beta_1, "beta_2": optimizer.beta_2, "epsilon": optimizer.epsilon}
-    return {"type": "adam"} | parameters | moments
+def optimizer_parameters(optimizer: ep.rules.Optimizer) -> dict:
+    return {"type": "adam" if isinstance(optimizer, ep.Adam) else "gradient_descent"} | in_nest(optimizer)
 
 
 class Network:
@@ -128,8 +96,10 @@ class Network:
 
     def connect(self, weights, masks, feedback):
         """The synapses that exist in the reference, and the feedback."""
+        exist = {name: np.ones(w.shape, bool) for name, w in weights.items()}
+        np.fill_diagonal(exist["recurrent"], False)
         for name, (source, target) in self.ends.items():
-            post, pre = np.nonzero(existing(weights, masks)[name])
+            post, pre = np.nonzero((exist | (masks or {}))[name])
             delays = np.full(post.size, self.dt)
             spec = {"synapse_model": "plastic", "weight": weights[name][post, pre], "delay": delays}
             ends = np.array(source.tolist())[pre], np.array(target.tolist())[post]
@@ -190,20 +160,19 @@ class Network:
             yield step, name, post - first[name][1], pre - first[name][0], weight
 
 
-def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rule, masks=None, dt=1.0) -> Recording:
-    """e-prop+; nothing may be emitted at step 0, and target and window of that step must be 0."""
-    nest = kernel(dt)
-    cutoffs = [{"eprop_isi_trace_cutoff": dt * steps} for steps in (rule.cutoff, rule.cutoff_of_readouts)]
-    filters = {"kappa": rule.kappa, "kappa_reg": rule.kappa_reg}
+def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rules, masks=None, dt=1.0) -> Recording:
+    """e-prop+ by the rules onto neurons and onto readouts; nothing may be emitted at step 0, whose target and window are 0."""
+    nest, rule = kernel(dt), rules[0]
+    cutoffs = [{"eprop_isi_trace_cutoff": each.cutoff} for each in rules]
     optimizer = optimizer_parameters(rule.optimizer) | {"optimize_each_step": rule.each_step}
     network = Network(
         nest,
         dt,
         weights,
         neuron_model(neuron),
-        neuron_parameters(neuron, rule) | filters | cutoffs[0],
+        neuron_parameters(neuron, rule) | {"kappa": rule.kappa, "kappa_reg": rule.kappa_regularisation} | cutoffs[0],
         "eprop_readout",
-        readout_parameters(readout) | cutoffs[1],
+        in_nest(readout) | cutoffs[1],
         ("eprop_synapse", {"optimizer": optimizer}),
         "eprop_learning_signal_connection",
     )
@@ -217,15 +186,16 @@ def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rule, 
 
 
 def run_original(
-    samples, weights, feedback, neuron, readout, rule, n_window, masks=None, dt=1.0, reset=True
+    samples, weights, feedback, neuron, readout, rule, n_window, masks=None, dt=1.0, batch_size=1
 ) -> Recording:
     """e-prop on samples of equal length whose last ``n_window`` steps are the learning window."""
     length = len(samples[0][0])
     settings = {"eprop_update_interval": dt * length, "eprop_learning_window": dt * n_window}
-    nest = kernel(dt, eprop_reset_neurons_on_update=reset, **settings)
-    optimizer = optimizer_parameters(rule.optimizer)
+    nest = kernel(dt, eprop_reset_neurons_on_update=True, **settings)
+    optimizer = optimizer_parameters(rule.optimizer) | {"batch_size": batch_size}
     synapse = {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": readout.tau_m}
-    loss = {"squared_error": "mean_squared_error", "cross_entropy": "cross_entropy"}[readout.loss]
+    softmax = isinstance(readout.loss, ep.CrossEntropy)
+    loss = "cross_entropy" if softmax else "mean_squared_error"
     network = Network(
         nest,
         dt,
@@ -233,14 +203,14 @@ def run_original(
         f"{neuron_model(neuron)}_bsshslm_2020",
         neuron_parameters(neuron, rule) | {"regular_spike_arrival": not neuron.scale_input},
         "eprop_readout_bsshslm_2020",
-        readout_parameters(readout) | {"regular_spike_arrival": not readout.scale_input, "loss": loss},
+        in_nest(readout) | {"regular_spike_arrival": not readout.scale_input, "loss": loss},
         ("eprop_synapse_bsshslm_2020", synapse),
         "eprop_learning_signal_connection_bsshslm_2020",
     )
     network.connect(weights, masks, feedback)
     # Softmax: every readout tells the others; one that tells itself as well would count twice.
     apart = {"rule": "all_to_all", "allow_autapses": False}
-    if readout.loss == "cross_entropy":
+    if softmax:
         nest.Connect(network.readouts, network.readouts, apart, network.rate(1))
     inputs, targets = (np.concatenate(parts) for parts in zip(*samples, strict=True))
     network.emit(np.vstack([np.zeros((1, inputs.shape[1])), inputs]))

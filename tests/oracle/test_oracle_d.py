@@ -2,109 +2,106 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
-from eprop.reference import LIF, DeltaLIF, Readout, SampleRule, gradients, run_sample
-from eprop.reference.bptt import backpropagate, eligibility_sum
+import eprop as ep
+from compare import assert_close
+from eprop.checks import time_driven
+from eprop.reference import Stimulus, TimeDriven, backpropagate
+from networks import dense_network
 
 N_IN, N, N_OUT, STEPS = 6, 9, 3, 80
-EXACT = {"rtol": 1e-12, "atol": 1e-12}
+EXACT = 1e-12
 
-LIF_DELAYED = LIF(tau_m=15.0, v_th=0.6, height=0.5, width=0.6, delayed_reset=True)
-MIXED = dataclasses.replace(
-    LIF_DELAYED, beta=np.where(np.arange(N) < N // 2, 0.0, 0.4), tau_a=60.0, surrogate="exponential", t_ref=3.0
-)
+SHAPE = {"height": 0.5, "width": 0.6}
+LIF = ep.LIF(tau_m=15.0, v_th=0.6, delayed_reset=True, surrogate=ep.PiecewiseLinear(**SHAPE))
+MIXED = ep.ALIF(
+    tau_m=15.0, v_th=0.6, delayed_reset=True, beta=np.where(np.arange(N) < N // 2, 0.0, 0.4), tau_adapt=60.0, t_ref=3.0,
+    surrogate=ep.Exponential(**SHAPE),
+)  # fmt: skip
 TAUS = np.linspace(8.0, 30.0, N)
-NEURONS = {
-    "LIF": LIF_DELAYED,
-    "LIF, reset at once": dataclasses.replace(LIF_DELAYED, delayed_reset=False, surrogate="arctan"),
+NEURONS: dict[str, Any] = {
+    "LIF": LIF,
+    "LIF, reset at once": LIF.replace(delayed_reset=False, surrogate=ep.Arctan(**SHAPE)),
     "LIF and ALIF": MIXED,
-    "ALIF, scaled input": dataclasses.replace(MIXED, beta=0.02, scale_input=True, v_th=0.05, height=5.0, width=0.05),
-    "delta, adaptation": DeltaLIF(tau_m=15.0, v_th=0.6, v_reset=0.1, height=0.5, width=0.6, beta=0.3, tau_a=60.0),
-    "each its own": dataclasses.replace(MIXED, tau_m=TAUS, tau_a=3.0 * TAUS, v_th=0.4 + TAUS / 60.0, scale_input=False),
-    "each its own, scaled input": dataclasses.replace(LIF_DELAYED, tau_m=TAUS, v_th=0.5 / TAUS, scale_input=True),
+    "ALIF, scaled input": MIXED.replace(
+        beta=0.02, scale_input=True, v_th=0.05, surrogate=ep.Exponential(height=5.0, width=0.05)
+    ),
+    "delta, adaptation": ep.DeltaALIF(
+        tau_m=15.0, v_th=0.6, v_reset=0.1, beta=0.3, tau_adapt=60.0, surrogate=ep.PiecewiseLinear(**SHAPE)
+    ),
+    "each its own": MIXED.replace(tau_m=TAUS, tau_adapt=3.0 * TAUS, v_th=0.4 + TAUS / 60.0),
+    "each its own, scaled input": LIF.replace(tau_m=TAUS, v_th=0.5 / TAUS, scale_input=True),
 }
 READOUTS = {
-    "squared error": Readout(tau_m=20.0),
-    "softmax, scaled input": Readout(tau_m=20.0, scale_input=True, loss="cross_entropy"),
+    "squared error": ep.Readout(tau_m=20.0),
+    "softmax, scaled input": ep.Readout(tau_m=20.0, scale_input=True, loss=ep.CrossEntropy()),
 }
 
 
-def problem(seed, readout):
-    rng = np.random.default_rng(seed)
+def problem(neuron: Any, readout: ep.Readout, recurrent: bool = True) -> tuple[TimeDriven, Stimulus]:
+    """A network with symmetric feedback, and a sample with a learning window."""
+    rng = np.random.default_rng(3)
     weights = {
         "input": 0.5 * rng.standard_normal((N, N_IN)) + 0.1,
-        "recurrent": 0.3 * rng.standard_normal((N, N)),
+        "recurrent": 0.3 * rng.standard_normal((N, N)) * recurrent,
         "readout": 0.3 * rng.standard_normal((N_OUT, N)),
     }
-    np.fill_diagonal(weights["recurrent"], 0.0)
-    inputs = (rng.random((STEPS, N_IN)) < 0.2).astype(float)
-    targets = rng.standard_normal((STEPS, N_OUT))
-    if readout.loss == "cross_entropy":
+    inputs, targets = rng.random((STEPS, N_IN)) < 0.2, rng.standard_normal((STEPS, N_OUT))
+    if readout.loss.softmax:
         targets = np.eye(N_OUT)[rng.integers(N_OUT, size=STEPS)]
-    window = np.arange(STEPS) > 20
-    return inputs, targets, weights, window
+    net = dense_network(neuron, readout, weights, "symmetric", ep.EProp())
+    return time_driven(net), Stimulus(STEPS, {"in": inputs}, {"out": targets}, (np.arange(STEPS) > 20).astype(float))
 
 
 @pytest.fixture(params=[(n, r) for n in NEURONS for r in READOUTS], ids=" | ".join)
-def run(request):
-    neuron, readout = NEURONS[request.param[0]], READOUTS[request.param[1]]
-    inputs, targets, weights, window = problem(3, readout)
-    sample = run_sample(inputs, targets, weights, neuron, readout, window=window)
-    assert sample.spikes.sum() > 20
-    return sample, targets, weights, neuron, readout
+def models(request):
+    return NEURONS[request.param[0]], READOUTS[request.param[1]]
 
 
-def test_factorisation(run):
-    sample, _, weights, neuron, readout = run
-    exact = backpropagate(sample, weights, neuron, readout)
-    factored = eligibility_sum(sample, exact.de_dz, neuron)
-    for name in ("input", "recurrent"):
-        assert np.abs(exact.gradients[name]).max() > 0.01
-        np.testing.assert_allclose(factored[name], exact.gradients[name], **EXACT)
+def test_factorisation(models):
+    stepped, sample = problem(*models)
+    assert stepped.predict(sample).spikes[:, N_IN:].sum() > 20
+    found = backpropagate(stepped, sample)
+    for name in ("in->rec", "rec->rec"):
+        part = stepped.synapses.parts[name]
+        assert np.abs(found.gradient[part]).max() > 0.01
+        np.testing.assert_allclose(found.factorised[part], found.gradient[part], rtol=EXACT, atol=EXACT)
 
 
-def test_readout_gradient_is_that_of_bptt(run):
-    sample, _, weights, neuron, readout = run
-    exact = backpropagate(sample, weights, neuron, readout)
-    g = gradients(sample, weights["readout"].T, neuron, readout, SampleRule())
-    np.testing.assert_allclose(g["readout"], exact.gradients["readout"], **EXACT)
-
-
-def test_readout_gradient_is_that_of_finite_differences(run):
+def test_gradient_of_readout_weights_is_that_of_backpropagation_and_of_finite_differences(models):
     """The readouts do not act back, so their gradient is a true derivative of the loss."""
-    sample, targets, weights, neuron, readout = run
-    g = backpropagate(sample, weights, neuron, readout).gradients["readout"]
+    stepped, sample = problem(*models)
+    part = stepped.synapses.parts["rec->out"]
+    g, weights = stepped.gradient(sample)[0][part], stepped.weights_of("rec->out")
+    np.testing.assert_allclose(g, backpropagate(stepped, sample).gradient[part], rtol=EXACT, atol=EXACT)
     h = 1e-5
-    for index in [(0, 0), (1, 4), (2, N - 1)]:
+    for k in (0, N + 4, 2 * N + N - 1):
         loss = []
         for sign in (1.0, -1.0):
-            moved = {name: w.copy() for name, w in weights.items()}
-            moved["readout"][index] += sign * h
-            loss.append(run_sample(sample.inputs, targets, moved, neuron, readout, window=sample.window).loss)
-        assert g[index] == pytest.approx((loss[0] - loss[1]) / (2.0 * h), rel=1e-6, abs=1e-8)
+            stepped.set_weights("rec->out", weights + sign * h * (np.arange(weights.size) == k))
+            loss.append(stepped.predict(sample).loss.sum())
+        assert g[k] == pytest.approx((loss[0] - loss[1]) / (2.0 * h), rel=1e-6, abs=1e-8)
 
 
-def test_eprop_is_bptt_without_recurrence(run):
+def test_e_prop_is_backpropagation_without_recurrence(models):
     """With symmetric feedback, and spikes that reach the loss through the readouts only, nothing is left out."""
-    sample, targets, weights, neuron, readout = run
-    weights = weights | {"recurrent": np.zeros((N, N))}
-    sample = run_sample(sample.inputs, targets, weights, neuron, readout, window=sample.window)
-    exact = backpropagate(sample, weights, neuron, readout)
-    g = gradients(sample, weights["readout"].T, neuron, readout, SampleRule())
+    stepped, sample = problem(*models, recurrent=False)
+    g, exact = stepped.gradient(sample)[0], backpropagate(stepped, sample)
     # e-prop filters with kappa and a factor 1 - kappa, the readout with alpha and its input scale.
-    factor = (1.0 - readout.alpha(1.0)) / readout.zeta(1.0)
-    for name in ("input", "recurrent"):
-        assert np.abs(g[name]).max() > 0.0
-        np.testing.assert_allclose(g[name], factor * exact.gradients[name], **EXACT)
+    alpha, zeta = models[1].membrane_decay(1.0), models[1].input_scale(1.0)
+    into = stepped.synapses.parts["in->rec"]
+    assert np.abs(g[into]).max() > 0.0
+    assert_close(g[into], (1.0 - alpha) / zeta * exact.gradient[into], EXACT)
+    assert_close(exact.eprop[into], exact.gradient[into], EXACT)
 
 
-def test_recurrence_is_what_eprop_leaves_out(run):
-    sample, _, weights, neuron, readout = run
-    exact = backpropagate(sample, weights, neuron, readout)
-    factor = (1.0 - readout.alpha(1.0)) / readout.zeta(1.0)
-    g = gradients(sample, weights["readout"].T, neuron, readout, SampleRule())
-    assert np.abs(g["input"] - factor * exact.gradients["input"]).max() > 1e-3
+def test_recurrence_is_what_e_prop_leaves_out(models):
+    stepped, sample = problem(*models)
+    g, exact = stepped.gradient(sample)[0], backpropagate(stepped, sample).gradient
+    factor = (1.0 - models[1].membrane_decay(1.0)) / models[1].input_scale(1.0)
+    into = stepped.synapses.parts["in->rec"]
+    assert np.abs(g[into] - factor * exact[into]).max() > 1e-3

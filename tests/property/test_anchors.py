@@ -33,8 +33,7 @@ NEURONS = {
 
 def simulator(kind: str, optimizer: ep.GradientDescent | ep.Momentum, **options):
     rule = ep.EPropPlus(optimizer=optimizer, kappa=0.97, c_reg=0.05, cutoff=1000.0, **KINDS[kind])
-    pair = (NEURONS[kind], None) if kind in NEURONS else None
-    c = case(7, rule, steps=STEPS, rate=0.5, pair=pair)
+    c = case(7, rule, steps=STEPS, rate=0.5, neuron=NEURONS.get(kind))
     return c, ep.Simulator(c.network, threads=1, **options)
 
 

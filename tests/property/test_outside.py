@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop import reference
-from eprop.reference import TimeDriven, backpropagate
-from networks import PROJECTIONS, case, disagreement, optimizer_of, samples_of, weights_of
+from compare import assert_close
+from eprop.checks import stimuli_of, time_driven
+from eprop.reference import Stimulus, backpropagate
+from networks import PROJECTIONS, case, disagreement, matrices_of, samples_of, weights_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 TOLERANCE = 1e-10
@@ -69,6 +70,12 @@ def of_one(several: dict[str, Any], span: slice = slice(None)) -> dict[str, Any]
     }
 
 
+def stimulus_of(one: dict[str, Any]) -> Stimulus:
+    """For the reference."""
+    rest = {name: value for name, value in one.items() if name not in ("inputs", "targets")}
+    return Stimulus(len(one["inputs"]["in"]), one["inputs"], one["targets"], **rest)
+
+
 @pytest.mark.parametrize(
     ("rule", "delays", "told", "feedback"),
     [(rule, delays, TOLD, True) for rule in RULES for delays in DELAYS]
@@ -78,9 +85,10 @@ def test_plus(rule, delays, told, feedback):
     """In pieces, and in several partitions."""
     net, steps = network(RULES[rule], DELAYS[delays], feedback), 90
     stimulus = given(told, 1, steps)
-    wanted = TimeDriven(net).run(float(steps), **of_one(stimulus), record_weights=True)
-    without = TimeDriven(net).run(float(steps), **of_one(given((), 1, steps)), record_weights=True)
-    assert np.abs(wanted.weights[-1] - without.weights[-1]).max() > 1e-6
+    stepped, without = time_driven(net), time_driven(net)
+    wanted = stepped.run(stimulus_of(of_one(stimulus)))
+    without.run(stimulus_of(of_one(given((), 1, steps))))
+    assert np.abs(stepped.weight - without.weight).max() > 1e-6
     for partitions in (1, 3):
         sim = ep.Simulator(net, threads=1, partitions=partitions)
         parts = [
@@ -88,10 +96,10 @@ def test_plus(rule, delays, told, feedback):
             for a, b in ((0, 47), (47, 48), (48, steps))
         ]
         v = np.concatenate([np.hstack([part["rec", "v"], part["other", "v"]]) for part in parts])
-        assert disagreement(v, wanted.v) < TOLERANCE
-        for name, columns in (("out", slice(0, 2)), ("value", slice(2, 3))):
-            assert disagreement(np.concatenate([part.y[name] for part in parts]), wanted.y[:, columns]) < TOLERANCE
-        assert disagreement(np.concatenate([part.loss for part in parts]), wanted.loss) < TOLERANCE
+        assert_close(v, wanted.v, TOLERANCE, "v")
+        y = np.concatenate([np.hstack([part.y["out"], part.y["value"]]) for part in parts])
+        assert_close(y, wanted.y, TOLERANCE, "y")
+        assert_close(np.concatenate([part.loss for part in parts]), wanted.loss, TOLERANCE, "loss")
 
 
 @pytest.mark.parametrize(
@@ -102,13 +110,13 @@ def test_plus(rule, delays, told, feedback):
 def test_samples(average, delays, told, feedback):
     rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9, average_gradient=average)
     net, steps = network(rule, DELAYS[delays], feedback), 60
-    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
     samples = sim.samples(3, steps, **given(told, 3, steps))
     for _ in range(2):
-        found, wanted = sim.train(samples), stepped.train(samples)
-        assert disagreement(found.loss, wanted.loss) < TOLERANCE
+        found, wanted = sim.train(samples), stepped.train(stimuli_of(net, samples))
+        assert_close(found.loss, np.array([run.loss.sum() for run in wanted]), TOLERANCE, "loss")
         for p in net.projections:
-            assert disagreement(sim.connections(p.name)[2], stepped.connections(p.name)[2]) < TOLERANCE
+            assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), TOLERANCE, p.name)
     plain = sim.samples(3, steps, **given((), 3, steps))
     name = "in->rec"
     assert disagreement(sim.gradients(samples)[name], sim.gradients(plain)[name]) > 1e-3
@@ -117,48 +125,33 @@ def test_samples(average, delays, told, feedback):
         assert disagreement(np.mean(each, axis=0), sim.gradients(samples)[name]) < 1e-12
 
 
-def test_plus_equals_the_reference():
-    """One population of readouts, of which each has a window of its own in the reference."""
+def test_the_recorded_learning_signal_is_the_sum_as_it_arrives():
     c = case(3, PLUS, steps=150)
-    rng, rule = np.random.default_rng(1), PLUS
-    told = {"signals": rng.normal(0.0, 0.3, (150, 8)), "modulator": rng.normal(0.5, 1.0, 150)}
-    window = rng.normal(0.0, 1.0, 150)
-    ref = reference.simulate(
-        c.inputs, c.targets, c.weights, c.feedback, c.neuron, c.readout,
-        reference.PlusRule(optimizer_of(rule), rule.kappa, rule.kappa, rule.c_reg, rule.f_target, 20),
-        window=np.repeat(window[:, None], 3, axis=1), masks=c.masks, **told,
-    )  # fmt: skip
-    sim = ep.Simulator(c.network, threads=1)
-    told["signals"] = {"rec": told["signals"]}
+    rng = np.random.default_rng(1)
+    signals, modulator, window = rng.normal(0.0, 0.3, (150, 8)), rng.normal(0.5, 1.0, 150), rng.normal(0.0, 1.0, 150)
+    told = {"signals": {"rec": signals}, "modulator": modulator}
+    ref = time_driven(c.network).run(Stimulus(150, {"in": c.inputs}, {"out": c.targets}, window, **told))
     record = [("rec", "v"), ("rec", "learning_signal")]
-    run = sim.run(150.0, {"in": c.inputs}, {"out": c.targets}, window, **told, record=record)
-    assert disagreement(run["rec", "v"], ref.v) < TOLERANCE
-    assert disagreement(run.y["out"], ref.y) < TOLERANCE
-    # What is recorded is the sum as it arrives.
+    run = ep.Simulator(c.network, threads=1).run(
+        150.0, {"in": c.inputs}, {"out": c.targets}, window, **told, record=record
+    )
+    assert_close(run["rec", "v"], ref.v, TOLERANCE, "v")
+    assert_close(run.y["out"], ref.y, TOLERANCE, "y")
     arrives = np.vstack([np.zeros(8), (ref.error @ c.feedback.T)[:-1]])
-    wanted = told["modulator"][:, None] * (arrives + told["signals"]["rec"])
-    assert disagreement(run["rec", "learning_signal"], wanted) < 1e-12
+    assert_close(run["rec", "learning_signal"], modulator[:, None] * (arrives + signals), 1e-12)
 
 
-def test_samples_equal_the_reference():
+def test_samples_with_softmax_equal_the_reference():
     c = case(3, ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.1), steps=80, softmax=True)
     rng = np.random.default_rng(1)
     c.window[:] = rng.normal(0.0, 1.0, 80)
-    signals, modulator = rng.normal(0.0, 0.3, (80, 8)), rng.normal(0.5, 1.0, 80)
-    sim = ep.Simulator(c.network, threads=1)
-    told = {"signals": {"rec": signals[None]}, "modulator": modulator}
+    told = {"signals": {"rec": rng.normal(0.0, 0.3, (1, 80, 8))}, "modulator": rng.normal(0.5, 1.0, 80)}
+    sim, stepped = ep.Simulator(c.network, threads=1), time_driven(c.network)
     samples = sim.samples(1, 80, {"in": c.inputs[None]}, {"out": c.targets[None]}, c.window, **told)
-    # The stages of the reference start one step after each other.
-    shifted = np.vstack([np.zeros((1, 6)), c.inputs[:-2]]), c.targets[1:]
-    _, wanted = reference.train(
-        [shifted, shifted], c.weights, c.feedback, c.neuron, c.readout,
-        reference.SampleRule(optimizer_of(c.rule), c_reg=0.1), window=c.window[1:], signals=signals[1:],
-        modulator=modulator[1:], masks=c.masks,
-    )  # fmt: skip
-    for weights in wanted[1:]:
+    for _ in range(2):
         sim.train(samples)
-        for name in PROJECTIONS:
-            assert disagreement(weights_of(sim)[name], weights[name]) < TOLERANCE
+        stepped.train(stimuli_of(c.network, samples))
+        assert_close(weights_of(sim), matrices_of(stepped), TOLERANCE)
 
 
 def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
@@ -181,17 +174,14 @@ def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
             moved.append(sim.evaluate(samples).loss[0])
         assert found[synapse] == pytest.approx((moved[0] - moved[1]) / (2.0 * step), abs=1e-8)
     sim.set_weights("rec->out", weights)
-    shifted = np.vstack([np.zeros((1, 6)), c.inputs[:-2]])
-    drawn = {name: np.where(c.masks[name], weight, 0.0) for name, weight in c.weights.items()}
-    ran = reference.run_sample(shifted, np.eye(3)[actions][1:], drawn, c.neuron, c.readout, window=advantages[1:])
-    wanted = reference.gradients(ran, c.feedback, c.neuron, c.readout, reference.SampleRule(kappa=0.0))
-    for name, projection in PROJECTIONS.items():
-        targets, sources = np.nonzero(c.masks[name])
-        assert disagreement(sim.gradients(samples)[projection], wanted[name][targets, sources]) < TOLERANCE
+    stepped = time_driven(sim)
+    wanted, _ = stepped.gradient(Stimulus(40, {"in": c.inputs}, {"out": np.eye(3)[actions]}, advantages))
+    for projection in PROJECTIONS.values():
+        assert_close(sim.gradients(samples)[projection], wanted[stepped.synapses.parts[projection]], TOLERANCE)
     assert np.abs(found).max() > 1e-3
 
 
-def test_what_is_told_has_no_loss_to_backpropagate():
-    stepped = TimeDriven(network(ep.EProp(), DELAYS["one step"], True))
+def test_backpropagation_needs_a_loss():
+    stepped = time_driven(network(ep.EProp(), DELAYS["one step"], True))
     with pytest.raises(ep.InputError, match="backpropagate takes samples without signals and modulator"):
-        backpropagate(stepped, stepped.samples(1, 5, modulator=np.ones(5)))
+        backpropagate(stepped, Stimulus(5, modulator=np.ones(5)))

@@ -24,7 +24,7 @@ ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
 @pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
 def test_plus(seed, neuron):
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
-    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, pair=neuron and (neuron, None))
+    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
     (double, v, y, _), (single, v_single, y_single, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
     assert disagreement(v_single, v) < 1e-4
@@ -42,7 +42,7 @@ def test_plus(seed, neuron):
 def test_plus_with_reward(seed, neuron):
     waits = ep.RewardTrace(tau=100.0, cutoff=150.0)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0, reward=waits)
-    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, pair=neuron and (neuron, None))
+    c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
     (double, v, _, _), (single, v_single, _, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
     assert disagreement(v_single, v) < 1e-4

@@ -11,7 +11,7 @@ from hypothesis import given
 import eprop as ep
 from eprop import reference
 from networks import two_threads
-from pairs import NAMES, arrivals, drawn_rule, pair_rule, stdp_network, stimulus
+from pairs import NAMES, arrivals, drawn_rule, stdp_network, stimulus
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -39,7 +39,7 @@ def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, in
         p = net.projection(name)
         delay = round(p.delay / net.dt)
         for c, at, pre, post, weight in arrivals(net, name, recording, start[name], steps):
-            wanted = reference.pair_weights(pre, post, delay, weight, pair_rule(p.rule), net.dt)
+            wanted = reference.pair_weights(pre, post, delay, weight, p.rule, net.dt)
             worst = max(worst, np.abs(recording[name, "weight"][at, c] - wanted).max() / p.rule.w_max)
             compared += at.size
     return worst, compared

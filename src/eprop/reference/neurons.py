@@ -83,6 +83,8 @@ class LeakyNeurons:
 
     def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
         self.model, self.size, self.e_l = model, size, numbers["e_l"]
+        #: Eligibility of a class that derives from a model of the package and declares its own.
+        self.declared: EligibilityTerms | None = None
         self.alpha = np.exp(-dt / numbers["tau_m"])
         self.zeta = 1.0 - self.alpha if getattr(model, "scale_input", False) else 1.0
         self.drive = numbers["tau_m"] / numbers["c_m"] * (1.0 - self.alpha) * numbers["i_e"]
@@ -91,7 +93,8 @@ class LeakyNeurons:
         self.refractory = np.rint(numbers["t_ref"] / dt)
         self.height, self.width = numbers["surrogate.height"], numbers["surrogate.width"]
         self.adapts = "beta" in numbers
-        self.beta, self.a_start = (numbers["beta"], numbers["adaptation"]) if self.adapts else (0.0, 0.0)
+        self.beta: Any = numbers["beta"] if self.adapts else 0.0
+        self.a_start: Any = numbers["adaptation"] if self.adapts else 0.0
         self.rho = np.exp(-dt / numbers["tau_adapt"]) if self.adapts else 0.0
 
     def rest(self) -> NeuronState:
@@ -119,6 +122,8 @@ class LeakyNeurons:
 
     def eligibility(self) -> EligibilityTerms:
         """``eps_v = alpha eps_v + zeta z_in``, ``eps_a = rho eps_a + e`` and ``e = psi (eps_v - beta eps_a)``."""
+        if self.declared is not None:
+            return self.declared
         d = 2 if self.adapts else 1
         decay, (arrival, output, spike) = np.zeros((self.size, d, d)), np.zeros((3, self.size, d))
         decay[:, 0, 0], arrival[:, 0], output[:, 0] = self.alpha, self.zeta, 1.0
@@ -252,9 +257,12 @@ def neurons_of(population: Population, parameters: Numbers, dt: float) -> Neuron
     stepped_by = (
         kind for kind in type(model).__mro__ if kind in EQUATIONS or "update" in vars(kind) or "core" in vars(kind)
     )
-    kind = next(stepped_by, None)
+    kind: Any = next(stepped_by, None)
     if kind in EQUATIONS:
-        return EQUATIONS[kind](model, numbers_of(model, parameters), population.size, dt)
+        neurons = EQUATIONS[kind](model, numbers_of(model, parameters), population.size, dt)
+        if type(model).eligibility is not kind.eligibility:
+            neurons.declared = declared_eligibility(members_of(model, parameters, population.size), dt)
+        return neurons
     if kind is None or "update" not in vars(kind):
         raise NetworkError(f"the reference has no equations of {type(model).__name__}, and it has no update()")
     return CustomNeurons(model, parameters, population.size, dt)

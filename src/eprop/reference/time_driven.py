@@ -48,8 +48,8 @@ class TimeDrivenRun:
     @classmethod
     def of(cls, activity: Activity, weights: Array | None = None) -> TimeDrivenRun:
         """The rows of an activity, without those of its past."""
-        rows: Any = {name: getattr(activity, name)[activity.past :] for name in ROWS}
-        return cls(**rows, weights=np.zeros((0, 0)) if weights is None else weights, events=activity.events)
+        v, psi, spikes, y, error, loss = (getattr(activity, name)[activity.past :] for name in ROWS)
+        return cls(v, psi, spikes, y, error, loss, np.zeros((0, 0)) if weights is None else weights, activity.events)
 
     def split(self, n: int) -> list[TimeDrivenRun]:
         """Equal parts of a run, one after the other; the first has the ``events`` of all."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import TimeDriven
+from eprop.checks import stimuli_of, time_driven
 from networks import two_threads
 
 RULE = ep.EProp(optimizer=ep.Adam(eta=0.01), c_reg=1.0)
@@ -80,10 +80,12 @@ def test_gradients_are_those_of_the_time_driven_rule(name):
     net = network(connect, neurons, delay)
     rng = np.random.default_rng(5)
     given = {"in": (rng.random((2, 20, 40)) < 0.2).astype(float)}, {"out": rng.normal(size=(2, 20, 3))}
-    for engine in (sim := ep.Simulator(net, threads=1), stepped := TimeDriven(net)):
-        engine.train(engine.samples(2, 20, *given))
+    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
+    samples = sim.samples(2, 20, *given)
+    sim.train(samples)
+    stepped.train(stimuli_of(net, samples))
     for projection in net.projections:
-        own, other = (engine.connections(projection.name)[2] for engine in (sim, stepped))
+        own, other = sim.connections(projection.name)[2], stepped.weights_of(projection.name)
         np.testing.assert_allclose(own, other, rtol=1e-9, atol=1e-12)
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import TimeDriven
+from eprop.checks import time_driven
+from eprop.reference import Stimulus
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -71,12 +72,12 @@ def test_without_decay_it_learns_the_same_updates():
 @each_rule
 def test_it_stays_where_weights_are_set(rule):
     net = network(RULES[rule])
-    sim, stepped = ep.Simulator(net, threads=1), TimeDriven(net)
+    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
     before = weights(sim)[0]
     for network_ in (sim, stepped):
         network_.set_weights("rec->out", 0.3)
     np.testing.assert_allclose(weights(sim)[0], before, rtol=0, atol=1e-15)
-    np.testing.assert_array_equal(stepped.updates.feedback(), sim._arrays.neurons.feedback)
+    np.testing.assert_array_equal(stepped.feedback.now(stepped.weight), sim.feedback_weights("out", "rec").T)
 
 
 @pytest.mark.parametrize("kind", [ep.Symmetric(), ep.Adaptive()], ids=["symmetric", "adaptive"])
@@ -85,7 +86,7 @@ def test_it_stays_where_other_weights_are_set(kind):
     net = network(ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=20.0), kind)
     inputs, targets = {"in": stimulus()[0]["in"].copy()}, {"out": [1.0, -1.0, 1.0]}
     inputs["in"][60:120] = False
-    wanted = TimeDriven(net).run(200.0, inputs, targets).y
+    wanted = time_driven(net).run(Stimulus(200, inputs, targets)).y
     sim = ep.Simulator(net, threads=1)
     first = sim.run(110.0, {"in": inputs["in"][:110]}, targets).y["out"]
     before = sim.feedback_weights("out", "rec")

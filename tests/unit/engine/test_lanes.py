@@ -9,14 +9,25 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.checks import time_driven
 from eprop.engine.build import memory
 from eprop.engine.run import episodes
 from eprop.engine.run import lanes as module
-from eprop.reference import TimeDrivenStreams
+from eprop.reference import TimeDrivenLanes
 from networks import disagreement, two_threads
 from own_neurons import AdaptingCurrent
 from refusals import refuse
-from rollout_networks import DELAYS, NEURONS, SIZES, TOLERANCE, assert_close, network, same, stimulus, weights_of
+from rollout_networks import (
+    DELAYS,
+    NEURONS,
+    SIZES,
+    TOLERANCE,
+    assert_close,
+    follow,
+    network,
+    same,
+    stimulus,
+)
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 N, ROLLOUTS, STEPS = 4, 4, 24
@@ -65,10 +76,10 @@ def equal(a: list[Any], b: list[Any]) -> bool:
 @pytest.mark.parametrize("delays", DELAYS)
 def test_streams_equal_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric", average_gradient=True)
-    sim, reference = ep.Simulator(net, threads=1), TimeDrivenStreams(net, N)
+    sim, reference = ep.Simulator(net, threads=1), TimeDrivenLanes(time_driven(net), N)
     streams = sim.lanes(N, steps=2)
     for number in range(ROLLOUTS):
-        reference.follow(weights_of(sim))
+        follow(reference, sim)
         y = []
         for t in range(1 if number == 2 else STEPS):
             seed = number * STEPS + t
@@ -107,10 +118,10 @@ def two_populations(several: bool) -> ep.Network:
 @pytest.mark.parametrize("several", [False, True], ids=["one delay", "several delays"])
 def test_every_way_through_connections_equals_traces_that_run_on(partitions: int, several: bool) -> None:
     net = two_populations(several)
-    sim, reference = ep.Simulator(net, threads=1, partitions=partitions), TimeDrivenStreams(net, 3)
+    sim, reference = ep.Simulator(net, threads=1, partitions=partitions), TimeDrivenLanes(time_driven(net), 3)
     streams = sim.lanes(3)
     for number in range(3):
-        reference.follow(weights_of(sim))
+        follow(reference, sim)
         y = []
         for t in range(15):
             seed = number * 15 + t

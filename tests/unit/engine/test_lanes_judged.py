@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.checks import stimuli_of, time_driven
 from eprop.models import Eligibility
 from eprop.network import ConnectionRule
 from eprop.parameters import param
-from eprop.reference import TimeDriven
 from refusals import refuse
 
 pytestmark = [
@@ -72,13 +72,13 @@ class OwnTrace(ep.LIF):
 
 def test_eligibilities_may_differ_where_nothing_else_does() -> None:
     net = network(neuron=OwnTrace(tau_e=[3.0, 10.0, 40.0, 100.0]))
-    changes = []
-    for each in (ep.Simulator(net, threads=1), TimeDriven(net)):
-        before = each.connections("in->rec")[2].copy()
-        each.train(batch(each, 1))
-        changes.append(each.connections("in->rec")[2] - before)
-    assert np.abs(changes[1]).max() > 1e-5
-    np.testing.assert_allclose(changes[0], changes[1], rtol=1e-10, atol=1e-16)
+    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
+    before, samples = stepped.weights_of("in->rec"), batch(sim, 1)
+    sim.train(samples)
+    stepped.train(stimuli_of(net, samples))
+    found, wanted = sim.connections("in->rec")[2] - before, stepped.weights_of("in->rec") - before
+    assert np.abs(wanted).max() > 1e-5
+    np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-16)
 
 
 @dataclasses.dataclass(frozen=True)

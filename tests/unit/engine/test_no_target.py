@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import TimeDriven
+from eprop.checks import time_driven
+from eprop.reference import Stimulus
 
 pytestmark = pytest.mark.tiny
 STEPS = 60
@@ -69,9 +70,9 @@ def test_one_readout_of_two(rule, loss):
 
 
 @pytest.mark.parametrize("targets", [None, {"out": TARGET}], ids=["none", "one of two"])
-def test_the_time_driven_engine_agrees(targets):
+def test_the_reference_agrees(targets):
     net = network(RULES["e-prop+"])
-    wanted = TimeDriven(net).run(float(STEPS), {"in": EVENTS}, targets)
+    wanted = time_driven(net).run(Stimulus(STEPS, {"in": EVENTS}, targets or {}))
     run, _ = ran(net, targets)
     np.testing.assert_allclose(run.loss, wanted.loss, rtol=1e-12, atol=1e-12)
     assert np.isfinite(run.loss).all()

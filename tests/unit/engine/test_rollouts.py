@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import TimeDrivenStreams
+from eprop.checks import time_driven
+from eprop.reference import TimeDrivenLanes
 from networks import disagreement, two_threads
 from ranks_in_threads import on_ranks
 from refusals import refuse
@@ -19,10 +20,10 @@ from rollout_networks import (
     SIZES,
     TOLERANCE,
     assert_close,
+    follow,
     network,
     same,
     stimulus,
-    weights_of,
 )
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -110,9 +111,9 @@ def test_thread_count_does_not_change_rollouts() -> None:
 @pytest.mark.parametrize("delays", DELAYS)
 def test_a_rollout_that_goes_on_equals_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric")
-    sim, reference, rollout = ep.Simulator(net, threads=1), TimeDrivenStreams(net, 3), None
+    sim, reference, rollout = ep.Simulator(net, threads=1), TimeDrivenLanes(time_driven(net), 3), None
     for seed, steps in enumerate((25, 2, 1, 40)):
-        reference.follow(weights_of(sim))
+        follow(reference, sim)
         events = stimulus(seed, 3, steps)
         outside = told(seed, 3, steps)
         rollout = sim.forward(sim.samples(3, steps, {"in": events}, **outside), after=rollout)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_close
+from eprop.checks import stimuli_of, time_driven
 from eprop.models import ForcedLIF, Loss, Surrogate, inline
 from eprop.parameters import param
-from eprop.reference.time_driven import TimeDriven
 from eprop.rules import Optimizer, Rule
 
 MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)
@@ -124,12 +125,12 @@ def test_compiled_surrogate_equals_the_one_of_the_core(model, rule):
 def test_surrogate_in_the_engine_equals_numpy_in_the_reference(model):
     pytest.importorskip("numba")
     net = network(model(t_ref=2.0, surrogate=Bell(0.3, 0.7)), ep.EProp(optimizer=ep.GradientDescent(1e-3)))
-    sim, reference = ep.Simulator(net, threads=1), TimeDriven(net)
-    for each in (sim, reference):
-        each.train(each.samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))}))
+    sim, reference = ep.Simulator(net, threads=1), time_driven(net)
+    samples = sim.samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))})
+    sim.train(samples)
+    reference.train(stimuli_of(net, samples))
     for p in net.projections:
-        difference = abs(sim.weights(p.name) - reference.weights(p.name)).max()
-        assert difference < 1e-14, (p.name, difference)
+        assert_close(sim.connections(p.name)[2], reference.weights_of(p.name), 0.0, p.name, to_rounding=1e-14)
 
 
 @dataclass(frozen=True)

@@ -2,53 +2,46 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 
-from eprop.reference import LIF, Adam, GradientDescent, PlusRule, Readout, simulate
+import eprop as ep
+from compare import assert_close, assert_same
+from eprop.checks import time_driven
+from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
+from networks import dense_network, matrices_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 N_IN, N, N_OUT, STEPS = 4, 5, 2, 200
-NEURON = LIF(tau_m=20.0, v_th=0.6, height=0.5, width=0.6, surrogate="exponential")
-READOUT = Readout(tau_m=30.0)
-RULE = PlusRule(GradientDescent(1e-3), kappa=0.9, kappa_reg=0.95, c_reg=0.1, cutoff=12)
+NEURON = ep.LIF(tau_m=20.0, v_th=0.6, surrogate=ep.Exponential(0.5, 0.6))
+READOUT = ep.Readout(tau_m=30.0)
+RULE = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), kappa=0.9, kappa_reg=0.95, c_reg=0.1, cutoff=12.0)
+RNG = np.random.default_rng(5)
+WEIGHTS = {
+    "input": 0.3 + 0.4 * RNG.standard_normal((N, N_IN)),
+    "recurrent": 0.2 * RNG.standard_normal((N, N)),
+    "readout": 0.3 * RNG.standard_normal((N_OUT, N)),
+}
+INPUTS = RNG.random((STEPS, N_IN)) < 0.08
+TARGETS, FEEDBACK = RNG.standard_normal((STEPS, N_OUT)), RNG.standard_normal((N, N_OUT))
 
 
-@pytest.fixture
-def network():
-    rng = np.random.default_rng(5)
-    weights = {
-        "input": 0.3 + 0.4 * rng.standard_normal((N, N_IN)),
-        "recurrent": 0.2 * rng.standard_normal((N, N)),
-        "readout": 0.3 * rng.standard_normal((N_OUT, N)),
-    }
-    inputs = (rng.random((STEPS, N_IN)) < 0.08).astype(float)
-    return inputs, rng.standard_normal((STEPS, N_OUT)), weights, rng.standard_normal((N, N_OUT))
+def ran(
+    rule=RULE, feedback=FEEDBACK, readout=READOUT, plastic=tuple(WEIGHTS), **given
+) -> tuple[TimeDriven, TimeDrivenRun]:
+    rules = {name: rule if name in plastic else ep.Static() for name in WEIGHTS}
+    stepped = time_driven(dense_network(NEURON, readout, WEIGHTS, feedback, rules))
+    return stepped, stepped.run(
+        Stimulus(STEPS, {"in": INPUTS}, **{"targets": {"out": TARGETS}} | given), record_weights=True
+    )
 
 
-def test_an_input_synapse_interval_by_interval(network):
-    inputs, targets, weights, feedback = network
-    run = simulate(inputs, targets, weights, feedback, NEURON, READOUT, RULE, record_weights=True)
-    i, j = 1, 2
-    arrivals = np.flatnonzero(inputs[:-1, i]) + 1
-    learning, rate, alpha = run.error @ feedback[j], rates(run.spikes[:, j]), NEURON.alpha(1.0)
-    w, z_bar, e_bar, e_reg, arriving = weights["input"][j, i], 0.0, 0.0, 0.0, set(arrivals)
-    for previous, arrival in itertools.pairwise(arrivals):
-        g = 0.0
-        for n, tau in enumerate(range(previous - 1, arrival - 1)):
-            z_bar = alpha * z_bar + (tau in arriving)
-            e = run.psi[tau, j] * z_bar if n < RULE.cutoff else 0.0
-            e_bar, e_reg = 0.9 * e_bar + e, 0.95 * e_reg + 0.05 * e
-            if n < RULE.cutoff:
-                g += learning[tau + 1] * e_bar + rate[tau] * e_reg
-        w -= 1e-3 * g
-        assert run.history["input"][arrival, j, i] == pytest.approx(w, abs=1e-14)
-        assert run.history["input"][arrival - 1, j, i] != pytest.approx(w, abs=1e-14)
-    assert len(arrivals) > 8
-    assert np.diff(arrivals).max() > RULE.cutoff
-    assert run.history["input"][arrivals[0], j, i] == weights["input"][j, i]
+def weight_of(stepped: TimeDriven, run: TimeDrivenRun, projection: str, post: int, pre: int) -> np.ndarray:
+    """Of one synapse in each step; all of the projection exist."""
+    n_pre = stepped.network.projection(projection).pre.size
+    return run.weights[:, stepped.synapses.parts[projection]][:, post * n_pre + pre]
 
 
 def rates(spikes):
@@ -59,77 +52,79 @@ def rates(spikes):
     return out
 
 
-def test_a_readout_synapse_interval_by_interval(network):
-    inputs, targets, weights, feedback = network
-    rule = dataclasses.replace(RULE, readout_cutoff=6)
-    run = simulate(inputs, targets, weights, feedback, NEURON, READOUT, rule, record_weights=True)
-    j, k = int(run.spikes.sum(axis=0).argmax()), 1
-    arrivals = np.flatnonzero(run.spikes[:-1, j]) + 1
-    z_bar = np.zeros(STEPS)
+def test_an_input_synapse_interval_by_interval():
+    stepped, run = ran()
+    i, j = 1, 2
+    history, alpha = weight_of(stepped, run, "in->rec", j, i), np.exp(-1 / 20)
+    arrivals = np.flatnonzero(INPUTS[:-1, i]) + 1
+    learning, rate = run.error @ FEEDBACK[j], rates(run.spikes[:, N_IN + j])
+    w, z_bar, e_bar, e_reg, arriving = WEIGHTS["input"][j, i], 0.0, 0.0, 0.0, set(arrivals)
+    for previous, arrival in itertools.pairwise(arrivals):
+        g = 0.0
+        for n, tau in enumerate(range(previous - 1, arrival - 1)):
+            z_bar = alpha * z_bar + (tau in arriving)
+            e = run.psi[tau, j] * z_bar if n < 12 else 0.0
+            e_bar, e_reg = 0.9 * e_bar + e, 0.95 * e_reg + 0.05 * e
+            if n < 12:
+                g += learning[tau + 1] * e_bar + rate[tau] * e_reg
+        w -= 1e-3 * g
+        assert history[arrival] == pytest.approx(w, abs=1e-14)
+        assert history[arrival - 1] != pytest.approx(w, abs=1e-14)
+    assert len(arrivals) > 8
+    assert np.diff(arrivals).max() > 12
+    assert history[arrivals[0]] == WEIGHTS["input"][j, i]
+
+
+def test_a_readout_synapse_interval_by_interval():
+    stepped, run = ran(RULE.replace(cutoff=6.0))
+    spikes = run.spikes[:, N_IN:]
+    j, k = int(spikes.sum(axis=0).argmax()), 1
+    history, arrivals, z_bar = (
+        weight_of(stepped, run, "rec->out", k, j),
+        np.flatnonzero(spikes[:-1, j]) + 1,
+        np.zeros(STEPS),
+    )
     for tau in range(1, STEPS):
-        z_bar[tau] = READOUT.alpha(1.0) * z_bar[tau - 1] + run.spikes[tau - 1, j]
-    w = weights["readout"][k, j]
+        z_bar[tau] = np.exp(-1 / 30) * z_bar[tau - 1] + spikes[tau - 1, j]
+    w = WEIGHTS["readout"][k, j]
     for previous, arrival in itertools.pairwise(arrivals):
         entries = np.arange(previous - 1, arrival - 1)[:6]
         w -= 1e-3 * np.sum(run.error[entries, k] * z_bar[entries])
-        assert run.history["readout"][arrival, k, j] == pytest.approx(w, abs=1e-14)
+        assert history[arrival] == pytest.approx(w, abs=1e-14)
     assert len(arrivals) > 5
 
 
-def test_missing_synapses_and_static_projections_do_not_change(network):
-    inputs, targets, weights, feedback = network
-    rule = dataclasses.replace(RULE, optimizer=Adam(1e-2, w_min=-3.0, w_max=3.0))
-    masks = {"input": np.arange(N * N_IN).reshape(N, N_IN) % 3 > 0}
-    run = simulate(inputs, targets, weights, feedback, NEURON, READOUT, rule, plastic=("input",), masks=masks)
-    np.testing.assert_array_equal(run.weights["input"][~masks["input"]], 0.0)
-    assert np.all((run.weights["input"] != weights["input"])[masks["input"]])
-    np.testing.assert_array_equal(run.weights["readout"], weights["readout"])
-    expected = np.where(np.eye(N, dtype=bool), 0.0, weights["recurrent"])
-    np.testing.assert_array_equal(run.weights["recurrent"], expected)
+def test_static_projections_do_not_learn():
+    stepped, _ = ran(RULE.replace(optimizer=ep.Adam(1e-2, w_min=-3.0, w_max=3.0)), plastic=["input"])
+    found = matrices_of(stepped)
+    assert np.all(found["input"] != WEIGHTS["input"])
+    assert_same(found["readout"], WEIGHTS["readout"])
+    assert_same(found["recurrent"], np.where(np.eye(N, dtype=bool), 0.0, WEIGHTS["recurrent"]))
 
 
-def test_symmetric_feedback_is_the_transposed_readout(network):
-    inputs, targets, weights, _ = network
-    run = simulate(inputs, targets, weights, "symmetric", NEURON, READOUT, RULE, plastic=("input",))
-    fixed = simulate(inputs, targets, weights, weights["readout"].T, NEURON, READOUT, RULE, plastic=("input",))
-    np.testing.assert_array_equal(run.weights["input"], fixed.weights["input"])
-    moving = simulate(inputs, targets, weights, "symmetric", NEURON, READOUT, RULE)
-    assert np.abs(moving.weights["input"] - run.weights["input"]).max() > 0.0
+def test_symmetric_feedback_is_the_transposed_readout():
+    following, fixed = (ran(feedback=b, plastic=["input"])[0].weight for b in ("symmetric", WEIGHTS["readout"].T))
+    assert_same(following, fixed)
+    assert np.any(
+        ran(feedback="symmetric")[0].weights_of("in->rec")
+        != ran(feedback=WEIGHTS["readout"].T)[0].weights_of("in->rec")
+    )
 
 
-def test_closed_window_learns_from_the_rate_only(network):
-    inputs, targets, weights, feedback = network
-    closed = np.zeros(STEPS)
-    run = simulate(inputs, targets, weights, feedback, NEURON, READOUT, RULE, window=closed)
-    np.testing.assert_array_equal(run.weights["readout"], weights["readout"])
-    assert np.abs(run.weights["input"] - weights["input"]).max() > 0.0
-    free = dataclasses.replace(RULE, c_reg=0.0)
-    run = simulate(inputs, targets, weights, feedback, NEURON, READOUT, free, window=closed)
-    np.testing.assert_array_equal(run.weights["input"], weights["input"])
+def test_closed_window_learns_from_the_rate_only():
+    found = matrices_of(ran(window=np.zeros(STEPS))[0])
+    assert_same(found["readout"], WEIGHTS["readout"])
+    assert np.abs(found["input"] - WEIGHTS["input"]).max() > 0.0
+    assert_same(matrices_of(ran(RULE.replace(c_reg=0.0), window=np.zeros(STEPS))[0])["input"], WEIGHTS["input"])
 
 
-def test_optimising_each_entry_is_optimising_the_sum_for_gradient_descent(network):
-    inputs, targets, weights, feedback = network
-    runs = [
-        simulate(inputs, targets, weights, feedback, NEURON, READOUT, dataclasses.replace(RULE, each_step=each))
-        for each in (False, True)
-    ]
-    for name, w in runs[0].weights.items():
-        np.testing.assert_allclose(runs[1].weights[name], w, rtol=0, atol=1e-13)
+def test_optimising_each_entry_is_optimising_the_sum_for_gradient_descent():
+    at_spikes, at_steps = (ran(RULE.replace(each_step=each))[0].weight for each in (False, True))
+    assert_close(at_steps, at_spikes, 0.0, to_rounding=1e-13)
 
 
-def test_softmax_errors(network):
-    inputs, _, weights, feedback = network
+def test_softmax_errors():
     targets = np.tile([1.0, 0.0], (STEPS, 1))
-    readout = dataclasses.replace(READOUT, loss="cross_entropy")
-    run = simulate(inputs, targets, weights, feedback, NEURON, readout, RULE)
+    _, run = ran(readout=READOUT.replace(loss=ep.CrossEntropy()), targets={"out": targets})
     np.testing.assert_allclose(run.error.sum(axis=1), 0.0, atol=1e-15)
     np.testing.assert_allclose(run.error + targets, np.exp(run.y) / np.exp(run.y).sum(axis=1, keepdims=True))
-
-
-def test_what_does_not_make_sense_is_refused(network):
-    inputs, targets, weights, _ = network
-    with pytest.raises(ValueError, match="cutoff must be >= 2 steps, got 1 and 1"):
-        PlusRule(cutoff=1)
-    with pytest.raises(ValueError, match='feedback must be a matrix or "symmetric"'):
-        simulate(inputs, targets, weights, "random", NEURON, READOUT, RULE)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop.reference import Adam, GradientDescent, Momentum, RMSprop
 from eprop.reference.optimizers import Descent
+from eprop.rules import Adam, GradientDescent, Momentum, RMSprop
 
 
 def updated(optimizer, clock_and_gradients, start=1.0):
     """Weight of one synapse after each update."""
-    weights, descent, seen = np.array([[start]]), Descent(optimizer, (1, 1)), []
+    weights, descent, seen = np.array([start]), Descent(optimizer, 1), []
     for clock, gradient in clock_and_gradients:
-        descent.update(weights, np.array([gradient]), 0, clock)
-        seen.append(weights[0, 0])
+        descent.update(weights, np.array([gradient]), np.array([0]), clock)
+        seen.append(weights[0])
     return seen
 
 
@@ -65,13 +65,15 @@ def test_owed_steps_are_taken_with_no_gradient():
         assert at_once[-1] == step_by_step[-1] != step_by_step[1]
 
 
-@pytest.mark.parametrize("optimizer", [GradientDescent, Adam, Momentum, RMSprop])
-def test_batches_take_the_mean(optimizer):
-    assert updated(optimizer(0.05, batch_size=2), [(1, 1.0), (2, 3.0)]) == [1.0, *updated(optimizer(0.05), [(1, 2.0)])]
-
-
-def test_columns_have_their_own_clocks():
-    weights, descent = np.ones((2, 2)), Descent(GradientDescent(0.1), (2, 2))
-    descent.update(weights, np.array([1.0, -1.0]), 1, 4)
-    np.testing.assert_allclose(weights, [[1.0, 0.9], [1.0, 1.1]])
+def test_synapses_have_their_own_clocks():
+    weights, descent = np.ones(2), Descent(GradientDescent(0.1), 2)
+    descent.update(weights, np.array([1.0]), np.array([1]), 4)
+    np.testing.assert_allclose(weights, [1.0, 0.9])
     np.testing.assert_array_equal(descent.taken, [0, 4])
+
+
+def test_a_factor_scales_the_learning_rate():
+    for optimizer in (GradientDescent(0.1), Adam(0.1), Momentum(0.1), RMSprop(0.1)):
+        weights, descent = np.ones(1), Descent(optimizer, 1)
+        descent.update(weights, np.array([0.3]), np.array([0]), 1, 0.5)
+        assert weights[0] == updated(optimizer.replace(eta=0.05), [(1, 0.3)])[0]

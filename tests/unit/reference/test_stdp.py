@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop.reference import PairRule, pair_weights
+import eprop as ep
+from eprop.reference import pair_weights
 
-RULE = PairRule(rate=0.1, alpha=0.5, mu_plus=0.0, mu_minus=0.0, w_max=10.0, tau_plus=20.0, tau_minus=30.0)
+RULE = ep.STDP(rate=0.1, alpha=0.5, mu_plus=0.0, mu_minus=0.0, w_max=10.0, tau_plus=20.0, tau_minus=30.0)
 
 
 def test_pre_before_post():
@@ -42,7 +43,7 @@ def test_all_pairs_count():
 @pytest.mark.parametrize("mu", [0.0, 0.5, 1.0])
 def test_weights_stay_within_bounds(mu):
     rng = np.random.default_rng(0)
-    rule = PairRule(rate=0.8, alpha=1.0, mu_plus=mu, mu_minus=mu, w_max=2.0)
+    rule = ep.STDP(rate=0.8, alpha=1.0, mu_plus=mu, mu_minus=mu, w_max=2.0)
     pre, post = np.flatnonzero(rng.random(300) < 0.2), np.flatnonzero(rng.random(300) < 0.2)
     found = pair_weights(pre, post, 2, 1.0, rule)
     assert found.min() >= 0.0
@@ -50,9 +51,9 @@ def test_weights_stay_within_bounds(mu):
 
 
 def test_the_step_matters_only_through_the_time_constants():
-    fine = PairRule(rate=0.1, tau_plus=10.0, tau_minus=15.0)
-    coarse = PairRule(rate=0.1)
+    fine = ep.STDP(rate=0.1, tau_plus=10.0, tau_minus=15.0)
+    coarse = ep.STDP(rate=0.1)
     assert pair_weights([1, 9], [3], 1, 5.0, fine, dt=0.5) == pytest.approx(
-        pair_weights([1, 9], [3], 1, 5.0, PairRule(rate=0.1, tau_plus=20.0, tau_minus=30.0))
+        pair_weights([1, 9], [3], 1, 5.0, ep.STDP(rate=0.1, tau_plus=20.0, tau_minus=30.0))
     )
     assert coarse.w_max == 100.0

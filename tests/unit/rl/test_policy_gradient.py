@@ -6,7 +6,6 @@ policy gives it. So the expected return is no estimate, and neither is its gradi
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from typing import NamedTuple
 
@@ -14,8 +13,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import bptt, eprop
-from eprop.reference import neurons as models
+from eprop.checks import time_driven
+from eprop.reference import Stimulus, backpropagate
 from eprop.rl import SoftmaxPolicy
 
 H, SUBSTEPS, INPUTS, NEURONS = 3, 4, 6, 10
@@ -82,44 +81,35 @@ def test_the_gradient_of_readout_weights_is_that_of_the_expected_return():
     assert np.abs(found).max() > 0.01
 
 
-def by_reference(sim: ep.Simulator, of: Gradient, recurrent: bool) -> tuple[dict, dict]:
-    """The gradients of e-prop, step by step, and of backpropagation, in the shape of matrices."""
-    names = {"input": "in->rec", "recurrent": "rec->rec", "readout": "rec->policy"}
-    weights = {"recurrent": np.zeros((NEURONS, NEURONS))}
-    weights |= {key: sim.weights(name).toarray() for key, name in names.items() if recurrent or key != "recurrent"}
-    neuron, readout = models.LIF(tau_m=10.0), models.Readout(tau_m=8.0, scale_input=True)
-    total: dict[str, list[dict]] = {"eprop": [], "bptt": []}
-    # The reference knows no delay from inputs to neurons, and none from neurons to readouts: one step each.
-    for inputs, errors in zip(of.inputs[:, :-2], of.errors[:, 2:], strict=True):
-        sample = eprop.run_sample(inputs, np.zeros(errors.shape), weights, neuron, readout)
-        sample = dataclasses.replace(sample, error=errors)
-        total["eprop"].append(eprop.gradients(sample, weights["readout"].T, neuron, readout, eprop.SampleRule()))
-        total["bptt"].append(bptt.backpropagate(sample, weights, neuron, readout).gradients)
-    mean = {rule: {key: np.mean([g[key] for g in each], axis=0) for key in weights} for rule, each in total.items()}
-    return mean["eprop"], mean["bptt"]
+def by_reference(sim: ep.Simulator, of: Gradient) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The gradients of e-prop, step by step, and of backpropagation, by projection."""
+    stepped, parts = time_driven(sim), []
+    for inputs, errors in zip(of.inputs, of.errors, strict=True):
+        found = backpropagate(stepped, Stimulus(len(inputs), {"in": inputs}), errors)
+        parts.append((found.eprop, found.gradient))
+    by_eprop, by_bptt = np.mean(parts, axis=0)
+    return tuple({name: g[part] for name, part in stepped.synapses.parts.items()} for g in (by_eprop, by_bptt))
 
 
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_e_prop_is_that_of_the_reference(recurrent):
     sim = ep.Simulator(network(recurrent), threads=1)
     of = gradient(sim)
-    expected, _ = by_reference(sim, of, recurrent)
-    for name, key in (("in->rec", "input"), ("rec->rec", "recurrent"), ("rec->policy", "readout")):
-        if name in of.by_eprop:
-            sources, targets, _ = sim.connections(name)
-            np.testing.assert_allclose(of.by_eprop[name], expected[key][targets, sources], rtol=1e-10, atol=1e-13)
+    expected, _ = by_reference(sim, of)
+    for name, found in of.by_eprop.items():
+        np.testing.assert_allclose(found, expected[name], rtol=1e-10, atol=1e-13)
 
 
 def test_without_recurrence_nothing_is_left_out():
     sim = ep.Simulator(network(False), threads=1)
-    by_eprop, by_bptt = by_reference(sim, gradient(sim), False)
-    for key in ("input", "readout"):
-        np.testing.assert_allclose(by_eprop[key], by_bptt[key], rtol=1e-10, atol=1e-13)
+    by_eprop, by_bptt = by_reference(sim, gradient(sim))
+    for name, found in by_eprop.items():
+        np.testing.assert_allclose(found, by_bptt[name], rtol=1e-10, atol=1e-13)
 
 
 def test_what_is_left_out_goes_through_other_neurons():
     sim = ep.Simulator(network(True), threads=1)
-    by_eprop, by_bptt = by_reference(sim, gradient(sim), True)
-    np.testing.assert_allclose(by_eprop["readout"], by_bptt["readout"], rtol=1e-10, atol=1e-13)
-    a, b = by_eprop["input"].ravel(), by_bptt["input"].ravel()
+    by_eprop, by_bptt = by_reference(sim, gradient(sim))
+    np.testing.assert_allclose(by_eprop["rec->policy"], by_bptt["rec->policy"], rtol=1e-10, atol=1e-13)
+    a, b = by_eprop["in->rec"], by_bptt["in->rec"]
     assert 0.5 < a @ b / np.linalg.norm(a) / np.linalg.norm(b) < 0.9999

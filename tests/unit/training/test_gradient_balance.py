@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import TimeDriven
+from eprop.checks import stimuli_of, time_driven
 from eprop.training import gradient_balance
 
 pytestmark = pytest.mark.tiny
@@ -22,7 +22,7 @@ def network(rule: ep.EProp | ep.EPropPlus) -> ep.Network:
     return net
 
 
-def some(sim: ep.Simulator | TimeDriven, n: int = 3) -> ep.Samples:
+def some(sim: ep.Simulator, n: int = 3) -> ep.Samples:
     rng = np.random.default_rng(5)
     return sim.samples(n, 80, {"in": rng.random((n, 80, 8)) < 0.1}, {"out": rng.normal(size=(n, 80, 2))})
 
@@ -50,10 +50,10 @@ def test_parts_of_e_prop_plus_are_those_of_the_reference() -> None:
     found = gradient_balance(sim, some(sim, 1))["in->rec"]
     parts = []
     for c_reg in (0.0, 0.5):
-        slow = TimeDriven(network(rule.replace(c_reg=c_reg)))
-        first = slow.weights("in->rec").toarray()
-        slow.train(some(slow, 1))
-        parts.append((first - slow.weights("in->rec").toarray()).ravel() / eta)
+        slow = time_driven(network(rule.replace(c_reg=c_reg)))
+        first = slow.weights_of("in->rec")
+        slow.train(stimuli_of(slow.network, some(sim, 1)))
+        parts.append((first - slow.weights_of("in->rec")) / eta)
     learning, regularising = parts[0], parts[1] - parts[0]
     assert found.learning == pytest.approx(np.sqrt(np.mean(learning**2)), rel=1e-4)
     assert found.regularising == pytest.approx(np.sqrt(np.mean(regularising**2)), rel=1e-4)

@@ -1,0 +1,164 @@
+"""``--engine time``: the reference in the place of the simulator has the same losses, and resumes from its state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_close, assert_same
+from eprop.tasks import EvidenceAccumulation, PatternGeneration, Task
+from eprop.training import evaluate
+from eprop.training.time_engine import TimeDrivenEngine
+from refusals import refusals, state_network
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+PATTERN = {
+    "duration": 80.0, "neurons": 8, "inputs": 6, "input_rate": 200.0, "lead": 10.0, "w_in": 1.0, "eta": 1e-3, "eta_out": 1e-3,
+}  # fmt: skip
+EVIDENCE = {
+    "lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 20.0, "gap": 5.0, "delay": 20.0, "recall": 20.0, "cue_rate": 200.0,
+}  # fmt: skip
+RULES = ("eprop", "eprop+")
+tasks = pytest.mark.parametrize(
+    "task",
+    [
+        *(PatternGeneration(**PATTERN, rule=rule, cutoff=500.0) for rule in RULES),
+        *(EvidenceAccumulation(**EVIDENCE, rule=rule, feedback="random", optimizer="adam") for rule in RULES),
+    ],
+    ids=lambda task: f"{task.name} {task.rule}",
+)
+
+
+def trials_of(task: Task) -> Any:
+    choice = task.data(**{**task.default_data(), "samples": 4, "test_samples": 3})
+    return choice.load(task)
+
+
+def learn(task: Task, engine: Any, batches: int = 5) -> np.ndarray:
+    """Losses of all samples of some mini-batches."""
+    trials, losses = trials_of(task).train, []
+    for k in range(batches):
+        where = np.arange(3) + k
+        losses.append(engine.train(task.make_samples(engine.network, trials.subset(where % len(trials)))).loss)
+    return np.concatenate(losses)
+
+
+@tasks
+def test_losses_are_those_of_the_simulator(task: Task) -> None:
+    network = task.build_network()
+    event, time = ep.Simulator(network, threads=1), TimeDrivenEngine(network)
+    np.testing.assert_allclose(learn(task, event), learn(task, time), rtol=1e-9)
+    # Without a reset, the last spikes of a training arrive after its end.
+    assert event.events == (time.events if task.rule == "eprop" else pytest.approx(time.events, rel=0.02))
+    for projection in network.projections:
+        first = ep.Simulator(network, threads=1).connections(projection.name)
+        found = time.connections(projection.name)
+        assert_same(found[:2], first[:2])
+        assert np.any(found[2] != first[2])
+    if task.rule == "eprop":  # with e-prop+ some gradients are late in the reference
+        test = trials_of(task).test
+        np.testing.assert_allclose(*(evaluate(task, engine, test).losses for engine in (event, time)), rtol=1e-9)
+
+
+@tasks
+def test_a_state_resumes(task: Task) -> None:
+    network = task.build_network()
+    first, second = TimeDrivenEngine(network), TimeDrivenEngine(network)
+    learn(task, first, 2)
+    second.set_state(first.state())
+    assert_same(learn(task, second, 2), learn(task, first, 2))
+    assert_same(second.state(), first.state())
+    samples = task.make_samples(network, trials_of(task).test)
+    assert_same(second.evaluate(samples), first.evaluate(samples))
+    with pytest.raises(ep.InputError, match="belongs to another network or engine: "):
+        second.set_state(ep.Simulator(network, threads=1).state())
+
+
+OTHER = "belongs to another network or engine: "
+
+
+@refusals(
+    (lambda engine, _: engine.set_state(None), ep.InputError, "set_state takes a dictionary from state.., got NoneType"),
+    (lambda engine, _: engine.set_state(5), ep.InputError, "set_state takes a dictionary from state.., got int"),
+    (lambda engine, state: engine.set_state(state | {"counters": state["counters"] + 0.5}), ep.InputError,
+     "state 'counters' must be whole numbers, got float64"),
+    (lambda engine, state: engine.set_state(state | {"counters": state["counters"] - 10**6}), ep.InputError,
+     "damaged: its counters must lie in 0.."),
+    (lambda engine, state: engine.set_state(state | {"counted": state["counted"] + 10**17}), ep.InputError,
+     "damaged: its counters must lie in 0.."),
+)  # fmt: skip
+@pytest.mark.parametrize("plus", [False, True], ids=["e-prop", "e-prop+"])
+def test_a_damaged_state_is_refused(refusal, plus):
+    engine, state = trained(plus)
+    refusal.check(engine, state)
+    assert_same(engine.state(), state)
+
+
+@pytest.mark.parametrize("plus", [False, True], ids=["e-prop", "e-prop+"])
+def test_an_array_that_is_damaged_is_refused(plus):
+    engine, state = trained(plus)
+    for name, value in state.items():
+        damaged = [
+            ({each: state[each] for each in state if each != name}, f"{OTHER}{name} is missing"),
+            (state | {name: value[..., None]}, f"{OTHER}{name} has shape"),
+            *((state | {name: bad}, f"state '{name}' must be") for bad in
+              (np.full(value.shape, "a"), np.full(value.shape, 1j), [[1.0], [1.0, 2.0]])),
+        ]  # fmt: skip
+        if value.dtype.kind == "f" and value.size:
+            words = f"state '{name}' holds values that are not finite"
+            damaged += [(state | {name: np.full(value.shape, bad)}, words) for bad in (np.nan, np.inf)]
+        for given, words in damaged:
+            with pytest.raises(ep.InputError, match=words):
+                engine.set_state(given)
+    assert_same(engine.state(), state)
+    engine.set_state(state | {"of no interest": np.zeros(3)})
+
+
+def trained(plus: bool) -> tuple[TimeDrivenEngine, dict[str, np.ndarray]]:
+    net = state_network(delay=2.0)
+    if not plus:
+        for p in net.projections:
+            object.__setattr__(p, "rule", ep.EProp(optimizer=ep.Adam()))
+    engine = TimeDrivenEngine(net)
+    engine.train(engine.samples(2, 20, {"in": np.ones((2, 20, 4))}, {"out": np.ones((2, 1, 2))}))
+    return engine, engine.state()
+
+
+def test_weights_that_are_set_are_those_of_the_simulator():
+    net = state_network()
+    event, time = ep.Simulator(net, threads=1), TimeDrivenEngine(net)
+    for engine in (event, time):
+        engine.set_weights("rec->out", 0.3 * engine.weights("rec->out"))
+    assert_same(time.weights("rec->out"), event.weights("rec->out"))
+    assert sum(time.memory().values()) > 0
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(cutoff=20.0)], ids=["e-prop", "e-prop+"])
+@pytest.mark.parametrize("reset", [None, True, False])
+def test_evaluations_are_those_of_the_simulator(rule, reset):
+    net = ep.Network(seed=3)
+    x, noise, rec = net.add(ep.EventSource(), 3), net.add(ep.PoissonSource(200.0), 3), net.add(ep.LIF(), 3)
+    out = net.add(ep.Readout(), 1)
+    for pre, post in ((x, rec), (noise, rec), (rec, out)):
+        net.connect(pre, post, weight=ep.Uniform(0.3, 1.2), rule=rule, delay=3.0)
+    event, time = ep.Simulator(net, threads=1), TimeDrivenEngine(net)
+    events, done = np.random.default_rng(5).random((20, 30, 3)) < 0.4, []
+    samples = event.samples(20, 30, {x: events}, {out: np.ones((20, 1, 1))})
+    found = time.evaluate(samples, reset=reset, progress=done.append)
+    wanted = event.evaluate(samples, reset=reset)
+    assert_close(found.y, wanted.y)
+    assert_close(found.loss, wanted.loss)
+    assert_same((found.spikes, found.events), (wanted.spikes, wanted.events))
+    assert done == [1] * 20
+
+
+def test_what_diverges_is_refused() -> None:
+    net = state_network(eta=1e200)
+    time = TimeDrivenEngine(net)
+    samples = time.samples(1, 30, {"in": np.ones((1, 30, 4))}, {"out": np.ones((1, 1, 2))})
+    with np.errstate(all="ignore"), pytest.raises(ep.DivergenceError, match="time-driven"):
+        [time.train(samples) for _ in range(3)]
