@@ -24,6 +24,7 @@ from rollout_networks import (
     network,
     same,
     stimulus,
+    weights_of,
 )
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
