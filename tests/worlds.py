@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.parameters import param
-from eprop.rl import ContinuousActions, DiscreteActions, Encoder, Moment, Outcome, PopulationCode
+from eprop.rl import ContinuousActions, DiscreteActions, Encoder, Observation, Outcome, PopulationCode
 from eprop.tasks import Control
 
 LEFT, RIGHT = 0, 1
@@ -27,18 +27,18 @@ class Corridor:
         self._forgetful = np.random.default_rng() if forgetful else None
         self.closed = False
 
-    def reset(self, number: int, seed: int) -> Moment:
+    def reset(self, number: int, seed: int) -> Observation:
         rng = np.random.default_rng(seed) if self._forgetful is None else self._forgetful
         self.log.append((number, seed))
         self.at[number], self.steps[number] = rng.integers(1, self.cells - 1), 0
-        return self._moment(number)
+        return self._observation(number)
 
     def step(self, number: int, action: Any) -> Outcome:
         self.at[number] += 1 if int(action) == RIGHT else -1
         self.steps[number] += 1
         end = self.at[number] in (0, self.cells - 1)
         reward = float(self.at[number] == self.cells - 1)
-        return Outcome(self._moment(number), reward, bool(end), bool(self.steps[number] >= 30))
+        return Outcome(self._observation(number), reward, bool(end), bool(self.steps[number] >= 30))
 
     def frame(self, number: int) -> np.ndarray | None:
         return np.full((4, 6, 3), 20 * self.at[number], np.uint8)
@@ -46,11 +46,11 @@ class Corridor:
     def close(self) -> None:
         self.closed = True
 
-    def _moment(self, number: int) -> Moment:
+    def _observation(self, number: int) -> Observation:
         position = self.at[number] / (self.cells - 1) * 2.0 - 1.0
         if self._forgetful is not None:
             position += 1e-3 * self._forgetful.random()
-        return Moment(np.array([position]))
+        return Observation(np.array([position]))
 
 
 class Dial(Corridor):
@@ -61,7 +61,7 @@ class Dial(Corridor):
         self.actions = ContinuousActions((2.0,), (4.0,))
 
     def step(self, number: int, action: Any) -> Outcome:
-        return Outcome(self._moment(number), -float(abs(action[0] - 3.0)), True, False)
+        return Outcome(self._observation(number), -float(abs(action[0] - 3.0)), True, False)
 
 
 @dataclass(frozen=True, kw_only=True)

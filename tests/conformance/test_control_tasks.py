@@ -66,17 +66,17 @@ def test_an_episode_is_a_function_of_its_seed_and_the_actions(name):
     seen = []
     for _ in range(2):
         environments, rng = task.make_environments(1), np.random.default_rng(0)
-        moments, rewards = [environments.reset(0, 5)], []
+        observations, rewards = [environments.reset(0, 5)], []
         for _ in range(4):
             discrete = isinstance(actions, DiscreteActions)
             action = int(rng.integers(actions.n)) if discrete else rng.uniform(-1.0, 1.0, actions.n)
             outcome = environments.step(0, action)
-            moments.append(outcome.moment)
+            observations.append(outcome.observation)
             rewards.append(outcome.reward)
             if outcome.terminated or outcome.truncated:
                 break
         environments.close()
-        seen.append([*(m.observation.tolist() for m in moments), rewards])
+        seen.append([*(m.values.tolist() for m in observations), rewards])
     assert seen[0] == seen[1]
 
 

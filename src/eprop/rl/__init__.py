@@ -19,7 +19,7 @@
 from eprop.rl.advantages import discounted_returns, generalised_advantages, next_values, td_errors
 from eprop.rl.baseline import RewardBaseline
 from eprop.rl.encoders import Encoder, LatencyCode, PoissonCode, PopulationCode, RateCode
-from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Moment, Outcome
+from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Observation, Outcome
 from eprop.rl.evaluation import Returns, play
 from eprop.rl.gym import GymnasiumEnvironments
 from eprop.rl.learner import Agent, RolloutLearner, Streams, check_readouts
@@ -34,7 +34,7 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Encoder", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments",
-    "LatencyCode", "Moment", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "PixelEvents",
+    "LatencyCode", "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "PixelEvents",
     "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline", "RewardScale",
     "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "diagnose",
     "discounted_returns", "errors", "generalised_advantages", "loss", "next_values", "play", "td_errors",

@@ -1,6 +1,6 @@
-"""Environments side by side, and the episodes in them.
+"""Parallel environments, and the episodes in them.
 
-Any class with the methods of `Environments` will do; `eprop.rl.gym` makes one of any environment of Gymnasium.
+Any class with the methods of `Environments` works; `eprop.rl.gym` makes one from any environment of Gymnasium.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from eprop.rl.spaces import Actions, DiscreteActions
 
 
 class EpisodeRestartedWarning(UserWarning):
-    """An episode that was under way goes on from its start, because its environment does not repeat itself."""
+    """A resumed episode was restarted, because its environment is not reproducible."""
 
 
-class Moment(NamedTuple):
-    """What an environment shows.
+class Observation(NamedTuple):
+    """Observation of an environment.
 
     Attributes
     ----------
-    observation : ndarray
+    values : ndarray
     mask : ndarray of bool, shape (actions,), or None
-        Which actions are allowed; None where all are, at all times.
+        Allowed actions; None if all actions are always allowed.
     """
 
-    observation: np.ndarray
+    values: np.ndarray
     mask: np.ndarray | None = None
 
 
 class Outcome(NamedTuple):
-    """What follows an action: the next moment, the reward, and whether the episode has ended, by itself or cut short."""
+    """Result of an action: the next observation, the reward, and whether the episode ended by itself or was cut short."""
 
-    moment: Moment
+    observation: Observation
     reward: float
     terminated: bool
     truncated: bool
 
     def checked(self, number: int) -> Outcome:
-        """The same, of an environment with this number; `InputError` if the reward is no finite number."""
+        """Return this outcome of environment ``number``; raise `InputError` if the reward is not a finite number."""
         if not is_finite_number(self.reward):
             raise InputError(f"environment {number} gave a reward that is not a finite number: {brief(self.reward)}")
         return self
@@ -58,7 +58,7 @@ class Environments(Protocol):
     ----------
     n : int
     shape : tuple of int
-        Of an observation.
+        Shape of an observation.
     actions : DiscreteActions or ContinuousActions
     """
 
@@ -66,17 +66,17 @@ class Environments(Protocol):
     shape: tuple[int, ...]
     actions: Actions
 
-    def reset(self, number: int, seed: int) -> Moment:
-        """Begin an episode in an environment; the same seed and the same actions make the same episode."""
+    def reset(self, number: int, seed: int) -> Observation:
+        """Start an episode; the same seed and actions give the same episode."""
 
     def step(self, number: int, action: Any) -> Outcome:
-        """Act."""
+        """Apply an action."""
 
     def frame(self, number: int) -> np.ndarray | None:
-        """A picture, uint8 ``(height, width, 3)``; None if there is none."""
+        """Picture of the environment, uint8 ``(height, width, 3)``; None if there is none."""
 
     def close(self) -> None:
-        """Let go of windows, files and processes."""
+        """Release windows, files and processes."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ class Finished:
     Attributes
     ----------
     number : int
-        Of its environment.
+        Index of the environment.
     episode : int
-        Of the episode in that environment, from 0 on.
+        Index of the episode in this environment.
     total : float
-        Sum of its rewards, not discounted.
+        Sum of the rewards, not discounted.
     steps : int
     """
 
@@ -101,7 +101,7 @@ class Finished:
 
 
 class Episodes:
-    """Episodes one after another in environments side by side; when one ends, the next begins at once.
+    """Successive episodes in parallel environments; when one ends, the next starts at once.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Episodes:
     seed : int
         Episode ``k`` of environment ``i`` is a function of ``seed``, ``i``, ``k`` and the actions.
     keep_actions : bool
-        Remember the actions of episodes under way, for `state`.
+        Whether to keep the actions of unfinished episodes, for `state`.
 
     Attributes
     ----------
@@ -123,22 +123,22 @@ class Episodes:
         self._episode, self._total = np.zeros(n, np.int64), np.zeros(n)
         self._actions: list[list[Any]] = [[] for _ in range(n)]
         self._keep, self._steps = keep_actions, np.zeros(n, np.int64)
-        moments = [self._begin(number) for number in range(n)]
-        self.observations = np.stack([moment.observation for moment in moments])
-        self.masks = _masks(moments, environments.actions)
+        observations = [self._begin(number) for number in range(n)]
+        self.observations = np.stack([observation.values for observation in observations])
+        self.masks = _masks(observations, environments.actions)
 
     def step(self, actions: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Finished]]:
-        """Act in all environments.
+        """Apply an action in each environment.
 
         Parameters
         ----------
         actions : sequence
-            One for each environment, as it takes them.
+            One action for each environment.
 
         Returns
         -------
         rewards, terminated, truncated : ndarray, shape (n,)
-            The flags tell of the episodes that ended with this step; ``observations`` are those of the next ones already.
+            Whether an episode ended in this step; ``observations`` then belong to the next episode.
         finished : list of Finished
         """
         n = self.environments.n
@@ -152,17 +152,17 @@ class Episodes:
             self._steps[number] += 1
             if self._keep:
                 self._actions[number].append(actions[number])
-            moment = outcome.moment
+            observation = outcome.observation
             if outcome.terminated or outcome.truncated:
                 total, steps = float(self._total[number]), int(self._steps[number])
                 finished.append(Finished(number, int(self._episode[number]), total, steps))
                 self._episode[number] += 1
-                moment = self._begin(number)
-            self._show(number, moment)
+                observation = self._begin(number)
+            self._show(number, observation)
         return rewards, terminated, truncated, finished
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that is needed to go on: of each environment the number of its episode, and the actions in it so far."""
+        """State from which to resume: for each environment the index of its episode, and its actions so far."""
         actions = [action for taken in self._actions for action in taken]
         return {
             "episode": self._episode.copy(),
@@ -172,17 +172,17 @@ class Episodes:
         }
 
     def set_state(self, state: dict[str, np.ndarray]) -> list[int]:
-        """Go on from a `state`: episodes under way are repeated, action by action.
+        """Resume from a `state`: unfinished episodes are repeated, action by action.
 
         Returns
         -------
         list of int
-            Environments that do not repeat themselves: their episodes have begun anew.
+            Environments that are not reproducible: their episodes were restarted.
 
         Raises
         ------
         InputError
-            If the state is of other environments.
+            If the state belongs to other environments.
 
         Warns
         -----
@@ -191,54 +191,54 @@ class Episodes:
         """
         n, counts, actions = self.environments.n, np.asarray(state["steps"]), np.asarray(state["actions"])
         if counts.shape != (n,):
-            raise InputError(f"the state is that of {counts.size} environments, here are {n}")
+            raise InputError(f"the state has {counts.size} environments, here are {n}")
         episode = np.asarray(state["episode"])
         _check_taken(counts, episode, actions, self.environments.actions)
-        ends, anew = np.cumsum(counts), []
+        ends, restarted = np.cumsum(counts), []
         for number in range(n):
             self._episode[number] = episode[number]
             taken = list(actions[ends[number] - counts[number] : ends[number]])
-            moment = self._repeat(number, taken)
-            if moment is None or not np.array_equal(moment.observation, state["observations"][number]):
-                anew.append(number)
-                moment = self._begin(number)
-            self._show(number, moment)
-        if anew:
+            observation = self._repeat(number, taken)
+            if observation is None or not np.array_equal(observation.values, state["observations"][number]):
+                restarted.append(number)
+                observation = self._begin(number)
+            self._show(number, observation)
+        if restarted:
             warnings.warn(
-                f"{len(anew)} of {n} environments do not repeat an episode from its seed: those that were under way begin anew",
+                f"{len(restarted)} of {n} environments do not repeat an episode from its seed: their episodes were restarted",
                 EpisodeRestartedWarning,
                 stacklevel=2,
             )
-        return anew
+        return restarted
 
-    def _show(self, number: int, moment: Moment) -> None:
-        self.observations = with_one(self.observations, number, moment.observation)
-        if moment.mask is None:
+    def _show(self, number: int, observation: Observation) -> None:
+        self.observations = with_one(self.observations, number, observation.values)
+        if observation.mask is None:
             return
         if self.masks is None:
             raise InputError("an environment gives action masks, but gave none when it was reset")
-        self.masks[number] = moment.mask
+        self.masks[number] = observation.mask
 
-    def _begin(self, number: int) -> Moment:
+    def _begin(self, number: int) -> Observation:
         self._total[number], self._steps[number], self._actions[number] = 0.0, 0, []
         return self.environments.reset(number, derive(self.seed, number, int(self._episode[number])) % 2**31)
 
-    def _repeat(self, number: int, taken: list[Any]) -> Moment | None:
-        """Where an episode is after some actions; None if it ends before."""
-        moment = self._begin(number)
+    def _repeat(self, number: int, taken: list[Any]) -> Observation | None:
+        """Observation after some actions of an episode; None if it ends before."""
+        observation = self._begin(number)
         for action in taken:
             outcome = self.environments.step(number, action)
             if outcome.terminated or outcome.truncated:
                 return None
-            moment = outcome.moment
+            observation = outcome.observation
             self._total[number] += outcome.reward
             self._steps[number] += 1
             self._actions[number].append(action)
-        return moment
+        return observation
 
 
 def _check_taken(counts: np.ndarray, episode: np.ndarray, actions: np.ndarray, kind: Actions) -> None:
-    """Whether a state tells of episodes that can have been: an action for each step, of those that there are."""
+    """Check that a state has a valid action for each step."""
     for name, numbers in (("steps", counts), ("episode", episode)):
         if numbers.dtype.kind not in "iu" or numbers.shape != counts.shape or (numbers < 0).any():
             raise InputError(f"the state of the episodes is damaged: {name} must be a whole number from 0 on for each")
@@ -258,13 +258,13 @@ def _check_taken(counts: np.ndarray, episode: np.ndarray, actions: np.ndarray, k
         raise InputError(f"the state of the episodes is damaged: its actions are none of {kind}")
 
 
-def _masks(moments: Sequence[Moment], actions: Actions) -> np.ndarray | None:
-    """Masks of all environments, or None where there are none."""
-    if moments[0].mask is None:
+def _masks(observations: Sequence[Observation], actions: Actions) -> np.ndarray | None:
+    """Masks of all environments, or None."""
+    if observations[0].mask is None:
         return None
     if not isinstance(actions, DiscreteActions):
         raise InputError("action masks are for discrete actions")
-    masks = [np.asarray(moment.mask, bool) for moment in moments]
+    masks = [np.asarray(observation.mask, bool) for observation in observations]
     for mask in masks:
         if mask.shape != (actions.n,):
             raise InputError(
@@ -274,7 +274,7 @@ def _masks(moments: Sequence[Moment], actions: Actions) -> np.ndarray | None:
 
 
 def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndarray:
-    """Observations ``(n, ...)`` in which one is replaced: the same array, or another one if its type cannot hold that one."""
+    """Replace one of the observations ``(n, ...)``, in place if the type of the array allows it; return the array."""
     given = np.asarray(observation)
     if given.shape != observations.shape[1:]:
         raise InputError(
@@ -286,6 +286,6 @@ def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndar
 
 
 def check_count(name: str, value: object) -> None:
-    """`ParameterError` if a value is no whole number from 1 on."""
+    """Raise `ParameterError` unless a value is a whole number >= 1."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ParameterError(f"{name} must be a whole number >= 1, got {brief(value)}")

@@ -73,9 +73,9 @@ def play(
     progress : callable of (episodes that ended since the last call), optional
     """
     n = environments.n
-    moments = [environments.reset(number, seed) for number, seed in enumerate(seeds)]
-    observations = np.stack([moment.observation for moment in moments])
-    masks = None if moments[0].mask is None else np.stack([np.asarray(m.mask, bool) for m in moments])
+    first = [environments.reset(number, seed) for number, seed in enumerate(seeds)]
+    observations = np.stack([each.values for each in first])
+    masks = None if first[0].mask is None else np.stack([np.asarray(each.mask, bool) for each in first])
     totals, steps, under_way = np.zeros(n), np.zeros(n, np.int64), np.ones(n, bool)
     while under_way.any():
         decision = agent.act(observations, masks, greedy=greedy)
@@ -85,9 +85,9 @@ def play(
             totals[number] += outcome.reward
             steps[number] += 1
             under_way[number] = not (outcome.terminated or outcome.truncated)
-            observations = with_one(observations, number, outcome.moment.observation)
-            if masks is not None and outcome.moment.mask is not None and under_way[number]:
-                masks[number] = outcome.moment.mask
+            observations = with_one(observations, number, outcome.observation.values)
+            if masks is not None and outcome.observation.mask is not None and under_way[number]:
+                masks[number] = outcome.observation.mask
         if progress is not None:
             progress(n - int(under_way.sum()))
             n = int(under_way.sum())

@@ -12,7 +12,7 @@ import numpy as np
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.files import told
 from eprop.parameters import suggestion
-from eprop.rl.environments import Moment, Outcome, check_count
+from eprop.rl.environments import Observation, Outcome, check_count
 from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 
 
@@ -71,10 +71,10 @@ class GymnasiumEnvironments:
         self._masked = np.array(self._choices, np.int64) - first
         self._dtype = getattr(self._each[0].action_space, "dtype", None)
 
-    def reset(self, number: int, seed: int) -> Moment:
+    def reset(self, number: int, seed: int) -> Observation:
         """See `Environments.reset`."""
         observation, info = self._each[number].reset(seed=seed)
-        return self._moment(observation, info)
+        return self._observation(observation, info)
 
     def step(self, number: int, action: Any) -> Outcome:
         """See `Environments.step`."""
@@ -88,7 +88,7 @@ class GymnasiumEnvironments:
             total += float(reward)
             if terminated or truncated:
                 break
-        return Outcome(self._moment(observation, info), total, bool(terminated), bool(truncated))
+        return Outcome(self._observation(observation, info), total, bool(terminated), bool(truncated))
 
     def frame(self, number: int) -> np.ndarray | None:
         """See `Environments.frame`; None where the package that draws is not installed."""
@@ -104,10 +104,10 @@ class GymnasiumEnvironments:
         for environment in self._each:
             environment.close()
 
-    def _moment(self, observation: Any, info: dict[str, Any]) -> Moment:
+    def _observation(self, observation: Any, info: dict[str, Any]) -> Observation:
         observation = self._flatten(observation)
         mask = info.get("action_mask") if isinstance(self.actions, DiscreteActions) else None
-        return Moment(observation, None if mask is None else np.asarray(mask, bool)[self._masked])
+        return Observation(observation, None if mask is None else np.asarray(mask, bool)[self._masked])
 
 
 def _gymnasium(name: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import is_multiple, param
-from eprop.rl import Actions, DiscreteActions, Encoder, Environments, Moment, Outcome, PoissonCode
+from eprop.rl import Actions, DiscreteActions, Encoder, Environments, Observation, Outcome, PoissonCode
 from eprop.tasks.control import Control
 from eprop.tasks.cues import CueTask
 
@@ -84,12 +84,12 @@ class CueEnvironments:
         self._rates: list[np.ndarray] = [np.zeros((0, 4))] * n
         self._answer, self._at = np.zeros(n, np.int64), np.zeros(n, np.int64)
 
-    def reset(self, number: int, seed: int) -> Moment:
+    def reset(self, number: int, seed: int) -> Observation:
         """See `Environments.reset`."""
         task, rng = self.task, np.random.default_rng(seed)
         cues, self._answer[number] = task.draw_cues(rng)
         self._at[number], self._rates[number] = 0, task.rates(cues, task.piece)
-        return self._moment(number)
+        return self._observation(number)
 
     def step(self, number: int, action: Any) -> Outcome:
         """See `Environments.step`."""
@@ -99,8 +99,8 @@ class CueEnvironments:
         self._at[number] = at + 1
         if at == last:
             reward = float(int(action) == self._answer[number])
-            return Outcome(Moment(np.zeros(4), CHOOSE), reward, True, False)
-        return Outcome(self._moment(number), 0.0, False, False)
+            return Outcome(Observation(np.zeros(4), CHOOSE), reward, True, False)
+        return Outcome(self._observation(number), 0.0, False, False)
 
     def frame(self, number: int) -> np.ndarray | None:
         """See `Environments.frame`."""
@@ -109,6 +109,6 @@ class CueEnvironments:
     def close(self) -> None:
         """See `Environments.close`."""
 
-    def _moment(self, number: int) -> Moment:
+    def _observation(self, number: int) -> Observation:
         at, rates = int(self._at[number]), self._rates[number]
-        return Moment(rates[at], CHOOSE if at == len(rates) - 1 else WAIT)
+        return Observation(rates[at], CHOOSE if at == len(rates) - 1 else WAIT)

@@ -99,19 +99,19 @@ def record_episode(
     agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
     environments = task.make_environments(1)
     start = derive(seed, TEST_EPISODES, 0) % 2**31
-    moment, ended = environments.reset(0, start), False
+    observation, ended = environments.reset(0, start), False
     ys: list[np.ndarray] = []
     actions, rewards, seen, masks = [], [], [], []
     while not ended and len(ys) < most:
-        seen.append(moment.observation)
-        masks.append(moment.mask)
-        mask = None if moment.mask is None else moment.mask[None]
-        decision = agent.act(moment.observation[None], mask, greedy=task.greedy)
+        seen.append(observation.values)
+        masks.append(observation.mask)
+        mask = None if observation.mask is None else observation.mask[None]
+        decision = agent.act(observation.values[None], mask, greedy=task.greedy)
         outcome = environments.step(0, agent.policy.to_environment(decision.actions, environments.actions)[0])
         ys.append(decision.y[0])
         actions.append(decision.actions[0])
         rewards.append(outcome.reward)
-        moment, ended = outcome.moment, outcome.terminated or outcome.truncated
+        observation, ended = outcome.observation, outcome.terminated or outcome.truncated
     environments.close()
     y = np.array(ys)
     chances = getattr(agent.policy, "log_probabilities", None)

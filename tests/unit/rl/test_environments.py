@@ -12,7 +12,7 @@ from eprop.rl import (
     EpisodeRestartedWarning,
     Episodes,
     GymnasiumEnvironments,
-    Moment,
+    Observation,
     Outcome,
 )
 from worlds import RIGHT, Corridor
@@ -104,7 +104,7 @@ def test_continuous_actions_and_discrete_observations():
     assert pendulum.step(0, np.array([1.5])).reward < 0.0
     lake = GymnasiumEnvironments("FrozenLake-v1")
     assert lake.shape == (16,)
-    assert lake.reset(0, 1).observation.tolist() == [1.0] + [0.0] * 15
+    assert lake.reset(0, 1).values.tolist() == [1.0] + [0.0] * 15
 
 
 def test_action_masks_are_those_of_the_environment(monkeypatch):
@@ -125,7 +125,7 @@ def test_action_masks_are_those_of_the_environment(monkeypatch):
     environments = GymnasiumEnvironments("Masked-v0")
     assert environments.reset(0, 3).mask.tolist() == [True, False, True]
     outcome = environments.step(0, 2)
-    assert outcome.moment.mask.tolist() == [True, True, False]
+    assert outcome.observation.mask.tolist() == [True, True, False]
     assert outcome.reward == 3.0  # the third action, numbered from 1
     assert GymnasiumEnvironments("Masked-v0", choices=(3, 1)).reset(0, 3).mask.tolist() == [True, True]
 
@@ -133,7 +133,7 @@ def test_action_masks_are_those_of_the_environment(monkeypatch):
 class Told(Corridor):
     """A corridor that tells something else from some step on."""
 
-    def __init__(self, at_first: Moment, later: Moment):
+    def __init__(self, at_first: Observation, later: Observation):
         super().__init__(2)
         self.at_first, self.later = at_first, later
 
@@ -149,7 +149,7 @@ BOTH, ZEROS = np.ones(2, bool), np.zeros(1)
 
 
 def test_whole_numbers_at_first_do_not_make_later_observations_whole():
-    episodes = Episodes(Told(Moment(np.array([0])), Moment(np.array([0.5]))), 1)
+    episodes = Episodes(Told(Observation(np.array([0])), Observation(np.array([0.5]))), 1)
     episodes.step([0, 0])
     assert episodes.observations.tolist() == [[0.5], [0.5]]
 
@@ -157,9 +157,17 @@ def test_whole_numbers_at_first_do_not_make_later_observations_whole():
 @pytest.mark.parametrize(
     ("at_first", "later", "words"),
     [
-        (Moment(ZEROS), Moment(ZEROS, BOTH), "gave none when it was reset"),
-        (Moment(ZEROS, np.ones(3, bool)), Moment(ZEROS), r"an action mask must have shape \(2,\), .* got \(3,\)"),
-        (Moment(ZEROS), Moment(np.zeros(())), r"environment 0 gave an observation of shape \(\), before \(1,\)"),
+        (Observation(ZEROS), Observation(ZEROS, BOTH), "gave none when it was reset"),
+        (
+            Observation(ZEROS, np.ones(3, bool)),
+            Observation(ZEROS),
+            r"an action mask must have shape \(2,\), .* got \(3,\)",
+        ),
+        (
+            Observation(ZEROS),
+            Observation(np.zeros(())),
+            r"environment 0 gave an observation of shape \(\), before \(1,\)",
+        ),
     ],
 )
 def test_what_an_environment_shows_must_fit(at_first, later, words):
@@ -171,7 +179,7 @@ def test_observations_that_are_no_box_are_flattened(monkeypatch):
     gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
     cards = GymnasiumEnvironments("Blackjack-v1")  # own sum, the dealer's card, whether there is a usable ace
     assert cards.shape == (32 + 11 + 2,)
-    seen = cards.reset(0, 1).observation
+    seen = cards.reset(0, 1).values
     assert [int(part.sum()) for part in np.split(seen, [32, 43])] == [1, 1, 1]
 
     class Endless(gymnasium.Env):
@@ -188,8 +196,8 @@ def test_some_of_the_actions_are_enough():
     lake = GymnasiumEnvironments("FrozenLake-v1", choices=(2, 1), is_slippery=False)
     assert lake.actions == DiscreteActions(2)
     lake.reset(0, 1)
-    assert lake.step(0, 0).moment.observation.argmax() == 1  # action 2 goes to the right
-    assert lake.step(0, 1).moment.observation.argmax() == 5  # action 1 goes down
+    assert lake.step(0, 0).observation.values.argmax() == 1  # action 2 goes to the right
+    assert lake.step(0, 1).observation.values.argmax() == 5  # action 1 goes down
     with pytest.raises(ParameterError, match="choices must be among its actions 0 to 3"):
         GymnasiumEnvironments("FrozenLake-v1", choices=(1, 7))
 
@@ -201,7 +209,7 @@ def test_an_action_can_be_repeated():
     singles = [one.step(0, 1) for _ in range(3)]
     outcome = three.step(0, 1)
     assert outcome.reward == 3.0
-    assert outcome.moment.observation.tolist() == singles[-1].moment.observation.tolist()
+    assert outcome.observation.values.tolist() == singles[-1].observation.values.tolist()
     rewards, ended = [outcome.reward], False
     while not ended:
         outcome = three.step(0, 1)

@@ -121,15 +121,15 @@ class OtherUnits(Corridor):
 
     def __init__(self, n, *, observation=1.0, reward=1.0):
         super().__init__(n)
-        self._observation, self._reward = observation, reward
+        self._factor, self._reward = observation, reward
 
     def step(self, number, action):
         outcome = super().step(number, action)
         return outcome._replace(reward=self._reward * outcome.reward)
 
-    def _moment(self, number):
-        moment = super()._moment(number)
-        return moment._replace(observation=self._observation * moment.observation)
+    def _observation(self, number):
+        observation = super()._observation(number)
+        return observation._replace(values=self._factor * observation.values)
 
 
 def learned(

@@ -17,14 +17,14 @@ def test_the_front_end_sees_the_playing_field():
     environments = objects.make_environments(1)
     environments.reset(0, 3)
     for _ in range(40):  # until the paddles are there
-        moment = environments.step(0, 0).moment
+        observation = environments.step(0, 0).observation
     environments.close()
     encoder = objects.make_encoder()
     assert isinstance(encoder, ObjectCode)
-    assert encoder.channels(moment.observation.shape) == 2 * 3 * 4
-    assert (np.abs(encoder.positions(moment.observation[None])[0, 2:] - 80.0) < 80.0).all()
+    assert encoder.channels(observation.values.shape) == 2 * 3 * 4
+    assert (np.abs(encoder.positions(observation.values[None])[0, 2:] - 80.0) < 80.0).all()
     assert isinstance(pixels.make_encoder(), PixelEvents)
-    assert pixels.make_encoder().channels(moment.observation.shape) == 3 * 10 * 10
+    assert pixels.make_encoder().channels(observation.values.shape) == 3 * 10 * 10
 
 
 def test_parameters_of_the_other_front_end_are_unused():
