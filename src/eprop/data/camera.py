@@ -32,6 +32,7 @@ from eprop.data.binned import BinnedDataset, Binner, check_labels
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
+from eprop.parameters import Description, param
 
 # Sizes that the core is compiled for: pixels along each side of the field and of the image, positions per pixel of the
 # blurred image, weights of the blur, levels of light, delays of a path.
@@ -42,81 +43,12 @@ _BLOCK = 128
 _FINE = 1.0  # ms between the computed points of the path
 _MOST = 1 << 22  # more events per digit mean invalid parameters
 
-#: Lower and upper bounds of the camera's parameters.
-_BOUNDS = {
-    "threshold_on": (0.01, 10.0),
-    "threshold_off": (0.01, 10.0),
-    "threshold_spread": (0.0, 0.5),
-    "threshold_noise": (0.0, 0.5),
-    "refractory": (0.0, 1000.0),
-    "blur": (0.2, 1.0),
-    "ambient": (0.001, 0.999),
-    "jitter": (0.0, 2.0),
-    "warp": (0.0, 0.5),
-    "elastic": (0.0, 3.0),
-    "elastic_spacing": (3, 14),
-    "contrast": (0.0, 0.5),
-    "background": (0.0, 50.0),
-    "background_on": (0.0, 1.0),
-    "shortest": (1.0, 8000.0),
-    "longest": (1.0, 8000.0),
-    "smoothing": (0.0, 100.0),
-    "step": (0.05, 10.0),
-}
-
 
 @dataclass(frozen=True)
-class EventCamera:
+class EventCamera(Description):
     """Parameters of the simulated camera; the defaults imitate N-MNIST.
 
-    Attributes
-    ----------
-    threshold_on, threshold_off : float
-        Change of the log light that causes an event, brighter and darker.
-    threshold_spread : float
-        Relative standard deviation of the thresholds over pixels, drawn again for each recording.
-    threshold_noise : float
-        Relative standard deviation of a pixel's threshold from one event to the next.
-    refractory : float
-        Time in ms for which a pixel is blind after an event.
-    blur : float
-        Standard deviation of the optical blur in pixels.
-    ambient : float
-        Light of a fully inked pixel, relative to the paper: the log light is ``log(ambient + (1 - ambient) (1 - I))``
-        (a dark digit on light ground, so that the leading edge is OFF).
-    jitter : float
-        Standard deviation of the path's offset from recording to recording, in pixels.
-    warp : float
-        Standard deviation of the four elements of a linear map that each recording applies to the image around its
-        centre. With 0.1, the standard deviation of the rotation is 4 degrees, and height and width differ by 10 %.
-    elastic : float
-        Standard deviation in pixels of a smooth field of displacements that each recording applies to the image, per
-        axis (elastic distortion, Simard, Steinkraus and Platt 2003, doi 10.1109/ICDAR.2003.1227801): cubic splines
-        through randomly displaced nodes.
-    elastic_spacing : int
-        Pixels between neighbouring nodes. 7 gives displacements about as smooth as noise filtered by a Gaussian of 4 pixels.
-    contrast : float
-        Relative standard deviation of a common factor of all thresholds, drawn for each recording.
-    delays : tuple of (time, largest delay)
-        In ms: from each time on, the path has a delay drawn for each recording, uniformly between minus and plus the
-        largest delay. The second and third saccade of N-MNIST start with such a jitter.
-    background : float
-        Events per second and pixel that are not caused by light.
-    background_on : float
-        Fraction of ON events among the background events.
-    shortest, longest : float
-        A recording ends at a random time between these, in ms.
-    smoothing : float
-        Standard deviation in ms of the Gaussian that smooths the path.
-    step : float
-        Step of the simulation in ms; event times are interpolated within a step.
-    path : tuple of (time in ms, x, y)
-        Knots of the path of the image's upper left corner, in pixels of the 34 x 34 field.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter lies outside its bounds.
+    Each recording draws its own pixel thresholds, contrast, linear map, displacements, offset and delays of the path, and end.
 
     Examples
     --------
@@ -125,34 +57,71 @@ class EventCamera:
     >>> events = camera.events(images[0], seed=1, index=0)  # one recording with microseconds
     """
 
-    threshold_on: float = 0.16
-    threshold_off: float = 0.16
-    threshold_spread: float = 0.08
-    threshold_noise: float = 0.15
-    refractory: float = 1.3
-    blur: float = 0.7
-    ambient: float = 0.32
-    jitter: float = 0.05
-    warp: float = 0.0
-    elastic: float = 0.0
-    elastic_spacing: int = 7
-    contrast: float = 0.0
-    delays: tuple[tuple[float, float], ...] = ((103.0, 5.2), (205.0, 4.1))
-    background: float = 0.37
-    background_on: float = 0.96
-    shortest: float = 304.0
-    longest: float = 315.5
-    smoothing: float = 6.0
-    step: float = 2.0
-    path: tuple[tuple[float, float, float], ...] = SACCADES
+    threshold_on: float = param(
+        0.16, at_least=0.01, at_most=10.0, doc="change of the log light that causes a brighter event"
+    )
+    threshold_off: float = param(
+        0.16, at_least=0.01, at_most=10.0, doc="change of the log light that causes a darker event"
+    )
+    threshold_spread: float = param(0.08, at_least=0.0, at_most=0.5, doc="relative s.d. of the thresholds over pixels")
+    threshold_noise: float = param(
+        0.15, at_least=0.0, at_most=0.5, doc="relative s.d. of a pixel's threshold from one event to the next"
+    )
+    refractory: float = param(
+        1.3, at_least=0.0, at_most=1000.0, unit="ms", doc="time for which a pixel is blind after an event"
+    )
+    blur: float = param(0.7, at_least=0.2, at_most=1.0, doc="s.d. of the optical blur in pixels")
+    ambient: float = param(
+        0.32, at_least=0.001, at_most=0.999,
+        doc="light of a fully inked pixel relative to the paper: the log light is ``log(ambient + (1 - ambient) (1 - I))`` "
+        "(a dark digit on light ground, so that the leading edge is OFF)",
+    )  # fmt: skip
+    jitter: float = param(0.05, at_least=0.0, at_most=2.0, doc="s.d. of the path's offset in pixels")
+    warp: float = param(
+        0.0, at_least=0.0, at_most=0.5,
+        doc="s.d. of the four elements of a linear map of the image around its centre; with 0.1, the s.d. of the rotation is "
+        "4 degrees, and height and width differ by 10 %",
+    )  # fmt: skip
+    elastic: float = param(
+        0.0, at_least=0.0, at_most=3.0,
+        doc="s.d. in pixels of a smooth field of displacements, per axis (elastic distortion, Simard, Steinkraus and Platt 2003, "
+        "doi 10.1109/ICDAR.2003.1227801): cubic splines through randomly displaced nodes",
+    )  # fmt: skip
+    elastic_spacing: int = param(
+        7, kind=int, at_least=3, at_most=14,
+        doc="pixels between neighbouring nodes; 7 is about as smooth as noise filtered by a Gaussian of 4 pixels",
+    )  # fmt: skip
+    contrast: float = param(0.0, at_least=0.0, at_most=0.5, doc="relative s.d. of a common factor of all thresholds")
+    delays: tuple[tuple[float, float], ...] = param(
+        ((103.0, 5.2), (205.0, 4.1)), kind=tuple,
+        doc="pairs (time, largest delay) in ms: from each time on, the path has a delay drawn uniformly between minus and plus "
+        "the largest delay; the second and third saccade of N-MNIST start with such a jitter",
+    )  # fmt: skip
+    background: float = param(
+        0.37, at_least=0.0, at_most=50.0, doc="events per second and pixel that are not caused by light"
+    )
+    background_on: float = param(
+        0.96, at_least=0.0, at_most=1.0, doc="fraction of ON events among the background events"
+    )
+    shortest: float = param(304.0, at_least=1.0, at_most=8000.0, unit="ms", doc="shortest duration of a recording")
+    longest: float = param(315.5, at_least=1.0, at_most=8000.0, unit="ms", doc="longest duration of a recording")
+    smoothing: float = param(
+        6.0, at_least=0.0, at_most=100.0, unit="ms", doc="s.d. of the Gaussian that smooths the path"
+    )
+    step: float = param(
+        2.0,
+        at_least=0.05,
+        at_most=10.0,
+        unit="ms",
+        doc="step of the simulation; event times are interpolated within a step",
+    )
+    path: tuple[tuple[float, float, float], ...] = param(
+        SACCADES, kind=tuple,
+        doc="knots (time in ms, x, y) of the path of the image's upper left corner, in pixels of the 34 x 34 field",
+    )  # fmt: skip
 
-    def __post_init__(self) -> None:
-        for name, (low, high) in _BOUNDS.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ParameterError(f"EventCamera.{name} must lie in {low:g}..{high:g}, got {value}")
-        if not isinstance(self.elastic_spacing, int):
-            raise ParameterError(f"EventCamera.elastic_spacing must be a whole number, got {self.elastic_spacing!r}")
+    def validate(self) -> None:
+        """Check the duration, the delays and the path."""
         if self.shortest > self.longest:
             raise ParameterError(f"EventCamera.shortest must be <= longest ({self.longest} ms), got {self.shortest}")
         pairs = all(np.shape(pair) == (2,) for pair in self.delays)
