@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import threading
 import time
 import warnings
@@ -86,8 +85,7 @@ class LiveEvents:
         self._real_time, self._capacity = real_time, int(capacity)
         self.steps = self.events = self.late = self.behind = 0
         self.due = 0.0
-        self._dropped = self._held = 0
-        self._queue: collections.deque[tuple[np.ndarray, np.ndarray]] = collections.deque()
+        self._dropped = self._held = self._next = 0
         self._changed = threading.Condition()
         self._waiting: dict[int, list[np.ndarray]] = {}
         self._base: float | None = None
@@ -165,47 +163,47 @@ class LiveEvents:
         """Times (ms) and channels of an item of the source."""
         names = getattr(getattr(item, "dtype", None), "names", None)
         try:
-            if names is not None and "channel" in names:
-                times, channels = item["t"] / 1000.0, item["channel"]
-            elif names is not None:
-                times, channels = self._pixels(*(item[name] for name in "xytp"))
+            if names is not None:
+                single = "channel" in names
+                times, *parts = (item[name] for name in (("t", "channel") if single else "txyp"))
+                times = _real(times) / 1000.0
             elif len(item) == 2:
-                times, channels = item
+                times, *parts = item
             else:
-                times, channels = self._pixels(*item)
-        except DataError:
-            raise
-        except (TypeError, ValueError, KeyError, OverflowError):
-            raise _no_event(item) from None
-        try:
+                x, y, times, p = item
+                times, parts = _real(times) / 1000.0, [x, y, p]
             times = np.atleast_1d(_real(times).astype(np.float64))
-            whole = np.atleast_1d(_real(channels))
-            with np.errstate(invalid="ignore"):
-                found = whole.astype(np.int64)
-        except (TypeError, ValueError, OverflowError):
-            raise _no_event(item) from None
-        if found.shape != times.shape or times.ndim != 1 or not np.isfinite(times).all() or (found != whole).any():
-            raise DataError(f"times must be finite and channels whole numbers, one for each event, got {brief(item)}")
+            given = [np.atleast_1d(_real(part)) for part in parts]
+            shape = np.broadcast_shapes(*(part.shape for part in given))
+        except (TypeError, ValueError, KeyError, OverflowError):
+            raise DataError(f"a live event is (time, channel) or (x, y, t, polarity), got {brief(item)}") from None
+        with np.errstate(invalid="ignore"):
+            whole = [part.astype(np.int64) for part in given]
+        fractions = any((one != two).any() for one, two in zip(whole, given, strict=True))
+        if fractions or shape != times.shape or times.ndim != 1 or not np.isfinite(times).all():
+            raise DataError(
+                f"times must be finite and channels whole numbers (or columns, rows and polarities), one for each event, got "
+                f"{brief(item)}"
+            )
         if (np.abs(times) > _MOST_STEPS * self._dt).any():
             raise DataError(
                 f"times must lie within {_MOST_STEPS:g} steps of {self._dt:g} ms, got {np.abs(times).max():g} ms"
             )
-        if found.size and (np.min(found) < 0 or np.max(found) >= self.size):
-            raise DataError(f"channels must lie in 0..{self.size - 1}, got {np.min(found)}..{np.max(found)}")
-        return times, found
+        return times, self._checked(whole[0]) if len(whole) == 1 else self._pixels(*whole)
 
-    def _pixels(self, x: Any, y: Any, t: Any, p: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _checked(self, channels: np.ndarray) -> np.ndarray:
+        if channels.size and (np.min(channels) < 0 or np.max(channels) >= self.size):
+            raise DataError(f"channels must lie in 0..{self.size - 1}, got {np.min(channels)}..{np.max(channels)}")
+        return channels
+
+    def _pixels(self, x: np.ndarray, y: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Channels of pixels."""
         if self._shape is None:
             raise DataError("events of pixels need LiveEvents.size = (height, width)")
         height, width = self._shape
-        given = [_real(part) for part in (x, y, p)]
-        with np.errstate(invalid="ignore"):
-            x, y, p = (part.astype(np.int64) for part in given)
-        if any(np.any(whole != part) for whole, part in zip((x, y, p), given, strict=True)):
-            raise DataError("columns, rows and polarities of events must be whole numbers")
         if np.any((x < 0) | (x >= width) | (y < 0) | (y >= height)):
             raise DataError(f"pixels must lie within {height} rows and {width} columns")
-        return _real(t).astype(np.float64) / 1000.0, (p > 0) * height * width + y * width + x
+        return (p > 0) * height * width + y * width + x
 
     def _put(self, times: np.ndarray, channels: np.ndarray) -> None:
         """Put events into the queue while there is room; without a clock, make the source wait for room."""
@@ -220,19 +218,27 @@ class LiveEvents:
                     self._base = float(np.floor(times[0] / self._dt + 1e-9) * self._dt)
                     self._began = time.perf_counter()
                 steps = _steps_of(times[part] - self._base, self._dt)
-                if steps.size:
-                    self._queue.append((steps, channels[part]))
-                    self._held += steps.size
-                    self._newest = max(self._newest, int(steps.max()))
+                self._sort_in(steps, channels[part])
                 self._changed.notify_all()
                 if self._real_time or self._closed:
                     self._dropped += 0 if self._closed else times.size - part.stop
                     return
                 begin = part.stop
 
+    def _sort_in(self, steps: np.ndarray, channels: np.ndarray) -> None:
+        """Add events to the steps that wait; count events of steps that were returned before as late."""
+        order = np.argsort(steps, kind="stable")
+        order = order[np.searchsorted(steps, self._next, sorter=order) :]
+        self.late += steps.size - order.size
+        self._held += order.size
+        self._newest = max(self._newest, int(steps.max(initial=-1)))
+        found, begin = np.unique(steps[order], return_index=True)
+        for step, part in zip(found.tolist(), np.split(channels[order], begin[1:]), strict=False):
+            self._waiting.setdefault(step, []).append(part)
+
     def _starved(self) -> bool:
         """Whether a full queue has nothing to return: all its events belong to the present step."""
-        return self._held >= self._capacity and self._newest <= self.steps
+        return self._held >= self._capacity and self._newest <= self._next
 
     # ---------------------------------------------------------------- the consumer
 
@@ -258,22 +264,13 @@ class LiveEvents:
             return self._newest >= step
 
     def _take(self, step: int) -> np.ndarray:
-        """Channels of a step; later events wait, earlier ones are late."""
+        """Channels of a step; from now on, its events are late."""
         with self._changed:
-            arrived, self._queue = self._queue, collections.deque()
-        late = 0
-        for steps, channels in arrived:
-            late += int(np.count_nonzero(steps < step))
-            for at in np.unique(steps[steps >= step]).tolist():
-                self._waiting.setdefault(at, []).append(channels[steps == at])
-        parts = self._waiting.pop(step, [])
-        self.late += late
-        with self._changed:
-            self._held -= late + sum(part.size for part in parts)
+            parts = self._waiting.pop(step, [])
+            self._next = step + 1
+            self._held -= sum(part.size for part in parts)
             self._changed.notify_all()
-        if not parts:
-            return _NONE
-        return np.unique(parts[0] if len(parts) == 1 else np.concatenate(parts))
+        return np.unique(np.concatenate(parts)) if parts else _NONE
 
 
 def _check_count(name: str, value: Any) -> None:
@@ -287,10 +284,6 @@ def _real(values: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise TypeError
     return array
-
-
-def _no_event(item: Any) -> DataError:
-    return DataError(f"a live event is (time, channel) or (x, y, t, polarity), got {brief(item)}")
 
 
 def _steps_of(times: np.ndarray, dt: float) -> np.ndarray:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import pathlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,26 +120,24 @@ class NMNISTRecordings:
             raise ParameterError(f'on_error must be "raise" or "skip", got {on_error!r}')
         binner, budget = Binner(N_CHANNELS, n_steps, dt), memory_budget(self._memory)
         self._check_sizes(n_steps, budget)
-        kept: list[np.ndarray] = []
-        faults: list[str] = []
-        for first in range(0, len(self), _BLOCK):
-            names = list(self._files[first : first + _BLOCK])
-            good = np.arange(len(names))
-            if on_error == "skip":
-                good = np.array(
-                    [i for i, name in enumerate(names) if _is_sound(self._tree, name, budget, faults)], np.int64
-                )
-            if good.size:
-                binner.add(*binner.bin(*_decode(self._tree, [names[i] for i in good], budget)))
-            kept.append(good + first)
+        kept, faults = list[int](), list[str]()
+        block = _BLOCK if on_error == "raise" else 1
+        for first in range(0, len(self), block):
+            last = min(first + block, len(self))
+            try:
+                binner.add(*binner.bin(*_decode(self._tree, self._files[first:last], budget)))
+                kept += range(first, last)
+            except (DataError, MemoryLimitError) as error:
+                if on_error == "raise":
+                    raise
+                faults.append(str(error))
             if progress is not None:
-                progress(min(first + _BLOCK, len(self)), len(self))
+                progress(last, len(self))
         if faults:
             warnings.warn(f"{len(faults)} damaged recording(s) left out, the first: {faults[0]}", stacklevel=2)
-        where = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-        if where.size == 0:
+        if not kept:
             raise DataError(f"{self.name}: no undamaged recording")
-        return binner.finish(self.labels[where], simulated=False, name=self.name)
+        return binner.finish(self.labels[kept], simulated=False, name=self.name)
 
     def _check_sizes(self, n_steps: int, budget: int) -> None:
         """Refuse recordings that do not fit into memory, by their file sizes: an event becomes at most one entry."""
@@ -181,7 +179,7 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
     return NMNISTRecordings(labels, indices, name, tuple(f.name for f in files), tree, memory)
 
 
-def _decode(tree: Tree, names: list[str], budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _decode(tree: Tree, names: Sequence[str], budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode times, channels and offsets of some files; raise `DataError` at the first fault."""
     contents = [_read(tree, name, budget // _WORK) for name in names]
     raw = np.frombuffer(b"".join(contents), np.uint8)
@@ -205,15 +203,6 @@ def _read(tree: Tree, name: str, most: int) -> bytes:
             f"bytes). {_ADVICE}"
         )
     return content
-
-
-def _is_sound(tree: Tree, name: str, budget: int, faults: list[str]) -> bool:
-    try:
-        _decode(tree, [name], budget)
-    except (DataError, MemoryLimitError) as error:
-        faults.append(str(error))
-        return False
-    return True
 
 
 def _to_events(times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> Events:

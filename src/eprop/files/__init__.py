@@ -12,7 +12,6 @@
 from eprop.files.reading import (
     GIGA,
     check_budget,
-    check_disk,
     memory_budget,
     number_in,
     open_regular,
@@ -25,7 +24,7 @@ from eprop.files.reading import (
 from eprop.files.writing import explain, output_errors, write_bytes, write_text
 
 __all__ = [
-    "GIGA", "check_budget", "check_disk", "explain", "memory_budget", "number_in", "open_regular",
+    "GIGA", "check_budget", "explain", "memory_budget", "number_in", "open_regular",
     "output_errors", "parse_json",
     "parsing", "read_bytes", "read_text", "told", "write_bytes", "write_text",
 ]  # fmt: skip

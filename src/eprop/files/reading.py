@@ -10,7 +10,6 @@ import json
 import numbers
 import os
 import pathlib
-import shutil
 import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -60,22 +59,6 @@ def check_budget(where: str, needed: int, budget: int) -> None:
             f"{where}: needs {_size(needed)} of memory according to its headers, but only {_size(budget)} may be used; if the "
             "file is correct, give a larger memory=... in bytes, or use a machine with more memory"
         )
-
-
-def check_disk(folder: str | pathlib.Path, path: str | pathlib.Path, needed: int) -> None:
-    """Refuse to write ``needed`` bytes to ``path`` if the disk of ``folder`` has too little room.
-
-    Raises
-    ------
-    DataError
-        If the free room is smaller than ``needed``.
-    """
-    try:
-        free = shutil.disk_usage(folder).free
-    except OSError:  # the free room is unknown: the write itself will fail if necessary
-        return
-    if needed > free:
-        raise DataError(f"{path}: needs {_size(needed)}, but the disk of {folder} has only {_size(free)} left")
 
 
 def open_regular(path: str | pathlib.Path, error: type[EPropError] = DataError) -> BinaryIO:

@@ -58,6 +58,7 @@ def test_pixels():
     assert steps_of([recording.structured()], (4, 3)) == wanted
     packed = np.array([(500, 1, 2, 0), (900, 0, 0, 1), (1500, 2, 1, 0)], PIXEL_RECORD)
     assert steps_of([packed], (4, 3)) == wanted
+    assert steps_of([([1, 0], [2, 0], [500, 900], 0)], (4, 3)) == [[0, 7]]
 
 
 def test_text():

@@ -12,7 +12,6 @@ import pytest
 from eprop.errors import CheckpointError, DataError, MemoryLimitError, ParameterError
 from eprop.files import (
     check_budget,
-    check_disk,
     memory_budget,
     open_regular,
     parse_json,
@@ -96,13 +95,6 @@ def test_a_budget_is_a_parameter_or_what_is_free(monkeypatch: pytest.MonkeyPatch
         MemoryLimitError, match=r"^file: needs 6 bytes of memory .* but only 5 bytes may be used; .*memory="
     ):
         check_budget("file", 6, 5)
-
-
-def test_a_disk_without_room(tmp_path: pathlib.Path) -> None:
-    check_disk(tmp_path, "file", 1)
-    check_disk(tmp_path / "none", "file", 1 << 62)
-    with pytest.raises(DataError, match=r"^file: needs 4,611,686,018.4 GB, but the disk of .* has only .* left"):
-        check_disk(tmp_path, "file", 1 << 62)
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000, b"\xff", ""])
