@@ -23,7 +23,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset
 from eprop.errors import CacheWarning, DataError, OutputError
-from eprop.files import open_regular, output_errors, parse_json, read_text, told, write_text
+from eprop.files import open_regular, output_errors, parse_json, read_text, reason_of, write_text
 
 #: Version of the layout on disk.
 FORMAT = 2
@@ -152,7 +152,7 @@ def load_dataset(folder: str | pathlib.Path) -> BinnedDataset:
     try:
         return _loaded(folder)
     except Exception as error:  # NumPy raises many kinds of errors for a damaged header
-        raise DataError(f"{folder}: is not a readable data set ({told(error)}); delete the folder") from None
+        raise DataError(f"{folder}: is not a readable data set ({reason_of(error)}); delete the folder") from None
 
 
 def _loaded(folder: pathlib.Path) -> BinnedDataset:

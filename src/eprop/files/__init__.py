@@ -3,14 +3,13 @@
 ::
 
     open_regular, read_bytes, read_text, parse_json     regular files, up to a size     reading.py
-    memory_budget, check_budget, parsing, number_in     limits; parsers, numbers        reading.py
-    write_bytes, write_text, output_errors, explain     complete files; full disks      writing.py
+    memory_budget, check_budget, parsing, reason_of     limits; errors of parsers       reading.py
+    write_bytes, write_text, output_errors              complete files; full disks      writing.py
     read_hdf5                                           sizes checked before reading    hdf5.py
     state_root, trust_task, is_trusted                  consent to code                 trust.py
 """
 
 from eprop.files.reading import (
-    GIGA,
     check_budget,
     memory_budget,
     number_in,
@@ -19,12 +18,21 @@ from eprop.files.reading import (
     parsing,
     read_bytes,
     read_text,
-    told,
+    reason_of,
 )
-from eprop.files.writing import explain, output_errors, write_bytes, write_text
+from eprop.files.writing import output_errors, write_bytes, write_text
 
 __all__ = [
-    "GIGA", "check_budget", "explain", "memory_budget", "number_in", "open_regular",
-    "output_errors", "parse_json",
-    "parsing", "read_bytes", "read_text", "told", "write_bytes", "write_text",
-]  # fmt: skip
+    "check_budget",
+    "memory_budget",
+    "number_in",
+    "open_regular",
+    "output_errors",
+    "parse_json",
+    "parsing",
+    "read_bytes",
+    "read_text",
+    "reason_of",
+    "write_bytes",
+    "write_text",
+]

@@ -17,13 +17,10 @@ from typing import Any, BinaryIO
 from eprop.errors import DataError, EPropError, MemoryLimitError, ParameterError
 from eprop.free_memory import available_memory
 
-GIGA = 1e9
 #: A reader takes at most this fraction of the free memory, or `UNKNOWN` bytes if the system does not report it.
 SHARE, UNKNOWN = 0.75, 4_000_000_000
 #: Largest configuration, table of types or line of metrics, in bytes; such files are for people to read.
 MOST_TEXT = 16_000_000
-#: Memory for each byte of JSON: ``{}`` takes 64 bytes, and 8 in the list that holds it.
-PER_BYTE_OF_JSON = 25
 _KINDS = (
     (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe (FIFO)"), (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"), (stat.S_ISSOCK, "a socket"),
@@ -144,7 +141,7 @@ def parsing(where: str, what: str, error: type[EPropError] = DataError, advice: 
     except EPropError:
         raise
     except Exception as problem:
-        raise error(f"{where}: {what} ({told(problem)}){f'; {advice}' if advice else ''}") from problem
+        raise error(f"{where}: {what} ({reason_of(problem)}){f'; {advice}' if advice else ''}") from problem
 
 
 def number_in(text: str) -> float:
@@ -160,7 +157,7 @@ def number_in(text: str) -> float:
     return float(text)
 
 
-def told(problem: BaseException) -> str:
+def reason_of(problem: BaseException) -> str:
     """Return the first line of an error's message, or the name of its class if the message is empty."""
     text = getattr(problem, "strerror", None) or str(problem)
     lines = str(text).split("\n")
@@ -169,5 +166,5 @@ def told(problem: BaseException) -> str:
 
 def _size(count: int) -> str:
     return (
-        f"{count / GIGA:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count:,} bytes"
+        f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count:,} bytes"
     )

@@ -33,15 +33,13 @@ def output_errors(path: str | pathlib.Path, size: int | None = None) -> Iterator
     except OutputError:
         raise
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {explain(error, size)}") from error
+        raise OutputError(f"{path}: cannot be written: {_explain(error, size)}") from error
 
 
-def explain(error: OSError, size: int | None = None) -> str:
+def _explain(error: OSError, size: int | None = None) -> str:
     """Say what went wrong and what to do; for a full disk also how many bytes are needed, if known."""
-    # NumPy reports a full disk without an error number.
-    number = error.errno or (errno.ENOSPC if "requested and" in str(error) else 0)
-    text = _ADVICE.get(number, error.strerror or str(error))
-    if size is None or number not in _FULL:
+    text = _ADVICE.get(error.errno or 0, error.strerror or str(error))
+    if size is None or error.errno not in _FULL:
         return text
     return f"{text} ({size:,} bytes are needed)"
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import InputError, MissingExtraError, ParameterError
-from eprop.files import told
+from eprop.files import reason_of
 from eprop.parameters import suggestion
 from eprop.rl.environments import Observation, Outcome, check_count
 from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
@@ -62,7 +62,7 @@ class GymnasiumEnvironments:
             self._each = [gymnasium.make(name, disable_env_checker=True, **options) for _ in range(n)]
         except Exception as error:  # of the environment's own, or of libraries that it lacks, as well
             near = suggestion(name, gymnasium.registry)
-            raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {told(error)}{near}") from error
+            raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {reason_of(error)}{near}") from error
         self.name, self.n, self._render, self._repeat = name, n, render, repeat
         box, self._flatten = _as_box(name, self._each[0].observation_space, gymnasium.spaces)
         self.shape = tuple(int(size) for size in box.shape)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import ModuleType
 
 from eprop.errors import ParameterError
-from eprop.files import read_bytes, told
+from eprop.files import read_bytes, reason_of
 from eprop.files.reading import MOST_TEXT
 from eprop.files.trust import is_trusted
 from eprop.parameters import suggestion
@@ -82,7 +82,7 @@ def task_file(name: str) -> pathlib.Path:
         here = pathlib.Path.cwd() / path.name
         return here if here.is_file() and not path.is_file() else path
     except (OSError, RuntimeError, ValueError) as error:
-        raise ParameterError(f"{name:.300}: cannot be the file of a task: {told(error)}") from None
+        raise ParameterError(f"{name:.300}: cannot be the file of a task: {reason_of(error)}") from None
 
 
 def line_in_task(error: BaseException) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import pathlib
 import zipfile
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from eprop.errors import CheckpointError
-from eprop.files import parsing, write_bytes
+from eprop.files import open_regular, parsing, write_bytes
 
 #: Version of the layout; other layouts raise an error.
 FORMAT = 3
@@ -94,7 +95,10 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
     if not path.exists():
         raise CheckpointError(f"{path}: there is no checkpoint; the run was stopped before its first one, repeat it")
     with parsing(str(path), "is damaged or no checkpoint", CheckpointError, _WHAT_TO_DO):
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with open_regular(path, CheckpointError) as file, np.load(file, allow_pickle=False) as archive:
+            # Stored members: a file of somebody else could unpack to more than the memory.
+            if sum(info.file_size for info in archive.zip.infolist()) > os.fstat(file.fileno()).st_size:
+                raise ValueError("its arrays are larger than the file")
             arrays = dict(archive.items())
         found = json.loads(arrays[_TEXT].tobytes())
         if found["format"] != FORMAT:

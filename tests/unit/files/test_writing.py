@@ -119,4 +119,4 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
     assert not list(tmp_path.iterdir())
     words = r"the disk is full; free some space, or write elsewhere \(12,345 bytes"
     with pytest.raises(OutputError, match=words), output_errors("a.txt", 12345):
-        raise OSError("100 requested and 20 written")  # as NumPy says it
+        raise OSError(errno.ENOSPC, "full")

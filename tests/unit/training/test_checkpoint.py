@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
@@ -100,6 +101,14 @@ def test_other_files_are_refused(path: pathlib.Path) -> None:
     np.savez(path, x=np.arange(3))
     with pytest.raises(CheckpointError, match="is damaged or no checkpoint"):
         load_checkpoint(path)
+
+
+def test_pipes_and_bombs_are_refused(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    np.savez_compressed(tmp_path / "bomb.npz", **{"state/x": np.zeros(10_000_000)})
+    for name, words in (("pipe", "it is a named pipe"), ("bomb", "its arrays are larger than the file")):
+        with pytest.raises(CheckpointError, match=rf"{name}.npz: .*{words}"):
+            load_checkpoint(tmp_path / f"{name}.npz")
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(path: pathlib.Path, checkpoint: Checkpoint) -> None:
