@@ -186,12 +186,12 @@ def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rules,
 
 
 def run_original(
-    samples, weights, feedback, neuron, readout, rule, n_window, masks=None, dt=1.0, batch_size=1
+    samples, weights, feedback, neuron, readout, rule, n_window, masks=None, dt=1.0, batch_size=1, reset=True
 ) -> Recording:
     """e-prop on samples of equal length whose last ``n_window`` steps are the learning window."""
     length = len(samples[0][0])
     settings = {"eprop_update_interval": dt * length, "eprop_learning_window": dt * n_window}
-    nest = kernel(dt, eprop_reset_neurons_on_update=True, **settings)
+    nest = kernel(dt, eprop_reset_neurons_on_update=reset, **settings)
     optimizer = optimizer_parameters(rule.optimizer) | {"batch_size": batch_size}
     synapse = {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": readout.tau_m}
     softmax = isinstance(readout.loss, ep.CrossEntropy)
