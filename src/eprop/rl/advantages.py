@@ -1,6 +1,6 @@
-"""From rewards to what an action was worth: returns, temporal-difference errors, generalised advantages.
+"""Returns, temporal-difference errors and generalised advantages from rewards.
 
-Arrays are ``(steps, n)``: steps of the environment, of ``n`` environments side by side.
+Arrays are ``(steps, n)``: steps of ``n`` parallel environments.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def discounted_returns(rewards: np.ndarray, ends: np.ndarray, gamma: float) -> n
 
 
 def next_values(values: np.ndarray, terminated: np.ndarray, truncated: np.ndarray) -> np.ndarray:
-    """Value of what comes after each step: 0 behind a terminal one.
+    """Value after each step: 0 after a terminal step.
 
-    The value after the last step of a rollout, and after an episode that was cut short (truncated), is not known: the network
-    has not seen that observation. That of the step itself stands for it.
+    The value after the last step of a rollout, and after a truncated episode, is unknown, because the network has not seen that
+    observation. The value of the step itself replaces it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def td_errors(rewards: np.ndarray, values: np.ndarray, following: np.ndarray, ga
     Parameters
     ----------
     rewards, values, following : ndarray, shape (steps, n)
-        ``following`` as `next_values` gives it.
+        ``following`` is a result of `next_values`.
     gamma : float
 
     Returns

@@ -1,4 +1,4 @@
-"""What is usual: a running mean of rewards, for rules of learning without a critic."""
+"""A running mean of rewards as baseline, for learning without a critic."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from eprop.parameters import brief, is_finite_number
 class RewardBaseline:
     """Running mean of rewards, ``mean <- mean + (1 - decay) (reward - mean)``.
 
-    A reward minus this mean says whether a trial went better than usual. As ``reward`` of `Simulator.run` it makes e-prop+ with
+    A reward minus this mean says whether a sample was better than usual. As ``reward`` of `Simulator.run` it makes e-prop+ with
     an `eprop.RewardTrace` a three-factor rule: neither direction nor expectation of the gradient depends on the mean, but its
     variance does (Williams 1992, *Machine Learning* 8:229).
 
     Attributes
     ----------
     decay : float
-        What a reward leaves of the mean, in [0, 1).
+        Weight of the previous mean, in [0, 1).
     mean : float
-        At first, and from then on; keep it to go on later.
+        Initial and present mean.
 
     Examples
     --------
@@ -40,12 +40,12 @@ class RewardBaseline:
             raise ParameterError(f"RewardBaseline.mean must be a finite number, got {brief(self.mean)}")
 
     def surprise(self, reward: float) -> float:
-        """A reward minus the mean of those before, which then takes it in.
+        """Return a reward minus the mean of all rewards before, and update the mean.
 
         Raises
         ------
         ParameterError
-            If the reward is no finite number.
+            If the reward is not a finite number.
         """
         if not is_finite_number(reward):
             raise ParameterError(f"a reward must be a finite number, got {brief(reward)}")

@@ -1,7 +1,7 @@
-"""Observations become spikes: population code, rate code, latency code.
+"""Encode observations as spikes: population code, rate code, latency code.
 
-An encoder is a description without arrays. What it must remember from one observation to the next, if anything, is an
-array that its caller keeps (`Encoder.memory`), so that it can be saved with all else.
+An encoder is a description without arrays. The caller keeps its memory between observations, if any, as an array
+(`Encoder.memory`), which can be saved.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from eprop.parameters import Description, param
 
 @dataclass(frozen=True)
 class Encoder(Description):
-    """Base of all encoders."""
+    """Base of all encoders. A subclass defines `channels`, and `chances` or `spikes`."""
 
     def channels(self, shape: tuple[int, ...]) -> int:
-        """How many channels encode an observation of this shape."""
+        """Number of channels that encode an observation of this shape."""
         raise TypeError(f"{type(self).__name__} does not define channels()")
 
     def memory(self, n: int, shape: tuple[int, ...]) -> np.ndarray:
-        """What is remembered of ``n`` streams before their first observation, shape ``(n, ...)``; empty if nothing is."""
+        """Memory of ``n`` environments before their first observation, shape ``(n, ...)``; empty by default."""
         return np.zeros((n, 0))
 
     def forget(self, memory: np.ndarray, which: np.ndarray) -> None:
-        """Episodes of streams ``which`` begin anew: change ``memory`` in place."""
+        """Reset ``memory``, in place, for the environments ``which``, whose episodes start."""
 
     def spikes(
         self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
     ) -> np.ndarray:
-        """Spikes that tell the network of one observation of each stream.
+        """Spikes that encode one observation of each environment; by default independent draws with `chances`.
 
         Parameters
         ----------
@@ -41,26 +41,30 @@ class Encoder(Description):
         n_steps : int
             Steps of the network for each observation.
         rng : numpy.random.Generator
-            The only source of chance.
+            The only source of randomness.
         memory : ndarray
-            As of `memory`; changed in place.
+            As from `memory`; changed in place.
 
         Returns
         -------
         ndarray of bool, shape (n_steps, n, channels)
         """
-        raise TypeError(f"{type(self).__name__} does not define spikes()")
+        return drawn(self.chances(observations), n_steps, rng)
+
+    def chances(self, observations: np.ndarray) -> np.ndarray:
+        """Probability of a spike in each step, shape ``(n, channels)``, for observations ``(n, ...)``."""
+        raise TypeError(f"{type(self).__name__} defines neither chances() nor spikes()")
 
 
 @dataclass(frozen=True)
 class ScaledEncoder(Encoder):
-    """Base of encoders of vectors whose entries are brought into -1 to 1 by ``tanh((x - centre) / scale)``."""
+    """Base of encoders of vectors; ``tanh((x - centre) / scale)`` maps their entries to -1 to 1."""
 
     scale: tuple[float, ...] = param(
-        (1.0,), kind=(tuple, list), doc="entries of an observation are divided by these; one for all, or one for each"
+        (1.0,), kind=(tuple, list), doc="divisor of the entries of an observation; one for all, or one for each"
     )
     centre: tuple[float, ...] = param(
-        (0.0,), kind=(tuple, list), doc="what is taken from them before; one for all, or one for each"
+        (0.0,), kind=(tuple, list), doc="subtracted from the entries before; one for all, or one for each"
     )
 
     def validate(self) -> None:
@@ -78,7 +82,7 @@ class ScaledEncoder(Encoder):
         Raises
         ------
         InputError
-            If there are not as many as scales or centres.
+            If the numbers of scales or centres do not fit.
         """
         entries = math.prod(shape)
         for name in ("scale", "centre"):
@@ -94,7 +98,7 @@ class ScaledEncoder(Encoder):
         Raises
         ------
         InputError
-            If they are not finite, or there are not as many entries as scales.
+            If they are not finite, or the number of scales does not fit.
         """
         flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
         self.entries(flat.shape[1:])
@@ -119,45 +123,42 @@ class PopulationCode(ScaledEncoder):
         """``fields`` for each entry."""
         return self.entries(shape) * self.fields
 
-    def spikes(
-        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
-    ) -> np.ndarray:
-        """See `Encoder.spikes`."""
+    def chances(self, observations: np.ndarray) -> np.ndarray:
+        """See `Encoder.chances`."""
         centres = np.linspace(-1.0, 1.0, self.fields)
         distance = (self.squash(observations)[:, :, None] - centres) / self.width
-        chance = self.probability * np.exp(-0.5 * distance**2)
-        return drawn(chance.reshape(len(observations), -1), n_steps, rng)
+        return (self.probability * np.exp(-0.5 * distance**2)).reshape(len(observations), -1)
 
 
 @dataclass(frozen=True)
 class RateCode(ScaledEncoder):
-    """Each entry is encoded by the rates of two groups of channels, one for what is positive, one for what is negative.
+    """Each entry is encoded by the rates of two groups of channels, one for positive and one for negative values.
 
     A channel is active in a step with the probability ``p max(x, 0)``, or ``p max(-x, 0)``, for an entry ``x`` scaled to
     -1 to 1.
     """
 
     group: int = param(5, kind=int, at_least=1, doc="channels of a group")
-    probability: float = param(0.5, above=0.0, at_most=1.0, doc="that a channel is active in a step, at the most")
+    probability: float = param(
+        0.5, above=0.0, at_most=1.0, doc="largest probability that a channel is active in a step"
+    )
 
     def channels(self, shape: tuple[int, ...]) -> int:
         """Two groups for each entry."""
         return self.entries(shape) * 2 * self.group
 
-    def spikes(
-        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
-    ) -> np.ndarray:
-        """See `Encoder.spikes`."""
+    def chances(self, observations: np.ndarray) -> np.ndarray:
+        """See `Encoder.chances`."""
         x = self.squash(observations)
         chance = self.probability * np.maximum(np.stack([x, -x], axis=2), 0.0).reshape(len(x), -1)
-        return drawn(np.repeat(chance, self.group, axis=1), n_steps, rng)
+        return np.repeat(chance, self.group, axis=1)
 
 
 @dataclass(frozen=True)
 class LatencyCode(ScaledEncoder):
-    """Each entry is encoded by the time of single spikes: the larger it is, the earlier. No chance is involved.
+    """Each entry is encoded by the time of single spikes: a larger entry spikes earlier. There is no randomness.
 
-    Two channels for each entry: ``x`` and ``-x``, scaled to -1 to 1, so that either is early for one end of the range. Among
+    Two channels for each entry encode ``x`` and ``-x``, scaled to -1 to 1; each is early at one end of the range. Among
     ``n_steps`` steps, a channel is active in step ``round((1 - x) / 2 (n_steps - 1))``.
     """
 
@@ -177,7 +178,7 @@ class LatencyCode(ScaledEncoder):
 
 @dataclass(frozen=True)
 class PoissonCode(Encoder):
-    """Entries of an observation are rates in Hz; each is told by the independent spikes of a group of channels."""
+    """Entries of an observation are rates in Hz; a group of channels encodes each by independent spikes."""
 
     group: int = param(10, kind=int, at_least=1, doc="channels of a group")
     dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
@@ -186,22 +187,20 @@ class PoissonCode(Encoder):
         """A group for each entry."""
         return math.prod(shape) * self.group
 
-    def spikes(
-        self, observations: np.ndarray, n_steps: int, rng: np.random.Generator, memory: np.ndarray
-    ) -> np.ndarray:
-        """See `Encoder.spikes`."""
+    def chances(self, observations: np.ndarray) -> np.ndarray:
+        """See `Encoder.chances`."""
         chance = np.asarray(observations, np.float64).reshape(len(observations), -1) * self.dt / 1000.0
         if not ((chance >= 0.0) & (chance <= 1.0)).all():
             raise InputError(
                 f"PoissonCode encodes rates of 0 to {1000.0 / self.dt:g} Hz, one spike in a step of {self.dt:g} ms; got "
                 f"{np.min(observations):g} to {np.max(observations):g}"
             )
-        return drawn(np.repeat(chance, self.group, axis=1), n_steps, rng)
+        return np.repeat(chance, self.group, axis=1)
 
 
 def drawn(chance: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:
     """Independent spikes with the probabilities ``chance``, shape ``(n, channels)``, in each of ``n_steps`` steps.
 
-    Draws are of single precision: a probability is met to 1e-7.
+    Draws have single precision: a probability is exact to 1e-7.
     """
     return rng.random((n_steps, *chance.shape), np.float32) < chance

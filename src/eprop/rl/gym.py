@@ -1,4 +1,4 @@
-"""Environments of Gymnasium (https://gymnasium.farama.org), Atari's among them. The only importer of gymnasium and ale_py."""
+"""Environments of Gymnasium (https://gymnasium.farama.org), with Atari games. The only importer of gymnasium and ale_py."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 class GymnasiumEnvironments:
     """``n`` environments of Gymnasium by name; see `eprop.rl.environments.Environments`.
 
-    Observations may be boxes, or anything that Gymnasium flattens into one: discrete ones (one-hot), tuples, dictionaries.
-    Actions may be discrete, or a box of one dimension. An ``action_mask`` in the ``info`` of an environment says which actions
+    Observations may be boxes, or spaces that Gymnasium flattens to a box: discrete ones (one-hot), tuples, dictionaries.
+    Actions are discrete, or a box of one dimension. An ``action_mask`` in the ``info`` of an environment says which actions
     are allowed.
 
     Parameters
@@ -29,11 +29,11 @@ class GymnasiumEnvironments:
         Such as ``"CartPole-v1"`` or ``"ALE/Pong-v5"``.
     n : int
     render : bool
-        Whether `frame` shall give pictures.
+        Whether `frame` returns pictures.
     choices : tuple of int, optional
-        Of discrete actions, these alone, in this order.
+        The available discrete actions, in this order; by default all.
     repeat : int
-        How often the environment gets each action; rewards are added up.
+        Number of steps of the environment for each action; rewards are summed.
     **options
         For ``gymnasium.make``.
 
@@ -56,11 +56,11 @@ class GymnasiumEnvironments:
         gymnasium = _gymnasium(name)
         if render:
             options["render_mode"] = "rgb_array"
-            # Pictures need no window: pygame would look for a screen, and complain where there is none.
+            # Pictures need no window, but pygame would look for a screen.
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
         try:
             self._each = [gymnasium.make(name, disable_env_checker=True, **options) for _ in range(n)]
-        except Exception as error:  # of the environment's own, or of libraries that it lacks, as well
+        except Exception as error:  # any error of the environment or of a missing library
             near = suggestion(name, gymnasium.registry)
             raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {reason_of(error)}{near}") from error
         self.name, self.n, self._render, self._repeat = name, n, render, repeat
@@ -91,12 +91,12 @@ class GymnasiumEnvironments:
         return Outcome(self._observation(observation, info), total, bool(terminated), bool(truncated))
 
     def frame(self, number: int) -> np.ndarray | None:
-        """See `Environments.frame`; None where the package that draws is not installed."""
+        """See `Environments.frame`; None if the drawing package is not installed."""
         if not self._render:
             return None
         try:
             return np.asarray(self._each[number].render())
-        except ImportError:  # what draws it is not installed
+        except ImportError:
             return None
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ def _gymnasium(name: str) -> Any:
 
 
 def _as_box(name: str, space: Any, spaces: Any) -> tuple[Any, Callable[[Any], np.ndarray]]:
-    """The box in which observations lie, and what brings them there: those that are no box are flattened."""
+    """The box of all observations, and the function that maps an observation to it."""
     if isinstance(space, spaces.Box):
         return space, np.asarray
     if not space.is_np_flattenable:
@@ -138,7 +138,7 @@ def _as_box(name: str, space: Any, spaces: Any) -> tuple[Any, Callable[[Any], np
 
 
 def _actions(name: str, space: Any, spaces: Any, choices: tuple[int, ...] | None) -> tuple[Actions, tuple[int, ...]]:
-    """Actions, and the environment's own numbers of discrete ones."""
+    """Actions, and the environment's numbers of discrete actions."""
     if isinstance(space, spaces.Discrete):
         there = range(int(space.start), int(space.start + space.n))
         chosen = tuple(there) if choices is None else choices
@@ -149,4 +149,4 @@ def _actions(name: str, space: Any, spaces: Any, choices: tuple[int, ...] | None
         return DiscreteActions(len(chosen)), chosen
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
         return ContinuousActions(tuple(map(float, space.low)), tuple(map(float, space.high))), ()
-    raise InputError(f"{name}: actions are {space}; a policy chooses one of some, or a vector within bounds")
+    raise InputError(f"{name}: actions are {space}; supported are discrete actions, and vectors within bounds")

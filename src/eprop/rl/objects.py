@@ -1,4 +1,4 @@
-"""Pictures become a few channels that tell where objects are, and how they move: a fixed front-end without learned filters."""
+"""Encode the positions and motions of objects in pictures: a fixed front-end without learned filters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eprop.parameters import Description, param
 from eprop.rl.encoders import Encoder, drawn
 
 AXES = ("rows", "columns", "both")
-#: The background is the median of every pixel in so many rows and columns.
+#: The background is the median of every fourth pixel in rows and columns.
 SPARSE = 4
 
 
@@ -23,7 +23,7 @@ class Region(Description):
     last_row: int = param(kind=int, at_least=1, doc="row after the last one")
     first_column: int = param(kind=int, at_least=0, doc="first column")
     last_column: int = param(kind=int, at_least=1, doc="column after the last one")
-    axes: str = param("both", kind=str, doc="which coordinates of the object are told: rows, columns or both")
+    axes: str = param("both", kind=str, doc="encoded coordinates of the object: rows, columns or both")
 
     def validate(self) -> None:
         """A region that is not empty, and axes that exist."""
@@ -34,26 +34,26 @@ class Region(Description):
 
     @property
     def extents(self) -> list[tuple[int, float]]:
-        """Axis (0: rows, 1: columns) and length in pixels of each coordinate that is told."""
+        """Axis (0: rows, 1: columns) and length in pixels of each encoded coordinate."""
         both = [(0, float(self.last_row - self.first_row)), (1, float(self.last_column - self.first_column))]
         return both if self.axes == "both" else [both[AXES.index(self.axes)]]
 
 
 @dataclass(frozen=True)
 class ObjectCode(Encoder):
-    """Where one object in each region of a picture is, and how far it has moved since the picture before.
+    """Position of one object in each region of a picture, and its motion since the previous picture.
 
-    An object is what stands out from the background, which is the median of its region. The centre of these pixels is a
+    The pixels of an object differ from the background, which is the median of its region. Their centre is a
     position from -1 to 1 along the region. The motion is ``tanh(change / speed)`` of the change since the last picture, in
-    pixels. Each position and each motion has ``fields`` channels with Gaussian receptive fields, as in `PopulationCode`. Where
-    nothing stands out no channel is active.
+    pixels. Each position and each motion has ``fields`` channels with Gaussian receptive fields, as in `PopulationCode`. Without
+    an object no channel is active.
 
     Pictures are grey, uint8 ``(height, width)``.
     """
 
-    regions: tuple[Region, ...] = param((), kind=(tuple, list), doc="where objects are looked for, each a Region")
-    contrast: float = param(20.0, above=0.0, doc="difference from the background by which a pixel stands out, of 255")
-    speed: float = param(8.0, above=0.0, doc="motion from picture to picture, in pixels, that is told as tanh(1)")
+    regions: tuple[Region, ...] = param((), kind=(tuple, list), doc="regions with one object each")
+    contrast: float = param(20.0, above=0.0, doc="least difference of an object's pixel from the background, of 255")
+    speed: float = param(8.0, above=0.0, doc="motion between pictures, in pixels, that becomes tanh(1)")
     fields: int = param(16, kind=int, at_least=2, doc="channels of each position and motion")
     width: float = param(0.15, above=0.0, doc="standard deviation of a receptive field, of half the range")
     probability: float = param(0.5, above=0.0, at_most=1.0, doc="that the best channel is active in a step")
@@ -70,7 +70,7 @@ class ObjectCode(Encoder):
         return 2 * self.fields * self._coordinates
 
     def memory(self, n: int, shape: tuple[int, ...]) -> np.ndarray:
-        """Position of each object in the picture before, in pixels; NaN where there was none."""
+        """Position of each object in the previous picture, in pixels; NaN without an object."""
         return np.full((n, self._coordinates), np.nan)
 
     def forget(self, memory: np.ndarray, which: np.ndarray) -> None:
@@ -78,7 +78,7 @@ class ObjectCode(Encoder):
         memory[which] = np.nan
 
     def positions(self, pictures: np.ndarray) -> np.ndarray:
-        """Centres of the objects, pixels from the corner of their region; NaN where there is none.
+        """Centres of the objects, pixels from the corner of their region; NaN without an object.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Pictures become events as an event camera sees them: a pixel tells when its log light has changed by a threshold."""
+"""Encode pictures as events of an event camera: a pixel reports changes of its log light by a threshold."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class PixelEvents(Encoder):
 
     As in `eprop.data.EventCamera`, the log light of a pixel is ``log(ambient + (1 - ambient) I)``, and a pixel makes an event
     each time it has changed by ``threshold`` since the pixel's last event. The light is taken to change steadily from the
-    picture before to this one, so that the events of a pixel are spread over the steps of a picture, one in a step at most;
-    what is more than that is told with the next picture. The first picture of an episode makes no event.
+    previous picture to this one, so that the events of a pixel are spread over the steps of a picture, at most one per step;
+    further events follow with the next picture. The first picture of an episode makes no event.
 
-    With ``sustained``, further channels are active at random while their pixel is lighter, or darker, than the most common light
-    of the picture: an event camera does not see what rests, such as a paddle that waits.
+    With ``sustained``, further channels are active at random while their pixel differs from the most common light of the
+    picture: an event camera does not see resting objects, such as a waiting paddle.
 
     Channels are numbered ON, OFF, then those of ``sustained``, row by row within each.
     """
 
     rows: tuple[int, ...] = param(
-        (), kind=(tuple, list), doc="first and last row (not included) that are seen; empty: all"
+        (), kind=(tuple, list), doc="first visible row, and the row after the last; empty: all"
     )
     block: int = param(
         1, kind=int, at_least=1, doc="side of the block of the picture whose mean is a pixel of the camera"

@@ -1,7 +1,7 @@
-"""Readouts become actions: a softmax with sampled actions, a Gaussian for continuous ones.
+"""Policies choose actions from readouts: a softmax for discrete actions, a Gaussian for continuous ones.
 
 A policy is a function of the voltages ``y`` of its readouts. It gives the logarithm of an action's probability (density),
-the entropy, and the derivatives of both by ``y``, from which the errors of readouts are made.
+the entropy, and the derivatives of both by ``y``, from which the errors of readouts follow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 
 
 class Derivatives(NamedTuple):
-    """Of the logarithm of an action's probability and of the entropy by ``y``, in 1/mV; shape of ``y``."""
+    """Derivatives of the logarithm of an action's probability and of the entropy by ``y``, 1/mV; shape of ``y``."""
 
     log_probability: np.ndarray
     entropy: np.ndarray
@@ -28,10 +28,10 @@ class Derivatives(NamedTuple):
 class Policy(Description):
     """Base of all policies. Arrays have any leading axes, here ``...``; the last axis of ``y`` counts readouts."""
 
-    gain: float = param(1.0, above=0.0, doc="what the readouts' voltages are multiplied by, in 1/mV")
+    gain: float = param(1.0, above=0.0, doc="factor of the readouts' voltages, in 1/mV")
 
     def readouts(self, actions: Actions) -> int:
-        """How many readouts the policy has for these actions; `InputError` if it is not made for such actions."""
+        """Number of readouts for these actions; raises `InputError` for actions that the policy does not support."""
         raise TypeError(f"{type(self).__name__} does not define readouts()")
 
     def sample(self, y: np.ndarray, rng: np.random.Generator, mask: np.ndarray | None = None) -> np.ndarray:
@@ -43,7 +43,7 @@ class Policy(Description):
             mV.
         rng : numpy.random.Generator
         mask : ndarray of bool, shape (..., actions), optional
-            Which actions are allowed; for discrete ones only.
+            Allowed actions, if they are discrete.
         """
         raise TypeError(f"{type(self).__name__} does not define sample()")
 
@@ -77,13 +77,13 @@ class SoftmaxPolicy(Policy):
     """
 
     def readouts(self, actions: Actions) -> int:
-        """As many as there are actions."""
+        """The number of actions."""
         if not isinstance(actions, DiscreteActions):
-            raise InputError("SoftmaxPolicy chooses one of some actions; for continuous ones take GaussianPolicy")
+            raise InputError("SoftmaxPolicy is for discrete actions; take GaussianPolicy for continuous ones")
         return actions.n
 
     def log_probabilities(self, y: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
-        """Of all actions, shape of ``y``; minus infinity where an action is not allowed."""
+        """Logarithms of the probabilities of all actions, shape of ``y``; minus infinity for forbidden actions."""
         x = self.gain * np.asarray(y)
         if mask is not None:
             if not np.any(mask, axis=-1).all():
@@ -95,7 +95,7 @@ class SoftmaxPolicy(Policy):
     def sample(self, y: np.ndarray, rng: np.random.Generator, mask: np.ndarray | None = None) -> np.ndarray:
         """See `Policy.sample`; int64, shape ``(...)``."""
         total = np.cumsum(np.exp(self.log_probabilities(y, mask)), axis=-1)
-        # In units of the last sum, so that rounding can neither choose beyond the end nor an action that is not allowed.
+        # In units of the last sum, so that rounding cannot choose an action that does not exist or is forbidden.
         chance = rng.random(y.shape[:-1])[..., None] * total[..., -1:]
         return (chance >= total).sum(axis=-1)
 
@@ -129,8 +129,8 @@ def _times_log(log_pi: np.ndarray) -> np.ndarray:
 class GaussianPolicy(Policy):
     """Independent normal distributions with the means ``gain y``, one readout for each entry of an action.
 
-    Actions are in units in which the bounds of the environment are -1 and 1; it gets them clipped, the policy does not. With
-    ``learned_sd`` as many readouts again give the standard deviation, ``sd exp(gain y)``. For the deviation
+    The unit of actions is half the range of the environment, which clips them; the policy does not. With ``learned_sd`` as many
+    further readouts give the standard deviation, ``sd exp(gain y)``. For the deviation
     ``u = (a - mean) / sd``: ``d log p / d mean = u / sd``, ``d log p / d log sd = u^2 - 1``.
     """
 
@@ -140,7 +140,7 @@ class GaussianPolicy(Policy):
     def readouts(self, actions: Actions) -> int:
         """One for each entry of an action, two with ``learned_sd``."""
         if not isinstance(actions, ContinuousActions):
-            raise InputError("GaussianPolicy is for continuous actions; to choose one of some take SoftmaxPolicy")
+            raise InputError("GaussianPolicy is for continuous actions; take SoftmaxPolicy for discrete ones")
         return actions.n * (2 if self.learned_sd else 1)
 
     def mean_and_sd(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

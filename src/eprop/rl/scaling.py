@@ -1,4 +1,4 @@
-"""Observations and rewards in units that do not depend on the environment: by running means and standard deviations."""
+"""Scale observations and rewards by running means and standard deviations."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import numpy as np
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
-#: Most that may be counted: beyond, a double does not hold each whole number.
+#: Largest count: a double holds all whole numbers up to it.
 MOST = 2**53
 
 
 class RunningMoments:
-    """Mean and standard deviation of all arrays so far, entry by entry.
+    """Elementwise mean and standard deviation of all arrays so far.
 
-    Batches are merged as Chan, Golub and LeVeque (1983, doi 10.1080/00031305.1983.10483115) do it, which loses no digits.
+    Batches are merged by the stable formula of Chan, Golub and LeVeque (1983, doi 10.1080/00031305.1983.10483115).
 
     Parameters
     ----------
     shape : tuple of int
-        Of an array.
+        Shape of an array.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class RunningMoments:
         self.count, self.mean, self.squares = 0, np.zeros(shape), np.zeros(shape)
 
     def add(self, values: np.ndarray) -> None:
-        """Take in a batch.
+        """Add a batch.
 
         Parameters
         ----------
@@ -49,21 +49,21 @@ class RunningMoments:
 
     @property
     def unit(self) -> np.ndarray:
-        """Standard deviation; 1 where it is 0, so that one can divide by it."""
+        """Standard deviation, with 1 in place of 0, as a divisor."""
         sd = np.sqrt(self.squares / max(self.count, 1))
         return np.where(sd > 0.0, sd, 1.0)
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that is needed to go on."""
+        """State from which to resume."""
         return {"count": np.array(self.count, np.int64), "mean": self.mean.copy(), "squares": self.squares.copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from a `state`.
+        """Resume from a `state`.
 
         Raises
         ------
         InputError
-            If it is of other arrays, or cannot have been.
+            If the state is damaged, or has other shapes.
         """
         count, mean, squares = (_numbers(state, name) for name in ("count", "mean", "squares"))
         if count.shape != () or count.dtype.kind not in "iu" or not 0 <= count <= MOST:
@@ -81,7 +81,7 @@ class ObservationScale:
     Parameters
     ----------
     shape : tuple of int
-        Of an observation.
+        Shape of an observation.
 
     Attributes
     ----------
@@ -93,13 +93,13 @@ class ObservationScale:
         self.moments, self._learns = RunningMoments(shape), True
 
     def frozen(self) -> ObservationScale:
-        """The same scale for a test: observations leave it as it is."""
+        """A copy for evaluation: observations do not change it."""
         out = ObservationScale(self.moments.mean.shape)
         out.moments, out._learns = self.moments, False
         return out
 
     def scaled(self, observations: np.ndarray) -> np.ndarray:
-        """Take in observations, unless frozen, then scale them.
+        """Add observations to the statistics, unless frozen, and scale them.
 
         Parameters
         ----------
@@ -119,15 +119,15 @@ class ObservationScale:
 
 
 class RewardScale:
-    """Rewards in units of the running standard deviation of ``D(t) = gamma D(t - 1) + r(t)``, which begins with the episode.
+    """Rewards in units of the running standard deviation of ``D(t) = gamma D(t - 1) + r(t)``, which restarts with each episode.
 
-    So the values to be learned are of the order of 1, whatever the reward's unit (Engstrom et al. 2020, arXiv 2005.12729,
-    algorithm 1). The mean is not taken away: it would change which episode is better.
+    The learned values are then of the order of 1 for any unit of the reward (Engstrom et al. 2020, arXiv 2005.12729,
+    algorithm 1). The mean is not subtracted, because this would change which episode is better.
 
     Parameters
     ----------
     n : int
-        Environments side by side.
+        Number of parallel environments.
 
     Attributes
     ----------
@@ -139,7 +139,7 @@ class RewardScale:
         self.moments, self._discounted = RunningMoments(()), np.zeros(n)
 
     def scaled(self, rewards: np.ndarray, ends: np.ndarray, gamma: float) -> np.ndarray:
-        """Take in the rewards of a rollout, then scale all of them alike.
+        """Add the rewards of a rollout to the statistics, and divide all by one factor.
 
         Parameters
         ----------
@@ -155,21 +155,21 @@ class RewardScale:
         return rewards / self.moments.unit
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that is needed to go on."""
+        """State from which to resume."""
         return {**self.moments.state(), "discounted": self._discounted.copy()}
 
     def set_state(self, state: dict[str, np.ndarray]) -> None:
-        """Go on from a `state`.
+        """Resume from a `state`.
 
         Raises
         ------
         InputError
-            If it is of other environments, or cannot have been.
+            If the state is damaged, or belongs to another number of environments.
         """
         discounted = _numbers(state, "discounted")
         if discounted.shape != self._discounted.shape or not np.isfinite(discounted).all():
             raise InputError(
-                f"the scale of rewards is that of {discounted.size} environments, here are {self._discounted.size}"
+                f"the scale of rewards has {discounted.size} environments, here are {self._discounted.size}"
             )
         self.moments.set_state(state)
         self._discounted = discounted.astype(np.float64)

@@ -1,4 +1,4 @@
-"""What an agent may do: one of some actions, or a point in a box."""
+"""Action spaces: a finite number of actions, or a box."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DiscreteActions:
 
 @dataclass(frozen=True)
 class ContinuousActions:
-    """A vector within bounds, which must be finite.
+    """A vector within finite bounds.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ContinuousActions:
         return len(self.low)
 
     def from_unit(self, actions: np.ndarray) -> np.ndarray:
-        """Actions in the units of the environment; -1 and 1 are the bounds, and what lies outside is clipped.
+        """Actions in the units of the environment; -1 and 1 are the bounds, and actions outside are clipped.
 
         Parameters
         ----------
