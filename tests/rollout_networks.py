@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+import compare
 import eprop as ep
 from eprop.reference import TimeDrivenLanes
-from networks import disagreement
 
 TOLERANCE = 1e-10
 SIZES = (5, 6, 2)
@@ -59,10 +59,8 @@ def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
 
 
 def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
-    assert found.keys() == wanted.keys()
-    for name in wanted:
-        assert wanted[name].any()
-        assert disagreement(found[name], wanted[name]) < TOLERANCE, name
+    assert all(values.any() for values in wanted.values())
+    compare.assert_close(found, wanted, TOLERANCE)
 
 
 def follow(lanes: TimeDrivenLanes, sim: ep.Simulator) -> None:

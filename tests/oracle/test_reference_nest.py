@@ -147,6 +147,7 @@ def test_plus_equals_nest(case, rate):
     masks = {name: rng.random(w.shape) < 0.7 for name, w in weights.items()}
     masks["recurrent"] &= ~np.eye(N, dtype=bool)
     cell, readout, plus, *cutoff = PLUS[case]
+    weights = {name: np.clip(w, plus.optimizer.w_min, plus.optimizer.w_max) for name, w in weights.items()}
     rules = plus, plus.replace(cutoff=cutoff[0]) if cutoff else plus
     recorded = run_plus(inputs, targets, window, weights, feedback, cell, readout, rules, masks)
     compare_plus((inputs, targets, window), (weights, feedback, cell, readout, rules, masks), recorded)

@@ -1,17 +1,19 @@
-"""Networks that the reference does not know, each held against one that must do the same."""
+"""Networks that must do the same: cut in parts, side by side, with delays or relays, with noise in any division."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 import eprop as ep
+from compare import assert_close, assert_same
 from networks import (
     PROJECTIONS,
     Case,
     case,
-    disagreement,
     run_engine_plus,
     run_reference_plus,
     samples_of,
@@ -25,68 +27,73 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 TOLERANCE = 1e-10  # see test_time_driven.py
 PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=20.0)
 SAMPLE = ep.EProp(optimizer=ep.GradientDescent(2e-2), c_reg=0.5)
-RULES = [PLUS, SAMPLE]
-NAMES = ["e-prop+", "e-prop"]
+each_rule = pytest.mark.parametrize("rule", [PLUS, SAMPLE], ids=["e-prop+", "e-prop"])
 
 
-def learn(net: ep.Network, c: Case, inputs: dict, targets: dict, record=()) -> tuple[ep.Simulator, ep.Recording]:
-    """Run a network once with the stimulus, learning."""
-    sim = ep.Simulator(net, threads=1)
-    return sim, sim.run(len(c.inputs) * net.dt, inputs, targets, c.window, record=record)
+def learn(net: ep.Network, c: Case, inputs: Any = None, targets: Any = None, **options: Any) -> dict[str, np.ndarray]:
+    """Run a network once with the stimulus: voltages and outputs of each population, and the weights learned."""
+    sim = ep.Simulator(net, threads=1, **options)
+    record = [(p.name, "v") for p in net.populations if p.model.role == "neuron"]
+    given = inputs or {"in": c.inputs}, targets or {"out": c.targets}
+    run = sim.run(len(c.inputs) * net.dt, *given, c.window, record=record)
+    voltages = {name: run[name, "v"] for name, _ in record}
+    return voltages | run.y | {p.name: sim.connections(p.name)[2] for p in net.projections}
 
 
-# --------------------------------------------------------------------------------------- several populations
+def add_copy(
+    net: ep.Network, c: Case, suffix: str = "", delays: Any = None, pre: Any = None
+) -> dict[str, ep.Population]:
+    """Add the network of a case to another one; some projections have another delay, or come from another population."""
+    made = {p.name: net.add(p.model, p.size, p.name + suffix) for p in c.network.populations}
+    for p in c.network.projections:
+        net.connect(
+            (pre or {}).get(p.name, made[p.pre.name]), made[p.post.name], p.connectivity, weight=p.weight.values, rule=p.rule,
+            delay=(delays or {}).get(p.name, p.delay), name=p.name + suffix,
+        )  # fmt: skip
+    for f in c.network.feedback_projections:
+        net.feedback(made[f.pre.name], made[f.post.name], f.kind)
+    return made
+
+
+def delayed(c: Case, **delays: float) -> ep.Network:
+    """The case's network with another delay of the projection ``input``, ``recurrent`` or ``readout``."""
+    net = ep.Network(dt=c.network.dt)
+    add_copy(net, c, delays={PROJECTIONS[name]: delay for name, delay in delays.items()})
+    return net
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
 @examples(0.1)
 @given(seed=SEEDS)
 def test_two_populations_are_one_cut_in_two(seed, partitions):
-    """Two populations of neurons and two of readouts, all connected, are the reference's network in parts."""
+    """Neurons 0..2 and 3.., readouts 0 and 1.. in populations of their own."""
     c = case(seed, PLUS, steps=100, sizes=(5, 7, 4), rate=0.15)
-    ref, history = run_reference_plus(c)
-    sim, made = parted(c, partitions)
-    record = [*((p, "v") for p in ("rec0", "rec1")), *((p.name, "weight") for p in sim.network.projections)]
-    inputs = {"in": c.inputs}
-    targets = {"out0": c.targets[:, :1], "out1": c.targets[:, 1:]}
-    found = sim.run(100.0, inputs, targets, c.window, record=record)
-    assert disagreement(np.hstack([found["rec0", "v"], found["rec1", "v"]]), ref.v) < TOLERANCE
-    assert disagreement(np.hstack([found.y["out0"], found.y["out1"]]), ref.y) < TOLERANCE
-    for projection, (name, rows, columns) in made.items():
-        targets_of, sources_of, _ = (sim.connections(projection)[k] for k in (1, 0, 2))
-        index = np.full(c.masks[name].shape, -1)  # of each synapse in the case's own projection
-        index[np.nonzero(c.masks[name])] = np.arange(c.masks[name].sum())
-        wanted = history[name][:, index[rows, columns][targets_of, sources_of]]
-        emitted = c.inputs if name == "input" else ref.spikes[:, 5:]
-        arrives = np.vstack([np.zeros((1, emitted.shape[1])), emitted[:-1]])[:, columns][:, sources_of] > 0
-        assert disagreement(found[projection, "weight"][arrives], wanted[arrives]) < TOLERANCE
+    net, whole = ep.Network(), learn(c.network, c)
+    model = {p.name: p.model for p in c.network.populations}
+    cuts = {"in": [slice(0, 5)], "rec": [slice(0, 3), slice(3, 7)], "out": [slice(0, 1), slice(1, 4)]}
+    made = {
+        name: [(net.add(model[name], s.stop - s.start, f"{name}{k}"), s) for k, s in enumerate(parts)]
+        for name, parts in cuts.items()
+    }
+    wanted = {f"{name}{k}": whole[name][:, s] for name in ("rec", "out") for k, s in enumerate(cuts[name])}
+    for name, projection in PROJECTIONS.items():
+        final = np.full(c.masks[name].shape, np.nan)
+        final[np.nonzero(c.masks[name])] = whole[projection]
+        before, after = projection.split("->")
+        for pre, columns in made[before]:
+            for post, rows in made[after]:
+                where = np.nonzero(c.masks[name][rows, columns])
+                weights = c.weights[name][rows, columns][where]
+                pairs = ep.Explicit(sources=where[1], targets=where[0])
+                wanted[net.connect(pre, post, pairs, weight=weights, rule=PLUS).name] = final[rows, columns][where]
+    for post, rows in made["rec"]:
+        for readouts, columns in made["out"]:
+            net.feedback(readouts, post, ep.RandomFeedback(c.feedback[rows, columns]))
+    targets = {f"out{k}": c.targets[:, s] for k, s in enumerate(cuts["out"])}
+    assert_close(learn(net, c, {"in0": c.inputs}, targets, partitions=partitions), wanted, TOLERANCE)
 
 
-def parted(c: Case, partitions: int) -> tuple[ep.Simulator, dict]:
-    """The case's network with neurons 0..2 and 3.., readouts 0 and 1.. in populations of their own."""
-    net = ep.Network(dt=c.network.dt)
-    by_name = {p.name: p for p in c.network.populations}
-    x = net.add(ep.EventSource(), 5, "in")
-    rec = [net.add(by_name["rec"].model, 3, "rec0"), net.add(by_name["rec"].model, 4, "rec1")]
-    out = [net.add(by_name["out"].model, 1, "out0"), net.add(by_name["out"].model, 3, "out1")]
-    neurons, readouts = [slice(0, 3), slice(3, 7)], [slice(0, 1), slice(1, 4)]
-    ends = [("input", x, p, rows, slice(0, 5)) for p, rows in zip(rec, neurons, strict=True)]
-    for pre, columns in zip(rec, neurons, strict=True):
-        ends += [("recurrent", pre, p, rows, columns) for p, rows in zip(rec, neurons, strict=True)]
-        ends += [("readout", pre, p, rows, columns) for p, rows in zip(out, readouts, strict=True)]
-    made = {}
-    for name, pre, post, rows, columns in ends:
-        targets, sources = np.nonzero(c.masks[name][rows, columns])
-        weights = c.weights[name][rows, columns][targets, sources]
-        rule = ep.Explicit(sources=sources, targets=targets)
-        made[net.connect(pre, post, rule, weight=weights, rule=PLUS).name] = name, rows, columns
-    for p, rows in zip(rec, neurons, strict=True):
-        for q, columns in zip(out, readouts, strict=True):
-            net.feedback(q, p, ep.RandomFeedback(c.feedback[rows, columns]))
-    return ep.Simulator(net, threads=1, partitions=partitions), made
-
-
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@each_rule
 @examples(0.1)
 @given(seed=SEEDS)
 def test_two_networks_in_one(rule, seed):
@@ -97,117 +104,69 @@ def test_two_networks_in_one(rule, seed):
         case(seed + 1, rule, steps=80, sizes=(4, 3, 1), rate=0.2, tau_m=25.0, t_ref=2.0, e_l=-0.5, original=original),
     ]
     both = ep.Network()
-    inputs, targets, names = {}, {}, []
     for k, c in enumerate(parts):
-        made = {p.name: both.add(p.model, p.size, f"{p.name}{k}") for p in c.network.populations}
-        for p in c.network.projections:
-            rule_of = ep.Explicit(sources=p.connectivity.sources, targets=p.connectivity.targets)
-            q = both.connect(made[p.pre.name], made[p.post.name], rule_of, weight=p.weight.values, rule=p.rule)
-            names.append((k, p.name, q.name))
-        both.feedback(made["out"], made["rec"], ep.RandomFeedback(c.feedback))
-        inputs[f"in{k}"], targets[f"out{k}"] = c.inputs, c.targets
-    record = [("rec0", "v"), ("rec1", "v")]
-    together, found = learn(both, parts[0], inputs, targets, record)
+        add_copy(both, c, str(k))
+    inputs = {f"in{k}": c.inputs for k, c in enumerate(parts)}
+    targets = {f"out{k}": c.targets for k, c in enumerate(parts)}
+    together = learn(both, parts[0], inputs, targets)
     for k, c in enumerate(parts):
-        alone, wanted = learn(c.network, c, {"in": c.inputs}, {"out": c.targets}, [("rec", "v")])
         # The length of a block of maps is that of the network's fastest trace: not the same bits, but the same numbers.
-        assert disagreement(found[f"rec{k}", "v"], wanted["rec", "v"]) < TOLERANCE
-        assert disagreement(found.y[f"out{k}"], wanted.y["out"]) < TOLERANCE
-        for which, name, name_of_both in names:
-            if which == k:
-                assert disagreement(together.connections(name_of_both)[2], alone.connections(name)[2]) < TOLERANCE
+        alone = learn(c.network, c)
+        assert_close({name: together[f"{name}{k}"] for name in alone}, alone, TOLERANCE)
 
 
 # ---------------------------------------------------------------------------------------------------- delays
 
 
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@each_rule
 @examples(0.1)
 @given(seed=SEEDS, delay=st.integers(2, 9), partitions=st.sampled_from([1, 3]))
 def test_delay_of_inputs(rule, seed, delay, partitions):
     """A delay of ``d`` steps is a delay of one step and inputs that come ``d - 1`` steps later."""
     c = case(seed, rule, steps=100, sizes=(5, 6, 2), rate=0.2, original=rule is SAMPLE)
     late = np.vstack([np.zeros((delay - 1, 5)), c.inputs[: 1 - delay]])
-    near, wanted = learn(c.network, c, {"in": late}, {"out": c.targets}, [("rec", "v")])
-    far = ep.Simulator(delayed(c, {"in->rec": float(delay)}), threads=1, partitions=partitions)
-    stimulus = {"in": c.inputs}, {"out": c.targets}, c.window
-    found = far.run(len(c.inputs) * c.network.dt, *stimulus, record=[("rec", "v")])
-    np.testing.assert_array_equal(found["rec", "v"], wanted["rec", "v"])
-    for projection in PROJECTIONS.values():
-        np.testing.assert_array_equal(far.connections(projection)[2], near.connections(projection)[2])
+    found = learn(delayed(c, input=float(delay)), c, partitions=partitions)
+    assert_same(found, learn(c.network, c, {"in": late}))
 
 
-def delayed(c: Case, delays: dict[str, float]) -> ep.Network:
-    """The case's network with other delays."""
-    net = ep.Network(dt=c.network.dt)
-    made = {p.name: net.add(p.model, p.size, p.name) for p in c.network.populations}
-    for p in c.network.projections:
-        rule = ep.Explicit(sources=p.connectivity.sources, targets=p.connectivity.targets)
-        delay = delays.get(p.name, p.delay)
-        net.connect(made[p.pre.name], made[p.post.name], rule, weight=p.weight.values, rule=p.rule, delay=delay)
-    for f in c.network.feedback_projections:
-        net.feedback(made[f.pre.name], made[f.post.name], f.kind)
-    return net
-
-
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@each_rule
 @examples(0.1)
 @given(seed=SEEDS, delay=st.integers(2, 4))
 def test_delay_of_recurrent_spikes(rule, seed, delay):
     """A delay of ``d`` steps is ``d - 1`` relays on the way, which pass on each spike in the step it arrives."""
     c = case(seed, rule, steps=100, sizes=(5, 6, 2), rate=0.2, original=rule is SAMPLE)
-    stimulus = {"in": c.inputs}, {"out": c.targets}
-    far, wanted = learn(delayed(c, {"rec->rec": float(delay)}), c, *stimulus, [("rec", "v")])
-    net = ep.Network()
-    made = {p.name: net.add(p.model, p.size, p.name) for p in c.network.populations}
+    wanted, net = learn(delayed(c, recurrent=float(delay)), c), ep.Network()
     # Forgets within a step, and spikes at each input: 0.5 <= 0.75 < 2 x 0.5.
     chain = [net.add(ep.LIF(tau_m=1e-3, v_th=0.5), 6, f"relay{k}") for k in range(delay - 1)]
+    made = add_copy(net, c, pre={"rec->rec": chain[-1]})
     for pre, post in zip([made["rec"], *chain], chain, strict=False):
         net.connect(pre, post, ep.OneToOne(), weight=0.75)
-    for p in c.network.projections:
-        pre = chain[-1] if p.name == "rec->rec" else made[p.pre.name]
-        rule_of = ep.Explicit(sources=p.connectivity.sources, targets=p.connectivity.targets)
-        net.connect(pre, made[p.post.name], rule_of, weight=p.weight.values, rule=p.rule, name=p.name)
-    net.feedback(made["out"], made["rec"], ep.RandomFeedback(c.feedback))
-    near, found = learn(net, c, *stimulus, [("rec", "v")])
-    assert disagreement(found["rec", "v"], wanted["rec", "v"]) < TOLERANCE
-    for projection in PROJECTIONS.values():
-        moved = near.connections(projection)[2]
-        assert disagreement(moved, far.connections(projection)[2]) < TOLERANCE
+    found = learn(net, c)
+    assert_close({name: found[name] for name in wanted}, wanted, TOLERANCE)
 
 
 def test_long_delays_are_kept_in_the_ring():
     """A delay much longer than the cutoff, and many spikes under way."""
     c = case(3, PLUS, steps=300, sizes=(5, 6, 2), rate=0.5)
-    late = np.vstack([np.zeros((149, 5)), c.inputs[:-149]])
-    near, wanted = learn(c.network, c, {"in": late}, {"out": c.targets}, [("rec", "v")])
-    far, found = learn(delayed(c, {"in->rec": 150.0}), c, {"in": c.inputs}, {"out": c.targets}, [("rec", "v")])
-    assert np.abs(wanted["rec", "v"][200:]).max() > 0.5
-    np.testing.assert_array_equal(found["rec", "v"], wanted["rec", "v"])
-    np.testing.assert_array_equal(far.connections("in->rec")[2], near.connections("in->rec")[2])
+    wanted = learn(c.network, c, {"in": np.vstack([np.zeros((149, 5)), c.inputs[:-149]])})
+    assert np.abs(wanted["rec"][200:]).max() > 0.5
+    assert_same(learn(delayed(c, input=150.0), c), wanted)
 
 
 def test_delay_to_readouts_of_samples():
     """With e-prop, a delay of ``d`` steps to the readouts is a sample whose targets come ``d - 1`` steps earlier."""
-    rule = ep.EProp(optimizer=ep.GradientDescent(2e-2))
-    c = case(4, rule, steps=100, sizes=(5, 6, 2), rate=0.2, original=True)
+    c = case(4, SAMPLE.replace(c_reg=0.0), steps=100, sizes=(5, 6, 2), rate=0.2, original=True)
     c.window[-3:] = 0.0
-    near, far = ep.Simulator(c.network, threads=1), ep.Simulator(delayed(c, {"rec->out": 4.0}), threads=1)
-    first = near.run(100.0, {"in": c.inputs}, {"out": c.targets}, c.window)
-    early = np.roll(c.targets, 3, axis=0), np.roll(c.window, 3)
-    second = far.run(100.0, {"in": c.inputs}, {"out": early[0]}, early[1])
-    np.testing.assert_array_equal(second.y["out"][3:], first.y["out"][:-3])
-    before = c.weights["input"][np.nonzero(c.masks["input"])]
-    assert np.abs(near.connections("in->rec")[2] - before).max() > 1e-6
-    for projection in PROJECTIONS.values():
-        found, wanted = far.connections(projection)[2], near.connections(projection)[2]
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-14)
+    near = learn(c.network, c)
+    early = np.roll(c.targets, 3, axis=0)
+    c.window[:] = np.roll(c.window, 3)
+    far = learn(delayed(c, readout=4.0), c, targets={"out": early})
+    assert_same(far.pop("out")[3:], near.pop("out")[:-3])
+    assert np.abs(near["in->rec"] - c.weights["input"][np.nonzero(c.masks["input"])]).max() > 1e-6
+    assert_close(far, near, 0.0, to_rounding=1e-14)
 
 
-# ------------------------------------------------------------------------------------------ repeated connections
-
-
-@pytest.mark.parametrize("rule", RULES, ids=NAMES)
+@each_rule
 @examples(0.1)
 @given(seed=SEEDS)
 def test_multapses_are_twins(rule, seed):
@@ -222,27 +181,20 @@ def test_multapses_are_twins(rule, seed):
         made = {p.name: net.add(p.model, p.size, p.name) for p in c.network.populations}
         other = net.add(ep.EventSource(), 30, "twins")
         # All connections of a pair from one source, or each connection from a source of its own.
-        rule_of = ep.Explicit(sources=sources if multapses else np.arange(30), targets=targets)
-        pre = made["in"] if multapses else other
-        net.connect(pre, made["rec"], rule_of, weight=weights, rule=rule, name="in->rec")
+        pairs = ep.Explicit(sources=sources if multapses else np.arange(30), targets=targets)
+        net.connect(made["in"] if multapses else other, made["rec"], pairs, weight=weights, rule=rule, name="in->rec")
         recurrent = c.network.projection("rec->rec")
-        pairs = ep.Explicit(sources=recurrent.connectivity.sources, targets=recurrent.connectivity.targets)
-        net.connect(made["rec"], made["rec"], pairs, weight=recurrent.weight.values, rule=rule)
+        net.connect(made["rec"], made["rec"], recurrent.connectivity, weight=recurrent.weight.values, rule=rule)
         net.connect(made["rec"], made["out"], weight=0.3, rule=rule)
         net.feedback(made["out"], made["rec"], ep.RandomFeedback(c.feedback))
-        inputs = {"in": c.inputs, "twins": c.inputs[:, sources]}
-        results.append(learn(net, c, inputs, {"out": c.targets}, [("rec", "v")]))
-    (first, found), (second, wanted) = results
-    assert disagreement(found["rec", "v"], wanted["rec", "v"]) < TOLERANCE
+        results.append(learn(net, c, {"in": c.inputs, "twins": c.inputs[:, sources]}))
     # `connections` sorts by target, then source; the order of repetitions is theirs.
-    for sim, of in ((first, sources), (second, np.arange(30))):
-        assert sorted(sim.connections("in->rec")[0].tolist()) == sorted(of.tolist())
-    for j in range(5):
-        one = first.connections("in->rec")
-        two = second.connections("in->rec")
-        learned = np.sort(one[2][one[1] == j]), np.sort(two[2][two[1] == j])
-        np.testing.assert_allclose(*learned, rtol=0, atol=1e-12 * np.abs(weights).max())
-    assert np.any(np.sort(first.connections("in->rec")[2]) != np.sort(weights)) or not np.any(found["rec", "v"])
+    found, wanted = (result.pop("in->rec") for result in results)
+    assert_close(results[0], results[1], TOLERANCE)
+    for j, end in enumerate(np.cumsum(np.bincount(targets, minlength=5))):
+        own = slice(end - np.count_nonzero(targets == j), end)
+        assert_close(np.sort(found[own]), np.sort(wanted[own]), 0.0, to_rounding=1e-12 * np.abs(weights).max())
+    assert np.any(np.sort(found) != np.sort(weights)) or not np.any(results[0]["rec"])
 
 
 # ---------------------------------------------------------------------------------------------------- Poisson sources
@@ -272,21 +224,18 @@ def test_noise_does_not_depend_on_partitions_or_cuts(seed):
     net = noisy(seed, PLUS)
     sims = [ep.Simulator(net, threads=1, partitions=n) for n in (1, 2, 5)]
     found = [spikes_of(sim, pieces) for sim, pieces in zip(sims, ([60.0], [60.0], [13.0, 40.0, 7.0]), strict=True)]
-    for other in found[1:]:
-        for name in ("noise", "more", "rec"):
-            np.testing.assert_array_equal(other[name], found[0][name])
-    for sim in sims[1:]:
-        np.testing.assert_array_equal(sim.connections("noise->rec")[2], sims[0].connections("noise->rec")[2])
+    learned = [sim.connections("noise->rec")[2] for sim in sims]
+    for other in (1, 2):
+        assert_same((found[other], learned[other]), (found[0], learned[0]))
 
 
 @two_threads
 def test_noise_does_not_depend_on_threads():
     sims = [ep.Simulator(noisy(7, PLUS), threads=threads) for threads in (1, 2)]
     first, second = (spikes_of(sim, [200.0]) for sim in sims)
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name])
+    assert_same(second, first)
     assert first["rec"].shape[1] > 10
-    np.testing.assert_array_equal(*(sim.connections("noise->rec")[2] for sim in sims))
+    assert_same(*(sim.connections("noise->rec")[2] for sim in sims))
 
 
 @two_threads
@@ -294,9 +243,9 @@ def test_noise_of_samples_does_not_depend_on_threads():
     sims = [ep.Simulator(noisy(7, SAMPLE), threads=threads) for threads in (1, 2)]
     for _ in range(2):
         first, second = (sim.train(sim.samples(5, 60)) for sim in sims)
-        np.testing.assert_array_equal(first.spikes, second.spikes)
+        assert_same(second, first)
         assert np.unique(first.spikes).size > 1  # not one noise for all
-    np.testing.assert_array_equal(*(sim.connections("noise->rec")[2] for sim in sims))
+    assert_same(*(sim.connections("noise->rec")[2] for sim in sims))
 
 
 def test_noise_has_its_rate():
@@ -355,8 +304,7 @@ def test_noise_is_never_repeated_while_learning():
                 spikes.append(np.zeros((steps, 8), bool))
                 spikes[-1][np.rint(times).astype(int) - 1, nodes] = True
         drawn.append(np.concatenate(spikes))
-    for other in drawn[1:]:
-        np.testing.assert_array_equal(other, drawn[0])
+    assert_same(drawn[1:], drawn[:1] * 4)
     # And of batches: each sample spikes as it does where all are one batch.
     counts = []
     for batches in ([6], [4, 2], [1, 5]):
@@ -364,7 +312,7 @@ def test_noise_is_never_repeated_while_learning():
         sim.scale_learning_rates(0.0)
         counts.append(np.concatenate([sim.train(sim.samples(n, 60)).spikes for n in batches]))
         assert np.unique(counts[-1]).size > 1
-    assert all(np.array_equal(counts[0], other) for other in counts[1:])
+    assert_same(counts[1:], counts[:1] * 2)
 
 
 def test_another_seed_is_another_noise():
@@ -383,8 +331,8 @@ def test_other_time_steps(dt):
     ref, _ = run_reference_plus(c)
     assert ref.spikes[:, c.inputs.shape[1] :].sum() > 10
     _, v, y, _ = run_engine_plus(c)
-    assert disagreement(v, ref.v) < TOLERANCE
-    assert disagreement(y, ref.y) < TOLERANCE
+    assert_close(v, ref.v, TOLERANCE)
+    assert_close(y, ref.y, TOLERANCE)
 
 
 def test_times_are_in_ms():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
 
 import eprop as ep
-from networks import PROJECTIONS, Case, case, disagreement, run_engine_plus, samples_of, stimuli, two_threads
+from compare import assert_close, assert_same
+from networks import PROJECTIONS, Case, case, run_engine_plus, samples_of, stimuli, two_threads
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -29,20 +28,13 @@ EVERYTHING = [
 ]
 
 
-def same(first: dict, second: dict) -> None:
-    """Two dictionaries of arrays, or of tuples of arrays, with the same bits."""
-    assert first.keys() == second.keys()
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name], err_msg=str(name))
-
-
 def same_state(first: ep.Simulator, second: ep.Simulator) -> None:
     a, b = first.state(), second.state()
     # The log is as long as it had to be.
     logs = [state.pop("spike_log/sources") for state in (a, b)]
+    assert_same(b, a)
     if logs[0].size == logs[1].size:
-        np.testing.assert_array_equal(*logs)
-    same(a, b)
+        assert_same(*logs, "spike_log/sources")
 
 
 def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.Recording:
@@ -51,19 +43,6 @@ def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.Reco
     steps = (last - first) * c.network.dt
     reward = None if c.reward is None else c.reward[first:last]
     return sim.run(steps, *stimulus, record=EVERYTHING, spikes=["in", "rec"], reward=reward, **options)
-
-
-def same_recording(first: ep.Recording, second: ep.Recording) -> None:
-    same(first.traces, second.traces)
-    same(first.y, second.y)
-    np.testing.assert_array_equal(first.loss, second.loss)
-    np.testing.assert_array_equal(first.times, second.times)
-    for name in first.spikes:
-        np.testing.assert_array_equal(first.spikes[name], second.spikes[name])
-
-
-def same_result(first: ep.engine.BatchResult, second: ep.engine.BatchResult) -> None:
-    same(dataclasses.asdict(first), dataclasses.asdict(second))
 
 
 @examples(0.25)
@@ -75,12 +54,10 @@ def test_splitting_a_run(c, data):
     wanted = run(c, 0, n, whole)
     found = [run(c, a, b, parts) for a, b in zip([0, *cuts], [*cuts, n], strict=True)]
     for key in EVERYTHING:
-        np.testing.assert_array_equal(np.concatenate([part[key] for part in found]), wanted[key])
-    np.testing.assert_array_equal(np.concatenate([part.loss for part in found]), wanted.loss)
-    for name in wanted.spikes:
-        np.testing.assert_array_equal(
-            np.concatenate([part.spikes[name] for part in found], axis=1), wanted.spikes[name]
-        )
+        assert_same(np.concatenate([part[key] for part in found]), wanted[key], str(key))
+    assert_same(np.concatenate([part.loss for part in found]), wanted.loss, "loss")
+    for name, spikes in wanted.spikes.items():
+        assert_same(np.concatenate([part.spikes[name] for part in found], axis=1), np.array(spikes), name)
     same_state(whole, parts)
 
 
@@ -95,11 +72,11 @@ def test_threads_with_plus(precision, seed, symmetric, reward):
     )
     c = case(seed, rule, steps=80, sizes=(9, 17, 5), symmetric=symmetric, density=0.5)
     sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
-    same_recording(*(run(c, 0, 80, sim) for sim in sims))
+    assert_same(*(run(c, 0, 80, sim) for sim in sims))
     given_samples = stimuli(c, 3)
-    same_result(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
-    same_result(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
-    same_result(*(sim.evaluate(samples_of(c, sim, given_samples), reset=True) for sim in sims))
+    assert_same(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
+    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
+    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples), reset=True) for sim in sims))
     same_state(*sims)
 
 
@@ -116,10 +93,10 @@ def test_threads_with_samples(precision, seed, softmax):
     for update in range(3):
         # Five samples: more than a wave of two, and not a multiple.
         given_samples = stimuli(c, 5, update)
-        same_result(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
-    same_result(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
-    same_result(*(sim.evaluate(samples_of(c, sim, given_samples), reset=False) for sim in sims))
-    same_recording(*(run(c, 0, 80, sim) for sim in sims))
+        assert_same(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
+    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
+    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples), reset=False) for sim in sims))
+    assert_same(*(run(c, 0, 80, sim) for sim in sims))
     same_state(*sims)
 
 
@@ -128,7 +105,7 @@ def test_threads_with_samples(precision, seed, softmax):
 def test_partitions(c, precision, partitions):
     """More partitions than threads, or than neurons: the way to see what threads might do, without them."""
     sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, partitions)]
-    same_recording(*(run(c, 0, len(c.inputs), sim) for sim in sims))
+    assert_same(*(run(c, 0, len(c.inputs), sim) for sim in sims))
     same_state(*sims)
 
 
@@ -137,7 +114,7 @@ def test_partitions(c, precision, partitions):
 def test_partitions_with_samples(c, partitions):
     sims = [ep.Simulator(c.network, threads=1, partitions=n) for n in (1, partitions)]
     for _ in range(2):
-        same_result(*(sim.train(samples_of(c, sim, stimuli(c, 2))) for sim in sims))
+        assert_same(*(sim.train(samples_of(c, sim, stimuli(c, 2))) for sim in sims))
     same_state(*sims)
 
 
@@ -148,14 +125,14 @@ def test_rate_of_zero_with_plus(c):
     before = sims[0].state()["synapses/weight"]
     sims[0].scale_learning_rates(0.0)
     frozen = run(c, 0, len(c.inputs), sims[0])
-    np.testing.assert_array_equal(sims[0].state()["synapses/weight"], before)
+    assert_same(sims[0].state()["synapses/weight"], before)
     # `learn=False` is the same thing: traces and moments go on.
-    same_recording(frozen, run(c, 0, len(c.inputs), sims[1], learn=False))
+    assert_same(frozen, run(c, 0, len(c.inputs), sims[1], learn=False))
     same_state(*sims)
     # The network runs as one that cannot learn. (Spikes of one step are added up in another order.)
     static = static_twin(c)
     v = static.run(len(c.inputs) * c.network.dt, {"in": c.inputs}, record=[("rec", "v")])["rec", "v"]
-    assert disagreement(frozen["rec", "v"], v) < 1e-12
+    assert_close(frozen["rec", "v"], v, 1e-12)
 
 
 def static_twin(c: Case) -> ep.Simulator:
@@ -177,10 +154,10 @@ def test_rate_of_zero_with_samples(c):
     before = sim.state()["synapses/weight"]
     sim.scale_learning_rates(0.0)
     first = sim.train(samples)
-    np.testing.assert_array_equal(sim.state()["synapses/weight"], before)
-    same_result(first, sim.evaluate(samples))
+    assert_same(sim.state()["synapses/weight"], before)
+    assert_same(first, sim.evaluate(samples))
     sim.scale_learning_rates(1.0)
-    same_result(first, sim.train(samples))
+    assert_same(first, sim.train(samples))
 
 
 @pytest.mark.parametrize("rule", RULES, ids=["e-prop", "e-prop+", "e-prop+, Adam"])
@@ -204,13 +181,13 @@ def test_state_goes_on_elsewhere(c, partitions, share):
     state = whole.state()
     kept = {name: value.copy() for name, value in state.items()}
     wanted = run(c, half, n, whole)
-    same(state, kept)  # a copy: later runs do not reach it
+    assert_same(state, kept)  # a copy: later runs do not reach it
     other = ep.Simulator(c.network, threads=1, partitions=partitions)
     other.set_state(state)
     assert other.time == half * c.network.dt
-    same_recording(wanted, run(c, half, n, other))
+    assert_same(wanted, run(c, half, n, other))
     same_state(whole, other)
-    same(state, kept)
+    assert_same(state, kept)
 
 
 @examples(0.1)
@@ -221,7 +198,7 @@ def test_state_of_samples_goes_on_elsewhere(c):
     first.train(samples)
     second = ep.Simulator(c.network, threads=1)
     second.set_state(first.state())
-    same_result(first.train(samples), second.train(samples))
+    assert_same(first.train(samples), second.train(samples))
     same_state(first, second)
 
 
@@ -238,7 +215,7 @@ def test_evaluation_leaves_no_trace(c):
     state, same_as = sim.state(), untouched.state()
     counters = state.pop("counters"), same_as.pop("counters")
     assert counters[0][0] == counters[1][0]
-    same(state, same_as)
+    assert_same(state, same_as)
 
 
 @examples(0.1)
@@ -252,13 +229,13 @@ def test_reset_is_a_new_start(c):
     fresh = ep.Simulator(c.network, threads=1)
     for projection in PROJECTIONS.values():
         fresh.set_weights(projection, used.connections(projection)[2])
-    same_recording(run(c, 0, n, used), run(c, 0, n, fresh))
+    assert_same(run(c, 0, n, used), run(c, 0, n, fresh))
 
 
 @examples(0.05)
 @given(PLUS)
 def test_same_seed_same_run(c):
-    same_recording(*(run(c, 0, len(c.inputs), ep.Simulator(c.network, threads=1)) for _ in range(2)))
+    assert_same(*(run(c, 0, len(c.inputs), ep.Simulator(c.network, threads=1)) for _ in range(2)))
 
 
 def test_recording_changes_nothing():
