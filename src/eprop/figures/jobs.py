@@ -15,9 +15,9 @@ from typing import Any
 from eprop.errors import DataError
 from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.training.interrupt import Stopped, terminating
+from eprop.training.processes import processes, side_by_side
 from eprop.training.progress_poller import POLL_INTERVAL, ProgressPoller
 from eprop.training.system_info import package_version
-from eprop.training.trials import processes, side_by_side
 from eprop.training.watcher import Watcher
 
 #: In a figure's folder: the folder of the jobs. In the folder of a job: the fraction of its work that is done.

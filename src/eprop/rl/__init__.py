@@ -22,7 +22,7 @@ from eprop.rl.encoders import Encoder, LatencyCode, PoissonCode, PopulationCode,
 from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Observation, Outcome
 from eprop.rl.evaluation import Returns, play
 from eprop.rl.gym import GymnasiumEnvironments
-from eprop.rl.learner import Agent, RolloutLearner, Streams, check_readouts
+from eprop.rl.learner import Agent, ParallelNetwork, RolloutLearner, check_readouts
 from eprop.rl.objective import Credit, Diagnosis, Experience, Objective, credit, diagnose, errors, loss
 from eprop.rl.objects import ObjectCode, Region
 from eprop.rl.online import OnlineActor
@@ -34,8 +34,8 @@ from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Encoder", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments",
-    "LatencyCode", "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "PixelEvents",
-    "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline", "RewardScale",
-    "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "Streams", "check_readouts", "credit", "diagnose",
+    "LatencyCode", "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
+    "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline",
+    "RewardScale", "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "check_readouts", "credit", "diagnose",
     "discounted_returns", "errors", "generalised_advantages", "loss", "next_values", "play", "td_errors",
 ]  # fmt: skip

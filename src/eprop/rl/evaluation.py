@@ -1,4 +1,4 @@
-"""Judge an agent: whole episodes with frozen weights."""
+"""Evaluate an agent: whole episodes with frozen weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eprop.rl.learner import Agent
 
 @dataclass(frozen=True, eq=False)
 class Returns:
-    """What episodes came to.
+    """Returns of episodes.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def play(
     greedy: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Returns:
-    """One episode in each environment, side by side; nothing is learned.
+    """Play one episode in each of several parallel environments, with frozen weights.
 
     Parameters
     ----------
@@ -67,9 +67,9 @@ def play(
         At rest, with as many streams as there are environments: of ``Simulator.lanes(n, learn=False)``.
     environments : Environments
     seeds : list of int
-        Of the episodes, one for each environment.
+        Seed of the episode in each environment.
     greedy : bool
-        Take the most probable action in place of a random one.
+        Take the most probable action instead of a random one.
     progress : callable of (episodes that ended since the last call), optional
     """
     n = environments.n

@@ -1,4 +1,4 @@
-"""Learn from reward: act in environments side by side, then take e-prop's gradient of a rollout and a step of the optimiser."""
+"""Learn from rewards: act in parallel environments, then take e-prop's gradient of a rollout and an optimiser step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from eprop.rl.objective import Experience, Objective, credit, errors
 from eprop.rl.policies import Policy
 from eprop.rl.scaling import ObservationScale, RewardScale
 
-#: Streams of random numbers of an agent: one for its inputs, one for its actions.
+#: Random streams of an agent: one for its inputs, one for its actions.
 INPUTS, ACTIONS = range(2)
 
 
-class Streams(Protocol):
-    """What is needed of ``Simulator.lanes``."""
+class ParallelNetwork(Protocol):
+    """Copies of a network that act in parallel: what an agent needs of ``Simulator.lanes``."""
 
     n: int
 
@@ -29,18 +29,18 @@ class Streams(Protocol):
         """Steps of the network with events ``(steps, n, channels)``; voltages of the readouts, mV, ``(n, steps, readouts)``."""
 
     def reset(self, which: Any) -> None:
-        """Episodes of these streams have ended: the network begins at rest."""
+        """Episodes of these lanes have ended: their networks restart from rest."""
 
     def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:
         """Gradients from errors ``(n, steps, readouts)``; the next rollout begins."""
 
     def replay(self) -> np.ndarray:
-        """The rollout again with the present weights; voltages ``(n, steps, readouts)``."""
+        """Repeat the rollout with the present weights; voltages ``(n, steps, readouts)``."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What an agent does in one step of its environments: actions, and the readouts' voltages (mV) that they come from."""
+    """Actions in one step of the environments, and the readout voltages (mV) that gave them."""
 
     actions: np.ndarray
     y: np.ndarray
@@ -51,7 +51,7 @@ class Agent:
 
     Parameters
     ----------
-    streams : Streams
+    lanes : ParallelNetwork
         As ``Simulator.lanes(n)`` makes them.
     encoder : Encoder
     policy : Policy
@@ -61,20 +61,20 @@ class Agent:
         Steps of the network for each step of the environment.
     seed : int
     scale : ObservationScale, optional
-        What observations go through before they are encoded.
+        Scale of the observations before they are encoded.
 
     Attributes
     ----------
     memory : ndarray
-        What the encoder remembers.
+        State of the encoder.
     """
 
     def __init__(
-        self, streams: Streams, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
+        self, lanes: ParallelNetwork, encoder: Encoder, policy: Policy, shape: tuple[int, ...], substeps: int, seed: int,
         scale: ObservationScale | None = None,
     ):  # fmt: skip
         check_count("Agent.substeps", substeps)
-        self.streams, self.encoder, self.policy, self.n, self.substeps = streams, encoder, policy, streams.n, substeps
+        self.lanes, self.encoder, self.policy, self.n, self.substeps = lanes, encoder, policy, lanes.n, substeps
         self.memory, self.scale = encoder.memory(self.n, shape), scale
         self._draws = [np.random.default_rng([seed, purpose]) for purpose in (INPUTS, ACTIONS)]
 
@@ -86,40 +86,40 @@ class Agent:
         observations : ndarray, shape (n, ...)
         masks : ndarray of bool, shape (n, actions), optional
         greedy : bool
-            Take the most probable action in place of a random one.
+            Take the most probable action instead of a random one.
         """
         if self.scale is not None:
             observations = self.scale.scaled(observations)
         spikes = self.encoder.spikes(observations, self.substeps, self._draws[INPUTS], self.memory)
-        y = np.array(self.streams.run(self.substeps, spikes)[:, -1])
+        y = np.array(self.lanes.run(self.substeps, spikes)[:, -1])
         acting = y[:, :-1]
         if greedy:
             return Decision(self.policy.best(acting, masks), y)
         return Decision(self.policy.sample(acting, self._draws[ACTIONS], masks), y)
 
     def reset(self, which: np.ndarray) -> None:
-        """Episodes of these streams have ended: network and encoder begin anew."""
+        """Episodes of these lanes have ended: network and encoder restart."""
         if which.size:
-            self.streams.reset(which)
+            self.lanes.reset(which)
             self.encoder.forget(self.memory, which)
 
     def state(self) -> dict[str, Any]:
-        """Of the random numbers, and what the encoder remembers."""
+        """State of the random numbers and of the encoder."""
         return {"draws": [rng.bit_generator.state for rng in self._draws], "memory": self.memory.copy()}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a `state`.
+        """Continue from a `state`.
 
         Raises
         ------
         InputError
-            If its memory is of another encoder.
+            If the state is of another encoder.
         """
         memory = real_numbers("the memory of an encoder", state["memory"], InputError)
         if memory.shape != self.memory.shape:
-            raise InputError(f"the encoder remembers numbers of shape {self.memory.shape}, got {memory.shape}")
+            raise InputError(f"the state of the encoder has the shape {self.memory.shape}, got {memory.shape}")
         if np.isinf(memory).any():  # NaN is what an encoder has not seen
-            raise InputError("what the encoder remembers is infinite")
+            raise InputError("the state of the encoder is infinite")
         for rng, kept in zip(self._draws, state["draws"], strict=True):
             rng.bit_generator.state = kept
         self.memory[...] = memory
@@ -150,7 +150,7 @@ class RolloutLearner:
     Raises
     ------
     InputError
-        If the network has other readouts than policy and value need, or there are not as many streams as environments.
+        If the network has other readouts than policy and value need, or there are not as many lanes as environments.
     ParameterError
         If ``rollout`` or ``passes`` is no whole number from 1 on.
     """
@@ -159,7 +159,7 @@ class RolloutLearner:
         self, simulator: Any, agent: Agent, episodes: Episodes, objective: Objective, rollout: int = 64, passes: int = 1
     ):
         if episodes.environments.n != agent.n:
-            raise InputError(f"the agent has {agent.n} streams for {episodes.environments.n} environments")
+            raise InputError(f"the agent has {agent.n} lanes for {episodes.environments.n} environments")
         check_readouts(simulator.network, agent.policy.readouts(episodes.environments.actions))
         check_count("RolloutLearner.rollout", rollout)
         check_count("RolloutLearner.passes", passes)
@@ -172,9 +172,9 @@ class RolloutLearner:
         Returns
         -------
         Experience
-            With the rewards as they were learned from, scaled or not.
+            With the rewards that were learned from, scaled or not.
         list of Finished
-            Episodes that ended meanwhile.
+            Episodes that ended during the rollout.
         """
         experience, finished = self.collect()
         if self.objective.scale_rewards:
@@ -184,9 +184,9 @@ class RolloutLearner:
         worth, y = credit(experience, self.objective), None
         for number in range(self.passes):
             if number:
-                y = self._at_decisions(self.agent.streams.replay())
+                y = self._at_decisions(self.agent.lanes.replay())
             wanted = errors(experience, worth, self.objective, self.agent.policy, y)
-            self.simulator.learn(self.agent.streams.backward(self._at_steps(wanted)))
+            self.simulator.learn(self.agent.lanes.backward(self._at_steps(wanted)))
         return experience, finished
 
     def collect(self) -> tuple[Experience, list[Finished]]:

@@ -25,24 +25,24 @@ from eprop.rl.policies import Policy
 
 @dataclass(frozen=True)
 class Objective(Description):
-    """What makes an action good, and how much the parts of the objective weigh."""
+    """Value of an action, and weights of the parts of the objective."""
 
     gamma: float = param(0.99, at_least=0.0, at_most=1.0, symbol="gamma", doc="discount of a step of the environment")
     lam: float = param(0.95, at_least=0.0, at_most=1.0, symbol="lambda", doc="decay of generalised advantages")
-    entropy: float = param(0.005, at_least=0.0, symbol="c_e", doc="weight of the entropy, a bonus for trying")
+    entropy: float = param(0.005, at_least=0.0, symbol="c_e", doc="weight of the entropy, a bonus for exploration")
     value_weight: float = param(0.5, at_least=0.0, symbol="c_v", doc="weight of the squared error of the value")
     value_scale: float = param(10.0, above=0.0, doc="value of a readout at 1 mV, in units of reward, or scaled reward")
     scale_rewards: bool = param(
         False, kind=bool, doc="rewards in units of the running standard deviation of the discounted return"
     )
     clip: float | None = param(
-        None, above=0.0, optional=True, doc="how far the ratio of probabilities may leave 1; without: no bound"
+        None, above=0.0, optional=True, doc="largest deviation of the ratio of probabilities from 1; none: no bound"
     )
     normalise: bool = param(True, kind=bool, doc="advantages of a rollout in units of their standard deviation")
 
 
 class Experience(NamedTuple):
-    """What a rollout has seen and done: ``steps`` of ``n`` environments side by side.
+    """Observed rollout: ``steps`` of ``n`` parallel environments.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Experience(NamedTuple):
 
 
 class Credit(NamedTuple):
-    """What the actions of a rollout were worth, both of shape (steps, n)."""
+    """Advantages and returns of the actions of a rollout, both of shape (steps, n)."""
 
     advantages: np.ndarray
     returns: np.ndarray
@@ -139,7 +139,7 @@ def loss(
 
 
 class Diagnosis(NamedTuple):
-    """What a rollout tells of the policy and of the value."""
+    """Diagnosis of policy and value from a rollout."""
 
     entropy: float
     """Mean entropy of the policy in steps with a choice; 0: it always takes the same action, NaN: there was no choice."""

@@ -1,8 +1,7 @@
-"""Learn from reward at every spike, without a critic: e-prop+ and a running mean of the reward, a three-factor rule.
+"""Learn from rewards at every spike, without a critic: e-prop+ and a running mean of the reward, a three-factor rule.
 
-The first two factors are the eligibility trace of a synapse, the third is what comes back: the error of the policy times how
-much better the reward was than usual. Rewards must come with the action that earned them; for later ones, a critic or a trace
-that waits is needed.
+The first two factors are the eligibility trace of a synapse; the third is the error of the policy times the difference of the
+reward from its running mean. Each reward must belong to the last action; delayed rewards need a critic or a reward trace.
 """
 
 from __future__ import annotations
@@ -20,10 +19,11 @@ from eprop.rl.policies import Policy
 
 
 class OnlineActor:
-    """A network that acts in one environment, and learns by e-prop+ from each reward as it comes (Williams 1992).
+    """A network that acts in one environment, and learns by e-prop+ from each reward at once (Williams 1992).
 
     With the reward ``r`` of an action ``a`` and its running mean ``b``, the errors of the readouts are
-    ``-(r - b) d log pi(a) / dy``. They are told one step later, and belong to the step in which the action was chosen.
+    ``-(r - b) d log pi(a) / dy``. The network receives them one step later; they belong to the step in which the action was
+    chosen.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class OnlineActor:
         Steps of the network for each action.
     seed : int
     baseline : RewardBaseline, optional
-        The running mean of the reward, which takes in that of each action.
+        Running mean of the reward, updated by each reward.
 
     Raises
     ------
@@ -64,7 +64,7 @@ class OnlineActor:
         self._error: np.ndarray | None = None
 
     def act(self, observation: np.ndarray, *, greedy: bool = False) -> Any:
-        """Show an observation, run the network for some steps, choose an action; what the last reward taught is learned."""
+        """Show an observation, run the network for some steps, choose an action, and learn from the last reward."""
         spikes = self.encoder.spikes(np.asarray(observation)[None], self.substeps, self._rng, self._memory)
         y = np.zeros(0)
         for channels in spikes[:, 0]:
@@ -80,11 +80,11 @@ class OnlineActor:
         return action
 
     def reset(self) -> None:
-        """An episode has ended: the encoder forgets it. The network runs on, and learns from the last reward all the same."""
+        """An episode has ended: reset the encoder. The network continues, and still learns from the last reward."""
         self.encoder.forget(self._memory, np.array([0]))
 
     def reward(self, value: float) -> None:
-        """What the last action earned; it is learned from with the next step of the network."""
+        """Reward of the last action; the network learns from it in its next step."""
         if self._slope is None:
             raise ParameterError("OnlineActor.reward follows an action: call act() before")
         self._error, self._slope = -self.baseline.surprise(value) * self._slope, None

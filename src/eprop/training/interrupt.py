@@ -32,17 +32,23 @@ class Stopped(KeyboardInterrupt):
 class Interrupt:
     """Context in which SIGINT and SIGTERM set a flag, unless the process was told to ignore them (``nohup``, ``&``).
 
-    Long work calls `check` between its pieces; `check` raises `Stopped` after a signal. A second signal has its usual effect.
+    Long work calls `check` where it may stop; `check` raises `Stopped` after a signal. A second signal has its usual effect.
     Outside the main thread, this context changes nothing. If any rank receives a signal, all ranks stop at the same `check`; so
     all ranks must call `check` equally often.
+
+    Parameters
+    ----------
+    comm : Communicator, optional
+    ask : callable, optional
+        Called at the signal, to ask other processes to stop.
     """
 
     #: SIGHUP: the terminal was closed; nohup makes the process ignore it.
     _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     _open: ClassVar[list[Interrupt]] = []
 
-    def __init__(self, comm: Communicator | None = None) -> None:
-        self.signal = 0
+    def __init__(self, comm: Communicator | None = None, ask: Callable[[], object] | None = None) -> None:
+        self.signal, self._ask = 0, ask
         self._comm: Communicator = comm or Serial()
         self._previous: dict[int, Any] = {}
 
@@ -72,48 +78,13 @@ class Interrupt:
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
         self.signal = number
         self._restore()
+        if self._ask is not None:
+            self._ask()
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
-
-
-class Request(Interrupt):
-    """An `Interrupt` that also asks other processes to stop, and raises `Stopped` after ``patience`` seconds.
-
-    Parameters
-    ----------
-    ask : callable
-        Called once, at the signal; asks the other processes to stop.
-    patience : float
-    """
-
-    def __init__(self, ask: Callable[[], object], patience: float) -> None:
-        super().__init__()
-        self._ask, self._patience = ask, patience
-
-    def __enter__(self) -> Request:
-        super().__enter__()
-        if self._previous:
-            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, lambda *_: self.check())
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        if self.requested:
-            signal.setitimer(signal.ITIMER_REAL, 0.0)
-        super().__exit__()
-
-    def _handle(self, number: int, frame: types.FrameType | None) -> None:
-        self._ask()
-        signal.setitimer(signal.ITIMER_REAL, self._patience)
-        super()._handle(number, frame)
-
-    def _restore(self) -> None:
-        alarm = self._previous.pop(signal.SIGALRM, None) if self in self._open else None
-        super()._restore()
-        if alarm is not None:
-            self._previous[signal.SIGALRM] = alarm  # needed until the context ends
 
 
 @contextlib.contextmanager

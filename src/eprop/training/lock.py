@@ -34,9 +34,9 @@ def locked(folder: pathlib.Path, wanted: bool = True) -> Iterator[None]:
         yield
         return
     path = folder / LOCK
-    with output_errors(path):
-        file = path.open("a+", encoding="utf-8", errors="replace")
-    with file:
+    with output_errors(path):  # a link is refused: what it leads to would be truncated
+        number = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    with os.fdopen(number, "r+", encoding="utf-8", errors="replace") as file:
         _lock(file, folder)
         if not _is_at(path, file):  # another process has just removed it
             raise OutputError(f"{folder}: was being trained a moment ago; try again")
@@ -67,7 +67,7 @@ def _lock(file: TextIO, folder: pathlib.Path) -> None:
     except BlockingIOError:
         file.seek(0)
         raise OutputError(
-            f"{folder}: is being trained by process {file.read().strip() or '(unknown)'}; wait for its end, stop it, or "
+            f"{folder}: is in use by process {file.read().strip() or '(unknown)'}; wait for its end, stop it, or "
             "choose another folder"
         ) from None
     except OSError:

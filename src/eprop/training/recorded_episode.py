@@ -56,26 +56,26 @@ class EpisodeRecord:
     ended: bool
 
 
-class _RecordingStreams:
-    """Streams that record their input events. The episode is simulated again with these events to record all spikes."""
+class _RecordingLanes:
+    """Lanes that record their input events. The episode is simulated again with these events to record all spikes."""
 
-    def __init__(self, streams: Any):
-        self._streams, self.n, self.count = streams, streams.n, 0
+    def __init__(self, lanes: Any):
+        self._lanes, self.n, self.count = lanes, lanes.n, 0
         self.events: list[tuple[int, np.ndarray]] = []
 
     def run(self, steps: int, channels: Any) -> np.ndarray:
         self.events += [(self.count + step, np.flatnonzero(channels[step, 0])) for step in range(steps)]
         self.count += steps
-        return self._streams.run(steps, channels)
+        return self._lanes.run(steps, channels)
 
     def reset(self, which: Any) -> None:
-        self._streams.reset(which)
+        self._lanes.reset(which)
 
     def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:
-        return self._streams.backward(errors)
+        return self._lanes.backward(errors)
 
     def replay(self) -> np.ndarray:
-        return self._streams.replay()
+        return self._lanes.replay()
 
 
 def record_episode(
@@ -95,8 +95,8 @@ def record_episode(
     scale : ObservationScale, optional
         As of `judge`.
     """
-    streams = _RecordingStreams(simulator.lanes(1, learn=False))
-    agent = make_agent(task, streams, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
+    lanes = _RecordingLanes(simulator.lanes(1, learn=False))
+    agent = make_agent(task, lanes, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
     environments = task.make_environments(1)
     start = derive(seed, TEST_EPISODES, 0) % 2**31
     observation, ended = environments.reset(0, start), False
@@ -116,7 +116,7 @@ def record_episode(
     y = np.array(ys)
     chances = getattr(agent.policy, "log_probabilities", None)
     mask = None if masks[0] is None else np.array(masks)
-    inputs, spikes = _all_spikes(simulator, streams, task)
+    inputs, spikes = _all_spikes(simulator, lanes, task)
     source = simulator.network.population("in")
     return EpisodeRecord(
         dt=task.dt,
@@ -136,15 +136,15 @@ def record_episode(
 
 
 def _all_spikes(
-    simulator: Simulator, streams: _RecordingStreams, task: Control
+    simulator: Simulator, lanes: _RecordingLanes, task: Control
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Spikes of inputs and neurons: run the same network with the recorded inputs, from rest."""
-    channels = np.concatenate([each for _, each in streams.events])
-    times = np.repeat([(at + 0.5) * task.dt for at, _ in streams.events], [each.size for _, each in streams.events])
+    channels = np.concatenate([each for _, each in lanes.events])
+    times = np.repeat([(at + 0.5) * task.dt for at, _ in lanes.events], [each.size for _, each in lanes.events])
     neurons = [p for p in simulator.network.populations if p.model.role == "neuron"]
     simulator.reset()
     recording = simulator.run(
-        streams.count * task.dt, {"in": (times, channels)}, learn=False, spikes=[p.name for p in neurons]
+        lanes.count * task.dt, {"in": (times, channels)}, learn=False, spikes=[p.name for p in neurons]
     )
     return (times, channels), numbered_through(neurons, recording)
 

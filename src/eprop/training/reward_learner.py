@@ -248,7 +248,7 @@ class RewardLearner(Learner):
         """A line of metrics if one is due."""
         times, updates = min(self.training.reports, self.training.updates), self.training.updates
         sums = self._sums
-        if not sums["steps"] or self.updates * times // updates == (self.updates - 1) * times // updates:
+        if self.updates * times // updates == (self.updates - 1) * times // updates:
             return None
         self._sums, steps = Sums(), sums["steps"]
         neuron_seconds = steps * self.task.substeps * self.task.dt / 1000.0 * self.task.neurons

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from eprop import core
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
 from eprop.files import parsing, write_text
 from eprop.files.trust import trust_task
@@ -212,6 +213,7 @@ class Run:
         """Content of ``summary.json``: task, evaluation, training, cost and machine."""
         return {
             "version": package_version(),
+            "commit": core.commit(),
             "task": self.task.name,
             "rule": getattr(self.task, "rule", None),
             "seed": self.task.seed,

@@ -302,8 +302,6 @@ class SampleLearner(Learner):
 
     def report(self, check: Check) -> dict[str, Any] | None:
         """A line of metrics if one of the reports or a validation is due; a validation adds error and loss."""
-        if not self._sums["samples"]:
-            return None
         validates = self._validation_is_due()
         if not validates and not self._epochs.is_due(self.done, self.training.reports):
             return None

@@ -55,7 +55,7 @@ class Trainer:
     ):
         self.learner, self.callbacks = learner, tuple(callbacks)
         self._watcher, self._save, self._interrupt = watcher, save, interrupt
-        self._ended = False
+        self._ended, self._unreported = False, False
 
     @property
     def simulator(self) -> Any:
@@ -85,12 +85,12 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """State of the training; with the simulator's state, it continues with the same bits."""
         own = {"done": self.done, "total": self.total, "stopped_early": self.stopped_early}
-        return {**self.learner.state(), **own}
+        return {**self.learner.state(), **own, "unreported": self._unreported}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state`."""
         self.learner.set_state(state)
-        self._ended = bool(state["stopped_early"])
+        self._ended, self._unreported = state["stopped_early"], state["unreported"]
 
     def run(self) -> None:
         """Learn to the end, or until the training is stopped early.
@@ -105,11 +105,13 @@ class Trainer:
         with contextlib.ExitStack() as stack:
             watcher = stack.enter_context(shown(self._watcher, self.simulator.comm))
             interrupt = self._interrupt or stack.enter_context(Interrupt(self.simulator.comm))
-            self._report(watcher, interrupt)  # a stop may have come between an update and its report
+            if self._unreported:  # a stop came between an update and its report
+                self._report(watcher, interrupt)
             saved, cost = time.monotonic(), 0.0
             while not self.finished:
                 interrupt.check()
                 self.learner.step(interrupt.check)
+                self._unreported = True
                 watcher.progress(self.learner.progress())
                 self._report(watcher, interrupt)
                 now = time.monotonic()
@@ -122,7 +124,7 @@ class Trainer:
 
     def _report(self, watcher: Watcher, interrupt: Interrupt) -> None:
         """If a line of metrics is due, give it to the callbacks and to the watcher."""
-        found = self.learner.report(interrupt.check)
+        found, self._unreported = self.learner.report(interrupt.check), False
         if found is None:
             return
         line = {"samples": self.done, "total": self.total, "learned": self.done, **found}

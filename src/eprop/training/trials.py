@@ -7,31 +7,32 @@ import math
 import numbers
 import os
 import pathlib
+import pickle
 import signal
 import statistics
+import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from eprop.engine.ranks.parallelism import check_threads
-from eprop.errors import CheckpointError, EPropError, MissingExtraError, ParameterError
+from eprop.errors import CheckpointError, ParameterError
 from eprop.files import read_text, write_text
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
-from eprop.training.failure import Failure, failure_of
-from eprop.training.interrupt import Request, Stopped, asked_by, terminating
+from eprop.training.interrupt import Interrupt, Stopped, asked_by, terminating
 from eprop.training.lock import locked
+from eprop.training.processes import processes, side_by_side
 from eprop.training.progress_bar import shown
 from eprop.training.progress_poller import ProgressPoller
 from eprop.training.restore import refuse_edited, refuse_other_task
 from eprop.training.run_folder import RunFolder
 from eprop.training.watcher import Watcher
 
-#: Trials in parallel processes stop when this file is in their folder; time that they have for it, s.
-STOP, PATIENCE = ".stop", 20.0
+#: Trials in parallel processes stop when this file is in their folder.
+STOP = ".stop"
 
 
 def run_trials(
@@ -75,8 +76,8 @@ def run_trials(
     MissingExtraError
         If joblib is not installed.
     Stopped
-        After Ctrl-C. Each trial has written a checkpoint, and `resume_trials` continues. After a second Ctrl-C, or after
-        `PATIENCE` seconds, trials continue from their last regular checkpoints.
+        After Ctrl-C. Each trial has written a checkpoint, and `resume_trials` continues. After a second Ctrl-C, trials
+        continue from their last regular checkpoints.
     """
     _check_number("trials", count)
     _check_number("jobs", jobs)
@@ -188,7 +189,7 @@ def _side_by_side(
         try:
             found = _carry_out(whole, config, seeds, jobs, watcher)
         except KeyboardInterrupt as stopped:
-            raise Stopped(_how_to_go_on(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
+            raise Stopped(_how_to_continue(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
         summary = summarise(found)
         whole.write_summary(summary)
     return folder, summary
@@ -197,149 +198,101 @@ def _side_by_side(
 def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher) -> list[Any]:
     """Summaries of all trials. If one fails, the others save a checkpoint and stop, and then its error is raised."""
     text, stop, found = config.to_toml(), folder.path / STOP, []
-    failed: Failure | None = None
-    advice = f"take fewer --jobs; continue with: eprop train {config.task_name} --resume {folder.path} --jobs {max(jobs // 2, 1)}"
+    failed: tuple[Exception, str] | None = None
+    advice = f"take fewer --jobs; {_advice(folder, config)} --jobs {max(jobs // 2, 1)}"
     stop.unlink(missing_ok=True)
-    # A trial in this process gets signals itself.
-    asked = Request(stop.touch, PATIENCE) if jobs > 1 else contextlib.nullcontext()
     calls = [(_trial, (text, seed, str(folder.of_seed(seed).path), stop, os.getpid())) for seed in seeds]
+    # A trial in this process gets signals itself.
+    asked = Interrupt(ask=stop.touch) if jobs > 1 else contextlib.nullcontext(Interrupt())
     try:
-        with terminating(), asked as request:
+        with terminating(), asked as interrupt:
             try:
                 for trial in side_by_side(calls, jobs, config.execution.threads, advice=advice):
-                    if isinstance(trial, Failure):
+                    if isinstance(trial, tuple):
                         failed = failed or trial
                     elif trial is not None:
                         found.append(trial)
                         watcher.trial(len(found), len(seeds), trial)
             except Exception:
                 # Ctrl-C may have ended a process at its start; the pool reports this as an error.
-                if request is None or not request.requested:
+                if not interrupt.requested:
                     raise
         if failed is not None:
-            raise failed.to_raise()
+            error, trace = failed
+            raise error from RemoteTraceback(f"\n{trace}")
         if len(found) < len(seeds):
-            raise Stopped(exit_code=128 + ((request.signal if request else 0) or signal.SIGINT))
+            raise Stopped(exit_code=128 + (interrupt.signal or signal.SIGINT))
     finally:
         stop.unlink(missing_ok=True)
     return found
 
 
-def _how_to_go_on(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
+def _advice(folder: RunFolder, config: RunConfig) -> str:
+    return f"continue with: eprop train {config.task_name} --resume {folder.path}"
+
+
+def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
+    """Message about stopped trials."""
     runs = [folder.of_seed(seed) for seed in seeds]
     finished = sum(run.summary.is_file() for run in runs)
     begun = sum(run.checkpoint.is_file() for run in runs) - finished
-    how_far = f"with {finished} of {len(seeds)} trials finished, {begun} begun"
+    progress = f"with {finished} of {len(seeds)} trials finished, {begun} begun"
     if finished + begun == 0:
-        how_far = f"before any of {len(seeds)} trials had begun"
-    return f"stopped {how_far}; continue with: eprop train {config.task_name} --resume {folder.path}"
+        progress = f"before any of {len(seeds)} trials had begun"
+    return f"stopped {progress}; {_advice(folder, config)}"
 
 
-def processes(jobs: int | None, count: int) -> int:
-    """Number of processes for ``count`` calls: ``jobs``, by default one per core, and at most ``count``.
+def _trial(
+    text: str, seed: int, out: str, stop: pathlib.Path, caller: int
+) -> dict[str, Any] | tuple[Exception, str] | None:
+    """One trial: its summary. In a process other than the ``caller``, it stops as soon as the file ``stop`` exists: None.
 
-    Raises
-    ------
-    MissingExtraError
-        If joblib is not installed.
-    """
-    return min(jobs or _joblib().cpu_count(), max(count, 1))
-
-
-def side_by_side(
-    calls: Iterable[tuple[Callable[..., Any], tuple[Any, ...]]],
-    jobs: int,
-    threads: int | None = None,
-    *,
-    advice: str = "",
-) -> Iterator[Any]:
-    """Call functions in ``jobs`` processes, and yield their results in the order of the calls.
-
-    Each process uses at most ``threads`` threads, by default its fraction of the cores. If the caller stops waiting, by Ctrl-C or
-    an error, the processes are stopped at once.
-
-    Raises
-    ------
-    EPropError
-        If a process was killed; the message ends with ``advice``.
-    MissingExtraError
-        If joblib is not installed.
-    """
-    joblib, here = _joblib(), (os.getpid(), os.getcwd())
-    with joblib.parallel_config("loky", inner_max_num_threads=threads):
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
-    try:
-        with _safe_path(), parallel as pool:
-            yield from pool(joblib.delayed(_from)(here, function, arguments) for function, arguments in calls)
-    except BrokenProcessPool as error:  # joblib's error derives from it
-        told = "one of the processes side by side was killed, perhaps for lack of memory"
-        raise EPropError(f"{told}: {advice or 'take fewer at a time'}") from error
-
-
-@contextlib.contextmanager
-def _safe_path() -> Iterator[None]:
-    """Processes that begin meanwhile import nothing from the current folder: it may be the run of somebody else."""
-    name, before = "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
-
-
-def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call a function in the working folder of the caller; joblib reuses processes, which keep the folder of their first call."""
-    caller, folder = here
-    if os.getpid() == caller:
-        return function(*arguments)
-    os.chdir(folder)
-    try:
-        return function(*arguments)
-    finally:
-        if os.getppid() != caller:
-            os._exit(1)  # the caller has ended: nobody waits for the result
-
-
-def _joblib() -> Any:
-    try:
-        import joblib
-    except ImportError as error:
-        raise MissingExtraError("joblib", "trials", "computing several trials side by side") from error
-    return joblib
-
-
-def _trial(text: str, seed: int, out: str, stop: pathlib.Path, caller: int) -> dict[str, Any] | Failure | None:
-    """One trial. In a process other than the ``caller``, it stops as soon as the file ``stop`` exists, and returns None.
-
-    If the trial fails there, it creates this file, so that the other trials save a checkpoint, and returns a `Failure`.
+    If the trial fails there, it creates this file, so that the other trials save a checkpoint, and returns the error and its
+    traceback, which is lost when an error is sent to another process.
     """
     if os.getpid() == caller:
-        with failure_of(seed):
-            return _run_trial(text, seed, out)
+        return _run_trial(text, seed, out)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the caller asks the others to stop
     try:
-        with terminating(), asked_by(stop, caller), failure_of(seed):
+        with terminating(), asked_by(stop, caller):
             return None if stop.exists() else _run_trial(text, seed, out)
     except KeyboardInterrupt:
         return None
     except Exception as error:
         stop.touch()
-        return Failure.of(error)
+        return _sendable(error), "".join(traceback.format_exception(error))
+
+
+class RemoteTraceback(Exception):
+    """The traceback of an error in another process, as text; the cause of the error that is raised here."""
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error; one that cannot be pickled becomes a `RuntimeError` with its text and its notes."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        other = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", []):
+            other.add_note(note)
+        return other
+    return error
 
 
 def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
-    """Run one trial: a finished trial is kept, a begun trial is resumed."""
+    """Run one trial: a finished trial is kept, a begun trial is resumed. Errors and warnings name the seed."""
     name, given = parse_config(text, "configuration of the trials", trust=True)  # it comes from the caller
-    config = RunConfig.make(name, given, task={"seed": seed})
-    run = RunFolder(out)
-    with _named_warnings(seed):
-        if not run.checkpoint.is_file():
-            # A trial that was stopped before its first checkpoint leaves a configuration only.
-            return start_run(config, out, force=True, watcher=Watcher()).summary
-        threads = config.execution.threads
-        return run.read_summary() or resume_run(out, task=name, threads=threads, watcher=Watcher()).summary
+    config, run = RunConfig.make(name, given, task={"seed": seed}), RunFolder(out)
+    try:
+        with _named_warnings(seed):
+            if not run.checkpoint.is_file():
+                # A trial that was stopped before its first checkpoint leaves a configuration only.
+                return start_run(config, out, force=True, watcher=Watcher()).summary
+            threads = config.execution.threads
+            return run.read_summary() or resume_run(out, task=name, threads=threads, watcher=Watcher()).summary
+    except Exception as error:
+        error.add_note(f"in the trial with seed {seed}")
+        raise
 
 
 @contextlib.contextmanager
@@ -359,40 +312,32 @@ def _within(sigmas: list[float | None]) -> float | None:
     return math.sqrt(statistics.fmean(sigma**2 for sigma in known)) if known else None
 
 
-#: Entries of a summary of all trials: per trial (KEPT), and from the first trial (FIRST); for tasks with samples and with reward.
-KEPT: tuple[str, ...] = (
-    "seed",
-    "test_error",
-    "test_loss",
-    "validation_error",
-    "train_seconds",
-    "samples_learned",
-    "synaptic_events",
-)
-FIRST: tuple[str, ...] = ("version", "task", "rule", "loss", "score", "test_samples", "test_data", "engine", "machine")
-KEPT_OF_RETURNS: tuple[str, ...] = (
-    "seed", "mean_return", "std_return", "recent_return", "train_seconds", "train_processor_seconds", "environment_steps",
+#: Entries of a summary that are copied from each trial, and from the first trial, where it has them.
+KEPT = (
+    "seed", "test_error", "test_loss", "validation_error", "mean_return", "std_return", "recent_return", "train_seconds",
+    "train_processor_seconds", "samples_learned", "synaptic_events", "environment_steps",
 )  # fmt: skip
-FIRST_OF_RETURNS: tuple[str, ...] = ("version", "task", "rule", "environment", "score", "episodes", "engine", "machine")
+FIRST = (
+    "version", "task", "rule", "loss", "environment", "score", "test_samples", "test_data", "episodes", "engine", "machine",
+)  # fmt: skip
 
 
 def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Mean and spread over trials, and the scores of each trial."""
     if "mean_return" in summaries[0]:
-        score, kept, first = "mean_return", KEPT_OF_RETURNS, FIRST_OF_RETURNS
+        scores = [summary["mean_return"] for summary in summaries]
         sigmas = [summary["std_return"] / math.sqrt(summary["episodes"]) for summary in summaries]
     else:
-        score, kept, first = "test_error", KEPT, FIRST
+        scores = [summary["test_error"] for summary in summaries]
         sigmas = [summary["test_error_sigma"] for summary in summaries]
-    scores = [summary[score] for summary in summaries]
     return {
-        **{name: summaries[0][name] for name in first},
+        **{name: summaries[0][name] for name in FIRST if name in summaries[0]},
         "mean": statistics.fmean(scores),
         "sd": statistics.stdev(scores) if len(scores) > 1 else None,
         "sigma": _within(sigmas),
         "lowest": min(scores),
         "highest": max(scores),
-        "trials": [{**{k: s[k] for k in kept}, "run": f"seed-{s['seed']}"} for s in summaries],
+        "trials": [{**{k: s[k] for k in KEPT if k in s}, "run": f"seed-{s['seed']}"} for s in summaries],
     }
 
 

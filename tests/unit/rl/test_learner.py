@@ -87,7 +87,7 @@ def test_the_gradient_is_that_of_the_errors_at_decisions():
     wanted = errors(experience, credit(experience, one.objective), one.objective, one.agent.policy)
     at_steps = np.zeros((4, 5 * SUBSTEPS, 3))
     at_steps[:, SUBSTEPS - 1 :: SUBSTEPS] = wanted.transpose(1, 0, 2)
-    one.simulator.learn(one.agent.streams.backward(at_steps))
+    one.simulator.learn(one.agent.lanes.backward(at_steps))
     again, _ = other.update()
     assert np.array_equal(experience.y, again.y)
     for projection in one.simulator.network.projections:
@@ -98,8 +98,8 @@ def test_the_gradient_is_that_of_the_errors_at_decisions():
 def test_a_later_pass_sees_the_rollout_with_the_present_weights():
     trained = learner(Corridor(4), rollout=5)
     experience, _ = trained.collect()
-    trained.agent.streams.backward(np.zeros((4, 5 * SUBSTEPS, 3)))
-    np.testing.assert_array_equal(trained._at_decisions(trained.agent.streams.replay()), experience.y)
+    trained.agent.lanes.backward(np.zeros((4, 5 * SUBSTEPS, 3)))
+    np.testing.assert_array_equal(trained._at_decisions(trained.agent.lanes.replay()), experience.y)
 
 
 def test_the_same_seed_acts_alike():
@@ -127,7 +127,7 @@ def test_the_state_of_an_agent_whose_encoder_has_not_seen_a_picture_goes_on():
     assert np.isnan(state["memory"]).any(axis=(1, 2)).tolist() == [False, True]
     other.set_state(state)
     np.testing.assert_array_equal(other.memory, first.memory)
-    with pytest.raises(InputError, match="remembers is infinite"):
+    with pytest.raises(InputError, match="the encoder is infinite"):
         other.set_state(state | {"memory": np.full((2, 2, 1), np.inf)})
     with pytest.raises(InputError, match=r"numbers of shape \(2, 2, 1\), got \(2, 1\)"):
         other.set_state(state | {"memory": np.zeros((2, 1))})

@@ -39,7 +39,7 @@ def test_a_run_that_is_being_trained_is_left_alone(tmp_path: pathlib.Path) -> No
         start_run(config(), tmp_path, watcher=Other())
     assert len(refused) == 4
     for text in refused:
-        assert text.startswith(f"{tmp_path}: is being trained by process {os.getpid()} on ")
+        assert text.startswith(f"{tmp_path}: is in use by process {os.getpid()} on ")
     assert not (tmp_path / LOCK).exists()
     resume_run(tmp_path)
 
@@ -67,3 +67,14 @@ def test_without_locks_all_goes_on(tmp_path: pathlib.Path, monkeypatch: pytest.M
     monkeypatch.setattr("eprop.training.lock.fcntl", None)
     with locked(tmp_path), locked(tmp_path):
         pass
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path: pathlib.Path) -> None:
+    """A process that trains writes its number into the lock."""
+    mine, run = tmp_path / "mine", tmp_path / "run"
+    mine.write_text("mine")
+    run.mkdir()
+    (run / LOCK).symlink_to(mine)
+    with pytest.raises(OutputError, match=r"\.lock: cannot be written"), locked(run):
+        pass
+    assert mine.read_text() == "mine"

@@ -20,7 +20,8 @@ from eprop.errors import CheckpointError, DataError, EPropError, OutputError, Pa
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.lock import LOCK
-from eprop.training.trials import side_by_side, summarise
+from eprop.training.processes import side_by_side
+from eprop.training.trials import summarise
 from networks import two_threads
 
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
@@ -101,7 +102,9 @@ def test_trials_that_were_stopped_before_the_first_had_begun(
 def test_what_cannot_go_on_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "cut"
     stopped(monkeypatch, out, at=4)
-    with pytest.raises(OutputError, match=f"not empty; .* go on with what was stopped in it with --resume {out}, or"):
+    with pytest.raises(
+        OutputError, match=f"not empty; .* continue the run that was stopped in it with --resume {out}, or"
+    ):
         run_trials(config(seed=3), 3, out, jobs=1)
     with pytest.raises(ParameterError, match=f"{out}: is a run of the task 'pattern-generation'; continue with: eprop"):
         resume_trials(out, task="nmnist")
@@ -309,7 +312,7 @@ def test_wrong_numbers_and_folders_are_refused(tmp_path: pathlib.Path) -> None:
 SLEEPERS = """
 import pathlib, sys, time
 from eprop.training.interrupt import terminating
-from eprop.training.trials import side_by_side
+from eprop.training.processes import side_by_side
 
 def sleep(path):
     pathlib.Path(path).touch()
@@ -371,9 +374,7 @@ def test_how_far_a_run_is(tmp_path: pathlib.Path) -> None:
     run = RunFolder(tmp_path)
     assert run.share() == 0.0
     run.metrics.write_text('{"samples": 3, "total": 4}\n{"samples": 4, "tot')
-    assert run.share() == 0.0  # a line under way; there is another look a second later
-    run.metrics.write_text('{"samples": 3, "total": 4}\n')
-    assert run.share() == 0.75
+    assert run.share() == 0.75  # the last line is incomplete
     for damaged in ('{"samples": 0, "total": 0}\n', "5\n", '{"samples": "3", "total": 4}\n', "\udcff\n"):
         run.metrics.write_text(damaged, errors="surrogateescape")
         assert run.share() == 0.0
@@ -432,9 +433,9 @@ def test_trials_do_not_go_on_alone(tmp_path: pathlib.Path) -> None:
     with subprocess.Popen([sys.executable, "-c", LONG, str(out)], start_new_session=True) as process:
         while not all(run.metrics.is_file() for run in runs) and time.monotonic() < deadline:
             time.sleep(0.1)
-        with pytest.raises(OutputError, match=f"out: is being trained by process {process.pid} on "):
+        with pytest.raises(OutputError, match=f"out: is in use by process {process.pid} on "):
             resume_trials(out)
-        with pytest.raises(OutputError, match=r"is being trained by process \d+ on "):
+        with pytest.raises(OutputError, match=r"is in use by process \d+ on "):
             run_trials(config(seed=3), 3, out, force=True)
         process.kill()
     while any((run.path / LOCK).exists() for run in runs) and time.monotonic() < deadline:
@@ -479,7 +480,8 @@ def test_processes_import_nothing_from_the_current_folder(tmp_path: pathlib.Path
     """Python looks there first for what it starts with -m; the folder may be the run of somebody else."""
     (tmp_path / "joblib.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
     (tmp_path / "numpy.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
-    code = "import os\nfrom eprop.training.trials import side_by_side\nprint(len(list(side_by_side([(os.getpid, ())] * 2, 2))))"
+    code = "import os\nfrom eprop.training.processes import side_by_side\n"
+    code += "print(len(list(side_by_side([(os.getpid, ())] * 2, 2))))"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "2\n", done.stderr
     assert not (tmp_path / "ran").exists()
