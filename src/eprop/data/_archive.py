@@ -17,6 +17,7 @@ _HIDDEN = ("__MACOSX", ".")
 DEEPEST = 40
 #: Methods of compression whose output `zipfile` bounds; 40 bytes of BZip2 can unpack to 46 MB at once.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_REFUSED = {zipfile.ZIP_BZIP2: "BZip2", zipfile.ZIP_LZMA: "LZMA"}
 #: Bytes of a nested archive to unpack at once.
 _PIECE = 1 << 20
 _AGAIN = "download the archive again"
@@ -164,7 +165,7 @@ class ZipTree:
     def _open(self, name: str) -> IO[bytes]:
         info = self.archive.getinfo(name)
         if info.compress_type not in _METHODS:
-            method = zipfile.compressor_names.get(info.compress_type, info.compress_type)
+            method = _REFUSED.get(info.compress_type, f"method {info.compress_type}")
             raise DataError(
                 f"{self.where(name)}: is compressed by {method}, not by deflate; unpack the archive by hand"
             )

@@ -168,7 +168,7 @@ def _read_idx(path: pathlib.Path, magic: int, ndim: int, budget: int) -> np.ndar
 
 
 @contextlib.contextmanager
-def _unpacked(path: pathlib.Path) -> Iterator[IO[bytes]]:
+def _unpacked(path: pathlib.Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     """Open a file, unpacking gzip while reading."""
     with open_regular(path) as packed:
         if path.suffix != ".gz":

@@ -112,7 +112,7 @@ def bzip2_archive(folder: pathlib.Path) -> None:
         (number_of(10), "the file name is not a number from 1 up with at most 9 digits"),
         (number_of(250), "the file name is not a number"),
         (number_of_5000_digits_in_an_archive, "the file name is not a number"),
-        (bzip2_archive, "00001.bin: is compressed by bzip2, not by deflate; unpack the archive by hand"),
+        (bzip2_archive, "00001.bin: is compressed by BZip2, not by deflate; unpack the archive by hand"),
     ],
 )
 def test_strange_folders_are_refused(make: Callable[[pathlib.Path], None], words: str, tmp_path: pathlib.Path) -> None:
@@ -225,7 +225,7 @@ def test_damaged_members_are_refused(method: int, tmp_path: pathlib.Path) -> Non
 @pytest.mark.parametrize(
     ("edits", "words"),
     [
-        ({8: b"\x09", "central": (10, b"\x09")}, r"is compressed by deflate64"),
+        ({8: b"\x09", "central": (10, b"\x09")}, r"is compressed by method 9"),
         ({6: b"\x01", "central": (8, b"\x01")}, r"cannot be unpacked \(.+\); download the archive again"),
         ({"central": (42, struct.pack("<L", 2**32 - 2))}, r"cannot be unpacked \(.+\); download the archive again"),
     ],
