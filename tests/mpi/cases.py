@@ -52,7 +52,7 @@ def targets(steps: int = STEPS, n: int = 1, seed: int = 1) -> dict[str, np.ndarr
     return {name: value[0] if n == 1 else value for name, value in drawn.items()}
 
 
-def told(steps: int = STEPS, n: int = 1, seed: int = 2) -> dict[str, Any]:
+def external(steps: int = STEPS, n: int = 1, seed: int = 2) -> dict[str, Any]:
     """Signals, a modulator and windows of any sign."""
     rng = np.random.default_rng(seed)
     signals = {name: rng.normal(0.0, 0.3, (n, steps, size)) for name, size in (("b", 6), ("a", 7))}
@@ -66,17 +66,17 @@ def told(steps: int = STEPS, n: int = 1, seed: int = 2) -> dict[str, Any]:
 
 
 def reward(steps: int = STEPS, n: int = 1) -> dict[str, np.ndarray]:
-    """What is told to what waits for reward."""
+    """Reward of each step."""
     drawn = np.random.default_rng(2).normal(size=(n, steps))
     return {"reward": drawn[0] if n == 1 else drawn}
 
 
 PLUS = {"kappa": 0.9, "c_reg": 0.01, "f_target": 20.0, "cutoff": 12.0}
 DELTA = (ep.DeltaLIF(tau_m=12.0, v_th=0.6), ep.DeltaALIF(tau_m=15.0, v_th=0.6, beta=0.3, tau_adapt=60.0))
-OWN = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=ep.Uniform(0.2, 0.4)))
+PER_NEURON = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=ep.Uniform(0.2, 0.4)))
 
 
-WAITS = ep.RewardTrace(tau=20.0, cutoff=25.0)
+REWARD_TRACE = ep.RewardTrace(tau=20.0, cutoff=25.0)
 
 
 def plus(optimizer: Any = None, **others: Any) -> ep.EPropPlus:
@@ -101,12 +101,14 @@ STREAMS: dict[str, Any] = {
         plus(ep.Adam(eta=0.003)), plus(ep.Adam(eta=0.003)), feedback=ep.Adaptive(ep.Normal(0.0, 1.0)), delays=2.0
     ),
     "plus_two_kappas_delta": lambda: network(plus(kappa_reg=0.9), plus(), models=DELTA),
-    "plus_own_parameters": lambda: network(plus(), plus(), models=OWN),
+    "plus_per_neuron": lambda: network(plus(), plus(), models=PER_NEURON),
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),
-    "plus_reward": lambda: network(plus(reward=WAITS), plus(ep.Adam(eta=0.003), reward=WAITS), models=OWN),
+    "plus_reward": lambda: network(
+        plus(reward=REWARD_TRACE), plus(ep.Adam(eta=0.003), reward=REWARD_TRACE), models=PER_NEURON
+    ),
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
-    "plus_told": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
+    "plus_external": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
 }
 #: Networks that learn from samples.
 SAMPLES: dict[str, Any] = {
@@ -116,8 +118,8 @@ SAMPLES: dict[str, Any] = {
     "eprop_lif": lambda: network(sample(), sample(), models=LIKE),
     # Two ranks have 15 and 9 of "a": too few for a table, enough for runs.
     "eprop_runs": lambda: network(sample(), sample(), models=LIKE, sizes=(24, 6)),
-    "eprop_own_parameters": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=OWN),
-    "eprop_told": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
+    "eprop_per_neuron": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=PER_NEURON),
+    "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
 }
-#: What they are told from outside as they run.
-TOLD = {"plus_told": told, "eprop_told": told, "plus_reward": reward}
+#: External signals of the cases that have some.
+EXTERNAL = {"plus_external": external, "eprop_external": external, "plus_reward": reward}

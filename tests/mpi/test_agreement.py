@@ -1,4 +1,4 @@
-"""What one rank alone is given, or is refused, is refused on all of them: none goes on, and none waits for ever."""
+"""An argument that differs or is refused on one rank is refused on all of them: none goes on, and none waits for ever."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from launching import launch
 
 pytestmark = pytest.mark.mpi
 
-# Every rank prints, case by case, what it is told; what comes after a case shows that all are together again.
+# Every rank prints the outcome of each case; the next case shows that all ranks are together again.
 PROGRAM = """
 import json, sys
 import numpy as np
@@ -20,23 +20,28 @@ from eprop.parallel import find_communicator
 
 comm = find_communicator()
 other = comm.rank == 1
-net = ep.Network(seed=1)
-x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 6, "rec")
-out = net.add(ep.Readout(), 1, "out")
-rule = ep.EProp(optimizer=ep.Adam(eta=1e-3))
-net.connect(x, rec, weight=0.2, rule=rule)
-net.connect(rec, out, rule=rule)
-net.feedback(out, rec)
-told = {}
+results = {}
+
+def network(seed=1, eta=1e-3, weight=0.2):
+    net = ep.Network(seed=seed)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 6, "rec")
+    out = net.add(ep.Readout(), 1, "out")
+    rule = ep.EProp(optimizer=ep.Adam(eta=eta))
+    net.connect(x, rec, weight=weight, rule=rule)
+    net.connect(rec, out, rule=rule)
+    net.feedback(out, rec)
+    return net
+
+net = network()
 
 def tries(name, call):
     try:
         call()
-        told[name] = "went on"
+        results[name] = "went on"
     except ep.EPropError as error:
-        told[name] = f"{type(error).__name__}: {error}"
+        results[name] = f"{type(error).__name__}: {error}"
 
-def simulator(**options):
+def simulator(net=net, **options):
     return ep.Simulator(net, comm=comm, **{"threads": 1, "parallel": sys.argv[1], **options})
 
 """
@@ -58,7 +63,7 @@ tries("reset or rates", lambda: sim.reset() if other else sim.scale_learning_rat
 tries("read", lambda: sim.connections("nix" if other else "in->rec"))
 tries("feedback", lambda: sim.feedback_weights("rec" if other else "out", "rec"))
 after = sim.state()
-told["changed"] = [name for name in before if not np.array_equal(before[name], after[name])]
+results["changed"] = [name for name in before if not np.array_equal(before[name], after[name])]
 tries("set", lambda: (sim.set_weights("in->rec", 0.3), sim.scale_learning_rates(0.5), sim.set_state(state), sim.reset()))
 """
 CALLS = """
@@ -66,9 +71,17 @@ tries("threads", lambda: simulator(threads=-1 if other else 1))
 tries("own threads", lambda: simulator(threads=None if other else 1).run(2.0))
 tries("precision", lambda: simulator(precision="half" if other else "double"))
 tries("partitions", lambda: simulator(partitions=0 if other else 1))
-tries("network", lambda: ep.Simulator("net" if other else net, comm=comm, parallel=sys.argv[1]))
+tries("network", lambda: simulator("net" if other else net))
+tries("seed", lambda: simulator(network(seed=2 if other else 1)))
+tries("eta", lambda: simulator(network(eta=2e-3 if other else 1e-3)))
+tries("weight", lambda: simulator(network(weight=0.3 if other else 0.2)))
 sim = simulator()
 events = np.zeros((20, 4))
+tries("events", lambda: sim.run(20.0, {"in": events + other}))
+tries("target", lambda: sim.run(20.0, {"in": events}, {"out": [2.0 if other else 1.0]}))
+tries("learn", lambda: sim.run(20.0, {"in": events}, learn=not other))
+n = 6 if other else 4
+tries("batch", lambda: sim.train(sim.samples(n, 20, targets={"out": np.ones((n, 1, 1))})))
 samples = sim.samples(2, 20, {"in": np.zeros((2, 20, 4))}, {"out": np.ones((2, 1, 1))})
 tries("input", lambda: sim.run(20.0, {"in": events + 2.0 * other}))
 tries("record", lambda: sim.run(20.0, {"in": events}, record=[("rec", "nix" if other else "v")]))
@@ -87,13 +100,13 @@ eprop.engine.build.memory.available_memory = lambda: 1e12
 tries("last", lambda: sim.train(samples))
 """
 END = """
-for told in comm.gather(json.dumps(told)) if comm.rank == 0 else comm.gather(json.dumps(told))[:0]:
-    print(told)
+for results in comm.gather(json.dumps(results)) if comm.rank == 0 else comm.gather(json.dumps(results))[:0]:
+    print(results)
 """
 
 
 def tell(mpiexec: str, cases: str, parallel: str) -> list[dict[str, str]]:
-    """What the ranks were told, case by case."""
+    """Outcome of each case on each rank."""
     done = launch(mpiexec, 2, "-c", PROGRAM + cases + END, parallel, seconds=100)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
@@ -102,9 +115,9 @@ def tell(mpiexec: str, cases: str, parallel: str) -> list[dict[str, str]]:
 
 
 def check(found: list[dict[str, str]], expected: dict[str, str]) -> None:
-    """All ranks are told of each case; of what is not expected, nothing was refused."""
-    for rank, told in enumerate(found):
-        for name, text in told.items():
+    """Each rank reports the expected words; cases that are not expected to fail went on."""
+    for rank, results in enumerate(found):
+        for name, text in results.items():
             assert expected.get(name, "went on") in text, f"{name} on rank {rank}"
     assert expected.keys() <= found[0].keys() == found[1].keys()
 
@@ -112,21 +125,21 @@ def check(found: list[dict[str, str]], expected: dict[str, str]) -> None:
 @pytest.mark.parametrize("parallel", ["model", "data"])
 def test_setters_are_given_the_same_or_set_nothing(mpiexec, parallel):
     found = tell(mpiexec, SETTERS, parallel)
-    assert [told.pop("changed") for told in found] == [[], []]
+    assert [results.pop("changed") for results in found] == [[], []]
     if parallel == "data":  # nothing is put together there: who asks is answered
         assert found[1].pop("read").startswith("NetworkError")
         assert found[1].pop("feedback").startswith("NetworkError")
-        found = [{**told, "read": "", "feedback": ""} for told in found]
-    alike = "rank 1 got other arguments than rank 0: "
+        found = [{**results, "read": "", "feedback": ""} for results in found]
+    differs = "rank 1 got other arguments than rank 0: "
     expected = {
-        "weights": f"InputError: set_weights: {alike}weights. All ranks must pass the same",
-        "one weight": f"InputError: set_weights: {alike}weights",
-        "weights of": f"{alike}the name",
+        "weights": f"InputError: set_weights: {differs}weights. All ranks must pass the same",
+        "one weight": f"InputError: set_weights: {differs}weights",
+        "weights of": f"{differs}the name",
         "no weights": "weights of in->rec must be finite",
         "no projection": "NetworkError: ",
-        "rates": f"InputError: scale_learning_rates: {alike}factor",
+        "rates": f"InputError: scale_learning_rates: {differs}factor",
         "no rate": "ParameterError: ",
-        "state": f"InputError: set_state: {alike}neurons/state",
+        "state": f"InputError: set_state: {differs}neurons/state",
         "no state": "set_state takes a dictionary from state(); this one holds nix",
         "reset or rates": "all ranks must make the same calls, in the same order",
         "read": "NetworkError: " if parallel == "model" else "",
@@ -145,6 +158,13 @@ def test_what_one_rank_refuses_is_refused_on_all(mpiexec, parallel):
         "precision": 'Simulator.precision must be "double" or "single", got \'half\'',
         "partitions": "Simulator.partitions must be a whole number >= 1, got 0",
         "network": "Simulator needs a Network, got 'net'",
+        "seed": "rank 1 has another network than rank 0: Network.seed is 2 there, 1 on rank 0",
+        "eta": "in->rec.rule.optimizer.eta is 0.002 there, 0.001 on rank 0",
+        "weight": "in->rec.weight.value is 0.3 there, 0.2 on rank 0",
+        "events": "run: rank 1 got other arguments than rank 0: inputs",
+        "target": "run: rank 1 got other arguments than rank 0: targets",
+        "learn": "run: rank 1 got other arguments than rank 0: options",
+        "batch": "train: rank 1 got other arguments than rank 0: number of samples",
         "input": "input 'in' must hold only zeros and ones",
         "record": "'rec' has no variable 'nix'",
         "train": "train and evaluate take Samples",

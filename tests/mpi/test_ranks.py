@@ -1,4 +1,4 @@
-"""Several ranks compute what one process computes, to the last bit; different arguments are refused on all of them."""
+"""Several ranks compute what one process computes, to the last bit."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ STREAMS = [
     "plus_symmetric",
     "plus_adaptive_adam",
     "plus_two_kappas_delta",
-    "plus_own_parameters",
-    "plus_told",
+    "plus_per_neuron",
+    "plus_external",
     "plus_reward",
 ]
-SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_own_parameters", "eprop_runs", "eprop_told"]
+SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_per_neuron", "eprop_runs", "eprop_external"]
 
 
 def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:
@@ -112,47 +112,3 @@ def test_wrong_divisions_are_refused():
         ep.Simulator(net, parallel="both")
     with pytest.raises(ep.NetworkError, match="only EProp learns from mini-batches"):
         ep.Simulator(net, parallel="data")
-
-
-DIFFERENT = """
-import sys
-import numpy as np
-import eprop as ep
-from eprop.parallel import find_communicator
-
-comm, what = find_communicator(), sys.argv[1]
-other = comm.rank == 1
-net = ep.Network(seed=2 if other and what == "seed" else 1)
-x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 6, "rec"), net.add(ep.Readout(), 1, "out")
-rule = ep.EProp(optimizer=ep.Adam(eta=2e-3 if other and what == "eta" else 1e-3))
-net.connect(x, rec, weight=0.3 if other and what == "weight" else 0.2, rule=rule)
-net.connect(rec, out, rule=rule)
-net.feedback(out, rec)
-sim = ep.Simulator(net, threads=1, comm=comm, parallel="data" if what == "batch" else "model")
-if what == "batch":
-    sim.train(sim.samples(6 if other else 4, 20, targets={"out": np.ones((6 if other else 4, 1, 1))}))
-sim.run(20.0, {"in": np.ones((20, 4)) * (other and what == "events")}, {"out": [2.0 if other and what == "target" else 1.0]},
-        learn=not (other and what == "learn"))
-print("went on")
-"""
-
-
-@pytest.mark.mpi
-@pytest.mark.parametrize(
-    ("what", "said"),
-    [
-        ("seed", "rank 1 has another network than rank 0: Network.seed is 2 there, 1 on rank 0"),
-        ("eta", "in->rec.rule.optimizer.eta is 0.002 there, 0.001 on rank 0"),
-        ("weight", "in->rec.weight.value is 0.3 there, 0.2 on rank 0"),
-        ("events", "run: rank 1 got other arguments than rank 0: inputs"),
-        ("target", "run: rank 1 got other arguments than rank 0: targets"),
-        ("learn", "run: rank 1 got other arguments than rank 0: options"),
-        ("batch", "train: rank 1 got other arguments than rank 0: number of samples"),
-    ],
-)
-def test_ranks_that_are_given_something_else_are_told(mpiexec, what, said):
-    """Instead of numbers that mean nothing, on all of them."""
-    done = launch(mpiexec, 2, "-c", DIFFERENT, what)
-    assert done.returncode != 0
-    assert said in done.stderr
-    assert "went on" not in done.stdout

@@ -27,7 +27,7 @@ STEPS = cases.STEPS
 Results = dict[str, Any]
 
 
-def stream(make: Any, comm: Communicator, threads: int, states: list[Any], told: Any) -> Results:
+def stream(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
     """Run on, frozen too, evaluate, and go on from a state that was taken on the way."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
     sim._arrays.stream.set_log(np.zeros(32, np.int32))  # it has to grow
@@ -40,10 +40,10 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any], told:
         ("b->out", "weight", [3]),
         ("b", "learning_signal"),
     ]
-    first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes, **told())
+    first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes, **external())
     frozen = sim.run(11, cases.inputs(11), learn=False, spikes=spikes)
     out = described("first", first) | described("frozen", frozen) | weights(sim)
-    samples = sim.samples(3, 13, inputs=cases.inputs(13, 3), targets=cases.targets(13, 3), **told(13, 3))
+    samples = sim.samples(3, 13, inputs=cases.inputs(13, 3), targets=cases.targets(13, 3), **external(13, 3))
     out |= batch("trained", sim.train(samples)) | batch("evaluated", sim.evaluate(samples))
     out |= batch("evaluated_from_rest", sim.evaluate(samples, reset=True))
     states.append(sim.state())
@@ -54,15 +54,15 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any], told:
     )
 
 
-def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any], told: Any) -> Results:
+def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
     """Two mini-batches, an evaluation, and a run that is recorded."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    samples = sim.samples(5, 21, inputs=cases.inputs(21, 5), targets=cases.targets(21, 5), **told(21, 5))
+    samples = sim.samples(5, 21, inputs=cases.inputs(21, 5), targets=cases.targets(21, 5), **external(21, 5))
     out = batch("trained", sim.train(samples)) | batch("again", sim.train(samples)) | weights(sim)
     out |= batch("evaluated", sim.evaluate(samples))
     states.append(sim.state())
     record = [("b", "v", [0]), ("a", "learning_signal")]  # of the first, one rank has it
-    run = sim.run(19, cases.inputs(19), cases.targets(19), record=record, **told(19))
+    run = sim.run(19, cases.inputs(19), cases.targets(19), record=record, **external(19))
     spikes = ["in", "noise", "a", "b"]
     out |= described("outputs", sim.run(13, cases.inputs(13), cases.targets(13), spikes=spikes))
     return out | described("run", run) | weights(sim) | {"updates": sim.updates, "events": sim.events}
@@ -93,8 +93,8 @@ def resumed(run: Any, name: str, comm: Communicator, threads: int, state: Any) -
     sim.set_weights("a->b", 0.1 + 0.01 * np.arange(sim.connection_count("a->b")))
     sim.set_state(state)
     if run is stream:
-        told = cases.TOLD.get(name, lambda *_: {})
-        return described("", sim.run(17, cases.inputs(17), spikes=["a", "b"], **told(17))) | weights(sim)
+        external = cases.EXTERNAL.get(name, lambda *_: {})
+        return described("", sim.run(17, cases.inputs(17), spikes=["a", "b"], **external(17))) | weights(sim)
     samples = sim.samples(4, 21, inputs=cases.inputs(21, 4), targets=cases.targets(21, 4))
     return batch("", sim.train(samples)) | weights(sim)
 
@@ -138,9 +138,9 @@ def main() -> None:
     for name in sys.argv[2:]:
         run, make = (stream, cases.STREAMS[name]) if name in cases.STREAMS else (learn_samples, cases.SAMPLES[name])
         states: list[Any] = []
-        told = cases.TOLD.get(name, lambda *_: {})
-        ours = run(make, comm, threads, states, told)
-        alone = run(make, Serial(), 1, states, told) if comm.rank == 0 else {}
+        external = cases.EXTERNAL.get(name, lambda *_: {})
+        ours = run(make, comm, threads, states, external)
+        alone = run(make, Serial(), 1, states, external) if comm.rank == 0 else {}
         given = comm.share_of(states[-1])  # by one process, for all ranks, and the other way round
         gone_on = resumed(run, name, comm, threads, given)
         if comm.rank == 0:
