@@ -1,4 +1,4 @@
-"""What tasks have in common whose network acts in an environment and learns from reward."""
+"""Base of tasks whose network acts in an environment and learns from reward."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ FEEDBACKS = ("symmetric", "random")
 
 @dataclass(frozen=True)
 class EpisodeChoice(DataChoice):
-    """Episodes that a network is judged by: the same for every seed of a task, and none that it has learned from."""
+    """Episodes of the evaluation: the same for every seed of a task, and different from those of training."""
 
     episodes: int = param(100, kind=int, at_least=1, doc="episodes of the test", main=True)
     seed: int = param(0, kind=int, at_least=0, doc="seed of these episodes")
 
     def fingerprint(self, task: Any, trials: Any) -> str:
-        """What a network learns from follows from its task alone."""
+        """A digest of the task, which alone determines what a network learns from."""
         return hashlib.sha256(repr(task).encode()).hexdigest()
 
 
@@ -37,15 +37,15 @@ class EpisodeChoice(DataChoice):
 class Control(Task):
     """Base of tasks whose network acts in an environment and learns from reward, by e-prop with an actor and a critic.
 
-    A subclass gives `make_environments`, and `make_encoder` where a population code does not suit. The network has recurrent
-    neurons, readouts ``policy`` and one readout ``value``; all its weights learn.
+    A subclass defines `make_environments` and `make_encoder`. The network has recurrent neurons, readouts ``policy`` and one
+    readout ``value``; all weights are plastic.
     """
 
     data: ClassVar[Any] = EpisodeChoice
     score_name: ClassVar[str] = "mean return"
     rule: ClassVar[str] = "eprop"
     reward_range: ClassVar[str] = ""
-    """What returns mean, for figures and tables; such as "steps that the pole stands"."""
+    """Meaning of a return, for figures and tables, such as "steps that the pole stands"."""
 
     dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
     substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
@@ -56,14 +56,16 @@ class Control(Task):
     tau_out: float = param(5.0, unit="ms", above=0.0, doc="time constant of the readouts")
     v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")
     t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
-    beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
+    beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: rise of the threshold per spike")
     tau_adapt: float = param(200.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
     surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV")
-    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="its half width")
+    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="half width of the surrogate gradient")
 
     connectivity: float = param(0.2, above=0.0, at_most=1.0, doc="probability of a recurrent connection")
     w_in: float = param(1.2, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(active inputs of a step)")
-    active: float = param(0.15, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
+    active: float = param(
+        0.15, above=0.0, at_most=1.0, doc="approximate fraction of the inputs that are active in a step"
+    )
     w_rec: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="factor of the readout weights, by Glorot's rule at 1")
 
@@ -73,14 +75,14 @@ class Control(Task):
     feedback: str = param("symmetric", kind=str, doc="symmetric or random")
     w_feedback: float = param(1.0, unit="mV", at_least=0.0, doc="sd of random feedback weights")
     c_reg: float = param(0.0, at_least=0.0, doc="strength of rate regularisation")
-    f_target: float = param(20.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
+    f_target: float = param(20.0, unit="Hz", at_least=0.0, doc="target rate of the rate regularisation")
 
     sd: float = param(0.5, above=0.0, doc="continuous actions: standard deviation, of half the range, at first")
     learned_sd: bool = param(True, kind=bool, doc="continuous actions: readouts set the standard deviation")
-    greedy: bool = param(True, kind=bool, doc="take the most probable action when the network is judged")
+    greedy: bool = param(True, kind=bool, doc="take the most probable action in an evaluation")
 
     def validate(self) -> None:
-        """Names that exist, and some neurons; replace None by the values of `suited`."""
+        """Check names and the number of neurons; replace None by the values of `suited`."""
         self._take_suited()
         check_choice(f"{type(self).__name__}.feedback", self.feedback, FEEDBACKS)
         if self.neurons == 0:
@@ -104,18 +106,18 @@ class Control(Task):
         return self.lif + self.alif
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
-        """``n`` environments side by side.
+        """Make ``n`` parallel environments.
 
         Parameters
         ----------
         n : int
         render : bool
-            Whether they shall give pictures of themselves.
+            Whether the environments return pictures.
         """
         raise TypeError(f"{type(self).__name__} does not define make_environments()")
 
     def make_encoder(self) -> Encoder:
-        """How observations become spikes."""
+        """Make the encoder of observations."""
         raise TypeError(f"{type(self).__name__} does not define make_encoder()")
 
     @property
@@ -124,17 +126,17 @@ class Control(Task):
         return False
 
     def make_policy(self, actions: Actions) -> Policy:
-        """How readouts become actions: a softmax, or a Gaussian for continuous ones."""
+        """Make the policy: a softmax, or a Gaussian for continuous actions."""
         if isinstance(actions, ContinuousActions):
             return GaussianPolicy(sd=self.sd, learned_sd=self.learned_sd)
         return SoftmaxPolicy()
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """Values of ``[training]``, a `eprop.training.PolicyTraining`, that suit the task."""
+        """Defaults of the section ``[training]``, an `eprop.training.PolicyTraining`, for this task."""
         return {}
 
     def build_network(self) -> Network:
-        """Populations ``in``, ``lif`` and ``alif`` (those that have neurons), ``policy`` and ``value``; everything learns."""
+        """Populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``; all projections are plastic."""
         shape, actions = spaces(self)
         net = Network(dt=self.dt, seed=self.seed)
         x = net.add(EventSource(), self.make_encoder().channels(shape), name="in")

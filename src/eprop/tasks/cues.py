@@ -1,8 +1,8 @@
-"""Cues on the left or right, a pause, then the question on which side there were more: trials and neurons of such tasks.
+"""Tasks with cues on the left or right, a pause, and the question which side had more cues: their trials and neurons.
 
 The task of Bellec et al. 2020 (Nat. Commun. 11:3625, figure 3), after Morcos and Harvey 2016 (doi 10.1038/nn.4403). Time
-constants and rates are those of NEST's tutorial of the same name. The memory is in the thresholds of neurons with
-adaptation, half of the network.
+constants and rates are those of NEST's tutorial of the same name. The adaptive thresholds of half of the neurons are the
+memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))
 
 @dataclass(frozen=True, kw_only=True)
 class CueTask(Task):
-    """Base of tasks whose trials show cues on two sides; it stands before the class that says how they are learned."""
+    """Base of tasks whose trials show cues on two sides; the first base of a task, before the one for learning."""
 
     dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
     cues: int = param(7, kind=int, at_least=1, doc="cues of a trial; an odd number has a majority")
@@ -42,18 +42,18 @@ class CueTask(Task):
     alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation", main=True)
     v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
     t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
-    beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: what a spike adds to the threshold")
+    beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: rise of the threshold per spike")
     tau_adapt: float = param(2000.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
     surrogate_height: float = param(
         0.3 / 0.6, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV"
     )
-    surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="its half width")
+    surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="half width of the surrogate gradient")
     connectivity: float = param(1.0, above=0.0, at_most=1.0, doc="probability of an input or recurrent connection")
     w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(connected inputs)")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")
 
     def validate(self) -> None:
-        """An odd number of cues."""
+        """Check that the number of cues is odd."""
         super().validate()
         if self.cues % 2 == 0:
             label = type(self).__name__
@@ -71,7 +71,7 @@ class CueTask(Task):
         ndarray of int, shape (cues,)
             `LEFT` or `RIGHT`.
         int
-            The side that had more cues, whichever was meant to.
+            The side that had more cues.
         """
         side = int(rng.integers(2))
         cues = np.where(rng.random(self.cues) < self.bias, 1 - side, side)

@@ -1,7 +1,7 @@
-"""Delayed reward: evidence accumulation where nobody says what was right; only the choice is rewarded, at the end.
+"""Delayed reward: evidence accumulation without targets; only the choice at the end is rewarded.
 
 Cues on the left or right, a pause of about a second, then the question (Bellec et al. 2020, figure 3, after Morcos and Harvey
-2016). In place of a target the network gets one number at the very end: 1 if it chose the side of more cues, else 0.
+2016). Instead of a target the network gets one number at the end: 1 if it chose the side with more cues, else 0.
 """
 
 from __future__ import annotations
@@ -17,51 +17,53 @@ from eprop.rl import Actions, DiscreteActions, Encoder, Environments, Observatio
 from eprop.tasks.control import Control
 from eprop.tasks.cues import CueTask
 
-#: Before the question there is nothing to choose: only the first action is allowed, and does nothing.
+#: Before the question only the first action is allowed, which does nothing.
 WAIT, CHOOSE = np.array([True, False]), np.array([True, True])
 
 
 @dataclass(frozen=True, kw_only=True)
 class DelayedReward(CueTask, Control):
-    """The task and its network. The environment's step is a piece of 50 ms, in which rates do not change."""
+    """The task and its network. A step of the environment is a chunk of 50 ms with constant rates."""
 
     substeps: int = param(50, kind=int, at_least=1, doc="steps of the network for each step of the environment")
     tau_m: float = param(20.0, unit="ms", above=0.0, doc="membrane time constant of the neurons")
     tau_out: float = param(100.0, unit="ms", above=0.0, doc="time constant of the readouts")
-    active: float = param(1.0, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
+    active: float = param(
+        1.0, above=0.0, at_most=1.0, doc="approximate fraction of the inputs that are active in a step"
+    )
     w_out: float = param(10.0, unit="mV", at_least=0.0, doc="factor of the readout weights, by Glorot's rule at 1")
     eta: float = param(5e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
     eta_out: float = param(5e-2, at_least=0.0, doc="learning rate of the policy's weights")
     eta_value: float = param(2e-2, at_least=0.0, doc="learning rate of the value's weights")
     c_reg: float = param(0.3, at_least=0.0, doc="strength of rate regularisation")
-    f_target: float = param(15.0, unit="Hz", at_least=0.0, doc="rate it pulls to")
+    f_target: float = param(15.0, unit="Hz", at_least=0.0, doc="target rate of the rate regularisation")
 
     name: ClassVar[str] = "delayed-reward"
-    reward_range: ClassVar[str] = "share of right choices"
+    reward_range: ClassVar[str] = "fraction of correct choices"
 
     def validate(self) -> None:
-        """Times that are whole pieces."""
+        """Check that durations are multiples of a chunk."""
         super().validate()
         for name in ("cue", "gap", "delay", "recall"):
-            if not is_multiple(getattr(self, name), self.piece):
+            if not is_multiple(getattr(self, name), self.chunk):
                 raise ParameterError(
-                    f"DelayedReward.{name} must be a multiple of substeps x dt = {self.piece:g} ms, "
+                    f"DelayedReward.{name} must be a multiple of substeps x dt = {self.chunk:g} ms, "
                     f"got {getattr(self, name):g}"
                 )
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """A rollout is an episode of 32 environments side by side.
+        """A rollout is one episode of 32 parallel environments.
 
-        The entropy's weight is large: a policy that is sure of a wrong choice hardly tries the other one, and learns nothing.
+        The weight of the entropy is large: a policy that is sure of a wrong choice hardly tries the other one.
         """
-        pieces = self.trial_length(self.piece)
+        chunks = self.trial_length(self.chunk)
         return {
-            "environments": 32, "rollout": pieces, "steps": 32 * pieces * 600, "gamma": 1.0, "lam": 1.0,
+            "environments": 32, "rollout": chunks, "steps": 32 * chunks * 600, "gamma": 1.0, "lam": 1.0,
             "value_scale": 1.0, "value_weight": 0.1, "entropy": 0.5, "schedule": "cosine",
         }  # fmt: skip
 
     @property
-    def piece(self) -> float:
+    def chunk(self) -> float:
         """Length of a step of the environment, ms."""
         return self.substeps * self.dt
 
@@ -75,7 +77,7 @@ class DelayedReward(CueTask, Control):
 
 
 class CueEnvironments:
-    """Trials of `DelayedReward` side by side; see `eprop.rl.Environments`. There are no pictures of them."""
+    """Parallel trials of `DelayedReward`, without pictures; see `eprop.rl.Environments`."""
 
     def __init__(self, task: DelayedReward, n: int):
         self.task, self.n = task, n
@@ -88,7 +90,7 @@ class CueEnvironments:
         """See `Environments.reset`."""
         task, rng = self.task, np.random.default_rng(seed)
         cues, self._answer[number] = task.draw_cues(rng)
-        self._at[number], self._rates[number] = 0, task.rates(cues, task.piece)
+        self._at[number], self._rates[number] = 0, task.rates(cues, task.chunk)
         return self._observation(number)
 
     def step(self, number: int, action: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""Evidence accumulation: on which side were more cues? Asked a second after the last one.
+"""Evidence accumulation: decide, a second after the last cue, which side had more cues.
 
 Seven cues on the left or right, a pause, then a decision (Bellec et al. 2020, figure 3; see `eprop.tasks.cues`).
 """
@@ -22,7 +22,7 @@ from eprop.tasks.cues import CueTask
 from eprop.tasks.generated import GeneratedTask, Trial
 from eprop.tasks.learning_task import LearningTask
 
-#: What suits each rule: the values of all parameters that are left open.
+#: Default values of parameters that are None, for each rule.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {
         "tau_m": 20.0, "tau_out": 20.0, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "feedback": "symmetric",
@@ -38,7 +38,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification):
-    """The task and its network. What is left open is taken from `SETTINGS` for the rule."""
+    """The task and its network. Parameters that are None take the values of `SETTINGS` for the rule."""
 
     average_gradient: bool = param(True, kind=bool, doc="eprop: divide the gradient by the length of the window")
     cutoff: float = param(
@@ -49,14 +49,14 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
     classes: ClassVar[tuple[str, ...]] = ("left", "right")
 
     def validate(self) -> None:
-        """Some neurons; fill in what was left open."""
+        """Check the number of neurons; replace None by the values of `suited`."""
         super().validate()
         if self.neurons == 0:
             raise ParameterError("EvidenceAccumulation.lif and alif must not both be 0")
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of the open parameters that suit the rule in ``given``."""
+        """Default values for the rule in ``given``."""
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_training(self, data: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
         return ("lif", "alif") if self.alif else ("lif",)
 
     def build_network(self) -> Network:
-        """Populations ``in``, ``lif`` and ``alif`` (those that have neurons) and ``out``; everything learns."""
+        """Populations ``in``, ``lif`` and ``alif`` (if not empty) and ``out``; all projections are plastic."""
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), 4 * self.group, name="in")

@@ -1,4 +1,4 @@
-"""Any environment of Gymnasium, by its name."""
+"""Any environment of Gymnasium, by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARAMETERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class GymnasiumTask(Control):
-    """An environment of Gymnasium. Its name says which; the encoder follows from its observations unless one is named."""
+    """An environment of Gymnasium by name; the default encoder depends on its observations."""
 
     env: str = param(
         "CartPole-v1", kind=str, doc="name of the environment, as gymnasium.make takes it", main=True, metavar="NAME"
@@ -42,14 +42,16 @@ class GymnasiumTask(Control):
     scale: tuple[float, ...] = param(
         (),
         kind=(tuple, list),
-        doc="what observations are divided by, before tanh; empty: 1.5 running standard deviations around the running mean",
+        doc="divisor of observations, before tanh; empty: 1.5 running standard deviations around the running mean",
     )
-    repeat: int = param(1, kind=int, at_least=1, doc="how often the environment gets each action; rewards are added up")
+    repeat: int = param(1, kind=int, at_least=1, doc="steps of the environment for each action; rewards are summed")
     fields: int = param(12, kind=int, at_least=2, doc="population: inputs for each entry of an observation")
     width: float = param(0.2, above=0.0, doc="population: width of a receptive field, of the scaled entry")
     group: int = param(5, kind=int, at_least=1, doc="rate: inputs of a group, two groups for each entry")
-    probability: float = param(1.0, above=0.0, at_most=1.0, doc="that the best input is active in a step")
-    active: float = param(0.3, above=0.0, at_most=1.0, doc="share of the inputs that is active in a step, about")
+    probability: float = param(1.0, above=0.0, at_most=1.0, doc="probability that the best input is active in a step")
+    active: float = param(
+        0.3, above=0.0, at_most=1.0, doc="approximate fraction of the inputs that are active in a step"
+    )
     block: int = param(
         4, kind=int, at_least=1, doc="pixels: side of the block of the picture that makes a pixel of the camera"
     )
@@ -58,7 +60,7 @@ class GymnasiumTask(Control):
     name: ClassVar[str] = "gymnasium"
 
     def validate(self) -> None:
-        """An encoder that exists, and a name."""
+        """Check the encoder and the name of the environment."""
         super().validate()
         check_choice("GymnasiumTask.encoder", self.encoder, ENCODERS)
         object.__setattr__(self, "scale", tuple(self.scale))
@@ -78,7 +80,7 @@ class GymnasiumTask(Control):
 
     @property
     def variant(self) -> str:
-        """Name of the environment, as a folder can have it."""
+        """Name of the environment as part of the name of a folder."""
         return self.env.replace("/", "-").lower()
 
     def make_environments(self, n: int, *, render: bool = False) -> Environments:
@@ -86,7 +88,7 @@ class GymnasiumTask(Control):
         return GymnasiumEnvironments(self.env, n, render=render, repeat=self.repeat)
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """Settings that suit rewards of any size: they are scaled, and each rollout is learned from three times."""
+        """Settings for rewards of any size: rewards are scaled, and each rollout is used three times."""
         return {
             "steps": 500_000, "scale_rewards": True, "value_scale": 1.0, "entropy": 0.03, "entropy_final": 0.1,
             "clip": 0.2, "passes": 3,
@@ -94,11 +96,11 @@ class GymnasiumTask(Control):
 
     @property
     def scales_observations(self) -> bool:
-        """See `Control.scales_observations`: vectors are scaled so, unless ``scale`` says otherwise."""
+        """See `Control.scales_observations`: True for vectors, unless ``scale`` is given."""
         return not self.scale and self._encoder != "pixels"
 
     def make_encoder(self) -> Encoder:
-        """The encoder that was named, or that suits the observations."""
+        """The given encoder, or the default for the observations."""
         if self._encoder == "pixels":
             return PixelEvents(block=self.block, sustained=self.sustained)
         scale = self.scale or (DEVIATIONS,)

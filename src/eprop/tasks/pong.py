@@ -1,7 +1,7 @@
 """Pong: hit the ball back past the other paddle, from pixels (Bellemare et al. 2013, doi 10.1613/jair.3912).
 
 The environment is ``ALE/Pong-v5``. Every fourth frame becomes spikes, by one of two fixed front-ends: ``pixels`` makes the events
-that an event camera sees, ``objects`` tells where ball and paddles are and how they move. An episode ends when one side has
+of an event camera, ``objects`` encodes the positions and motions of ball and paddles. An episode ends when one side has
 21 points; its return is between -21 and 21.
 """
 
@@ -18,12 +18,12 @@ from eprop.tasks.control import Control
 
 #: Rows of the screen between the score and the lower border.
 FIRST_ROW, LAST_ROW = 34, 194
-#: Stay, up, down; the other three of the game do the same and begin a rally as well, which begins by itself.
+#: Stay, up, down. The other three actions of the game also start a rally, which starts by itself.
 ACTIONS = (0, 2, 3)
 FRONTS = ("pixels", "objects")
-#: Share of the inputs that is active in a step, about.
+#: Approximate fraction of the inputs that are active in a step.
 ACTIVE = {"pixels": 0.001, "objects": 0.09}
-#: Where ball, own paddle and the other paddle are. Paddles move in rows only.
+#: Regions of the ball, the own paddle and the other paddle. Paddles move along rows only.
 REGIONS = (
     Region(FIRST_ROW, LAST_ROW, 20, 140),
     Region(FIRST_ROW, LAST_ROW, 140, 144, "rows"),
@@ -35,10 +35,12 @@ REGIONS = (
 class Pong(Control):
     """The task and its network."""
 
-    front: str = param("pixels", kind=str, doc="pixels (events of a camera) or objects (where ball and paddles are)")
+    front: str = param("pixels", kind=str, doc="pixels (events of a camera) or objects (positions of ball and paddles)")
     fields: int = param(16, kind=int, at_least=2, doc="objects: inputs of each position and motion")
     width: float = param(0.15, above=0.0, doc="objects: width of a receptive field, of half the range")
-    probability: float = param(0.5, above=0.0, at_most=1.0, doc="objects: that the best input is active in a step")
+    probability: float = param(
+        0.5, above=0.0, at_most=1.0, doc="objects: probability that the best input is active in a step"
+    )
     block: int = param(4, kind=int, at_least=1, doc="pixels: side of the block of the screen that makes one pixel")
     threshold: float = param(0.05, above=0.0, doc="pixels: change of the log light that makes an event")
     sustained: float = param(
@@ -54,23 +56,23 @@ class Pong(Control):
     lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation", main=True)
     active: float = param(
         None, above=0.0, at_most=1.0, optional=True,
-        doc="share of the inputs that is active in a step, about; without: 0.001 for pixels, 0.09 for objects",
+        doc="approximate fraction of the inputs that are active in a step; by default 0.001 for pixels, 0.09 for objects",
     )  # fmt: skip
     eta: float = param(2e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
     eta_out: float = param(5e-3, at_least=0.0, doc="learning rate of the policy's weights")
     eta_value: float = param(1e-2, at_least=0.0, doc="learning rate of the value's weights")
-    greedy: bool = param(False, kind=bool, doc="take the most probable action when the network is judged")
+    greedy: bool = param(False, kind=bool, doc="take the most probable action in an evaluation")
 
     name: ClassVar[str] = "pong"
     reward_range: ClassVar[str] = "points won minus points lost, -21 to 21"
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of ``active`` that suit the front-end."""
+        """Default of ``active`` for the front-end."""
         return {"active": ACTIVE.get(given.get("front", cls.front), Control.active)}
 
     def validate(self) -> None:
-        """A front-end that exists."""
+        """Check the front-end."""
         super().validate()
         check_choice("Pong.front", self.front, FRONTS)
 
