@@ -22,7 +22,7 @@ import eprop as ep
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, backpropagate
 from eprop.reference.backpropagation import KINDS, kinds_of_weights
-from eprop.rl import Episodes, RolloutLearner, credit, errors
+from eprop.rl import Episodes, RolloutLearner, credit, objective_errors
 from eprop.tasks import Control
 from eprop.training import restore
 from eprop.training.reward_learner import make_agent
@@ -78,7 +78,7 @@ def angles_of(task: Control, simulator: ep.Simulator, objective: Any) -> dict[st
     agent = make_agent(task, streams, seed=1)
     episodes = Episodes(task.make_environments(ENVIRONMENTS), seed=1)
     seen, _ = RolloutLearner(simulator, agent, episodes, objective, ROLLOUT).collect()
-    wanted = errors(seen, credit(seen, objective), objective, agent.policy)
+    wanted = objective_errors(seen, credit(seen, objective), objective, agent.policy)
     ends = seen.terminated | seen.truncated
     stepped = time_driven(simulator)
     total: dict[str, Any] = dict.fromkeys(("eprop", "gradient"), 0.0)

@@ -55,3 +55,13 @@ def test_options_are_read_only():
             setattr(thing, name, None)
     with pytest.raises(dataclasses.FrozenInstanceError):
         ep.LIF().tau_m = 3.0
+
+
+def test_a_public_name_means_one_thing_in_all_namespaces():
+    meanings: dict[str, dict[int, str]] = {name: {0: "eprop"} for name in ep._SUBPACKAGES}
+    for namespace in ("", *sorted(ep._SUBPACKAGES)):
+        module = getattr(ep, namespace) if namespace else ep
+        for name in getattr(module, "__all__", ()):
+            if not name.startswith("__"):
+                meanings.setdefault(name, {}).setdefault(id(getattr(module, name)), f"eprop.{namespace}")
+    assert {name: list(homes.values()) for name, homes in meanings.items() if len(homes) > 1} == {}

@@ -10,7 +10,7 @@
     draw_event_cost         time per event over interval, cutoff or size       cost.py
     draw_confusion          true against predicted classes                     confusion.py
     draw_band, draw_bars, draw_points      several trials of one or more variants        compare.py
-    network                 a schematic of a network                           schematic.py
+    draw_network            a schematic of a network                           schematic.py
     draw_returns, draw_returns_of_trials, draw_episode   learning from reward            returns.py, episode.py
     draw_run                all figures for the folder of a run, or of trials  run.py
     write_report            one HTML page about a run, or about trials         report.py
@@ -27,13 +27,13 @@ from eprop.plot.pattern import draw_pattern
 from eprop.plot.report import write_report
 from eprop.plot.returns import draw_returns, draw_returns_of_trials
 from eprop.plot.run import draw_run
-from eprop.plot.schematic import network
+from eprop.plot.schematic import draw_network
 from eprop.plot.style import check_picture, look, save
 from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weight_change, draw_weights
 
 __all__ = [
     "check_picture", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_episode", "draw_event_cost",
-    "draw_learning_curve", "draw_pattern", "draw_points", "draw_returns", "draw_returns_of_trials", "draw_run",
-    "draw_trials", "draw_weight_change", "draw_weights", "look", "network", "save", "telling_neuron", "write_report",
+    "draw_learning_curve", "draw_network", "draw_pattern", "draw_points", "draw_returns", "draw_returns_of_trials", "draw_run",
+    "draw_trials", "draw_weight_change", "draw_weights", "look", "save", "telling_neuron", "write_report",
 ]  # fmt: skip

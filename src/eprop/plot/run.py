@@ -19,7 +19,7 @@ from eprop.plot.episode import draw_episode
 from eprop.plot.learning import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.returns import draw_returns, draw_returns_of_trials
-from eprop.plot.schematic import network as draw_network
+from eprop.plot.schematic import draw_network
 from eprop.plot.style import save
 from eprop.plot.trials import draw_trials
 from eprop.plot.weights import draw_weights

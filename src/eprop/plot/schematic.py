@@ -25,7 +25,7 @@ _ARC = 0.35
 Place = tuple[float, float]
 
 
-def network(net: Network, ax: Axes | None = None) -> Axes:
+def draw_network(net: Network, ax: Axes | None = None) -> Axes:
     """Draw populations, projections and feedback of a network.
 
     Sources are on the left, readouts on the right. The position of neurons between them is the number of projections from the
@@ -49,12 +49,14 @@ def network(net: Network, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> ep.plot.network(net).figure.savefig("network.pdf")
+    >>> ep.plot.draw_network(net).figure.savefig("network.pdf")
     """
     if not isinstance(net, Network):
-        raise ParameterError(f"plot.network needs a Network, got {net!r:.60}; for a simulator, give simulator.network")
+        raise ParameterError(
+            f"plot.draw_network needs a Network, got {net!r:.60}; for a simulator, give simulator.network"
+        )
     if not net.populations:
-        raise ParameterError("plot.network: the network has no population yet; add one with net.add(...)")
+        raise ParameterError("plot.draw_network: the network has no population yet; add one with net.add(...)")
     places = _places(net)
     left, right = min(x for x, _ in places.values()) - 1.0, max(x for x, _ in places.values()) + 1.0
     # Leave room for feedback arcs below a box, and for loops above it.

@@ -8,7 +8,7 @@
     SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
     ObservationScale, RewardScale                          running units               scaling.py
     td_errors, generalised_advantages, ...                 rewards to worth            advantages.py
-    Objective, credit, errors, loss, diagnose              worth to errors             objective.py
+    Objective, credit, objective_errors, loss, diagnose              worth to errors             objective.py
     Environments, Episodes                                 side by side                environments.py
     GymnasiumEnvironments                                  those of Gymnasium          gym.py
     Agent, RolloutLearner                                  act, learn                  learner.py
@@ -23,7 +23,7 @@ from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episode
 from eprop.rl.evaluation import Returns, play
 from eprop.rl.gym import GymnasiumEnvironments
 from eprop.rl.learner import Agent, ParallelNetwork, RolloutLearner, check_readouts
-from eprop.rl.objective import Credit, Diagnosis, Experience, Objective, credit, diagnose, errors, loss
+from eprop.rl.objective import Credit, Diagnosis, Experience, Objective, credit, diagnose, loss, objective_errors
 from eprop.rl.objects import ObjectCode, Region
 from eprop.rl.online import OnlineActor
 from eprop.rl.pixels import PixelEvents
@@ -37,5 +37,5 @@ __all__ = [
     "LatencyCode", "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
     "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline",
     "RewardScale", "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "check_readouts", "credit", "diagnose",
-    "discounted_returns", "errors", "generalised_advantages", "loss", "next_values", "play", "td_errors",
+    "discounted_returns", "generalised_advantages", "loss", "next_values", "objective_errors", "play", "td_errors",
 ]  # fmt: skip

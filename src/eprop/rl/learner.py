@@ -12,7 +12,7 @@ from eprop.network import Network
 from eprop.parameters import real_numbers
 from eprop.rl.encoders import Encoder
 from eprop.rl.environments import Episodes, Finished, check_count
-from eprop.rl.objective import Experience, Objective, credit, errors
+from eprop.rl.objective import Experience, Objective, credit, objective_errors
 from eprop.rl.policies import Policy
 from eprop.rl.scaling import ObservationScale, RewardScale
 
@@ -185,7 +185,7 @@ class RolloutLearner:
         for number in range(self.passes):
             if number:
                 y = self._at_decisions(self.agent.lanes.replay())
-            wanted = errors(experience, worth, self.objective, self.agent.policy, y)
+            wanted = objective_errors(experience, worth, self.objective, self.agent.policy, y)
             self.simulator.learn(self.agent.lanes.backward(self._at_steps(wanted)))
         return experience, finished
 

@@ -92,7 +92,7 @@ def credit(experience: Experience, objective: Objective) -> Credit:
     return Credit(advantages, returns)
 
 
-def errors(
+def objective_errors(
     experience: Experience, worth: Credit, objective: Objective, policy: Policy, y: np.ndarray | None = None
 ) -> np.ndarray:
     """Derivatives of the objective by the voltages of readouts.

@@ -8,7 +8,7 @@ from matplotlib.patches import ArrowStyle, Circle, FancyArrowPatch, FancyBboxPat
 
 import eprop as ep
 from eprop.errors import ParameterError
-from eprop.plot import network as draw
+from eprop.plot import draw_network as draw
 
 pytestmark = pytest.mark.tiny
 

@@ -18,7 +18,7 @@ from eprop.rl import (
     SoftmaxPolicy,
     check_readouts,
     credit,
-    errors,
+    objective_errors,
     play,
 )
 from worlds import Corridor, Dial
@@ -84,7 +84,7 @@ def test_it_learns_to_set_a_dial_with_several_passes():
 def test_the_gradient_is_that_of_the_errors_at_decisions():
     one, other = (learner(Corridor(4), rollout=5) for _ in range(2))
     experience, _ = one.collect()
-    wanted = errors(experience, credit(experience, one.objective), one.objective, one.agent.policy)
+    wanted = objective_errors(experience, credit(experience, one.objective), one.objective, one.agent.policy)
     at_steps = np.zeros((4, 5 * SUBSTEPS, 3))
     at_steps[:, SUBSTEPS - 1 :: SUBSTEPS] = wanted.transpose(1, 0, 2)
     one.simulator.learn(one.agent.lanes.backward(at_steps))

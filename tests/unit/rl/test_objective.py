@@ -14,10 +14,10 @@ from eprop.rl import (
     credit,
     diagnose,
     discounted_returns,
-    errors,
     generalised_advantages,
     loss,
     next_values,
+    objective_errors,
     td_errors,
 )
 
@@ -81,7 +81,7 @@ def test_errors_are_the_derivatives_of_the_loss(policy, readouts, masked, object
     seen = experience(policy, readouts, masked=masked)
     worth = credit(seen, objective)
     y = seen.y + away * np.random.default_rng(9).normal(size=seen.y.shape)
-    found, h = errors(seen, worth, objective, policy, y), 1e-6
+    found, h = objective_errors(seen, worth, objective, policy, y), 1e-6
     for at in np.ndindex(*y.shape):
         up, down = y.copy(), y.copy()
         up[at] += h
@@ -97,7 +97,7 @@ def test_the_first_pass_is_reinforce_with_a_baseline():
     worth = credit(seen, objective)
     pi = np.exp(policy.log_probabilities(seen.y[:, :, :-1]))
     expected = (pi - np.eye(4)[seen.actions]) * worth.advantages[:, :, None] / T
-    np.testing.assert_allclose(errors(seen, worth, objective, policy)[:, :, :-1], expected, atol=1e-15)
+    np.testing.assert_allclose(objective_errors(seen, worth, objective, policy)[:, :, :-1], expected, atol=1e-15)
 
 
 def test_a_clip_stops_what_has_gone_far_enough():
@@ -106,7 +106,7 @@ def test_a_clip_stops_what_has_gone_far_enough():
     worth = credit(seen, objective)
     # Twice as probable as it was: what was good must not become still more probable, what was bad must become less.
     seen = seen._replace(log_probability=seen.log_probability - np.log(2.0))
-    found = np.abs(errors(seen, worth, objective, policy)[:, :, 0])
+    found = np.abs(objective_errors(seen, worth, objective, policy)[:, :, 0])
     assert np.array_equal(found > 0.0, worth.advantages < 0.0)
 
 
@@ -117,7 +117,7 @@ def test_steps_without_a_choice_do_not_count():
     seen = seen._replace(log_probability=policy.log_probability(seen.y[:, :, :-1], 0 * seen.actions, seen.masks))
     seen = seen._replace(actions=0 * seen.actions)
     worth = credit(seen, objective)
-    assert not errors(seen, worth, objective, policy)[:4, :, :-1].any()
+    assert not objective_errors(seen, worth, objective, policy)[:4, :, :-1].any()
     assert worth.advantages[seen.chosen].mean() == pytest.approx(0.0, abs=1e-12)
     assert worth.advantages[seen.chosen].std() == pytest.approx(1.0)
 
