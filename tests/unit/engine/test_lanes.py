@@ -350,7 +350,7 @@ def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
         streams.step({"a": np.full((2, 4), 2, np.uint8)})
     with refuse("lanes are 0..1, got -1..5"):
         streams.reset([-1, 5])
-    with refuse("indices of streams, or 2 booleans"):
+    with refuse("indices of lanes, or 2 booleans"):
         streams.reset([0.5])
     for call in (streams.replay, lambda: streams.backward(np.zeros((2, 0, 1)))):
         with refuse("no step since the last rollout"):
