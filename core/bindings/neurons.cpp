@@ -17,7 +17,7 @@ namespace {
 
 // Advances neurons begin:end by one step; returns the indices of the neurons that spike.
 nb::object advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end, Out1<double> input,
-                           Out1<double> psi, Index own) {
+                           Out1<double> psi, Index own, Index sharing) {
   const Array2<double> states = view2(state);
   const Array2<const double> parameters = view2(params);
   const Index neurons = states.columns;
@@ -25,10 +25,10 @@ nb::object advance_neurons(int model, Out2<double> state, In2<double> params, In
   if (!known) throw nb::value_error("there is no neuron model with this code");
   const Index state_rows = own != 0 ? 0 : models()[model].state_rows, params_rows = own != 0 ? 0 : models()[model].params;
   if (begin < 0 || end < begin || end > neurons || parameters.columns != neurons || view1(input).size < end ||
-      view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows + 1)
+      view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows || sharing < 0 || sharing > static_cast<Index>(Sharing::shortcut))
     throw nb::value_error("arrays of other shapes are expected");
   std::vector<std::int32_t> spikes(end);
-  const NeuronRange given{model, begin, end, states, parameters, input.data(), loop_at(own)};
+  const NeuronRange given{model, begin, end, states, parameters, input.data(), loop_at(own), static_cast<Sharing>(sharing)};
   spikes.resize(advance(given, psi.data(), spikes.data(), 0));
   return handed_over(std::move(spikes));
 }
@@ -60,7 +60,7 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
 
 void bind_neurons(nanobind::module_& m) {
   m.def("advance", &advance_neurons, "model"_a, "state"_a.noconvert(), "params"_a.noconvert(), "begin"_a, "end"_a,
-        "input"_a.noconvert(), "psi"_a.noconvert(), "own"_a = 0);
+        "input"_a.noconvert(), "psi"_a.noconvert(), "own"_a = 0, "sharing"_a = 0);
   nb::dict codes;
   for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
   m.attr("models") = codes;

@@ -47,7 +47,7 @@ Fields population_fields() {
   return fields_of(
       sizeof(Record),
       {FIELD(role),         FIELD(size),     FIELD(first_source), FIELD(first_target), FIELD(target_begin), FIELD(target_end),
-       FIELD(model),        FIELD(own_step), FIELD(channel),      FIELD(softmax),      FIELD(trace_group),  FIELD(kind),
+       FIELD(model),        FIELD(own_step), FIELD(sharing),  FIELD(channel),      FIELD(softmax),      FIELD(trace_group),  FIELD(kind),
        FIELD(n_components), FIELD(leaky),    FIELD(fed_back),     FIELD(voltage_row),  FIELD(pair_group),   FIELD(kappa),
        FIELD(c_reg),        FIELD(f_target), FIELD(error_latency)});
 }

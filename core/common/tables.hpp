@@ -16,6 +16,13 @@ enum class Optimizer : Index { descent, adam, momentum, rmsprop };
 // How feedback depends on the readout weights of a delay group: not at all, by the weight, or by its changes.
 enum class Tied : Index { no, weight, change };
 
+// What the neurons of a population have in common.
+enum class Sharing : Index {
+  each,     // neurons have different parameters
+  same,     // all neurons have the same parameters
+  shortcut  // all neurons have the same, and those that the shortcut needs are zero (`eprop.models.Neuron.shortcut`)
+};
+
 struct Population {
   Role role;
   Index size;                      // local nodes
@@ -24,6 +31,7 @@ struct Population {
   Index target_begin, target_end;  // its local targets
   Index model;                     // code of its neuron model in the core, see neurons/advance.hpp
   Index own_step;                  // address of the loop over neurons of a user's own model, else 0
+  Sharing sharing;                 // of its parameters and of the constants of its eligibility
   Index channel;                   // index among event sources
   Index softmax;                   // for readouts: cross-entropy instead of squared error
   Index trace_group;               // of e-prop+ onto it, or -1; for readouts that of the first class
@@ -116,7 +124,7 @@ struct Topology {
   Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
   Array2<const Index> branch_start;     // (partitions, branches + 1) into the synapse arrays
   Array1<const std::uint32_t> targets;  // (synapses,)
-  Array2<const double> params;          // (parameter rows + 1, neurons); the last row is a `Sharing`
+  Array2<const double> params;          // (parameter rows, neurons)
   Array2<const Index> bounds;           // (2, partitions + 1) of neurons, of readouts
   Array2<const Index> signal_delay;     // (readouts, neurons) delay of learning signals, steps; (0, 0): all are one
   Array2<const Index>

@@ -127,7 +127,8 @@ template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_bac
 }
 
 // One step back of some neurons of a population.
-template <class Real> void step_back_neurons(const Population& population, bool same, const AdjointNeurons& neurons, Real* __restrict psi) {
+template <class Real> void step_back_neurons(const Population& population, const AdjointNeurons& neurons, Real* __restrict psi) {
+  const bool same = population.sharing != Sharing::each;
   if (population.leaky) {
     same ? step_back_leaky<true>(neurons, psi) : step_back_leaky<false>(neurons, psi);
   } else if (population.n_components == 2) {

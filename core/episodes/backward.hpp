@@ -49,7 +49,7 @@ template <class Real> struct AdjointRange {
     const Population& of = population();
     const AdjointNeurons neurons{some.begin, some.end, of.kappa, {topology.adjoint, of.n_components}, work.adjoint.view()};
     if (work.G.rows > 0) std::copy(lane.psi.row(t) + some.begin, lane.psi.row(t) + some.end, G.row(t) + some.begin);
-    step_back_neurons(of, topology.params(topology.params.rows - 1, some.begin) != 0.0, neurons, G.row(t));
+    step_back_neurons(of, neurons, G.row(t));
   }
   // G of rows that cause no error.
   void skip(const RowsBack& rows) const {

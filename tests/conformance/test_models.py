@@ -202,7 +202,7 @@ def test_compiled_update_is_the_function_as_written(model):
     """The function of one step, of a neuron of one's own, gives the same numbers compiled and as Python."""
     neuron = member(model)
     derived = neuron.derived(1.0)
-    params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
+    params = np.array([[derived[name]] for name in neuron.parameter_rows])
     rng = np.random.default_rng(0)
     state, other = (np.zeros((len(neuron.state_rows), 1)) for _ in range(2))
     code, address = loop_of(neuron, shared=False)
@@ -229,7 +229,7 @@ def test_the_core_does_what_the_reference_does(model, dt):
         other = ep.Network(dt=dt)
         equations = neurons_in_reference(other.add(neuron, n), {}, dt)
         start = [np.broadcast_to(neuron.initial(dt, range(n), 0).get(name, 0.0), n) for name in neuron.state_rows]
-        params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows] + [np.zeros(n)])
+        params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows])
         state, psi, code, spikes = np.array(start), np.zeros(n), lib.models[core_model(type(neuron))], 0
         now, rng = equations.rest(), np.random.default_rng(0)
         for _ in range(300):

@@ -55,7 +55,7 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any], exter
 
 
 def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any], external: Any) -> Results:
-    """Two mini-batches, an evaluation, and a run that is recorded."""
+    """Two mini-batches, an evaluation, a run that is recorded, rollouts of samples and of lanes."""
     sim = ep.Simulator(make(), threads=threads, comm=comm)
     samples = sim.samples(5, 21, inputs=cases.inputs(21, 5), targets=cases.targets(21, 5), **external(21, 5))
     out = batch("trained", sim.train(samples)) | batch("again", sim.train(samples)) | weights(sim)
@@ -65,7 +65,34 @@ def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]
     run = sim.run(19, cases.inputs(19), cases.targets(19), record=record, **external(19))
     spikes = ["in", "noise", "a", "b"]
     out |= described("outputs", sim.run(13, cases.inputs(13), cases.targets(13), spikes=spikes))
-    return out | described("run", run) | weights(sim) | {"updates": sim.updates, "events": sim.events}
+    out |= described("run", run) | rollouts(sim, external)
+    return out | weights(sim) | {"updates": sim.updates, "events": sim.events}
+
+
+def rollouts(sim: ep.Simulator, external: Any) -> Results:
+    """A rollout of samples, and one that continues it; lanes that learn, with the end of an episode, and their replay."""
+    out: Results = {}
+    rollout: ep.Rollout | None = None
+    for k in range(2):
+        given = cases.inputs(11, 3, seed=k), cases.targets(11, 3, seed=k)
+        rollout = sim.forward(sim.samples(3, 11, *given, **external(11, 3)), rollout)
+        gradient = rollout.backward()
+        sim.learn(gradient)
+        out |= {f"rollout {k} {name}": getattr(rollout, name).copy() for name in ("y", "errors", "loss", "spikes")}
+        out |= {f"rollout {k} gradient of {name}": value for name, value in gradient.items()}
+        out[f"rollout {k} again"] = rollout.replay().y.copy()
+        rollout.reset([k])
+    lanes = sim.lanes(2)
+    for k in range(2):
+        events = cases.inputs(9, 2, seed=k)["in"].transpose(1, 0, 2)
+        out[f"lanes {k}"] = lanes.run(8, events[:8])
+        lanes.reset([1])
+        out[f"lanes {k} last"] = lanes.step(events[8]).copy()
+        gradient = lanes.backward(np.random.default_rng(k).normal(size=(2, 9, 4)))
+        out |= {f"lanes {k} gradient of {name}": value for name, value in gradient.items()}
+        sim.learn(gradient)
+        out[f"lanes {k} again"], out[f"lanes {k} spikes"] = lanes.replay(), lanes.spikes
+    return out
 
 
 def described(label: str, r: ep.Recording) -> Results:

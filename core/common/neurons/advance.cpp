@@ -48,9 +48,9 @@ template <class Model, Surrogate kind, bool shortcut> void step_shared(Index beg
 }
 
 template <class Model, Surrogate kind> NeuronLoop loop_of_kind(Sharing sharing) {
-  if (sharing == Sharing::kEach) return step_each<Model, kind>;
+  if (sharing == Sharing::each) return step_each<Model, kind>;
   if constexpr (Model::kShortcut)
-    if (sharing == Sharing::kShort) return step_shared<Model, kind, true>;
+    if (sharing == Sharing::shortcut) return step_shared<Model, kind, true>;
   return step_shared<Model, kind, false>;
 }
 
@@ -124,11 +124,11 @@ template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::in
   if (neurons.begin == neurons.end) return count;
   const Array2<double>& state = neurons.state;
   const Array2<const double>& params = neurons.params;
-  const auto sharing = static_cast<Sharing>(static_cast<int>(params(params.rows - 1, neurons.begin)));
+  const Sharing sharing = neurons.sharing;
   const NeuronLoop loop = neurons.own != nullptr
                               ? neurons.own
                               : kModels[neurons.model].loop(sharing, static_cast<int>(params(membrane::KIND, neurons.begin)));
-  const double* first_params = sharing == Sharing::kEach ? params.data : params.data + neurons.begin;
+  const double* first_params = sharing == Sharing::each ? params.data : params.data + neurons.begin;
   alignas(64) std::int32_t spiked[kBlock];
   for (Index first = neurons.begin; first < neurons.end; first += kBlock) {
     const Index n = std::min(kBlock, neurons.end - first);

@@ -8,17 +8,10 @@
 
 namespace eprop {
 
-// Property of a population's parameters, in the last row of `params`, as a double.
-enum class Sharing : int {
-  kEach,  // neurons have different parameters
-  kSame,  // all neurons have the same parameters
-  kShort  // all neurons have the same, and those that the shortcut needs are zero (`eprop.models.Neuron.shortcut`)
-};
-
 // A built-in model; its code is its index in `models()`.
 struct NeuronModel {
   const char* name;
-  Index state_rows, params;  // rows of state; rows of parameters except the last one, which is a `Sharing`
+  Index state_rows, params;  // rows of state, rows of parameters
   NeuronLoop (*loop)(Sharing sharing, int surrogate);
 };
 
@@ -29,9 +22,10 @@ struct NeuronRange {
   int model = 0;  // code of the model; not read for a loop of the user's `own`
   Index begin = 0, end = 0;
   Array2<double> state;         // (rows of state, neurons)
-  Array2<const double> params;  // (rows of parameters + 1, neurons)
+  Array2<const double> params;  // (rows of parameters, neurons)
   double* input = nullptr;      // (neurons,) synaptic input of this step, mV
-  NeuronLoop own = nullptr;     // a user's own model, compiled for different or shared parameters, as `params` says
+  NeuronLoop own = nullptr;     // a user's own model, compiled for different or shared parameters, as `sharing` says
+  Sharing sharing = Sharing::each;
 };
 
 // The loop at an address, which Python passes as a number.
@@ -42,7 +36,7 @@ inline NeuronLoop loop_at(Index address) {
 // The range of a population, from its record.
 inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
                             Array2<const double> params, double* input) {
-  return {static_cast<int>(population.model), begin, end, state, params, input, loop_at(population.own_step)};
+  return {static_cast<int>(population.model), begin, end, state, params, input, loop_at(population.own_step), population.sharing};
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that

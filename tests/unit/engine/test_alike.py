@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.engine.build.records import Sharing
+from eprop.engine.build.records import Role, Sharing
 from eprop.models import inline
 
 pytestmark = pytest.mark.tiny
@@ -83,10 +83,11 @@ EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
 def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     net = network(MODELS[model], ep.Static(), rule)
     once, each = (ep.Simulator(net, threads=threads) for _ in range(2))
-    alike = each._arrays.built.topology.params[-1]
+    table = each._arrays.built.topology.populations
+    neurons = table["role"] == Role.neuron
     kind = SAME if model in ("LIF", "LIF, late", "DeltaLIF") else SHORT
-    assert (alike == kind).all()
-    alike[:] = EACH
+    assert (table["sharing"][neurons] == kind).all()
+    table["sharing"] = EACH
     assert same(learned(once), learned(each))
 
 
@@ -101,8 +102,8 @@ def test_who_is_alike():
     net.add(ep.LIF(t_ref=[0.0, 0.0, 2.0]), 3)
     net.add(WithinRefractoryTime(), 1)  # models from elsewhere take no shortcut
     net.add(OtherRows(), 1)
-    kinds = [EACH] * 5 + [SHORT] * 4 + [EACH] * 3 + [SHORT] * 3 + [SAME] * 2 + [EACH] * 3 + [SAME] * 2
-    assert ep.Simulator(net)._arrays.built.topology.params[-1].tolist() == kinds
+    kinds = [EACH, SHORT, EACH, SHORT, SAME, EACH, SAME, SAME]
+    assert ep.Simulator(net)._arrays.built.topology.populations["sharing"].tolist() == kinds
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -359,7 +359,7 @@ def test_steps_refuse_what_does_not_fit_and_nothing_has_happened() -> None:
     streams.step()
     with refuse(r"errors must have shape \(2, 1, 1\)"):
         streams.backward(np.zeros((2, 2, 1)))
-    with refuse("number of streams must be a whole number >= 1"):
+    with refuse("number of lanes must be a whole number >= 1"):
         sim.lanes(0)
     with refuse("learn must be True or False"):
         sim.lanes(2, learn="no")

@@ -16,6 +16,7 @@ import pytest
 import eprop as ep
 from eprop.core import lib
 from eprop.engine import own_neuron
+from eprop.engine.build.records import Sharing
 from eprop.engine.own_neuron import _gist, digest_of, loop_of
 from eprop.models import inline
 from own_model import Integrator
@@ -130,9 +131,9 @@ def test_what_else_is_in_the_file_does_not_count():
 def stepped(update):
     """Voltages of two neurons with this update after a step."""
     model = type("Own", (Integrator,), {"update": staticmethod(update), "__module__": "__main__"})
-    state, params, psi = np.zeros((1, 2)), np.ones((2, 2)), np.zeros(2)
+    state, params, psi = np.zeros((1, 2)), np.ones((1, 2)), np.zeros(2)
     code, address = loop_of(model(), shared=True)
-    assert lib.advance(code, state, params, 0, 2, np.full(2, 2.0), psi, address).tolist() == [0, 1]
+    assert lib.advance(code, state, params, 0, 2, np.full(2, 2.0), psi, address, Sharing.same).tolist() == [0, 1]
     assert psi.tolist() == [0.3, 0.3]
     return state[0]
 

@@ -25,7 +25,7 @@ from own_model import Integrator
 
 pytestmark = pytest.mark.tiny
 
-EACH, SAME, SHORT = 0.0, 1.0, 2.0
+EACH, SAME, SHORT = 0, 1, 2
 SURROGATES = {
     "piecewise_linear": ep.PiecewiseLinear,
     "exponential": ep.Exponential,
@@ -35,21 +35,21 @@ SURROGATES = {
 MODELS = [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF, ForcedLIF]
 
 
-def arrays_of(neuron: Neuron, n: int, sharing: float, dt: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def arrays_of(neuron: Neuron, n: int, dt: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """State at the start and parameters of ``n`` such neurons."""
     derived, initial = neuron.derived(dt), neuron.initial(dt, range(n), 0)
-    params = np.array([*(np.full(n, derived[name]) for name in neuron.parameter_rows), np.full(n, sharing)])
+    params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows])
     return np.array([np.broadcast_to(initial.get(name, 0.0), n) for name in neuron.state_rows]), params
 
 
-def stepped(neuron: Neuron, inputs: np.ndarray, sharing: float, first: int = 0) -> tuple[np.ndarray, ...]:
+def stepped(neuron: Neuron, inputs: np.ndarray, sharing: int, first: int = 0) -> tuple[np.ndarray, ...]:
     """States, surrogate gradients and spikes of each step; neurons before ``first`` are left alone."""
-    (state, params), n = arrays_of(neuron, inputs.shape[1], sharing), inputs.shape[1]
+    (state, params), n = arrays_of(neuron, inputs.shape[1]), inputs.shape[1]
     model, own = loop_of(neuron, sharing != EACH)
     states, psis, spikes = [], np.full(inputs.shape, np.nan), np.zeros(inputs.shape, bool)
     for t, pushed in enumerate(inputs):
         x = pushed.copy()
-        found = lib.advance(model, state, params, first, n, x, psis[t], own)
+        found = lib.advance(model, state, params, first, n, x, psis[t], own, sharing)
         np.testing.assert_array_equal(x[first:], 0.0)
         np.testing.assert_array_equal(x[:first], pushed[:first])
         assert found.dtype == np.int32
@@ -150,11 +150,11 @@ def test_each_model_names_one_of_the_core():
 
 
 def test_arrays_that_do_not_fit_are_refused():
-    state, params = arrays_of(ep.ALIF(), 4, EACH)
+    state, params = arrays_of(ep.ALIF(), 4)
     x, psi = np.zeros(4), np.zeros(4)
     code = lib.models["alif"]
     for wrong in (
-        (99, state, params, 0, 4), (code, state[:3].copy(), params, 0, 4), (code, state, params[:12].copy(), 0, 4),
+        (99, state, params, 0, 4), (code, state[:3].copy(), params, 0, 4), (code, state, params[:-1].copy(), 0, 4),
         (code, state, params, 0, 5), (code, state, params, 3, 2), (code, state, params, -1, 2),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"model|shapes"):

@@ -18,7 +18,7 @@ ALPHA = np.exp(-1.0 / 20.0)
 def stepped(neuron: ep.Neuron, inputs, dt: float = 1.0) -> dict[str, np.ndarray]:
     """Rows of state, spikes and surrogate gradients of one neuron under ``inputs`` (mV per step)."""
     derived, initial = neuron.derived(dt), neuron.initial(dt, range(1), 0)
-    params = np.array([*([derived[name]] for name in neuron.parameter_rows), [0.0]])
+    params = np.array([[derived[name]] for name in neuron.parameter_rows])
     state = np.array([np.broadcast_to(initial.get(name, 0.0), 1) for name in neuron.state_rows])
     rows, psi = [], np.zeros(1)
     for x in inputs:

@@ -156,8 +156,8 @@ def build(
     bounds = np.stack([split(ranks.n_neurons, partitions), split(nodes.n_readouts, partitions)])
     builder = ConnectionBuilder(network, learning.groups, nodes.populations, learning.table, nodes.classes, ranks)
     branch_start, targets, weight = draw_synapses(builder, bounds, dtype, threads)
-    params, initial, leak = neuron_arrays(network, nodes.models, ranks)
-    add_loops(nodes.populations, nodes.neurons, params)
+    params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
+    add_loops(nodes.populations, nodes.neurons, sharing)
     feedback, signal_delay = feedback_of(network, nodes.populations, nodes.n_readouts, ranks)
     topology = Topology(
         **_tables_of(network, ranks, nodes, learning),

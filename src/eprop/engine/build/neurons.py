@@ -85,17 +85,19 @@ def _neuron(description: Any, columns: dict[str, Any], j: int) -> Any:
 
 def neuron_arrays(
     network: Network, neurons: dict[int, list[Any]], ranks: RankPartition
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``(params, initial, leak)`` of a rank's ``n`` own neurons: (parameter rows + 1, n), (state rows, n), (n,).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Sharing]]:
+    """``(params, initial, leak, sharing)`` of a rank's ``n`` own neurons.
 
-    The last row of ``params`` is a code of `Sharing`: a property of all neurons of the population.
+    Parameters are (parameter rows, n), initial states (state rows, n), leak potentials (n,); ``sharing`` has an entry for each
+    population with own neurons, by its index.
     """
     n = ranks.n_neurons
     populations = [p for p in network.populations if isinstance(p.model, Neuron)]
     models = [p.model for p in populations if isinstance(p.model, Neuron)]
     n_params = max((len(model.parameter_rows) for model in models), default=1)
     n_state = max((len(model.state_rows) for model in models), default=1)
-    params, initial, leak = np.zeros((n_params + 1, n)), np.zeros((n_state, n)), np.zeros(n)
+    params, initial, leak = np.zeros((n_params, n)), np.zeros((n_state, n)), np.zeros(n)
+    sharing: dict[int, Sharing] = {}
     first_target = 0
     for p in populations:
         first, stop = ranks.own(p)
@@ -108,11 +110,12 @@ def neuron_arrays(
             params[row, span] = [values[name] for values in derived]
         for row, name in enumerate(own[0].state_rows):
             initial[row, span] = _initial_values(own, name, network.dt, range(first, stop), seed)
+        sharing[p.index] = Sharing.each
         if (params[:, span] == params[:, span.start, None]).all() and _same_eligibility(own, network.dt):
-            params[-1, span] = Sharing.shortcut if _takes_shortcut(own[0], params[:, span]) else Sharing.same
+            sharing[p.index] = Sharing.shortcut if _takes_shortcut(own[0], params[:, span]) else Sharing.same
         leak[span] = [getattr(neuron, "e_l", 0.0) for neuron in own]
         first_target += stop - first
-    return params, initial, leak
+    return params, initial, leak, sharing
 
 
 def _same_eligibility(neurons: list[Any], dt: float) -> bool:

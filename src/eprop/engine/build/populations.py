@@ -84,7 +84,7 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
         row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())
 
 
-def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) -> None:
+def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, Sharing]) -> None:
     """Write the loop that advances each neuron population by a step; loops of users' own models are compiled.
 
     Parameters
@@ -92,15 +92,15 @@ def add_loops(table: np.ndarray, neurons: list[Population], params: np.ndarray) 
     table : (populations,) POPULATION
         Is modified.
     neurons : list of Population
-    params : (parameter rows + 1, own neurons)
-        See `Topology`.
+    sharing : dict
+        Of each population with own neurons, by its index.
     """
     for p in neurons:
         row, model = table[p.index], p.model
         assert isinstance(model, Neuron)
-        sharing = params[-1, row["target_begin"] : row["target_end"]]
-        if sharing.size:
-            row["model"], row["own_step"] = loop_of(model, bool((sharing != Sharing.each).all()))
+        if p.index in sharing:
+            row["sharing"] = sharing[p.index]
+            row["model"], row["own_step"] = loop_of(model, sharing[p.index] != Sharing.each)
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:

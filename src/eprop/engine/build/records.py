@@ -44,7 +44,7 @@ class Tied(IntEnum):
 
 
 class Sharing(IntEnum):
-    """Property of a population's neurons, in the last row of ``Topology.params``."""
+    """What the neurons of a population have in common."""
 
     each = 0
     """Neurons have different parameters."""
@@ -97,8 +97,7 @@ class Topology(NamedTuple):
     branch_start : (partitions, branches + 1)
         Start of the synapses of each branch.
     targets : (synapses,) uint32
-    params : (parameter rows + 1, neurons)
-        The last row is a code of `Sharing`.
+    params : (parameter rows, neurons)
     bounds : (2, partitions + 1)
         Ranges of neurons and of readouts of each partition.
     signal_delay : (readouts, neurons)

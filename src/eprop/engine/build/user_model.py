@@ -86,8 +86,8 @@ def _update_of_core(model: str) -> Callable[..., Any]:
     """One step of one neuron of a built-in model, for a model that derives from it without its own `update`."""
 
     def update(state: np.ndarray, params: np.ndarray, j: int, x: float) -> tuple[bool, float]:
-        psi, each = np.zeros(1), np.zeros((1, 1))
-        spikes = lib.advance(lib.models[model], state, np.vstack([params, each]), 0, 1, np.array([x], float), psi)
+        psi = np.zeros(1)
+        spikes = lib.advance(lib.models[model], state, params, 0, 1, np.array([x], float), psi)
         return spikes.size > 0, psi[0]
 
     return update

@@ -18,8 +18,8 @@ from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.slices import run_in_slices
 from eprop.engine.run.divergence import check_losses, check_silence, check_weights
+from eprop.engine.run.external import external_arrays
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
-from eprop.engine.run.outside import outside_of
 from eprop.engine.run.own_optimizer import take_gradients, take_steps
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import BatchResult, Samples
@@ -289,7 +289,7 @@ class Episodes:
         request.seed, request.learn = arrays.network.seed, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
-        request.outside = outside_of(arrays, samples)
+        request.outside = external_arrays(arrays, samples)
         request.y = np.zeros((n, samples.n_steps, arrays.built.n_readouts))
         request.loss, request.spikes, request.events = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
         return request

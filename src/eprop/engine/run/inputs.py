@@ -13,7 +13,7 @@ from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.layout import Given, SampleLayout, given_numbers, named
 from eprop.engine.run.sample_events import events_in_steps
-from eprop.engine.run.samples import NOTHING_WAITS, Samples, arrange_samples
+from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
 from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
@@ -136,7 +136,7 @@ def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> N
             f"the samples were made for another network: {_sizes(*samples.made_for)} instead of {_sizes(*layout.made_for)}"
         )
     if len(samples.reward) and not layout.rewarded:
-        raise InputError(NOTHING_WAITS)
+        raise InputError(NO_REWARD_TRACE)
     for name, values in samples.signals.items():
         if layout.neurons.get(name) != values.shape[2]:
             raise InputError(

@@ -13,12 +13,12 @@ from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.divergence import LARGEST_VOLTAGE, check_losses
 from eprop.engine.run.episodes import Episodes
+from eprop.engine.run.external import External
 from eprop.engine.run.gradient_scaling import rollout_scales
 from eprop.engine.run.lane_state import checked_lanes
 from eprop.engine.run.layout import SampleLayout, count_of, named
-from eprop.engine.run.outside import Told
 from eprop.engine.run.rollouts import checked_errors, chosen_lanes, make_group
-from eprop.engine.run.samples import arrange_told
+from eprop.engine.run.samples import arrange_external
 from eprop.engine.state.checks import damaged
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
@@ -181,10 +181,10 @@ class Lanes:
             self._check_learns("backward")
             self._lanes.check_whole("these lanes")
             check = partial(self._checked, errors, signals, modulator)
-            given, told = run_on_all_ranks(self._episodes.comm, "backward", check, _keys_of_errors)
+            given, external = run_on_all_ranks(self._episodes.comm, "backward", check, _keys_of_errors)
             self._lanes.follow_weights()
             self._lanes.check_diverged("backward")
-            found = self._lanes.backward(given, told, *rollout_scales(self._episodes.arrays, self.n, self.steps))
+            found = self._lanes.backward(given, external, *rollout_scales(self._episodes.arrays, self.n, self.steps))
             self._closed = True
             return found
 
@@ -279,12 +279,12 @@ class Lanes:
         request.y = np.zeros((own, n_steps, self._y.shape[1]))
         return request
 
-    def _checked(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, Told]:
+    def _checked(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, External]:
         """Errors of all lanes, and external values for the lanes of this replica."""
         given = checked_errors(errors, (self.n, self.steps, self._y.shape[1]))
-        values, factors = arrange_told(self._layout, self.n, self.steps, signals, modulator)
+        values, factors = arrange_external(self._layout, self.n, self.steps, signals, modulator)
         here = self._lanes.here
-        return given, Told(
+        return given, External(
             {name: value[here] for name, value in values.items()}, factors[here] if len(factors) > 1 else factors
         )
 
@@ -379,5 +379,5 @@ def _part(given: Any, own: slice | None, n_steps: int) -> Any:
     return given[own] if isinstance(given, list) or given.ndim == 2 else np.ascontiguousarray(given[:, own])
 
 
-def _keys_of_errors(given: tuple[np.ndarray, Told]) -> dict[str, Any]:
+def _keys_of_errors(given: tuple[np.ndarray, External]) -> dict[str, Any]:
     return {"errors": checksum(given[0])}

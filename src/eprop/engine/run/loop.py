@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.run.outside import outside_of
+from eprop.engine.run.external import external_arrays
 from eprop.engine.run.samples import Samples
 from eprop.engine.state.arrays import STREAMS, Arrays
 from eprop.engine.state.storage import make_axons, make_history, make_neurons
@@ -59,7 +59,7 @@ def request_of(
     """Make the request to the core: inputs, and arrays for the results."""
     return lib.RunRequest(
         arrays.network.seed, clock, frozen, threads, samples.event_start, samples.event_channels, samples.target,
-        samples.window, outside_of(arrays, samples), probes, out.probed, out.y, out.loss, out.spikes,
+        samples.window, external_arrays(arrays, samples), probes, out.probed, out.y, out.loss, out.spikes,
     )  # fmt: skip
 
 

@@ -11,10 +11,10 @@ from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.slices import run_in_slices
 from eprop.engine.run.episodes import Episodes, request_of
+from eprop.engine.run.external import External, external_arrays
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.inputs import check_samples, keys_of
 from eprop.engine.run.layout import SampleLayout
-from eprop.engine.run.outside import Told, outside_of
 from eprop.engine.run.samples import Samples
 from eprop.errors import DivergenceError, InputError, Status, check_status
 from eprop.parameters import real_numbers
@@ -64,14 +64,14 @@ class LaneGroup:
         run_in_slices(self.episodes.arrays.exchange, self.core, request, 0, self.own.size)
 
     def backward(
-        self, errors: np.ndarray, told: Samples | Told, scales: np.ndarray, mean: np.ndarray
+        self, errors: np.ndarray, external: Samples | External, scales: np.ndarray, mean: np.ndarray
     ) -> dict[str, Any]:
         """Gradients for errors of all lanes, by projection.
 
         Parameters
         ----------
         errors : (n, n_steps, readouts)
-        told : Samples or Told
+        external : Samples or External
             Signals and modulator of the lanes of this replica.
         scales : (n, delay groups)
             Factors of the gradients of each lane.
@@ -83,7 +83,7 @@ class LaneGroup:
         pending = np.zeros_like(arrays.synapses.pending)
         request.samples, request.feedback = np.arange(self.own.size), arrays.neurons.feedback
         request.scales, request.given_errors = scales[self.here], errors[self.here]
-        request.outside = outside_of(arrays, told)
+        request.outside = external_arrays(arrays, external)
         if self.own.size:
             self.core.backward(0, self.own.size, request, pending)
         if replicas.size > 1:

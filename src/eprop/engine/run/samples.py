@@ -30,9 +30,9 @@ from eprop.parameters import real_numbers
 
 # Offsets into the events are stored for every step of every sample.
 MOST_STEPS = 2**31
-NOTHING_WAITS = "reward: no projection of this network uses it; give projections EPropPlus(reward=RewardTrace())"
+NO_REWARD_TRACE = "reward: no projection of this network uses it; give projections EPropPlus(reward=RewardTrace())"
 # Stands for a missing modulator or reward.
-NOT_TOLD = np.zeros((0, 0))
+NONE_GIVEN = np.zeros((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +67,8 @@ class Samples(ByValue):
     n_steps: int
     labels: np.ndarray | None = None
     signals: Mapping[str, np.ndarray] = field(default_factory=dict)
-    modulator: np.ndarray = field(default_factory=lambda: NOT_TOLD)
-    reward: np.ndarray = field(default_factory=lambda: NOT_TOLD)
+    modulator: np.ndarray = field(default_factory=lambda: NONE_GIVEN)
+    reward: np.ndarray = field(default_factory=lambda: NONE_GIVEN)
     made_for: Shape = ((), ())
 
     def __len__(self) -> int:
@@ -217,7 +217,7 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     labels, made_for = _labels(given.labels, n), layout.made_for
     if not given.signals and given.modulator is None and given.reward is None:
         return Samples(starts, channels, target, window, n, n_steps, labels, made_for=made_for)
-    signals, modulator = arrange_told(layout, n, n_steps, given.signals, given.modulator)
+    signals, modulator = arrange_external(layout, n, n_steps, given.signals, given.modulator)
     reward = _reward(layout, given.reward, n, n_steps)
     return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, made_for)
 
@@ -315,20 +315,20 @@ def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
     return np.ascontiguousarray(np.atleast_2d(out))
 
 
-def arrange_told(
+def arrange_external(
     layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: Any
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Make ``signals`` and ``modulator`` of `Samples`."""
-    factors = NOT_TOLD if modulator is None else _of_steps("modulator", modulator, n, n_steps)
+    factors = NONE_GIVEN if modulator is None else _of_steps("modulator", modulator, n, n_steps)
     return _signals(layout, by_name("signals", signals), n, n_steps), factors
 
 
 def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarray:
     """Make ``reward`` of `Samples`."""
     if reward is None:
-        return NOT_TOLD
+        return NONE_GIVEN
     if not layout.rewarded:
-        raise InputError(NOTHING_WAITS)
+        raise InputError(NO_REWARD_TRACE)
     return _of_steps("reward", reward, n, n_steps)
 
 

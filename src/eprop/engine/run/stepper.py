@@ -14,7 +14,7 @@ from eprop.engine.run.divergence import check_voltages, check_weights
 from eprop.engine.run.latency import Latency
 from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.recording import name_of
-from eprop.engine.run.samples import NOTHING_WAITS
+from eprop.engine.run.samples import NO_REWARD_TRACE
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource
@@ -49,7 +49,7 @@ _PROBLEMS = {
     _Status.modulator: "modulator must be a finite number",
     _Status.reward: "reward must be a finite number",
     _Status.error: "error holds values that are infinite",
-    _Status.no_reward: NOTHING_WAITS,
+    _Status.no_reward: NO_REWARD_TRACE,
     _Status.no_step_before: "error belongs to the step before, and this is the first step; leave it out",
 }
 

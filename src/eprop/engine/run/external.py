@@ -1,4 +1,4 @@
-"""Signals, modulators and rewards from outside, in the form of the core: with columns for the neurons that a rank owns."""
+"""External signals, modulators and rewards, in the form of the core: with columns for the neurons that a rank owns."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eprop.engine.run.samples import NOT_TOLD, Samples
+from eprop.engine.run.samples import NONE_GIVEN, Samples
 from eprop.engine.state.arrays import Arrays
 
 _NO_SIGNALS = np.zeros((0, 0, 0)), np.zeros(0, np.int64)
 
 
-class Told(NamedTuple):
-    """Outside values of samples or streams, besides errors; see `eprop.engine.run.samples.make_samples`."""
+class External(NamedTuple):
+    """External values of samples or lanes, besides errors; see `Simulator.samples`."""
 
     signals: Mapping[str, np.ndarray]
     modulator: np.ndarray
-    reward: np.ndarray = NOT_TOLD
+    reward: np.ndarray = NONE_GIVEN
 
 
-def outside_of(arrays: Arrays, samples: Samples | Told) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def external_arrays(
+    arrays: Arrays, samples: Samples | External
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Arrays for ``Outside`` of the core.
 
     Returns
