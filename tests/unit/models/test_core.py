@@ -215,7 +215,7 @@ def test_the_functions_for_python_are_those_of_the_core(model):
     neuron = kind(tau_m=15.0, v_th=0.7, t_ref=2.0, surrogate=ep.Arctan(0.3, 0.7))
     inputs = pushes(6, 25, 3)
     states, psis, spikes = stepped(neuron, inputs, EACH)
-    state, params = arrays_of(neuron, 3, EACH)
+    state, params = arrays_of(neuron, 3)
     for t, x in enumerate(inputs):
         found = [update(state, params, j, x[j]) for j in range(3)]
         assert [spike for spike, _ in found] == spikes[t].tolist()
