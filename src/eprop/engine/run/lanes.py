@@ -15,14 +15,14 @@ from eprop.engine.run.divergence import LARGEST_VOLTAGE, check_losses
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.external import External
 from eprop.engine.run.gradient_scaling import rollout_scales
+from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.lane_state import checked_lanes
-from eprop.engine.run.layout import SampleLayout, count_of, named
+from eprop.engine.run.layout import SampleLayout, count_of
 from eprop.engine.run.rollouts import checked_errors, chosen_lanes, make_group
 from eprop.engine.run.samples import arrange_external
 from eprop.engine.state.checks import damaged
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
-from eprop.parameters import real_numbers
 
 # Lanes that do not learn keep at most this many steps.
 STEPS_UNLEARNED = 1024
@@ -48,8 +48,7 @@ class Lanes:
         self._core, own = self._lanes.core, self._lanes.own
         self._y = np.zeros((n, arrays.built.n_readouts))
         self._closed = False
-        self._names = {p.name: k for k, p in enumerate(layout.sources)}
-        self._sizes = [p.size for p in layout.sources]
+        self._reader = ChannelReader(layout, n)
         seeds = [random.derive(arrays.network.seed, random.POISSON, int(k)) for k in own]
         self._core.set_random(np.array(seeds, np.uint64), np.zeros(own.size, np.int64))
 
@@ -93,12 +92,15 @@ class Lanes:
                 self._y[...] = self._run(1, channels)[:, 0]
                 return self._y
             self._prepare()
-            given = self._given(channels)
-            found = self._core.step(given, self._y)
+            parts = self._reader.parts(channels)
+            found = self._core.step(parts, self._y)
             if found == lib.UNREADABLE:
-                found = self._core.step(tuple(self._readable(k, part, 1) for k, part in enumerate(given)), self._y)
+                found = self._core.step(self._reader.readable(parts, 1), self._y)
+            if found >= self.n:
+                self._lanes.check_diverged("step")
+                check_losses(np.zeros(1), self._y)
             if found != lib.READ:
-                self._refuse(found)
+                self._reader.refuse(found)
             return self._y
 
     def run(self, n_steps: int, channels: Any = None) -> np.ndarray:
@@ -254,28 +256,28 @@ class Lanes:
         request.event_start, request.event_channels = start, events
         self._lanes.run(request)
         y = self._lanes.joined(request.y)
-        largest = np.abs(y).max(axis=(1, 2), initial=0.0)
-        if not (largest <= LARGEST_VOLTAGE).all():  # also true for NaN
-            self._refuse(self.n + int(np.argmin(largest <= LARGEST_VOLTAGE)))
+        if not np.abs(y).max(initial=0.0) <= LARGEST_VOLTAGE:  # also true for NaN
+            self._lanes.check_diverged("step")
+            check_losses(np.zeros(1), y)
         return y
 
     def _read(self, n_steps: int, channels: Any) -> tuple[np.ndarray, np.ndarray]:
         """Events of the lanes of this replica in some steps, for a request."""
-        given = self._given(channels)
-        own = self._lanes.here if self._lanes.own.size < self.n else None
-        found, start, events = self._core.read_events(tuple(_part(part, own, n_steps) for part in given), n_steps)
+        parts, here = self._reader.parts(channels), self._lanes.here
+        if self._lanes.own.size < self.n:
+            parts = chosen_parts(self._reader.readable(parts, n_steps), here)
+        found, start, events = self._core.read_events(parts, n_steps)
         if found == lib.UNREADABLE:
-            readable = [self._readable(k, part, n_steps) for k, part in enumerate(given)]
-            found, start, events = self._core.read_events(tuple(_part(p, own, n_steps) for p in readable), n_steps)
+            found, start, events = self._core.read_events(self._reader.readable(parts, n_steps), n_steps)
         if found != lib.READ:
-            self._refuse(found + self._lanes.here.start)
+            self._reader.refuse(found + here.start)
         return start, events
 
     def _request(self, n_steps: int) -> Any:
         """Make a request for steps, with an array for the outputs."""
         request, own = lib.EpisodeRequest(), self._lanes.own.size
         request.n_steps, request.learn = n_steps, self._learns
-        request.event_start = np.zeros((len(self._sizes), own * n_steps + 1), np.int64)
+        request.event_start = np.zeros((len(self._layout.sources), own * n_steps + 1), np.int64)
         request.y = np.zeros((own, n_steps, self._y.shape[1]))
         return request
 
@@ -308,75 +310,6 @@ class Lanes:
     def _check_one_process(self, call: str) -> None:
         if self._episodes.comm.size > 1:
             raise InputError(f"{call} of lanes is for one process; with several ranks, begin new episodes instead")
-
-    def _given(self, channels: Any) -> tuple[Any, ...]:
-        """Events for each event source."""
-        if not isinstance(channels, Mapping):
-            if len(self._sizes) == 1:
-                return (_bytes_of(channels),)
-            if channels is None:
-                return (None,) * len(self._sizes)
-            known = ", ".join(self._names) or "none"
-            raise InputError(f"step takes channels by the names of the event sources ({known}) in a dictionary")
-        parts: list[Any] = [None] * len(self._sizes)
-        for name, part in named(channels).items():
-            if name not in self._names:
-                raise InputError(f"no event source named {name!r}; there are: {', '.join(self._names) or 'none'}")
-            parts[self._names[name]] = _bytes_of(part)
-        return tuple(parts)
-
-    def _readable(self, source: int, given: Any, n_steps: int) -> Any:
-        """Convert events of a source to a form that the core reads."""
-        name, size = self._layout.sources[source].name, self._sizes[source]
-        if given is None:
-            return None
-        if n_steps > 1:
-            return self._dense(source, given, (n_steps, self.n, size))
-        if isinstance(given, np.ndarray) and given.ndim > 1:
-            return self._dense(source, given, (1, self.n, size) if given.ndim == 3 else (self.n, size))
-        if isinstance(given, np.ndarray | str | Mapping) or not hasattr(given, "__len__") or len(given) != self.n:
-            raise InputError(
-                f"channels of {name!r} must be a list with an array for each of {self.n} lanes, or an array ({self.n}, {size})"
-            )
-        out = []
-        for k, part in enumerate(given):
-            one = np.atleast_1d(real_numbers(f"channels of {name!r}, lane {k},", part, InputError))
-            if one.ndim != 1 or (one.size and one.dtype.kind not in "iu"):
-                raise InputError(f"channels of {name!r}, lane {k}, must be a list of whole numbers, got {part!r:.80}")
-            out.append(np.ascontiguousarray(one, np.int64))
-        return out
-
-    def _dense(self, source: int, given: Any, shape: tuple[int, ...]) -> Any:
-        """Convert zeros and ones of a source to a form that the core reads."""
-        label = f"channels of {self._layout.sources[source].name!r}"
-        dense = real_numbers(label, given, InputError)
-        if dense.shape != shape:
-            raise InputError(f"{label} must have shape {shape}, got {dense.shape}")
-        if not ((dense == 0) | (dense == 1)).all():
-            raise InputError(f"{label} must be zeros and ones")
-        return np.ascontiguousarray(dense, np.uint8)
-
-    def _refuse(self, found: int) -> None:
-        """Raise the error for a refused step."""
-        if found >= self.n:
-            self._lanes.check_diverged("step")
-            check_losses(np.zeros(1), self._y)
-        names = ", ".join(f"{name} has {size}" for name, size in zip(self._names, self._sizes, strict=True))
-        raise InputError(
-            f"step: channels of lane {found} are out of range, or a channel occurs twice; {names} channels"
-        )
-
-
-def _bytes_of(given: Any) -> Any:
-    """View booleans as bytes, which the core reads; return other values unchanged."""
-    return given.view(np.uint8) if type(given) is np.ndarray and given.dtype == np.bool_ else given
-
-
-def _part(given: Any, own: slice | None, n_steps: int) -> Any:
-    """Events of the lanes ``own`` of this replica."""
-    if given is None or own is None:
-        return given
-    return given[own] if isinstance(given, list) or given.ndim == 2 else np.ascontiguousarray(given[:, own])
 
 
 def _keys_of_errors(given: tuple[np.ndarray, External]) -> dict[str, Any]:
