@@ -15,7 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from eprop.errors import DataError, EPropError
+from eprop.errors import DataError
 from eprop.files.reading import memory_budget, open_regular, parsing
 
 #: Largest depth of groups, and largest number of objects; files of this package stay below.
@@ -57,25 +57,10 @@ class Group:
             node = node.members.get(name) if isinstance(node, Group) else None
         return node
 
-    def group(self, name: str) -> Group:
-        """Return the member that is a group; an empty group if there is none."""
-        node = self.members.get(name)
-        return node if isinstance(node, Group) else Group()
-
-    def arrays(self, start: str = "") -> dict[str, np.ndarray]:
-        """Values of all arrays, by their paths."""
-        found: dict[str, np.ndarray] = {}
-        for name, member in self.members.items():
-            if isinstance(member, Group):
-                found |= member.arrays(f"{start}{name}/")
-            elif member.values is not None:
-                found[start + name] = member.values
-        return found
-
 
 def read_hdf5(
     path: str | pathlib.Path, names: Iterable[str] | None = None, *, memory: int | None = None, values: bool = True,
-    error: type[EPropError] = DataError, what: str = "cannot be read",
+    what: str = "cannot be read",
 ) -> Group:  # fmt: skip
     """Read the content of a file.
 
@@ -88,20 +73,17 @@ def read_hdf5(
         Bytes allowed for arrays. The default is most of the free memory.
     values : bool
         Whether to read the numbers; if False, only check that the arrays fit into the memory.
-    error : type
-        Class of the raised error.
     what : str
         Start of the message for a damaged file.
 
     Raises
     ------
-    EPropError
-        Of the class ``error``, if the file is missing or damaged, refers to other files, or has arrays that need more memory
-        than allowed.
+    DataError
+        If the file is missing or damaged, refers to other files, or has arrays that need more memory than allowed.
     """
-    open_regular(path, error).close()
-    reader = _Reader(str(path), None if names is None else set(names), memory_budget(memory), values, error)
-    with parsing(str(path), what, error), h5py.File(path, "r", locking=False) as file:
+    open_regular(path).close()
+    reader = _Reader(str(path), None if names is None else set(names), memory_budget(memory), values)
+    with parsing(str(path), what), h5py.File(path, "r", locking=False) as file:
         reader.refuse_external_links(file)
         return reader.group(file, 0)
 
@@ -109,8 +91,8 @@ def read_hdf5(
 class _Reader:
     """State while one file is read: wanted arrays, remaining memory, number of objects so far."""
 
-    def __init__(self, path: str, names: set[str] | None, budget: int, values: bool, error: type[EPropError]):
-        self.path, self.names, self.values, self.error = path, names, values, error
+    def __init__(self, path: str, names: set[str] | None, budget: int, values: bool):
+        self.path, self.names, self.values = path, names, values
         self.left = self.budget = budget
         self.objects = 0
 
@@ -118,17 +100,17 @@ class _Reader:
         """Refuse a file with a link to another file: to follow a soft link could open that file."""
         name = file.visititems_links(lambda name, link: name if isinstance(link, h5py.ExternalLink) else None)
         if name is not None:
-            raise self.error(f"{self.path}: /{name:.200}: is a link to another file, and links are not followed")
+            raise DataError(f"{self.path}: /{name:.200}: is a link to another file, and links are not followed")
 
     def group(self, group: h5py.Group, depth: int) -> Group:
         """Read a group with all its content."""
         if depth > DEEPEST:
-            raise self.error(f"{self.path}: {group.name:.200}: groups are nested more than {DEEPEST} deep")
+            raise DataError(f"{self.path}: {group.name:.200}: groups are nested more than {DEEPEST} deep")
         found = Group(attrs=_attributes(group))
         for name in group:
             self.objects += 1
             if self.objects > MOST_OBJECTS:
-                raise self.error(f"{self.path}: holds more than {MOST_OBJECTS:,} objects")
+                raise DataError(f"{self.path}: holds more than {MOST_OBJECTS:,} objects")
             node = group[name]
             if isinstance(node, h5py.Group):
                 found.members[name] = self.group(node, depth + 1)
@@ -139,13 +121,13 @@ class _Reader:
     def array(self, place: str, name: str, node: h5py.Dataset) -> Array:
         """Read an array; its numbers, if they are wanted and fit into the memory that is left."""
         if node.external or node.is_virtual:
-            raise self.error(f"{self.path}: {place:.200}: its numbers are in another file, which is not read")
+            raise DataError(f"{self.path}: {place:.200}: its numbers are in another file, which is not read")
         found = Array(None, tuple(node.shape or ()), node.dtype.str, _attributes(node))
         if node.shape is None or (self.names is not None and name not in self.names):
             return found
         size = math.prod((*node.shape, node.dtype.itemsize))
         if size > self.left:
-            raise self.error(
+            raise DataError(
                 f"{self.path}: {place:.200}: needs {size:,} bytes of memory according to its header, but only {self.left:,} of "
                 f"the allowed {self.budget:,} are left; if the file is correct, give a larger memory=... in bytes"
             )
