@@ -1,4 +1,4 @@
-"""What several processes say to each other: the communicator, its serial default, and MPI.
+"""Communication between processes: the communicator, its serial default, and MPI.
 
 A process is a *rank*. Every rank runs the same program and makes the same calls; each owns a part of the neurons.
 """

@@ -1,4 +1,4 @@
-"""What the engine asks of a communicator, and the one for a single process."""
+"""The communicator that the engine uses, and the one for a single process."""
 
 from __future__ import annotations
 
@@ -15,43 +15,55 @@ class Communicator(Protocol):
     Attributes
     ----------
     rank, size : int
-        This process, and how many there are.
+        Number of this process, and number of processes.
     """
 
     rank: int
     size: int
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give bytes to all ranks: ``(bytes, where those of each rank begin (size,))``, which hold until the next exchange."""
+        """Send bytes to all ranks.
+
+        Parameters
+        ----------
+        message : ndarray of uint8, shape (n,)
+
+        Returns
+        -------
+        received : ndarray of uint8
+            The messages of all ranks; valid until the next exchange.
+        begin : ndarray of int64, shape (size,)
+            Offset of the message of each rank.
+        """
         ...
 
     def gather(self, value: Any) -> list[Any]:
-        """The values of all ranks, in their order, on every rank."""
+        """Values of all ranks in rank order, on every rank (allgather)."""
         ...
 
     def share_of(self, value: Any) -> Any:
-        """The value of rank 0, on every rank."""
+        """Value of rank 0, on every rank (broadcast)."""
         ...
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """Sum of one array per rank, added in the order of the ranks, on every rank."""
+        """Sum of one array per rank in rank order, on every rank (allreduce with a fixed order)."""
         ...
 
     def threads(self, available: int) -> int:
-        """Threads for this rank, of those ``available`` to it, so that the ranks of a machine do not share cores."""
+        """Number of threads for this rank, at most ``available``, such that the ranks of a machine do not share cores."""
         ...
 
     def neighbours(self) -> int:
-        """Ranks on the machine of this one, itself included: they share its memory."""
+        """Number of ranks on this machine, which share its memory."""
         ...
 
     def abort(self, message: str, code: int = 1) -> None:
-        """End all ranks, at once."""
+        """End all ranks with a message."""
         ...
 
 
 class Serial:
-    """One process on its own."""
+    """A single process."""
 
     rank, size = 0, 1
 
@@ -72,13 +84,13 @@ class Serial:
         return values
 
     def threads(self, available: int) -> int:
-        """All of them."""
+        """All available threads."""
         return available
 
     def neighbours(self) -> int:
-        """Itself."""
+        """One."""
         return 1
 
     def abort(self, message: str, code: int = 1) -> None:
-        """Leave the program."""
+        """Exit with the message."""
         raise SystemExit(message)

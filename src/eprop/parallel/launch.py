@@ -43,7 +43,7 @@ def end_ranks(message: str, code: int, *, joined: bool = False) -> None:
     With ``joined``, do nothing unless this rank has a communicator: without one, no other rank waits for this one.
     """
     if started_by_mpi() and (_all_ranks.cache_info().currsize or not joined):
-        with contextlib.suppress(MissingExtraError):  # then each is on its own
+        with contextlib.suppress(MissingExtraError):  # then no rank waits for another
             _all_ranks().abort(message, code)
 
 

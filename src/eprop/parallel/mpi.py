@@ -39,15 +39,15 @@ class Mpi:
         sys.excepthook = self._fail
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give bytes to all ranks, in one collective call if no message is longer than the longest before it.
+        """Send bytes to all ranks, in one collective call unless a message is longer than any before.
 
-        The first part of each message goes with its length; only if that was not all, the rest follows. What is returned holds
-        until the next exchange: it is the buffer that MPI has written to.
+        The first call carries the length and the first part of each message; a second call carries the rest, if there is any. The
+        result is the receive buffer, valid until the next exchange.
         """
-        room, own = self._room, message.size
-        self._length[0] = own
-        if own <= room:
-            self._send[HEADER : HEADER + own] = message
+        room, size = self._room, message.size
+        self._length[0] = size
+        if size <= room:
+            self._send[HEADER : HEADER + size] = message
         else:
             self._send[HEADER:] = message[:room]
         self._comm.Allgather(self._send, self._receive)
@@ -56,7 +56,7 @@ class Mpi:
         return self._receive, self._begin
 
     def _exchange_rest(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What was too long for the first call; then all messages side by side. From now on there is room for them."""
+        """Exchange the rest of long messages, join all messages, and enlarge the buffers."""
         room, sizes = self._room, self._sizes.copy()
         counts = np.maximum(sizes - room, 0)
         starts = np.concatenate([[0], np.cumsum(counts)])
@@ -70,7 +70,7 @@ class Mpi:
         return out, np.cumsum([0, *sizes[:-1]])
 
     def _make_buffers(self, room: int) -> None:
-        """Room for messages of so many bytes, and views of their lengths."""
+        """Allocate buffers for messages of ``room`` bytes, with views of their lengths."""
         width = -(-(HEADER + room) // 8) * 8
         self._room = width - HEADER
         self._send, self._receive = np.zeros(width, np.uint8), np.zeros(width * self.size, np.uint8)
@@ -79,15 +79,15 @@ class Mpi:
         self._begin = np.arange(self.size, dtype=np.int64) * width + HEADER
 
     def gather(self, value: Any) -> list[Any]:
-        """The values of all ranks, in their order, on every rank."""
+        """Values of all ranks in rank order, on every rank."""
         return list(self._comm.allgather(value))
 
     def share_of(self, value: Any) -> Any:
-        """The value of rank 0, on every rank."""
+        """Value of rank 0, on every rank."""
         return self._comm.bcast(value, root=0)
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """Sum in the order of the ranks; MPI's own may depend on how the ranks are spread over machines."""
+        """Sum in rank order; the order of MPI's reductions may depend on the placement of ranks on machines."""
         received = np.empty((self.size, *values.shape), values.dtype)
         self._comm.Allgather(np.ascontiguousarray(values), received)
         total = received[0].copy()
@@ -96,7 +96,7 @@ class Mpi:
         return total
 
     def threads(self, available: int) -> int:
-        """Cores of this rank, divided among the ranks of its machine that may run on them, too."""
+        """Cores of this rank, divided by the number of ranks of its machine that may run on them."""
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
         sharing = sum(not cores.isdisjoint(other) for other in node.allgather(cores))
@@ -104,7 +104,7 @@ class Mpi:
         return max(1, min(available, len(cores) // sharing))
 
     def neighbours(self) -> int:
-        """Ranks on the machine of this one, itself included."""
+        """Number of ranks on this machine."""
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         count = int(node.Get_size())
         node.Free()
@@ -118,7 +118,7 @@ class Mpi:
         sys.stdout.flush()
         time.sleep(FORWARDING_SECONDS)
         self._comm.Abort(code)
-        os._exit(code)  # where the library leaves it to the launcher to end this process, too
+        os._exit(code)  # some libraries leave it to the launcher to end this process
 
     def _fail(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         """The exception hook of the interpreter."""
