@@ -26,7 +26,7 @@ class ThreadRank:
         self._barrier.wait(SECONDS)
         return values
 
-    def share_of(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         return self.gather(value)[0]
 
     def exchange(self, message: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +43,7 @@ class ThreadRank:
     def threads(self, available: int) -> int:
         return available
 
-    def neighbours(self) -> int:
+    def ranks_on_machine(self) -> int:
         return self.size
 
     def abort(self, message: str, code: int = 1) -> None:

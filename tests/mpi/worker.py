@@ -143,7 +143,7 @@ def messages(comm: Communicator) -> list[str]:
         total += 0.1 * 3.0**rank
     if comm.sum(np.array([0.1 * 3.0**comm.rank]))[0] != total:
         wrong.append("sum")
-    if not 1 <= comm.threads(8) <= 8 or comm.share_of(comm.rank) != 0 or comm.neighbours() != comm.size:
+    if not 1 <= comm.threads(8) <= 8 or comm.broadcast(comm.rank) != 0 or comm.ranks_on_machine() != comm.size:
         wrong.append("threads or share")
     return wrong
 
@@ -168,7 +168,7 @@ def main() -> None:
         external = cases.EXTERNAL.get(name, lambda *_: {})
         ours = run(make, comm, threads, states, external)
         alone = run(make, Serial(), 1, states, external) if comm.rank == 0 else {}
-        given = comm.share_of(states[-1])  # by one process, for all ranks, and the other way round
+        given = comm.broadcast(states[-1])  # by one process, for all ranks, and the other way round
         gone_on = resumed(run, name, comm, threads, given)
         if comm.rank == 0:
             back = resumed(run, name, Serial(), 1, states[0])

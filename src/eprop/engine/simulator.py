@@ -107,7 +107,7 @@ class Simulator(FixedProperties):
         self._threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
-        neighbours = self.comm.neighbours()
+        neighbours = self.comm.ranks_on_machine()
         parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours
         built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}

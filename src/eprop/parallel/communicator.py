@@ -41,7 +41,7 @@ class Communicator(Protocol):
         """Values of all ranks in rank order, on every rank (allgather)."""
         ...
 
-    def share_of(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Value of rank 0, on every rank (broadcast)."""
         ...
 
@@ -53,7 +53,7 @@ class Communicator(Protocol):
         """Number of threads for this rank, at most ``available``, such that the ranks of a machine do not share cores."""
         ...
 
-    def neighbours(self) -> int:
+    def ranks_on_machine(self) -> int:
         """Number of ranks on this machine, which share its memory."""
         ...
 
@@ -75,7 +75,7 @@ class Serial:
         """The value itself."""
         return [value]
 
-    def share_of(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The value itself."""
         return value
 
@@ -87,7 +87,7 @@ class Serial:
         """All available threads."""
         return available
 
-    def neighbours(self) -> int:
+    def ranks_on_machine(self) -> int:
         """One."""
         return 1
 

@@ -82,7 +82,7 @@ class Mpi:
         """Values of all ranks in rank order, on every rank."""
         return list(self._comm.allgather(value))
 
-    def share_of(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """Value of rank 0, on every rank."""
         return self._comm.bcast(value, root=0)
 
@@ -103,7 +103,7 @@ class Mpi:
         node.Free()
         return max(1, min(available, len(cores) // sharing))
 
-    def neighbours(self) -> int:
+    def ranks_on_machine(self) -> int:
         """Number of ranks on this machine."""
         node = self._comm.Split_type(MPI.COMM_TYPE_SHARED)
         count = int(node.Get_size())

@@ -173,7 +173,7 @@ def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
     if comm.size == 1:
         return load()
     first = load() if comm.rank == 0 else None
-    comm.share_of(None)
+    comm.broadcast(None)
     return first if comm.rank == 0 else load()
 
 

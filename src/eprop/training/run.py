@@ -72,7 +72,7 @@ class Run:
         made = None
         if self.writes:
             made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
-        self.folder = RunFolder(self.comm.share_of(made))
+        self.folder = RunFolder(self.comm.broadcast(made))
         with contextlib.ExitStack() as lock:
             lock.enter_context(locked(self.folder.path, self.writes))
             try:

@@ -269,7 +269,7 @@ class SampleLearner(Learner):
         samples = self.task.make_samples(self.simulator.network, self.trials.subset(which))
         self._note(which, samples, self._train(samples, check), start + order.begin(stop))
         # All ranks must choose the same length of the next chunk.
-        seconds = self.simulator.comm.share_of(time.perf_counter() - began)
+        seconds = self.simulator.comm.broadcast(time.perf_counter() - began)
         self.seconds += seconds
         self._sums.add(seconds=seconds)
         self._chunk = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._chunk))

@@ -115,7 +115,7 @@ class Trainer:
                 watcher.progress(self.learner.progress())
                 self._report(watcher, interrupt)
                 now = time.monotonic()
-                if self._save is not None and self.simulator.comm.share_of(
+                if self._save is not None and self.simulator.comm.broadcast(
                     now - saved > max(SAVE_SECONDS, cost / SAVE_SHARE)
                 ):
                     self._save(self)

@@ -170,7 +170,7 @@ class Crowd(Serial):
 
     size = 4
 
-    def neighbours(self) -> int:
+    def ranks_on_machine(self) -> int:
         return 4
 
     def gather(self, value: object) -> list[object]:
@@ -183,7 +183,7 @@ def test_samples_that_do_not_fit(comm, monkeypatch):
     """Nothing is lost: shorter ones can be run, and those that need no history, or do not run side by side."""
     net = network(FixedIndegree(2), EProp(), neurons=1000, delay=ep.Uniform(1.0, 3000.0))
     sim = ep.Simulator(net, threads=2, comm=comm, parallel="data")
-    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000 * comm.neighbours())
+    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000 * comm.ranks_on_machine())
     n = comm.size
     samples = sim.samples(2 * n, 12_000, window=None)
     words = (

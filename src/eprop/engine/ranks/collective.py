@@ -110,7 +110,7 @@ def same_network(comm: Communicator, work: Callable[[], Network], **options: Any
     ParameterError
         If ``comm`` is not a communicator of this package.
     """
-    if not hasattr(comm, "neighbours"):
+    if not hasattr(comm, "ranks_on_machine"):
         raise ParameterError(
             f"Simulator.comm must come from eprop.parallel.find_communicator(), got {type(comm).__name__}"
         )
