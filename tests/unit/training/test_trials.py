@@ -1,4 +1,4 @@
-"""Several seeds side by side."""
+"""Several seeds in parallel processes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,19 +29,20 @@ from networks import two_threads
 SMALL = {"duration": 50.0, "neurons": 5, "inputs": 5}
 
 
-def config(**task) -> RunConfig:
-    return RunConfig.make("pattern-generation", task={**SMALL, **task}, training={"epochs": 4})
+def config(epochs: int = 4, threads: int | None = None, **task: Any) -> RunConfig:
+    training, run = {"epochs": epochs}, {} if threads is None else {"threads": threads}
+    return RunConfig.make("pattern-generation", task={**SMALL, **task}, training=training, run=run)
 
 
 def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, at: int, samples: int = 2) -> str:
-    """Run three trials and stop them in the one with seed ``at``, after so many samples; what is said then."""
+    """Run three trials and stop them in the one with seed ``at``, after so many samples; the message of the stop."""
 
     class Stop(Watcher):
-        def metrics(self, line: dict) -> None:
+        def metrics(self, line: dict[str, Any]) -> None:
             if line["samples"] >= samples:
                 raise Stopped
 
-    def start(config: RunConfig, *args, **more):
+    def start(config: RunConfig, *args: Any, **more: Any) -> Any:
         if samples == 0 and config.task.seed == at:
             raise KeyboardInterrupt
         return start_run(config, *args, **more | ({"watcher": Stop()} if config.task.seed == at else {}))
@@ -51,68 +54,87 @@ def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, at: int, samples
     return str(stop.value)
 
 
+def wait_for(condition: Callable[[], bool], seconds: float = 200.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert condition()
+
+
+def is_gone(group: int) -> bool:
+    """Whether no process of a group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def assert_saved(run: RunFolder) -> None:
+    """All reported samples are in the checkpoint."""
+    assert load_checkpoint(run.checkpoint).position["done"] >= max(line["samples"] for line in run.read_metrics()) > 0
+
+
 class Ear(Watcher):
-    """Hears how far all trials are."""
+    """Remembers the progress of all trials."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple] = []
+        self.heard: list[tuple[Any, ...]] = []
 
     def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
         self.heard.append((done, total, share, left, what))
 
 
-def without_times(summary: dict) -> dict:
-    """What of a summary must be the same whenever it is made."""
+def without_times(summary: dict[str, Any]) -> dict[str, Any]:
+    """The parts of a summary that do not depend on the time."""
     trials = [{k: v for k, v in trial.items() if not k.endswith("seconds")} for trial in summary["trials"]]
     return {**summary, "trials": trials}
 
 
+# ---------------------------------------------------------------- in this process
+
+
 @pytest.mark.tiny
-def test_trials_that_were_stopped_go_on(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_trials_are_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole = run_trials(config(seed=3), 3, tmp_path / "whole", jobs=1)
-    out = tmp_path / "cut"
+    out, begun = tmp_path / "cut", []
     assert stopped(monkeypatch, out, at=4) == (
         f"stopped with 1 of 3 trials finished, 1 begun; continue with: eprop train pattern-generation --resume {out}"
     )
     finished = (out / "seed-3" / "summary.json").read_bytes()
-    begun: list[int] = []
 
-    def start(config: RunConfig, *args, **more):
+    def start(config: RunConfig, *args: Any, **more: Any) -> Any:
         begun.append(config.task.seed)
         return start_run(config, *args, **more)
 
     monkeypatch.setattr("eprop.training.trials.start_run", start)
     folder, summary = resume_trials(out, task="pattern-generation", jobs=1)
-    assert begun == [5]  # the finished one is kept, the begun one goes on from its checkpoint
+    assert begun == [5]  # the finished trial is kept, the begun one continues from its checkpoint
     assert (out / "seed-3" / "summary.json").read_bytes() == finished
     assert json.loads(folder.summary.read_text()) == summary
     assert without_times(summary) == without_times(whole)
 
 
 @pytest.mark.tiny
-def test_trials_that_were_stopped_before_the_first_had_begun(
+def test_trials_that_were_stopped_before_the_first_are_resumed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = stopped(monkeypatch, tmp_path / "cut", at=3, samples=0)
-    assert said.startswith("stopped before any of 3 trials had begun; continue with: eprop train")
+    text = stopped(monkeypatch, tmp_path / "cut", at=3, samples=0)
+    assert text.startswith("stopped before any of 3 trials had begun; continue with: eprop train")
     assert [trial["seed"] for trial in resume_trials(tmp_path / "cut", jobs=1)[1]["trials"]] == [3, 4, 5]
 
 
 @pytest.mark.tiny
-def test_what_cannot_go_on_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_that_cannot_be_resumed_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "cut"
     stopped(monkeypatch, out, at=4)
-    with pytest.raises(
-        OutputError, match=f"not empty; .* continue the run that was stopped in it with --resume {out}, or"
-    ):
+    with pytest.raises(OutputError, match=f"not empty; .* continue the run that was stopped in it with --resume {out}"):
         run_trials(config(seed=3), 3, out, jobs=1)
     with pytest.raises(ParameterError, match=f"{out}: is a run of the task 'pattern-generation'; continue with: eprop"):
         resume_trials(out, task="nmnist")
     text = (out / "config.toml").read_text()
     (out / "config.toml").write_text(text.replace("epochs = 4", "epochs = 5"))
-    with pytest.raises(
-        CheckpointError, match=r"config.toml: was edited since the run began \(training.epochs = 5, not 4"
-    ):
+    with pytest.raises(CheckpointError, match=r"config.toml: was edited .* \(training.epochs = 5, not 4"):
         resume_trials(out)
     with pytest.raises(CheckpointError, match=r"seed-3: holds no trials.json; it is no folder of several trials"):
         resume_trials(out / "seed-3")
@@ -123,16 +145,96 @@ def test_what_cannot_go_on_is_said(tmp_path: pathlib.Path, monkeypatch: pytest.M
 
 @pytest.mark.tiny
 def test_force_replaces_all_trials(tmp_path: pathlib.Path) -> None:
-    run_trials(config(seed=3), 3, tmp_path / "out", jobs=1)
+    out = tmp_path / "out"
+    run_trials(config(seed=3), 3, out, jobs=1)
     with pytest.raises(OutputError, match="is not empty"):
-        run_trials(config(seed=4), 1, tmp_path / "out", jobs=1)
-    run_trials(config(seed=4), 1, tmp_path / "out", jobs=1, force=True)
-    assert sorted(path.name for path in (tmp_path / "out").glob("seed-*")) == ["seed-4"]
-    start_run(config(), tmp_path / "out", force=True)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json",
-    ]  # fmt: skip
-    assert RunFolder(tmp_path / "out").read_trials() == []
+        run_trials(config(seed=4), 1, out, jobs=1)
+    run_trials(config(seed=4), 1, out, jobs=1, force=True)
+    assert [path.name for path in out.glob("seed-*")] == ["seed-4"]
+    start_run(config(), out, force=True)
+    names = ["checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json"]
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"count": 2.5}, "must be a whole number, got"),
+        ({"count": "3"}, "must be a whole number, got"),
+        ({"count": True}, "must be a whole number, got"),
+        ({"count": 2, "jobs": 1.5}, "must be a whole number, got"),
+        ({"count": 0}, "must be >= 1, got 0"),
+        ({"count": 1, "jobs": 0}, "must be >= 1, got 0"),
+        ({"count": 2, "config": config(threads=1000)}, "threads is 1000, but only"),
+    ],
+)
+def test_wrong_numbers_are_refused_before_a_folder_is_made(
+    tmp_path: pathlib.Path, given: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ParameterError, match=words):
+        run_trials(**{"config": config(), "jobs": 2, **given}, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.tiny
+def test_the_spread_is_that_between_trials_or_within_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+) -> None:
+    run = start_run(config(), tmp_path / "run")
+    one = summarise([run.summary])
+    assert (one["sd"], one["sigma"]) == (None, None)
+    same = [{**run.summary, "score": "error", "test_error": 0.0, "test_error_sigma": s} for s in (0.03, 0.04)]
+    for given, words in (
+        (same, "0.0 ± 3.5 % over 2 trials"),
+        ([same[0], {**same[1], "test_error": 0.02}], "1.0 ± 1.4 %"),
+    ):
+        print_trials(RunFolder(tmp_path), summarise(given))
+        assert words in capsys.readouterr().out
+
+
+@pytest.mark.tiny
+def test_the_watcher_receives_the_progress_of_all_trials(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials that were finished before this call count as done, and tell nothing about the time left."""
+    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
+    stopped(monkeypatch, tmp_path / "cut", at=5, samples=0)
+    for first, call in (
+        (0.0, lambda ear: run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=ear)),
+        (2 / 3, lambda ear: resume_trials(tmp_path / "cut", jobs=1, watcher=ear)),
+    ):
+        ear = Ear()
+        call(ear)
+        assert {(total, what) for _, total, _, _, what in ear.heard} == {(3, "trials")}
+        shares = [share for _, _, share, _, _ in ear.heard]
+        assert shares == sorted(shares)
+        assert min(shares) >= first - 1e-9
+        assert all((left is None) == (share == pytest.approx(first)) for _, _, share, left, _ in ear.heard)
+
+
+@pytest.mark.tiny
+def test_progress_of_a_run_is_read_from_its_metrics(tmp_path: pathlib.Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.share() == 0.0
+    run.metrics.write_text('{"samples": 3, "total": 4}\n{"samples": 4, "tot')
+    assert run.share() == 0.75  # the last line is incomplete
+    run.metrics.write_text("5\n")
+    assert run.share() == 0.0
+    run.summary.write_text("{}")
+    assert run.share() == 1.0
+
+
+@pytest.mark.tiny
+def test_a_warning_names_the_trial() -> None:
+    before = warnings.formatwarning
+    with trials._named_warnings(7):
+        line = warnings.formatwarning("the loss is high", UserWarning, "trainer.py", 1)
+    assert line == "eprop: warning: seed 7: the loss is high\n"
+    assert warnings.formatwarning is before
+
+
+# ---------------------------------------------------------------- in several processes
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -143,24 +245,26 @@ def test_trials_are_the_runs_of_their_seeds(jobs: int, tmp_path: pathlib.Path) -
     scores = [trial["test_error"] for trial in summary["trials"]]
     assert summary["mean"] == pytest.approx(np.mean(scores))
     assert summary["sd"] == pytest.approx(np.std(scores, ddof=1))
-    alone = start_run(config(seed=4), tmp_path / "alone")
-    assert alone.summary["test_error"] == scores[1]
-    assert (tmp_path / "trials" / "seed-4" / "checkpoint.npz").exists()
+    assert start_run(config(seed=4), tmp_path / "alone").summary["test_error"] == scores[1]
+    assert folder.of_seed(4).checkpoint.exists()
 
 
-def test_processes_that_are_kept_follow_into_another_folder(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_reused_processes_follow_into_another_folder(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths are those of the folder in which `run_trials` is called, whenever its processes were started."""
-    short = RunConfig.make("pattern-generation", task=SMALL, training={"epochs": 1})
-    for name, given in (("one", short), ("two", config())):
+    for name, given in (("one", config(epochs=1)), ("two", config())):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         folder, summary = run_trials(given, 2, "out", jobs=2)
         assert folder.path == pathlib.Path("out")
         assert [trial["samples_learned"] for trial in summary["trials"]] == [given.training.epochs] * 2
     assert sorted(path.name for path in tmp_path.rglob("seed-*")) == ["seed-1", "seed-1", "seed-2", "seed-2"]
-    assert load_checkpoint(tmp_path / "one/out/seed-1/checkpoint.npz").position["done"] == 1
+
+
+@two_threads
+def test_trials_may_have_several_threads_each(tmp_path: pathlib.Path) -> None:
+    """As many as wanted, however few cores there are for a process."""
+    run_trials(config(epochs=1, threads=2), 2, tmp_path / "out", jobs=2)
+    assert RunFolder(tmp_path / "out/seed-2").read_summary()["threads"] == 2
 
 
 BAD = """
@@ -177,35 +281,34 @@ class Bad(PatternGeneration):
     name = "bad"
 
     def build_network(self):
-        if self.seed == {seed}:
-            {wait}
-            raise {error}
-        return super().build_network()
-"""
-WAIT = """
+        if self.seed == 2:
             import pathlib, time
             while not pathlib.Path("out/seed-1/metrics.jsonl").is_file():
                 time.sleep(0.1)
+            raise {error}
+        return super().build_network()
 """
 
 
-def bad_trials(folder: pathlib.Path, error: str, wait: str = "") -> RunConfig:
-    """Endless trials, of which the second one fails."""
-    (folder / "bad.py").write_text(BAD.format(seed=2, error=error, wait=wait))
-    return RunConfig.make(str(folder / "bad.py"), task=SMALL, training={"epochs": 10**6, "reports": 10**6})
-
-
-def test_a_trial_that_fails_is_named_and_the_others_save_what_they_have_learned(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        ("DataError('out of luck')", DataError, "out of luck (in the trial with seed 2)"),
+        ("Odd('out of luck', 13)", RuntimeError, "Odd: out of luck (in the trial with seed 2)"),  # cannot be pickled
+    ],
+)
+def test_an_error_names_its_trial_and_the_others_save_their_work(
+    error: str, kind: type[Exception], text: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="out of luck") as failed:
-        run_trials(bad_trials(tmp_path, "DataError('out of luck')", WAIT), 3, "out", jobs=2)
-    assert text_of(failed.value) == "out of luck (in the trial with seed 2)"
+    (tmp_path / "bad.py").write_text(BAD.format(error=error))
+    endless = RunConfig.make(str(tmp_path / "bad.py"), task=SMALL, training={"epochs": 10**6, "reports": 10**6})
+    with pytest.raises(kind) as failed:
+        run_trials(endless, 3, "out", jobs=2)
+    assert text_of(failed.value) == text
     assert "in build_network" in str(failed.value.__cause__)
     first, _, third = (RunFolder(f"out/seed-{seed}") for seed in (1, 2, 3))
-    learned = load_checkpoint(first.checkpoint).position["done"]
-    assert learned >= max(line["samples"] for line in first.read_metrics()) > 0
+    assert_saved(first)
     assert not third.checkpoint.exists()
     assert not list((tmp_path / "out").rglob(".*"))
 
@@ -214,99 +317,19 @@ def _killed() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_is_killed_is_told_in_a_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_is_reported_in_a_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EPropError, match=r"was killed, perhaps for lack of memory: take fewer of them$"):
         list(side_by_side([(_killed, ()), (_killed, ())], 2, advice="take fewer of them"))
 
-    def break_down(*args, **more):
-        raise EPropError(f"killed: {more['advice']}")
+    def fail(*_: Any, advice: str) -> Any:
+        raise EPropError(f"killed: {advice}")
 
-    monkeypatch.setattr(trials, "side_by_side", break_down)
+    monkeypatch.setattr(trials, "side_by_side", fail)
     with pytest.raises(EPropError) as killed:
         run_trials(config(), 2, tmp_path / "out", jobs=2)
     assert str(killed.value) == (
         f"killed: take fewer --jobs; continue with: eprop train pattern-generation --resume {tmp_path / 'out'} --jobs 1"
     )
-
-
-def test_an_error_that_cannot_be_sent_is_told(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(RuntimeError, match="Odd: out of luck") as failed:
-        run_trials(bad_trials(tmp_path, "Odd('out of luck', 13)"), 2, tmp_path / "out", jobs=2)
-    assert failed.value.__notes__ == ["in the trial with seed 2"]
-
-
-@pytest.mark.tiny
-def test_a_trial_that_fails_in_this_process_is_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(config: RunConfig, *args, **more):
-        if config.task.seed == 4:
-            raise DataError("out of luck")
-        return start_run(config, *args, **more)
-
-    monkeypatch.setattr("eprop.training.trials.start_run", start)
-    with pytest.raises(DataError) as failed:
-        run_trials(config(seed=3), 2, tmp_path / "out", jobs=1)
-    assert text_of(failed.value) == "out of luck (in the trial with seed 4)"
-
-
-@two_threads
-def test_trials_may_have_several_threads_each(tmp_path: pathlib.Path) -> None:
-    """As many as are asked for, however few cores there are for a process."""
-    given = RunConfig.make("pattern-generation", task=SMALL, training={"epochs": 1}, run={"threads": 2})
-    _, summary = run_trials(given, 2, tmp_path / "out", jobs=2)
-    assert len(summary["trials"]) == 2
-    assert RunFolder(tmp_path / "out/seed-2").read_summary()["threads"] == 2
-
-
-@pytest.mark.tiny
-def test_too_many_threads_are_refused_before_anything_is_made(tmp_path: pathlib.Path) -> None:
-    given = RunConfig.make("pattern-generation", task=SMALL, run={"threads": 1000})
-    with pytest.raises(ParameterError, match="threads is 1000, but only"):
-        run_trials(given, 2, tmp_path / "out", jobs=2)
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    "given",
-    [{"count": 2.5}, {"count": "3"}, {"count": True}, {"count": 2, "jobs": "2"}, {"count": 2, "jobs": 1.5}],
-)
-def test_numbers_that_are_not_whole_are_refused(tmp_path: pathlib.Path, given: dict) -> None:
-    with pytest.raises(ParameterError, match="must be a whole number, got"):
-        run_trials(config(), out=tmp_path / "out", **given)
-    assert not (tmp_path / "out").exists()
-    with pytest.raises(ParameterError, match=r"must be a whole number, got 1\.5"):
-        resume_trials(tmp_path, jobs=1.5)  # type: ignore[arg-type]
-
-
-def test_one_trial_has_no_spread(tmp_path: pathlib.Path) -> None:
-    run = start_run(config(), tmp_path / "run")
-    assert run.summary["test_error_sigma"] is None
-    summary = summarise([run.summary])
-    assert (summary["sd"], summary["sigma"]) == (None, None)
-
-
-@pytest.mark.tiny
-def test_trials_that_end_alike_have_the_spread_within_one(
-    capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
-) -> None:
-    run = start_run(config(), tmp_path / "run")
-    trials = [{**run.summary, "score": "error", "test_error": 0.0, "test_error_sigma": s} for s in (0.03, 0.04)]
-    summary = summarise(trials)
-    assert (summary["sd"], summary["sigma"]) == (0.0, pytest.approx(0.025 * 2**0.5))
-    print_trials(RunFolder(tmp_path), summary)
-    assert "0.0 ± 3.5 % over 2 trials" in capsys.readouterr().out
-    apart = summarise([trials[0], {**trials[1], "test_error": 0.02}])
-    print_trials(RunFolder(tmp_path), apart)
-    assert "1.0 ± 1.4 % over 2 trials" in capsys.readouterr().out
-
-
-def test_wrong_numbers_and_folders_are_refused(tmp_path: pathlib.Path) -> None:
-    for given in ({"count": 0}, {"count": 1, "jobs": 0}):
-        with pytest.raises(ParameterError, match=r"must be >= 1, got 0"):
-            run_trials(config(), **given)
-    (tmp_path / "mine").write_text("")
-    with pytest.raises(OutputError, match="is not empty"):
-        run_trials(config(), 1, tmp_path)
 
 
 SLEEPERS = """
@@ -326,76 +349,23 @@ except KeyboardInterrupt as stop:
 """
 
 
-def test_sigterm_stops_all_processes(tmp_path):
-    """Whoever kills a command, as a batch system does, kills one process; those that it has started must not go on alone."""
-    paths, deadline = [tmp_path / "one", tmp_path / "two"], time.monotonic() + 60
+def test_sigterm_ends_all_processes(tmp_path: pathlib.Path) -> None:
+    """A batch system kills one process; the processes that it has started must end as well."""
+    paths = [tmp_path / "one", tmp_path / "two"]
     with subprocess.Popen([sys.executable, "-c", SLEEPERS, *map(str, paths)], start_new_session=True) as process:
-        while not all(path.exists() for path in paths) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_for(lambda: all(path.exists() for path in paths))
         process.terminate()
         assert process.wait(60) == 128 + signal.SIGTERM
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return  # nobody is left of the group
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    pytest.fail("processes went on alone")
-
-
-@pytest.mark.tiny
-def test_the_watcher_hears_how_far_all_trials_are(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
-    ear = Ear()
-    run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=ear)
-    assert {(total, what) for _, total, _, _, what in ear.heard} == {(3, "trials")}
-    shares = [share for _, _, share, _, _ in ear.heard]
-    assert shares == sorted(shares)
-    assert any(0.0 < share < 1.0 for share in shares)
-    assert all((left is None) == (share == 0.0) for _, _, share, left, _ in ear.heard)
-
-
-@pytest.mark.tiny
-def test_what_was_done_before_takes_no_time(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trials that go on: the first two thirds are there already, and nothing is said of the time left from them."""
-    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
-    stopped(monkeypatch, tmp_path / "out", at=5, samples=0)
-    ear = Ear()
-    resume_trials(tmp_path / "out", jobs=1, watcher=ear)
-    shares = [share for _, _, share, _, _ in ear.heard]
-    assert min(shares) >= 2 / 3 - 1e-9
-    # However late the first look is: nothing is known as long as no more is done than at the beginning.
-    assert all((left is None) == (share == pytest.approx(2 / 3)) for _, _, share, left, _ in ear.heard)
-
-
-@pytest.mark.tiny
-def test_how_far_a_run_is(tmp_path: pathlib.Path) -> None:
-    run = RunFolder(tmp_path)
-    assert run.share() == 0.0
-    run.metrics.write_text('{"samples": 3, "total": 4}\n{"samples": 4, "tot')
-    assert run.share() == 0.75  # the last line is incomplete
-    for damaged in ('{"samples": 0, "total": 0}\n', "5\n", '{"samples": "3", "total": 4}\n', "\udcff\n"):
-        run.metrics.write_text(damaged, errors="surrogateescape")
-        assert run.share() == 0.0
-    run.summary.write_text("{}")
-    assert run.share() == 1.0
-
-
-@pytest.mark.tiny
-def test_a_warning_names_the_trial() -> None:
-    before = warnings.formatwarning
-    with trials._named_warnings(7):
-        line = warnings.formatwarning("the loss is high", UserWarning, "trainer.py", 1)
-    assert line == "eprop: warning: seed 7: the loss is high\n"
-    assert warnings.formatwarning is before
+    wait_for(lambda: is_gone(process.pid), 60)
 
 
 LONG = """
-import sys
+import signal, sys
 from eprop.training import RunConfig, Stopped, run_trials
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 small, endless = {"duration": 50.0, "neurons": 5, "inputs": 5, "seed": 3}, {"epochs": 10**6, "reports": 10**6}
+print("ready", flush=True)
 try:
     run_trials(RunConfig.make("pattern-generation", task=small, training=endless), 3, sys.argv[1], jobs=2)
 except Stopped as stop:
@@ -404,72 +374,58 @@ except Stopped as stop:
 """
 
 
+def long_trials(out: pathlib.Path) -> subprocess.Popen[str]:
+    """Three endless trials, two at a time, in a process group of their own."""
+    command = [sys.executable, "-c", LONG, str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)])
-def test_trials_side_by_side_keep_what_they_have_learned(number: int, group: bool, tmp_path: pathlib.Path) -> None:
-    """They are asked to stop, with a checkpoint each; the third one does not begin any more. A signal may reach one or all."""
-    out, deadline = tmp_path / "out", time.monotonic() + 200
+def test_stopped_processes_save_their_work(number: int, group: bool, tmp_path: pathlib.Path) -> None:
+    """A signal may reach one or all; the third trial does not begin any more."""
+    out = tmp_path / "out"
     runs = [RunFolder(out / f"seed-{seed}") for seed in (3, 4, 5)]
-    command = [sys.executable, "-c", f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{LONG}"]
-    with subprocess.Popen([*command, str(out)], stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        while not all(run.metrics.is_file() for run in runs[:2]) and time.monotonic() < deadline:
-            time.sleep(0.1)
+    with long_trials(out) as process:
+        wait_for(lambda: all(run.metrics.is_file() for run in runs[:2]))
         (os.killpg if group else os.kill)(process.pid, number)
-        said, code = process.communicate(timeout=100)[0], process.returncode
-    assert (
-        "stopped with 0 of 3 trials finished, 2 begun; continue with: eprop train pattern-generation --resume" in said
-    )
-    assert code == 128 + number
+        text = process.communicate(timeout=100)[0]
+    assert "stopped with 0 of 3 trials finished, 2 begun; continue with: eprop train pattern-generation" in text
+    assert process.returncode == 128 + number
     for run in runs[:2]:
-        learned = load_checkpoint(run.checkpoint).position["done"]
-        assert learned >= max(line["samples"] for line in run.read_metrics()) > 0
+        assert_saved(run)
     assert not runs[2].checkpoint.exists()
     assert not list(out.rglob(".*"))
 
 
-def test_trials_do_not_go_on_alone(tmp_path: pathlib.Path) -> None:
-    """If the process that has begun them is killed, they save what they have learned, and end."""
-    out, deadline = tmp_path / "out", time.monotonic() + 200
+def test_trials_end_with_the_process_that_started_them(tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
     runs = [RunFolder(out / f"seed-{seed}") for seed in (3, 4)]
-    with subprocess.Popen([sys.executable, "-c", LONG, str(out)], start_new_session=True) as process:
-        while not all(run.metrics.is_file() for run in runs) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        with pytest.raises(OutputError, match=f"out: is in use by process {process.pid} on "):
-            resume_trials(out)
-        with pytest.raises(OutputError, match=r"is in use by process \d+ on "):
-            run_trials(config(seed=3), 3, out, force=True)
+    with long_trials(out) as process:
+        wait_for(lambda: all(run.metrics.is_file() for run in runs))
+        for call in (lambda: resume_trials(out), lambda: run_trials(config(seed=3), 3, out, force=True)):
+            with pytest.raises(OutputError, match=r"is in use by process \d+ on "):
+                call()
         process.kill()
-    while any((run.path / LOCK).exists() for run in runs) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for(lambda: not any((run.path / LOCK).exists() for run in runs))
     for run in runs:
-        learned = load_checkpoint(run.checkpoint).position["done"]
-        assert learned >= max(line["samples"] for line in run.read_metrics()) > 0
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return  # nobody is left of the group
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    pytest.fail("processes went on alone")
+        assert_saved(run)
+    wait_for(lambda: is_gone(process.pid))
 
 
 def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
-    """While processes start, it reaches them as well, and their pool calls that an error."""
-    program = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{LONG}"
-    program = program.replace("try:", "print('ready', flush=True)\ntry:")
-    command = [sys.executable, "-c", program, str(tmp_path / "out")]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as process:
+    """While processes start, the signal reaches them as well, and their pool reports this as an error."""
+    with long_trials(tmp_path / "out") as process:
+        assert process.stdout is not None
         process.stdout.readline()
         time.sleep(0.7)
         os.killpg(process.pid, signal.SIGINT)
-        said, code = process.communicate(timeout=100)[0], process.returncode
-    assert "continue with: eprop train pattern-generation --resume" in said
-    assert code == 130
+        text = process.communicate(timeout=100)[0]
+    assert "continue with: eprop train pattern-generation --resume" in text
+    assert process.returncode == 130
 
 
 @pytest.mark.tiny
-def test_a_trial_that_was_stopped_alone_is_missed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_that_return_nothing_were_stopped(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, *_, **__: iter([None] * len(calls)))
     with pytest.raises(Stopped, match="stopped before any of 2 trials had begun"):
         run_trials(config(seed=3), 2, tmp_path / "out", jobs=2)
@@ -477,9 +433,9 @@ def test_a_trial_that_was_stopped_alone_is_missed(tmp_path: pathlib.Path, monkey
 
 
 def test_processes_import_nothing_from_the_current_folder(tmp_path: pathlib.Path) -> None:
-    """Python looks there first for what it starts with -m; the folder may be the run of somebody else."""
-    (tmp_path / "joblib.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
-    (tmp_path / "numpy.py").write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
+    """Python looks there first for a module that it starts with -m; the folder may be the run of somebody else."""
+    for name in ("joblib.py", "numpy.py"):
+        (tmp_path / name).write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
     code = "import os\nfrom eprop.training.processes import side_by_side\n"
     code += "print(len(list(side_by_side([(os.getpid, ())] * 2, 2))))"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
