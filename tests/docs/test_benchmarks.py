@@ -43,12 +43,12 @@ def test_the_readme_names_each_script_and_each_result(benchmarks: pathlib.Path) 
 
 
 def test_all_tables_are_printed(benchmarks: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    script = benchmarks / "report.py"
+    script = benchmarks / "print_tables.py"
     done = subprocess.run(
         [sys.executable, str(script)], cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=False,
         env=os.environ | {"PYTHONIOENCODING": "utf-8"},
     )  # fmt: skip
-    assert done.returncode == 0, f"report.py fails:\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"print_tables.py fails:\n{done.stdout}\n{done.stderr}"
     lines = done.stdout.splitlines()
     for table in TABLES:
         heads = [k for k, line in enumerate(lines) if line.startswith(table)]
