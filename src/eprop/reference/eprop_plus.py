@@ -134,9 +134,12 @@ class PlusTraces:
         The rate is that of step ``tau``.
         """
         c = self._constants
-        active, waits = self.within(c.cutoff, tau), c.gamma > 0.0
+        active = self.within(c.cutoff, tau)
         learned = np.where(active, learning * self.e_bar, 0.0)
         regularisation = np.where(active, c.c_reg * (self.f - c.f_target) * self.e_bar_reg, 0.0)
+        waits = c.gamma > 0.0
+        if not waits.any():
+            return learned + regularisation, active
         self.e_reward = c.gamma * self.e_reward + np.where(waits, learned, 0.0)
         rewarded = self.within(c.reward_cutoff, tau)
         entry = np.where(waits, np.where(rewarded, reward * self.e_reward, 0.0), learned) + regularisation

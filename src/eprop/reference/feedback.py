@@ -100,6 +100,8 @@ class FeedbackWeights:
 
     def fade(self, synapses: Booleans, keep: Array, taken: Integers) -> None:
         """Offsets of some synapses decay as their weights do: by ``keep`` (synapses,) in each step that was ``taken``."""
+        if not self._adapts.any():
+            return
         factor = keep ** (taken - self.followed_steps)
         self.offset *= np.where(synapses, factor, 1.0)
         self.followed_steps = np.where(synapses, taken, self.followed_steps)

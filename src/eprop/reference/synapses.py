@@ -91,6 +91,10 @@ class Synapses:
     parts : dict of slices by projection
     source, target, delay : (n,)
         Numbers as in `Layout`; steps.
+    axons : (2, axons)
+        Different pairs of source and delay: a spike arrives at all synapses of an axon in the same step.
+    axon : (n,)
+        The axon of each synapse.
     onto_readout : (n,) bool
     n_readouts : int
     n_components : int
@@ -103,6 +107,8 @@ class Synapses:
     source: Integers
     target: Integers
     delay: Integers
+    axons: Integers
+    axon: Integers
     onto_readout: Booleans
     n_readouts: int
     n_components: int
@@ -124,20 +130,21 @@ class Synapses:
         """
         if missing := {p.name for p in network.projections} - connections.keys():
             raise NetworkError(f"connections of {', '.join(sorted(missing))} are missing")
-        given = [connections[p.name] for p in network.projections]
-        ends = np.cumsum([0, *(len(c.source) for c in given)]).tolist()
-        source, target, delay = (
-            np.concatenate([np.zeros(0, np.int64), *part])
-            for part in (
-                [c.source + layout.sources[p.pre.name].start for p, c in zip(network.projections, given, strict=True)],
-                [c.target + layout.targets[p.post.name].start for p, c in zip(network.projections, given, strict=True)],
-                [np.rint(np.asarray(c.delay) / network.dt).astype(np.int64) for c in given],
-            )
-        )
+        ends, none = [0], [np.zeros(0, np.int64)]
+        source, target, delay = list(none), list(none), list(none)
+        for p in network.projections:
+            c = connections[p.name]
+            source.append(c.source + layout.sources[p.pre.name].start)
+            target.append(c.target + layout.targets[p.post.name].start)
+            delay.append(np.rint(np.asarray(c.delay) / network.dt).astype(np.int64))
+            ends.append(ends[-1] + len(c.source))
+        of_all = np.stack([np.concatenate(source), np.concatenate(delay)])
+        axons, axon = np.unique(of_all, axis=1, return_inverse=True)
+        onto = np.concatenate(target)
         return cls(
             {p.name: slice(a, b) for p, a, b in zip(network.projections, ends[:-1], ends[1:], strict=True)},
-            source, target, delay, target >= layout.n_neurons, layout.n_readouts, eligibility.arrival.shape[1],
-            *(_components(part[target]) for part in vars(eligibility).values()),
+            of_all[0], onto, of_all[1], axons, axon.ravel(), onto >= layout.n_neurons, layout.n_readouts,
+            eligibility.arrival.shape[1], *(_components(part[onto]) for part in vars(eligibility).values()),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -145,8 +152,9 @@ class Synapses:
 
     def arriving(self, spikes: Booleans, t: int) -> Booleans:
         """Which synapses a spike arrives at in step ``t``; ``spikes`` (steps, sources) by the step of emission."""
-        emitted = t - self.delay
-        return np.asarray((emitted >= 0) & spikes[np.maximum(emitted, 0), self.source])
+        source, delay = self.axons
+        emitted = t - delay
+        return np.asarray((emitted >= 0) & spikes[np.maximum(emitted, 0), source])[self.axon]
 
     def filtered(self, eps: Array, e: Array, arriving: Booleans) -> Array:
         """Eligibility vectors (d, n) one step on: ``decay eps + spike e``, plus ``arrival`` where a spike arrives."""
