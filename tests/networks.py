@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.checks import time_driven
+from compare import assert_close
+from eprop.checks import stimuli_of, time_driven
 from eprop.parallel.threads import available_threads
 from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
 
@@ -132,16 +133,50 @@ def dense_network(
     return net
 
 
-def history_of(stepped: TimeDriven, run: TimeDrivenRun) -> dict[str, np.ndarray]:
-    """Recorded weights of a run of the reference, (steps, connections) by projection."""
-    return {name: run.weights[:, stepped.synapses.parts[projection]] for name, projection in PROJECTIONS.items()}
+def run_engine(sim: ep.Simulator, given: Stimulus, record: Any = (), **options: Any) -> ep.Recording:
+    """A run with the stimulus of the reference."""
+    external = {
+        name: value for name in ("signals", "modulator", "reward") if (value := getattr(given, name)) is not None
+    }
+    steps = given.steps * sim.network.dt
+    return sim.run(steps, given.spikes, given.targets, given.window, record=record, **external, **options)
 
 
-def run_reference_plus(c: Case) -> tuple[TimeDrivenRun, dict[str, np.ndarray]]:
-    """e-prop+ of the reference, and the weights of every step."""
-    stepped = time_driven(c.network)
-    run = stepped.run(c.stimulus, record_weights=True)
-    return run, history_of(stepped, run)
+def check_run(stepped: TimeDriven, wanted: TimeDrivenRun, given: Stimulus, tolerance: float = 1e-10, **options: Any):
+    """The engine equals a run of the reference, with its weights: voltages, outputs, losses, each weight when a spike arrives."""
+    net = stepped.network
+    sim = ep.Simulator(net, **{"threads": 1} | options)
+    neurons = [p.name for p in net.populations if p.model.role == "neuron"]
+    found = run_engine(sim, given, [*((name, "v") for name in neurons), *((p.name, "weight") for p in net.projections)])
+    assert_close(np.hstack([found[name, "v"] for name in neurons]), wanted.v, tolerance, "v")
+    assert_close(
+        np.hstack([found.y[p.name] for p in net.populations if p.model.role == "readout"]), wanted.y, tolerance, "y"
+    )
+    assert_close(found.loss, wanted.loss, tolerance, "loss")
+    arrived = np.stack([stepped.synapses.arriving(wanted.spikes, t) for t in range(given.steps)])
+    for p in net.projections:
+        part = stepped.synapses.parts[p.name]
+        used = arrived[:, part]
+        assert_close(
+            found[p.name, "weight"][used], wanted.weights[:, part][used], tolerance, f"weights of {p.name} in use"
+        )
+    return sim, found
+
+
+def check_training(
+    net: ep.Network, samples: ep.Samples, batch_size: int, tolerance: float = 1e-10
+) -> list[TimeDrivenRun]:
+    """The engine equals the reference in mini-batches of e-prop: outputs, losses and the weights after each."""
+    sim, stepped, runs = ep.Simulator(net, threads=1), time_driven(net), []
+    for first in range(0, len(samples), batch_size):
+        batch = samples[first : first + batch_size]
+        found, wanted = sim.train(batch), stepped.train(stimuli_of(net, batch))
+        assert_close(found.y, np.stack([run.y for run in wanted]), tolerance, "y")
+        assert_close(found.loss, np.array([run.loss.sum() for run in wanted]), tolerance, "loss")
+        for p in net.projections:
+            assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), tolerance, p.name)
+        runs += wanted
+    return runs
 
 
 def matrices_of(stepped: TimeDriven) -> dict[str, np.ndarray]:
@@ -183,18 +218,6 @@ def run_engine_plus(
     return sim, v, y, history
 
 
-def arrival_mask(c: Case, spikes: np.ndarray, name: str) -> np.ndarray:
-    """Steps x connections (in the engine's order): true where a spike arrives; the weight has just been used.
-
-    ``spikes`` (steps, inputs and neurons) are those of the reference.
-    """
-    n_in = c.inputs.shape[1]
-    emitted = spikes[:, :n_in] if name == "input" else spikes[:, n_in:]
-    arrived = np.vstack([np.zeros((1, emitted.shape[1])), emitted[:-1]]) > 0
-    _, sources = np.nonzero(c.masks[name])
-    return arrived[:, sources]
-
-
 def stimuli(c: Case, n: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
     """Inputs and targets of ``n`` samples, the case's own first."""
     rng = np.random.default_rng(seed)
@@ -203,16 +226,6 @@ def stimuli(c: Case, n: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray
         order = rng.permutation(len(c.inputs))
         made.append((c.inputs[order], c.targets[rng.permutation(len(order))]))
     return made
-
-
-def run_reference_samples(c: Case, samples: list[tuple[np.ndarray, np.ndarray]], batch_size: int = 1):
-    """e-prop of the reference; returns the runs of all samples, and the weights before and after all batches."""
-    stepped = time_driven(c.network)
-    weights, runs = [matrices_of(stepped)], []
-    for first in range(0, len(samples), batch_size):
-        runs += stepped.train([c.stimulus_of(*sample) for sample in samples[first : first + batch_size]])
-        weights.append(matrices_of(stepped))
-    return runs, weights
 
 
 def run_engine_samples(

@@ -14,7 +14,7 @@ from eprop.reference import Stimulus, TimeDrivenRun
 from eprop.reference.eprop import gradient_from_traces, rates_of_steps
 from eprop.reference.feedback import Received
 from eprop.reference.stimulus import External
-from networks import dense_network, history_of, matrices_of
+from networks import PROJECTIONS, dense_network, matrices_of
 from oracle.nest_networks import TO_HIDDEN, TO_READOUT, run_original, run_plus
 
 pytestmark = [pytest.mark.nest, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -176,7 +176,8 @@ def compare_plus(signals, described, recorded, dt=1.0):
     assert spikes.sum() > 10
     for name in ("v", "psi", "y"):
         assert_close(getattr(run, name), getattr(recorded, name), 0.0, name, to_rounding=EXACT)
-    moved, history = 0, {name: (of_steps, positions(net, name)) for name, of_steps in history_of(stepped, run).items()}
+    moved, parts = 0, stepped.synapses.parts
+    history = {name: (run.weights[:, parts[p]], positions(net, name)) for name, p in PROJECTIONS.items()}
     for step, name, post, pre, weight in recorded.weights:
         if step < len(run.v):
             of_steps, at = history[name]

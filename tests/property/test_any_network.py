@@ -16,7 +16,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
-from networks import disagreement
+from networks import check_run, check_training, disagreement
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 from strategies import SEEDS, examples, st
 
@@ -130,12 +130,6 @@ def samples_of(sim: ep.Simulator, stimuli: list[Stimulus]) -> ep.Samples:
     return sim.samples(len(stimuli), stimuli[0].steps, {"in": x}, {"out": target}, window)
 
 
-def run_engine(sim: ep.Simulator, given: Stimulus, record: Any = ()) -> ep.Recording:
-    """A run with the stimulus of the reference."""
-    reward = {} if given.reward is None else {"reward": given.reward}
-    return sim.run(given.steps * sim.network.dt, given.spikes, given.targets, given.window, record=record, **reward)
-
-
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
 def test_plus(name, delays):
@@ -205,17 +199,7 @@ def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
         rng = np.random.default_rng(seed)
         given_ = dataclasses.replace(given_, reward=rng.normal(0.3, 1.0, 180) * (rng.random(180) < 0.3))
     stepped = time_driven(net)
-    wanted = stepped.run(given_, record_weights=True)
-    sim = ep.Simulator(net, threads=1, partitions=partitions)
-    found = run_engine(sim, given_, [("rec", "v"), *((p.name, "weight") for p in net.projections)])
-    v = found["rec", "v"]
-    assert_close(v, wanted.v[:, : v.shape[1]], TOLERANCE, "v")
-    assert_close(found.y["out"], wanted.y, TOLERANCE, "y")
-    arrived = np.stack([stepped.synapses.arriving(wanted.spikes, t) for t in range(180)])
-    for p in net.projections:  # weights in use: where a spike has just arrived
-        part = stepped.synapses.parts[p.name]
-        used = arrived[:, part]
-        assert_close(found[p.name, "weight"][used], wanted.weights[:, part][used], TOLERANCE, p.name)
+    check_run(stepped, stepped.run(given_, record_weights=True), given_, partitions=partitions)
 
 
 @pytest.mark.parametrize("delays", DELAYS)
@@ -254,13 +238,8 @@ def test_samples(name, delays):
 
 def check_samples(net: ep.Network, seed: int) -> None:
     """Outputs, losses and weights of some updates."""
-    sim, stepped, given_ = ep.Simulator(net, threads=1), time_driven(net), stimulus(net, seed, 90, 2)
-    for _ in range(3):
-        found, wanted = sim.train(samples_of(sim, given_)), stepped.train(given_)
-        assert_close(found.y, np.stack([run.y for run in wanted]), TOLERANCE, "y")
-        assert_close(found.loss, np.array([run.loss.sum() for run in wanted]), TOLERANCE, "loss")
-        for p in net.projections:
-            assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), TOLERANCE, p.name)
+    samples = samples_of(ep.Simulator(net, threads=1), stimulus(net, seed, 90, 2))
+    check_training(net, samples[[0, 1, 0, 1, 0, 1]], 2)
 
 
 @pytest.mark.parametrize(
@@ -284,16 +263,23 @@ def test_maps_of_several_sizes(name, rule, delays):
         net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
         net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
     steps = 250
-    (given_,) = stimulus(net, 3, steps)
-    run = time_driven(net).run(given_)
+    stepped, (given_,) = time_driven(net), stimulus(net, 3, steps)
+    run = stepped.run(given_, record_weights=True)
     assert run.spikes[:, 5:].sum(axis=0).reshape(2, -1).sum(axis=1).min() > 10
     states = []
     for partitions in (1, 5):
-        sim = ep.Simulator(net, threads=1, partitions=partitions)
-        found = run_engine(sim, given_, [(post.name, "v") for post in rec])
-        assert_close(np.hstack([found[post.name, "v"] for post in rec]), run.v, TOLERANCE, "v")
+        sim, _ = check_run(stepped, run, given_, partitions=partitions)
         states.append(sim.state())
     assert_same(states[-1], states[0])
+
+
+def check_partitions(net: ep.Network, given_: Stimulus) -> list[ep.Simulator]:
+    """In 1, 2 and 5 partitions the numbers of the reference, and the same bits."""
+    stepped = time_driven(net)
+    wanted = stepped.run(given_, record_weights=True)
+    sims, found = zip(*(check_run(stepped, wanted, given_, partitions=n) for n in (1, 2, 5)), strict=True)
+    assert_same(found[1:], (found[0], found[0]))
+    return list(sims)
 
 
 @pytest.mark.tiny
@@ -301,14 +287,7 @@ def test_maps_of_several_sizes(name, rule, delays):
 def test_two_kinds_of_neurons(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
     steps = 250
-    (given_,) = stimulus(net, 3, steps)
-    wanted, results = time_driven(net).run(given_), []
-    for partitions in (1, 2, 5):
-        sim = ep.Simulator(net, threads=1, partitions=partitions)
-        found = run_engine(sim, given_, [("rec", "v"), ("other", "v")])
-        results.append({"v": np.hstack([found["rec", "v"], found["other", "v"]]), "y": found.y["out"]})
-        assert_close(results[-1]["v"], wanted.v, TOLERANCE, "v")
-        assert_same(results[-1], results[0])
+    check_partitions(net, *stimulus(net, 3, steps))
 
 
 @pytest.mark.tiny
@@ -337,15 +316,8 @@ def test_long_intervals(neuron, indegree, delays):
     rng = np.random.default_rng(7)
     x = rng.random((steps, 5)) < np.array([1.2, 3.0, 6.0, 18.0, 60.0]) / cutoff
     given_ = Stimulus(steps, {"in": x}, {"out": rng.normal(0.0, 0.4, (steps, 2))})
-    names = [p.name for p in net.populations if isinstance(p.model, ep.LIF | ep.ALIF)]
-    wanted, results = time_driven(net).run(given_), []
-    for partitions in (1, 2, 5):
-        sim = ep.Simulator(net, threads=1, partitions=partitions)
-        found = run_engine(sim, given_, [(name, "v") for name in names])
-        results.append(np.concatenate([found[name, "v"] for name in names], axis=1))
+    for sim in check_partitions(net, given_):
         assert sim._arrays.history.span_blocks > 1
-        assert_close(results[-1], wanted.v, TOLERANCE, "v")
-        assert_same(results[-1], results[0])
 
 
 @pytest.mark.parametrize("delays", DELAYS)

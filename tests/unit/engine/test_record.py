@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from networks import PROJECTIONS, case, disagreement, run_reference_plus
+from eprop.checks import time_driven
+from networks import PROJECTIONS, case, disagreement
 
 pytestmark = pytest.mark.tiny
 
@@ -27,7 +28,7 @@ def setting():
 
 def test_values_are_those_of_the_reference(setting):
     c, run, _ = setting
-    ref, _ = run_reference_plus(c)
+    ref = time_driven(c.network).run(c.stimulus)
     for key, wanted in (
         (("rec", "v"), ref.v),
         (("rec", "z"), ref.spikes[:, c.inputs.shape[1] :]),
