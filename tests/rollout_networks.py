@@ -54,10 +54,6 @@ def stimulus(seed: int, n: int, steps: int) -> np.ndarray:
     return np.random.default_rng(seed).random((n, steps, SIZES[0])) < 0.2
 
 
-def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
-    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
-
-
 def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
     assert all(values.any() for values in wanted.values())
     compare.assert_close(found, wanted, TOLERANCE)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.engine.build.records import Role, Sharing
 from eprop.models import inline
 
@@ -70,10 +71,6 @@ def learned(simulator: ep.Simulator) -> dict[str, np.ndarray]:
     return state
 
 
-def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
-    return all(np.array_equal(value, b[name], equal_nan=True) for name, value in a.items())
-
-
 EPROP, PLUS = ep.EProp(c_reg=1.0), ep.EPropPlus(c_reg=1.0)
 
 
@@ -88,7 +85,7 @@ def test_parameters_that_are_read_once_change_no_bit(model, rule, threads):
     kind = SAME if model in ("LIF", "LIF, late", "DeltaLIF") else SHORT
     assert (table["sharing"][neurons] == kind).all()
     table["sharing"] = EACH
-    assert same(learned(once), learned(each))
+    assert_same(learned(once), learned(each))
 
 
 def test_who_is_alike():
@@ -116,4 +113,4 @@ def test_neurons_that_nobody_teaches_change_no_bit(threads):
     ]
     for state in states:
         del state["network"]
-    assert same(*states)
+    assert_same(*states)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.checks import stimuli_of, time_driven
 from networks import two_threads
 
@@ -70,8 +71,7 @@ CASES = {
 def test_thread_count_does_not_change_what_is_learned(name, precision):
     connect, neurons, delay = CASES[name]
     (one, y_one), (two, y_two) = (learned(network(connect, neurons, delay), n, precision) for n in (1, 2))
-    assert all(np.array_equal(value, two[key]) for key, value in one.items())
-    assert np.array_equal(y_one, y_two)
+    assert_same((two, y_two), (one, y_one))
 
 
 @pytest.mark.parametrize("name", ["dense", "few synapses, many delays", "stretches, delays"])

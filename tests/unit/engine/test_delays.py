@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 
 pytestmark = pytest.mark.tiny
 STEPS, INPUTS, NEURONS, READOUTS, KAPPA, ETA = 200, 5, 6, 2, 0.9, 1e-9
@@ -172,7 +173,7 @@ def test_inputs_are_added_in_one_order():
     steps = ep.Simulator(net, threads=1).run(
         400.0, *given, spikes=["rec"], record=[("rec", "v")]
     )  # simulated once more
-    assert all(np.array_equal(*found) for found in zip(samples.spikes["rec"], steps.spikes["rec"], strict=True))
+    assert_same(samples.spikes["rec"], steps.spikes["rec"])
     assert np.sum(np.isclose(steps["rec", "v"], 0.6)) > 1000
 
 

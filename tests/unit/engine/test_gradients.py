@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.engine import make_samples
 from refusals import refuse
 
@@ -37,7 +38,7 @@ def test_gradients_are_what_gradient_descent_follows(partitions: int) -> None:
     found = sim.gradients(samples)
     assert list(found) == ["in->rec", "rec->out"]
     assert all(found[name].any() for name in found)
-    assert all(np.array_equal(sim.connections(name)[2], w) for name, w in before.items())
+    assert_same({name: sim.connections(name)[2] for name in before}, before)
     assert (sim.events, sim.updates) == (0, 0)
     sim.train(samples)
     for name, w in before.items():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.checks import time_driven
 from eprop.engine.build import memory
 from eprop.engine.run import episodes
@@ -25,7 +26,6 @@ from rollout_networks import (
     assert_close,
     follow,
     network,
-    same,
     stimulus,
 )
 
@@ -64,12 +64,6 @@ def play(sim: ep.Simulator, streams: Any, first: int, rollouts: int = ROLLOUTS, 
         sim.learn(gradient)
         found += [np.stack(y), gradient]
     return found
-
-
-def equal(a: list[Any], b: list[Any]) -> bool:
-    return len(a) == len(b) and all(
-        same(x, y) if isinstance(x, dict) else np.array_equal(x, y) for x, y in zip(a, b, strict=True)
-    )
 
 
 @pytest.mark.parametrize("neuron", NEURONS)
@@ -143,7 +137,7 @@ def test_streams_without_ends_are_rollouts_of_samples() -> None:
     rollout = other.forward(other.samples(N, 20, {"in": events}))
     assert np.array_equal(y, rollout.y)
     assert np.array_equal(streams.spikes, rollout.spikes)
-    assert same(streams.backward(errors), rollout.backward(errors))
+    assert_same(streams.backward(errors), rollout.backward(errors))
 
 
 @two_threads
@@ -154,7 +148,7 @@ def test_thread_count_does_not_change_streams(monkeypatch: pytest.MonkeyPatch) -
     for threads in (1, 2):
         sim = ep.Simulator(net, threads=threads)
         found.append(play(sim, sim.lanes(201), 0, 2, replays=1))
-    assert equal(*found)
+    assert_same(*found)
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])
@@ -169,7 +163,7 @@ def test_replay_gives_what_the_present_weights_would_have_given(precision: str) 
     assert np.array_equal(streams.replay(), np.stack(y, axis=1))
     errors = errors_like(y, 0)
     gradient = streams.backward(errors)
-    assert same(gradient, streams.backward(errors))
+    assert_same(gradient, streams.backward(errors))
     sim.learn(gradient)
     other.learn(gradient)
     wanted = []
@@ -178,8 +172,8 @@ def test_replay_gives_what_the_present_weights_would_have_given(precision: str) 
         fresh.reset(ended(t))
     assert not np.array_equal(wanted, y)
     assert np.array_equal(streams.replay(), np.stack(wanted, axis=1))
-    assert same(streams.backward(errors), fresh.backward(errors))
-    assert equal(play(sim, streams, 1, 2), play(other, fresh, 1, 2))
+    assert_same(streams.backward(errors), fresh.backward(errors))
+    assert_same(play(sim, streams, 1, 2), play(other, fresh, 1, 2))
 
 
 @pytest.mark.parametrize("cut", ["within a rollout", "after a rollout", "after a replay", "before any step"])
@@ -201,8 +195,8 @@ def test_a_state_goes_on_with_the_same_bits(cut: str) -> None:
     if cut == "within a rollout":
         assert np.array_equal(streams.replay(), again.replay())
         errors = np.random.default_rng(0).normal(size=(N, streams.steps, SIZES[2]))
-        assert same(streams.backward(errors), again.backward(errors))
-    assert equal(play(sim, streams, 5, 2), play(other, again, 5, 2))
+        assert_same(streams.backward(errors), again.backward(errors))
+    assert_same(play(sim, streams, 5, 2), play(other, again, 5, 2))
 
 
 def test_a_state_before_backward_gives_the_same_gradient() -> None:
@@ -214,10 +208,10 @@ def test_a_state_before_backward_gives_the_same_gradient() -> None:
     same_again.set_state(streams.state())
     other.set_state(one.state())
     gradient = streams.backward(errors_like(y, 1))
-    assert same(same_again.backward(errors_like(y, 1)), gradient)
+    assert_same(same_again.backward(errors_like(y, 1)), gradient)
     one.learn(gradient)
     other.learn(gradient)
-    assert equal(play(one, streams, 5, 1), play(other, same_again, 5, 1))
+    assert_same(play(one, streams, 5, 1), play(other, same_again, 5, 1))
 
 
 def test_a_reset_stream_is_one_at_rest() -> None:
@@ -238,7 +232,7 @@ def test_a_reset_stream_is_one_at_rest() -> None:
         streams.reset(range(N))
         if not between:
             streams.backward(np.zeros((N, 7, SIZES[2])))
-        assert all(np.array_equal(streams.step(channels(t)), wanted[t]) for t in range(STEPS))
+        assert_same([streams.step(channels(t)).copy() for t in range(STEPS)], [wanted[t] for t in range(STEPS)])
         assert_close(streams.backward(errors), gradient)
 
 
@@ -284,7 +278,7 @@ def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
         for streams in (one, many):
             streams.reset([1])
     errors = np.random.default_rng(0).normal(size=(N, 40, SIZES[2]))
-    assert same(one.backward(errors), many.backward(errors))
+    assert_same(one.backward(errors), many.backward(errors))
     assert np.array_equal(many.run(2), np.stack([one.step().copy() for _ in range(2)], axis=1))
     with refuse(r"must have shape \(2, 4, 5\), got \(3, 4, 5\)"):
         many.run(2, events[:3])
@@ -402,7 +396,7 @@ def test_states_refuse_what_does_not_fit() -> None:
     for name in ("neurons", "psi", "traces", "start", "log"):
         with refuse("damaged"):
             streams.set_state(state | {name: state[name][:-1]})
-    assert all(np.array_equal(before[name], value) for name, value in streams.state().items())
+    assert_same(streams.state(), before)
 
 
 def test_an_exploding_stream_is_told() -> None:
@@ -461,8 +455,8 @@ def test_an_interrupted_replay_is_done_again_before_anything_else() -> None:
         with refuse("was interrupted"):
             call()
     assert np.array_equal(streams.replay(), np.stack(y, axis=1))
-    assert same(streams.backward(errors), wanted[0])
-    assert same(rollout.replay().backward(errors), wanted[1])
+    assert_same(streams.backward(errors), wanted[0])
+    assert_same(rollout.replay().backward(errors), wanted[1])
 
 
 def test_streams_that_outgrow_the_memory_are_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.checks import time_driven
 from networks import PROJECTIONS, case, disagreement
 
@@ -184,12 +185,12 @@ def test_a_run_that_is_learned_from_is_the_same_whether_it_is_recorded_or_not(lo
         spikes.append([values for run in runs for name in wanted for values in run.spikes[name]])
     plain, state, events = found[0]
     for recorded, recorded_state, recorded_events in found[1:]:
-        assert all(np.array_equal(a, b) for a, b in zip(plain, recorded, strict=True))
+        assert_same(recorded, plain)
         assert events == recorded_events > 0
-        assert all(np.array_equal(value, recorded_state[name]) for name, value in state.items())
+        assert_same(recorded_state, state)
     assert np.any(plain[1] != plain[2])
     assert all(values.size > 0 for values in spikes[1])
-    assert all(np.array_equal(a, b) for a, b in zip(spikes[1], spikes[2], strict=True))
+    assert_same(spikes[1], spikes[2])
 
 
 @pytest.mark.parametrize("names", [["p", "p"], ("p",), "by object"])

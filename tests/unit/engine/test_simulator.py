@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
+from compare import assert_same
 from eprop.checks import poisson_spikes, stimuli_of, time_driven
 from eprop.reference import Stimulus
 from eprop.training.time_engine import TimeDrivenEngine
@@ -42,7 +43,7 @@ def test_padding_of_propagators_is_not_part_of_the_state():
     state = sim.state()
     other = ep.Simulator(c.network, threads=1)
     other.set_state(state)
-    assert all(np.array_equal(value, state[name]) for name, value in other.state().items())
+    assert_same(other.state(), state)
 
 
 def test_reset_clears_what_synapses_keep_of_adaptation():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.checks import stimuli_of, time_driven
 from eprop.training import gradient_balance
 
@@ -40,7 +41,7 @@ def test_parts_of_e_prop_are_gradients_with_and_without_regularisation(average: 
     assert found["rec->rec"].regularising == pytest.approx(np.sqrt(np.mean((both - alone) ** 2)), rel=1e-9)
     assert found["rec->rec"].regularising > 0.0
     after = sim.state()
-    assert all(np.array_equal(before[key], after[key]) for key in before)
+    assert_same(after, before)
 
 
 def test_parts_of_e_prop_plus_are_those_of_the_reference() -> None:
