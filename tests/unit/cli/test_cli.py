@@ -27,21 +27,9 @@ from eprop.tasks.nmnist import EPOCHS_EMBEDDED
 from eprop.training import Progress
 
 SMALL = [
-    "--neurons",
-    "5",
-    "--set",
-    "w_in=0.4",
-    "--set",
-    "w_out=0.05",
-    "--set",
-    "batch_size=8",
-    "--validation",
-    "4",
-    "--threads",
-    "1",
-    "--epochs",
-    "1",
-]
+    "--neurons", "5", "--set", "w_in=0.4", "--set", "w_out=0.05", "--set", "batch_size=8", "--validation", "4", "--
+    threads", "1", "--epochs", "1",
+]  # fmt: skip
 
 
 # The package under test, for processes that start in another folder.
@@ -276,64 +264,6 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
 # ------------------------------------------------------------------------------------------------------- what is wrong
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
-        (["--loss", "mse"], 'loss must be "softmax" or "squared_error"'),
-        (["--neurons", "-5"], "neurons must be >= 1, got -5"),
-        (["--neurons", "0"], "neurons must be >= 1, got 0"),
-        (["--seed", "-1"], "seed must be >= 0"),
-        (["--epochs", "0"], "epochs must be >= 1"),
-        (["--samples", "0"], "samples must be >= 1"),
-        (["--threads", "0"], "threads must be >= 1"),
-        (["--threads", "100000"], "only"),
-        (["--range", "1:5"], "a range needs data or mnist"),
-        (["--mnist", ".", "--range", "5:1"], "range must have start < stop, got '5:1'"),
-        (["--mnist", ".", "--range", "many"], "range must be"),
-        (["--mnist", ".", "--data", "."], "give either data (real recordings) or mnist"),
-        (["--mnist", "."], "train-images"),
-        (["--mnist", "none"], "none"),
-        (["--data", "none"], "none: no such folder"),
-        (["--data", "."], "no recording found"),
-        (["--test-data", "none"], "none: no such folder or zip archive"),
-        (["--set", "eta=nan"], "eta must be a finite number, got nan"),
-        (["--set", "eta=-1"], "eta must be >= 0"),
-        (["--set", "etta=1"], "did you mean 'eta'?"),
-        (["--set", "precision=half"], "precision must be"),
-        (["--config", "none.toml"], "none.toml: cannot be read"),
-        (["--resume", "none"], "none: no such folder"),
-        (["--resume", "."], "holds no checkpoint.npz"),
-        (["--resume", ".", "--neurons", "3"], "leave out --neurons"),
-    ],
-)
-def test_bad_input_is_one_clear_line(words: list[str], message: str, tmp_path: pathlib.Path) -> None:
-    done = run("train", "nmnist", *words)
-    assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1].startswith("eprop: error: ")
-    assert message in done.stderr
-    assert "Traceback" not in done.output
-    assert done.stdout == ""
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    ("figure", "message"),
-    [
-        ("x.foo", "x.foo: the format .foo is not available; give a name that ends with .png, .pdf or .svg"),
-        ("none/x.png", "none/x.png: cannot be written: the folder none does not exist"),
-    ],
-)
-def test_a_picture_that_cannot_be_is_refused_before_anything_is_measured(
-    figure: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("eprop.bench.event_cost", lambda *_: pytest.fail("measured"))
-    done = run("bench", "event-cost", "--figure", figure)
-    assert done.exit_code == 2
-    assert message in done.stderr
-
-
 @pytest.mark.tiny
 def test_costs_are_printed_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     from eprop.errors import OutputError
@@ -347,21 +277,6 @@ def test_costs_are_printed_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch
     done = run("bench", "event-cost", "--quantity", "interval", "--figure", "x.png")
     assert done.exit_code == 2
     assert "time per synaptic event" in done.stdout
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["train", "mnist"],
-        ["trian"],
-        ["train", "nmnist", "--neurons", "many"],
-        ["evaluate"],
-        ["train", "nmnist", "--nix"],
-    ],
-)
-def test_what_the_parser_refuses(words: list[str]) -> None:
-    assert run(*words).exit_code == 2
 
 
 @pytest.mark.tiny

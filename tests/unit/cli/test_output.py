@@ -42,21 +42,6 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 # --------------------------------------------------------------------------------------------------------------- ranks
 
 
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    "words", [["new-task", "x"], ["info"], ["plot", "x"], ["figure", "3"], ["bench", "event-cost"]]
-)
-def test_what_takes_a_single_process_is_refused_on_several_ranks(
-    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
-) -> None:
-    monkeypatch.setattr("eprop.parallel.started_by_mpi", lambda: True)
-    monkeypatch.setattr("eprop.parallel.end_ranks", lambda *_: None)
-    done = run(*words)
-    assert done.exit_code == 2
-    assert done.stderr == "eprop: error: this command runs in a single process: leave out mpiexec\n"
-    assert list(tmp_path.iterdir()) == []
-
-
 # ------------------------------------------------------------------------------------------------------------- streams
 
 
@@ -130,67 +115,6 @@ def test_flags_have_no_type(words: list[str]) -> None:
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["train", "nmnist", "--epochs", "nan"], "'--epochs'.*'nan'.*; see .*train nmnist --help"),
-        (["train", "nmnist", "--threads", "1.5"], "'--threads'.*'1.5'"),
-        (["train", "own.py", "--threads", "1.5"], "'--threads'.*'1.5'"),
-        (["bench", "scaling", "--neurons", "x"], "'--neurons'.*'x'"),
-        (["train", "nmnits"], "No such command 'nmnits'.*; see .*train --help"),
-        (["evaluate"], "Missing argument 'RUN'; see .*evaluate --help"),
-    ],
-)
-def test_what_the_parser_refuses_is_one_line(words: list[str], message: str) -> None:
-    done = run(*words)
-    assert done.exit_code == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("eprop: error: ")
-    assert re.search(message, line)
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["train", "nmnist", "--out", "", "--force"],
-        ["train", "nmnist", "--test-data", ""],
-        ["train", "nmnist", "--config", ""],
-        ["train", "own.py", "--out="],
-        ["evaluate", ""],
-        ["plot", "run", "--out", ""],
-        ["new-task", "x", "--out", ""],
-        ["figure", "3", "--out", ""],
-        ["bench", "event-cost", "--figure", ""],
-    ],
-)
-def test_no_path_is_empty(words: list[str], tmp_path: pathlib.Path) -> None:
-    done = run(*words)
-    assert done.exit_code == 2
-    assert "a path must not be empty; write . for the current folder" in done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["train", "nmnist", "--config=~/x"],
-        ["train", "nmnist", "--resume=~/x"],
-        ["train", "--resume=~/x"],
-        ["train", "nmnist", "--test-data", "~/x"],
-        ["evaluate", "~/x"],
-        ["plot", "~/x"],
-    ],
-)
-def test_a_tilde_is_the_home_folder(words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    done = run(*words)
-    assert done.exit_code == 2
-    assert f"{tmp_path}/home/x" in done.stderr
-
-
-@pytest.mark.tiny
 def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert path_of("~/x") == tmp_path / "x"
@@ -198,30 +122,6 @@ def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: path
 
 
 # -------------------------------------------------------------------------------------------------------------- values
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (
-            ["--neurons", "10", "--set", "neurons=20"],
-            "--neurons 10 and --set neurons=20 contradict each other: leave out one",
-        ),
-        (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30 contradict"),
-        (
-            ["--test-data", "x", "--set", 'test_data=["y"]'],
-            "--test-data x and --set test_data=['y'] contradict each other",
-        ),
-        # The same twice is no contradiction.
-        (["--neurons", "0", "--set", "neurons=0", "--set", "task.neurons=0"], "neurons must be >= 1, got 0"),
-        (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),
-    ],
-)
-def test_two_values_for_one_parameter(words: list[str], message: str) -> None:
-    done = run("train", "nmnist", *words)
-    assert done.exit_code == 2
-    assert message in done.stderr
 
 
 @pytest.mark.tiny

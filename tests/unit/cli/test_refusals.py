@@ -1,0 +1,123 @@
+"""What the command line refuses: exit code 2, one line that says why, and no file."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+from typing import Any
+
+import pytest
+
+from command_line import run
+
+NMNIST = [
+    (["--rule", "e-prop"], "got 'e-prop'; did you mean 'eprop'?"),
+    (["--loss", "mse"], 'loss must be "softmax" or "squared_error"'),
+    (["--neurons", "-5"], "neurons must be >= 1, got -5"),
+    (["--neuron", "izhikevich"], 'neuron must be "lif" or "alif"'),
+    (["--seed", "-1"], "seed must be >= 0"),
+    (["--epochs", "0"], "epochs must be >= 1"),
+    (["--samples", "0"], "samples must be >= 1"),
+    (["--threads", "0"], "threads must be >= 1"),
+    (["--threads", "100000"], "only"),
+    (["--range", "1:5"], "a range needs data or mnist"),
+    (["--mnist", ".", "--range", "5:1"], "range must have start < stop, got '5:1'"),
+    (["--mnist", ".", "--range", "many"], "range must be"),
+    (["--mnist", ".", "--data", "."], "give either data (real recordings) or mnist"),
+    (["--mnist", "."], "train-images"),
+    (["--mnist", "none"], "none"),
+    (["--data", "none"], "none: no such folder"),
+    (["--data", "."], "no recording found"),
+    (["--test-data", "none"], "none: no such folder or zip archive"),
+    (["--set", "eta=nan"], "eta must be a finite number, got nan"),
+    (["--set", "eta=-1"], "eta must be >= 0"),
+    (["--set", "etta=1"], "did you mean 'eta'?"),
+    (["--set", "precision=half"], "precision must be"),
+    (["--config", "none.toml"], "none.toml: cannot be read"),
+    (["--resume", "none"], "none: no such folder"),
+    (["--resume", "."], "holds no checkpoint"),
+    (["--resume", ".", "--neurons", "3"], "leave out --neurons"),
+    (["--resume", "x", "--jobs", "2"], "x is a single run"),
+    # Two values for one parameter; the same value twice is no contradiction.
+    (
+        ["--neurons", "10", "--set", "neurons=20"],
+        "--neurons 10 and --set neurons=20 contradict each other: leave out one",
+    ),
+    (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30 contradict"),
+    (["--test-data", "x", "--set", 'test_data=["y"]'], "--test-data x and --set test_data=['y'] contradict each other"),
+    (["--neurons", "0", "--set", "neurons=0", "--set", "task.neurons=0"], "neurons must be >= 1, got 0"),
+    (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),
+]
+OTHERS = [
+    (
+        ["bench", "event-cost", "--figure", "x.foo"],
+        "x.foo: the format .foo is not available; give a name that ends with",
+    ),
+    (
+        ["bench", "event-cost", "--figure", "none/x.png"],
+        "none/x.png: cannot be written: the folder none does not exist",
+    ),
+    (["bench", "event-cost", "--quantity", "weight"], "quantities must be some of interval, cutoff, neurons, indegree"),
+    (["bench", "scaling", "--mode", "hebb"], "mode must be one of static, eprop, eprop+, stdp, got 'hebb'"),
+    (["bench", "scaling", "--compare", "brian"], "--compare takes \"nest\", got 'brian'"),
+]
+#: What the parser refuses, as patterns.
+PARSER = [
+    (["train", "nmnist", "--epochs", "nan"], "'--epochs'.*'nan'.*; see .*train nmnist --help"),
+    (["train", "nmnist", "--threads", "1.5"], "'--threads'.*'1.5'"),
+    (["train", "own.py", "--threads", "1.5"], "'--threads'.*'1.5'"),
+    (["train", "nmnist", "--nix"], "No such option: --nix"),
+    (["bench", "scaling", "--neurons", "x"], "'--neurons'.*'x'"),
+    (["train", "nmnits"], "No such command 'nmnits'.*; see .*train --help"),
+    (["trian"], "No such command 'trian'"),
+    (["evaluate"], "Missing argument 'RUN'; see .*evaluate --help"),
+]
+EMPTY_PATHS = [
+    ["train", "nmnist", "--out", "", "--force"], ["train", "nmnist", "--test-data", ""], ["train", "nmnist", "--config", ""],
+    ["train", "own.py", "--out="], ["evaluate", ""], ["plot", "run", "--out", ""], ["new-task", "x", "--out", ""],
+    ["figure", "3", "--out", ""], ["bench", "event-cost", "--figure", ""],
+]  # fmt: skip
+ROWS = [
+    *((["train", "nmnist", *words], re.escape(message)) for words, message in NMNIST),
+    *((words, re.escape(message)) for words, message in OTHERS),
+    *PARSER,
+    *((words, "a path must not be empty; write . for the current folder") for words in EMPTY_PATHS),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), ROWS)
+def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str, tmp_path: pathlib.Path) -> None:
+    done = run(*words)
+    assert done.exit_code == 2
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("eprop: error: ")
+    assert re.search(message, line)
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("words", ["new-task x", "info", "plot x", "report x", "figure 3", "bench event-cost"])
+def test_commands_for_a_single_process_are_refused_on_several_ranks(
+    words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setattr("eprop.parallel.started_by_mpi", lambda: True)
+    monkeypatch.setattr("eprop.parallel.end_ranks", lambda *_, **__: None)
+    done = run(*words.split())
+    assert done.exit_code == 2
+    assert done.stderr == "eprop: error: this command runs in a single process: leave out mpiexec\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(
+    "words",
+    ["train nmnist --config=~/x", "train nmnist --resume=~/x", "train --resume=~/x", "train nmnist --test-data ~/x",
+     "evaluate ~/x", "plot ~/x"],
+)  # fmt: skip
+def test_a_tilde_is_the_home_folder(words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    done = run(*words.split())
+    assert done.exit_code == 2
+    assert f"{tmp_path}/home/x" in done.stderr
