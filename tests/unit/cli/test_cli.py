@@ -27,8 +27,8 @@ from eprop.tasks.nmnist import EPOCHS_EMBEDDED
 from eprop.training import Progress
 
 SMALL = [
-    "--neurons", "5", "--set", "w_in=0.4", "--set", "w_out=0.05", "--set", "batch_size=8", "--validation", "4", "--
-    threads", "1", "--epochs", "1",
+    "--neurons", "5", "--set", "w_in=0.4", "--set", "w_out=0.05", "--set", "batch_size=8", "--validation", "4",
+    "--threads", "1", "--epochs", "1",
 ]  # fmt: skip
 
 
