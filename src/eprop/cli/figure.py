@@ -118,8 +118,9 @@ def _command(kind: type[PaperFigure]) -> Any:
 
 
 def _help(kind: type[PaperFigure]) -> str:
-    """Return the docstring of a figure with its heading of examples formatted for a terminal."""
+    """Return the docstring of a figure for a terminal: options stand for its parameters, and examples have a bold heading."""
     text, heading, examples = inspect.cleandoc(kind.__doc__ or "").partition("Examples\n--------\n::\n\n")
+    text = text.partition("Parameters\n----------\n")[0]
     return text + ("[bold]Examples[/bold]\n\n" + textwrap.indent(textwrap.dedent(examples), "  ") if heading else "")
 
 
