@@ -129,14 +129,14 @@ def test_the_state_of_an_agent_whose_encoder_has_not_seen_a_picture_goes_on():
     np.testing.assert_array_equal(other.memory, first.memory)
     with pytest.raises(InputError, match="the encoder is infinite"):
         other.set_state(state | {"memory": np.full((2, 2, 1), np.inf)})
-    with pytest.raises(InputError, match=r"numbers of shape \(2, 2, 1\), got \(2, 1\)"):
+    with pytest.raises(InputError, match=r"has the shape \(2, 2, 1\), got \(2, 1\)"):
         other.set_state(state | {"memory": np.zeros((2, 1))})
 
 
 def test_streams_and_environments_must_be_as_many():
     sim = ep.Simulator(network(), threads=1)
     agent = Agent(sim.lanes(3), ENCODER, SoftmaxPolicy(), (1,), SUBSTEPS, seed=5)
-    with pytest.raises(InputError, match="3 streams for 4 environments"):
+    with pytest.raises(InputError, match="3 lanes for 4 environments"):
         RolloutLearner(sim, agent, Episodes(Corridor(4), 7), Objective())
 
 
