@@ -47,14 +47,15 @@ template <class Real> void start_sample(const Episodes<Real>& episodes, Lane<Rea
 // Synaptic events of a sample: arrivals of spikes at synapses before it ends.
 template <class Real> Index count_events(const Episodes<Real>& episodes, const Lane<Real>& lane) {
   const Topology& topology = episodes.topology;
-  const Index spikes = lane.start(episodes.steps - 1, topology.populations.size);
+  const Index begin = episodes.horizon.history(), end = begin + episodes.steps;
   Index events = 0;
-  for (Index k = 0; k < spikes; k++) events += topology.out_degrees[lane.log[k]];
+  for (Index k = lane.start(begin, 0); k < lane.start(end - 1, topology.populations.size); k++)
+    events += topology.out_degrees[lane.log[k]];
   for (Index r = 0; r < topology.groups.size; r++) {  // not those that would arrive after the end
     const DelayGroup& group = topology.groups[r];
     if (!group.counts_events) continue;
     const Index shift = group.first_branch - group.branch_stride * topology.populations[group.source_population].first_source;
-    for (Index t = std::max<Index>(episodes.steps - group.delay, 0); t < episodes.steps; t++)
+    for (Index t = std::max(end - group.delay, begin); t < end; t++)
       for (Index k = lane.start(t, group.source_population); k < lane.start(t, group.source_population + 1); k++) {
         const Index branch = lane.log[k] * group.branch_stride + shift;
         for (Index p = 0; p < topology.n_partitions(); p++)

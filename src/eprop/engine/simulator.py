@@ -17,6 +17,7 @@ from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
 from eprop.engine.run import inputs as checks
+from eprop.engine.run.divergence import check_silence
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
@@ -238,7 +239,9 @@ class Simulator(FixedProperties):
                 self._arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
-            return self._streaming.run(wanted.sample, wanted.probes, wanted.wanted, frozen=not learn)
+            losses, sample = self._episodes.losses, wanted.sample
+            given = losses.without_targets(sample)
+            return losses.add_to(self._streaming.run(given, wanted.probes, wanted.wanted, frozen=not learn), sample)
 
     def stepper(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.
@@ -282,16 +285,18 @@ class Simulator(FixedProperties):
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
-        recording, events = None, self.events
-        if probes.columns or (wanted and not self._episodes.keeps_spikes):  # the same condition on all ranks
+        recording, events, given = None, self.events, self._episodes.losses.without_targets(sample)
+        simple = self._episodes.keeps_spikes and not self._episodes.losses
+        if probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps
-            recording = self._streaming.run(sample, probes, wanted, frozen=False, clock=clock)
+            recording = self._streaming.run(given, probes, wanted, frozen=False, clock=clock)
             self._arrays.stream.events = events  # the second simulation counts them again
             self._arrays.reset()
-        result = self._episodes.train(sample, None)
+        result = self._train(sample)
         self._arrays.stream.t = sample.n_steps
-        return recording or self._streaming.outputs(sample, result.y[0], self._episodes.spikes(wanted))
+        spikes = {} if recording else self._episodes.spikes(wanted)
+        return self._episodes.losses.add_to(recording or self._streaming.outputs(given, result.y[0], spikes), sample)
 
     def samples(
         self,
@@ -387,7 +392,20 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "train", check, samples)
             self._warn_of_no_feedback(samples)
+            return self._train(samples, progress)
+
+    def _train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
+        """Learn from checked samples; a loss in Python takes the parts of a mini-batch."""
+        if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._streaming).train(samples, progress)
+        rollout = forward(self._episodes, self._layout, samples, None)
+        events = rollout.count_events()
+        self._arrays.stream.events += events
+        self._episodes.learn(rollout.backward())
+        check_silence(self._arrays, rollout.spikes)
+        if progress:
+            progress(len(samples))
+        return BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
 
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None
@@ -423,7 +441,8 @@ class Simulator(FixedProperties):
             checks.check_call(self.comm, "evaluate", check, samples, reset)
             if self._by_batch if reset is None else reset:
                 return self._episodes.run(samples, False, progress)
-            return self._streaming.evaluate(samples, progress)
+            losses = self._episodes.losses
+            return losses.add_to(self._streaming.evaluate(losses.without_targets(samples), progress), samples)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
@@ -453,7 +472,13 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "gradients", check, samples)
             self._warn_of_no_feedback(samples)
-            return self._episodes.gradients(samples, progress)
+            if not self._episodes.losses:
+                return self._episodes.gradients(samples, progress)
+            clock = self._arrays.learned_steps
+            try:
+                return forward(self._episodes, self._layout, samples, None).backward()
+            finally:
+                self._arrays.learned_steps = clock
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
         """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.

@@ -77,6 +77,10 @@ def _check_population(population: Population, original: bool) -> None:
         )
     if not original and getattr(model, "scale_input", False):
         raise NetworkError(f"{name!r}: NEST scales inputs (scale_input) only with EProp")
+    if isinstance(model, Readout) and model.loss.in_python:
+        raise NetworkError(f"{name!r}: NEST does not have the loss {type(model.loss).__name__}")
+    if getattr(getattr(model, "surrogate", None), "code", 0) < 0:
+        raise NetworkError(f"{name!r}: NEST does not have the surrogate gradient {type(model.surrogate).__name__}")  # type: ignore[attr-defined]
     if isinstance(model, Readout) and not original and model.loss.softmax:
         raise NetworkError(f"{name!r}: NEST's e-prop+ supports only the squared error, not softmax")
 

@@ -8,6 +8,7 @@ from collections.abc import Container
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.feedback import check_tied, tied_of
 from eprop.errors import NetworkError, NoFeedbackWarning
+from eprop.models import Readout
 from eprop.network import Network, Projection
 from eprop.parameters import check_steps
 from eprop.rules import STDP, EProp, EPropPlus, RewardTrace
@@ -30,6 +31,7 @@ def check_network(network: Network) -> None:
         raise NetworkError("the network has no populations; add some with add()")
     if not any(p.model.role in ("neuron", "readout") for p in network.populations):
         raise NetworkError("the network has no neurons or readouts, only sources")
+    _check_losses(network)
     rules = {type(p.rule) for p in network.projections if p.rule.plastic}
     if EProp in rules and EPropPlus in rules:
         raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have only one of them")
@@ -45,6 +47,19 @@ def check_network(network: Network) -> None:
     for feedback in network.feedback_projections:
         if tied_of(feedback) and rules:
             check_tied(network, feedback)
+
+
+def _check_losses(network: Network) -> None:
+    """Refuse a loss in Python where errors are computed inside the core."""
+    losses = {
+        p.name: p.model.loss for p in network.populations if isinstance(p.model, Readout) and p.model.loss.in_python
+    }
+    if losses and not any(isinstance(p.rule, EProp) for p in network.projections):
+        name, loss = next(iter(losses.items()))
+        raise NetworkError(
+            f"{name}: the loss {type(loss).__name__} is computed in Python, which only EProp allows; with EPropPlus give errors "
+            "step by step: Simulator.stepper, step(error=...) (docs/howto/own_loss.md)"
+        )
 
 
 def untaught_projections(network: Network) -> dict[str, str]:

@@ -20,6 +20,7 @@ from eprop.engine.ranks.slices import run_in_slices
 from eprop.engine.run.divergence import check_losses, check_silence, check_weights
 from eprop.engine.run.external import external_arrays
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
+from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.own_optimizer import take_gradients, take_steps
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import BatchResult, Samples
@@ -59,6 +60,7 @@ class Episodes:
         lock: AbstractContextManager[None],
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
+        self.losses = OwnLosses(arrays.network)
         self._neighbours, self._timer = neighbours, timer
         self._core: Any = None
         self._learned = False  # whether the previous lanes could learn
@@ -118,6 +120,9 @@ class Episodes:
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
+        return self.losses.add_to(self._run_all(self.losses.without_targets(samples), learn, progress), samples)
+
+    def _run_all(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         comm, n = self.replicas, len(samples)
         own, found, problem = self.own(n), None, ""
         self._check_room(samples, own.size, learn)

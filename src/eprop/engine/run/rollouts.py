@@ -144,7 +144,8 @@ class Rollout:
         self._lanes, self._samples, self._scale = lanes, samples, batch_scale(episodes.arrays, samples)
         self._scales = sample_scales(episodes.arrays, samples, np.arange(self.n))
         # Samples of this replica; of none, any sample gives the arrays their shapes.
-        self._own = samples if lanes.own.size == self.n else samples[lanes.own if lanes.own.size else [0]]
+        given = episodes.losses.without_targets(samples)
+        self._own = given if lanes.own.size == self.n else given[lanes.own if lanes.own.size else [0]]
         self._request, n = request_of(episodes.arrays, self._own, lanes.own), lanes.own.size
         shape = n, self.n_steps, episodes.arrays.built.n_readouts
         self._request.learn = True
@@ -234,6 +235,13 @@ class Rollout:
                 run_on_all_ranks(episodes.comm, "reset", check, lambda chosen: {"samples": checksum(chosen)})
             )
 
+    def count_events(self) -> int:
+        """Synaptic events of a rollout from rest, of all samples on all ranks."""
+        request, n = self._request, self._lanes.own.size
+        request.events = np.zeros(n, np.int64)
+        self._lanes.core.finish(0, n, request)
+        return int(self._lanes.episodes.comm.sum(np.array([request.events.sum()]))[0])
+
     def _results(self) -> tuple[np.ndarray, ...]:
         """Outputs, errors, loss and spikes of all samples."""
         request, joined = self._request, self._lanes.joined
@@ -243,6 +251,10 @@ class Rollout:
         for array, found in zip((self.y, self.errors, self.loss, self.spikes), self._results(), strict=True):
             array[...] = found
         self._lanes.check_diverged(where)
+        if self._lanes.episodes.losses:
+            errors, losses = self._lanes.episodes.losses.compare(self._samples, self.y)
+            self.errors += errors
+            self.loss += losses.sum(axis=1)
         return self
 
 
