@@ -13,12 +13,8 @@ from hypothesis import strategies as st
 import eprop as ep
 from eprop.core import lib
 from eprop.engine.own_neuron import loop_of
-from eprop.models import ForcedLIF, Neuron, inline
-from eprop.models.adaptation import adapt
+from eprop.models import ForcedLIF, Neuron
 from eprop.models.base import core_model
-from eprop.models.delta import reset_at_threshold
-from eprop.models.lif import subtract_at_threshold
-from eprop.models.membrane import V_TH
 from eprop.models.surrogate import surrogate
 from eprop.reference.neurons import neurons_of
 from own_model import Integrator
@@ -166,30 +162,13 @@ def test_arrays_that_do_not_fit_are_refused():
 # ------------------------------------------------------------------------------------------- the same models, in Python
 
 
-@inline
-def step_lif(state, params, j, x):
-    return subtract_at_threshold(state, params, j, x, 0.0)
+def own(model: type[ep.LIF]) -> Any:
+    return dataclasses.dataclass(frozen=True)(
+        type("Own" + model.__name__, (model,), {"update": staticmethod(model.in_python)})
+    )
 
 
-@inline
-def step_alif(state, params, j, x):
-    a = adapt(params[10, j], state[3, j], state[2, j])
-    rise = params[11, j] * a
-    state[3, j] = a
-    state[4, j] = params[V_TH, j] + rise + params[12, j]
-    return subtract_at_threshold(state, params, j, x, rise)
-
-
-@inline
-def step_delta(state, params, j, x):
-    return reset_at_threshold(state, params, j, x, 0.0)
-
-
-def own(model: type[ep.LIF], update: Any) -> Any:
-    return dataclasses.dataclass(frozen=True)(type("Own" + model.__name__, (model,), {"update": staticmethod(update)}))
-
-
-OWN = {"LIF": (ep.LIF, step_lif), "ALIF": (ep.ALIF, step_alif), "DeltaLIF": (ep.DeltaLIF, step_delta)}
+OWN = {kind.__name__: kind for kind in (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)}
 
 
 @pytest.mark.parametrize(
@@ -199,11 +178,11 @@ OWN = {"LIF": (ep.LIF, step_lif), "ALIF": (ep.ALIF, step_alif), "DeltaLIF": (ep.
 def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing, shape):
     """By the package's functions for Python; the same bits, whoever compiles them."""
     pytest.importorskip("numba")
-    kind, update = OWN[model]
+    kind = OWN[model]
     given = {"tau_m": 15.0, "v_th": 0.7, "t_ref": 2.0, "surrogate": SURROGATES[shape](0.3, 0.7)}
     inputs = pushes(5, 20, 600)
     for found, wanted in zip(
-        stepped(own(kind, update)(**given), inputs, sharing, 5), stepped(kind(**given), inputs, sharing, 5), strict=True
+        stepped(own(kind)(**given), inputs, sharing, 5), stepped(kind(**given), inputs, sharing, 5), strict=True
     ):
         np.testing.assert_array_equal(found, wanted)
 
@@ -211,7 +190,7 @@ def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing, shape):
 @pytest.mark.parametrize("model", OWN)
 def test_the_functions_for_python_are_those_of_the_core(model):
     """Interpreted, neuron by neuron."""
-    kind, update = OWN[model]
+    kind, update = OWN[model], OWN[model].in_python
     neuron = kind(tau_m=15.0, v_th=0.7, t_ref=2.0, surrogate=ep.Arctan(0.3, 0.7))
     inputs = pushes(6, 25, 3)
     states, psis, spikes = stepped(neuron, inputs, EACH)
