@@ -16,8 +16,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.errors import ParameterError
+
+#: Types of the arrays that the package returns.
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 _META = "eprop"
 #: Packages of descriptions that the engine builds; most of their methods and class attributes are for the engine.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import pathlib
 
 import pytest
 
@@ -65,3 +67,18 @@ def test_a_public_name_means_one_thing_in_all_namespaces():
             if not name.startswith("__"):
                 meanings.setdefault(name, {}).setdefault(id(getattr(module, name)), f"eprop.{namespace}")
     assert {name: list(homes.values()) for name, homes in meanings.items() if len(homes) > 1} == {}
+
+
+def test_type_checkers_see_what_python_does():
+    """Each public name and subpackage is imported for type checkers; at run time it is found on first use."""
+    tree = ast.parse(pathlib.Path(ep.__file__).read_text("utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(block)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported | {"__version__"} == {*ep.__all__, *ep._SUBPACKAGES}
+    for name in imported:
+        assert getattr(ep, name) is not None

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 
 from eprop.engine.build.assemble import build
@@ -37,11 +36,9 @@ from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.threads import available_threads
-from eprop.parameters import FixedProperties
+from eprop.parameters import FixedProperties, Floats, Integers
 
 Precision = Literal["double", "single"]
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 class Simulator(FixedProperties):
@@ -240,8 +237,8 @@ class Simulator(FixedProperties):
             if self._by_batch and learn:
                 return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
             losses, sample = self._episodes.losses, wanted.sample
-            given = losses.without_targets(sample)
-            return losses.add_to(self._streaming.run(given, wanted.probes, wanted.wanted, frozen=not learn), sample)
+            hidden = losses.without_targets(sample)
+            return losses.add_to(self._streaming.run(hidden, wanted.probes, wanted.wanted, frozen=not learn), sample)
 
     def stepper(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.

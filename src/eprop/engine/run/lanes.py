@@ -23,6 +23,7 @@ from eprop.engine.run.samples import arrange_external
 from eprop.engine.state.checks import damaged
 from eprop.engine.state.synapse_order import all_synapses
 from eprop.errors import InputError
+from eprop.parameters import Floats, Integers
 
 # Lanes that do not learn keep at most this many steps.
 STEPS_UNLEARNED = 1024
@@ -61,11 +62,11 @@ class Lanes:
         return int(self._core.steps)
 
     @property
-    def spikes(self) -> np.ndarray:
+    def spikes(self) -> Integers:
         """Spikes of all neurons of each lane in this rollout, ``(n,)`` int64."""
         return self._lanes.spikes()
 
-    def step(self, channels: Any = None) -> np.ndarray:
+    def step(self, channels: Any = None) -> Floats:
         """Simulate one step of all lanes.
 
         Parameters
@@ -103,7 +104,7 @@ class Lanes:
                 self._reader.refuse(found)
             return self._y
 
-    def run(self, n_steps: int, channels: Any = None) -> np.ndarray:
+    def run(self, n_steps: int, channels: Any = None) -> Floats:
         """Simulate several steps of all lanes: the bits equal those of repeated `step` calls, in less time.
 
         Parameters
@@ -151,7 +152,7 @@ class Lanes:
 
     def backward(
         self, errors: Any, *, signals: Mapping[str, Any] | None = None, modulator: Any = None
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, Floats]:
         """Return the e-prop gradient of this rollout for given errors, and close the rollout.
 
         Parameters
@@ -190,7 +191,7 @@ class Lanes:
             self._closed = True
             return found
 
-    def replay(self) -> np.ndarray:
+    def replay(self) -> Floats:
         """Simulate this rollout again from its start, with the same inputs and random numbers and the present weights.
 
         After `backward`, the rollout is the one just closed, until the next `step` or `reset`. So several passes over one

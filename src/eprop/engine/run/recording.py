@@ -11,7 +11,7 @@ from eprop.engine.run.by_value import ByValue
 from eprop.errors import InputError
 from eprop.markup import table
 from eprop.network import Population, Projection
-from eprop.parameters import brief
+from eprop.parameters import Floats, Integers, brief
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,17 @@ class Recording(ByValue):
     index : dict of (nodes,), the nodes or synapses of the columns of each trace
     """
 
-    times: np.ndarray
-    y: dict[str, np.ndarray]
-    loss: np.ndarray
-    spikes: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    traces: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-    index: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+    times: Floats
+    y: dict[str, Floats]
+    loss: Floats
+    spikes: dict[str, tuple[Floats, Integers]] = field(default_factory=dict)
+    traces: dict[tuple[str, str], Floats] = field(default_factory=dict)
+    index: dict[tuple[str, str], Integers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.y, self.spikes = _Outputs(self.y), _Spikes(self.spikes)
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: Any) -> Floats:
         key = (name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key
         if key not in self.traces:
             known = ", ".join(map(str, self.traces)) or "nothing"

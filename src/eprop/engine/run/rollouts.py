@@ -17,7 +17,7 @@ from eprop.engine.run.inputs import check_samples, keys_of
 from eprop.engine.run.layout import SampleLayout
 from eprop.engine.run.samples import Samples
 from eprop.errors import DivergenceError, InputError, Status, check_status
-from eprop.parameters import real_numbers
+from eprop.parameters import Floats, Integers, real_numbers
 
 
 class LaneGroup:
@@ -150,6 +150,10 @@ class Rollout:
         shape = n, self.n_steps, episodes.arrays.built.n_readouts
         self._request.learn = True
         self._request.y, self._request.error, self._request.loss = np.zeros(shape), np.zeros(shape), np.zeros(n)
+        self.y: Floats
+        self.errors: Floats
+        self.loss: Floats
+        self.spikes: Integers
         self.y, self.errors, self.loss, self.spikes = self._results()
 
     def __repr__(self) -> str:
@@ -160,7 +164,7 @@ class Rollout:
         self._lanes.run(self._request)
         return self._finished("forward")
 
-    def backward(self, errors: Any = None) -> dict[str, np.ndarray]:
+    def backward(self, errors: Any = None) -> dict[str, Floats]:
         """Gradient of e-prop for given errors of the readouts.
 
         Parameters

@@ -26,7 +26,7 @@ from eprop.engine.run.sample_events import events_of
 from eprop.errors import InputError
 from eprop.markup import table
 from eprop.network import Network
-from eprop.parameters import real_numbers
+from eprop.parameters import Floats, Integers, real_numbers
 
 # Offsets into the events are stored for every step of every sample.
 MOST_STEPS = 2**31
@@ -59,16 +59,16 @@ class Samples(ByValue):
     made_for : sizes of the sources and of the readouts, and which of these have a softmax
     """
 
-    event_start: np.ndarray
+    event_start: Integers
     event_channels: np.ndarray
-    target: np.ndarray
-    window: np.ndarray
+    target: Floats
+    window: Floats
     n: int
     n_steps: int
-    labels: np.ndarray | None = None
-    signals: Mapping[str, np.ndarray] = field(default_factory=dict)
-    modulator: np.ndarray = field(default_factory=lambda: NONE_GIVEN)
-    reward: np.ndarray = field(default_factory=lambda: NONE_GIVEN)
+    labels: Integers | None = None
+    signals: Mapping[str, Floats] = field(default_factory=dict)
+    modulator: Floats = field(default_factory=lambda: NONE_GIVEN)
+    reward: Floats = field(default_factory=lambda: NONE_GIVEN)
     made_for: Shape = ((), ())
 
     def __len__(self) -> int:
@@ -151,9 +151,9 @@ class BatchResult(ByValue):
     events : int, synaptic events: arrivals of spikes at synapses
     """
 
-    loss: np.ndarray
-    y: np.ndarray
-    spikes: np.ndarray | None
+    loss: Floats
+    y: Floats
+    spikes: Integers | None
     events: int
 
     def __repr__(self) -> str:

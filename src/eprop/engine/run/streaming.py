@@ -82,7 +82,9 @@ class Streaming:
         """Make a recording of outputs and spikes, from the outputs of a sample that began at rest."""
         arrays, loss = self._arrays, np.zeros(sample.n_steps)
         lib.losses_of_steps(y, sample.target[0], sample.window[0], arrays.built.topology, loss)
-        return Recording((np.arange(sample.n_steps) + 1.0) * arrays.network.dt, self._by_readout(y), loss, spikes)
+        times = np.arange(1.0, sample.n_steps + 1.0)
+        times *= arrays.network.dt
+        return Recording(times, self._by_readout(y), loss, spikes)
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from the samples in sequence."""
