@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 _LEFT = "text-align: left"
 
 
-def table(caption: str, rows: Iterable[Sequence[Any]], head: Sequence[str] = ()) -> str:
+def table(caption: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
     """Format a table with a caption; cells are escaped, numbers are aligned to the right.
 
     Parameters
@@ -31,7 +30,7 @@ def table(caption: str, rows: Iterable[Sequence[Any]], head: Sequence[str] = ())
     return "".join([*parts, "</tbody></table>"])
 
 
-def _cell(value: Any, heading: bool) -> str:
+def _cell(value: object, heading: bool) -> str:
     """Format one cell: whole numbers with commas, other numbers with four digits."""
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else str(value)
     align = "text-align: right" if isinstance(value, (int, float)) else _LEFT

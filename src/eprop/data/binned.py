@@ -11,14 +11,18 @@ import numbers
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.core import lib
-from eprop.data.events import Events, as_events, iterate
+from eprop.data.events import EventDataset, Events, as_events, iterate
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import real_numbers
+
+#: Samples of a data set: a whole number, several, a mask or a slice.
+Selection: TypeAlias = "ArrayLike | slice"
 
 _FAULTS = {
     1: "offsets that decrease or leave the array of channels",
@@ -111,7 +115,7 @@ class BinnedDataset:
             f"{self.n_steps} steps of {self.dt:g} ms, {int(self.counts.sum())} entries>"
         )
 
-    def __getitem__(self, which: Any) -> BinnedDataset:
+    def __getitem__(self, which: Selection) -> BinnedDataset:
         """Select samples as `subset` does: ``data[:4]``."""
         return self.subset(which)
 
@@ -130,7 +134,7 @@ class BinnedDataset:
         out[self.sample(index)] = 1
         return out
 
-    def subset(self, indices: Any, name: str | None = None) -> BinnedDataset:
+    def subset(self, indices: Selection, name: str | None = None) -> BinnedDataset:
         """Return the samples at ``indices`` (whole numbers, a slice or a mask), in that order; channels are not copied.
 
         Raises
@@ -206,7 +210,7 @@ class BinnedDataset:
         kept = np.sort(busiest).astype(np.int32)
         return self.keep(kept), kept
 
-    def keep(self, channels: Any) -> BinnedDataset:
+    def keep(self, channels: ArrayLike) -> BinnedDataset:
         """Keep only these channels (ascending numbers) and number them ``0 .. len(channels) - 1``.
 
         Raises
@@ -363,7 +367,7 @@ class Binner:
         self._ptr.append(ptr)
         self._entries += channels.shape[0]
 
-    def finish(self, labels: Any, simulated: bool = False, name: str = "") -> BinnedDataset:
+    def finish(self, labels: np.ndarray, simulated: bool = False, name: str = "") -> BinnedDataset:
         """Join all blocks into a data set; each block is released in turn, so that memory is needed only once."""
         channels = np.empty(self._entries, np.int32)
         ptr = np.empty((sum(block.shape[0] for block in self._ptr), self.n_steps + 1), np.int64)
@@ -381,7 +385,7 @@ class Binner:
 
 
 def from_iterable(
-    samples: Any,
+    samples: Iterable[tuple[Any, Any]] | EventDataset,
     *,
     sensor_size: tuple[int, int, int] | None = None,
     n_steps: int = 300,
@@ -463,7 +467,7 @@ def _warn_of_times(spans: list[tuple[int, int, int]], n_steps: int, dt: float) -
     warnings.warn(text, EventTimeWarning, stacklevel=3)
 
 
-def _sensor(sensor_size: Any) -> tuple[int, int, int]:
+def _sensor(sensor_size: Sequence[int]) -> tuple[int, int, int]:
     if len(sensor_size) != 3 or min(sensor_size) < 1:
         raise ParameterError(f"sensor_size must be (width, height, polarities), all >= 1; got {sensor_size}")
     width, height, polarities = (int(size) for size in sensor_size)
@@ -484,7 +488,7 @@ def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int
         yield block
 
 
-def check_labels(labels: Any) -> None:
+def check_labels(labels: ArrayLike) -> None:
     """Raise `DataError` unless all labels are whole numbers >= 0."""
     given = real_numbers("labels", labels, DataError)
     wrong = np.flatnonzero((given < 0) | (given != np.rint(given)) | (given > np.iinfo(np.int32).max))

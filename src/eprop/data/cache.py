@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset
@@ -57,7 +58,7 @@ def default_folder() -> pathlib.Path:
 
 
 def cached(
-    key: Mapping[str, Any], make: Callable[[], BinnedDataset], folder: str | pathlib.Path | None = None
+    key: Mapping[str, object], make: Callable[[], BinnedDataset], folder: str | pathlib.Path | None = None
 ) -> BinnedDataset:
     """Return the data set for ``key``: from disk, or made now and kept on disk.
 
@@ -100,13 +101,13 @@ def cached(
         return dataset
 
 
-def digest(key: Mapping[str, Any]) -> str:
+def digest(key: Mapping[str, object]) -> str:
     """Name of the entry for ``key``: a digest of the key, the layout on disk, and the code that makes data sets."""
     text = json.dumps({"key": dict(key), "format": FORMAT, "code": _code_digest()}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, Any] | None = None) -> None:
+def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, object] | None = None) -> None:
     """Write a data set to a folder that does not exist, is empty, or holds a data set, which is replaced.
 
     Raises
@@ -119,7 +120,7 @@ def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mappin
     _save(dataset, pathlib.Path(folder), key, replace=True)
 
 
-def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None, *, replace: bool) -> None:
+def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, object] | None, *, replace: bool) -> None:
     """Save as `save_dataset` does; without ``replace`` keep an existing entry, as another process made it from the same key."""
     with output_errors(folder, dataset.nbytes):
         if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
@@ -174,7 +175,7 @@ def _mapped(path: pathlib.Path) -> np.ndarray:
     return array
 
 
-def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, Any] | None) -> None:
+def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, object] | None) -> None:
     for name in _ARRAYS:
         _save_array(folder / f"{name}.npy", getattr(dataset, name))
     attributes = {
@@ -207,7 +208,7 @@ def _code_digest() -> str:
     return out.hexdigest()[:16]
 
 
-def describe_bytes(*arrays: Any) -> str:
+def describe_bytes(*arrays: ArrayLike) -> str:
     """Digest of some arrays, for a key."""
     out = hashlib.blake2b(digest_size=16)
     for array in arrays:

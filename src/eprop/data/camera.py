@@ -26,6 +26,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset, Binner, check_labels
@@ -138,10 +139,10 @@ class EventCamera(Description):
     def binned(
         self,
         images: np.ndarray,
-        labels: Any,
+        labels: ArrayLike,
         *,
         seed: int,
-        indices: Any = None,
+        indices: ArrayLike | None = None,
         n_steps: int = 300,
         dt: float = 1.0,
         name: str = "",
@@ -201,7 +202,9 @@ class EventCamera(Description):
         """
         return next(self.recordings(np.asarray(image)[None], seed=seed, indices=[index]))
 
-    def recordings(self, images: np.ndarray, *, seed: int, indices: Any = None, threads: int = 1) -> Iterator[Events]:
+    def recordings(
+        self, images: np.ndarray, *, seed: int, indices: ArrayLike | None = None, threads: int = 1
+    ) -> Iterator[Events]:
         """Record many images one after another, as `events` does."""
         images, indices = _check_images(images, indices)
         for block in self._blocks(images, indices, seed, threads):
@@ -252,11 +255,11 @@ class EventCamera(Description):
         )
 
 
-def _check_images(images: Any, indices: Any) -> tuple[np.ndarray, np.ndarray]:
+def _check_images(images: ArrayLike, indices: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
     images = np.ascontiguousarray(images)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
         raise DataError(f"images must be uint8 of shape (n, {SIDE}, {SIDE}), got {images.dtype} {images.shape}")
-    indices = np.arange(images.shape[0]) if indices is None else np.asarray(indices)
+    indices = np.asarray(np.arange(images.shape[0]) if indices is None else indices)
     if indices.shape != (images.shape[0],):
         raise DataError(f"{images.shape[0]} images need as many indices, got shape {indices.shape}")
     if indices.size and not 0 <= indices.min() <= indices.max() < 2**32:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.errors import DataError
 
@@ -87,7 +88,7 @@ class EventDataset(Protocol):
     def __getitem__(self, index: int) -> tuple[Any, int]: ...
 
 
-def iterate(samples: Any) -> Iterator[tuple[Any, Any]]:
+def iterate(samples: object) -> Iterator[tuple[Any, Any]]:
     """Iterate over ``samples``: an iterable of pairs, or a sequence with only a length and items.
 
     Raises
@@ -103,7 +104,7 @@ def iterate(samples: Any) -> Iterator[tuple[Any, Any]]:
         yield events, label
 
 
-def _items(samples: Any) -> Iterator[Any]:
+def _items(samples: object) -> Iterator[Any]:
     # Torch-style data sets have no __iter__, and need not raise IndexError at the end, so the length decides.
     if hasattr(samples, "__getitem__") and hasattr(samples, "__len__"):
         return (samples[i] for i in range(len(samples)))
@@ -115,7 +116,7 @@ def _items(samples: Any) -> Iterator[Any]:
     )
 
 
-def as_events(source: Any) -> Events:
+def as_events(source: Events | ArrayLike) -> Events:
     """Events from an `Events`, a structured array, or an ``(n, 4)`` array with columns x, y, t, p.
 
     Parameters
@@ -152,7 +153,7 @@ def _from_fields(array: np.ndarray) -> Events:
     return Events(array["x"], y, p, array["t"])
 
 
-def _whole(values: Any, name: str, upper: int, advice: str) -> np.ndarray:
+def _whole(values: ArrayLike, name: str, upper: int, advice: str) -> np.ndarray:
     """Check that values are whole numbers from 0 to ``upper``, of any type; truncation would silently change them."""
     values = np.asarray(values)
     if values.dtype == np.bool_:
@@ -166,7 +167,7 @@ def _whole(values: Any, name: str, upper: int, advice: str) -> np.ndarray:
     return values
 
 
-def _position(values: Any, name: str) -> np.ndarray:
+def _position(values: ArrayLike, name: str) -> np.ndarray:
     values = _whole(
         values, name, 65535, "a whole number (a pixel), got {}; round positions between pixels with np.floor"
     )
@@ -176,7 +177,7 @@ def _position(values: Any, name: str) -> np.ndarray:
     return np.ascontiguousarray(values.astype(np.uint8 if small else np.uint16))
 
 
-def _polarity(values: Any) -> np.ndarray:
+def _polarity(values: ArrayLike) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype.kind in "if" and values.size and values.min() == -1:
         # Some data sets write -1 and 1.
@@ -186,7 +187,7 @@ def _polarity(values: Any) -> np.ndarray:
     return np.ascontiguousarray(_whole(values, "p", 1, "0 or 1, or else -1 or 1, got {}").astype(np.uint8, copy=False))
 
 
-def _time(values: Any) -> np.ndarray:
+def _time(values: ArrayLike) -> np.ndarray:
     # Fractions usually mean seconds; truncated, all events would come at once.
     values = _whole(values, "t", MAX_TIME, "whole microseconds, got {}; for seconds give np.round(1e6 * t)")
     return np.ascontiguousarray(values.astype(np.int32, copy=False))

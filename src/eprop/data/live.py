@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.errors import DataError, LostEventsWarning, ParameterError
 from eprop.parameters import brief, is_finite_number
@@ -273,12 +274,12 @@ class LiveEvents:
         return np.unique(np.concatenate(parts)) if parts else _NONE
 
 
-def _check_count(name: str, value: Any) -> None:
+def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ParameterError(f"LiveEvents.{name} must be a whole number >= 1, got {brief(value)}")
 
 
-def _real(values: Any) -> np.ndarray:
+def _real(values: ArrayLike) -> np.ndarray:
     """An array of real numbers; a `TypeError` if it is none."""
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":

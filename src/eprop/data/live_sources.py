@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.errors import DataError, ParameterError
 from eprop.files import number_in
@@ -165,11 +166,11 @@ class UdpSender:
         self._address, self._socket = address, _socket_on_loopback(address[0])
         self._sent = 0
 
-    def send(self, times: Any, channels: Any) -> None:
+    def send(self, times: ArrayLike, channels: ArrayLike) -> None:
         """Send events: times in ms, and channels; `DataError` if they cannot be sent."""
         self._send(CHANNEL_RECORD, 1000.0 * _times(times), channel=channels)
 
-    def send_pixels(self, x: Any, y: Any, t: Any, p: Any) -> None:
+    def send_pixels(self, x: ArrayLike, y: ArrayLike, t: ArrayLike, p: ArrayLike) -> None:
         """Send events of pixels: columns, rows, times in µs and polarities; `DataError` if they cannot be sent."""
         self._send(PIXEL_RECORD, _times(t), x=x, y=y, p=np.asarray(p) > 0)
 
@@ -178,7 +179,7 @@ class UdpSender:
         self._socket.sendto(np.array([(self._sent,)], HEADER).tobytes(), self._address)
         self._socket.close()
 
-    def _send(self, record: np.dtype[Any], microseconds: np.ndarray, **fields: Any) -> None:
+    def _send(self, record: np.dtype[np.void], microseconds: np.ndarray, **fields: ArrayLike) -> None:
         events = np.zeros(microseconds.size, record)
         events["t"] = np.rint(microseconds).astype(np.int64) % 2**32
         for name, values in fields.items():
@@ -203,7 +204,7 @@ class UdpSender:
 class _Clock:
     """Makes times of packed events run on where they begin again at 0."""
 
-    def __init__(self, record: np.dtype[Any]):
+    def __init__(self, record: np.dtype[np.void]):
         self._wide = np.dtype([(name, "<i8" if name == "t" else record[name]) for name in record.names or ()])
         self._last: int | None = None
 
@@ -217,7 +218,7 @@ class _Clock:
         return out
 
 
-def _times(times: Any) -> np.ndarray:
+def _times(times: ArrayLike) -> np.ndarray:
     """Times as floats, (events,)."""
     given = np.atleast_1d(np.asarray(times))
     if given.ndim != 1 or given.dtype.kind not in "biuf" or not (np.abs(given) < 2.0**53).all():

@@ -143,7 +143,7 @@ def _attributes(node: h5py.Group | h5py.Dataset) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """An attribute as a number, text or list of Python; None if it is something else."""
     if isinstance(value, np.ndarray):
         value = [_plain(v) for v in value.ravel()] if value.size <= LONGEST else None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 class Communicator(Protocol):
@@ -37,11 +39,11 @@ class Communicator(Protocol):
         """
         ...
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """Values of all ranks in rank order, on every rank (allgather)."""
         ...
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         """Value of rank 0, on every rank (broadcast)."""
         ...
 
@@ -71,11 +73,11 @@ class Serial:
         """The message itself."""
         return message, np.zeros(1, np.int64)
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """The value itself."""
         return [value]
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         """The value itself."""
         return value
 

@@ -7,10 +7,11 @@ import sys
 import time
 import traceback
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 from mpi4py import MPI
+
+from eprop.parallel.communicator import T
 
 # Bytes of a message that fit into the first of two exchanges; it grows with the longest message so far.
 FIRST_ROOM = 512
@@ -32,7 +33,7 @@ class Mpi:
     comm : mpi4py.MPI.Comm, optional
     """
 
-    def __init__(self, comm: Any = None):
+    def __init__(self, comm: MPI.Comm | None = None):
         self._comm = MPI.COMM_WORLD if comm is None else comm
         self.rank, self.size = int(self._comm.Get_rank()), int(self._comm.Get_size())
         self._make_buffers(FIRST_ROOM)
@@ -78,11 +79,11 @@ class Mpi:
         self._sizes = self._receive.reshape(self.size, width)[:, :HEADER].view(np.int64)[:, 0]
         self._begin = np.arange(self.size, dtype=np.int64) * width + HEADER
 
-    def gather(self, value: Any) -> list[Any]:
+    def gather(self, value: T) -> list[T]:
         """Values of all ranks in rank order, on every rank."""
         return list(self._comm.allgather(value))
 
-    def broadcast(self, value: Any) -> Any:
+    def broadcast(self, value: T) -> T:
         """Value of rank 0, on every rank."""
         return self._comm.bcast(value, root=0)
 
