@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import compare
 import eprop as ep
 from compare import assert_same, differ
 from eprop.checks import time_driven
 from eprop.reference import TimeDrivenLanes
 from networks import disagreement, two_threads
 from ranks_in_threads import on_ranks
-from refusals import refuse
+from refusals import Refusal, refusals, refuse
 from rollout_networks import (
     DELAYS,
     FEEDBACK,
@@ -48,15 +49,15 @@ def test_forward_backward_and_learn_have_the_bits_of_train(precision: str, feedb
         samples = samples_of(whole, 3, seed=seed, window=np.linspace(0.0, 1.0, 30))
         wanted, result = whole.gradients(samples), whole.train(samples)
         rollout = parts.forward(samples)
-        assert np.array_equal(rollout.y, result.y)
-        assert np.array_equal(rollout.loss, result.loss)
-        assert np.array_equal(rollout.spikes, result.spikes)
+        assert_same(rollout.y, result.y)
+        assert_same(rollout.loss, result.loss)
+        assert_same(rollout.spikes, result.spikes)
         found = rollout.backward()
         assert_same(found, wanted)
         parts.learn(found)
         for name in found:
-            assert np.array_equal(parts.connections(name)[2], whole.connections(name)[2])
-        assert np.array_equal(parts.feedback_weights("out", "rec"), whole.feedback_weights("out", "rec"))
+            assert_same(parts.connections(name)[2], whole.connections(name)[2])
+        assert_same(parts.feedback_weights("out", "rec"), whole.feedback_weights("out", "rec"))
     assert parts.updates == 3
 
 
@@ -67,16 +68,16 @@ def told(seed: int, n: int, steps: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("delays", DELAYS)
-def test_what_is_told_from_outside_counts_as_in_train(delays: str) -> None:
+def test_external_values_count_as_in_train(delays: str) -> None:
     sim = ep.Simulator(network("ALIF", delays), threads=1)
     plain, samples = samples_of(sim), samples_of(sim, **told(1, 5, 30))
     found = sim.forward(samples).backward()
     assert_same(found, sim.gradients(samples))
-    assert not np.array_equal(found["in->rec"], sim.forward(plain).backward()["in->rec"])
+    assert differ(found["in->rec"], sim.forward(plain).backward()["in->rec"])
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_errors_of_the_loss_from_outside_give_its_gradient(partitions: int) -> None:
+def test_given_errors_of_the_loss_give_its_gradient(partitions: int) -> None:
     sim = ep.Simulator(network("LIF", "more"), threads=1, partitions=partitions)
     samples = samples_of(sim)
     rollout = sim.forward(samples)
@@ -101,7 +102,7 @@ def test_thread_count_does_not_change_rollouts() -> None:
         first = sim.forward(samples_of(sim, 11))
         second = sim.forward(samples_of(sim, 11, 17, seed=2), after=first)
         found.append((first.y, second.y, first.backward(), second.backward()))
-    assert_same(found[1], found[0])
+    assert_same(found[0], found[1])
 
 
 # ------------------------------------------------------------------------------------------- rollouts that go on
@@ -109,7 +110,7 @@ def test_thread_count_does_not_change_rollouts() -> None:
 
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize("delays", DELAYS)
-def test_a_rollout_that_goes_on_equals_traces_that_run_on(neuron: str, delays: str) -> None:
+def test_a_rollout_that_continues_equals_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric")
     sim, reference, rollout = ep.Simulator(net, threads=1), TimeDrivenLanes(time_driven(net), 3), None
     for seed, steps in enumerate((25, 2, 1, 40)):
@@ -133,18 +134,18 @@ def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
     rollout, total = None, {name: np.zeros_like(g) for name, g in whole.backward(errors).items()}
     for begin, end in ((0, 7), (7, 8), (8, 45), (45, 60)):
         rollout = sim.forward(sim.samples(2, end - begin, {"in": events[:, begin:end]}), after=rollout)
-        assert np.array_equal(rollout.y, whole.y[:, begin:end])
+        assert_same(rollout.y, whole.y[:, begin:end])
         for name, g in rollout.backward(errors[:, begin:end]).items():
             total[name] += g
     assert_close(total, whole.backward(errors))
 
 
-def test_a_rollout_can_be_gone_on_from_twice() -> None:
+def test_a_rollout_can_be_continued_twice() -> None:
     sim = ep.Simulator(network("ALIF", "more"), threads=1)
     first = sim.forward(samples_of(sim))
     more = samples_of(sim, seed=2)
     one, other = (sim.forward(more, after=first) for _ in range(2))
-    assert np.array_equal(one.y, other.y)
+    assert_same(one.y, other.y)
     assert_same(one.backward(), other.backward())
 
 
@@ -156,12 +157,12 @@ def test_samples_whose_episodes_end_start_again_at_rest() -> None:
     first.reset([1, 3])
     second, fresh = sim.forward(more, after=first), sim.forward(more)
     ended = np.isin(np.arange(5), [1, 3])
-    assert np.array_equal(second.y, np.where(ended[:, None, None], fresh.y, kept.y))
+    assert_same(second.y, np.where(ended[:, None, None], fresh.y, kept.y))
     errors = np.zeros_like(y)
     errors[1] = 1.0
     assert_same(second.backward(errors), fresh.backward(errors))
     assert differ(second.backward(errors), kept.backward(errors))
-    assert np.array_equal(first.replay().y, y)
+    assert_same(first.replay().y, y)
     assert_same(first.backward(), gradient)
     with refuse("lanes are 0..4, got 5..5"):
         first.reset(5)
@@ -171,15 +172,15 @@ def test_replay_has_the_same_draws_and_the_present_weights() -> None:
     sim, other = (ep.Simulator(network("ALIF", "more", noise=True), threads=1) for _ in range(2))
     rollout = sim.forward(samples_of(sim))
     before, gradient = rollout.y.copy(), rollout.backward()
-    assert np.array_equal(rollout.replay().y, before)
+    assert_same(rollout.replay().y, before)
     assert_same(rollout.backward(), gradient)
     sim.learn(gradient)
     other.learn(gradient)
     rollout.replay()
-    assert not np.array_equal(rollout.y, before)
+    assert differ(rollout.y, before)
     fresh = other.forward(samples_of(other))
-    assert np.array_equal(rollout.y, fresh.y)
-    assert np.array_equal(rollout.loss, fresh.loss)
+    assert_same(rollout.y, fresh.y)
+    assert_same(rollout.loss, fresh.loss)
     assert_same(rollout.backward(), fresh.backward())
 
 
@@ -188,48 +189,46 @@ def test_replay_of_a_rollout_that_went_on_keeps_the_traces_it_began_with() -> No
     second = sim.forward(samples_of(sim, seed=2), after=sim.forward(samples_of(sim)))
     y, gradient = second.y.copy(), second.backward()
     second.replay()
-    assert np.array_equal(second.y, y)
+    assert_same(second.y, y)
     assert_same(second.backward(), gradient)
 
 
 # ---------------------------------------------------------------------------------------------------- refusals
 
 
-def test_rollouts_refuse_what_does_not_fit() -> None:
+@pytest.fixture(scope="module")
+def refusing() -> Any:
+    """A simulator, another one like it, a rollout and its gradient."""
     sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
     rollout = sim.forward(samples_of(sim))
-    gradient = rollout.backward()
-    with refuse(r"errors must have shape \(5, 30, 2\)"):
-        rollout.backward(np.zeros((5, 30, 1)))
-    with refuse("errors hold values that are not finite"):
-        rollout.backward(np.full((5, 30, 2), np.nan))
-    with refuse("has 5 samples, got 4"):
-        sim.forward(samples_of(sim, 4), after=rollout)
-    with refuse("belongs to another simulator"):
-        other.forward(samples_of(other), after=rollout)
-    with refuse("after must be a Rollout, got int"):
-        sim.forward(samples_of(sim), after=3)
-    with refuse("learn takes gradients by projection"):
-        sim.learn(3)
-    with refuse("in->rec, rec->rec, rec->out"):
-        sim.learn({"in->rec": gradient["in->rec"]})
-    with refuse(r"the gradient of rec->out must have shape \(12,\), got \(3,\)"):
-        sim.learn(gradient | {"rec->out": np.zeros(3)})
-    with refuse("the gradient of rec->out holds values that are not finite"):
-        sim.learn(gradient | {"rec->out": np.full(12, np.inf)})
-    with pytest.raises(ep.DivergenceError, match="backward: a gradient became infinite or NaN"):
-        rollout.backward(np.full((5, 30, 2), 1e308))
-    assert sim.updates == 0
+    return sim, other, rollout, rollout.backward()
 
 
-def test_a_rule_that_learns_at_spikes_has_no_rollouts() -> None:
+@refusals(
+    (lambda _, __, r, ___: r.backward(np.zeros((5, 30, 1))), ep.InputError, r"errors must have shape \(5, 30, 2\)"),
+    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), np.nan)), ep.InputError, "values that are not finite"),
+    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), 1e308)), ep.DivergenceError, "a gradient became infinite"),
+    (lambda sim, _, r, __: sim.forward(samples_of(sim, 4), after=r), ep.InputError, "has 5 samples, got 4"),
+    (lambda _, other, r, __: other.forward(samples_of(other), after=r), ep.InputError, "to another simulator"),
+    (lambda sim, *_: sim.forward(samples_of(sim), after=3), ep.InputError, "after must be a Rollout, got int"),
+    (lambda sim, *_: sim.learn(3), ep.InputError, "learn takes gradients by projection"),
+    (lambda sim, _, __, g: sim.learn({"in->rec": g["in->rec"]}), ep.InputError, "in->rec, rec->rec, rec->out"),
+    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.zeros(3)}), ep.InputError, r"shape \(12,\), got \(3,\)"),
+    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.full(12, np.inf)}), ep.InputError, "are not finite"),
+)
+def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any) -> None:
+    refusal.check(*refusing)
+    assert refusing[0].updates == 0
+
+
+@refusals(
+    (lambda sim: sim.forward(sim.samples(1, 5)), ep.InputError, "give a projection the rule EProp"),
+    (lambda sim: sim.lanes(2), ep.InputError, "give a projection the rule EProp"),
+)
+def test_a_rule_that_learns_at_spikes_has_no_rollouts(refusal: Refusal) -> None:
     net = ep.Network()
     net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(), 1, "out"), rule=ep.EPropPlus())
-    sim = ep.Simulator(net, threads=1)
-    with refuse("give a projection the rule EProp"):
-        sim.forward(sim.samples(1, 5))
-    with refuse("give a projection the rule EProp"):
-        sim.lanes(2)
+    refusal.check(ep.Simulator(net, threads=1))
 
 
 def rollouts_of(sim: ep.Simulator) -> list[np.ndarray]:
@@ -264,13 +263,7 @@ def test_ranks_and_partitions_do_not_change_rollouts(neuron: str, delays: str, p
     for n in (2, 3):
         division += on_ranks(n, lambda comm: rollouts_of(ep.Simulator(net, threads=1, precision=precision, comm=comm)))
     for found in division:
-        assert_equal_lists(found, wanted)
-
-
-def assert_equal_lists(found: list[np.ndarray], wanted: list[np.ndarray]) -> None:
-    assert len(found) == len(wanted)
-    for k, (one, other) in enumerate(zip(found, wanted, strict=True)):
-        np.testing.assert_array_equal(one, other, err_msg=f"array {k}")
+        assert_same(found, wanted)
 
 
 @two_threads
@@ -281,7 +274,7 @@ def test_threads_divide_a_single_lane() -> None:
         sim = ep.Simulator(net, threads=threads, partitions=partitions)
         rollout = sim.forward(samples_of(sim, 1, 400))
         found.append([rollout.y, *rollout.backward().values()])
-    assert_equal_lists(*found)
+    assert_same(*found)
 
 
 @pytest.mark.parametrize("n", [2, 3, 7])
@@ -291,9 +284,8 @@ def test_data_ranks_divide_samples_and_lanes(n: int) -> None:
     wanted = rollouts_of(ep.Simulator(net, threads=1))
     division = on_ranks(n, lambda comm: rollouts_of(ep.Simulator(net, threads=1, comm=comm, parallel="data")))
     for found in division[1:]:
-        assert_equal_lists(found, division[0])
-    for one, other in zip(division[0], wanted, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-9)
+        assert_same(found, division[0])
+    compare.assert_close(division[0], wanted, 1e-9)
 
 
 def test_ranks_refuse_rollouts_together() -> None:
@@ -323,7 +315,7 @@ def test_ranks_refuse_rollouts_together() -> None:
     assert on_ranks(2, work) == [2, 2]
 
 
-def test_an_exploding_rollout_is_told() -> None:
+def test_an_exploding_rollout_raises() -> None:
     sim = ep.Simulator(network(), threads=1)
     sim.set_weights("rec->out", 1e12)
     with pytest.raises(ep.DivergenceError, match="exploded"):
