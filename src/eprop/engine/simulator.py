@@ -523,7 +523,8 @@ class Simulator(FixedProperties):
         DivergenceError
             If a weight is no longer finite.
         """
-        self._episodes.learn(gradients)
+        with self._lock:
+            self._episodes.optimizers.learn(gradients)
 
     def lanes(self, n: int, steps: int = 256, *, learn: bool = True) -> Lanes:
         """Make ``n`` parallel lanes, each a state of the network at rest, that step together: one for each environment.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
@@ -15,24 +14,20 @@ from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.engine.build.memory import NOTICEABLE, check_results, check_room, results_bytes
 from eprop.engine.build.records import Rule
-from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.slices import run_in_slices
-from eprop.engine.run.divergence import check_losses, check_silence, check_weights
+from eprop.engine.run.divergence import check_losses, check_silence
 from eprop.engine.run.external import external_arrays
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
+from eprop.engine.run.optimizers import Optimizers
 from eprop.engine.run.own_loss import OwnLosses
-from eprop.engine.run.own_optimizer import take_gradients, take_steps
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import BatchResult, Samples
 from eprop.engine.run.spikes import spikes_of_sample
-from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.synapse_order import branches_at, synapse_order
-from eprop.errors import DivergenceError, InputError
+from eprop.errors import DivergenceError
 from eprop.network import Population
 from eprop.parallel import Communicator
-from eprop.parameters import real_numbers
-from eprop.rules import EProp
 
 Progress = Callable[[int], None] | None
 CORES = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
@@ -60,14 +55,12 @@ class Episodes:
         lock: AbstractContextManager[None],
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
-        self.losses = OwnLosses(arrays.network)
+        self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
         self._neighbours, self._timer = neighbours, timer
         self._core: Any = None
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
         self._latency: int | None = None
-        self._groups: np.ndarray | None = None
-        self._order = functools.lru_cache(maxsize=None)(lambda projection: synapse_order(arrays, projection)[0])
 
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run a mini-batch and apply an optimiser step."""
@@ -79,7 +72,7 @@ class Episodes:
         except BaseException:
             arrays.synapses.pending[:] = 0.0  # discard the gradients of an interrupted batch
             raise
-        self._take_step(scale, "train", len(samples) * samples.n_steps)
+        self.optimizers.take_step(scale, "train", len(samples) * samples.n_steps)
         assert result.spikes is not None
         check_silence(arrays, result.spikes)
         return result
@@ -94,29 +87,7 @@ class Episodes:
         finally:
             arrays.synapses.pending[:] = 0.0
             arrays.stream.events = events
-        return self.by_projection(found, batch_scale(arrays, samples))
-
-    def by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-        """Sums of gradients times a factor for each delay group, as the optimisers multiply them, by projection."""
-        arrays = self.arrays
-        if self._groups is None:
-            self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
-        found = pending * scale.astype(pending.dtype)[self._groups]  # in the type of a synapse
-        return weights.gradients(arrays, found.astype(np.float64), self._order)
-
-    def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
-        """See `Simulator.learn`."""
-        arrays = self.arrays
-        with self.lock:
-            check = partial(self._checked, gradients)
-            given = run_on_all_ranks(
-                self.comm, "learn", check, lambda given: {k: checksum(g) for k, g in given.items()}
-            )
-            arrays.tie_feedback()
-            for name, values in given.items():
-                index = arrays.network.projection(name).index
-                arrays.synapses.pending[self._order(index)] = values[arrays.gatherer.held(index)]
-            self._take_step(np.ones(len(arrays.built.topology.groups)), "learn")
+        return self.optimizers.by_projection(found, batch_scale(arrays, samples))
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
@@ -203,50 +174,6 @@ class Episodes:
         what = f"{n} {'lanes' if continues else 'samples'} of {n_steps:,} steps in parallel, with the results,"
         check = partial(check_room, what, needed, ", or ".join(advice), self._neighbours)
         run_on_all_ranks(self.comm, "the memory of a call", check)
-
-    def _take_step(self, scale: np.ndarray, where: str, n_steps: int = 0) -> None:
-        """Apply an optimiser step with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
-        arrays, topology, synapses = self.arrays, self.arrays.built.topology, self.arrays.synapses
-        try:
-            # Ctrl-C is handled after the call, so weights and their step count change together.
-            arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
-            began = time.perf_counter()
-            waiting = take_gradients(arrays, scale)
-            lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
-            take_steps(arrays, waiting)
-            self._timer.add_since("update", began)
-            if arrays.neurons.feedback_offset.size:
-                lib.fade_offsets(topology, arrays.neurons.feedback_offset)
-        except BaseException:
-            synapses.pending[:] = 0.0
-            raise
-        arrays.weight_changes += 1
-        arrays.tie_feedback()
-        check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
-
-    def _checked(self, gradients: Any) -> dict[str, np.ndarray]:
-        """Check that there is a gradient for each connection of each projection that learns by `EProp`."""
-        arrays = self.arrays
-        if not isinstance(gradients, Mapping):
-            raise InputError(
-                f"learn takes gradients by projection, as backward returns them, got {type(gradients).__name__}"
-            )
-        learning = [p for p in arrays.network.projections if p.rule.code == EProp.code]
-        names = [p.name for p in learning]
-        if set(gradients) != set(names):
-            raise InputError(
-                f"learn takes the gradients of all projections that learn by EProp ({', '.join(names)}), got those of "
-                f"{', '.join(map(str, gradients)) or 'none'}"
-            )
-        given = {}
-        for p in learning:
-            values = real_numbers(f"gradient of {p.name}", gradients[p.name], InputError).astype(np.float64, copy=False)
-            if values.shape != (count := (arrays.gatherer.count(p.index),)):
-                raise InputError(f"the gradient of {p.name} must have shape {count}, got {values.shape}")
-            if not lib.all_finite(np.ascontiguousarray(values)):
-                raise InputError(f"the gradient of {p.name} holds values that are not finite")
-            given[p.name] = values
-        return given
 
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """Run the samples ``index`` on this replica."""

@@ -93,7 +93,7 @@ class LaneGroup:
             raise DivergenceError(
                 "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
             )
-        return self.episodes.by_projection(pending, mean)
+        return self.episodes.optimizers.by_projection(pending, mean)
 
     def reset(self, chosen: np.ndarray) -> None:
         """End the episodes of some of all lanes."""
