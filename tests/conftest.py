@@ -42,7 +42,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def find_mpiexec() -> str | None:
-    """The MPI launcher: beside the running Python, or the machine's."""
+    """The MPI launcher: next to the running Python, or the machine's."""
     return shutil.which("mpiexec", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
 
 

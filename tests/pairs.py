@@ -23,7 +23,7 @@ def drawn_rule(rng: np.random.Generator, **changes) -> ep.STDP:
     return ep.STDP(**{**drawn, **changes})
 
 
-def stdp_network(seed: int, sizes=(7, 9), dt: float = 1.0, beside: ep.Rule | None = None) -> ep.Network:
+def stdp_network(seed: int, sizes=(7, 9), dt: float = 1.0, other: ep.Rule | None = None) -> ep.Network:
     """Inputs and recurrent neurons whose synapses learn by STDP, with delays; a rule of another kind onto readouts."""
     rng = np.random.default_rng(seed)
     net = ep.Network(dt=dt, seed=seed)
@@ -33,8 +33,8 @@ def stdp_network(seed: int, sizes=(7, 9), dt: float = 1.0, beside: ep.Rule | Non
     delays = rng.choice([1, 2, 5], 2) * dt
     net.connect(x, rec, ep.Bernoulli(0.7), weight=ep.Uniform(0.1, 0.9), rule=drawn_rule(rng), delay=float(delays[0]))
     net.connect(rec, rec, ep.Bernoulli(0.5), weight=ep.Uniform(0.0, 0.3), rule=drawn_rule(rng), delay=float(delays[1]))
-    net.connect(rec, out, weight=0.5, rule=beside)
-    net.connect(x, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=beside, name="beside")
+    net.connect(rec, out, weight=0.5, rule=other)
+    net.connect(x, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=other, name="other")
     net.feedback(out, rec, ep.RandomFeedback())
     return net
 

@@ -60,7 +60,7 @@ def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) ->
 
 
 def follow(lanes: TimeDrivenLanes, sim: ep.Simulator) -> None:
-    """Let the reference go on with the weights of a simulator."""
+    """Let the reference continue with the weights of a simulator."""
     for name, weights in weights_of(sim).items():
         lanes.stepped.set_weights(name, weights)
 

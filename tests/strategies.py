@@ -87,7 +87,7 @@ def optimizers(draw, kind: type[rules.Optimizer]) -> rules.Optimizer:
 
 @st.composite
 def reward_traces(draw, cutoff: float) -> ep.RewardTrace:
-    """What waits for reward, beside a cutoff of the eligibility."""
+    """A reward trace for a rule with this cutoff of the eligibility."""
     more = draw(st.sampled_from([0.0, 1.0, 5.0, 40.0, 300.0]))
     return ep.RewardTrace(tau=draw(st.sampled_from([1.0, 8.0, 60.0, 1000.0])), cutoff=cutoff + more)
 

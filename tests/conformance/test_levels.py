@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def installed() -> dict[str, str]:
-    """Digests of the core that is installed beside these tests."""
+    """Digests of the core that is installed with these tests."""
     return digests(EPROP_CORE_FOLDER=None, EPROP_CORE_LEVEL=None)
 
 

@@ -22,7 +22,7 @@ from networks import neuron_of
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
-# Of these, more is known than of anyone's model.
+# Of these, more is known than of a user-defined model.
 MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membrane) and not varies(neuron)]
 # Their equations are in the core; those of others are Python.
 IN_THE_CORE = [name for name, neuron in MODELS.items() if core_model(type(neuron)) is not None]
@@ -199,7 +199,7 @@ def test_between_inputs_the_voltage_decays_to_rest(model):
 
 @pytest.mark.parametrize("model", OWN)
 def test_compiled_update_is_the_function_as_written(model):
-    """The function of one step, of a neuron of one's own, gives the same numbers compiled and as Python."""
+    """The function of one step, of a user-defined neuron, gives the same numbers compiled and as Python."""
     neuron = member(model)
     derived = neuron.derived(1.0)
     params = np.array([[derived[name]] for name in neuron.parameter_rows])

@@ -1,4 +1,4 @@
-"""Threads, partitions, a state that goes on elsewhere and a copy give the same bits.
+"""Threads, partitions, a state that another simulator resumes and a copy give the same bits.
 
 Each loop on a few neurons, small enough for the thread sanitizer.
 """

@@ -1,7 +1,7 @@
 """Synapses of e-prop+ that are kept at anchors, whatever happens between two spikes, and how they are seen.
 
 Gradient descent puts the gradient that an anchor takes back into the weight; momentum without memory is the same rule, but keeps
-it beside. The two differ where a gradient is settled, so the cutoff is longer than the run.
+it in an array of its own. The two differ where a gradient is settled, so the cutoff is longer than the run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from networks import PROJECTIONS, case, disagreement
+from compare import assert_close, assert_same
+from networks import PROJECTIONS, case
 from own_neurons import CurrentLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -37,7 +38,7 @@ def simulator(kind: str, optimizer: ep.GradientDescent | ep.Momentum, **options)
     return c, ep.Simulator(c.network, threads=1, **options)
 
 
-def go_on(c, sim, first, stop, **options):
+def part_of_run(c, sim, first, stop, **options):
     """The part ``first:stop`` of the stimulus."""
     inputs, targets = {"in": c.inputs[first:stop]}, {"out": c.targets[first:stop]}
     return sim.run(float(stop - first), inputs, targets, c.window[first:stop], **options)
@@ -48,48 +49,45 @@ def weights(sim) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_happens_between_spikes(kind):
+def test_changes_between_spikes_give_the_weights_of_gradients_apart(kind):
     """Rates that change, runs without learning, weights that are set, a reset: the same weights as with gradients apart."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0))
     _, other = simulator(kind, ep.Momentum(2e-3, beta=0.0, w_min=-2.0, w_max=2.0))
 
     def same():
-        for name, found in weights(sim).items():
-            assert disagreement(found, weights(other)[name]) < TOLERANCE
+        assert_close(weights(sim), weights(other), TOLERANCE)
 
     at_first = weights(sim)
     for each in (sim, other):
-        go_on(c, each, 0, 70)
+        part_of_run(c, each, 0, 70)
     assert (weights(sim)["in->rec"] != at_first["in->rec"]).any()
     same()
     for each in (sim, other):
         each.scale_learning_rates(0.3)
-        go_on(c, each, 70, 120)
+        part_of_run(c, each, 70, 120)
     same()
     before = weights(sim)
     for each in (sim, other):
-        go_on(c, each, 120, 170, learn=False)
-    for name, found in weights(sim).items():
-        np.testing.assert_array_equal(found, before[name])
+        part_of_run(c, each, 120, 170, learn=False)
+    assert_same(weights(sim), before)
     same()
     for each in (sim, other):
         each.scale_learning_rates(1.0)
-        go_on(c, each, 170, 230)
+        part_of_run(c, each, 170, 230)
     same()
     shrunk = 0.9 * weights(other)["in->rec"]
     for each in (sim, other):
         each.set_weights("in->rec", shrunk)
     np.testing.assert_array_equal(weights(sim)["in->rec"], weights(other)["in->rec"])
     for each in (sim, other):
-        go_on(c, each, 230, 280)
+        part_of_run(c, each, 230, 280)
     same()
     before = weights(sim)
     for each in (sim, other):
         each.reset()
-    for name, found in weights(sim).items():
-        np.testing.assert_array_equal(found, before[name])
+    assert_same(weights(sim), before)
     for each in (sim, other):
-        go_on(c, each, 280, STEPS)
+        part_of_run(c, each, 280, STEPS)
     same()
     for name, found in weights(sim).items():
         assert (found != before[name]).any()
@@ -98,7 +96,7 @@ def test_what_happens_between_spikes(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_evaluation_reads_the_weights_that_are_seen(kind):
     c, sim = simulator(kind, ep.GradientDescent(2e-3))
-    go_on(c, sim, 0, 200)
+    part_of_run(c, sim, 0, 200)
     twin = simulator(kind, ep.GradientDescent(2e-3))[1]
     for name, found in weights(sim).items():
         twin.set_weights(name, found)
@@ -108,9 +106,8 @@ def test_evaluation_reads_the_weights_that_are_seen(kind):
         for each in (sim, twin)
     ]
     found, wanted = sim.evaluate(samples[0]), twin.evaluate(samples[1])
-    np.testing.assert_array_equal(found.y, wanted.y)
-    for name, value in sim.state().items():
-        np.testing.assert_array_equal(value, state[name])
+    assert_same(found.y, wanted.y)
+    assert_same(sim.state(), state)
 
 
 @pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.6, 5.0)], ids=["one delay", "drawn delays"])
@@ -148,7 +145,7 @@ def test_what_is_recorded_is_what_is_seen(kind, precision):
     """Weights change when a spike arrives, and rest in between; after each part they are those of `connections`."""
     c, sim = simulator(kind, ep.GradientDescent(2e-3), precision=precision)
     for first in range(0, 200, 40):
-        found = go_on(c, sim, first, first + 40, record=[("in->rec", "weight"), ("in->rec", "trace")])
+        found = part_of_run(c, sim, first, first + 40, record=[("in->rec", "weight"), ("in->rec", "trace")])
         np.testing.assert_array_equal(found["in->rec", "weight"][-1], sim.connections("in->rec")[2])
     arrived = c.inputs[159:199] > 0
     sources = sim.connections("in->rec")[0]

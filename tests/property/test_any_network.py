@@ -132,7 +132,7 @@ def samples_of(sim: ep.Simulator, stimuli: list[Stimulus]) -> ep.Samples:
 
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
-def test_plus(name, delays):
+def test_eprop_plus_equals_the_reference(name, delays):
     rules = list(PLUS)
 
     @examples(0.04)
@@ -166,7 +166,7 @@ def is_steady(net: ep.Network, seed: int) -> bool:
     ("name", "rule"),
     [(name, rule) for name in ("LIF", "ALIF", "ALIF, each its own") for rule in MORE_PLUS],
 )
-def test_plus_of_every_kind(name, rule, feedback):
+def test_every_optimiser_equals_the_reference(name, rule, feedback):
     for seed, delays in enumerate(DELAYS.values()):
         check_plus(network(seed, NEURONS[name], MORE_PLUS[rule], delays, FEEDBACK[feedback]), seed, 2)
 
@@ -174,14 +174,14 @@ def test_plus_of_every_kind(name, rule, feedback):
 @pytest.mark.tiny
 @pytest.mark.parametrize("rule", REWARD)
 @pytest.mark.parametrize("name", NEURONS)
-def test_reward_of_every_kind(name, rule):
+def test_reward_traces_equal_the_reference(name, rule):
     for seed, (delays, feedback) in enumerate(zip(DELAYS.values(), FEEDBACK.values(), strict=True)):
         check_plus(network(seed, NEURONS[name], REWARD[rule], delays, feedback), seed, 2)
 
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("rewarded", ["rec", "other"])
-def test_reward_for_some(rewarded):
+def test_reward_may_act_on_some_populations(rewarded):
     """Learning signals act at once onto one population, and wait for reward onto another, and onto readouts."""
     rule = REWARD["gradient descent"]
     for seed, delays in enumerate(DELAYS.values()):
@@ -205,7 +205,7 @@ def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("rule", ["gradient descent", "two kappas, Adam", "Adam at each step"])
 @pytest.mark.parametrize("readout", READOUTS)
-def test_plus_with_readouts_that_differ(readout, rule, delays):
+def test_eprop_plus_with_readouts_that_differ(readout, rule, delays):
     for seed, feedback in enumerate(FEEDBACK.values()):
         net = network(
             seed, NEURONS["LIF"], (PLUS | MORE_PLUS)[rule], DELAYS[delays], feedback, readout=READOUTS[readout]
@@ -216,7 +216,7 @@ def test_plus_with_readouts_that_differ(readout, rule, delays):
 @pytest.mark.tiny
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("readout", READOUTS)
-def test_samples_with_readouts_that_differ(readout, delays):
+def test_eprop_with_readouts_that_differ(readout, delays):
     for seed, feedback in enumerate(FEEDBACK.values()):
         rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9)
         check_samples(network(seed, NEURONS["LIF"], rule, DELAYS[delays], feedback, True, READOUTS[readout]), seed)
@@ -225,7 +225,7 @@ def test_samples_with_readouts_that_differ(readout, delays):
 @pytest.mark.tiny
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
-def test_samples(name, delays):
+def test_eprop_equals_the_reference(name, delays):
     @examples(0.04)
     @given(SEEDS, st.booleans(), st.sampled_from(list(FEEDBACK)), st.booleans())
     def holds(seed, adam, feedback, average):
@@ -249,7 +249,7 @@ def check_samples(net: ep.Network, seed: int) -> None:
         *((name, "two kappas, Adam", "drawn") for name in ("ALIF, forgetful", "synaptic current", "resonator")),
     ],
 )
-def test_maps_of_several_sizes(name, rule, delays):
+def test_neurons_with_maps_of_several_sizes_equal_the_reference(name, rule, delays):
     """Neurons whose maps differ in size, with rows that are long enough for packs."""
     net = ep.Network(seed=5)
     x, out = net.add(ep.EventSource(), 5, "in"), net.add(ep.Readout(tau_m=18.0), 2, "out")
@@ -284,7 +284,7 @@ def check_partitions(net: ep.Network, given_: Stimulus) -> list[ep.Simulator]:
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("name", ["ALIF", "synaptic current", "resonator", "ALIF, each its own"])
-def test_two_kinds_of_neurons(name):
+def test_two_kinds_of_neurons_equal_the_reference(name):
     net = network(3, NEURONS[name], PLUS["two kappas, Adam"], DELAYS["drawn"], ep.Symmetric(), mixed=True)
     steps = 250
     check_partitions(net, *stimulus(net, 3, steps))
@@ -301,7 +301,7 @@ def test_two_kinds_of_neurons(name):
         pytest.param(ep.LIF(tau_m=3.0, v_th=0.5), id="LIF"),
     ],
 )
-def test_long_intervals(neuron, indegree, delays):
+def test_long_intervals_equal_the_reference(neuron, indegree, delays):
     """Some cross many blocks of maps, and spans of blocks; rows of few synapses do so alone."""
     cutoff = 300
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=float(cutoff))

@@ -34,7 +34,7 @@ def differences(loss, weights: np.ndarray) -> np.ndarray:
 
 @examples(0.2)
 @given(seed=SEEDS, softmax=st.booleans(), original=st.booleans(), n=st.integers(1, 3), averaged=st.booleans())
-def test_samples(seed, softmax, original, n, averaged):
+def test_eprop_gradient_of_readouts_is_that_of_finite_differences(seed, softmax, original, n, averaged):
     rule = ep.EProp(optimizer=ep.GradientDescent(ETA), average_gradient=averaged)
     c = case(seed, rule, steps=60, sizes=(4, 5, 3), softmax=softmax, original=original, rate=0.2, closed=10)
     sim = ep.Simulator(c.network, threads=1)
@@ -55,7 +55,7 @@ def test_samples(seed, softmax, original, n, averaged):
 
 @examples(0.2)
 @given(seed=SEEDS, softmax=st.booleans())
-def test_plus(seed, softmax):
+def test_eprop_plus_gradient_of_readouts_is_that_of_finite_differences(seed, softmax):
     """One interval of e-prop+: the change at the second spike is the gradient of the loss in between."""
     rng = np.random.default_rng(seed)
     first, second, k = 3, int(rng.integers(6, 60)), 3

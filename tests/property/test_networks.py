@@ -96,7 +96,7 @@ def test_two_populations_are_one_cut_in_two(seed, partitions):
 @each_rule
 @examples(0.1)
 @given(seed=SEEDS)
-def test_two_networks_in_one(rule, seed):
+def test_two_networks_in_one_do_not_touch(rule, seed):
     """Two networks that do not touch, with neurons and readouts of different constants, do what each does alone."""
     original = rule is SAMPLE
     parts = [
@@ -121,7 +121,7 @@ def test_two_networks_in_one(rule, seed):
 @each_rule
 @examples(0.1)
 @given(seed=SEEDS, delay=st.integers(2, 9), partitions=st.sampled_from([1, 3]))
-def test_delay_of_inputs(rule, seed, delay, partitions):
+def test_a_delay_of_inputs_is_a_later_input(rule, seed, delay, partitions):
     """A delay of ``d`` steps is a delay of one step and inputs that come ``d - 1`` steps later."""
     c = case(seed, rule, steps=100, sizes=(5, 6, 2), rate=0.2, original=rule is SAMPLE)
     late = np.vstack([np.zeros((delay - 1, 5)), c.inputs[: 1 - delay]])
@@ -132,7 +132,7 @@ def test_delay_of_inputs(rule, seed, delay, partitions):
 @each_rule
 @examples(0.1)
 @given(seed=SEEDS, delay=st.integers(2, 4))
-def test_delay_of_recurrent_spikes(rule, seed, delay):
+def test_a_recurrent_delay_is_a_chain_of_relays(rule, seed, delay):
     """A delay of ``d`` steps is ``d - 1`` relays on the way, which pass on each spike in the step it arrives."""
     c = case(seed, rule, steps=100, sizes=(5, 6, 2), rate=0.2, original=rule is SAMPLE)
     wanted, net = learn(delayed(c, recurrent=float(delay)), c), ep.Network()
@@ -153,7 +153,7 @@ def test_long_delays_are_kept_in_the_ring():
     assert_same(learn(delayed(c, input=150.0), c), wanted)
 
 
-def test_delay_to_readouts_of_samples():
+def test_a_delay_to_readouts_is_an_earlier_target():
     """With e-prop, a delay of ``d`` steps to the readouts is a sample whose targets come ``d - 1`` steps earlier."""
     c = case(4, SAMPLE.replace(c_reg=0.0), steps=100, sizes=(5, 6, 2), rate=0.2, original=True)
     c.window[-3:] = 0.0
@@ -324,8 +324,8 @@ def test_another_seed_is_another_noise():
 
 
 @pytest.mark.parametrize("dt", [0.1, 0.25, 2.0])
-def test_other_time_steps(dt):
-    """Constants in ms become constants per step: compared with the reference, which is told the same ``dt``."""
+def test_other_time_steps_equal_the_reference(dt):
+    """Constants in ms become constants per step: compared with the reference, with the same ``dt``."""
     # The shorter the step, the more errors an interval adds up.
     c = case(6, PLUS.replace(cutoff=40.0, optimizer=ep.GradientDescent(1e-4 * dt)), steps=200, dt=dt, rate=0.2)
     stepped = time_driven(c.network)

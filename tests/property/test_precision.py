@@ -22,7 +22,7 @@ ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
 @pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
-def test_plus(seed, neuron):
+def test_eprop_plus_in_single_precision(seed, neuron):
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
     c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
     (double, v, y, _), (single, v_single, y_single, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
@@ -39,7 +39,7 @@ def test_plus(seed, neuron):
 @pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS[:3])
 @pytest.mark.parametrize("neuron", [None, ALIF], ids=["LIF", "ALIF"])
-def test_plus_with_reward(seed, neuron):
+def test_reward_traces_in_single_precision(seed, neuron):
     waits = ep.RewardTrace(tau=100.0, cutoff=150.0)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0, reward=waits)
     c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
@@ -52,7 +52,7 @@ def test_plus_with_reward(seed, neuron):
 @pytest.mark.tiny
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-2), ep.Adam(1e-2)], ids=["gradient descent", "Adam"])
-def test_samples(optimizer, seed):
+def test_eprop_in_single_precision(optimizer, seed):
     c = case(seed, ep.EProp(optimizer=optimizer, c_reg=0.1), steps=150, sizes=(8, 10, 3), original=True)
     runs = [run_engine_samples(c, stimuli(c, 8), 2, precision=p) for p in ("double", "single")]
     (_, wanted, weights), (_, found, weights_single) = runs

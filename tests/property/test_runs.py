@@ -47,7 +47,7 @@ def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.Reco
 
 @examples(0.25)
 @given(PLUS, st.data())
-def test_splitting_a_run(c, data):
+def test_splitting_a_run_changes_no_bit(c, data):
     n = len(c.inputs)
     cuts = data.draw(st.lists(st.integers(1, n - 1), min_size=1, max_size=4, unique=True).map(sorted))
     whole, parts = ep.Simulator(c.network, threads=1), ep.Simulator(c.network, threads=1)
@@ -66,7 +66,7 @@ def test_splitting_a_run(c, data):
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, symmetric=st.booleans(), reward=st.sampled_from([None, ep.RewardTrace(tau=30.0, cutoff=40.0)]))
-def test_threads_with_plus(precision, seed, symmetric, reward):
+def test_thread_count_does_not_change_eprop_plus(precision, seed, symmetric, reward):
     rule = ep.EPropPlus(
         optimizer=ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=20.0, reward=reward
     )
@@ -85,7 +85,7 @@ def test_threads_with_plus(precision, seed, symmetric, reward):
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, softmax=st.booleans())
-def test_threads_with_samples(precision, seed, softmax):
+def test_thread_count_does_not_change_eprop(precision, seed, softmax):
     c = case(
         seed, ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1), steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5
     )
@@ -102,7 +102,7 @@ def test_threads_with_samples(precision, seed, softmax):
 
 @examples(0.2)
 @given(PLUS, st.sampled_from(["double", "single"]), st.sampled_from([2, 3, 5]))
-def test_partitions(c, precision, partitions):
+def test_partitions_do_not_change_eprop_plus(c, precision, partitions):
     """More partitions than threads, or than neurons: the way to see what threads might do, without them."""
     sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, partitions)]
     assert_same(*(run(c, 0, len(c.inputs), sim) for sim in sims))
@@ -111,7 +111,7 @@ def test_partitions(c, precision, partitions):
 
 @examples(0.1)
 @given(SAMPLES, st.sampled_from([2, 5]))
-def test_partitions_with_samples(c, partitions):
+def test_partitions_do_not_change_eprop(c, partitions):
     sims = [ep.Simulator(c.network, threads=1, partitions=n) for n in (1, partitions)]
     for _ in range(2):
         assert_same(*(sim.train(samples_of(c, sim, stimuli(c, 2))) for sim in sims))
@@ -120,13 +120,13 @@ def test_partitions_with_samples(c, partitions):
 
 @examples(0.2)
 @given(PLUS)
-def test_rate_of_zero_with_plus(c):
+def test_a_rate_of_zero_freezes_eprop_plus(c):
     sims = [ep.Simulator(c.network, threads=1) for _ in range(2)]
     before = sims[0].state()["synapses/weight"]
     sims[0].scale_learning_rates(0.0)
     frozen = run(c, 0, len(c.inputs), sims[0])
     assert_same(sims[0].state()["synapses/weight"], before)
-    # `learn=False` is the same thing: traces and moments go on.
+    # `learn=False` is the same thing: traces and moments continue.
     assert_same(frozen, run(c, 0, len(c.inputs), sims[1], learn=False))
     same_state(*sims)
     # The network runs as one that cannot learn. (Spikes of one step are added up in another order.)
@@ -148,7 +148,7 @@ def static_twin(c: Case) -> ep.Simulator:
 
 @examples(0.1)
 @given(SAMPLES)
-def test_rate_of_zero_with_samples(c):
+def test_a_rate_of_zero_freezes_eprop(c):
     sim = ep.Simulator(c.network, threads=1)
     samples = samples_of(c, sim, stimuli(c, 2))
     before = sim.state()["synapses/weight"]
@@ -172,7 +172,7 @@ def test_another_rate_changes_every_weight(rule):
 
 @examples(0.2)
 @given(PLUS, st.sampled_from([1, 2, 5]), st.floats(0.1, 0.9))
-def test_state_goes_on_elsewhere(c, partitions, share):
+def test_another_simulator_resumes_a_state(c, partitions, share):
     """Half a run here, the other half in another simulator, with any number of partitions."""
     n = len(c.inputs)
     half = max(1, int(share * n))
@@ -192,7 +192,7 @@ def test_state_goes_on_elsewhere(c, partitions, share):
 
 @examples(0.1)
 @given(SAMPLES)
-def test_state_of_samples_goes_on_elsewhere(c):
+def test_another_simulator_resumes_a_state_of_eprop(c):
     first = ep.Simulator(c.network, threads=1)
     samples = samples_of(c, first, stimuli(c, 2))
     first.train(samples)

@@ -54,8 +54,8 @@ def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, in
     st.sampled_from([1.0, 0.5]),
     st.sampled_from([None, PLUS]),
 )
-def test_equals_all_pairs(seed, partitions, dt, beside):
-    net = stdp_network(seed, dt=dt, beside=beside)
+def test_weights_are_those_of_all_pairs(seed, partitions, dt, other):
+    net = stdp_network(seed, dt=dt, other=other)
     _, start, (recording,) = run(net, stimulus(seed, 150, 7), partitions=partitions)
     assert worst_pair(net, start, recording, 150)[0] < TOLERANCE
 
@@ -84,10 +84,10 @@ def test_memory_is_bounded():
     assert sim._arrays.history.post_span < 1000
 
 
-@pytest.mark.parametrize("beside", [None, PLUS], ids=["static beside", "e-prop+ beside"])
+@pytest.mark.parametrize("other", [None, PLUS], ids=["static as well", "e-prop+ as well"])
 @pytest.mark.parametrize("partitions", [2, 5])
-def test_partitions_change_no_bit(partitions, beside):
-    net, x = stdp_network(7, beside=beside), stimulus(7, 200, 7)
+def test_partitions_change_no_bit(partitions, other):
+    net, x = stdp_network(7, other=other), stimulus(7, 200, 7)
     one, _, (wanted,) = run(net, x, partitions=1)
     other, _, (found,) = run(net, x, partitions=partitions)
     assert_same(found.traces, wanted.traces)
@@ -98,12 +98,12 @@ def test_partitions_change_no_bit(partitions, beside):
 @pytest.mark.threads
 @two_threads
 def test_threads_change_no_bit():
-    net, x = stdp_network(7, beside=PLUS), stimulus(7, 200, 7)
+    net, x = stdp_network(7, other=PLUS), stimulus(7, 200, 7)
     (_, _, (wanted,)), (_, _, (found,)) = run(net, x), run(net, x, threads=2)
     assert_same(found.traces, wanted.traces)
 
 
-def test_goes_on_from_a_state():
+def test_a_state_resumes():
     net, x = stdp_network(4), stimulus(4, 300, 7)
     sim, _, parts = run(net, x, pieces=(140,))
     _, _, (whole,) = run(net, x)

@@ -92,7 +92,7 @@ def test_long_silence(rule, cutoff, tabled, monkeypatch):
 @pytest.mark.parametrize("rule", rules_of(LONG_SILENCE, 0.99, kappa=0.99, c_reg=0.05, cutoff=20.0))
 @pytest.mark.parametrize(("cutoff", "each_step"), [(60.0, False), (2000.0, False), (200.0, True)])
 def test_reward_in_a_long_silence(rule, cutoff, each_step):
-    """Rewards that are told long after the cutoff of the eligibility, before and after that of what waits for them."""
+    """Rewards that come long after the cutoff of the eligibility, before and after that of what waits for them."""
     rule = rule.replace(reward=ep.RewardTrace(tau=150.0, cutoff=cutoff), each_step=each_step)
     c = case(5, rule, steps=500, sizes=(4, 4, 2), rate=0.5, tau_m=30.0, density=0.8)
     c.reward[:] = 0.0
@@ -116,7 +116,7 @@ def check_case(c: Case) -> TimeDrivenRun:
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_each_projection_has_its_own_optimizer(partitions):
-    """Frozen readouts, whatever froze them: beside Adam, gradient descent is still gradient descent."""
+    """Frozen readouts, whatever froze them: next to Adam, gradient descent is still gradient descent."""
     weights = []
     for frozen in (ep.GradientDescent(0.0), ep.Adam(0.0), ep.Momentum(0.0)):
         rule = ep.EPropPlus(optimizer=ep.GradientDescent(2e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=7.0)
@@ -127,7 +127,7 @@ def test_each_projection_has_its_own_optimizer(partitions):
         arrived = np.vstack([np.zeros((1, 6)), c.inputs[:-1]]) > 0
         weights.append(found["in->rec", "weight"][arrived[:, np.nonzero(c.masks["input"])[1]]])
     np.testing.assert_array_equal(weights[1], weights[2])
-    # With moments about, a gradient waits beside the weight instead of in it, and is rounded elsewhere.
+    # With moments about, a gradient waits next to the weight instead of in it, and is rounded elsewhere.
     np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12)
     assert np.unique(weights[0]).size > 50
 

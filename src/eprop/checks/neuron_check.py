@@ -45,7 +45,7 @@ class NeuronCheck(dict[str, float]):
 
 
 def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronCheck:
-    """Check what every neuron model must hold; for a user-defined model, before it is trusted.
+    """Check that a neuron model, its eligibility and the engine agree; for a user-defined model, before it is used.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronChe
         backpropagation through time.
 
         By e-prop+ there is no number if the eligibility has more components than `EPropPlus` takes, for the own spike none if a
-        pulse cannot show it; a warning tells so and why.
+        pulse cannot show it; a warning says so and why.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a spike does to its own neuron, and how the surrogate gradient lies to the threshold: measured, step by step."""
+"""Measure the effect of a spike on its own neuron, and the surrogate gradient near the threshold, step by step."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class _Copies:
 
 
 def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
-    """Hold what a neuron says of its own spikes against what they do; measure its surrogate gradient about the threshold.
+    """Compare the effect of a spike on its own neuron with the declared eligibility; measure the surrogate gradient.
 
     A pulse that just suffices for a spike and one that just does not give the same states, but for the spike. The surrogate
     gradients of that step must agree. Then the reset of the voltage is undone. What remains of the spike is a shift of the
@@ -202,7 +202,8 @@ def _after_spike(neuron: Neuron, dt: float, pulses: tuple[float, float, int], re
     """Largest difference of surrogate gradients after a spike from what the eligibility says, 1/mV; None if always refractory.
 
     The reset of the voltage is no part of the eligibility and is undone. It may come in the step of the spike, in the next one,
-    or hold on in a refractory time; what else moves the voltage must stay. So it is undone for so many steps as fit best.
+    or last for a refractory time; all other changes of the voltage must stay. So it is undone for the number of steps that fits
+    best.
     """
     copies = _Copies(neuron, dt, 3 * (AFTER - 1))
     found = [_difference(copies, pulses, response, undone) for undone in (1, 2, AFTER)]

@@ -19,7 +19,7 @@ equations
 =================== ====================================================================================
 networks
 =================== ====================================================================================
-``stimulus``        what a network receives from outside
+``stimulus``        external input of a network: spikes, targets, signals
 ``synapses``        nodes and synapses in flat arrays
 ``forward``         a network stepped through time with frozen weights
 ``time_driven``     `TimeDriven` runs and trains a network

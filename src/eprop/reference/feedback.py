@@ -95,7 +95,7 @@ class FeedbackWeights:
         return feedback
 
     def keep(self, before: Array, after: Array) -> None:
-        """Adaptive feedback keeps its value if weights are set from outside."""
+        """Adaptive feedback keeps its value if a user sets weights."""
         self.offset += np.where(self._adapts, before - after, 0.0)
 
     def fade(self, synapses: Booleans, keep: Array, taken: Integers) -> None:

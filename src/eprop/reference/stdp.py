@@ -9,7 +9,7 @@ a postsynaptic one emitted in step ``q`` is there in step ``q + d``. At each pre
    ``exp(-(q + d - s') dt / tau_plus)`` over all presynaptic spikes ``s' <= s_last``;
 2. the presynaptic spike depresses, with the sum of ``exp(-(s - q - d) dt / tau_minus)`` over all postsynaptic spikes with
    ``q + d < s``;
-3. the new weight goes on its way, to arrive ``d`` steps later.
+3. the new weight arrives ``d`` steps later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a network receives from outside."""
+"""External input of a network: spikes, targets and signals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`check_neuron` finds what is wrong with a neuron model of one's own, or says that it cannot."""
+"""`check_neuron` finds what is wrong with a user-defined neuron model, or says that it cannot."""
 
 from __future__ import annotations
 

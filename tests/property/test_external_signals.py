@@ -1,4 +1,4 @@
-"""Signals, modulators and windows of any sign from outside: the engine equals the network stepped through time, to 1e-10."""
+"""External signals, modulators and windows of any sign: the engine equals the network stepped through time, to 1e-10."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ RULES = {
     "at each step": ep.EPropPlus(optimizer=ep.Momentum(1e-4), cutoff=20.0, each_step=True),
 }
 DELAYS = {"one step": (1.0, 1.0), "drawn": (ep.Uniform(0.6, 5.0), ep.Uniform(0.6, 4.0))}
-TOLD = ("signals", "modulator", "window")
-#: What is told one by one, or without the errors of readouts.
-ONE_BY_ONE = [(("signals",), True), (("modulator",), True), (("window",), True), (TOLD, False)]
+ALL_SIGNALS = ("signals", "modulator", "window")
+#: Signals one by one, or without the errors of readouts.
+ONE_BY_ONE = [(("signals",), True), (("modulator",), True), (("window",), True), (ALL_SIGNALS, False)]
 READOUTS = {"out": 2, "value": 1}
 
 
@@ -49,8 +49,8 @@ def network(rule: Any, delays: tuple[Any, Any], feedback: bool) -> ep.Network:
     return net
 
 
-def given(told: tuple[str, ...], n: int, steps: int) -> dict[str, Any]:
-    """Inputs and targets of some samples, and what is told from outside."""
+def given(external: tuple[str, ...], n: int, steps: int) -> dict[str, Any]:
+    """Inputs and targets of some samples, and the external signals of these names."""
     rng = np.random.default_rng(7)
     out: dict[str, Any] = {"inputs": {"in": (rng.random((n, steps, 5)) < 0.12).astype(float)}}
     out["targets"] = {name: rng.normal(0.0, 0.4, (n, steps, size)) for name, size in READOUTS.items()}
@@ -59,7 +59,7 @@ def given(told: tuple[str, ...], n: int, steps: int) -> dict[str, Any]:
         "modulator": rng.normal(0.5, 1.0, (n, steps)),
         "window": {"value": rng.normal(0.0, 1.0, (n, steps)), "out": rng.normal(0.0, 1.0, (n, steps))},
     }
-    return out | {name: drawn[name] for name in told}
+    return out | {name: drawn[name] for name in external}
 
 
 def of_one(several: dict[str, Any], span: slice = slice(None)) -> dict[str, Any]:
@@ -77,14 +77,14 @@ def stimulus_of(one: dict[str, Any]) -> Stimulus:
 
 
 @pytest.mark.parametrize(
-    ("rule", "delays", "told", "feedback"),
-    [(rule, delays, TOLD, True) for rule in RULES for delays in DELAYS]
+    ("rule", "delays", "external", "feedback"),
+    [(rule, delays, ALL_SIGNALS, True) for rule in RULES for delays in DELAYS]
     + [("gradient descent", "drawn", *one) for one in ONE_BY_ONE],
 )
-def test_plus(rule, delays, told, feedback):
+def test_eprop_plus_equals_the_reference(rule, delays, external, feedback):
     """In pieces, and in several partitions."""
     net, steps = network(RULES[rule], DELAYS[delays], feedback), 90
-    stimulus = given(told, 1, steps)
+    stimulus = given(external, 1, steps)
     stepped, without = time_driven(net), time_driven(net)
     wanted = stepped.run(stimulus_of(of_one(stimulus)))
     without.run(stimulus_of(of_one(given((), 1, steps))))
@@ -103,15 +103,15 @@ def test_plus(rule, delays, told, feedback):
 
 
 @pytest.mark.parametrize(
-    ("average", "delays", "told", "feedback"),
-    [(average, delays, TOLD, True) for average in (False, True) for delays in DELAYS]
+    ("average", "delays", "external", "feedback"),
+    [(average, delays, ALL_SIGNALS, True) for average in (False, True) for delays in DELAYS]
     + [(False, "drawn", *one) for one in ONE_BY_ONE],
 )
-def test_samples(average, delays, told, feedback):
+def test_eprop_equals_the_reference(average, delays, external, feedback):
     rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9, average_gradient=average)
     net, steps = network(rule, DELAYS[delays], feedback), 60
     sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
-    samples = sim.samples(3, steps, **given(told, 3, steps))
+    samples = sim.samples(3, steps, **given(external, 3, steps))
     for _ in range(2):
         found, wanted = sim.train(samples), stepped.train(stimuli_of(net, samples))
         assert_close(found.loss, np.array([run.loss.sum() for run in wanted]), TOLERANCE, "loss")
@@ -129,11 +129,11 @@ def test_the_recorded_learning_signal_is_the_sum_as_it_arrives():
     c = case(3, PLUS, steps=150)
     rng = np.random.default_rng(1)
     signals, modulator, window = rng.normal(0.0, 0.3, (150, 8)), rng.normal(0.5, 1.0, 150), rng.normal(0.0, 1.0, 150)
-    told = {"signals": {"rec": signals}, "modulator": modulator}
-    ref = time_driven(c.network).run(Stimulus(150, {"in": c.inputs}, {"out": c.targets}, window, **told))
+    external = {"signals": {"rec": signals}, "modulator": modulator}
+    ref = time_driven(c.network).run(Stimulus(150, {"in": c.inputs}, {"out": c.targets}, window, **external))
     record = [("rec", "v"), ("rec", "learning_signal")]
     run = ep.Simulator(c.network, threads=1).run(
-        150.0, {"in": c.inputs}, {"out": c.targets}, window, **told, record=record
+        150.0, {"in": c.inputs}, {"out": c.targets}, window, **external, record=record
     )
     assert_close(run["rec", "v"], ref.v, TOLERANCE, "v")
     assert_close(run.y["out"], ref.y, TOLERANCE, "y")
@@ -145,9 +145,9 @@ def test_samples_with_softmax_equal_the_reference():
     c = case(3, ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.1), steps=80, softmax=True)
     rng = np.random.default_rng(1)
     c.window[:] = rng.normal(0.0, 1.0, 80)
-    told = {"signals": {"rec": rng.normal(0.0, 0.3, (1, 80, 8))}, "modulator": rng.normal(0.5, 1.0, 80)}
+    external = {"signals": {"rec": rng.normal(0.0, 0.3, (1, 80, 8))}, "modulator": rng.normal(0.5, 1.0, 80)}
     sim, stepped = ep.Simulator(c.network, threads=1), time_driven(c.network)
-    samples = sim.samples(1, 80, {"in": c.inputs[None]}, {"out": c.targets[None]}, c.window, **told)
+    samples = sim.samples(1, 80, {"in": c.inputs[None]}, {"out": c.targets[None]}, c.window, **external)
     for _ in range(2):
         sim.train(samples)
         stepped.train(stimuli_of(c.network, samples))
