@@ -398,7 +398,7 @@ class Simulator(FixedProperties):
         rollout = forward(self._episodes, self._layout, samples, None)
         events = rollout.count_events()
         self._arrays.stream.events += events
-        self._episodes.learn(rollout.backward())
+        self._episodes.optimizers.learn(rollout.backward())
         check_silence(self._arrays, rollout.spikes)
         if progress:
             progress(len(samples))
