@@ -21,9 +21,9 @@ from typing import Any
 
 import harness
 import numpy as np
+from cost_model import CostModel, calibrate
 
 from eprop.bench import ScalingConfig, bytes_per_event
-from eprop.bench.model import CostModel, calibrate
 from eprop.bench.scaling import MODES
 from eprop.figures.tables import read_tables
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import pathlib
 import time
 
 import numpy as np
@@ -14,8 +13,6 @@ from eprop.core import lib
 ENTRIES = 1 << 24
 REPEATS = 8
 INDEX = 4
-# Linux reports the sizes of caches here, as numbers with a unit; other systems get an assumed size.
-CACHES, UNITS, ASSUMED_CACHE = "/sys/devices/system/cpu/cpu0/cache", {"K": 10, "M": 20}, 1 << 25
 
 
 @functools.cache
@@ -38,18 +35,6 @@ def bytes_per_event(mode: str, value: int) -> float:
     work once per synapse and sample.
     """
     return INDEX + value * {"static": 1, "stdp": 2, "eprop": 1, "eprop+": 4}[mode]
-
-
-def bytes_per_synapse(mode: str, value: int) -> float:
-    """Bytes of synapse arrays that the events of a mode touch: index, weight, and a trace or gradient if it learns by e-prop."""
-    return INDEX + value * (2 if mode in ("eprop", "eprop+") else 1)
-
-
-def cache_bytes() -> int:
-    """Size of the largest cache of the first processor, shared by its cores."""
-    found = [path.read_text().strip() for path in pathlib.Path(CACHES).glob("index*/size")]
-    sizes = [int(size[:-1]) << UNITS[size[-1]] for size in found if size[:-1].isdigit() and size[-1] in UNITS]
-    return max(sizes, default=ASSUMED_CACHE)
 
 
 def bytes_per_sample(mode: str, value: int) -> float:

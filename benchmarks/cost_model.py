@@ -1,4 +1,6 @@
-"""A model of the cost of a step: per phase, its work times a measured constant; see docs/project/scaling.md.
+"""A model of the cost of a step: per phase, its work times a measured constant; see docs/project/threads_and_ranks.md.
+
+This file is no script.
 
 Threads divide neurons and events: each thread works on its own targets. They do not divide axon branches, because any spike
 may have targets in any partition. Ranks exchange spikes once per slice. The model measures three more quantities on two
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import nnls
 
-from eprop.bench.bandwidth import bytes_per_synapse, cache_bytes
+from eprop.bench.bandwidth import INDEX
 from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import ScalingConfig, run_scaling
 from eprop.training.system_info import describe_installation
@@ -49,6 +52,8 @@ SHAPES: tuple[dict[str, Any], ...] = (
 )
 #: Bytes of a weight or trace, in single precision.
 VALUE_BYTES = 4
+# Linux reports the sizes of caches here, as numbers with a unit; other systems get an assumed size.
+CACHES, UNITS, ASSUMED_CACHE = "/sys/devices/system/cpu/cpu0/cache", {"K": 10, "M": 20}, 1 << 25
 #: The networks that measure the cost of a slice on two ranks: a small one and a larger one.
 SHAPES_OF_RANKS = (SHAPES[4], SHAPES[5])
 
@@ -95,6 +100,18 @@ def work_of(config: ScalingConfig, threads: int = 1, ranks: int = 1) -> dict[str
         "checked": synapses / workers * (steps / config.sample_steps if config.mode == "eprop" else 1.0),
         "sent": emitted / ranks,
     }
+
+
+def bytes_per_synapse(mode: str, value: int) -> float:
+    """Bytes of synapse arrays that the events of a mode touch: index, weight, and a trace or gradient if it learns by e-prop."""
+    return INDEX + value * (2 if mode in ("eprop", "eprop+") else 1)
+
+
+def cache_bytes() -> int:
+    """Size of the largest cache of the first processor, shared by its cores."""
+    found = [path.read_text().strip() for path in pathlib.Path(CACHES).glob("index*/size")]
+    sizes = [int(size[:-1]) << UNITS[size[-1]] for size in found if size[:-1].isdigit() and size[-1] in UNITS]
+    return max(sizes, default=ASSUMED_CACHE)
 
 
 @functools.cache
