@@ -113,8 +113,7 @@ def _command(kind: type[PaperFigure]) -> Any:
                 print_figure(made)
 
     command.__doc__ = _help(kind)
-    own = options_from(kind, _OF_FIGURE, kind.metavars)
-    return single_command(str(kind.number), alone(with_options(own, command)))
+    return single_command(str(kind.number), alone(with_options(options_from(kind, _OF_FIGURE), command)))
 
 
 def _help(kind: type[PaperFigure]) -> str:

@@ -26,9 +26,7 @@ _PATHS = ("DIR", "FILE", "RUN", "DIR|ZIP")
 _METAVARS: dict[Any, str] = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 
 
-def options_from(
-    kind: type[Description], panel: str | None = None, metavars: Mapping[str, str] | None = None
-) -> dict[str, inspect.Parameter]:
+def options_from(kind: type[Description], panel: str | None = None) -> dict[str, inspect.Parameter]:
     """Make an option from each parameter of a class.
 
     Parameters
@@ -37,17 +35,11 @@ def options_from(
         The class; its fields are made with `param`.
     panel : str, optional
         Panel of the help.
-    metavars : mapping, optional
-        Placeholders of values in the help by name, instead of N, X, TEXT or PATH.
     """
     from eprop.parameters import parameters_of
 
     defaults = {field.name: field.default for field in dataclasses.fields(kind)}
-    metavars = metavars or {}
-    return {
-        name: option_of(name, info, default_text(defaults[name]), panel, metavars.get(name))
-        for name, info in parameters_of(kind)
-    }
+    return {name: option_of(name, info, default_text(defaults[name]), panel) for name, info in parameters_of(kind)}
 
 
 def with_options(options: Options, function: Callable[..., None]) -> Callable[..., None]:
@@ -125,8 +117,8 @@ def option_of(
         flags = flags if info.metavar == "flag" else [f"{flags[0]}/--no-{flags[0][2:]}"]
         option = typer.Option(*flags, **common)
     else:
-        one = Path if metavar in _PATHS or info.kind is Path else str if several else info.kind
-        parser = path_of if one is Path else None
+        one = str if several else info.kind
+        parser = path_of if one is Path else _path_text if metavar in _PATHS else None
         option = typer.Option(*flags, metavar=metavar, parser=parser, **common)
     type_: Any = list[one] | None if several else one | None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
@@ -143,6 +135,10 @@ def _begins_with_value(doc: str) -> bool:
     """Whether a text begins with a value of the parameter, as ``eprop (...)``, ``adam, momentum`` and ``alif: ...`` do."""
     first = doc.partition(" ")[0]
     return first.endswith((",", ":")) or first.startswith("eprop") or "_" in first
+
+
+def _path_text(text: str) -> str:
+    return str(path_of(text))
 
 
 def _plain(value: Any) -> Any:

@@ -29,8 +29,6 @@ class PaperFigure(Description):
     """Number of the figure in the paper."""
     title: ClassVar[str]
     """Title in a few words, for lists."""
-    metavars: ClassVar[Mapping[str, str]] = {}
-    """Placeholders of option values in the help, instead of N, X or TEXT."""
 
     trials: int = param(10, kind=int, at_least=1, doc="trials, with the seeds S, S+1, ...; quick: at most 2")
     seed: int = param(1, kind=int, at_least=0, doc="seed S of the first trial")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from eprop.errors import DataError
 from eprop.figures.base import PaperFigure
@@ -25,19 +25,22 @@ EVALUATIONS = 25
 class NMNISTFigure(PaperFigure):
     """Base of figures that train on N-MNIST; the options of the data are those of ``eprop train nmnist``."""
 
-    metavars: ClassVar[Mapping[str, str]] = {
-        "data": "DIR|ZIP", "mnist": "DIR", "range": "START:STOP", "test_data": "DIR|ZIP",
-    }  # fmt: skip
-
-    data: str | None = param(None, kind=str, optional=True, doc="real recordings to learn from: N-MNIST folder or zip")
+    data: str | None = param(
+        None, kind=str, optional=True, metavar="DIR|ZIP", doc="real recordings to learn from: N-MNIST folder or zip"
+    )
     mnist: str | None = param(
         None,
         kind=str,
         optional=True,
+        metavar="DIR",
         doc="folder with MNIST's files; a simulated camera records their digits",
     )
-    range: str | None = param(None, kind=str, optional=True, doc="with data or mnist: digits to learn from")
-    test_data: tuple[str, ...] = param((), kind=(tuple, list), doc="recordings or MNIST folders to test on instead")
+    range: str | None = param(
+        None, kind=str, optional=True, metavar="START:STOP", doc="with data or mnist: digits to learn from"
+    )
+    test_data: tuple[str, ...] = param(
+        (), kind=(tuple, list), metavar="DIR|ZIP", doc="recordings or MNIST folders to test on instead"
+    )
     samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of training samples")
     test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of test samples")
     validation: int | None = param(

@@ -49,6 +49,9 @@ NMNIST = [
     (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),
 ]
 OTHERS = [
+    (["figure", "3", "--data", "none"], "none: no such folder or zip archive; see --data, --mnist and --test-data"),
+    (["figure", "4", "--test-data", "none"], "none: no such folder or zip archive"),
+    (["figure", "3", "--mnist", "a", "--data", "b"], "not both"),
     (
         ["bench", "event-cost", "--figure", "x.foo"],
         "x.foo: the format .foo is not available; give a name that ends with",
