@@ -3,7 +3,8 @@
 ::
 
     load_recordings, load_test    from a folder, an archive or nothing to training and test data  sources.py
-    BinnedDataset, from_iterable    active channels per step; any iterable of (events, label)     binned.py
+    BinnedDataset   active channels per step                                                  binned.py
+    from_iterable   any iterable of (events, label)                                           binning.py
     deskew      recordings with upright, centred digits                                           deskew.py
     shift       recordings moved by some pixels                                                   shift.py
     Events      x, y, polarity and time of one recording                                          events.py
@@ -14,7 +15,8 @@
     download_nmnist     the full N-MNIST                                                          download.py
 """
 
-from eprop.data.binned import BinnedDataset, EventTimeWarning, concatenate, from_iterable
+from eprop.data.binned import BinnedDataset, concatenate
+from eprop.data.binning import EventTimeWarning, from_iterable
 from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.deskew import deskew

@@ -35,6 +35,7 @@ _MAKERS = (
     "_archive.py",
     "_nmnist_layout.py",
     "binned.py",
+    "binning.py",
     "camera.py",
     "camera_path.py",
     "mnist.py",

@@ -29,7 +29,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eprop.core import lib
-from eprop.data.binned import BinnedDataset, Binner, check_labels
+from eprop.data.binned import BinnedDataset, check_labels
+from eprop.data.binning import Binner
 from eprop.data.camera_path import SACCADES, sample_path
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
@@ -184,9 +185,8 @@ class EventCamera(Description):
         binner = Binner(2 * FIELD * FIELD, n_steps, dt)
         done = 0
         for times, numbers, offsets in self._blocks(images, indices, seed, threads):
-            channels, ptr = binner.bin(times, numbers, offsets, threads)
-            binner.add(channels, ptr)
-            done += ptr.shape[0]
+            binner.add(times, numbers, offsets, threads)
+            done += offsets.size - 1
             if progress is not None:
                 progress(done, images.shape[0])
         return binner.finish(labels, simulated=True, name=name)

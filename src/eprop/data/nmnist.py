@@ -19,7 +19,8 @@ import numpy as np
 from eprop.core import lib
 from eprop.data._archive import Tree
 from eprop.data._nmnist_layout import find_recordings
-from eprop.data.binned import BinnedDataset, Binner
+from eprop.data.binned import BinnedDataset
+from eprop.data.binning import Binner
 from eprop.data.events import Events, EventSample
 from eprop.errors import DataError, MemoryLimitError, ParameterError
 from eprop.files import check_budget, memory_budget, output_errors
@@ -125,7 +126,7 @@ class NMNISTRecordings:
         for first in range(0, len(self), block):
             last = min(first + block, len(self))
             try:
-                binner.add(*binner.bin(*_decode(self._tree, self._files[first:last], budget)))
+                binner.add(*_decode(self._tree, self._files[first:last], budget))
                 kept += range(first, last)
             except (DataError, MemoryLimitError) as error:
                 if on_error == "raise":

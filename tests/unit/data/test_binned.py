@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from eprop.data import BinnedDataset, Events, EventTimeWarning, concatenate, from_iterable
-from eprop.data.binned import Binner, events_to_channels
+from eprop.data.binning import Binner, events_to_channels
 from eprop.errors import DataError, ParameterError
 
 # Many of the events that are made up lie behind the last step, as they are meant to.
