@@ -56,7 +56,7 @@ def test_mapped_arrays_do_not_change_the_file(tmp_path):
     assert same(cached({}, made, tmp_path), made())
 
 
-def test_key_knows_the_code(monkeypatch):
+def test_the_key_depends_on_the_code(monkeypatch):
     before = cache.digest({"a": 1})
     assert cache.digest({"a": 1}) == before
     monkeypatch.setattr(cache, "_code_digest", lambda: "another version")
@@ -115,7 +115,7 @@ def damage_attributes(entry):
         damage_attributes,
     ],
 )
-def test_damaged_entries_are_made_anew(tmp_path, damage):
+def test_damaged_entries_are_made_again(tmp_path, damage):
     maker = Maker()
     cached({}, maker, tmp_path)
     (entry,) = tmp_path.iterdir()
@@ -134,7 +134,7 @@ def test_damaged_entries_are_made_anew(tmp_path, damage):
     ("code", "advice"),
     [(errno.ENOSPC, "the disk is full; free some space.*bytes are needed"), (errno.EROFS, "cannot be written")],
 )
-def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, code, advice):
+def test_a_full_disk_leaves_no_entry(tmp_path, monkeypatch, code, advice):
     real, calls = cache._save_array, []
 
     def save(*arguments, **options):

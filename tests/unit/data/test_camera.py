@@ -67,20 +67,20 @@ def test_events_and_bins_are_the_same_recording():
 
 
 @pytest.mark.tiny
-def test_a_short_recording_in_any_mode():
+def test_thread_count_does_not_change_a_short_recording():
     camera = EventCamera(shortest=30.0, longest=30.0)
     one = camera.binned(strokes(2), [1, 2], seed=1, n_steps=30, threads=1)
     assert same(one, camera.binned(strokes(2), [1, 2], seed=1, n_steps=30, threads=2))
     assert one.counts.min() > 0
 
 
-def test_progress_is_told():
+def test_progress_is_reported():
     seen = []
     EventCamera().binned(strokes(200), np.zeros(200), seed=1, progress=lambda *n: seen.append(n))
     assert seen == [(128, 200), (200, 200)]
 
 
-def test_no_image_no_event():
+def test_a_blank_image_causes_background_events_only():
     assert len(QUIET.events(np.zeros((28, 28), np.uint8), seed=1)) == 0
     noisy = dataclasses.replace(QUIET, background=2.0, background_on=0.75)
     events = noisy.events(np.zeros((28, 28), np.uint8), seed=1)
@@ -178,13 +178,13 @@ def test_noiseless_camera_is_that_of_the_definition():
         assert np.corrcoef(counts.ravel(), expected.ravel())[0, 1] > 0.99
 
 
-def test_simulation_step_hardly_matters():
+def test_a_finer_simulation_step_gives_nearly_the_same_count():
     image = strokes(1)[0]
     coarse, fine = (len(dataclasses.replace(QUIET, step=step).events(image, seed=1)) for step in (2.0, 0.25))
     assert coarse == pytest.approx(fine, rel=0.02)
 
 
-def test_blind_pixels_wait():
+def test_pixels_are_blind_for_the_refractory_time():
     camera = dataclasses.replace(QUIET, refractory=9.0)
     events = camera.events(strokes(1)[0], seed=1)
     pixel = events.y.astype(int) * 34 + events.x
@@ -249,7 +249,7 @@ def test_images_that_do_not_fit_are_refused(images, options, error):
         EventCamera().binned(images, **{"labels": [0, 1], "seed": 1, **options})
 
 
-def test_absurd_parameters_end(monkeypatch):
+def test_a_camera_with_too_many_events_is_refused(monkeypatch):
     monkeypatch.setattr(camera_module, "_MOST", 4000)
     camera = EventCamera(threshold_on=0.01, threshold_off=0.01, refractory=0.0)
     with pytest.raises(ParameterError, match="raise the thresholds"):

@@ -122,7 +122,7 @@ def test_digits_of_any_slant_come_to_look_alike():
 
 
 @pytest.mark.tiny
-def test_a_recording_is_deskewed_alike_in_every_data_set():
+def test_a_recording_is_deskewed_equally_in_every_data_set():
     data = recordings(n=8, n_steps=10)
     whole, part = deskew(data), deskew(data.subset([5, 2]))
     assert as_set(part, 0) == as_set(whole, 5)
@@ -132,7 +132,7 @@ def test_a_recording_is_deskewed_alike_in_every_data_set():
 
 
 @pytest.mark.tiny
-def test_recordings_without_slant():
+def test_recordings_without_variance_are_not_sheared():
     events = np.array([[3, 5, 0, 0], [9, 5, 1100, 0]])  # a row: no variance of y
     data = from_iterable([(np.zeros((0, 4), int), 1), (events[:1], 2), (events, 3)], n_steps=3)
     out = deskew(data)
@@ -141,7 +141,7 @@ def test_recordings_without_slant():
 
 
 @pytest.mark.tiny
-def test_other_cameras_and_other_sensors():
+def test_the_path_of_the_camera_is_subtracted_and_other_sensors_are_refused():
     data = recordings(n=2, n_steps=10)
     moved = tuple((t, x + 5.0, y) for t, x, y in SACCADES)
     assert as_set(deskew(data, dataclasses.replace(CAMERA, path=moved)), 0) != as_set(deskew(data), 0)

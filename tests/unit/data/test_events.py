@@ -56,7 +56,7 @@ def test_audio_events_have_neither_y_nor_p():
     assert (events.y.tolist(), events.p.tolist()) == ([0], [0])
 
 
-def test_no_event_at_all():
+def test_recordings_may_be_empty():
     assert len(as_events(np.zeros(0, TONIC))) == 0
     assert len(as_events(np.zeros((0, 4)))) == 0
 
@@ -88,7 +88,7 @@ def test_bad_events_are_named(bad, message):
     assert isinstance(caught.value, EPropError)
 
 
-def test_whole_numbers_of_any_type_are_taken():
+def test_whole_numbers_of_any_type_are_accepted():
     events = Events([3.0, 33.0], np.array([2.0, 0.0], np.float32), [-1.0, 0.0], [1500.0, 2500.0])
     assert [getattr(events, name).tolist() for name in "xypt"] == [[3, 33], [2, 0], [0, 0], [1500, 2500]]
 
@@ -98,7 +98,7 @@ def test_the_sample_with_a_wrong_position_is_named():
         from_iterable([(np.array(ROWS), 0), (np.array([(0.1, 0.9, 1000.0, 1.0)]), 1)], n_steps=4)
 
 
-def test_arrays_of_different_length():
+def test_arrays_of_different_length_are_refused():
     with pytest.raises(DataError, match="equal length"):
         Events(np.zeros(2), np.zeros(3), np.zeros(2), np.zeros(2))
 
@@ -121,7 +121,7 @@ class TorchStyle:
         return np.array(ROWS), index
 
 
-def test_data_sets_are_gone_through_once():
+def test_data_sets_are_iterated_once():
     assert isinstance(TorchStyle(), EventDataset)
     assert [label for _, label in iterate(TorchStyle())] == [0, 1]
     assert [label for _, label in iterate((ROWS, k) for k in range(3))] == [0, 1, 2]

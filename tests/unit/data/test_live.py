@@ -41,7 +41,7 @@ def test_a_time_up_to_rounding_begins_a_step():
     assert steps_of([(0.1 * k, k) for k in range(5)], dt=0.1) == [[0], [1], [2], [3], [4]]
 
 
-def test_arrays_of_events():
+def test_arrays_of_events_become_the_same_steps():
     times, channels = (np.array(part) for part in zip(*PAIRS, strict=True))
     assert steps_of([(times[:2], channels[:2]), (times[2:], channels[2:])]) == STEPS
     packed = np.zeros(5, CHANNEL_RECORD)
@@ -49,7 +49,7 @@ def test_arrays_of_events():
     assert steps_of([packed]) == STEPS
 
 
-def test_pixels():
+def test_pixels_have_the_channels_of_recordings():
     """As a recording numbers them."""
     events = [(1, 2, 500, 0), (0, 0, 900, 1), (2, 1, 1500, -1)]
     wanted = [[2 * 3 + 1, 12], [1 * 3 + 2]]
@@ -61,7 +61,7 @@ def test_pixels():
     assert steps_of([([1, 0], [2, 0], [500, 900], 0)], (4, 3)) == [[0, 7]]
 
 
-def test_text():
+def test_lines_of_text_are_read():
     lines = "# time channel\n10.2 3\n10.7, 1\n\n10.9\t3  # again\n12 0\n14.99 7\n"
     assert steps_of(read_text(io.StringIO(lines))) == STEPS
     assert steps_of(read_text(["1 2 500 0", "0 0 900 1"]), (4, 3)) == [[7, 12]]
@@ -87,7 +87,7 @@ READ = {
 
 
 @pytest.mark.parametrize("kind", READ)
-def test_standard_input(kind):
+def test_standard_input_is_read(kind):
     reader, given = READ[kind]
     code = (
         f"import sys; from eprop.data import *; print([c.tolist() for c in LiveEvents({reader}, 8, real_time=False)])"
@@ -109,12 +109,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("source", "words"), WRONG, ids=range(len(WRONG)))
-def test_what_is_no_event_is_told(source, words):
+def test_items_that_are_no_events_are_refused(source, words):
     with pytest.raises(DataError, match=words):
         steps_of(source)
 
 
-def test_wrong_parameters():
+def test_parameters_out_of_bounds_are_refused():
     for options, words in (
         ({"size": 0}, "LiveEvents.size must be a whole number >= 1, got 0"),
         ({"size": 4, "capacity": 0}, "LiveEvents.capacity"),
@@ -178,7 +178,7 @@ def test_real_time_steps_come_when_they_are_due():
     assert live.due - live._began == pytest.approx(1e-3 * (5 * 2.0 + 4.0))
 
 
-def test_who_is_slow_is_told():
+def test_a_slow_consumer_is_counted_as_behind():
     with LiveEvents([(0.0, 1), (20.0, 2)], 8) as live:
         for channels in live:
             if channels.size and channels[0] == 1:
@@ -187,7 +187,7 @@ def test_who_is_slow_is_told():
     assert live.behind >= 5
 
 
-def test_datagrams():
+def test_datagrams_arrive_in_their_steps():
     receiver = UdpReceiver()
     sender = UdpSender(receiver.address)
     times = np.repeat(np.arange(50.0), 9)
@@ -198,7 +198,7 @@ def test_datagrams():
     assert receiver.lost == 0
 
 
-def test_datagrams_of_pixels():
+def test_pixels_arrive_as_datagrams():
     receiver = UdpReceiver(pixels=True)
     sender = UdpSender(receiver.address)
     sender.send_pixels([1, 0], [2, 0], [500, 1900], [0, 1])
@@ -275,7 +275,7 @@ def test_what_cannot_be_sent_is_refused(times, channels, words):
     assert steps_of(receiver) == [[3], [3]]
 
 
-def test_a_port_that_cannot_be_had_is_told():
+def test_ports_in_use_or_out_of_range_are_refused():
     receiver = UdpReceiver()
     with pytest.raises(ParameterError, match=rf"cannot receive at port {receiver.address[1]} of 127.0.0.1: .*in use"):
         UdpReceiver(receiver.address[1])
@@ -284,7 +284,7 @@ def test_a_port_that_cannot_be_had_is_told():
     receiver.close()
 
 
-def test_a_datagram_of_something_else_is_told():
+def test_datagrams_without_whole_records_are_refused():
     receiver = UdpReceiver()
     sender = UdpSender(receiver.address)
     sender._socket.sendto(b"hello", receiver.address)
@@ -302,7 +302,7 @@ def test_a_closed_receiver_ends():
     assert list(live) == []
 
 
-def test_numbers_that_are_none() -> None:
+def test_complex_numbers_and_texts_are_refused() -> None:
     for item in ([1.0 + 1j], [1.0]), ([1.0], [1.0 + 1j]), (1.0, 2.0, 3.0, 1j), (["1"], ["1"]):
         with pytest.raises(DataError, match="a live event is"):
             next(LiveEvents([item], 5 if len(item) == 2 else (5, 5), real_time=False))
@@ -310,7 +310,7 @@ def test_numbers_that_are_none() -> None:
         list(read_text(["1 0", "1_0 0"]))
 
 
-def test_events_that_come_twice_are_not_lost_ones() -> None:
+def test_duplicate_datagrams_do_not_count_as_lost() -> None:
     receiver = UdpReceiver()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for content in (bytes(8) + bytes(CHANNEL_RECORD.itemsize),) * 3 + (bytes(8),):

