@@ -18,14 +18,9 @@ Metrics = Sequence[dict[str, Any]]
 
 def points(metrics: Metrics, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Learned samples, and ``factor`` times a value, of all reports that have the value; shapes ``(n,)``."""
-    known = [(learned(m), factor * m[name]) for m in metrics if m.get(name) is not None]
+    known = [(m["learned"], factor * m[name]) for m in metrics if m.get(name) is not None]
     x, y = np.array(known, float).reshape(-1, 2).T
     return x, y
-
-
-def learned(line: dict[str, Any]) -> int:
-    """Learned samples at a line of metrics; files of eprop 0.1 only have the number of processed samples, which was equal."""
-    return int(line.get("learned", line["samples"]))
 
 
 def knows_errors(metrics: Metrics) -> bool:
@@ -60,7 +55,7 @@ def mark_epochs(ax: Axes, metrics: Metrics, summary: dict[str, Any], label: str 
     """Draw a thin line at the start of each epoch, unless epochs are many, or have one sample each."""
     samples, epochs = summary.get("train_samples"), summary.get("epochs", 0)
     if samples is not None and samples > 1 and epochs <= 20:
-        done, have_learned = np.array([(0, 0), *((m["samples"], learned(m)) for m in metrics)]).T
+        done, have_learned = np.array([(0, 0), *((m["samples"], m["learned"]) for m in metrics)]).T
         begins = samples * np.arange(1, epochs)
         for begin in np.interp(begins[begins < done[-1]], done, have_learned):
             ax.axvline(begin, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0, label=label)
