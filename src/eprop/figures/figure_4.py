@@ -15,9 +15,9 @@ from eprop.figures.tables import Table, Tables, rows, stacked, table
 from eprop.figures.trainings import RUN, training_job
 from eprop.parameters import param
 from eprop.plot.activity import draw_traces, telling_neuron
-from eprop.plot.run import weight_changes
+from eprop.plot.run_figures import weight_changes
 from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
-from eprop.plot.weights import draw_distribution, draw_weight_panels
+from eprop.plot.weight_change import draw_distribution, draw_weight_panels
 from eprop.training import restore
 from eprop.training.engines import make_simulator
 from eprop.training.recorded_activity import Activity, record_activity

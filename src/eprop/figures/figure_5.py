@@ -14,8 +14,8 @@ from eprop.bench import ScalingConfig
 from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
 from eprop.bench.scaling import MODES
 from eprop.errors import ParameterError
-from eprop.figures.base import PaperFigure
 from eprop.figures.jobs import Job, JobRunner
+from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, table
 from eprop.parameters import param
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure, plain

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eprop.errors import DataError, EPropError, OutputError, ParameterError
-from eprop.figures.base import QUICK_TRIALS, PaperFigure
 from eprop.figures.figure_2 import Figure2
 from eprop.figures.figure_3 import Figure3
 from eprop.figures.figure_4 import Figure4
 from eprop.figures.figure_5 import Figure5
 from eprop.figures.jobs import JOBS, JobRunner
+from eprop.figures.paper_figure import QUICK_TRIALS, PaperFigure
 from eprop.figures.tables import Tables, read_tables, write_tables
 from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.plot import save

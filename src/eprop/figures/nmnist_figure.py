@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eprop.errors import DataError
-from eprop.figures.base import PaperFigure
+from eprop.figures.paper_figure import PaperFigure
 from eprop.parameters import param
 from eprop.training import RunConfig
 

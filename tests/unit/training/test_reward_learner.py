@@ -178,7 +178,7 @@ def test_evaluation_is_by_episodes_of_its_own(tmp_path):
 def test_the_figures_of_a_run(tmp_path, monkeypatch):
     start_run(config(), tmp_path / "run")
     drawn = {}
-    monkeypatch.setattr(plot.run, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
+    monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
     plot.draw_run(tmp_path / "run")
     assert drawn.keys() == {"returns", "episode", "network", "weights"}
     titles = [ax.get_title() for ax in drawn["episode"].axes]

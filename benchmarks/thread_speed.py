@@ -1,9 +1,9 @@
 """Speed of two threads, or of two ranks, against one thread.
 
-    python benchmarks/threads.py                 # two threads: four modes, two sizes; N-MNIST
-    python benchmarks/threads.py --ranks         # two ranks, each a process
-    python benchmarks/threads.py --busy          # two threads, with a busy process beside
-    python benchmarks/threads.py --defaults      # small networks: the default number of threads against one
+    python benchmarks/thread_speed.py                 # two threads: four modes, two sizes; N-MNIST
+    python benchmarks/thread_speed.py --ranks         # two ranks, each a process
+    python benchmarks/thread_speed.py --busy          # two threads, with a busy process beside
+    python benchmarks/thread_speed.py --defaults      # small networks: the default number of threads against one
 
 The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches of four
 samples of 100 steps, which the threads divide. A row of its own has one sample, of which threads divide the gradients

@@ -1,8 +1,8 @@
 """Learning from reward: mean return over seeds, environment steps and seconds of the training.
 
-    python benchmarks/reward.py cartpole
-    python benchmarks/reward.py pong --keep runs                     # in parts: call it again to continue
-    python benchmarks/reward.py pong --seeds 1 --keep runs --so-far  # record an unfinished run
+    python benchmarks/reward_returns.py cartpole
+    python benchmarks/reward_returns.py pong --keep runs                     # in parts: call it again to continue
+    python benchmarks/reward_returns.py pong --seeds 1 --keep runs --so-far  # record an unfinished run
 
 Each seed is a run of ``eprop train TASK`` with the default settings, one after the other. A test of 100 episodes with
 frozen weights gives the mean return. ``train_seconds`` is wall time. ``train_processor_seconds`` is the processor time

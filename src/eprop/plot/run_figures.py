@@ -16,13 +16,13 @@ from eprop.network import Network
 from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
 from eprop.plot.episode import draw_episode
-from eprop.plot.learning import draw_learning_curve
+from eprop.plot.learning_curve import draw_learning_curve
 from eprop.plot.pattern import draw_pattern
 from eprop.plot.returns import draw_returns, draw_returns_of_trials
 from eprop.plot.schematic import draw_network
 from eprop.plot.style import save
-from eprop.plot.trials import draw_trials
-from eprop.plot.weights import draw_weights
+from eprop.plot.trial_curves import draw_trials
+from eprop.plot.weight_change import draw_weights
 from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
 from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore

@@ -1,6 +1,6 @@
 """Time of a step of 32 environments side by side, ``Simulator.lanes``, on one and two threads.
 
-    python benchmarks/environments.py
+    python benchmarks/environment_steps.py
 
 The network is that of the cart-pole task: 48 channels of a population code, neurons that learn by e-prop, an actor and
 a critic. A rollout ends with `backward` and `learn`. A small fraction of steps ends an episode. The numbers of threads

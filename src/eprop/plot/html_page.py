@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from eprop.errors import CheckpointError
 from eprop.files import parsing, read_text, write_text
 from eprop.markup import table
-from eprop.plot.run import figures_of_run, weight_changes
+from eprop.plot.run_figures import figures_of_run, weight_changes
 from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, read_config, restore
 from eprop.training.engines import make_simulator

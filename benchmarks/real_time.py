@@ -1,6 +1,6 @@
 """Time of steps in real time: 1,000 neurons learn from a simulated camera, on one thread.
 
-    python benchmarks/live.py --seconds 300
+    python benchmarks/real_time.py --seconds 300
 
 The script runs ``examples/live_camera.py``. It measures how long a step takes, and how soon after its end a step is
 answered. The goal is that 99.9 % of the steps take at most 1 ms. Other programs on the machine disturb both numbers,
