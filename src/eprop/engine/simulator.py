@@ -26,7 +26,7 @@ from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
 from eprop.engine.run.request import RunPlan, plan_run
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
-from eprop.engine.run.samples import BatchResult, Samples, make_samples
+from eprop.engine.run.samples import BatchResult, Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.streaming import Streaming
 from eprop.engine.state import snapshot, weights
@@ -354,8 +354,8 @@ class Simulator(FixedProperties):
         MemoryLimitError
             If the steps do not fit into memory.
         """
-        external = {"signals": signals, "modulator": modulator, "reward": reward}
-        return make_samples(self.network, n, n_steps, inputs, targets, window, labels, **external)
+        given = Given(inputs, targets, window, labels, signals, modulator, reward)
+        return arrange_samples(self._layout, n, n_steps, given)
 
     def train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from samples: `EProp` as one mini-batch, `EPropPlus` in sequence, at every spike.

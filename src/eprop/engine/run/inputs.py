@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import scipy.sparse
 
 from eprop.engine.build.delay_groups import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
-from eprop.engine.run.layout import Given, SampleLayout, given_numbers, named
+from eprop.engine.run.layout import Given, SampleLayout, by_name, given_numbers
 from eprop.engine.run.sample_events import events_in_steps
 from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
 from eprop.errors import InputError
@@ -51,17 +51,11 @@ def spiking(network: Network, names: Any) -> list[Population]:
 
 def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
     """Convert the arguments of a run, see `Simulator.run`, to one sample."""
-    inputs, targets, signals = given.inputs, given.targets, given.signals
-    if inputs is not None and type(inputs) is not dict and not isinstance(inputs, Mapping):
-        raise InputError(f'inputs must be a dictionary such as {{"in": events}}, got {type(inputs).__name__}')
-    if targets is not None and type(targets) is not dict and not isinstance(targets, Mapping):
-        raise InputError(f'targets must be a dictionary such as {{"out": array}}, got {type(targets).__name__}')
-    if signals is not None and not isinstance(signals, Mapping):
-        raise InputError(f'signals must be a dictionary such as {{"rec": array}}, got {type(signals).__name__}')
-    arranged = {name: _one_input(layout, name, value, n_steps) for name, value in named(inputs).items()}
-    aims = {name: _one_target(layout, name, value, n_steps) for name, value in named(targets).items()}
-    if signals is not None:
-        signals = {name: _one_signal(layout, name, value, n_steps) for name, value in named(signals).items()}
+    inputs, targets = by_name("inputs", given.inputs), by_name("targets", given.targets)
+    signals = by_name("signals", given.signals)
+    arranged = {name: _one_input(layout, name, value, n_steps) for name, value in inputs.items()}
+    aims = {name: _one_target(layout, name, value, n_steps) for name, value in targets.items()}
+    signals = {name: _one_signal(layout, name, value, n_steps) for name, value in signals.items()}
     return arrange_samples(
         layout, 1, n_steps, Given(arranged, aims, given.window, None, signals, given.modulator, given.reward)
     )

@@ -179,10 +179,7 @@ def make_samples(
     targets: Mapping[str, Any] | None = None,
     window: Any = None,
     labels: Any = None,
-    *,
-    signals: Mapping[str, Any] | None = None,
-    modulator: Any = None,
-    reward: Any = None,
+    **external: Any,
 ) -> Samples:
     """Make samples for a network that no simulator has built, such as a task's; the arguments of `Simulator.samples`.
 
@@ -191,20 +188,13 @@ def make_samples(
     InputError, MemoryLimitError
         As for `Simulator.samples`.
     """
-    given = Given(
-        by_name("inputs", inputs),
-        by_name("targets", targets),
-        window,
-        labels,
-        by_name("signals", signals),
-        modulator,
-        reward,
-    )
+    given = Given(inputs, targets, window, labels, **external)
     return arrange_samples(SampleLayout.of(network), n, n_steps, given)
 
 
 def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
-    """Make samples as `make_samples` does, from values by population name."""
+    """Check and convert the arguments of `Simulator.samples`."""
+    given = given._replace(inputs=by_name("inputs", given.inputs), targets=by_name("targets", given.targets))
     n, n_steps = count_of("samples", n), count_of("steps", n_steps)
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
