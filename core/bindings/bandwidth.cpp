@@ -22,7 +22,7 @@ void triad(const Out1<double>& a, const In1<double>& b, const In1<double>& c, do
 
 void bind_bandwidth(nb::module_& m) {
   m.def("triad", &triad, "a"_a.noconvert(), "b"_a.noconvert(), "c"_a.noconvert(), "scale"_a, "threads"_a,
-        nb::call_guard<nb::gil_scoped_release>());
+        nb::call_guard<nb::gil_scoped_release>(), "a = b + scale * c; 24 bytes are transferred per entry.");
 }
 
 }  // namespace eprop

@@ -9,6 +9,12 @@
 #include <stdexcept>
 #include <utility>
 
+#include <nanobind/stl/optional.h>
+
+#include <optional>
+#include <tuple>
+#include <utility>
+
 #include "bindings/convert.hpp"
 
 namespace eprop {
@@ -55,25 +61,27 @@ CameraSettings read_settings(nb::handle settings) {
   return c;
 }
 
-nb::object record(nb::handle settings, const In3<std::uint8_t>& images, const In1<Index>& indices, std::uint64_t seed, Index most,
-                  int threads) {
+// Times (us), channels, and offsets of the digits.
+using Recorded = std::tuple<Result<std::int32_t>, Result<std::int32_t>, Result<Index>>;
+
+std::optional<Recorded> record(nb::handle settings, const In3<std::uint8_t>& images, const In1<Index>& indices,
+                               std::uint64_t seed, Index most, int threads) {
   const CameraSettings camera = read_settings(settings);
   check(images.shape(1) == kSide && images.shape(2) == kSide, "images must have shape (n, side, side)");
   check(indices.shape(0) == images.shape(0), "as many indices as images");
   CameraEvents made;
   if (!unlocked([&] { return record_digits({view3(images), view1(indices), seed}, camera, most, threads, made); }))
-    return nb::none();
-  nb::object times = handed_over(std::move(made.times)), channels = handed_over(std::move(made.channels));
-  return nb::make_tuple(times, channels, handed_over(std::move(made.offsets)));
+    return std::nullopt;
+  return Recorded{handed_over(std::move(made.times)), handed_over(std::move(made.channels)),
+                  handed_over(std::move(made.offsets))};
 }
 
-nb::object distort(nb::handle settings, const In3<std::uint8_t>& images, const In1<Index>& indices, std::uint64_t seed, Index i) {
+auto distort(nb::handle settings, const In3<std::uint8_t>& images, const In1<Index>& indices, std::uint64_t seed, Index i) {
   const CameraSettings camera = read_settings(settings);
   check(images.shape(1) == kSide && images.shape(2) == kSide, "images must have shape (n, side, side)");
   check(0 <= i && i < static_cast<Index>(images.shape(0)) && indices.shape(0) == images.shape(0), "i must be one of the images");
   DistortedDigit made = distort_digit({view3(images), view1(indices), seed}, i, camera);
-  nb::object image = handed_over(std::move(made.image));
-  return nb::make_tuple(image, handed_over(std::move(made.nodes)));
+  return std::pair(handed_over(std::move(made.image)), handed_over(std::move(made.nodes)));
 }
 
 }  // namespace

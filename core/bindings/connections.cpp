@@ -1,28 +1,5 @@
 // Connections for Python. All functions release the GIL, so that threads can build parts of a network in parallel.
-//
-//   bernoulli(first, stop, n_pre, probability, autapses, seed)                              -> (indptr int64, sources int32)
-//   fixed_indegree(first, stop, n_pre, degree, autapses, multapses, seed)                   -> (indptr, sources)
-//   fixed_outdegree(first, stop, n_pre, n_post, degree, autapses, multapses, seed)          -> (indptr, sources)
-//   all_to_all(first, stop, n_pre, autapses)                                                -> (indptr, sources)
-//   one_to_one(first, stop)                                                                 -> (indptr, sources)
-//   normal_weights(first, stop, indptr, mean, sd, seed), uniform_weights(.., low, high, ..) -> float64
-//
-// first, stop: range of targets; autapses, multapses: whether they are allowed; seed: below 2^64.
-//
-//   count_synapses(branches, counts)                      adds to counts (branches) int64; branches int32 or int64
-//   synapse_places(counts, indptr, first)                 turns counts (parts, branches) to positions; writes indptr
-//   place_synapses(indptr, branches, values, first_target, next, target, weight, tile)
-//                                                         advances next (branches) int64; writes target uint32, weight float32
-//                                                         or 64; values have float64 or the type of weight
-//   mark_known(bits, first, neurons)                      adds neurons `first + neurons` (int32/64) to bits (uint64, one word
-//                                                         more than needed)
-//   count_known(bits, counts)                             fills counts uint32, one per word
-//   is_known(bits, neuron) -> bool, known_before(bits, counts, neuron) -> int
-//   local_ids(bits, counts, first, neurons)               -> int32, ids among the known neurons from `first` on
-//   list_known(bits, first, stop)                         -> int64, the known neurons of first:stop, relative to first
 #include "common/connections.hpp"
-
-#include <nanobind/stl/pair.h>
 
 #include <stdexcept>
 #include <utility>
@@ -35,13 +12,12 @@ namespace eprop {
 namespace {
 
 using Unlocked = nb::call_guard<nb::gil_scoped_release>;
-using Made = std::pair<nb::object, nb::object>;
+using Made = std::pair<Result<Index>, Result<std::int32_t>>;
 
 // Makes connections without the GIL, then returns them.
 template <class Make> Made connections(Make make) {
   Connections made = unlocked(make);
-  nb::object indptr = handed_over(std::move(made.indptr));
-  return {indptr, handed_over(std::move(made.sources))};
+  return {handed_over(std::move(made.indptr)), handed_over(std::move(made.sources))};
 }
 
 void bind_rules(nb::module_& m) {
@@ -50,34 +26,38 @@ void bind_rules(nb::module_& m) {
       [](Index first, Index stop, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
         return connections([&] { return bernoulli({first, stop}, n_pre, probability, autapses, seed); });
       },
-      "first"_a, "stop"_a, "n_pre"_a, "probability"_a, "autapses"_a, "seed"_a);
+      "first"_a, "stop"_a, "n_pre"_a, "probability"_a, "autapses"_a, "seed"_a,
+      "Return (indptr, sources) of the targets `first` to `stop`: each source with a probability; `autapses` are allowed or "
+      "not.");
   m.def(
       "fixed_indegree",
       [](Index first, Index stop, Index n_pre, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
         return connections([&] { return fixed_indegree({first, stop}, n_pre, degree, {autapses, multapses}, seed); });
       },
-      "first"_a, "stop"_a, "n_pre"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a);
+      "first"_a, "stop"_a, "n_pre"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a,
+      "Return (indptr, sources) of the targets `first` to `stop`: `degree` sources for each target.");
   m.def(
       "fixed_outdegree",
       [](Index first, Index stop, Index n_pre, Index n_post, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
         return connections([&] { return fixed_outdegree({first, stop}, n_pre, n_post, degree, {autapses, multapses}, seed); });
       },
-      "first"_a, "stop"_a, "n_pre"_a, "n_post"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a);
+      "first"_a, "stop"_a, "n_pre"_a, "n_post"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a,
+      "Return (indptr, sources) of the targets `first` to `stop`: `degree` targets for each source.");
   m.def(
       "all_to_all",
       [](Index first, Index stop, Index n_pre, bool autapses) {
         return connections([&] { return all_to_all({first, stop}, n_pre, autapses); });
       },
-      "first"_a, "stop"_a, "n_pre"_a, "autapses"_a);
+      "first"_a, "stop"_a, "n_pre"_a, "autapses"_a, "Return (indptr, sources) of the targets `first` to `stop`: all sources.");
   m.def(
       "one_to_one", [](Index first, Index stop) { return connections([&] { return one_to_one({first, stop}); }); }, "first"_a,
-      "stop"_a);
+      "stop"_a, "Return (indptr, sources) of the targets `first` to `stop`: the source with the same index.");
 }
 
 using DrawWeights = std::vector<double> (*)(Targets, Array1<const Index>, double, double, std::uint64_t);
 
 template <DrawWeights draw>
-nb::object weights(Index first, Index stop, const In1<Index>& indptr, double one, double other, std::uint64_t seed) {
+Result<double> weights(Index first, Index stop, const In1<Index>& indptr, double one, double other, std::uint64_t seed) {
   if (stop < first || static_cast<Index>(indptr.shape(0)) != stop - first + 1)
     throw std::invalid_argument("indptr must have one entry more than there are targets");
   return handed_over(unlocked([&] { return draw({first, stop}, view1(indptr), one, other, seed); }));
@@ -95,10 +75,11 @@ template <class Branch> void bind_placing(nb::module_& m) {
   m.def(
       "count_synapses",
       [](const In1<Branch>& branches, const Out1<Index>& counts) { count_synapses<Branch>(view1(branches), view1(counts)); },
-      "branches"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
+      "branches"_a.noconvert(), "counts"_a.noconvert(), Unlocked(), "Add the synapses of each branch to `counts` (branches,).");
   const auto def = [&m](auto function) {
     m.def("place_synapses", function, "indptr"_a.noconvert(), "branches"_a.noconvert(), "values"_a.noconvert(), "first_target"_a,
-          "next"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "tile"_a, Unlocked());
+          "next"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "tile"_a, Unlocked(),
+          "Put synapses where their branches have room: advance `next` (branches,), write `target` and `weight`.");
   };
   def(&place<Branch, double, double>);
   def(&place<Branch, double, float>);
@@ -114,7 +95,8 @@ template <class Neuron> void bind_known_list(nb::module_& m) {
       [](const Out1<std::uint64_t>& bits, Index first, const In1<Neuron>& neurons) {
         mark_known<Neuron>(view1(bits), first, view1(neurons));
       },
-      "bits"_a.noconvert(), "first"_a, "neurons"_a.noconvert(), Unlocked());
+      "bits"_a.noconvert(), "first"_a, "neurons"_a.noconvert(), Unlocked(),
+      "Add neurons `first + neurons` to `bits`, which have one word more than needed.");
   m.def(
       "local_ids",
       [](const Bits& bits, const Counts& counts, Index first, const In1<Neuron>& neurons) {
@@ -124,7 +106,8 @@ template <class Neuron> void bind_known_list(nb::module_& m) {
           return ids;
         }));
       },
-      "bits"_a.noconvert(), "counts"_a.noconvert(), "first"_a, "neurons"_a.noconvert());
+      "bits"_a.noconvert(), "counts"_a.noconvert(), "first"_a, "neurons"_a.noconvert(),
+      "Ids of neurons among the known ones from `first` on.");
 }
 
 void bind_known(nb::module_& m) {
@@ -136,7 +119,7 @@ void bind_known(nb::module_& m) {
         if (counts.shape(0) != bits.shape(0)) throw std::invalid_argument("as many counts as words");
         count_known(view1(bits), view1(counts));
       },
-      "bits"_a.noconvert(), "counts"_a.noconvert(), Unlocked());
+      "bits"_a.noconvert(), "counts"_a.noconvert(), Unlocked(), "Write the known neurons before each word to `counts`.");
   m.def(
       "is_known", [](const Bits& bits, Index neuron) { return is_known(view1(bits), neuron); }, "bits"_a.noconvert(), "neuron"_a);
   m.def(
@@ -153,15 +136,17 @@ void bind_known(nb::module_& m) {
           return listed;
         }));
       },
-      "bits"_a.noconvert(), "first"_a, "stop"_a);
+      "bits"_a.noconvert(), "first"_a, "stop"_a, "Known neurons of `first` to `stop`, relative to `first`.");
 }
 
 }  // namespace
 
 void bind_connections(nb::module_& m) {
   bind_rules(m);
-  m.def("normal_weights", &weights<&normal_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "mean"_a, "sd"_a, "seed"_a);
-  m.def("uniform_weights", &weights<&uniform_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "low"_a, "high"_a, "seed"_a);
+  m.def("normal_weights", &weights<&normal_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "mean"_a, "sd"_a, "seed"_a,
+        "Normal weights of the connections of the targets `first` to `stop`.");
+  m.def("uniform_weights", &weights<&uniform_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "low"_a, "high"_a, "seed"_a,
+        "Uniform weights of the connections of the targets `first` to `stop`.");
   bind_placing<std::int32_t>(m);
   bind_placing<Index>(m);
   m.def(
@@ -169,7 +154,8 @@ void bind_connections(nb::module_& m) {
       [](const Out2<Index>& counts, const Out1<Index>& indptr, Index first) {
         synapse_places(view2(counts), view1(indptr), first);
       },
-      "counts"_a.noconvert(), "indptr"_a.noconvert(), "first"_a, Unlocked());
+      "counts"_a.noconvert(), "indptr"_a.noconvert(), "first"_a, Unlocked(),
+      "Turn `counts` (parts, branches) into positions, and write `indptr`.");
   bind_known(m);
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
 #include <string>
 #include <type_traits>
@@ -72,13 +74,17 @@ template <class Make> auto unlocked(const Make& make) {
   return make();
 }
 
+// Results: NumPy arrays of one type.
+template <class T, int dims = 1> using Result = nb::ndarray<nb::numpy, T, nb::ndim<dims>>;
+
 // Turns a vector into a NumPy array of some shape that owns the memory: no copy.
-template <std::size_t dims, class T> nb::object handed_over(std::vector<T>&& values, const std::size_t (&shape)[dims]) {
+template <std::size_t dims, class T>
+Result<T, static_cast<int>(dims)> handed_over(std::vector<T>&& values, const std::size_t (&shape)[dims]) {
   auto* kept = new std::vector<T>(std::move(values));
   nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
-  return nb::cast(nb::ndarray<nb::numpy, T, nb::ndim<dims>>(kept->data(), dims, shape, owner));
+  return {kept->data(), dims, shape, owner};
 }
-template <class T> nb::object handed_over(std::vector<T>&& values) {
+template <class T> Result<T> handed_over(std::vector<T>&& values) {
   const std::size_t size = values.size();
   return handed_over<1>(std::move(values), {size});
 }

@@ -9,16 +9,16 @@
 #include "bindings/lane_state.hpp"
 #include "bindings/outside.hpp"
 #include "bindings/topology.hpp"
+#include "common/finite.hpp"
 #include "episodes/optimizer_step.hpp"
 
 namespace eprop {
 namespace {
 
-constexpr double kLargest = 1e9;  // mV, see LARGEST_VOLTAGE in `divergence.py`
-
 // A request, and the arrays that it views, by field.
 struct PyEpisodeRequest : EpisodeRequest {
   nb::dict arrays;
+  ExternalArrays external;
 };
 
 template <class T> auto view_of(const Argument<T, 1>& array) { return view1(array); }
@@ -26,7 +26,8 @@ template <class T> auto view_of(const Argument<T, 2>& array) { return view2(arra
 template <class T> auto view_of(const Argument<T, 3>& array) { return view3(array); }
 
 // A field that is an array: the request views it and keeps it alive.
-template <class A, class View> void bind_array(nb::class_<PyEpisodeRequest>& bound, const char* name, View EpisodeRequest::*field) {
+template <class A, class View>
+void bind_array(nb::class_<PyEpisodeRequest>& bound, const char* name, View EpisodeRequest::* field) {
   bound.def_prop_rw(
       name, [name](const PyEpisodeRequest& self) { return nb::object(self.arrays[name]); },
       [name, field](PyEpisodeRequest& self, const A& array) {
@@ -38,9 +39,12 @@ template <class A, class View> void bind_array(nb::class_<PyEpisodeRequest>& bou
 
 void bind_request(nb::module_& m) {
   using R = EpisodeRequest;
-  nb::class_<PyEpisodeRequest> bound(m, "EpisodeRequest", "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
+  nb::class_<PyEpisodeRequest> bound(m, "EpisodeRequest",
+                                     "Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.");
   bound.def(nb::init<>());
-  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps).def_rw("learn", &PyEpisodeRequest::learn).def_rw("seed", &PyEpisodeRequest::seed);
+  bound.def_rw("n_steps", &PyEpisodeRequest::n_steps)
+      .def_rw("learn", &PyEpisodeRequest::learn)
+      .def_rw("seed", &PyEpisodeRequest::seed);
   bind_array<In1<Index>>(bound, "samples", &R::samples);
   bind_array<In1<Index>>(bound, "clocks", &R::clocks);
   bind_array<In2<Index>>(bound, "event_start", &R::event_start);
@@ -56,11 +60,12 @@ void bind_request(nb::module_& m) {
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
   bind_array<Out1<Index>>(bound, "events", &R::events);
   bound.def_prop_rw(
-      "outside", [](const PyEpisodeRequest& self) { return nb::object(self.arrays["outside"]); },
-      [](PyEpisodeRequest& self, nb::tuple arrays) {
+      "external", [](const PyEpisodeRequest& self) { return self.external; },
+      [](PyEpisodeRequest& self, const ExternalArrays& arrays) {
         self.outside = outside_of(arrays);
-        self.arrays["outside"] = arrays;
+        self.external = arrays;
       },
+      nb::for_setter(nb::arg("arrays").noconvert()), nb::for_getter(nb::rv_policy::automatic),
       "Signals, their first columns, modulator and reward.");
 }
 
@@ -73,8 +78,7 @@ template <class Real> struct PyEpisodes {
   Index n() const { return static_cast<Index>(episodes.lanes.size()); }
   const Topology& tables() const { return episodes.topology; }
   void check(bool fits, const char* what) const {
-    if (!fits)
-      throw nb::value_error((std::string("EpisodeRequest: ") + what + " do not fit the network or the lanes").c_str());
+    if (!fits) throw nb::value_error((std::string("EpisodeRequest: ") + what + " do not fit the network or the lanes").c_str());
   }
   // Number of given samples, among which the request chooses.
   static Index given_samples(const EpisodeRequest& q) {
@@ -103,7 +107,8 @@ template <class Real> struct PyEpisodes {
   void check_backward(const Chunk& chunk, const EpisodeRequest& q) const {
     const Topology& t = tables();
     const Index n = q.samples.size, steps = episodes.horizon.continues ? episodes.steps : episodes.rows;
-    check(episodes.learns && 0 <= chunk.index && chunk.index + chunk.width <= n && chunk.lane + chunk.width <= this->n(), "lanes");
+    check(episodes.learns && 0 <= chunk.index && chunk.index + chunk.width <= n && chunk.lane + chunk.width <= this->n(),
+          "lanes");
     check(q.given_errors.planes == 0 ||
               (q.given_errors.planes == n && q.given_errors.rows == steps && q.given_errors.columns == t.n_readouts()),
           "errors");
@@ -144,7 +149,7 @@ template <class Real> Index step(PyEpisodes<Real>& self, const nb::tuple& channe
   forward(self.episodes, {0, 0, n}, {0, 1}, request, false, Interrupt{});
   for (Index s = 0; s < n; s++)
     for (Index k = 0; k < request.y.columns; k++)
-      if (const double value = request.y(s, 0, k); !(value <= kLargest && -value <= kLargest)) return n + s;
+      if (const double value = request.y(s, 0, k); !(value <= kLargestVoltage && -value <= kLargestVoltage)) return n + s;
   return kRead;
 }
 
@@ -174,8 +179,9 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def("message", [](Object& self, Index width) { return handed_over(take_message(self.episodes, width)); }, "width"_a);
   bound.def(
       "receive",
-      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request, In1<std::uint8_t> messages,
-         In1<Index> message_begin, In1<Index> first, In1<std::uint64_t> bits, In1<std::uint32_t> counts) {
+      [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request,
+         In1<std::uint8_t> messages, In1<Index> message_begin, In1<Index> first, In1<std::uint64_t> bits,
+         In1<std::uint32_t> counts) {
         const Inbox inbox{view1(messages), view1(message_begin), view1(first), {view1(bits), view1(counts)}};
         self.check_forward({0, begin, width}, request);
         nb::gil_scoped_release release;
@@ -195,9 +201,8 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       [](Object& self, Index begin, Index width, const PyEpisodeRequest& request, Out1<Real> pending) {
         self.check_backward({0, begin, width}, request);
         const Array1<Real> gradients = pending_of<Real>(pending, self.tables());
-        interruptible([&](Interrupt interrupt) {
-          return backward(self.episodes, {0, begin, width}, request, gradients, interrupt);
-        });
+        interruptible(
+            [&](Interrupt interrupt) { return backward(self.episodes, {0, begin, width}, request, gradients, interrupt); });
       },
       "begin"_a, "width"_a, "request"_a, "pending"_a.noconvert(), "Add the gradients of lanes to `pending`.");
   bound.def(
@@ -221,17 +226,18 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
 // Lanes that continue.
 template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
   using Object = PyEpisodes<Real>;
-  bound.def("step", &step<Real>, "channels"_a, "y"_a.noconvert(),
-            "One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus "
-            "the number of lanes.");
+  bound.def(
+      "step", &step<Real>, "channels"_a, "y"_a.noconvert(),
+      "One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus "
+      "the number of lanes.");
   bound.def(
       "read_events",
       [](Object& self, const nb::tuple& channels, Index n_steps) {
         const Index problem = take_events(self.events, channels, self.n(), n_steps);
         const std::size_t sources = self.events.sizes.size(), columns = static_cast<std::size_t>(self.n() * n_steps + 1);
         std::vector<Index> start = problem == kRead ? self.events.start : std::vector<Index>(sources * columns);
-        return nb::make_tuple(problem, handed_over<2>(std::move(start), {sources, columns}),
-                              handed_over(std::vector<std::int32_t>(self.events.channels)));
+        return std::tuple(problem, handed_over<2>(std::move(start), {sources, columns}),
+                          handed_over(std::vector<std::int32_t>(self.events.channels)));
       },
       "channels"_a, "n_steps"_a, "A result as of `step`, event_start and event_channels of a request.");
   bound.def(
@@ -286,8 +292,8 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
 template <class Real> void bind_class(nb::module_& m, const char* name) {
   using Object = PyEpisodes<Real>;
   nb::class_<Object> bound(m, name, "Lanes of e-prop in parallel, samples or environments; weights of one type.");
-  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a,
-            "latency"_a);
+  bound.def("__init__", &make_object<Real>, "topology"_a, "initial"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a,
+            "threads"_a, "latency"_a);
   bound.def_prop_ro("lanes", &Object::n);
   bound.def_prop_ro("steps", [](const Object& self) { return self.episodes.steps; });
   bound.def_prop_ro("rows", [](const Object& self) { return self.episodes.rows; });
@@ -306,15 +312,16 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
         set_weights(self.episodes, view1(weight));
       },
       "weight"_a.noconvert());
-  bound.def("diverged", [](const Object& self) { return find_diverged(self.episodes, kLargest); },
-            "The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.");
+  bound.def(
+      "diverged", [](const Object& self) { return find_diverged(self.episodes, kLargestVoltage); },
+      "The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.");
   bound.def(
       "spikes_of_sample",
       [](const Object& self, Index lane, Index first_source, Index stop_source) {
         if (lane < 0 || lane >= self.n()) throw nb::index_error("Episodes: no such lane");
         std::vector<Index> steps, sources;
         read_spikes(self.episodes.lanes[lane], first_source, stop_source, steps, sources);
-        return nb::make_tuple(handed_over(std::move(steps)), handed_over(std::move(sources)));
+        return std::pair(handed_over(std::move(steps)), handed_over(std::move(sources)));
       },
       "lane"_a, "first_source"_a, "stop_source"_a,
       "Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.");

@@ -23,7 +23,7 @@ namespace eprop {
 namespace {
 
 using Unlocked = nb::call_guard<nb::gil_scoped_release>;
-using Made = std::pair<nb::object, nb::object>;
+using Made = std::pair<Result<std::int32_t>, Result<Index, 2>>;
 using Ptr = In2<Index>;
 using Channels = In1<std::int32_t>;
 
@@ -35,8 +35,7 @@ constexpr int kDataVersion = 1;
 template <class Make> Made binned(std::size_t columns, const Make& make) {
   Binned made = unlocked(make);
   const std::size_t rows = made.ptr.size() / columns;
-  nb::object channels = handed_over(std::move(made.channels));
-  return {channels, handed_over<2>(std::move(made.ptr), {rows, columns})};
+  return {handed_over(std::move(made.channels)), handed_over<2>(std::move(made.ptr), {rows, columns})};
 }
 
 Made bin(const In1<std::int32_t>& times, const Channels& channels, const In1<Index>& offsets, Index n_channels, Index n_steps,
@@ -60,8 +59,8 @@ Made deskew(const Ptr& ptr, const Channels& channels, Index side, const In2<doub
 auto decode(const In1<std::uint8_t>& raw, const In1<Index>& offsets, Index size) {
   DecodedEvents decoded;
   const EventFaultAt fault = unlocked([&] { return decode_nmnist(view1(raw), view1(offsets), size, decoded); });
-  nb::object times = handed_over(std::move(decoded.times)), channels = handed_over(std::move(decoded.channels));
-  return std::pair(std::tuple(times, channels, handed_over(std::move(decoded.offsets))),
+  return std::pair(std::tuple(handed_over(std::move(decoded.times)), handed_over(std::move(decoded.channels)),
+                              handed_over(std::move(decoded.offsets))),
                    std::tuple(fault.file, fault.byte, static_cast<int>(fault.kind)));
 }
 

@@ -1,6 +1,10 @@
 // Inputs of runs and samples for Python: `find_ones`, `bin_spikes`, `copy_events`, `all_finite`.
 #include "data/inputs.hpp"
 
+#include <nanobind/stl/optional.h>
+
+#include <optional>
+
 #include "bindings/convert.hpp"
 #include "common/finite.hpp"
 
@@ -10,10 +14,10 @@ namespace {
 template <class T> void bind_find_ones(nb::module_& m) {
   m.def(
       "find_ones",
-      [](In2<T> dense, Out1<Index> start) -> nb::object {
+      [](In2<T> dense, Out1<Index> start) -> std::optional<Result<std::int32_t>> {
         if (start.shape(0) != dense.shape(0) + 1) throw nb::value_error("find_ones: one start for each row, and one more");
         std::vector<std::int32_t> channels;
-        if (!find_ones(view2(dense), start.data(), channels)) return nb::none();
+        if (!find_ones(view2(dense), start.data(), channels)) return std::nullopt;
         return handed_over(std::move(channels));
       },
       "dense"_a.noconvert(), "start"_a.noconvert(), "Columns of the ones, row by row; None if there are other numbers.");
@@ -29,10 +33,11 @@ void bind_inputs(nb::module_& m) {
   bind_find_ones<std::uint8_t>(m);
   m.def(
       "bin_spikes",
-      [](In1<double> times, In1<Index> channels, Index size, double dt, double precision, Out1<Index> start) -> nb::object {
+      [](In1<double> times, In1<Index> channels, Index size, double dt, double precision,
+         Out1<Index> start) -> std::optional<Result<std::int32_t>> {
         if (times.shape(0) != channels.shape(0) || start.shape(0) == 0) throw nb::value_error("bin_spikes: arrays do not fit");
         std::vector<std::int32_t> binned;
-        if (!bin_spikes({view1(times), view1(channels), size}, dt, precision, view1(start), binned)) return nb::none();
+        if (!bin_spikes({view1(times), view1(channels), size}, dt, precision, view1(start), binned)) return std::nullopt;
         return handed_over(std::move(binned));
       },
       "times"_a.noconvert(), "channels"_a.noconvert(), "size"_a, "dt"_a, "precision"_a, "start"_a.noconvert(),

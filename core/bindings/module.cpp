@@ -31,7 +31,8 @@ void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
 void bind_random(nb::module_& m);
 void bind_inputs(nb::module_& m);
-void bind_stream(nb::module_& m);
+void bind_stepper(nb::module_& m);
+void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
 }  // namespace eprop
 
@@ -52,5 +53,6 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_neurons(m);
   bind_episodes(m);
   bind_inputs(m);
-  bind_stream(m);
+  bind_stepper(m);
+  bind_online(m);
 }

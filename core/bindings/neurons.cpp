@@ -16,8 +16,8 @@ namespace eprop {
 namespace {
 
 // Advances neurons begin:end by one step; returns the indices of the neurons that spike.
-nb::object advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end, Out1<double> input,
-                           Out1<double> psi, Index own, Index sharing) {
+Result<std::int32_t> advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end,
+                                     Out1<double> input, Out1<double> psi, Index own, Index sharing) {
   const Array2<double> states = view2(state);
   const Array2<const double> parameters = view2(params);
   const Index neurons = states.columns;
@@ -25,7 +25,8 @@ nb::object advance_neurons(int model, Out2<double> state, In2<double> params, In
   if (!known) throw nb::value_error("there is no neuron model with this code");
   const Index state_rows = own != 0 ? 0 : models()[model].state_rows, params_rows = own != 0 ? 0 : models()[model].params;
   if (begin < 0 || end < begin || end > neurons || parameters.columns != neurons || view1(input).size < end ||
-      view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows || sharing < 0 || sharing > static_cast<Index>(Sharing::shortcut))
+      view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows || sharing < 0 ||
+      sharing > static_cast<Index>(Sharing::shortcut))
     throw nb::value_error("arrays of other shapes are expected");
   std::vector<std::int32_t> spikes(end);
   const NeuronRange given{model, begin, end, states, parameters, input.data(), loop_at(own), static_cast<Sharing>(sharing)};
@@ -56,23 +57,28 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
   return {w, m, v};
 }
 
+struct Testing {};
+
 }  // namespace
 
 void bind_neurons(nanobind::module_& m) {
   m.def("advance", &advance_neurons, "model"_a, "state"_a.noconvert(), "params"_a.noconvert(), "begin"_a, "end"_a,
-        "input"_a.noconvert(), "psi"_a.noconvert(), "own"_a = 0, "sharing"_a = 0);
+        "input"_a.noconvert(), "psi"_a.noconvert(), "own"_a = 0, "sharing"_a = 0,
+        "Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.");
   nb::dict codes;
   for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
   m.attr("models") = codes;
 
-  nb::module_ testing = m.def_submodule("testing", "Scalar equations, for tests.");
-  testing.def("surrogate", &surrogate_of);
-  testing.def("clip", &clip<double>);
-  testing.def("power", &power);
-  testing.def("adam_factor", &adam_factor);
-  testing.def("potentiate", &potentiate);
-  testing.def("depress", &depress);
-  testing.def("optimize_synapse", &optimize);
+  nb::class_<Testing> testing(m, "testing", "Scalar equations, for tests.");
+  testing.def_static("surrogate", &surrogate_of, "kind"_a, "u"_a, "height"_a, "width"_a,
+                     "Surrogate gradient by the code of its kind.");
+  testing.def_static("clip", &clip<double>, "w"_a, "w_min"_a, "w_max"_a);
+  testing.def_static("power", &power);
+  testing.def_static("adam_factor", &adam_factor);
+  testing.def_static("potentiate", &potentiate);
+  testing.def_static("depress", &depress);
+  testing.def_static("optimize_synapse", &optimize, "before"_a, "g"_a, "first_step"_a, "last_step"_a, "topology"_a,
+                     "New (w, m, v) by the optimiser of the first delay group.");
 }
 
 }  // namespace eprop

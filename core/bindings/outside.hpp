@@ -1,10 +1,23 @@
 // Values from outside, from Python, with checks against a network.
 #pragma once
+#include <nanobind/stl/tuple.h>
+
+#include <tuple>
+
 #include "bindings/convert.hpp"
 #include "common/signals.hpp"
 #include "common/tables.hpp"
 
 namespace eprop {
+
+// Arrays (signals, first, modulator, reward); give arguments of this type `.noconvert()`.
+using ExternalArrays = std::tuple<In3<double>, In1<Index>, In2<double>, In2<double>>;
+
+// Views of arrays, which must outlive the views.
+inline Outside outside_of(const ExternalArrays& arrays) {
+  const auto& [signals, first, modulator, reward] = arrays;
+  return {view3(signals), view1(first), view2(modulator), view2(reward)};
+}
 
 // Views of a tuple (signals, first, modulator, reward), whose owner must outlive the views.
 inline Outside outside_of(nb::handle arrays) {

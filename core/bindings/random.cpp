@@ -18,7 +18,7 @@ using Words = In1<std::uint64_t>;
 
 // One draw for each target and index; a single target or index is used for all.
 template <class Draw>
-nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices, Draw draw) {
+Result<double> draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices, Draw draw) {
   const auto of_target = view1(targets), of_index = view1(indices);
   const Index n = of_target.size == 1 ? of_index.size : of_target.size;
   if (of_index.size != n && of_index.size != 1) throw std::invalid_argument("as many targets as indices, or one for all");
@@ -44,7 +44,7 @@ nb::object draw_many(std::uint64_t seed, std::uint32_t purpose, const Words& tar
 }
 
 // Random order of 0 .. n - 1 (Fisher-Yates).
-nb::object permutation(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, Index n) {
+Result<Index> permutation(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, Index n) {
   return handed_over(unlocked([&] {
     std::vector<Index> order(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), Index{0});
@@ -59,25 +59,39 @@ nb::object permutation(std::uint64_t seed, std::uint32_t purpose, std::uint32_t 
 }  // namespace
 
 void bind_random(nb::module_& m) {
-  m.def("philox", [](std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, std::uint64_t index) {
-    const auto [first, second] = philox(seed, purpose, target, index);
-    return std::pair(first, second);
-  });
-  m.def("uniform", &uniform);
+  m.def(
+      "philox",
+      [](std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, std::uint64_t index) {
+        const auto [first, second] = philox(seed, purpose, target, index);
+        return std::pair(first, second);
+      },
+      "seed"_a, "purpose"_a, "target"_a, "index"_a, "Two independent words for a counter.");
+  m.def("uniform", &uniform, "seed"_a, "purpose"_a, "target"_a, "index"_a);
   m.def(
       "uniform",
       [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
         return draw_many(seed, purpose, targets, indices, uniform_block);
       },
       "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
-  m.def("normal", &normal);
+  m.def("normal", &normal, "seed"_a, "purpose"_a, "target"_a, "index"_a);
   m.def(
       "normal",
       [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
         return draw_many(seed, purpose, targets, indices, normal_block);
       },
       "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
-  m.def("permutation", &permutation);
+  m.def("permutation", &permutation, "seed"_a, "purpose"_a, "target"_a, "n"_a, "Random order of `n` indices.");
+  nb::enum_<Purpose>(m, "Purpose", nb::is_arithmetic(), "Purposes separate draws with the same seed, target and index.")
+      .value("connect", kConnect)
+      .value("weight", kWeight)
+      .value("poisson", kPoisson)
+      .value("feedback", kFeedback)
+      .value("shuffle", kShuffle)
+      .value("delay", kDelay)
+      .value("camera", kCamera)
+      .value("phase", kPhase)
+      .value("parameter", kParameter)
+      .value("deskew", kDeskew);
 }
 
 }  // namespace eprop

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bindings/topology.hpp"
-#include "online/stream_state.hpp"
+#include "online/state.hpp"
 
 namespace eprop {
 namespace {
@@ -46,10 +46,10 @@ Fields population_fields() {
   using Record = Population;
   return fields_of(
       sizeof(Record),
-      {FIELD(role),         FIELD(size),     FIELD(first_source), FIELD(first_target), FIELD(target_begin), FIELD(target_end),
-       FIELD(model),        FIELD(own_step), FIELD(sharing),  FIELD(channel),      FIELD(softmax),      FIELD(trace_group),  FIELD(kind),
-       FIELD(n_components), FIELD(leaky),    FIELD(fed_back),     FIELD(voltage_row),  FIELD(pair_group),   FIELD(kappa),
-       FIELD(c_reg),        FIELD(f_target), FIELD(error_latency)});
+      {FIELD(role),  FIELD(size),         FIELD(first_source), FIELD(first_target), FIELD(target_begin), FIELD(target_end),
+       FIELD(model), FIELD(own_step),     FIELD(sharing),      FIELD(channel),      FIELD(softmax),      FIELD(trace_group),
+       FIELD(kind),  FIELD(n_components), FIELD(leaky),        FIELD(fed_back),     FIELD(voltage_row),  FIELD(pair_group),
+       FIELD(kappa), FIELD(c_reg),        FIELD(f_target),     FIELD(error_latency)});
 }
 
 Fields delay_group_fields() {
@@ -122,14 +122,34 @@ Topology topology_of(nb::handle owner) {
   return topology;
 }
 
+void bind_roles(nb::module_& m) {
+  nb::enum_<Role>(m, "Role", nb::is_arithmetic(), "Content of a population.")
+      .value("events", Role::events)
+      .value("poisson", Role::poisson)
+      .value("neuron", Role::neuron)
+      .value("readout", Role::readout);
+  nb::enum_<Rule>(m, "Rule", nb::is_arithmetic(), "Learning rule of the synapses of a delay group.")
+      .value("fixed", Rule::fixed)
+      .value("eprop", Rule::eprop)
+      .value("eprop_plus", Rule::eprop_plus)
+      .value("stdp", Rule::stdp);
+  nb::enum_<Tied>(m, "Tied", nb::is_arithmetic(), "How feedback depends on the readout weights of a delay group.")
+      .value("no", Tied::no)
+      .value("weight", Tied::weight)
+      .value("change", Tied::change);
+}
+
 void bind_tables(nb::module_& m) {
+  bind_roles(m);
+  m.attr("most_filters") = kMostFilters;
+  m.attr("most_own") = kMostOwn;
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");
   m.def(
       "kind_layout",
       [](int n_filters, int n_own, bool anchored, bool two_kappas, bool reward) {
         const Kind kind{n_filters, n_own, anchored, two_kappas, reward};
-        nb::dict layout;
+        nb::typed<nb::dict, nb::str, nb::int_> layout;
         layout["n_entries"] = kind.n_entries();
         layout["n_corrections"] = kind.n_corrections();
         layout["n_constants"] = kind.n_constants();
@@ -142,7 +162,7 @@ void bind_tables(nb::module_& m) {
   m.def(
       "record_fields",
       [] {
-        nb::dict fields;
+        nb::typed<nb::dict, nb::str, Fields> fields;
         fields["Population"] = population_fields();
         fields["DelayGroup"] = delay_group_fields();
         fields["TraceGroup"] = trace_group_fields();

@@ -102,7 +102,7 @@ inline bool ties_at_spikes(const DelayGroup& group) {
 
 // Updates feedback that follows the readout weights of the branches that arrived in step t, for the readouts of one partition,
 // after all partitions have read it. For adaptive feedback the offset decays.
-template <class Real> void tie_branches(StreamState<Real>& state, Index partition, Index t) {
+template <class Real> void tie_branches(OnlineState<Real>& state, Index partition, Index t) {
   const Topology& topology = state.topology;
   const Index* start = topology.branch_start.row(partition);
   for (std::size_t number = 0; number < state.groups.size(); number++) {

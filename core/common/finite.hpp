@@ -7,6 +7,9 @@
 
 namespace eprop {
 
+// A larger voltage (mV) means that the run has diverged, though its numbers are still finite.
+inline constexpr double kLargestVoltage = 1e9;
+
 template <class T> inline bool all_finite(const T* numbers, Index n) {
   std::int64_t bad = 0;
 #pragma GCC ivdep

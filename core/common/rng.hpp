@@ -15,7 +15,7 @@
 
 namespace eprop {
 
-// Purposes separate streams with the same seed, target and index. src/eprop/random.py has the same list.
+// Purposes separate draws with the same seed, target and index; exported in bindings/random.cpp.
 enum Purpose : std::uint32_t {
   kConnect = 1,
   kWeight = 2,

@@ -4,7 +4,7 @@
 
 #include "common/optimizers.hpp"
 #include "common/threads.hpp"
-#include "online/stream_state.hpp"
+#include "online/state.hpp"
 
 namespace eprop {
 

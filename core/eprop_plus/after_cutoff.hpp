@@ -114,7 +114,7 @@ EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse,
 // Branch k of a list spikes after a silence longer than the cutoff; its gradient was finalised when it expired.
 template <Kind K, bool moments, class Real>
 void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index k) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const ArrivingBranch& arriving = branches.first[k];
   const TraceGroup& group = topology.trace_groups[step.group.trace_group];
@@ -153,7 +153,7 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
 }
 
 // The first spike of a branch changes nothing yet.
-template <Kind K, class Real> void deliver_first(StreamState<Real>& state, Index begin, Index end) {
+template <Kind K, class Real> void deliver_first(OnlineState<Real>& state, Index begin, Index end) {
   const SynapsePointers<Real> s = pointers_of(state);
   deliver_branch(begin, end, s.targets, s.weight, s.x);
   if constexpr (K.n_filters == 0) {

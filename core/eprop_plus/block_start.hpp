@@ -149,7 +149,7 @@ template <class Real> EPROP_INLINE Real premature_gradient(const Kind& kind, Arr
 
 // Changes the learning rate with which premature gradients were subtracted in step `last` by `change`; z are the filtered spikes
 // at the start of that step's block.
-template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(StreamState<Real>& state, Index begin, Index end,
+template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(OnlineState<Real>& state, Index begin, Index end,
                                                                              Index last, double change, Real z_0, Real z_1) {
   const SynapsePointers<Real> s = pointers_of(state);
   const Array3<Real>& history = state.history.prefix_history;
@@ -164,7 +164,7 @@ template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(Str
 // the same block are adjacent.
 template <Kind K, bool moments, class Real>
 void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const SynapsePointers<Real> s = pointers_of(state);
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
@@ -253,7 +253,7 @@ EPROP_INLINE void move_synapses_back(const SynapsePointers<Real>& s, Index synap
 // Moves a branch back to the start of the block after its first spike, or after a long silence, spike included.
 template <Kind K, bool moments, class Real>
 void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, Index k) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const Index trace_group = step.group.trace_group, n = step.t & (state.history.block_steps - 1);
   double here[2], arrived[2];
@@ -304,7 +304,7 @@ EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synaps
 // Expired branches, whose last spikes arrived in step t - cutoff, collect the rest of their gradient up to step t.
 template <Kind K, bool moments, class Real>
 void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const SynapsePointers<Real> s = pointers_of(state);
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;

@@ -8,7 +8,7 @@ namespace eprop {
 
 // A delay group in one step and one partition.
 template <class Real> struct GroupStep {
-  StreamState<Real>& state;
+  OnlineState<Real>& state;
   const DelayGroup& group;
   Index number, partition, t;  // index of the group; partition; step
   TargetRange<Real> targets;
@@ -32,7 +32,7 @@ template <class Real> struct SynapsePointers {
   Real *weight, *trace, *trace_reg, *trace_reward, *own, *own_1, *pending;
   double* x;
 };
-template <class Real> SynapsePointers<Real> pointers_of(StreamState<Real>& state) {
+template <class Real> SynapsePointers<Real> pointers_of(OnlineState<Real>& state) {
   Synapses<Real>& s = state.synapses;
   return {state.topology.targets.data,
           s.weight.data,
@@ -62,7 +62,7 @@ template <class Real> struct OwedSteps {
   Index first = 0, last = 0;
   double left = 1.0;
 
-  OwedSteps(StreamState<Real>& state, const DelayGroup& group)
+  OwedSteps(OnlineState<Real>& state, const DelayGroup& group)
       : constants(group.optimizer),
         synapses(state.synapses),
         descent(group.per_step_optimizer != 0 || descends(group.optimizer)) {}

@@ -120,7 +120,7 @@ template <Kind K, class Real> struct Corrections {
 };
 
 template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRange<Real>& targets, Index t) {
-  const StreamState<Real>& state = targets.state;
+  const OnlineState<Real>& state = targets.state;
   const Index n = t & (state.history.block_steps - 1), group = targets.trace_group;
   double d[2];
   arrival_moved_back<K>(state.topology, group, n, d);

@@ -94,7 +94,7 @@ template <Kind K, class Real> void change_and_deliver(const SynapsePointers<Real
 // their last spike in this block; or, if that was in an `earlier` block, from the end of that block, whose rest they cross first.
 template <Kind K, class Real>
 void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, bool earlier) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
   const SynapsePointers<Real> s = pointers_of(state);
   const Index block_steps = state.history.block_steps, ring = state.history.prefix_history.planes - 1;
@@ -143,7 +143,7 @@ inline constexpr double kCostOfOne = 5.5;
 // Arriving branches with a last spike within the cutoff, in the order of their last spikes: block by block, and within this block
 // step by step.
 template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const TargetRange<Real>& targets = step.targets;
   const Index block_steps = state.history.block_steps, t = step.t, start = t / block_steps * block_steps;
   const Array2<Real> interval = state.plus.interval.plane(0);
@@ -174,7 +174,7 @@ template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, c
 
 // Expired branches cross the cutoff; the traces take part in all steps but the last.
 template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
   const bool waits = K.reward || !descends(step.group.optimizer);

@@ -1,5 +1,5 @@
-// A delay group of e-prop+ in one step: finalise expired branches, deliver arriving spikes. For one kind of eligibility; the
-// files eprop_plus_*.cpp instantiate it.
+// A delay group of e-prop+ in one step: finalise expired branches, deliver arriving spikes. For one kind of eligibility.
+// CMake makes the files that instantiate `extend` and `learn`, from kind.cpp.in.
 #pragma once
 #include "eprop_plus/after_cutoff.hpp"
 #include "eprop_plus/crossing.hpp"
@@ -36,7 +36,7 @@ template <Kind K, class Real> void find_for_branches(const GroupStep<Real>& step
 // block-start states these are the propagator from the block of the first step to the start of the previous step's block, and the
 // rest, whose entries for values end one step early. All delay groups onto a population share them.
 template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const History<Real>& history = state.history;
   const TargetRange<Real>& targets = step.targets;
   const Index t = step.t, n = step.group.cutoff, steps = history.block_steps, current = (t - 1) / steps;
@@ -120,8 +120,49 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   }
 }
 
-// `PlusFunctions::learn`. Finalise first, because it needs the propagators of the step before, which still exist then.
-template <Kind K, bool moments, class Real> void learn(StreamState<Real>& state, Index group, Index partition, Index t) {
+// Compose step `t - 1` onto the propagators of neurons `begin` to `end` of a population.
+//
+// Reads psi of step t - 1, the learning signal that belongs to step t - 2, and the running rate of step t - 2. With block-start
+// states it works in place, with a rounded copy in `prefix_history`. Other synapses also need the prefix of the step before and
+// single steps: so there are two prefixes, and steps are stored.
+template <Kind K, class Real> void extend(OnlineState<Real>& state, Index population, Index begin, Index end, Index t) {
+  if (t == 0 || begin >= end) return;
+  History<Real>& history = state.history;
+  const Index trace_group = state.trace_group[population], block_steps = history.block_steps;
+  const TargetRange<Real> targets{state, nullptr, trace_group, begin, padded_end(state, end)};
+  const TraceGroup& group = state.topology.trace_groups[trace_group];
+  const Powers<double> before = powers<K, double>(state.topology, trace_group, (t - 1) & (block_steps - 1));
+  const Index rows = K.anchored ? 1 : history.block_prefix.planes;
+  const Array2<double> prefix = history.block_prefix.plane(t & (rows - 1));
+  const Array2<const double> old = plane_of(history.block_prefix, (t - 1) & (rows - 1));
+  const Array2<Real> part = history.prefix_history.plane(t & (history.prefix_history.planes - 1));
+  const auto constants = constants_of<K>(state.topology);
+  const NewStep<K> step = new_step<K>(state, trace_group, t - 1);
+  if (!K.anchored || history.steps.planes > 1) note_step(step, begin, end, t - 1, history);
+  if constexpr (K.anchored) {
+    const Extended<K, double, Real> write{entries_of<K>(prefix), entries_of<K>(part)};
+    extend_entries<K>(begin, end, step, group, before, constants, entries_of<K>(prefix), write);
+    fetch_history(targets, K.n_entries(), t + 1);
+  } else {
+    const Extended<K, double, void> write{entries_of<K>(prefix), {}};
+    extend_entries<K>(begin, targets.end, kept_step(history, t - 1), group, before, constants, entries_of<K>(old), write);
+  }
+  if ((t & (block_steps - 1)) != 0) return;
+  const Array2<const double> whole{prefix.data, prefix.rows, prefix.columns};
+  copy<K>(begin, targets.end, whole,
+          history.block_propagators.plane((t / block_steps - 1) & (history.block_propagators.planes - 1)));
+  identity<K>(begin, targets.end, prefix);
+  if constexpr (K.anchored) {
+    copy<K>(begin, targets.end, whole, part);
+  } else {
+    end_block<K>(targets, t);
+  }
+  if (history.span_blocks > 0 && t % (history.span_blocks * block_steps) == 0) end_span<K>(targets, t);
+}
+
+// Finalises first, because that needs the propagators of the step before, which still exist then. Kinds that are not for any
+// optimiser have a loop of their own for optimisers with moments.
+template <Kind K, class Real> void learn(OnlineState<Real>& state, Index group, Index partition, Index t) {
   const DelayGroup& g = state.groups[group];
   const Array2<const Index>& bounds = state.topology.bounds;
   if (bounds(0, partition) >= g.target_end || bounds(0, partition + 1) <= g.target_begin) return;
@@ -129,25 +170,11 @@ template <Kind K, bool moments, class Real> void learn(StreamState<Real>& state,
   const Deliveries& plan = state.deliveries;
   if (nothing(plan.arriving_start) && nothing(plan.expired_start) && (!K.reward || nothing(plan.unrewarded_start))) return;
   const GroupStep<Real> step{state, g, group, partition, t, target_range(state, group, partition)};
-  finalise_group<K, moments>(step);
+  constexpr bool kMoments = !K.any_optimizer();
+  const bool moments = kMoments && state.synapses.pending.size > 0;
+  moments ? finalise_group<K, kMoments>(step) : finalise_group<K, false>(step);
   if constexpr (K.reward) finalise_unrewarded(step);
-  deliver_group<K, moments>(step);
-}
-
-template <Kind K, class Real> PlusFunctions<Real> functions_of(bool moments) {
-  if constexpr (K.any_optimizer()) {
-    return {&extend<K, Real>, &learn<K, false, Real>};
-  } else {
-    return {&extend<K, Real>, moments ? &learn<K, true, Real> : &learn<K, false, Real>};
-  }
-}
-
-// For one set of components, anchored or not, with or without reward, with one or two kappas (`kNeedsTwoKappas`).
-template <int n_filters, int n_own, bool anchored, bool reward, class Real>
-PlusFunctions<Real> functions_of_kind(bool two_kappas, bool moments) {
-  if constexpr (!kNeedsTwoKappas(n_own, anchored, reward))
-    if (!two_kappas) return functions_of<Kind{n_filters, n_own, anchored, false, reward}, Real>(moments);
-  return functions_of<Kind{n_filters, n_own, anchored, true, reward}, Real>(moments);
+  moments ? deliver_group<K, kMoments>(step) : deliver_group<K, false>(step);
 }
 
 }  // namespace eprop

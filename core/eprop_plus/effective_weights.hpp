@@ -19,13 +19,13 @@ template <class Real> struct KeptBranch {
 };
 
 // Whether the synapses of a delay group keep block-start states.
-template <class Real> bool keeps_block_start(const StreamState<Real>& state, const DelayGroup& group) {
+template <class Real> bool keeps_block_start(const OnlineState<Real>& state, const DelayGroup& group) {
   return state.learns && group.rule == Rule::eprop_plus && !group.onto_readouts && !group.per_step_optimizer &&
          state.topology.kinds(group.kind, 2) != 0;
 }
 
 // A branch before step `t`.
-template <class Real> KeptBranch<Real> kept_branch(const StreamState<Real>& state, Index branch, Index group, Index t) {
+template <class Real> KeptBranch<Real> kept_branch(const OnlineState<Real>& state, Index branch, Index group, Index t) {
   const DelayGroup& g = state.groups[group];
   KeptBranch<Real> kept{{1, 0, true, false}, false, -1, {}, {0.0, 0.0}};
   if (!keeps_block_start(state, g)) return kept;
@@ -46,14 +46,14 @@ template <class Real> KeptBranch<Real> kept_branch(const StreamState<Real>& stat
   return kept;
 }
 
-template <class Real> Values<Real, 1> values_of(const StreamState<Real>& state, const Kind& kind, Index synapse) {
+template <class Real> Values<Real, 1> values_of(const OnlineState<Real>& state, const Kind& kind, Index synapse) {
   return {state.synapses.trace[synapse], kind.two_kappas ? state.synapses.trace_reg[synapse] : Real(0),
           kind.n_own > 0 ? state.synapses.own(0, synapse) : Real(0), Real(0)};
 }
 
 // Weight of a synapse of a branch: w - eta g, with the learning rate with which g was subtracted.
 template <class Real>
-Real effective_weight(const StreamState<Real>& state, Index synapse, const KeptBranch<Real>& branch, const DelayGroup& group) {
+Real effective_weight(const OnlineState<Real>& state, Index synapse, const KeptBranch<Real>& branch, const DelayGroup& group) {
   const Real weight = state.synapses.weight[synapse];
   if (!branch.waits) return weight;
   const Array2<double>& etas = state.history.eta;
@@ -67,12 +67,12 @@ Real effective_weight(const StreamState<Real>& state, Index synapse, const KeptB
 }
 
 // Weight of a synapse before step `t`.
-template <class Real> Real effective_weight(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
+template <class Real> Real effective_weight(const OnlineState<Real>& state, Index synapse, Index branch, Index group, Index t) {
   return effective_weight(state, synapse, kept_branch(state, branch, group, t), state.groups[group]);
 }
 
 // Trace of a synapse as of its last spike, or of its cutoff: e_bar = kappa^n e_0 + E (z, own).
-template <class Real> Real effective_trace(const StreamState<Real>& state, Index synapse, Index branch, Index group, Index t) {
+template <class Real> Real effective_trace(const OnlineState<Real>& state, Index synapse, Index branch, Index group, Index t) {
   const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
   const Real trace = state.synapses.trace[synapse];
   if (!kept.waits) return trace;
@@ -85,7 +85,7 @@ template <class Real> Real effective_trace(const StreamState<Real>& state, Index
 
 // Writes the effective weights of all synapses with block-start states before step `t`. To store the weights in place, `out` is
 // the array of weights, and History::eta becomes 0.
-template <class Real> void materialise_weights(const StreamState<Real>& state, Index t, Array1<Real> out) {
+template <class Real> void materialise_weights(const OnlineState<Real>& state, Index t, Array1<Real> out) {
   const Topology& topology = state.topology;
   for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {
     const DelayGroup& g = state.groups[group];

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "eprop_plus/corrections.hpp"
-#include "eprop_plus/kinds.hpp"
 
 namespace eprop {
 namespace {
@@ -19,7 +18,7 @@ template <class Real> Array3<Real> place(char* storage, std::size_t& used, Index
 }
 
 // Turns zeroed propagators into those over zero steps: own components stay unchanged.
-template <class Real, class T> void start_propagators(const StreamState<Real>& state, const Array2<T>& out) {
+template <class Real, class T> void start_propagators(const OnlineState<Real>& state, const Array2<T>& out) {
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
     if (signal_group(population) < 0) continue;
@@ -31,30 +30,9 @@ template <class Real, class T> void start_propagators(const StreamState<Real>& s
   }
 }
 
-template <class Real> using FindFunctions = PlusFunctions<Real> (*)(bool two_kappas, bool moments);
-
-template <bool reward, class Real> FindFunctions<Real> find_functions(const Kind& k) {
-  constexpr FindFunctions<Real> kAnchored[][3] = {
-      {nullptr, functions_of_kind<1, 0, true, reward, Real>, functions_of_kind<2, 0, true, reward, Real>},
-      {functions_of_kind<0, 1, true, reward, Real>, functions_of_kind<1, 1, true, reward, Real>,
-       functions_of_kind<2, 1, true, reward, Real>}};
-  constexpr FindFunctions<Real> kCrossing[][3] = {
-      {nullptr, functions_of_kind<1, 0, false, reward, Real>, functions_of_kind<2, 0, false, reward, Real>},
-      {functions_of_kind<0, 1, false, reward, Real>, functions_of_kind<1, 1, false, reward, Real>,
-       functions_of_kind<2, 1, false, reward, Real>},
-      {functions_of_kind<0, 2, false, reward, Real>, functions_of_kind<1, 2, false, reward, Real>,
-       functions_of_kind<2, 2, false, reward, Real>}};
-  return k.anchored ? kAnchored[k.n_own][k.n_filters] : kCrossing[k.n_own][k.n_filters];
-}
-
 }  // namespace
 
-template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind) {
-  const Kind k = kind_of(state.topology, kind);
-  return (k.reward ? find_functions<true, Real> : find_functions<false, Real>)(k)(k.two_kappas, state.synapses.pending.size > 0);
-}
-
-template <class Real> void allocate_plus_work(StreamState<Real>& state) {
+template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
   const History<Real>& history = state.history;
   const Topology& topology = state.topology;
   PlusWork<Real>& work = state.plus;
@@ -99,7 +77,7 @@ template <class Real> void allocate_plus_work(StreamState<Real>& state) {
     }
 }
 
-template <class Real> void forget_found(StreamState<Real>& state) {
+template <class Real> void forget_found(OnlineState<Real>& state) {
   for (std::vector<FoundPropagators>& groups : state.plus.found)
     for (FoundPropagators& found : groups) {
       found.block = found.within_step = found.until_cutoff = found.corrections = found.corrections_copied = -1;
@@ -107,11 +85,9 @@ template <class Real> void forget_found(StreamState<Real>& state) {
     }
 }
 
-template PlusFunctions<float> plus_functions(const StreamState<float>&, Index);
-template PlusFunctions<double> plus_functions(const StreamState<double>&, Index);
-template void allocate_plus_work(StreamState<float>&);
-template void allocate_plus_work(StreamState<double>&);
-template void forget_found(StreamState<float>&);
-template void forget_found(StreamState<double>&);
+template void allocate_plus_work(OnlineState<float>&);
+template void allocate_plus_work(OnlineState<double>&);
+template void forget_found(OnlineState<float>&);
+template void forget_found(OnlineState<double>&);
 
 }  // namespace eprop

@@ -1,33 +1,58 @@
-// e-prop+ at every spike: the interface of the streaming loop. The implementation is in block_start.hpp (synapses with
-// block-start states), crossing.hpp (other synapses), after_cutoff.hpp (new and silent branches), per_step.hpp (per-step
-// optimisers), reward.hpp (silence with reward traces) and readout_synapses.hpp.
+// e-prop+ at every spike: the interface of the online loop. The implementation is in block_start.hpp (synapses with block-start
+// states), crossing.hpp (other synapses), after_cutoff.hpp (new and silent branches), per_step.hpp (per-step optimisers),
+// reward.hpp (silence with reward traces) and readout_synapses.hpp.
 //
 // Everything is local to a partition: it writes the partition's own targets and synapses, its columns of shared work arrays, and
 // its own `PlusWork::found`.
 #pragma once
-#include "online/stream_state.hpp"
+#include <utility>
+
+#include "online/state.hpp"
 
 namespace eprop {
 
-template <class Real> struct PlusFunctions {
-  // Compose step t - 1 onto the propagators of neurons `begin` to `end` of a population.
-  void (*extend)(StreamState<Real>&, Index population, Index begin, Index end, Index t);
-  // A delay group (the first of its projection; the others have no lists): finalise expired branches, then deliver.
-  void (*learn)(StreamState<Real>&, Index group, Index partition, Index t);
-};
+// Composes step t - 1 onto the propagators of neurons `begin` to `end` of a population. Defined in delay_group.hpp.
+template <Kind K, class Real> void extend(OnlineState<Real>& state, Index population, Index begin, Index end, Index t);
 
-// The loops for a kind of eligibility, a row of Topology::kinds.
-template <class Real> PlusFunctions<Real> plus_functions(const StreamState<Real>& state, Index kind);
+// A delay group (the first of its projection; the others have no lists) in step t: finalises expired branches, then delivers. It
+// changes weights. Defined in delay_group.hpp.
+template <Kind K, class Real> void learn(OnlineState<Real>& state, Index group, Index partition, Index t);
 
 inline Kind kind_of(const Topology& topology, Index kind) {
   const Index* row = topology.kinds.row(kind);
   return {static_cast<int>(row[0]), static_cast<int>(row[1]), row[2] != 0, row[3] != 0, row[4] != 0};
 }
 
+// All kinds by number. CMake makes one file from kind.cpp.in for each set of components, which defines `extend` and `learn` for
+// the supported kinds with these components; so they compile in parallel.
+inline constexpr int kKinds = 72;
+constexpr Kind kind_number(int number) {
+  return {number % 3, number / 3 % 3, number / 9 % 2 != 0, number / 18 % 2 != 0, number / 36 != 0};
+}
+constexpr bool is_supported(const Kind& k) {
+  return k.n_components() > 0 && !(k.anchored && k.n_own > 1) &&
+         (k.two_kappas || !kNeedsTwoKappas(k.n_own, k.anchored, k.reward));
+}
+constexpr int number_of(const Kind& k) {
+  const bool two_kappas = k.two_kappas || kNeedsTwoKappas(k.n_own, k.anchored, k.reward);
+  return k.n_filters + 3 * k.n_own + 9 * k.anchored + 18 * two_kappas + 36 * k.reward;
+}
+
+// Calls visit<K>() with the kind K of this number.
+template <class Visit> void with_kind(int number, const Visit& visit) {
+  const auto try_one = [&]<int candidate>() {
+    if constexpr (is_supported(kind_number(candidate)))
+      if (number == candidate) visit.template operator()<kind_number(candidate)>();
+  };
+  [&]<int... candidates>(std::integer_sequence<int, candidates...>) {
+    (try_one.template operator()<candidates>(), ...);
+  }(std::make_integer_sequence<int, kKinds>());
+}
+
 // Allocates work space for a state at rest with topology and history; starts the propagator of the first block.
-template <class Real> void allocate_plus_work(StreamState<Real>& state);
+template <class Real> void allocate_plus_work(OnlineState<Real>& state);
 
 // Clears cached propagators after another state has replaced the history.
-template <class Real> void forget_found(StreamState<Real>& state);
+template <class Real> void forget_found(OnlineState<Real>& state);
 
 }  // namespace eprop

@@ -21,7 +21,7 @@ struct Replay {
 //     e_bar = kappa e_bar + e    e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e    z = f z    h = a h + u e
 template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, const Replay& replay, Index synapse) {
   constexpr int D = K.n_filters, M = K.n_own;
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   Synapses<Real>& s = state.synapses;
   const TraceGroup& group = state.topology.trace_groups[step.group.trace_group];
   const OptimizerConstants& optimizer = step.group.optimizer;
@@ -69,7 +69,7 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
 
 // All arriving spikes of a delay group in this step.
 template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const BranchList<ArrivingBranch> branches = step.arriving();
   for (Index k = 0; k < branches.count; k++) {

@@ -28,7 +28,7 @@
 #include "common/kind.hpp"
 #include "common/simd.hpp"
 #include "eprop_plus/rewards.hpp"
-#include "online/stream_state.hpp"
+#include "online/state.hpp"
 
 namespace eprop {
 
@@ -37,18 +37,18 @@ enum StepRow : Index { kStepPsi, kStepLearning, kStepRate };
 
 // Neurons `begin` to `end` of one trace group in one partition; the last range includes the padding of the rows.
 template <class Real> struct TargetRange {
-  StreamState<Real>& state;
+  OnlineState<Real>& state;
   FoundPropagators* found;  // null if nothing is looked up
   Index trace_group, begin, end;
 };
 
 // End of a loop over neurons up to `end`.
-template <class Real> Index padded_end(const StreamState<Real>& state, Index end) {
+template <class Real> Index padded_end(const OnlineState<Real>& state, Index end) {
   return end == state.topology.n_neurons() ? state.history.block_prefix.columns : end;
 }
 
 // The targets of a delay group in a partition.
-template <class Real> TargetRange<Real> target_range(StreamState<Real>& state, Index group, Index partition) {
+template <class Real> TargetRange<Real> target_range(OnlineState<Real>& state, Index group, Index partition) {
   const DelayGroup& g = state.groups[group];
   const Array2<const Index>& bounds = state.topology.bounds;
   const Index begin = std::max(bounds(0, partition), g.target_begin), end = std::min(bounds(0, partition + 1), g.target_end);
@@ -78,7 +78,7 @@ template <Kind K, class T> Powers<T> powers(const Topology& topology, Index trac
 
 // Powers over the steps `begin` to `end`.
 template <Kind K, class T, class Real>
-Powers<T> powers_between(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
+Powers<T> powers_between(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
   Powers<T> p = powers<K, T>(state.topology, trace_group, end - begin);
   if constexpr (K.reward) p.told = static_cast<T>(told(state, trace_group, begin, end));
   return p;
@@ -166,7 +166,7 @@ inline double reward_of_step(const Rewards& rewards, Index step) {
   return rewards.told.size > 0 ? rewards.told[(step + 1) & (rewards.told.size - 1)] : 0.0;
 }
 
-template <Kind K, class Real> NewStep<K> new_step(const StreamState<Real>& state, Index trace_group, Index t) {
+template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state, Index trace_group, Index t) {
   const TraceGroup& group = state.topology.trace_groups[trace_group];
   const Neurons& neurons = state.neurons;
   return {neurons.psi.data,
@@ -427,46 +427,6 @@ template <class Real> void fetch_history(const TargetRange<Real>& targets, int e
     for (Index j = targets.begin; j < targets.end; j += 64 / static_cast<Index>(sizeof(Real))) prefetch(row.row(k) + j);
 }
 
-// Compose step `t - 1` onto the propagators of neurons `begin` to `end` of a population.
-//
-// Reads psi of step t - 1, the learning signal that belongs to step t - 2, and the running rate of step t - 2. With block-start
-// states it works in place, with a rounded copy in `prefix_history`. Other synapses also need the prefix of the step before and
-// single steps: so there are two prefixes, and steps are stored.
-template <Kind K, class Real> void extend(StreamState<Real>& state, Index population, Index begin, Index end, Index t) {
-  if (t == 0 || begin >= end) return;
-  History<Real>& history = state.history;
-  const Index trace_group = state.trace_group[population], block_steps = history.block_steps;
-  const TargetRange<Real> targets{state, nullptr, trace_group, begin, padded_end(state, end)};
-  const TraceGroup& group = state.topology.trace_groups[trace_group];
-  const Powers<double> before = powers<K, double>(state.topology, trace_group, (t - 1) & (block_steps - 1));
-  const Index rows = K.anchored ? 1 : history.block_prefix.planes;
-  const Array2<double> prefix = history.block_prefix.plane(t & (rows - 1));
-  const Array2<const double> old = plane_of(history.block_prefix, (t - 1) & (rows - 1));
-  const Array2<Real> part = history.prefix_history.plane(t & (history.prefix_history.planes - 1));
-  const auto constants = constants_of<K>(state.topology);
-  const NewStep<K> step = new_step<K>(state, trace_group, t - 1);
-  if (!K.anchored || history.steps.planes > 1) note_step(step, begin, end, t - 1, history);
-  if constexpr (K.anchored) {
-    const Extended<K, double, Real> write{entries_of<K>(prefix), entries_of<K>(part)};
-    extend_entries<K>(begin, end, step, group, before, constants, entries_of<K>(prefix), write);
-    fetch_history(targets, K.n_entries(), t + 1);
-  } else {
-    const Extended<K, double, void> write{entries_of<K>(prefix), {}};
-    extend_entries<K>(begin, targets.end, kept_step(history, t - 1), group, before, constants, entries_of<K>(old), write);
-  }
-  if ((t & (block_steps - 1)) != 0) return;
-  const Array2<const double> whole{prefix.data, prefix.rows, prefix.columns};
-  copy<K>(begin, targets.end, whole,
-          history.block_propagators.plane((t / block_steps - 1) & (history.block_propagators.planes - 1)));
-  identity<K>(begin, targets.end, prefix);
-  if constexpr (K.anchored) {
-    copy<K>(begin, targets.end, whole, part);
-  } else {
-    end_block<K>(targets, t);
-  }
-  if (history.span_blocks > 0 && t % (history.span_blocks * block_steps) == 0) end_span<K>(targets, t);
-}
-
 // ----------------------------------------------------------------------------------- over intervals of the recent past
 
 // Drops propagators to another block than `current`.
@@ -483,7 +443,7 @@ inline void turn_to_step(FoundPropagators& found, Index now) {
 
 // Finds the propagators from the start of block `lowest`, and of all blocks between, to the start of block `current`.
 template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>& targets, Index lowest, Index current) {
-  StreamState<Real>& state = targets.state;
+  OnlineState<Real>& state = targets.state;
   History<Real>& history = state.history;
   const Array3<Real>& ahead = state.plus.to_current_block;
   const Index mask = ahead.planes - 1, steps = history.block_steps, span = history.span_blocks;
@@ -508,7 +468,7 @@ template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>
 
 // Propagator from the start of block `first` to step `now`, into `interval`; after `find_to_current_block` for all neurons.
 template <Kind K, class Real> void find_to_step(const TargetRange<Real>& targets, Index first, Index now) {
-  StreamState<Real>& state = targets.state;
+  OnlineState<Real>& state = targets.state;
   const History<Real>& history = state.history;
   const Index steps = history.block_steps, current = now / steps;
   const Array2<const double> prefix = plane_of(history.block_prefix, now & (history.block_prefix.planes - 1));
@@ -527,7 +487,7 @@ template <Kind K, class Real> void find_to_step(const TargetRange<Real>& targets
 // stored, with the ones from the steps between; for a few neurons (`keeps` false) it is not.
 template <Kind K, class Real>
 void find_within_block(const TargetRange<Real>& targets, Index begin, Index now, bool keeps, Array2<Real> out) {
-  StreamState<Real>& state = targets.state;
+  OnlineState<Real>& state = targets.state;
   const History<Real>& history = state.history;
   const Array3<Real>& within = state.plus.within_block;
   const Index mask = within.planes - 1;
@@ -542,7 +502,7 @@ void find_within_block(const TargetRange<Real>& targets, Index begin, Index now,
 
 // Propagator from step `begin` to step `now`, into `out`; after `turn_to_step` and `turn_to_block`.
 template <Kind K, class Real> void find_interval(const TargetRange<Real>& targets, Index begin, Index now, Array2<Real> out) {
-  StreamState<Real>& state = targets.state;
+  OnlineState<Real>& state = targets.state;
   const History<Real>& history = state.history;
   const Index steps = history.block_steps, first = begin / steps + 1, rest = first * steps - begin;
   if (now / steps < first) {

@@ -18,7 +18,7 @@ struct LastSpike {
 // Gradients of a branch with arrivals in steps `last.step` and `t`, for all readouts of a partition:
 //     g_k = E_k(last - 1) z_before + z sum_{s = last}^{t - 2} alpha^(s - last) E_k(s)
 template <class Real> double* find_readout_gradients(const GroupStep<Real>& step, const LastSpike& last) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const History<Real>& history = state.history;
   const Filters& filters = state.topology.filters;
   const Index group = step.group.trace_group, block_steps = history.block_steps, begin = last.step, end = step.t - 1;
@@ -58,7 +58,7 @@ struct WaitingReadouts {
 //     S_b = gamma^n S_a + S alpha^a    G_b = G_a + told S_a + G alpha^a
 template <class Real>
 void wait_within_block(const GroupStep<Real>& step, Index begin, Index stop, double z, Positions range, WaitingReadouts out) {
-  const StreamState<Real>& state = step.state;
+  const OnlineState<Real>& state = step.state;
   const History<Real>& history = state.history;
   const Index group = step.group.trace_group, steps = history.block_steps, before = begin & (steps - 1);
   const bool whole = (stop & (steps - 1)) == 0;
@@ -78,7 +78,7 @@ void wait_within_block(const GroupStep<Real>& step, Index begin, Index stop, dou
 // For a branch with arrivals in steps `last.step` and `t`: with reward r, s(u) = gamma s(u - 1) + E_k(u) z(u) and
 // g += r(u + 1) s(u).
 template <class Real> WaitingReadouts find_waiting_readouts(const GroupStep<Real>& step, const LastSpike& last) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const History<Real>& history = state.history;
   const Index group = step.group.trace_group, steps = history.block_steps, begin = last.step, end = step.t - 1;
   const Positions range{state.topology.bounds(1, step.partition), state.topology.bounds(1, step.partition + 1)};
@@ -111,7 +111,7 @@ template <class Real> Real descend(Real weight, double gradient, const Optimizer
 // Steps `last.step` to `t` of a branch with a per-step optimiser: step u takes the error of u - 1.
 template <class Real>
 void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last, Index optimizer_steps) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const OptimizerConstants& optimizer = step.group.optimizer;
   const double alpha = state.topology.filters(step.group.trace_group, kForward, 1, 0, 0);
   const double gamma = state.topology.trace_groups[step.group.trace_group].gamma;
@@ -171,7 +171,7 @@ template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& st
 
 // Delivers all spikes that arrive at the readouts of a partition; weights are updated first.
 template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<Real>& step) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const Index n_neurons = state.topology.n_neurons();
   const BranchList<ArrivingBranch> branches = step.arriving();
@@ -202,7 +202,7 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
 //
 // Tied feedback keeps the weight as of its last spike, as a learning rule without early finalisation would.
 template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<Real>& step) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(state);
   const Index n_neurons = state.topology.n_neurons();
   const BranchList<ExpiredBranch> branches = step.expired();
@@ -233,7 +233,7 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
 }
 
 // A delay group onto readouts in one step and partition: deliver, then finalise.
-template <class Real> void learn_readouts(StreamState<Real>& state, Index group, Index partition, Index t) {
+template <class Real> void learn_readouts(OnlineState<Real>& state, Index group, Index partition, Index t) {
   const GroupStep<Real> step{
       state, state.groups[group], group, partition, t, {state, nullptr, state.groups[group].trace_group, 0, 0}};
   if (state.synapses.pending.size > 0) {
@@ -248,7 +248,7 @@ template <class Real> void learn_readouts(StreamState<Real>& state, Index group,
 
 // Adds the errors of step `t` of all readouts that learn by e-prop+ to their sums from the start of the block; with reward, after
 // the reward of step `t + 1` is known.
-template <class Real> void extend_error_sums(StreamState<Real>& state, Index t) {
+template <class Real> void extend_error_sums(OnlineState<Real>& state, Index t) {
   if (!state.learns) return;
   const Topology& topology = state.topology;
   History<Real>& history = state.history;

@@ -41,7 +41,7 @@ EPROP_INLINE Vector<Real, N> end_wait(const SynapsePointers<Real>& s, Index syna
 // Steps of a per-step optimiser from one cutoff after step `last`, in which the last spike arrived, to this step: g = r e_reward,
 // with a decay of gamma per step. The stored reward trace does not change.
 template <class Real> void replay_waiting(const GroupStep<Real>& step, Index begin, Index end, Index last) {
-  StreamState<Real>& state = step.state;
+  OnlineState<Real>& state = step.state;
   const DelayGroup& group = step.group;
   const double gamma = state.topology.trace_groups[group.trace_group].gamma;
   const Array1<double>& told = state.history.rewards.told;

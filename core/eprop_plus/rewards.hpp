@@ -17,7 +17,7 @@
 #include <algorithm>
 
 #include "common/optimizers.hpp"
-#include "online/stream_state.hpp"
+#include "online/state.hpp"
 
 namespace eprop {
 
@@ -28,10 +28,10 @@ inline double gamma_power(const Topology& topology, Index trace_group, Index n) 
 }
 
 // Whether some projection has reward traces.
-template <class Real> bool waits_for_reward(const StreamState<Real>& state) { return state.history.rewards.told.size > 0; }
+template <class Real> bool waits_for_reward(const OnlineState<Real>& state) { return state.history.rewards.told.size > 0; }
 
 // Begins step `t` with its `reward`.
-template <class Real> void tell_reward(StreamState<Real>& state, Index t, double reward) {
+template <class Real> void tell_reward(OnlineState<Real>& state, Index t, double reward) {
   Rewards& rewards = state.history.rewards;
   if (rewards.told.size == 0) return;
   const Topology& topology = state.topology;
@@ -57,7 +57,7 @@ template <class Real> void tell_reward(StreamState<Real>& state, Index t, double
 }
 
 // told(begin, end) within a block; `end` may be the end of the block.
-template <class Real> double told_within_block(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
+template <class Real> double told_within_block(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
   const Rewards& rewards = state.history.rewards;
   const Index ring = rewards.told.size - 1;
   if (end == rewards.now || (end & (state.history.block_steps - 1)) == 0) return rewards.rest(trace_group, begin & ring);
@@ -68,7 +68,7 @@ template <class Real> double told_within_block(const StreamState<Real>& state, I
 }
 
 // told(begin, end) for steps whose rewards are all known.
-template <class Real> double told(const StreamState<Real>& state, Index trace_group, Index begin, Index end) {
+template <class Real> double told(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
   if (begin >= end) return 0.0;
   const Rewards& rewards = state.history.rewards;
   const Index steps = state.history.block_steps;

@@ -32,7 +32,7 @@ SortKeys sort_keys(Index t, Index cutoff, Index bits) {
 
 // Calls visit(number, position, branch) for the arrivals `part` of a family, numbered over its groups in log order.
 template <class Real, class Visit>
-void visit_arrivals(const StreamState<Real>& state, const Family& family, Index t, Positions part, Visit visit) {
+void visit_arrivals(const OnlineState<Real>& state, const Family& family, Index t, Positions part, Visit visit) {
   Index number = 0;
   for (Index group = family.first; group < family.stop && number < part.stop; group++) {
     const auto branches = branches_emitted(state, state.groups[group], t - state.groups[group].delay);
@@ -43,7 +43,7 @@ void visit_arrivals(const StreamState<Real>& state, const Family& family, Index 
 }
 
 // Record of the previous spike for the spike at a position, for a branch where it arrives in step t.
-template <class Real> void describe_arrival(const StreamState<Real>& state, const Family& family, Index t, Index position,
+template <class Real> void describe_arrival(const OnlineState<Real>& state, const Family& family, Index t, Index position,
                                             Index branch, ArrivingBranch& out) {
   const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
   const double* z = record_filters(state.topology, state.log, position, family.slot);
@@ -60,7 +60,7 @@ template <class Real> void describe_arrival(const StreamState<Real>& state, cons
 
 // Sorts `count` arrivals by counting, in pieces that are processed in parallel: the order does not depend on the pieces.
 template <class Real>
-void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count, int threads) {
+void sort_arrivals(OnlineState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count, int threads) {
   Deliveries& plan = state.deliveries;
   const Index begin = static_cast<Index>(plan.arriving.size());
   plan.arriving.resize(begin + count);
@@ -96,7 +96,7 @@ void sort_arrivals(StreamState<Real>& state, const Family& family, const SortKey
 
 // Sorts few arrivals: for each, count the ones that come before it.
 template <class Real>
-void sort_few_arrivals(StreamState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count) {
+void sort_few_arrivals(OnlineState<Real>& state, const Family& family, const SortKeys& keys, Index t, Index count) {
   Deliveries& plan = state.deliveries;
   const Index begin = static_cast<Index>(plan.arriving.size());
   plan.arriving.resize(begin + count);
@@ -115,7 +115,7 @@ void sort_few_arrivals(StreamState<Real>& state, const Family& family, const Sor
 
 // Lists the branches of a family whose last spike arrived `cutoff` steps ago, with no spike since then.
 template <class Real>
-void list_expired(const StreamState<Real>& state, const Family& family, Index cutoff, Index t, std::vector<ExpiredBranch>& out) {
+void list_expired(const OnlineState<Real>& state, const Family& family, Index cutoff, Index t, std::vector<ExpiredBranch>& out) {
   const Topology& topology = state.topology;
   const Index trace_group = state.groups[family.first].trace_group, stride = filter_size(topology);
   const double* one_step = topology.filters.matrix(trace_group, kForward, 1);
@@ -141,11 +141,11 @@ void list_expired(const StreamState<Real>& state, const Family& family, Index cu
 }
 
 // Whether synapses of a group need propagators from the exact step of their last spike (synapses/crossing.hpp).
-template <class Real> bool crosses(const StreamState<Real>& state, const DelayGroup& group) {
+template <class Real> bool crosses(const OnlineState<Real>& state, const DelayGroup& group) {
   return !group.onto_readouts && state.topology.kinds(group.kind, 2) == 0;
 }
 
-template <class Real> void plan_family(StreamState<Real>& state, Index first, Index stop, Index t, int threads) {
+template <class Real> void plan_family(OnlineState<Real>& state, Index first, Index stop, Index t, int threads) {
   const DelayGroup& group = state.groups[first];
   const Family family{first,
                       stop,
@@ -174,7 +174,7 @@ template <class Real> void plan_family(StreamState<Real>& state, Index first, In
 
 }  // namespace
 
-template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bool premature, int threads) {
+template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bool premature, int threads) {
   Deliveries& plan = state.deliveries;
   const Index groups = static_cast<Index>(state.groups.size());
   plan.arriving.clear();
@@ -203,7 +203,7 @@ template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bo
   plan.unrewarded_start[groups] = static_cast<Index>(plan.unrewarded.size());
 }
 
-template void plan_deliveries(StreamState<float>&, Index, bool, int);
-template void plan_deliveries(StreamState<double>&, Index, bool, int);
+template void plan_deliveries(OnlineState<float>&, Index, bool, int);
+template void plan_deliveries(OnlineState<double>&, Index, bool, int);
 
 }  // namespace eprop

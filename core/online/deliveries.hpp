@@ -1,6 +1,6 @@
 // Branches of axons with a spike that arrives in a step, and branches that expire.
 //
-// `StreamState::deliveries` lists the e-prop+ branches. Arriving branches are sorted by their last spikes, so that branches with
+// `OnlineState::deliveries` lists the e-prop+ branches. Arriving branches are sorted by their last spikes, so that branches with
 // the same propagator are adjacent. Delay groups that follow a first one are listed with it: branches with the same last spike
 // share propagators, whatever their delays. The branches of all other groups are in log order, and each partition reads them from
 // the log: they need no plan.
@@ -11,7 +11,7 @@ namespace eprop {
 
 // Lists the branches that arrive and expire in step t; the order does not depend on the number of threads. `premature`: gradients
 // are subtracted from weights in advance, with learning rates that are recorded here.
-template <class Real> void plan_deliveries(StreamState<Real>& state, Index t, bool premature, int threads);
+template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bool premature, int threads);
 
 // Branches of a delay group whose spikes were emitted in a step, in the order of the log.
 struct LoggedBranches {
@@ -23,7 +23,7 @@ struct LoggedBranches {
   Index operator[](Index position) const { return sources[position & mask] * stride + shift; }
 };
 
-template <class Real> LoggedBranches branches_emitted(const StreamState<Real>& state, const DelayGroup& group, Index step) {
+template <class Real> LoggedBranches branches_emitted(const OnlineState<Real>& state, const DelayGroup& group, Index step) {
   const auto [first, stop] = emitted(state.log, step, group.source_population);
   const Index shift = group.first_branch - group.branch_stride * state.topology.populations[group.source_population].first_source;
   return {first, stop, group.branch_stride, shift, state.log.sources.data(), state.log.mask()};

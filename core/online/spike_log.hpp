@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/optimizers.hpp"
-#include "online/stream_state.hpp"
+#include "online/state.hpp"
 
 namespace eprop {
 
@@ -105,7 +105,7 @@ struct LastArrival {
 };
 
 // The last spike that arrived at a branch before step t: go back over the spikes in flight.
-template <class Real> LastArrival last_arrival(const StreamState<Real>& state, Index branch, Index group, Index t) {
+template <class Real> LastArrival last_arrival(const OnlineState<Real>& state, Index branch, Index group, Index t) {
   const DelayGroup& found = state.groups[group];
   const Index source =
       (branch - found.first_branch) / found.branch_stride + state.topology.populations[found.source_population].first_source;
@@ -119,7 +119,7 @@ template <class Real> LastArrival last_arrival(const StreamState<Real>& state, I
 }
 
 // Filter d of a source for a delay group, as of the spike from `last_arrival`.
-template <class Real> double filtered_spikes(const StreamState<Real>& state, Index d, Index source, Index position, Index group) {
+template <class Real> double filtered_spikes(const OnlineState<Real>& state, Index d, Index source, Index position, Index group) {
   const Index slot = state.groups[group].filter_slot;
   if (position < 0) return state.axons.z(source, slot, d);
   return record_filters(state.topology, state.log, position, slot)[kAtLast * filter_size(state.topology) + d];

@@ -12,7 +12,7 @@ inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets,
 }
 
 // All arriving spikes of a delay group in step t, at the targets of a partition.
-template <class Real> void deliver_static(StreamState<Real>& state, const DelayGroup& group, Index partition, Index t) {
+template <class Real> void deliver_static(OnlineState<Real>& state, const DelayGroup& group, Index partition, Index t) {
   const Index* start = state.topology.branch_start.row(partition);
   const std::uint32_t* targets = state.topology.targets.data;
   const Real* weight = state.synapses.weight.data;

@@ -38,7 +38,7 @@ inline double pair_spikes(double w, const Index* times, const PairedBranch& bran
 }
 
 // A branch with an arriving spike: potentiation, depression, delivery.
-template <class Real> void pair_branch(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
+template <class Real> void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch,
                                        const DelayGroup& group, const double* powers) {
   const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
@@ -58,7 +58,7 @@ template <class Real> void pair_branch(StreamState<Real>& state, Index begin, In
 }
 
 // An expired branch: potentiation only.
-template <class Real> void finalise_pairs(StreamState<Real>& state, Index begin, Index end, const PairedBranch& branch,
+template <class Real> void finalise_pairs(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch,
                                           const DelayGroup& group, const double* powers) {
   for (Index synapse = begin; synapse < end; synapse++) {
     const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
@@ -68,7 +68,7 @@ template <class Real> void finalise_pairs(StreamState<Real>& state, Index begin,
 }
 
 // All arriving spikes of a delay group in step t, at the targets of a partition, and the expired branches.
-template <class Real> void deliver_stdp(StreamState<Real>& state, Index number, Index partition, Index t) {
+template <class Real> void deliver_stdp(OnlineState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
   if (group.optimizer.eta == 0.0) return deliver_static(state, group, partition, t);
   const Index* start = state.topology.branch_start.row(partition);
@@ -97,7 +97,7 @@ template <class Real> void deliver_stdp(StreamState<Real>& state, Index number, 
 
 // Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's
 // next spike might overwrite one that is still needed.
-template <class Real> bool follow_post_spikes(StreamState<Real>& state, Index partition, Index t) {
+template <class Real> bool follow_post_spikes(OnlineState<Real>& state, Index partition, Index t) {
   const Topology& topology = state.topology;
   const Array2<double>& trace = state.history.post_trace;
   const double* now = trace.row(t & (trace.rows - 1));

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "common/finite.hpp"
-#include "online/stream.hpp"
+#include "online/run.hpp"
 
 namespace eprop {
 
@@ -172,9 +172,9 @@ inline void forget_told(Stepper& stepper, int told) {
 }
 
 // One step with the events that were read, and the arrays that `told` names.
-template <class Real> StepStatus take_step(Stream<Real>& stream, Stepper& stepper, int told) {
-  const Topology& topology = stream.state.topology;
-  if (const StepStatus status = check_step(stepper, topology, stream.t, told); status != StepStatus::done) {
+template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& stepper, int told) {
+  const Topology& topology = run.state.topology;
+  if (const StepStatus status = check_step(stepper, topology, run.t, told); status != StepStatus::done) {
     forget_told(stepper, told);
     return status;
   }
@@ -185,8 +185,8 @@ template <class Real> StepStatus take_step(Stream<Real>& stream, Stepper& steppe
   request.outside.reward = {&stepper.reward, 1, 1};
   stepper.loss[0] = 0.0;
   stepper.spikes[0] = 0;
-  if ((told & kError) != 0) replace_errors(stream, Array1<const double>{stepper.error.data(), topology.n_readouts()});
-  run_stream(stream, 1, 0, request);
+  if ((told & kError) != 0) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
+  run_online(run, 1, 0, request);
   bool finite = std::isfinite(stepper.loss[0]);
   for (std::size_t k = 0; k < stepper.y.size(); k++) {
     stepper.shown[k] = stepper.y[k] + topology.readouts[static_cast<Index>(k)].leak;

@@ -15,8 +15,8 @@ import numpy as np
 
 from eprop.core import lib
 
-# Purposes separate streams with the same seed, target and index. The core has the same list (core/common/rng.hpp).
-CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW = range(1, 11)
+# Purposes separate draws with the same seed, target and index (core/common/rng.hpp).
+CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW = map(int, lib.Purpose)
 
 _WORD, _HALF = 2**64 - 1, 2**32 - 1
 

@@ -89,7 +89,7 @@ tries("train", lambda: sim.train("nix" if other else samples))
 tries("evaluate", lambda: sim.evaluate(samples, reset="no" if other else None))
 tries("gradients", lambda: sim.gradients(samples, "nix" if other else None))
 available, eprop.engine.build.memory.NOTICEABLE = 2e6 if other else 1e12, 0
-eprop.engine.run.streaming.NOTICEABLE = 1e6
+eprop.engine.run.online.NOTICEABLE = 1e6
 eprop.engine.build.memory.available_memory = lambda: available
 def recorded():
     sim.run(20_000.0, {"in": np.zeros((20_000, 4))}, learn=False, record=[("rec", "v")])

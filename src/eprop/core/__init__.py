@@ -21,7 +21,7 @@ import pathlib
 import sys
 import types
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eprop.core import record
 
@@ -134,4 +134,7 @@ def _load(spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
 
 _spec, _facts = _choose()
 _warn_if_old(_spec, _facts)
-lib = _load(_spec)
+if TYPE_CHECKING:
+    from eprop.core import _core as lib  # the stub `_core.pyi`, made from the module
+else:
+    lib = _load(_spec)

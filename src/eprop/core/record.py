@@ -42,7 +42,7 @@ def features_of(macros: str) -> list[str]:
 
 def sources(folder: pathlib.Path) -> list[pathlib.Path]:
     """The sources of the core, in an order that does not depend on the machine."""
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp"))
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".cpp", ".hpp", ".in"))
 
 
 def digest(folder: pathlib.Path) -> str:
@@ -74,7 +74,7 @@ def newest(folder: str | os.PathLike[str]) -> int:
         for entry in entries:
             if entry.is_dir():
                 last = max(last, newest(entry.path))
-            elif entry.name.endswith((".cpp", ".hpp")):
+            elif entry.name.endswith((".cpp", ".hpp", ".in")):
                 last = max(last, entry.stat().st_mtime_ns)
     return last
 

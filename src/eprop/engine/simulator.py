@@ -21,6 +21,7 @@ from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.one_thread import OneThread
+from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
@@ -28,7 +29,6 @@ from eprop.engine.run.request import RunPlan, plan_run
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import BatchResult, Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
-from eprop.engine.run.streaming import Streaming
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import NetworkError
@@ -112,7 +112,7 @@ class Simulator(FixedProperties):
         self._arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
-        self._streaming = Streaming(self._arrays, self.comm, neighbours, self._timer)
+        self._online = OnlineRunner(self._arrays, self.comm, neighbours, self._timer)
         self._by_batch, self._eta_factor, self._lock = built.has_eprop, 1.0, OneThread()
         self._episodes = Episodes(self._arrays, self.comm, replicas, neighbours, self._timer, self._lock)
 
@@ -238,7 +238,7 @@ class Simulator(FixedProperties):
                 return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
             losses, sample = self._episodes.losses, wanted.sample
             hidden = losses.without_targets(sample)
-            return losses.add_to(self._streaming.run(hidden, wanted.probes, wanted.wanted, frozen=not learn), sample)
+            return losses.add_to(self._online.run(hidden, wanted.probes, wanted.wanted, frozen=not learn), sample)
 
     def stepper(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.
@@ -287,13 +287,13 @@ class Simulator(FixedProperties):
         if probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps
-            recording = self._streaming.run(given, probes, wanted, frozen=False, clock=clock)
-            self._arrays.stream.events = events  # the second simulation counts them again
+            recording = self._online.run(given, probes, wanted, frozen=False, clock=clock)
+            self._arrays.online.events = events  # the second simulation counts them again
             self._arrays.reset()
         result = self._train(sample)
-        self._arrays.stream.t = sample.n_steps
+        self._arrays.online.t = sample.n_steps
         spikes = {} if recording else self._episodes.spikes(wanted)
-        return self._episodes.losses.add_to(recording or self._streaming.outputs(given, result.y[0], spikes), sample)
+        return self._episodes.losses.add_to(recording or self._online.outputs(given, result.y[0], spikes), sample)
 
     def samples(
         self,
@@ -394,10 +394,10 @@ class Simulator(FixedProperties):
     def _train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from checked samples; a loss in Python takes the parts of a mini-batch."""
         if not self._by_batch or not self._episodes.losses:
-            return (self._episodes if self._by_batch else self._streaming).train(samples, progress)
+            return (self._episodes if self._by_batch else self._online).train(samples, progress)
         rollout = forward(self._episodes, self._layout, samples, None)
         events = rollout.count_events()
-        self._arrays.stream.events += events
+        self._arrays.online.events += events
         self._episodes.optimizers.learn(rollout.backward())
         check_silence(self._arrays, rollout.spikes)
         if progress:
@@ -439,7 +439,7 @@ class Simulator(FixedProperties):
             if self._by_batch if reset is None else reset:
                 return self._episodes.run(samples, False, progress)
             losses = self._episodes.losses
-            return losses.add_to(self._streaming.evaluate(losses.without_targets(samples), progress), samples)
+            return losses.add_to(self._online.evaluate(losses.without_targets(samples), progress), samples)
 
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.

@@ -10,7 +10,7 @@ import scipy.sparse
 
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import BatchResult, Samples, Simulator
-from eprop.engine.run.streaming import EVALUATION_CHUNKS
+from eprop.engine.run.online import EVALUATION_CHUNKS
 from eprop.engine.state.checks import MOST_COUNTED, check_dictionary, checked_numbers, damaged
 from eprop.errors import InputError, Status, check_status
 from eprop.network import Network

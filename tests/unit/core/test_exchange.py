@@ -64,7 +64,7 @@ def test_spikes_reach_the_log_of_every_rank_that_knows_the_neuron(neurons, ranks
     def work(comm: ThreadRank) -> Any:
         sim = ep.Simulator(net := relay(neurons, learns), threads=1, comm=comm)
         sim.run(float(STEPS), {"in": given})
-        rec, partition, stream = net.population("rec"), sim._arrays.built.rank_partition, sim._arrays.stream
+        rec, partition, stream = net.population("rec"), sim._arrays.built.rank_partition, sim._arrays.online
         first = int(sim._arrays.built.topology.populations["first_source"][rec.index])
         known = partition.global_ids(sim.network.population("rec"))
         steps, sources = stream.spikes(first, first + known.size, 0, STEPS)
@@ -118,7 +118,7 @@ def test_a_message_that_ends_too_early_is_read_as_silence(keep, monkeypatch):
     def work(comm: ThreadRank) -> int:
         sim = ep.Simulator(relay(64, False), threads=1, comm=comm)
         sim.run(float(STEPS), {"in": given})
-        return sim._arrays.stream.spikes(0, 128, 0, STEPS)[0].size
+        return sim._arrays.online.spikes(0, 128, 0, STEPS)[0].size
 
     assert all(size < 2 * given.sum() for size in on_ranks(2, work))
 

@@ -91,7 +91,7 @@ def test_axons_know_their_last_spikes(t, neuron):
 def test_spikes_know_those_around_them(t, neuron):
     """How long ago the one before was, and the one before that; when the next one came; what was left of all before."""
     sim, spikes = ran(t, neuron)
-    history, stream, seen = sim._arrays.history, sim._arrays.stream, 0
+    history, stream, seen = sim._arrays.history, sim._arrays.online, 0
     (times, z), log = stream.spike_records(), stream.log()
     wanted = {
         (source, slot): filtered(own, move, arrival)
@@ -163,12 +163,12 @@ def test_there_is_room_for_more_than_at_first():
     for small in (False, True):
         sim = ep.Simulator(network(), threads=1)
         if small:
-            sim._arrays.stream.set_log(np.zeros(16, np.int32))
-            sim._arrays.stream.restart_records(0, 2)
+            sim._arrays.online.set_log(np.zeros(16, np.int32))
+            sim._arrays.online.restart_records(0, 2)
         sim.run(60.0, {"in": x})
         states.append(state_of(sim))
-    assert sim._arrays.stream.log().size > 32
-    assert len(sim._arrays.stream.spike_records()[0]) > 8
+    assert sim._arrays.online.log().size > 32
+    assert len(sim._arrays.online.spike_records()[0]) > 8
     same(*states)
 
 
@@ -179,7 +179,7 @@ def test_a_state_knows_more_spikes_than_there_is_room_for(monkeypatch):
     sim, other = (ep.Simulator(network(cutoff=48.0), threads=1) for _ in range(2))
     sim.run(120.0, {"in": x[:120]})
     other.set_state(sim.state())
-    assert len(other._arrays.stream.spike_records()[0]) > 64
+    assert len(other._arrays.online.spike_records()[0]) > 64
     for one in (sim, other):
         one.run(30.0, {"in": x[120:]})
     same(state_of(sim), state_of(other))
@@ -196,7 +196,7 @@ def test_a_copy_of_a_state_has_the_records_of_its_spikes(rule):
     sim, other = (ep.Simulator(net, threads=1) for _ in range(2))
     sim.run(float(STEPS), {"in": given()})
     other.set_state(sim.state())
-    other._arrays.stream.follow()
+    other._arrays.online.follow()
     np.testing.assert_array_equal(other._arrays.axons.times["last_spike"], sim._arrays.axons.times["last_spike"])
     np.testing.assert_array_equal(other._arrays.axons.times["interval"], sim._arrays.axons.times["interval"])
     np.testing.assert_array_equal(other._arrays.axons.z, sim._arrays.axons.z)

@@ -289,7 +289,7 @@ def test_one_thread_at_a_time():
             stepper.step([1])
         found.append(told.type)
 
-    with sim._alone:
+    with sim._lock:
         other = threading.Thread(target=step)
         other.start()
         other.join()

@@ -7,6 +7,7 @@ from collections.abc import Container
 
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.feedback import check_tied, tied_of
+from eprop.engine.build.records import Tied
 from eprop.errors import NetworkError, NoFeedbackWarning
 from eprop.models import Readout
 from eprop.network import Network, Projection
@@ -45,7 +46,7 @@ def check_network(network: Network) -> None:
         if isinstance(projection.rule, STDP):
             _check_stdp(network, projection, projection.rule)
     for feedback in network.feedback_projections:
-        if tied_of(feedback) and rules:
+        if tied_of(feedback) != Tied.no and rules:
             check_tied(network, feedback)
 
 

@@ -59,7 +59,7 @@ def check_single_pairs(network: Network, pairs: Callable[[Projection], tuple[np.
             if (
                 p.pre is feedback.post
                 and p.post is feedback.pre
-                and tied_of(feedback)
+                and tied_of(feedback) != Tied.no
                 and not in_package(type(p.connectivity))
             ):
                 sources, targets, *_ = pairs(p)

@@ -7,8 +7,7 @@ from typing import NamedTuple
 from eprop.core import lib
 
 #: Most components of an eligibility vector in the loops of e-prop+: spike filters, and own components of a synapse.
-MOST_FILTERS = 2
-MOST_OWN = 2
+MOST_FILTERS, MOST_OWN = lib.most_filters, lib.most_own
 
 
 class Kind(NamedTuple):
@@ -41,5 +40,4 @@ class Kind(NamedTuple):
         Of the ``n_constants`` rows of `Topology.eligibility`, the rows from ``spike_row``, ``decay_row`` and ``arrival_row`` on
         belong to own components: increase at a spike of the neuron, decay among them, increase at an arriving spike.
         """
-        layout: dict[str, int] = lib.kind_layout(*self)
-        return layout
+        return lib.kind_layout(*self)

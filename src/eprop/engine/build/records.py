@@ -16,31 +16,9 @@ import numpy as np
 
 from eprop.core import lib
 
-
-class Role(IntEnum):
-    """What a population consists of."""
-
-    events = 0
-    poisson = 1
-    neuron = 2
-    readout = 3
-
-
-class Rule(IntEnum):
-    """How the synapses of a delay group learn."""
-
-    fixed = 0
-    eprop = 1
-    eprop_plus = 2
-    stdp = 3
-
-
-class Tied(IntEnum):
-    """How feedback depends on the readout weights of a delay group."""
-
-    no = 0
-    weight = 1
-    change = 2
+Role = lib.Role
+Rule = lib.Rule
+Tied = lib.Tied
 
 
 class Sharing(IntEnum):
@@ -54,7 +32,7 @@ class Sharing(IntEnum):
     """All neurons have the same parameters, and the ones that the model's shortcut requires to be zero are zero."""
 
 
-#: Rules that change weights in the streaming loop.
+#: Rules that change weights in the online loop.
 LEARN_AT_SPIKES = (Rule.eprop_plus, Rule.stdp)
 
 _FIELDS = lib.record_fields()

@@ -6,16 +6,20 @@ import math
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import Status, check_status
 
-# A larger voltage (mV) means that the run has diverged, though its numbers are still finite.
-LARGEST_VOLTAGE = 1e9
+_STATUS = {
+    lib.Divergence.none: Status.OK,
+    lib.Divergence.not_finite: Status.NOT_FINITE,
+    lib.Divergence.voltage: Status.EXPLODED,
+}
 
 
 def check_voltages(arrays: Arrays, where: str, loss: float) -> None:
     """Raise with advice if a voltage is not finite, or implausibly large."""
-    status = arrays.stream.divergence()
+    status = _STATUS[arrays.online.divergence()]
     if status != Status.NOT_FINITE and not math.isfinite(loss):
         status = Status.NOT_FINITE
     if status or arrays.exchange.several:
@@ -33,8 +37,8 @@ def check_losses(losses: np.ndarray, y: np.ndarray) -> None:
     if not np.all(np.isfinite(losses)):
         check_status(Status.NOT_FINITE, f"sample {int(np.argmin(np.isfinite(losses)))}")
     largest = max(y.max(initial=0.0), -y.min(initial=0.0))
-    if not largest <= LARGEST_VOLTAGE:  # also true for NaN
-        check_status(Status.EXPLODED if largest > LARGEST_VOLTAGE else Status.NOT_FINITE, "samples")
+    if not largest <= lib.largest_voltage:  # also true for NaN
+        check_status(Status.EXPLODED if largest > lib.largest_voltage else Status.NOT_FINITE, "samples")
 
 
 def check_silence(arrays: Arrays, spikes: np.ndarray) -> None:

@@ -86,7 +86,7 @@ class Episodes:
             found = arrays.synapses.pending.copy()
         finally:
             arrays.synapses.pending[:] = 0.0
-            arrays.stream.events = events
+            arrays.online.events = events
         return self.optimizers.by_projection(found, batch_scale(arrays, samples))
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
@@ -112,7 +112,7 @@ class Episodes:
         losses, spikes, events = zip(*(part for part, _ in parts if part is not None), strict=True)
         if learn:
             self.arrays.synapses.pending[:] = comm.sum(self.arrays.synapses.pending)
-            self.arrays.stream.events += sum(events) - (found.events if found else 0)
+            self.arrays.online.events += sum(events) - (found.events if found else 0)
         y = self.joined(found.y if found else np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), n)
         return BatchResult(np.concatenate(losses), y, np.concatenate(spikes), sum(events))
 
@@ -189,7 +189,7 @@ class Episodes:
         check_losses(exchange.sum(request.loss), request.y)  # a sample with non-finite voltages has no finite loss
         spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
         if learn:
-            arrays.stream.events += events
+            arrays.online.events += events
         return BatchResult(request.loss, request.y, spikes, events)
 
     def _run_alone(self, core: Any, request: Any, progress: Progress) -> None:
@@ -221,7 +221,7 @@ class Episodes:
         request.seed, request.learn = arrays.network.seed, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
-        request.outside = external_arrays(arrays, samples)
+        request.external = external_arrays(arrays, samples)
         request.y = np.zeros((n, samples.n_steps, arrays.built.n_readouts))
         request.loss, request.spikes, request.events = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
         return request

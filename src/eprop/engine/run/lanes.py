@@ -11,7 +11,7 @@ import numpy as np
 from eprop import random
 from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.run.divergence import LARGEST_VOLTAGE, check_losses
+from eprop.engine.run.divergence import check_losses
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.external import External
 from eprop.engine.run.gradient_scaling import rollout_scales
@@ -257,7 +257,7 @@ class Lanes:
         request.event_start, request.event_channels = start, events
         self._lanes.run(request)
         y = self._lanes.joined(request.y)
-        if not np.abs(y).max(initial=0.0) <= LARGEST_VOLTAGE:  # also true for NaN
+        if not np.abs(y).max(initial=0.0) <= lib.largest_voltage:  # also true for NaN
             self._lanes.check_diverged("step")
             check_losses(np.zeros(1), y)
         return y

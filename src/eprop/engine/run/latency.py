@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from eprop.core import lib
@@ -20,20 +18,21 @@ class Latency:
 
     edges: np.ndarray = lib.Latency.edges() / 1e3
 
-    def __init__(self) -> None:
-        #: What the core counts.
-        self.noted = lib.Latency()
-        #: Add a duration, ns.
-        self.add: Any = self.noted.add
+    def __init__(self, counted: lib.Latency | None = None) -> None:
+        self._counted = counted or lib.Latency()
+
+    def add(self, ns: int) -> None:
+        """Add a duration, ns."""
+        self._counted.add(ns)
 
     def reset(self) -> None:
         """Clear the histogram."""
-        self.noted.clear()
+        self._counted.clear()
 
     @property
     def counts(self) -> np.ndarray:
         """Durations in each bin, (bins,) int64."""
-        return np.asarray(self.noted.counts)
+        return np.asarray(self._counted.counts)
 
     @property
     def count(self) -> int:
@@ -43,7 +42,7 @@ class Latency:
     @property
     def longest(self) -> float:
         """Longest duration, µs."""
-        return float(self.noted.longest) / 1e3
+        return float(self._counted.longest) / 1e3
 
     def quantile(self, share: float) -> float:
         """Quantile of the durations (µs), too high by at most a sixteenth; 0.5 gives the median."""

@@ -1,17 +1,17 @@
-"""The run loop: advances a stream of the core through samples; with several ranks, slice by slice."""
+"""The online loop: advances a network of the core through samples; with several ranks, slice by slice."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.run.external import external_arrays
+from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.samples import Samples
-from eprop.engine.state.arrays import STREAMS, Arrays
-from eprop.engine.state.storage import make_axons, make_history, make_neurons
+from eprop.engine.state.arrays import Arrays, Online
 
 # Recorded variables: rows of (kind, row of the state or branch, index, delay group), see `eprop.engine.run.probes`.
 NO_PROBES = np.zeros((0, 4), np.int64)
@@ -23,70 +23,62 @@ class RunBuffers:
 
     Attributes
     ----------
-    request : RunRequest of the core; it has the inputs, and these arrays
     probed : (steps, probes)
     y : (steps, readouts) without the leak potential
     loss : (steps,)
     spikes : (samples,) int64, of own neurons
     """
 
-    request: Any
     probed: np.ndarray
     y: np.ndarray
     loss: np.ndarray
     spikes: np.ndarray
 
 
-def make_buffers(
-    arrays: Arrays, samples: Samples, frozen: bool, probes: np.ndarray = NO_PROBES, clock: int = 0
-) -> RunBuffers:
-    """Allocate buffers for the results of samples in sequence; random numbers start at step ``clock``."""
+def make_buffers(arrays: Arrays, samples: Samples, n_probes: int = 0) -> RunBuffers:
+    """Allocate buffers for the results of samples in sequence."""
     n = samples.n * samples.n_steps
-    out = RunBuffers(
-        None,
-        np.zeros((n, len(probes))),
-        np.zeros((n, arrays.built.n_readouts)),
-        np.zeros(n),
-        np.zeros(samples.n, np.int64),
+    return RunBuffers(
+        np.zeros((n, n_probes)), np.zeros((n, arrays.built.n_readouts)), np.zeros(n), np.zeros(samples.n, np.int64)
     )
-    out.request = request_of(arrays, samples, out, frozen, probes, clock, arrays.threads)
-    return out
 
 
 def request_of(
-    arrays: Arrays, samples: Samples, out: RunBuffers, frozen: bool, probes: np.ndarray, clock: int, threads: int
-) -> Any:
-    """Make the request to the core: inputs, and arrays for the results."""
-    return lib.RunRequest(
-        arrays.network.seed, clock, frozen, threads, samples.event_start, samples.event_channels, samples.target,
-        samples.window, external_arrays(arrays, samples), probes, out.probed, out.y, out.loss, out.spikes,
-    )  # fmt: skip
+    arrays: Arrays, samples: Samples, out: RunBuffers, *, frozen: bool, probes: np.ndarray = NO_PROBES, clock: int = 0
+) -> lib.RunRequest:
+    """Make the request to the core: inputs, and arrays for the results; random numbers start at step ``clock``."""
+    request = lib.RunRequest()
+    request.seed, request.clock, request.frozen, request.threads = arrays.network.seed, clock, frozen, arrays.threads
+    request.event_start, request.event_channels = samples.event_start, samples.event_channels
+    request.target, request.window, request.external = samples.target, samples.window, external_arrays(arrays, samples)
+    request.probes, request.probed = probes, out.probed
+    request.y, request.loss, request.spikes = out.y, out.loss, out.spikes
+    return request
 
 
-def stream_at_rest(arrays: Arrays, weight: np.ndarray) -> Any:
-    """Make a stream of the network at rest that does not learn, beside the running one."""
-    built, neurons = arrays.built, make_neurons(arrays.built)
-    neurons.feedback = arrays.neurons.feedback
-    stream = STREAMS[weight.dtype](
-        built.topology, replace(arrays.synapses, weight=weight), make_axons(built, learns=False), neurons,
-        make_history(built, learns=False), False, False,
-    )  # fmt: skip
-    stream.collect = arrays.exchange.several
-    return stream
-
-
-def advance(arrays: Arrays, stream: Any, request: Any, offset: int, n_steps: int) -> int:
-    """Advance a stream from step ``offset`` of all samples; return the number of steps done.
+def advance(
+    arrays: Arrays, online: Online, request: lib.RunRequest, offset: int, n_steps: int, timer: PhaseTimer | None = None
+) -> int:
+    """Advance a network from step ``offset`` of all samples; return the number of steps done.
 
     The number is ``n_steps``, or less in one process if Python should check for Ctrl-C first.
     """
-    if not arrays.exchange.several:
-        done: int = stream.run(n_steps, offset, request)
-        return done
+    began = time.perf_counter()
+    if arrays.exchange.several:
+        done = n_steps
+        _advance_slices(arrays, online, request, offset, n_steps)
+    else:
+        done = online.run(n_steps, offset, request)
+    if timer is not None and timer.wanted:
+        timer.add_run(online.phases(), time.perf_counter() - began, arrays.exchange.several)
+    return done
+
+
+def _advance_slices(arrays: Arrays, online: Online, request: lib.RunRequest, offset: int, n_steps: int) -> None:
+    """Advance a network of several ranks, which exchange their spikes after each slice."""
     done = 0
     while done < n_steps:
         begin, stop = done, min(done + arrays.exchange.slice_steps, n_steps)
         while done < stop:
-            done += stream.run(stop - done, offset + done, request)
-        stream.receive(stop - begin, offset + begin, request, *arrays.exchange.swap(stream.message()))
-    return n_steps
+            done += online.run(stop - done, offset + done, request)
+        online.receive(stop - begin, offset + begin, request, *arrays.exchange.swap(online.message()))

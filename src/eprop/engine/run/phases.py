@@ -6,12 +6,14 @@ import time
 
 import numpy as np
 
+from eprop.core import lib
+
+Phase = lib.Phase
+
 #: Phases of a step. They add up to the time of the loop.
 PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
 #: Phases of e-prop per sample: forward and backward passes, and the optimiser.
 BATCH_PHASES = ("samples", "update")
-# Columns of the core's stop-watch, see ``Phase`` in core/online/stream_state.hpp.
-PROPAGATORS, DELIVER, ADVANCE, READOUT, EXCHANGE, REGION = range(1, 7)
 
 
 def phases_of(measured: np.ndarray) -> dict[str, float]:
@@ -29,11 +31,11 @@ def phases_of(measured: np.ndarray) -> dict[str, float]:
         deliveries and logs of spikes; ``wait``: time that partitions wait for the slowest one, and for threads to start.
     """
     loop, work = measured[-1], measured[:-1].mean(axis=0)
-    columns = {"propagators": PROPAGATORS, "deliver": DELIVER, "advance": ADVANCE, "readout": READOUT}
-    out = {name: float(work[column]) for name, column in columns.items()}
-    out["wait"] = float(loop[REGION]) - sum(out.values())
-    out["readout"] += float(loop[READOUT])
-    out["exchange"] = float(loop[EXCHANGE])
+    parallel = Phase.propagators, Phase.deliver, Phase.advance, Phase.readout
+    out = {phase.name: float(work[phase]) for phase in parallel}
+    out["wait"] = float(loop[Phase.region]) - sum(out.values())
+    out["readout"] += float(loop[Phase.readout])
+    out["exchange"] = float(loop[Phase.exchange])
     return out
 
 
@@ -51,10 +53,12 @@ class PhaseTimer:
         self.wanted = wanted
         self.seconds = dict.fromkeys((*PHASES, *BATCH_PHASES), 0.0)
 
-    def add_phases(self, measured: np.ndarray) -> None:
-        """Add measurements of the core."""
+    def add_run(self, measured: np.ndarray, elapsed: float, exchanges: bool) -> None:
+        """Add measurements of the core during ``elapsed`` seconds; with several ranks, Python exchanges the messages."""
         for name, found in phases_of(measured).items():
             self.seconds[name] += found
+        if exchanges:
+            self.seconds["exchange"] += max(elapsed - float(measured[-1].sum()), 0.0)
 
     def add_since(self, name: str, began: float) -> None:
         """Add the time since ``began``, a value of `time.perf_counter`, to a phase."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.run.loop import NO_PROBES
 from eprop.engine.run.recording import Record, name_of
@@ -17,19 +17,7 @@ from eprop.engine.state.synapse_order import branches_at, order_on_all_ranks
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
-
-class Probe(IntEnum):
-    """Kinds of recorded variables, as in the core."""
-
-    state = 0
-    psi = 1
-    signal = 2
-    readout = 3
-    error = 4
-    weight = 5
-    trace = 6
-
-
+Probe = lib.Probe
 PROBE_COLUMNS = NO_PROBES.shape[1]
 _NEURON_KINDS = {"surrogate": Probe.psi, "learning_signal": Probe.signal}
 _READOUT_KINDS = {"y": Probe.readout, "error": Probe.error}

@@ -83,7 +83,7 @@ class LaneGroup:
         pending = np.zeros_like(arrays.synapses.pending)
         request.samples, request.feedback = np.arange(self.own.size), arrays.neurons.feedback
         request.scales, request.given_errors = scales[self.here], errors[self.here]
-        request.outside = external_arrays(arrays, external)
+        request.external = external_arrays(arrays, external)
         if self.own.size:
             self.core.backward(0, self.own.size, request, pending)
         if replicas.size > 1:

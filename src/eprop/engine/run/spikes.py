@@ -34,7 +34,7 @@ class SpikeReader:
 
     def read(self) -> None:
         """Read the spikes since the last call."""
-        stream, begin, end = self._arrays.stream, self._first, self._arrays.t
+        stream, begin, end = self._arrays.online, self._first, self._arrays.t
         for p in self._wanted:
             found = _of_population(self._arrays, p, lambda first, stop: stream.spikes(first, stop, begin, end))
             self._parts[p.name].append(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -21,40 +20,21 @@ from eprop.models import EventSource
 from eprop.parameters import brief, is_finite_number, real_numbers
 
 _clock = time.perf_counter_ns
-# Values given to a step besides events: bits, as in core/online/stepper.hpp.
-_TARGET, _SIGNAL, _ERROR = 1, 2, 4
-
-
-class _Status(IntEnum):
-    """Status of a step, as in core/online/stepper.hpp."""
-
-    done = 0
-    target = 1
-    shares = 2
-    signal = 3
-    modulator = 4
-    error = 5
-    no_step_before = 6
-    look = 7
-    reward = 8
-    no_reward = 9
-    form = 10
-    busy = 11
-
-
+Given = lib.Given
+StepStatus = lib.StepStatus
 _PROBLEMS = {
-    _Status.target: "target holds values that are not finite",
-    _Status.shares: "target must hold class probabilities, none negative, that sum to one: its readouts have a softmax",
-    _Status.signal: "signal holds values that are not finite",
-    _Status.modulator: "modulator must be a finite number",
-    _Status.reward: "reward must be a finite number",
-    _Status.error: "error holds values that are infinite",
-    _Status.no_reward: NO_REWARD_TRACE,
-    _Status.no_step_before: "error belongs to the step before, and this is the first step; leave it out",
+    StepStatus.target: "target holds values that are not finite",
+    StepStatus.shares: "target must hold class probabilities, none negative, that sum to one: its readouts have a softmax",
+    StepStatus.signal: "signal holds values that are not finite",
+    StepStatus.modulator: "modulator must be a finite number",
+    StepStatus.reward: "reward must be a finite number",
+    StepStatus.error: "error holds values that are infinite",
+    StepStatus.no_reward: NO_REWARD_TRACE,
+    StepStatus.no_step_before: "error belongs to the step before, and this is the first step; leave it out",
 }
 
 
-_FORM = int(_Status.form)
+_FORM = int(StepStatus.form)
 
 
 class Stepper:
@@ -80,17 +60,12 @@ class Stepper:
         self._only = self._source[self._inputs[0]] if len(self._inputs) == 1 else None
         shown = _chosen("readouts", readouts, list(spans["readout"]))
         aims = {name: spans["readout"][name] for name in shown}
-        only = [-1 if self._only is None else self._only, *_place(aims), *_place(spans["neuron"])]
-        self.latency = Latency()
+        source = -1 if self._only is None else self._only
         self._step = lib.Stepper(
-            arrays.built.topology,
-            network.seed,
-            not learn,
-            arrays.threads,
-            np.array(only, np.int64),
+            arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
             alone.in_use,
-            self.latency.noted,
-        )
+        )  # fmt: skip
+        self.latency = Latency(self._step.latency)
         y = self._step.y
         y.flags.writeable = False
         views = {name: y[spans["readout"][name]] for name in shown}
@@ -158,7 +133,7 @@ class Stepper:
         """
         # One call of the core does all of it, if no argument needs conversion.
         try:
-            status = self._arrays.stream.step(self._step, channels, target, signal, error, modulator, reward, 0, 0)
+            status = self._arrays.online.step(self._step, channels, target, signal, error, modulator, reward, 0, 0)
         except TypeError:
             status = _FORM
         if status:
@@ -175,16 +150,17 @@ class Stepper:
         with self._alone:
             try:
                 for bit, places, value in (
-                    (_TARGET, self._targets, target), (_SIGNAL, self._signals, signal), (_ERROR, self._errors, error),
+                    (Given.target, self._targets, target), (Given.signal, self._signals, signal),
+                    (Given.error, self._errors, error),
                 ):  # fmt: skip
                     if value is not None:
                         places.put(value)
                         told |= bit
                 if channels is not None:
                     self._take(channels)
-                factors = _number(_Status.modulator, modulator), _number(_Status.reward, reward)
+                factors = _number(StepStatus.modulator, modulator), _number(StepStatus.reward, reward)
                 nothing = (None,) * 4  # it is in the stepper already
-                return int(self._arrays.stream.step(self._step, *nothing, *factors, told, _clock() - began))
+                return int(self._arrays.online.step(self._step, *nothing, *factors, told, _clock() - began))
             except BaseException:
                 self._step.forget()
                 raise
@@ -212,14 +188,14 @@ class Stepper:
 
     def _judge(self, status: int) -> None:
         """Raise the error of a status, or look for values that are not finite."""
-        if status == _Status.done:
+        if status == StepStatus.done:
             return
-        if status == _Status.busy:
+        if status == StepStatus.busy:
             self._alone.refuse()
-        if status != _Status.look:
-            raise InputError(_PROBLEMS[_Status(status)])
+        if status != StepStatus.look:
+            raise InputError(_PROBLEMS[StepStatus(status)])
         check_voltages(self._arrays, "step", self.loss)
-        check_weights(self._arrays, "step", self._arrays.stream.weights_finite(self._arrays.threads))
+        check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
 
 
 class _Places:
@@ -251,7 +227,7 @@ class _Places:
         view[:] = value
 
 
-def _number(status: _Status, value: Any) -> float:
+def _number(status: lib.StepStatus, value: Any) -> float:
     """A number that a step is given, as a float; `InputError` with the words of the status if it is none."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]

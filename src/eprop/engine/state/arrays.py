@@ -1,8 +1,9 @@
-"""Working arrays of a simulator: the built network, all state that changes while it runs, and the stream of the core."""
+"""Working arrays of a simulator: the built network, all state that changes while it runs, and the online loop of the core."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,12 @@ from eprop.engine.state.storage import arrays_of, make_axons, make_history, make
 from eprop.engine.state.synapse_order import n_local_synapses
 from eprop.network import Network
 
-STREAMS = {np.dtype(np.float64): lib.StreamDouble, np.dtype(np.float32): lib.StreamSingle}
+#: The core's loop over time of a network that learns at every spike, or does not learn.
+Online = lib.OnlineDouble | lib.OnlineSingle
+_ONLINE: dict[np.dtype, type[lib.OnlineDouble] | type[lib.OnlineSingle]] = {
+    np.dtype(np.float64): lib.OnlineDouble,
+    np.dtype(np.float32): lib.OnlineSingle,
+}
 
 
 class Arrays:
@@ -35,7 +41,7 @@ class Arrays:
     gatherer : StateGatherer
     synapses, axons, neurons, history
         Of the running network, see `eprop.engine.state.storage`. `reset` replaces all of these except the synapses.
-    stream
+    online : Online
         The core's loop over time on these arrays; it has the clock ``t`` (steps), ``events`` and the spike log.
     updates : int
         Optimiser steps so far (e-prop).
@@ -52,28 +58,41 @@ class Arrays:
         self.gatherer = StateGatherer(network, built, np.array(counts, np.int64))
         self.synapses, self.axons, self.neurons = make_synapses(built), make_axons(built), make_neurons(built)
         self.history = make_history(built)
-        self.stream = self._make_stream()
+        self.online = self._make_online()
         self.updates = self.learned_steps = self.weight_changes = 0
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
 
-    def _make_stream(self) -> Any:
-        built, make = self.built, STREAMS[self.synapses.weight.dtype]
-        stream = make(
+    def _make_online(self) -> Online:
+        built, make = self.built, _ONLINE[self.synapses.weight.dtype]
+        online = make(
             built.topology, self.synapses, self.axons, self.neurons, self.history, built.learns_at_spikes, self.timed
         )
-        stream.collect = self.exchange.several
-        return stream
+        online.collect = self.exchange.several
+        return online
+
+    def online_at_rest(self, weight: np.ndarray) -> Online:
+        """Return a copy of the network at rest that does not learn, next to the running one."""
+        built, neurons = self.built, make_neurons(self.built)
+        neurons.feedback = self.neurons.feedback
+        synapses, axons, history = (
+            replace(self.synapses, weight=weight),
+            make_axons(built, learns=False),
+            make_history(built, learns=False),
+        )
+        online = _ONLINE[weight.dtype](built.topology, synapses, axons, neurons, history, False, False)
+        online.collect = self.exchange.several
+        return online
 
     @property
     def t(self) -> int:
         """Steps since the start."""
-        return int(self.stream.t)
+        return self.online.t
 
     @property
     def events(self) -> int:
         """Synaptic events since the start."""
-        return int(self.stream.events)
+        return self.online.events
 
     def noise_clocks(self, n_steps: int, index: np.ndarray, learn: bool) -> np.ndarray:
         """First step of the random spikes of each sample: training samples continue, other samples always start at 0."""
@@ -82,7 +101,7 @@ class Arrays:
     def reset(self) -> None:
         """See `Simulator.reset`."""
         self.materialise_weights()
-        feedback, offset, events = self.neurons.feedback, self.neurons.feedback_offset, self.stream.events
+        feedback, offset, events = self.neurons.feedback, self.neurons.feedback_offset, self.online.events
         self.axons, self.neurons, self.history = (
             make_axons(self.built),
             make_neurons(self.built),
@@ -94,8 +113,8 @@ class Arrays:
         if self.built.has_eprop_plus:
             self.synapses.pending[:] = 0.0
             self._restart_optimizers()
-        self.stream = self._make_stream()
-        self.stream.events = events
+        self.online = self._make_online()
+        self.online.events = events
         self.tie_feedback()
 
     def _restart_optimizers(self) -> None:
@@ -107,12 +126,12 @@ class Arrays:
 
     def effective_weights(self) -> np.ndarray:
         """Weights of all synapses as of their last spikes; e-prop+ stores the weights of the start of a block."""
-        return self.stream.effective_weights() if self.built.has_eprop_plus else self.synapses.weight
+        return self.online.effective_weights() if self.built.has_eprop_plus else self.synapses.weight
 
     def materialise_weights(self) -> None:
         """Store all weights as they are seen from outside, until the next spike."""
         if self.built.has_eprop_plus:
-            self.stream.materialise_weights()
+            self.online.materialise_weights()
 
     def tie_feedback(self, groups: Sequence[int] | None = None) -> None:
         """Make symmetric and adaptive feedback follow the weights: all, or some delay groups of one projection.
@@ -146,7 +165,7 @@ class Arrays:
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank, see `Simulator.memory`."""
         topology, own = self.built.topology, self.built.rank_partition
-        grown = self.stream.bytes()
+        grown = self.online.bytes()
         synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes
         propagators = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
         axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes

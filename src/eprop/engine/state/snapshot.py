@@ -56,7 +56,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     own = arrays.gatherer.state(here, arrays.t)
     whole = run_on_all_ranks(comm, "set_state", partial(_checked, arrays, state, own), partial(_keys, own))
     state = arrays.gatherer.part(whole, here)
-    order, stream = all_synapses(arrays), arrays.stream
+    order, stream = all_synapses(arrays), arrays.online
     for name in here:
         group, _, field = name.partition("/")
         if group == "synapses":
@@ -101,7 +101,7 @@ def _room_for_records(first: int, now: int, starts: np.ndarray) -> int:
 
 def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """Part of the state that this rank holds."""
-    arrays.stream.follow()
+    arrays.online.follow()
     order = all_synapses(arrays)
     out = {
         f"synapses/{name}": value[..., order] if value.size else value.copy()
@@ -114,8 +114,8 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
                 out[name] = _unpadded(arrays, name, value).copy()
     # The work space depends on the partitions and is not needed.
     out["history/steps"][:, STEP_WORK:] = 0.0
-    out[LOG[0]], out[LOG[1]] = arrays.stream.log(), arrays.history.log_start.copy()
-    out[POST_TIMES] = arrays.stream.post_times()
+    out[LOG[0]], out[LOG[1]] = arrays.online.log(), arrays.history.log_start.copy()
+    out[POST_TIMES] = arrays.online.post_times()
     if not arrays.built.reward_cutoff:
         out = {name: value for name, value in out.items() if name not in OF_REWARD}
     out["counters"] = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
@@ -143,7 +143,7 @@ def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
     kept = range(_first_processed(arrays.history.record_steps, t), t)
     if not (kept and len(records)):
         return {"axons/times": times, "axons/z": z}
-    log, (record_times, record_z) = arrays.stream.log(), arrays.stream.spike_records()
+    log, (record_times, record_z) = arrays.online.log(), arrays.online.spike_records()
     for b in np.flatnonzero((consumers >= 0).any(axis=(1, 2))):
         spans = [(step, *starts[step % len(starts), b : b + 2]) for step in kept]
         positions = np.concatenate([np.arange(first, stop) for _, first, stop in spans])

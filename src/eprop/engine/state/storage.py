@@ -1,4 +1,4 @@
-"""Arrays of fixed size that change during a run, named as in ``core/online/stream_state.hpp``; the core owns arrays that grow."""
+"""Arrays of fixed size that change during a run, named as in ``core/online/state.hpp``; the core owns arrays that grow."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -14,7 +13,7 @@ from eprop.engine.build.memory import NOTICEABLE, check_results, results_bytes
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.divergence import check_losses, check_silence, check_voltages, check_weights
-from eprop.engine.run.loop import NO_PROBES, RunBuffers, advance, make_buffers, request_of, stream_at_rest
+from eprop.engine.run.loop import RunBuffers, advance, make_buffers, request_of
 from eprop.engine.run.phases import PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Recording
@@ -29,8 +28,8 @@ Progress = Callable[[int], None] | None
 EVALUATION_CHUNKS = 8
 
 
-class Streaming:
-    """Continues the network of a simulator from its present state.
+class OnlineRunner:
+    """Continues the network of a simulator from its present state, with the online loop of the core.
 
     Parameters
     ----------
@@ -56,17 +55,19 @@ class Streaming:
     def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
-        stream = arrays.stream
+        online = arrays.online
         self._check_room(sample, probes.count)
-        out = make_buffers(arrays, sample, frozen, probes.table, clock)
-        t0, before, reader, done = stream.t, stream.events, SpikeReader(arrays, wanted) if wanted else None, 0
+        out = make_buffers(arrays, sample, len(probes.table))
+        request = request_of(arrays, sample, out, frozen=frozen, probes=probes.table, clock=clock)
+        t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         while done < n_steps:
-            done += self._advance(out, done, reader.limit(n_steps - done) if reader else n_steps - done)
+            limit = reader.limit(n_steps - done) if reader else n_steps - done
+            done += advance(arrays, online, request, done, limit, self._timer)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
         arrays.weight_changes += 1
-        check_weights(arrays, "run", stream.weights_finite(arrays.threads))
+        check_weights(arrays, "run", online.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
         if arrays.network.dt != 1.0:
             times *= arrays.network.dt
@@ -90,17 +91,19 @@ class Streaming:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
         self._check_room(samples)
-        out, events, done = make_buffers(arrays, samples, frozen=False), arrays.events, 0
+        out, events, done = make_buffers(arrays, samples), arrays.events, 0
+        request = request_of(arrays, samples, out, frozen=False)
         while done < total:
             before, limit = done, total - done
-            done += self._advance(out, done, min(limit, n_steps) if arrays.exchange.several else limit)
+            limit = min(limit, n_steps) if arrays.exchange.several else limit
+            done += advance(arrays, arrays.online, request, done, limit, self._timer)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
             _report(progress, before, done, n_steps)
         arrays.weight_changes += 1
         check_voltages(arrays, "train", 0.0)
-        check_weights(arrays, "train", arrays.stream.weights_finite(arrays.threads))
+        check_weights(arrays, "train", arrays.online.weights_finite(arrays.threads))
         spikes = arrays.exchange.sum(out.spikes)
         self._count_events_of_all(events)
         check_silence(arrays, spikes)
@@ -112,7 +115,7 @@ class Streaming:
         self._check_room(samples)
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
-        out, weight = make_buffers(arrays, samples, frozen=True), arrays.effective_weights()
+        out, weight = make_buffers(arrays, samples), arrays.effective_weights()
 
         def one(c: int) -> None:
             events[c] = _run_chunk(arrays, weight, samples, out, chunks[c], stop, progress)
@@ -128,23 +131,10 @@ class Streaming:
         if results_bytes(n, readouts, recorded) > NOTICEABLE:  # equal on all ranks
             run_on_all_ranks(self._comm, "results", partial(check_results, n, readouts, recorded, self._neighbours))
 
-    def _advance(self, out: RunBuffers, done: int, limit: int) -> int:
-        """Call the core once, from step ``done`` of all samples on; return the number of steps done."""
-        arrays, timer = self._arrays, self._timer
-        if not timer.wanted:
-            return advance(arrays, arrays.stream, out.request, done, limit)
-        began = time.perf_counter()
-        steps = advance(arrays, arrays.stream, out.request, done, limit)
-        elapsed, measured = time.perf_counter() - began, arrays.stream.phases()
-        timer.add_phases(measured)
-        if arrays.exchange.several:  # Python exchanges the messages
-            timer.seconds["exchange"] += max(elapsed - float(measured[-1].sum()), 0.0)
-        return steps
-
     def _count_events_of_all(self, before: int) -> None:
         """Sum the events since ``before`` over all ranks."""
         arrays = self._arrays
-        arrays.stream.events = before + arrays.exchange.total(arrays.events - before)
+        arrays.online.events = before + arrays.exchange.total(arrays.events - before)
 
     def _by_readout(self, y: np.ndarray) -> dict[str, np.ndarray]:
         """Outputs of each readout population."""
@@ -161,16 +151,16 @@ def _run_chunk(
     progress: Progress,
 ) -> int:  # fmt: skip
     """Run the samples of one chunk from rest with frozen weights; return their synaptic events on this rank."""
-    n_steps, stream = samples.n_steps, stream_at_rest(arrays, weight)
+    n_steps, online = samples.n_steps, arrays.online_at_rest(weight)
     first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
-    threads = arrays.threads if arrays.exchange.several else 1
     # Each chunk has the random numbers of its samples.
-    request = request_of(arrays, samples, out, True, NO_PROBES, first, threads)
+    request = request_of(arrays, samples, out, frozen=True, clock=first)
+    request.threads = arrays.threads if arrays.exchange.several else 1
     while t < total and not stop.is_set():
         before = t
-        t += advance(arrays, stream, request, first + t, total - t)
+        t += advance(arrays, online, request, first + t, total - t)
         _report(progress, before, t, n_steps)
-    return int(stream.events)
+    return online.events
 
 
 def _report(progress: Progress, before: int, done: int, n_steps: int) -> None:

@@ -160,7 +160,7 @@ template <class Real> struct PlusWork {
 // Phases of a step; their times are recorded on request (`StopWatch`).
 enum Phase : int { kOutside, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
 
-template <class Real> struct StreamState {
+template <class Real> struct OnlineState {
   Topology topology;
   std::vector<DelayGroup> groups;  // for this run: topology.groups, frozen or static
   std::vector<Index> trace_group;  // of each population: signal_group, or -1 without learning

@@ -1,4 +1,4 @@
-#include "online/stream.hpp"
+#include "online/run.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -23,27 +23,25 @@ constexpr auto kLongestCall = std::chrono::milliseconds(50);
 // With at least this many spikes in a step, all threads list spikes, process them with axons, or update feedback weights. A
 // parallel region costs as much as some hundred of them.
 constexpr Index kManySpikes = 512, kManyFeedbackWeights = 4096, kManyDraws = 2048;
-// A larger voltage (mV) means that the run has diverged, though its numbers are still finite.
-constexpr double kLargestVoltage = 1e9;
 
-template <class Real> SpikeHistory history_of(StreamState<Real>& state) { return {state.topology, state.log, state.axons}; }
+template <class Real> SpikeHistory history_of(OnlineState<Real>& state) { return {state.topology, state.log, state.axons}; }
 
 // ------------------------------------------------------------------------------------------------------------- one partition
 
 // Composes the last step onto the propagators of a partition's neurons.
-template <class Real> void extend_propagators(Stream<Real>& stream, Index begin, Index end, Index t) {
-  StreamState<Real>& state = stream.state;
+template <class Real> void extend_propagators(OnlineRun<Real>& run, Index begin, Index end, Index t) {
+  OnlineState<Real>& state = run.state;
   if (t == 0) return;
   for (Index b = 0; b < state.topology.populations.size; b++) {
     if (state.trace_group[b] < 0) continue;
     const Population& population = state.topology.populations[b];
     const Index first = std::max(begin, population.target_begin), stop = std::min(end, population.target_end);
-    if (first < stop) stream.plus[population.kind].extend(state, b, first, stop, t);
+    if (first < stop) with_kind(run.kinds[population.kind], [&]<Kind K>() { extend<K>(state, b, first, stop, t); });
   }
 }
 
 // Number of arrivals at synapses of a delay group, in a partition and step t.
-template <class Real> Index count_events(const StreamState<Real>& state, Index number, Index partition, Index t) {
+template <class Real> Index count_events(const OnlineState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
   Index events = 0;
@@ -62,12 +60,12 @@ template <class Real> Index count_events(const StreamState<Real>& state, Index n
 }
 
 // Delivers the arrivals of step t at the targets of a partition, delay group by delay group, and finalises expired branches.
-template <class Real> void deliver(Stream<Real>& stream, Index partition, Index t) {
-  StreamState<Real>& state = stream.state;
+template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index t) {
+  OnlineState<Real>& state = run.state;
   for (Index k = 0; k < state.topology.delivery_order.size; k++) {
     const Index number = state.topology.delivery_order[k];
     const DelayGroup& group = state.groups[number];
-    if (group.counts_events) stream.notes[partition].events += count_events(state, number, partition, t);
+    if (group.counts_events) run.notes[partition].events += count_events(state, number, partition, t);
     if (group.rule == Rule::stdp) {
       deliver_stdp(state, number, partition, t);
     } else if (group.rule != Rule::eprop_plus) {
@@ -75,7 +73,7 @@ template <class Real> void deliver(Stream<Real>& stream, Index partition, Index 
     } else if (group.onto_readouts) {
       learn_readouts(state, number, partition, t);
     } else if (group.first_group == number) {  // together with the groups that follow it
-      stream.plus[group.kind].learn(state, number, partition, t);
+      with_kind(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
     }
   }
 }
@@ -93,7 +91,7 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const 
 }
 
 // Advances the neurons of a partition and lists their spikes, population by population.
-template <class Real> void advance_partition(StreamState<Real>& state, Index partition) {
+template <class Real> void advance_partition(OnlineState<Real>& state, Index partition) {
   const Topology& topology = state.topology;
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
@@ -114,16 +112,16 @@ template <class Real> void advance_partition(StreamState<Real>& state, Index par
 }
 
 // Draws the spikes of a partition's Poisson sources in a step of the random clock.
-template <class Real> void draw_poisson(Stream<Real>& stream, Index partition, std::uint64_t seed, Index clock) {
-  const Topology& topology = stream.state.topology;
-  if (stream.poisson_limit.empty()) return;
-  PartitionNotes& notes = stream.notes[partition];
+template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, std::uint64_t seed, Index clock) {
+  const Topology& topology = run.state.topology;
+  if (run.poisson_limit.empty()) return;
+  PartitionNotes& notes = run.notes[partition];
   const Index partitions = topology.n_partitions();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role == Role::poisson)
-      count += poisson_spikes({b, clock, seed, stream.poisson_limit.data() + population.first_source},
+      count += poisson_spikes({b, clock, seed, run.poisson_limit.data() + population.first_source},
                               population.size * partition / partitions, population.size * (partition + 1) / partitions,
                               notes.poisson.data() + count);
     notes.poisson_count[b] = count;
@@ -132,7 +130,7 @@ template <class Real> void draw_poisson(Stream<Real>& stream, Index partition, s
 
 // Adds the signals from outside in this step to the learning signals of neurons begin .. end.
 template <class Real>
-void gather_outside(const StreamState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
+void gather_outside(const OnlineState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
   const Outside& outside = request.outside;
   const Index sample = column / request.window.rows, step = column % request.window.rows;
   const double factor = outside.factor(sample, step);
@@ -147,28 +145,28 @@ void gather_outside(const StreamState<Real>& state, const RunRequest& request, I
 }
 
 // One step of one partition; `column` is the step in the request.
-template <class Real> void step_partition(Stream<Real>& stream, const RunRequest& request, Index partition, Index column) {
+template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest& request, Index partition, Index column) {
   const FlushSubnormals flush;
-  const Index t = stream.t;
-  StreamState<Real>& state = stream.state;
+  const Index t = run.t;
+  OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index begin = topology.bounds(0, partition), end = topology.bounds(0, partition + 1);
   const Index first_readout = topology.bounds(1, partition), last_readout = topology.bounds(1, partition + 1);
   double* readout_input = state.neurons.input.data + topology.n_neurons();
-  PartitionNotes& notes = stream.notes[partition];
+  PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kOutside);
   gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
   if (!request.outside.empty()) gather_outside(state, request, column, begin, end);
-  extend_propagators(stream, begin, end, t);
+  extend_propagators(run, begin, end, t);
   notes.watch.record(kPropagators);
-  deliver(stream, partition, t);
+  deliver(run, partition, t);
   notes.watch.record(kDeliver);
-  if (stream.has_plus || stream.has_stdp)
+  if (run.has_plus || run.has_stdp)
     notes.input_finite &= all_finite(state.neurons.input.data + begin, end - begin) &
                           all_finite(readout_input + first_readout, last_readout - first_readout);
   advance_partition(state, partition);
-  if (stream.has_stdp) notes.post_full = follow_post_spikes(state, partition, t);
-  if (!stream.collect) draw_poisson(stream, partition, request.seed, t + request.clock);
+  if (run.has_stdp) notes.post_full = follow_post_spikes(state, partition, t);
+  if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);
   integrate_readouts(first_readout, last_readout, topology.readouts, readout_input, state.neurons.y.data);
   notes.watch.record(kReadout);
@@ -178,34 +176,34 @@ template <class Real> void step_partition(Stream<Real>& stream, const RunRequest
 
 // The spikes of all populations in one step, in the order of the log. Spikes of neurons are in the lists of the partitions, or in
 // `received`, where `stop` gives their number.
-template <class Real> void gather_segments(Stream<Real>& stream, Index column, const RunRequest& request,
+template <class Real> void gather_segments(OnlineRun<Real>& run, Index column, const RunRequest& request,
                                            const std::int32_t* received, Positions known) {
-  const StreamState<Real>& state = stream.state;
+  const OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
-  stream.segments.clear();
+  run.segments.clear();
   Index local_id = 0;  // local id of a population's first neuron
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     if (population.role == Role::events) {
       const Index* start = request.event_start.row(population.channel);
-      stream.segments.push_back(
+      run.segments.push_back(
           {b, request.event_channels.data + start[column], population.first_source, start[column + 1] - start[column]});
     } else if (population.role == Role::poisson) {
-      for (const PartitionNotes& notes : stream.notes) {
+      for (const PartitionNotes& notes : run.notes) {
         const Index first = b > 0 ? notes.poisson_count[b - 1] : 0;
-        stream.segments.push_back({b, notes.poisson.data() + first, population.first_source, notes.poisson_count[b] - first});
+        run.segments.push_back({b, notes.poisson.data() + first, population.first_source, notes.poisson_count[b] - first});
       }
     } else if (population.role == Role::neuron && received == nullptr) {
       for (Index partition = 0; partition < topology.n_partitions(); partition++) {
         const std::vector<Index>& count = state.spike_count[partition];
         const Index first = b > 0 ? count[b - 1] : 0;
-        stream.segments.push_back(
+        run.segments.push_back(
             {b, state.spikes[partition].data() + first, population.first_source - population.first_target, count[b] - first});
       }
     } else if (population.role == Role::neuron) {
       const Index first = known.first;
       while (known.first < known.stop && received[known.first] < local_id + population.size) known.first++;
-      stream.segments.push_back({b, received + first, population.first_source - local_id, known.first - first});
+      run.segments.push_back({b, received + first, population.first_source - local_id, known.first - first});
       local_id += population.size;
     }
   }
@@ -213,15 +211,15 @@ template <class Real> void gather_segments(Stream<Real>& stream, Index column, c
 
 // Writes the spikes of step t to the log and processes them with their axons; runs `more` work per partition at the same time.
 template <class Real>
-void list_spikes(Stream<Real>& stream, Index t, int threads, bool more_is_long, const std::function<void(Index)>& more) {
-  StreamState<Real>& state = stream.state;
+void list_spikes(OnlineRun<Real>& run, Index t, int threads, bool more_is_long, const std::function<void(Index)>& more) {
+  OnlineState<Real>& state = run.state;
   const bool noted = !state.log.times.empty();
-  const Positions all = open_step(state.log, t, stream.segments);
+  const Positions all = open_step(state.log, t, run.segments);
   if (noted) make_room_for_records(history_of(state), t);
   const Index pieces = threads > 1 && (all.size() >= kManySpikes || more_is_long) ? state.topology.n_partitions() : 1;
   const auto list = [&](Index piece, Index n) {
-    fill_step(history_of(state), t, stream.segments,
-              {all.first + all.size() * piece / n, all.first + all.size() * (piece + 1) / n}, noted);
+    fill_step(history_of(state), t, run.segments, {all.first + all.size() * piece / n, all.first + all.size() * (piece + 1) / n},
+              noted);
   };
   if (pieces > 1) {
     parallel_for(pieces, threads, [&](Index piece) {
@@ -236,7 +234,7 @@ void list_spikes(Stream<Real>& stream, Index t, int threads, bool more_is_long, 
 }
 
 // Upper bound of the feedback weights that follow weights of the arrived branches.
-template <class Real> Index count_tied_weights(const StreamState<Real>& state) {
+template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
   Index weights = 0;
   for (std::size_t number = 0; number < state.groups.size(); number++) {
     const DelayGroup& group = state.groups[number];
@@ -248,53 +246,53 @@ template <class Real> Index count_tied_weights(const StreamState<Real>& state) {
 }
 
 // After all partitions: event counts, tied feedback, and the spikes to the log or the outbox.
-template <class Real> void collect_step(Stream<Real>& stream, Index column, const RunRequest& request, int threads) {
-  StreamState<Real>& state = stream.state;
-  const Index t = stream.t, partitions = state.topology.n_partitions();
+template <class Real> void collect_step(OnlineRun<Real>& run, Index column, const RunRequest& request, int threads) {
+  OnlineState<Real>& state = run.state;
+  const Index t = run.t, partitions = state.topology.n_partitions();
   Index& spikes = request.spikes[column / request.window.rows];
   bool post_full = false;
   for (Index partition = 0; partition < partitions; partition++) {
-    PartitionNotes& notes = stream.notes[partition];
-    stream.events += notes.events;
-    stream.unchecked_work += static_cast<double>(notes.events);
+    PartitionNotes& notes = run.notes[partition];
+    run.events += notes.events;
+    run.unchecked_work += static_cast<double>(notes.events);
     notes.events = 0;
     spikes += state.spike_count[partition].back();
     post_full |= notes.post_full;
   }
   if (post_full) grow_post_spikes(state.post);
-  const Index tied = stream.has_plus ? count_tied_weights(state) : 0;
+  const Index tied = run.has_plus ? count_tied_weights(state) : 0;
   const auto tie = [&](Index partition) { tie_branches(state, partition, t); };
-  if (stream.collect) {
+  if (run.collect) {
     for (Index partition = 0; partition < partitions; partition++)
-      stream.outbox.post(state.spikes[partition].data(), state.spike_count[partition].back());
-    stream.outbox.end_step();
+      run.outbox.post(state.spikes[partition].data(), state.spike_count[partition].back());
+    run.outbox.end_step();
     if (tied > 0) parallel_for(partitions, tied >= kManyFeedbackWeights ? threads : 1, tie);
     return;
   }
-  gather_segments(stream, column, request, nullptr, {});
+  gather_segments(run, column, request, nullptr, {});
   const std::function<void(Index)> more = tied > 0 ? std::function<void(Index)>(tie) : nullptr;
-  list_spikes(stream, t, threads, tied >= kManyFeedbackWeights, more);
+  list_spikes(run, t, threads, tied >= kManyFeedbackWeights, more);
 }
 
 // Errors of all readouts in this step and their sums, outputs, and the loss.
-template <class Real> void compare_step(Stream<Real>& stream, Index column, const RunRequest& request) {
-  StreamState<Real>& state = stream.state;
+template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+  OnlineState<Real>& state = run.state;
   const Array3<const double>& target = request.target;
   const Index sample = column / request.window.rows, step = column % request.window.rows;
   const double* window = request.window.row(request.window.planes > 1 ? sample : 0, step);
   if (state.topology.readouts.size > 0) {
     const double* wanted = target.row(sample, target.rows == 1 ? 0 : step);
-    double* error = state.history.error.row(stream.t & (state.history.error.rows - 1));
+    double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
     request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, wanted, window, error);
-    if (stream.sums_errors && !waits_for_reward(state)) extend_error_sums(state, stream.t);
+    if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
     std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
   }
 }
 
 // Values of the recorded variables after this step.
-template <class Real> void read_probes(Stream<Real>& stream, const RunRequest& request, double* out) {
-  const StreamState<Real>& state = stream.state;
-  const Index t = stream.t;
+template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& request, double* out) {
+  const OnlineState<Real>& state = run.state;
+  const Index t = run.t;
   for (Index m = 0; m < request.probes.rows; m++) {
     const Index *probe = request.probes.row(m), row = probe[1], index = probe[2], group = probe[3];
     switch (static_cast<Probe>(probe[0])) {
@@ -325,45 +323,45 @@ template <class Real> void read_probes(Stream<Real>& stream, const RunRequest& r
 }
 
 // Outside values of this step: reward, which belongs to the step before, and its errors.
-template <class Real> void tell_step(Stream<Real>& stream, Index column, const RunRequest& request) {
-  StreamState<Real>& state = stream.state;
+template <class Real> void tell_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+  OnlineState<Real>& state = run.state;
   if (!waits_for_reward(state)) return;
   const Index steps = request.window.rows;
-  tell_reward(state, stream.t, request.outside.told(column / steps, column % steps));
-  if (stream.sums_errors && stream.t > 0) extend_error_sums(state, stream.t - 1);
+  tell_reward(state, run.t, request.outside.told(column / steps, column % steps));
+  if (run.sums_errors && run.t > 0) extend_error_sums(state, run.t - 1);
 }
 
 // Before the first step of a call: learning rates, axons up to date with all spikes, postsynaptic spikes with a known end.
-template <class Real> void begin_run(Stream<Real>& stream, const RunRequest& request) {
-  StreamState<Real>& state = stream.state;
+template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& request) {
+  OnlineState<Real>& state = run.state;
   for (std::size_t group = 0; group < state.groups.size(); group++)
     state.groups[group].optimizer.eta = request.frozen ? 0.0 : state.topology.groups[group].optimizer.eta;
-  note_logged(history_of(state), stream.t - stream.outbox.steps());
+  note_logged(history_of(state), run.t - run.outbox.steps());
 }
 
 }  // namespace
 
-template <class Real> void prepare_stream(Stream<Real>& stream, bool timed) {
-  StreamState<Real>& state = stream.state;
+template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
+  OnlineState<Real>& state = run.state;
   const Topology& topology = state.topology;
   const Index partitions = topology.n_partitions(), populations = topology.populations.size;
   state.groups.assign(topology.groups.data, topology.groups.data + topology.groups.size);
   if (!state.learns)
     for (DelayGroup& group : state.groups) group.rule = Rule::fixed;
   for (const DelayGroup& group : state.groups) {
-    stream.has_plus |= group.rule == Rule::eprop_plus;
-    stream.has_stdp |= group.rule == Rule::stdp;
-    stream.sums_errors |= group.rule == Rule::eprop_plus && group.onto_readouts;
+    run.has_plus |= group.rule == Rule::eprop_plus;
+    run.has_stdp |= group.rule == Rule::stdp;
+    run.sums_errors |= group.rule == Rule::eprop_plus && group.onto_readouts;
   }
   state.trace_group.assign(populations, -1);
   for (Index b = 0; b < populations && state.learns; b++) state.trace_group[b] = signal_group(topology.populations[b]);
   state.log.n_sources = topology.n_sources();
   state.log.sources.assign(power_of_two(2 * state.log.n_sources + 1024), 0);
   constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8, kFirstDeliveries = 1024;
-  if (stream.has_plus || stream.has_stdp) restart_records(history_of(state), 0, kFirstRecords);
+  if (run.has_plus || run.has_stdp) restart_records(history_of(state), 0, kFirstRecords);
   state.post.capacity = kFirstPostSpikes;
-  if (stream.has_stdp) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
-  if (stream.has_plus) {  // initial capacity that small networks never exceed
+  if (run.has_stdp) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
+  if (run.has_plus) {  // initial capacity that small networks never exceed
     const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);
     state.deliveries.arriving.reserve(room);
     state.deliveries.expired.reserve(room);
@@ -374,82 +372,82 @@ template <class Real> void prepare_stream(Stream<Real>& stream, bool timed) {
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
-  stream.notes = std::vector<PartitionNotes>(partitions);
-  stream.watch.timed = timed;
+  run.notes = std::vector<PartitionNotes>(partitions);
+  run.watch.timed = timed;
   Index poisson = 0;
   for (Index b = 0; b < populations; b++)
     if (topology.populations[b].role == Role::poisson) poisson += topology.populations[b].size / partitions + 1;
-  for (PartitionNotes& notes : stream.notes) {
+  for (PartitionNotes& notes : run.notes) {
     notes.poisson.resize(poisson);
     notes.poisson_count.assign(populations, 0);
     notes.watch.timed = timed;
   }
-  stream.poisson_limit = poisson_limits(topology);
-  stream.segments.reserve(populations * partitions);
-  if (!stream.has_plus) return;
+  run.poisson_limit = poisson_limits(topology);
+  run.segments.reserve(populations * partitions);
+  if (!run.has_plus) return;
   allocate_plus_work(state);
-  for (Index kind = 0; kind < topology.kinds.rows; kind++) stream.plus.push_back(plus_functions(state, kind));
+  for (Index kind = 0; kind < topology.kinds.rows; kind++) run.kinds.push_back(number_of(kind_of(topology, kind)));
 }
 
-template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request) {
-  StreamState<Real>& state = stream.state;
+template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request) {
+  OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
   const auto end = std::chrono::steady_clock::now() + kLongestCall;
   const double targets = static_cast<double>(state.neurons.input.size);
   Index column = offset;
-  const std::function<void(Index)> step = [&](Index partition) { step_partition(stream, request, partition, column); };
-  begin_run(stream, request);
-  stream.watch.record(kOutside);
+  const std::function<void(Index)> step = [&](Index partition) { step_partition(run, request, partition, column); };
+  begin_run(run, request);
+  run.watch.record(kOutside);
   for (Index done = 0; done < n_steps; done++, column++) {
-    tell_step(stream, column, request);
-    if (!stream.collect && log_is_full(state.log, stream.t)) grow_log(state.log, stream.t);
-    if (stream.has_plus) plan_deliveries(state, stream.t, state.synapses.pending.size == 0, request.threads);
-    stream.watch.record(kExchange);
+    tell_step(run, column, request);
+    if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);
+    if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
+    run.watch.record(kExchange);
     parallel_for(partitions, threads, step);
-    stream.watch.record(kRegion);
-    collect_step(stream, column, request, threads);
-    stream.watch.record(kExchange);
-    compare_step(stream, column, request);
-    stream.watch.record(kReadout);
-    if (request.probes.rows > 0) read_probes(stream, request, request.probed.row(column));
-    stream.unchecked_work += 4.0 * targets;
-    stream.t++;
+    run.watch.record(kRegion);
+    collect_step(run, column, request, threads);
+    run.watch.record(kExchange);
+    compare_step(run, column, request);
+    run.watch.record(kReadout);
+    if (request.probes.rows > 0) read_probes(run, request, request.probed.row(column));
+    run.unchecked_work += 4.0 * targets;
+    run.t++;
     if (std::chrono::steady_clock::now() > end) return done + 1;
   }
   return n_steps;
 }
 
-template <class Real> void replace_errors(Stream<Real>& stream, Array1<const double> error) {
-  StreamState<Real>& state = stream.state;
-  double* before = state.history.error.row((stream.t - 1) & (state.history.error.rows - 1));
+template <class Real> void replace_errors(OnlineRun<Real>& run, Array1<const double> error) {
+  OnlineState<Real>& state = run.state;
+  double* before = state.history.error.row((run.t - 1) & (state.history.error.rows - 1));
   for (Index k = 0; k < error.size; k++)
     if (!std::isnan(error[k])) before[k] = error[k];
   // From the sums before that step, as the step itself did; with reward it has not done so yet.
-  if (stream.sums_errors && !waits_for_reward(state)) extend_error_sums(state, stream.t - 1);
+  if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t - 1);
 }
 
 template <class Real>
-void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox) {
-  StreamState<Real>& state = stream.state;
+void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox) {
+  OnlineState<Real>& state = run.state;
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
-  const int drawing = static_cast<Index>(stream.poisson_limit.size()) >= kManyDraws ? threads : 1;
-  deserialise_spikes(inbox, n_steps, request.threads, stream.received);
-  note_logged(history_of(state), stream.t - n_steps);
+  const int drawing = static_cast<Index>(run.poisson_limit.size()) >= kManyDraws ? threads : 1;
+  deserialise_spikes(inbox, n_steps, request.threads, run.received);
+  note_logged(history_of(state), run.t - n_steps);
   for (Index step = 0; step < n_steps; step++) {
-    const Index t = stream.t - n_steps + step;
+    const Index t = run.t - n_steps + step;
     if (log_is_full(state.log, t)) grow_log(state.log, t);
-    parallel_for(partitions, drawing, [&](Index partition) { draw_poisson(stream, partition, request.seed, t + request.clock); });
-    const Positions known{stream.received.start[step], stream.received.start[step + 1]};
-    gather_segments(stream, offset + step, request, stream.received.neurons.data(), known);
-    list_spikes(stream, t, threads, false, nullptr);
+    parallel_for(partitions, drawing, [&](Index partition) { draw_poisson(run, partition, request.seed, t + request.clock); });
+    const Positions known{run.received.start[step], run.received.start[step + 1]};
+    gather_segments(run, offset + step, request, run.received.neurons.data(), known);
+    list_spikes(run, t, threads, false, nullptr);
   }
 }
 
 // While the voltage and the inputs of a core model are finite, its other state is finite, so one row is enough.
-template <class Real> Divergence find_divergence(const Stream<Real>& stream) {
-  const StreamState<Real>& state = stream.state;
+template <class Real> Divergence find_divergence(const OnlineRun<Real>& run) {
+  const OnlineState<Real>& state = run.state;
   const Array2<double>& rows = state.neurons.state;
   // Also true for NaN and infinity.
   const auto too_large = [](const double* v, Index n) {
@@ -472,17 +470,17 @@ template <class Real> Divergence find_divergence(const Stream<Real>& stream) {
   return finite ? Divergence::voltage : Divergence::not_finite;
 }
 
-template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {
-  if (!stream.has_plus && !stream.has_stdp) return true;
+template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
+  if (!run.has_plus && !run.has_stdp) return true;
   bool finite = true;
-  for (PartitionNotes& notes : stream.notes) {
+  for (PartitionNotes& notes : run.notes) {
     finite &= notes.input_finite;
     notes.input_finite = true;
   }
-  const Array1<Real>& weight = stream.state.synapses.weight;
+  const Array1<Real>& weight = run.state.synapses.weight;
   // Checking a weight takes a fraction of a nanosecond, an event takes a few.
-  if (!finite || stream.unchecked_work < 4.0 * static_cast<double>(weight.size)) return finite;
-  stream.unchecked_work = 0.0;
+  if (!finite || run.unchecked_work < 4.0 * static_cast<double>(weight.size)) return finite;
+  run.unchecked_work = 0.0;
   constexpr Index kPiece = 1 << 16;
   const Index pieces = (weight.size + kPiece - 1) / kPiece;
   std::atomic<bool> all{true};
@@ -493,13 +491,13 @@ template <class Real> bool weights_finite(Stream<Real>& stream, int threads) {
   return all;
 }
 
-#define EPROP_INSTANTIATE(Real)                                                               \
-  template void prepare_stream(Stream<Real>&, bool);                                          \
-  template Index run_stream(Stream<Real>&, Index, Index, const RunRequest&);                  \
-  template void replace_errors(Stream<Real>&, Array1<const double>);                          \
-  template void receive_spikes(Stream<Real>&, Index, Index, const RunRequest&, const Inbox&); \
-  template Divergence find_divergence(const Stream<Real>&);                                   \
-  template bool weights_finite(Stream<Real>&, int);
+#define EPROP_INSTANTIATE(Real)                                                                  \
+  template void prepare_run(OnlineRun<Real>&, bool);                                             \
+  template Index run_online(OnlineRun<Real>&, Index, Index, const RunRequest&);                  \
+  template void replace_errors(OnlineRun<Real>&, Array1<const double>);                          \
+  template void receive_spikes(OnlineRun<Real>&, Index, Index, const RunRequest&, const Inbox&); \
+  template Divergence find_divergence(const OnlineRun<Real>&);                                   \
+  template bool weights_finite(OnlineRun<Real>&, int);
 EPROP_INSTANTIATE(float)
 EPROP_INSTANTIATE(double)
 

@@ -54,13 +54,13 @@ struct alignas(64) PartitionNotes {
   StopWatch watch;
 };
 
-template <class Real> struct Stream {
-  StreamState<Real> state;
+template <class Real> struct OnlineRun {
+  OnlineState<Real> state;
   Index t = 0, events = 0;  // steps and synaptic events since the start
   bool collect = false;     // own spikes go to the outbox instead of the log
   Outbox outbox;
   ReceivedSpikes received;
-  std::vector<PlusFunctions<Real>> plus;  // for each row of topology.kinds
+  std::vector<int> kinds;  // number of each row of topology.kinds, see eprop_plus.hpp
   std::vector<PartitionNotes> notes;
   std::vector<SpikeSegment> segments;
   std::vector<std::uint64_t> poisson_limit;
@@ -69,28 +69,28 @@ template <class Real> struct Stream {
   double unchecked_work = 0.0;  // approximate nanoseconds since all weights were checked
 };
 
-// Work space of a stream whose state has its arrays, and sizes of the growing vectors.
-template <class Real> void prepare_stream(Stream<Real>& stream, bool timed);
+// Work space of a run whose state has its arrays, and sizes of the growing vectors.
+template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
 
 // Runs steps t .. t + n_steps - 1, which start at step `offset` of all samples. Returns the steps done: all, or fewer once 50 ms
 // have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
-template <class Real> Index run_stream(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request);
+template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request);
 
 // Replaces the errors of the step before, which reach the neurons in the next step, by errors from outside; NaN keeps an error.
 // There must have been a step.
-template <class Real> void replace_errors(Stream<Real>& stream, Array1<const double> error);
+template <class Real> void replace_errors(OnlineRun<Real>& run, Array1<const double> error);
 
 // Logs the spikes of all ranks in the last n_steps steps, which start at step `offset` of all samples.
 template <class Real>
-void receive_spikes(Stream<Real>& stream, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox);
+void receive_spikes(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request, const Inbox& inbox);
 
 enum class Divergence : int { none = 0, not_finite = 1, voltage = 4 };
 // Whether some state is not finite, or a voltage implausibly large.
-template <class Real> Divergence find_divergence(const Stream<Real>& stream);
+template <class Real> Divergence find_divergence(const OnlineRun<Real>& run);
 
 // Whether all weights are finite, as far as the check is cheap: all weights are checked once synapses have done enough work that
 // the check adds little (some steps of a small network, a second of a large one). In shorter runs a weight that is not finite is
 // detected when a spike delivers it, because the input of its target is then not finite. Without learning there is no check.
-template <class Real> bool weights_finite(Stream<Real>& stream, int threads);
+template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads);
 
 }  // namespace eprop

@@ -1,0 +1,248 @@
+// One step from Python, and who may take it.
+#include "online/stepper.hpp"
+
+#include <nanobind/stl/pair.h>
+
+#include <chrono>
+#include <string_view>
+#include <utility>
+
+#include "bindings/online.hpp"
+#include "bindings/topology.hpp"
+
+namespace eprop {
+namespace {
+
+// Tells which thread uses a network. The GIL makes its calls atomic, and nobody waits.
+struct InUse {
+  unsigned long thread = 0;
+  Index depth = 0;  // a thread that uses the network may begin again
+
+  bool acquire() {
+    const unsigned long here = PyThread_get_thread_ident();
+    if (depth > 0 && thread != here) return false;
+    thread = here;
+    depth++;
+    return true;
+  }
+  void release() { depth--; }
+};
+
+// A stepper with all that a step of Python needs: one call does it, because between two steps of a large network the
+// interpreter falls out of the caches.
+struct PyStepper : Stepper {
+  // The only population that an argument can mean: its first element and size; the size is -1 if there are several.
+  using Place = std::pair<Index, Index>;
+  Place readouts, neurons;
+  InUse* in_use = nullptr;
+  Latency latency;
+};
+
+struct Held {
+  explicit Held(InUse& in_use) : in_use(in_use), held(in_use.acquire()) {}
+  Held(const Held&) = delete;
+  Held& operator=(const Held&) = delete;
+  ~Held() {
+    if (held) in_use.release();
+  }
+  InUse& in_use;
+  const bool held;
+};
+
+// A view of an object by the buffer protocol, which takes a fraction of what an `nb::ndarray` takes.
+class Buffer {
+ public:
+  explicit Buffer(nb::handle given)
+      : held(PyObject_CheckBuffer(given.ptr()) != 0 && PyObject_GetBuffer(given.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) == 0) {
+    if (!held) PyErr_Clear();  // not contiguous, for example
+  }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    if (held) PyBuffer_Release(&view);
+  }
+  // Its numbers, if it has one axis of them and begins where such a number may; null otherwise. `codes` are those of the type in
+  // the module `struct`.
+  template <class T> const T* numbers(std::string_view codes) const {
+    const bool fits = held && view.ndim == 1 && view.itemsize == sizeof(T) && view.format != nullptr && view.format[0] != 0 &&
+                      codes.find(view.format) != codes.npos && reinterpret_cast<std::uintptr_t>(view.buf) % alignof(T) == 0;
+    return fits ? static_cast<const T*>(view.buf) : nullptr;
+  }
+  Index size() const { return view.shape[0]; }
+
+ private:
+  Py_buffer view{};
+  bool held;
+};
+
+// Reads the events of one source for the next step, an array of whole numbers. False: of another form, or out of range.
+bool take_channels(Stepper& stepper, Index source, nb::handle channels) {
+  if (source < 0 || source >= static_cast<Index>(stepper.sizes.size())) return false;
+  const Buffer buffer(channels);
+  if (const auto* wide = buffer.numbers<std::int64_t>("l q")) return take_events(stepper, source, wide, buffer.size());
+  if (const auto* narrow = buffer.numbers<std::int32_t>("i l")) return take_events(stepper, source, narrow, buffer.size());
+  return false;
+}
+
+// Reads an argument of a step, an array of floats or None, and notes its bit. False: of another form.
+bool take_told(nb::handle given, std::vector<double>& to, PyStepper::Place place, Told bit, int& told) {
+  if (given.is_none()) return true;
+  const Buffer buffer(given);
+  const auto* numbers = place.second < 0 ? nullptr : buffer.numbers<double>("d");
+  if (numbers == nullptr || buffer.size() != place.second) return false;
+  std::copy_n(numbers, place.second, to.begin() + place.first);
+  told |= bit;
+  return true;
+}
+
+// The same for signals of all neurons, which may be many: `given` outlives the step, so nothing is copied.
+bool take_signals(const Buffer& given, PyStepper& stepper, int& told) {
+  const auto* numbers = stepper.neurons.second < 0 ? nullptr : given.numbers<double>("d");
+  if (numbers == nullptr || given.size() != static_cast<Index>(stepper.signal.size())) return false;
+  stepper.signals = numbers;
+  told |= kSignal;
+  return true;
+}
+
+Index clock_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// One step. Arguments are those of the only population, or None; bits of `told` name those that the stepper has got already, as
+// it may have its events, and `spent` are the ns that took. Keeps the GIL: a step is short, and another thread that takes the GIL
+// could keep it for milliseconds.
+template <class Real> int step_online(PyRun<Real>& run, PyStepper& stepper, nb::handle channels, nb::handle target,
+                                      nb::handle signal, nb::handle error, double modulator, double reward, int told,
+                                      Index spent) {
+  const Index began = clock_ns();
+  const Topology& topology = run.state.topology;
+  if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
+      topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
+    throw nb::value_error("Stepper: made for another network");
+  const Held use(*stepper.in_use);
+  if (!use.held) return static_cast<int>(StepStatus::busy);
+  stepper.signals = stepper.signal.data();
+  const Buffer signals(signal);
+  if ((!channels.is_none() && !take_channels(stepper, stepper.source, channels)) ||
+      !take_told(target, stepper.target, stepper.readouts, kTarget, told) ||
+      (!signal.is_none() && !take_signals(signals, stepper, told)) ||
+      !take_told(error, stepper.error, stepper.readouts, kError, told)) {
+    forget_told(stepper, kTarget | kSignal | kError);
+    return static_cast<int>(StepStatus::form);
+  }
+  stepper.modulator = modulator;
+  stepper.reward = reward;
+  const StepStatus status = take_step(run, stepper, told);
+  if (status == StepStatus::done || status == StepStatus::look) stepper.latency.add(spent + clock_ns() - began);
+  return static_cast<int>(status);
+}
+
+// A view of an array of a stepper, which lives as long as the view.
+Result<double> array_of(nb::handle owner, std::vector<double>& values) {
+  const std::size_t shape[1] = {values.size()};
+  return {values.data(), 1, shape, owner};
+}
+
+bool lies_within(const PyStepper::Place& place, Index size) { return place.first >= 0 && place.first + place.second <= size; }
+
+void make_stepper(PyStepper* stepper, nb::object topology, std::uint64_t seed, bool frozen, int threads, Index source,
+                  PyStepper::Place readouts, PyStepper::Place neurons, InUse& in_use) {
+  const Topology& sizes = topology_of(topology);
+  if (!lies_within(readouts, sizes.n_readouts()) || !lies_within(neurons, sizes.n_neurons()))
+    throw nb::value_error("Stepper: places within the network are expected");
+  new (stepper) PyStepper();
+  stepper->source = source;
+  stepper->readouts = readouts;
+  stepper->neurons = neurons;
+  stepper->in_use = &in_use;
+  prepare_stepper(*stepper, sizes, seed, frozen, threads);
+}
+
+std::vector<double> edges() {
+  std::vector<double> edges;
+  for (Index k = 0; k <= static_cast<Index>(Latency().counts.size()); k++) edges.push_back(Latency::begin(k));
+  return edges;
+}
+
+void bind_latency(nb::module_& m) {
+  nb::class_<InUse>(m, "InUse", "Tells which thread uses a network.")
+      .def(nb::init<>())
+      .def("acquire", &InUse::acquire, "Whether this thread may use it.")
+      .def("release", &InUse::release, "The use that `acquire` began has ended.");
+  nb::class_<Latency>(m, "Latency", "A histogram of durations.")
+      .def(nb::init<>())
+      .def("add", &Latency::add, "ns"_a)
+      .def("clear", [](Latency& latency) { latency = Latency(); })
+      .def_prop_ro(
+          "counts", [](const Latency& latency) { return handed_over(std::vector<Index>(latency.counts)); },
+          nb::rv_policy::automatic, "Durations in each bin.")
+      .def_ro("longest", &Latency::longest, "ns")
+      .def_static("edges", [] { return handed_over(edges()); }, "Edges of the bins, ns.");
+}
+
+}  // namespace
+
+template <class Real> void bind_step(nb::class_<PyRun<Real>>& bound) {
+  bound.def("step", &step_online<Real>, "stepper"_a, "channels"_a.none(), "target"_a.none(), "signal"_a.none(), "error"_a.none(),
+            "modulator"_a, "reward"_a, "told"_a, "spent"_a,
+            nb::sig("def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, "
+                    "modulator: float, reward: float, told: int, spent: int) -> int"),
+            "One step; return its `StepStatus`.\n\nArguments are those of the only population, or None. Bits of `told` (`Given`) "
+            "name those that the stepper already holds; `spent` are the ns since the call of the user.\n\n"
+            "C++: `take_step` in core/online/stepper.hpp.");
+}
+template void bind_step(nb::class_<PyRun<float>>&);
+template void bind_step(nb::class_<PyRun<double>>&);
+
+void bind_stepper(nb::module_& m) {
+  nb::enum_<StepStatus>(m, "StepStatus", nb::is_arithmetic(), "Result of a step, or the reason why it was refused.")
+      .value("done", StepStatus::done)
+      .value("target", StepStatus::target, "The target is not finite.")
+      .value("shares", StepStatus::shares, "The target is no class probabilities.")
+      .value("signal", StepStatus::signal, "The signal is not finite.")
+      .value("modulator", StepStatus::modulator, "The modulator is not finite.")
+      .value("error", StepStatus::error, "The error is infinite.")
+      .value("no_step_before", StepStatus::no_step_before, "There is no step that the error could belong to.")
+      .value("look", StepStatus::look, "Done; it is time to look for values that are not finite.")
+      .value("reward", StepStatus::reward, "The reward is not finite.")
+      .value("no_reward", StepStatus::no_reward, "No synapse has a reward trace.")
+      .value("form", StepStatus::form, "An argument needs conversion, or is invalid.")
+      .value("busy", StepStatus::busy, "Another thread uses the network.");
+  nb::enum_<Told>(m, "Given", nb::is_arithmetic(), "Bits of arguments that a stepper already holds.")
+      .value("target", kTarget)
+      .value("signal", kSignal)
+      .value("error", kError);
+  bind_latency(m);
+  nb::class_<PyStepper>(m, "Stepper", "Arguments and results of single steps.")
+      .def("__init__", &make_stepper, "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a, "readouts"_a, "neurons"_a,
+           "in_use"_a, nb::keep_alive<1, 9>(),
+           "`source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and "
+           "(first, "
+           "size) with size -1 if there are several.")
+      .def(
+          "take", [](PyStepper& stepper, Index source, nb::handle channels) { return take_channels(stepper, source, channels); },
+          "source"_a, "channels"_a, nb::sig("def take(self, source: int, channels: object) -> bool"),
+          "Read the events of a source in the next step; return whether that was possible.")
+      .def(
+          "forget", [](PyStepper& stepper) { forget_told(stepper, kTarget | kSignal | kError); },
+          "Drop the arguments of the step.")
+      .def_prop_ro(
+          "target", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).target); }, nb::rv_policy::automatic,
+          "Of all readouts, for the next step.")
+      .def_prop_ro(
+          "signal", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).signal); }, nb::rv_policy::automatic,
+          "Of all neurons, for the next step.")
+      .def_prop_ro(
+          "error", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).error); }, nb::rv_policy::automatic,
+          "Of all readouts, for the next step.")
+      .def_prop_ro(
+          "y", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).shown); }, nb::rv_policy::automatic,
+          "Outputs of the last step, mV.")
+      .def_ro("rewarded", &PyStepper::rewarded, "Whether synapses have reward traces.")
+      .def_prop_ro(
+          "latency", [](PyStepper& stepper) -> Latency& { return stepper.latency; }, "Durations of its steps.")
+      .def_prop_ro("loss", [](const PyStepper& stepper) { return stepper.loss[0]; })
+      .def_prop_ro("spikes", [](const PyStepper& stepper) { return stepper.spikes[0]; });
+}
+
+}  // namespace eprop

@@ -1,7 +1,0 @@
-#include "eprop_plus/delay_group.hpp"
-#include "eprop_plus/kinds.hpp"
-
-namespace eprop {
-EPROP_PLUS_KIND(0, 1, true, true)
-EPROP_PLUS_KIND(1, 1, true, true)
-}  // namespace eprop

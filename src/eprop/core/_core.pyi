@@ -1,0 +1,1109 @@
+"""The native core, whose loops are in `core/`. Made by ``build_backend/core_stub.py`` from ``core/bindings/``."""
+
+import enum
+from typing import overload
+
+import numpy
+from numpy.typing import NDArray
+
+
+level: str
+
+features: str
+
+flags: str
+
+compiler: str
+
+def available_threads() -> int: ...
+
+class Role(enum.IntEnum):
+    """Content of a population."""
+
+    events = 0
+
+    poisson = 1
+
+    neuron = 2
+
+    readout = 3
+
+class Rule(enum.IntEnum):
+    """Learning rule of the synapses of a delay group."""
+
+    fixed = 0
+
+    eprop = 1
+
+    eprop_plus = 2
+
+    stdp = 3
+
+class Tied(enum.IntEnum):
+    """How feedback depends on the readout weights of a delay group."""
+
+    no = 0
+
+    weight = 1
+
+    change = 2
+
+most_filters: int
+
+most_own: int
+
+def padded(neurons: int) -> int:
+    """Length of a row of propagators for so many neurons."""
+
+def record_size(entries: int) -> int:
+    """Length of a neuron-major copy of so many entries."""
+
+def kind_layout(n_filters: int, n_own: int, anchored: bool, two_kappas: bool, reward: bool) -> dict[str, int]:
+    """See eprop.engine.build.kind."""
+
+def record_fields() -> dict[str, list[tuple[str, str]]]:
+    """
+    Names and NumPy types of the fields of each record, in their order; each has eight bytes.
+    """
+
+def triad(a: NDArray[numpy.float64], b: NDArray[numpy.float64], c: NDArray[numpy.float64], scale: float, threads: int) -> None:
+    """a = b + scale * c; 24 bytes are transferred per entry."""
+
+camera_constants: dict[str, int]
+
+def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, i: int) -> tuple[NDArray[numpy.uint8], NDArray[numpy.float64]]: ...
+
+def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
+
+def bernoulli(first: int, stop: int, n_pre: int, probability: float, autapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: each source with a probability; `autapses` are allowed or not.
+    """
+
+def fixed_indegree(first: int, stop: int, n_pre: int, degree: int, autapses: bool, multapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: `degree` sources for each target.
+    """
+
+def fixed_outdegree(first: int, stop: int, n_pre: int, n_post: int, degree: int, autapses: bool, multapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: `degree` targets for each source.
+    """
+
+def all_to_all(first: int, stop: int, n_pre: int, autapses: bool) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: all sources.
+    """
+
+def one_to_one(first: int, stop: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: the source with the same index.
+    """
+
+def normal_weights(first: int, stop: int, indptr: NDArray[numpy.int64], mean: float, sd: float, seed: int) -> NDArray[numpy.float64]:
+    """Normal weights of the connections of the targets `first` to `stop`."""
+
+def uniform_weights(first: int, stop: int, indptr: NDArray[numpy.int64], low: float, high: float, seed: int) -> NDArray[numpy.float64]:
+    """Uniform weights of the connections of the targets `first` to `stop`."""
+
+@overload
+def count_synapses(branches: NDArray[numpy.int32], counts: NDArray[numpy.int64]) -> None: ...
+
+@overload
+def count_synapses(branches: NDArray[numpy.int64], counts: NDArray[numpy.int64]) -> None:
+    """Add the synapses of each branch to `counts` (branches,)."""
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float64], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float32], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float64], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float32], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None:
+    """
+    Put synapses where their branches have room: advance `next` (branches,), write `target` and `weight`.
+    """
+
+def synapse_places(counts: NDArray[numpy.int64], indptr: NDArray[numpy.int64], first: int) -> None:
+    """Turn `counts` (parts, branches) into positions, and write `indptr`."""
+
+@overload
+def mark_known(bits: NDArray[numpy.uint64], first: int, neurons: NDArray[numpy.int32]) -> None: ...
+
+@overload
+def mark_known(bits: NDArray[numpy.uint64], first: int, neurons: NDArray[numpy.int64]) -> None:
+    """
+    Add neurons `first + neurons` to `bits`, which have one word more than needed.
+    """
+
+@overload
+def local_ids(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32], first: int, neurons: NDArray[numpy.int32]) -> NDArray[numpy.int32]: ...
+
+@overload
+def local_ids(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32], first: int, neurons: NDArray[numpy.int64]) -> NDArray[numpy.int32]:
+    """Ids of neurons among the known ones from `first` on."""
+
+def count_known(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+    """Write the known neurons before each word to `counts`."""
+
+def is_known(bits: NDArray[numpy.uint64], neuron: int) -> bool: ...
+
+def known_before(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32], neuron: int) -> int: ...
+
+def list_known(bits: NDArray[numpy.uint64], first: int, stop: int) -> NDArray[numpy.int64]:
+    """Known neurons of `first` to `stop`, relative to `first`."""
+
+data_version: int
+
+def bin_events(times: NDArray[numpy.int32], channels: NDArray[numpy.int32], offsets: NDArray[numpy.int64], n_channels: int, n_steps: int, step_us: float, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
+def count_channels(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], counts: NDArray[numpy.int64]) -> None: ...
+
+def renumber_channels(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], number: NDArray[numpy.int32]) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
+def find_fault(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], n_channels: int) -> tuple[int, int]: ...
+
+def parse_bytes(text: NDArray[numpy.uint8], out: NDArray[numpy.uint8]) -> int: ...
+
+def decode_nmnist(raw: NDArray[numpy.uint8], offsets: NDArray[numpy.int64], size: int) -> tuple[tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]], tuple[int, int, int]]: ...
+
+def deskew_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], side: int, path: NDArray[numpy.float64], centre: float, steepest: float) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
+def philox(seed: int, purpose: int, target: int, index: int) -> tuple[int, int]:
+    """Two independent words for a counter."""
+
+@overload
+def uniform(seed: int, purpose: int, target: int, index: int) -> float: ...
+
+@overload
+def uniform(seed: int, purpose: int, targets: NDArray[numpy.uint64], indices: NDArray[numpy.uint64]) -> NDArray[numpy.float64]: ...
+
+@overload
+def normal(seed: int, purpose: int, target: int, index: int) -> float: ...
+
+@overload
+def normal(seed: int, purpose: int, targets: NDArray[numpy.uint64], indices: NDArray[numpy.uint64]) -> NDArray[numpy.float64]: ...
+
+def permutation(seed: int, purpose: int, target: int, n: int) -> NDArray[numpy.int64]:
+    """Random order of `n` indices."""
+
+class Purpose(enum.IntEnum):
+    """Purposes separate draws with the same seed, target and index."""
+
+    connect = 1
+
+    weight = 2
+
+    poisson = 3
+
+    feedback = 4
+
+    shuffle = 5
+
+    delay = 6
+
+    camera = 7
+
+    phase = 8
+
+    parameter = 9
+
+    deskew = 10
+
+def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
+    """
+    Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.
+    """
+
+models: dict[str, int]
+
+class testing:
+    """Scalar equations, for tests."""
+
+    @staticmethod
+    def surrogate(kind: int, u: float, height: float, width: float) -> float:
+        """Surrogate gradient by the code of its kind."""
+
+    @staticmethod
+    def clip(w: float, w_min: float, w_max: float) -> float: ...
+
+    @staticmethod
+    def power(arg0: float, arg1: int, /) -> float: ...
+
+    @staticmethod
+    def adam_factor(arg0: float, arg1: float, arg2: float, arg3: int, /) -> float: ...
+
+    @staticmethod
+    def potentiate(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
+
+    @staticmethod
+    def depress(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
+
+    @staticmethod
+    def optimize_synapse(before: tuple[float, float, float], g: float, first_step: int, last_step: int, topology: object) -> tuple[float, float, float]:
+        """New (w, m, v) by the optimiser of the first delay group."""
+
+LANES_PER_THREAD: int
+
+READ: int
+
+UNREADABLE: int
+
+class EpisodeRequest:
+    """
+    Steps of lanes, and arrays for their results; see `core/episodes/state.hpp`.
+    """
+
+    def __init__(self) -> None: ...
+
+    @property
+    def n_steps(self) -> int: ...
+
+    @n_steps.setter
+    def n_steps(self, arg: int, /) -> None: ...
+
+    @property
+    def learn(self) -> bool: ...
+
+    @learn.setter
+    def learn(self, arg: bool, /) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def samples(self) -> object: ...
+
+    @samples.setter
+    def samples(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def clocks(self) -> object: ...
+
+    @clocks.setter
+    def clocks(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def event_start(self) -> object: ...
+
+    @event_start.setter
+    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def event_channels(self) -> object: ...
+
+    @event_channels.setter
+    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
+
+    @property
+    def target(self) -> object: ...
+
+    @target.setter
+    def target(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def window(self) -> object: ...
+
+    @window.setter
+    def window(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def feedback(self) -> object: ...
+
+    @feedback.setter
+    def feedback(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def scales(self) -> object: ...
+
+    @scales.setter
+    def scales(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def given_errors(self) -> object: ...
+
+    @given_errors.setter
+    def given_errors(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def y(self) -> object: ...
+
+    @y.setter
+    def y(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def error(self) -> object: ...
+
+    @error.setter
+    def error(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def loss(self) -> object: ...
+
+    @loss.setter
+    def loss(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def spikes(self) -> object: ...
+
+    @spikes.setter
+    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def events(self) -> object: ...
+
+    @events.setter
+    def events(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
+        """Signals, their first columns, modulator and reward."""
+
+    @external.setter
+    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+class EpisodesDouble:
+    """
+    Lanes of e-prop in parallel, samples or environments; weights of one type.
+    """
+
+    def __init__(self, topology: object, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+
+    @property
+    def lanes(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def learns(self) -> bool: ...
+
+    @property
+    def history(self) -> int: ...
+
+    def full(self, n_steps: int) -> bool:
+        """Whether so many more steps would take more room."""
+
+    def set_weights(self, weight: NDArray[numpy.float64]) -> None: ...
+
+    def diverged(self) -> int:
+        """
+        The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.
+        """
+
+    def spikes_of_sample(self, lane: int, first_source: int, stop_source: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+        """
+        Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.
+        """
+
+    def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
+        """Begin samples of a request at rest."""
+
+    def begin_steps(self, n_steps: int) -> None: ...
+
+    def begin_replay(self) -> None: ...
+
+    def end_replay(self) -> None: ...
+
+    def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
+        """
+        Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
+        """
+
+    def message(self, width: int) -> NDArray[numpy.uint8]: ...
+
+    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None: ...
+
+    def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
+        """Count spikes and events of samples that have run all their steps."""
+
+    def backward(self, begin: int, width: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> None:
+        """Add the gradients of lanes to `pending`."""
+
+    def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float64]) -> int:
+        """
+        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        """
+
+    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> int:
+        """
+        One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus the number of lanes.
+        """
+
+    def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
+        """A result as of `step`, event_start and event_channels of a request."""
+
+    def reset(self, lanes: NDArray[numpy.int64]) -> None: ...
+
+    def begin_next(self) -> None: ...
+
+    def continued(self, n_steps: int) -> EpisodesDouble: ...
+
+    def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
+        """Random spikes of the rollout that begins."""
+
+    def state(self) -> dict[str, object]:
+        """Everything that a step changes, of all lanes."""
+
+    def set_state(self, steps: int, state: dict[str, object]) -> bool:
+        """Continue from a state; false if it does not fit."""
+
+    def spikes(self) -> NDArray[numpy.int64]:
+        """Spikes of the own neurons of each lane in this rollout."""
+
+class EpisodesSingle:
+    """
+    Lanes of e-prop in parallel, samples or environments; weights of one type.
+    """
+
+    def __init__(self, topology: object, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+
+    @property
+    def lanes(self) -> int: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def learns(self) -> bool: ...
+
+    @property
+    def history(self) -> int: ...
+
+    def full(self, n_steps: int) -> bool:
+        """Whether so many more steps would take more room."""
+
+    def set_weights(self, weight: NDArray[numpy.float32]) -> None: ...
+
+    def diverged(self) -> int:
+        """
+        The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.
+        """
+
+    def spikes_of_sample(self, lane: int, first_source: int, stop_source: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+        """
+        Steps and sources of the spikes of sources first_source:stop_source of the last sample of a lane.
+        """
+
+    def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
+        """Begin samples of a request at rest."""
+
+    def begin_steps(self, n_steps: int) -> None: ...
+
+    def begin_replay(self) -> None: ...
+
+    def end_replay(self) -> None: ...
+
+    def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
+        """
+        Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
+        """
+
+    def message(self, width: int) -> NDArray[numpy.uint8]: ...
+
+    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None: ...
+
+    def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
+        """Count spikes and events of samples that have run all their steps."""
+
+    def backward(self, begin: int, width: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> None:
+        """Add the gradients of lanes to `pending`."""
+
+    def run_samples(self, begin: int, stop: int, request: EpisodeRequest, pending: NDArray[numpy.float32]) -> int:
+        """
+        Run samples begin:stop of a request; returns the next sample, after the chunk during which 50 ms have passed.
+        """
+
+    def step(self, channels: tuple[object, ...], y: NDArray[numpy.float64]) -> int:
+        """
+        One step of all lanes. Returns READ, UNREADABLE, the number of a lane with wrong channels, or of one that diverged plus the number of lanes.
+        """
+
+    def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
+        """A result as of `step`, event_start and event_channels of a request."""
+
+    def reset(self, lanes: NDArray[numpy.int64]) -> None: ...
+
+    def begin_next(self) -> None: ...
+
+    def continued(self, n_steps: int) -> EpisodesSingle: ...
+
+    def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
+        """Random spikes of the rollout that begins."""
+
+    def state(self) -> dict[str, object]:
+        """Everything that a step changes, of all lanes."""
+
+    def set_state(self, steps: int, state: dict[str, object]) -> bool:
+        """Continue from a state; false if it does not fit."""
+
+    def spikes(self) -> NDArray[numpy.int64]:
+        """Spikes of the own neurons of each lane in this rollout."""
+
+def optimize(topology: object, synapses: object, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
+    """
+    One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared.
+    """
+
+def episode_bytes(topology: object, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
+    """
+    Bytes of lanes without their logs of spikes, and of all that they share.
+    """
+
+def longest_latency(topology: object) -> int:
+    """
+    Longest time from a spike to an error that it causes and to later external signals, steps.
+    """
+
+@overload
+def find_ones(dense: NDArray[numpy.float64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.bool_], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.float32], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.int64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
+
+@overload
+def find_ones(dense: NDArray[numpy.uint8], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """Columns of the ones, row by row; None if there are other numbers."""
+
+def bin_spikes(times: NDArray[numpy.float64], channels: NDArray[numpy.int64], size: int, dt: float, precision: float, start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None:
+    """
+    Channels of spikes step by step; None if a time or channel is out of range.
+    """
+
+def copy_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], size: int, start: NDArray[numpy.int64], out: NDArray[numpy.int32]) -> bool:
+    """Whether the events of samples are in order; copies them if so."""
+
+def all_finite(numbers: NDArray[numpy.float64]) -> bool:
+    """Whether all numbers are finite."""
+
+class StepStatus(enum.IntEnum):
+    """Result of a step, or the reason why it was refused."""
+
+    done = 0
+
+    target = 1
+    """The target is not finite."""
+
+    shares = 2
+    """The target is no class probabilities."""
+
+    signal = 3
+    """The signal is not finite."""
+
+    modulator = 4
+    """The modulator is not finite."""
+
+    error = 5
+    """The error is infinite."""
+
+    no_step_before = 6
+    """There is no step that the error could belong to."""
+
+    look = 7
+    """Done; it is time to look for values that are not finite."""
+
+    reward = 8
+    """The reward is not finite."""
+
+    no_reward = 9
+    """No synapse has a reward trace."""
+
+    form = 10
+    """An argument needs conversion, or is invalid."""
+
+    busy = 11
+    """Another thread uses the network."""
+
+class Given(enum.IntEnum):
+    """Bits of arguments that a stepper already holds."""
+
+    target = 1
+
+    signal = 2
+
+    error = 4
+
+class InUse:
+    """Tells which thread uses a network."""
+
+    def __init__(self) -> None: ...
+
+    def acquire(self) -> bool:
+        """Whether this thread may use it."""
+
+    def release(self) -> None:
+        """The use that `acquire` began has ended."""
+
+class Latency:
+    """A histogram of durations."""
+
+    def __init__(self) -> None: ...
+
+    def add(self, ns: int) -> None: ...
+
+    def clear(self) -> None: ...
+
+    @property
+    def counts(self) -> NDArray[numpy.int64]:
+        """Durations in each bin."""
+
+    @property
+    def longest(self) -> int:
+        """ns"""
+
+    @staticmethod
+    def edges() -> NDArray[numpy.float64]:
+        """Edges of the bins, ns."""
+
+class Stepper:
+    """Arguments and results of single steps."""
+
+    def __init__(self, topology: object, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse) -> None:
+        """
+        `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several.
+        """
+
+    def take(self, source: int, channels: object) -> bool:
+        """
+        Read the events of a source in the next step; return whether that was possible.
+        """
+
+    def forget(self) -> None:
+        """Drop the arguments of the step."""
+
+    @property
+    def target(self) -> NDArray[numpy.float64]:
+        """Of all readouts, for the next step."""
+
+    @property
+    def signal(self) -> NDArray[numpy.float64]:
+        """Of all neurons, for the next step."""
+
+    @property
+    def error(self) -> NDArray[numpy.float64]:
+        """Of all readouts, for the next step."""
+
+    @property
+    def y(self) -> NDArray[numpy.float64]:
+        """Outputs of the last step, mV."""
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether synapses have reward traces."""
+
+    @property
+    def latency(self) -> Latency:
+        """Durations of its steps."""
+
+    @property
+    def loss(self) -> float: ...
+
+    @property
+    def spikes(self) -> int: ...
+
+class Divergence(enum.IntEnum):
+    """Result of `divergence`."""
+
+    none = 0
+
+    not_finite = 1
+
+    voltage = 4
+
+class Probe(enum.IntEnum):
+    """Recorded variable."""
+
+    state = 0
+
+    psi = 1
+
+    signal = 2
+
+    readout = 3
+
+    error = 4
+
+    weight = 5
+
+    trace = 6
+
+class Phase(enum.IntEnum):
+    """Column of `phases`."""
+
+    outside = 0
+
+    propagators = 1
+
+    deliver = 2
+
+    advance = 3
+
+    readout = 4
+
+    exchange = 5
+
+    region = 6
+
+largest_voltage: float
+
+class RunRequest:
+    """Inputs of a run of consecutive samples, and arrays for its results."""
+
+    def __init__(self) -> None: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @seed.setter
+    def seed(self, arg: int, /) -> None: ...
+
+    @property
+    def clock(self) -> int:
+        """First step of the random numbers."""
+
+    @clock.setter
+    def clock(self, arg: int, /) -> None: ...
+
+    @property
+    def frozen(self) -> bool:
+        """Whether weights stay constant while all traces continue."""
+
+    @frozen.setter
+    def frozen(self, arg: bool, /) -> None: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @threads.setter
+    def threads(self, arg: int, /) -> None: ...
+
+    @property
+    def event_start(self) -> NDArray[numpy.int64]:
+        """(event sources, steps of all samples + 1)"""
+
+    @event_start.setter
+    def event_start(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def event_channels(self) -> NDArray[numpy.int32]:
+        """Channels of all events, in order."""
+
+    @event_channels.setter
+    def event_channels(self, value: NDArray[numpy.int32]) -> None: ...
+
+    @property
+    def target(self) -> NDArray[numpy.float64]:
+        """(samples, steps or 1, readouts)"""
+
+    @target.setter
+    def target(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def window(self) -> NDArray[numpy.float64]:
+        """(samples or 1, steps, readout populations or 1)"""
+
+    @window.setter
+    def window(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
+        """Signals, first columns, modulator, reward; see `ExternalSignals`."""
+
+    @external.setter
+    def external(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def probes(self) -> NDArray[numpy.int64]:
+        """
+        (probes, 4): a `Probe`, row of the state or branch, index, delay group.
+        """
+
+    @probes.setter
+    def probes(self, value: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def probed(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples, probes)"""
+
+    @probed.setter
+    def probed(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def y(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples, readouts), without the leak potential, mV."""
+
+    @y.setter
+    def y(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def loss(self) -> NDArray[numpy.float64]:
+        """Out: (steps of all samples,); losses are added."""
+
+    @loss.setter
+    def loss(self, value: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def spikes(self) -> NDArray[numpy.int64]:
+        """Out: (samples,) spikes of own neurons; they are added."""
+
+    @spikes.setter
+    def spikes(self, value: NDArray[numpy.int64]) -> None: ...
+
+class OnlineSingle:
+    """
+    A network that runs on in continuous time; its arrays of fixed size are Python's.
+    """
+
+    def __init__(self, topology: object, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
+        """
+        Arrays as in `eprop.engine.build.records` and `eprop.engine.state.storage`; `timed` measures `phases`.
+        """
+
+    def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
+        """
+        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have passed.
+
+        C++: `run_online` in core/online/run.cpp.
+        """
+
+    @property
+    def t(self) -> int:
+        """Steps since the start."""
+
+    @t.setter
+    def t(self, arg: int, /) -> None: ...
+
+    @property
+    def events(self) -> int:
+        """Synaptic events since the start."""
+
+    @events.setter
+    def events(self, arg: int, /) -> None: ...
+
+    @property
+    def collect(self) -> bool:
+        """Whether spikes of own neurons go to `message` instead of the log."""
+
+    @collect.setter
+    def collect(self, arg: bool, /) -> None: ...
+
+    def divergence(self) -> Divergence:
+        """
+        Whether some state is not finite, or a voltage is beyond `largest_voltage`.
+        """
+
+    def weights_finite(self, threads: int = 1) -> bool:
+        """Whether no weight is known that is not finite."""
+
+    def spikes(self, first_source: int, stop_source: int, first_step: int, stop_step: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+        """Steps and sources of the spikes that are still in the log."""
+
+    def effective_weights(self) -> NDArray[numpy.float32]:
+        """
+        Weights as seen from outside: as of the last spike of each synapse, not of the start of a block.
+        """
+
+    def materialise_weights(self) -> None:
+        """Store the effective weights, until the next spike."""
+
+    def phases(self) -> NDArray[numpy.float64]:
+        """Seconds since the last call, (partitions and the loop, `Phase`)."""
+
+    def bytes(self) -> dict[str, int]:
+        """Bytes of the arrays that grow while running."""
+
+    def log(self) -> NDArray[numpy.int32]:
+        """Ring of the sources of all spikes, in order."""
+
+    def set_log(self, sources: NDArray[numpy.int32]) -> None:
+        """Set the ring of a loaded state; its length is a power of two."""
+
+    def post_times(self) -> NDArray[numpy.int64]:
+        """Steps of the last spikes of each neuron (neurons, capacity), for STDP."""
+
+    def set_post_times(self, times: NDArray[numpy.int64]) -> None:
+        """Set `post_times` of a loaded state; set `t` first."""
+
+    def spike_records(self) -> tuple[NDArray[numpy.int32], NDArray[numpy.float64]]:
+        """
+        Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).
+        """
+
+    def follow(self) -> None:
+        """Record all logged spikes with their axons."""
+
+    def restart_records(self, first_step: int, room: int) -> None:
+        """
+        After another state has been set: find again what is derived from the spikes since `first_step`.
+        """
+
+    def message(self) -> NDArray[numpy.uint8]:
+        """The spikes of own neurons since the last message, for the other ranks."""
+
+    def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+        """
+        Log the spikes of all ranks in the last `n_steps` steps, from their messages.
+        """
+
+    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, told: int, spent: int) -> int:
+        """
+        One step; return its `StepStatus`.
+
+        Arguments are those of the only population, or None. Bits of `told` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
+
+        C++: `take_step` in core/online/stepper.hpp.
+        """
+
+class OnlineDouble:
+    """
+    A network that runs on in continuous time; its arrays of fixed size are Python's.
+    """
+
+    def __init__(self, topology: object, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
+        """
+        Arrays as in `eprop.engine.build.records` and `eprop.engine.state.storage`; `timed` measures `phases`.
+        """
+
+    def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
+        """
+        Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have passed.
+
+        C++: `run_online` in core/online/run.cpp.
+        """
+
+    @property
+    def t(self) -> int:
+        """Steps since the start."""
+
+    @t.setter
+    def t(self, arg: int, /) -> None: ...
+
+    @property
+    def events(self) -> int:
+        """Synaptic events since the start."""
+
+    @events.setter
+    def events(self, arg: int, /) -> None: ...
+
+    @property
+    def collect(self) -> bool:
+        """Whether spikes of own neurons go to `message` instead of the log."""
+
+    @collect.setter
+    def collect(self, arg: bool, /) -> None: ...
+
+    def divergence(self) -> Divergence:
+        """
+        Whether some state is not finite, or a voltage is beyond `largest_voltage`.
+        """
+
+    def weights_finite(self, threads: int = 1) -> bool:
+        """Whether no weight is known that is not finite."""
+
+    def spikes(self, first_source: int, stop_source: int, first_step: int, stop_step: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int64]]:
+        """Steps and sources of the spikes that are still in the log."""
+
+    def effective_weights(self) -> NDArray[numpy.float64]:
+        """
+        Weights as seen from outside: as of the last spike of each synapse, not of the start of a block.
+        """
+
+    def materialise_weights(self) -> None:
+        """Store the effective weights, until the next spike."""
+
+    def phases(self) -> NDArray[numpy.float64]:
+        """Seconds since the last call, (partitions and the loop, `Phase`)."""
+
+    def bytes(self) -> dict[str, int]:
+        """Bytes of the arrays that grow while running."""
+
+    def log(self) -> NDArray[numpy.int32]:
+        """Ring of the sources of all spikes, in order."""
+
+    def set_log(self, sources: NDArray[numpy.int32]) -> None:
+        """Set the ring of a loaded state; its length is a power of two."""
+
+    def post_times(self) -> NDArray[numpy.int64]:
+        """Steps of the last spikes of each neuron (neurons, capacity), for STDP."""
+
+    def set_post_times(self, times: NDArray[numpy.int64]) -> None:
+        """Set `post_times` of a loaded state; set `t` first."""
+
+    def spike_records(self) -> tuple[NDArray[numpy.int32], NDArray[numpy.float64]]:
+        """
+        Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).
+        """
+
+    def follow(self) -> None:
+        """Record all logged spikes with their axons."""
+
+    def restart_records(self, first_step: int, room: int) -> None:
+        """
+        After another state has been set: find again what is derived from the spikes since `first_step`.
+        """
+
+    def message(self) -> NDArray[numpy.uint8]:
+        """The spikes of own neurons since the last message, for the other ranks."""
+
+    def receive(self, n_steps: int, offset: int, request: RunRequest, messages: NDArray[numpy.uint8], begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+        """
+        Log the spikes of all ranks in the last `n_steps` steps, from their messages.
+        """
+
+    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, told: int, spent: int) -> int:
+        """
+        One step; return its `StepStatus`.
+
+        Arguments are those of the only population, or None. Bits of `told` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
+
+        C++: `take_step` in core/online/stepper.hpp.
+        """
+
+@overload
+def tie_feedback(topology: object, chosen: NDArray[numpy.bool_], weight: NDArray[numpy.float32], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None: ...
+
+@overload
+def tie_feedback(topology: object, chosen: NDArray[numpy.bool_], weight: NDArray[numpy.float64], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None:
+    """Let feedback follow the weights of the chosen delay groups."""
+
+@overload
+def measure_offsets(topology: object, first: int, stop: int, weight: NDArray[numpy.float32], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None: ...
+
+@overload
+def measure_offsets(topology: object, first: int, stop: int, weight: NDArray[numpy.float64], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None:
+    """
+    Let adaptive feedback stay as it is where weights were set from outside.
+    """
+
+def fade_offsets(topology: object, feedback_offset: NDArray[numpy.float64]) -> None:
+    """
+    What decaying weights forget, the offset of adaptive feedback forgets, too.
+    """
+
+def losses_of_steps(y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], topology: object, loss: NDArray[numpy.float64]) -> None:
+    """Losses of all steps of one sample, from its outputs in mV."""
