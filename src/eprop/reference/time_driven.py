@@ -54,8 +54,10 @@ class TimeDrivenRun:
     def split(self, n: int) -> list[TimeDrivenRun]:
         """Equal parts of a run, one after the other; the first has the ``events`` of all."""
         parts = zip(*(np.split(getattr(self, name), n) for name in ROWS), strict=True)
-        weights, events = np.zeros((0, 0)), [self.events, *[0] * (n - 1)]
-        return [TimeDrivenRun(*part, weights, count) for part, count in zip(parts, events, strict=True)]
+        return [
+            TimeDrivenRun(v, psi, spikes, y, error, loss, np.zeros((0, 0)), 0 if k else self.events)
+            for k, (v, psi, spikes, y, error, loss) in enumerate(parts)
+        ]
 
 
 class TimeDriven:
