@@ -332,7 +332,8 @@ def compare_samples(c: Case, batches: list, window: np.ndarray, deviations) -> N
     worst, compared, different = weights_of_arrivals(theirs, history)
     v_worst, y_worst = deviation(np.stack(v)[:, :-1], theirs.v["rec"]), deviation(np.concatenate(y), theirs.y["out"])
     loss, spikes = deviation(np.concatenate(losses), theirs.loss) / theirs.loss.max(), int(theirs.spikes["rec"].sum())
-    of_nest = "cross_entropy" if c.readout.loss == "cross_entropy" else "mean_squared_error"
+    softmax = c.network.population("out").model.loss.softmax
+    of_nest = "cross_entropy" if softmax else "mean_squared_error"
     deviations.note(row_of(c), compared, spikes, voltage=v_worst, weight=worst)
     deviations.note(f"`eprop_readout{SUFFIX}`, `{of_nest}`", compared, spikes, voltage=y_worst, loss=loss)
     assert max(v_worst, y_worst, worst, loss) < EXACT

@@ -141,7 +141,7 @@ def test_readouts_do_as_in_nest(name, deviations):
 
 def pairs_of(seeds) -> list:
     """Kinds with the seeds of each."""
-    return [pytest.param(kind, *p.values, marks=p.marks) for kind in KINDS for p in seeds(NEURONS[kind][0]())]
+    return [pytest.param(kind, *p.values, marks=p.marks) for kind in KINDS for p in seeds(NEURONS[kind]())]
 
 
 @pytest.mark.parametrize(("kind", "seed"), pairs_of(lambda neuron: plus_seeds(neuron, 100)))
@@ -175,7 +175,7 @@ def mixed_network(kind: str, rule) -> ep.Network:
     surrogate = ep.Arctan(height=ep.Uniform(0.2, 0.5), width=ep.Uniform(0.4, 0.8))
     net = ep.Network(seed=9)
     x = net.add(ep.EventSource(), 8, "in")
-    rec = net.add(NEURONS[kind][0](**parameters, surrogate=surrogate), 8, "rec")
+    rec = net.add(NEURONS[kind](**parameters, surrogate=surrogate), 8, "rec")
     out = net.add(ep.Readout(tau_m=[8.0, 20.0, 50.0], e_l=ep.Normal(0.0, 0.3), c_m=ep.Uniform(1.0, 2.0)), 3, "out")
     net.connect(x, rec, weight=ep.Normal(0.2, 0.2), rule=rule)
     net.connect(rec, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=rule)
