@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import pytest
@@ -39,6 +40,11 @@ def refusals(*rows: tuple[Callable[..., Any], type[Exception], str]) -> pytest.M
     """
     made = [pytest.param(Refusal(*row), id=f"{k}: {row[2]:.40}") for k, row in enumerate(rows)]
     return pytest.mark.parametrize("refusal", made)
+
+
+def each_of(values: Iterable[Any], call: Callable[..., Any], error: type[Exception], words: str) -> list[tuple]:
+    """Rows of `refusals` with one message: a call with each of these values as its first argument."""
+    return [(functools.partial(call, value), error, words) for value in values]
 
 
 def network(rule=None, **options) -> ep.Network:
