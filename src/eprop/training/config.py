@@ -257,12 +257,12 @@ def _placed(
     try:
         yield
     except ParameterError as error:
-        told = re.match(r"(\w+)\.((\w+).*)", str(error), re.DOTALL)
-        if not isinstance(given, _Parsed) or told is None or told[1] not in [each.__name__ for each in kind.__mro__]:
+        found = re.match(r"(\w+)\.((\w+).*)", str(error), re.DOTALL)
+        if not isinstance(given, _Parsed) or found is None or found[1] not in [each.__name__ for each in kind.__mro__]:
             raise
-        if told[3] in changes.get(section, {}) or told[3] not in given.get(section, {}):
+        if found[3] in changes.get(section, {}) or found[3] not in given.get(section, {}):
             raise
-        raise ParameterError(f"{given.where}: line {_line(given.text, section, told[3])}: {told[2]}") from error
+        raise ParameterError(f"{given.where}: line {_line(given.text, section, found[3])}: {found[2]}") from error
 
 
 def named_task(text: str, where: str) -> str | None:

@@ -26,9 +26,9 @@ Engine = Simulator | TimeDrivenEngine
 EVALUATION_STREAM = 2**32 - 1
 
 
-def counted_by(tell: Callable[[int, int], None] | None, total: int) -> Callable[[int], None] | None:
-    """A ``progress`` for `evaluate` that adds up the samples, and calls ``tell(done, total)``."""
-    if tell is None:
+def counted_by(show: Callable[[int, int], None] | None, total: int) -> Callable[[int], None] | None:
+    """A ``progress`` for `evaluate` that adds up the samples, and calls ``show(done, total)``."""
+    if show is None:
         return None
     lock, done = threading.Lock(), 0
 
@@ -36,7 +36,7 @@ def counted_by(tell: Callable[[int, int], None] | None, total: int) -> Callable[
         nonlocal done
         with lock:
             done += count
-        tell(done, total)
+        show(done, total)
 
     return progress
 

@@ -177,37 +177,31 @@ def evaluate_run(
     UnfinishedRunWarning
         If the training was stopped before its end.
     """
-    if data is not None and fresh is not None:
-        raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
     config, checkpoint, simulator = restore(path, threads=threads, trust=trust, comm=comm)
-    acts = isinstance(config.task, Control)
-    _refuse_other_test(config.task, acts, data, fresh, episodes)
-    _warn_if_unfinished(path, checkpoint.position, learner_of(type(config.task)).unit)
+    kind = learner_of(type(config.task))
+    _refuse_other_test(config.task, data, fresh, episodes)
+    _warn_if_unfinished(path, checkpoint.position, kind.unit)
     with shown(watcher, comm) as watching, Interrupt(simulator.comm) as interrupt:
-        unit = learner_of(type(config.task)).test_unit
 
-        def tell(done: int, total: int) -> None:
+        def show(done: int, total: int) -> None:
             interrupt.check()
-            watching.evaluating(done, total, unit)
+            watching.evaluating(done, total, kind.test_unit)
 
-        if acts:
+        if isinstance(config.task, Control):
             choice = cast("EpisodeChoice", config.data)
             choice = choice if episodes is None else choice.replace(episodes=episodes)
             watching.phase("testing")
-            scale = restore_observation_scale(path, cast("Control", config.task), checkpoint)
-            progress = counted_by(tell, choice.episodes)
-            return config, judge(cast("Control", config.task), simulator, choice, progress, scale), choice
+            scale = restore_observation_scale(path, config.task, checkpoint)
+            return config, judge(config.task, simulator, choice, counted_by(show, choice.episodes), scale), choice
+        setup = Setup(config.task, simulator, config.data, config.training, config.execution, watching, simulator.comm)
         watching.phase("reading data")
-        setup = Setup(
-            config.task, simulator, config.data, config.training, config.execution, watching, comm or Serial()
-        )
         test = in_turn(simulator.comm, lambda: _test_trials(setup, data, fresh))
         watching.phase("testing")
-        if learner_of(type(config.task)) is SampleLearner:
-            return config, evaluate(config.task, simulator, test, counted_by(tell, len(test))), test
-        learner = learner_of(type(config.task)).of_run(setup)
+        if kind is SampleLearner:
+            return config, evaluate(config.task, simulator, test, counted_by(show, len(test))), test
+        learner = kind.of_run(setup)
         learner.set_state(checkpoint.position)
-        return config, learner.evaluate(tell), test
+        return config, learner.evaluate(show), test
 
 
 def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], unit: str) -> None:
@@ -230,8 +224,11 @@ def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh:
     return setup.data.load(setup.task, threads=setup.simulator.threads, progress=setup.watcher.reading).test
 
 
-def _refuse_other_test(task: Task, acts: bool, data: Any, fresh: int | None, episodes: int | None) -> None:
+def _refuse_other_test(task: Task, data: Any, fresh: int | None, episodes: int | None) -> None:
     """Raise `ParameterError` if the kind of test does not fit the task."""
+    if data is not None and fresh is not None:
+        raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
+    acts = isinstance(task, Control)
     if not acts and episodes is not None:
         raise ParameterError(f"the task {task.name!r} has no episodes: leave out --episodes")
     if acts and (data is not None or fresh is not None):

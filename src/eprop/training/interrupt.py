@@ -21,7 +21,7 @@ class Stopped(KeyboardInterrupt):
     ----------
     exit_code : int
     together : bool
-        Whether all ranks have stopped at the same point. If not, the other ranks go on and would wait for this rank.
+        Whether all ranks have stopped at the same point. If not, the other ranks continue and would wait for this rank.
     """
 
     def __init__(self, message: str = "stopped", exit_code: int = 130, *, together: bool = False):
@@ -30,7 +30,7 @@ class Stopped(KeyboardInterrupt):
 
 
 class Interrupt:
-    """Context in which SIGINT and SIGTERM set a flag, unless the process was told to ignore them (``nohup``, ``&``).
+    """Context in which SIGINT and SIGTERM set a flag, unless the process ignores them (``nohup``, ``&``).
 
     Long work calls `check` where it may stop; `check` raises `Stopped` after a signal. A second signal has its usual effect.
     Outside the main thread, this context changes nothing. If any rank receives a signal, all ranks stop at the same `check`; so
@@ -117,7 +117,7 @@ def asked_by(file: pathlib.Path, caller: int | None = None) -> Iterator[None]:
 def terminating() -> Iterator[None]:
     """Context in which SIGTERM raises `Stopped`, as Ctrl-C raises `KeyboardInterrupt`.
 
-    Without this context, SIGTERM would end this process at once, and the processes that it has started would go on.
+    Without this context, SIGTERM would end this process at once, and the processes that it has started would continue.
     """
 
     def handle(number: int, frame: types.FrameType | None) -> None:

@@ -22,7 +22,7 @@ from eprop.training.watcher import Progress, Watcher
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
 Check = Callable[[], None]
 #: A function that is called with the work done and the whole work.
-Tell = Callable[[int, int], None]
+Show = Callable[[int, int], None]
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Learner(Protocol):
         """A line of metrics if one is due after a step, else None."""
 
     @abstractmethod
-    def evaluate(self, tell: Tell | None = None) -> Any:
+    def evaluate(self, show: Show | None = None) -> Any:
         """Evaluation of the test data with frozen weights, an object with ``summary()`` such as `Evaluation`."""
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""Output streams whose errors are ignored: work goes on if progress can no longer be written."""
+"""Output streams whose errors are ignored: work continues if progress can no longer be written."""
 
 from __future__ import annotations
 

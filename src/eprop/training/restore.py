@@ -120,7 +120,7 @@ def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *
         if checkpoint.source not in ("", digest):
             warnings.warn(
                 f"{file}: has changed since {run.path} was trained; network, trials and scores are those of "
-                "the file as it is now: undo the changes, or train anew",
+                "the file as it is now: undo the changes, or train again",
                 ChangedTaskWarning,
                 stacklevel=3,
             )

@@ -30,7 +30,7 @@ from eprop.rl import (
 )  # fmt: skip
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.evaluation import counted_by
-from eprop.training.learner import Check, Learner, Setup, Sums, Tell, below
+from eprop.training.learner import Check, Learner, Setup, Sums, Show, below
 from eprop.training.schedule import SCHEDULES, check_schedule, linear
 from eprop.training.watcher import Progress
 
@@ -279,9 +279,9 @@ class RewardLearner(Learner):
             self.done, self.total, self.unit, seconds=self.seconds, values={"return": self.recent_return}
         )  # fmt: skip
 
-    def evaluate(self, tell: Tell | None = None) -> Returns:
+    def evaluate(self, show: Show | None = None) -> Returns:
         """Returns of the test episodes."""
-        progress = counted_by(tell, self.test.episodes)
+        progress = counted_by(show, self.test.episodes)
         return judge(self.task, self.simulator, self.test, progress, self.observation_scale)
 
     def summary(self) -> dict[str, Any]:

@@ -142,12 +142,12 @@ class Run:
             raise
 
     def _test(self) -> Any:
-        def tell(done: int, total: int) -> None:
+        def show(done: int, total: int) -> None:
             self.interrupt.check()
             self.watcher.evaluating(done, total, self.learner.test_unit)
 
         try:
-            return self.learner.evaluate(tell)
+            return self.learner.evaluate(show)
         except Stopped as stop:
             raise self._stopped(stop) from None
 

@@ -19,7 +19,7 @@ from eprop.tasks import Task
 from eprop.training.early_stopping import BestNetwork
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Engine, check_task, counted_by, evaluate
-from eprop.training.learner import Check, Learner, Setup, Sums, Tell, below
+from eprop.training.learner import Check, Learner, Setup, Sums, Show, below
 from eprop.training.metrics import Evaluation, Running
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
@@ -208,9 +208,9 @@ class SampleLearner(Learner):
             self.simulator.set_state(self.best.network)
         self.simulator.scale_learning_rates(1.0)
 
-    def evaluate(self, tell: Tell | None = None) -> Evaluation:
+    def evaluate(self, show: Show | None = None) -> Evaluation:
         """Evaluate the test trials."""
-        return evaluate(self.task, self.simulator, self.test, counted_by(tell, len(self.test)))
+        return evaluate(self.task, self.simulator, self.test, counted_by(show, len(self.test)))
 
     def summary(self) -> dict[str, Any]:
         """Data, samples, validation and synaptic events."""

@@ -1,4 +1,4 @@
-"""Several trials of one experiment: the same configuration with different seeds, side by side in processes."""
+"""Several trials of one experiment: the same configuration with different seeds, in parallel processes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def run_trials(
     write_text(folder.config, config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
     folder.write_trials(seeds)
     with shown(watcher) as watching:
-        return _side_by_side(folder, config, seeds, jobs, watching)
+        return _in_parallel(folder, config, seeds, jobs, watching)
 
 
 def resume_trials(
@@ -157,7 +157,7 @@ def resume_trials(
         config = replace(config, execution=config.execution.replace(threads=threads))
     _check_threads(config)
     with shown(watcher) as watching:
-        return _side_by_side(folder, config, seeds, processes(jobs, len(seeds)), watching)
+        return _in_parallel(folder, config, seeds, processes(jobs, len(seeds)), watching)
 
 
 def _check_number(name: str, value: Any) -> None:
@@ -175,7 +175,7 @@ def _check_threads(config: RunConfig) -> None:
         check_threads(config.execution.threads)
 
 
-def _side_by_side(
+def _in_parallel(
     folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Run all trials to their end, in processes, and write the summary."""

@@ -181,20 +181,8 @@ def test_json_is_all_there_is_on_standard_output(
 
 
 def test_the_table_says_what_matters(data: pathlib.Path) -> None:
-    done = run(
-        "train",
-        "nmnist",
-        "--data",
-        data,
-        *SMALL,
-        "--no-figures",
-        "--rule",
-        "eprop+",
-        "--set",
-        "eta=1e-7",
-        "--set",
-        "eta_out=1e-6",
-    )
+    plus = ["--no-figures", "--rule", "eprop+", "--eta", 1e-7, "--eta-out", 1e-6]
+    done = run("train", "nmnist", "--data", data, *SMALL, *plus)
     assert done.exit_code == 0, done.output
     for word in ("test error", "validation error", "samples/s", "ns per synaptic event", "runs/nmnist-eprop+-1-001"):
         assert word in done.stdout
@@ -234,7 +222,18 @@ def test_plot_needs_the_folder_only(trained: pathlib.Path, tmp_path: pathlib.Pat
 @pytest.mark.filterwarnings("default::eprop.training.UnfinishedRunWarning")
 def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     out = tmp_path / "run"
-    words = ["train", "nmnist", "--data", str(data), *SMALL, "--epochs", "200000", "--out", str(out), "--no-figures"]
+    words = [
+        "train",
+        "nmnist",
+        "--data",
+        str(data),
+        *SMALL,
+        "--epochs",
+        "200000",
+        "--out",
+        str(out),
+        "--no-figures",
+    ]
     # Tests that run in the background were told to ignore the signal.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from eprop.cli import main; main()"
     with subprocess.Popen(
@@ -330,16 +329,7 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(
 
 @pytest.mark.filterwarnings("default::eprop.training.UnfinishedRunWarning")
 def test_a_diverging_run_ends_with_advice(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    words = [
-        "--set",
-        "optimizer=gradient_descent",
-        "--set",
-        "eta=1e300",
-        "--set",
-        "eta_out=1e300",
-        "--out",
-        tmp_path / "run",
-    ]
+    words = ["--optimizer", "gradient_descent", "--eta", "1e300", "--eta-out", "1e300", "--out", tmp_path / "run"]
     done = run("train", "nmnist", "--data", data, *SMALL, *words)
     assert done.exit_code == 2
     assert "Lower the learning rate" in done.stderr

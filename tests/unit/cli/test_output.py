@@ -49,10 +49,7 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="takes a device that is always full")
 @pytest.mark.parametrize(
     ("words", "where", "why"),
-    [
-        ("new-task x", "/dev/full", "No space left on device"),
-        ("--help", "/dev/full", "No space left on device"),
-    ],
+    [("new-task x", "/dev/full", "No space left on device"), ("--help", "/dev/full", "No space left on device")],
 )
 def test_an_output_that_cannot_be_written(words: str, where: str, why: str) -> None:
     done = shell(f"$EPROP {words} >{where}")
