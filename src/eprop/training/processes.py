@@ -66,7 +66,7 @@ def _safe_path() -> Iterator[None]:
 
 
 def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call a function in the working folder of the caller; joblib reuses processes, which stay in the folder of their first call."""
+    """Call a function in the working folder of the caller; a reused process is in the folder of its first call."""
     caller, folder = here
     if os.getpid() == caller:
         return function(*arguments)

@@ -30,7 +30,7 @@ from eprop.rl import (
 )  # fmt: skip
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.evaluation import counted_by
-from eprop.training.learner import Check, Learner, Setup, Sums, Show, below
+from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
 from eprop.training.schedule import SCHEDULES, check_schedule, linear
 from eprop.training.watcher import Progress
 

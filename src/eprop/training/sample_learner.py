@@ -19,7 +19,7 @@ from eprop.tasks import Task
 from eprop.training.early_stopping import BestNetwork
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Engine, check_task, counted_by, evaluate
-from eprop.training.learner import Check, Learner, Setup, Sums, Show, below
+from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
 from eprop.training.metrics import Evaluation, Running
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
