@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_close
-from eprop.checks import stimuli_of, time_driven
 from eprop.models import ForcedLIF, Loss, Surrogate, inline
 from eprop.parameters import param
 from eprop.rules import Optimizer, Rule
+from networks import check_training
 
 MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)
 EVENTS = np.random.default_rng(1).random((3, 80, 20)) < 0.1
@@ -62,9 +61,9 @@ class Bell(Surrogate):
     gradient = staticmethod(bell)
 
 
-def network(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus, feedback: Any = None) -> ep.Network:
-    net = ep.Network(seed=3)
-    x, rec, out = net.add(ep.EventSource(), 20, "in"), net.add(neuron, 12, "rec"), net.add(ep.Readout(), 2, "out")
+def network(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus, feedback: Any = None, loss: Any = None) -> ep.Network:
+    net, readout = ep.Network(seed=3), ep.Readout(loss=loss or ep.SquaredError())
+    x, rec, out = net.add(ep.EventSource(), 20, "in"), net.add(neuron, 12, "rec"), net.add(readout, 2, "out")
     net.connect(x, rec, weight=ep.Normal(0.1, 0.3), rule=rule)
     net.connect(rec, rec, weight=ep.Normal(0.0, 0.2), rule=rule)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
@@ -121,16 +120,30 @@ def test_compiled_surrogate_equals_the_one_of_the_core(model, rule):
     np.testing.assert_allclose(ours, core, rtol=0.0, atol=1e-14)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_surrogate_in_the_engine_equals_numpy_in_the_reference(model):
+@dataclass(frozen=True)
+class Quartic(Loss):
+    """The fourth power of the difference."""
+
+    def compare(self, y, target):
+        return (y - target) ** 3, 0.25 * ((y - target) ** 4).sum(axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "optimizer", "loss"),
+    [
+        *((model(t_ref=2.0, surrogate=Bell(0.3, 0.7)), ep.GradientDescent(1e-3), None) for model in MODELS),
+        (ep.LIF(), PlainAdam(eta=1e-3, decay=0.01, epsilon=1e-2), None),
+        (ep.LIF(), ep.GradientDescent(1e-3), Quartic()),
+    ],
+    ids=[*(f"surrogate, {model.__name__}" for model in MODELS), "optimiser", "loss"],
+)
+def test_user_defined_parts_do_the_same_in_the_reference(neuron, optimizer, loss):
     pytest.importorskip("numba")
-    net = network(model(t_ref=2.0, surrogate=Bell(0.3, 0.7)), ep.EProp(optimizer=ep.GradientDescent(1e-3)))
-    sim, reference = ep.Simulator(net, threads=1), time_driven(net)
-    samples = sim.samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))})
-    sim.train(samples)
-    reference.train(stimuli_of(net, samples))
-    for p in net.projections:
-        assert_close(sim.connections(p.name)[2], reference.weights_of(p.name), 0.0, p.name, to_rounding=1e-14)
+    net = network(neuron, ep.EProp(optimizer=optimizer), loss=loss)
+    samples = ep.Simulator(net, threads=1).samples(
+        6, 80, {"in": np.tile(EVENTS, (2, 1, 1))}, {"out": np.ones((6, 1, 2))}
+    )
+    check_training(net, samples, 3, 1e-12)
 
 
 @dataclass(frozen=True)
@@ -269,31 +282,3 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
 def test_losses_that_cannot_run_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-@dataclass(frozen=True)
-class Quartic(Loss):
-    """A loss that the core does not have."""
-
-    def compare(self, y, target):
-        return (y - target) ** 3, 0.25 * ((y - target) ** 4).sum(axis=-1)
-
-
-def test_loss_and_optimizer_in_the_engine_equal_the_reference():
-    rule = ep.EProp(optimizer=PlainAdam(eta=1e-2))
-    net = ep.Network(seed=3)
-    x, rec, out = (
-        net.add(ep.EventSource(), 20, "in"),
-        net.add(ep.LIF(), 12, "rec"),
-        net.add(ep.Readout(loss=Quartic()), 2, "out"),
-    )
-    for pre, post in ((x, rec), (rec, rec), (rec, out)):
-        net.connect(pre, post, weight=ep.Normal(0.05, 0.2), rule=rule)
-    net.feedback(out, rec)
-    sim, reference = ep.Simulator(net, threads=1), time_driven(net)
-    samples = sim.samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))})
-    for each, given in ((sim, samples), (reference, stimuli_of(net, samples))):
-        for _ in range(3):
-            each.train(given)
-    for p in net.projections:
-        assert_close(sim.connections(p.name)[2], reference.weights_of(p.name), 0.0, p.name, to_rounding=1e-12)
