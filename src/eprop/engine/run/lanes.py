@@ -184,7 +184,7 @@ class Lanes:
             self._check_learns("backward")
             self._lanes.check_whole("these lanes")
             check = partial(self._checked, errors, signals, modulator)
-            given, external = run_on_all_ranks(self._episodes.comm, "backward", check, _keys_of_errors)
+            given, external = run_on_all_ranks(self._episodes.comm, "backward", check, self._keys_of_errors)
             self._lanes.follow_weights()
             self._lanes.check_diverged("backward")
             found = self._lanes.backward(given, external, *rollout_scales(self._episodes.arrays, self.n, self.steps))
@@ -252,7 +252,7 @@ class Lanes:
         """Simulate steps; returns the outputs, (n, n_steps, readouts)."""
         self._prepare(n_steps)
         read = partial(self._read, n_steps, channels)
-        start, events = run_on_all_ranks(self._episodes.comm, "step", read, lambda found: {"steps": n_steps})
+        start, events = run_on_all_ranks(self._episodes.comm, "step", read, self._keys)
         request = self._request(n_steps)
         request.event_start, request.event_channels = start, events
         self._lanes.run(request)
@@ -291,6 +291,14 @@ class Lanes:
             {name: value[here] for name, value in values.items()}, factors[here] if len(factors) > 1 else factors
         )
 
+    def _keys(self, arrays: tuple[np.ndarray, ...]) -> dict[str, Any]:
+        """Consistency keys of a call. Each replica has the values of its own lanes."""
+        return {} if self._lanes.own.size < self.n else {"arguments": checksum(*arrays)}
+
+    def _keys_of_errors(self, given: tuple[np.ndarray, External]) -> dict[str, Any]:
+        errors, external = given
+        return {"errors": checksum(errors)} | self._keys((external.modulator, *external.signals.values()))
+
     def _prepare(self, more: int = 1) -> None:
         """Prepare ``more`` steps or a reset: begin the next rollout if this one is closed, load weights, make room."""
         self._lanes.check_whole("these lanes")
@@ -311,7 +319,3 @@ class Lanes:
     def _check_one_process(self, call: str) -> None:
         if self._episodes.comm.size > 1:
             raise InputError(f"{call} of lanes is for one process; with several ranks, begin new episodes instead")
-
-
-def _keys_of_errors(given: tuple[np.ndarray, External]) -> dict[str, Any]:
-    return {"errors": checksum(given[0])}
