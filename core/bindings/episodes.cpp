@@ -170,6 +170,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       "forward",
       [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request, bool exchanges) {
         self.check_forward({0, begin, width}, request);
+        self.check(0 <= t_begin && t_stop <= request.n_steps && request.n_steps <= self.episodes.steps, "steps");
         interruptible([&](Interrupt interrupt) {
           return forward(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, exchanges, interrupt);
         });

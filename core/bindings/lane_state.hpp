@@ -56,32 +56,12 @@ template <class Real> nb::dict lane_state(Episodes<Real>& episodes) {
   return out;
 }
 
-// Whether the offsets of a lane's spikes, and the ends of its episodes, are valid.
-template <class Real> bool is_sound(const Episodes<Real>& episodes, const Lane<Real>& lane) {
-  Index before = 0;
-  for (const Index cut : lane.cuts) {
-    if (cut <= before || cut > episodes.steps) return false;
-    before = cut;
-  }
-  const Index numbers = episodes.used_rows(lane) * lane.start.columns;
-  before = 0;
-  for (Index k = 0; k < numbers; before = lane.start.values[k++])
-    if (lane.start.values[k] < before) return false;
-  if (lane.start.values[0] != 0 || before > static_cast<Index>(lane.log.size())) return false;
-  return std::all_of(lane.log.begin(), lane.log.begin() + before,
-                     [&](std::int32_t source) { return 0 <= source && source < episodes.n_sources; });
-}
-
-// Writes the counters of a state and allocates the rest; returns whether the counters are valid.
-template <class Real> bool set_counters(Episodes<Real>& episodes, Array1<const Index> given) {
+// Writes the counters of a state and allocates the rest.
+template <class Real> void set_counters(Episodes<Real>& episodes, Array1<const Index> given) {
   const auto n = static_cast<Index>(episodes.lanes.size());
-  if (given.size != n * kCounters) return false;
   for (Index s = 0; s < n; s++) {
     const Index* counter = given.data + s * kCounters;
     Lane<Real>& lane = episodes.lanes[s];
-    for (Index k = 0; k < kCounters; k++)
-      if (counter[k] < 0) return false;
-    if (counter[kCuts] > episodes.steps) return false;
     lane.age = counter[kAge];
     lane.traced = counter[kTraced] != 0;
     lane.clock = counter[kClock];
@@ -95,14 +75,15 @@ template <class Real> bool set_counters(Episodes<Real>& episodes, Array1<const I
     lane.start(episodes.used_rows(lane) - 1, lane.start.columns - 1) = spikes;  // length of the log
     if (static_cast<Index>(lane.log.size()) < spikes) lane.log.resize(static_cast<std::size_t>(spikes));
   }
-  return true;
 }
 
-// Restores a state; returns false for an invalid state, and then leaves the lanes unchanged.
+// Restores a state that `lane_state.py` has checked. Returns false if an array has another length; the lanes are then unchanged.
 template <class Real> bool set_lane_state(Episodes<Real>& episodes, Index steps, const nb::dict& state) {
+  const auto counters = view1(nb::cast<In1<Index>>(state["counters"], false));
+  if (counters.size != static_cast<Index>(episodes.lanes.size()) * kCounters) return false;
   Episodes<Real> next = episodes;
   next.steps = steps;
-  if (steps < 0 || !set_counters(next, view1(nb::cast<In1<Index>>(state["counters"], false)))) return false;
+  set_counters(next, counters);
   bool fits = true;
   each_part(next, [&](const char* name, const auto& values, const auto& length) {
     using Value = typename std::decay_t<decltype(values(next.lanes.front()))>::value_type;
@@ -122,7 +103,6 @@ template <class Real> bool set_lane_state(Episodes<Real>& episodes, Index steps,
       from += count;
     }
   });
-  for (const Lane<Real>& lane : next.lanes) fits = fits && is_sound(next, lane);
   if (fits) episodes = std::move(next);
   return fits;
 }

@@ -65,8 +65,8 @@ template <class Real> struct AdjointRange {
 };
 
 // Calls visit(range) for the neurons of a partition in each population whose inputs learn.
-template <class Real, class Visit> void each_learning_range(const Episodes<Real>& episodes, Lane<Real>& lane, Backward<Real>& work,
-                                                            Index partition, const Visit& visit) {
+template <class Real, class Visit> void each_learning_range(const Episodes<Real>& episodes, Lane<Real>& lane,
+                                                            Backward<Real>& work, Index partition, const Visit& visit) {
   const Topology& topology = episodes.topology;
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
@@ -90,7 +90,8 @@ template <class Real> void find_drift(const AdjointRange<Real>& at, const std::v
     const Index earlier = segment.step == 0 ? std::min(population.error_latency, at.lane.age) : 0;
     for (Index t = segment.begin - earlier; t < segment.end - population.error_latency; t++, length++)
       for (Index k = at.lane.start(t, b); k < at.lane.start(t, b + 1); k++)
-        if (const Index j = at.lane.log[k] + shift; begin <= j && j < end) drift[j] += 1.0;  // else another partition or rank has it
+        if (const Index j = at.lane.log[k] + shift; begin <= j && j < end)
+          drift[j] += 1.0;  // else another partition or rank has it
   }
   const double steps = static_cast<double>(std::max<Index>(length, 1));
   for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
@@ -147,15 +148,10 @@ template <class Real> void adjoint_readouts(const Topology& topology, const Rows
 template <class Real> void adjoint_of_readouts(const Topology& topology, const std::vector<Segment>& segments, Index latency,
                                                Lane<Real>& lane, Backward<Real>& work) {
   const Array2<Real> G = rows_of_G(lane, work);
-  const Index first = topology.n_neurons(), n = topology.n_readouts();
-  Index done = segments.back().end;
-  for (std::size_t k = segments.size(); k-- > 0;) {
-    const Index begin = segments[k].begin - (k == 0 ? std::min(latency, lane.age) : 0);
-    for (Index t = segments[k].end; t < done; t++) std::fill_n(G.row(t) + first, n, Real{0});
-    adjoint_readouts(topology, {begin, segments[k].end}, true, 0.0, lane, work);
-    done = begin;
-  }
-  for (Index t = 0; t < done; t++) std::fill_n(G.row(t) + first, n, Real{0});
+  for (Index t = 0; t < segments.back().end; t++) std::fill_n(G.row(t) + topology.n_neurons(), topology.n_readouts(), Real{0});
+  for (std::size_t k = segments.size(); k-- > 0;)
+    adjoint_readouts(topology, {segments[k].begin - (k == 0 ? std::min(latency, lane.age) : 0), segments[k].end}, true, 0.0, lane,
+                     work);
 }
 
 // Copies given errors of a lane to its rows; other rows are 0.
@@ -227,8 +223,8 @@ template <class Real> void add_traces(const Episodes<Real>& episodes, const Grad
 
 // An adjoint pass without errors that begins after `rows` with one entry of mu (trace number `c`), or lambda (the last one),
 // equal to one.
-template <class Real> void look_back_for_trace(const Episodes<Real>& episodes, Lane<Real>& lane, Index c, const RowsBack& rows,
-                                               Backward<Real>& work) {
+template <class Real>
+void look_back_for_trace(const Episodes<Real>& episodes, Lane<Real>& lane, Index c, const RowsBack& rows, Backward<Real>& work) {
   std::fill(work.G.values.begin(), work.G.values.begin() + episodes.used_rows(lane) * work.G.columns, Real{0});
   std::fill(work.before.values.begin(), work.before.values.end(), 0.0);
   for (Index p = 0; p < episodes.topology.n_partitions(); p++)
@@ -245,8 +241,7 @@ template <class Real> void look_back_for_trace(const Episodes<Real>& episodes, L
 }
 
 // The traces of a lane as of `latency` steps before the end of its rollout, for the next rollout.
-template <class Real>
-void carry_traces(Episodes<Real>& episodes, Lane<Real>& lane, Backward<Real>& work, Index thread) {
+template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& lane, Backward<Real>& work, Index thread) {
   const Segment last = segments_of(episodes, lane).back();
   const Index latency = episodes.horizon.latency, reached = lane.cuts.empty() ? std::min(latency, lane.age) : 0;
   const RowsBack rows{last.begin - reached, last.end - latency};

@@ -378,7 +378,7 @@ def test_states_refuse_what_does_not_fit() -> None:
         ("lanes", [N, 1.5, 0], "'lanes' must be whole numbers"), ("counters", state["counters"] + 0.5, "whole numbers"),
         ("neurons", state["neurons"] * np.nan, "not finite"),
         ("psi", state["psi"] + 0j, "must be real numbers"), ("y", state["y"][:, None], "y has 2 axes"),
-        ("traces", state["traces"][:-1], "traces has"), ("cuts", state["cuts"] + 10**6, "end after step"),
+        ("traces", state["traces"][:-1], "traces has"), ("cuts", state["cuts"] + 10**6, "at the latest after step"),
         ("log", np.sort(state["log"])[::-1], "another population, or in the wrong order"),
     ):  # fmt: skip
         with refuse(words):

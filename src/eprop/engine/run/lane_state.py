@@ -68,8 +68,9 @@ def _check_counters(given: Mapping[str, np.ndarray], n: int, steps: int) -> None
     for name, column in (("cuts", CUTS), ("log", SPIKES)):
         if given[name].size != sum(table[:, column].tolist()):
             raise damaged(f"{name} has {given[name].size:,} entries, its counters tell of others")
-    if given["cuts"].size and given["cuts"].max() > steps:
-        raise damaged(f"episodes end after step {steps:,}, the last of this rollout")
+    for cuts in np.split(given["cuts"], np.cumsum(table[:, CUTS])[:-1]):
+        if cuts.size and (cuts[0] < 1 or cuts[-1] > steps or (np.diff(cuts) < 1).any()):
+            raise damaged(f"episodes must end one after the other, at the latest after step {steps:,}")
 
 
 def _check_spikes(arrays: Arrays, given: Mapping[str, np.ndarray], steps: int, history: int) -> None:
