@@ -88,7 +88,8 @@ class LaneGroup:
             self.core.backward(0, self.own.size, request, pending)
         if replicas.size > 1:
             pending = replicas.sum(pending)
-        finite = np.isfinite(pending.sum())
+        with np.errstate(invalid="ignore"):  # infinities of both signs
+            finite = np.isfinite(pending.sum())
         if arrays.exchange.worst(Status.OK if finite else Status.NOT_FINITE) != Status.OK:
             raise DivergenceError(
                 "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
