@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from eprop.checks.given import time_driven
+from eprop.checks.reference_input import time_driven
 from eprop.checks.spike_check import Surrogacy, check_spike, response
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.eligibility import check_components, sort_components

@@ -1,4 +1,4 @@
-"""What the reference is given: all that a simulator draws when it builds a network, and the samples of the engine."""
+"""Input of the reference: everything that a simulator draws when it builds a network, and samples of the engine."""
 
 from __future__ import annotations
 
