@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from eprop.errors import NetworkError
 from eprop.network import Adaptive, Network, Symmetric
 from eprop.reference.neurons import Array
 from eprop.reference.synapses import Booleans, Integers, Layout, Synapses
@@ -51,6 +53,11 @@ class FeedbackWeights:
         Difference of the feedback weight that follows a synapse from the weight of the synapse, 0 if it is symmetric.
     followed_steps : (synapses,) int
         Steps of the optimiser by which the offset has faded.
+
+    Raises
+    ------
+    NetworkError
+        If drawn weights or delays are missing.
     """
 
     def __init__(
@@ -67,25 +74,24 @@ class FeedbackWeights:
         #: Of each feedback that follows weights: its pairs (readouts, neurons), and the synapses that it follows.
         self._followed: list[tuple[tuple[Integers, Integers], Integers]] = []
         self._adapts = np.zeros(len(synapses), bool)
-        number = np.full(layout.n_sources, -1)
-        number[layout.source_of_neuron] = np.arange(layout.n_neurons)
         for f in network.feedback_projections:
             block = np.s_[layout.readouts(f.pre.name), layout.targets[f.post.name]]
             symmetric, values = isinstance(f.kind, Symmetric), given.get(f.name)
-            delay = values.delay.T if values is not None else np.asarray(f.delay, float)
+            if values is None and not (symmetric and isinstance(f.delay, float)):
+                raise NetworkError(f"the weights and delays of {f.name} are drawn: give them as `feedback`")
+            delay: Any = f.delay if values is None else values.delay.T
             self.delay[block] = np.rint(delay / network.dt)
-            exists = np.zeros(self._fixed.shape, bool)
-            exists[block] = symmetric if values is None else values.exists.T | symmetric
+            exists = np.full(self._fixed.shape, symmetric)
             if values is not None and not symmetric:
-                self._fixed[block] = values.weight.T
-            for p in network.projections:
-                if p.pre is f.post and p.post is f.pre and isinstance(f.kind, (Symmetric, Adaptive)):
-                    where = np.arange(len(synapses))[synapses.parts[p.name]]
-                    k, j = synapses.target[where] - layout.n_neurons, number[synapses.source[where]]
-                    where, k, j = (part[exists[k, j]] for part in (where, k, j))
-                    self._followed.append(((k, j), where))
-                    self.offset[where] = 0.0 if symmetric else self._fixed[k, j] - weight[where]
-                    self._adapts[where] = not symmetric
+                exists[block], self._fixed[block] = values.exists.T, values.weight.T
+            followed = [p for p in network.projections if p.pre is f.post and p.post is f.pre]
+            for p in followed if isinstance(f.kind, (Symmetric, Adaptive)) else []:
+                pairs = synapses.readouts_and_neurons(p, layout)
+                where = np.flatnonzero(exists[pairs])
+                pairs, where = (pairs[0][where], pairs[1][where]), where + synapses.parts[p.name].start
+                self._followed.append((pairs, where))
+                self.offset[where] = 0.0 if symmetric else self._fixed[pairs] - weight[where]
+                self._adapts[where] = not symmetric
 
     def now(self, weight: Array) -> Array:
         """Present feedback weights (readouts, neurons), for the present weights of the synapses."""
@@ -138,12 +144,8 @@ class Latency:
             ]
             if delays:
                 neurons[layout.targets[p.name]] = min(delays)
-        number = np.zeros(layout.n_sources, np.int64)
-        number[layout.source_of_neuron] = np.arange(layout.n_neurons)
         for q in onto:
-            part = synapses.parts[q.name]
-            at = synapses.target[part] - layout.n_neurons, number[synapses.source[part]]
-            np.minimum.at(pairs, at, synapses.delay[part])
+            np.minimum.at(pairs, synapses.readouts_and_neurons(q, layout), synapses.delay[synapses.parts[q.name]])
         return cls(np.where(pairs < 2**60, pairs, neurons), neurons)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
-from eprop.network import Network, Population
+from eprop.network import Network, Population, Projection
 from eprop.reference.neurons import Array, EligibilityTerms
 
 Integers = npt.NDArray[np.int64]
@@ -149,6 +149,12 @@ class Synapses:
 
     def __len__(self) -> int:
         return self.source.size
+
+    def readouts_and_neurons(self, p: Projection, layout: Layout) -> tuple[Integers, Integers]:
+        """Numbers among the readouts and among the neurons, of the synapses of a projection from neurons onto readouts."""
+        part = self.parts[p.name]
+        neurons = self.source[part] - layout.sources[p.pre.name].start + layout.targets[p.pre.name].start
+        return self.target[part] - layout.n_neurons, neurons
 
     def arriving(self, spikes: Booleans, t: int) -> Booleans:
         """Which synapses a spike arrives at in step ``t``; ``spikes`` (steps, sources) by the step of emission."""

@@ -118,8 +118,14 @@ def test_a_bias_learns() -> None:
         assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), 1e-9, p.name)
 
 
+def without_feedback(net: ep.Network) -> TimeDriven:
+    sim = ep.Simulator(net, threads=1)
+    return TimeDriven(net, {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections})
+
+
 @refusals(
     (lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)), ep.NetworkError, "pair_weights"),
+    (lambda: without_feedback(network()), ep.NetworkError, "the weights and delays of feedback out->other are drawn"),
     (lambda: TimeDriven(network(), {}), ep.NetworkError, r"connections of in->other, in->rec, .* are missing"),
 )
 def test_networks_that_are_refused(refusal):
