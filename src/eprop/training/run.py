@@ -69,7 +69,7 @@ class Run:
 
     def begin(self, out: str | pathlib.Path | None, force: bool) -> FinishedRun:
         """Create the run folder, then learn."""
-        made = None
+        made: str | pathlib.Path = ""
         if self.writes:
             made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
         self.folder = RunFolder(self.comm.broadcast(made))

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import BatchResult, Samples, Simulator
 from eprop.engine.run.online import EVALUATION_CHUNKS
-from eprop.engine.state.checks import MOST_COUNTED, check_dictionary, checked_numbers, damaged
 from eprop.errors import InputError, Status, check_status
 from eprop.network import Network
 from eprop.reference import Stimulus, TimeDrivenRun
@@ -44,24 +42,10 @@ class TimeDrivenEngine:
         self._by_batch = any(isinstance(p.rule, EProp) for p in self.network.projections)
         self.events, self._learned_steps = 0, 0
 
-    def samples(self, *given: Any, **named: Any) -> Samples:
-        """As `Simulator.samples`."""
-        return self._simulator.samples(*given, **named)
-
     def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `Simulator.connections`."""
         sources, targets, _ = self._simulator.connections(name)
         return sources, targets, self.stepped.weights_of(name)
-
-    def weights(self, name: str) -> scipy.sparse.csr_matrix:
-        """As `Simulator.weights`."""
-        self._simulator.set_weights(name, self.stepped.weights_of(name))
-        return self._simulator.weights(name)
-
-    def set_weights(self, name: str, values: Any) -> None:
-        """As `Simulator.set_weights`."""
-        self._simulator.set_weights(name, values)
-        self.stepped.set_weights(name, self._simulator.connections(name)[2])
 
     def scale_learning_rates(self, factor: float) -> None:
         """As `Simulator.scale_learning_rates`."""
@@ -128,30 +112,16 @@ class TimeDrivenEngine:
         return {name: array.copy() for name, array in self._arrays().items()} | {"counted": counted}
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume from a `state` of the same network.
-
-        Raises
-        ------
-        InputError
-            If it is not a dictionary; or if an array is missing, has another shape, or holds other values than finite numbers of
-            its kind. Nothing has changed then.
-        """
-        check_dictionary(state)
-        given = {}
-        for name, have in self.state().items():
-            if name not in state:
-                raise InputError(f"the state belongs to another network or engine: {name} is missing")
-            given[name] = checked_numbers(name, state[name], have.dtype)
-            if (shape := given[name].shape) != have.shape:
+        """Resume from a `state` of the same network; `InputError` for that of another network or engine."""
+        have = self.state()
+        for name, array in have.items():
+            if name not in state or np.shape(state[name]) != array.shape:
                 raise InputError(
-                    f"the state belongs to another network or engine: {name} has shape {shape}, not {have.shape}"
+                    f"the state belongs to another network or engine: {name} is missing, or of another shape"
                 )
-        counted = np.concatenate([given["counted"], given["counters"]])
-        if counted.min() < 0 or counted.max() > MOST_COUNTED:
-            raise damaged(f"its counters must lie in 0..{MOST_COUNTED:,}")
         for name, array in self._arrays().items():
-            array[...] = given[name]
-        self.events, self._learned_steps = (int(count) for count in given["counted"])
+            array[...] = state[name]
+        self.events, self._learned_steps = (int(count) for count in state["counted"])
 
 
 def _counted(parts: Sequence[Any], progress: Progress) -> Iterator[Any]:

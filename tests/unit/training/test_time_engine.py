@@ -12,7 +12,7 @@ from compare import assert_close, assert_same
 from eprop.tasks import EvidenceAccumulation, PatternGeneration, Task
 from eprop.training import evaluate
 from eprop.training.time_engine import TimeDrivenEngine
-from refusals import refusals, state_network
+from refusals import state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -78,65 +78,6 @@ def test_a_state_resumes(task: Task) -> None:
         second.set_state(ep.Simulator(network, threads=1).state())
 
 
-OTHER = "belongs to another network or engine: "
-
-
-@refusals(
-    (lambda engine, _: engine.set_state(None), ep.InputError, "set_state takes a dictionary from state.., got NoneType"),
-    (lambda engine, _: engine.set_state(5), ep.InputError, "set_state takes a dictionary from state.., got int"),
-    (lambda engine, state: engine.set_state(state | {"counters": state["counters"] + 0.5}), ep.InputError,
-     "state 'counters' must be whole numbers, got float64"),
-    (lambda engine, state: engine.set_state(state | {"counters": state["counters"] - 10**6}), ep.InputError,
-     "damaged: its counters must lie in 0.."),
-    (lambda engine, state: engine.set_state(state | {"counted": state["counted"] + 10**17}), ep.InputError,
-     "damaged: its counters must lie in 0.."),
-)  # fmt: skip
-@pytest.mark.parametrize("plus", [False, True], ids=["e-prop", "e-prop+"])
-def test_a_damaged_state_is_refused(refusal, plus):
-    engine, state = trained(plus)
-    refusal.check(engine, state)
-    assert_same(engine.state(), state)
-
-
-@pytest.mark.parametrize("plus", [False, True], ids=["e-prop", "e-prop+"])
-def test_an_array_that_is_damaged_is_refused(plus):
-    engine, state = trained(plus)
-    for name, value in state.items():
-        damaged = [
-            ({each: state[each] for each in state if each != name}, f"{OTHER}{name} is missing"),
-            (state | {name: value[..., None]}, f"{OTHER}{name} has shape"),
-            *((state | {name: bad}, f"state '{name}' must be") for bad in
-              (np.full(value.shape, "a"), np.full(value.shape, 1j), [[1.0], [1.0, 2.0]])),
-        ]  # fmt: skip
-        if value.dtype.kind == "f" and value.size:
-            words = f"state '{name}' holds values that are not finite"
-            damaged += [(state | {name: np.full(value.shape, bad)}, words) for bad in (np.nan, np.inf)]
-        for given, words in damaged:
-            with pytest.raises(ep.InputError, match=words):
-                engine.set_state(given)
-    assert_same(engine.state(), state)
-    engine.set_state(state | {"of no interest": np.zeros(3)})
-
-
-def trained(plus: bool) -> tuple[TimeDrivenEngine, dict[str, np.ndarray]]:
-    net = state_network(delay=2.0)
-    if not plus:
-        for p in net.projections:
-            object.__setattr__(p, "rule", ep.EProp(optimizer=ep.Adam()))
-    engine = TimeDrivenEngine(net)
-    engine.train(engine.samples(2, 20, {"in": np.ones((2, 20, 4))}, {"out": np.ones((2, 1, 2))}))
-    return engine, engine.state()
-
-
-def test_weights_that_are_set_are_those_of_the_simulator():
-    net = state_network()
-    event, time = ep.Simulator(net, threads=1), TimeDrivenEngine(net)
-    for engine in (event, time):
-        engine.set_weights("rec->out", 0.3 * engine.weights("rec->out"))
-    assert_same(time.weights("rec->out"), event.weights("rec->out"))
-    assert sum(time.memory().values()) > 0
-
-
 @pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(cutoff=20.0)], ids=["e-prop", "e-prop+"])
 @pytest.mark.parametrize("reset", [None, True, False])
 def test_evaluations_are_those_of_the_simulator(rule, reset):
@@ -159,6 +100,6 @@ def test_evaluations_are_those_of_the_simulator(rule, reset):
 def test_what_diverges_is_refused() -> None:
     net = state_network(eta=1e200)
     time = TimeDrivenEngine(net)
-    samples = time.samples(1, 30, {"in": np.ones((1, 30, 4))}, {"out": np.ones((1, 1, 2))})
+    samples = ep.Simulator(net, threads=1).samples(1, 30, {"in": np.ones((1, 30, 4))}, {"out": np.ones((1, 1, 2))})
     with np.errstate(all="ignore"), pytest.raises(ep.DivergenceError, match="time-driven"):
         [time.train(samples) for _ in range(3)]
