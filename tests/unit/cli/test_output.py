@@ -102,15 +102,6 @@ def test_what_cannot_be_encoded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> 
     assert raw.getvalue() == b"2.1 ? 0.5 %\n"
 
 
-# -------------------------------------------------------------------------------------------------------------- parser
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize("words", [["train", "nmnist"], ["evaluate"], ["figure", "3"], ["bench", "scaling"], []])
-def test_flags_have_no_type(words: list[str]) -> None:
-    assert "bool" not in run(*words, "--help").stdout.lower()
-
-
 @pytest.mark.tiny
 def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -125,9 +125,3 @@ def test_what_is_given_holds_for_a_quick_figure_too():
     assert Figure5(quick=True, neurons=4, steps=100, large=8).sizes() == (4, 100, 8)
     assert (Figure5(quick=True).neurons, Figure5(quick=True).steps, Figure5(quick=True).large) == (None, None, None)
     assert {p["neurons"] for p in points(Figure5(quick=True, neurons=4)) if p["kind"] == "strong"} == {4}
-
-
-@pytest.mark.tiny
-def test_the_help_says_what_the_number_of_threads_does_not() -> None:
-    told = " ".join((Figure5.__doc__ or "").split())
-    assert "Measurements run one at a time, whatever --threads says" in told
