@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from eprop.plot.style import PALE, decades, thousands, whole_numbers
+from eprop.plot.compare import draw_band
+from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, decades, thousands, whole_numbers
 
 #: Largest number of reports in a moving average.
 _SMOOTH = 9
 # The lines of ``metrics.jsonl``.
 Metrics = Sequence[dict[str, Any]]
+# The metrics of a trial and its summary, which is empty if the trial did not finish.
+Trial = tuple[Metrics, dict[str, Any]]
 
 
 def points(metrics: Metrics, name: str, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -21,11 +24,6 @@ def points(metrics: Metrics, name: str, factor: float = 1.0) -> tuple[np.ndarray
     known = [(m["learned"], factor * m[name]) for m in metrics if m.get(name) is not None]
     x, y = np.array(known, float).reshape(-1, 2).T
     return x, y
-
-
-def knows_errors(metrics: Metrics) -> bool:
-    """Whether some report has an error, from training or validation; training with e-prop+ has none."""
-    return any(m.get(name) is not None for m in metrics for name in ("error", "validation_error"))
 
 
 def width_of(reports: int) -> int:
@@ -70,16 +68,6 @@ def label_samples(ax: Axes, summary: dict[str, Any]) -> None:
     ax.set_xlim(left=0)
 
 
-def label_losses(ax: Axes, unit: str, per_step: bool) -> None:
-    """Label the axis of losses."""
-    ax.set_ylabel(f"loss {'per step' if per_step else 'of a sample'}{f' ({unit})' if unit else ''}")
-
-
-def training_label(reports: int) -> str:
-    """Label of a training curve, which is a moving average if there are many reports."""
-    return "training, moving average" if width_of(reports) > 1 else "training"
-
-
 def explain(ax: Axes) -> None:
     """Put a legend above the axes, away from the curves, if it has entries; a title goes above the legend."""
     if entries := len(ax.get_legend_handles_labels()[0]):
@@ -92,3 +80,74 @@ def explain(ax: Axes) -> None:
 def marked(x: np.ndarray) -> dict[str, Any]:
     """Return a marker for a line of one point, which would be invisible."""
     return {"marker": "o", "ms": 3} if x.size == 1 else {}
+
+
+class Curves:
+    """The curves of a run or of several trials, and the trials whose mean is drawn, with lines of width ``lw``."""
+
+    def __init__(self, trials: Sequence[Trial], lw: float = 1.3):
+        self.wanted, self.lw = len(trials), lw
+        self.trials = [trial for trial in trials if trial[0]]
+        self.finished = any(summary for _, summary in self.trials)
+        self.averaged = [trial for trial in self.trials if trial[1]] if self.finished else self.trials
+        self.width = width_of(max((len(metrics) for metrics, _ in self.trials), default=0))
+        names = ("error", "validation_error")  # training with e-prop+ knows no error
+        self.know_errors = any(
+            line.get(name) is not None for metrics, _ in trials for line in metrics for name in names
+        )
+
+    @property
+    def training(self) -> str:
+        """Label of a training curve."""
+        return "training, moving average" if self.width > 1 else "training"
+
+    def draw(
+        self, ax: Axes, name: str, color: str, label: str, *, factor: float = 1.0, width: int = 1, **line: Any
+    ) -> list[float]:
+        """Draw a value of the metrics as a moving average of ``width`` reports; return the drawn values."""
+        each = [self._smoothed(trial, name, factor, width) for trial in self.trials]
+        if not any(x.size for x, _ in each):
+            return []
+        if len(each) > 1:
+            for x, y in each:
+                ax.plot(x, y, color=color, alpha=0.4, lw=0.5)
+        x, trials = _at_the_same_places([self._smoothed(trial, name, factor, width) for trial in self.averaged])
+        draw_band(ax, x, trials, color, label, **{"lw": self.lw, **marked(x), **line})
+        top = trials.mean(axis=0) + trials.std(axis=0, ddof=1) if len(trials) > 1 else ()
+        return [*np.concatenate([y for _, y in each]), *top]
+
+    @staticmethod
+    def _smoothed(trial: Trial, name: str, factor: float, width: int) -> tuple[np.ndarray, np.ndarray]:
+        x, y = points(trial[0], name, factor)
+        return x, smooth(y, width)
+
+
+def _at_the_same_places(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolate curves to common positions, shapes ``(n,)`` and ``(curves, n)``.
+
+    Trials report at the same samples, unless they skip some (`Training.skip_easy`), and end together, unless they were
+    stopped. The result ends with the shortest curve, because the mean over the rest would jump there.
+    """
+    shortest = min((x for x, _ in curves), key=lambda x: x[-1] if x.size else -np.inf)
+    if not shortest.size:
+        return shortest, np.zeros((len(curves), 0))
+    places = shortest[shortest >= max(x[0] for x, _ in curves)]
+    return places, np.stack([np.interp(places, x, y) for x, y in curves])
+
+
+def draw_errors(ax: Axes, curves: Curves, score: str, tests: Sequence[float]) -> float:
+    """Draw errors in training and validation, per cent, on an axis with room for ``tests``; return its lower end."""
+    shown = curves.draw(ax, "error", BLUE, curves.training, factor=100.0, width=curves.width)
+    shown += curves.draw(ax, "validation_error", ORANGE, "validation", factor=100.0, marker="o", ms=3)
+    ax.set_ylabel(f"{score} (%)")
+    return limit_errors(ax, [*shown, *tests])
+
+
+def draw_losses(ax: Axes, curves: Curves, unit: str, steps: float | None) -> None:
+    """Draw losses in training and validation, of a sample, or of a step if a sample has so many ``steps``."""
+    factor = 1.0 / (steps or 1.0)
+    shown = curves.draw(ax, "loss", GREEN, curves.training, factor=factor, width=curves.width)
+    shown += curves.draw(ax, "validation_loss", ORANGE, "validation", factor=factor, marker="o", ms=3)
+    if min(shown, default=0.0) > 0.0:
+        decades(ax)
+    ax.set_ylabel(f"loss {'per step' if steps else 'of a sample'}{f' ({unit})' if unit else ''}")

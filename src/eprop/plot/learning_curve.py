@@ -7,21 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from eprop.plot.curves import (
-    Metrics,
-    explain,
-    knows_errors,
-    label_losses,
-    label_samples,
-    limit_errors,
-    mark_epochs,
-    marked,
-    points,
-    smooth,
-    training_label,
-    width_of,
-)
-from eprop.plot.style import BLUE, GREEN, ORANGE, PALE, RED, WIDE, decades, letter, look, new_figure
+from eprop.plot.curves import Curves, Metrics, draw_errors, draw_losses, explain, label_samples, mark_epochs, points
+from eprop.plot.style import PALE, RED, WIDE, letter, look, new_figure
 
 
 def draw_learning_curve(
@@ -52,46 +39,31 @@ def draw_learning_curve(
     Figure
     """
     summary = summary or {}
-    known = knows_errors(metrics)
+    curves = Curves([(metrics, summary)], lw=1.0)
+    tested = summary.get("test_error")
     with look():
-        figure = new_figure(WIDE * 0.62, 4.2 if known else 2.8)
-        axes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)) if known else [figure.subplots()]
+        figure = new_figure(WIDE * 0.62, 4.2 if curves.know_errors else 2.8)
+        axes = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2)) if curves.know_errors else [figure.subplots()]
         bottom = axes[-1]
-        if known:
-            _errors(axes[0], metrics, summary)
-            axes[0].set_ylabel(f"{score} (%)")
-        elif summary.get("test_error") is not None:
-            bottom.set_title(f"{score} in the test: {100 * summary['test_error']:.1f} %")
-        _losses(bottom, metrics, 1.0 / (steps or 1.0))
-        label_losses(bottom, unit, per_step=steps is not None)
+        if curves.know_errors:
+            end = draw_errors(axes[0], curves, score, [] if tested is None else [100 * tested])
+            if tested is not None:
+                _mark_test(axes[0], summary["samples_learned"], 100 * tested, summary["test_error_sigma"], end)
+        elif tested is not None:
+            bottom.set_title(f"{score} in the test: {100 * tested:.1f} %")
+        if curves.width > 1:
+            bottom.plot(*points(metrics, "loss", 1.0 / (steps or 1.0)), color=PALE, lw=0.6, label="training")
+        draw_losses(bottom, curves, unit, steps)
         for ax in axes:
             mark_epochs(ax, metrics, summary, label="new epoch" if ax is axes[0] else None)
             explain(ax)
             ax.grid(axis="y")
         label_samples(bottom, summary)
-        if known:
+        if curves.know_errors:
             for ax, name in zip(axes, "ab", strict=True):
                 letter(ax, name, left=36.0)
         figure.align_ylabels(axes)
     return figure
-
-
-def _errors(ax: Axes, metrics: Metrics, summary: dict[str, Any]) -> None:
-    shown: list[float] = []
-    x, raw = points(metrics, "error", 100.0)
-    if x.size:
-        ax.plot(x, smooth(raw), color=BLUE, label=training_label(x.size), **marked(x))
-        shown += list(smooth(raw))
-    x, validation = points(metrics, "validation_error", 100.0)
-    if x.size:
-        ax.plot(x, validation, color=ORANGE, marker="o", ms=3, label="validation")
-        shown += list(validation)
-    tested = summary.get("test_error")
-    if tested is not None:
-        shown.append(100 * tested)
-    bottom = limit_errors(ax, shown)
-    if tested is not None:
-        _mark_test(ax, summary["samples_learned"], 100 * tested, summary["test_error_sigma"], bottom)
 
 
 def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, bottom: float) -> None:
@@ -102,16 +74,3 @@ def _mark_test(ax: Axes, samples: int, error: float, spread: float | None, botto
     ax.errorbar(
         [samples], [error], [[low], [sigma]], color=RED, fmt="D", ms=4, lw=1, label=label, clip_on=False, zorder=5
     )
-
-
-def _losses(ax: Axes, metrics: Metrics, factor: float) -> None:
-    x, raw = points(metrics, "loss", factor)
-    if x.size:
-        if width_of(x.size) > 1:
-            ax.plot(x, raw, color=PALE, lw=0.6, label="training")
-        ax.plot(x, smooth(raw), color=GREEN, label=training_label(x.size), **marked(x))
-    validation = points(metrics, "validation_loss", factor)
-    if validation[0].size:
-        ax.plot(*validation, color=ORANGE, marker="o", ms=3, label="validation")
-    if x.size and raw.min() > 0:
-        decades(ax)
