@@ -47,6 +47,13 @@ def each_of(values: Iterable[Any], call: Callable[..., Any], error: type[Excepti
     return [(functools.partial(call, value), error, words) for value in values]
 
 
+def each_row(
+    table: Iterable[tuple[Any, str]], call: Callable[..., Any], error: type[Exception] = ep.InputError
+) -> list[tuple]:
+    """Rows of `refusals` from pairs of a value and the words of its message, with the value as first argument of a call."""
+    return [(functools.partial(call, value), error, words) for value, words in table]
+
+
 def network(rule=None, **options) -> ep.Network:
     net = ep.Network(**options)
     x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")

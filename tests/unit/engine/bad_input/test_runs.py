@@ -10,27 +10,9 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
-from refusals import INF, NAN, refuse, state_network
+from refusals import INF, NAN, each_of, each_row, refusals, refuse, state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
-
-
-@pytest.mark.parametrize(
-    "duration",
-    [None, "1", b"1", "", [1.0], NAN, INF, -INF, -1.0, 0.0, True, 1j, np.array([1.0, 2.0]),
-     pytest.param(object(), id="object"), {}, decimal.Decimal(1),
-     10**400,
-     0.5, 1.5, 1e-12],
-    ids=repr,
-)  # fmt: skip
-def test_durations(sim, duration):
-    with refuse(r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"):
-        sim.run(duration)
-
-
-def test_durations_beyond_all_memory(sim):
-    with refuse("give them in several parts"):
-        sim.run(1e15)
 
 
 @pytest.mark.parametrize("duration", [3, 3.0, np.float32(3.0), np.int64(3)], ids=repr)
@@ -76,12 +58,6 @@ INPUTS = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "words"), INPUTS, ids=range(len(INPUTS)))
-def test_inputs(sim, inputs, words):
-    with refuse(words):
-        sim.run(5.0, inputs)
-
-
 @pytest.mark.parametrize(
     "inputs", [None, {}, {"in": OK}, {"in": OK.astype(bool)}, {"in": OK.tolist()}, {"in": ([], [])}, {"in": ([1], [2])}]
 )
@@ -116,12 +92,6 @@ TARGETS = [
 ]
 
 
-@pytest.mark.parametrize(("targets", "words"), TARGETS, ids=range(len(TARGETS)))
-def test_targets(sim, targets, words):
-    with refuse(words):
-        sim.run(5.0, {"in": OK}, targets)
-
-
 WINDOWS = [
     (5, r"window must have shape \(5,\) or \(1, 5\), got \(\)"),
     (np.ones(4), "window must have shape"),
@@ -136,12 +106,6 @@ WINDOWS = [
     (1j * np.ones(5), "window must be real numbers"),
     ([[1, 2], [3]], "rows of equal length"),
 ]
-
-
-@pytest.mark.parametrize(("window", "words"), WINDOWS, ids=range(len(WINDOWS)))
-def test_windows(sim, window, words):
-    with refuse(words):
-        sim.run(5.0, {"in": OK}, {"out": Y}, window)
 
 
 RECORDS = [
@@ -172,18 +136,6 @@ RECORDS = [
 ]
 
 
-@pytest.mark.parametrize(("record", "words"), RECORDS, ids=range(len(RECORDS)))
-def test_records(sim, record, words):
-    with refuse(words):
-        sim.run(5.0, record=record)
-
-
-@pytest.mark.parametrize("record", [[("x", "v")], [("rec->x", "weight")], [ep.Record(5, "v")]], ids=repr)
-def test_records_of_nothing(sim, record):
-    with refuse("no population .*; there are: in, rec, out", ep.NetworkError):
-        sim.run(5.0, record=record)
-
-
 @pytest.mark.parametrize(
     "record", [("rec", "v"), ep.Record("rec", "v"), [("rec", "v")], [("rec", "v", 1)], [("rec", "v", [])], ()], ids=repr
 )
@@ -192,29 +144,41 @@ def test_records_that_will_do(sim, record):
     assert all(trace.shape[0] == 5 for trace in traces.values())
 
 
-@pytest.mark.parametrize("spikes", [5, None, "rec"], ids=repr)
-def test_spikes(sim, spikes):
-    with refuse(r'spikes takes a list of names such as \["rec"\]'):
-        sim.run(5.0, spikes=spikes)
+DURATIONS = [
+    None, "1", b"1", "", [1.0], NAN, INF, -INF, -1.0, 0.0, True, 1j, np.array([1.0, 2.0]), object(), {}, decimal.Decimal(1),
+    10**400, 0.5, 1.5, 1e-12,
+]  # fmt: skip
 
 
-def test_spikes_of_what_has_none(sim):
-    with refuse("'out' is a readout and has no spikes"):
-        sim.run(5.0, spikes=["out"])
-    with refuse("no population 'x'", ep.NetworkError):
-        sim.run(5.0, spikes=["x"])
+@refusals(
+    *each_of(DURATIONS, lambda duration, sim: sim.run(duration), ep.InputError,
+             r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"),
+    (lambda sim: sim.run(1e15), ep.InputError, "give them in several parts"),
+    *each_row(INPUTS, lambda inputs, sim: sim.run(5.0, inputs)),
+    *each_row(TARGETS, lambda targets, sim: sim.run(5.0, {"in": OK}, targets)),
+    *each_row(WINDOWS, lambda window, sim: sim.run(5.0, {"in": OK}, {"out": Y}, window)),
+    *each_row(RECORDS, lambda record, sim: sim.run(5.0, record=record)),
+    *each_of([[("x", "v")], [("rec->x", "weight")], [ep.Record(5, "v")]], lambda record, sim: sim.run(5.0, record=record),
+             ep.NetworkError, "no population .*; there are: in, rec, out"),
+    *each_of([5, None, "rec"], lambda spikes, sim: sim.run(5.0, spikes=spikes), ep.InputError,
+             r'spikes takes a list of names such as \["rec"\]'),
+    (lambda sim: sim.run(5.0, spikes=["out"]), ep.InputError, "'out' is a readout and has no spikes"),
+    (lambda sim: sim.run(5.0, spikes=["x"]), ep.NetworkError, "no population 'x'"),
+)  # fmt: skip
+def test_arguments_of_a_run_that_are_refused(refusal, sim):
+    refusal.check(sim)
 
 
-def test_what_was_not_recorded(sim):
+@refusals(
+    (lambda run, _: run["rec", "z"], ep.InputError, r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"),
+    (lambda _, other: other.spikes["rec"], ep.InputError,
+     "^no spikes of 'rec'; there are those of: 'in'; to record spikes, give run"),
+    (lambda run, _: run.spikes["rec"], ep.InputError, "^no spikes of 'rec'; there are those of: nothing"),
+    (lambda run, _: run.y["rec"], ep.InputError, "^no readout voltages of 'rec'; there are those of: 'out'"),
+)  # fmt: skip
+def test_a_recording_refuses_names_that_it_does_not_have(refusal, sim):
     run = sim.run(5.0, record=[("rec", "v")])
-    with refuse(r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"):
-        run["rec", "z"]
-    with refuse("^no spikes of 'rec'; there are those of: 'in'; to record spikes, give run"):
-        sim.run(5.0, spikes=["in"]).spikes["rec"]
-    with refuse("^no spikes of 'rec'; there are those of: nothing"):
-        run.spikes["rec"]
-    with refuse("^no readout voltages of 'rec'; there are those of: 'out'"):
-        run.y["rec"]
+    refusal.check(run, sim.run(5.0, spikes=["in"]))
     assert "rec" not in run.spikes
     assert pickle.loads(pickle.dumps(run)).y["out"].shape == (5, 2)
 

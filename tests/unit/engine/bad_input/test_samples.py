@@ -7,22 +7,9 @@ import pytest
 
 import eprop as ep
 from eprop.engine import make_samples
-from refusals import NAN, refuse
+from refusals import NAN, each_of, each_row, refusals, refuse
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
-
-
-@pytest.mark.parametrize("n", [0, -1, "a", 2.0, 2.5, None, NAN, True, [2]], ids=repr)
-def test_counts(learner, n):
-    with refuse("number of samples must be a whole number >= 1"):
-        learner.samples(n, 5)
-    with refuse("number of steps must be a whole number >= 1"):
-        learner.samples(2, n)
-
-
-def test_counts_beyond_all_memory(learner):
-    with refuse("give them in several parts"):
-        learner.samples(2**40, 2**40)
 
 
 OKS = np.zeros((2, 5, 4))
@@ -63,12 +50,6 @@ SAMPLE_INPUTS = [
 ]
 
 
-@pytest.mark.parametrize(("inputs", "words"), SAMPLE_INPUTS, ids=range(len(SAMPLE_INPUTS)))
-def test_inputs_of_samples(learner, inputs, words):
-    with refuse(words):
-        learner.samples(2, 5, inputs=inputs)
-
-
 def test_events_are_sorted_within_a_step(learner):
     """The order of events within a step, of which nothing can depend, is made canonical."""
     a = learner.samples(2, 5, inputs={"in": (PTR * 2, [1, 0, 3, 2])})
@@ -96,12 +77,6 @@ SAMPLE_TARGETS = [
 ]
 
 
-@pytest.mark.parametrize(("targets", "words"), SAMPLE_TARGETS, ids=range(len(SAMPLE_TARGETS)))
-def test_targets_of_samples(learner, targets, words):
-    with refuse(words):
-        learner.samples(2, 5, targets=targets)
-
-
 LABELS = [
     ([0, 2], "labels must lie in 0..1, got 0..2"),
     ([-1, 0], "labels must lie in 0..1, got -1..0"),
@@ -115,26 +90,32 @@ LABELS = [
 ]
 
 
-@pytest.mark.parametrize(("labels", "words"), LABELS, ids=range(len(LABELS)))
-def test_labels(learner, labels, words):
-    with refuse(words):
-        learner.samples(2, 5, labels=labels)
+COUNTS = [0, -1, "a", 2.0, 2.5, None, NAN, True, [2]]
+NO_SAMPLES = [None, 5, "x", [], np.zeros((2, 5, 4))]
+TAKES = r"train and evaluate take Samples \(see Simulator.samples\)"
 
 
-def test_labels_or_targets(learner):
-    with refuse("labels need exactly one readout population, and no targets"):
-        learner.samples(2, 5, labels=[0, 1], targets={"out": YS})
-    samples = learner.samples(2, 5, labels=[0, 1])
-    np.testing.assert_array_equal(samples.target[:, 0], np.eye(2))
+@refusals(
+    *each_of(COUNTS, lambda n, learner: learner.samples(n, 5), ep.InputError, "number of samples must be a whole number >= 1"),
+    *each_of(COUNTS, lambda n, learner: learner.samples(2, n), ep.InputError, "number of steps must be a whole number >= 1"),
+    (lambda learner: learner.samples(2**40, 2**40), ep.InputError, "give them in several parts"),
+    *each_row(SAMPLE_INPUTS, lambda inputs, learner: learner.samples(2, 5, inputs=inputs)),
+    *each_row(SAMPLE_TARGETS, lambda targets, learner: learner.samples(2, 5, targets=targets)),
+    *each_row(LABELS, lambda labels, learner: learner.samples(2, 5, labels=labels)),
+    (lambda learner: learner.samples(2, 5, labels=[0, 1], targets={"out": YS}), ep.InputError,
+     "labels need exactly one readout population, and no targets"),
+    *each_of(NO_SAMPLES, lambda given, learner: learner.train(given), ep.InputError, TAKES),
+    *each_of(NO_SAMPLES, lambda given, learner: learner.evaluate(given), ep.InputError, TAKES),
+    # Targets, as they are given elsewhere.
+    *each_of(NO_SAMPLES, lambda given, learner: learner.train(given, progress=np.zeros(2)), ep.InputError, TAKES + ", got"),
+    *each_of(NO_SAMPLES, lambda given, learner: learner.evaluate(given, progress=np.zeros(2)), ep.InputError, TAKES + ", got"),
+)  # fmt: skip
+def test_samples_that_are_refused(refusal, learner):
+    refusal.check(learner)
 
 
-@pytest.mark.parametrize("given", [None, 5, "x", [], np.zeros((2, 5, 4))], ids=lambda g: type(g).__name__)
-def test_not_samples(learner, given):
-    for method in (learner.train, learner.evaluate):
-        with refuse(r"train and evaluate take Samples \(see Simulator.samples\)"):
-            method(given)
-        with refuse(r"train and evaluate take Samples \(see Simulator.samples\), got"):
-            method(given, progress=np.zeros(2))  # targets, as they are given elsewhere
+def test_labels_are_targets(learner):
+    np.testing.assert_array_equal(learner.samples(2, 5, labels=[0, 1]).target[:, 0], np.eye(2))
 
 
 def test_samples_of_another_network(learner):

@@ -7,7 +7,8 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
-from refusals import INF, NAN, network, refuse, state_network
+from compare import assert_same
+from refusals import INF, NAN, each_of, each_row, network, refusals, refuse, state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -22,21 +23,12 @@ def bounded() -> ep.Simulator:
     return ep.Simulator(net, threads=1)
 
 
-@pytest.mark.parametrize("name", ["x", None, 5, "rec", ""], ids=repr)
-def test_unknown_projections(bounded, name):
-    for method in (bounded.weights, bounded.connections, lambda n: bounded.set_weights(n, 1.0)):
-        with refuse("no projection .*; there are: in->rec, rec->rec", ep.NetworkError):
-            method(name)
-
-
 def test_projections_stand_for_their_names(bounded):
     first, second = bounded.network.projections
     bounded.set_weights(first, 0.5)
     np.testing.assert_array_equal(bounded.connections(first)[2], np.full(6, 0.5))
     assert bounded.weights(first).shape == (3, 4)
     assert bounded.connection_count(second) == 15
-    with refuse("weights of in->rec must lie in -2..2 mV"):
-        bounded.set_weights(first, 3.0)
     stranger = network().projections[0]
     for method in (bounded.weights, bounded.connections, lambda p: bounded.set_weights(p, 1.0)):
         with refuse("projection 'in->rec' belongs to another network", ep.NetworkError):
@@ -72,12 +64,25 @@ NEW_WEIGHTS = [
 ]
 
 
-@pytest.mark.parametrize(("values", "words"), NEW_WEIGHTS, ids=range(len(NEW_WEIGHTS)))
-def test_new_weights(bounded, values, words):
-    before = bounded.connections("in->rec")[2]
-    with refuse(words):
-        bounded.set_weights("in->rec", values)
-    np.testing.assert_array_equal(bounded.connections("in->rec")[2], before)
+NAMES = ["x", None, 5, "rec", ""]
+MISSING = "no projection .*; there are: in->rec, rec->rec"
+
+
+@refusals(
+    *each_of(NAMES, lambda name, sim: sim.weights(name), ep.NetworkError, MISSING),
+    *each_of(NAMES, lambda name, sim: sim.connections(name), ep.NetworkError, MISSING),
+    *each_of(NAMES, lambda name, sim: sim.set_weights(name, 1.0), ep.NetworkError, MISSING),
+    (lambda sim: sim.set_weights(sim.network.projections[0], 3.0), ep.InputError, "weights of in->rec must lie in -2..2 mV"),
+    *each_row(NEW_WEIGHTS, lambda values, sim: sim.set_weights("in->rec", values)),
+    (lambda sim: sim.set_weights("rec->rec", sim.weights("rec->rec")), ep.InputError,
+     "rec->rec has repeated connections; write its weights as a list"),
+    *each_of([NAN, INF, -1, "x", None, True, [1.0], 1j, 10**400], lambda factor, sim: sim.scale_learning_rates(factor),
+             ep.ParameterError, "^scale_learning_rates: factor must be a finite number >= 0"),
+)  # fmt: skip
+def test_weights_and_rates_that_are_refused(refusal, bounded):
+    before = bounded.state()
+    refusal.check(bounded)
+    assert_same(bounded.state(), before)
 
 
 @pytest.mark.parametrize(
@@ -121,30 +126,21 @@ def test_what_connections_gives_is_taken_back(bounded, name):
     np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
 
 
-def test_new_weights_of_repeated_connections(bounded):
-    with refuse("rec->rec has repeated connections; write its weights as a list"):
-        bounded.set_weights("rec->rec", bounded.weights("rec->rec"))
+def test_new_weights_of_repeated_connections_are_a_list(bounded):
     bounded.set_weights("rec->rec", np.arange(15.0))
     np.testing.assert_array_equal(bounded.connections("rec->rec")[2], np.arange(15.0))
 
 
-def test_feedback_weights(sim):
-    for pre, post in (("rec", "out"), ("out", "in"), ("in", "rec")):
-        with refuse("feedback goes from readouts to neurons, not from", ep.NetworkError):
-            sim.feedback_weights(pre, post)
-    with refuse("no population 'x'", ep.NetworkError):
-        sim.feedback_weights("x", "rec")
-    assert sim.feedback_weights("out", "rec").shape == (3, 2)
+@refusals(
+    *each_of([("rec", "out"), ("out", "in"), ("in", "rec")], lambda ends, sim: sim.feedback_weights(*ends), ep.NetworkError,
+             "feedback goes from readouts to neurons, not from"),
+    (lambda sim: sim.feedback_weights("x", "rec"), ep.NetworkError, "no population 'x'"),
+    (lambda sim: sim.feedback_weights(*sim.network.populations[1:]), ep.NetworkError, "not from 'rec' to 'out'"),
+)  # fmt: skip
+def test_feedback_weights_that_are_refused(refusal, sim):
+    refusal.check(sim)
     _, rec, out = sim.network.populations
-    assert sim.feedback_weights(out, rec).shape == (3, 2)
-    with refuse("not from 'rec' to 'out'", ep.NetworkError):
-        sim.feedback_weights(rec, out)
-
-
-@pytest.mark.parametrize("factor", [NAN, INF, -1, "x", None, True, [1.0], 1j, 10**400], ids=repr)
-def test_rates(bounded, factor):
-    with refuse("^scale_learning_rates: factor must be a finite number >= 0", ep.ParameterError):
-        bounded.scale_learning_rates(factor)
+    assert sim.feedback_weights("out", "rec").shape == sim.feedback_weights(out, rec).shape == (3, 2)
 
 
 def shifted(starts):
@@ -198,8 +194,7 @@ def test_states(bounded):
     ):
         with refuse(words):
             bounded.set_state(given)
-        for name, value in bounded.state().items():
-            np.testing.assert_array_equal(value, state[name])
+        assert_same(bounded.state(), state)
     bounded.set_state(state | {"of no interest": np.zeros(3)})
 
 
