@@ -28,7 +28,7 @@ from eprop.data import (
     read_packed,
     read_text,
 )  # fmt: skip
-from eprop.data.live_sources import CHANNEL_RECORD, HEADER, PIXEL_RECORD
+from eprop.data.live_readers import CHANNEL_RECORD, HEADER, PIXEL_RECORD
 from eprop.data.nmnist import encode
 from fuzzing.mutate import damaged, reworded, spoiled
 

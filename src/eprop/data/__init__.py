@@ -2,7 +2,7 @@
 
 ::
 
-    load_recordings, load_test    from a folder, an archive or nothing to training and test data  sources.py
+    load_recordings, load_test    from a folder, an archive or nothing to training and test data  splits.py
     BinnedDataset   active channels per step                                                  binned.py
     from_iterable   any iterable of (events, label)                                           binning.py
     deskew      recordings with upright, centred digits                                           deskew.py
@@ -10,7 +10,7 @@
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     EventCamera from images to recordings as in N-MNIST                                           camera.py
-    LiveEvents  events that arrive live: an iterator, standard input, datagrams          live.py, live_sources.py
+    LiveEvents  events that arrive live: an iterator, standard input, datagrams          live.py, live_readers.py
     cached      data sets on disk                                                                 cache.py
     download_nmnist     the full N-MNIST                                                          download.py
 """
@@ -22,11 +22,11 @@ from eprop.data.camera import EventCamera
 from eprop.data.deskew import deskew
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.live import LiveEvents
-from eprop.data.live_sources import UdpReceiver, UdpSender, read_packed, read_text
+from eprop.data.live_readers import UdpReceiver, UdpSender, read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
 from eprop.data.shift import shift
-from eprop.data.sources import LeakWarning, Loader, Splits, load_recordings, load_test
+from eprop.data.splits import LeakWarning, Loader, Splits, load_recordings, load_test
 from eprop.errors import CacheWarning, LostEventsWarning
 
 __all__ = [

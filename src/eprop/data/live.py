@@ -34,7 +34,7 @@ class LiveEvents:
     source : iterable
         Yields events ``(time, channel)`` in ms, or ``(x, y, t, polarity)`` of pixels in µs, one by one; or arrays: a pair
         ``(times, channels)``, or a structured array with fields ``t`` (µs) and ``channel``, or ``x``, ``y``, ``t`` and ``p``. See
-        `eprop.data.live_sources` for standard input and datagrams.
+        `eprop.data.live_readers` for standard input and datagrams.
     size : int or pair of int
         Number of channels; for pixels ``(height, width)``: a pixel's channel is ``p * height * width + y * width + x``.
     dt : float

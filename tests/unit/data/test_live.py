@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from eprop.data import Events, LiveEvents, LostEventsWarning, UdpReceiver, UdpSender, read_packed, read_text
-from eprop.data.live_sources import CHANNEL_RECORD, PIXEL_RECORD
+from eprop.data.live_readers import CHANNEL_RECORD, PIXEL_RECORD
 from eprop.errors import DataError, ParameterError
 
 SECONDS = 10.0

