@@ -133,7 +133,8 @@ template <class Real> void deliver_branches(const Episodes<Real>& episodes, Inde
 // Adds the weights of all axons whose first branches are reached in the next step of a lane, its row `row`, for all branches that
 // are reached before the lane ends. Targets are those of some partitions, or of all if there are dense tables. Returns the number
 // of spikes.
-template <class Real> Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, const Partitions& partitions) {
+template <class Real>
+Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, const Partitions& partitions) {
   const Topology& topology = episodes.topology;
   Index delivered = 0;
   for (Index r = 0; r < topology.groups.size; r++) {

@@ -223,9 +223,8 @@ template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Re
   parallel_for(static_cast<Index>(pieces.size()), episodes.threads,
                [&](Index piece) { fill_table(episodes.topology, weight, episodes.plan, pieces[piece]); });
   if (!episodes.horizon.continues || episodes.plan.longest_offset == 0) return;  // no branch was delivered ahead of time
-  divide(static_cast<Index>(episodes.lanes.size()), episodes.threads, {}, [&](Index, Index s, Watch&) {
-    gather_inputs(episodes, episodes.lanes[s], episodes.used_rows(episodes.lanes[s]));
-  });
+  divide(static_cast<Index>(episodes.lanes.size()), episodes.threads, {},
+         [&](Index, Index s, Watch&) { gather_inputs(episodes, episodes.lanes[s], episodes.used_rows(episodes.lanes[s])); });
 }
 
 template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
@@ -392,8 +391,8 @@ template <class Real> Index count_spikes(const Episodes<Real>& episodes, const L
   return spikes;
 }
 
-template <class Real> void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps,
-                                       std::vector<Index>& sources) {
+template <class Real>
+void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps, std::vector<Index>& sources) {
   for (Index t = 0; t < lane.start.rows; t++)
     for (Index k = lane.start(t, 0); k < lane.start(t, lane.start.columns - 1); k++)
       if (first <= lane.log[k] && lane.log[k] < stop) {
@@ -402,26 +401,26 @@ template <class Real> void read_spikes(const Lane<Real>& lane, Index first, Inde
       }
 }
 
-#define EPROP_EPISODES(Real)                                                                                             \
-  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);                     \
-  template void set_weights(Episodes<Real>&, Array1<const Real>);                                                        \
-  template void begin_samples(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                                     \
-  template bool is_full(const Episodes<Real>&, Index);                                                                   \
-  template void reserve_rows(Episodes<Real>&, Index);                                                                    \
-  template void begin_steps(Episodes<Real>&, Index);                                                                     \
-  template void begin_replay(Episodes<Real>&);                                                                           \
-  template void end_replay(Episodes<Real>&);                                                                             \
-  template bool forward(Episodes<Real>&, const Chunk&, const Steps&, const EpisodeRequest&, bool, Interrupt);            \
-  template std::vector<std::uint8_t> take_message(Episodes<Real>&, Index);                                               \
-  template void receive(Episodes<Real>&, const Chunk&, const Steps&, const EpisodeRequest&, const Inbox&);               \
-  template void finish(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                                            \
-  template bool backward(Episodes<Real>&, const Chunk&, const EpisodeRequest&, Array1<Real>, Interrupt);                 \
-  template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array1<Real>, Interrupt);             \
-  template void end_episode(Episodes<Real>&, Index);                                                                     \
-  template void begin_next(Episodes<Real>&);                                                                             \
-  template Episodes<Real> continue_in_copy(Episodes<Real>&, Index);                                                      \
-  template Index find_diverged(const Episodes<Real>&, double);                                                           \
-  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                                 \
+#define EPROP_EPISODES(Real)                                                                                  \
+  template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);          \
+  template void set_weights(Episodes<Real>&, Array1<const Real>);                                             \
+  template void begin_samples(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                          \
+  template bool is_full(const Episodes<Real>&, Index);                                                        \
+  template void reserve_rows(Episodes<Real>&, Index);                                                         \
+  template void begin_steps(Episodes<Real>&, Index);                                                          \
+  template void begin_replay(Episodes<Real>&);                                                                \
+  template void end_replay(Episodes<Real>&);                                                                  \
+  template bool forward(Episodes<Real>&, const Chunk&, const Steps&, const EpisodeRequest&, bool, Interrupt); \
+  template std::vector<std::uint8_t> take_message(Episodes<Real>&, Index);                                    \
+  template void receive(Episodes<Real>&, const Chunk&, const Steps&, const EpisodeRequest&, const Inbox&);    \
+  template void finish(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                                 \
+  template bool backward(Episodes<Real>&, const Chunk&, const EpisodeRequest&, Array1<Real>, Interrupt);      \
+  template Index run_samples(Episodes<Real>&, Index, Index, const EpisodeRequest&, Array1<Real>, Interrupt);  \
+  template void end_episode(Episodes<Real>&, Index);                                                          \
+  template void begin_next(Episodes<Real>&);                                                                  \
+  template Episodes<Real> continue_in_copy(Episodes<Real>&, Index);                                           \
+  template Index find_diverged(const Episodes<Real>&, double);                                                \
+  template Index count_spikes(const Episodes<Real>&, const Lane<Real>&);                                      \
   template void read_spikes(const Lane<Real>&, Index, Index, std::vector<Index>&, std::vector<Index>&);
 EPROP_EPISODES(float)
 EPROP_EPISODES(double)

@@ -37,8 +37,8 @@ template <class Real> void end_replay(Episodes<Real>& episodes);
 template <class Real> bool forward(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
                                    const EpisodeRequest& request, bool exchanges, Interrupt interrupt);
 template <class Real> std::vector<std::uint8_t> take_message(Episodes<Real>& episodes, Index width);
-template <class Real> void receive(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps,
-                                   const EpisodeRequest& request, const Inbox& inbox);
+template <class Real>
+void receive(Episodes<Real>& episodes, const Chunk& chunk, const Steps& steps, const EpisodeRequest& request, const Inbox& inbox);
 // Counts spikes and synaptic events of a chunk that has run all its steps; the loss of a lane that diverged becomes NaN.
 template <class Real> void finish(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
 
@@ -67,7 +67,7 @@ template <class Real> Index find_diverged(const Episodes<Real>& episodes, double
 // Spikes of the own neurons of a lane in this rollout.
 template <class Real> Index count_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane);
 // The spikes of sources first:stop of a lane from rest: steps and sources.
-template <class Real> void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps,
-                                       std::vector<Index>& sources);
+template <class Real>
+void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<Index>& steps, std::vector<Index>& sources);
 
 }  // namespace eprop

@@ -86,8 +86,8 @@ template <class Real> SourceSpikes spikes_in_time(const GradientTerms<Real>& ter
 
 // Adds the gradients of a piece whose branches have many targets: G of all targets is summed, then gathered; or, for contiguous
 // targets, series by series.
-template <class Real> void accumulate_rows(const Episodes<Real>& episodes, const GradientPiece& piece, const GradientTerms<Real>& terms,
-                                           Real scale, Real* sums, Array1<Real> pending) {
+template <class Real> void accumulate_rows(const Episodes<Real>& episodes, const GradientPiece& piece,
+                                           const GradientTerms<Real>& terms, Real scale, Real* sums, Array1<Real> pending) {
   const Topology& topology = episodes.topology;
   const DelayGroup& first = topology.groups[piece.group];
   const Index source = topology.populations[first.source_population].first_source, first_target = first.target_begin;
@@ -171,8 +171,8 @@ template <class Real> void accumulate_spikes(const Episodes<Real>& episodes, con
 }
 
 // Adds the gradient of a sample for the synapses of a piece of axons.
-template <class Real> void accumulate_terms(Episodes<Real>& episodes, const GradientPiece& piece, const GradientTerms<Real>& terms,
-                                            Real scale, Index thread, Array1<Real> pending) {
+template <class Real> void accumulate_terms(Episodes<Real>& episodes, const GradientPiece& piece,
+                                            const GradientTerms<Real>& terms, Real scale, Index thread, Array1<Real> pending) {
   if (!episodes.plan.groups[piece.group].per_spike)
     return accumulate_rows(episodes, piece, terms, scale, episodes.row_sums[thread].data(), pending);
   for (Index p = 0; p < episodes.topology.n_partitions(); p++)

@@ -25,9 +25,7 @@ template <class Real> struct Running {
   Index first_step() const { return episodes.steps - request.n_steps; }
   bool draws() const { return !exchanges && !lane.earlier.used; }
   // Whether an episode ended before a step that is replayed.
-  bool begins_again(Index at) const {
-    return lane.earlier.used && std::binary_search(lane.cuts.begin(), lane.cuts.end(), at);
-  }
+  bool begins_again(Index at) const { return lane.earlier.used && std::binary_search(lane.cuts.begin(), lane.cuts.end(), at); }
 };
 
 // A step of a running lane: its index in the request, its index in the rollout, and its row.
@@ -45,9 +43,8 @@ Index draw_poisson(const Running<Real>& run, Index b, Index at, const Partitions
   const Population& population = run.episodes.topology.populations[b];
   const auto first = static_cast<std::int32_t>(population.first_source);
   const Index n = run.episodes.topology.n_partitions();
-  const Index count =
-      poisson_spikes({b, run.lane.clock + at, run.lane.seed, run.episodes.poisson_limit.data() + first},
-                     population.size * share.begin / n, population.size * share.end / n, out);
+  const Index count = poisson_spikes({b, run.lane.clock + at, run.lane.seed, run.episodes.poisson_limit.data() + first},
+                                     population.size * share.begin / n, population.size * share.end / n, out);
   for (Index k = 0; k < count; k++) out[k] += first;
   return count;
 }
@@ -237,8 +234,8 @@ template <class Real> void compare_step(const Running<Real>& run, const LaneStep
   if (request.target.planes == 0) return;
   const double* target = request.target.row(run.sample(), request.target.rows > 1 ? step.t : 0);
   const double* window = request.window.row(request.window.planes > 1 ? run.sample() : 0, step.t);
-  double* error = request.error.planes > 0 ? request.error.row(run.index, step.t)
-                                           : lane.error.row(lane.error.rows > 1 ? step.row : 0);
+  double* error =
+      request.error.planes > 0 ? request.error.row(run.index, step.t) : lane.error.row(lane.error.rows > 1 ? step.row : 0);
   request.loss[run.index] += compare_readouts(topology, lane.y.data(), true, target, window, error);
 }
 

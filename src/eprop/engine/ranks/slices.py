@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from eprop.core import lib
 from eprop.engine.ranks.exchange import Exchange
 
+# Lanes in either precision of the weights.
+Core = lib.EpisodesDouble | lib.EpisodesSingle
 
-def run_in_slices(exchange: Exchange, core: Any, request: Any, begin: int, width: int) -> None:
+
+def run_in_slices(exchange: Exchange, core: Core, request: lib.EpisodeRequest, begin: int, width: int) -> None:
     """Run all steps of lanes that have begun, with one message for all of them in each slice; in one process at once.
 
     Parameters
     ----------
     exchange : Exchange
-    core : Episodes of the core
+    core : Core
         Each rank has different neurons of the same lanes.
-    request : EpisodeRequest of the core
+    request : EpisodeRequest
     begin, width : int
         Lanes ``begin : begin + width`` of the request run.
     """

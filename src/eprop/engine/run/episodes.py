@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.memory import NOTICEABLE, check_results, check_room, results_bytes
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import run_on_all_ranks
-from eprop.engine.ranks.slices import run_in_slices
+from eprop.engine.ranks.slices import Core, run_in_slices
 from eprop.engine.run.divergence import check_losses, check_silence
 from eprop.engine.run.external import external_arrays
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
@@ -30,9 +30,18 @@ from eprop.network import Population
 from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
-CORES = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
+CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
 # The state of a thread's samples, per plastic neuron, should stay in its cache.
 BYTES_PER_THREAD = 1 << 21
+
+
+class Results(NamedTuple):
+    """Arrays for the results of the samples of this rank: outputs, and one number for each sample."""
+
+    y: np.ndarray
+    loss: np.ndarray
+    spikes: np.ndarray
+    events: np.ndarray
 
 
 class Episodes:
@@ -57,7 +66,7 @@ class Episodes:
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
         self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
         self._neighbours, self._timer = neighbours, timer
-        self._core: Any = None
+        self._core: Core | None = None
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
         self._latency: int | None = None
@@ -139,7 +148,7 @@ class Episodes:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
         return spikes_of_sample(self.arrays, wanted, self._core, 0) if self._core is not None and wanted else {}
 
-    def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Any:
+    def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Core:
         """Make ``n`` lanes of the core at rest, with capacity for some steps."""
         built = self.arrays.built
         if self._latency is None:  # sums are divided alike on all ranks
@@ -178,32 +187,31 @@ class Episodes:
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """Run the samples ``index`` on this replica."""
         arrays, exchange = self.arrays, self.arrays.exchange
-        core, request = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
+        core, (request, out) = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
         if exchange.several:
-            self._run_in_slices(core, request, progress)
+            self._run_in_slices(core, request, len(index), progress)
         else:
-            self._run_alone(core, request, progress)
+            self._run_alone(core, request, len(index), progress)
         self._timer.add_since("samples", began)
-        check_losses(exchange.sum(request.loss), request.y)  # a sample with non-finite voltages has no finite loss
-        spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
+        check_losses(exchange.sum(out.loss), out.y)  # a sample with non-finite voltages has no finite loss
+        spikes, events = exchange.sum(out.spikes), exchange.total(int(out.events.sum()))
         if learn:
             arrays.online.events += events
-        return BatchResult(request.loss, request.y, spikes, events)
+        return BatchResult(out.loss, out.y, spikes, events)
 
-    def _run_alone(self, core: Any, request: Any, progress: Progress) -> None:
+    def _run_alone(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
         """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
-        done, n = 0, request.samples.size
+        done = 0
         while done < n:
             reached = core.run_samples(done, n, request, self.arrays.synapses.pending)
             if progress:
                 progress(reached - done)
             done = reached
 
-    def _run_in_slices(self, core: Any, request: Any, progress: Progress) -> None:
+    def _run_in_slices(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
         """Run as many samples at a time as there are lanes; ranks divide the neurons of each."""
-        n = request.samples.size
         for begin in range(0, n, core.lanes):
             width = min(core.lanes, n - begin)
             core.begin_samples(begin, width, request)
@@ -214,17 +222,18 @@ class Episodes:
             if progress:
                 progress(width)
 
-    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> Any:
-        """Make a request for samples ``index``, with arrays for their results."""
+    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> tuple[lib.EpisodeRequest, Results]:
+        """Make a request for samples ``index``, and arrays for their results."""
         arrays, n = self.arrays, len(index)
         request = request_of(arrays, samples, index)
         request.seed, request.learn = arrays.network.seed, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
         request.external = external_arrays(arrays, samples)
-        request.y = np.zeros((n, samples.n_steps, arrays.built.n_readouts))
-        request.loss, request.spikes, request.events = np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64)
-        return request
+        shape = n, samples.n_steps, arrays.built.n_readouts
+        out = Results(np.zeros(shape), np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64))
+        request.y, request.loss, request.spikes, request.events = out
+        return request, out
 
     def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
         """Refuse samples whose results or states do not fit; this rank runs ``n`` of them."""
@@ -262,15 +271,16 @@ class Episodes:
         if self._core is not None:
             self._learned, self._core = self._core.learns, None
 
-    def _core_for(self, n_steps: int, n: int, learn: bool) -> Any:
+    def _core_for(self, n_steps: int, n: int, learn: bool) -> Core:
         """Return lanes of the core for ``n`` samples; reuse the previous ones if they fit."""
         if not self._suffices(n_steps, n, learn):
             self._let_go()
             self._core = self.make_lanes(self._width(n_steps, n), n_steps, False, learn or self._learned)
+        assert self._core is not None
         return self._core
 
 
-def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> Any:
+def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.EpisodeRequest:
     """Make a request of the core for the steps of samples ``index``, without arrays for results."""
     request = lib.EpisodeRequest()
     request.n_steps, request.samples = samples.n_steps, index

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
+from eprop.engine.ranks.slices import Core
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.checks import MOST_COUNTED, check_order, checked_numbers, damaged
 from eprop.engine.state.synapse_order import all_synapses
@@ -27,7 +28,7 @@ class LanesState:
     arrays: dict[str, np.ndarray]
 
 
-def checked_lanes(arrays: Arrays, core: Any, n: int, state: Any) -> LanesState:
+def checked_lanes(arrays: Arrays, core: Core, n: int, state: Any) -> LanesState:
     """A state of ``n`` lanes of this network, whose ``core`` tells which arrays it has.
 
     Raises

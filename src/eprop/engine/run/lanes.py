@@ -212,9 +212,9 @@ class Lanes:
         """
         with self._episodes.lock:
             self._check_learns("replay")
-            request = self._request(self.steps)
+            request, out = self._request(self.steps)
             self._lanes.replay(request)
-            y = self._lanes.joined(request.y)
+            y = self._lanes.joined(out)
             check_losses(np.zeros(1), y)
             self._lanes.check_diverged("replay")
             return y
@@ -227,7 +227,7 @@ class Lanes:
         with self._episodes.lock:
             self._check_one_process("state")
             self._lanes.check_whole("these lanes")
-            arrays, found = self._episodes.arrays, self._core.state()
+            arrays, found = self._episodes.arrays, {name: np.asarray(part) for name, part in self._core.state().items()}
             traces = found["traces"].reshape(-1, max(arrays.synapses.weight.size, 1))
             found["traces"] = traces[:, all_synapses(arrays)].ravel()
             flags = np.array([self.n, self.steps, self._closed], np.int64)
@@ -244,7 +244,7 @@ class Lanes:
         with self._episodes.lock:
             self._check_one_process("set_state")
             given = checked_lanes(self._episodes.arrays, self._core, self.n, state)
-            if not self._core.set_state(given.steps, given.arrays):
+            if not self._core.set_state(given.steps, dict(given.arrays)):
                 raise damaged("its arrays are not as long as its counters say")
             self._closed, self._lanes.whole, self._lanes.weights = given.closed, True, -1
 
@@ -253,10 +253,10 @@ class Lanes:
         self._prepare(n_steps)
         read = partial(self._read, n_steps, channels)
         start, events = run_on_all_ranks(self._episodes.comm, "step", read, self._keys)
-        request = self._request(n_steps)
+        request, out = self._request(n_steps)
         request.event_start, request.event_channels = start, events
         self._lanes.run(request)
-        y = self._lanes.joined(request.y)
+        y = self._lanes.joined(out)
         if not np.abs(y).max(initial=0.0) <= lib.largest_voltage:  # also true for NaN
             self._lanes.check_diverged("step")
             check_losses(np.zeros(1), y)
@@ -274,13 +274,13 @@ class Lanes:
             self._reader.refuse(found + here.start)
         return start, events
 
-    def _request(self, n_steps: int) -> Any:
-        """Make a request for steps, with an array for the outputs."""
+    def _request(self, n_steps: int) -> tuple[lib.EpisodeRequest, np.ndarray]:
+        """Make a request for steps, and an array for the outputs of the lanes of this replica."""
         request, own = lib.EpisodeRequest(), self._lanes.own.size
         request.n_steps, request.learn = n_steps, self._learns
         request.event_start = np.zeros((len(self._layout.sources), own * n_steps + 1), np.int64)
-        request.y = np.zeros((own, n_steps, self._y.shape[1]))
-        return request
+        request.y = y = np.zeros((own, n_steps, self._y.shape[1]))
+        return request, y
 
     def _checked(self, errors: Any, signals: Any, modulator: Any) -> tuple[np.ndarray, External]:
         """Errors of all lanes, and external values for the lanes of this replica."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.slices import run_in_slices
+from eprop.engine.ranks.slices import Core, run_in_slices
 from eprop.engine.run.episodes import Episodes, request_of
 from eprop.engine.run.external import External, external_arrays
 from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
@@ -26,13 +26,13 @@ class LaneGroup:
     Parameters
     ----------
     episodes : Episodes
-    core : Episodes of the core
+    core : Core
         The lanes ``own`` of this replica.
     n : int
         Number of all lanes.
     """
 
-    def __init__(self, episodes: Episodes, core: Any, n: int):
+    def __init__(self, episodes: Episodes, core: Core, n: int):
         self.episodes, self.core, self.n, self.own = episodes, core, n, episodes.own(n)
         self.here = slice(int(self.own[0]), int(self.own[-1]) + 1) if self.own.size else slice(0, 0)
         self.whole = True  # False: a replay was interrupted
@@ -45,12 +45,12 @@ class LaneGroup:
             self.core.set_weights(arrays.synapses.weight)
             self.weights = arrays.weight_changes
 
-    def run(self, request: Any) -> None:
+    def run(self, request: lib.EpisodeRequest) -> None:
         """Run the steps of a request."""
         self.core.begin_steps(request.n_steps)
         self._run(request)
 
-    def replay(self, request: Any) -> None:
+    def replay(self, request: lib.EpisodeRequest) -> None:
         """Run the steps of this rollout once more, with the present weights."""
         self.whole = False
         self.follow_weights()
@@ -59,7 +59,7 @@ class LaneGroup:
         self.core.end_replay()
         self.whole = True
 
-    def _run(self, request: Any) -> None:
+    def _run(self, request: lib.EpisodeRequest) -> None:
         request.samples = np.arange(self.own.size)
         run_in_slices(self.episodes.arrays.exchange, self.core, request, 0, self.own.size)
 
@@ -150,7 +150,8 @@ class Rollout:
         self._request, n = request_of(episodes.arrays, self._own, lanes.own), lanes.own.size
         shape = n, self.n_steps, episodes.arrays.built.n_readouts
         self._request.learn = True
-        self._request.y, self._request.error, self._request.loss = np.zeros(shape), np.zeros(shape), np.zeros(n)
+        self._out = np.zeros(shape), np.zeros(shape), np.zeros(n)
+        self._request.y, self._request.error, self._request.loss = self._out
         self.y: Floats
         self.errors: Floats
         self.loss: Floats
@@ -243,14 +244,13 @@ class Rollout:
     def count_events(self) -> int:
         """Synaptic events of a rollout from rest, of all samples on all ranks."""
         request, n = self._request, self._lanes.own.size
-        request.events = np.zeros(n, np.int64)
+        request.events = events = np.zeros(n, np.int64)
         self._lanes.core.finish(0, n, request)
-        return int(self._lanes.episodes.comm.sum(np.array([request.events.sum()]))[0])
+        return int(self._lanes.episodes.comm.sum(np.array([events.sum()]))[0])
 
     def _results(self) -> tuple[np.ndarray, ...]:
         """Outputs, errors, loss and spikes of all samples."""
-        request, joined = self._request, self._lanes.joined
-        return joined(request.y), joined(request.error), joined(request.loss), self._lanes.spikes()
+        return *map(self._lanes.joined, self._out), self._lanes.spikes()
 
     def _finished(self, where: str) -> Rollout:
         for array, found in zip((self.y, self.errors, self.loss, self.spikes), self._results(), strict=True):

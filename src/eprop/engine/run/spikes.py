@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from eprop.engine.ranks.slices import Core
 from eprop.engine.state.arrays import Arrays
 from eprop.network import Population
 
@@ -46,7 +46,7 @@ class SpikeReader:
 
 
 def spikes_of_sample(
-    arrays: Arrays, wanted: list[Population], core: Any, lane: int
+    arrays: Arrays, wanted: list[Population], core: Core, lane: int
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Times (ms) and nodes of the spikes of each population, on all ranks, for the last sample of a lane of the core."""
 
