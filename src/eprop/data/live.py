@@ -228,14 +228,19 @@ class LiveEvents:
 
     def _sort_in(self, steps: np.ndarray, channels: np.ndarray) -> None:
         """Add events to the steps that wait; count events of steps that were returned before as late."""
-        order = np.argsort(steps, kind="stable")
-        order = order[np.searchsorted(steps, self._next, sorter=order) :]
-        self.late += steps.size - order.size
-        self._held += order.size
-        self._newest = max(self._newest, int(steps.max(initial=-1)))
-        found, begin = np.unique(steps[order], return_index=True)
-        for step, part in zip(found.tolist(), np.split(channels[order], begin[1:]), strict=False):
-            self._waiting.setdefault(step, []).append(part)
+        if steps.size == 1:  # most sources yield single events
+            parts = [(int(steps[0]), channels)]
+        else:
+            order = np.argsort(steps, kind="stable")
+            found, begin = np.unique(steps[order], return_index=True)
+            parts = list(zip(found.tolist(), np.split(channels[order], begin[1:]), strict=False))
+        for step, part in parts:
+            if step < self._next:
+                self.late += part.size
+            else:
+                self._waiting.setdefault(step, []).append(part)
+                self._held += part.size
+                self._newest = max(self._newest, step)
 
     def _starved(self) -> bool:
         """Whether a full queue has nothing to return: all its events belong to the present step."""

@@ -242,14 +242,6 @@ def test_damaged_archives_are_named(folder, tmp_path):
     archive.write_bytes(b"no zip at all")
     with pytest.raises(DataError, match=r"Train.zip: is not a readable zip archive"):
         read_nmnist(archive)
-    zipped(folder / "Train", archive)
-    raw = bytearray(archive.read_bytes())
-    with zipfile.ZipFile(archive) as opened:
-        info = opened.infolist()[0]
-    raw[info.header_offset + 60] ^= 255
-    archive.write_bytes(raw)
-    with pytest.raises(DataError, match="cannot be unpacked"):
-        read_nmnist(archive).binned()
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as out:
         out.writestr("Train/5/00001.bin", bytes(good()))
