@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +74,7 @@ class Evaluation:
         confusion = self.confusion() if self.predictions is not None else None
         return {
             "test_error": self.error,
-            "test_error_sigma": None if math.isnan(self.sigma) else self.sigma,
+            "test_error_sigma": known(self.sigma),
             "test_loss": self.loss,
             "test_samples": int(self.scores.size),
             "test_seconds": self.seconds,
@@ -112,23 +113,11 @@ def per_class_error(confusion: np.ndarray) -> list[float | None]:
     return [float(1.0 - r / n) if n else None for r, n in zip(right, totals, strict=True)]
 
 
-class Running:
-    """Mean of the last ``length`` values."""
+def mean_of(values: Sequence[float]) -> float:
+    """Mean of recent values; NaN if there is none."""
+    return float(np.mean(list(values))) if values else math.nan
 
-    def __init__(self, length: int = 1000):
-        self._values = np.zeros(length)
-        self._seen = 0
 
-    def add(self, values: np.ndarray) -> None:
-        """Append values."""
-        length = self._values.size
-        values = values[-length:]
-        where = (self._seen + np.arange(values.size)) % length
-        self._values[where] = values
-        self._seen += values.size
-
-    @property
-    def mean(self) -> float:
-        """NaN before the first value."""
-        n = min(self._seen, self._values.size)
-        return float(self._values[:n].mean()) if n else math.nan
+def known(value: float) -> float | None:
+    """The value for a file: None instead of NaN."""
+    return None if math.isnan(value) else value

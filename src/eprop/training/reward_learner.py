@@ -31,6 +31,7 @@ from eprop.rl import (
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.evaluation import counted_by
 from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
+from eprop.training.metrics import known, mean_of
 from eprop.training.schedule import SCHEDULES, check_schedule, linear
 from eprop.training.watcher import Progress
 
@@ -168,7 +169,7 @@ class RewardLearner(Learner):
     @property
     def recent_return(self) -> float:
         """Mean return of the last `RECENT` episodes, with random actions; NaN before the first."""
-        return float(np.mean(self._recent)) if self._recent else math.nan
+        return mean_of(self._recent)
 
     @property
     def observation_scale(self) -> ObservationScale | None:
@@ -255,7 +256,7 @@ class RewardLearner(Learner):
         return {
             "episodes": self.episodes,
             "return": sums["total"] / sums["episodes"] if sums["episodes"] else None,
-            "recent_return": _known(self.recent_return),
+            "recent_return": known(self.recent_return),
             **self._diagnosis(),
             "rate": sums["spikes"] / neuron_seconds,
             "eta_factor": self._eta_factor(),
@@ -268,7 +269,7 @@ class RewardLearner(Learner):
         if self._latest is None:
             return {}
         found = diagnose(self._latest, self._learner.objective, self._learner.agent.policy)
-        return {name: _known(value) for name, value in found._asdict().items()}
+        return {name: known(value) for name, value in found._asdict().items()}
 
     def _eta_factor(self) -> float:
         return SCHEDULES[self.training.schedule](self.done / self.total, self.training.eta_final)
@@ -288,7 +289,7 @@ class RewardLearner(Learner):
         """Environment, steps and episodes learned from."""
         return {
             "environment": getattr(self.task, "env", self.task.name),
-            "recent_return": _known(self.recent_return),
+            "recent_return": known(self.recent_return),
             "environment_steps": self.done,
             "episodes_learned": self.episodes,
             "train_processor_seconds": self.processor_seconds,
@@ -365,7 +366,3 @@ def judge(
         totals.append(part.totals)
         steps.append(part.steps)
     return Returns(np.concatenate(totals), np.concatenate(steps), time.perf_counter() - began)
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value

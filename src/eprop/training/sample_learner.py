@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import math
 import time
 import warnings
@@ -20,12 +21,14 @@ from eprop.training.early_stopping import BestNetwork
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Engine, check_task, counted_by, evaluate
 from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
-from eprop.training.metrics import Evaluation, Running
+from eprop.training.metrics import Evaluation, known, mean_of
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
 
 #: Intended duration of one call that learns, s; Ctrl-C takes effect between two calls.
 CALL_SECONDS = 0.25
+#: Samples over which the displayed loss and error are averaged.
+RECENT = 1000
 #: A loss above this many times the loss of silent readouts gives a warning.
 UNSTABLE = 3.0
 
@@ -149,7 +152,7 @@ class SampleLearner(Learner):
         self._check_validation()
         self.learned, self.events, self.seconds = 0, 0, 0.0
         self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
-        self._recent_loss, self._recent_error = Running(), Running()
+        self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._renew, self._epoch_of_trials = renew, 0
         self._chunk, self._warned = 1, False
         plan = self.training
@@ -219,8 +222,8 @@ class SampleLearner(Learner):
             "loss": getattr(self.task, "loss", None),
             "test_data": test.name,
             **simulated("test_simulated", test),
-            "validation_error": _known(self.validation_error),
-            "best_validation_error": _known(self.best.error),
+            "validation_error": known(self.validation_error),
+            "best_validation_error": known(self.best.error),
             "validation_samples": 0 if validation is None else len(validation),
             "train_data": train.name,
             **simulated("train_simulated", train),
@@ -240,8 +243,8 @@ class SampleLearner(Learner):
         """
         epoch, epochs = self._epochs.number(self.done), self.training.epochs
         values = {
-            "loss": self._recent_loss.mean,
-            "error": self._recent_error.mean,
+            "loss": mean_of(self._recent_loss),
+            "error": mean_of(self._recent_error),
             "validation error": self.validation_error,
         }
         return Progress(
@@ -286,14 +289,14 @@ class SampleLearner(Learner):
     def _note(self, which: np.ndarray, samples: Samples, result: BatchResult, done: int) -> None:
         self.done, self.learned, self.events = done, self.learned + len(samples), self.events + result.events
         self._epochs.losses[which] = result.loss
-        self._recent_loss.add(result.loss)
+        self._recent_loss.extend(result.loss)
         sums = self._sums
         sums.add(samples=len(samples), spikes=0 if result.spikes is None else int(np.sum(result.spikes)))
         sums.values["loss"] = _added(sums["loss"], result.loss)
         if self.by_batch:
             score = self.task.score(samples, result.y)
             sums.values["score"] = _added(sums["score"], score)
-            self._recent_error.add(score)
+            self._recent_error.extend(score)
 
     def _eta_factor(self, done: int) -> float:
         return self.training.eta_factor(done / self.total)
@@ -362,10 +365,6 @@ class SampleLearner(Learner):
 def simulated(name: str, trials: Any) -> dict[str, bool]:
     """``{name: whether the recordings are simulated}``; empty for trials that are not recordings."""
     return {} if trials.simulated is None else {name: trials.simulated}
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _added(total: float, values: np.ndarray) -> float:

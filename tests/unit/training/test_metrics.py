@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eprop.training import Evaluation, confusion_matrix, per_class_error
-from eprop.training.metrics import Running, binomial_sigma
+from eprop.training.metrics import binomial_sigma
 
 pytestmark = pytest.mark.tiny
 
@@ -40,14 +40,3 @@ def test_binomial_sigma_is_half_the_width_of_wilsons_interval() -> None:
     assert binomial_sigma(1.0, 200) == pytest.approx(0.5 / 201)
     assert binomial_sigma(0.5, 1) == pytest.approx(math.sqrt(0.5) / 2)
     assert binomial_sigma(0.02, 1100) == pytest.approx(0.0042, abs=1e-4)
-
-
-def test_a_running_mean_forgets() -> None:
-    running = Running(4)
-    assert math.isnan(running.mean)
-    running.add(np.array([1.0, 2.0]))
-    assert running.mean == 1.5
-    running.add(np.array([3.0, 4.0, 5.0]))
-    assert running.mean == 3.5
-    running.add(np.arange(10.0))
-    assert running.mean == 7.5
