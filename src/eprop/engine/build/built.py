@@ -118,3 +118,13 @@ class Built:
     def n_sources(self) -> int:
         """Nodes that can spike and that this rank owns or listens to."""
         return self.topology.n_sources
+
+    def branch_span(self, projection: int) -> tuple[int, int]:
+        """First axon branch of a projection, and number of branches in all its delay groups."""
+        groups = self.topology.groups[self.delay_groups[projection]]
+        return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
+
+    def n_local_synapses(self, projection: int) -> int:
+        """Number of a projection's synapses that this rank holds."""
+        first, branches = self.branch_span(projection)
+        return int(sum(part[first + branches] - part[first] for part in self.topology.branch_start))

@@ -13,7 +13,6 @@ from eprop.engine.build.built import Built
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
-from eprop.engine.state.synapse_order import n_local_synapses
 from eprop.network import Network
 
 #: The core's loop over time of a network that learns at every spike, or does not learn.
@@ -54,7 +53,7 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads, self.timed = network, built, threads, timed
         self.exchange = Exchange(built)
-        counts = [n_local_synapses(built, p.index) for p in network.projections]
+        counts = [built.n_local_synapses(p.index) for p in network.projections]
         self.gatherer = StateGatherer(network, built, np.array(counts, np.int64))
         self.synapses, self.axons, self.neurons = make_synapses(built), make_axons(built), make_neurons(built)
         self.history = make_history(built)

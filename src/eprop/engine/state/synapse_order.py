@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from eprop.engine.build.built import Built
 from eprop.engine.build.records import branches_of
-
-if TYPE_CHECKING:
-    from eprop.engine.state.arrays import Arrays
-
-
-def branch_span(built: Built, projection: int) -> tuple[int, int]:
-    """First axon branch of a projection, and number of branches in all its delay groups."""
-    groups = built.topology.groups[built.delay_groups[projection]]
-    return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
-
-
-def n_local_synapses(built: Built, projection: int) -> int:
-    """Number of a projection's synapses that this rank holds."""
-    first, branches = branch_span(built, projection)
-    return int(sum(part[first + branches] - part[first] for part in built.topology.branch_start))
+from eprop.engine.state.arrays import Arrays
 
 
 def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -30,7 +14,7 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
     built, described = arrays.built, arrays.network.projections[projection]
     starts, partition = built.topology.branch_start, built.rank_partition
     leader = built.topology.groups[built.delay_groups[projection][0]]
-    (first, branches), size, stride = branch_span(built, projection), leader["n_branches"], leader["branch_stride"]
+    (first, branches), size, stride = built.branch_span(projection), leader["n_branches"], leader["branch_stride"]
     where = np.concatenate([np.arange(part[first], part[first + branches]) for part in starts])
     lengths = np.concatenate([np.diff(part[first : first + branches + 1]) for part in starts])
     nodes = np.repeat(partition.global_ids(described.pre), stride)
