@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eprop.cli.commands import Group
-from eprop.cli.guard import Debug, Json, alone, path_of
+from eprop.cli.guard import Json, alone, path_of
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
 
@@ -46,7 +46,7 @@ def bench() -> None:
     """Measure speed and memory."""
 
 
-def scaling(given: dict[str, Any], compare: Compare = None, as_json: Json = False, debug: Debug = False) -> None:
+def scaling(given: dict[str, Any], compare: Compare = None, as_json: Json = False) -> None:
     """Time a sparse recurrent network whose neurons spike at fixed intervals.
 
     An event is a spike that arrives at a synapse. The time leaves out the
@@ -110,7 +110,6 @@ def event_cost(
         Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the curves into a PNG or PDF file.")
     ] = None,
     as_json: Json = False,
-    debug: Debug = False,
 ) -> None:
     """Measure the cost of one event as interval, cutoff and network size vary.
 

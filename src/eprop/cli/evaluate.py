@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, Trust, guarded, path_of
+from eprop.cli.guard import Json, Quiet, Trust, guarded, path_of
 from eprop.cli.output import written
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def evaluate(
     trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Test the network of a run: score, confusion matrix (classification) or mean return (reward).
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eprop.cli.commands import Group
-from eprop.cli.guard import Debug, Json, Quiet, alone, path_of
+from eprop.cli.guard import Json, Quiet, alone, path_of
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
 
@@ -96,7 +96,6 @@ def _command(kind: type[PaperFigure]) -> Any:
         formats: Formats = None,
         as_json: Json = False,
         quiet: Quiet = False,
-        debug: Debug = False,
     ) -> None:
         from eprop.cli.report import Reporter, print_figure
         from eprop.figures import make_figure

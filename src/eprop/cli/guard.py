@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import os
 import re
 import sys
@@ -39,12 +40,12 @@ FAILED, INTERRUPTED = 2, 130
 def guarded(command: Command) -> Command:
     """Decorate a command: report an error of the package in one line with exit code 2, and Ctrl-C with 130.
 
-    The same holds for any error that the file of a user's task raises. With the option ``debug`` the command shows the
-    traceback instead. Any other error is a bug of the package and keeps its traceback.
+    The same holds for any error that the file of a user's task raises. Any other error is a bug of the package and keeps its
+    traceback. The command gets the option ``--debug``, which shows the traceback of every error.
     """
 
     @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
         from eprop.parallel import end_ranks
 
         try:
@@ -53,12 +54,16 @@ def guarded(command: Command) -> Command:
             _say_stopped(str(stop) or "stopped", together=getattr(stop, "together", False))
             raise typer.Exit(getattr(stop, "exit_code", INTERRUPTED)) from None
         except Exception as error:
-            if kwargs.get("debug") or not _is_explained(error):
+            if debug or not _is_explained(error):
                 raise
             end_ranks(f"eprop: error: {text_of(error)}", FAILED)
             say(f"error: {text_of(error)}")
             raise typer.Exit(FAILED) from None
 
+    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+    parameters = [*inspect.signature(command, eval_str=True).parameters.values(), debug]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper  # type: ignore[return-value]
 
 

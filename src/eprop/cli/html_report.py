@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
+from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -25,7 +25,6 @@ def report(
     trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Write one HTML page about a run: result, curves, confusion, activity, weights, configuration, machine.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from eprop.cli.guard import Debug, Json, alone, guarded
+from eprop.cli.guard import Json, alone, guarded
 from eprop.cli.output import written
 
 
 @guarded
 @alone
-def info(as_json: Json = False, debug: Debug = False) -> None:
+def info(as_json: Json = False) -> None:
     """Print versions, core, threads, caches and memory. Include this output when you report an error.
 
     [bold]Example[/bold]

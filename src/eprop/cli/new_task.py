@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Quiet, alone, guarded, path_of
+from eprop.cli.guard import Quiet, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -25,7 +25,6 @@ def new_task(
         ),
     ] = None,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Write the file of a new task: it runs at once, and its comments explain every part.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Debug, Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
+from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
 from eprop.cli.output import written
 
 
@@ -34,7 +34,6 @@ def plot(
     trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    debug: Debug = False,
 ) -> None:
     """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
 

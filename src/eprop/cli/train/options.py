@@ -68,7 +68,6 @@ class Request(Description):
     )  # fmt: skip
     as_json: bool = param(False, kind=bool, metavar="flag", doc="print the result, and nothing else, as JSON")
     quiet: bool = param(False, kind=bool, metavar="flag", doc="show neither progress nor tables")
-    debug: bool = param(False, kind=bool, metavar="flag", doc="show the whole traceback of an error")
 
     @property
     def kinds_of_figures(self) -> tuple[str, ...] | None:
@@ -87,7 +86,7 @@ RESERVED = {field.name for field in dataclasses.fields(Request)} | {"set", "form
 
 def request_options() -> dict[str, inspect.Parameter]:
     """Options of every command, made from `Request`."""
-    output = ("as_json", "quiet", "debug")
+    output = ("as_json", "quiet")
     return {
         name: option_of(name, info, "", "Output" if name in output else RUN, flag=FLAGS.get(name))
         for name, info in parameters_of(Request)
