@@ -166,18 +166,29 @@ class CustomState:
 
 
 class CustomNeurons:
-    """Neurons of a user-defined model, stepped by its ``update``, as plain Python."""
+    """Neurons of another model, stepped by its ``update``, or by its ``in_python`` if the core has the model: as plain Python.
 
-    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
+    Raises
+    ------
+    NetworkError
+        If the initial state is drawn.
+    """
+
+    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float, step: Any):
         self.members, self._dt = members_of(model, numbers, size), dt
         self.e_l = np.array([getattr(member, "e_l", 0.0) for member in self.members])
         derived = [member.derived(dt) for member in self.members]
         self._params = np.array([[float(values[name]) for values in derived] for name in model.parameter_rows])
         self._initial = np.zeros((len(model.state_rows), size))
         for j, member in enumerate(self.members):
-            for name, value in member.initial(dt, range(1), 0).items():
+            start, other = (member.initial(dt, range(1), seed) for seed in (0, 1))
+            for name, value in start.items():
+                if np.any(value != other[name]):
+                    raise NetworkError(
+                        f"the reference cannot know the initial {name} of {type(model).__name__}: it is drawn"
+                    )
                 self._initial[model.state_rows.index(name), j] = np.ravel(value)[0]
-        self._update = model.update
+        self._step = step
         self._v = model.state_rows.index("v") if "v" in model.state_rows else 0
 
     def rest(self) -> CustomState:
@@ -186,9 +197,9 @@ class CustomNeurons:
 
     def step(self, state: CustomState, x: Array) -> Array:
         """Advance by one step."""
-        psi = np.zeros(x.size)
+        state.z, psi = np.zeros((2, x.size))
         for j, input_of_neuron in enumerate(x.tolist()):
-            state.z[j], psi[j] = self._update(state.rows, self._params, j, input_of_neuron)
+            state.z[j], psi[j] = self._step(state.rows, self._params, j, input_of_neuron)
         state.v = state.rows[self._v].copy()
         return psi
 
@@ -250,22 +261,21 @@ def neurons_of(population: Population, parameters: Numbers, dt: float) -> Neuron
     Raises
     ------
     NetworkError
-        If the model has neither equations here nor an ``update``.
+        If the model has no equations here and no step in Python.
     """
     model: Any = population.model
     # A class that derives from a model of the package is stepped by its update(), or has the equations of that model.
-    stepped_by = (
-        kind for kind in type(model).__mro__ if kind in EQUATIONS or "update" in vars(kind) or "core" in vars(kind)
-    )
-    kind: Any = next(stepped_by, None)
+    kinds = (kind for kind in type(model).__mro__ if kind in EQUATIONS or {"update", "core"} & vars(kind).keys())
+    kind: Any = next(kinds, None)
     if kind in EQUATIONS:
         neurons = EQUATIONS[kind](model, numbers_of(model, parameters), population.size, dt)
         if type(model).eligibility is not kind.eligibility:
             neurons.declared = declared_eligibility(members_of(model, parameters, population.size), dt)
         return neurons
-    if kind is None or "update" not in vars(kind):
-        raise NetworkError(f"the reference has no equations of {type(model).__name__}, and it has no update()")
-    return CustomNeurons(model, parameters, population.size, dt)
+    for name in ("update", "in_python"):
+        if kind is not None and name in vars(kind):
+            return CustomNeurons(model, parameters, population.size, dt, getattr(kind, name))
+    raise NetworkError(f"the reference has no equations of {type(model).__name__}, and no step in Python")
 
 
 def declared_eligibility(members: list[Any], dt: float) -> EligibilityTerms:
