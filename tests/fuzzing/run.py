@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import faulthandler
 import gc
 import itertools
-import math
 import os
 import pathlib
 import random
@@ -103,17 +101,12 @@ def run(
         # What is made here is nobody's run.
         stack.enter_context(mock.patch.dict(os.environ, {"EPROP_STATE_DIR": str(folder / "state")}))
         stack.enter_context(warnings.catch_warnings())
-        stack.callback(faulthandler.cancel_dump_traceback_later)
-        armed = -math.inf
         for done, (target, number) in enumerate(inputs):
             if (count is not None and done >= count) or (seconds is not None and time.monotonic() - began > seconds):
                 break
             if target.name not in states:
                 (folder / target.name).mkdir()
                 states[target.name] = target.prepare(folder / target.name)
-            if time.monotonic() - armed > SLOW:  # each time a thread is made for it
-                armed = time.monotonic()
-                faulthandler.dump_traceback_later(60 * SLOW)
             _try(target, states[target.name], number, outcome)
             if tell is not None and outcome.inputs % 1000 == 0:
                 tell(outcome)

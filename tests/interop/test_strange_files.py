@@ -136,12 +136,6 @@ def test_tables_that_are_wrong(circuit: pathlib.Path, text: str, words: str) -> 
     refused(circuit, words)
 
 
-def test_a_file_that_is_a_pipe(circuit: pathlib.Path) -> None:
-    (circuit / "nodes.h5").unlink()
-    os.mkfifo(circuit / "nodes.h5")
-    refused(circuit, r"nodes.h5: cannot be read: it is a named pipe")
-
-
 def test_spikes_without_their_nodes(tmp_path: pathlib.Path) -> None:
     for times, nodes, words in (
         ([1.0, 2.0], [3], "node_ids has 1 entries, but the other lists have 2"),

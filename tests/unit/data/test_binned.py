@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from eprop.data import BinnedDataset, Events, EventTimeWarning, concatenate, from_iterable
 from eprop.data.binning import Binner, events_to_channels
@@ -258,18 +258,6 @@ def test_a_data_set_prints_its_sizes():
     assert data.subset([]).n_classes == 0
     assert data.nbytes == data.ptr.nbytes + data.channels.nbytes + data.labels.nbytes
     assert data.dense(0).sum() == data.counts[0]
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 2**32 - 1))
-def test_order_of_events_does_not_matter(seed):
-    rng = np.random.default_rng(seed)
-    rows = np.stack(
-        [rng.integers(0, 5, 60), rng.integers(0, 5, 60), rng.integers(0, 9000, 60), rng.integers(0, 2, 60)], 1
-    )
-    one, two = (from_iterable([(r, 0)], sensor_size=(5, 5, 2), n_steps=9) for r in (rows, rng.permutation(rows)))
-    assert np.array_equal(one.channels, two.channels)
-    assert np.array_equal(one.ptr, two.ptr)
 
 
 def test_tonic_reads_the_same_events(tmp_path):

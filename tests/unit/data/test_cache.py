@@ -77,44 +77,22 @@ def test_the_folder_follows_the_environment(monkeypatch, tmp_path):
     assert len(list((tmp_path / "data").iterdir())) == 1
 
 
-def damage_length(entry):
-    path = entry / "ptr.npy"
-    path.write_bytes(path.read_bytes()[:-8])
-
-
-def damage_meta(entry):
-    (entry / "dataset.json").write_text("{")
-
-
-def damage_version(entry):
+def rewrite(entry, **changes):
     path = entry / "dataset.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 0}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def damage_missing(entry):
-    (entry / "labels.npy").unlink()
+DAMAGE = {
+    "truncated": lambda entry: os.truncate(entry / "ptr.npy", (entry / "ptr.npy").stat().st_size - 8),
+    "no JSON": lambda entry: (entry / "dataset.json").write_text("{"),
+    "version": lambda entry: rewrite(entry, format=0),
+    "attributes": lambda entry: rewrite(entry, attributes={"colour": 3}),
+    "missing": lambda entry: (entry / "labels.npy").unlink(),
+    "pickle": lambda entry: np.save(entry / "labels.npy", np.array([{}], object), allow_pickle=True),
+}
 
 
-def damage_pickle(entry):
-    np.save(entry / "labels.npy", np.array([{}], object), allow_pickle=True)
-
-
-def damage_attributes(entry):
-    path = entry / "dataset.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "attributes": {"colour": 3}}))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        damage_length,
-        damage_meta,
-        damage_version,
-        damage_missing,
-        damage_pickle,
-        damage_attributes,
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_entries_are_made_again(tmp_path, damage):
     maker = Maker()
     cached({}, maker, tmp_path)

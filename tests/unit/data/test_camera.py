@@ -66,14 +66,6 @@ def test_events_and_bins_are_the_same_recording():
         assert 0 <= events.t[0] <= events.t[-1] < 315_500
 
 
-@pytest.mark.tiny
-def test_thread_count_does_not_change_a_short_recording():
-    camera = EventCamera(shortest=30.0, longest=30.0)
-    one = camera.binned(strokes(2), [1, 2], seed=1, n_steps=30, threads=1)
-    assert same(one, camera.binned(strokes(2), [1, 2], seed=1, n_steps=30, threads=2))
-    assert one.counts.min() > 0
-
-
 def test_progress_is_reported():
     seen = []
     EventCamera().binned(strokes(200), np.zeros(200), seed=1, progress=lambda *n: seen.append(n))
