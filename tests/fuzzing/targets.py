@@ -94,8 +94,8 @@ TARGETS = (
     Target("sonata", circuits.circuits, circuits.read_circuit, 40),
     Target("sonata spikes", circuits.spikes, circuits.read_spikes, 100),
     Target("set_state", states.simulators, states.set_state, 200),
-    Target("state of a rule", states.rules, states.set_any_state, 200),
-    Target("streams", states.streams, states.set_streams, 250),
+    Target("state of a rule", states.rules, states.set_state, 200),
+    Target("streams", states.lanes_of_networks, states.set_lanes, 250),
     Target("checkpoint", states.checkpoints, states.read_checkpoint, 600),
     *((Target("nir", circuits.graphs, circuits.read_graph, 40),) if importlib.util.find_spec("nir") else ()),
 )
