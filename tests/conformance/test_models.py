@@ -17,7 +17,6 @@ from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
-from eprop.reference.neurons import neurons_of as neurons_in_reference
 from networks import neuron_of
 
 pytestmark = pytest.mark.tiny
@@ -25,8 +24,7 @@ every_model = pytest.mark.parametrize("model", MODELS)
 # Of these, more is known than of a user-defined model.
 MEMBRANES = [name for name, neuron in MODELS.items() if isinstance(neuron, Membrane) and not varies(neuron)]
 # Their equations are in the core; those of others are Python.
-IN_THE_CORE = [name for name, neuron in MODELS.items() if core_model(type(neuron)) is not None]
-OWN = [name for name in MODELS if name not in IN_THE_CORE]
+OWN = [name for name, neuron in MODELS.items() if core_model(type(neuron)) is None]
 every_membrane = pytest.mark.parametrize("model", MEMBRANES)
 
 
@@ -216,28 +214,3 @@ def test_compiled_update_is_the_function_as_written(model):
         np.testing.assert_allclose(state, other, rtol=1e-15)
         spikes += found.size
     assert spikes > 5
-
-
-@pytest.mark.parametrize("dt", [1.0, 0.5])
-@pytest.mark.parametrize("model", IN_THE_CORE)
-def test_the_core_does_what_the_reference_does(model, dt):
-    """Step by step, for neurons that share their parameters and for those with their own."""
-    net = ep.Network(dt=dt)
-    members, n = neurons_of(net, net.add(MODELS[model], 3)), 5
-    for neuron in members:
-        derived = neuron.derived(dt)
-        other = ep.Network(dt=dt)
-        equations = neurons_in_reference(other.add(neuron, n), {}, dt)
-        start = [np.broadcast_to(neuron.initial(dt, range(n), 0).get(name, 0.0), n) for name in neuron.state_rows]
-        params = np.array([np.full(n, derived[name]) for name in neuron.parameter_rows])
-        state, psi, code, spikes = np.array(start), np.zeros(n), lib.models[core_model(type(neuron))], 0
-        now, rng = equations.rest(), np.random.default_rng(0)
-        for _ in range(300):
-            x = rng.normal(0.25, 0.5, n) / neuron.input_scale(dt)
-            wanted = equations.step(now, x)
-            found = lib.advance(code, state, params, 0, n, x, psi)
-            np.testing.assert_array_equal(found, np.flatnonzero(now.z))
-            np.testing.assert_allclose(state[0], now.v, rtol=1e-11, atol=1e-12)
-            np.testing.assert_allclose(psi, wanted, rtol=1e-9, atol=1e-11)
-            spikes += found.size
-        assert spikes > 50

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from networks import PROJECTIONS, case, disagreement, run_engine_plus, run_engine_samples, stimuli, weights_of
+from compare import assert_close
+from networks import PROJECTIONS, case, run_engine_plus, run_engine_samples, stimuli, weights_of
 
 SEEDS = range(6)
 ALIF = ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0)
@@ -27,8 +28,8 @@ def test_eprop_plus_in_single_precision(seed, neuron):
     c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
     (double, v, y, _), (single, v_single, y_single, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
-    assert disagreement(v_single, v) < 1e-4
-    assert disagreement(y_single, y) < 1e-4
+    assert_close(v_single, v, 1e-4)
+    assert_close(y_single, y, 1e-4)
     compare_weights(weights_of(single), weights_of(double), c.weights)
     # Target, weight and trace of a synapse, and what is its own: 12 bytes or 20, of ALIF 16 or 28.
     values = 3 if neuron else 2
@@ -45,7 +46,7 @@ def test_reward_traces_in_single_precision(seed, neuron):
     c = case(seed, rule, steps=200, sizes=(8, 10, 3), symmetric=seed % 2 == 0, neuron=neuron)
     (double, v, _, _), (single, v_single, _, _) = (run_engine_plus(c, precision=p) for p in ("double", "single"))
     assert double.events == single.events > 100
-    assert disagreement(v_single, v) < 1e-4
+    assert_close(v_single, v, 1e-4)
     compare_weights(weights_of(single), weights_of(double), c.weights)
 
 
@@ -58,8 +59,8 @@ def test_eprop_in_single_precision(optimizer, seed):
     (_, wanted, weights), (_, found, weights_single) = runs
     for a, b in zip(found, wanted, strict=True):
         np.testing.assert_array_equal(a.spikes, b.spikes)
-        assert disagreement(a.y, b.y) < 1e-4
-        assert disagreement(a.loss, b.loss) < 1e-4
+        assert_close(a.y, b.y, 1e-4)
+        assert_close(a.loss, b.loss, 1e-4)
     assert sum(result.spikes.sum() for result in wanted) > 100
     compare_weights(weights_single[-1], weights[-1], weights[0])
 

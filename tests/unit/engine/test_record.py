@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_same
+from compare import assert_close, assert_same
 from eprop.checks import time_driven
-from networks import PROJECTIONS, case, disagreement
+from networks import PROJECTIONS, case
 
 pytestmark = pytest.mark.tiny
 
@@ -37,12 +37,12 @@ def test_values_are_those_of_the_reference(setting):
         (("out", "y"), ref.y),
         (("out", "error"), ref.error),
     ):
-        assert disagreement(run[key], wanted) < 1e-12
+        assert_close(run[key], wanted, 1e-12)
     np.testing.assert_array_equal(run["out", "y"], run.y["out"])
     # Learning signals arrive one step after the errors.
-    assert disagreement(run["rec", "learning_signal"][1:], (ref.error @ c.feedback.T)[:-1]) < 1e-12
+    assert_close(run["rec", "learning_signal"][1:], (ref.error @ c.feedback.T)[:-1], 1e-12)
     wanted = 0.5 * c.window * np.sum((ref.y - c.targets) ** 2, axis=1)
-    assert disagreement(run.loss, wanted) < 1e-12
+    assert_close(run.loss, wanted, 1e-12)
 
 
 def test_spikes_are_events_of_the_end_of_their_step(setting):

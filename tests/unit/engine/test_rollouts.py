@@ -12,7 +12,7 @@ import eprop as ep
 from compare import assert_same, differ
 from eprop.checks import time_driven
 from eprop.reference import TimeDrivenLanes
-from networks import disagreement, two_threads
+from networks import two_threads
 from ranks_in_threads import on_ranks
 from refusals import Refusal, refusals, refuse
 from rollout_networks import (
@@ -119,7 +119,7 @@ def test_a_rollout_that_continues_equals_traces_that_run_on(neuron: str, delays:
         outside = told(seed, 3, steps)
         rollout = sim.forward(sim.samples(3, steps, {"in": events}, **outside), after=rollout)
         wanted = np.stack([reference.step([np.flatnonzero(e) for e in events[:, t]]) for t in range(steps)], axis=1)
-        assert disagreement(rollout.y, wanted) < TOLERANCE
+        compare.assert_close(rollout.y, wanted, TOLERANCE)
         errors = np.random.default_rng(seed).normal(size=rollout.y.shape)
         found = rollout.backward(errors)
         assert_close(found, reference.backward(errors, outside["signals"]["rec"], outside["modulator"]))

@@ -80,9 +80,10 @@ COMMON = {
     tau_a=st.floats(2.0, 500.0),
     switches=st.tuples(st.booleans(), st.booleans(), st.booleans()),
     seed=st.integers(0, 1000),
+    dt=st.sampled_from([1.0, 0.5]),
 )
 @pytest.mark.parametrize("clamped", [False, True])
-def test_models_are_the_reference(clamped, common, floor, shape, height, width, beta, tau_a, switches, seed):
+def test_models_are_the_reference(clamped, common, floor, shape, height, width, beta, tau_a, switches, seed, dt):
     common = {**common, "v_th": common["e_l"] + common["v_th"]}
     own: dict[str, Any] = {"v_min": common["e_l"] + floor, "surrogate": SURROGATES[shape](height, width)}
     if beta is not None:
@@ -95,8 +96,8 @@ def test_models_are_the_reference(clamped, common, floor, shape, height, width, 
         given = {"delayed_reset": switches[0], "scale_input": switches[1]}
         neuron = (ep.LIF if beta is None else ep.ALIF)(**common, **own, **given)
     inputs = pushes(seed)
-    states, psis, spikes = stepped(neuron, inputs, EACH)
-    equations = neurons_of(ep.Network().add(neuron, inputs.shape[1]), {}, 1.0)
+    states, psis, spikes = stepped(neuron, inputs, EACH, dt=dt)
+    equations = neurons_of(ep.Network(dt=dt).add(neuron, inputs.shape[1]), {}, dt)
     now = equations.rest()
     for t, x in enumerate(inputs):
         psi = equations.step(now, x)
