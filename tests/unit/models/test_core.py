@@ -38,9 +38,11 @@ def arrays_of(neuron: Neuron, n: int, dt: float = 1.0) -> tuple[np.ndarray, np.n
     return np.array([np.broadcast_to(initial.get(name, 0.0), n) for name in neuron.state_rows]), params
 
 
-def stepped(neuron: Neuron, inputs: np.ndarray, sharing: int, first: int = 0) -> tuple[np.ndarray, ...]:
+def stepped(
+    neuron: Neuron, inputs: np.ndarray, sharing: int, first: int = 0, dt: float = 1.0
+) -> tuple[np.ndarray, ...]:
     """States, surrogate gradients and spikes of each step; neurons before ``first`` are left alone."""
-    (state, params), n = arrays_of(neuron, inputs.shape[1]), inputs.shape[1]
+    (state, params), n = arrays_of(neuron, inputs.shape[1], dt), inputs.shape[1]
     model, own = loop_of(neuron, sharing != EACH)
     states, psis, spikes = [], np.full(inputs.shape, np.nan), np.zeros(inputs.shape, bool)
     for t, pushed in enumerate(inputs):
