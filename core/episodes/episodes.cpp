@@ -302,7 +302,7 @@ template <class Real> void finish(Episodes<Real>& episodes, const Chunk& chunk, 
 
 template <class Real> bool backward(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
                                     Array1<Real> pending, Interrupt interrupt) {
-  const Index most = episodes.horizon.continues ? std::min<Index>(chunk.width, kLanesPerThread * episodes.threads) : chunk.width;
+  const Index most = episodes.horizon.continues ? lanes_at_once(chunk.width, episodes.threads) : chunk.width;
   make_works(episodes, most);
   for (Index first = 0; first < chunk.width; first += most) {
     const Chunk part{chunk.lane + first, chunk.index + first, std::min(most, chunk.width - first)};

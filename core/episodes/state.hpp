@@ -91,6 +91,8 @@ template <class Real> struct Backward {
 // Lanes per thread before gradients are added up: differences in duration between lanes average out, and threads wait for each
 // other less often.
 inline constexpr Index kLanesPerThread = 4;
+// Lanes whose gradients are added up together; a single thread keeps G of one lane in its cache.
+inline Index lanes_at_once(Index lanes, int threads) { return threads == 1 ? 1 : std::min(lanes, kLanesPerThread * threads); }
 
 template <class Real> struct Episodes {
   Topology topology;
@@ -224,7 +226,7 @@ inline Index episode_bytes(const Topology& topology, Index state_rows, const Epi
   const Index lane = 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n + 8 * plan.input_rows() * plan.columns +
                      8 * rows * (topology.populations.size + 1) + kept * (8 * k + real_size * plan.columns) + traces;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);
-  const Index works = learns ? std::min(lanes, continues ? kLanesPerThread * threads : lanes) : 0;
+  const Index works = !learns ? 0 : continues ? lanes_at_once(lanes, threads) : lanes;
   const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +
                        (learns ? threads * (plan.sums + kPadding + plan.columns) * real_size : 0);
   return lanes * lane + works * (work + traces) + shared;
