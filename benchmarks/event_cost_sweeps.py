@@ -31,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = EventCostConfig(repeats=arguments.repeats, events=arguments.events)
     for quantity in arguments.quantities:
-        points = event_cost(config, [quantity], nest=True, tell=lambda point: print(point, flush=True))
+        points = event_cost(config, [quantity], nest=True, report=lambda point: print(point, flush=True))
         rows = [dataclasses.asdict(point) for point in points]
         print(
             harness.write(f"event_cost_{quantity}", {"config": config.to_dict(), "points": rows, **_flatness(points)})

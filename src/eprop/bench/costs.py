@@ -79,9 +79,9 @@ class EventCost:
 
 def event_cost(
     config: EventCostConfig, quantities: Sequence[str] | None = None, nest: bool = False,
-    tell: Callable[[EventCost], None] = lambda point: None,
+    report: Callable[[EventCost], None] = lambda point: None,
 ) -> list[EventCost]:  # fmt: skip
-    """Measure all points of some sweeps, eprop and NEST in turn; ``tell`` receives each point.
+    """Measure all points of some sweeps, eprop and NEST in turn; ``report`` receives each point.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def event_cost(
     found = []
     for point in _points(config, quantities, nest):
         found.append(point)
-        tell(point)
+        report(point)
     return found
 
 

@@ -19,7 +19,7 @@ _COMMAND = [sys.executable, "-P", "-c", "from eprop.cli import app; app()", "ben
 
 
 def mpiexec() -> str | None:
-    """Find the launcher of ranks: beside the running Python, or on the PATH."""
+    """Find the launcher of ranks: in the folder of the running Python, or on the PATH."""
     return shutil.which("mpiexec", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eprop.cli.commands import Group
-from eprop.cli.guard import Json, alone, path_of
+from eprop.cli.guard import Json, path_of, single_process
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
 
@@ -34,7 +34,7 @@ class _Benchmarks(Group):
         if cmd_name == "scaling":
             return single_command(cmd_name, with_options(options_from(ScalingConfig), scaling))
         if cmd_name == "event-cost":
-            return single_command(cmd_name, alone(with_options(options_from(EventCostConfig), event_cost)))
+            return single_command(cmd_name, single_process(with_options(options_from(EventCostConfig), event_cost)))
         return None
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eprop.cli.commands import Group
-from eprop.cli.guard import Json, Quiet, alone, path_of
+from eprop.cli.guard import Json, Quiet, path_of, single_process
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
 
@@ -112,7 +112,7 @@ def _command(kind: type[PaperFigure]) -> Any:
                 print_figure(made)
 
     command.__doc__ = _help(kind)
-    return single_command(str(kind.number), alone(with_options(options_from(kind, _OF_FIGURE), command)))
+    return single_command(str(kind.number), single_process(with_options(options_from(kind, _OF_FIGURE), command)))
 
 
 def _help(kind: type[PaperFigure]) -> str:

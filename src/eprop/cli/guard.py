@@ -85,7 +85,7 @@ RunOrTrials = Annotated[
 ]
 
 
-def alone(command: Command) -> Command:
+def single_process(command: Command) -> Command:
     """Decorate a command that needs a single process: under ``mpiexec`` all ranks refuse the command at once."""
 
     @functools.wraps(command)

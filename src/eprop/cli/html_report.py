@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
+from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
 from eprop.cli.output import written
 
 
 @guarded
-@alone
+@single_process
 def report(
     run: RunOrTrials,
     out: Annotated[

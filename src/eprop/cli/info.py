@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from eprop.cli.guard import Json, alone, guarded
+from eprop.cli.guard import Json, guarded, single_process
 from eprop.cli.output import written
 
 
 @guarded
-@alone
+@single_process
 def info(as_json: Json = False) -> None:
     """Print versions, core, threads, caches and memory. Include this output when you report an error.
 

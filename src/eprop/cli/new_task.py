@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Quiet, alone, guarded, path_of
+from eprop.cli.guard import Quiet, guarded, path_of, single_process
 from eprop.cli.output import written
 
 
 @guarded
-@alone
+@single_process
 def new_task(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words with hyphens, such as delayed-match.")],
     out: Annotated[

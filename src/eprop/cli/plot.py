@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
-from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, alone, guarded, path_of
+from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
 from eprop.cli.output import written
 
 
 @guarded
-@alone
+@single_process
 def plot(
     run: RunOrTrials,
     out: Annotated[
@@ -43,7 +43,7 @@ def plot(
 
     For the folder of several trials (--trials), the command draws learning
     curves: mean, standard deviation and each trial, with the test scores
-    beside them. Mean and standard deviation leave out stopped trials.
+    next to them. Mean and standard deviation leave out stopped trials.
 
     [bold]Examples[/bold]
 

@@ -122,8 +122,8 @@ def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
 def print_returns(task: Task, returns: Returns) -> None:
     """Print the mean return of episodes, with the lowest and the highest."""
     console = _out()
-    told = f"{return_with_spread(returns.mean, returns.std)} over {counted(returns.totals.size, 'episode')}"
-    console.print(Text.assemble((f"{task.score_name} ", "bold"), told))
+    text = f"{return_with_spread(returns.mean, returns.std)} over {counted(returns.totals.size, 'episode')}"
+    console.print(Text.assemble((f"{task.score_name} ", "bold"), text))
     console.print(Text(f"lowest {returns.totals.min():.4g}, highest {returns.totals.max():.4g}"))
 
 

@@ -1,4 +1,4 @@
-"""Figure 5: run time and real-time factor of the scaling benchmark over threads and ranks, beside NEST."""
+"""Figure 5: run time and real-time factor of the scaling benchmark over threads and ranks, compared with NEST."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def measure(
 
 @dataclass(frozen=True, kw_only=True)
 class Figure5(PaperFigure):
-    """Weak and strong scaling: static, STDP, e-prop and e-prop+, beside NEST.
+    """Weak and strong scaling: static, STDP, e-prop and e-prop+, compared with NEST.
 
     The network is that of ``eprop bench scaling``, with forced spikes at
     5 Hz. Strong scaling: one network on more and more threads, and on as
@@ -75,7 +75,7 @@ class Figure5(PaperFigure):
     """
 
     number: ClassVar[int] = 5
-    title: ClassVar[str] = "weak and strong scaling of four kinds of synapse, beside NEST"
+    title: ClassVar[str] = "weak and strong scaling of four kinds of synapse, compared with NEST"
 
     trials: int = param(3, kind=int, at_least=1, doc="measurements of each point, with the seeds S, S+1, ...")
     neurons: int | None = param(

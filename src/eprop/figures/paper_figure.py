@@ -46,7 +46,7 @@ class PaperFigure(Description):
 
     @classmethod
     def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-        """Options of the folder that stay in force beside the ``given`` ones."""
+        """Options of the folder that stay in force together with the ``given`` ones."""
         return dict(old)
 
     def check(self) -> None:

@@ -86,7 +86,7 @@ def draw_bars(
 
 
 def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None:
-    """Draw a dot for each trial, and beside the dots the mean with an error bar.
+    """Draw a dot for each trial, and next to the dots the mean with an error bar.
 
     An error bar that would leave the axis below, as it may on a logarithmic axis, ends at the edge.
 

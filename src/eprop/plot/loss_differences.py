@@ -50,8 +50,8 @@ def draw_differences(
 
 def _plot(ax: Axes, values: np.ndarray, iterations: int, color: str, label: str) -> None:
     of_each = values.reshape(iterations, -1)
-    pieces = np.array_split(of_each, min(_POINTS, of_each.shape[1]), axis=1)
-    largest = np.stack([piece.max(axis=1) for piece in pieces], axis=1)
+    chunks = np.array_split(of_each, min(_POINTS, of_each.shape[1]), axis=1)
+    largest = np.stack([chunk.max(axis=1) for chunk in chunks], axis=1)
     x = np.arange(largest.shape[1]) / largest.shape[1] + 0.5 / largest.shape[1] - 0.5
     for number, row in enumerate(largest, start=1):  # a separate line each, because time jumps between iterations
         ax.plot(number + x, np.maximum(row, ZERO), color=color, lw=0.9, label=label if number == 1 else None)

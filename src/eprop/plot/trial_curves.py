@@ -17,7 +17,7 @@ from eprop.training.trials import spread_of, summarise
 
 
 def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", steps: float | None = None) -> Figure:
-    """Draw error and loss of several trials over the learned samples: mean and standard deviation, with the tests beside them.
+    """Draw error and loss of several trials over the learned samples: mean and standard deviation, with the tests next to them.
 
     Mean, standard deviation and tests are those of the finished trials, or of all trials if none has finished. Each trial is
     a thin line, finished or not.
@@ -115,7 +115,7 @@ class _Tests:
 def _panels(figure: Figure, known: bool, tested: bool) -> np.ndarray:
     """Axes of shape (1 or 2, 1 or 2): errors, if known, above losses; tests on the right.
 
-    Axes side by side share a scale, except losses beside errors, if there are no other losses.
+    Axes side by side share a scale, except losses next to errors, if there are no other losses.
     """
     axes: np.ndarray = figure.subplots(
         2 if known else 1, 2 if tested else 1, squeeze=False, sharex="col", sharey="row" if known else False,

@@ -121,12 +121,12 @@ def test_processes_import_nothing_from_the_current_folder(nest, monkeypatch, tmp
 def test_the_cost_of_an_event_is_measured_where_it_was_asked(monkeypatch):
     monkeypatch.setattr(costs, "SWEEPS", {"interval": (10.0, 20.0), "neurons": (20, 30)})
     config = EventCostConfig(neurons=20, indegree=5, interval=10.0, events=500.0, mode="eprop+", repeats=1)
-    told = []
-    points = costs.event_cost(config, tell=told.append)
+    reported = []
+    points = costs.event_cost(config, report=reported.append)
     assert [(p.quantity, p.value) for p in points] == [
         ("interval", 10.0), ("interval", 20.0), ("neurons", 20), ("neurons", 30),
     ]  # fmt: skip
-    assert told == points
+    assert reported == points
     assert all(0.0 < p.deliver_ns_per_event < p.ns_per_event and np.isnan(p.nest_ns_per_event) for p in points)
     with pytest.raises(ParameterError, match="quantities must be some of interval, neurons, got 'weight'"):
         costs.event_cost(config, ["weight"])
