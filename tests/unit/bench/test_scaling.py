@@ -50,7 +50,7 @@ def test_counts(mode):
         assert min(found.phases[name] for name in ("deliver", "advance", "exchange")) > 0.0
 
 
-def test_the_network_is_the_one_described():
+def test_the_network_has_the_described_connections():
     net = network_of(ScalingConfig(neurons=2000, indegree=300, inputs=1000, readouts=10))
     into, recurrent, out = net.projections
     assert into.connectivity == FixedIndegree(100, multapses=True)
@@ -71,14 +71,14 @@ def test_samples_and_warm_up():
     assert ScalingConfig(rate=5.0).warm_up == 201
 
 
-def test_stdp_is_what_was_asked_for():
+def test_stdp_has_the_given_exponents():
     rule = network_of(SMALL.replace(mode="stdp", mu=0.5)).projection("rec->rec").rule
     assert (rule.mu_plus, rule.mu_minus) == (0.5, 0.5)
     assert rule.w_max == nest_scaling.STDP_W_MAX
 
 
 @pytest.mark.tiny
-def test_what_fails_in_nest_is_said(monkeypatch):
+def test_a_failure_of_nest_is_reported(monkeypatch):
     def run(command, **options):
         return subprocess.CompletedProcess(command, 1, "", "seen")
 
@@ -118,7 +118,7 @@ def test_processes_import_nothing_from_the_current_folder(nest, monkeypatch, tmp
 
 
 @pytest.mark.tiny
-def test_the_cost_of_an_event_is_measured_where_it_was_asked(monkeypatch):
+def test_the_cost_of_an_event_is_measured_at_all_points(monkeypatch):
     monkeypatch.setattr(costs, "SWEEPS", {"interval": (10.0, 20.0), "neurons": (20, 30)})
     config = EventCostConfig(neurons=20, indegree=5, interval=10.0, events=500.0, mode="eprop+", repeats=1)
     reported = []
@@ -145,7 +145,7 @@ def test_the_cost_of_an_event_needs_a_mode_with_events(monkeypatch):
 
 @pytest.mark.tiny
 @pytest.mark.filterwarnings("default")
-def test_options_without_effect_are_told(monkeypatch):
+def test_options_without_effect_warn(monkeypatch):
     def measure(*given):
         raise EPropError("measured")
 
@@ -193,7 +193,7 @@ def test_memory_is_compared_only_where_it_was_measured(monkeypatch):
 
 @pytest.mark.tiny
 @pytest.mark.parametrize(("grown", "told"), [(2399, None), (2400, 12.0)])
-def test_a_process_that_used_memory_again_has_no_growth(grown, told, monkeypatch):
+def test_a_process_that_reuses_memory_has_no_growth(grown, told, monkeypatch):
     """The arrays hold 12 bytes for each of 200 synapses."""
     at = iter([1_000_000, 1_000_000 + grown])
     monkeypatch.setattr(scaling, "resident_memory", lambda: next(at))

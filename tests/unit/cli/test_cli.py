@@ -68,14 +68,14 @@ def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str)
 
 
 @pytest.mark.tiny
-def test_the_first_command_is_that_which_everybody_needs() -> None:
+def test_train_is_the_first_command() -> None:
     listed = re.findall(r"^│ ([a-z][a-z-]*)  ", run("--help").stdout, re.MULTILINE)
     assert listed[0] == "train"
     assert {"evaluate", "plot", "bench", "figure", "info", "new-task"} <= set(listed)
 
 
 @pytest.mark.tiny
-def test_help_tells_the_true_defaults() -> None:
+def test_help_shows_the_true_defaults() -> None:
     text = re.sub(r"[\s│]+", " ", run("train", "nmnist", "--help").stdout)
     assert f"Recurrent neurons. [default: {NMNIST.neurons}]" in text
     assert f"Passes over the training data. [default: {EPOCHS_EMBEDDED}]" in text
@@ -116,7 +116,7 @@ def test_help_loads_little_and_public_names_are_found(code: str) -> None:
 
 
 @pytest.mark.tiny
-def test_version_and_info_tell_what_is_installed() -> None:
+def test_version_and_info_describe_the_installation() -> None:
     assert run("--version").stdout.startswith("eprop 0.")
     assert "core levels" in run("info").stdout
     facts = json.loads(run("info", "--json").stdout)
@@ -240,14 +240,14 @@ def test_debug_shows_the_traceback() -> None:
 
 
 @pytest.mark.tiny
-def test_a_key_that_is_not_known_is_named_with_its_line(tmp_path: pathlib.Path) -> None:
+def test_an_unknown_key_is_named_with_its_line(tmp_path: pathlib.Path) -> None:
     (tmp_path / "c.toml").write_text("[task]\nneurons = 5\n[training]\nepoch = 3\n")
     done = run("train", "nmnist", "--config", "c.toml")
     assert done.exit_code == 2
     assert "c.toml: line 4: [training] has no key 'epoch'; did you mean 'epochs'?" in done.stderr
 
 
-def test_a_folder_that_is_taken(data: pathlib.Path, trained: pathlib.Path) -> None:
+def test_a_run_folder_is_not_overwritten(data: pathlib.Path, trained: pathlib.Path) -> None:
     before = (trained / "summary.json").read_bytes()
     done = run("train", "nmnist", "--data", data, *SMALL, "--out", trained)
     assert done.exit_code == 2
@@ -300,7 +300,7 @@ def shown(done: int, seconds: float, **values: float) -> Progress:
 
 
 @pytest.mark.tiny
-def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
     text = io.StringIO()
@@ -324,7 +324,7 @@ def test_lines_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.tiny
-def test_a_bar_on_a_terminal() -> None:
+def test_progress_is_a_bar_on_a_terminal() -> None:
     from rich.console import Console
 
     text = io.StringIO()

@@ -17,7 +17,7 @@ import eprop
 from command_line import run
 from eprop.cli.guard import path_of
 from eprop.cli.output import mend_streams
-from eprop.cli.report import Reporter, counted, print_info
+from eprop.cli.report import Reporter, print_info
 from eprop.training.output_streams import BestEffortStream
 
 # The package under test, for processes that start in another folder.
@@ -39,9 +39,6 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-# --------------------------------------------------------------------------------------------------------------- ranks
-
-
 # ------------------------------------------------------------------------------------------------------------- streams
 
 
@@ -51,26 +48,26 @@ def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
     ("words", "where", "why"),
     [("new-task x", "/dev/full", "No space left on device"), ("--help", "/dev/full", "No space left on device")],
 )
-def test_an_output_that_cannot_be_written(words: str, where: str, why: str) -> None:
+def test_a_full_output_is_an_error(words: str, where: str, why: str) -> None:
     done = shell(f"$EPROP {words} >{where}")
     assert done.returncode == 2
     assert done.stderr == f"eprop: error: the output cannot be written: {why}\n"
 
 
 @pytest.mark.tiny
-def test_a_pipe_that_nobody_reads_ends_quietly() -> None:
+def test_a_pipe_without_a_reader_ends_without_a_message() -> None:
     done = shell("{ sleep 0.1; $EPROP new-task x; echo $? >&2; } | true")
     assert (done.stdout, done.stderr) == ("", "141\n")
 
 
 @pytest.mark.tiny
-def test_errors_that_nobody_can_read() -> None:
+def test_a_closed_standard_error_changes_no_exit_code() -> None:
     assert shell("$EPROP plot none 2>&-").returncode == 2
     assert shell("$EPROP new-task x 2>&-").stdout.startswith("x.py: written")
 
 
 @pytest.mark.tiny
-def test_figures_are_drawn_even_if_the_result_cannot_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_are_drawn_although_the_result_cannot_be_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
@@ -86,7 +83,7 @@ def test_figures_are_drawn_even_if_the_result_cannot_be_told(monkeypatch: pytest
 
 
 @pytest.mark.tiny
-def test_progress_may_get_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unwritable_progress_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", Full())
     with Reporter() as reporter:
         reporter.phase("learning")
@@ -94,7 +91,7 @@ def test_progress_may_get_lost(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.tiny
-def test_what_cannot_be_encoded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_characters_that_cannot_be_encoded_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding="ascii"))
     mend_streams()
@@ -103,7 +100,7 @@ def test_what_cannot_be_encoded_is_replaced(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.tiny
-def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def test_a_tilde_with_an_unknown_user_is_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert path_of("~/x") == tmp_path / "x"
     assert path_of("~nobody-of-this-name/x") == pathlib.Path("~nobody-of-this-name/x")
@@ -113,7 +110,7 @@ def test_a_home_folder_of_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: path
 
 
 @pytest.mark.tiny
-def test_a_wrong_value_in_a_file_is_told_with_its_line() -> None:
+def test_a_wrong_value_in_a_file_is_reported_with_its_line() -> None:
     pathlib.Path("c.toml").write_text('[task]\nname = "nmnist"\nneurons = "ten"\n')
     done = run("train", "nmnist", "--config", "c.toml")
     assert done.stderr == "eprop: error: c.toml: line 3: neurons must be a whole number of 64 bits, got 'ten'\n"
@@ -122,7 +119,7 @@ def test_a_wrong_value_in_a_file_is_told_with_its_line() -> None:
 
 
 @pytest.mark.tiny
-def test_a_bug_in_the_file_of_a_task_is_told_with_its_line() -> None:
+def test_a_bug_in_the_file_of_a_task_is_reported_with_its_line() -> None:
     run("new-task", "my-own")
     file = pathlib.Path("my_own.py")
     file.write_text(file.read_text().replace("self.make_neuron(), self", "ep.LIF(tau_m=1 / 0), self"))
@@ -130,11 +127,6 @@ def test_a_bug_in_the_file_of_a_task_is_told_with_its_line() -> None:
     assert done.exit_code == 2
     assert re.search(r"eprop: error: .*my_own.py: line \d+: ZeroDivisionError: division by zero\n$", done.stderr)
     assert isinstance(run("train", file, "--debug").exception, ZeroDivisionError)
-
-
-@pytest.mark.tiny
-def test_counts_have_a_singular_and_a_plural() -> None:
-    assert [counted(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]
 
 
 def test_names_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

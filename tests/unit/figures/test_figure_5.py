@@ -39,7 +39,7 @@ def test_points_of_both_kinds(monkeypatch):
     assert {p["over"] for p in points(Figure5())} == {"threads"}
 
 
-def test_a_part_measures_what_its_point_says(monkeypatch, tmp_path):
+def test_a_job_measures_its_point(monkeypatch, tmp_path):
     asked = []
 
     def measured(config, *, ranks, nest):
@@ -117,7 +117,7 @@ def test_figure_5_draws_and_sums_up_what_was_measured(monkeypatch, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_is_given_holds_for_a_quick_figure_too():
+def test_given_sizes_hold_for_a_quick_figure():
     """And what was not given is not kept: a whole figure in the same folder has its own."""
     assert Figure5(quick=True).sizes() == (200, 200, 0)
     assert Figure5().sizes() == (10_000, 1000, 100_000)

@@ -76,7 +76,7 @@ def test_more_trials_compute_what_is_missing() -> None:
     assert not pathlib.Path("figures/figure-7/parts/square-4").exists()
 
 
-def test_what_is_done_outlives_ctrl_c_and_errors() -> None:
+def test_finished_jobs_survive_ctrl_c_and_errors() -> None:
     with pytest.raises(
         Stopped, match=r"stopped; 1 of 2 parts are done and kept in figures.*the same command continues"
     ):
@@ -88,7 +88,7 @@ def test_what_is_done_outlives_ctrl_c_and_errors() -> None:
     assert calls(12, "luck") == 1
 
 
-def test_quick_is_two_trials_elsewhere() -> None:
+def test_a_quick_figure_has_two_trials_and_a_folder_of_its_own() -> None:
     made = make(quick=True)
     assert made.folder.name == "figure-7-quick"
     assert made.figure.seeds == (1, 2)
@@ -99,7 +99,7 @@ def test_quick_is_two_trials_elsewhere() -> None:
     assert make(quick=True, trials=1).figure.seeds == (1,)
 
 
-def test_what_is_wrong_is_refused_before_anything_is_made() -> None:
+def test_wrong_options_are_refused_before_a_folder_is_made() -> None:
     with pytest.raises(ParameterError, match="no figure 8; there are: "):
         make_figure(8)
     for options in ({"trials": 0}, {"seed": -1}, {"nix": 1}):
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_refused_before_anything_is_made() -> None:
     assert list(pathlib.Path().iterdir()) == []
 
 
-def test_the_watcher_hears_how_much_is_done(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_reported_to_the_watcher(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heard = []
 
     class Ear(Watcher):
@@ -211,7 +211,7 @@ def facts_in(folder: str) -> dict[str, Any]:
     return dict(json.loads(pathlib.Path(folder, "figure.json").read_text()))
 
 
-def test_a_call_that_is_refused_leaves_a_finished_figure_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_call_does_not_change_a_finished_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     made = make()
     before = {path: path.read_bytes() for path in made.folder.rglob("*") if path.is_file()}
 
@@ -232,7 +232,7 @@ def test_a_call_that_is_refused_leaves_a_finished_figure_alone(monkeypatch: pyte
     assert not make().computed
 
 
-def test_options_that_turn_out_to_be_wrong_are_not_kept() -> None:
+def test_options_that_fail_during_the_computation_do_not_stay() -> None:
     make(trials=2, seed=11)
     with pytest.raises(DataError, match="out of luck"):
         make(trials=3)
@@ -291,14 +291,14 @@ def test_options_reach_the_figure() -> None:
         (["--trials", 1, "--seed", 13, "--threads", 1], "out of luck"),
     ],
 )
-def test_bad_input_is_one_clear_line(words: list[Any], message: str) -> None:
+def test_a_refusal_of_a_figure_is_one_line(words: list[Any], message: str) -> None:
     done = run(7, *words)
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith("eprop: error: ")
     assert message in done.stderr
 
 
-def test_ctrl_c_has_its_exit_code() -> None:
+def test_ctrl_c_exits_with_130() -> None:
     done = run(7, "--trials", 1, "--seed", 99, "--threads", 1)
     assert done.exit_code == 130
     assert "the same command continues" in done.stderr

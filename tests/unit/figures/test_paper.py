@@ -99,7 +99,7 @@ def test_figure_2_compares_engines_and_rules_over_its_trials(tiny: None) -> None
 
 
 @pytest.mark.tiny
-def test_neighbouring_iterations_of_a_long_curve_are_a_point() -> None:
+def test_neighbouring_iterations_share_a_point() -> None:
     scores = np.stack([np.arange(1.0, 2001.0), np.ones(2000)])
     iterations, means = figure_2.mean_of_neighbours(np.arange(1, 2001), scores)
     assert 40 < len(iterations) <= figure_2.GROUPS
@@ -191,7 +191,7 @@ def test_options_of_the_nmnist_figures_reach_their_trainings(
 
 
 @pytest.mark.tiny
-def test_data_that_are_not_there_are_refused_before_anything_is_made(
+def test_missing_data_are_refused_before_a_folder_is_made(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -226,7 +226,7 @@ def test_spread_between_and_within_trials() -> None:
 
 
 @pytest.mark.tiny
-def test_a_training_goes_on_where_it_was_stopped(tmp_path: pathlib.Path) -> None:
+def test_a_stopped_training_resumes(tmp_path: pathlib.Path) -> None:
     config = RunConfig.make(
         "pattern-generation",
         task={"duration": 60.0, "neurons": 6, "inputs": 5},
