@@ -24,7 +24,7 @@ def check_wheel(path: pathlib.Path, levels: list[str]) -> None:
     modules = {name.split("/")[-1].split(".")[0] for name in names if name.endswith((".so", ".dylib", ".pyd"))}
     assert modules == {f"_{level}" for level in levels}, f"compiled modules: {modules}"
     package = pathlib.Path("src/eprop")
-    sources = {path.relative_to("src").as_posix() for path in package.rglob("*.py")}
+    sources = {path.relative_to("src").as_posix() for suffix in ("py", "pyi") for path in package.rglob(f"*.{suffix}")}
     wanted = (
         sources | {f"eprop/core/_{level}.json" for level in levels} | {"eprop/py.typed", f"{info}/licenses/LICENSE"}
     )
