@@ -14,7 +14,7 @@ from eprop.reference.neurons import Array, EligibilityTerms
 
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
-#: Components of the eligibility that are not 0 everywhere, by index; (synapses,) each.
+# Components of the eligibility that are not 0 everywhere, by index; (synapses,) each.
 Components = dict[tuple[int, ...], Array]
 
 
