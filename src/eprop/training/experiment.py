@@ -194,8 +194,7 @@ def evaluate_run(
             scale = restore_observation_scale(path, config.task, checkpoint)
             return config, judge(config.task, simulator, choice, counted_by(show, choice.episodes), scale), choice
         setup = Setup(config.task, simulator, config.data, config.training, config.execution, watching, simulator.comm)
-        watching.phase("reading data")
-        test = in_turn(simulator.comm, lambda: _test_trials(setup, data, fresh))
+        test = _test_trials(setup, data, fresh)
         watching.phase("testing")
         if kind is SampleLearner:
             return config, evaluate(config.task, simulator, test, counted_by(show, len(test))), test
@@ -216,12 +215,14 @@ def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], u
 
 
 def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Trials:
-    """The test trials."""
+    """The test trials; all ranks call this function."""
     if fresh is not None:
         return setup.data.load_fresh(setup.task, fresh)
-    if data is not None:
-        return setup.data.load_test(setup.task, data, threads=setup.simulator.threads, progress=setup.watcher.reading)
-    return setup.data.load(setup.task, threads=setup.simulator.threads, progress=setup.watcher.reading).test
+    if data is None:
+        return setup.parts.test
+    setup.watcher.phase("reading data")
+    threads, progress = setup.simulator.threads, setup.watcher.reading
+    return in_turn(setup.comm, lambda: setup.data.load_test(setup.task, data, threads=threads, progress=progress))
 
 
 def _refuse_other_test(task: Task, data: Any, fresh: int | None, episodes: int | None) -> None:
