@@ -163,9 +163,13 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
         begin_samples(self.episodes, {0, begin, width}, request);
       },
       "begin"_a, "width"_a, "request"_a, "Begin samples of a request at rest.");
-  bound.def("begin_steps", [](Object& self, Index n_steps) { begin_steps(self.episodes, n_steps); }, "n_steps"_a);
-  bound.def("begin_replay", [](Object& self) { begin_replay(self.episodes); });
-  bound.def("end_replay", [](Object& self) { end_replay(self.episodes); });
+  bound.def(
+      "begin_steps", [](Object& self, Index n_steps) { begin_steps(self.episodes, n_steps); }, "n_steps"_a,
+      "Begin more steps of the rollout of all lanes.");
+  bound.def(
+      "begin_replay", [](Object& self) { begin_replay(self.episodes); },
+      "Set all lanes to the start of their rollout; the steps that follow take the spikes of sources from the log.");
+  bound.def("end_replay", [](Object& self) { end_replay(self.episodes); }, "End a replay that has run all steps.");
   bound.def(
       "forward",
       [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request, bool exchanges) {
@@ -177,7 +181,9 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
       },
       "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "exchanges"_a,
       "Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.");
-  bound.def("message", [](Object& self, Index width) { return handed_over(take_message(self.episodes, width)); }, "width"_a);
+  bound.def(
+      "message", [](Object& self, Index width) { return handed_over(take_message(self.episodes, width)); }, "width"_a,
+      "Spikes of a slice of the first lanes, as bytes for the other ranks.");
   bound.def(
       "receive",
       [](Object& self, Index begin, Index width, Index t_begin, Index t_stop, const PyEpisodeRequest& request,
@@ -189,7 +195,7 @@ template <class Real> void bind_steps(nb::class_<PyEpisodes<Real>>& bound) {
         receive(self.episodes, {0, begin, width}, {t_begin, t_stop}, request, inbox);
       },
       "begin"_a, "width"_a, "t_begin"_a, "t_stop"_a, "request"_a, "messages"_a.noconvert(), "message_begin"_a.noconvert(),
-      "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert());
+      "first"_a.noconvert(), "bits"_a.noconvert(), "counts"_a.noconvert(), "Log the spikes of all ranks in a slice.");
   bound.def(
       "finish",
       [](Object& self, Index begin, Index width, const PyEpisodeRequest& request) {
@@ -249,11 +255,14 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
           if (chosen[k] < 0 || chosen[k] >= self.n()) throw nb::index_error("Episodes: no such lane");
         for (Index k = 0; k < chosen.size; k++) end_episode(self.episodes, chosen[k]);
       },
-      "lanes"_a.noconvert());
-  bound.def("begin_next", [](Object& self) {
-    nb::gil_scoped_release release;
-    begin_next(self.episodes);
-  });
+      "lanes"_a.noconvert(), "End the episodes of some lanes: they are at rest.");
+  bound.def(
+      "begin_next",
+      [](Object& self) {
+        nb::gil_scoped_release release;
+        begin_next(self.episodes);
+      },
+      "Begin the next rollout; synapses keep their traces.");
   bound.def(
       "continued",
       [](Object& self, Index n_steps) {
@@ -264,7 +273,7 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
                       self.events,
                       self.numbers};
       },
-      "n_steps"_a);
+      "n_steps"_a, "The next rollout in a copy, with capacity for its steps.");
   bound.def(
       "set_random",
       [](Object& self, In1<std::uint64_t> seeds, In1<Index> clocks) {
@@ -312,7 +321,7 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
         nb::gil_scoped_release release;
         set_weights(self.episodes, view1(weight));
       },
-      "weight"_a.noconvert());
+      "weight"_a.noconvert(), "Use these weights from the next step on.");
   bound.def(
       "diverged", [](const Object& self) { return find_diverged(self.episodes, kLargestVoltage); },
       "The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.");

@@ -400,7 +400,8 @@ class EpisodesDouble:
     def full(self, n_steps: int) -> bool:
         """Whether so many more steps would take more room."""
 
-    def set_weights(self, weight: NDArray[numpy.float64]) -> None: ...
+    def set_weights(self, weight: NDArray[numpy.float64]) -> None:
+        """Use these weights from the next step on."""
 
     def diverged(self) -> int:
         """
@@ -415,20 +416,27 @@ class EpisodesDouble:
     def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
         """Begin samples of a request at rest."""
 
-    def begin_steps(self, n_steps: int) -> None: ...
+    def begin_steps(self, n_steps: int) -> None:
+        """Begin more steps of the rollout of all lanes."""
 
-    def begin_replay(self) -> None: ...
+    def begin_replay(self) -> None:
+        """
+        Set all lanes to the start of their rollout; the steps that follow take the spikes of sources from the log.
+        """
 
-    def end_replay(self) -> None: ...
+    def end_replay(self) -> None:
+        """End a replay that has run all steps."""
 
     def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
         """
         Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
         """
 
-    def message(self, width: int) -> NDArray[numpy.uint8]: ...
+    def message(self, width: int) -> NDArray[numpy.uint8]:
+        """Spikes of a slice of the first lanes, as bytes for the other ranks."""
 
-    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None: ...
+    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+        """Log the spikes of all ranks in a slice."""
 
     def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
         """Count spikes and events of samples that have run all their steps."""
@@ -449,11 +457,14 @@ class EpisodesDouble:
     def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
         """A result as of `step`, event_start and event_channels of a request."""
 
-    def reset(self, lanes: NDArray[numpy.int64]) -> None: ...
+    def reset(self, lanes: NDArray[numpy.int64]) -> None:
+        """End the episodes of some lanes: they are at rest."""
 
-    def begin_next(self) -> None: ...
+    def begin_next(self) -> None:
+        """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesDouble: ...
+    def continued(self, n_steps: int) -> EpisodesDouble:
+        """The next rollout in a copy, with capacity for its steps."""
 
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
@@ -492,7 +503,8 @@ class EpisodesSingle:
     def full(self, n_steps: int) -> bool:
         """Whether so many more steps would take more room."""
 
-    def set_weights(self, weight: NDArray[numpy.float32]) -> None: ...
+    def set_weights(self, weight: NDArray[numpy.float32]) -> None:
+        """Use these weights from the next step on."""
 
     def diverged(self) -> int:
         """
@@ -507,20 +519,27 @@ class EpisodesSingle:
     def begin_samples(self, begin: int, width: int, request: EpisodeRequest) -> None:
         """Begin samples of a request at rest."""
 
-    def begin_steps(self, n_steps: int) -> None: ...
+    def begin_steps(self, n_steps: int) -> None:
+        """Begin more steps of the rollout of all lanes."""
 
-    def begin_replay(self) -> None: ...
+    def begin_replay(self) -> None:
+        """
+        Set all lanes to the start of their rollout; the steps that follow take the spikes of sources from the log.
+        """
 
-    def end_replay(self) -> None: ...
+    def end_replay(self) -> None:
+        """End a replay that has run all steps."""
 
     def forward(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, exchanges: bool) -> None:
         """
         Run steps of a request that has begun; with several ranks a slice, whose spikes are then exchanged.
         """
 
-    def message(self, width: int) -> NDArray[numpy.uint8]: ...
+    def message(self, width: int) -> NDArray[numpy.uint8]:
+        """Spikes of a slice of the first lanes, as bytes for the other ranks."""
 
-    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None: ...
+    def receive(self, begin: int, width: int, t_begin: int, t_stop: int, request: EpisodeRequest, messages: NDArray[numpy.uint8], message_begin: NDArray[numpy.int64], first: NDArray[numpy.int64], bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
+        """Log the spikes of all ranks in a slice."""
 
     def finish(self, begin: int, width: int, request: EpisodeRequest) -> None:
         """Count spikes and events of samples that have run all their steps."""
@@ -541,11 +560,14 @@ class EpisodesSingle:
     def read_events(self, channels: tuple[object, ...], n_steps: int) -> tuple[int, NDArray[numpy.int64], NDArray[numpy.int32]]:
         """A result as of `step`, event_start and event_channels of a request."""
 
-    def reset(self, lanes: NDArray[numpy.int64]) -> None: ...
+    def reset(self, lanes: NDArray[numpy.int64]) -> None:
+        """End the episodes of some lanes: they are at rest."""
 
-    def begin_next(self) -> None: ...
+    def begin_next(self) -> None:
+        """Begin the next rollout; synapses keep their traces."""
 
-    def continued(self, n_steps: int) -> EpisodesSingle: ...
+    def continued(self, n_steps: int) -> EpisodesSingle:
+        """The next rollout in a copy, with capacity for its steps."""
 
     def set_random(self, seeds: NDArray[numpy.uint64], clocks: NDArray[numpy.int64]) -> None:
         """Random spikes of the rollout that begins."""
