@@ -196,14 +196,11 @@ def test_what_this_user_has_made_is_known(tmp_path: pathlib.Path, monkeypatch: p
     assert not is_trusted("ab")
 
 
-def test_without_a_folder_for_it_nothing_is_known(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_follows_the_environment(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path / "file" / "state"))
+    monkeypatch.setenv("EPROP_STATE_DIR", str(tmp_path / "file" / "state"))  # it cannot be made: nothing is known
     trust_task("my_task.py", "ab")
     assert not is_trusted("ab")
-
-
-def test_the_folder_follows_the_environment(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EPROP_STATE_DIR")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert state_root() == tmp_path / "eprop"

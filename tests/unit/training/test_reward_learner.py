@@ -54,19 +54,26 @@ def states(run: RunFolder) -> dict[str, bytes]:
     return rest | {k: np.ascontiguousarray(v).tobytes() for k, v in arrays.items()}
 
 
-def test_a_run_leaves_its_folder(tmp_path):
-    outcome = start_run(config(), tmp_path / "run")
-    summary = json.loads(outcome.run.summary.read_text())
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run, which the tests do not change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(TASKS, "corridor", CorridorTask)
+        return start_run(config(), tmp_path_factory.mktemp("corridor") / "run")
+
+
+def test_a_run_leaves_its_folder(finished):
+    summary = json.loads(finished.run.summary.read_text())
     assert (summary["task"], summary["score"], summary["episodes"]) == ("corridor", "mean return", 6)
     assert summary["environment_steps"] == 600
     assert 0.0 <= summary["mean_return"] <= 1.0
-    assert isinstance(outcome.evaluation, Returns)
-    assert summary["std_return"] == outcome.evaluation.std
+    assert isinstance(finished.evaluation, Returns)
+    assert summary["std_return"] == finished.evaluation.std
     assert summary["train_seconds"] > 0.0
     assert summary["train_processor_seconds"] > 0.0
     assert summary["synapses"] > 0
     assert not [name for name in summary if "synaptic_event" in name]
-    lines = outcome.run.read_metrics()
+    lines = finished.run.read_metrics()
     assert [line["samples"] for line in lines] == [120, 240, 360, 480, 600]
     assert sum(line["return"] is not None for line in lines) > 0
     assert all(line["rate"] > 0.0 for line in lines)
@@ -100,33 +107,33 @@ class StopAt(Watcher):
             raise Stopped
 
 
-@pytest.mark.parametrize("passes", [1, 2])
-def test_a_run_that_was_stopped_goes_on_bit_by_bit(tmp_path, passes):
-    settings = {"passes": passes, "clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
-    whole = start_run(config(training=settings), tmp_path / "whole")
+SETTINGS = {"clip": 0.2, "entropy": 0.1, "entropy_final": 0.1}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"training": {**SETTINGS, "passes": 1}},
+        {"training": {**SETTINGS, "passes": 2}},
+        {"task": {"scaled": True}, "training": {"scale_rewards": True}},
+    ],
+    ids=["one pass", "two passes", "scaled"],
+)
+def test_a_stopped_run_is_resumed_bit_by_bit(tmp_path, settings):
+    whole = start_run(config(**settings), tmp_path / "whole")
     with pytest.raises(Stopped, match=r"stopped after 240 of 600 steps; continue with: eprop train corridor --resume"):
-        start_run(config(training=settings), tmp_path / "part", watcher=StopAt(240))
+        start_run(config(**settings), tmp_path / "part", watcher=StopAt(240))
     with pytest.warns(UnfinishedRunWarning, match="after 240 of 600 steps"):
         evaluate_run(tmp_path / "part")
     resumed = resume_run(tmp_path / "part")
     assert states(resumed.run) == states(whole.run)
-    assert resumed.summary["mean_return"] == whole.summary["mean_return"]
     keep = ("samples", "return", "recent_return", "rate", "episodes")
     one, other = ([{k: line[k] for k in keep} for line in run.read_metrics()] for run in (whole.run, resumed.run))
     assert one == other
-
-
-def test_a_run_that_scales_observations_and_rewards_goes_on_bit_by_bit(tmp_path):
-    settings = {"task": {"scaled": True}, "training": {"scale_rewards": True}}
-    whole = start_run(config(**settings), tmp_path / "whole")
-    with pytest.raises(Stopped):
-        start_run(config(**settings), tmp_path / "part", watcher=StopAt(240))
-    resumed = resume_run(tmp_path / "part")
-    assert states(resumed.run) == states(whole.run)
-    position = load_checkpoint(whole.run.checkpoint).position
-    assert position["observation_scale/count"] == position["reward_scale/count"] == 600
-    _, same, _ = evaluate_run(tmp_path / "part")
-    assert np.array_equal(same.totals, whole.evaluation.totals)
+    if "task" in settings:
+        position = load_checkpoint(whole.run.checkpoint).position
+        assert position["observation_scale/count"] == position["reward_scale/count"] == 600
+    assert np.array_equal(evaluate_run(tmp_path / "part")[1].totals, whole.evaluation.totals)
 
 
 def test_a_test_uses_the_scale_of_the_training_and_leaves_it(tmp_path):
@@ -165,24 +172,20 @@ def test_threads_change_nothing(tmp_path):
     assert states(one) == states(two)
 
 
-def test_evaluation_is_by_episodes_of_its_own(tmp_path):
-    outcome = start_run(config(), tmp_path / "run")
-    _, same, _ = evaluate_run(tmp_path / "run")
-    assert np.array_equal(same.totals, outcome.evaluation.totals)
-    _, more, _ = evaluate_run(tmp_path / "run", episodes=9)
-    assert more.totals.size == 9
+def test_evaluation_is_by_episodes_of_its_own(finished):
+    _, same, _ = evaluate_run(finished.run.path)
+    assert np.array_equal(same.totals, finished.evaluation.totals)
+    assert evaluate_run(finished.run.path, episodes=9)[1].totals.size == 9
     with pytest.raises(ParameterError, match="tested by episodes"):
-        evaluate_run(tmp_path / "run", fresh=3)
+        evaluate_run(finished.run.path, fresh=3)
 
 
-def test_the_figures_of_a_run(tmp_path, monkeypatch):
-    start_run(config(), tmp_path / "run")
+def test_the_figures_of_a_run(finished, monkeypatch):
     drawn = {}
     monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
-    plot.draw_run(tmp_path / "run")
+    plot.draw_run(finished.run.path)
     assert drawn.keys() == {"returns", "episode", "network", "weights"}
-    titles = [ax.get_title() for ax in drawn["episode"].axes]
-    assert titles[0].startswith("return ")
+    assert drawn["episode"].axes[0].get_title().startswith("return ")
     assert drawn["episode"].axes[0].images  # pictures of the corridor
 
 
