@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from eprop.errors import CheckpointError
-from eprop.files import parsing, read_text, write_text
+from eprop.files import read_text, write_text
 from eprop.markup import table
 from eprop.plot.run_figures import figures_of_run, weight_changes
 from eprop.plot.style import look
@@ -70,9 +70,7 @@ def write_report(
     config = RunConfig.make(*read_config(folder.config, trust=trust))
     figures = {name: _embedded(figure) for name, figure in figures_of_run(path, trust=trust).items()}
     summary, text = folder.read_summary(), read_text(folder.config, CheckpointError)
-    with parsing(str(folder.summary), "is damaged", CheckpointError, "--resume writes it again"):
-        result = _result_of_trials(folder, summary) if seeds else _result(folder, summary)
-        machine = table("", _flat(summary.get("machine", {})))
+    result = _result_of_trials(folder, summary) if seeds else _result(folder, summary)
     sections: dict[str, str] = {"Result": result}
     for name, (title, caption) in PICTURES.items():
         if name in figures:
@@ -82,7 +80,7 @@ def write_report(
         sections["Weights"] += _weight_table(folder, trust)
         sections["Metrics"] = _metrics_table(folder.read_metrics())
     sections["Configuration"] = f"<pre>{html.escape(text)}</pre>"
-    sections["Machine"] = machine
+    sections["Machine"] = table("", _flat(summary.get("machine", {})))
     sections["How to repeat it"] = _how_to_repeat(config, summary)
     file = pathlib.Path(out) if out is not None else folder.report
     write_text(file, _page(f"{config.task.name}: {folder.path.resolve().name}", sections))

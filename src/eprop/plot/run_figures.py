@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError
-from eprop.files import output_errors, parsing
+from eprop.files import output_errors
 from eprop.network import Network
 from eprop.plot.activity import draw_activity
 from eprop.plot.confusion import draw_confusion
@@ -98,36 +98,27 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     figures["weights"] = draw_weights(weight_changes(before, after))
     figures["network"] = figure_of(draw_network(after.network))
     if isinstance(config.task, Control):
-        return figures | _of_control(run, config, checkpoint, after) | _of_returns(config.task, summary, metrics)
+        returns = {"returns": draw_returns(metrics, summary, config.task.reward_range)} if metrics else {}
+        return figures | returns | {"episode": _episode(run, config, checkpoint, after)}
     if summary.get("confusion") and isinstance(config.task, Classification):
-        with parsing(str(run.summary), "is damaged", CheckpointError, "--resume writes it again"):
-            figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
+        figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
     trial = config.data.unpack(config.task, checkpoint.example)
     first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
     figures["activity"] = draw_activity(first, last)
     if metrics:
-        with parsing(str(run.metrics), "is damaged", CheckpointError):
-            figures["learning_curve"] = draw_learning_curve(
-                metrics, summary, config.task.score_name, loss_unit(after.network), steps_of(first.window)
-            )
+        unit, steps = loss_unit(after.network), steps_of(first.window)
+        figures["learning_curve"] = draw_learning_curve(metrics, summary, config.task.score_name, unit, steps)
     if isinstance(config.task, Regression):
         figures["pattern"] = draw_pattern(first, last)
     return figures
 
 
-def _of_control(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, simulator: Simulator) -> dict[str, Figure]:
+def _episode(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, simulator: Simulator) -> Figure:
     """Make the figure of an episode of a run with reward."""
     task, choice = cast("Control", config.task), cast("EpisodeChoice", config.data)
     scale = restore_observation_scale(run.path, task, checkpoint)
     episode = record_episode(task, simulator, choice.seed, scale=scale)
-    with parsing(str(run.checkpoint), "is damaged", CheckpointError, "repeat the run"):
-        unit = value_unit_of(config.training, checkpoint.position)
-    return {"episode": draw_episode(episode, unit)}
-
-
-def _of_returns(task: Control, summary: dict[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Figure]:
-    """Make the figure of the returns of a run with reward, if it has reported any."""
-    return {"returns": draw_returns(metrics, summary, task.reward_range)} if metrics else {}
+    return draw_episode(episode, value_unit_of(config.training, checkpoint.position))
 
 
 def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str, Figure]:
@@ -138,8 +129,7 @@ def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str
     if isinstance(config.task, Control):
         return {"returns": draw_returns_of_trials(trials, config.task.reward_range)}
     unit, steps = loss_unit(config.task.build_network()), _steps_of_trials(folder, seeds, config.task_name)
-    with parsing(f"{folder.path}: metrics or summary of a trial", "are damaged", CheckpointError):
-        return {"learning_curve": draw_trials(trials, config.task.score_name, unit, steps)}
+    return {"learning_curve": draw_trials(trials, config.task.score_name, unit, steps)}
 
 
 def _steps_of_trials(folder: RunFolder, seeds: Sequence[int], task: str) -> float | None:
