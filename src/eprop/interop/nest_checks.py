@@ -145,7 +145,7 @@ def learning_window_of(batches: Sequence[Samples]) -> int:
             raise InputError(f"NestNetwork.train takes Samples (see Simulator.samples), got {type(batch).__name__}")
         if batch.signals or len(batch.modulator):
             raise InputError(
-                "NEST's neurons take neither signals nor a modulator from outside; leave them out of the comparison"
+                "NEST's neurons take neither external signals nor a modulator; leave them out of the comparison"
             )
         if (len(batch), batch.n_steps) != (len(batches[0]), batches[0].n_steps):
             raise InputError("to compare with NEST, all batches must have the same number of samples and steps")

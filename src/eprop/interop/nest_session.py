@@ -70,7 +70,7 @@ class Session:
             return
         if isinstance(model, Membrane):
             self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size)
-            # A dictionary for each node: NEST would split the name of a surrogate beside a list of values.
+            # A dictionary for each node: NEST would split the name of a surrogate next to a list of values.
             self.nodes[name].set(self._of_each(population, self._neuron))
             if not self.record:
                 return

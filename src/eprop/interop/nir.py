@@ -117,8 +117,8 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
         edges.append((population.name, name))
     # Types are known. To infer them as `nir.read` does would add inputs to populations without incoming edges.
     sources = [p.name for p in shown if p.model.role == "source"]
-    told = {"dt": network.dt / SECOND, INPUTS: "\n".join(sources)}
-    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata=told, type_check=False)
+    metadata = {"dt": network.dt / SECOND, INPUTS: "\n".join(sources)}
+    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata=metadata, type_check=False)
 
 
 def from_nir(
@@ -215,10 +215,10 @@ def _read(nir: Any, path: str | pathlib.Path, memory: int | None) -> Any:
 
 def _without_added_inputs(nir: Any, graph: Any) -> Any:
     """Remove inputs that the reader has added: reading a file adds an input to each node without incoming edges."""
-    told = graph.metadata.get(INPUTS) if isinstance(graph.metadata, dict) else None
-    if told is None:
+    names = graph.metadata.get(INPUTS) if isinstance(graph.metadata, dict) else None
+    if names is None:
         return graph
-    written = (told.decode() if isinstance(told, bytes) else str(told)).split("\n")
+    written = (names.decode() if isinstance(names, bytes) else str(names)).split("\n")
     leads = {name: [post for pre, post in graph.edges if pre == name] for name in graph.nodes}
     added = {
         name

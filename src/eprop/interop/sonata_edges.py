@@ -81,9 +81,9 @@ def _said(
 ) -> np.ndarray:
     """An attribute of each edge: its own value, or the value of its type, or NaN."""
     ids, column = group.whole("edge_type_id", like=edges, least=None), places[0]
-    told = numbers(path, column, of_types(types, name, ids, column))
+    by_type = numbers(path, column, of_types(types, name, ids, column))
     kinds, place = np.unique(ids, return_inverse=True)
-    values = np.array([told.get(int(i), np.nan) for i in kinds])[place] if ids.size else np.zeros(0)
+    values = np.array([by_type.get(int(i), np.nan) for i in kinds])[place] if ids.size else np.zeros(0)
     groups = group.whole("edge_group_id", like=ids) if "edge_group_id" in group else np.zeros(ids.size, int)
     index = group.whole("edge_group_index", like=ids) if "edge_group_index" in group else np.arange(ids.size)
     if ids.size == 0:

@@ -222,10 +222,10 @@ def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, colu
     """Values of a column for the types that occur in a population, by type id; types without a value are left out."""
     # Another population may use the same type ids.
     own = [row for row in types if row.get("population") in (None, *NOTHING, population)]
-    told = {int(row["id"]): row.get(column) for row in own}
-    if len(told) < len(own):
+    by_id = {int(row["id"]): row.get(column) for row in own}
+    if len(by_id) < len(own):
         raise DataError(f"the types of {population!r}: a type id occurs twice")
-    found = {int(i): told.get(int(i)) for i in np.unique(ids)}
+    found = {int(i): by_id.get(int(i)) for i in np.unique(ids)}
     return {i: value for i, value in found.items() if value is not None and value not in NOTHING}
 
 

@@ -9,7 +9,7 @@
     ObservationScale, RewardScale                          running units               scaling.py
     td_errors, generalised_advantages, ...                 rewards to worth            advantages.py
     Objective, credit, objective_errors, loss, diagnose              worth to errors             objective.py
-    Environments, Episodes                                 side by side                environments.py
+    Environments, Episodes                                 parallel environments       environments.py
     GymnasiumEnvironments                                  those of Gymnasium          gym.py
     Agent, RolloutLearner                                  act, learn                  learner.py
     play                                                   judge                       evaluation.py

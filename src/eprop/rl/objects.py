@@ -112,9 +112,9 @@ class ObjectCode(Encoder):
             raise InputError(f"ObjectCode encodes pictures of uint8, 0 to 255, got {pictures.dtype}")
         at = self.positions(pictures)
         lengths = np.array([length for region in self.regions for _, length in region.extents])
-        told = np.concatenate([2.0 * at / lengths - 1.0, np.tanh((at - memory) / self.speed)], axis=1)
+        values = np.concatenate([2.0 * at / lengths - 1.0, np.tanh((at - memory) / self.speed)], axis=1)
         memory[...] = at
-        distance = (told[:, :, None] - np.linspace(-1.0, 1.0, self.fields)) / self.width
+        distance = (values[:, :, None] - np.linspace(-1.0, 1.0, self.fields)) / self.width
         chance = np.nan_to_num(self.probability * np.exp(-0.5 * distance**2))
         return drawn(chance.reshape(len(pictures), -1), n_steps, rng)
 

@@ -37,7 +37,7 @@ class Task(Description):
     """Checksum of this file at loading; a run finds with it that its task was edited."""
 
     def sources(self) -> dict[str, str]:
-        """Files, beside the data, on which a run depends, each with its checksum."""
+        """Files, in addition to the data, on which a run depends, each with its checksum."""
         return {self.origin: self.digest} if self.origin else {}
 
     seed: int = param(

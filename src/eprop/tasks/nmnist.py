@@ -34,7 +34,7 @@ N_CLASSES = 10
 EPOCHS_EMBEDDED, EPOCHS = 8, 1
 #: Shifts (right, down) of the additional views of test augmentation, pixels.
 _NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
-#: Stream of random numbers for the connections from receptive fields, beside the task's seed.
+#: Stream of random numbers for the connections from receptive fields, combined with the seed of the task.
 _FIELDS = 1
 
 #: Default values of parameters that are None, for each rule and loss.

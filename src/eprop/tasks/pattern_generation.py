@@ -42,7 +42,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-#: Streams of random numbers, beside the seed.
+#: Streams of random numbers, combined with the seed.
 _NOISE, _SINES, _LEAD = 1, 2, 3
 
 

@@ -170,7 +170,7 @@ def _module(path: pathlib.Path, agree: Agreement) -> ModuleType:
             f"{path}: the file of the task does not exist, and the working folder has no {path.name} either; restore the file, "
             "or write a new task: eprop new-task NAME makes a template"
         )
-    # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put beside the file.
+    # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put next to the file.
     text = read_bytes(path, MOST_TEXT, ParameterError)
     digest = hashlib.sha256(text).hexdigest()
     agree(path, digest)
