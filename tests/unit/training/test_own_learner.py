@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.errors import ParameterError
 from eprop.parameters import Description, param
 from eprop.tasks import TASKS, GeneratedTask, Trial
 from eprop.training import Evaluation, Learner, RunConfig, Stopped, Watcher, evaluate_run, load, resume_run, start_run
@@ -111,6 +112,8 @@ def test_a_run_of_an_own_learner_is_resumed_and_evaluated(tmp_path: pathlib.Path
         np.testing.assert_array_equal(load(tmp_path / "cut").weights[name].toarray(), wanted.toarray(), err_msg=name)
     assert resumed.run.read_metrics() == whole.run.read_metrics()
     assert evaluate_run(tmp_path / "cut", watcher=Watcher())[1].error == whole.summary["test_error"]
+    with pytest.raises(ParameterError, match=r"has its own learner, .* leave out --data and --fresh"):
+        evaluate_run(tmp_path / "cut", fresh=3)
 
 
 def test_an_own_learner_learns(tmp_path: pathlib.Path) -> None:
