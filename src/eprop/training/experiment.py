@@ -234,7 +234,8 @@ def _refuse_other_test(task: Task, data: Any, fresh: int | None, episodes: int |
         raise ParameterError(f"the task {task.name!r} has no episodes: leave out --episodes")
     if task.learner is not None and (data is not None or fresh is not None):
         raise ParameterError(
-            f"the task {task.name!r} has its own learner, which is tested on the run's own test trials: leave out --data and --fresh"
+            f"the task {task.name!r} has its own learner, which is tested on the run's own test trials: leave out --data "
+            "and --fresh"
         )
     if acts and (data is not None or fresh is not None):
         raise ParameterError(
