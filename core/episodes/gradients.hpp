@@ -1,6 +1,6 @@
-// Gradients of e-prop: every synapse sums G of its target over its spikes, from all samples in order.
+// Gradients of e-prop: every synapse sums G of its target over its spikes, from all lanes in order.
 //
-// The sum over the spikes of each sample is computed first, then added, so that every method gives the same bits.
+// The sum over the spikes of each lane is computed first, then added, so that every method gives the same bits.
 #pragma once
 #include "episodes/delivery.hpp"
 
@@ -47,7 +47,7 @@ template <class Real> void sum_rows(const SummedRows<Real>& rows, Index begin, I
   for (; j < size; j += kSize) sum_blocks<1>(rows, begin + j, to + j);
 }
 
-// Data of a sample's gradient: its spikes, by steps and by sources, and G of all targets in each of its steps.
+// Data of a lane's gradient: its spikes, by steps and by sources, and G of all targets in each of its steps.
 template <class Real> struct GradientTerms {
   Index n_steps;
   Array2<const Real> G;       // (steps, columns)
@@ -72,7 +72,7 @@ inline void sort_by_source(Array2<const Index> start, const std::vector<std::int
     for (Index k = start(t, 0); k < start(t, end); k++) steps[first[log[k] + 1]++] = static_cast<std::int32_t>(t);
 }
 
-// Spikes of a source that arrive within the sample after a delay: their steps.
+// Spikes of a source that arrive within the lane's rows after a delay: their steps.
 struct SourceSpikes {
   const std::int32_t* steps;
   Index count;
@@ -170,7 +170,7 @@ template <class Real> void accumulate_spikes(const Episodes<Real>& episodes, con
   });
 }
 
-// Adds the gradient of a sample for the synapses of a piece of axons.
+// Adds the gradient of a lane for the synapses of a piece of axons.
 template <class Real> void accumulate_terms(Episodes<Real>& episodes, const GradientPiece& piece,
                                             const GradientTerms<Real>& terms, Real scale, Index thread, Array1<Real> pending) {
   if (!episodes.plan.groups[piece.group].per_spike)

@@ -1,6 +1,6 @@
-// How samples deliver to the branches of axons: by a dense table of all weights, or synapse by synapse. Results are the same.
+// How lanes deliver to the branches of axons: by a dense table of all weights, or synapse by synapse. Results are the same.
 //
-// Weights are constant during a sample. So a spike that reaches the first branch of an axon adds the weights of all branches at
+// Weights are constant while lanes run. So a spike that reaches the first branch of an axon adds the weights of all branches at
 // once, each to the inputs of the step in which it arrives at that branch.
 #pragma once
 #include <algorithm>
@@ -29,7 +29,7 @@ inline constexpr double kFusedTo = 256.0;
 // From this fraction of connections on, gradients are summed over the spikes for all possible targets of a branch; below, spike
 // by spike ("LIF, delays of 1 to 200 steps" would take 3.5 times as long).
 inline constexpr double kRowsFrom = 0.125;
-// Largest number of synapses of neighbouring axons whose gradients are added together: they stay in a cache from slot to slot.
+// Largest number of synapses of neighbouring axons whose gradients are added together: they stay in a cache from lane to lane.
 // Each thread gets several pieces, unless they would become too small.
 inline constexpr Index kPiece = 1 << 14, kPiecesPerThread = 8, kLeastPiece = 1 << 9;
 // When adding spike by spike, a thread keeps the sums of this many synapses: one for each `kBytesPerSum` bytes of G, which is
