@@ -54,7 +54,7 @@ def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
     """
     update = compiled_step(neuron)
     if update is None:
-        return NeuronLoop(lib.models[core_model(type(neuron))], 0)
+        return NeuronLoop(lib.models[str(core_model(type(neuron)))], 0)
     return NeuronLoop(0, _compiled(neuron, update, shared).address)
 
 

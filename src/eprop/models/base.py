@@ -27,8 +27,10 @@ class Surrogate(Description):
     """Code of the same function in the core; -1 for a function that is compiled with the loop over neurons."""
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Refuse a class without a function."""
+        """Refuse a class without a function; one with a function of its own is not in the core."""
         super().__init_subclass__(**options)
+        if "gradient" in vars(cls) and "code" not in vars(cls):
+            cls.code = -1
         require_member(
             cls,
             "gradient",

@@ -57,7 +57,7 @@ class Descent:
 
     def _step(self, w: Array, g: Array, synapses: Integers, n: int, eta: float) -> Array:
         """Step ``n`` with the gradient ``g``; returns the weights."""
-        match self.optimizer:
+        match None if self.optimizer.in_python else self.optimizer:  # a derived class may have a step of its own
             case rules.GradientDescent():
                 return w - eta * g
             case rules.Momentum(beta=beta, nesterov=nesterov):

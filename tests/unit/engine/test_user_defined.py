@@ -282,3 +282,43 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
 def test_losses_that_cannot_run_are_refused(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@dataclass(frozen=True)
+class DerivedSurrogate(ep.PiecewiseLinear):
+    """A built-in class with another function."""
+
+    gradient = staticmethod(arctan)
+
+
+@dataclass(frozen=True)
+class DerivedLoss(ep.CrossEntropy):
+    """A built-in class with another comparison, that of the squared error."""
+
+    def compare(self, y, target):
+        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class DerivedOptimizer(ep.Adam):
+    """A built-in class with another step, that of gradient descent."""
+
+    def step(self, weights, gradients, moments, n):
+        return weights - self.eta * gradients
+
+
+def test_methods_of_derived_classes_replace_those_of_built_in_ones():
+    """In the engine, which gives what the built-in class of that function gives, and in the reference."""
+    pytest.importorskip("numba")
+    weights = []
+    for surrogate, loss, optimizer in (
+        (DerivedSurrogate(0.3, 0.7), DerivedLoss(), DerivedOptimizer(eta=1e-3)),
+        (ep.Arctan(0.3, 0.7), ep.SquaredError(), ep.GradientDescent(eta=1e-3)),
+    ):
+        net = network(ep.LIF(surrogate=surrogate), ep.EProp(optimizer=optimizer), loss=loss)
+        sim = ep.Simulator(net, threads=1)
+        samples = sim.samples(3, 80, {"in": EVENTS}, {"out": np.full((3, 1, 2), 0.5)})
+        sim.train(samples)
+        weights.append(np.concatenate([sim.connections(p.name)[2] for p in net.projections]))
+        check_training(net, samples, 3, 1e-12)
+    np.testing.assert_allclose(*weights, rtol=0.0, atol=1e-14)
