@@ -161,7 +161,15 @@ class Short(Optimizer):
         return weights[1:]
 
 
+def mixed() -> ep.Network:
+    """e-prop+, next to a rule that derives from e-prop."""
+    net = network(ep.LIF(), ep.EPropPlus())
+    net.connect("in", "rec", rule=dataclass(frozen=True)(type("Derived", (ep.EProp,), {}))(), name="second")
+    return net
+
+
 REFUSED = [
+    (lambda: ep.Simulator(mixed()), ep.NetworkError, "a network can have only one of them"),
     (lambda: type("Nothing", (Optimizer,), {}), ep.ParameterError, "needs a method step"),
     (lambda: type("Nothing", (Surrogate,), {}), ep.ParameterError, "needs gradient = staticmethod"),
     (lambda: type("Nothing", (Loss,), {}), ep.ParameterError, "needs a method compare"),

@@ -33,7 +33,8 @@ def check_network(network: Network) -> None:
     if not any(p.model.role in ("neuron", "readout") for p in network.populations):
         raise NetworkError("the network has no neurons or readouts, only sources")
     _check_losses(network)
-    rules = {type(p.rule) for p in network.projections if p.rule.plastic}
+    kinds = (EProp, EPropPlus, STDP)
+    rules = {kind for p in network.projections for kind in kinds if isinstance(p.rule, kind)}
     if EProp in rules and EPropPlus in rules:
         raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have only one of them")
     if EProp in rules and STDP in rules:
