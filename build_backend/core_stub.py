@@ -27,7 +27,7 @@ def stub() -> str:
         r"Annotated\[(NDArray\[[\w.]+\]), dict\([^\]]*?\)\]", r"\1", text
     )  # the bindings check shape and layout
     text = re.sub(r"^(\w+): dict$", r"\1: dict[str, int]", text, flags=re.MULTILINE)
-    text = re.sub(r"\bdict\b(?!\[)", "dict[str, object]", text)
+    text = re.sub(r"\bdict\b(?!\[)", "dict[str, NDArray[numpy.generic]]", text)
     text = re.sub(r"\btuple\b(?!\[)", "tuple[object, ...]", text)
     return _HEAD + text.replace("from typing import Annotated, overload", "from typing import overload")
 

@@ -29,12 +29,12 @@ template <class T> auto view_of(const Argument<T, 3>& array) { return view3(arra
 template <class A, class View>
 void bind_array(nb::class_<PyEpisodeRequest>& bound, const char* name, View EpisodeRequest::* field) {
   bound.def_prop_rw(
-      name, [name](const PyEpisodeRequest& self) { return nb::object(self.arrays[name]); },
+      name, [name](const PyEpisodeRequest& self) { return nb::cast<A>(self.arrays[name]); },
       [name, field](PyEpisodeRequest& self, const A& array) {
         self.*field = view_of(array);
         self.arrays[name] = nb::cast(array);
       },
-      nb::for_setter(nb::arg("array").noconvert()));
+      nb::for_setter(nb::arg("array").noconvert()), nb::for_getter(nb::rv_policy::automatic));
 }
 
 void bind_request(nb::module_& m) {

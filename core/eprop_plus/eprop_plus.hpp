@@ -7,6 +7,7 @@
 #pragma once
 #include <utility>
 
+#include "common/simd.hpp"
 #include "online/state.hpp"
 
 namespace eprop {
@@ -39,14 +40,17 @@ constexpr int number_of(const Kind& k) {
 }
 
 // Calls visit<K>() with the kind K of this number.
-template <class Visit> void with_kind(int number, const Visit& visit) {
-  const auto try_one = [&]<int candidate>() {
-    if constexpr (is_supported(kind_number(candidate)))
-      if (number == candidate) visit.template operator()<kind_number(candidate)>();
+template <class Visit> EPROP_INLINE void with_kind(int number, const Visit& visit) {
+  const auto is = [&]<int candidate>() EPROP_INLINED {
+    if constexpr (is_supported(kind_number(candidate))) {
+      if (number != candidate) return false;
+      visit.template operator()<kind_number(candidate)>();
+      return true;
+    }
+    return false;
   };
-  [&]<int... candidates>(std::integer_sequence<int, candidates...>) {
-    (try_one.template operator()<candidates>(), ...);
-  }(std::make_integer_sequence<int, kKinds>());
+  [&]<int... candidates>(std::integer_sequence<int, candidates...>)
+      EPROP_INLINED { (is.template operator()<candidates>() || ...); }(std::make_integer_sequence<int, kKinds>());
 }
 
 // Allocates work space for a state at rest with topology and history; starts the propagator of the first block.

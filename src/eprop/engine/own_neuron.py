@@ -52,9 +52,10 @@ def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
     NetworkError
         If the compiler rejects its `update`.
     """
-    update = compiled_step(neuron)
+    update, name = compiled_step(neuron), core_model(type(neuron))
     if update is None:
-        return NeuronLoop(lib.models[str(core_model(type(neuron)))], 0)
+        assert name is not None
+        return NeuronLoop(lib.models[name], 0)
     return NeuronLoop(0, _compiled(neuron, update, shared).address)
 
 
@@ -99,7 +100,7 @@ def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bo
     from numba import types as numba_types
     from numpy.lib.stride_tricks import as_strided
 
-    def loop(begin, neurons, columns, state, params, x, psi, spiked):
+    def loop(begin: Any, neurons: Any, columns: Any, state: Any, params: Any, x: Any, psi: Any, spiked: Any) -> None:
         states, first = carray(state, (n_state, columns)), np.uint64(begin)
         if shared:
             parameters = as_strided(carray(params, (n_params, columns)), (n_params, columns), (8 * columns, 0))
@@ -125,13 +126,13 @@ def _with_callees(update: Callable[..., Any], gradient: Callable[..., Any] | Non
         return _anew(update, (), {})
 
     @inline
-    def of_population(params, j, u):
+    def of_population(params: Any, j: Any, u: Any) -> Any:
         return gradient(u, params[HEIGHT, j], params[WIDTH, j])
 
     return _anew(update, (), {surrogate_gradient: _anew(of_population, (), {})})
 
 
-def _anew(value: Any, names: Sequence[str], made: dict[Any, Any]) -> Any:
+def _anew(value: object, names: Sequence[str], made: dict[Any, Any]) -> Any:
     """Copy a marked function, with all marked functions that it calls, for compilation in its present form.
 
     Numba freezes constants and called functions, but a notebook may change them after an earlier compilation. A module
@@ -179,7 +180,7 @@ def _of_library(module: str) -> bool:
     return module.partition(".")[0] in LIBRARIES
 
 
-def _parts(value: Any, met: list[Any]) -> Iterator[str]:
+def _parts(value: object, met: list[Any]) -> Iterator[str]:
     """Yield what defines a value, as text; functions are followed once."""
     value = getattr(value, "py_func", value)
     if isinstance(value, types.FunctionType) and not _of_library(value.__module__):

@@ -172,11 +172,11 @@ class Simulator(FixedProperties):
         duration: float,
         inputs: Mapping[str, Any] | None = None,
         targets: Mapping[str, Any] | None = None,
-        window: Any = None,
+        window: object = None,
         *,
         signals: Mapping[str, Any] | None = None,
-        modulator: Any = None,
-        reward: Any = None,
+        modulator: object = None,
+        reward: object = None,
         learn: bool = True,
         record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
@@ -240,7 +240,7 @@ class Simulator(FixedProperties):
             hidden = losses.without_targets(sample)
             return losses.add_to(self._online.run(hidden, wanted.probes, wanted.wanted, frozen=not learn), sample)
 
-    def stepper(self, inputs: Any = None, readouts: Any = None, *, learn: bool = True) -> Stepper:
+    def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.
 
         Parameters
@@ -301,12 +301,12 @@ class Simulator(FixedProperties):
         n_steps: int,
         inputs: Mapping[str, Any] | None = None,
         targets: Mapping[str, Any] | None = None,
-        window: Any = None,
-        labels: Any = None,
+        window: object = None,
+        labels: object = None,
         *,
         signals: Mapping[str, Any] | None = None,
-        modulator: Any = None,
-        reward: Any = None,
+        modulator: object = None,
+        reward: object = None,
     ) -> Samples:
         """Make ``n`` samples of ``n_steps`` steps for `train`, `evaluate`, `gradients` and `forward`.
 
@@ -555,7 +555,7 @@ class Simulator(FixedProperties):
             run_on_all_ranks(self.comm, "lanes", partial(self._check_lanes, learn), lambda _: {"arguments": (n, learn)})
             return Lanes(self._episodes, self._layout, count_of("lanes", n), count_of("steps", steps), bool(learn))
 
-    def _check_lanes(self, learn: Any) -> None:
+    def _check_lanes(self, learn: object) -> None:
         check_learns(self._episodes, "lanes")
         checks.check_switch("learn", learn)
 
@@ -660,7 +660,7 @@ class Simulator(FixedProperties):
         """
         return weights.matrix(self._arrays, name)
 
-    def set_weights(self, name: Projection | str, values: Any) -> None:
+    def set_weights(self, name: Projection | str, values: object) -> None:
         """Set the weights of a projection, mV.
 
         Parameters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 
@@ -53,7 +52,7 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
     return out
 
 
-def check_fingerprint(given: Any, own: np.ndarray) -> None:
+def check_fingerprint(given: object, own: np.ndarray) -> None:
     """Refuse a state of another network, and name the first difference.
 
     Keys that only one of the two has are skipped: they were added or removed by a version of the package.
@@ -73,7 +72,7 @@ def check_fingerprint(given: Any, own: np.ndarray) -> None:
             )
 
 
-def _describe(name: str, value: Any, out: dict[str, str], whole: bool) -> None:
+def _describe(name: str, value: object, out: dict[str, str], whole: bool) -> None:
     """Add a value, and the parts of a description, as texts."""
     if isinstance(value, Description):
         out[name] = type(value).__name__
@@ -90,13 +89,13 @@ def _describe(name: str, value: Any, out: dict[str, str], whole: bool) -> None:
         out[name] = type(value).__name__
 
 
-def _digest(values: Any) -> str:
+def _digest(values: object) -> str:
     array = np.ascontiguousarray(values)
     content = array.data if array.dtype.kind in "biuf" else repr(values).encode()
     return f"digest {array.shape} {hashlib.blake2b(content, digest_size=16).hexdigest()}"
 
 
-def _read(fingerprint: Any) -> dict[str, str]:
+def _read(fingerprint: object) -> dict[str, str]:
     try:
         given = np.asarray(fingerprint)
         if given.dtype.kind not in "iu" or (given != given.astype(np.uint8)).any():

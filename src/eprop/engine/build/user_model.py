@@ -121,7 +121,7 @@ def _check_result(label: str, result: Any, largest: float) -> None:
     check_psi(label, result[1], largest)
 
 
-def check_psi(label: str, psi: Any, largest: Any) -> None:
+def check_psi(label: str, psi: object, largest: object) -> None:
     """Check surrogate gradients against `Neuron.largest_psi`, if it is finite.
 
     Raises

@@ -98,7 +98,7 @@ def gather_reports(
     return made, reports
 
 
-def same_network(comm: Communicator, work: Callable[[], Network], **options: Any) -> Network:
+def same_network(comm: Communicator, work: Callable[[], Network], **options: object) -> Network:
     """Return the network that ``work`` makes; refuse it if the network or a simulator option differs between ranks.
 
     Raises
@@ -146,5 +146,5 @@ def _digest(texts: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
-def _brief(value: Any) -> str:
+def _brief(value: object) -> str:
     return "not there" if value is None else f"{value:.80}"

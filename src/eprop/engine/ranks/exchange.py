@@ -76,7 +76,7 @@ class Exchange:
         order = np.lexsort((nodes, steps))
         return steps[order], nodes[order]
 
-    def joined(self, parts: Any) -> list[Any]:
+    def joined(self, parts: object) -> list[Any]:
         """Join tuples of arrays that the ranks hold, each array along its last axis."""
         found = self.comm.gather(parts)
         return [np.concatenate(columns, axis=-1) for columns in zip(*found, strict=True)]

@@ -22,7 +22,7 @@ PRECISIONS = {"double": np.float64, "single": np.float32}
 MANY_NEURONS = 2000
 
 
-def check_options(network: Any, precision: Any, parallel: Any, threads: Any, partitions: Any) -> Network:
+def check_options(network: object, precision: object, parallel: object, threads: object, partitions: object) -> Network:
     """Check the options of a simulator; return a copy of the network.
 
     Raises
@@ -93,12 +93,12 @@ def replicas_of(parallel: str, comm: Communicator) -> Communicator:
     return comm if parallel == "data" else Serial()
 
 
-def _check_count(name: str, count: Any) -> None:
+def _check_count(name: str, count: object) -> None:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
         raise ParameterError(f"Simulator.{name} must be a whole number >= 1, got {count!r}")
 
 
-def _check_division(network: Network, parallel: Any) -> None:
+def _check_division(network: Network, parallel: object) -> None:
     if parallel not in DIVISIONS:
         raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
     if parallel == "data" and not any(isinstance(p.rule, EProp) for p in network.projections):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.build.delay_groups import steps_of
+from eprop.engine.build.draws import steps_of
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.layout import Given, SampleLayout, by_name, given_numbers
 from eprop.engine.run.sample_events import events_in_steps
@@ -30,13 +30,13 @@ def steps_in(label: str, duration: Any, dt: float) -> int:
     return steps_of(float(duration), dt)
 
 
-def check_switch(label: str, value: Any) -> None:
+def check_switch(label: str, value: object) -> None:
     """Refuse values other than True and False: any text, even ``"no"``, would count as True."""
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"{label} must be True or False, got {brief(value)}")
 
 
-def spiking(network: Network, names: Any) -> list[Population]:
+def spiking(network: Network, names: object) -> list[Population]:
     """Return the populations whose spikes are requested, each once."""
     if isinstance(names, tuple) and not names:  # the default
         return []
@@ -61,7 +61,7 @@ def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
     )
 
 
-def _one_signal(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
+def _one_signal(layout: SampleLayout, name: str, value: object, n_steps: int) -> Any:
     """Convert the signals of one run to the form of `make_samples`."""
     given, size = given_numbers("signals", name, value), layout.neurons.get(name)
     if size is not None and given.shape != (n_steps, size):
@@ -69,7 +69,7 @@ def _one_signal(layout: SampleLayout, name: str, value: Any, n_steps: int) -> An
     return given[None]
 
 
-def _one_target(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
+def _one_target(layout: SampleLayout, name: str, value: object, n_steps: int) -> Any:
     """Convert the target of one run to the form of `make_samples`."""
     given, size = given_numbers("target", name, value), layout.sizes[1].get(name)
     if size is not None and given.shape not in ((size,), (1, size), (n_steps, size)):
@@ -93,7 +93,7 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
     return dense[None]
 
 
-def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: Any) -> None:
+def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: object) -> None:
     """Refuse samples or options of a call that fail a ``check`` on one rank, or differ between ranks.
 
     Raises
@@ -104,7 +104,7 @@ def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples:
     run_on_all_ranks(comm, call, check, lambda _: keys_of(samples, *others), BATCH)
 
 
-def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
+def keys_of(samples: Samples, *others: object) -> dict[str, Any]:
     """Consistency keys of a call: values that must be the same on all ranks."""
     return {
         "number of samples": len(samples),
@@ -119,7 +119,7 @@ def keys_of(samples: Samples, *others: Any) -> dict[str, Any]:
     }
 
 
-def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> None:
+def check_samples(layout: SampleLayout, samples: object, progress: object = None) -> None:
     """Check that samples belong to this network, because the core does not check its array indices."""
     if not isinstance(samples, Samples):
         raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
@@ -142,14 +142,14 @@ def check_samples(layout: SampleLayout, samples: Any, progress: Any = None) -> N
             raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
 
 
-def check_evaluation(layout: SampleLayout, samples: Any, progress: Any, reset: Any) -> None:
+def check_evaluation(layout: SampleLayout, samples: object, progress: object, reset: object) -> None:
     """Check samples and options of an evaluation."""
     check_samples(layout, samples, progress)
     if reset is not None:
         check_switch("reset", reset)
 
 
-def check_mini_batch(layout: SampleLayout, samples: Any, progress: Any, by_batch: bool) -> None:
+def check_mini_batch(layout: SampleLayout, samples: object, progress: object, by_batch: bool) -> None:
     """Check samples and options of a mini-batch."""
     check_samples(layout, samples, progress)
     if not by_batch:

@@ -24,7 +24,7 @@ class ChannelReader:
     def __init__(self, layout: SampleLayout, n: int):
         self._names, self._sizes, self._n = [p.name for p in layout.sources], [p.size for p in layout.sources], n
 
-    def parts(self, channels: Any) -> tuple[Any, ...]:
+    def parts(self, channels: object) -> tuple[Any, ...]:
         """Events of each event source, or None."""
         if not isinstance(channels, Mapping):
             if len(self._sizes) == 1:
@@ -75,12 +75,12 @@ def chosen_parts(parts: tuple[Any, ...], lanes: slice) -> tuple[Any, ...]:
     return tuple(chosen(part) for part in parts)
 
 
-def _as_bytes(given: Any) -> Any:
+def _as_bytes(given: object) -> Any:
     """View booleans as bytes, which the core reads; return other values unchanged."""
     return given.view(np.uint8) if type(given) is np.ndarray and given.dtype == np.bool_ else given
 
 
-def _channels(label: str, given: Any) -> np.ndarray:
+def _channels(label: str, given: object) -> np.ndarray:
     """Channels of one lane in one step."""
     found = np.atleast_1d(real_numbers(label, given, InputError))
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
@@ -88,7 +88,7 @@ def _channels(label: str, given: Any) -> np.ndarray:
     return np.ascontiguousarray(found, np.int64)
 
 
-def _dense(name: str, given: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _dense(name: str, given: object, shape: tuple[int, ...]) -> np.ndarray:
     """Zeros and ones of a source."""
     label = f"channels of {name!r}"
     dense = real_numbers(label, given, InputError)

@@ -104,7 +104,7 @@ class Lanes:
                 self._reader.refuse(found)
             return self._y
 
-    def run(self, n_steps: int, channels: Any = None) -> Floats:
+    def run(self, n_steps: int, channels: object = None) -> Floats:
         """Simulate several steps of all lanes: the bits equal those of repeated `step` calls, in less time.
 
         Parameters
@@ -128,7 +128,7 @@ class Lanes:
         with self._episodes.lock:
             return self._run(n_steps, channels)
 
-    def reset(self, lanes: Any) -> None:
+    def reset(self, lanes: object) -> None:
         """End the episodes of some lanes after the last step: their networks go to rest, and spikes in flight are dropped.
 
         `backward` stops at this point: no error of the next episode reaches back into this one.
@@ -151,7 +151,7 @@ class Lanes:
                 self._lanes.reset(chosen)
 
     def backward(
-        self, errors: Any, *, signals: Mapping[str, Any] | None = None, modulator: Any = None
+        self, errors: object, *, signals: Mapping[str, Any] | None = None, modulator: object = None
     ) -> dict[str, Floats]:
         """Return the e-prop gradient of this rollout for given errors, and close the rollout.
 
@@ -248,7 +248,7 @@ class Lanes:
                 raise damaged("its arrays are not as long as its counters say")
             self._closed, self._lanes.whole, self._lanes.weights = given.closed, True, -1
 
-    def _run(self, n_steps: int, channels: Any) -> np.ndarray:
+    def _run(self, n_steps: int, channels: object) -> np.ndarray:
         """Simulate steps; returns the outputs, (n, n_steps, readouts)."""
         self._prepare(n_steps)
         read = partial(self._read, n_steps, channels)

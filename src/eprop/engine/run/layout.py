@@ -83,7 +83,7 @@ class Given(NamedTuple):
     reward: Any = None
 
 
-def count_of(what: str, value: Any) -> int:
+def count_of(what: str, value: object) -> int:
     """Check a count, at least one."""
     if type(value) is int and value >= 1:
         return value
@@ -92,7 +92,7 @@ def count_of(what: str, value: Any) -> int:
     return int(value)
 
 
-def by_name(what: str, given: Any) -> Mapping[str, Any]:
+def by_name(what: str, given: object) -> Mapping[str, Any]:
     """Check that values for populations are in a dictionary, and return them by name."""
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
@@ -116,7 +116,7 @@ def named(given: Mapping[Any, Any] | None) -> Mapping[str, Any]:
     return out
 
 
-def given_numbers(what: str, name: str, values: Any) -> Any:
+def given_numbers(what: str, name: str, values: object) -> Any:
     """Numbers for a population, as an array in their own type."""
     if type(values) is np.ndarray and values.dtype.kind in "fbiu":
         return values

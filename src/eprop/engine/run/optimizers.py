@@ -6,7 +6,6 @@ import functools
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -79,7 +78,7 @@ class Optimizers:
         arrays.tie_feedback()
         check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
 
-    def _checked(self, gradients: Any) -> dict[str, np.ndarray]:
+    def _checked(self, gradients: object) -> dict[str, np.ndarray]:
         """Check that there is a gradient for each connection of each projection that learns by `EProp`."""
         arrays = self._arrays
         if not isinstance(gradients, Mapping):

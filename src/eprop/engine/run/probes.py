@@ -15,6 +15,7 @@ from eprop.engine.run.recording import Record, name_of
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.synapse_order import branches_at, order_on_all_ranks
 from eprop.errors import InputError
+from eprop.models import Neuron
 from eprop.parameters import real_numbers
 
 Probe = lib.Probe
@@ -53,7 +54,7 @@ class Probes:
         return {key: found[:, span] for key, span in self.columns}
 
 
-def make_probes(arrays: Arrays, wanted: Any) -> Probes:
+def make_probes(arrays: Arrays, wanted: object) -> Probes:
     """Make probes for the ``record`` argument of `Simulator.run`.
 
     Raises
@@ -118,10 +119,12 @@ class _Finder:
             kind, offset = _NEURON_KINDS.get(record.variable), 0.0
             lo, hi = self._built.rank_partition.own(population)
             here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
-            names = [*population.model.state_rows, *_NEURON_KINDS]
-            if record.variable in population.model.state_rows:
+            assert isinstance(population.model, Neuron)
+            state_rows = population.model.state_rows
+            names = [*state_rows, *_NEURON_KINDS]
+            if record.variable in state_rows:
                 rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
-                rows[:, 1] = population.model.state_rows.index(record.variable)
+                rows[:, 1] = state_rows.index(record.variable)
                 rows[:, 2] = here
                 leak = np.append(self._built.leak, 0.0)  # the last entry is for nodes of other ranks
                 return rows, leak[here] if record.variable == "v" else 0.0
@@ -148,7 +151,7 @@ class _Finder:
         return index
 
 
-def _listed(wanted: Any) -> list[Any]:
+def _listed(wanted: object) -> list[Any]:
     """The items of ``record``, each a `Record` or its arguments."""
     one = isinstance(wanted, Record) or (
         isinstance(wanted, tuple) and 2 <= len(wanted) <= 3 and isinstance(name_of(wanted[0]), str)

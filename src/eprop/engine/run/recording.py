@@ -48,7 +48,7 @@ class _ByName(dict[str, Any]):
     what: ClassVar[str]
     advice: ClassVar[str]
 
-    def __missing__(self, key: Any) -> Any:
+    def __missing__(self, key: object) -> Any:
         if (name := name_of(key)) in self:
             return self[name]
         known = ", ".join(map(repr, self)) or "nothing"
@@ -87,7 +87,7 @@ class Recording(ByValue):
     def __post_init__(self) -> None:
         self.y, self.spikes = _Outputs(self.y), _Spikes(self.spikes)
 
-    def __getitem__(self, key: Any) -> Floats:
+    def __getitem__(self, key: object) -> Floats:
         key = (name_of(key[0]), key[1]) if isinstance(key, tuple) and len(key) == 2 else key
         if key not in self.traces:
             known = ", ".join(map(str, self.traces)) or "nothing"
@@ -126,6 +126,6 @@ def _range(array: np.ndarray) -> str:
     return f"{np.nanmin(array):.4g} to {np.nanmax(array):.4g}"
 
 
-def name_of(part: Any) -> Any:
+def name_of(part: object) -> Any:
     """Name of a population or projection; a name is returned unchanged."""
     return part.name if isinstance(part, (Population, Projection)) else part

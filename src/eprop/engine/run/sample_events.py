@@ -90,7 +90,7 @@ def events_of(layout: SampleLayout, inputs: Mapping[str, Any], n: int, n_steps: 
     return starts, np.concatenate(parts).astype(np.int32) if parts else np.zeros(0, np.int32)
 
 
-def _sorted_events(p: InputPart, given: Any, n: int, n_steps: int, dt: float, start: np.ndarray) -> np.ndarray:
+def _sorted_events(p: InputPart, given: object, n: int, n_steps: int, dt: float, start: np.ndarray) -> np.ndarray:
     """Channels of the events of all steps, ascending within a step; writes the offsets of the steps to ``start``."""
     if isinstance(given, StepEvents):
         start += given.start
@@ -144,7 +144,7 @@ def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.n
     return channels
 
 
-def _are_lists(given: Any) -> bool:
+def _are_lists(given: object) -> bool:
     """Whether the input is lists of spikes, a pair for each sample."""
     return isinstance(given, list) and bool(given) and all(isinstance(one, tuple) and len(one) == 2 for one in given)
 

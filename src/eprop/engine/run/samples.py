@@ -77,7 +77,7 @@ class Samples(ByValue):
     def __iter__(self) -> Iterator[Samples]:
         return (self[k] for k in range(self.n))
 
-    def __getitem__(self, which: Any) -> Samples:
+    def __getitem__(self, which: object) -> Samples:
         chosen = _chosen(which, self.n)
         steps = (chosen[:, None] * self.n_steps + np.arange(self.n_steps)).ravel()
         lengths = np.diff(self.event_start)[:, steps]
@@ -177,9 +177,9 @@ def make_samples(
     n_steps: int,
     inputs: Mapping[str, Any] | None = None,
     targets: Mapping[str, Any] | None = None,
-    window: Any = None,
-    labels: Any = None,
-    **external: Any,
+    window: object = None,
+    labels: object = None,
+    **external: object,
 ) -> Samples:
     """Make samples for a network that no simulator has built, such as a task's; the arguments of `Simulator.samples`.
 
@@ -212,7 +212,7 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, made_for)
 
 
-def _labels(labels: Any, n: int) -> np.ndarray | None:
+def _labels(labels: object, n: int) -> np.ndarray | None:
     if labels is None:
         return None
     out = real_numbers("labels", labels, InputError)
@@ -223,7 +223,7 @@ def _labels(labels: Any, n: int) -> np.ndarray | None:
 
 
 def _targets(
-    layout: SampleLayout, targets: Mapping[str, Any], labels: Any, n: int, n_steps: int, window: np.ndarray
+    layout: SampleLayout, targets: Mapping[str, Any], labels: object, n: int, n_steps: int, window: np.ndarray
 ) -> np.ndarray:
     """Make ``target`` of `Samples`."""
     if labels is not None:
@@ -276,7 +276,7 @@ def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels
     return np.eye(size)[labels][:, None, :]
 
 
-def _window(layout: SampleLayout, window: Any, n: int, n_steps: int) -> np.ndarray:
+def _window(layout: SampleLayout, window: object, n: int, n_steps: int) -> np.ndarray:
     """Make ``window`` of `Samples`."""
     columns = max(len(layout.readouts), 1)
     if isinstance(window, Mapping):
@@ -295,7 +295,7 @@ def _window(layout: SampleLayout, window: Any, n: int, n_steps: int) -> np.ndarr
     return np.repeat(given[:, :, None], columns, axis=2)
 
 
-def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
+def _of_steps(label: str, values: object, n: int, n_steps: int) -> np.ndarray:
     """A number for each step, of all samples or of each sample, (1 or n, n_steps)."""
     out = real_numbers(label, values, InputError).astype(np.float64)
     if out.shape not in ((n_steps,), (n, n_steps), (1, n_steps)):
@@ -306,14 +306,14 @@ def _of_steps(label: str, values: Any, n: int, n_steps: int) -> np.ndarray:
 
 
 def arrange_external(
-    layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: Any
+    layout: SampleLayout, n: int, n_steps: int, signals: Mapping[str, Any] | None, modulator: object
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Make ``signals`` and ``modulator`` of `Samples`."""
     factors = NONE_GIVEN if modulator is None else _of_steps("modulator", modulator, n, n_steps)
     return _signals(layout, by_name("signals", signals), n, n_steps), factors
 
 
-def _reward(layout: SampleLayout, reward: Any, n: int, n_steps: int) -> np.ndarray:
+def _reward(layout: SampleLayout, reward: object, n: int, n_steps: int) -> np.ndarray:
     """Make ``reward`` of `Samples`."""
     if reward is None:
         return NONE_GIVEN

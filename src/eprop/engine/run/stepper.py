@@ -46,7 +46,7 @@ class Stepper:
         Durations of `step` calls.
     """
 
-    def __init__(self, arrays: Arrays, inputs: Any, readouts: Any, learn: bool, alone: OneThread):
+    def __init__(self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread):
         self._arrays, self._alone, network = arrays, alone, arrays.network
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
@@ -93,8 +93,8 @@ class Stepper:
         return int(self._step.spikes)
 
     def step(
-        self, channels: Any = None, *, target: Any = None, signal: Any = None, modulator: float = 1.0, reward: float = 0.0,
-        error: Any = None,
+        self, channels: object = None, *, target: object = None, signal: object = None, modulator: float = 1.0,
+        reward: float = 0.0, error: object = None,
     ) -> Any:  # fmt: skip
         """Simulate one step; the bits equal those of `Simulator.run` with the same inputs.
 
@@ -143,7 +143,7 @@ class Stepper:
         return self._y
 
     def _convert_and_step(
-        self, channels: Any, target: Any, signal: Any, error: Any, modulator: Any, reward: Any
+        self, channels: object, target: object, signal: object, error: object, modulator: object, reward: object
     ) -> int:
         """Simulate a step whose arguments the core does not read as they are."""
         began, told = _clock(), 0
@@ -165,7 +165,7 @@ class Stepper:
                 self._step.forget()
                 raise
 
-    def _take(self, channels: Any) -> None:
+    def _take(self, channels: object) -> None:
         """Convert events that are not one array: lists, or several inputs."""
         if not isinstance(channels, Mapping):
             if self._only is None:
@@ -205,7 +205,7 @@ class _Places:
         self._label, self._views = label, {name: array[span] for name, span in spans.items()}
         self._only = next(iter(spans)) if len(spans) == 1 else None
 
-    def put(self, value: Any) -> None:
+    def put(self, value: object) -> None:
         """Write the argument of a step, an array for the only population or a dictionary."""
         if type(value) is not dict and not isinstance(value, Mapping):
             if self._only is None:
@@ -260,7 +260,7 @@ def _listed(names: Any) -> str:
     return ", ".join(map(repr, names)) or "none"
 
 
-def _no_channels(value: Any) -> InputError:
+def _no_channels(value: object) -> InputError:
     return InputError(
         f"channels must be one list of whole numbers, the active channels; got {brief(value)}; for a dense array give "
         "np.flatnonzero"

@@ -19,13 +19,13 @@ def damaged(what: str) -> InputError:
     return InputError(f"the state belongs to another network, or is damaged: {what}")
 
 
-def check_dictionary(state: Any) -> None:
+def check_dictionary(state: object) -> None:
     """Raise `InputError` if a state is not a dictionary."""
     if not isinstance(state, Mapping):
         raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
 
 
-def checked_numbers(name: str, given: Any, dtype: np.dtype) -> np.ndarray:
+def checked_numbers(name: str, given: object, dtype: np.dtype) -> np.ndarray:
     """An array of a state: whole numbers as ``dtype``, real ones as they are; none may be lost in that type.
 
     Raises

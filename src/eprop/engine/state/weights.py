@@ -79,7 +79,7 @@ def _projection(comm: Communicator, arrays: Arrays, name: Projection | str) -> P
     return run_on_all_ranks(comm, "the name of a projection", find, lambda found: {"the name": found.name})
 
 
-def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, values: Any) -> None:
+def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, values: object) -> None:
     """Set the weights of a projection, see `Simulator.set_weights`."""
     projection = _projection(comm, arrays, name)
     sources, targets, _ = _connections(arrays, projection)
@@ -95,7 +95,7 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
 
 
 def _checked(
-    arrays: Arrays, projection: Projection, values: Any, sources: np.ndarray, targets: np.ndarray
+    arrays: Arrays, projection: Projection, values: object, sources: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
     """Check given weights, one for each connection, against the bounds."""
     name = projection.name
@@ -178,7 +178,7 @@ def _own_weights(name: str, triple: tuple[Any, ...], sources: np.ndarray, target
 
 
 def _from_matrix(
-    name: str, values: Any, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]
+    name: str, values: object, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Values of a matrix at the connections; all other entries must be zero."""
     matrix = scipy.sparse.csr_matrix(values)
