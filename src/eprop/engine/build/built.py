@@ -81,7 +81,7 @@ class Built:
 
     @property
     def learns_at_spikes(self) -> bool:
-        """Whether weights change in the streaming loop."""
+        """Whether weights change in the online loop."""
         return self.has_eprop_plus or self.has_stdp
 
     @property

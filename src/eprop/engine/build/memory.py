@@ -65,7 +65,7 @@ class Sizes:
 
 
 def estimate(network: Network, sizes: Sizes) -> Estimate:
-    """Memory of a network in the streaming loop."""
+    """Memory of a network in the online loop."""
     plus, eprop, ranks = rules_of(network, EPropPlus), rules_of(network, EProp), sizes.ranks
     n_own = max((kind.n_own for kind in sizes.kinds), default=0)
     waits = bool(eprop) or keeps_gradients(plus)
