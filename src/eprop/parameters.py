@@ -152,6 +152,12 @@ def param(default: Any = dataclasses.MISSING, **info: Any) -> Any:
     return dataclasses.field(default=default, metadata=metadata)
 
 
+def inherited(base: type, name: str, default: Any, **changes: Any) -> Any:
+    """The parameter ``name`` of a base class with another default; ``changes`` replace keywords of `param`."""
+    (info,) = (info for known, info in parameters_of(base) if known == name)
+    return dataclasses.field(default=default, metadata={_META: dataclasses.replace(info, **changes)})
+
+
 @dataclasses.dataclass(frozen=True)
 class Description:
     """Base of all descriptions, which hold no arrays: frozen, comparable, printable, checked."""

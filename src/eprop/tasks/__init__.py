@@ -7,7 +7,8 @@
     Control, EpisodeChoice                              base of these, test data   control.py
     Task, Classification, Regression                    bases of tasks             base.py
     GeneratedTask, Trial                                trials made from a seed    generated.py
-    LearningTask                                        rule, settings, neurons    learning_task.py
+    LearningTask                                        rule and optimiser         learning_task.py
+    (bases of both)                                     neurons, feedback          recurrent.py
     DataChoice, Generated, Recordings                   sources of trials          trials.py, recordings.py
     task_named                                          by name, or from a file    registry.py
     template                                            a task of your own         template.py

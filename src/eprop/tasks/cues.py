@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.parameters import param
-from eprop.tasks.base import Task
+from eprop.parameters import inherited, param
+from eprop.tasks.recurrent import MixedTask, RecurrentTask
 
 #: Inputs come in four groups: cues of the two sides, recall, background.
 LEFT, RIGHT, RECALL, BACKGROUND = range(4)
@@ -24,10 +24,9 @@ BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CueTask(Task):
+class CueTask(MixedTask):
     """Base of tasks whose trials show cues on two sides; the first base of a task, before the one for learning."""
 
-    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step of the network")
     cues: int = param(7, kind=int, at_least=1, doc="cues of a trial; an odd number has a majority")
     cue: float = param(100.0, unit="ms", above=0.0, doc="length of a cue")
     gap: float = param(50.0, unit="ms", at_least=0.0, doc="pause after each cue")
@@ -38,16 +37,14 @@ class CueTask(Task):
     cue_rate: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input during its cue, and during the recall")
     background_rate: float = param(10.0, unit="Hz", at_least=0.0, doc="rate of a background input, at all times")
 
-    lif: int = param(50, kind=int, at_least=0, doc="neurons without adaptation", main=True)
-    alif: int = param(50, kind=int, at_least=0, doc="neurons with adaptation", main=True)
-    v_th: float = param(0.6, unit="mV", above=0.0, doc="threshold")
-    t_ref: float = param(5.0, unit="ms", at_least=0.0, doc="refractory time")
-    beta: float = param(BETA, unit="mV", at_least=0.0, doc="alif: rise of the threshold per spike")
-    tau_adapt: float = param(2000.0, unit="ms", above=0.0, doc="alif: time constant of the threshold")
-    surrogate_height: float = param(
-        0.3 / 0.6, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV"
-    )
-    surrogate_width: float = param(0.6, unit="mV", above=0.0, doc="half width of the surrogate gradient")
+    lif: int = inherited(MixedTask, "lif", 50)
+    alif: int = inherited(MixedTask, "alif", 50)
+    v_th: float = inherited(RecurrentTask, "v_th", 0.6)
+    t_ref: float = inherited(RecurrentTask, "t_ref", 5.0)
+    beta: float = inherited(RecurrentTask, "beta", BETA)
+    tau_adapt: float = inherited(RecurrentTask, "tau_adapt", 2000.0)
+    surrogate_height: float = inherited(RecurrentTask, "surrogate_height", 0.3 / 0.6)
+    surrogate_width: float = inherited(RecurrentTask, "surrogate_width", 0.6)
     connectivity: float = param(1.0, above=0.0, at_most=1.0, doc="probability of an input or recurrent connection")
     w_in: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the input weights times sqrt(connected inputs)")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(connected neurons)")

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.errors import InputError, ParameterError
-from eprop.parameters import is_multiple, param
+from eprop.parameters import inherited, is_multiple
 from eprop.rl import Actions, DiscreteActions, Encoder, Environments, Observation, Outcome, PoissonCode
 from eprop.tasks.control import Control
 from eprop.tasks.cues import CueTask
@@ -25,18 +25,16 @@ WAIT, CHOOSE = np.array([True, False]), np.array([True, True])
 class DelayedReward(CueTask, Control):
     """The task and its network. A step of the environment is a chunk of 50 ms with constant rates."""
 
-    substeps: int = param(50, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    tau_m: float = param(20.0, unit="ms", above=0.0, doc="membrane time constant of the neurons")
-    tau_out: float = param(100.0, unit="ms", above=0.0, doc="time constant of the readouts")
-    active: float = param(
-        1.0, above=0.0, at_most=1.0, doc="approximate fraction of the inputs that are active in a step"
-    )
-    w_out: float = param(10.0, unit="mV", at_least=0.0, doc="factor of the readout weights, by Glorot's rule at 1")
-    eta: float = param(5e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
-    eta_out: float = param(5e-2, at_least=0.0, doc="learning rate of the policy's weights")
-    eta_value: float = param(2e-2, at_least=0.0, doc="learning rate of the value's weights")
-    c_reg: float = param(0.3, at_least=0.0, doc="strength of rate regularisation")
-    f_target: float = param(15.0, unit="Hz", at_least=0.0, doc="target rate of the rate regularisation")
+    substeps: int = inherited(Control, "substeps", 50)
+    tau_m: float = inherited(Control, "tau_m", 20.0)
+    tau_out: float = inherited(Control, "tau_out", 100.0)
+    active: float = inherited(Control, "active", 1.0)
+    w_out: float = inherited(Control, "w_out", 10.0)
+    eta: float = inherited(Control, "eta", 5e-3)
+    eta_out: float = inherited(Control, "eta_out", 5e-2)
+    eta_value: float = inherited(Control, "eta_value", 2e-2)
+    c_reg: float = inherited(Control, "c_reg", 0.3)
+    f_target: float = inherited(Control, "f_target", 15.0)
 
     name: ClassVar[str] = "delayed-reward"
     reward_range: ClassVar[str] = "fraction of correct choices"

@@ -13,10 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.engine import Samples
-from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
-from eprop.parameters import param
+from eprop.parameters import inherited
 from eprop.tasks.base import Classification
 from eprop.tasks.cues import CueTask
 from eprop.tasks.generated import GeneratedTask, Trial
@@ -40,19 +39,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification):
     """The task and its network. Parameters that are None take the values of `SETTINGS` for the rule."""
 
-    average_gradient: bool = param(True, kind=bool, doc="eprop: divide the gradient by the length of the window")
-    cutoff: float = param(
-        2500.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated"
-    )
+    average_gradient: bool = inherited(LearningTask, "average_gradient", True)
+    cutoff: float = inherited(LearningTask, "cutoff", 2500.0)
 
     name: ClassVar[str] = "evidence-accumulation"
     classes: ClassVar[tuple[str, ...]] = ("left", "right")
-
-    def validate(self) -> None:
-        """Check the number of neurons; replace None by the values of `suited`."""
-        super().validate()
-        if self.neurons == 0:
-            raise ParameterError("EvidenceAccumulation.lif and alif must not both be 0")
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,11 +53,6 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
     def default_training(self, data: Any) -> dict[str, Any]:
         """200 epochs of 320 trials are 2000 mini-batches of 32."""
         return {"epochs": 200, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
-
-    @property
-    def neurons(self) -> int:
-        """Recurrent neurons of both kinds."""
-        return self.lif + self.alif
 
     @property
     def n_recall(self) -> int:
@@ -94,17 +80,12 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
         chance = np.repeat(self.rates(cues, self.dt) * self.dt / 1000.0, self.group, axis=1)
         return Trial(rng.random(chance.shape) < chance, answer)
 
-    def neuron_kinds(self) -> tuple[str, ...]:
-        """See `LearningTask.neuron_kinds`."""
-        return ("lif", "alif") if self.alif else ("lif",)
-
     def build_network(self) -> Network:
         """Populations ``in``, ``lif`` and ``alif`` (if not empty) and ``out``; all projections are plastic."""
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), 4 * self.group, name="in")
-        sizes = {"lif": self.lif, "alif": self.alif}
-        hidden = [net.add(self.make_neuron(kind), size, name=kind) for kind, size in sizes.items() if size]
+        hidden = self.add_neurons(net)
         out = net.add(Readout(tau_m=self.tau_out, scale_input=True, loss=CrossEntropy()), 2, name="out")
         p = self.connectivity
         who = AllToAll() if p == 1.0 else Bernoulli(p)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eprop.errors import ParameterError
-from eprop.parameters import param
+from eprop.parameters import inherited, param
 from eprop.rl import (
     Encoder,
     Environments,
@@ -49,9 +49,7 @@ class GymnasiumTask(Control):
     width: float = param(0.2, above=0.0, doc="population: width of a receptive field, of the scaled entry")
     group: int = param(5, kind=int, at_least=1, doc="rate: inputs of a group, two groups for each entry")
     probability: float = param(1.0, above=0.0, at_most=1.0, doc="probability that the best input is active in a step")
-    active: float = param(
-        0.3, above=0.0, at_most=1.0, doc="approximate fraction of the inputs that are active in a step"
-    )
+    active: float = inherited(Control, "active", 0.3)
     block: int = param(
         4, kind=int, at_least=1, doc="pixels: side of the block of the picture that makes a pixel of the camera"
     )

@@ -1,4 +1,4 @@
-"""Base of tasks with a recurrent network that learns: rule, optimiser, feedback and neurons."""
+"""Base of tasks whose recurrent network learns from targets: rule, optimiser and feedback."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
-from eprop.network import Adaptive, Feedback, Normal, RandomFeedback, Symmetric
-from eprop.parameters import param
+from eprop.parameters import inherited, param
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
-from eprop.tasks.base import Task, check_choice
+from eprop.tasks.base import check_choice
+from eprop.tasks.recurrent import RecurrentTask
 
 RULES = ("eprop", "eprop+")
 LOSSES = ("softmax", "squared_error")
-NEURONS = ("lif", "alif")
 FEEDBACKS = ("symmetric", "random", "adaptive")
 # Parameters that have an effect only if another parameter has a certain value.
 NEEDED = {
@@ -28,7 +26,7 @@ OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Mom
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningTask(Task):
+class LearningTask(RecurrentTask):
     """Base of tasks that a recurrent network learns by e-prop or e-prop+.
 
     Parameters that are None take the values of `suited`.
@@ -37,16 +35,8 @@ class LearningTask(Task):
     rule: str = param(
         "eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)", main=True
     )
-    dt: float = param(1.0, unit="ms", above=0.0, doc="length of a step")
-
-    tau_m: float = param(None, unit="ms", above=0.0, optional=True, doc="membrane time constant of the neurons")
-    tau_out: float = param(None, unit="ms", above=0.0, optional=True, doc="time constant of the readouts")
-    v_th: float = param(1.0, unit="mV", above=0.0, doc="threshold")
-    t_ref: float = param(0.0, unit="ms", at_least=0.0, doc="refractory time")
-    beta: float = param(0.1, unit="mV", at_least=0.0, doc="alif: rise of the threshold per spike")
-    tau_adapt: float = param(200.0, unit="ms", above=0.0, doc="alif: time constant of the adaptation")
-    surrogate_height: float = param(0.3, above=0.0, doc="height of the piecewise linear surrogate gradient, in 1/mV")
-    surrogate_width: float = param(1.0, unit="mV", above=0.0, doc="half width of the surrogate gradient")
+    tau_m: float = inherited(RecurrentTask, "tau_m", None, optional=True)
+    tau_out: float = inherited(RecurrentTask, "tau_out", None, optional=True)
 
     optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
     beta_square: float = param(
@@ -54,15 +44,15 @@ class LearningTask(Task):
     )
     eta: float = param(None, at_least=0.0, optional=True, doc="learning rate of input and recurrent weights", main=True)
     eta_out: float = param(None, at_least=0.0, optional=True, doc="learning rate of the readout weights", main=True)
-    feedback: str = param(None, kind=str, optional=True, doc="symmetric, random or adaptive")
-    w_feedback: float = param(
-        1.0, unit="mV", at_least=0.0, doc="sd of random feedback weights, and of initial adaptive feedback weights"
+    feedback: str = inherited(RecurrentTask, "feedback", None, optional=True, doc="symmetric, random or adaptive")
+    w_feedback: float = inherited(
+        RecurrentTask, "w_feedback", 1.0, doc="sd of random feedback weights, and of initial adaptive feedback weights"
     )
     decay: float = param(
         0.0, at_least=0.0, below=1.0, doc="weight decay: fraction of each weight that an optimiser step removes"
     )
-    c_reg: float = param(None, at_least=0.0, optional=True, doc="strength of rate regularisation")
-    f_target: float = param(10.0, unit="Hz", at_least=0.0, doc="target rate of the rate regularisation")
+    c_reg: float = inherited(RecurrentTask, "c_reg", None, optional=True)
+    f_target: float = inherited(RecurrentTask, "f_target", 10.0)
     average_gradient: bool = param(False, kind=bool, doc="eprop: divide the gradient by the length of the window")
     kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
@@ -79,29 +69,15 @@ class LearningTask(Task):
 
     def unused_reason(self, name: str) -> str | None:
         """See `Task.unused_reason`."""
-        if name in ("beta", "tau_adapt") and "alif" not in self.neuron_kinds():
-            return "no neuron has an adaptive threshold"
-        if name == "f_target" and self.c_reg == 0.0:
-            return "c_reg is 0"
-        if name == "w_feedback" and self.feedback == "symmetric":
-            return "feedback is symmetric"
         for other, value in NEEDED.get(name, {}).items():
             if getattr(self, other) != value:
                 return f"{other} is {getattr(self, other)}"
-        return None
-
-    def neuron_kinds(self) -> tuple[str, ...]:
-        """Kinds of neurons in the network, as for `make_neuron`."""
-        return NEURONS
+        return super().unused_reason(name)
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:
         """Allowed values of parameters that are names."""
         return {"rule": RULES}
-
-    def make_neuron(self, kind: str = "lif") -> Neuron:
-        """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold."""
-        return neuron_of(self, kind)
 
     def make_rule(self, eta: float) -> Rule:
         """The rule with learning rate ``eta``."""
@@ -112,18 +88,3 @@ class LearningTask(Task):
         if self.rule == "eprop":
             return EProp(**common, average_gradient=self.average_gradient)
         return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff, each_step=self.each_step)
-
-    def make_feedback(self) -> Feedback:
-        """The kind of feedback."""
-        if self.feedback == "symmetric":
-            return Symmetric()
-        return (Adaptive if self.feedback == "adaptive" else RandomFeedback)(Normal(0.0, self.w_feedback))
-
-
-def neuron_of(task: Any, kind: str) -> Neuron:
-    """The neuron model with the parameters of a task, with (``alif``) or without (``lif``) an adaptive threshold."""
-    surrogate = PiecewiseLinear(height=task.surrogate_height, width=task.surrogate_width)
-    common: dict[str, Any] = {"tau_m": task.tau_m, "v_th": task.v_th, "t_ref": task.t_ref, "surrogate": surrogate}
-    if kind == "lif":
-        return LIF(**common)
-    return ALIF(**common, beta=task.beta, tau_adapt=task.tau_adapt)

@@ -24,8 +24,9 @@ from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.edge_filters import HEARD, PLACES, add_filters, filters_in_squares
 from eprop.tasks.fields import SIDE, corners, in_squares
-from eprop.tasks.learning_task import LOSSES, NEURONS, RULES, LearningTask
+from eprop.tasks.learning_task import LOSSES, RULES, LearningTask
 from eprop.tasks.recordings import Recordings
+from eprop.tasks.recurrent import NEURONS
 
 #: Channels of a recording: two polarities of all pixels.
 N_CHANNELS = 2 * SIDE**2
@@ -152,7 +153,7 @@ class NMNIST(LearningTask, Classification):
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
     def neuron_kinds(self) -> tuple[str, ...]:
-        """See `LearningTask.neuron_kinds`."""
+        """See `RecurrentTask.neuron_kinds`."""
         return (self.neuron,)
 
     def build_network(self) -> Network:

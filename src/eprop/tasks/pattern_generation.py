@@ -109,7 +109,7 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
 
     def neuron_kinds(self) -> tuple[str, ...]:
-        """See `LearningTask.neuron_kinds`."""
+        """See `RecurrentTask.neuron_kinds`."""
         return ("lif",)
 
     def sources(self) -> dict[str, str]:

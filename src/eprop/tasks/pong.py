@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eprop.parameters import param
+from eprop.parameters import inherited, param
 from eprop.rl import Encoder, Environments, GymnasiumEnvironments, ObjectCode, PixelEvents, Region
 from eprop.tasks.base import check_choice
 from eprop.tasks.control import Control
@@ -52,16 +52,15 @@ class Pong(Control):
         0.25, at_least=0.0, below=1.0, doc="probability that a frame repeats the action of the one before"
     )
 
-    substeps: int = param(6, kind=int, at_least=1, doc="steps of the network for each step of the environment")
-    lif: int = param(200, kind=int, at_least=0, doc="neurons without adaptation", main=True)
-    active: float = param(
-        None, above=0.0, at_most=1.0, optional=True,
+    lif: int = inherited(Control, "lif", 200)
+    active: float = inherited(
+        Control, "active", None, optional=True,
         doc="approximate fraction of the inputs that are active in a step; by default 0.001 for pixels, 0.09 for objects",
     )  # fmt: skip
-    eta: float = param(2e-3, at_least=0.0, doc="learning rate of input and recurrent weights (Adam)")
-    eta_out: float = param(5e-3, at_least=0.0, doc="learning rate of the policy's weights")
-    eta_value: float = param(1e-2, at_least=0.0, doc="learning rate of the value's weights")
-    greedy: bool = param(False, kind=bool, doc="take the most probable action in an evaluation")
+    eta: float = inherited(Control, "eta", 2e-3)
+    eta_out: float = inherited(Control, "eta_out", 5e-3)
+    eta_value: float = inherited(Control, "eta_value", 1e-2)
+    greedy: bool = inherited(Control, "greedy", False)
 
     name: ClassVar[str] = "pong"
     reward_range: ClassVar[str] = "points won minus points lost, -21 to 21"
