@@ -112,6 +112,28 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     return Case(net, inputs, targets, window, weights, masks, "symmetric" if symmetric else b, rule, reward)
 
 
+def small_network(
+    sizes: tuple[int, int, int], connections: dict[str, Any] | None = None, *, source: Any = None, neuron: Any = None,
+    readout: Any = None, rule: ep.Rule | None = None, feedback: Any = None, dt: float = 1.0, seed: int = 0,
+) -> ep.Network:  # fmt: skip
+    """Sources ``in``, neurons ``rec`` and readouts ``out`` of ``sizes`` (those of size 0 left out), and their connections.
+
+    ``connections`` holds for each projection, such as ``"in->rec"``, a weight or a dictionary of arguments of `connect`;
+    ``rule`` is that of all projections without one of their own. ``feedback``, if there is any, leads from ``out`` to ``rec``.
+    """
+    net = ep.Network(dt=dt, seed=seed)
+    models = source or ep.EventSource(), neuron or ep.LIF(), readout or ep.Readout()
+    for model, size, name in zip(models, sizes, ("in", "rec", "out"), strict=True):
+        if size:
+            net.add(model, size, name)
+    for name, given in (connections or {}).items():
+        options = given if isinstance(given, dict) else {"weight": given}
+        net.connect(*name.split("->"), **{"rule": rule} | options)
+    if feedback is not None:
+        net.feedback("out", "rec", feedback)
+    return net
+
+
 def dense_network(
     neuron: Any, readout: ep.Readout, weights: Any, feedback: Any, rule: Any, *, masks: Any = None, dt=1.0, seed=1
 ) -> ep.Network:
@@ -119,18 +141,19 @@ def dense_network(
 
     ``feedback`` is a matrix (neurons, readouts) or ``"symmetric"``; ``rule`` is that of all projections, or a dictionary.
     """
-    net = ep.Network(dt=dt, seed=seed)
     (k, n), n_in = weights["readout"].shape, weights["input"].shape[1]
-    x, rec, out = net.add(ep.EventSource(), n_in, "in"), net.add(neuron, n, "rec"), net.add(readout, k, "out")
     exist = {name: np.ones(w.shape, bool) for name, w in weights.items()} | {"recurrent": ~np.eye(n, dtype=bool)}
     exist |= masks or {}
-    for (pre, post), name in zip(((x, rec), (rec, rec), (rec, out)), PROJECTIONS, strict=True):
+    connections = {}
+    for name, projection in PROJECTIONS.items():
         targets, sources = np.nonzero(exist[name])
-        drawn = weights[name][targets, sources]
-        rule_of = rule[name] if isinstance(rule, dict) else rule
-        net.connect(pre, post, ep.Explicit(sources=sources, targets=targets), weight=drawn, rule=rule_of)
-    net.feedback(out, rec, ep.Symmetric() if isinstance(feedback, str) else ep.RandomFeedback(feedback))
-    return net
+        connections[projection] = {
+            "connectivity": ep.Explicit(sources=sources, targets=targets),
+            "weight": weights[name][targets, sources],
+            "rule": rule[name] if isinstance(rule, dict) else rule,
+        }
+    kind = ep.Symmetric() if isinstance(feedback, str) else ep.RandomFeedback(feedback)
+    return small_network((n_in, n, k), connections, neuron=neuron, readout=readout, feedback=kind, dt=dt, seed=seed)
 
 
 def run_engine(sim: ep.Simulator, given: Stimulus, record: Any = (), **options: Any) -> ep.Recording:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import eprop as ep
+from networks import small_network
 
 NAMES = ("in->rec", "rec->rec")
 
@@ -26,16 +27,18 @@ def drawn_rule(rng: np.random.Generator, **changes) -> ep.STDP:
 def stdp_network(seed: int, sizes=(7, 9), dt: float = 1.0, other: ep.Rule | None = None) -> ep.Network:
     """Inputs and recurrent neurons whose synapses learn by STDP, with delays; a rule of another kind onto readouts."""
     rng = np.random.default_rng(seed)
-    net = ep.Network(dt=dt, seed=seed)
-    x = net.add(ep.EventSource(), sizes[0], "in")
-    rec = net.add(ep.LIF(tau_m=15.0, v_th=0.8, t_ref=float(rng.choice([0.0, 2.0]))), sizes[1], "rec")
-    out = net.add(ep.Readout(), 2, "out")
+    neuron = ep.LIF(tau_m=15.0, v_th=0.8, t_ref=float(rng.choice([0.0, 2.0])))
+    net = small_network((*sizes, 2), neuron=neuron, dt=dt, seed=seed)
     delays = rng.choice([1, 2, 5], 2) * dt
-    net.connect(x, rec, ep.Bernoulli(0.7), weight=ep.Uniform(0.1, 0.9), rule=drawn_rule(rng), delay=float(delays[0]))
-    net.connect(rec, rec, ep.Bernoulli(0.5), weight=ep.Uniform(0.0, 0.3), rule=drawn_rule(rng), delay=float(delays[1]))
-    net.connect(rec, out, weight=0.5, rule=other)
-    net.connect(x, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=other, name="other")
-    net.feedback(out, rec, ep.RandomFeedback())
+    net.connect(
+        "in", "rec", ep.Bernoulli(0.7), weight=ep.Uniform(0.1, 0.9), rule=drawn_rule(rng), delay=float(delays[0])
+    )
+    net.connect(
+        "rec", "rec", ep.Bernoulli(0.5), weight=ep.Uniform(0.0, 0.3), rule=drawn_rule(rng), delay=float(delays[1])
+    )
+    net.connect("rec", "out", weight=0.5, rule=other)
+    net.connect("in", "rec", ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=other, name="other")
+    net.feedback("out", "rec", ep.RandomFeedback())
     return net
 
 

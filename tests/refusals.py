@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import eprop as ep
+from networks import small_network
 
 NAN, INF = float("nan"), float("inf")
 
@@ -55,12 +56,7 @@ def each_row(
 
 
 def network(rule=None, **options) -> ep.Network:
-    net = ep.Network(**options)
-    x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, rule=rule)
-    net.connect(rec, out, rule=rule)
-    net.connect(rec, rec, rule=rule)
-    return net
+    return small_network((4, 3, 2), {"in->rec": None, "rec->out": None, "rec->rec": None}, rule=rule, **options)
 
 
 def refuse(words: str, error=ep.InputError):
@@ -70,12 +66,13 @@ def refuse(words: str, error=ep.InputError):
 def state_network(
     seed=1, dt=1.0, tau_m=20.0, eta=1e-3, v_th=None, p=0.5, delay=1.0, weight=0.5, loss=None, sources=(0, 1)
 ):
-    net = ep.Network(seed=seed, dt=dt)
-    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(tau_m=tau_m, v_th=v_th or [1.0, 2.0, 3.0]), 3, "rec")
-    out = net.add(ep.Readout(loss=loss or ep.SquaredError()), 2, "out")
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta))
-    net.connect(x, rec, ep.Explicit(sources=sources, targets=[0, 1]), weight=weight, rule=rule)
-    net.connect(rec, rec, ep.FixedIndegree(1, autapses=p > 0.5))
-    net.connect(rec, out, rule=rule, delay=delay)
-    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, weight)))
-    return net
+    connections = {
+        "in->rec": {"connectivity": ep.Explicit(sources=sources, targets=[0, 1]), "weight": weight},
+        "rec->rec": {"connectivity": ep.FixedIndegree(1, autapses=p > 0.5), "rule": None},
+        "rec->out": {"delay": delay},
+    }
+    return small_network(
+        (4, 3, 2), connections, neuron=ep.LIF(tau_m=tau_m, v_th=v_th or [1.0, 2.0, 3.0]),
+        readout=ep.Readout(loss=loss or ep.SquaredError()), rule=ep.EPropPlus(optimizer=ep.GradientDescent(eta)),
+        feedback=ep.RandomFeedback(ep.Normal(0.0, weight)), seed=seed, dt=dt,
+    )  # fmt: skip

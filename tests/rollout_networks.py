@@ -9,6 +9,7 @@ import numpy as np
 import compare
 import eprop as ep
 from eprop.reference import TimeDrivenLanes
+from networks import small_network
 
 TOLERANCE = 1e-10
 SIZES = (5, 6, 2)
@@ -35,17 +36,18 @@ def network(
     neuron: str = "LIF", delays: str = "1", feedback: str = "random", noise: bool = False, loss: Any = None, **rule: Any
 ) -> ep.Network:
     """Few neurons that all learn, and often spike."""
-    net = ep.Network(seed=4)
     learns = ep.EProp(**{"optimizer": ep.Adam(eta=0.02), "c_reg": 0.3, "f_target": 50.0} | rule)
-    x, rec = net.add(ep.EventSource(), SIZES[0], "in"), net.add(NEURONS[neuron], SIZES[1], "rec")
-    out = net.add(ep.Readout(tau_m=12.0, e_l=0.1, loss=loss or ep.SquaredError()), SIZES[2], "out")
     onto_neurons, onto_readouts = DELAYS[delays]
-    net.connect(x, rec, weight=ep.Normal(0.4, 0.4), rule=learns, delay=onto_neurons)
-    net.connect(rec, rec, weight=ep.Normal(0.0, 0.4), rule=learns, delay=onto_neurons)
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.5), rule=learns, delay=onto_readouts)
+    connections = {
+        "in->rec": {"weight": ep.Normal(0.4, 0.4), "delay": onto_neurons},
+        "rec->rec": {"weight": ep.Normal(0.0, 0.4), "delay": onto_neurons},
+        "rec->out": {"weight": ep.Normal(0.0, 0.5), "delay": onto_readouts},
+    }
+    readout = ep.Readout(tau_m=12.0, e_l=0.1, loss=loss or ep.SquaredError())
+    options = {"neuron": NEURONS[neuron], "readout": readout, "rule": learns, "feedback": FEEDBACK[feedback]}
+    net = small_network(SIZES, connections, **options, seed=4)
     if noise:
-        net.connect(net.add(ep.PoissonSource(rate=40.0), 4, "noise"), rec, weight=ep.Normal(0.3, 0.2), rule=learns)
-    net.feedback(out, rec, FEEDBACK[feedback])
+        net.connect(net.add(ep.PoissonSource(rate=40.0), 4, "noise"), "rec", weight=ep.Normal(0.3, 0.2), rule=learns)
     return net
 
 

@@ -17,7 +17,7 @@ from eprop.engine.own_neuron import loop_of
 from eprop.models.base import core_model
 from eprop.models.membrane import Membrane
 from eprop.parameters import parameters_of, varies
-from networks import neuron_of
+from networks import neuron_of, small_network
 
 pytestmark = pytest.mark.tiny
 every_model = pytest.mark.parametrize("model", MODELS)
@@ -41,9 +41,8 @@ def adapts(neuron: ep.Neuron) -> bool:
 def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.Recording]:
     """Five neurons under a random fire of inputs, excitatory and inhibitory."""
     neuron = MODELS[model]
-    net = ep.Network(dt=dt, seed=seed)
-    x, rec = net.add(ep.EventSource(), 10, "in"), net.add(neuron, 5, "rec")
-    net.connect(x, rec, weight=ep.Normal(0.2 / neuron.input_scale(dt), 0.3 / neuron.input_scale(dt)))
+    connections = {"in->rec": ep.Normal(0.2 / neuron.input_scale(dt), 0.3 / neuron.input_scale(dt))}
+    net = small_network((10, 5, 0), connections, neuron=neuron, dt=dt, seed=seed)
     inputs = np.random.default_rng(seed).random((steps, 10)) < 0.3
     record = [("rec", variable) for variable in ("v", "refractory", "z", "surrogate")]
     record += [("rec", "threshold"), ("rec", "adaptation")] if adapts(neuron) else []
@@ -184,10 +183,9 @@ def test_the_eligibility_decays_and_input_reaches_it(model):
 def test_between_inputs_the_voltage_decays_to_rest(model):
     """Between inputs a voltage returns to rest by ``alpha`` per step."""
     neuron = MODELS[model].replace(i_e=0.0)
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(neuron, 1, "rec")
+    net = small_network((1, 1, 0), neuron=neuron)
     push = 0.9 * min(neuron.v_th - neuron.e_l, neuron.e_l - neuron.v_min)
-    net.connect(x, rec, weight=push / neuron.input_scale(1.0))
+    net.connect("in", "rec", weight=push / neuron.input_scale(1.0))
     inputs = np.zeros((30, 1))
     inputs[3] = 1.0
     v = ep.Simulator(net, threads=1).run(30.0, {"in": inputs}, record=[("rec", "v")])["rec", "v"][:, 0] - neuron.e_l

@@ -12,7 +12,7 @@ import eprop as ep
 from eprop.checks import time_driven
 from eprop.core import lib
 from eprop.reference import Stimulus, backpropagate
-from networks import dense_network
+from networks import dense_network, small_network
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 ALPHA, KAPPA, REG = 0.93, 0.97, 0.9
@@ -117,12 +117,8 @@ def test_without_recurrence_e_prop_is_backpropagation(scaled: bool) -> None:
 
 
 def small(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus | ep.Static | ep.STDP) -> ep.Network:
-    net = ep.Network()
-    rec, out = net.add(neuron, 8, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(rec, rec, rule=rule)
-    net.connect(rec, out, rule=ep.Static() if isinstance(rule, ep.STDP) else rule)
-    net.feedback(out, rec)
-    return net
+    connections = {"rec->rec": None, "rec->out": {"rule": ep.Static() if isinstance(rule, ep.STDP) else rule}}
+    return small_network((0, 8, 2), connections, neuron=neuron, rule=rule, feedback=ep.Symmetric())
 
 
 GAMMA = 0.95

@@ -9,6 +9,7 @@ import pytest
 
 import eprop as ep
 from eprop.interop.neo import to_neo
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -16,12 +17,10 @@ pytestmark = pytest.mark.tiny
 @pytest.fixture(scope="module")
 def ran():
     """A network that ran twice, and the second recording."""
-    net, rule = ep.Network(dt=0.1, seed=3), ep.EPropPlus()
-    x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(v_th=0.5), 4, "rec")
-    out = net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.5), rule=rule)
-    net.connect(rec, out, weight=0.1, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
+    rule = ep.EPropPlus()
+    connections = {"in->rec": ep.Uniform(0.0, 0.5), "rec->out": 0.1}
+    models = {"neuron": ep.LIF(v_th=0.5), "feedback": ep.RandomFeedback()}
+    net = small_network((5, 4, 2), connections, **models, rule=rule, dt=0.1, seed=3)
     sim, given = ep.Simulator(net, threads=1), np.random.default_rng(1).random((40, 5)) < 0.2
     given[:, 2] = False
     sim.run(4.0, {"in": given}, {"out": [0.5, 0.0]})
@@ -65,10 +64,8 @@ def test_every_trace_is_a_signal_with_its_values(ran):
 
 
 def test_units_follow_the_loss_of_the_readouts():
-    net = ep.Network()
-    rec, out = net.add(ep.LIF(), 2, "rec"), net.add(ep.Readout(loss=ep.CrossEntropy()), 2, "out")
-    net.connect(rec, out, rule=ep.EPropPlus())
-    net.feedback(out, rec)
+    models = {"readout": ep.Readout(loss=ep.CrossEntropy()), "feedback": ep.Symmetric()}
+    net = small_network((0, 2, 2), {"rec->out": None}, **models, rule=ep.EPropPlus())
     recorded = [("rec", "learning_signal"), ("out", "error")]
     recording = ep.Simulator(net, threads=1).run(3.0, {}, {"out": [1.0, 0.0]}, record=recorded)
     signals = to_neo(recording, net).segments[0].analogsignals

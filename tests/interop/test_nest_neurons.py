@@ -20,7 +20,7 @@ from interop.test_nest_equals_engine import (
     plus_seeds,
     surrogate_of,
 )
-from networks import NEURONS, case, neuron_of
+from networks import NEURONS, case, neuron_of, small_network
 
 pytestmark = pytest.mark.nest
 
@@ -123,11 +123,8 @@ READOUTS = {
 
 @pytest.mark.parametrize("name", READOUTS)
 def test_readouts_do_as_in_nest(name, deviations):
-    net = ep.Network(seed=1)
-    x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), 8, "rec")
-    out = net.add(READOUTS[name], 3, "out")
-    net.connect(x, rec, weight=ep.Normal(0.4, 0.3))
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.5))
+    connections = {"in->rec": ep.Normal(0.4, 0.3), "rec->out": ep.Normal(0.0, 0.5)}
+    net = small_network((6, 8, 3), connections, neuron=ep.LIF(v_th=0.6), readout=READOUTS[name], seed=1)
     inputs = {"in": np.random.default_rng(0).random((200, 6)) < 0.1}
     theirs, ours = to_nest(net).run(200.0, inputs), ep.Simulator(net, threads=1).run(200.0, inputs)
     assert name != "with a lower bound" or np.any(theirs.y["out"] == 0.1)
@@ -248,11 +245,7 @@ def test_samples_where_each_has_its_own_parameters(kind, deviations):
 
 @pytest.mark.parametrize("rule", [ep.Static(), ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))])
 def test_populations_that_never_spike(rule):
-    net = ep.Network(seed=1)
-    x, rec, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec"), net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=0.01, rule=rule)
-    net.connect(rec, out, weight=0.1, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
+    net = small_network((3, 4, 1), {"in->rec": 0.01, "rec->out": 0.1}, rule=rule, feedback=ep.RandomFeedback(), seed=1)
     theirs = to_nest(net).run(30.0, {"in": np.ones((30, 3)) * (np.arange(30) == 3)[:, None]}, {"out": [1.0]})
     assert not theirs.spikes["rec"].any()
     assert not theirs.y["out"].any()

@@ -10,6 +10,7 @@ import pytest
 import eprop as ep
 from eprop.interop.nest import to_nest
 from eprop.models import ForcedLIF
+from networks import small_network
 
 GD = ep.GradientDescent(1e-3)
 PLUS = ep.EPropPlus(optimizer=GD)
@@ -144,9 +145,7 @@ def test_symmetric_feedback_of_static_readouts():
 
 @pytest.mark.nest
 def test_repeated_connections_that_learn_are_refused():
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
-    net.connect(x, rec, ep.FixedIndegree(5, multapses=True), rule=PLUS)
+    net = small_network((3, 4, 0), {"in->rec": {"connectivity": ep.FixedIndegree(5, multapses=True)}}, rule=PLUS)
     with pytest.raises(ep.NetworkError, match="in->rec has repeated connections"):
         to_nest(net).run(5.0)
 

@@ -13,6 +13,7 @@ import pytest
 import eprop as ep
 from eprop.engine.build import memory
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
+from networks import small_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -150,8 +151,7 @@ def test_what_nir_cannot_express(neuron: ep.Neuron):
 )
 def test_lists_that_say_nothing_new_are_expressed(given: dict):
     """That there was a list was enough to be refused."""
-    net = ep.Network()
-    net.connect(net.add(ep.EventSource(), 1, "in"), net.add(ep.DeltaLIF(**given), 3, "rec"), weight=1.0)
+    net = small_network((1, 3, 0), {"in->rec": 1.0}, neuron=ep.DeltaLIF(**given))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert to_nir(ep.Simulator(net, threads=1)).nodes["rec"].v_threshold.size == 3
@@ -159,8 +159,7 @@ def test_lists_that_say_nothing_new_are_expressed(given: dict):
 
 @pytest.mark.parametrize("given", [{"t_ref": [0.0, 0.0, 2.0]}, {"v_min": [-np.inf, -1.0, -np.inf]}])
 def test_one_neuron_that_nir_cannot_express(given: dict):
-    net = ep.Network()
-    net.connect(net.add(ep.EventSource(), 1, "in"), net.add(ep.DeltaLIF(**given), 3, "rec"), weight=1.0)
+    net = small_network((1, 3, 0), {"in->rec": 1.0}, neuron=ep.DeltaLIF(**given))
     with pytest.raises(ep.NetworkError, match=rf"rec: NIR cannot express a .* \({next(iter(given))}\)"):
         to_nir(ep.Simulator(net, threads=1))
 
@@ -199,9 +198,7 @@ def test_neurons_on_their_own_start_where_they_did(given: dict, tmp_path: pathli
 
 def test_a_spike_brings_the_same_charge_in_another_step():
     """The step is that of the graph; in a tenth of it a spike is a current ten times as large."""
-    net = ep.Network(dt=1.0)
-    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.DeltaLIF(tau_m=20.0, v_th=5.0), 1, "rec")
-    net.connect(x, rec, weight=1.0)
+    net = small_network((1, 1, 0), {"in->rec": 1.0}, neuron=ep.DeltaLIF(tau_m=20.0, v_th=5.0), dt=1.0)
     graph, peaks = to_nir(ep.Simulator(net, threads=1)), []
     for dt in (None, 0.1):
         made = from_nir(graph, dt)

@@ -17,6 +17,7 @@ import eprop as ep
 from eprop.interop.nir import from_nir, to_nir
 from eprop.interop.sonata import from_sonata, spikes_from_sonata, to_sonata
 from fuzzing.circuits import CONFIG, circuits
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -169,9 +170,7 @@ def test_a_full_disk_names_the_size_that_is_wanted(tmp_path: pathlib.Path) -> No
 
 
 def graph() -> nir.NIRGraph:
-    net = ep.Network(seed=2)
-    x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.DeltaLIF(), 4, "rec")
-    net.connect(x, rec, delay=3.0)
+    net = small_network((3, 4, 0), {"in->rec": {"delay": 3.0}}, neuron=ep.DeltaLIF(), seed=2)
     return to_nir(ep.Simulator(net, threads=1))
 
 

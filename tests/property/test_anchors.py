@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_close, assert_same
-from networks import PROJECTIONS, case
+from networks import PROJECTIONS, case, small_network
 from own_neurons import CurrentLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -116,16 +116,11 @@ def test_evaluation_reads_the_weights_that_are_seen(kind):
 )
 def test_evaluation_from_rest_is_a_run_from_rest(connectivity, delay):
     """Sample by sample, with the weights that are seen, however their rows lie and are walked."""
-    net = ep.Network(seed=1)
-    x, rec, out = (
-        net.add(ep.EventSource(), 20, "in"),
-        net.add(ep.LIF(v_th=0.8), 15, "rec"),
-        net.add(ep.Readout(), 2, "out"),
-    )
+    net = small_network((20, 15, 2), neuron=ep.LIF(v_th=0.8), seed=1)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))
-    net.connect(x, rec, connectivity, weight=ep.Uniform(0.0, 0.8), rule=rule, delay=delay)
-    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=rule)
-    net.feedback(out, rec, ep.Symmetric())
+    net.connect("in", "rec", connectivity, weight=ep.Uniform(0.0, 0.8), rule=rule, delay=delay)
+    net.connect("rec", "out", weight=ep.Uniform(-0.5, 0.5), rule=rule)
+    net.feedback("out", "rec", ep.Symmetric())
     given, wanted = (np.random.default_rng(0).random((2, 60, 20)) < 0.2).astype(float), [1.0, 1.0]
     sim = ep.Simulator(net, threads=1)
     sim.run(60.0, {"in": given[0]}, {"out": wanted})

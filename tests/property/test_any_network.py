@@ -16,7 +16,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
-from networks import check_run, check_training, disagreement
+from networks import check_run, check_training, disagreement, small_network
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 from strategies import SEEDS, examples, st
 
@@ -251,17 +251,16 @@ def check_samples(net: ep.Network, seed: int) -> None:
 )
 def test_neurons_with_maps_of_several_sizes_equal_the_reference(name, rule, delays):
     """Neurons whose maps differ in size, with rows that are long enough for packs."""
-    net = ep.Network(seed=5)
-    x, out = net.add(ep.EventSource(), 5, "in"), net.add(ep.Readout(tau_m=18.0), 2, "out")
+    net = small_network((5, 0, 2), readout=ep.Readout(tau_m=18.0), seed=5)
     rec = [net.add(neuron, 20, f"rec{k}") for k, neuron in enumerate((ep.LIF(tau_m=9.0, v_th=0.8), NEURONS[name]))]
     (forward, back), optimizer = DELAYS[delays], PLUS[rule].optimizer
     learns = PLUS[rule].replace(optimizer=optimizer.replace(eta=0.1 * optimizer.eta))  # more would be chaos
     for post in rec:
-        net.connect(x, post, ep.Bernoulli(0.9), weight=ep.Uniform(0.0, 0.8), rule=learns, delay=forward)
+        net.connect("in", post, ep.Bernoulli(0.9), weight=ep.Uniform(0.0, 0.8), rule=learns, delay=forward)
         for pre in rec:
             net.connect(pre, post, ep.Bernoulli(0.9), weight=ep.Uniform(-0.2, 0.2), rule=learns, delay=forward)
-        net.connect(post, out, weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
-        net.feedback(out, post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
+        net.connect(post, "out", weight=ep.Uniform(-0.1, 0.1), rule=learns, delay=forward)
+        net.feedback("out", post, ep.RandomFeedback(ep.Normal(0.0, 0.1)), delay=back)
     steps = 250
     stepped, (given_,) = time_driven(net), stimulus(net, 3, steps)
     run = stepped.run(given_, record_weights=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 
 import eprop as ep
-from networks import case, samples_of, stimuli
+from networks import case, samples_of, small_network, stimuli
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -59,11 +59,10 @@ def test_eprop_plus_gradient_of_readouts_is_that_of_finite_differences(seed, sof
     """One interval of e-prop+: the change at the second spike is the gradient of the loss in between."""
     rng = np.random.default_rng(seed)
     first, second, k = 3, int(rng.integers(6, 60)), 3
-    net = ep.Network(seed=seed)
-    x = net.add(ep.EventSource(), 4, "in")
-    out = net.add(ep.Readout(loss=ep.CrossEntropy() if softmax else ep.SquaredError()), k, "out")
+    readout = ep.Readout(loss=ep.CrossEntropy() if softmax else ep.SquaredError())
+    net = small_network((4, 0, k), readout=readout, seed=seed)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(ETA), cutoff=100.0)
-    net.connect(x, out, weight=ep.Normal(0.0, 0.5), rule=rule)
+    net.connect("in", "out", weight=ep.Normal(0.0, 0.5), rule=rule)
     sim = ep.Simulator(net, threads=1)
     before = sim.connections("in->out")[2]
     inputs = np.zeros((second + 2, 4))

@@ -11,7 +11,7 @@ from hypothesis import given
 import eprop as ep
 from compare import assert_close, assert_same, differ
 from eprop import reference
-from networks import two_threads
+from networks import small_network, two_threads
 from pairs import NAMES, arrivals, drawn_rule, stdp_network, stimulus
 from refusals import refusals
 from strategies import SEEDS, examples, st
@@ -205,10 +205,9 @@ def test_given_weights_are_checked():
 def test_weights_stay_within_bounds():
     rng = np.random.default_rng(0)
     for mu in (0.0, 0.5, 1.0):
-        net = ep.Network(seed=1)
-        x, rec = net.add(ep.EventSource(), 8, "in"), net.add(ep.LIF(v_th=0.5), 6, "rec")
+        net = small_network((8, 6, 0), neuron=ep.LIF(v_th=0.5), seed=1)
         rule = drawn_rule(rng, rate=0.9, mu_plus=mu, mu_minus=mu)
-        net.connect(x, rec, weight=ep.Uniform(0.0, rule.w_max), rule=rule)
+        net.connect("in", "rec", weight=ep.Uniform(0.0, rule.w_max), rule=rule)
         sim = ep.Simulator(net, threads=1)
         sim.run(200.0, {"in": rng.random((200, 8)) < 0.2})
         weights = sim.connections("in->rec")[2]

@@ -19,7 +19,7 @@ from compare import assert_close
 from eprop.checks import time_driven
 from eprop.engine.build import assemble
 from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
-from networks import Case, case, check_run, check_training, samples_of, stimuli
+from networks import Case, case, check_run, check_training, samples_of, small_network, stimuli
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -148,12 +148,8 @@ OPTIMIZERS = [
 )
 def test_a_reset_restarts_the_optimisers_of_the_reference_as_of_the_engine(rule):
     """Optimisers of e-prop+ start again, weights and adaptive feedback stay."""
-    net = ep.Network(seed=2)
-    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(v_th=0.5), 3, "rec")
-    out = net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.5), rule=rule)
-    net.connect(rec, out, weight=ep.Uniform(0.0, 0.5), rule=rule)
-    net.feedback(out, rec, ep.Adaptive())
+    connections = {"in->rec": ep.Uniform(0.0, 0.5), "rec->out": ep.Uniform(0.0, 0.5)}
+    net = small_network((4, 3, 1), connections, neuron=ep.LIF(v_th=0.5), rule=rule, feedback=ep.Adaptive(), seed=2)
     sim, stepped, losses = ep.Simulator(net, threads=1), time_driven(net), []
     given = {"in": np.random.default_rng(0).random((60, 4)) < 0.2}, {"out": [1.0]}
     for _ in range(3):

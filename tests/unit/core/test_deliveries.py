@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -50,16 +51,12 @@ def in_order_of_last_spikes(before: np.ndarray, arriving: np.ndarray, t: int, cu
 def test_spikes_are_added_in_the_order_of_the_ones_before(sources, share, neuron, partitions):
     """Few are sorted one by one, many by counting, very many by several threads."""
     steps, cutoff, delay = 60, 12, 2
-    net, weight = ep.Network(seed=1), weights_that_tell(sources)
-    x, rec, out = (
-        net.add(ep.EventSource(), sources, "in"),
-        net.add(NEURONS[neuron], 5, "rec"),
-        net.add(ep.Readout(), 1, "out"),
-    )
+    weight = weights_that_tell(sources)
+    net = small_network((sources, 5, 1), neuron=NEURONS[neuron], seed=1)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=0.0), c_reg=0.0, cutoff=float(cutoff))
-    net.connect(x, rec, weight=np.tile(weight, (5, 1)), rule=rule, delay=float(delay))
-    net.connect(rec, out, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
+    net.connect("in", "rec", weight=np.tile(weight, (5, 1)), rule=rule, delay=float(delay))
+    net.connect("rec", "out", rule=rule)
+    net.feedback("out", "rec", ep.RandomFeedback())
     sim = ep.Simulator(net, threads=partitions, partitions=partitions)
     assert sim._arrays.built.crosses == (neuron == "single steps")
     bits = 0 if sim._arrays.built.crosses else int(sim._arrays.history.block_steps).bit_length() - 1
@@ -98,10 +95,8 @@ def test_errors_of_all_readouts_arrive_in_their_order(readouts, delayed):
     steps, neurons = 30, 9
     rng = np.random.default_rng(readouts)
     feedback = rng.normal(size=(readouts, neurons)) * 10.0 ** rng.uniform(-6.0, 6.0, (readouts, 1))
-    net = ep.Network(seed=1)
-    rec, out = net.add(ep.LIF(), neurons, "rec"), net.add(ep.Readout(), readouts, "out")
-    net.connect(rec, rec, rule=ep.EPropPlus(cutoff=5.0))
-    net.feedback(out, rec, ep.RandomFeedback(np.ascontiguousarray(feedback.T)), delay=3.0 if delayed else 1.0)
+    net = small_network((0, neurons, readouts), {"rec->rec": None}, rule=ep.EPropPlus(cutoff=5.0), seed=1)
+    net.feedback("out", "rec", ep.RandomFeedback(np.ascontiguousarray(feedback.T)), delay=3.0 if delayed else 1.0)
     goal = rng.normal(size=(steps, readouts))
     goal[:, 1::3] = 0.0
     goal[20] = 0.0
@@ -130,14 +125,12 @@ def test_errors_of_all_readouts_arrive_in_their_order(readouts, delayed):
 @pytest.mark.parametrize("neurons", [1, 7, 8, 9, 15, 16, 17, 33])
 def test_a_branch_of_any_length_does_what_its_synapses_do(neurons, rule, precision):
     """Many at a time, or, where each neuron is a partition, one by one; one branch has a target several times."""
-    net, rng = ep.Network(seed=1), np.random.default_rng(neurons)
-    x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), neurons, "rec")
-    out = net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.6), rule=rule)
-    net.connect(x, rec, ep.FixedIndegree(9, multapses=True), weight=0.05, rule=rule, delay=2.0, name="again")
+    rng = np.random.default_rng(neurons)
+    net = small_network((6, neurons, 2), {"in->rec": ep.Uniform(0.0, 0.6)}, neuron=ep.LIF(v_th=0.6), rule=rule, seed=1)
+    net.connect("in", "rec", ep.FixedIndegree(9, multapses=True), weight=0.05, rule=rule, delay=2.0, name="again")
     if isinstance(rule, ep.EPropPlus):
-        net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
-        net.feedback(out, rec, ep.RandomFeedback())
+        net.connect("rec", "out", weight=ep.Normal(0.0, 0.3), rule=rule)
+        net.feedback("out", "rec", ep.RandomFeedback())
     given = rng.random((60, 6)) < [0.02, 0.1, 0.3, 0.3, 0.5, 0.9]
     states = []
     for partitions in (1, neurons):

@@ -14,6 +14,7 @@ import pytest
 
 import eprop as ep
 from eprop.core import lib
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -211,14 +212,13 @@ def test_samples_of_a_network_that_learns_at_spikes_are_walked_alike(threads):
     source, target = CONNECTIONS["local"]
     y = []
     for layout in (Layout(1, 400), Layout(2, 400)):
-        net, place = ep.Network(seed=3), layout.gap * np.arange(NEURONS)
-        x, rec = net.add(ep.EventSource(), SOURCES, "in"), net.add(ep.LIF(v_th=0.8), layout.size, "rec")
-        out, weight = net.add(ep.Readout(), 3, "out"), np.random.default_rng(3).normal(0.2, 0.3, source.size)
+        place, weight = layout.gap * np.arange(NEURONS), np.random.default_rng(3).normal(0.2, 0.3, source.size)
+        net = small_network((SOURCES, layout.size, 3), neuron=ep.LIF(v_th=0.8), seed=3)
         rule = ep.EPropPlus(cutoff=10.0)
-        net.connect(x, rec, ep.Explicit(sources=source, targets=place[target]), weight=weight, rule=rule)
+        net.connect("in", "rec", ep.Explicit(sources=source, targets=place[target]), weight=weight, rule=rule)
         every = ep.Explicit(sources=np.repeat(place, 3), targets=np.tile(np.arange(3), NEURONS))
-        net.connect(rec, out, every, weight=np.sin(np.arange(3.0 * NEURONS)), rule=rule)
-        net.feedback(out, rec, ep.Symmetric())
+        net.connect("rec", "out", every, weight=np.sin(np.arange(3.0 * NEURONS)), rule=rule)
+        net.feedback("out", "rec", ep.Symmetric())
         for partitions in (1, 2, 5):
             sim = ep.Simulator(net, threads=threads, partitions=partitions)
             inputs = {"in": (np.random.default_rng(5).random((3, STEPS, SOURCES)) < 0.2).astype(float)}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from networks import small_network
 from own_neurons import CurrentLIF
 
 pytestmark = pytest.mark.tiny
@@ -188,11 +189,10 @@ def test_a_state_knows_more_spikes_than_there_is_room_for(monkeypatch):
 @pytest.mark.parametrize("rule", [ep.EPropPlus(cutoff=20.0), ep.STDP(rate=0.01, w_max=1.0)], ids=["e-prop+", "STDP"])
 def test_a_copy_of_a_state_has_the_records_of_its_spikes(rule):
     """They are found again from the log: the same ones."""
-    net = ep.Network(seed=1)
-    x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.5), 8, "rec")
+    net = small_network((6, 8, 0), neuron=ep.LIF(v_th=0.5), seed=1)
     net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.8), rule=rule, delay=ep.Uniform(0.5, 12.5))
-    net.connect(rec, rec, weight=ep.Uniform(0.0, 0.2), rule=rule, delay=3.0)
+    net.connect("in", "rec", weight=ep.Uniform(0.0, 0.8), rule=rule, delay=ep.Uniform(0.5, 12.5))
+    net.connect("rec", "rec", weight=ep.Uniform(0.0, 0.2), rule=rule, delay=3.0)
     sim, other = (ep.Simulator(net, threads=1) for _ in range(2))
     sim.run(float(STEPS), {"in": given()})
     other.set_state(sim.state())

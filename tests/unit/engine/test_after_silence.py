@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from networks import small_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -20,11 +21,9 @@ def weights(
     reward: ep.RewardTrace | None = None,
 ) -> np.ndarray:
     """A weight after a silence, and after each of three times three spikes that no error follows."""
-    net = ep.Network(seed=3)
-    x, rec, out = net.add(ep.EventSource(), 1, "in"), net.add(neuron, 1, "rec"), net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=0.5, rule=ep.EPropPlus(optimizer=optimizer, reward=reward))
-    net.connect(rec, out, weight=1.0)
-    net.feedback(out, rec)
+    connections = {"in->rec": 0.5, "rec->out": {"weight": 1.0, "rule": None}}
+    models = {"neuron": neuron, "feedback": ep.Symmetric()}
+    net = small_network((1, 1, 1), connections, **models, rule=ep.EPropPlus(optimizer=optimizer, reward=reward), seed=3)
     sim = ep.Simulator(net, threads=1, precision=precision)
 
     def run(steps: int, spikes: list[int], wrong_until: int) -> float:

@@ -22,6 +22,7 @@ from eprop.models import LIF, PoissonSource, Readout
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
 from eprop.parallel import Serial
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, RewardTrace
+from networks import small_network
 
 RULES = (FixedIndegree(20), FixedIndegree(270, multapses=True), FixedOutdegree(7), Bernoulli(0.1))
 
@@ -215,9 +216,8 @@ def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):
 def test_axons_of_every_delay_count(monkeypatch):
     """Each delay that occurs has an axon for each source."""
     monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 10_000, "in"), net.add(ep.LIF(), 100, "rec")
-    net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(1.0, 100_000.0))
+    connections = {"in->rec": {"connectivity": FixedIndegree(10), "delay": ep.Uniform(1.0, 100_000.0)}}
+    net = small_network((10_000, 100, 0), connections)
     with pytest.raises(MemoryLimitError, match=r"GB for propagators, neurons and axons"):
         ep.Simulator(net, threads=1)
 
@@ -275,9 +275,7 @@ def test_a_system_that_says_nothing(tmp_path):
 
 
 def test_more_axons_than_can_be_numbered(monkeypatch):
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 100, "in"), net.add(ep.LIF(), 100, "rec")
-    net.connect(x, rec, FixedIndegree(10), delay=ep.Uniform(0.5, 10.5))
+    net = small_network((100, 100, 0), {"in->rec": {"connectivity": FixedIndegree(10), "delay": ep.Uniform(0.5, 10.5)}})
     monkeypatch.setattr(check, "MOST", 999)
     with pytest.raises(
         NetworkError, match=r"has 1,000 axons .* at most 999 are possible; use more ranks, or fewer different delays"

@@ -10,7 +10,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_same, differ
-from networks import case, samples_of
+from networks import case, samples_of, small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -70,11 +70,9 @@ def test_what_several_ranks_share_is_not_copied():
 
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
 def test_a_copy_knows_the_parts_of_its_network(way):
-    net = ep.Network(seed=1)
-    x, rec, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 1, "out")
-    projection = net.connect(x, rec, weight=0.5)
-    net.connect(rec, out)
-    net.feedback(out, rec)
+    net = small_network((2, 3, 1), {"in->rec": 0.5, "rec->out": None}, feedback=ep.Symmetric(), seed=1)
+    x, rec, out = net.populations
+    projection = net.projection("in->rec")
     for other in (way(ep.Simulator(net, threads=1)), ep.Simulator(way(net), threads=1)):
         assert other.weights(projection).shape == (3, 2)
         assert other.feedback_weights(out, rec).shape == (3, 1)

@@ -7,6 +7,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 STEPS, INPUTS, NEURONS, READOUTS, KAPPA, ETA = 200, 5, 6, 2, 0.9, 1e-9
@@ -19,54 +20,45 @@ FEEDBACK = RNG.normal(size=(NEURONS, READOUTS))
 
 def network() -> ep.Network:
     """So slow a learner that the activity does not change."""
-    net, rule = ep.Network(seed=1), ep.EPropPlus(optimizer=ep.GradientDescent(ETA), kappa=KAPPA, cutoff=2.0 * STEPS)
-    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(v_th=0.8), NEURONS, "rec")
-    out = net.add(ep.Readout(), READOUTS, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.1, 0.6), rule=rule, delay=SPIKE_DELAYS.astype(float))
-    net.connect(rec, out, weight=ep.Uniform(-1.0, 1.0), rule=rule, delay=ep.Uniform(1.0, 6.0))
-    net.feedback(out, rec, ep.RandomFeedback(FEEDBACK), delay=SIGNAL_DELAYS.astype(float))
+    connections = {
+        "in->rec": {"weight": ep.Uniform(0.1, 0.6), "delay": SPIKE_DELAYS.astype(float)},
+        "rec->out": {"weight": ep.Uniform(-1.0, 1.0), "delay": ep.Uniform(1.0, 6.0)},
+    }
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(ETA), kappa=KAPPA, cutoff=2.0 * STEPS)
+    net = small_network((INPUTS, NEURONS, READOUTS), connections, neuron=ep.LIF(v_th=0.8), rule=rule, seed=1)
+    net.feedback("out", "rec", ep.RandomFeedback(FEEDBACK), delay=SIGNAL_DELAYS.astype(float))
     return net
 
 
-@pytest.mark.parametrize("onto", ["connections", "feedback"])
-def test_drawn_delays_that_are_too_long(onto):
-    """A normal distribution has no ends: what it draws is checked."""
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
-    out = net.add(ep.Readout(), READOUTS, "out")
-    far = ep.Normal(1e20, 1.0)
-    net.connect(x, rec, delay=far if onto == "connections" else None)
-    net.feedback(out, rec, ep.RandomFeedback(), delay=far if onto == "feedback" else None)
-    name = "in->rec" if onto == "connections" else "feedback out->rec"
-    with pytest.raises(
-        ep.NetworkError, match=f"delays of {name} must be finite and at most 1000000 steps of 1 ms, but"
-    ):
-        ep.Simulator(net, threads=1)
+TOO_LONG, NOT_POSITIVE = (
+    "finite and at most 1000000 steps of 1 ms, but",
+    r"> 0 ms, but -\d.* were drawn; exclude values below",
+)
 
 
-@pytest.mark.parametrize("none", [ep.Normal(-3.0, 0.1), ep.Normal(1.0, 3.0)], ids=["all of them", "some"])
-@pytest.mark.parametrize("onto", ["connections", "feedback"])
-def test_drawn_delays_that_are_none(onto, none):
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
-    out = net.add(ep.Readout(), READOUTS, "out")
-    net.connect(x, rec, delay=none if onto == "connections" else None)
-    net.feedback(out, rec, ep.RandomFeedback(), delay=none if onto == "feedback" else None)
-    name = "in->rec" if onto == "connections" else "feedback out->rec"
-    with pytest.raises(
-        ep.NetworkError, match=rf"delays of {name} must be > 0 ms, but -\d.* were drawn; exclude values below"
-    ):
+@pytest.mark.parametrize(
+    ("drawn", "words"),
+    [
+        (ep.Normal(1e20, 1.0), TOO_LONG),  # a normal distribution has no ends
+        (ep.Normal(-3.0, 0.1), NOT_POSITIVE),
+        (ep.Normal(1.0, 3.0), NOT_POSITIVE),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("onto", ["in->rec", "feedback out->rec"])
+def test_drawn_delays_out_of_bounds_are_refused(onto, drawn, words):
+    net = small_network((INPUTS, NEURONS, READOUTS), {"in->rec": {"delay": drawn if onto == "in->rec" else None}})
+    net.feedback("out", "rec", ep.RandomFeedback(), delay=None if onto == "in->rec" else drawn)
+    with pytest.raises(ep.NetworkError, match=f"delays of {onto} must be {words}"):
         ep.Simulator(net, threads=1)
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_delays_are_told(partitions):
-    net = ep.Network(dt=0.5, seed=2)
-    x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
     given = 0.5 * SPIKE_DELAYS
-    net.connect(x, rec, delay=given)
-    net.connect(rec, rec, ep.FixedIndegree(3), delay=ep.Uniform(0.3, 4.0), name="drawn")
-    net.connect(x, rec, delay=1.5, name="all alike")
+    net = small_network((INPUTS, NEURONS, 0), {"in->rec": {"delay": given}}, dt=0.5, seed=2)
+    net.connect("rec", "rec", ep.FixedIndegree(3), delay=ep.Uniform(0.3, 4.0), name="drawn")
+    net.connect("in", "rec", delay=1.5, name="all alike")
     sim = ep.Simulator(net, threads=1, partitions=partitions)
     sources, targets, _ = sim.connections("in->rec")
     np.testing.assert_array_equal(sim.delays("in->rec"), given[targets, sources])
@@ -93,9 +85,8 @@ def test_delays_are_told(partitions):
 
 
 def test_what_is_drawn_takes_a_step_at_least():
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 50, "in"), net.add(ep.LIF(v_th=0.5), 50, "rec")
-    net.connect(x, rec, ep.OneToOne(), weight=1.0, delay=ep.Normal(1.0, 3.0, low=0.0))
+    pairs = {"connectivity": ep.OneToOne(), "weight": 1.0, "delay": ep.Normal(1.0, 3.0, low=0.0)}
+    net = small_network((50, 50, 0), {"in->rec": pairs}, neuron=ep.LIF(v_th=0.5))
     events = np.zeros((20, 50))
     events[0] = 1.0
     z = ep.Simulator(net, threads=1).run(20.0, {"in": events}, record=[("rec", "z")])["rec", "z"]
@@ -140,13 +131,10 @@ def test_every_signal_that_has_arrived_counts_once(partitions):
 def test_the_shortest_way_to_an_error_is_found_whichever_was_connected_first():
     lags = []
     for order in (1, -1):
-        net, rule = ep.Network(seed=1), ep.EProp(optimizer=ep.GradientDescent(1e-3))
-        x, rec = net.add(ep.EventSource(), INPUTS, "in"), net.add(ep.LIF(), NEURONS, "rec")
-        out = net.add(ep.Readout(), READOUTS, "out")
-        net.connect(x, rec, rule=rule)
+        rule = ep.EProp(optimizer=ep.GradientDescent(1e-3))
+        net = small_network((INPUTS, NEURONS, READOUTS), {"in->rec": None}, rule=rule, feedback=ep.RandomFeedback())
         for delay in (2.0, 6.0)[::order]:
-            net.connect(rec, out, delay=delay, name=f"after {delay:g} ms", rule=rule)
-        net.feedback(out, rec, ep.RandomFeedback())
+            net.connect("rec", "out", delay=delay, name=f"after {delay:g} ms", rule=rule)
         lags.append(ep.Simulator(net, threads=1)._arrays.built.topology.error_latency)
     np.testing.assert_array_equal(lags, np.full((2, READOUTS, NEURONS), 2))
 
@@ -156,14 +144,12 @@ def test_inputs_are_added_in_one_order():
 
     Of tenths, sums in another order may lie on the other side of the threshold: 0.1 + 0.2 + 0.3 > 0.3 + 0.2 + 0.1.
     """
-    net = ep.Network(seed=4)
-    x, rec = net.add(ep.EventSource(), 30, "in"), net.add(ep.LIF(tau_m=0.02, v_th=0.1 + 0.2 + 0.3), 200, "rec")
-    out = net.add(ep.Readout(), 1, "out")
+    net = small_network((30, 200, 1), neuron=ep.LIF(tau_m=0.02, v_th=0.1 + 0.2 + 0.3), seed=4)
     delays = {"one": 4.0, "near": ep.Uniform(0.5, 5.5), "far": ep.Uniform(2.5, 9.5), "few": ep.Uniform(0.5, 2.5)}
     for weight, (name, delay) in zip((0.3, 0.2, 0.1, 0.2), delays.items(), strict=True):
-        net.connect(x, rec, ep.Bernoulli(0.2), weight=weight, delay=delay, rule=ep.EProp(), name=name)
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.3))
-    net.feedback(out, rec, ep.Symmetric())
+        net.connect("in", "rec", ep.Bernoulli(0.2), weight=weight, delay=delay, rule=ep.EProp(), name=name)
+    net.connect("rec", "out", weight=ep.Normal(0.0, 0.3))
+    net.feedback("out", "rec", ep.Symmetric())
     events = np.zeros((400, 30))
     draw = np.random.default_rng(1)
     for start in range(0, 400, 10):  # volleys; what came before is forgotten by the next step
@@ -177,18 +163,17 @@ def test_inputs_are_added_in_one_order():
     assert np.sum(np.isclose(steps["rec", "v"], 0.6)) > 1000
 
 
-@pytest.mark.tiny
 def test_delays_without_a_connection_are_nobodys():
     """Whatever stands in a matrix of delays where there is no connection: it is no tract, and no shorter way to an error."""
     weights = []
     for elsewhere in (10.0, 1.0):
-        net, rule = ep.Network(seed=1), ep.EProp(optimizer=ep.GradientDescent(0.1), c_reg=0.5)
-        x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(v_th=0.5), 3, "rec")
-        out = net.add(ep.Readout(), 3, "out")
-        net.connect(x, rec, weight=ep.Uniform(0.0, 0.6), rule=rule)
-        delays = np.where(np.eye(3) > 0.0, 10.0, elsewhere)
-        net.connect(rec, out, ep.OneToOne(), weight=1.0, rule=rule, delay=delays)
-        net.feedback(out, rec)
+        rule, delays = (
+            ep.EProp(optimizer=ep.GradientDescent(0.1), c_reg=0.5),
+            np.where(np.eye(3) > 0.0, 10.0, elsewhere),
+        )
+        readouts = {"connectivity": ep.OneToOne(), "weight": 1.0, "delay": delays}
+        connections = {"in->rec": ep.Uniform(0.0, 0.6), "rec->out": readouts}
+        net = small_network((5, 3, 3), connections, neuron=ep.LIF(v_th=0.5), rule=rule, feedback=ep.Symmetric(), seed=1)
         sim = ep.Simulator(net, threads=1)
         sim.run(40.0, {"in": np.random.default_rng(0).random((40, 5)) < 0.3}, {"out": [0.3, 0.1, 0.2]})
         assert (sim._arrays.built.topology.groups["projection"] == 1).sum() == 1

@@ -9,7 +9,7 @@ import pytest
 
 import eprop as ep
 from eprop.errors import Status, check_status
-from networks import case, run_engine_plus, samples_of, stimuli
+from networks import case, run_engine_plus, samples_of, small_network, stimuli
 
 pytestmark = pytest.mark.tiny
 
@@ -54,10 +54,8 @@ def test_running_too_fast():
 @pytest.mark.parametrize("where", ["run", "train", "evaluate", "evaluate from rest"])
 def test_voltages_explode(where):
     """Finite, but of no neuron: noticed in a network that learns nothing, too."""
-    net = ep.Network()
-    x, rec, out = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(), 2, "rec"), net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=1e200, rule=ep.EPropPlus())
-    net.connect(rec, out, weight=1e200)
+    connections = {"in->rec": {"weight": 1e200, "rule": ep.EPropPlus()}, "rec->out": 1e200}
+    net = small_network((1, 2, 1), connections)
     sim = ep.Simulator(net, threads=1)
     inputs = np.ones((20, 1))
     samples = sim.samples(1, 20, inputs={"in": inputs[None]})

@@ -7,18 +7,15 @@ import pytest
 import eprop as ep
 from eprop.engine.ranks.parallelism import MANY_NEURONS
 from eprop.parallel.threads import available_threads
-from networks import two_threads
+from networks import small_network, two_threads
 
 pytestmark = pytest.mark.tiny
 SMALL = 30
 
 
 def simulator(neurons: int, rule: ep.EProp | ep.EPropPlus | ep.Static, **options) -> ep.Simulator:
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), neurons, "rec")
-    out = net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, ep.FixedOutdegree(3), weight=0.1, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
+    inputs = {"connectivity": ep.FixedOutdegree(3), "weight": 0.1}
+    net = small_network((2, neurons, 1), {"in->rec": inputs}, rule=rule, feedback=ep.RandomFeedback())
     return ep.Simulator(net, **options)
 
 

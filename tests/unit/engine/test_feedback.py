@@ -8,6 +8,7 @@ import pytest
 import eprop as ep
 from eprop.checks import time_driven
 from eprop.reference import Stimulus
+from networks import small_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -19,13 +20,10 @@ each_rule = pytest.mark.parametrize("rule", RULES)
 
 
 def network(rule, feedback=None, density: float = 1.0) -> ep.Network:
-    net = ep.Network(seed=4)
-    x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), 9, "rec")
-    out = net.add(ep.Readout(), 3, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.1, 0.5), rule=rule)
-    net.connect(rec, out, ep.Bernoulli(density), weight=ep.Normal(0.0, 0.5), rule=rule)
-    net.feedback(out, rec, feedback or ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.6)))
-    return net
+    readouts = {"connectivity": ep.Bernoulli(density), "weight": ep.Normal(0.0, 0.5)}
+    connections = {"in->rec": ep.Uniform(0.1, 0.5), "rec->out": readouts}
+    feedback = feedback or ep.Adaptive(ep.Normal(0.0, 1.0), ep.Bernoulli(0.6))
+    return small_network((6, 9, 3), connections, neuron=ep.LIF(v_th=0.6), rule=rule, feedback=feedback, seed=4)
 
 
 def stimulus(seed: int = 0):
@@ -132,11 +130,10 @@ def test_a_given_matrix_reaches_connected_pairs_only():
 
 
 def test_what_cannot_be_followed_is_refused():
-    net = ep.Network()
-    rec, out = net.add(ep.LIF(), 4, "rec"), net.add(ep.Readout(), 2, "out")
+    net = small_network((0, 4, 2))
     with pytest.raises(ep.NetworkError, match="Adaptive feedback needs a projection rec->out"):
-        net.feedback(out, rec, ep.Adaptive())
-    net.connect(rec, out, ep.FixedIndegree(3, multapses=True), rule=ep.EPropPlus())
-    net.feedback(out, rec, ep.Adaptive())
+        net.feedback("out", "rec", ep.Adaptive())
+    net.connect("rec", "out", ep.FixedIndegree(3, multapses=True), rule=ep.EPropPlus())
+    net.feedback("out", "rec", ep.Adaptive())
     with pytest.raises(ep.NetworkError, match=r"Adaptive feedback to .* follows .*, which must have no multapses"):
         ep.Simulator(net, threads=1)

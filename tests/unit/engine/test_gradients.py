@@ -8,6 +8,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from eprop.engine import make_samples
+from networks import small_network
 from refusals import refuse
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -15,14 +16,14 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 
 def learner(**options: object) -> ep.Simulator:
     """A delay for each synapse; two projections learn, one does not."""
-    net, rule = ep.Network(seed=3), ep.EProp(optimizer=ep.GradientDescent(eta=1.0), c_reg=0.1)
-    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), 3, "rec")
-    out = net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, weight=ep.Normal(0.5, 0.3), rule=rule, delay=ep.Uniform(0.5, 3.5))
-    net.connect(rec, rec, weight=0.1)
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
-    return ep.Simulator(net, threads=1, **options)
+    connections = {
+        "in->rec": {"weight": ep.Normal(0.5, 0.3), "delay": ep.Uniform(0.5, 3.5)},
+        "rec->rec": {"weight": 0.1, "rule": None},
+        "rec->out": ep.Normal(0.0, 0.3),
+    }
+    models = {"neuron": ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), "feedback": ep.RandomFeedback(ep.Normal(0.0, 1.0))}
+    rule = ep.EProp(optimizer=ep.GradientDescent(eta=1.0), c_reg=0.1)
+    return ep.Simulator(small_network((4, 3, 2), connections, **models, rule=rule, seed=3), threads=1, **options)
 
 
 def batch(sim: ep.Simulator, n: int = 5, window: object = None) -> ep.Samples:
@@ -53,9 +54,7 @@ def test_gradients_of_a_batch_are_the_mean_of_those_of_its_samples() -> None:
 
 
 def test_a_rule_that_learns_at_spikes_has_no_gradient_of_a_batch() -> None:
-    net = ep.Network()
-    net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(), 1, "out"), rule=ep.EPropPlus())
-    sim = ep.Simulator(net, threads=1)
+    sim = ep.Simulator(small_network((2, 0, 1), {"in->out": None}, rule=ep.EPropPlus()), threads=1)
     with refuse("give a projection the rule EProp"):
         sim.gradients(sim.samples(1, 5))
 
@@ -118,9 +117,8 @@ def test_lists_of_spikes_are_the_same_samples() -> None:
 @pytest.mark.parametrize("dt", [0.1, 0.3, 1.0])
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_times_in_either_precision_are_those_of_their_steps(dt: float, precision: type) -> None:
-    net = ep.Network(dt=dt)
-    net.connect(net.add(ep.EventSource(), 1, "in"), net.add(ep.Readout(), 1, "out"))
-    sim, steps = ep.Simulator(net, threads=1), np.arange(1000)
+    sim = ep.Simulator(small_network((1, 0, 1), {"in->out": None}, dt=dt), threads=1)
+    steps = np.arange(1000)
     run = sim.run(1000 * dt, {"in": ((steps * dt).astype(precision), 0 * steps)}, spikes=["in"])
     assert run.spikes["in"][0].size == 1000
 
@@ -138,9 +136,8 @@ def test_runs_are_equal_by_their_values() -> None:
 
 @pytest.mark.parametrize("bound", [0.1, 0.3, 1 / 3, 0.7])
 def test_weights_at_a_bound_in_single_precision_may_be_written_back(bound: float) -> None:
-    net, rule = ep.Network(seed=3), ep.EProp(optimizer=ep.GradientDescent(eta=1e3, w_min=-bound, w_max=bound))
-    x, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, out, weight=np.full((2, 4), bound, np.float32), rule=rule)
+    rule = ep.EProp(optimizer=ep.GradientDescent(eta=1e3, w_min=-bound, w_max=bound))
+    net = small_network((4, 0, 2), {"in->out": np.full((2, 4), bound, np.float32)}, rule=rule, seed=3)
     sim = ep.Simulator(net, threads=1, precision="single")
     assert np.abs(sim.connections("in->out")[2]).max() <= bound
     sim.train(sim.samples(1, 10, {"in": np.ones((1, 10, 4))}, {"out": np.ones((1, 1, 2))}))

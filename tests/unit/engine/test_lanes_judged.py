@@ -13,6 +13,7 @@ from eprop.checks import stimuli_of, time_driven
 from eprop.models import Eligibility
 from eprop.network import ConnectionRule
 from eprop.parameters import param
+from networks import small_network
 from refusals import refuse
 
 pytestmark = [
@@ -23,16 +24,9 @@ pytestmark = [
 
 
 def network(rule: Any = None, neuron: Any = None) -> ep.Network:
-    net, rule = ep.Network(seed=1), rule or ep.EProp(optimizer=ep.GradientDescent(eta=1e-3))
-    x, rec, out = (
-        net.add(ep.EventSource(), 3, "in"),
-        net.add(neuron or ep.LIF(), 4, "rec"),
-        net.add(ep.Readout(), 1, "out"),
-    )
-    net.connect(x, rec, weight=ep.Normal(0.5, 0.2), rule=rule)
-    net.connect(rec, out, weight=0.1, rule=rule)
-    net.feedback(out, rec)
-    return net
+    rule = rule or ep.EProp(optimizer=ep.GradientDescent(eta=1e-3))
+    connections = {"in->rec": ep.Normal(0.5, 0.2), "rec->out": 0.1}
+    return small_network((3, 4, 1), connections, neuron=neuron or ep.LIF(), rule=rule, feedback=ep.Symmetric(), seed=1)
 
 
 def batch(sim: Any, n: int, silent: tuple[int, ...] = ()) -> ep.Samples:
@@ -96,19 +90,15 @@ class Twice(ConnectionRule):
 
 
 def test_feedback_does_not_follow_repeated_connections_of_an_own_rule() -> None:
-    net = ep.Network()
-    rec, out = net.add(ep.LIF(), 2, "rec"), net.add(ep.Readout(), 1, "out")
-    net.connect(rec, out, Twice(), rule=ep.EPropPlus())
-    net.feedback(out, rec)
+    connections = {"rec->out": {"connectivity": Twice()}}
+    net = small_network((0, 2, 1), connections, rule=ep.EPropPlus(), feedback=ep.Symmetric())
     with refuse("Symmetric feedback to 'rec' follows rec->out, which must have no multapses", ep.NetworkError):
         ep.Simulator(net, threads=1)
 
 
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_stdp_at_a_bound_that_is_rounded_up(precision: str) -> None:
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(v_th=0.05), 1, "rec")
-    net.connect(x, rec, weight=0.1, rule=ep.STDP(mu_plus=0.4, w_max=0.1))
+    net = small_network((1, 1, 0), {"in->rec": 0.1}, neuron=ep.LIF(v_th=0.05), rule=ep.STDP(mu_plus=0.4, w_max=0.1))
     sim = ep.Simulator(net, threads=1, precision=precision)
     sim.run(20.0, {"in": np.ones((20, 1))})
     assert sim.connections("in->rec")[2][0] == pytest.approx(0.0697, abs=1e-4)

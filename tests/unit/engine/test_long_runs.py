@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from networks import two_threads
+from networks import small_network, two_threads
 
 #: What decays from here is below the smallest number with all its digits after a step or two.
 ALMOST_NOTHING = 3e-308
@@ -91,11 +91,8 @@ def test_what_is_silent_for_long_becomes_zero(threads):
 )
 @pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 def test_moments_that_fade_become_zero():
-    net = ep.Network(seed=3)
-    x, rec, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 6, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, rule=ep.EProp(ep.Adam(1e-3)))
-    net.connect(rec, out)
-    net.feedback(out, rec, ep.RandomFeedback())
+    connections = {"in->rec": None, "rec->out": {"rule": None}}
+    net = small_network((3, 6, 2), connections, rule=ep.EProp(ep.Adam(1e-3)), feedback=ep.RandomFeedback(), seed=3)
     sim = ep.Simulator(net, threads=1)
     state = sim.state()
     state["synapses/moment_1"][:] = ALMOST_NOTHING

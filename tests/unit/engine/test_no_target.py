@@ -8,6 +8,7 @@ import pytest
 import eprop as ep
 from eprop.checks import time_driven
 from eprop.reference import Stimulus
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 STEPS = 60
@@ -22,13 +23,12 @@ NAMES = ("in->rec", "rec->out", "rec->more")
 
 
 def network(rule: ep.Rule, c_reg: float = 0.5, loss: ep.Loss | None = None) -> ep.Network:
-    net, rule = ep.Network(seed=2), rule.replace(c_reg=c_reg)
-    x, rec = net.add(ep.EventSource(), 6, "in"), net.add(ep.LIF(v_th=0.6), 5, "rec")
-    net.connect(x, rec, weight=ep.Uniform(0.1, 0.6), rule=rule)
+    rule = rule.replace(c_reg=c_reg)
+    net = small_network((6, 5, 0), {"in->rec": ep.Uniform(0.1, 0.6)}, neuron=ep.LIF(v_th=0.6), rule=rule, seed=2)
     for name in ("out", "more"):
         out = net.add(ep.Readout(loss=loss or ep.SquaredError()), 2, name)
-        net.connect(rec, out, weight=ep.Uniform(-1.0, 1.0), rule=rule)
-        net.feedback(out, rec)
+        net.connect("rec", out, weight=ep.Uniform(-1.0, 1.0), rule=rule)
+        net.feedback(out, "rec")
     return net
 
 

@@ -8,7 +8,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
-from networks import PROJECTIONS, case
+from networks import PROJECTIONS, case, small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -109,9 +109,7 @@ def test_parts_of_the_network_stand_for_their_names():
 
 @pytest.mark.tiny
 def test_samples_and_their_outcome_take_one_line():
-    net = ep.Network()
-    x, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, out)
+    net = small_network((4, 0, 2), {"in->out": None})
     sim = ep.Simulator(net, threads=1)
     samples = sim.samples(3, 50, {"in": np.ones((3, 50, 4))}, labels=[0, 1, 0], window=np.arange(50) >= 40)
     assert repr(samples) == (

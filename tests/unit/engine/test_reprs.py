@@ -7,17 +7,14 @@ import pytest
 
 import eprop as ep
 from eprop.training import Evaluation
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
 
 @pytest.fixture
 def simulator() -> ep.Simulator:
-    net = ep.Network(seed=1)
-    x, rec, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, weight=2.0)
-    net.connect(rec, out)
-    return ep.Simulator(net, threads=1)
+    return ep.Simulator(small_network((3, 4, 2), {"in->rec": 2.0, "rec->out": None}, seed=1), threads=1)
 
 
 def test_a_simulator_shows_nodes_and_synapses(simulator: ep.Simulator) -> None:

@@ -12,7 +12,7 @@ import eprop as ep
 from compare import assert_same, differ
 from eprop.checks import time_driven
 from eprop.reference import TimeDrivenLanes
-from networks import two_threads
+from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
 from refusals import Refusal, refusals, refuse
 from rollout_networks import (
@@ -226,9 +226,7 @@ def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any)
     (lambda sim: sim.lanes(2), ep.InputError, "give a projection the rule EProp"),
 )
 def test_a_rule_that_learns_at_spikes_has_no_rollouts(refusal: Refusal) -> None:
-    net = ep.Network()
-    net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(), 1, "out"), rule=ep.EPropPlus())
-    refusal.check(ep.Simulator(net, threads=1))
+    refusal.check(ep.Simulator(small_network((2, 0, 1), {"in->out": None}, rule=ep.EPropPlus()), threads=1))
 
 
 def rollouts_of(sim: ep.Simulator) -> list[np.ndarray]:

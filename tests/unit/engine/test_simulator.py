@@ -14,7 +14,7 @@ from compare import assert_same
 from eprop.checks import poisson_spikes, stimuli_of, time_driven
 from eprop.reference import Stimulus
 from eprop.training.time_engine import TimeDrivenEngine
-from networks import PROJECTIONS, case, run_engine_samples, samples_of, stimuli
+from networks import PROJECTIONS, case, run_engine_samples, samples_of, small_network, stimuli
 from own_model import Integrator
 
 pytestmark = pytest.mark.tiny
@@ -48,12 +48,8 @@ def test_padding_of_propagators_is_not_part_of_the_state():
 
 def test_reset_clears_what_synapses_keep_of_adaptation():
     """The components of the eligibility vector that are the synapse's own go to rest with the traces."""
-    net = ep.Network(seed=1)
-    x = net.add(ep.EventSource(), 6, name="in")
-    rec = net.add(ep.ALIF(tau_m=10.0, v_th=0.5), 5, name="rec")
-    out = net.add(ep.Readout(), 2, name="out")
-    net.connect(x, rec, ep.AllToAll(), weight=ep.Normal(0.3, 0.2), rule=PLUS)
-    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 1.0)))
+    models = {"neuron": ep.ALIF(tau_m=10.0, v_th=0.5), "feedback": ep.RandomFeedback(ep.Normal(0.0, 1.0))}
+    net = small_network((6, 5, 2), {"in->rec": ep.Normal(0.3, 0.2)}, **models, rule=PLUS, seed=1)
     sim = ep.Simulator(net, threads=1)
     sim.run(60.0, {"in": (np.random.default_rng(2).random((60, 6)) < 0.2).astype(float)}, {"out": np.ones(2)})
     assert sim.state()["synapses/own"].any()
@@ -123,13 +119,9 @@ def test_events_of_samples():
 
 def noisy(rule=SAMPLE):
     """Neurons that hear random spikes."""
-    net = ep.Network(seed=2)
-    noise, rec = net.add(ep.PoissonSource(rate=60.0), 10, "noise"), net.add(ep.LIF(v_th=1.5), 8, "rec")
-    out = net.add(ep.Readout(), 1, "out")
-    net.connect(noise, rec, weight=ep.Normal(0.4, 0.1), rule=rule)
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
-    net.feedback(out, rec, ep.Symmetric())
-    return net
+    models = {"source": ep.PoissonSource(rate=60.0), "neuron": ep.LIF(v_th=1.5), "feedback": ep.Symmetric()}
+    connections = {"in->rec": ep.Normal(0.4, 0.1), "rec->out": ep.Normal(0.0, 0.3)}
+    return small_network((10, 8, 1), connections, **models, rule=rule, seed=2)
 
 
 def test_the_run_that_is_recorded_is_the_one_that_is_learned_from():
@@ -142,7 +134,7 @@ def test_the_run_that_is_recorded_is_the_one_that_is_learned_from():
         learned = other.train(other.samples(1, 80, targets={"out": np.full((1, 80, 1), 0.5)}))
         losses.append(recorded.loss.sum())
         assert losses[-1] == pytest.approx(learned.loss[0], rel=1e-12)
-        np.testing.assert_array_equal(sim.connections("noise->rec")[2], other.connections("noise->rec")[2])
+        np.testing.assert_array_equal(sim.connections("in->rec")[2], other.connections("in->rec")[2])
     assert len(set(losses)) == 3
 
 
@@ -153,18 +145,14 @@ def test_poisson_spikes_of_every_batch_are_those_of_the_reference():
         samples = sim.samples(2, 60, targets={"out": np.full((2, 60, 1), 0.5)})
         found, wanted = sim.train(samples), stepped.train(stimuli_of(net, samples, first_step=120 * k))
         np.testing.assert_allclose(found.loss, [run.loss.sum() for run in wanted], rtol=1e-10)
-        np.testing.assert_allclose(sim.connections("noise->rec")[2], stepped.weights_of("noise->rec"), rtol=1e-10)
+        np.testing.assert_allclose(sim.connections("in->rec")[2], stepped.weights_of("in->rec"), rtol=1e-10)
 
 
 @pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-4, decay=1e-3), ep.Momentum(1e-4, beta=0.0)], ids=repr)
 def test_a_spike_may_arrive_at_a_readout_before_anything_else(optimizer):
     """In the very first step, when no optimiser owes anything."""
-    rule, net = ep.EPropPlus(optimizer=optimizer, kappa_reg=0.5), ep.Network(seed=1)
-    x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
-    out = net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=0.5, rule=rule)
-    net.connect(x, out, weight=0.1, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
+    learned = {"rule": ep.EPropPlus(optimizer=optimizer, kappa_reg=0.5), "feedback": ep.RandomFeedback()}
+    net = small_network((3, 4, 1), {"in->rec": 0.5, "in->out": 0.1}, **learned, seed=1)
     events = np.zeros((50, 3))
     events[[0, 5]] = 1.0
     run = ep.Simulator(net, threads=1).run(50.0, {"in": events}, {"out": [0.5]})
@@ -260,9 +248,7 @@ def test_symmetric_feedback_mirrors_what_is_written():
 def test_random_feedback_is_as_given():
     c = case(3, SAMPLE)
     np.testing.assert_array_equal(ep.Simulator(c.network, threads=1).feedback_weights("out", "rec"), c.feedback)
-    net = ep.Network(seed=3)
-    rec, out = net.add(ep.LIF(), 50, "rec"), net.add(ep.Readout(), 4, "out")
-    net.feedback(out, rec, ep.RandomFeedback(ep.Normal(0.0, 2.0), ep.FixedIndegree(2)))
+    net = small_network((0, 50, 4), feedback=ep.RandomFeedback(ep.Normal(0.0, 2.0), ep.FixedIndegree(2)), seed=3)
     b = ep.Simulator(net, threads=1).feedback_weights("out", "rec")
     np.testing.assert_array_equal((b != 0.0).sum(axis=1), 2)
     assert 1.0 < b[b != 0.0].std() < 3.0
@@ -273,9 +259,7 @@ def test_memory():
     sim = ep.Simulator(c.network, threads=1)
     assert sim.memory()["synapses"] == 20 * sim.n_synapses
     assert set(sim.memory()) == {"synapses", "propagators", "axons", "rest"}
-    static = ep.Network()
-    x, rec = static.add(ep.EventSource(), 5, "in"), static.add(ep.LIF(), 7, "rec")
-    static.connect(x, rec)
+    static = small_network((5, 7, 0), {"in->rec": None})
     assert ep.Simulator(static, threads=1).memory()["synapses"] == 12 * 35
 
 
@@ -291,9 +275,8 @@ def test_memory_does_not_grow_with_silence():
 
 def test_a_log_of_spikes_that_grows():
     """More spikes under way than the log was made for: it doubles, and nothing changes."""
-    net = ep.Network()
-    x, rec = net.add(ep.PoissonSource(1000.0), 300, "in"), net.add(ep.LIF(v_th=1e6), 2, "rec")
-    net.connect(x, rec, weight=0.01, delay=40.0)
+    late = {"weight": 0.01, "delay": 40.0}
+    net = small_network((300, 2, 0), {"in->rec": late}, source=ep.PoissonSource(1000.0), neuron=ep.LIF(v_th=1e6))
     sim = ep.Simulator(net, threads=1)
     size = sim.state()["spike_log/sources"].size
     v = sim.run(100.0, record=[("rec", "v")])["rec", "v"]
@@ -317,10 +300,7 @@ def test_evaluation_does_not_depend_on_who_asks():
 
 def test_models_need_no_neurons():
     """A perceptron of readouts."""
-    net = ep.Network()
-    x, out = net.add(ep.EventSource(), 3, "in"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, out, weight=0.5, rule=PLUS)
-    sim = ep.Simulator(net, threads=1)
+    sim = ep.Simulator(small_network((3, 0, 2), {"in->out": 0.5}, rule=PLUS), threads=1)
     inputs = np.zeros((40, 3))
     inputs[::5] = 1.0
     sim.run(40.0, {"in": inputs}, {"out": [0.0, 5.0]})
@@ -331,14 +311,8 @@ def test_models_need_no_neurons():
 
 def test_a_log_of_samples_that_grows():
     """As above, for samples from rest: more spikes in a sample than the log was made for."""
-    net = ep.Network()
-    x, rec, out = (
-        net.add(ep.PoissonSource(1000.0), 300, "in"),
-        net.add(ep.LIF(v_th=1e6), 2, "rec"),
-        net.add(ep.Readout(), 1, "out"),
-    )
-    net.connect(x, rec, weight=0.01, rule=SAMPLE)
-    net.connect(x, out, weight=0.01)
+    connections = {"in->rec": {"weight": 0.01, "rule": SAMPLE}, "in->out": 0.01}
+    net = small_network((300, 2, 1), connections, source=ep.PoissonSource(1000.0), neuron=ep.LIF(v_th=1e6))
     sim = ep.Simulator(net, threads=1)
     result = sim.evaluate(sim.samples(2, 60))
     wanted = 3.0 * np.cumsum(np.exp(-np.arange(59) / 20.0))
@@ -409,9 +383,7 @@ def test_shortest_samples(rule, n_steps):
 def test_rates_of_each_poisson_source():
     """Given, or drawn from the seed, with the same spikes stepped through time."""
     for rate, least, most in (([0.0, 100.0, 500.0], [0, 60, 430], [0, 140, 570]), (ep.Uniform(100.0, 900.0), 60, 940)):
-        net = ep.Network(seed=2)
-        x, rec = net.add(ep.PoissonSource(rate), 3, "in"), net.add(ep.LIF(), 2, "rec")
-        net.connect(x, rec, weight=0.01)
+        net = small_network((3, 2, 0), {"in->rec": 0.01}, source=ep.PoissonSource(rate), seed=2)
         run = ep.Simulator(net, threads=1).run(1000.0, spikes=["in"])
         counts = np.bincount(run.spikes["in"][1], minlength=3)
         assert np.all((least <= counts) & (counts <= most))
@@ -420,24 +392,18 @@ def test_rates_of_each_poisson_source():
 
 
 def test_a_projection_without_synapses_may_have_delays_of_each():
-    net = ep.Network(seed=1)
-    x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(), 7, "rec")
     none = np.zeros(0, int)
-    net.connect(x, rec, ep.Explicit(sources=none, targets=none), weight=0.3, delay=np.zeros(0))
+    empty = {"connectivity": ep.Explicit(sources=none, targets=none), "weight": 0.3, "delay": np.zeros(0)}
+    net = small_network((5, 7, 0), {"in->rec": empty}, seed=1)
     assert ep.Simulator(net, threads=1).connection_count("in->rec") == 0
 
 
 def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
     """Beside STDP an axon has room for a trace, which e-prop+ leaves alone where synapses filter for themselves."""
-    net = ep.Network(seed=1)
-    x, rec, out = (
-        net.add(ep.EventSource(), 5, "in"),
-        net.add(ep.LIF(tau_m=ep.Uniform(8.0, 25.0)), 7, "rec"),
-        net.add(ep.Readout(), 2),
-    )
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.8), rule=PLUS)
-    net.connect(rec, rec, weight=ep.Uniform(0.0, 0.2), rule=ep.STDP(w_max=1.0))
-    net.feedback(out, rec, ep.RandomFeedback())
+    recurrent = {"weight": ep.Uniform(0.0, 0.2), "rule": ep.STDP(w_max=1.0)}
+    connections = {"in->rec": {"weight": ep.Uniform(0.0, 0.8), "rule": PLUS}, "rec->rec": recurrent}
+    models = {"neuron": ep.LIF(tau_m=ep.Uniform(8.0, 25.0)), "feedback": ep.RandomFeedback()}
+    net = small_network((5, 7, 2), connections, **models, seed=1)
     sim = ep.Simulator(net, threads=1)
     assert sim._arrays.built.topology.filters.shape[3] == 0
     sim.run(60.0, {"in": np.random.default_rng(0).random((60, 5)) < 0.2})
@@ -449,15 +415,9 @@ def test_traces_of_stdp_are_no_filters_of_a_neuron_that_has_none():
 
 def test_samples_of_an_evaluation_hear_noise_of_their_own():
     """Whatever chunks they are put into, and as every other way of running them."""
-    net = ep.Network(seed=1)
-    noise, rec, out = (
-        net.add(ep.PoissonSource(50.0), 20),
-        net.add(ep.LIF(v_th=0.8), 20),
-        net.add(ep.Readout(), 2, "out"),
-    )
-    net.connect(noise, rec, weight=ep.Uniform(0.0, 0.3), rule=PLUS)
-    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=PLUS)
-    net.feedback(out, rec)
+    models = {"source": ep.PoissonSource(50.0), "neuron": ep.LIF(v_th=0.8), "feedback": ep.Symmetric()}
+    connections = {"in->rec": ep.Uniform(0.0, 0.3), "rec->out": ep.Uniform(-0.5, 0.5)}
+    net = small_network((20, 20, 2), connections, **models, rule=PLUS, seed=1)
     sim = ep.Simulator(net, threads=1)
     samples, events = sim.samples(16, 60, targets={"out": np.ones((16, 1, 2))}), sim.events
     stepped = TimeDrivenEngine(net)

@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from eprop.engine.run.latency import Latency
-from networks import two_threads
+from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
 
 STEPS = 150
@@ -299,8 +299,7 @@ def test_one_thread_at_a_time():
 
 @pytest.mark.tiny
 def test_a_network_without_neurons():
-    net = ep.Network()
-    net.connect(net.add(ep.EventSource(), 3, "in"), net.add(ep.Readout(), 2, "out"), weight=1.0)
+    net = small_network((3, 0, 2), {"in->out": 1.0})
     run = ep.Simulator(net, threads=1).run(3.0, {"in": np.eye(3)})
     stepper = ep.Simulator(net, threads=1).stepper()
     for t in range(3):

@@ -13,7 +13,7 @@ import eprop as ep
 from eprop.models import ForcedLIF, Loss, Surrogate, inline
 from eprop.parameters import param
 from eprop.rules import Optimizer, Rule
-from networks import check_training
+from networks import check_training, small_network
 
 MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)
 EVENTS = np.random.default_rng(1).random((3, 80, 20)) < 0.1
@@ -62,13 +62,9 @@ class Bell(Surrogate):
 
 
 def network(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus, feedback: Any = None, loss: Any = None) -> ep.Network:
-    net, readout = ep.Network(seed=3), ep.Readout(loss=loss or ep.SquaredError())
-    x, rec, out = net.add(ep.EventSource(), 20, "in"), net.add(neuron, 12, "rec"), net.add(readout, 2, "out")
-    net.connect(x, rec, weight=ep.Normal(0.1, 0.3), rule=rule)
-    net.connect(rec, rec, weight=ep.Normal(0.0, 0.2), rule=rule)
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=rule)
-    net.feedback(out, rec, feedback)
-    return net
+    models = {"neuron": neuron, "readout": ep.Readout(loss=loss or ep.SquaredError()), "feedback": feedback}
+    connections = {"in->rec": ep.Normal(0.1, 0.3), "rec->rec": ep.Normal(0.0, 0.2), "rec->out": ep.Normal(0.0, 0.3)}
+    return small_network((20, 12, 2), connections, **models, rule=rule, seed=3)
 
 
 def trained(net: ep.Network, kind: type = ep.Simulator, **options: Any) -> np.ndarray:

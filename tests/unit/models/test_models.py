@@ -8,6 +8,7 @@ import pytest
 import eprop as ep
 from eprop.models.base import Neuron, decay, steps
 from eprop.parameters import parameters_of
+from networks import small_network
 from own_model import Integrator
 
 pytestmark = pytest.mark.tiny
@@ -92,12 +93,11 @@ def test_parameters_are_documented(cls):
 
 def test_a_model_of_ones_own():
     """A model is one class with one scalar function; the engine runs and trains it."""
-    net = ep.Network()
-    x, rec, out = net.add(ep.EventSource(), 1, "in"), net.add(Integrator(), 2, "rec"), net.add(ep.Readout(), 1, "out")
+    net = small_network((1, 2, 1), neuron=Integrator())
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))
-    net.connect(x, rec, weight=0.25, rule=rule)
-    net.connect(rec, out, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback(ep.Constant(1.0)))
+    net.connect("in", "rec", weight=0.25, rule=rule)
+    net.connect("rec", "out", rule=rule)
+    net.feedback("out", "rec", ep.RandomFeedback(ep.Constant(1.0)))
     sim = ep.Simulator(net, threads=1)
     run = sim.run(12.0, {"in": np.ones((12, 1))}, {"out": [2.0]}, learn=False, record=[("rec", "v")])
     np.testing.assert_allclose(

@@ -9,6 +9,7 @@ import eprop as ep
 from eprop.core import lib
 from eprop.models import ForcedLIF
 from eprop.models.base import decay, steps
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
@@ -114,9 +115,8 @@ def test_steps_and_decay_take_arrays():
 
 @pytest.mark.tiny
 def test_lower_bound_of_readouts():
-    net = ep.Network()
-    x, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(tau_m=10.0, e_l=1.0, v_min=0.5), 1, "out")
-    net.connect(x, out, weight=np.array([[-2.0, 0.25]]))
+    connections = {"in->out": np.array([[-2.0, 0.25]])}
+    net = small_network((2, 0, 1), connections, readout=ep.Readout(tau_m=10.0, e_l=1.0, v_min=0.5))
     inputs = np.zeros((6, 2))
     inputs[1, 0] = inputs[2, 1] = 1.0
     y = ep.Simulator(net, threads=1).run(6.0, {"in": inputs}).y["out"][:, 0]

@@ -10,6 +10,7 @@ import pytest
 
 import eprop as ep
 from eprop.network import ConnectionRule, Distribution
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 N = 6
@@ -46,9 +47,8 @@ def draws(what: Any) -> Distribution:
 
 
 def build(connectivity=None, weight=0.5, delay=None):
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), N, "in"), net.add(ep.LIF(), N, "rec")
-    net.connect(x, rec, connectivity or rule((ALL, PAIRS)), weight=weight, delay=delay)
+    connections = {"in->rec": {"connectivity": connectivity or rule((ALL, PAIRS)), "weight": weight, "delay": delay}}
+    net = small_network((N, N, 0), connections)
     return ep.Simulator(net, threads=1)
 
 
@@ -102,9 +102,7 @@ def test_parameters_and_feedback_are_drawn_with_the_same_care():
     net.add(ep.LIF(tau_m=draws(np.ones(3))), N, "rec")
     with pytest.raises(ep.NetworkError, match=r"tau_m: Draws\.draw\(0, 6, \.\.\.\) must return 6 numbers"):
         ep.Simulator(net, threads=1)
-    net = ep.Network()
-    rec, out = net.add(ep.LIF(), N, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(rec, rec, rule=ep.EPropPlus())
-    net.feedback(out, rec, ep.RandomFeedback(connectivity=rule((ALL, PAIRS))))
+    models = {"feedback": ep.RandomFeedback(connectivity=rule((ALL, PAIRS)))}
+    net = small_network((0, N, 2), {"rec->rec": None}, **models, rule=ep.EPropPlus())
     with pytest.raises(ep.NetworkError, match=r"feedback out->rec: Rule\.make\(.* must lie in 0\.\.1, got 1\.\.4"):
         ep.Simulator(net, threads=1)

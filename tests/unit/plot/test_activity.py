@@ -15,6 +15,7 @@ from eprop import plot
 from eprop.engine import make_samples
 from eprop.tasks import NMNIST
 from eprop.training.recorded_activity import Activity, record_activity
+from networks import small_network
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -142,9 +143,7 @@ def test_neurons_are_counted_from_the_last_one_too() -> None:
 @pytest.mark.tiny
 def test_activity_without_neurons() -> None:
     """A source may go to readouts only."""
-    network = ep.Network()
-    x, out = network.add(ep.EventSource(), 3, "in"), network.add(ep.Readout(), 2, "out")
-    network.connect(x, out, weight=1.0, rule=ep.EProp())
+    network = small_network((3, 0, 2), {"in->out": 1.0}, rule=ep.EProp())
     samples = make_samples(network, 1, 4, {"in": np.eye(4, 3)[None]}, {"out": np.ones((1, 1, 2))}, np.ones(4))
     task = types.SimpleNamespace(make_samples=lambda network, trial: samples)
     activity = record_activity(task, ep.Simulator(network, threads=1), None)

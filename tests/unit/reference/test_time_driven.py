@@ -12,24 +12,23 @@ from compare import assert_close, assert_same, differ
 from eprop.checks import stimuli_of, time_driven
 from eprop.reference import Connections, Stimulus, TimeDriven
 from eprop.tasks import NMNIST
+from networks import small_network
 from refusals import refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
 
 def network(**changes: Any) -> ep.Network:
-    net = ep.Network()
-    x = net.add(changes.get("source", ep.EventSource()), 3, "in")
-    rec = net.add(ep.LIF(), 3, "rec")
+    net = small_network((3, 3, 0), source=changes.get("source", ep.EventSource()))
     other = net.add(ep.LIF(tau_m=10.0), 2, "other")
     out = net.add(ep.Readout(v_init=0.5, i_e=0.5), 1, "out")
     rule, weight = changes.get("rule", ep.EProp()), changes.get("weight", ep.Glorot())
-    net.connect(x, rec, rule=rule, weight=weight, delay=changes.get("delay", 1.0))
-    net.connect(rec, rec, rule=rule, weight=ep.Normal(0.0, 0.3), delay=changes.get("delay", 1.0))
-    net.connect(x, other, rule=changes.get("second", rule), weight=weight)
-    net.connect(rec, out, rule=rule)
+    net.connect("in", "rec", rule=rule, weight=weight, delay=changes.get("delay", 1.0))
+    net.connect("rec", "rec", rule=rule, weight=ep.Normal(0.0, 0.3), delay=changes.get("delay", 1.0))
+    net.connect("in", other, rule=changes.get("second", rule), weight=weight)
+    net.connect("rec", out, rule=rule)
     net.connect(other, out, rule=rule)
-    net.feedback(out, rec, ep.Symmetric())
+    net.feedback(out, "rec", ep.Symmetric())
     net.feedback(out, other, ep.Adaptive(), delay=changes.get("back", 1.0))
     return net
 
@@ -134,9 +133,7 @@ def test_networks_that_are_refused(refusal):
 
 def test_connections_may_come_in_any_order():
     """The reference needs a list of connections, and no simulator."""
-    net = ep.Network()
-    x, out = net.add(ep.EventSource(), 2, "in"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, out)
+    net = small_network((2, 0, 2), {"in->out": None})
     listed = Connections(
         np.array([0, 1, 0]), np.array([0, 1, 1]), np.array([0.5, 0.25, 2.0]), np.array([1.0, 2.0, 1.0])
     )

@@ -9,18 +9,14 @@ import eprop as ep
 from compare import assert_same
 from eprop.checks import stimuli_of, time_driven
 from eprop.training import gradient_balance
+from networks import small_network
 
 pytestmark = pytest.mark.tiny
 
 
 def network(rule: ep.EProp | ep.EPropPlus) -> ep.Network:
-    net = ep.Network(dt=1.0, seed=3)
-    x, rec, out = net.add(ep.EventSource(), 8, "in"), net.add(ep.LIF(), 6, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, weight=ep.Normal(0.0, 0.8), rule=rule)
-    net.connect(rec, rec, weight=ep.Normal(0.0, 0.3), rule=rule)
-    net.connect(rec, out, rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
-    return net
+    connections = {"in->rec": ep.Normal(0.0, 0.8), "rec->rec": ep.Normal(0.0, 0.3), "rec->out": None}
+    return small_network((8, 6, 2), connections, rule=rule, feedback=ep.RandomFeedback(), dt=1.0, seed=3)
 
 
 def some(sim: ep.Simulator, n: int = 3) -> ep.Samples:

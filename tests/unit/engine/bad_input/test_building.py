@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
+from networks import small_network
 from refusals import NAN, each_of, network, refusals, refuse, state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -39,22 +40,16 @@ def test_settings_that_are_refused(refusal):
 
 
 def mixed(first, second):
-    net = ep.Network()
-    x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, rule=first)
-    net.connect(rec, rec, rule=second)
-    net.connect(rec, out, rule=second)
-    return net
+    return small_network((4, 3, 2), {"in->rec": {"rule": first}, "rec->rec": None, "rec->out": None}, rule=second)
 
 
 def built(*parts, feedback=False):
     """Build a network of neurons and readouts with a projection between them for each of these options."""
-    net = ep.Network()
-    rec, out = net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
+    net = small_network((0, 3, 2))
     for options in parts:
-        net.connect(rec, out, **options)
+        net.connect("rec", "out", **options)
     if feedback:
-        net.feedback(out, rec)
+        net.feedback("out", "rec")
     return ep.Simulator(net, threads=1)
 
 
@@ -120,13 +115,11 @@ def test_poisson_sources():
 
 
 def test_kappa_of_readouts_that_differ():
-    net = ep.Network()
-    rec = net.add(ep.LIF(), 3, "rec")
-    net.connect(rec, rec, rule=ep.EProp())
+    net = small_network((0, 3, 0), {"rec->rec": None}, rule=ep.EProp())
     for k, tau in enumerate((10.0, 20.0)):
         out = net.add(ep.Readout(tau_m=tau), 2, f"out{k}")
-        net.connect(rec, out)
-        net.feedback(out, rec)
+        net.connect("rec", out)
+        net.feedback(out, "rec")
     with refuse("readouts of 'rec' have different tau_m; set EProp.kappa", ep.NetworkError):
         ep.Simulator(net, threads=1)
 
@@ -151,9 +144,7 @@ def test_a_network_that_cannot_learn_warns_once(rule):
         ep.Simulator(net, threads=1).run(5.0, signals={"rec": np.ones((5, 3))})
         net.feedback(out, rec)
         ep.Simulator(net, threads=1).run(5.0)
-        other = ep.Network()
-        x, rec = other.add(ep.EventSource(), 4, "in"), other.add(ep.LIF(), 3, "rec")
-        other.connect(x, rec, rule=rule(c_reg=0.1))
+        other = small_network((4, 3, 0), {"in->rec": None}, rule=rule(c_reg=0.1))
         ep.Simulator(other, threads=1).run(5.0)
 
 

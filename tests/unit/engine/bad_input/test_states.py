@@ -8,6 +8,7 @@ import scipy.sparse
 
 import eprop as ep
 from compare import assert_same
+from networks import small_network
 from refusals import INF, NAN, each_of, each_row, network, refusals, refuse, state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -15,11 +16,10 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 
 @pytest.fixture
 def bounded() -> ep.Simulator:
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
+    net = small_network((4, 3, 0))
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(w_min=-2.0, w_max=2.0))
-    net.connect(x, rec, ep.Explicit(sources=[0, 1, 2, 3, 1, 2], targets=[0, 0, 1, 1, 2, 2]), rule=rule)
-    net.connect(rec, rec, ep.FixedIndegree(5, multapses=True))
+    net.connect("in", "rec", ep.Explicit(sources=[0, 1, 2, 3, 1, 2], targets=[0, 0, 1, 1, 2, 2]), rule=rule)
+    net.connect("rec", "rec", ep.FixedIndegree(5, multapses=True))
     return ep.Simulator(net, threads=1)
 
 
@@ -103,15 +103,13 @@ def test_new_weights_that_will_do(bounded, values, wanted):
 
 def test_weights_beyond_single_precision():
     """They would be infinite."""
-    net = ep.Network()
-    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec")
-    net.connect(x, rec, weight=0.5)
+    net = small_network((4, 3, 0), {"in->rec": 0.5})
     sim = ep.Simulator(net, threads=1, precision="single")
     with refuse(r'weights of in->rec must be at most 3.40282e\+38 mV with precision="single", got 1e\+39'):
         sim.set_weights("in->rec", -1e39)
     np.testing.assert_array_equal(sim.connections("in->rec")[2], 0.5)
     sim.set_weights("in->rec", 1e38)
-    net.connect(rec, rec, weight=-1e39)
+    net.connect("rec", "rec", weight=-1e39)
     with refuse(r"weights of rec->rec span -1e\+39..-1e\+39 mV, but must be finite, and at most 3.4", ep.NetworkError):
         ep.Simulator(net, threads=1, precision="single")
     ep.Simulator(net, threads=1)
@@ -151,9 +149,7 @@ def shifted(starts):
 
 
 def test_logged_spikes_are_of_their_populations_and_in_order():
-    net = ep.Network(seed=1)
-    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(v_th=0.1), 3, "rec")
-    net.connect(x, rec, weight=0.5, rule=ep.EPropPlus())
+    net = small_network((2, 3, 0), {"in->rec": 0.5}, neuron=ep.LIF(v_th=0.1), rule=ep.EPropPlus(), seed=1)
     sim = ep.Simulator(net)
     sim.run(6.0, {"in": np.ones((6, 2))}, signals={"rec": np.ones((6, 3))})
     state = sim.state()
@@ -242,8 +238,7 @@ def test_states_of_other_rates_of_stdp():
     """One may go on at another rate, by STDP as well; other constants make another network."""
 
     def of(**constants):
-        net = ep.Network(seed=1)
-        net.connect(net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(), 3, "rec"), rule=ep.STDP(**constants))
+        net = small_network((2, 3, 0), {"in->rec": None}, rule=ep.STDP(**constants), seed=1)
         return ep.Simulator(net, threads=1)
 
     sim = of(rate=0.01)
