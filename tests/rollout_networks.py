@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 import compare
 import eprop as ep
+from eprop.checks import time_driven
 from eprop.reference import TimeDrivenLanes
 from networks import small_network
 
@@ -59,6 +61,40 @@ def stimulus(seed: int, n: int, steps: int) -> np.ndarray:
 def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
     assert all(values.any() for values in wanted.values())
     compare.assert_close(found, wanted, TOLERANCE)
+
+
+def check_lanes(
+    net: ep.Network, n: int, lengths: Iterable[int], channels: Callable[[int], Any], ended: Callable[[int], list[int]],
+    *, external: bool = False, alive: bool = True, largest: float = np.inf, partitions: int | None = None,
+) -> int:  # fmt: skip
+    """Lanes equal traces that run on: outputs of every step and gradients of rollouts of these ``lengths``; counts spikes.
+
+    ``channels`` gives the events of a step, ``ended`` the lanes whose episodes end after it; with ``external`` there are
+    signals and a modulator. Gradients are learned up to ``largest``; none is all zero, if the network is ``alive``.
+    """
+    sim, reference = ep.Simulator(net, threads=1, partitions=partitions), TimeDrivenLanes(time_driven(net), n)
+    lanes, step, spikes = sim.lanes(n, steps=2), 0, 0
+    for number, length in enumerate(lengths):
+        follow(reference, sim)
+        for _ in range(length):
+            y = lanes.step(channels(step))
+            compare.assert_close(y, reference.step(channels(step)), TOLERANCE, f"y of step {step}")
+            lanes.reset(ended(step))
+            reference.reset(ended(step))
+            step += 1
+        spikes += int(lanes.spikes.sum())
+        draw = np.random.default_rng(number)
+        errors = draw.normal(size=(n, length, y.shape[1]))
+        told = {"rec": draw.normal(size=(n, length, SIZES[1]))}, draw.normal(size=(n, length))
+        if external:
+            found = lanes.backward(errors, signals=told[0], modulator=told[1])
+            wanted = reference.backward(errors, told[0]["rec"], told[1])
+        else:
+            found, wanted = lanes.backward(errors), reference.backward(errors)
+        assert not alive or all(values.any() for values in wanted.values())
+        compare.assert_close(found, wanted, TOLERANCE, f"gradient of rollout {number}")
+        sim.learn({name: np.clip(gradient, -largest, largest) for name, gradient in found.items()})
+    return spikes
 
 
 def follow(lanes: TimeDrivenLanes, sim: ep.Simulator) -> None:

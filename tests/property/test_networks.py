@@ -16,8 +16,6 @@ from networks import (
     Case,
     case,
     check_run,
-    samples_of,
-    stimuli,
     two_threads,
 )
 from strategies import SEEDS, examples, st
@@ -347,15 +345,3 @@ def test_times_are_in_ms():
     other = ep.Simulator(c.network, threads=1)
     dense = other.run(25.0, {"in": c.inputs}, spikes=["in", "rec"])
     np.testing.assert_array_equal(by_time.spikes["rec"], dense.spikes["rec"])
-
-
-def test_samples_run_one_by_one_or_together():
-    """The loss of a sample does not depend on its companions."""
-    c = case(6, SAMPLE, steps=60, rate=0.3, original=True)
-    sim = ep.Simulator(c.network, threads=1)
-    given_samples = stimuli(c, 4)
-    together = sim.evaluate(samples_of(c, sim, given_samples))
-    for k, sample in enumerate(given_samples):
-        alone = sim.evaluate(samples_of(c, sim, [sample]))
-        assert alone.loss[0] == together.loss[k]
-        np.testing.assert_array_equal(alone.y[0], together.y[k])

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.core import lib
-from networks import small_network
+from networks import check_training, small_network, two_threads
 
 pytestmark = pytest.mark.tiny
 
@@ -124,11 +125,6 @@ def kept(net: ep.Network) -> int:
     return int(lib.episode_bytes(built.topology, 5, 0, STEPS, False, False, 1, built.weight.itemsize))
 
 
-def same(one: list[np.ndarray], other: list[np.ndarray]) -> None:
-    for a, b in zip(one, other, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 CONNECTIONS = {"many": some(0.8), "few": some(0.1), "local": local(18)}
 CASES = [(connect, delays) for connect in CONNECTIONS for delays in DELAYS] + [("local", "by distance")]
 
@@ -141,18 +137,47 @@ def test_no_way_of_walking_changes_a_bit(connect, delays, precision):
     assert len({kept(net) for net in nets}) > 1  # they are walked in different ways
     wanted, *others = (learned(net, precision=precision) for net in nets)
     for found in others:
-        same(found, wanted)
+        assert_same(found, wanted)
 
 
 @pytest.mark.threads
+@two_threads
+@pytest.mark.parametrize("precision", ["double", "single"])
 @pytest.mark.parametrize("layout", ["side by side", "others behind"])
-@pytest.mark.parametrize(("connect", "delays"), [("many", "one delay"), ("few", "several"), ("local", "by distance")])
-def test_threads_and_partitions_change_no_bit(connect, delays, layout):
+@pytest.mark.parametrize(("connect", "delays"), CASES)
+def test_threads_and_partitions_change_no_bit(connect, delays, layout, precision):
     """Each thread adds the gradients of some axons, and runs some samples; partitions cut runs of neighbours."""
     net = network(CONNECTIONS[connect], LAYOUTS[layout], delays)
-    wanted = learned(net)
-    same(learned(net, threads=2), wanted)
-    same(learned(net, threads=3, precision="double", partitions=3), wanted)
+    wanted = learned(net, precision=precision)
+    for threads, partitions in ((2, None), (3, 3)):
+        assert_same(learned(net, threads=threads, precision=precision, partitions=partitions), wanted)
+
+
+@pytest.mark.parametrize(("connect", "delays"), CASES)
+def test_gradients_are_those_of_the_time_driven_rule(connect, delays):
+    net, rng = network(CONNECTIONS[connect], LAYOUTS["side by side"], delays), np.random.default_rng(5)
+    given = {"in": (rng.random((2, 20, SOURCES)) < 0.2).astype(float)}, {"out": rng.normal(size=(2, 20, 3))}
+    check_training(net, ep.Simulator(net, threads=1).samples(2, 20, *given), 2)
+
+
+@pytest.mark.threads
+@two_threads
+@pytest.mark.parametrize("connect", ["few", "many"])
+def test_one_sample_is_divided_among_threads(connect):
+    net = network(CONNECTIONS[connect], LAYOUTS["side by side"], "several")
+    noise = net.add(ep.PoissonSource(rate=100.0), 11, name="noise")
+    net.connect(noise, "first", ep.Bernoulli(0.5), weight=ep.Normal(0.2, 0.1), rule=RULE)
+
+    def outcome(threads: int, partitions: int) -> Any:
+        sim = ep.Simulator(net, threads=threads, partitions=partitions)
+        inputs = (np.random.default_rng(5).random((2, 25, SOURCES)) < 0.2).astype(float)
+        samples = sim.samples(2, 25, inputs={"in": inputs}, targets={"out": np.ones((2, 25, 3))})
+        return [sim.train(sample) for sample in samples], sim.state()
+
+    wanted = outcome(1, 1)
+    assert all(result.spikes[0] > 0 for result in wanted[0])
+    for threads, partitions in ((2, 2), (2, 5), (1, 3)):
+        assert_same(outcome(threads, partitions), wanted)
 
 
 def test_which_way_suits_which_connections():
@@ -180,7 +205,7 @@ def test_repeated_connections_get_no_table():
         inputs = (np.random.default_rng(5).random((SAMPLES, STEPS, SOURCES)) < 0.2).astype(float)
         samples = sim.samples(SAMPLES, STEPS, inputs={"in": inputs}, targets={"out": np.ones((SAMPLES, 1, 3))})
         y.append([sim.train(samples).y, sim.connections("first->second")[2], sim.connections("second->out")[2]])
-    same(*y)
+    assert_same(*y)
 
 
 @pytest.mark.parametrize("neurons", [1, 7, 8, 9, 31, 32, 33, 64])
@@ -203,7 +228,7 @@ def test_what_is_read_beyond_the_last_neuron_is_there(neurons, width):
         inputs, targets = (rng.random((2, 20, 12)) < 0.3).astype(float), rng.normal(size=(2, 20, 3))
         result = sim.train(sim.samples(2, 20, inputs={"in": inputs}, targets={"out": targets}))
         found.append([result.y, *(sim.connections(p.name)[2] for p in net.projections)])
-    same(*found)
+    assert_same(*found)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -53,12 +53,6 @@ def test_gradients_of_a_batch_are_the_mean_of_those_of_its_samples() -> None:
     np.testing.assert_allclose(np.mean(single, axis=0), sim.gradients(samples)["in->rec"], rtol=1e-12)
 
 
-def test_a_rule_that_learns_at_spikes_has_no_gradient_of_a_batch() -> None:
-    sim = ep.Simulator(small_network((2, 0, 1), {"in->out": None}, rule=ep.EPropPlus()), threads=1)
-    with refuse("give a projection the rule EProp"):
-        sim.gradients(sim.samples(1, 5))
-
-
 def test_parameters_that_were_drawn() -> None:
     found = learner().parameters("rec")
     assert found["tau_m"].shape == (3,)

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-import compare
 import eprop as ep
 from compare import assert_same, differ
-from eprop.checks import time_driven
 from eprop.engine.build import memory
 from eprop.engine.run import episodes
 from eprop.engine.run import lanes as module
-from eprop.reference import TimeDrivenLanes
 from networks import disagreement, two_threads
 from own_neurons import AdaptingCurrent
 from refusals import Refusal, refusals, refuse
@@ -23,9 +20,8 @@ from rollout_networks import (
     DELAYS,
     NEURONS,
     SIZES,
-    TOLERANCE,
     assert_close,
-    follow,
+    check_lanes,
     network,
     stimulus,
 )
@@ -71,23 +67,7 @@ def play(sim: ep.Simulator, lanes: Any, first: int, rollouts: int = ROLLOUTS, re
 @pytest.mark.parametrize("delays", DELAYS)
 def test_lanes_equal_traces_that_run_on(neuron: str, delays: str) -> None:
     net = network(neuron, delays, "symmetric", average_gradient=True)
-    sim, reference = ep.Simulator(net, threads=1), TimeDrivenLanes(time_driven(net), N)
-    lanes = sim.lanes(N, steps=2)
-    for number in range(ROLLOUTS):
-        follow(reference, sim)
-        y = []
-        for t in range(1 if number == 2 else STEPS):
-            seed = number * STEPS + t
-            y.append(lanes.step(channels(seed)).copy())
-            compare.assert_close(y[-1], reference.step(channels(seed)), TOLERANCE)
-            lanes.reset(ended(seed))
-            reference.reset(ended(seed))
-        draw = np.random.default_rng(number)
-        signals, modulator = draw.normal(size=(N, len(y), SIZES[1])), draw.normal(size=(N, len(y)))
-        errors = errors_like(y, number)
-        found = lanes.backward(errors, signals={"rec": signals}, modulator=modulator)
-        assert_close(found, reference.backward(errors, signals, modulator))
-        sim.learn(found)
+    assert check_lanes(net, N, (STEPS, STEPS, 1, STEPS), channels, ended, external=True) > 10
 
 
 def two_populations(several: bool) -> ep.Network:
@@ -112,22 +92,8 @@ def two_populations(several: bool) -> ep.Network:
 @pytest.mark.parametrize("partitions", [1, 3])
 @pytest.mark.parametrize("several", [False, True], ids=["one delay", "several delays"])
 def test_every_way_through_connections_equals_traces_that_run_on(partitions: int, several: bool) -> None:
-    net = two_populations(several)
-    sim, reference = ep.Simulator(net, threads=1, partitions=partitions), TimeDrivenLanes(time_driven(net), 3)
-    lanes = sim.lanes(3)
-    for number in range(3):
-        follow(reference, sim)
-        y = []
-        for t in range(15):
-            seed = number * 15 + t
-            y.append(lanes.step(channels(seed, 3)).copy())
-            compare.assert_close(y[-1], reference.step(channels(seed, 3)), TOLERANCE)
-            lanes.reset(ended(seed, 3))
-            reference.reset(ended(seed, 3))
-        errors = errors_like(y, number)
-        found = lanes.backward(errors)
-        assert_close(found, reference.backward(errors))
-        sim.learn(found)
+    three = {"channels": lambda step: channels(step, 3), "ended": lambda step: ended(step, 3)}
+    assert check_lanes(two_populations(several), 3, (15, 15, 15), **three, partitions=partitions) > 10
 
 
 def test_lanes_without_ends_are_rollouts_of_samples() -> None:

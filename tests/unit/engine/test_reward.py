@@ -11,6 +11,7 @@ import eprop as ep
 from eprop.engine.state.snapshot import OF_REWARD
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.training import RewardBaseline
+from refusals import refusals
 
 pytestmark = pytest.mark.tiny
 WAITS = ep.RewardTrace(tau=50.0, cutoff=200.0)
@@ -58,19 +59,23 @@ def test_rewards_must_fit():
     assert "reward" in repr(samples)
 
 
-def test_traces_that_cannot_be_are_refused():
-    with pytest.raises(NetworkError, match=r"cutoff must be at least EPropPlus.cutoff \(20 ms\), got 10 ms"):
-        ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=10.0))), threads=1)
-    with pytest.raises(ParameterError, match=r"RewardTrace.cutoff must be a multiple of dt = 1 ms, got 50.5 ms"):
-        ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(cutoff=50.5))), threads=1)
-    with pytest.raises(
-        NetworkError, match=r"at most 1000000 steps of 1 ms, got 5000000 steps; choose a shorter cutoff"
-    ):
-        ep.Simulator(network(PLUS.replace(reward=ep.RewardTrace(tau=1e6))), threads=1)
-    with pytest.raises(NetworkError, match=r"onto 'rec' must share reward, got .*cutoff=200.* and None"):
-        ep.Simulator(network(PLUS.replace(reward=WAITS), PLUS), threads=1)
-    with pytest.raises(ParameterError, match=r"EPropPlus\.reward must be a RewardTrace"):
-        PLUS.replace(reward=50.0)
+def built(*rules: Any) -> ep.Simulator:
+    return ep.Simulator(network(*rules), threads=1)
+
+
+@refusals(
+    (lambda: built(PLUS.replace(reward=ep.RewardTrace(cutoff=10.0))), NetworkError,
+     r"cutoff must be at least EPropPlus.cutoff \(20 ms\), got 10 ms"),
+    (lambda: built(PLUS.replace(reward=ep.RewardTrace(cutoff=50.5))), ParameterError,
+     "RewardTrace.cutoff must be a multiple of dt = 1 ms, got 50.5 ms"),
+    (lambda: built(PLUS.replace(reward=ep.RewardTrace(tau=1e6))), NetworkError,
+     "at most 1000000 steps of 1 ms, got 5000000 steps; choose a shorter cutoff"),
+    (lambda: built(PLUS.replace(reward=WAITS), PLUS), NetworkError,
+     "onto 'rec' must share reward, got .*cutoff=200.* and None"),
+    (lambda: PLUS.replace(reward=50.0), ParameterError, r"EPropPlus\.reward must be a RewardTrace"),
+)  # fmt: skip
+def test_traces_that_cannot_be_are_refused(refusal):
+    refusal.check()
 
 
 def test_a_cutoff_that_is_left_open_is_five_taus_at_least_that_of_the_eligibility():

@@ -224,8 +224,9 @@ def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any)
 @refusals(
     (lambda sim: sim.forward(sim.samples(1, 5)), ep.InputError, "give a projection the rule EProp"),
     (lambda sim: sim.lanes(2), ep.InputError, "give a projection the rule EProp"),
+    (lambda sim: sim.gradients(sim.samples(1, 5)), ep.InputError, "give a projection the rule EProp"),
 )
-def test_a_rule_that_learns_at_spikes_has_no_rollouts(refusal: Refusal) -> None:
+def test_a_rule_that_learns_at_spikes_has_no_rollouts_or_gradients(refusal: Refusal) -> None:
     refusal.check(ep.Simulator(small_network((2, 0, 1), {"in->out": None}, rule=ep.EPropPlus()), threads=1))
 
 
