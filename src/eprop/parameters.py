@@ -356,6 +356,13 @@ def short(value: Any) -> str:
     return f"{type(value).__name__}({', '.join(given)})"
 
 
+def check_count(label: str, value: object, error: type[Exception] = ParameterError) -> int:
+    """A count as an int; an error if it is no whole number >= 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise error(f"{label} must be a whole number >= 1, got {brief(value)}")
+    return int(value)
+
+
 def is_multiple(duration: float, dt: float) -> bool:
     """Whether a duration is a whole number of steps, up to rounding in single precision."""
     count = duration / dt

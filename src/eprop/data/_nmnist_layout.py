@@ -26,8 +26,7 @@ class File(NamedTuple):
 
 def splits_in(path: str | pathlib.Path) -> list[str]:
     """Splits below a path, as folders or archives; empty if digit folders lie there directly."""
-    names = open_tree(path).names()
-    return [split for split in SPLITS if split in _open_splits(names) or split in _archives(names)]
+    return _splits_of(open_tree(path).names())
 
 
 def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, list[File], str | None]:
@@ -62,7 +61,7 @@ def find_recordings(path: str | pathlib.Path, split: str | None) -> tuple[Tree, 
 
 def _choose(tree: Tree, names: list[str], wanted: str | None) -> str | None:
     """Return the split to read: the wanted one if present, else the only one."""
-    present = [s for s in SPLITS if s in _open_splits(names) or s in _archives(names)]
+    present = _splits_of(names)
     own = pathlib.Path(tree.where()).stem.lower()
     if not present and own in SPLITS:
         present = [own]
@@ -71,6 +70,10 @@ def _choose(tree: Tree, names: list[str], wanted: str | None) -> str | None:
     if wanted is not None and present and wanted not in present:
         raise DataError(f"{tree.where()} holds the split {present[0].capitalize()} but no {wanted.capitalize()}")
     return wanted or (present[0] if present else None)
+
+
+def _splits_of(names: list[str]) -> list[str]:
+    return [split for split in SPLITS if split in _open_splits(names) or split in _archives(names)]
 
 
 def _open_splits(names: list[str]) -> set[str]:

@@ -93,7 +93,6 @@ def download(
     url: str,
     target: str | pathlib.Path,
     *,
-    md5: str | None = None,
     progress: Progress | None = None,
     retries: int = 5,
     pause: float = 2.0,
@@ -106,8 +105,6 @@ def download(
     url : str
     target : path
         Written only when complete; until then the bytes are in ``<target>.part``, from which a later call continues.
-    md5 : str, optional
-        Checksum that the file must have.
     progress : callable of (name, done, total), optional
     retries : int
         Further attempts after a temporary failure; each continues where the last one stopped.
@@ -124,7 +121,7 @@ def download(
     Raises
     ------
     DataError
-        If the server cannot be reached or refuses, or the checksum is wrong.
+        If the server cannot be reached or refuses.
     OutputError
         If the disk is full or not writable.
     """
@@ -132,28 +129,17 @@ def download(
     part = target.with_name(target.name + ".part")
     with output_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-    tries = 2 if part.exists() else 1  # old bytes may belong to another file: then start again
-    for _ in range(tries):
-        _fetch(url, part, progress, retries, pause, timeout)
-        found = _md5(part) if md5 is not None else None
-        if found == md5:
-            part.replace(target)
-            return target
-        part.unlink()
-    raise DataError(f"{url}: wrong checksum (md5 {found}, expected {md5}); the damaged file was removed")
-
-
-def _fetch(url: str, part: pathlib.Path, progress: Progress | None, retries: int, pause: float, timeout: float) -> None:
-    """Complete ``part``, in as many attempts as needed and allowed."""
     for attempt in range(retries + 1):
         try:
             _transfer(url, part, progress, timeout)
-            return
+            break
         except _TryAgain as reason:
             if attempt == retries:
                 kept = f" ({part.stat().st_size} bytes are kept for the next attempt)" if part.exists() else ""
                 raise DataError(f"{url}: {reason}, after {retries + 1} attempts{kept}") from None
             time.sleep(pause * 2**attempt)
+    part.replace(target)
+    return target
 
 
 def _transfer(url: str, part: pathlib.Path, progress: Progress | None, timeout: float) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eprop.errors import DataError, LostEventsWarning, ParameterError
-from eprop.parameters import brief, is_finite_number
+from eprop.parameters import brief, check_count, is_finite_number
 
 _NONE = np.zeros(0, np.int64)
 #: Largest number of steps; beyond it, times in ms lose their fraction.
@@ -76,8 +76,8 @@ class LiveEvents:
     ):  # fmt: skip
         self._shape = size if isinstance(size, tuple) else None
         self.size = 2 * size[0] * size[1] if isinstance(size, tuple) else size
-        _check_count("size", self.size)
-        _check_count("capacity", capacity)
+        check_count("LiveEvents.size", self.size)
+        check_count("LiveEvents.capacity", capacity)
         if not is_finite_number(dt) or dt <= 0.0 or not is_finite_number(delay) or delay < 0.0:
             raise ParameterError(f"LiveEvents.dt must be > 0 ms and delay >= 0 ms, got {brief(dt)} and {brief(delay)}")
         if not isinstance(source, Iterable):
@@ -277,11 +277,6 @@ class LiveEvents:
             self._held -= sum(part.size for part in parts)
             self._changed.notify_all()
         return np.unique(np.concatenate(parts)) if parts else _NONE
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ParameterError(f"LiveEvents.{name} must be a whole number >= 1, got {brief(value)}")
 
 
 def _real(values: ArrayLike) -> np.ndarray:

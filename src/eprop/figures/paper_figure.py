@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +19,7 @@ QUICK_TRIALS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class PaperFigure(Description):
+class PaperFigure(Description, ABC):
     """Base of all figures: the common options, and the methods that a figure must define.
 
     A figure is one file with one subclass, and one line in ``eprop/figures/make.py``. The command ``eprop figure``
@@ -52,16 +53,16 @@ class PaperFigure(Description):
     def check(self) -> None:
         """Raise `EPropError` if the computation cannot start; called before anything is written."""
 
+    @abstractmethod
     def compute(self, runner: JobRunner) -> Tables:
         """Compute the numbers of the figure.
 
         Long work goes through `JobRunner.each` as jobs, which run in parallel and whose results are kept.
         """
-        raise TypeError(f"{type(self).__name__} does not define compute()")
 
+    @abstractmethod
     def draw(self, tables: Tables) -> Figure:
         """Draw the figure from its tables, as read from CSV files."""
-        raise TypeError(f"{type(self).__name__} does not define draw()")
 
     def summary(self, tables: Tables) -> dict[str, Any]:
         """Return the key numbers, by name with the unit at the end; plain numbers or text."""

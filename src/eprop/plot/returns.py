@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from eprop.errors import ParameterError
-from eprop.plot.compare import draw_band
-from eprop.plot.curves import Metrics, explain, points, smooth
+from eprop.plot.curves import Curves, Metrics, Trial, explain, points, smooth
 from eprop.plot.style import BLUE, GREEN, RED, WIDE, look, new_figure, thousands
 
 
@@ -54,28 +52,24 @@ def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meanin
     return figure
 
 
-def draw_returns_of_trials(trials: Sequence[tuple[Metrics, dict[str, Any]]], meaning: str = "") -> Figure:
+def draw_returns_of_trials(trials: Sequence[Trial], meaning: str = "") -> Figure:
     """Draw as `draw_returns` does, for several trials: mean and standard deviation, each trial, and the test of each.
+
+    As in `draw_trials`, mean and standard deviation are those of the finished trials if there are any.
 
     Raises
     ------
     ParameterError
         If no trial has reported a return yet.
     """
-    curves = [points(metrics, "return") for metrics, _ in trials]
-    curves = [(x, smooth(y)) for x, y in curves if x.size]
-    if not curves:
+    curves = Curves([trial for trial in trials if points(trial[0], "return")[0].size])
+    if not curves.trials:
         raise ParameterError(f"draw_returns_of_trials: none of {len(trials)} trials has reported a return")
-    first, last = max(x[0] for x, _ in curves), min(x[-1] for x, _ in curves)
-    places = curves[0][0][(curves[0][0] >= first) & (curves[0][0] <= last)]
     with look():
         figure = new_figure(WIDE * 0.62, 3.4)
         ax = figure.subplots()
-        for x, y in curves:
-            ax.plot(x, y, color=BLUE, alpha=0.4, lw=0.5)
-        if places.size:
-            together = np.stack([np.interp(places, x, y) for x, y in curves])
-            draw_band(ax, places, together, BLUE, f"learning, mean ± standard deviation of {len(curves)}", lw=1.3)
+        label = f"learning, mean ± standard deviation of {len(curves.averaged)}"
+        curves.draw(ax, "return", BLUE, label, width=curves.width)
         tested = [(s["environment_steps"], s["mean_return"]) for _, s in trials if "mean_return" in s]
         if tested:
             ax.plot(*zip(*tested, strict=True), color=RED, marker="D", ms=4, lw=0, label="test of each")

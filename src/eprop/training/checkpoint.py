@@ -16,6 +16,7 @@ import numpy as np
 
 from eprop.errors import CheckpointError
 from eprop.files import open_regular, parsing, write_bytes
+from eprop.training.learner import below
 
 #: Version of the layout; other layouts raise an error.
 FORMAT = 3
@@ -108,7 +109,7 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
             )
         if str(arrays.pop(_DIGEST)) != _digest(arrays):
             raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
-        state, example, position = (_group(name, arrays) for name in _GROUPS)
+        state, example, position = (below(name, arrays) for name in _GROUPS)
         return Checkpoint(
             found["config"], found["position"] | position, state, example, found["version"], found["source"]
         )
@@ -121,11 +122,6 @@ def is_checkpoint(path: str | pathlib.Path) -> bool:
             return f"{_TEXT}.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def _group(group: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    start = f"{group}/"
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

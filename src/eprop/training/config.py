@@ -118,9 +118,8 @@ class RunConfig:
         task.pop("name", None)
         was = dict(task)
         wanted = {**task, **changes.get("task", {})}
-        before, after = kind.suited(_fixed(task)), kind.suited(_fixed(wanted))
-        stale = {k for k, v in task.items() if k in before and v == before[k] and before[k] != after.get(k)}
-        task = {k: v for k, v in wanted.items() if k not in stale or k in changes.get("task", {})}
+        still = _still_wanted(task, kind.suited(_fixed(task)), kind.suited(_fixed(wanted)))
+        task = {**still, **changes.get("task", {})}
         parts = {part: {**given.get(part, {}), **changes.get(part, {})} for part in ("data", "training", "run")}
         with _placed(kind, "task", given, changes):
             made = kind(**task)
@@ -131,7 +130,7 @@ class RunConfig:
         if given and changes.get("task"):
             with contextlib.suppress(ParameterError):  # a wrong value of the file may be one that is changed
                 old = settings(**kind(**was).default_training(data))
-                kept = _still_wanted(given.get("training", {}), old, suited)
+                kept = _still_wanted(given.get("training", {}), vars(old), vars(suited))
                 parts["training"] = {**kept, **changes.get("training", {})}
         with _placed(settings, "training", given, changes):
             training = suited.replace(**parts["training"])
@@ -199,10 +198,9 @@ def learner_of(kind: type[Task]) -> type[Learner]:
     return own or (RewardLearner if issubclass(kind, Control) else SampleLearner)
 
 
-def _still_wanted(values: Mapping[str, Any], before: Description, after: Description) -> dict[str, Any]:
-    """Values without the old defaults (``before``) for which the new defaults (``after``) differ."""
-    old, new = vars(before), vars(after)
-    return {k: v for k, v in values.items() if k not in old or v != old[k] or old[k] == new[k]}
+def _still_wanted(values: Mapping[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Values without the ``old`` defaults for which the ``new`` defaults differ."""
+    return {k: v for k, v in values.items() if k not in old or v != old[k] or old[k] == new.get(k)}
 
 
 def same_task(one: str, other: str) -> bool:

@@ -9,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from eprop.errors import EPropError, MissingExtraError
+from eprop.parameters import check_count
 
 
 def processes(jobs: int | None, count: int) -> int:
@@ -18,7 +19,11 @@ def processes(jobs: int | None, count: int) -> int:
     ------
     MissingExtraError
         If joblib is not installed.
+    ParameterError
+        If ``jobs`` is not a whole number >= 1.
     """
+    if jobs is not None:
+        check_count("the number of jobs", jobs)
     return min(jobs or _joblib().cpu_count(), max(count, 1))
 
 

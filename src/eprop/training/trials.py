@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import numbers
 import os
 import pathlib
 import pickle
@@ -19,6 +18,7 @@ from typing import Any
 from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import CheckpointError, ParameterError
 from eprop.files import read_text, write_text
+from eprop.parameters import check_count
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
@@ -79,8 +79,7 @@ def run_trials(
         After Ctrl-C. Each trial has written a checkpoint, and `resume_trials` continues. After a second Ctrl-C, trials
         continue from their last regular checkpoints.
     """
-    _check_number("trials", count)
-    _check_number("jobs", jobs)
+    check_count("the number of trials", count)
     jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
     _check_threads(config)
     config = config.absolute()
@@ -138,12 +137,12 @@ def resume_trials(
     Stopped
         After Ctrl-C, as from `run_trials`.
     """
-    _check_number("jobs", jobs)
     folder = RunFolder(path)
     seeds = folder.read_trials()
     if not seeds:
         RunFolder.open(path)  # its message is more exact for a missing folder
         raise CheckpointError(f"{folder.path}: holds no {folder.trials.name}; it is no folder of several trials")
+    jobs = processes(jobs, len(seeds))
     if task is not None:
         refuse_other_task(folder, named_task(read_text(folder.config, ParameterError), str(folder.config)), task)
     config = RunConfig.make(*read_config(folder.config, task, trust=trust))
@@ -157,16 +156,7 @@ def resume_trials(
         config = replace(config, execution=config.execution.replace(threads=threads))
     _check_threads(config)
     with shown(watcher) as watching:
-        return _in_parallel(folder, config, seeds, processes(jobs, len(seeds)), watching)
-
-
-def _check_number(name: str, value: Any) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise ParameterError(f"the number of {name} must be a whole number, got {value!r:.80}")
-    if value < 1:
-        raise ParameterError(f"the number of {name} must be >= 1, got {value}")
+        return _in_parallel(folder, config, seeds, jobs, watching)
 
 
 def _check_threads(config: RunConfig) -> None:

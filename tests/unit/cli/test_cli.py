@@ -239,22 +239,6 @@ def test_debug_shows_the_traceback() -> None:
     assert type(done.exception).__name__ == "ParameterError"
 
 
-@pytest.mark.tiny
-def test_an_unknown_key_is_named_with_its_line(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "c.toml").write_text("[task]\nneurons = 5\n[training]\nepoch = 3\n")
-    done = run("train", "nmnist", "--config", "c.toml")
-    assert done.exit_code == 2
-    assert "c.toml: line 4: [training] has no key 'epoch'; did you mean 'epochs'?" in done.stderr
-
-
-def test_a_run_folder_is_not_overwritten(data: pathlib.Path, trained: pathlib.Path) -> None:
-    before = (trained / "summary.json").read_bytes()
-    done = run("train", "nmnist", "--data", data, *SMALL, "--out", trained)
-    assert done.exit_code == 2
-    assert "is not empty; choose another folder, or replace the run in it with --force" in done.stderr
-    assert (trained / "summary.json").read_bytes() == before
-
-
 @pytest.mark.parametrize("command", ["evaluate", "plot", "resume"])
 def test_a_damaged_checkpoint_is_refused(trained: pathlib.Path, tmp_path: pathlib.Path, command: str) -> None:
     damaged = tmp_path / "run"

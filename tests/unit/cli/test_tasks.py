@@ -181,40 +181,6 @@ def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
     assert "eprop: error: neurons must be >= 1" in line("train my_own.py --set neurons=0").stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ("pattern-generation --target circle", "target must be one of sines, lemniscate"),
-        ("pattern-generation --target none.csv", "none.csv: cannot be read"),
-        ("pattern-generation --engine gpu", "engine must be"),
-        ("pattern-generation --trials 0", "the number of trials must be >= 1, got 0"),
-        ("pattern-generation --jobs 2", "give --trials as well"),
-        ("pattern-generation --trials 2 --resume x", "leave out --trials"),
-        ("pattern-generation --resume x --jobs 2", "x is a single run"),
-        ("pattern-generation --schedule fast", "schedule must be"),
-        ("pattern-generation --rule eprop-plus", "got 'eprop-plus'; did you mean 'eprop+'?"),
-        ("pattern-generation --config /dev/null", "/dev/null: cannot be read: it is a device, not a regular file"),
-        ("evidence-accumulation --cues 2", "cues must be odd"),
-        ("evidence-accumulation --samples 0", "samples must be >= 1"),
-        ("nmnist --neuron izhikevich", 'neuron must be "lif" or "alif"'),
-        ("own.py", "own.py: the file of the task does not exist"),
-        ("cartpole --set epochs=3", "unknown key 'epochs'"),
-        ("cartpole --passes 2", "passes = 2 needs a clip"),
-        ("delayed-reward --cue 70", "cue must be a multiple of substeps x dt = 50 ms, got 70"),
-        ("gymnasium --env NoSuch-v0", "no environment 'NoSuch-v0'"),
-    ],
-)
-def test_bad_input_is_one_clear_line(words: str, message: str, tmp_path: pathlib.Path) -> None:
-    if words.startswith(("gymnasium", "cartpole")):
-        pytest.importorskip("gymnasium", reason="needs the extra rl")
-    done = line(f"train {words}")
-    assert done.exit_code == 2
-    assert done.stderr.splitlines()[-1].startswith("eprop: error: ")
-    assert message in done.stderr
-    assert "Traceback" not in done.output
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.tiny
 @pytest.mark.parametrize(
     ("words", "message"),

@@ -207,13 +207,6 @@ def test_a_wrong_setting_is_refused_with_a_hint(setting: str, message: str) -> N
     assert message in str(caught.value)
 
 
-def test_training_is_frozen_and_printable() -> None:
-    assert repr(Training()) == (
-        "Training(epochs=1, batch_size=32, schedule='linear', eta_final=0.01, reports=200, validations=10, "
-        "validation_interval=None, patience=0, keep_best=None, skip_easy=0.0)"
-    )
-
-
 def test_settings_that_no_parameter_has() -> None:
     for setting in ("rule=[[1]]", "loss=[]", "rule=[]", "epochs=" + "9" * 5000, "rule=" + "[" * 5000):
         with pytest.raises(ParameterError) as caught:

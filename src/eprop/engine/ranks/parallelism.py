@@ -13,6 +13,7 @@ from eprop.errors import NetworkError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.threads import available_threads
+from eprop.parameters import check_count
 from eprop.rules import EProp, EPropPlus
 
 # Several ranks divide the neurons of one network ("model"), or the samples, each rank with its own copy ("data").
@@ -40,13 +41,13 @@ def check_options(network: object, precision: object, parallel: object, threads:
     if threads is not None:
         check_threads(threads)
     if partitions is not None:
-        _check_count("partitions", partitions)
+        check_count("Simulator.partitions", partitions)
     return network.copy()
 
 
 def check_threads(threads: Any) -> None:
     """Raise if this process cannot have that many threads."""
-    _check_count("threads", threads)
+    check_count("Simulator.threads", threads)
     if threads > (available := available_threads()):
         raise ParameterError(
             f"Simulator.threads is {threads}, but only {available} are available; set EPROP_NUM_THREADS before the start"
@@ -91,11 +92,6 @@ def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: thre
 def replicas_of(parallel: str, comm: Communicator) -> Communicator:
     """Return the ranks with a copy of the network each, or a single rank if the ranks divide the neurons."""
     return comm if parallel == "data" else Serial()
-
-
-def _check_count(name: str, count: object) -> None:
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise ParameterError(f"Simulator.{name} must be a whole number >= 1, got {count!r}")
 
 
 def _check_division(network: Network, parallel: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ import numpy as np
 from eprop.errors import InputError
 from eprop.models import EventSource, Readout
 from eprop.network import Network
-from eprop.parameters import real_numbers
+from eprop.parameters import check_count, real_numbers
 
 # Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
@@ -85,11 +84,7 @@ class Given(NamedTuple):
 
 def count_of(what: str, value: object) -> int:
     """Check a count, at least one."""
-    if type(value) is int and value >= 1:
-        return value
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
-        raise InputError(f"number of {what} must be a whole number >= 1, got {value!r:.80}")
-    return int(value)
+    return check_count(f"number of {what}", value, InputError)
 
 
 def by_name(what: str, given: object) -> Mapping[str, Any]:
