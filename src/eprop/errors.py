@@ -10,6 +10,7 @@ into an error or a warning with advice.
 from __future__ import annotations
 
 import enum
+import importlib
 import warnings
 from typing import Any
 
@@ -62,6 +63,20 @@ class MissingExtraError(EPropError, ImportError):
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling an error passes its text as the only argument, so rebuild it from the three arguments.
         return type(self), self._given, self.__dict__
+
+
+def optional_module(name: str, extra: str, purpose: str, package: str | None = None) -> Any:
+    """Import a module that an extra installs; ``package`` is its name in registries, if another.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingExtraError(package or name, extra, purpose) from error
 
 
 class CacheWarning(UserWarning):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 import sys
-import warnings
 
 import nir
 import numpy as np
@@ -14,6 +14,7 @@ import eprop as ep
 from eprop.engine.build import memory
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 from networks import small_network
+from refusals import refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -137,39 +138,41 @@ def test_a_network_from_a_file_spikes_as_the_one_written(tmp_path: pathlib.Path)
     np.testing.assert_allclose(found["out"], wanted["out"], rtol=1e-12)
 
 
-@pytest.mark.parametrize("neuron", [ep.LIF(), ep.DeltaLIF(t_ref=2.0), ep.DeltaLIF(v_min=-1.0)])
-def test_what_nir_cannot_express(neuron: ep.Neuron):
-    sim = ep.Simulator(network(neuron=neuron), threads=1)
-    with pytest.raises(ep.NetworkError, match=r"^rec: NIR cannot express a (reset|refractory time|lower bound)"):
-        to_nir(sim)
-    with pytest.warns(NearestWarning, match="it will behave differently there"):
-        assert to_nir(sim, nearest=True).nodes["rec"].v_reset[0] == 0.0
+def lone(neuron: ep.Neuron) -> ep.Simulator:
+    """Three neurons with one source."""
+    return ep.Simulator(small_network((1, 3, 0), {"in->rec": 1.0}, neuron=neuron), threads=1)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "words"),
+    [
+        (ep.LIF(), "a reset that subtracts the threshold"),
+        (ep.DeltaLIF(t_ref=2.0), r"a refractory time \(t_ref\)"),
+        (ep.DeltaLIF(t_ref=[0.0, 0.0, 2.0]), r"a refractory time \(t_ref\)"),
+        (ep.DeltaLIF(v_min=-1.0), r"a lower bound of the voltage \(v_min\)"),
+        (ep.DeltaLIF(v_min=[-np.inf, -1.0, -np.inf]), r"a lower bound of the voltage \(v_min\)"),
+    ],
+)
+def test_features_that_nir_lacks_need_consent(neuron: ep.Neuron, words: str):
+    with pytest.raises(ep.NetworkError, match=f"^rec: NIR cannot express {words}; train without"):
+        to_nir(lone(neuron))
+    with pytest.warns(NearestWarning, match=f"^rec: NIR cannot express {words}: it will behave differently there"):
+        assert to_nir(lone(neuron), nearest=True).nodes["rec"].v_reset[0] == 0.0
 
 
 @pytest.mark.parametrize(
     "given", [{"t_ref": [0.0, 0.0, 0.0]}, {"v_min": [-np.inf] * 3}, {"t_ref": ep.Uniform(0.0, 0.3)}]
 )
-def test_lists_that_say_nothing_new_are_expressed(given: dict):
-    """That there was a list was enough to be refused."""
-    net = small_network((1, 3, 0), {"in->rec": 1.0}, neuron=ep.DeltaLIF(**given))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert to_nir(ep.Simulator(net, threads=1)).nodes["rec"].v_threshold.size == 3
-
-
-@pytest.mark.parametrize("given", [{"t_ref": [0.0, 0.0, 2.0]}, {"v_min": [-np.inf, -1.0, -np.inf]}])
-def test_one_neuron_that_nir_cannot_express(given: dict):
-    net = small_network((1, 3, 0), {"in->rec": 1.0}, neuron=ep.DeltaLIF(**given))
-    with pytest.raises(ep.NetworkError, match=rf"rec: NIR cannot express a .* \({next(iter(given))}\)"):
-        to_nir(ep.Simulator(net, threads=1))
+@pytest.mark.filterwarnings("error")
+def test_lists_without_an_effect_are_expressed(given: dict):
+    assert to_nir(lone(ep.DeltaLIF(**given))).nodes["rec"].v_threshold.size == 3
 
 
 @pytest.mark.parametrize("kind", [ep.ALIF, ep.DeltaALIF])
-def test_neurons_that_nir_has_not(kind: type[ep.Neuron]):
-    sim = ep.Simulator(network(neuron=kind()), threads=1)
-    for nearest in (False, True):
-        with pytest.raises(ep.NetworkError, match=f"^rec: NIR has no {kind.__name__}; it has leaky neurons"):
-            to_nir(sim, nearest=nearest)
+@pytest.mark.parametrize("nearest", [False, True])
+def test_adaptive_neurons_have_no_nearest_equivalent(kind: type[ep.Neuron], nearest: bool):
+    with pytest.raises(ep.NetworkError, match=f"^rec: NIR has no {kind.__name__}; it has leaky neurons"):
+        to_nir(lone(kind()), nearest=nearest)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +250,11 @@ def vectors(**nodes) -> dict:
     return {"in": nir.Input(input_type={"input": shape}), "out": nir.Output(output_type={"output": shape}), **nodes}
 
 
+def path(*names: str) -> list[tuple[str, str]]:
+    """Edges from each node to the next."""
+    return list(itertools.pairwise(names))
+
+
 def lif(n: int = 2, **given) -> nir.LIF:
     values = {"tau": 0.02, "r": 20.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0} | given
     return nir.LIF(**{key: np.full(n, value) for key, value in values.items()})
@@ -272,16 +280,7 @@ def test_transforms_between_neurons_are_one_connection():
             b=nir.Linear(weight=np.array([[1.0, 1.0], [1.0, -1.0]])),
             li=nir.LI(tau=np.full(2, 0.01), r=np.full(2, 10.0), v_leak=np.zeros(2)),
         ),
-        [
-            ("in", "wait"),
-            ("wait", "a"),
-            ("a", "scale"),
-            ("scale", "rec"),
-            ("in", "rec"),
-            ("rec", "b"),
-            ("b", "li"),
-            ("li", "out"),
-        ],
+        [*path("in", "wait", "a", "scale", "rec"), *path("in", "rec", "b", "li", "out")],
         metadata={"dt": 0.001},
     )
     net = from_nir(graph, dt=1.0)
@@ -309,73 +308,45 @@ def test_transforms_between_neurons_are_one_connection():
     np.testing.assert_allclose(found["li"], ran.y["li"], rtol=1e-12, atol=1e-15)
 
 
-def test_neurons_that_spike_without_input():
-    node = lif(v_leak=1.5)
-    node.metadata["v_init"] = np.zeros(2)
-    graph = nir.NIRGraph(vectors(lif=node), [("in", "lif"), ("lif", "out")], metadata={"dt": 0.001})
-    sim = ep.Simulator(from_nir(graph), threads=1)
-    ran = sim.run(float(STEPS), record=[("lif", "z")])
-    found = solve(graph, {})
-    assert found["lif"].sum() == 4
-    np.testing.assert_array_equal(found["lif"], ran["lif", "z"])
-
-
-W = np.eye(2)
-REFUSED = {
-    "a kind that is not known": (
-        vectors(cuba=nir.CubaLIF(*(np.ones(2) for _ in range(5)))), [("in", "cuba"), ("cuba", "out")],
-        "cuba: is a CubaLIF; supported are Input, Output, LIF",
-    ),
-    "voltages that lead on": (
-        vectors(li=nir.LI(*(np.ones(2) for _ in range(3))), lif=lif()), [("in", "li"), ("li", "lif"), ("lif", "out")],
-        "li: the voltage of an LI leads to lif",
-    ),
-    "a signal that goes round": (
+W, ONES, BOX = np.eye(2), np.ones(2), np.array([2, 2])
+TO_LIF = [("in", "a"), ("a", "lif")]
+SINGLE = nir.LIF(*(np.array(float(k)) for k in range(1, 6)))
+WRONG_START = nir.LIF(*(np.full(2, float(k)) for k in (1, 1, 0, 2, 1)), metadata={"v_init": np.zeros(3)})
+SUMS = {"a": nir.Linear(np.ones((2, 2))), "d": nir.Delay(np.array([0.0, 0.002])), "b": nir.Linear(np.ones((2, 2)))}
+REFUSED = [
+    (vectors(cuba=nir.CubaLIF(*[ONES] * 5)), [("in", "cuba")], "cuba: is a CubaLIF; supported are Input, Output, LIF"),
+    ({"odd": nir.IF(ONES, ONES), **vectors(lif=lif())}, [("odd", "lif")], "odd: is a IF"),
+    (vectors(li=nir.LI(ONES, ONES, ONES), lif=lif()), [("in", "li"), ("li", "lif")], "li: the voltage of an LI leads to lif"),
+    (
         vectors(a=nir.Linear(W), b=nir.Linear(W)), [("in", "a"), ("a", "b"), ("b", "a"), ("b", "out")],
         "a signal runs in a circle without a neuron",
     ),
-    "no vector": (
-        {"in": nir.Input(input_type={"input": np.array([2, 2])}), "out": nir.Output(output_type={"output": np.array([2, 2])})},
-        [("in", "out")], r"in: its signal has the shape \(2, 2\); only vectors are supported",
+    (
+        {"in": nir.Input({"input": BOX}), "out": nir.Output({"output": BOX})}, [("in", "out")],
+        r"in: its signal has the shape \(2, 2\); only vectors are supported",
     ),
-    "sums of delays": (
-        vectors(a=nir.Linear(np.ones((2, 2))), d=nir.Delay(np.array([0.0, 0.002])), b=nir.Linear(np.ones((2, 2))), lif=lif()),
-        [("in", "a"), ("a", "d"), ("d", "b"), ("b", "lif"), ("lif", "out")],
+    ({"in": nir.Input({"input": BOX}), "lif": SINGLE}, [("in", "lif")], r"in: its signal has the shape \(2, 2\)"),
+    (
+        vectors(**SUMS, lif=lif()), [("in", "a"), ("a", "d"), ("d", "b"), ("b", "lif")],
         "b: adds signals of one source with different delays",
     ),
-    "a kind that nothing leads to": (
-        {"odd": nir.IF(*(np.ones(2) for _ in range(2))), **vectors(lif=lif())}, [("odd", "lif"), ("lif", "out")], "odd: is a IF",
-    ),
-    "sizes that do not fit": (vectors(a=nir.Linear(np.ones((2, 3))), lif=lif()), [("in", "a"), ("a", "lif")],
-                              "a: takes 3 signals, but 2 lead to it"),
-    "more neurons than signals": (vectors(lif=lif(3)), [("in", "lif")], "lif: takes 3 signals, but 2 lead to it"),
-    "a scale that does not fit": (vectors(a=nir.Scale(np.ones(3)), lif=lif()), [("in", "a"), ("a", "lif")], "a: takes 3 signals"),
-    "an edge to nowhere": (vectors(lif=lif()), [("in", "lif"), ("lif", "b")], "b: an edge leads to or from this node"),
-    "a delay below zero": (vectors(d=nir.Delay(np.full(2, -0.001)), lif=lif()), [("in", "d"), ("d", "lif")],
-                           "in: a Delay on the path to lif is negative"),
-    "weights that are no matrix": (vectors(a=nir.Linear(np.ones((2, 2, 2))), lif=lif()), [("in", "a"), ("a", "lif")],
-                                   "a: its weights must be a matrix"),
-    "voltages of others": (
-        vectors(lif=nir.LIF(*(np.full(2, float(k)) for k in (1, 1, 0, 2, 1)), metadata={"v_init": np.zeros(3)})),
-        [("in", "lif"), ("lif", "out")], r"lif: v_init has the shape \(3,\), but there are 2 neurons",
-    ),
-    "single numbers behind what is no vector": (
-        {"in": nir.Input(input_type={"input": np.array([2, 2])}), "lif": nir.LIF(*(np.array(float(k)) for k in range(1, 6)))},
-        [("in", "lif")], r"in: its signal has the shape \(2, 2\); only vectors are supported",
-    ),
-    "single numbers that nothing leads to": (
-        vectors(lif=nir.LIF(*(np.array(float(k)) for k in range(1, 6)))), [("lif", "out")],
+    (vectors(a=nir.Linear(np.ones((2, 3))), lif=lif()), TO_LIF, "a: takes 3 signals, but 2 lead to it"),
+    (vectors(lif=lif(3)), [("in", "lif")], "lif: takes 3 signals, but 2 lead to it"),
+    (vectors(a=nir.Scale(np.ones(3)), lif=lif()), TO_LIF, "a: takes 3 signals"),
+    (vectors(lif=lif()), [("in", "lif"), ("lif", "b")], "b: an edge leads to or from this node"),
+    (vectors(a=nir.Delay(np.full(2, -0.001)), lif=lif()), TO_LIF, "in: a Delay on the path to lif is negative"),
+    (vectors(a=nir.Linear(np.ones((2, 2, 2))), lif=lif()), TO_LIF, "a: its weights must be a matrix"),
+    (vectors(lif=WRONG_START), [("in", "lif")], r"lif: v_init has the shape \(3,\), but there are 2 neurons"),
+    (
+        vectors(lif=SINGLE), [("lif", "out")],
         "lif: its parameters are single numbers, and no incoming node gives its number of neurons",
     ),
-    "a threshold below the reset": (
-        vectors(lif=lif(v_reset=2.0)), [("in", "lif"), ("lif", "out")], "lif: DeltaLIF.v_reset must be below v_th",
-    ),
-}  # fmt: skip
+    (vectors(lif=lif(v_reset=2.0)), [("in", "lif")], "lif: DeltaLIF.v_reset must be below v_th"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_graphs_that_are_no_network_here(case: str):
-    nodes, edges, words = REFUSED[case]
+@pytest.mark.parametrize(("nodes", "edges", "words"), REFUSED, ids=[words for *_, words in REFUSED])
+def test_graphs_without_an_equivalent_are_refused(nodes: dict, edges: list, words: str):
     with pytest.raises(ep.NetworkError, match=words):
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
 
@@ -396,9 +367,7 @@ def test_numbers_that_hold_for_all_signals_and_delays_that_differ():
         a=nir.Linear(W), d=nir.Delay(np.array([0.0, 0.002])), scale=nir.Scale(np.array(0.5)), e=nir.Delay(np.array(0.001)),
         b=nir.Linear(np.array([[1.0, 2.0], [0.0, 4.0]])), lif=lif(),
     )  # fmt: skip
-    edges = list(
-        zip(("in", "a", "d", "scale", "e", "b", "lif"), ("a", "d", "scale", "e", "b", "lif", "out"), strict=True)
-    )
+    edges = path("in", "a", "d", "scale", "e", "b", "lif", "out")
     sim = ep.Simulator(from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0), threads=1)
     sources, targets, weights = sim.connections("in->lif")
     rise = 20.0 * (1.0 - np.exp(-1.0 / 20.0))
@@ -433,20 +402,19 @@ def test_parameters_that_are_single_numbers():
     np.testing.assert_array_equal(runs[0].y["li"], runs[1].y["li"])
 
 
-def test_two_nodes_of_one_name_are_refused():
+def same_names() -> ep.Simulator:
     net = ep.Network()
-    rec = net.add(ep.DeltaLIF(), 2, "rec")
-    net.add(ep.DeltaLIF(), 2, "rec output")
-    net.connect(rec, rec)
-    with pytest.raises(ep.NetworkError, match=r"^to_nir: two nodes would be called 'rec output'; give the population"):
-        to_nir(ep.Simulator(net, threads=1))
+    net.connect(net.add(ep.DeltaLIF(), 2, "rec"), net.add(ep.DeltaLIF(), 2, "rec output"))
+    return ep.Simulator(net, threads=1)
 
 
-def test_what_is_no_graph_and_no_simulator():
-    with pytest.raises(ep.InputError, match=r"^from_nir takes a graph of NIR, got int; to read a file, give its path"):
-        from_nir(3, dt=1.0)
-    with pytest.raises(ep.InputError, match=r"^to_nir takes a Simulator, got Network"):
-        to_nir(network())
+@refusals(
+    (lambda: to_nir(same_names()), ep.NetworkError, "^to_nir: two nodes would be called 'rec output'; give the population"),
+    (lambda: from_nir(3, dt=1.0), ep.InputError, "^from_nir takes a graph of NIR, got int; to read a file, give its path"),
+    (lambda: to_nir(network()), ep.InputError, "^to_nir takes a Simulator, got Network"),
+)  # fmt: skip
+def test_bad_arguments_are_refused(refusal):
+    refusal.check()
 
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):

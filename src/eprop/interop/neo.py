@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Recording
-from eprop.errors import InputError, MissingExtraError
+from eprop.errors import InputError, optional_module
 from eprop.models import CrossEntropy, Readout, SquaredError
 from eprop.network import Network
 
@@ -58,7 +58,8 @@ def to_neo(recording: Recording, network: Network) -> Any:
     InputError
         If the recording does not belong to this network.
     """
-    neo, ms = _modules()
+    neo, quantities = (optional_module(name, "neo", "A block of Neo") for name in ("neo", "quantities"))
+    ms = quantities.ms
     if not all(map(isinstance, (recording, network), (Recording, Network))):
         raise InputError(
             f"to_neo takes a Recording and its Network, got {type(recording).__name__}, {type(network).__name__}"
@@ -109,12 +110,3 @@ def _signals(recording: Recording) -> dict[tuple[str, str], np.ndarray]:
     """All signals with a value at each step, (steps, columns). An explicit recording replaces the default one."""
     outputs = {(name, "y"): y for name, y in recording.y.items()}
     return outputs | {("", "loss"): recording.loss[:, None]} | recording.traces
-
-
-def _modules() -> tuple[Any, Any]:
-    try:
-        import neo
-        import quantities
-    except ImportError as problem:
-        raise MissingExtraError("neo", "neo", "A block of Neo") from problem
-    return neo, quantities.ms

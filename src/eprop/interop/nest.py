@@ -31,7 +31,7 @@ from typing import Any
 from eprop.engine import Samples, Simulator
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
 from eprop.engine.run.layout import Given, SampleLayout
-from eprop.errors import InputError, MissingExtraError, NetworkError
+from eprop.errors import InputError, NetworkError, optional_module
 from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
 from eprop.interop.nest_names import NEURONS
 from eprop.interop.nest_results import NestResult, run_of, training_of
@@ -74,18 +74,8 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
 
 
 def nest_module() -> Any:
-    """Import the module ``nest``.
-
-    Raises
-    ------
-    MissingExtraError
-        If NEST is not installed.
-    """
-    try:
-        import nest
-    except ImportError as problem:
-        raise MissingExtraError("nest-simulator", "nest", "Comparison with NEST") from problem
-    return nest
+    """The module ``nest``, or `MissingExtraError`."""
+    return optional_module("nest", "nest", "Comparison with NEST", "nest-simulator")
 
 
 class NestNetwork:

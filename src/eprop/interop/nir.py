@@ -34,7 +34,7 @@ import numpy as np
 from eprop.engine import Simulator
 from eprop.engine.build.memory import check_room
 from eprop.engine.build.neurons import neurons_of
-from eprop.errors import InputError, MissingExtraError, NetworkError
+from eprop.errors import InputError, NetworkError, optional_module
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_paths import Path, Paths, paths_of
@@ -90,7 +90,7 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     NearestWarning
         For each feature that was replaced or left out.
     """
-    nir = nir_module()
+    nir = optional_module("nir", "nir", "A graph of NIR")
     if not isinstance(simulator, Simulator):
         raise InputError(f"to_nir takes a Simulator, got {type(simulator).__name__}")
     if simulator.comm.size > 1:
@@ -166,7 +166,7 @@ def from_nir(
     NearestWarning
         For nodes that lead to no population, such as a matrix before an output: they are left out.
     """
-    nir = nir_module()
+    nir = optional_module("nir", "nir", "A graph of NIR")
     graph = _graph_of(nir, graph, memory)
     written = _step_of(graph)
     if dt is None and written is None:
@@ -425,18 +425,3 @@ def _check_rules(rule: Mapping[str, Rule], found: Paths) -> None:
     names = [f"{_own_name(pre)}->{_own_name(post)}" for pre, post in found.paths]
     if unknown := sorted(set(rule) - set(names)):
         raise NetworkError(f"from_nir: rule names {unknown[0]!r}; the projections are: {', '.join(names)}")
-
-
-def nir_module() -> Any:
-    """Import the module ``nir``.
-
-    Raises
-    ------
-    MissingExtraError
-        If NIR is not installed.
-    """
-    try:
-        import nir
-    except ImportError as problem:
-        raise MissingExtraError("nir", "nir", "A graph of NIR") from problem
-    return nir

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.errors import InputError, MissingExtraError, ParameterError
+from eprop.errors import InputError, ParameterError, optional_module
 from eprop.files import reason_of
 from eprop.parameters import suggestion
 from eprop.rl.environments import Observation, Outcome, check_count
@@ -111,15 +111,9 @@ class GymnasiumEnvironments:
 
 
 def _gymnasium(name: str) -> Any:
-    try:
-        import gymnasium
-    except ImportError as error:
-        raise MissingExtraError("gymnasium", "rl", "an environment of Gymnasium") from error
+    gymnasium = optional_module("gymnasium", "rl", "an environment of Gymnasium")
     if name.startswith("ALE/"):
-        try:
-            import ale_py
-        except ImportError as error:
-            raise MissingExtraError("ale_py", "atari", "an Atari game") from error
+        ale_py = optional_module("ale_py", "atari", "an Atari game")
         ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
         gymnasium.register_envs(ale_py)
     return gymnasium
