@@ -10,7 +10,7 @@ import pathlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,19 +46,19 @@ class LeakWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Data for one experiment.
+    """Data for one experiment: recordings, or the trials of a task.
 
     Attributes
     ----------
-    train : BinnedDataset
-    validation : BinnedDataset or None
+    train : BinnedDataset or Trials
+    validation : BinnedDataset, Trials or None
         Validation samples, taken from the training data.
-    test : BinnedDataset or None
+    test : BinnedDataset, Trials or None
     """
 
-    train: BinnedDataset
-    validation: BinnedDataset | None
-    test: BinnedDataset | None
+    train: Any
+    validation: Any
+    test: Any
 
     def describe(self) -> dict[str, str]:
         """Source and size of each part, in words."""

@@ -14,6 +14,7 @@
     template                                            a task of your own         template.py
 """
 
+from eprop.data.splits import Splits
 from eprop.parameters import suggestion
 from eprop.tasks.base import Classification, Regression, Task, check_choice
 from eprop.tasks.cartpole import CartPole
@@ -28,11 +29,11 @@ from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.pong import Pong
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.registry import TASKS, task_file, task_named
-from eprop.tasks.trials import DataChoice, Generated, GeneratedTrials, Parts, Trials
+from eprop.tasks.trials import DataChoice, Generated, GeneratedTrials, Trials
 
 __all__ = [
     "NMNIST", "TASKS", "CartPole", "Classification", "Control", "DataChoice", "DelayedReward", "EpisodeChoice",
-    "EvidenceAccumulation", "Generated", "GeneratedTask", "GeneratedTrials", "GymnasiumTask", "LearningTask", "Parts",
-    "PatternGeneration", "Pong", "Recordings", "Regression", "Task", "Trial", "Trials", "check_choice", "suggestion", "task_file",
-    "task_named",
+    "EvidenceAccumulation", "Generated", "GeneratedTask", "GeneratedTrials", "GymnasiumTask", "LearningTask",
+    "PatternGeneration", "Pong", "Recordings", "Regression", "Splits", "Task", "Trial", "Trials", "check_choice",
+    "suggestion", "task_file", "task_named",
 ]  # fmt: skip

@@ -13,9 +13,10 @@ import numpy as np
 
 from eprop.data import BinnedDataset, EventCamera, Loader, load_recordings, load_test
 from eprop.data.cache import describe_bytes
+from eprop.data.splits import Splits
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import param
-from eprop.tasks.trials import DataChoice, Parts, Progress
+from eprop.tasks.trials import DataChoice, Progress
 
 #: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
 VALIDATION = 1000
@@ -117,7 +118,7 @@ class Recordings(DataChoice):
         changed: Recordings = self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
         return changed
 
-    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
+    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Splits:
         """Training, validation and test data; each ``epoch`` has other recordings of simulated training digits."""
         for path in (self.data, self.mnist, *self.test_data):
             if path is not None and not os.path.exists(path):  # raise before spending time on the other parts
@@ -135,7 +136,7 @@ class Recordings(DataChoice):
             names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
             train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.seed, names=names)
         train, test = _at_most(train, self.samples, self.seed), _at_most(test, self.test_samples, self.seed)
-        return Parts(train, splits.validation, test)
+        return Splits(train, splits.validation, test)
 
     def load_test(
         self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None

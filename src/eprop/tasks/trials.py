@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from eprop.data.splits import Splits
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import Description, param
 
@@ -36,15 +37,6 @@ class Trials(Protocol):
         """The trials at ``indices``, in that order."""
 
 
-@dataclass(frozen=True, eq=False)
-class Parts:
-    """Trials for training, validation (or None) and test."""
-
-    train: Any
-    validation: Any
-    test: Any
-
-
 @dataclass(frozen=True)
 class DataChoice(Description):
     """Base of sources of trials for training, validation and test.
@@ -61,7 +53,7 @@ class DataChoice(Description):
         """The same source with absolute paths; it does not depend on the working folder."""
         return self
 
-    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
+    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Splits:
         """Load the trials of a task. If `fresh_epochs`, each ``epoch`` has other training trials.
 
         Parameters
@@ -76,7 +68,7 @@ class DataChoice(Description):
 
         Returns
         -------
-        Parts
+        Splits
             Trials for training, validation and test.
 
         Raises
@@ -152,7 +144,7 @@ class Generated(DataChoice):
         """Always True."""
         return True
 
-    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Parts:
+    def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Splits:
         """Seeds and numbers of the trials; `GeneratedTask.drawn` makes them later."""
         first = epoch * self.samples
         learned = (self.seed, TRAIN, task.seed)
@@ -161,7 +153,7 @@ class Generated(DataChoice):
             if task.one_trial
             else ("new trials in every epoch", "trials of its own")
         )
-        return Parts(
+        return Splits(
             GeneratedTrials(learned, np.arange(first, first + self.samples), f"{task.name}, {names[0]}"),
             GeneratedTrials((self.seed, VALIDATION), np.arange(self.validation), f"{task.name}, validation part")
             if self.validation

@@ -219,7 +219,7 @@ def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh:
     if fresh is not None:
         return setup.data.load_fresh(setup.task, fresh)
     if data is None:
-        return setup.parts.test
+        return setup.splits.test
     setup.watcher.phase("reading data")
     threads, progress = setup.simulator.threads, setup.watcher.reading
     return in_turn(setup.comm, lambda: setup.data.load_test(setup.task, data, threads=threads, progress=progress))

@@ -16,7 +16,7 @@ import numpy as np
 
 from eprop.parallel import Communicator
 from eprop.parameters import Description
-from eprop.tasks import DataChoice, Parts, Task, Trials
+from eprop.tasks import DataChoice, Splits, Task, Trials
 from eprop.training.watcher import Progress, Watcher
 
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
@@ -52,7 +52,7 @@ class Setup:
     comm: Communicator
 
     @cached_property
-    def parts(self) -> Parts:
+    def splits(self) -> Splits:
         """Trials for training, validation and test, loaded at first use."""
         self.watcher.phase("reading data")
         return in_turn(self.comm, lambda: self._load(self.watcher, 0))
@@ -65,17 +65,17 @@ class Setup:
 
     def fingerprint(self) -> str:
         """A text that identifies the training data."""
-        return self.data.fingerprint(self.task, self.parts.train if self._loaded else None)
+        return self.data.fingerprint(self.task, self.splits.train if self._loaded else None)
 
     def example(self) -> dict[str, np.ndarray]:
         """The first test trial as arrays, for figures; empty if the learner needs no data."""
-        return self.data.pack(self.parts.test.subset([0])) if self._loaded else {}
+        return self.data.pack(self.splits.test.subset([0])) if self._loaded else {}
 
     @property
     def _loaded(self) -> bool:
-        return "parts" in vars(self)
+        return "splits" in vars(self)
 
-    def _load(self, watcher: Watcher, epoch: int) -> Parts:
+    def _load(self, watcher: Watcher, epoch: int) -> Splits:
         return self.data.load(self.task, threads=self.simulator.threads, progress=watcher.reading, epoch=epoch)
 
 

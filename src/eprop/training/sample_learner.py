@@ -161,9 +161,9 @@ class SampleLearner(Learner):
     @classmethod
     def of_run(cls, setup: Setup) -> SampleLearner:
         """See `Learner.of_run`."""
-        parts, renew = setup.parts, setup.renewed if setup.data.fresh_epochs else None
+        splits, renew = setup.splits, setup.renewed if setup.data.fresh_epochs else None
         return cls(
-            setup.task, setup.simulator, parts.train, setup.training, validation=parts.validation, test=parts.test,
+            setup.task, setup.simulator, splits.train, setup.training, validation=splits.validation, test=splits.test,
             renew=renew,
         )  # fmt: skip
 

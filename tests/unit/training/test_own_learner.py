@@ -31,7 +31,7 @@ class MeanLearner(Learner):
     done, seconds = 0, 0.0
 
     def __init__(self, setup: Any):
-        self.task, self.simulator, self.parts, self.updates = setup.task, setup.simulator, setup.parts, setup.training
+        self.task, self.simulator, self.splits, self.updates = setup.task, setup.simulator, setup.splits, setup.training
 
     @classmethod
     def of_run(cls, setup: Any) -> MeanLearner:
@@ -43,7 +43,7 @@ class MeanLearner(Learner):
 
     def step(self, check: Any) -> None:
         rng = np.random.default_rng([self.task.seed, self.done])
-        rollout = self.forward(self.parts.train.subset(rng.integers(0, 8, 4)))
+        rollout = self.forward(self.splits.train.subset(rng.integers(0, 8, 4)))
         self.error = rollout.y.mean() - 1.0
         self.simulator.learn(rollout.backward(np.full(rollout.y.shape, self.error)))
         self.done += 1
@@ -55,7 +55,7 @@ class MeanLearner(Learner):
         return {"loss": self.error**2} if self.done % 2 == 0 else None
 
     def evaluate(self, show: Any = None) -> Evaluation:
-        error = np.abs(self.forward(self.parts.test).y.mean(axis=(1, 2)) - 1.0)
+        error = np.abs(self.forward(self.splits.test).y.mean(axis=(1, 2)) - 1.0)
         return Evaluation(error, error**2)
 
     def state(self) -> dict[str, Any]:
