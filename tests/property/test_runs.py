@@ -8,6 +8,7 @@ from hypothesis import given
 
 import eprop as ep
 from compare import assert_close, assert_same
+from eprop.rules.optimizers import BUILT_IN
 from networks import PROJECTIONS, Case, case, run_engine_plus, samples_of, stimuli, two_threads
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 
 # One kappa or two, any optimiser, with reward or without.
 PLUS = (
-    st.tuples(st.booleans(), st.sampled_from([ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop]), st.booleans())
+    st.tuples(st.booleans(), st.sampled_from(BUILT_IN), st.booleans())
     .flatmap(lambda options: plus_rules(*options))
     .flatmap(networks)
 )

@@ -19,6 +19,7 @@ from compare import assert_close
 from eprop.checks import time_driven
 from eprop.engine.build import assemble
 from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
+from eprop.rules.optimizers import BUILT_IN
 from networks import Case, case, check_run, check_training, samples_of, small_network, stimuli
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
@@ -37,7 +38,7 @@ def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: fl
     return [pytest.param(rule, id=name) for name, rule in made.items()]
 
 
-EACH_OPTIMIZER = {"gd": ep.GradientDescent(), "Adam": ep.Adam(), "momentum": ep.Momentum(), "RMSprop": ep.RMSprop()}
+EACH_OPTIMIZER = {kind.__name__: kind() for kind in BUILT_IN}
 
 
 @pytest.mark.parametrize("rewarded", [False, True], ids=["at once", "with reward"])
@@ -132,9 +133,7 @@ def test_each_projection_has_its_own_optimizer(partitions):
     assert np.unique(weights[0]).size > 50
 
 
-OPTIMIZERS = [
-    ep.GradientDescent(1e-3), ep.GradientDescent(1e-3, decay=1e-3), ep.Adam(1e-3), ep.Momentum(1e-4), ep.RMSprop(1e-3),
-]  # fmt: skip
+OPTIMIZERS = [ep.GradientDescent(1e-3, decay=1e-3), *(kind(1e-4) for kind in BUILT_IN)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ equations
 =================== ====================================================================================
 ``neurons``         neurons with and without adaptation, readouts, surrogate gradients
 ``losses``          error signals and losses of the readouts
-``optimizers``      gradient descent, momentum, RMSprop, Adam; with the steps that a silent synapse owes
+``optimizers``      all optimisers of `eprop.rules`, with the steps that a silent synapse owes
 ``eprop``           e-prop: weights change once per mini-batch of samples
 ``eprop_plus``      e-prop+: weights change at every presynaptic spike
 ``feedback``        feedback weights; when errors and external signals reach a neuron

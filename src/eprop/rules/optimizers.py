@@ -11,6 +11,8 @@ import numpy as np
 from eprop.errors import ParameterError
 from eprop.parameters import Description, param, require_member
 
+__all__ = ["Adam", "GradientDescent", "Momentum", "Optimizer", "RMSprop"]
+
 
 @dataclass(frozen=True)
 class Optimizer(Description):
@@ -35,6 +37,9 @@ class Optimizer(Description):
     code: ClassVar[int]
     #: Running means per synapse: of the gradient, of its square.
     moments: ClassVar[tuple[bool, bool]] = (False, False)
+    #: Precisions in which e-prop+ must keep a gradient of zero exact, since a step would make much of a rounding error: "single"
+    #: if a step divides by the size of gradients, which a long silence forgets; both if it takes their sign.
+    exact_zero_in: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a class without a step."""
@@ -79,6 +84,7 @@ class Adam(Optimizer):
 
     code: ClassVar[int] = 1
     moments: ClassVar[tuple[bool, bool]] = (True, True)
+    exact_zero_in: ClassVar[tuple[str, ...]] = ("single",)
 
 
 @dataclass(frozen=True)
@@ -107,3 +113,8 @@ class RMSprop(Optimizer):
 
     code: ClassVar[int] = 3
     moments: ClassVar[tuple[bool, bool]] = (False, True)
+    exact_zero_in: ClassVar[tuple[str, ...]] = ("single",)
+
+
+#: The package's own optimisers, by their code in the core.
+BUILT_IN: tuple[type[Optimizer], ...] = (GradientDescent, Adam, Momentum, RMSprop)

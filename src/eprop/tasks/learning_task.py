@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from eprop.parameters import inherited, param
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Momentum, Optimizer, RMSprop, Rule
+from eprop.rules import EProp, EPropPlus, Optimizer, RMSprop, Rule
+from eprop.rules.optimizers import BUILT_IN
 from eprop.tasks.base import check_choice
 from eprop.tasks.recurrent import RecurrentTask
 
@@ -22,7 +24,8 @@ NEEDED = {
     "each_step": {"rule": "eprop+"},
     "beta_square": {"optimizer": "rmsprop"},
 }
-OPTIMIZERS = {"adam": Adam, "gradient_descent": GradientDescent, "momentum": Momentum, "rmsprop": RMSprop}
+# By names as `gradient_descent` and `rmsprop`.
+OPTIMIZERS = {re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", kind.__name__).lower(): kind for kind in BUILT_IN}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +41,7 @@ class LearningTask(RecurrentTask):
     tau_m: float = inherited(RecurrentTask, "tau_m", None, optional=True)
     tau_out: float = inherited(RecurrentTask, "tau_out", None, optional=True)
 
-    optimizer: str = param(None, kind=str, optional=True, doc="adam, gradient_descent, momentum or rmsprop")
+    optimizer: str = param(None, kind=str, optional=True, doc=", ".join(sorted(OPTIMIZERS)))
     beta_square: float = param(
         0.9, at_least=0.0, below=1.0, doc="rmsprop: decay of the mean square, in a mini-batch, or in a step of eprop+"
     )

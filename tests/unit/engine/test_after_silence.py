@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.rules.optimizers import BUILT_IN
 from networks import small_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -39,7 +40,7 @@ def weights(
     return np.array([run(silent, [], 0), *(run(64, [21, 22, 24, 40], 20) for _ in range(3))])
 
 
-@pytest.mark.parametrize("optimizer", [ep.Adam(ETA), ep.RMSprop(ETA), ep.Momentum(ETA), ep.GradientDescent(ETA)])
+@pytest.mark.parametrize("optimizer", [kind(ETA) for kind in BUILT_IN])
 @pytest.mark.parametrize("neuron", [ep.LIF(v_th=0.6), ep.ALIF(v_th=0.6), ep.DeltaLIF(v_th=0.6)])
 def test_single_precision_takes_the_same_steps(optimizer: ep.Optimizer, neuron: ep.Neuron) -> None:
     """Adam took a step of 27 learning rates out of a rounding error."""
@@ -47,7 +48,7 @@ def test_single_precision_takes_the_same_steps(optimizer: ep.Optimizer, neuron: 
     assert np.abs(single - double).max() < 1e-3 * max(np.abs(np.diff(double)).max(), ETA)
 
 
-@pytest.mark.parametrize("optimizer", [ep.Adam(ETA), ep.RMSprop(ETA)])
+@pytest.mark.parametrize("optimizer", [kind(ETA) for kind in BUILT_IN if kind.exact_zero_in])
 def test_single_precision_takes_the_same_steps_with_reward(optimizer: ep.Optimizer) -> None:
     waits = ep.RewardTrace(tau=100.0, cutoff=300.0)
     double, single = (weights(optimizer, p, ep.LIF(v_th=0.6), 20_000, waits) for p in ("double", "single"))

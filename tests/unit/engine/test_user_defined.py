@@ -157,6 +157,13 @@ class Short(Optimizer):
         return weights[1:]
 
 
+@dataclass(frozen=True)
+class Warm(ep.Adam):
+    """A parameter that Adam's step in the core does not have."""
+
+    warm_up: float = param(10.0)
+
+
 def mixed() -> ep.Network:
     """e-prop+, next to a rule that derives from e-prop."""
     net = network(ep.LIF(), ep.EPropPlus())
@@ -176,6 +183,11 @@ REFUSED = [
         lambda: trained(network(ep.LIF(surrogate=Unmarked()), ep.EProp())),
         ep.NetworkError,
         "Unmarked.gradient is not compiled",
+    ),
+    (
+        lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))),
+        ep.ParameterError,
+        r"Warm.warm_up has no effect: the core knows eta, .*; write a method step",
     ),
     (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.ParameterError, "Short.step must return"),
 ]

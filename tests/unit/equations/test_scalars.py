@@ -12,6 +12,7 @@ from eprop.core import lib
 from eprop.engine.build.records import DELAY_GROUP
 from eprop.models import surrogate
 from eprop.reference.optimizers import Descent
+from eprop.rules.optimizers import BUILT_IN
 
 pytestmark = pytest.mark.tiny
 
@@ -24,9 +25,6 @@ def test_surrogates(kind):
     assert found.max() == found[30] == 0.4
     np.testing.assert_array_equal(found, [lib.testing.surrogate(kind.code, -x, 0.4, 0.7) for x in u])
     assert kind.gradient(0.3, 0.4, 0.7) == surrogate.surrogate(kind.code, 0.3, 0.4, 0.7)
-
-
-DESCENT, ADAM, MOMENTUM, RMSPROP = range(4)
 
 
 def constants(kind, o, **changes):
@@ -55,7 +53,7 @@ def test_clip():
 
 
 OWED = [(0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)]
-CASES = {
+CASES = {kind.__name__: (kind(1e-2), OWED[:3], 1e-13, 1e-13) for kind in BUILT_IN} | {
     "Adam": (rules.Adam(1e-2, beta_1=0.8, beta_2=0.95, epsilon=1e-6), OWED[:3], 1e-14, 1e-14),
     # Steps too small to move the weight may be left out, but the moments must have faded as if they had been taken.
     "Adam, long silence": (rules.Adam(1e-2), [(0.5, 3), (-1.0, 4000), (0.2, 4010), (-0.1, 9000)], 1e-13, 1e-11),
@@ -82,14 +80,14 @@ def test_optimisers_are_those_of_the_reference(name):
 
 def test_bounds_and_frozen_weights():
     o = rules.GradientDescent(0.1)
-    given = constants(DESCENT, o, w_min=-1.0, w_max=1.0)
+    given = constants(o.code, o, w_min=-1.0, w_max=1.0)
     assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 1.0, 0, 5, given)[0] == 0.5 - 0.1
     assert lib.testing.optimize_synapse((0.5, 0.0, 0.0), 100.0, 0, 5, given)[0] == -1.0
     given.groups["eta"] = 0.0
     assert lib.testing.optimize_synapse((5.0, 0.3, 0.2), 100.0, 0, 5, given) == (5.0, 0.3, 0.2)
 
 
-@pytest.mark.parametrize("kind", [DESCENT, ADAM, MOMENTUM, RMSPROP])
+@pytest.mark.parametrize("kind", [kind.code for kind in BUILT_IN])
 def test_weights_that_decay(kind):
     """Owed steps together are these steps one by one; each leaves ``keep`` of the weight, then moves it."""
     o = rules.Adam(1e-2, beta_1=0.8, beta_2=0.95, epsilon=1e-6)

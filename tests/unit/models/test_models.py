@@ -8,6 +8,7 @@ import pytest
 import eprop as ep
 from eprop.models.base import Neuron, decay, steps
 from eprop.parameters import parameters_of
+from eprop.rules.optimizers import BUILT_IN
 from networks import small_network
 from own_model import Integrator
 
@@ -73,18 +74,7 @@ def test_surrogates_have_codes_and_names_of_their_own():
 
 @pytest.mark.parametrize(
     "cls",
-    [
-        ep.LIF,
-        ep.Readout,
-        ep.EProp,
-        ep.EPropPlus,
-        ep.GradientDescent,
-        ep.Adam,
-        ep.Momentum,
-        ep.RMSprop,
-        ep.STDP,
-        ep.PoissonSource,
-    ],
+    [ep.LIF, ep.Readout, ep.EProp, ep.EPropPlus, *BUILT_IN, ep.STDP, ep.PoissonSource],
 )
 def test_parameters_are_documented(cls):
     for name, info in parameters_of(cls):

@@ -14,6 +14,7 @@ import eprop as ep
 from eprop.network.distributions import Distribution
 from eprop.network.feedback import Feedback
 from eprop.parameters import ParameterInfo, parameters_of, real_numbers
+from eprop.rules.optimizers import BUILT_IN
 
 pytestmark = pytest.mark.tiny
 
@@ -26,7 +27,7 @@ REQUIRED = {
 }
 CLASSES = [
     ep.LIF, ep.Readout, ep.EventSource, ep.PoissonSource, ep.PiecewiseLinear, ep.Exponential, ep.FastSigmoid, ep.Arctan,
-    ep.SquaredError, ep.CrossEntropy, ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop, ep.Static, ep.EProp,
+    ep.SquaredError, ep.CrossEntropy, *BUILT_IN, ep.Static, ep.EProp,
     ep.EPropPlus, ep.STDP, ep.AllToAll,
     ep.OneToOne, ep.Bernoulli, ep.FixedIndegree, ep.FixedOutdegree, ep.Constant, ep.Normal, ep.Uniform, ep.Glorot,
     ep.Symmetric, ep.RandomFeedback, ep.Adaptive, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF,

@@ -7,6 +7,7 @@ import pytest
 
 from eprop.reference.optimizers import Descent
 from eprop.rules import Adam, GradientDescent, Momentum, RMSprop
+from eprop.rules.optimizers import BUILT_IN
 
 
 def updated(optimizer, clock_and_gradients, start=1.0):
@@ -73,7 +74,7 @@ def test_synapses_have_their_own_clocks():
 
 
 def test_a_factor_scales_the_learning_rate():
-    for optimizer in (GradientDescent(0.1), Adam(0.1), Momentum(0.1), RMSprop(0.1)):
+    for optimizer in (kind(0.1) for kind in BUILT_IN):
         weights, descent = np.ones(1), Descent(optimizer, 1)
         descent.update(weights, np.array([0.3]), np.array([0]), 1, 0.5)
         assert weights[0] == updated(optimizer.replace(eta=0.05), [(1, 0.3)])[0]

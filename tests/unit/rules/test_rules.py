@@ -7,16 +7,21 @@ import pytest
 
 import eprop as ep
 from eprop.rules import Optimizer, Rule
+from eprop.rules.optimizers import BUILT_IN
 
 pytestmark = pytest.mark.tiny
 
 
 def test_codes_are_different():
     assert len({rule.code for rule in (ep.Static, ep.EProp, ep.EPropPlus, ep.STDP)}) == 4
-    assert len({kind.code for kind in (ep.GradientDescent, ep.Adam, ep.Momentum, ep.RMSprop)}) == 4
+    assert [kind.code for kind in BUILT_IN] == list(range(len(BUILT_IN)))
     assert not ep.Static.plastic
     assert ep.EProp.plastic
     assert ep.EPropPlus.plastic
+
+
+def test_own_optimisers_are_public():
+    assert {kind.__name__ for kind in BUILT_IN} <= {*ep.__all__} & {*ep.rules.__all__}
 
 
 def test_filter_of_the_rate_is_that_of_the_trace_unless_said():

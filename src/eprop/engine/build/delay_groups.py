@@ -14,16 +14,16 @@ from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
 from eprop.engine.ranks.partition import RankPartition
+from eprop.errors import ParameterError
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
+from eprop.parameters import parameters_of
 from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Optimizer
 from eprop.rules.bounds import inward
 
-#: Attributes of optimisers, and the corresponding fields of a delay group.
-_OPTIMIZER_FIELDS = {
-    "eta": "eta", "w_min": "w_min", "w_max": "w_max", "beta": "beta_1", "beta_1": "beta_1",
-    "beta_2": "beta_2", "epsilon": "epsilon", "nesterov": "nesterov",
-}  # fmt: skip
+#: Parameters of optimisers, and the corresponding fields of a delay group.
+_OPTIMIZER_FIELDS = {name: name for name in ("eta", "w_min", "w_max", "beta_1", "beta_2", "epsilon", "nesterov")}
+_OPTIMIZER_FIELDS["beta"] = "beta_1"
 
 
 @dataclass(frozen=True)
@@ -149,11 +149,19 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
 
 
 def _write_optimizer(row: np.void, optimizer: Optimizer) -> None:
-    # After the core's step of an optimiser in Python, which has no gradient, the Python method moves the weights.
-    row["optimizer"] = GradientDescent.code if optimizer.in_python else optimizer.code
     row["keep"] = 1.0 - optimizer.decay
-    for name, field in _OPTIMIZER_FIELDS.items():
-        row[field] = getattr(optimizer, name, row[field])
+    if optimizer.in_python:
+        # After the core's step, which has no gradient, the Python method moves the weights.
+        optimizer = GradientDescent(optimizer.eta, optimizer.w_min, optimizer.w_max)
+    row["optimizer"] = optimizer.code
+    for name, _ in parameters_of(type(optimizer)):
+        if name in _OPTIMIZER_FIELDS:
+            row[_OPTIMIZER_FIELDS[name]] = getattr(optimizer, name)
+        elif name != "decay":
+            raise ParameterError(
+                f"{type(optimizer).__name__}.{name} has no effect: the core knows {', '.join(_OPTIMIZER_FIELDS)} and decay; "
+                "write a method step for others (docs/howto/own_optimizer.md)"
+            )
 
 
 def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[list[int], list[int]]:

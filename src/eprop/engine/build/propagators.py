@@ -19,6 +19,7 @@ from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import rules_of
 from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.build.records import TRACE_GROUP, ring_size
+from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus
@@ -71,9 +72,9 @@ def kinds_of(
     of_population = {
         index: (index in waiting, len(components[index].filters), len(components[index].own)) for index in reached
     }
-    normalised = _normalised(network, dtype)
+    exact = _with_exact_zeros(network, dtype)
     for index, form in of_population.items():
-        kept = left[index] ** LARGEST_CROSSED_BLOCK >= power and index not in normalised
+        kept = left[index] ** LARGEST_CROSSED_BLOCK >= power and index not in exact
         anchored[form] = anchored.get(form, True) and kept
     forms = sorted(anchored)
     # With reward the core always filters errors and rates separately; otherwise only if a rule needs it.
@@ -86,18 +87,17 @@ def kinds_of(
     return tuple(kinds)
 
 
-def _normalised(network: Network, dtype: type) -> set[int]:
-    """Populations onto which, in single precision, an optimiser divides gradients by their running size.
+def _with_exact_zeros(network: Network, dtype: type) -> set[int]:
+    """Populations onto which an optimiser needs exact zeros, see `Optimizer.exact_zero_in`.
 
     A synapse at the start of a block subtracts a premature gradient and adds it again, which leaves a rounding error. After a
-    long silence such an optimiser has forgotten the size of gradients, and would treat the rounding error as a gradient.
+    long silence such an optimiser would treat the rounding error as a gradient.
     """
-    if np.dtype(dtype).itemsize > 4:  # the rounding error is far below epsilon
-        return set()
     return {
         p.post.index
         for p in network.projections
-        if isinstance(p.rule, EPropPlus) and p.rule.optimizer.moments[1] and not p.rule.each_step
+        if isinstance(p.rule, EPropPlus) and not p.rule.each_step
+        if any(PRECISIONS[name] == dtype for name in p.rule.optimizer.exact_zero_in)
     }
 
 
