@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from eprop.cli.guard import Json, Quiet, Trust, guarded, path_of
-from eprop.cli.output import written
+from eprop.cli.output import print_result
 
 if TYPE_CHECKING:
     from eprop.rl import Returns
@@ -83,18 +83,13 @@ def evaluate(
         )
     if comm.rank > 0:
         return
-    with written():
-        if as_json:
-            facts = (
-                _of_returns(outcome)
-                if isinstance(outcome, Returns)
-                else _facts(config.task, outcome, cast("Trials", test))
-            )
-            print(json.dumps({"run": str(run), **facts}, indent=2))
-        elif not quiet and isinstance(outcome, Returns):
-            print_returns(config.task, outcome)
-        elif not quiet and not isinstance(outcome, Returns):
-            print_evaluation(config.task, outcome, cast("Trials", test))
+    if isinstance(outcome, Returns):
+        facts = _of_returns(outcome)
+        show = partial(print_returns, config.task, outcome)
+    else:
+        facts = _facts(config.task, outcome, cast("Trials", test))
+        show = partial(print_evaluation, config.task, outcome, cast("Trials", test))
+    print_result({"run": str(run), **facts}, show, as_json=as_json, quiet=quiet)
 
 
 def _of_returns(returns: Returns) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +11,7 @@ import typer
 
 from eprop.cli.commands import Group
 from eprop.cli.guard import Json, Quiet, path_of, single_process
-from eprop.cli.output import written
+from eprop.cli.output import print_result
 from eprop.cli.parameter_options import options_from, single_command, with_options
 
 if TYPE_CHECKING:
@@ -105,11 +104,7 @@ def _command(kind: type[PaperFigure]) -> Any:
             made = make_figure(
                 kind.number, options, out, fresh=fresh, threads=threads, watcher=reporter, formats=pictures
             )
-        with written():
-            if as_json:
-                print(json.dumps(_facts(made), indent=2))
-            elif not quiet:
-                print_figure(made)
+        print_result(_facts(made), lambda: print_figure(made), as_json=as_json, quiet=quiet)
 
     command.__doc__ = _help(kind)
     return single_command(str(kind.number), single_process(with_options(options_from(kind, _OF_FIGURE), command)))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
-from eprop.cli.output import written
+from eprop.cli.output import print_result
 
 
 @guarded
@@ -42,8 +41,4 @@ def report(
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
         path = write_report(run, out, trust=trust)
-    with written():
-        if as_json:
-            print(json.dumps({"run": str(run), "report": str(path)}, indent=2))
-        elif not quiet:
-            print(path)
+    print_result({"run": str(run), "report": str(path)}, lambda: print(path), as_json=as_json, quiet=quiet)

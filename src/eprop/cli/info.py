@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from eprop.cli.guard import Json, guarded, single_process
-from eprop.cli.output import written
+from eprop.cli.output import print_result
 
 
 @guarded
@@ -17,13 +15,8 @@ def info(as_json: Json = False) -> None:
 
       eprop info --json
     """
+    from eprop.cli.report import print_info
     from eprop.training.system_info import describe_installation
 
     facts = describe_installation()
-    with written():
-        if as_json:
-            print(json.dumps(facts, indent=2))
-        else:
-            from eprop.cli.report import print_info
-
-            print_info(facts)
+    print_result(facts, lambda: print_info(facts), as_json=as_json)

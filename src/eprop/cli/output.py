@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 #: Exit code if the reader of a pipe is gone: the code that a shell gives to a process ended by SIGPIPE.
 PIPE_CLOSED = 141
@@ -22,6 +24,15 @@ def mend_streams() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+def print_result(facts: Mapping[str, Any], show: Callable[[], object], *, as_json: bool, quiet: bool = False) -> None:
+    """Print the result of a command: ``facts`` as JSON, else for a person by ``show`` unless ``quiet``; see `written`."""
+    with written():
+        if as_json:
+            print(json.dumps(facts, indent=2))
+        elif not quiet:
+            show()
 
 
 @contextlib.contextmanager

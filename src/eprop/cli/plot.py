@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
-from eprop.cli.output import written
+from eprop.cli.output import print_result
 
 
 @guarded
@@ -57,9 +56,5 @@ def plot(
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
         paths = draw_run(run, out, formats=formats or ("png",), trust=trust)
-    with written():
-        if as_json:
-            print(json.dumps({"run": str(run), "figures": [str(path) for path in paths]}, indent=2))
-        elif not quiet:
-            for path in paths:
-                print(path)
+    figures = [str(path) for path in paths]
+    print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json, quiet=quiet)

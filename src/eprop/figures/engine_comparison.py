@@ -15,6 +15,7 @@ from eprop.training import RunConfig
 from eprop.training.config import parse_config
 from eprop.training.engines import make_engine
 from eprop.training.epoch_order import shuffled
+from eprop.training.recorded_activity import uses_softmax
 
 
 def comparison_job(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Job:
@@ -45,7 +46,7 @@ def compare(folder: pathlib.Path, report: Callable[[float], None], config: str, 
 def _losses(config: RunConfig, iterations: int) -> dict[str, Any]:
     """Learn the first samples of a training, in the order of the training."""
     task, simulator = config.task, make_engine(config)
-    softmax = _softmax(simulator)
+    softmax = uses_softmax(simulator.network)
     losses: dict[str, Any] = {"steps": [], "samples": []}
     for iteration in range(iterations):
         epoch, within = divmod(iteration, len(config.data.load(task).train))
@@ -67,8 +68,3 @@ def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarra
     else:
         loss = 0.5 * ((y - target) ** 2).sum(axis=1)
     return np.asarray((weight * loss)[weight > 0])
-
-
-def _softmax(simulator: Any) -> bool:
-    readout = next(p for p in simulator.network.populations if p.model.role == "readout")
-    return bool(getattr(getattr(readout.model, "loss", None), "softmax", False))

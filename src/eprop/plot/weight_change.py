@@ -58,17 +58,13 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
     return figure
 
 
-def draw_weight_panels(
-    figure: Figure | SubFigure,
-    changes: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    names: Mapping[str, str] | None = None,
-) -> np.ndarray:
-    """Draw into a figure or a part of one as `draw_weights` does, perhaps under other names; return the axes."""
+def draw_weight_panels(figure: Figure | SubFigure, changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Draw into a figure or a part of one as `draw_weights` does; return the axes."""
     axes = _panels(figure, len(changes))
     for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
         _check_pair(name, before, after)
         _draw(ax, before, after)
-        ax.set_title((names or {}).get(name, name.replace("->", " → ")), pad=17)
+        ax.set_title(name.replace("->", " → "), pad=17)
         ax.set_xlabel("weight before (mV)")
         _note_spread(ax, before, after)
         if ax.get_subplotspec().is_first_col():

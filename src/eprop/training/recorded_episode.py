@@ -71,12 +71,6 @@ class _RecordingLanes:
     def reset(self, which: Any) -> None:
         self._lanes.reset(which)
 
-    def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:
-        return self._lanes.backward(errors)
-
-    def replay(self) -> np.ndarray:
-        return self._lanes.replay()
-
 
 def record_episode(
     task: Control, simulator: Simulator, seed: int = 0, most: int = 500, scale: ObservationScale | None = None

@@ -266,15 +266,6 @@ def test_a_full_disk_ends_a_run_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.filterwarnings("default::eprop.training.UnfinishedRunWarning")
-def test_a_diverging_run_ends_with_advice(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    words = ["--optimizer", "gradient_descent", "--eta", "1e300", "--eta-out", "1e300", "--out", tmp_path / "run"]
-    done = run("train", "nmnist", "--data", data, *SMALL, *words)
-    assert done.exit_code == 2
-    assert "Lower the learning rate" in done.stderr
-    assert run("evaluate", tmp_path / "run", "--quiet").exit_code == 0
-
-
 # -------------------------------------------------------------------------------------------------------------- report
 
 

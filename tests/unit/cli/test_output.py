@@ -72,7 +72,7 @@ def test_figures_are_drawn_although_the_result_cannot_be_printed(monkeypatch: py
         raise OSError(28, "No space left on device")
 
     drawn: list[Any] = []
-    outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"))
+    outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"), summary={})
     monkeypatch.setattr("eprop.cli.train.run.start_run", lambda *_, **__: outcome)
     monkeypatch.setattr("eprop.cli.train.run.print_finished", full)
     monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats: drawn.append(path))

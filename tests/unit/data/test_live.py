@@ -26,6 +26,23 @@ def steps_of(source: Any, size: Any = 8, **options: Any) -> list[list[int]]:
         return [channels.tolist() for channels in live]
 
 
+def connected(**options: Any) -> tuple[UdpReceiver, UdpSender]:
+    """A receiver, and a sender to it."""
+    receiver = UdpReceiver(**options)
+    return receiver, UdpSender(receiver.address)
+
+
+class Portions(io.BytesIO):
+    """A file that gives at most ``size`` bytes at a time."""
+
+    def __init__(self, content: bytes, size: int):
+        super().__init__(content)
+        self.size = size
+
+    def read1(self, n: int | None = -1, /) -> bytes:
+        return super().read1(self.size)
+
+
 PAIRS = [(10.2, 3), (10.7, 1), (10.9, 3), (12.0, 0), (14.99, 7)]
 STEPS = [[1, 3], [], [0], [], [7]]
 
@@ -70,12 +87,7 @@ def test_lines_of_text_are_read():
 @pytest.mark.parametrize("size", [1, 5, 12, 1000])
 def test_packed_records_in_any_portions(size):
     packed = np.array([(1000 * t, c) for t, c in PAIRS], CHANNEL_RECORD).tobytes()
-
-    class Portions(io.BytesIO):
-        def read1(self, n: int | None = -1, /) -> bytes:
-            return super().read1(size)
-
-    assert steps_of(read_packed(Portions(packed))) == STEPS
+    assert steps_of(read_packed(Portions(packed, size))) == STEPS
     with pytest.raises(DataError, match="ends within a record of 8 bytes: only 3 bytes are left"):
         steps_of(read_packed(io.BytesIO(packed[:-5])))
 
@@ -188,8 +200,7 @@ def test_a_slow_consumer_is_counted_as_behind():
 
 
 def test_datagrams_arrive_in_their_steps():
-    receiver = UdpReceiver()
-    sender = UdpSender(receiver.address)
+    receiver, sender = connected()
     times = np.repeat(np.arange(50.0), 9)
     channels = np.tile(np.arange(9), 50)
     sender.send(times, channels)
@@ -199,16 +210,14 @@ def test_datagrams_arrive_in_their_steps():
 
 
 def test_pixels_arrive_as_datagrams():
-    receiver = UdpReceiver(pixels=True)
-    sender = UdpSender(receiver.address)
+    receiver, sender = connected(pixels=True)
     sender.send_pixels([1, 0], [2, 0], [500, 1900], [0, 1])
     sender.close()
     assert steps_of(receiver, (4, 3)) == [[7], [12]]
 
 
 def test_datagrams_that_do_not_arrive_are_lost():
-    receiver = UdpReceiver()
-    sender = UdpSender(receiver.address)
+    receiver, sender = connected()
     sender.send([0.0], [1])
     sender._sent += 3  # three events went somewhere else
     sender.send([2.0], [2])
@@ -229,19 +238,13 @@ def test_times_that_begin_again_at_zero_run_on():
     packed = np.array([(t % ROUND, 1) for t in times], CHANNEL_RECORD)
     wanted = [-1500, -500, 500, 400, ROUND // 2, ROUND - 1, ROUND + 2500, ROUND + 2500 + 3_600_000_000]
     for size in (8, 24, 1000):
-
-        class Portions(io.BytesIO):
-            def read1(self, n: int | None = -1, /, size: int = size) -> bytes:
-                return super().read1(size)
-
-        found = np.concatenate([events["t"] for events in read_packed(Portions(packed.tobytes()))])
+        found = np.concatenate([events["t"] for events in read_packed(Portions(packed.tobytes(), size))])
         assert (found - ROUND).tolist() == wanted
 
 
 @pytest.mark.parametrize("pixels", [False, True])
 def test_datagrams_go_on_after_more_than_an_hour(pixels):
-    receiver = UdpReceiver(pixels=pixels)
-    sender = UdpSender(receiver.address)
+    receiver, sender = connected(pixels=pixels)
     for when in (ROUND - 1500, ROUND + 700):
         if pixels:
             sender.send_pixels([1], [0], [when], [-1])
@@ -264,8 +267,7 @@ def test_datagrams_go_on_after_more_than_an_hour(pixels):
     ],
 )
 def test_what_cannot_be_sent_is_refused(times, channels, words):
-    receiver = UdpReceiver()
-    sender = UdpSender(receiver.address)
+    receiver, sender = connected()
     with pytest.raises(DataError, match=words):
         sender.send(times, channels)
     with pytest.raises(DataError, match=r"x of events must be whole numbers in 0\.\.65535"):
@@ -285,8 +287,7 @@ def test_ports_in_use_or_out_of_range_are_refused():
 
 
 def test_datagrams_without_whole_records_are_refused():
-    receiver = UdpReceiver()
-    sender = UdpSender(receiver.address)
+    receiver, sender = connected()
     sender._socket.sendto(b"hello", receiver.address)
     with pytest.raises(DataError, match="a datagram of 5 bytes does not hold a header of 8"):
         steps_of(receiver)

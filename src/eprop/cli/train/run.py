@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from eprop.cli.guard import text_of
-from eprop.cli.output import written
+from eprop.cli.output import print_result
 from eprop.cli.report import Reporter, print_finished, print_trials
 from eprop.cli.train.options import Request, Sections
 from eprop.errors import EPropError, ParameterError
@@ -72,11 +71,8 @@ def _one(task: str, sections: Sections, request: Request) -> None:
     if comm.rank > 0:
         return
     try:
-        with written():
-            if request.as_json:
-                print(json.dumps({"run": str(finished.run.path), **finished.summary}, indent=2))
-            elif not request.quiet:
-                print_finished(finished)
+        facts = {"run": str(finished.run.path), **finished.summary}
+        print_result(facts, lambda: print_finished(finished), as_json=request.as_json, quiet=request.quiet)
     finally:
         _draw([finished.run], formats, reporter)
 
@@ -113,11 +109,8 @@ def _several(task: str, sections: Sections, request: Request) -> None:
             )
             formats = _formats_of(task, request, folder)
     try:
-        with written():
-            if request.as_json:
-                print(json.dumps({"run": str(folder.path), **summary}, indent=2))
-            elif not request.quiet:
-                print_trials(folder, summary)
+        facts = {"run": str(folder.path), **summary}
+        print_result(facts, lambda: print_trials(folder, summary), as_json=request.as_json, quiet=request.quiet)
     finally:
         _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], formats, reporter)
 
