@@ -233,12 +233,6 @@ def test_costs_are_printed_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch
     assert "time per synaptic event" in done.stdout
 
 
-@pytest.mark.tiny
-def test_debug_shows_the_traceback() -> None:
-    done = run("train", "nmnist", "--neurons", "0", "--debug")
-    assert type(done.exception).__name__ == "ParameterError"
-
-
 @pytest.mark.parametrize("command", ["evaluate", "plot", "resume"])
 def test_a_damaged_checkpoint_is_refused(trained: pathlib.Path, tmp_path: pathlib.Path, command: str) -> None:
     damaged = tmp_path / "run"

@@ -116,17 +116,28 @@ def test_a_wrong_value_in_a_file_is_reported_with_its_line() -> None:
     assert done.stderr == "eprop: error: c.toml: line 3: neurons must be a whole number of 64 bits, got 'ten'\n"
     over = run("train", "nmnist", "--config", "c.toml", "--neurons", 0)
     assert over.stderr == "eprop: error: neurons must be >= 1, got 0\n"
+    pathlib.Path("c.toml").write_text("[task]\nneurons = 5\n[training]\nepoch = 3\n")
+    unknown = run("train", "nmnist", "--config", "c.toml")
+    assert "c.toml: line 4: [training] has no key 'epoch'; did you mean 'epochs'?" in unknown.stderr
 
 
 @pytest.mark.tiny
-def test_a_bug_in_the_file_of_a_task_is_reported_with_its_line() -> None:
+@pytest.mark.parametrize(
+    ("tau_m", "kind", "message"),
+    [
+        ("1 / 0", "ZeroDivisionError", "ZeroDivisionError: division by zero\n$"),
+        ("-1.0", "ParameterError", "LIF.tau_m must be > 0 ms, got -1"),
+    ],
+)
+def test_a_mistake_in_the_file_of_a_task_is_reported_with_its_line(tau_m: str, kind: str, message: str) -> None:
     run("new-task", "my-own")
     file = pathlib.Path("my_own.py")
-    file.write_text(file.read_text().replace("self.make_neuron(), self", "ep.LIF(tau_m=1 / 0), self"))
+    file.write_text(file.read_text().replace("self.make_neuron(), self", f"ep.LIF(tau_m={tau_m}), self"))
     done = run("train", file)
     assert done.exit_code == 2
-    assert re.search(r"eprop: error: .*my_own.py: line \d+: ZeroDivisionError: division by zero\n$", done.stderr)
-    assert isinstance(run("train", file, "--debug").exception, ZeroDivisionError)
+    assert re.search(rf"eprop: error: .*my_own.py: line \d+: {message}", done.stderr)
+    assert type(run("train", file, "--debug").exception).__name__ == kind
+    assert "eprop: error: neurons must be >= 1" in run("train", file, "--set", "neurons=0").stderr
 
 
 def test_names_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -171,17 +171,6 @@ def test_a_task_of_ones_own() -> None:
 
 
 @pytest.mark.tiny
-def test_a_mistake_in_the_file_of_a_task_is_told_with_its_line() -> None:
-    line("new-task my-own")
-    file = pathlib.Path("my_own.py")
-    file.write_text(file.read_text().replace("self.make_neuron(), self", "ep.LIF(tau_m=-1.0), self"))
-    done = line("train my_own.py")
-    assert done.exit_code == 2
-    assert re.search(r"eprop: error: .*my_own.py: line \d+: LIF.tau_m must be > 0 ms, got -1", done.stderr)
-    assert "eprop: error: neurons must be >= 1" in line("train my_own.py --set neurons=0").stderr
-
-
-@pytest.mark.tiny
 @pytest.mark.parametrize(
     ("words", "message"),
     [

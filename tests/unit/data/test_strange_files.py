@@ -77,7 +77,7 @@ STRANGE: dict[str, tuple[Callable[[pathlib.Path], object], str]] = {
     "device": (lambda folder: recording(folder).symlink_to("/dev/zero"), "00001.bin: cannot be read: it is a device"),
     "link to itself": (
         lambda folder: (folder / "0").symlink_to(folder / "0"),
-        "0: is a link to .*, which does not exist",
+        "0: is a link to .*, which does not exist; repair or remove it",
     ),
     "cyclic links": (folders_that_link_to_each_other, "no recording found"),
     "deep": (lambda folder: (folder / "/".join("d" * 60)).mkdir(parents=True), "is nested more than 40 folders deep"),

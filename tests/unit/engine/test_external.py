@@ -12,6 +12,7 @@ from eprop.checks import stimuli_of, time_driven
 from eprop.engine import make_samples
 from networks import two_threads
 from ranks_in_threads import on_ranks
+from refusals import each_row, refusals
 
 STEPS = 40
 RULES = {
@@ -148,11 +149,9 @@ WRONG = [
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(("told", "words"), WRONG)
-def test_wrong_shapes_are_refused(told, words):
-    sim = ep.Simulator(network(RULES["eprop_plus"]), threads=1)
-    with pytest.raises(ep.InputError, match=words):
-        sim.run(5.0, **told)
+@refusals(*each_row(WRONG, lambda told, sim: sim.run(5.0, **told)))
+def test_wrong_shapes_are_refused(refusal):
+    refusal.check(ep.Simulator(network(RULES["eprop_plus"]), threads=1))
 
 
 @pytest.mark.tiny

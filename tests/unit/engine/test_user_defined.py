@@ -14,6 +14,7 @@ from eprop.models import ForcedLIF, Loss, Surrogate, inline
 from eprop.parameters import param
 from eprop.rules import Optimizer, Rule
 from networks import check_training, small_network
+from refusals import refusals
 
 MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)
 EVENTS = np.random.default_rng(1).random((3, 80, 20)) < 0.1
@@ -171,34 +172,6 @@ def mixed() -> ep.Network:
     return net
 
 
-REFUSED = [
-    (lambda: ep.Simulator(mixed()), ep.NetworkError, "a network can have only one of them"),
-    (lambda: type("Nothing", (Optimizer,), {}), ep.ParameterError, "needs a method step"),
-    (lambda: type("Nothing", (Surrogate,), {}), ep.ParameterError, "needs gradient = staticmethod"),
-    (lambda: type("Nothing", (Loss,), {}), ep.ParameterError, "needs a method compare"),
-    (lambda: type("Nothing", (Rule,), {}), ep.ParameterError, "rules run in the core"),
-    (lambda: ep.EPropPlus(optimizer=PlainAdam()), ep.ParameterError, "EPropPlus changes weights at every spike"),
-    (lambda: ForcedLIF(surrogate=Bell()), ep.ParameterError, "ForcedLIF runs in the core only"),
-    (
-        lambda: trained(network(ep.LIF(surrogate=Unmarked()), ep.EProp())),
-        ep.NetworkError,
-        "Unmarked.gradient is not compiled",
-    ),
-    (
-        lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))),
-        ep.ParameterError,
-        r"Warm.warm_up has no effect: the core knows eta, .*; write a method step",
-    ),
-    (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.ParameterError, "Short.step must return"),
-]
-
-
-@pytest.mark.parametrize(("call", "error", "words"), REFUSED)
-def test_what_cannot_run_is_refused(call, error, words):
-    with pytest.raises(error, match=words):
-        call()
-
-
 def test_derived_classes_run_as_their_bases():
     def derived(base):
         return dataclass(frozen=True)(type("Derived", (base,), {}))
@@ -278,26 +251,25 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
         np.testing.assert_allclose(ours[name], values, rtol=1e-12, atol=1e-14, err_msg=name)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "words"),
-    [
-        (
-            lambda: ep.Simulator(two_readouts(PlainSquares(), ep.EPropPlus())),
-            ep.NetworkError,
-            "own: the loss PlainSquares is",
-        ),
-        (lambda: results_of(Wrong(), ep.EProp()), ep.InputError, "Wrong.compare must return a pair"),
-        (
-            lambda: results_of(Wrong((1.0, 2.0)), ep.EProp()),
-            ep.InputError,
-            r"finite errors of shape \(3, 80, 2\), got shape",
-        ),
-    ],
-    ids=range(3),
-)
-def test_losses_that_cannot_run_are_refused(call, error, words):
-    with pytest.raises(error, match=words):
-        call()
+@refusals(
+    (lambda: ep.Simulator(mixed()), ep.NetworkError, "a network can have only one of them"),
+    (lambda: type("Nothing", (Optimizer,), {}), ep.ParameterError, "needs a method step"),
+    (lambda: type("Nothing", (Surrogate,), {}), ep.ParameterError, "needs gradient = staticmethod"),
+    (lambda: type("Nothing", (Loss,), {}), ep.ParameterError, "needs a method compare"),
+    (lambda: type("Nothing", (Rule,), {}), ep.ParameterError, "rules run in the core"),
+    (lambda: ep.EPropPlus(optimizer=PlainAdam()), ep.ParameterError, "EPropPlus changes weights at every spike"),
+    (lambda: ForcedLIF(surrogate=Bell()), ep.ParameterError, "ForcedLIF runs in the core only"),
+    (lambda: trained(network(ep.LIF(surrogate=Unmarked()), ep.EProp())), ep.NetworkError,
+     "Unmarked.gradient is not compiled"),
+    (lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))), ep.ParameterError,
+     r"Warm.warm_up has no effect: the core knows eta, .*; write a method step"),
+    (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.ParameterError, "Short.step must return"),
+    (lambda: ep.Simulator(two_readouts(PlainSquares(), ep.EPropPlus())), ep.NetworkError, "own: the loss PlainSquares is"),
+    (lambda: results_of(Wrong(), ep.EProp()), ep.InputError, "Wrong.compare must return a pair"),
+    (lambda: results_of(Wrong((1.0, 2.0)), ep.EProp()), ep.InputError, r"finite errors of shape \(3, 80, 2\), got shape"),
+)  # fmt: skip
+def test_what_cannot_run_is_refused(refusal):
+    refusal.check()
 
 
 @dataclass(frozen=True)

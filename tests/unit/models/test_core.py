@@ -17,17 +17,12 @@ from eprop.models import ForcedLIF, Neuron
 from eprop.models.base import core_model
 from eprop.models.surrogate import surrogate
 from eprop.reference.neurons import neurons_of
+from networks import SURROGATES
 from own_model import Integrator
 
 pytestmark = pytest.mark.tiny
 
 EACH, SAME, SHORT = 0, 1, 2
-SURROGATES = {
-    "piecewise_linear": ep.PiecewiseLinear,
-    "exponential": ep.Exponential,
-    "fast_sigmoid": ep.FastSigmoid,
-    "arctan": ep.Arctan,
-}
 MODELS = [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF, ForcedLIF]
 
 
