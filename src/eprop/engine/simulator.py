@@ -12,6 +12,7 @@ import scipy.sparse
 from eprop.engine.build.assemble import build
 from eprop.engine.build.check import untaught_projections, warn_of_no_feedback
 from eprop.engine.build.feedback import check_single_pairs
+from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
@@ -105,16 +106,16 @@ class Simulator(FixedProperties):
         self._threads = thread_count(threads, self.comm)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
-        neighbours = self.comm.ranks_on_machine()
-        parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, neighbours
-        built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
+        parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, self.comm.ranks_on_machine()
+        with refusing_failed_allocations():
+            built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
         self._arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
-        self._online = OnlineRunner(self._arrays, self.comm, neighbours, self._timer)
+        self._online = OnlineRunner(self._arrays, self._timer)
         self._by_batch, self._eta_factor, self._lock = built.has_eprop, 1.0, OneThread()
-        self._episodes = Episodes(self._arrays, self.comm, replicas, neighbours, self._timer, self._lock)
+        self._episodes = Episodes(self._arrays, self.comm, replicas, self._timer, self._lock)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import eprop as ep
+from compare import assert_same
 from eprop.core import lib
 from eprop.engine.build import check, memory
 from eprop.engine.build.assemble import build
@@ -180,29 +182,28 @@ class Crowd(Serial):
 
 @pytest.mark.tiny
 @pytest.mark.parametrize("comm", [Serial(), Crowd()], ids=["alone", "crowd"])
-def test_samples_that_do_not_fit(comm, monkeypatch):
-    """Nothing is lost: shorter ones can be run, and those that need no history, or do not run side by side."""
-    net = network(FixedIndegree(2), EProp(), neurons=1000, delay=ep.Uniform(1.0, 3000.0))
-    sim = ep.Simulator(net, threads=2, comm=comm, parallel="data")
-    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000 * comm.ranks_on_machine())
-    n = comm.size
-    samples = sim.samples(2 * n, 12_000, window=None)
-    words = (
-        r"2 samples of 12,000 steps in parallel, with the results, would take 0\.\d GB, but 0\.1 GB are available(.*); "
-    )
-    advice = 'take shorter samples or delays, or fewer threads, .*, or precision="single"'
-    with pytest.raises(MemoryLimitError, match=words + advice) as error:
-        sim.train(samples)
-    assert (" to each of 4 ranks" in str(error.value)) == isinstance(comm, Crowd)
-    if n == 1:
-        sim.train(sim.samples(2, 3, window=None))
-        sim.evaluate(sim.samples(1, 4, window=None))
-        monkeypatch.setattr(memory, "available_memory", lambda: 150_000_000)
-        few = [sim.samples(n, 9000, window=None) for n in (1, 2)]
-        sim._episodes._check_room(few[0], 1, learn=True)
-        with pytest.raises(MemoryLimitError, match="2 samples of 9,000 steps"):
-            sim._episodes._check_room(few[1], 2, learn=True)
-        sim._episodes._check_room(few[1], 2, learn=False)
+@pytest.mark.parametrize("call", ["lanes", "train", "evaluate", "forward"])
+def test_failed_allocations_are_refused_and_change_nothing(comm, call, monkeypatch):
+    sim = ep.Simulator(network(FixedIndegree(2), EProp(), neurons=10), threads=1, comm=comm, parallel="data")
+    samples, before = sim.samples(2 * comm.size, 3, window=None), sim.state()
+    if call == "lanes":
+        steps = 10**13  # more than a processor can address
+        refused = partial(sim.lanes, 2 * comm.size, steps)
+    else:
+        refused = partial(getattr(sim, call), samples)
+        monkeypatch.setattr(sim._episodes, "make_lanes", no_memory)
+    with pytest.raises(
+        MemoryLimitError, match=r"the system grants no more memory \(.+\): take fewer or shorter samples"
+    ):
+        refused()
+    assert_same(sim.state(), before)
+    monkeypatch.undo()
+    if comm.size == 1:
+        assert sim.train(samples).loss.shape == (2,)
+
+
+def no_memory(*_):
+    raise MemoryError
 
 
 def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):

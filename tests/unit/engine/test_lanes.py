@@ -10,8 +10,6 @@ import pytest
 
 import eprop as ep
 from compare import assert_same, differ
-from eprop.engine.build import memory
-from eprop.engine.run import episodes
 from eprop.engine.run import lanes as module
 from networks import disagreement, two_threads
 from own_neurons import AdaptingCurrent
@@ -419,18 +417,3 @@ def test_an_interrupted_replay_is_done_again_before_anything_else() -> None:
     assert_same(lanes.replay(), np.stack(y, axis=1))
     assert_same(lanes.backward(errors), wanted[0])
     assert_same(rollout.replay().backward(errors), wanted[1])
-
-
-def test_lanes_that_outgrow_the_memory_are_refused_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    sim = ep.Simulator(network(), threads=1)
-    lanes = sim.lanes(N, steps=8)
-    for where in (memory, episodes):
-        monkeypatch.setattr(where, "NOTICEABLE", 0)
-    monkeypatch.setattr(memory, "available_memory", lambda: 200_000)
-    with pytest.raises(ep.MemoryLimitError, match=r"4 lanes of .* steps in parallel"):
-        [lanes.step(channels(t)) for t in range(1000)]
-    done = lanes.steps
-    assert 8 <= done < 500
-    monkeypatch.undo()
-    lanes.step(channels(done))
-    assert lanes.steps == done + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eprop.core import lib
@@ -20,7 +22,7 @@ from eprop.rules import EProp, EPropPlus
 GIGA = 1e9
 #: Fraction of the available memory that is left to the rest of the process and the system.
 SPARE = 0.03
-#: Calls that need fewer bytes are not checked.
+#: Arrays of fewer bytes are not checked.
 NOTICEABLE = 100_000_000
 FEWER = "fewer neurons"
 #: Neuron-major copies besides those of ``to_current_block``: block prefixes, and the propagators over the cutoff.
@@ -142,38 +144,48 @@ def check_memory(network: Network, sizes: Sizes, neighbours: int) -> None:
     raise MemoryLimitError(
         f"{what} needs about {needed.total / GIGA:.1f} GB ({needed.synapses:,} synapses of {needed.per_synapse} bytes and "
         f"{needed.others / GIGA:.1f} GB for propagators, neurons and axons), but {free / GIGA:.1f} GB are available"
-        f"{_to_each(neighbours)}. "
+        f"{f' to each of {neighbours} ranks' if neighbours > 1 else ''}. "
         f"These would fit: {'; '.join(advice)}"
     )
 
 
-def _to_each(neighbours: int) -> str:
-    return f" to each of {neighbours} ranks" if neighbours > 1 else ""
+def check_room(what: str, needed: int, advice: str) -> None:
+    """Refuse a call whose arrays, of ``needed`` bytes, exceed the available memory.
 
-
-def check_room(what: str, needed: int, advice: str, neighbours: int = 1) -> None:
-    """Refuse a call whose arrays, of ``needed`` bytes, do not fit; ``neighbours`` ranks share the memory.
+    Linux grants memory that it does not have, so such arrays would end the process when they are filled.
 
     Raises
     ------
     MemoryLimitError
-        If the arrays exceed the available memory.
     """
     free = available_memory() if needed > NOTICEABLE else None
-    if free is not None and needed > (1.0 - SPARE) * free / neighbours:
+    if free is not None and needed > (1.0 - SPARE) * free:
         raise MemoryLimitError(
-            f"{what} would take {needed / GIGA:.1f} GB, but {free / neighbours / GIGA:.1f} GB are available"
-            f"{_to_each(neighbours)}; {advice}"
+            f"{what} would take {needed / GIGA:.1f} GB, but {free / GIGA:.1f} GB are available; {advice}"
         )
 
 
-def check_results(n_steps: int, readouts: int, recorded: int = 0, neighbours: int = 1) -> None:
+def check_results(n_steps: int, readouts: int, recorded: int = 0) -> None:
     """Check as `check_room` does, for the results of a run: outputs, the loss and recordings."""
     what = f"results of {n_steps:,} steps ({readouts} readouts{f', {recorded} recorded values' if recorded else ''})"
     advice = "run them in several parts" + (", or record less" if recorded else "")
-    check_room(what, results_bytes(n_steps, readouts, recorded), advice, neighbours)
+    check_room(what, 8 * n_steps * (readouts + recorded + 1), advice)
 
 
-def results_bytes(n_steps: int, readouts: int, recorded: int = 0) -> int:
-    """Bytes of the results of a run of ``n_steps``."""
-    return 8 * n_steps * (readouts + recorded + 1)
+@contextmanager
+def refusing_failed_allocations() -> Iterator[None]:
+    """Raise `MemoryLimitError`, with advice, where NumPy or the core gets no memory.
+
+    Raises
+    ------
+    MemoryLimitError
+    """
+    try:
+        yield
+    except MemoryLimitError:
+        raise
+    except MemoryError as error:
+        raise MemoryLimitError(
+            f"the system grants no more memory ({str(error) or 'the core could not allocate its arrays'}): take fewer or shorter "
+            'samples, fewer lanes, shorter delays, fewer threads, or precision="single"'
+        ) from error

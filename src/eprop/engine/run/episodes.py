@@ -5,16 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.memory import NOTICEABLE, check_results, check_room, results_bytes
 from eprop.engine.build.records import Rule
-from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.slices import Core, run_in_slices
 from eprop.engine.run.divergence import check_losses, check_silence
 from eprop.engine.run.external import external_arrays
@@ -52,20 +49,18 @@ class Episodes:
     arrays : Arrays
     comm, replicas : Communicator
         All ranks; and those with a copy of the network each.
-    neighbours : int
-        Ranks that share the memory of this machine.
     timer : PhaseTimer
     lock : context manager
         Held while a simulator is in use.
     """
 
     def __init__(
-        self, arrays: Arrays, comm: Communicator, replicas: Communicator, neighbours: int, timer: PhaseTimer,
+        self, arrays: Arrays, comm: Communicator, replicas: Communicator, timer: PhaseTimer,
         lock: AbstractContextManager[None],
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
         self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
-        self._neighbours, self._timer = neighbours, timer
+        self._timer = timer
         self._core: Core | None = None
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
@@ -104,18 +99,17 @@ class Episodes:
 
     def _run_all(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         comm, n = self.replicas, len(samples)
-        own, found, problem = self.own(n), None, ""
-        self._check_room(samples, own.size, learn)
+        own, found, problem = self.own(n), None, None
         if comm.size == 1:
             return self._run(samples, own, learn, progress)
         try:
             found = self._run(samples, own, learn, None) if own.size else None
-        except DivergenceError as error:
-            problem = str(error)
+        except (DivergenceError, MemoryError) as error:
+            problem = error
         parts = comm.gather(((found.loss, found.spikes, found.events) if found else None, problem))
         for _, problem in parts:
-            if problem:
-                raise DivergenceError(problem)
+            if problem is not None:
+                raise problem
         if progress:
             progress(n)
         losses, spikes, events = zip(*(part for part, _ in parts if part is not None), strict=True)
@@ -157,32 +151,6 @@ class Episodes:
         return CORES[built.weight.dtype](
             built.topology, built.initial, n, n_steps, continues, learn, threads, self._latency
         )
-
-    def check_memory(self, n: int, n_steps: int, continues: bool, learn: bool, results: int = 0) -> None:
-        """Refuse ``n`` lanes that do not fit into memory, with ``results`` bytes of results; all ranks refuse, or none.
-
-        Ranks measure the free memory after all have released what they no longer need, and before any rank allocates.
-
-        Raises
-        ------
-        MemoryLimitError
-        """
-        built, threads = self.arrays.built, max(self.arrays.threads, 1)
-        needed = results + lib.episode_bytes(
-            built.topology, built.initial.shape[0], n, n_steps, continues, learn, threads, built.weight.itemsize
-        )
-        if max(self.comm.gather(needed)) <= NOTICEABLE:
-            return
-        advice = ["take fewer of them, or shorter rollouts" if continues else "take shorter samples or delays"]
-        if self.arrays.exchange.several:
-            advice.append("more ranks, on other machines")
-        elif n > 1 and not continues:
-            advice.append("fewer threads, because each has its own samples")
-        if learn and built.weight.itemsize == 8:
-            advice.append('precision="single"')
-        what = f"{n} {'lanes' if continues else 'samples'} of {n_steps:,} steps in parallel, with the results,"
-        check = partial(check_room, what, needed, ", or ".join(advice), self._neighbours)
-        run_on_all_ranks(self.comm, "the memory of a call", check)
 
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """Run the samples ``index`` on this replica."""
@@ -235,17 +203,6 @@ class Episodes:
         request.y, request.loss, request.spikes, request.events = out
         return request, out
 
-    def _check_room(self, samples: Samples, n: int, learn: bool) -> None:
-        """Refuse samples whose results or states do not fit; this rank runs ``n`` of them."""
-        n_steps, readouts = samples.n_steps, self.arrays.built.n_readouts
-        fits, results = self._suffices(n_steps, n, learn), results_bytes(len(samples) * n_steps, readouts)
-        if not fits:
-            self._let_go()
-        if results > NOTICEABLE:
-            check = partial(check_results, len(samples) * n_steps, readouts, neighbours=self._neighbours)
-            run_on_all_ranks(self.comm, "the memory of results", check)
-        self.check_memory(0 if fits else min(self._width(n_steps, n), n), n_steps, False, learn, results)
-
     def _width(self, n_steps: int, n: int) -> int:
         """Number of lanes for ``n`` samples; results do not depend on it."""
         threads, itemsize = max(self.arrays.threads, 1), self.arrays.built.weight.itemsize
@@ -266,15 +223,11 @@ class Episodes:
             and (core.learns or not learn)
         )
 
-    def _let_go(self) -> None:
-        """Release the previous lanes, to make room for new ones."""
-        if self._core is not None:
-            self._learned, self._core = self._core.learns, None
-
     def _core_for(self, n_steps: int, n: int, learn: bool) -> Core:
         """Return lanes of the core for ``n`` samples; reuse the previous ones if they fit."""
         if not self._suffices(n_steps, n, learn):
-            self._let_go()
+            if self._core is not None:
+                self._learned, self._core = self._core.learns, None  # makes room for the new ones
             self._core = self.make_lanes(self._width(n_steps, n), n_steps, False, learn or self._learned)
         assert self._core is not None
         return self._core

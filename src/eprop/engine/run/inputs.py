@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine.build.draws import steps_of
+from eprop.engine.build.memory import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.layout import Given, SampleLayout, by_name, given_numbers
 from eprop.engine.run.sample_events import events_in_steps
@@ -120,7 +121,7 @@ def keys_of(samples: Samples, *others: object) -> dict[str, Any]:
 
 
 def check_samples(layout: SampleLayout, samples: object, progress: object = None) -> None:
-    """Check that samples belong to this network, because the core does not check its array indices."""
+    """Check that samples belong to this network, because the core does not check its array indices, and that results fit."""
     if not isinstance(samples, Samples):
         raise InputError(f"train and evaluate take Samples (see Simulator.samples), got {type(samples).__name__}")
     if progress is not None and not callable(progress):
@@ -140,6 +141,7 @@ def check_samples(layout: SampleLayout, samples: object, progress: object = None
         channels = samples.event_channels[start[0] : start[-1]]
         if channels.size and (channels.min() < 0 or channels.max() >= p.size):
             raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
+    check_results(len(samples) * samples.n_steps, layout.n_readouts)
 
 
 def check_evaluation(layout: SampleLayout, samples: object, progress: object, reset: object) -> None:

@@ -250,7 +250,7 @@ class Lanes:
 
     def _run(self, n_steps: int, channels: object) -> np.ndarray:
         """Simulate steps; returns the outputs, (n, n_steps, readouts)."""
-        self._prepare(n_steps)
+        self._prepare()
         read = partial(self._read, n_steps, channels)
         start, events = run_on_all_ranks(self._episodes.comm, "step", read, self._keys)
         request, out = self._request(n_steps)
@@ -299,16 +299,13 @@ class Lanes:
         errors, external = given
         return {"errors": checksum(errors)} | self._keys((external.modulator, *external.signals.values()))
 
-    def _prepare(self, more: int = 1) -> None:
-        """Prepare ``more`` steps or a reset: begin the next rollout if this one is closed, load weights, make room."""
+    def _prepare(self) -> None:
+        """Prepare steps or a reset: begin the next rollout if this one is closed, and load the weights."""
         self._lanes.check_whole("these lanes")
         if self._closed or (not self._learns and self.steps >= STEPS_UNLEARNED):
             self._core.begin_next()
             self._closed = False
         self._lanes.follow_weights()
-        if self._core.full(more):  # the core will at least double its room
-            steps = 2 * max(self._core.rows, more)
-            self._episodes.check_memory(self._lanes.own.size, steps, True, self._learns)
 
     def _check_learns(self, call: str) -> None:
         if not self._learns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eprop.core import lib
+from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.errors import InputError
 
 
@@ -13,6 +14,8 @@ class OneThread:
     ------
     InputError
         On entering, if another thread is in it: both would write to the same state.
+    MemoryLimitError
+        On leaving, if the call got no memory.
     """
 
     def __init__(self) -> None:
@@ -22,8 +25,11 @@ class OneThread:
         if not self.in_use.acquire():
             self.refuse()
 
-    def __exit__(self, *problem: object) -> None:
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         self.in_use.release()
+        if isinstance(problem, MemoryError):
+            with refusing_failed_allocations():
+                raise problem
 
     def refuse(self) -> None:
         """Raise the error for a second thread."""

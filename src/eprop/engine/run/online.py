@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import NOTICEABLE, check_results, results_bytes
-from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.divergence import check_losses, check_silence, check_voltages, check_weights
 from eprop.engine.run.loop import RunBuffers, advance, make_buffers, request_of
@@ -21,7 +18,6 @@ from eprop.engine.run.samples import BatchResult, Samples
 from eprop.engine.run.spikes import SpikeReader
 from eprop.engine.state.arrays import Arrays
 from eprop.network import Population
-from eprop.parallel import Communicator
 
 Progress = Callable[[int], None] | None
 # Evaluation without resets runs this many chunks of samples in parallel, for any number of threads.
@@ -34,15 +30,11 @@ class OnlineRunner:
     Parameters
     ----------
     arrays : Arrays
-    comm : Communicator
-        All ranks, also those with a copy of the network each.
-    neighbours : int
-        Ranks that share the memory of this machine.
     timer : PhaseTimer
     """
 
-    def __init__(self, arrays: Arrays, comm: Communicator, neighbours: int, timer: PhaseTimer):
-        self._arrays, self._comm, self._neighbours, self._timer = arrays, comm, neighbours, timer
+    def __init__(self, arrays: Arrays, timer: PhaseTimer):
+        self._arrays, self._timer = arrays, timer
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         self._leak = arrays.built.topology.readouts["leak"].copy()
         self._leaks = bool(self._leak.any())
@@ -56,7 +48,6 @@ class OnlineRunner:
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
         online = arrays.online
-        self._check_room(sample, probes.count)
         out = make_buffers(arrays, sample, len(probes.table))
         request = request_of(arrays, sample, out, frozen=frozen, probes=probes.table, clock=clock)
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
@@ -90,7 +81,6 @@ class OnlineRunner:
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
-        self._check_room(samples)
         out, events, done = make_buffers(arrays, samples), arrays.events, 0
         request = request_of(arrays, samples, out, frozen=False)
         while done < total:
@@ -112,7 +102,6 @@ class OnlineRunner:
     def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run samples in a fixed number of chunks; each chunk is a copy of the network that runs without resets."""
         arrays, several = self._arrays, self._arrays.exchange.several
-        self._check_room(samples)
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
         out, weight = make_buffers(arrays, samples), arrays.effective_weights()
@@ -124,12 +113,6 @@ class OnlineRunner:
         check_losses(out.loss.reshape(len(samples), -1).sum(axis=1), out.y)
         spikes, events = arrays.exchange.sum(out.spikes), arrays.exchange.sum(events)
         return self._result(samples, out, spikes, int(events.sum()))
-
-    def _check_room(self, samples: Samples, recorded: int = 0) -> None:
-        """Check that the results of samples fit into memory; if one rank has no room, all ranks refuse."""
-        n, readouts = samples.n * samples.n_steps, self._arrays.built.n_readouts
-        if results_bytes(n, readouts, recorded) > NOTICEABLE:  # equal on all ranks
-            run_on_all_ranks(self._comm, "results", partial(check_results, n, readouts, recorded, self._neighbours))
 
     def _count_events_of_all(self, before: int) -> None:
         """Sum the events since ``before`` over all ranks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from eprop.engine.build.memory import check_results
 from eprop.engine.ranks.collective import checksum
 from eprop.engine.run.inputs import check_switch, keys_of, one_sample, spiking, steps_in
 from eprop.engine.run.layout import Given, SampleLayout
@@ -42,9 +43,12 @@ def plan_run(
     ------
     InputError
         If an argument does not fit the network.
+    MemoryLimitError
+        If the results do not fit into memory.
     """
     check_switch("learn", learn)
     n_steps = steps_in("duration", duration, layout.dt)
     sample = one_sample(layout, n_steps, given)
     probes = make_probes(arrays, record)
+    check_results(n_steps, layout.n_readouts, probes.count)
     return RunPlan(sample, probes, spiking(arrays.network, spikes), learn)

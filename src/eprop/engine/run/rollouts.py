@@ -284,9 +284,7 @@ def make_group(episodes: Episodes, n: int, n_steps: int, learn: bool, after: Lan
     """Make ``n`` lanes at rest, or at the end of a rollout, with room for some steps."""
     own = episodes.own(n).size
     if after is None:
-        episodes.check_memory(own, n_steps, True, learn)
         return LaneGroup(episodes, episodes.make_lanes(own, n_steps, True, learn), n)
-    episodes.check_memory(own, after.core.rows, True, learn)
     return LaneGroup(episodes, after.core.continued(n_steps), n)
 
 

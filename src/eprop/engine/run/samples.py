@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.memory import NOTICEABLE, check_room
+from eprop.engine.build.memory import check_room, refusing_failed_allocations
 from eprop.engine.run.by_value import ByValue
 from eprop.engine.run.layout import (
     Given,
@@ -199,8 +199,12 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
     if n * n_steps > MOST_STEPS:
         raise InputError(f"{n} samples of {n_steps} steps are more than {MOST_STEPS} steps; give them in several parts")
     needed = 8 * n * n_steps * (len(layout.sources) + 1)
-    if needed > NOTICEABLE:
-        check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
+    check_room(f"the events of {n:,} x {n_steps:,} steps", needed, "give them in parts")
+    with refusing_failed_allocations():
+        return _arranged(layout, n, n_steps, given)
+
+
+def _arranged(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
     starts, channels = events_of(layout, given.inputs, n, n_steps)
     window = _window(layout, given.window, n, n_steps)
     target = _targets(layout, given.targets, given.labels, n, n_steps, window)
@@ -332,8 +336,6 @@ def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: 
         value = given_numbers("signals", name, signals[name])
         if value.shape != (n, n_steps, size):
             raise InputError(f"signals {name!r} must have shape ({n}, {n_steps}, {size}), got {value.shape}")
-        if value.size * 8 > NOTICEABLE:
-            check_room(f"signals {name!r}", value.size * 8, "give them in parts")
         out[name] = np.array(value, np.float64, order="C")
         if not lib.all_finite(out[name]):
             raise InputError(f"signals {name!r} hold values that are not finite")
