@@ -26,7 +26,6 @@ from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.recording import Record, Recording
-from eprop.engine.run.request import RunPlan, plan_run
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import BatchResult, Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
@@ -229,17 +228,17 @@ class Simulator(FixedProperties):
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
-        plan = partial(plan_run, self._arrays, self._layout, duration, learn, given, record, spikes)
+        plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes)
         with self._lock:
-            wanted = run_on_all_ranks(self.comm, "run", plan, RunPlan.keys, BATCH)
-            self._warn_of_no_feedback(wanted.sample, learn)
+            run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
+            self._warn_of_no_feedback(run.sample, learn)
             if self._by_batch:
                 self._arrays.reset()
             if self._by_batch and learn:
-                return self._learn_from_one(wanted.sample, wanted.probes, wanted.wanted)
-            losses, sample = self._episodes.losses, wanted.sample
+                return self._learn_from_one(run.sample, run.probes, run.spiking)
+            losses, sample = self._episodes.losses, run.sample
             hidden = losses.without_targets(sample)
-            return losses.add_to(self._online.run(hidden, wanted.probes, wanted.wanted, frozen=not learn), sample)
+            return losses.add_to(self._online.run(hidden, run.probes, run.spiking, frozen=not learn), sample)
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.

@@ -13,7 +13,8 @@ import pytest
 import eprop as ep
 from eprop.core import lib
 from eprop.engine.build.records import Sharing
-from eprop.engine.own_neuron import Copies, loop_of
+from eprop.engine.marked_functions import MarkedCopies
+from eprop.engine.own_neuron import loop_of
 from eprop.models import inline
 from own_model import Integrator
 
@@ -37,7 +38,7 @@ def update(state, params, j, x):
 
 
 def contents_of(update):
-    copies = Copies(None)
+    copies = MarkedCopies(None)
     copies.copy(update)
     return tuple(copies.contents)
 

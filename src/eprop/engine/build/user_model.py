@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from eprop.core import lib
+from eprop.engine.marked_functions import MarkedCopies
 from eprop.errors import NetworkError
 from eprop.models import Neuron
 from eprop.models.base import compiled_step, core_model
-from eprop.models.membrane import HEIGHT, WIDTH, surrogate_gradient
 
 #: Synaptic inputs of the test steps, mV: zero, small values of both signs, and values that make any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
@@ -57,7 +56,11 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
     first = neuron.initial(dt, range(1), 0)
     state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
     step = compiled_step(neuron)
-    update = _update_of_core(str(built_in)) if step is None else interpreted(step, _gradient_of(surrogate))
+    update = (
+        _update_of_core(str(built_in))
+        if step is None
+        else MarkedCopies(getattr(surrogate, "gradient", None)).copy(step)
+    )
     largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):
         for x in INPUTS:
@@ -72,14 +75,6 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
 def in_package(thing: type) -> bool:
     """Whether a class belongs to the package."""
     return thing.__module__.split(".")[0] == "eprop"
-
-
-def _gradient_of(surrogate: Any) -> dict[Any, Any]:
-    """Stand-in for `surrogate_gradient` that calls the function of a population's surrogate, as the compiled loop does."""
-    if surrogate is None:
-        return {}
-    function = interpreted(surrogate.gradient, {})
-    return {surrogate_gradient: lambda params, j, u: function(u, params[HEIGHT, j], params[WIDTH, j])}
 
 
 def _update_of_core(model: str) -> Callable[..., Any]:
@@ -136,16 +131,3 @@ def check_psi(label: str, psi: object, largest: object) -> None:
             f"{label}.update returned psi = {psi[broken][0]:.6g}, but {label}.largest_psi() allows only 0 to "
             f"{largest[broken][0]:.6g}; correct largest_psi(), or return math.inf if no bound is known"
         )
-
-
-def interpreted(function: Callable[..., Any], made: dict[Any, Any]) -> Callable[..., Any]:
-    """Copy a marked function so that it calls other marked functions as Python, too; ``made`` caches the copies."""
-    plain = getattr(function, "py_func", function)
-    if plain in made or not isinstance(plain, types.FunctionType):
-        return made.get(plain, plain)
-    names = dict(plain.__globals__)
-    made[plain] = types.FunctionType(plain.__code__, names, plain.__name__, plain.__defaults__, plain.__closure__)
-    for name in plain.__code__.co_names:
-        if hasattr(names.get(name), "py_func"):
-            names[name] = interpreted(names[name], made)
-    return made[plain]

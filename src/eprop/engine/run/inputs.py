@@ -1,10 +1,10 @@
-"""Check the arguments of a run, a training or an evaluation, and convert the inputs of one run to a sample."""
+"""Check the arguments of a run, a training or an evaluation; convert the arguments of one run to a sample."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -13,8 +13,10 @@ from eprop.engine.build.draws import steps_of
 from eprop.engine.build.memory import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.layout import Given, SampleLayout, by_name, given_numbers
+from eprop.engine.run.probes import Probes, make_probes
 from eprop.engine.run.sample_events import events_in_steps
 from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
+from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
@@ -37,7 +39,7 @@ def check_switch(label: str, value: object) -> None:
         raise InputError(f"{label} must be True or False, got {brief(value)}")
 
 
-def spiking(network: Network, names: object) -> list[Population]:
+def populations_that_spike(network: Network, names: object) -> list[Population]:
     """Return the populations whose spikes are requested, each once."""
     if isinstance(names, tuple) and not names:  # the default
         return []
@@ -48,6 +50,46 @@ def spiking(network: Network, names: object) -> list[Population]:
         if p.model.role == "readout":
             raise InputError(f"{p.name!r} is a readout and has no spikes; its outputs are in Recording.y")
     return found
+
+
+class RunPlan(NamedTuple):
+    """A run: one sample, recorded variables, populations whose spikes are recorded, and whether weights change."""
+
+    sample: Samples
+    probes: Probes
+    spiking: list[Population]
+    learn: bool
+
+    def keys(self) -> dict[str, Any]:
+        """Values that must be the same on all ranks."""
+        columns, nodes = [key for key, _ in self.probes.columns], checksum(*self.probes.index.values())
+        return keys_of(self.sample, self.learn, [p.name for p in self.spiking], columns, nodes)
+
+
+def plan_run(
+    arrays: Arrays,
+    layout: SampleLayout,
+    duration: Any,
+    learn: Any,
+    given: Given,
+    record: Any,
+    spikes: Any,
+) -> RunPlan:
+    """Check the arguments of `Simulator.run`.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit the network.
+    MemoryLimitError
+        If the results do not fit into memory.
+    """
+    check_switch("learn", learn)
+    n_steps = steps_in("duration", duration, layout.dt)
+    sample = one_sample(layout, n_steps, given)
+    probes = make_probes(arrays, record)
+    check_results(n_steps, layout.n_readouts, probes.count)
+    return RunPlan(sample, probes, populations_that_spike(arrays.network, spikes), learn)
 
 
 def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
