@@ -762,8 +762,7 @@ class Simulator(FixedProperties):
         """Continue from a `state` of the same network, with any number of threads and ranks.
 
         The networks must be equal except for initial weights and learning rates: seed, precision, connections, models,
-        rules, delays. A state without the entry ``network`` is checked only by the shapes of its arrays. States of version 0.1
-        are refused.
+        rules, delays. A state without the entry ``network`` is checked only by the shapes of its arrays.
 
         Raises
         ------

@@ -37,8 +37,6 @@ OF_REWARD = frozenset(
 STEP_WORK = 3
 # Initial capacity for spike records.
 FIRST_RECORDS = 1024
-# Arrays that only states of version 0.1 have.
-OF_VERSION_0_1 = ("history/log", "history/prefix", "neurons/gap", "synapses/hidden")
 # Rows of ``axons/times`` in a state.
 LAST_SPIKE, INTERVAL, POSITION = range(3)
 # Columns of the spike records of the core.
@@ -168,11 +166,6 @@ def _first_processed(record_steps: int, now: int) -> int:
 def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
     """Check that a state belongs to this network."""
     check_dictionary(state)
-    if any(name in state for name in OF_VERSION_0_1):
-        raise InputError(
-            "this state was saved by version 0.1 of eprop, which had other arrays. Continue with it in version 0.1; or load it "
-            "there, save the result of Simulator.weights() for each projection, and give it to set_weights() here"
-        )
     if not any(name in state for name in ("counters", NETWORK)):
         known = ", ".join(map(str, list(state)[:5])) or "nothing"
         raise InputError(f"set_state takes a dictionary from state(); this one holds {known}")

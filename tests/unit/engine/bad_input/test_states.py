@@ -230,8 +230,6 @@ def test_states_of_the_same_network():
             sim.set_state(state | {"network": damaged})
     del state["network"]
     sim.set_state(state)
-    with refuse("this state was saved by version 0.1 of eprop.* give it to set_weights"):
-        sim.set_state(state | {"history/log": np.zeros(8, np.int32)})
 
 
 def test_states_of_other_rates_of_stdp():
