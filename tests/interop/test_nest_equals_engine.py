@@ -23,20 +23,31 @@ def surrogate_of(seed: int) -> str:
     return list(SURROGATES)[seed // 4 % 4]
 
 
-def drawn_neuron(rng, surrogate: str, original: bool = False):
+def drawn_neuron(rng, surrogate: str, original: bool = False, kind: str = "LIF", at_rest: bool = True):
     """A neuron of random constants whose threshold is 0.8 mV above its leak potential."""
     e_l = float(rng.choice([0.0, -0.6, 2.0]))
-    return neuron_of(
-        surrogate,
-        original,
-        tau_m=float(rng.uniform(5.0, 40.0)),
-        v_th=0.8 + e_l,
-        e_l=e_l,
-        t_ref=float(rng.choice([0.0, 1.0, 4.0])),
-        c_m=float(rng.choice([1.0, 250.0])),
-        i_e=float(rng.choice([0.0, 0.01])),
-        v_min=float(rng.choice([-np.inf, e_l - 0.5])),
-    )
+    parameters = {
+        "tau_m": float(rng.uniform(5.0, 40.0)),
+        "v_th": 0.8 + e_l,
+        "e_l": e_l,
+        "t_ref": float(rng.choice([0.0, 1.0, 4.0])),
+        "c_m": float(rng.choice([1.0, 250.0])),
+        "i_e": float(rng.choice([0.0, 0.01])),
+        "v_min": float(rng.choice([-np.inf, e_l - 0.5])),
+    }
+    if not at_rest:
+        parameters["v_init"] = e_l + float(rng.uniform(-0.3, 0.5))
+    if kind in ("ALIF", "DeltaALIF"):
+        parameters |= {"beta": float(rng.uniform(0.05, 0.5)), "tau_adapt": float(rng.uniform(20.0, 300.0))}
+        parameters |= {} if at_rest else {"adaptation": float(rng.uniform(0.0, 1.0))}
+    if kind in ("DeltaLIF", "DeltaALIF"):
+        parameters |= {"v_reset": e_l + float(rng.uniform(-0.4, 0.4)), "ref_input": bool(rng.random() < 0.5)}
+    if kind == "DeltaALIF":
+        # Those of NEST do not adapt if they have a refractory time; then at least the start is high and comes down.
+        parameters |= {"t_ref": 0.0} if at_rest else {"pause_adaptation": True}
+    if original and rng.random() < 0.5:
+        parameters["scale_input"] = False
+    return neuron_of(surrogate, original, kind, **parameters)
 
 
 def drawn_readout(rng, softmax: bool = False, original: bool = False):
@@ -98,6 +109,14 @@ def weights_of_arrivals(theirs: NestResult, ours: dict[str, np.ndarray]) -> tupl
     return worst, compared, different
 
 
+def recorded_weights(theirs: NestResult, ours: dict[str, np.ndarray]) -> tuple[float, int, float]:
+    """Largest deviation where a spike arrived, how many weights that are, and the smallest range of them in a projection."""
+    seen = {name: ~np.isnan(theirs.weights[name]) for name in ours}
+    worst = max(deviation(weights[seen[name]], theirs.weights[name][seen[name]]) for name, weights in ours.items())
+    least = min(float(np.ptp(theirs.weights[name][where])) for name, where in seen.items() if where.any())
+    return worst, sum(int(where.sum()) for where in seen.values()), least if all(map(np.any, seen.values())) else 0.0
+
+
 # ------------------------------------------------------------------------------------------------------------ e-prop+
 
 
@@ -128,13 +147,7 @@ def drawn_plus(seed: int, draw_neuron=drawn_neuron, each_step: bool = False) -> 
     return c
 
 
-def plus_seeds(neuron: ep.Neuron, first: int, each_step: bool = False, n: int = 16) -> list:
-    """Four kinds of loops in turn, with four surrogates."""
-    rules = {seed: drawn_plus(seed, each_step=each_step).rule for seed in range(first, first + n)}
-    return [pytest.param(seed) for seed in rules]
-
-
-@pytest.mark.parametrize("seed", plus_seeds(ep.LIF(), 0, n=8))
+@pytest.mark.parametrize("seed", range(8))
 def test_networks_learn_by_eprop_plus_as_in_nest(seed, deviations):
     compare_plus(drawn_plus(seed), deviations)
 
@@ -222,14 +235,12 @@ def test_plus_with_several_populations(deviations):
     ours = ep.Simulator(net, threads=1).run(250.0, inputs, targets, record=record)
     v = max(deviation(ours[name, "v"], theirs.v[name]) for name in ("fast", "slow"))
     y = max(deviation(ours.y[name], theirs.y[name]) for name in ("out", "more"))
-    seen = {name: ~np.isnan(theirs.weights[name]) for name in plastic}
-    w = max(deviation(ours[name, "weight"][seen[name]], theirs.weights[name][seen[name]]) for name in plastic)
+    w, compared, least = recorded_weights(theirs, {name: ours[name, "weight"] for name in plastic})
     spikes = sum(int(theirs.spikes[name].sum()) for name in ("fast", "slow"))
-    compared = sum(int(where.sum()) for where in seen.values())
     deviations.note("e-prop+, several populations", compared, spikes, voltage=max(v, y), weight=w)
     assert max(v, y, w) < EXACT
     assert min(theirs.spikes[name].sum() for name in ("fast", "slow")) > 5
-    assert all(where.any() for where in seen.values())
+    assert least > 0.0
 
 
 def test_a_static_network_does_as_in_nest(deviations):
