@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from conformance.registry import MODELS, RULES, small
 from eprop.parallel.threads import available_threads
 from networks import Case, samples_of, stimuli
@@ -70,10 +71,7 @@ def check_divisions(model: str, rule: str, precision: str) -> None:
         outcomes += [(first + part(c, one, 1), state_of(one)) for one in (copy.copy(sim), sim, other)]
     for values, state in outcomes:
         wanted = wanted or (values, state)
-        for a, b in zip(values, wanted[0], strict=True):
-            np.testing.assert_array_equal(a, b)
-        for key, value in wanted[1].items():
-            np.testing.assert_array_equal(state[key], value, err_msg=key)
+        assert_same((values, state), wanted)
 
 
 @pytest.mark.tiny

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.interop import sonata
 from eprop.interop.sonata import from_sonata, spikes_from_sonata, spikes_to_sonata, to_sonata
+from fuzzing.circuits import CONFIG, EDGES, TYPES, write
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -61,8 +63,7 @@ def test_what_comes_back_runs_as_what_was_written(written):
     runs = [s.run(80.0, {"in": events()}, learn=False, spikes=["rec", "slow"]) for s in (sim, other)]
     assert all(runs[0].spikes[name][0].size > 20 for name in ("rec", "slow"))
     for name in ("rec", "slow"):
-        for ours, theirs in zip(*(run.spikes[name] for run in runs), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+        assert_same(runs[1].spikes[name], runs[0].spikes[name])
     np.testing.assert_allclose(runs[1].y["out"], runs[0].y["out"], rtol=1e-12, atol=1e-15)
 
 
@@ -122,8 +123,7 @@ def test_spikes_played_back_are_those_that_were_recorded(tmp_path: pathlib.Path)
     runs.append(ep.Simulator(network(), threads=1).run(80.0, {"in": given}, learn=False, spikes=["in", "rec", "slow"]))
     assert runs[0].spikes["slow"][0].size > 10
     for name in runs[0].spikes:
-        for ours, theirs in zip(runs[0].spikes[name], runs[1].spikes[name], strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+        assert_same(runs[1].spikes[name], runs[0].spikes[name])
 
 
 def test_spikes_of_others_are_read_in_their_units(tmp_path: pathlib.Path):
@@ -152,32 +152,20 @@ def test_spikes_that_were_not_recorded(written, tmp_path: pathlib.Path):
 @pytest.fixture
 def published(tmp_path: pathlib.Path) -> pathlib.Path:
     """Files as others write them: two populations in one file, two types and groups, weights and delays of types, variables."""
-    (tmp_path / "net").mkdir()
-    with h5py.File(tmp_path / "net" / "nodes.h5", "w") as file:
-        for name, types in (("lgn", [1, 1]), ("v1", [2, 3, 2])):
-            file[f"nodes/{name}/node_type_id"] = np.array(types)
-    (tmp_path / "net" / "node_types.csv").write_text(
-        "node_type_id model_type model_template\n1 virtual NULL\n2 point_neuron nest:glif\n3 point_neuron nest:glif\n"
+    folder = tmp_path / "net"
+    folder.mkdir()
+    write(
+        folder / "nodes.h5", {"nodes/lgn/node_type_id": np.array([1, 1]), "nodes/v1/node_type_id": np.array([2, 3, 2])}
     )
-    with h5py.File(tmp_path / "net" / "edges.h5", "w") as file:
-        group = file.create_group("edges/lgn_to_v1")
-        group["source_node_id"], group["target_node_id"] = np.array([0, 1, 1, 0]), np.array([0, 1, 2, 2])
-        group["source_node_id"].attrs["node_population"], group["target_node_id"].attrs["node_population"] = (
-            "lgn",
-            b"v1",
-        )
-        group["edge_type_id"] = np.array([7, 8, 7, 8])
-        group["edge_group_id"], group["edge_group_index"] = np.array([0, 1, 1, 0]), np.array([0, 1, 0, 1])
-        group["1/syn_weight"] = np.array([5.0, 6.0])
+    groups = {name: array for name, array in EDGES.items() if "/0/" not in name}
+    with h5py.File(write(folder / "edges.h5", groups), "a") as file:
+        group = file["edges/lgn_to_v1"]
+        for end, population in (("source", "lgn"), ("target", b"v1")):
+            group[f"{end}_node_id"].attrs["node_population"] = population
         group.create_group("0")
-    (tmp_path / "net" / "edge_types.csv").write_text("edge_type_id syn_weight delay\n7 0.25 1.9\n8 -3 NULL\n")
-    config = {
-        "manifest": {"$BASE": ".", "$NET": "${BASE}/net"},
-        "networks": {
-            "nodes": [{"nodes_file": "$NET/nodes.h5", "node_types_file": "$NET/node_types.csv"}],
-            "edges": [{"edges_file": "$NET/edges.h5", "edge_types_file": "$NET/edge_types.csv"}],
-        },
-    }
+    (folder / "node_types.csv").write_text(TYPES["node_types.csv"] + "3 point_neuron nest:glif\n")
+    (folder / "edge_types.csv").write_text(TYPES["edge_types.csv"])
+    config = CONFIG | {"manifest": {"$BASE": ".", "$NET": "${BASE}/net"}}
     (tmp_path / "circuit_config.json").write_text(json.dumps(config))
     return tmp_path / "circuit_config.json"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from networks import small_network
 
 pytestmark = pytest.mark.tiny
@@ -137,6 +138,5 @@ def test_a_branch_of_any_length_does_what_its_synapses_do(neurons, rule, precisi
         sim = ep.Simulator(net, threads=1, precision=precision, partitions=partitions)
         sim.run(60.0, {"in": given}, {"out": np.sin(np.arange(120.0)).reshape(60, 2)})
         states.append(sim.state())
-    for name, value in states[0].items():
-        np.testing.assert_array_equal(states[1][name], value, err_msg=name)
+    assert_same(states[1], states[0])
     assert isinstance(rule, ep.Static) or np.unique(states[0]["synapses/weight"]).size > 2 * neurons

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from ranks_in_threads import ThreadRank, on_ranks
 
 pytestmark = [pytest.mark.tiny, pytest.mark.threads]
@@ -171,6 +172,4 @@ def test_ranks_give_the_bits_of_one_process(rule, ranks, partitions):
     )
     assert wanted["synapses/weight"].std() > 0.0
     for found in together:
-        assert found.keys() == wanted.keys()
-        for name, value in wanted.items():
-            np.testing.assert_array_equal(found[name], value, err_msg=name)
+        assert_same(found, wanted)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from networks import small_network
 from own_neurons import CurrentLIF
 
@@ -24,14 +25,13 @@ NEURONS = {
 
 def network(neuron: ep.Neuron = NEURONS["one filter"], cutoff: float = 20.0) -> ep.Network:
     """Delays that are drawn, from sources of very different rates."""
-    net = ep.Network(seed=1)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-4), cutoff=cutoff)
-    x, rec, out = net.add(ep.EventSource(), 6, "in"), net.add(neuron, 8, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.8), rule=rule, delay=ep.Uniform(0.5, 12.5))
-    net.connect(rec, rec, weight=ep.Uniform(0.0, 0.2), rule=rule, delay=ep.Uniform(0.5, 7.5))
-    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=rule)
-    net.feedback(out, rec, ep.RandomFeedback())
-    return net
+    connections = {
+        "in->rec": {"weight": ep.Uniform(0.0, 0.8), "delay": ep.Uniform(0.5, 12.5)},
+        "rec->rec": {"weight": ep.Uniform(0.0, 0.2), "delay": ep.Uniform(0.5, 7.5)},
+        "rec->out": ep.Uniform(-0.5, 0.5),
+    }
+    return small_network((6, 8, 2), connections, neuron=neuron, rule=rule, feedback=ep.RandomFeedback(), seed=1)
 
 
 def given(steps: int = STEPS) -> np.ndarray:
@@ -152,12 +152,6 @@ def state_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
     return {name: value for name, value in sim.state().items() if not name.startswith("spike_log/")}
 
 
-def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
-    assert a.keys() == b.keys()
-    for name, value in a.items():
-        np.testing.assert_array_equal(b[name], value, err_msg=name)
-
-
 def test_there_is_room_for_more_than_at_first():
     """For spikes, and for what they know: nothing is lost, and nothing changes."""
     x, states = np.random.default_rng(1).random((60, 6)) < 0.6, []
@@ -170,7 +164,7 @@ def test_there_is_room_for_more_than_at_first():
         states.append(state_of(sim))
     assert sim._arrays.online.log().size > 32
     assert len(sim._arrays.online.spike_records()[0]) > 8
-    same(*states)
+    assert_same(*states)
 
 
 def test_a_state_knows_more_spikes_than_there_is_room_for(monkeypatch):
@@ -183,7 +177,7 @@ def test_a_state_knows_more_spikes_than_there_is_room_for(monkeypatch):
     assert len(other._arrays.online.spike_records()[0]) > 64
     for one in (sim, other):
         one.run(30.0, {"in": x[120:]})
-    same(state_of(sim), state_of(other))
+    assert_same(state_of(other), state_of(sim))
 
 
 @pytest.mark.parametrize("rule", [ep.EPropPlus(cutoff=20.0), ep.STDP(rate=0.01, w_max=1.0)], ids=["e-prop+", "STDP"])

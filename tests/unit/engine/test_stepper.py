@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.engine.run.latency import Latency
 from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
@@ -54,13 +55,7 @@ def events(steps: int = STEPS, size: int = 6, seed: int = 0) -> np.ndarray:
 
 
 def same_state(one: ep.Simulator, other: ep.Simulator) -> None:
-    states = one.state(), other.state()
-    assert states[0].keys() == states[1].keys()
-    for name in states[0]:
-        parts = [
-            state[name][:, :3] if name == "history/steps" else state[name] for state in states
-        ]  # without work space
-        np.testing.assert_array_equal(*parts, err_msg=name)
+    assert_same(other.state(), one.state())
 
 
 @pytest.mark.tiny

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import eprop as ep
+from compare import assert_same
 from eprop.core import lib
 from eprop.engine.own_neuron import loop_of
 from eprop.models import ForcedLIF, Neuron
@@ -119,8 +120,7 @@ def test_shared_parameters_change_no_bit(model, n, shape):
     each = stepped(neuron, inputs, EACH)
     assert each[2].any() or n < 64
     for sharing in (SAME, SHORT):
-        for found, wanted in zip(stepped(neuron, inputs, sharing), each, strict=True):
-            np.testing.assert_array_equal(found, wanted)
+        assert_same(stepped(neuron, inputs, sharing), each)
     first = n // 2
     for sharing in (EACH, SAME):
         for found, wanted in zip(stepped(neuron, inputs, sharing, first), each, strict=True):
@@ -179,10 +179,7 @@ def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing, shape):
     kind = OWN[model]
     given = {"tau_m": 15.0, "v_th": 0.7, "t_ref": 2.0, "surrogate": SURROGATES[shape](0.3, 0.7)}
     inputs = pushes(5, 20, 600)
-    for found, wanted in zip(
-        stepped(own(kind)(**given), inputs, sharing, 5), stepped(kind(**given), inputs, sharing, 5), strict=True
-    ):
-        np.testing.assert_array_equal(found, wanted)
+    assert_same(stepped(own(kind)(**given), inputs, sharing, 5), stepped(kind(**given), inputs, sharing, 5))
 
 
 @pytest.mark.parametrize("model", OWN)

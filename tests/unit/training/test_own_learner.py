@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.errors import ParameterError
 from eprop.parameters import Description, param
 from eprop.tasks import TASKS, GeneratedTask, Trial
@@ -108,8 +109,7 @@ def test_a_run_of_an_own_learner_is_resumed_and_evaluated(tmp_path: pathlib.Path
     with pytest.raises(Stopped, match="stopped after 3 of 6 updates; continue with: eprop train mean --resume"):
         start_run(config(), tmp_path / "cut", watcher=StopAt())
     resumed = resume_run(tmp_path / "cut", watcher=Watcher())
-    for name, wanted in load(tmp_path / "whole").weights.items():
-        np.testing.assert_array_equal(load(tmp_path / "cut").weights[name].toarray(), wanted.toarray(), err_msg=name)
+    assert_same(load(tmp_path / "cut").weights, load(tmp_path / "whole").weights)
     assert resumed.run.read_metrics() == whole.run.read_metrics()
     assert evaluate_run(tmp_path / "cut", watcher=Watcher())[1].error == whole.summary["test_error"]
     with pytest.raises(ParameterError, match=r"has its own learner, .* leave out --data and --fresh"):

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 import digits
+from compare import assert_same
 from eprop.training import Progress, Stopped, Trainer, Watcher, evaluate
 from eprop.training.progress_bar import ProgressBar
 from small_learner import RULES, learner, run
@@ -115,5 +116,4 @@ def test_an_interrupted_trainer_goes_on_and_ends_as_if_it_had_not_been(rule: str
     assert stopped.done == 8
     assert np.isfinite(evaluate(learns.task, learns.simulator, digits.recordings(4)).error)
     stopped.run()
-    for name, value in whole.simulator.state().items():
-        np.testing.assert_array_equal(value, stopped.simulator.state()[name])
+    assert_same(stopped.simulator.state(), whole.simulator.state())

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import digits
+from compare import assert_same
 from eprop.training import Evaluation, SampleLearner, Trainer
 from eprop.training.early_stopping import BestNetwork
 from small_learner import Log, learner, resumed, run, stopped, weights
@@ -78,8 +79,7 @@ def test_patience_and_best_network_survive_a_stop() -> None:
         first = stopped(validated(**given), at)
         rest, _ = resumed(validated(**given), first)
         assert (rest.done, rest.learner.best.error) == (whole.done, whole.learner.best.error)
-        for name, value in whole.simulator.state().items():
-            np.testing.assert_array_equal(value, rest.simulator.state()[name], err_msg=name)
+        assert_same(rest.simulator.state(), whole.simulator.state())
     assert log.validated
 
 
