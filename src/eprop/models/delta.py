@@ -20,23 +20,7 @@ V_RESET, KEEP = OWN, OWN + 1
 def reset_at_threshold(state, params, j, x, rise):
     """Advance one neuron: a spike sets ``v`` to the reset and clamps it.
 
-    Writes the rows ``V``, ``R``, ``Z`` and ``HELD`` of ``state``; voltages are relative to the leak potential.
-
-    Parameters
-    ----------
-    state, params : ndarray, shape (rows, neurons)
-    j : int
-        Neuron: the column.
-    x : float
-        Synaptic input, mV.
-    rise : float
-        How far the threshold lies above its resting value, mV.
-
-    Returns
-    -------
-    spike : bool
-    psi : float
-        Surrogate gradient, 1/mV.
+    Parameters and results are those of `eprop.models.lif.subtract_at_threshold`. Writes ``V``, ``R``, ``Z`` and ``HELD``.
     """
     v, left = state[V, j], state[R, j]
     if left == 0.0:

@@ -125,7 +125,7 @@ class Episodes:
         self._keep, self._steps = keep_actions, np.zeros(n, np.int64)
         observations = [self._begin(number) for number in range(n)]
         self.observations = np.stack([observation.values for observation in observations])
-        self.masks = _masks(observations, environments.actions)
+        self.masks = stacked_masks(observations, environments.actions)
 
     def step(self, actions: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Finished]]:
         """Apply an action in each environment.
@@ -258,7 +258,7 @@ def _check_taken(counts: np.ndarray, episode: np.ndarray, actions: np.ndarray, k
         raise InputError(f"the state of the episodes is damaged: its actions are none of {kind}")
 
 
-def _masks(observations: Sequence[Observation], actions: Actions) -> np.ndarray | None:
+def stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.ndarray | None:
     """Masks of all environments, or None."""
     if observations[0].mask is None:
         return None

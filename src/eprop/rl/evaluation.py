@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.rl.environments import Environments, with_one
+from eprop.rl.environments import Environments, stacked_masks, with_one
 from eprop.rl.learner import Agent
 
 
@@ -75,7 +75,7 @@ def play(
     n = environments.n
     first = [environments.reset(number, seed) for number, seed in enumerate(seeds)]
     observations = np.stack([each.values for each in first])
-    masks = None if first[0].mask is None else np.stack([np.asarray(each.mask, bool) for each in first])
+    masks = stacked_masks(first, environments.actions)
     totals, steps, under_way = np.zeros(n), np.zeros(n, np.int64), np.ones(n, bool)
     while under_way.any():
         decision = agent.act(observations, masks, greedy=greedy)

@@ -7,6 +7,7 @@ import pytest
 
 from eprop.errors import InputError, ParameterError
 from eprop.rl import LatencyCode, PoissonCode, PopulationCode, RateCode
+from refusals import refusals
 
 pytestmark = pytest.mark.tiny
 
@@ -57,30 +58,20 @@ def test_the_generator_is_the_only_source_of_chance():
     assert not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    ("make", "told"),
-    [
-        (lambda: PopulationCode(scale=(0.0,)), "PopulationCode.scale must be numbers > 0"),
-        (lambda: PopulationCode(centre=(np.nan,)), "PopulationCode.centre must be numbers"),
-        (lambda: PopulationCode(fields=1), "fields must be >= 2"),
-    ],
+@refusals(
+    (lambda: PopulationCode(scale=(0.0,)), ParameterError, "PopulationCode.scale must be numbers > 0"),
+    (lambda: PopulationCode(centre=(np.nan,)), ParameterError, "PopulationCode.centre must be numbers"),
+    (lambda: PopulationCode(fields=1), ParameterError, "fields must be >= 2"),
+    (
+        lambda: rates(PopulationCode(scale=(1.0, 2.0)), [[1.0] * 3], 2),
+        InputError,
+        "scale has 2 values for observations of 3",
+    ),
+    (lambda: rates(RateCode(), [[np.nan]], 2), InputError, "not finite"),
+    (lambda: rates(PoissonCode(), [[1001.0]], 2), InputError, "rates of 0 to 1000 Hz"),
 )
-def test_what_encodes_nothing_is_refused(make, told):
-    with pytest.raises(ParameterError, match=told):
-        make()
-
-
-@pytest.mark.parametrize(
-    ("encoder", "observation", "told"),
-    [
-        (PopulationCode(scale=(1.0, 2.0)), [[1.0, 2.0, 3.0]], "scale has 2 values for observations of 3 entries"),
-        (RateCode(), [[np.nan]], "not finite"),
-        (PoissonCode(), [[1001.0]], "rates of 0 to 1000 Hz"),
-    ],
-)
-def test_observations_that_cannot_be_encoded_are_refused(encoder, observation, told):
-    with pytest.raises(InputError, match=told):
-        rates(encoder, observation, 2)
+def test_encoders_and_observations_without_a_code_are_refused(refusal):
+    refusal.check()
 
 
 @pytest.mark.parametrize("kind", [PopulationCode, RateCode, LatencyCode])

@@ -7,6 +7,7 @@ import pytest
 
 from eprop.errors import InputError, ParameterError
 from eprop.rl import ObjectCode, Region
+from refusals import refusals
 
 pytestmark = pytest.mark.tiny
 BALL, PADDLE = Region(2, 12, 0, 20), Region(2, 12, 20, 24, "rows")
@@ -52,16 +53,13 @@ def test_nothing_is_told_of_what_is_not_there_or_was_not():
     assert np.isnan(memory).all(axis=1).tolist() == [True, False]
 
 
-def test_what_does_not_fit_is_refused():
-    with pytest.raises(InputError, match="14 x 20 pixels"):
-        CODE.channels((14, 20))
-    with pytest.raises(InputError, match="grey pictures"):
-        CODE.channels((14, 24, 3))
-    with pytest.raises(InputError, match="uint8"):
-        CODE.spikes(np.zeros((1, 14, 24)), 1, np.random.default_rng(0), CODE.memory(1, (14, 24)))
-    with pytest.raises(ParameterError, match="regions must be"):
-        ObjectCode()
-    with pytest.raises(ParameterError, match="has no pixel"):
-        Region(3, 3, 0, 4)
-    with pytest.raises(ParameterError, match=r"Region.axes must be one of rows, columns, both, got 'diagonal'"):
-        Region(0, 3, 0, 4, "diagonal")
+@refusals(
+    (lambda: CODE.channels((14, 20)), InputError, "14 x 20 pixels"),
+    (lambda: CODE.channels((14, 24, 3)), InputError, "grey pictures"),
+    (lambda: CODE.spikes(np.zeros((1, 14, 24)), 1, None, CODE.memory(1, (14, 24))), InputError, "uint8"),
+    (lambda: ObjectCode(), ParameterError, "regions must be"),
+    (lambda: Region(3, 3, 0, 4), ParameterError, "has no pixel"),
+    (lambda: Region(0, 3, 0, 4, "diagonal"), ParameterError, "axes must be one of rows, columns, both, got 'diagonal'"),
+)
+def test_pictures_and_regions_that_do_not_fit_are_refused(refusal):
+    refusal.check()
