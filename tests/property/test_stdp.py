@@ -150,9 +150,8 @@ def test_frozen_weights_stay():
 @pytest.mark.parametrize("delay", [1.0, 3.0])
 def test_the_new_weight_is_delivered(delay):
     """The voltage takes the weight that is recorded in the same step."""
-    net = ep.Network(seed=1)
-    x, rec = net.add(ep.EventSource(), 5, "in"), net.add(ep.LIF(tau_m=15.0, v_th=0.8), 4, "rec")
-    net.connect(x, rec, weight=ep.Uniform(0.1, 0.9), rule=ep.STDP(rate=0.1, w_max=0.9), delay=delay)
+    inputs = {"weight": ep.Uniform(0.1, 0.9), "rule": ep.STDP(rate=0.1, w_max=0.9), "delay": delay}
+    net = small_network((5, 4, 0), {"in->rec": inputs}, neuron=ep.LIF(tau_m=15.0, v_th=0.8), seed=1)
     spikes, d = stimulus(1, 120, 5), int(delay)
     found = ep.Simulator(net, threads=1).run(
         120.0, {"in": spikes}, record=[("in->rec", "weight"), ("rec", "v")], spikes=["rec"]

@@ -78,10 +78,9 @@ def test_spikes_are_added_in_the_order_of_the_ones_before(sources, share, neuron
 def test_spikes_are_added_by_source_where_nobody_asks_for_the_ones_before(learns, threads):
     """Delay group by delay group."""
     steps, weight = 40, np.abs(weights_that_tell(50))
-    net, rule = ep.Network(seed=1), ep.STDP(rate=0.0, w_max=1e30) if learns else ep.Static()
-    x, rec = net.add(ep.EventSource(), 50, "in"), net.add(ep.LIF(tau_m=1e-3, v_th=1e30), 4, "rec")
-    net.add(ep.Readout(), 1, "out")
-    net.connect(x, rec, weight=np.tile(weight, (4, 1)), rule=rule)
+    rule = ep.STDP(rate=0.0, w_max=1e30) if learns else ep.Static()
+    inputs = {"in->rec": np.tile(weight, (4, 1))}
+    net = small_network((50, 4, 1), inputs, neuron=NEURONS["blocks"], rule=rule, seed=1)
     given = np.random.default_rng(1).random((steps, 50)) < 0.4
     sim = ep.Simulator(net, threads=threads, partitions=2)
     v = sim.run(float(steps), {"in": given}, record=[("rec", "v")])["rec", "v"]

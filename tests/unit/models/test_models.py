@@ -15,11 +15,12 @@ from own_model import Integrator
 pytestmark = pytest.mark.tiny
 
 
-def test_steps_and_decay():
-    assert steps(3.0, 1.0) == 3
-    assert steps(0.3, 0.1) == 3
-    assert steps(0.0, 1.0) == 0
+def test_steps_and_decay_take_numbers_and_arrays():
+    assert [steps(time, dt) for time, dt in ((3.0, 1.0), (0.3, 0.1), (0.0, 1.0), (2.6, 1.0))] == [3, 3, 0, 3]
+    assert isinstance(steps(2.6, 1.0), int)
+    np.testing.assert_array_equal(steps(np.array([0.2, 1.0]), 0.5), [0, 2])
     assert decay(20.0, 1.0) == np.exp(-0.05)
+    np.testing.assert_array_equal(decay(np.array([10.0, 20.0]), 1.0), np.exp([-0.1, -0.05]))
 
 
 @pytest.mark.parametrize("dt", [1.0, 0.5, 0.1])

@@ -8,7 +8,6 @@ import pytest
 import eprop as ep
 from eprop.core import lib
 from eprop.models import ForcedLIF
-from eprop.models.base import decay, steps
 from networks import small_network
 
 pytestmark = pytest.mark.tiny
@@ -106,14 +105,6 @@ def test_values_per_neuron(kind):
         assert learning.decay[0][0][j] == alone.eligibility(0.5).decay[0][0]
 
 
-def test_steps_and_decay_take_arrays():
-    assert steps(2.6, 1.0) == 3
-    assert isinstance(steps(2.6, 1.0), int)
-    np.testing.assert_array_equal(steps(np.array([0.2, 1.0]), 0.5), [0, 2])
-    np.testing.assert_array_equal(decay(np.array([10.0, 20.0]), 1.0), np.exp([-0.1, -0.05]))
-
-
-@pytest.mark.tiny
 def test_lower_bound_of_readouts():
     connections = {"in->out": np.array([[-2.0, 0.25]])}
     net = small_network((2, 0, 1), connections, readout=ep.Readout(tau_m=10.0, e_l=1.0, v_min=0.5))

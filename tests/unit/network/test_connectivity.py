@@ -10,6 +10,7 @@ from hypothesis import given
 
 import eprop as ep
 from compare import assert_same
+from networks import small_network
 from strategies import SEEDS, examples, st
 
 pytestmark = pytest.mark.tiny
@@ -196,11 +197,12 @@ def test_seeds_and_projections_draw_apart():
 
 @pytest.mark.parametrize("partitions", [1, 2, 5])
 def test_a_network_does_not_depend_on_who_builds_it(partitions):
-    net = ep.Network(seed=4)
-    x, rec, out = net.add(ep.EventSource(), 9, "in"), net.add(ep.LIF(), 11, "rec"), net.add(ep.Readout(), 3, "out")
-    net.connect(x, rec, ep.Bernoulli(0.4), weight=ep.Normal(), rule=ep.EPropPlus())
-    net.connect(rec, rec, ep.FixedOutdegree(4), weight=ep.Glorot(), rule=ep.EPropPlus())
-    net.connect(rec, out, weight=ep.Uniform(), rule=ep.EPropPlus())
+    connections = {
+        "in->rec": {"connectivity": ep.Bernoulli(0.4), "weight": ep.Normal()},
+        "rec->rec": {"connectivity": ep.FixedOutdegree(4), "weight": ep.Glorot()},
+        "rec->out": ep.Uniform(),
+    }
+    net = small_network((9, 11, 3), connections, rule=ep.EPropPlus(), seed=4)
     one, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1, partitions=partitions)
     for p in net.projections:
         assert_same(other.connections(p.name), one.connections(p.name))

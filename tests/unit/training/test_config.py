@@ -147,7 +147,6 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
     [
         ("data", {"data": "a", "mnist": "b"}, "give either data (real recordings) or mnist"),
         ("data", {"range": "1:5"}, "a range needs data or mnist"),
-        ("data", {"mnist": "a", "range": "5:1"}, "range must have start < stop, got '5:1'"),
         ("data", {"mnist": "a", "range": "all"}, 'range must be "start:stop" such as'),
         ("data", {"samples": 0}, "Recordings.samples must be >= 1, got 0"),
         ("data", {"samples": -5}, "Recordings.samples must be >= 1, got -5"),
@@ -176,7 +175,7 @@ def test_a_range_is_read_as_its_two_ends(text: str, expected: tuple[int, int]) -
     assert parse_range(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "5", ":5", "5:", "-1:5", "1:5:2", "a:b", "1.5:3", "3:3"])
+@pytest.mark.parametrize("text", ["", "5", ":5", "5:", "-1:5", "1:5:2", "a:b", "1.5:3", "3:3", "5:1"])
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ParameterError, match="range must"):
         parse_range(text)
