@@ -36,9 +36,14 @@ def check_losses(losses: np.ndarray, y: np.ndarray) -> None:
     """Raise for the first sample whose loss is not finite; without a loss, check the outputs."""
     if not np.all(np.isfinite(losses)):
         check_status(Status.NOT_FINITE, f"sample {int(np.argmin(np.isfinite(losses)))}")
+    check_outputs("samples", y)
+
+
+def check_outputs(where: str, y: np.ndarray) -> None:
+    """Raise with advice if an output is not finite, or implausibly large."""
     largest = max(y.max(initial=0.0), -y.min(initial=0.0))
     if not largest <= lib.largest_voltage:  # also true for NaN
-        check_status(Status.EXPLODED if largest > lib.largest_voltage else Status.NOT_FINITE, "samples")
+        check_status(Status.EXPLODED if largest > lib.largest_voltage else Status.NOT_FINITE, where)
 
 
 def check_silence(arrays: Arrays, spikes: np.ndarray) -> None:

@@ -26,7 +26,7 @@ def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.nda
 
 
 def rollout_scales(arrays: Arrays, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
-    """Factors as `sample_scales` and `batch_scale` give, for ``n`` streams and a rollout, all of whose steps count."""
+    """Factors as `sample_scales` and `batch_scale` give, for ``n`` lanes and a rollout, all of whose steps count."""
     averaged = _averaged(arrays)
     scales = np.tile(arrays.built.topology.groups["input_scale"].astype(np.float64), (n, 1))
     return scales, np.where(averaged, 1.0 / n / n_steps, 1.0 / n)

@@ -18,6 +18,7 @@ from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.synapse_order import branches_at, synapse_order
 from eprop.errors import InputError
+from eprop.network import Projection
 from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 from eprop.rules import EProp
@@ -44,8 +45,13 @@ class Optimizers:
         arrays = self._arrays
         if self._groups is None:
             self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
-        found = pending * scale.astype(pending.dtype)[self._groups]  # in the type of a synapse
-        return weights.gradients(arrays, found.astype(np.float64), self._order)
+        # The product has the type of a synapse.
+        found = (pending * scale.astype(pending.dtype)[self._groups]).astype(np.float64)
+        return {p.name: weights.of_all_ranks(arrays, p, [found[self._order(p.index)]])[0] for p in self._learning()}
+
+    def _learning(self) -> list[Projection]:
+        """Projections that learn by `EProp`."""
+        return [p for p in self._arrays.network.projections if p.rule.code == EProp.code]
 
     def learn(self, gradients: Mapping[str, np.ndarray]) -> None:
         """See `Simulator.learn`."""
@@ -85,15 +91,14 @@ class Optimizers:
             raise InputError(
                 f"learn takes gradients by projection, as backward returns them, got {type(gradients).__name__}"
             )
-        learning = [p for p in arrays.network.projections if p.rule.code == EProp.code]
-        names = [p.name for p in learning]
+        names = [p.name for p in self._learning()]
         if set(gradients) != set(names):
             raise InputError(
                 f"learn takes the gradients of all projections that learn by EProp ({', '.join(names)}), got those of "
                 f"{', '.join(map(str, gradients)) or 'none'}"
             )
         given = {}
-        for p in learning:
+        for p in self._learning():
             values = real_numbers(f"gradient of {p.name}", gradients[p.name], InputError).astype(np.float64, copy=False)
             if values.shape != (count := (arrays.gatherer.count(p.index),)):
                 raise InputError(f"the gradient of {p.name} must have shape {count}, got {values.shape}")

@@ -15,7 +15,7 @@ Read = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
 
 
 class SpikeReader:
-    """Collects the spikes of a run from the log of the stream, before the log is overwritten.
+    """Collects the spikes of a run from the log of the online loop, before the log is overwritten.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ class SpikeReader:
 
     def read(self) -> None:
         """Read the spikes since the last call."""
-        stream, begin, end = self._arrays.online, self._first, self._arrays.t
+        online, begin, end = self._arrays.online, self._first, self._arrays.t
         for p in self._wanted:
-            found = _of_population(self._arrays, p, lambda first, stop: stream.spikes(first, stop, begin, end))
+            found = _of_population(self._arrays, p, lambda first, stop: online.spikes(first, stop, begin, end))
             self._parts[p.name].append(found)
         self._first = end
 

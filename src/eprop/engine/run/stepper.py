@@ -146,7 +146,7 @@ class Stepper:
         self, channels: object, target: object, signal: object, error: object, modulator: object, reward: object
     ) -> int:
         """Simulate a step whose arguments the core does not read as they are."""
-        began, told = _clock(), 0
+        began, given = _clock(), 0
         with self._alone:
             try:
                 for bit, places, value in (
@@ -155,12 +155,12 @@ class Stepper:
                 ):  # fmt: skip
                     if value is not None:
                         places.put(value)
-                        told |= bit
+                        given |= bit
                 if channels is not None:
                     self._take(channels)
                 factors = _number(StepStatus.modulator, modulator), _number(StepStatus.reward, reward)
                 nothing = (None,) * 4  # it is in the stepper already
-                return int(self._arrays.online.step(self._step, *nothing, *factors, told, _clock() - began))
+                return int(self._arrays.online.step(self._step, *nothing, *factors, given, _clock() - began))
             except BaseException:
                 self._step.forget()
                 raise

@@ -54,7 +54,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     own = arrays.gatherer.state(here, arrays.t)
     whole = run_on_all_ranks(comm, "set_state", partial(_checked, arrays, state, own), partial(_keys, own))
     state = arrays.gatherer.part(whole, here)
-    order, stream = all_synapses(arrays), arrays.online
+    order, online = all_synapses(arrays), arrays.online
     for name in here:
         group, _, field = name.partition("/")
         if group == "synapses":
@@ -66,15 +66,15 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.history.log_start[...] = state[LOG[1]]
     _write_axons(arrays, state)
     steps, arrays.updates, events, arrays.learned_steps = (int(v) for v in state["counters"])
-    stream.t, stream.events = steps, events
+    online.t, online.events = steps, events
     arrays.weight_changes += 1
-    stream.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
-    stream.set_post_times(np.ascontiguousarray(state[POST_TIMES], np.int64))
+    online.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
+    online.set_post_times(np.ascontiguousarray(state[POST_TIMES], np.int64))
     # Reserve room for all records at once: the log may no longer hold steps before the first one that is processed again.
     first = _first_processed(arrays.history.record_steps, steps)
     arrays.axons.processed_until[0] = first
-    stream.restart_records(first, _room_for_records(first, steps, arrays.history.log_start))
-    stream.follow()
+    online.restart_records(first, _room_for_records(first, steps, arrays.history.log_start))
+    online.follow()
 
 
 def _checked(

@@ -188,10 +188,12 @@ def make_history(built: Built, learns: bool = True) -> History:
     ring, blocks = rings_of(built.cutoff, built.block_steps) if plus else (1, 1)
     past = ring_size(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
     kept = ring if built.crosses or built.per_step_optimizer else 1
-    told, told_blocks = reward_rings_of(built.reward_cutoff if plus else 0, built.block_steps)
-    waiting = k if told else 0
+    reward_steps, reward_blocks = reward_rings_of(built.reward_cutoff if plus else 0, built.block_steps)
+    waiting = k if reward_steps else 0
     logged = (
-        ring_size(max(built.cutoff, built.reward_cutoff, built.stdp_cutoff) + built.max_delay + 3) if told else past
+        ring_size(max(built.cutoff, built.reward_cutoff, built.stdp_cutoff) + built.max_delay + 3)
+        if reward_steps
+        else past
     )
     return History(
         block_prefix=aligned((1 if kept == 1 else 2, entries, width)),
@@ -204,9 +206,9 @@ def make_history(built: Built, learns: bool = True) -> History:
         error=np.zeros((past, k)),
         error_trace_prefix=np.zeros((ring, waiting)),
         error_trace_block=np.zeros((blocks, waiting)),
-        reward=np.zeros(told),
-        reward_rest=np.zeros((len(topology.trace_groups), told)),
-        reward_ahead=np.zeros((len(topology.trace_groups), told_blocks)),
+        reward=np.zeros(reward_steps),
+        reward_rest=np.zeros((len(topology.trace_groups), reward_steps)),
+        reward_ahead=np.zeros((len(topology.trace_groups), reward_blocks)),
         eta=np.zeros((len(topology.groups), past)),
         post_trace=np.zeros((ring_size(2 * built.max_delay + 2), n if pairs else 0)),
         log_start=np.zeros((logged, len(topology.populations) + 1), np.int64),

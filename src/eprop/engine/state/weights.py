@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator
 from eprop.parameters import is_finite_number, real_numbers
-from eprop.rules import EProp
 from eprop.rules.bounds import inward, outside
 
 if TYPE_CHECKING:
@@ -30,11 +28,11 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
 def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order, sources, targets = synapse_order(arrays, projection.index)
     found = [sources, targets, arrays.effective_weights()[order].astype(np.float64)]
-    sources, targets, weights = _of_all_ranks(arrays, projection, found)
+    sources, targets, weights = of_all_ranks(arrays, projection, found)
     return sources, targets, weights
 
 
-def _of_all_ranks(arrays: Arrays, projection: Projection, parts: list[np.ndarray]) -> list[np.ndarray]:
+def of_all_ranks(arrays: Arrays, projection: Projection, parts: list[np.ndarray]) -> list[np.ndarray]:
     """Join numbers of this rank's synapses of a projection with those of the other ranks."""
     if projection.post.model.role == "readout" or not arrays.exchange.several:
         return parts
@@ -46,23 +44,7 @@ def delays(arrays: Arrays, name: Projection | str) -> np.ndarray:
     projection, built = _projection(arrays.exchange.comm, arrays, name), arrays.built
     order = synapse_order(arrays, projection.index)[0]
     found = built.topology.groups["delay"][branches_at(built, order)[1]] * arrays.network.dt
-    return _of_all_ranks(arrays, projection, [found])[0]
-
-
-def gradients(
-    arrays: Arrays, found: np.ndarray, order_of: Callable[[int], np.ndarray] | None = None
-) -> dict[str, np.ndarray]:
-    """Split a number per synapse into projections that learn by e-prop, on all ranks, see `Simulator.gradients`.
-
-    ``order_of`` gives the positions of a projection's synapses, for a caller that keeps them.
-    """
-    out = {}
-    for projection in arrays.network.projections:
-        if projection.rule.code == EProp.code:
-            order = synapse_order(arrays, projection.index)[0] if order_of is None else order_of(projection.index)
-            own = found[order]
-            out[projection.name] = _of_all_ranks(arrays, projection, [own])[0]
-    return out
+    return of_all_ranks(arrays, projection, [found])[0]
 
 
 def matrix(arrays: Arrays, name: Projection | str) -> scipy.sparse.csr_matrix:
