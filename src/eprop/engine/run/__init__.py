@@ -1,1 +1,1 @@
-"""Running a built network: streams, samples and rollouts, with their inputs and results."""
+"""Running a built network: steps, samples, lanes and rollouts, with their inputs and results."""
