@@ -26,7 +26,6 @@ from eprop.training.number_text import (
     size,
     with_spread,
 )
-from eprop.training.output_streams import BestEffortStream
 from eprop.training.progress_bar import ProgressBar
 from eprop.training.trials import spread_of
 
@@ -50,9 +49,8 @@ class Reporter(ProgressBar):
     """
 
     def __init__(self, *, quiet: bool = False, silent: bool = False, console: Console | None = None):
-        stream: Any = BestEffortStream(sys.stderr)
-        console = console or Console(file=stream, highlight=False, soft_wrap=True, quiet=silent)
         super().__init__(quiet=quiet or silent, console=console)
+        self.console.quiet = self.console.quiet or silent
 
     def __enter__(self) -> Reporter:
         super().__enter__()

@@ -13,7 +13,7 @@ from eprop.figures.engine_comparison import comparison_job
 from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
-from eprop.figures.trainings import combined_spread, reports, score_of, test_scores, training_job
+from eprop.figures.trainings import combined_spread, curves_of, reports, score_of, test_scores, training_job
 from eprop.parameters import param
 from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.loss_differences import draw_differences
@@ -295,12 +295,8 @@ def _draw_differences(ax: Any, of_task: Table, side: Side) -> None:
 def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
     for curve in _present(of_task):
         of_curve = rows(of_task, rule=curve)
-        score = of_curve["validation_error"] if curve == "eprop+" else of_curve["error"]
-        seeds = np.unique(of_curve["seed"])
-        known = np.isfinite(score)
-        iterations = np.unique(of_curve["iteration"][known])
-        each = np.stack([100 * score[known & (of_curve["seed"] == seed)] for seed in seeds])
-        iterations, each = mean_of_neighbours(iterations, each)
+        score = "validation_error" if curve == "eprop+" else "error"
+        iterations, each = mean_of_neighbours(*curves_of(of_curve, "iteration", score))
         line: dict[str, Any] = {"ls": (0, (2, 2)), "zorder": 5, "filled": False} if curve == "time" else {}
         draw_band(ax, iterations, each, _COLORS[curve], CURVES[curve], **line)
     ax.set_xscale("log")

@@ -10,7 +10,7 @@ import numpy as np
 from eprop.figures.jobs import JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Tables, rows
-from eprop.figures.trainings import combined_spread, reports, score_of, test_scores, training_job
+from eprop.figures.trainings import combined_spread, curves_of, reports, score_of, test_scores, training_job
 from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.style import decades, letter, look, new_figure, thousands
 
@@ -82,12 +82,8 @@ class Figure3(NMNISTFigure):
     def _draw_curves(ax: Any, tables: Tables) -> None:
         shown = 100 * tables["learning"]["validation_error"]
         for rule in RULES:
-            of_rule = rows(tables["learning"], rule=rule)
-            known = np.isfinite(of_rule["validation_error"])
-            samples = np.unique(of_rule["samples"][known])
-            seeds = np.unique(of_rule["seed"])
-            each = np.stack([of_rule["validation_error"][known & (of_rule["seed"] == seed)] for seed in seeds])
-            draw_band(ax, samples, 100 * each, RULE_COLORS[rule], RULE_NAMES[rule])
+            samples, each = curves_of(rows(tables["learning"], rule=rule), "samples", "validation_error")
+            draw_band(ax, samples, each, RULE_COLORS[rule], RULE_NAMES[rule])
         decades(ax)
         ax.set_xlim(0, samples[-1])
         ax.set_ylim(0.7 * np.nanmin(np.maximum(shown, 0.1)), 1.15 * np.nanmax(shown))

@@ -101,6 +101,13 @@ def _column(lines: list[dict[str, Any]], name: str) -> list[float]:
     return [np.nan if line.get(name) is None else line[name] for line in lines]
 
 
+def curves_of(reported: Table, x: str, score: str) -> tuple[np.ndarray, np.ndarray]:
+    """Places ``x`` of the reports that know a score, (n,), and the scores of each seed there in per cent, (seeds, n)."""
+    known, seeds = np.isfinite(reported[score]), np.unique(reported["seed"])
+    each = [100 * reported[score][known & (reported["seed"] == seed)] for seed in seeds]
+    return np.unique(reported[x][known]), np.stack(each)
+
+
 def test_scores(results: Results) -> Table:
     """Test scores and durations of all trainings that were tested."""
     summaries = {key: result["summary"] for key, result in results.items() if result["summary"] is not None}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from eprop.errors import EPropError, MissingExtraError
+from eprop.errors import EPropError, optional_module
 from eprop.parameters import check_count
 
 
@@ -84,8 +84,4 @@ def _from(here: tuple[int, str], function: Callable[..., Any], arguments: tuple[
 
 
 def _joblib() -> Any:
-    try:
-        import joblib
-    except ImportError as error:
-        raise MissingExtraError("joblib", "trials", "running several trials in parallel") from error
-    return joblib
+    return optional_module("joblib", "trials", "running several trials in parallel")

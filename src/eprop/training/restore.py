@@ -130,10 +130,7 @@ def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *
 def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
     """Raise `ParameterError` if the task that a run names is not ``task``."""
     if named is not None and not same_task(task, named):
-        raise ParameterError(
-            f"{run.path}: is a run of the task {named!r}; continue with: "
-            f"eprop train {shlex.quote(named)} --resume {shlex.quote(str(run.path))}"
-        )
+        raise ParameterError(f"{run.path}: is a run of the task {named!r}; {run.how_to_continue(named)}")
 
 
 def refuse_edited(run: RunFolder, config: RunConfig) -> None:

@@ -192,10 +192,8 @@ class Run:
 
     def advice(self) -> str:
         """Message about a stopped run, with the command that continues it."""
-        return (
-            f"stopped after {self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}; continue with: "
-            f"eprop train {shlex.quote(self.config.task_name)} --resume {shlex.quote(str(self.folder.path))}"
-        )
+        progress = f"{self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}"
+        return f"stopped after {progress}; {self.folder.how_to_continue(self.config.task_name)}"
 
     def _stopped(self, stop: Stopped) -> Stopped:
         return Stopped(self.advice(), stop.exit_code, together=stop.together)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shlex
 from typing import Any
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
@@ -121,6 +122,10 @@ class RunFolder:
     def of_seed(self, seed: int) -> RunFolder:
         """The folder of one of several trials."""
         return RunFolder(self.path / f"seed-{seed}")
+
+    def how_to_continue(self, task: str) -> str:
+        """Advice with the command that continues the run, or the trials, of a task."""
+        return f"continue with: eprop train {shlex.quote(task)} --resume {shlex.quote(str(self.path))}"
 
     def check_free(self, *, force: bool = False) -> None:
         """Raise `OutputError` if a new run cannot be made here."""

@@ -14,23 +14,9 @@ from eprop.data.cache import default_folder
 from eprop.parallel.threads import available_threads
 
 _PACKAGES = (
-    "numpy",
-    "scipy",
-    "numba",
-    "h5py",
-    "matplotlib",
-    "rich",
-    "typer",
-    "mlxtend",
-    "tonic",
-    "mpi4py",
-    "neo",
-    "nir",
-    "pandas",
-    "scikit-learn",
-    "tensorboard",
-)
-_PACKAGES_ELSEWHERE = {"nest-simulator": "nest"}
+    "numpy", "scipy", "numba", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py", "neo", "nir", "pandas",
+    "scikit-learn", "tensorboard", "nest-simulator",
+)  # fmt: skip
 
 
 def package_version() -> str:
@@ -61,7 +47,7 @@ def describe_installation() -> dict[str, Any]:
         "commit": core.commit(),
         "installed_at": str(pathlib.Path(__file__).parents[1]),
         **describe_machine(),
-        "packages": {name: _version(name) for name in (*_PACKAGES, *_PACKAGES_ELSEWHERE)},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "core_flags": built["flags"],
         "core_features": " ".join(built["features"]),
         "core_levels": " ".join(core.built_levels()),

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
-from eprop.errors import MissingExtraError
+from eprop.errors import optional_module
 from eprop.files import output_errors
 
 #: Tags in TensorBoard by the names of the metrics.
@@ -47,12 +47,9 @@ class TensorBoard:
     """
 
     def __init__(self, folder: str | pathlib.Path):
-        try:
-            from tensorboard.summary import Writer
-        except ImportError as error:
-            raise MissingExtraError("tensorboard", "tensorboard", "writing metrics for TensorBoard") from error
+        purpose = "writing metrics for TensorBoard"
+        self._make: Any = optional_module("tensorboard.summary", "tensorboard", purpose, "tensorboard").Writer
         self.folder = pathlib.Path(folder)
-        self._make: Any = Writer
         self._writer: Any = None
 
     def __call__(self, trainer: Any, line: dict[str, Any]) -> None:

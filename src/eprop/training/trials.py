@@ -189,7 +189,7 @@ def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int
     """Summaries of all trials. If one fails, the others save a checkpoint and stop, and then its error is raised."""
     text, stop, found = config.to_toml(), folder.path / STOP, []
     failed: tuple[Exception, str] | None = None
-    advice = f"take fewer --jobs; {_advice(folder, config)} --jobs {max(jobs // 2, 1)}"
+    advice = f"take fewer --jobs; {folder.how_to_continue(config.task_name)} --jobs {max(jobs // 2, 1)}"
     stop.unlink(missing_ok=True)
     calls = [(_trial, (text, seed, str(folder.of_seed(seed).path), stop, os.getpid())) for seed in seeds]
     # A trial in this process gets signals itself.
@@ -217,10 +217,6 @@ def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int
     return found
 
 
-def _advice(folder: RunFolder, config: RunConfig) -> str:
-    return f"continue with: eprop train {config.task_name} --resume {folder.path}"
-
-
 def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
     """Message about stopped trials."""
     runs = [folder.of_seed(seed) for seed in seeds]
@@ -229,7 +225,7 @@ def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> 
     progress = f"with {finished} of {len(seeds)} trials finished, {begun} begun"
     if finished + begun == 0:
         progress = f"before any of {len(seeds)} trials had begun"
-    return f"stopped {progress}; {_advice(folder, config)}"
+    return f"stopped {progress}; {folder.how_to_continue(config.task_name)}"
 
 
 def _trial(
