@@ -4,7 +4,7 @@ Settings, each as ``-C NAME=VALUE`` of pip or ``build``, or in the environment:
 
 ========  ================  =========================================================================================
 levels    EPROP_LEVELS      processor levels of the core: ``native`` (the default), for wheels ``v2,v3,v4`` or ``generic``
-glibc     EPROP_GLIBC       oldest GNU C library that shall do, such as ``2.28``; built with the compiler from PyPI then
+glibc     EPROP_GLIBC       oldest GNU C library to support, such as ``2.28``; built with the compiler from PyPI then
 ========  ================  =========================================================================================
 
 All others are scikit-build-core's own.
@@ -219,7 +219,7 @@ def _from_pypi(folder: pathlib.Path, glibc: str) -> dict[str, str]:
             raise SystemExit(_HELP.format(reason=f"it is there, but does not work here: try {program} c++ --version."))
     tools = {f"CMAKE_{tool.upper()}": str(folder / tool) for tool in ("ar", "ranlib")}
     arguments = [os.environ.get("CMAKE_ARGS", ""), *(f"-D{name}={shlex.quote(path)}" for name, path in tools.items())]
-    # CMake's questions shall make no programs, for which it would compile its libraries once more.
+    # CMake's questions must make no programs, for which it would compile its libraries once more.
     arguments.append("-DCMAKE_TRY_COMPILE_TARGET_TYPE=STATIC_LIBRARY")
     return {"CXX": str(folder / "c++"), "CMAKE_ARGS": " ".join(arguments).strip(), **cached}
 

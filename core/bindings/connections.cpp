@@ -121,8 +121,6 @@ void bind_known(nb::module_& m) {
       },
       "bits"_a.noconvert(), "counts"_a.noconvert(), Unlocked(), "Write the known neurons before each word to `counts`.");
   m.def(
-      "is_known", [](const Bits& bits, Index neuron) { return is_known(view1(bits), neuron); }, "bits"_a.noconvert(), "neuron"_a);
-  m.def(
       "known_before",
       [](const Bits& bits, const Counts& counts, Index neuron) { return known_before({view1(bits), view1(counts)}, neuron); },
       "bits"_a.noconvert(), "counts"_a.noconvert(), "neuron"_a);

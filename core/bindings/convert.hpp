@@ -40,6 +40,10 @@ template <class A> auto view3(const A& a) {
   return Array3<T>{a.data(), static_cast<Index>(a.shape(0)), static_cast<Index>(a.shape(1)), static_cast<Index>(a.shape(2))};
 }
 
+template <class T> auto view_of(const Argument<T, 1>& array) { return view1(array); }
+template <class T> auto view_of(const Argument<T, 2>& array) { return view2(array); }
+template <class T> auto view_of(const Argument<T, 3>& array) { return view3(array); }
+
 // An array attribute of a Python object, which must outlive the view.
 template <class A> A attribute(nb::handle owner, const char* name) {
   A array;

@@ -7,7 +7,7 @@
 #include "bindings/interruptible.hpp"
 #include "bindings/lane_events.hpp"
 #include "bindings/lane_state.hpp"
-#include "bindings/outside.hpp"
+#include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
 #include "common/finite.hpp"
 #include "episodes/optimizer_step.hpp"
@@ -15,27 +15,7 @@
 namespace eprop {
 namespace {
 
-// A request, and the arrays that it views, by field.
-struct PyEpisodeRequest : EpisodeRequest {
-  nb::dict arrays;
-  ExternalArrays external;
-};
-
-template <class T> auto view_of(const Argument<T, 1>& array) { return view1(array); }
-template <class T> auto view_of(const Argument<T, 2>& array) { return view2(array); }
-template <class T> auto view_of(const Argument<T, 3>& array) { return view3(array); }
-
-// A field that is an array: the request views it and keeps it alive.
-template <class A, class View>
-void bind_array(nb::class_<PyEpisodeRequest>& bound, const char* name, View EpisodeRequest::* field) {
-  bound.def_prop_rw(
-      name, [name](const PyEpisodeRequest& self) { return nb::cast<A>(self.arrays[name]); },
-      [name, field](PyEpisodeRequest& self, const A& array) {
-        self.*field = view_of(array);
-        self.arrays[name] = nb::cast(array);
-      },
-      nb::for_setter(nb::arg("array").noconvert()), nb::for_getter(nb::rv_policy::automatic));
-}
+using PyEpisodeRequest = PyRequest<EpisodeRequest>;
 
 void bind_request(nb::module_& m) {
   using R = EpisodeRequest;
@@ -59,14 +39,7 @@ void bind_request(nb::module_& m) {
   bind_array<Out1<double>>(bound, "loss", &R::loss);
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
   bind_array<Out1<Index>>(bound, "events", &R::events);
-  bound.def_prop_rw(
-      "external", [](const PyEpisodeRequest& self) { return self.external; },
-      [](PyEpisodeRequest& self, const ExternalArrays& arrays) {
-        self.outside = outside_of(arrays);
-        self.external = arrays;
-      },
-      nb::for_setter(nb::arg("arrays").noconvert()), nb::for_getter(nb::rv_policy::automatic),
-      "Signals, their first columns, modulator and reward.");
+  bind_external(bound);
 }
 
 template <class Real> struct PyEpisodes {
@@ -114,7 +87,7 @@ template <class Real> struct PyEpisodes {
           "errors");
     check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
     check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
-    check(outside_fits(t, q.outside, given_samples(q), steps), "signals");
+    check(external_fits(t, q.external, given_samples(q), steps), "signals");
   }
 };
 

@@ -53,7 +53,7 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
                                             Index last_step, nb::object topology) {
   const OptimizerConstants& constants = records<DelayGroup>(topology, "groups")[0].optimizer;
   auto [w, m, v] = before;
-  w = optimize_synapse(w, m, v, g, first_step, last_step, decay_owed(constants, first_step, last_step), constants);
+  w = optimize_synapse(w, m, v, g, first_step, last_step, decay_of_pending(constants, first_step, last_step), constants);
   return {w, m, v};
 }
 
@@ -74,7 +74,6 @@ void bind_neurons(nanobind::module_& m) {
                      "Surrogate gradient by the code of its kind.");
   testing.def_static("clip", &clip<double>, "w"_a, "w_min"_a, "w_max"_a);
   testing.def_static("power", &power);
-  testing.def_static("adam_factor", &adam_factor);
   testing.def_static("potentiate", &potentiate);
   testing.def_static("depress", &depress);
   testing.def_static("optimize_synapse", &optimize, "before"_a, "g"_a, "first_step"_a, "last_step"_a, "topology"_a,

@@ -1,7 +1,7 @@
 // The online loop and feedback, for Python.
 #include "bindings/online.hpp"
 
-#include "bindings/outside.hpp"
+#include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
 #include "common/feedback.hpp"
 #include "common/finite.hpp"
@@ -12,41 +12,10 @@
 namespace eprop {
 namespace {
 
-// Inputs of a run, and arrays for its results. It keeps the arrays.
-struct PyRequest {
-  std::uint64_t seed = 0;
-  Index clock = 0;
-  bool frozen = false;
-  int threads = 1;
-  In2<Index> event_start;
-  In1<std::int32_t> event_channels;
-  In3<double> target, window;
-  ExternalArrays external;
-  In2<Index> probes;
-  Out2<double> probed, y;
-  Out1<double> loss;
-  Out1<Index> spikes;
-};
+using PyRunRequest = PyRequest<RunRequest>;
 
-// Views of the arrays of a request, if they fit together, the network and the steps of a call.
-RunRequest views_of(const PyRequest& q, const Topology& topology, Index n_steps, Index offset) {
-  if (!q.event_start.is_valid() || !q.event_channels.is_valid() || !q.target.is_valid() || !q.window.is_valid() ||
-      !q.probes.is_valid() || !q.probed.is_valid() || !q.y.is_valid() || !q.loss.is_valid() || !q.spikes.is_valid())
-    throw nb::value_error("RunRequest: an array is missing");
-  const RunRequest r{q.seed,
-                     q.clock,
-                     q.frozen,
-                     q.threads,
-                     view2(q.event_start),
-                     view1(q.event_channels),
-                     view3(q.target),
-                     view3(q.window),
-                     outside_of(q.external),
-                     view2(q.probes),
-                     view2(q.probed),
-                     view2(q.y),
-                     view1(q.loss),
-                     view1(q.spikes)};
+// Refuses a request whose arrays do not fit together, the network or the steps of a call.
+void check_request(const RunRequest& r, const Topology& topology, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
   const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
@@ -56,9 +25,8 @@ RunRequest views_of(const PyRequest& q, const Topology& topology, Index n_steps,
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
   if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
-      !outside_fits(topology, r.outside, samples, r.window.rows))
+      !external_fits(topology, r.external, samples, r.window.rows))
     throw nb::value_error("run: the request is for another network");
-  return r;
 }
 
 template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
@@ -186,7 +154,7 @@ template <class Real> auto effective_weights(PyRun<Real>& run) {
   }));
 }
 
-// Stores all weights as they are seen from outside, until the next spike. In place, because a copy might not fit into memory.
+// Stores the effective weights, until the next spike. In place, because a copy might not fit into memory.
 template <class Real> void materialise(PyRun<Real>& run) {
   if (!run.has_plus) return;
   materialise_weights(run.state, run.t, run.state.synapses.weight);
@@ -202,26 +170,26 @@ template <class Real> auto take_message(PyRun<Real>& run) {
   return handed_over(std::move(message));
 }
 
-template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRequest& request,
+template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request,
                                    In1<std::uint8_t> messages, In1<Index> begin, In1<Index> first, In1<std::uint64_t> bits,
                                    In1<std::uint32_t> counts) {
-  const RunRequest views = views_of(request, run.state.topology, n_steps, offset);
+  check_request(request, run.state.topology, n_steps, offset);
   nb::gil_scoped_release release;
   const Inbox inbox{view1(messages), view1(begin), view1(first), {view1(bits), view1(counts)}};
-  receive_spikes(run, n_steps, offset, views, inbox);
+  receive_spikes(run, n_steps, offset, request, inbox);
 }
 
-template <class Real> Index advance(PyRun<Real>& run, Index n_steps, Index offset, const PyRequest& request) {
-  const RunRequest views = views_of(request, run.state.topology, n_steps, offset);
+template <class Real> Index advance(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request) {
+  check_request(request, run.state.topology, n_steps, offset);
   nb::gil_scoped_release release;
-  return run_online(run, n_steps, offset, views);
+  return run_online(run, n_steps, offset, request);
 }
 
 // After another state has been set.
 template <class Real> void restart(PyRun<Real>& run, Index first_step, Index room) {
   if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
   if (run.has_plus || run.has_stdp) restart_records(spikes_of(run), first_step, room);
-  if (run.has_plus) forget_found(run.state);
+  if (run.has_plus) clear_cached(run.state);
 }
 
 template <class Real> auto post_times(PyRun<Real>& run) {
@@ -276,7 +244,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
       .def("spikes", &logged_spikes<Real>, "first_source"_a, "stop_source"_a, "first_step"_a, "stop_step"_a,
            "Steps and sources of the spikes that are still in the log.")
       .def("effective_weights", &effective_weights<Real>,
-           "Weights as seen from outside: as of the last spike of each synapse, not of the start of a block.")
+           "Weights as of the last spike of each synapse, not of the start of a block.")
       .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>(),
            "Store the effective weights, until the next spike.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
@@ -287,25 +255,23 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
 }
 
 void bind_request(nb::module_& m) {
-  const auto typed = nb::for_setter(nb::arg("value").noconvert());
-  const auto owned = nb::for_getter(nb::rv_policy::automatic);  // the arrays have owners
-  nb::class_<PyRequest>(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.")
-      .def(nb::init<>())
-      .def_rw("seed", &PyRequest::seed)
-      .def_rw("clock", &PyRequest::clock, "First step of the random numbers.")
-      .def_rw("frozen", &PyRequest::frozen, "Whether weights stay constant while all traces continue.")
-      .def_rw("threads", &PyRequest::threads)
-      .def_rw("event_start", &PyRequest::event_start, typed, owned, "(event sources, steps of all samples + 1)")
-      .def_rw("event_channels", &PyRequest::event_channels, typed, owned, "Channels of all events, in order.")
-      .def_rw("target", &PyRequest::target, typed, owned, "(samples, steps or 1, readouts)")
-      .def_rw("window", &PyRequest::window, typed, owned, "(samples or 1, steps, readout populations or 1)")
-      .def_rw("external", &PyRequest::external, typed, owned, "Signals, first columns, modulator, reward; see `ExternalSignals`.")
-      .def_rw("probes", &PyRequest::probes, typed, owned,
-              "(probes, 4): a `Probe`, row of the state or branch, index, delay group.")
-      .def_rw("probed", &PyRequest::probed, typed, owned, "Out: (steps of all samples, probes)")
-      .def_rw("y", &PyRequest::y, typed, owned, "Out: (steps of all samples, readouts), without the leak potential, mV.")
-      .def_rw("loss", &PyRequest::loss, typed, owned, "Out: (steps of all samples,); losses are added.")
-      .def_rw("spikes", &PyRequest::spikes, typed, owned, "Out: (samples,) spikes of own neurons; they are added.");
+  using R = RunRequest;
+  nb::class_<PyRunRequest> bound(m, "RunRequest", "Inputs of a run of consecutive samples, and arrays for its results.");
+  bound.def(nb::init<>())
+      .def_rw("seed", &PyRunRequest::seed)
+      .def_rw("clock", &PyRunRequest::clock, "First step of the random numbers.")
+      .def_rw("frozen", &PyRunRequest::frozen, "Whether weights stay constant while all traces continue.")
+      .def_rw("threads", &PyRunRequest::threads);
+  bind_array<In2<Index>>(bound, "event_start", &R::event_start, "(event sources, steps of all samples + 1)");
+  bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels, "Channels of all events, in order.");
+  bind_array<In3<double>>(bound, "target", &R::target, "(samples, steps or 1, readouts)");
+  bind_array<In3<double>>(bound, "window", &R::window, "(samples or 1, steps, readout populations or 1)");
+  bind_external(bound);
+  bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
+  bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
+  bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
+  bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
+  bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples,) spikes of own neurons; they are added.");
 }
 
 void bind_codes(nb::module_& m) {
@@ -344,7 +310,7 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
         tie_feedback<Real>(groups, {tables, view1(weight), view2(feedback), view2(offset)});
       },
       "topology"_a, "chosen"_a.noconvert(), "weight"_a.noconvert(), "feedback"_a.noconvert(), "feedback_offset"_a.noconvert(),
-      "Let feedback follow the weights of the chosen delay groups.");
+      "Copy the weights of the chosen delay groups to the feedback that follows them.");
   m.def(
       "measure_offsets",
       [](nb::object topology, Index first, Index stop, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
@@ -354,7 +320,7 @@ template <class Real> void bind_feedback_of(nb::module_& m) {
         measure_offsets<Real>(first, stop, {tables, view1(weight), view2(feedback), view2(offset)});
       },
       "topology"_a, "first"_a, "stop"_a, "weight"_a.noconvert(), "feedback"_a.noconvert(), "feedback_offset"_a.noconvert(),
-      "Let adaptive feedback stay as it is where weights were set from outside.");
+      "Keep adaptive feedback unchanged after weights were set.");
 }
 
 }  // namespace
@@ -368,8 +334,7 @@ void bind_online(nb::module_& m) {
   bind_feedback_of<double>(m);
   m.def(
       "fade_offsets", [](nb::object topology, Out2<double> offset) { fade_offsets(topology_of(topology), view2(offset)); },
-      "topology"_a, "feedback_offset"_a.noconvert(),
-      "What decaying weights forget, the offset of adaptive feedback forgets, too.");
+      "topology"_a, "feedback_offset"_a.noconvert(), "Decay the offset of adaptive feedback like the weights.");
   m.def(
       "losses_of_steps",
       [](In2<double> y, In2<double> target, In2<double> window, nb::object topology, Out1<double> loss) {

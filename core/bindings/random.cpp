@@ -43,6 +43,16 @@ Result<double> draw_many(std::uint64_t seed, std::uint32_t purpose, const Words&
   }));
 }
 
+template <auto draw, auto draw_block> void bind_draws(nb::module_& m, const char* name) {
+  m.def(name, draw, "seed"_a, "purpose"_a, "target"_a, "index"_a);
+  m.def(
+      name,
+      [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
+        return draw_many(seed, purpose, targets, indices, draw_block);
+      },
+      "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
+}
+
 // Random order of 0 .. n - 1 (Fisher-Yates).
 Result<Index> permutation(std::uint64_t seed, std::uint32_t purpose, std::uint32_t target, Index n) {
   return handed_over(unlocked([&] {
@@ -66,20 +76,8 @@ void bind_random(nb::module_& m) {
         return std::pair(first, second);
       },
       "seed"_a, "purpose"_a, "target"_a, "index"_a, "Two independent words for a counter.");
-  m.def("uniform", &uniform, "seed"_a, "purpose"_a, "target"_a, "index"_a);
-  m.def(
-      "uniform",
-      [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
-        return draw_many(seed, purpose, targets, indices, uniform_block);
-      },
-      "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
-  m.def("normal", &normal, "seed"_a, "purpose"_a, "target"_a, "index"_a);
-  m.def(
-      "normal",
-      [](std::uint64_t seed, std::uint32_t purpose, const Words& targets, const Words& indices) {
-        return draw_many(seed, purpose, targets, indices, normal_block);
-      },
-      "seed"_a, "purpose"_a, "targets"_a.noconvert(), "indices"_a.noconvert());
+  bind_draws<&uniform, &uniform_block>(m, "uniform");
+  bind_draws<&normal, &normal_block>(m, "normal");
   m.def("permutation", &permutation, "seed"_a, "purpose"_a, "target"_a, "n"_a, "Random order of `n` indices.");
   nb::enum_<Purpose>(m, "Purpose", nb::is_arithmetic(), "Purposes separate draws with the same seed, target and index.")
       .value("connect", kConnect)

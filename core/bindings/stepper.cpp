@@ -13,7 +13,7 @@
 namespace eprop {
 namespace {
 
-// Tells which thread uses a network. The GIL makes its calls atomic, and nobody waits.
+// The thread that uses a network. The GIL makes its calls atomic, and nobody waits.
 struct InUse {
   unsigned long thread = 0;
   Index depth = 0;  // a thread that uses the network may begin again
@@ -38,11 +38,11 @@ struct PyStepper : Stepper {
   Latency latency;
 };
 
-struct Held {
-  explicit Held(InUse& in_use) : in_use(in_use), held(in_use.acquire()) {}
-  Held(const Held&) = delete;
-  Held& operator=(const Held&) = delete;
-  ~Held() {
+struct UseGuard {
+  explicit UseGuard(InUse& in_use) : in_use(in_use), held(in_use.acquire()) {}
+  UseGuard(const UseGuard&) = delete;
+  UseGuard& operator=(const UseGuard&) = delete;
+  ~UseGuard() {
     if (held) in_use.release();
   }
   InUse& in_use;
@@ -52,8 +52,8 @@ struct Held {
 // A view of an object by the buffer protocol, which takes a fraction of what an `nb::ndarray` takes.
 class Buffer {
  public:
-  explicit Buffer(nb::handle given)
-      : held(PyObject_CheckBuffer(given.ptr()) != 0 && PyObject_GetBuffer(given.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) == 0) {
+  explicit Buffer(nb::handle value)
+      : held(PyObject_CheckBuffer(value.ptr()) != 0 && PyObject_GetBuffer(value.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) == 0) {
     if (!held) PyErr_Clear();  // not contiguous, for example
   }
   Buffer(const Buffer&) = delete;
@@ -85,22 +85,22 @@ bool take_channels(Stepper& stepper, Index source, nb::handle channels) {
 }
 
 // Reads an argument of a step, an array of floats or None, and notes its bit. False: of another form.
-bool take_told(nb::handle given, std::vector<double>& to, PyStepper::Place place, Told bit, int& told) {
-  if (given.is_none()) return true;
-  const Buffer buffer(given);
+bool take_argument(nb::handle value, std::vector<double>& to, PyStepper::Place place, Given bit, int& given) {
+  if (value.is_none()) return true;
+  const Buffer buffer(value);
   const auto* numbers = place.second < 0 ? nullptr : buffer.numbers<double>("d");
   if (numbers == nullptr || buffer.size() != place.second) return false;
   std::copy_n(numbers, place.second, to.begin() + place.first);
-  told |= bit;
+  given |= bit;
   return true;
 }
 
-// The same for signals of all neurons, which may be many: `given` outlives the step, so nothing is copied.
-bool take_signals(const Buffer& given, PyStepper& stepper, int& told) {
-  const auto* numbers = stepper.neurons.second < 0 ? nullptr : given.numbers<double>("d");
-  if (numbers == nullptr || given.size() != static_cast<Index>(stepper.signal.size())) return false;
+// The same for signals of all neurons, which may be many: `values` outlives the step, so nothing is copied.
+bool take_signals(const Buffer& values, PyStepper& stepper, int& given) {
+  const auto* numbers = stepper.neurons.second < 0 ? nullptr : values.numbers<double>("d");
+  if (numbers == nullptr || values.size() != static_cast<Index>(stepper.signal.size())) return false;
   stepper.signals = numbers;
-  told |= kSignal;
+  given |= kSignal;
   return true;
 }
 
@@ -108,32 +108,32 @@ Index clock_ns() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// One step. Arguments are those of the only population, or None; bits of `told` name those that the stepper has got already, as
+// One step. Arguments are those of the only population, or None; bits of `given` name those that the stepper already has, as
 // it may have its events, and `spent` are the ns that took. Keeps the GIL: a step is short, and another thread that takes the GIL
 // could keep it for milliseconds.
 template <class Real> int step_online(PyRun<Real>& run, PyStepper& stepper, nb::handle channels, nb::handle target,
-                                      nb::handle signal, nb::handle error, double modulator, double reward, int told,
+                                      nb::handle signal, nb::handle error, double modulator, double reward, int given,
                                       Index spent) {
   const Index began = clock_ns();
   const Topology& topology = run.state.topology;
   if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
       topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
     throw nb::value_error("Stepper: made for another network");
-  const Held use(*stepper.in_use);
+  const UseGuard use(*stepper.in_use);
   if (!use.held) return static_cast<int>(StepStatus::busy);
   stepper.signals = stepper.signal.data();
   const Buffer signals(signal);
   if ((!channels.is_none() && !take_channels(stepper, stepper.source, channels)) ||
-      !take_told(target, stepper.target, stepper.readouts, kTarget, told) ||
-      (!signal.is_none() && !take_signals(signals, stepper, told)) ||
-      !take_told(error, stepper.error, stepper.readouts, kError, told)) {
-    forget_told(stepper, kTarget | kSignal | kError);
+      !take_argument(target, stepper.target, stepper.readouts, kTarget, given) ||
+      (!signal.is_none() && !take_signals(signals, stepper, given)) ||
+      !take_argument(error, stepper.error, stepper.readouts, kError, given)) {
+    clear_arguments(stepper, kTarget | kSignal | kError);
     return static_cast<int>(StepStatus::form);
   }
   stepper.modulator = modulator;
   stepper.reward = reward;
-  const StepStatus status = take_step(run, stepper, told);
-  if (status == StepStatus::done || status == StepStatus::look) stepper.latency.add(spent + clock_ns() - began);
+  const StepStatus status = take_step(run, stepper, given);
+  if (status == StepStatus::done || status == StepStatus::check) stepper.latency.add(spent + clock_ns() - began);
   return static_cast<int>(status);
 }
 
@@ -165,7 +165,7 @@ std::vector<double> edges() {
 }
 
 void bind_latency(nb::module_& m) {
-  nb::class_<InUse>(m, "InUse", "Tells which thread uses a network.")
+  nb::class_<InUse>(m, "InUse", "The thread that uses a network.")
       .def(nb::init<>())
       .def("acquire", &InUse::acquire, "Whether this thread may use it.")
       .def("release", &InUse::release, "The use that `acquire` began has ended.");
@@ -183,13 +183,14 @@ void bind_latency(nb::module_& m) {
 }  // namespace
 
 template <class Real> void bind_step(nb::class_<PyRun<Real>>& bound) {
-  bound.def("step", &step_online<Real>, "stepper"_a, "channels"_a.none(), "target"_a.none(), "signal"_a.none(), "error"_a.none(),
-            "modulator"_a, "reward"_a, "told"_a, "spent"_a,
-            nb::sig("def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, "
-                    "modulator: float, reward: float, told: int, spent: int) -> int"),
-            "One step; return its `StepStatus`.\n\nArguments are those of the only population, or None. Bits of `told` (`Given`) "
-            "name those that the stepper already holds; `spent` are the ns since the call of the user.\n\n"
-            "C++: `take_step` in core/online/stepper.hpp.");
+  bound.def(
+      "step", &step_online<Real>, "stepper"_a, "channels"_a.none(), "target"_a.none(), "signal"_a.none(), "error"_a.none(),
+      "modulator"_a, "reward"_a, "given"_a, "spent"_a,
+      nb::sig("def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, "
+              "modulator: float, reward: float, given: int, spent: int) -> int"),
+      "One step; return its `StepStatus`.\n\nArguments are those of the only population, or None. Bits of `given` (`Given`) "
+      "name those that the stepper already holds; `spent` are the ns since the call of the user.\n\n"
+      "C++: `take_step` in core/online/stepper.hpp.");
 }
 template void bind_step(nb::class_<PyRun<float>>&);
 template void bind_step(nb::class_<PyRun<double>>&);
@@ -203,12 +204,12 @@ void bind_stepper(nb::module_& m) {
       .value("modulator", StepStatus::modulator, "The modulator is not finite.")
       .value("error", StepStatus::error, "The error is infinite.")
       .value("no_step_before", StepStatus::no_step_before, "There is no step that the error could belong to.")
-      .value("look", StepStatus::look, "Done; it is time to look for values that are not finite.")
+      .value("check", StepStatus::check, "Done; it is time to check for values that are not finite.")
       .value("reward", StepStatus::reward, "The reward is not finite.")
       .value("no_reward", StepStatus::no_reward, "No synapse has a reward trace.")
       .value("form", StepStatus::form, "An argument needs conversion, or is invalid.")
       .value("busy", StepStatus::busy, "Another thread uses the network.");
-  nb::enum_<Told>(m, "Given", nb::is_arithmetic(), "Bits of arguments that a stepper already holds.")
+  nb::enum_<Given>(m, "Given", nb::is_arithmetic(), "Bits of arguments that a stepper already holds.")
       .value("target", kTarget)
       .value("signal", kSignal)
       .value("error", kError);
@@ -224,7 +225,7 @@ void bind_stepper(nb::module_& m) {
           "source"_a, "channels"_a, nb::sig("def take(self, source: int, channels: object) -> bool"),
           "Read the events of a source in the next step; return whether that was possible.")
       .def(
-          "forget", [](PyStepper& stepper) { forget_told(stepper, kTarget | kSignal | kError); },
+          "forget", [](PyStepper& stepper) { clear_arguments(stepper, kTarget | kSignal | kError); },
           "Drop the arguments of the step.")
       .def_prop_ro(
           "target", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).target); }, nb::rv_policy::automatic,

@@ -37,33 +37,19 @@ void sort_sources(Sources list, Index n, std::vector<std::int32_t>& spare) {
   if (here != list.data()) std::copy_n(here, list.size(), list.data());
 }
 
-// Parameters of a choice: number of candidates, excluded candidate (-1: none), and the stream of draws.
+// Parameters of a choice: number of candidates, excluded candidate (-1: none), and the key of the draws.
 struct Choice {
   Index n, excluded;
   std::uint64_t seed;
-  std::uint32_t stream;
+  std::uint32_t target;
 };
 
 // Fills the list with draws below n, with repetitions.
 void choose_with_repeats(Sources list, const Choice& c) {
-  const auto length = static_cast<Index>(list.size());
-  // Draws several at a time; after the first excluded one, draws one by one.
-  std::int32_t* const out = list.data();
-  const auto n = static_cast<double>(c.n);
-  double block[kBlockDraws];
-  for (Index first = 0; first < length; first += kBlockDraws) {
-    uniform_block(c.seed, kConnect, successive(c.stream, static_cast<std::uint64_t>(first)), block);
-    const Index draws = std::min(length - first, kBlockDraws);
-    for (Index k = 0; k < draws; k++) out[first + k] = static_cast<std::int32_t>(block[k] * n);
-  }
-  if (c.excluded < 0) return;
-  const auto first = std::find(list.begin(), list.end(), static_cast<std::int32_t>(c.excluded));
-  auto draw = static_cast<std::uint64_t>(first - list.begin());
-  for (auto slot = first; slot != list.end(); ++slot) {
-    Index source = c.excluded;
-    while (source == c.excluded) source = below(c.seed, kConnect, c.stream, draw++, c.n);
-    *slot = static_cast<std::int32_t>(source);
-  }
+  UniformStream draws(c.seed, kConnect, c.target);
+  for (std::int32_t& source : list) do {
+      source = static_cast<std::int32_t>(draws.next() * static_cast<double>(c.n));
+    } while (source == c.excluded);
 }
 
 // Fills the list with distinct numbers below n; `taken` (n) is scratch, all false before and after.
@@ -71,7 +57,7 @@ void choose_with_repeats(Sources list, const Choice& c) {
 void choose_different(Sources list, const Choice& c, std::vector<char>& taken) {
   const auto length = static_cast<Index>(list.size());
   const Index candidates = c.excluded >= 0 ? c.n - 1 : c.n;
-  UniformStream draws(c.seed, kConnect, c.stream);
+  UniformStream draws(c.seed, kConnect, c.target);
   for (Index k = 0; k < length; k++) {
     const Index top = candidates - length + k;
     auto source = static_cast<Index>(draws.next() * static_cast<double>(top + 1));

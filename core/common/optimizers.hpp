@@ -1,4 +1,5 @@
-// One step of an optimiser, and the pending steps of a synapse since its last spike, as scalar functions.
+// Optimisers: their constants, one step as a scalar function, the pending steps of a synapse since its last spike (e-prop+), and
+// the step of many synapses after a mini-batch (e-prop). A new optimiser needs changes here only.
 //
 // With per-step e-prop+ the optimiser takes one step per time step. A silent synapse takes its pending steps at its next spike:
 // the first with the gradient of its last interval, the others without a gradient.
@@ -6,9 +7,20 @@
 #include <algorithm>
 #include <cmath>
 
-#include "common/tables.hpp"
+#include "common/arrays.hpp"
 
 namespace eprop {
+
+// The order is that of the codes in Python (eprop.rules.optimizers).
+enum class Optimizer : Index { descent, adam, momentum, rmsprop };
+
+struct OptimizerConstants {
+  double eta, w_min, w_max;
+  double beta_1, beta_2, epsilon;  // beta_1 is also the decay of a single moment
+  Optimizer kind;
+  Index nesterov;
+  double keep;  // decay of a weight in a step without a gradient
+};
 
 // base^n by repeated squaring, a few times faster than std::pow for small powers; its rounding errors grow with n.
 inline double power(double base, Index n) {
@@ -88,7 +100,7 @@ inline double rmsprop_catch_up(double w, double& v, double g, double left, const
 
 // Decay of the only moment of momentum or RMSprop over the pending steps after the first; the same for all synapses of a branch.
 // A branch without a spike so far has no pending steps.
-inline double decay_owed(const OptimizerConstants& c, Index first_step, Index last_step) {
+inline double decay_of_pending(const OptimizerConstants& c, Index first_step, Index last_step) {
   return power(c.beta_1, std::max<Index>(last_step - first_step - 1, 0));
 }
 
@@ -111,8 +123,8 @@ inline double decaying_steps(double w, double& m, double& v, double g, Index fir
 inline bool descends(const OptimizerConstants& c) { return c.kind == Optimizer::descent && c.keep >= 1.0; }
 
 // The pending optimiser steps of a synapse, first_step + 1 .. last_step, the first with gradient g; bounds apply after all of
-// them. `left` is `decay_owed`. Returns the new weight and writes the moments, in double precision for any type of the weights:
-// the caller rounds. A learning rate of zero freezes the synapse.
+// them. `left` is `decay_of_pending`. Returns the new weight and writes the moments, in double precision for any type of the
+// weights: the caller rounds. A learning rate of zero freezes the synapse.
 inline double optimize_synapse(double w, double& m, double& v, double g, Index first_step, Index last_step, double left,
                                const OptimizerConstants& c) {
   if (c.eta == 0.0) return w;
@@ -140,6 +152,63 @@ Real optimize_synapse(Index synapse, double g, Index first_step, Index last_step
   if (synapses.moment_1.size > 0) synapses.moment_1[synapse] = static_cast<Real>(m);
   if (synapses.moment_2.size > 0) synapses.moment_2[synapse] = static_cast<Real>(v);
   return static_cast<Real>(w);
+}
+
+// Neighbouring synapses: their weights, pending gradients and moments, and the factor of the gradients.
+template <class Real> struct SynapseRange {
+  Index begin, end;
+  Real *weight, *pending, *moment_1, *moment_2;
+  Real scale;
+};
+
+// Moves the weights of some synapses by step(weight, gradient, synapse) and clears their gradients.
+template <class Real, class Step>
+inline void move_weights(const OptimizerConstants& constants, const SynapseRange<Real>& range, const Step& step) {
+  const Real w_min(constants.w_min), w_max(constants.w_max), scale = range.scale;
+  Real* __restrict weight = range.weight, * __restrict pending = range.pending;
+#pragma GCC ivdep
+  for (Index synapse = range.begin; synapse < range.end; synapse++) {
+    weight[synapse] = clip(step(weight[synapse], scale * pending[synapse], synapse), w_min, w_max);
+    pending[synapse] = 0;
+  }
+}
+
+// Adam with both bias corrections.
+template <class Real> void adam_steps(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
+  const Real factor(adam_factor(constants.eta, constants.beta_1, constants.beta_2, updates));
+  const Real beta_1(constants.beta_1), beta_2(constants.beta_2), epsilon(constants.epsilon);
+  Real* __restrict moment_1 = range.moment_1, * __restrict moment_2 = range.moment_2;
+  move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
+    Real first = moment_1[synapse], second = moment_2[synapse];
+    adam_moments(first, second, gradient, beta_1, beta_2);
+    moment_1[synapse] = first;
+    moment_2[synapse] = second;
+    return weight - factor * first / (std::sqrt(second) + epsilon);
+  });
+}
+
+// One step of the optimiser of a projection for some of its synapses.
+template <class Real> void optimizer_step(const OptimizerConstants& constants, Index updates, const SynapseRange<Real>& range) {
+  const Real eta(constants.eta), beta(constants.beta_1), epsilon(constants.epsilon);
+  const bool nesterov = constants.nesterov != 0;
+  Real* __restrict moment_1 = range.moment_1, * __restrict moment_2 = range.moment_2;
+  if (constants.keep < 1.0 && constants.eta != 0.0)
+    for (Index synapse = range.begin; synapse < range.end; synapse++)
+      range.weight[synapse] = static_cast<Real>(range.weight[synapse] * constants.keep);
+  switch (constants.kind) {
+    case Optimizer::descent:
+      return move_weights(constants, range, [=](Real weight, Real gradient, Index) { return weight - eta * gradient; });
+    case Optimizer::adam:
+      return adam_steps(constants, updates, range);
+    case Optimizer::momentum:
+      return move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
+        return momentum_step(weight, moment_1[synapse], gradient, eta, beta, nesterov);
+      });
+    case Optimizer::rmsprop:
+      return move_weights(constants, range, [=](Real weight, Real gradient, Index synapse) {
+        return rmsprop_step(weight, moment_2[synapse], gradient, eta, beta, epsilon);
+      });
+  }
 }
 
 }  // namespace eprop

@@ -1,4 +1,4 @@
-// Learning signals: errors of readouts times the feedback weights of each neuron, plus signals from outside.
+// Learning signals: errors of readouts times the feedback weights of each neuron, plus external signals.
 #pragma once
 #include <algorithm>
 
@@ -6,9 +6,9 @@
 
 namespace eprop {
 
-// Learning signals from outside the network, factors of all learning signals, and rewards. Row t arrives in step t, together with
+// External learning signals, factors of all learning signals, and rewards. Row t arrives in step t, together with
 // the errors of step t - 1.
-struct Outside {
+struct External {
   Array3<const double> signals;    // (samples or 0, steps, columns) of own neurons
   Array1<const Index> first;       // (populations,) column of its first own neuron, or -1
   Array2<const double> modulator;  // (samples, 1 or 0; steps)
@@ -18,16 +18,16 @@ struct Outside {
   double factor(Index sample, Index step) const {
     return modulator.rows == 0 ? 1.0 : modulator(modulator.rows > 1 ? sample : 0, step);
   }
-  double told(Index sample, Index step) const { return reward.rows == 0 ? 0.0 : reward(reward.rows > 1 ? sample : 0, step); }
+  double reward_of(Index sample, Index step) const { return reward.rows == 0 ? 0.0 : reward(reward.rows > 1 ? sample : 0, step); }
   // Row of the own neurons of a population, or null.
   const double* row(Index sample, Index step, Index population) const {
     return signals.planes == 0 || first[population] < 0 ? nullptr : signals.row(sample, step) + first[population];
   }
 };
 
-// Adds `told` (none: nullptr) to the learning signals of some neurons and multiplies the sums.
-inline void add_told(const double* told, double factor, Index n, double* __restrict signal) {
-  for (Index j = 0; told != nullptr && j < n; j++) signal[j] += told[j];
+// Adds `external` (none: nullptr) to the learning signals of some neurons and multiplies the sums.
+inline void add_external(const double* external, double factor, Index n, double* __restrict signal) {
+  for (Index j = 0; external != nullptr && j < n; j++) signal[j] += external[j];
   for (Index j = 0; factor != 1.0 && j < n; j++) signal[j] *= factor;
 }
 

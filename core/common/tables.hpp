@@ -7,12 +7,12 @@
 // rank computes. Its sources are its own neurons and the remote ones that reach its targets (ghosts).
 #pragma once
 #include "common/arrays.hpp"
+#include "common/optimizers.hpp"
 
 namespace eprop {
 
 enum class Role : Index { events, poisson, neuron, readout };
 enum class Rule : Index { fixed, eprop, eprop_plus, stdp };
-enum class Optimizer : Index { descent, adam, momentum, rmsprop };
 // How feedback depends on the readout weights of a delay group: not at all, by the weight, or by its changes.
 enum class Tied : Index { no, weight, change };
 
@@ -44,14 +44,6 @@ struct Population {
   // e-prop per sample:
   double kappa, c_reg, f_target;  // f_target in spikes per step
   Index error_latency;            // steps from a spike to the first error that it causes
-};
-
-struct OptimizerConstants {
-  double eta, w_min, w_max;
-  double beta_1, beta_2, epsilon;  // beta_1 is also the decay of a single moment
-  Optimizer kind;
-  Index nesterov;
-  double keep;  // decay of a weight in a step without a gradient
 };
 
 // The synapses of a projection with the same delay (and, onto readouts, the same time constant).

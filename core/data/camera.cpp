@@ -1,10 +1,13 @@
 #include "data/camera.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <span>
 #include <utility>
 
 #include "common/rng.hpp"
@@ -35,53 +38,36 @@ static_assert(kFirstWarp + 4 <= kRandom);
 // Block of random numbers of the elastic distortion; draws per event count their blocks from 1.
 constexpr std::uint64_t kElasticBlock = 0xFFFF;
 
-std::size_t count(Index n) { return static_cast<std::size_t>(n); }
-
 Index nodes_of(Index spacing) { return (kSide - 1) / spacing + 4; }  // a spline extends over two nodes to each side
 
 // Arrays that one thread needs while it records.
 struct Buffers {
-  Index nodes;                       // of the elastic distortion, along each axis
-  std::vector<std::uint8_t> image;   // (kSide, kSide) distorted
-  std::vector<std::uint16_t> few;    // random numbers of the nodes
-  std::vector<double> displaced;     // (2, nodes, nodes)
-  std::vector<float> light;          // (kPhases, kPhases, kLight, kLight)
-  std::vector<float> rows;           // (kSide, kLight)
-  std::vector<float> upper, lower;   // band of each pixel: an event occurs when the light leaves the band
-  std::vector<float> level, before;  // light of each pixel in this step and in the step before
-  std::vector<double> free_at;       // end of each pixel's refractory time
-  std::vector<float> thresholds;     // relative
-  std::vector<std::uint16_t> random;
-  std::vector<std::int32_t> visit;  // pixels that left their band
-  std::vector<std::uint8_t> flag;   // whether each pixel left its band
+  Index nodes;                                      // of the elastic distortion, along each axis
+  std::vector<std::uint16_t> few;                   // random numbers of the nodes
+  std::vector<double> displaced;                    // (2, nodes, nodes)
+  std::array<std::uint8_t, kSide * kSide> image{};  // distorted
+  std::array<float, kPhases * kPhases * kLight * kLight> light{};
+  std::array<float, kSide * kLight> rows{};
+  std::array<float, kState> upper{}, lower{};  // band of each pixel: an event occurs when the light leaves the band
+  std::vector<float> level, before;            // light of each pixel in this step and in the step before
+  std::array<double, kState> free_at{};        // end of each pixel's refractory time
+  std::array<float, kState> thresholds{};      // relative
+  std::array<std::uint16_t, kRandom> random{};
+  std::array<std::uint8_t, kState> left{};  // whether each pixel left its band
   CameraEvents events;
 
   explicit Buffers(Index spacing)
-      : nodes(nodes_of(spacing)),
-        image(count(kSide * kSide)),
-        few(count(2 * nodes * nodes)),
-        displaced(count(2 * nodes * nodes)),
-        light(count(kPhases * kPhases * kLight * kLight)),
-        rows(count(kSide * kLight)),
-        upper(count(kState)),
-        lower(count(kState)),
-        level(count(kState)),
-        before(count(kState)),
-        free_at(count(kState)),
-        thresholds(count(kState)),
-        random(count(kRandom)),
-        visit(count(kState + 8)),
-        flag(count(kState)) {}
+      : nodes(nodes_of(spacing)), few(2 * nodes * nodes), displaced(2 * nodes * nodes), level(kState), before(kState) {}
 };
 
-// The camera's stream of random numbers for one digit.
-struct Stream {
+// The random numbers of one digit.
+struct RandomStream {
   std::uint64_t seed;
   std::uint32_t digit;
 };
 
 // Fills `out` with 16-bit numbers; `block` (< 2^16) separates the calls.
-void fill_random(const Stream& stream, std::uint64_t block, std::vector<std::uint16_t>& out) {
+void fill_random(const RandomStream& stream, std::uint64_t block, std::span<std::uint16_t> out) {
   const std::uint64_t base = block << 32;
   for (std::size_t k = 0; 8 * k < out.size(); k++) {
     const auto [a, b] = philox(stream.seed, kCamera, stream.digit, base + k);
@@ -127,7 +113,7 @@ std::uint8_t ink_at(const std::uint8_t* image, double x, double y) {
 }
 
 // Draws displacements of the nodes so that the displacements of the pixels have the standard deviation `elastic`.
-void draw_nodes(const Stream& stream, const CameraSettings& c, Buffers& buffers) {
+void draw_nodes(const RandomStream& stream, const CameraSettings& c, Buffers& buffers) {
   fill_random(stream, kElasticBlock, buffers.few);
   for (std::size_t k = 0; k < buffers.few.size(); k++)
     buffers.displaced[k] = c.elastic / kSmoothed * c.normals[buffers.few[k] >> 4];
@@ -135,13 +121,13 @@ void draw_nodes(const Stream& stream, const CameraSettings& c, Buffers& buffers)
 
 // Distorts the image by a random linear map around its centre and a random field of displacements; the first block of random
 // numbers gives the map.
-void distort(const std::uint8_t* image, const Stream& stream, const CameraSettings& c, Buffers& buffers) {
+void distort(const std::uint8_t* image, const RandomStream& stream, const CameraSettings& c, Buffers& buffers) {
   constexpr double kCentre = 0.5 * (kSide - 1);
   if (c.elastic > 0.0)
     draw_nodes(stream, c, buffers);
   else
     std::fill(buffers.displaced.begin(), buffers.displaced.end(), 0.0);
-  const auto drawn = [&](Index k) { return c.warp * c.normals[buffers.random[count(kFirstWarp + k)] >> 4]; };
+  const auto drawn = [&](Index k) { return c.warp * c.normals[buffers.random[kFirstWarp + k] >> 4]; };
   const double a = 1.0 + drawn(0), b = drawn(1), cc = drawn(2), d = 1.0 + drawn(3);
   const Index nodes = buffers.nodes;
   const double *const along_x = buffers.displaced.data(), *const along_y = along_x + nodes * nodes;
@@ -157,8 +143,7 @@ void distort(const std::uint8_t* image, const Stream& stream, const CameraSettin
         }
       }
       const double right = static_cast<double>(x) - kCentre, down = static_cast<double>(y) - kCentre;
-      buffers.image[count(y * kSide + x)] =
-          ink_at(image, kCentre + a * right + b * down + dx, kCentre + cc * right + d * down + dy);
+      buffers.image[y * kSide + x] = ink_at(image, kCentre + a * right + b * down + dx, kCentre + cc * right + d * down + dy);
     }
   }
 }
@@ -178,7 +163,7 @@ void fill_light(const std::uint8_t* image, const Box& box, const CameraSettings&
           const Index x = i - kMargin + k - kHalf;
           if (box.left <= x && x < box.right) total += c.taps(px, k) * static_cast<float>(image[y * kSide + x]);
         }
-        buffers.rows[count(y * kLight + i)] = total;
+        buffers.rows[y * kLight + i] = total;
       }
     }
     for (Index py = 0; py < kPhases; py++) {
@@ -188,7 +173,7 @@ void fill_light(const std::uint8_t* image, const Box& box, const CameraSettings&
           float total = 0.0f;
           for (Index k = 0; k < kTaps; k++) {
             const Index y = j - kMargin + k - kHalf;
-            if (box.top <= y && y < box.bottom) total += c.taps(py, k) * buffers.rows[count(y * kLight + i)];
+            if (box.top <= y && y < box.bottom) total += c.taps(py, k) * buffers.rows[y * kLight + i];
           }
           // NOLINTNEXTLINE(bugprone-incorrect-roundings): light is never below zero.
           const auto level = static_cast<Index>(total * kScale + 0.5f);
@@ -197,23 +182,6 @@ void fill_light(const std::uint8_t* image, const Box& box, const CameraSettings&
       }
     }
   }
-}
-
-// Rows first .. last - 1 of the field, near the ink of the image.
-struct Rows {
-  Index first, last;
-};
-
-Rows rows_reached(const Box& box, Array2<const double> path, double shift) {
-  if (box.bottom == 0) return {0, 0};
-  double low = path(1, 0), high = path(1, 0);
-  for (Index k = 0; k < path.columns; k++) {
-    low = std::min(low, path(1, k));
-    high = std::max(high, path(1, k));
-  }
-  constexpr Index kReach = kTaps / 2 + 1;
-  return {std::max<Index>(0, static_cast<Index>(static_cast<double>(box.top) + low + shift) - kReach),
-          std::min<Index>(kField, static_cast<Index>(static_cast<double>(box.bottom) + high + shift) + kReach)};
 }
 
 // Position of pixel 0 of a field axis, in image pixels times kPhases: whole part and fraction.
@@ -233,14 +201,14 @@ Index line_of(Index q) { return (q & (kPhases - 1)) * kLight * kLight + (q >> 2)
 Index plane_of(Index q) { return (q & (kPhases - 1)) * kPhases * kLight * kLight + ((q >> 2) + kMargin) * kLight; }
 static_assert(kPhases == 4);
 
-// Computes the light on every pixel of some rows: linear between the four surrounding positions.
-void look(const std::vector<float>& light, const Aim& ax, const Aim& ay, const Rows& rows, float* level) {
+// Computes the light on every pixel: linear between the four surrounding positions.
+void look(const float* light, const Aim& ax, const Aim& ay, float* level) {
   const float gx = 1.0f - ax.fraction, gy = 1.0f - ay.fraction;
   const float w00 = gy * gx, w01 = gy * ax.fraction, w10 = ay.fraction * gx, w11 = ay.fraction * ax.fraction;
   const Index left0 = line_of(ax.whole), left1 = line_of(ax.whole + 1);
   const Index row0 = plane_of(ay.whole), row1 = plane_of(ay.whole + 1);
-  for (Index y = rows.first; y < rows.last; y++) {
-    const float *const up = light.data() + row0 + y * kLight, *const down = light.data() + row1 + y * kLight;
+  for (Index y = 0; y < kField; y++) {
+    const float *const up = light + row0 + y * kLight, *const down = light + row1 + y * kLight;
     const float *const c00 = up + left0, *const c01 = up + left1, *const c10 = down + left0, *const c11 = down + left1;
     float* const __restrict out = level + y * kRow;
     for (Index i = 0; i < kRow; i++) out[i] = w00 * c00[i] + w01 * c01[i] + w10 * c10[i] + w11 * c11[i];
@@ -268,7 +236,7 @@ double lateness(double time, Array2<const double> delays, const double* drawn) {
 struct Recording {
   const CameraSettings& camera;
   Buffers& buffers;
-  Stream stream;
+  RandomStream stream;
   Index most;           // largest number of events
   double on, off;       // thresholds of this recording
   double end;           // end of the recording, us
@@ -277,7 +245,7 @@ struct Recording {
   double start, now;    // start and end of the step, us
   bool full = false;
 
-  float normal() { return camera.normals[buffers.random[count(place++)] >> 4]; }
+  float normal() { return camera.normals[buffers.random[place++] >> 4]; }
 
   // Makes `numbers` random numbers available at `place`: takes the next block if this one has too few left.
   void need(Index numbers) {
@@ -298,8 +266,8 @@ struct Recording {
 void draw_thresholds(const CameraSettings& c, Buffers& buffers) {
   for (Index y = 0; y < kField; y++) {
     for (Index x = 0; x < kField; x++) {
-      const float quantile = c.normals[buffers.random[count(kFirstPixel + y * kField + x)] >> 4];
-      buffers.thresholds[count(y * kRow + x)] = static_cast<float>(std::max(1.0 + c.threshold_spread * quantile, kLeast));
+      const float quantile = c.normals[buffers.random[kFirstPixel + y * kField + x] >> 4];
+      buffers.thresholds[y * kRow + x] = static_cast<float>(std::max(1.0 + c.threshold_spread * quantile, kLeast));
     }
   }
 }
@@ -308,7 +276,7 @@ void draw_thresholds(const CameraSettings& c, Buffers& buffers) {
 void start_bands(const Recording& r) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   Buffers& b = r.buffers;
-  for (std::size_t x = 0; x < count(kState); x++) {
+  for (std::size_t x = 0; x < kState; x++) {
     const bool inside = static_cast<Index>(x) % kRow < kField;
     b.upper[x] = inside ? static_cast<float>(b.level[x] + r.on * b.thresholds[x]) : kInfinity;
     b.lower[x] = inside ? static_cast<float>(b.level[x] - r.off * b.thresholds[x]) : -kInfinity;
@@ -316,30 +284,10 @@ void start_bands(const Recording& r) {
   }
 }
 
-// Lists the pixels of some rows that left their band; returns their number.
-Index find_leavers(const Rows& rows, Buffers& b) {
-  const float *const level = b.level.data(), *const upper = b.upper.data(), *const lower = b.lower.data();
-  std::uint8_t* const __restrict flag = b.flag.data();
-  for (Index x = rows.first * kRow; x < rows.last * kRow; x++) flag[x] = (level[x] > upper[x]) | (level[x] < lower[x]);
-  // Without a branch per flag.
-  Index found = 0;
-  std::int32_t* const visit = b.visit.data();
-  for (Index first = rows.first * kRow; first < rows.last * kRow; first += 8) {
-    std::uint64_t any;
-    std::memcpy(&any, flag + first, sizeof any);
-    if (any == 0) continue;
-    for (Index x = first; x < first + 8; x++) {
-      visit[found] = static_cast<std::int32_t>(x);
-      found += flag[x];
-    }
-  }
-  return found;
-}
-
 // Events of a pixel within a step.
 void follow_pixel(Recording& r, Index pixel) {
   Buffers& b = r.buffers;
-  const std::size_t x = count(pixel);
+  const std::size_t x = pixel;
   const double fresh = b.level[x], old = b.before[x], per_us = 1.0 / r.camera.step_us;
   const double slope = (fresh - old) * per_us;
   double at = std::max(r.start, b.free_at[x]);
@@ -369,6 +317,20 @@ void follow_pixel(Recording& r, Index pixel) {
   }
 }
 
+// Events of all pixels within a step.
+void follow_pixels(Recording& r) {
+  Buffers& b = r.buffers;
+  const float *const level = b.level.data(), *const upper = b.upper.data(), *const lower = b.lower.data();
+  std::uint8_t* const __restrict left = b.left.data();
+  for (Index x = 0; x < kState; x++) left[x] = (level[x] > upper[x]) | (level[x] < lower[x]);
+  for (Index x = 0; x < kState && !r.full; x++) {
+    const void* const next = std::memchr(left + x, 1, kState - x);
+    if (next == nullptr) return;
+    x = static_cast<const std::uint8_t*>(next) - left;
+    follow_pixel(r, x);
+  }
+}
+
 // Background events within a step.
 void add_background(Recording& r) {
   const CameraSettings& c = r.camera;
@@ -386,7 +348,7 @@ void add_background(Recording& r) {
 }
 
 // Records one image that moves along the path; leaves its events in the buffers. Returns false if there are too many.
-bool record_digit(const std::uint8_t* image, const Stream& stream, const CameraSettings& c, Index most, Buffers& b) {
+bool record_digit(const std::uint8_t* image, const RandomStream& stream, const CameraSettings& c, Index most, Buffers& b) {
   b.events.times.clear();
   b.events.channels.clear();
   fill_random(stream, 0, b.random);
@@ -395,15 +357,13 @@ bool record_digit(const std::uint8_t* image, const Stream& stream, const CameraS
   const double end = c.shortest_us + (c.longest_us - c.shortest_us) * (b.random[2] / 65536.0);
   const double rise = std::max(1.0 + c.contrast * quantile(3), kLeast);
   double drawn[kMaxDelays] = {};
-  for (Index j = 0; j < c.delays.rows; j++) drawn[j] = c.delays(j, 1) * (b.random[count(kFirstDelay + j)] / 32768.0 - 1.0);
+  for (Index j = 0; j < c.delays.rows; j++) drawn[j] = c.delays(j, 1) * (b.random[kFirstDelay + j] / 32768.0 - 1.0);
   draw_thresholds(c, b);
   if (c.warp > 0.0 || c.elastic > 0.0) {
     distort(image, stream, c, b);
     image = b.image.data();
   }
-  const Box box = find_box(image);
-  fill_light(image, box, c, b);
-  const Rows rows = rows_reached(box, c.path, shift_y);
+  fill_light(image, find_box(image), c, b);
 
   Recording r{c, b, stream, most, rise * c.threshold_on, rise * c.threshold_off, end, kRandom, 0, 0.0, 0.0};
   const Index steps = 1 + static_cast<Index>(std::ceil(c.longest_us / c.step_us));
@@ -411,13 +371,12 @@ bool record_digit(const std::uint8_t* image, const Stream& stream, const CameraS
     r.now = static_cast<double>(step) * c.step_us;
     r.start = r.now - c.step_us;
     const double source = r.now - lateness(r.now, c.delays, drawn);
-    look(b.light, aim(position(c, 0, source) + shift_x), aim(position(c, 1, source) + shift_y), rows, b.level.data());
+    look(b.light.data(), aim(position(c, 0, source) + shift_x), aim(position(c, 1, source) + shift_y), b.level.data());
     if (step == 0) {
       start_bands(r);
       continue;
     }
-    const Index leavers = find_leavers(rows, b);
-    for (Index k = 0; k < leavers && !r.full; k++) follow_pixel(r, b.visit[count(k)]);
+    follow_pixels(r);
     if (r.now < end) add_background(r);
   }
   return !r.full;
@@ -427,21 +386,21 @@ bool record_digit(const std::uint8_t* image, const Stream& stream, const CameraS
 
 bool record_digits(const Digits& digits, const CameraSettings& settings, Index most, int threads, CameraEvents& out) {
   const Index n = digits.images.planes;
-  std::vector<CameraEvents> made(count(n));
+  std::vector<CameraEvents> made(n);
   std::atomic<bool> full{false};
   share_items(n, threads, [&](Index, const auto& take) {
-    Buffers buffers(settings.elastic_spacing);
+    const auto buffers = std::make_unique<Buffers>(settings.elastic_spacing);
     for (Index i = take(); i >= 0 && !full; i = take()) {
-      const Stream stream{digits.seed, static_cast<std::uint32_t>(digits.indices[i])};
-      if (!record_digit(digits.images.row(i, 0), stream, settings, most, buffers)) full = true;
-      made[count(i)] = buffers.events;
+      const RandomStream stream{digits.seed, static_cast<std::uint32_t>(digits.indices[i])};
+      if (!record_digit(digits.images.row(i, 0), stream, settings, most, *buffers)) full = true;
+      made[i] = buffers->events;
     }
   });
   if (full) return false;
   out.offsets.assign(1, 0);
   for (const CameraEvents& events : made) out.offsets.push_back(out.offsets.back() + static_cast<Index>(events.times.size()));
-  out.times.reserve(count(out.offsets.back()));
-  out.channels.reserve(count(out.offsets.back()));
+  out.times.reserve(out.offsets.back());
+  out.channels.reserve(out.offsets.back());
   for (const CameraEvents& events : made) {
     out.times.insert(out.times.end(), events.times.begin(), events.times.end());
     out.channels.insert(out.channels.end(), events.channels.begin(), events.channels.end());
@@ -450,11 +409,11 @@ bool record_digits(const Digits& digits, const CameraSettings& settings, Index m
 }
 
 DistortedDigit distort_digit(const Digits& digits, Index i, const CameraSettings& settings) {
-  Buffers buffers(settings.elastic_spacing);
-  const Stream stream{digits.seed, static_cast<std::uint32_t>(digits.indices[i])};
-  fill_random(stream, 0, buffers.random);
-  distort(digits.images.row(i, 0), stream, settings, buffers);
-  return {std::move(buffers.image), std::move(buffers.displaced)};
+  const auto buffers = std::make_unique<Buffers>(settings.elastic_spacing);
+  const RandomStream stream{digits.seed, static_cast<std::uint32_t>(digits.indices[i])};
+  fill_random(stream, 0, buffers->random);
+  distort(digits.images.row(i, 0), stream, settings, *buffers);
+  return {{buffers->image.begin(), buffers->image.end()}, std::move(buffers->displaced)};
 }
 
 }  // namespace eprop

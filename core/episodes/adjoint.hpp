@@ -42,12 +42,12 @@ struct AdjointNeurons {
 // use the last value of the modulator. Step t has row t + shift of the errors.
 struct SignalSources {
   Array2<const double> feedback;
-  const Outside& outside;
+  const External& external;
   Index sample, n_steps, shift;
-  double factor(Index row) const { return outside.factor(sample, std::clamp<Index>(row - shift + 1, 0, n_steps - 1)); }
-  const double* external(Index row, Index population) const {
+  double factor(Index row) const { return external.factor(sample, std::clamp<Index>(row - shift + 1, 0, n_steps - 1)); }
+  const double* signals(Index row, Index population) const {
     const Index step = row - shift + 1;
-    return 0 <= step && step < n_steps ? outside.row(sample, step, population) : nullptr;
+    return 0 <= step && step < n_steps ? external.row(sample, step, population) : nullptr;
   }
 };
 
@@ -158,16 +158,16 @@ inline bool find_signals(const Topology& topology, const NeuronsOf& some, Index 
   } else {
     silent = learning_signals(error.row(at), sources.feedback, begin, end, silent, signal);
   }
-  if (sources.outside.empty()) return silent;
-  const double* external = sources.external(at, b);
-  if (external != nullptr) external += begin - population.target_begin;
+  if (sources.external.empty()) return silent;
+  const double* given = sources.signals(at, b);
+  if (given != nullptr) given += begin - population.target_begin;
   const double factor = sources.factor(at);
   if (!of_pairs) {
-    add_told(external, factor, end - begin, signal + begin);
+    add_external(given, factor, end - begin, signal + begin);
   } else {
-    for (Index j = begin; external != nullptr && j < end; j++) signal[j] += factor * external[j - begin];
+    for (Index j = begin; given != nullptr && j < end; j++) signal[j] += factor * given[j - begin];
   }
-  return silent && external == nullptr;
+  return silent && given == nullptr;
 }
 
 }  // namespace eprop

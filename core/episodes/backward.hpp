@@ -115,7 +115,7 @@ template <class Real> void adjoint_episodes(const AdjointRange<Real>& at, const 
     const Index counted = begin - (k == 0 ? std::min(population.error_latency, at.lane.age) : 0);  // first row in the mean rate
     const RowsBack rows{begin - back, std::max(end - population.error_latency, begin - back)};
     const Array2<const double> error{at.lane.error.values.data(), end, at.lane.error.columns};
-    const SignalSources sources{request.feedback, request.outside, request.samples[errors.index], n_steps, begin - step};
+    const SignalSources sources{request.feedback, request.external, request.samples[errors.index], n_steps, begin - step};
     at.skip({rows.last, done});
     at.clear();
     bool silent = true;  // whether the learning signals are zero

@@ -162,7 +162,7 @@ struct EpisodeRequest {
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none; or without planes
   Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
-  Outside outside;              // for all samples
+  External external;            // for all samples
   // For the backward pass:
   Array2<const double> feedback;      // (readouts, neurons)
   Array2<const double> scales;        // (n, delay groups) factors of gradients

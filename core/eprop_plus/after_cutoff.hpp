@@ -59,7 +59,7 @@ template <Kind K, class Real> void find_powers(ResumingBranch<K, Real>& branch, 
 //     e = psi (c_z z + c_h h)    e_bar = kappa^n e_bar + e    h = a h + u e + b
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse, ResumingBranch<K, Real>& branch,
-                                  const OwedSteps<Real>& owed) {
+                                  const PendingSteps<Real>& pending) {
   using Wide = Vector<double, N>;
   constexpr int D = K.n_filters, M = K.n_own;
   const std::uint32_t* targets = s.targets + synapse;
@@ -101,10 +101,10 @@ EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse,
   }
   if constexpr (K.reward) {
     const auto g = end_wait<N>(s, synapse, branch.waiting);
-    store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, owed));
+    store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, pending));
   } else if constexpr (moments || (K.any_optimizer() && N == 1)) {
-    if (moments || !owed.descent) {
-      s.weight[synapse] = owed.take(synapse, static_cast<double>(s.pending[synapse]));
+    if (moments || !pending.descent) {
+      s.weight[synapse] = pending.take(synapse, static_cast<double>(s.pending[synapse]));
       s.pending[synapse] = 0;
     }
   }
@@ -137,16 +137,16 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   if constexpr (K.reward) branch.waiting = waiting_silence(step, arriving.last);
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
   if (K.n_own == 1 && alike) branch.own = {{group.own_decay, 0.0, 0.0, 0.0}, {power(group.own_decay, silent), 0.0, 0.0, 0.0}};
-  OwedSteps<Real> owed(state, step.group);
+  PendingSteps<Real> pending(state, step.group);
   if constexpr (moments || K.any_optimizer())
-    if (!owed.descent) owed.owe(arriving.optimizer_steps, step.t - 1);
+    if (!pending.descent) pending.begin(arriving.optimizer_steps, step.t - 1);
   const SynapsePointers<Real> s = pointers_of(state);
   const FollowingBranch next = following(branches, k + 1);
   const auto resume = [&](auto together, Index synapse)
-                          EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, owed); };
+                          EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, pending); };
   if (!moments && K.n_own < 2 && alike) {
     for_synapses < !moments &&
-        K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.any_optimizer() && !owed.descent);
+        K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.any_optimizer() && !pending.descent);
   } else {
     for_synapses<false>(s, branches.begin(k), branches.end(k), next, resume);
   }

@@ -60,22 +60,22 @@ EPROP_INLINE V add_through(V total, const V* m, Real z_0, Real z_1, const V& own
 // start; the decay of the reward trace, and its factor to the gradient by the rewards of the interval.
 template <class Real> struct Passage {
   const Real* copies;
-  Real kappa, kappa_reg, z_0, z_1, gamma = 1, told = 0;
+  Real kappa, kappa_reg, z_0, z_1, gamma = 1, reward_factor = 0;
 };
 
-// The gradient of the interval: GE e + G (z, own) + GR e_reg + told e_reward; the entries begin at these positions.
+// The gradient of the interval: GE e + G (z, own) + GR e_reg + reward_factor e_reward; the entries begin at these positions.
 template <Kind K, int GE, int GR, int G, int N, class Real>
 EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real, N>& v, const Passage<Real>& way) {
   Vector<Real, N> g = add_through<K, G>(m[GE] * v.e, m, way.z_0, way.z_1, v.own);
   if constexpr (K.two_kappas) g += m[GR] * v.rate;
-  if constexpr (K.reward) g += v.waiting * way.told;
+  if constexpr (K.reward) g += v.waiting * way.reward_factor;
   return g;
 }
 
 // Advances values through propagators; returns the gradient of the interval:
 //     e_bar = kappa^n e_bar + E (z, own)    own = A (z, own)    g = GE e_bar + GR e_bar_reg + G (z, own)
 // and with reward also
-//     e_reward = gamma^n e_reward + SE e_bar + S (z, own)    g += told e_reward
+//     e_reward = gamma^n e_reward + SE e_bar + S (z, own)    g += reward_factor e_reward
 template <Kind K, int N, class Real>
 EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uint32_t* targets, Values<Real, N>& v) {
   constexpr int size = static_cast<int>(record_size(K.n_entries()));
@@ -106,7 +106,7 @@ template <class Real> struct LearningBranch {
 // With moments, and with reward, the premature gradient goes into `pending`, which is part of the next gradient.
 template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse,
                                                                                     const LearningBranch<Real>& branch,
-                                                                                    const OwedSteps<Real>& owed) {
+                                                                                    const PendingSteps<Real>& pending) {
   constexpr int size = static_cast<int>(record_size(K.n_corrections()));
   const std::uint32_t* targets = s.targets + synapse;
   Values<Real, N> v = read_values<K, N>(s, synapse);
@@ -126,7 +126,7 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synap
     g += load<N>(s.pending + synapse);
     store<N, Real>(s.pending + synapse, -premature);
   }
-  const Vector<Real, N> w = changed_weights<K, moments, N>(s, synapse, g, branch.descent, owed);
+  const Vector<Real, N> w = changed_weights<K, moments, N>(s, synapse, g, branch.descent, pending);
   deliver<N>(s.x, targets, w);
   if constexpr (moments || K.reward) {
     store<N, Real>(s.weight + synapse, w);
@@ -170,10 +170,10 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
   const Index far = branches_ahead(branches);
-  OwedSteps<Real> owed(state, step.group);
+  PendingSteps<Real> pending(state, step.group);
   LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
   branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
-  if constexpr (K.reward) branch.to_step.told = static_cast<Real>(told(state, trace_group, start, t));
+  if constexpr (K.reward) branch.to_step.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
   Index block_start = start;
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& arriving = branches.first[k];
@@ -187,7 +187,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
       branch.to_block.kappa_reg = static_cast<Real>(topology.decays(trace_group, kKappaReg, start - block_start));
       if constexpr (K.reward) {
         branch.to_block.gamma = static_cast<Real>(topology.decays(trace_group, kGamma, start - block_start));
-        branch.to_block.told = static_cast<Real>(told(state, trace_group, block_start, start));
+        branch.to_block.reward_factor = static_cast<Real>(reward_factor(state, trace_group, block_start, start));
       }
     }
     double back[2], here[2];
@@ -199,7 +199,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     branch.to_step.z_1 = static_cast<Real>(here[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
     if constexpr (moments || K.reward) {
-      if (!owed.descent) owed.owe(arriving.optimizer_steps, t - 1);
+      if (!pending.descent) pending.begin(arriving.optimizer_steps, t - 1);
     } else {
       const double change = step.change_of_eta(arriving.last);
       if (change != 0.0) rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
@@ -207,8 +207,8 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     const LearningBranch<Real> b = branch;
     for_synapses<!moments>(
         s, begin, end, following(branches, k + far),
-        [&](auto together, Index synapse) EPROP_INLINED { learn_synapses<K, moments, together>(s, synapse, b, owed); },
-        K.reward && !owed.descent);
+        [&](auto together, Index synapse) EPROP_INLINED { learn_synapses<K, moments, together>(s, synapse, b, pending); },
+        K.reward && !pending.descent);
   }
 }
 
@@ -266,7 +266,7 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
       grow(kGrowKappa),
       grow(kGrowKappaReg),
       grow(kGrowGamma)};
-  if constexpr (K.reward) back.way.told = static_cast<Real>(told(state, trace_group, step.t - n, step.t));
+  if constexpr (K.reward) back.way.reward_factor = static_cast<Real>(reward_factor(state, trace_group, step.t - n, step.t));
   const Real eta = static_cast<Real>(step.group.optimizer.eta);
   const SynapsePointers<Real> s = pointers_of(state);
   for_synapses<!moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
@@ -320,9 +320,9 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
        decay(kKappaReg, rest), 0, 0}};
   if constexpr (K.reward) {  // the reward trace advances to step t, as the gradient does
     branch.to_block.gamma = decay(kGamma, n);
-    branch.to_block.told = static_cast<Real>(told(state, trace_group, last - before, start));
+    branch.to_block.reward_factor = static_cast<Real>(reward_factor(state, trace_group, last - before, start));
     branch.to_end.gamma = decay(kGamma, t - start);
-    branch.to_end.told = static_cast<Real>(told(state, trace_group, start, t));
+    branch.to_end.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
   }
   const Index far = branches_ahead(branches);
   const double change = moments || K.reward ? 0.0 : step.change_of_eta(last);

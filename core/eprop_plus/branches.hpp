@@ -55,22 +55,22 @@ template <class Real> Descent<Real> descent_of(const OptimizerConstants& c) {
 
 // Pending steps of an optimiser with moments for the synapses of a branch, the first with a gradient; `left` is the decay of a
 // single moment over the other steps.
-template <class Real> struct OwedSteps {
+template <class Real> struct PendingSteps {
   const OptimizerConstants& constants;
   Synapses<Real>& synapses;
   bool descent;  // no pending steps: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
   Index first = 0, last = 0;
   double left = 1.0;
 
-  OwedSteps(OnlineState<Real>& state, const DelayGroup& group)
+  PendingSteps(OnlineState<Real>& state, const DelayGroup& group)
       : constants(group.optimizer),
         synapses(state.synapses),
         descent(group.per_step_optimizer != 0 || descends(group.optimizer)) {}
   // Prepares the next branch: its optimiser has taken `taken` steps, and must reach `until`.
-  void owe(Index taken, Index until) {
+  void begin(Index taken, Index until) {
     first = taken;
     last = until;
-    left = decay_owed(constants, taken, until);
+    left = decay_of_pending(constants, taken, until);
   }
   // Takes the pending steps; returns the new weight.
   __attribute__((noinline)) Real take(Index synapse, double gradient) const {
@@ -82,10 +82,10 @@ template <class Real> struct OwedSteps {
 // optimiser either it does, or it is gradient descent: only then are synapses processed several at a time.
 template <Kind K, bool moments, int N, class Real>
 EPROP_INLINE Vector<Real, N> changed_weights(const SynapsePointers<Real>& s, Index synapse, const Vector<Real, N>& g,
-                                             const Descent<Real>& d, const OwedSteps<Real>& owed) {
+                                             const Descent<Real>& d, const PendingSteps<Real>& pending) {
   static_assert(!moments || N == 1);
   if constexpr (moments || (K.any_optimizer() && N == 1))
-    if (moments || !owed.descent) return owed.take(synapse, static_cast<double>(g));
+    if (moments || !pending.descent) return pending.take(synapse, static_cast<double>(g));
   return clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max);
 }
 

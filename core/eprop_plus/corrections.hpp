@@ -10,7 +10,7 @@
 //     C_E  trace                       -(p[E] d + p[E, own] C_A) / kappa^n
 //     C_R  regularising trace          -(p[R] d + p[R, own] C_A) / kappa_reg^n
 //     C_S  reward trace                -(p[S] d + p[SE] C_E + p[S, own] C_A) / gamma^n
-//     C_Q  premature gradient up to t  p[GE] C_E + p[GR] C_R + p[G] d + p[G, own] C_A + told C_S
+//     C_Q  premature gradient up to t  p[GE] C_E + p[GR] C_R + p[G] d + p[G, own] C_A + reward_factor C_S
 //
 // The entries of p that lead to the gradient follow, so that the synapse can collect its gradient up to t.
 #pragma once
@@ -115,8 +115,8 @@ template <Kind K, class Real> struct Corrections {
   Array2<const Real> prefix;
   Array2<Real> out;
   Rows<K.n_constants(), const double> constants;
-  Real d_0, d_1, grow, grow_reg;  // arrival moved back, 1 / kappa^n, 1 / kappa_reg^n
-  Real grow_gamma, told;          // 1 / gamma^n; gradient per reward trace at the start of the block, by the rewards since
+  Real d_0, d_1, grow, grow_reg;   // arrival moved back, 1 / kappa^n, 1 / kappa_reg^n
+  Real grow_gamma, reward_factor;  // 1 / gamma^n; gradient per reward trace at the start of the block, by the rewards since
 };
 
 template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRange<Real>& targets, Index t) {
@@ -132,7 +132,7 @@ template <Kind K, class Real> Corrections<K, Real> corrections_of(const TargetRa
           static_cast<Real>(state.topology.decays(group, kGrowKappa, n)),
           static_cast<Real>(state.topology.decays(group, kGrowKappaReg, n)),
           static_cast<Real>(state.topology.decays(group, kGrowGamma, n)),
-          K.reward ? static_cast<Real>(told(state, group, t - n, t)) : Real(0)};
+          K.reward ? static_cast<Real>(reward_factor(state, group, t - n, t)) : Real(0)};
 }
 
 // Computes the corrections of neurons `begin` to `end`.
@@ -142,7 +142,8 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
   const Array2<Real> table = c.out;
   Rows<K.n_corrections(), Real> out;
   for (int k = 0; k < K.n_corrections(); k++) out.row[k] = table.data + k * table.columns;
-  const Real d_0 = c.d_0, d_1 = c.d_1, grow = c.grow, grow_reg = c.grow_reg, grow_gamma = c.grow_gamma, told = c.told;
+  const Real d_0 = c.d_0, d_1 = c.d_1, grow = c.grow, grow_reg = c.grow_reg, grow_gamma = c.grow_gamma,
+             reward_factor = c.reward_factor;
   const auto constants = c.constants;
   EPROP_INDEPENDENT
   for (Index j = begin; j < end; j++) {
@@ -183,7 +184,7 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
       if constexpr (D > 1) waiting += p[K.S() + 1][j] * d_1;
       if constexpr (M > 0) waiting += p[K.S() + D][j] * own;
       waiting = -waiting * grow_gamma;
-      q += told * waiting;
+      q += reward_factor * waiting;
       out[K.C_S()][j] = waiting;
     }
     if constexpr (D > 0) q += p[G][j] * d_0;
@@ -202,13 +203,13 @@ template <Kind K, class Real> void correct(Index begin, Index end, const Correct
 // Corrections of step `t`, copied for the targets of some branches: for all neurons or, for few targets, target by target.
 template <Kind K, class Real>
 void copy_corrections(const TargetRange<Real>& targets, const BranchList<ArrivingBranch>& branches, Real* copies, Index t) {
-  if (targets.found->corrections_copied == t) return;
+  if (targets.cached->corrections_copied == t) return;
   const Corrections<K, Real> c = corrections_of<K>(targets, t);
   const Array2<const Real> found = plane_of(targets.state.plus.corrections, 0);
   if (have_more(branches, (targets.end - targets.begin) / kCostAlone)) {
-    if (targets.found->corrections != t) correct<K>(targets.begin, targets.end, c);
+    if (targets.cached->corrections != t) correct<K>(targets.begin, targets.end, c);
     copy_neurons<K.n_corrections()>(targets.begin, targets.end, found, copies);
-    targets.found->corrections = targets.found->corrections_copied = t;
+    targets.cached->corrections = targets.cached->corrections_copied = t;
     return;
   }
   const std::uint32_t* target = targets.state.topology.targets.data;

@@ -16,7 +16,7 @@ template <class Real> struct Crossing {
 // end earlier); the decay of traces; the factor from reward trace to gradient; filtered spikes at its start.
 template <class Real> struct Interval {
   Array2<const Real> gradient, values;
-  Real kappa, kappa_reg, gamma, told, z[kMostFilters];
+  Real kappa, kappa_reg, gamma, reward_factor, z[kMostFilters];
 };
 
 template <Kind K, class Real> Crossing<Real> read_crossing(const Synapses<Real>& s, Index synapse) {
@@ -63,7 +63,7 @@ template <Kind K, class Real> Real cross(const Interval<Real>& interval, Index t
   }
   g += through<K>(interval.gradient, K.G(), target, x);
   if constexpr (K.reward) {
-    g += interval.told * v.waiting;
+    g += interval.reward_factor * v.waiting;
     v.waiting = interval.gamma * v.waiting + entry(K.SE()) * v.e + through<K>(interval.gradient, K.S(), target, x);
   }
   v.e = interval.kappa * v.e + through<K>(interval.values, K.E(), target, x);
@@ -76,7 +76,7 @@ template <Kind K, class Real> Interval<Real> interval_of(const GroupStep<Real>& 
                                                          Array2<const Real> gradient, Array2<const Real> values) {
   const Index trace_group = step.group.trace_group;
   const Powers<Real> p = powers_between<K, Real>(step.state, trace_group, begin, end);
-  return {gradient, values, p.kappa, p.kappa_reg, p.gamma, p.told, {0, 0}};
+  return {gradient, values, p.kappa, p.kappa_reg, p.gamma, p.reward_factor, {0, 0}};
 }
 template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const double* z) {
   for (int d = 0; d < K.n_filters; d++) interval.z[d] = static_cast<Real>(z[d]);
@@ -84,8 +84,8 @@ template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const do
 
 // Updates a synapse with its gradient, and delivers.
 template <Kind K, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
-                                                      const Descent<Real>& d, const OwedSteps<Real>& owed) {
-  const Real w = changed_weights<K, false, 1>(s, synapse, gradient, d, owed);
+                                                      const Descent<Real>& d, const PendingSteps<Real>& pending) {
+  const Real w = changed_weights<K, false, 1>(s, synapse, gradient, d, pending);
   s.weight[synapse] = w;
   s.x[s.targets[synapse]] += static_cast<double>(w);
 }
@@ -100,7 +100,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   const Index block_steps = state.history.block_steps, ring = state.history.prefix_history.planes - 1;
   const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
   const auto found = plane_of(state.plus.interval, 0);
-  OwedSteps<Real> owed(state, step.group);
+  PendingSteps<Real> pending(state, step.group);
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& branch = branches.first[k];
     fetch_next(s, branches, k);
@@ -112,7 +112,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
     move_spikes<K>(topology, step.group.trace_group, kForward, rest, branch.z_last, z);
     set_spikes<K>(to_end, branch.z_last);
     set_spikes<K>(to_step, earlier ? z : branch.z_last);
-    if (!owed.descent) owed.owe(branch.optimizer_steps, step.t - 1);
+    if (!pending.descent) pending.begin(branch.optimizer_steps, step.t - 1);
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
       const Index target = s.targets[synapse];
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
@@ -120,7 +120,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
       if (earlier) g = cross<K>(to_end, target, v);
       g += cross<K>(to_step, target, v);
       write_crossing<K>(topology, state.synapses, synapse, v, true);
-      change_and_deliver<K>(s, synapse, g, descent, owed);
+      change_and_deliver<K>(s, synapse, g, descent, pending);
     }
   }
 }
@@ -147,7 +147,7 @@ template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, c
   const TargetRange<Real>& targets = step.targets;
   const Index block_steps = state.history.block_steps, t = step.t, start = t / block_steps * block_steps;
   const Array2<Real> interval = state.plus.interval.plane(0);
-  turn_to_step(*targets.found, t);
+  turn_to_step(*targets.cached, t);
   for (Index k = 0; k < branches.count;) {
     const Index last = branches.first[k].last, first = k;
     const Index until = last >= start ? last + 1 : (last / block_steps + 1) * block_steps;

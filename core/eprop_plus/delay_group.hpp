@@ -12,7 +12,7 @@ namespace eprop {
 template <Kind K, class Real> void copy_to_current_block(const GroupStep<Real>& step, Index block, Index current) {
   const PlusWork<Real>& plus = step.state.plus;
   const Index row = block & (plus.to_current_block.planes - 1);
-  Index& copied = step.targets.found->copied[row];
+  Index& copied = step.targets.cached->copied[row];
   if (copied == current) return;
   copied = current;
   copy_neurons<K.n_entries()>(step.targets.begin, step.targets.end, plane_of(plus.to_current_block, row),
@@ -27,7 +27,7 @@ template <Kind K, class Real> void find_for_branches(const GroupStep<Real>& step
     const Index block = branches.first[k].last / steps;
     if (block == current) return;
     while (k < branches.count && branches.first[k].last < (block + 1) * steps) k++;  // branches with the same one are adjacent
-    if (!step.targets.found->known[block & mask]) find_to_current_block<K>(step.targets, block, current);
+    if (!step.targets.cached->known[block & mask]) find_to_current_block<K>(step.targets, block, current);
     copy_to_current_block<K>(step, block, current);
   }
 }
@@ -42,10 +42,10 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
   const Index t = step.t, n = step.group.cutoff, steps = history.block_steps, current = (t - 1) / steps;
   const Index ring = history.prefix_history.planes - 1, begin = targets.begin, end = targets.end;
   const Array2<Real> out = state.plus.until_cutoff.plane(0);
-  turn_to_block(*targets.found, current);
+  turn_to_block(*targets.cached, current);
   if constexpr (K.anchored) find_to_current_block<K>(targets, (t - n) / steps, current);
-  if (targets.found->until_cutoff == t) return;
-  targets.found->until_cutoff = t;
+  if (targets.cached->until_cutoff == t) return;
+  targets.cached->until_cutoff = t;
   if constexpr (K.anchored) {
     if ((t & (steps - 1)) != 0) {
       copy<K>(begin, end, plane_of(history.prefix_history, t & ring), out);
@@ -55,10 +55,10 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
     copy_values<K>(begin, end, plane_of(history.prefix_history, (t - 1) & ring), out);
   } else {
     const Array2<Real> before = state.plus.until_cutoff_before.plane(0);
-    turn_to_step(*targets.found, t - 1);
+    turn_to_step(*targets.cached, t - 1);
     find_interval<K>(targets, t - n, t - 1, before);
     const Extended<K, Real, void> write{entries_of<K>(out), {}};
-    extend_entries<K>(begin, end, kept_step(history, t - 1), state.topology.trace_groups[targets.trace_group],
+    extend_entries<K>(begin, end, stored_step(history, t - 1), state.topology.trace_groups[targets.trace_group],
                       powers<K, double>(state.topology, targets.trace_group, n - 1), constants_of<K>(state.topology),
                       entries_of<K>(before), write);
   }
@@ -81,7 +81,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
     if (block < current) copy_to_current_block<K>(step, block, current);
     copy_for_targets<K>(step.targets, branches, plane_of(plus.until_cutoff, 0),
                         copies_of<K.n_entries()>(plus.copies, blocks + kExpired, step.group.target_begin), step.t,
-                        step.targets.found->copied[blocks + kExpired]);
+                        step.targets.cached->copied[blocks + kExpired]);
     finalise_branches<K, moments>(step, branches);
   } else {
     finalise_crossing<K>(step, branches);
@@ -104,12 +104,12 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
     if constexpr (K.anchored)
       copy_for_targets<K>(step.targets, first, plane_of(history.prefix_history, t & (history.prefix_history.planes - 1)),
                           copies_of<K.n_entries()>(plus.copies, here, step.group.target_begin), t,
-                          step.targets.found->copied[here]);
+                          step.targets.cached->copied[here]);
     start_or_resume<K, moments>(step, first);
   }
   if (silent == branches.count) return;
   const auto learning = branches.part(silent, branches.count);
-  turn_to_block(*step.targets.found, t / history.block_steps);
+  turn_to_block(*step.targets.cached, t / history.block_steps);
   if constexpr (K.anchored) {
     find_for_branches<K>(step, learning);
     copy_corrections<K>(step.targets, learning, copies_of<K.n_corrections()>(plus.corrections_copy, 0, step.group.target_begin),
@@ -145,7 +145,7 @@ template <Kind K, class Real> void extend(OnlineState<Real>& state, Index popula
     fetch_history(targets, K.n_entries(), t + 1);
   } else {
     const Extended<K, double, void> write{entries_of<K>(prefix), {}};
-    extend_entries<K>(begin, targets.end, kept_step(history, t - 1), group, before, constants, entries_of<K>(old), write);
+    extend_entries<K>(begin, targets.end, stored_step(history, t - 1), group, before, constants, entries_of<K>(old), write);
   }
   if ((t & (block_steps - 1)) != 0) return;
   const Array2<const double> whole{prefix.data, prefix.rows, prefix.columns};

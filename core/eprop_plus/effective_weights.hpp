@@ -10,7 +10,7 @@
 namespace eprop {
 
 // Data of a branch of synapses with block-start states, for computing effective weights.
-template <class Real> struct KeptBranch {
+template <class Real> struct BranchAtStart {
   Kind kind;
   bool waits;                 // its last spike arrived within the cutoff, so no gradient has been finalised yet
   Index last;                 // step of that spike
@@ -18,32 +18,32 @@ template <class Real> struct KeptBranch {
   double z[2];                // filtered spikes at the start of that block
 };
 
-// Whether the synapses of a delay group keep block-start states.
-template <class Real> bool keeps_block_start(const OnlineState<Real>& state, const DelayGroup& group) {
+// Whether the synapses of a delay group have block-start states.
+template <class Real> bool has_block_start(const OnlineState<Real>& state, const DelayGroup& group) {
   return state.learns && group.rule == Rule::eprop_plus && !group.onto_readouts && !group.per_step_optimizer &&
          state.topology.kinds(group.kind, 2) != 0;
 }
 
 // A branch before step `t`.
-template <class Real> KeptBranch<Real> kept_branch(const OnlineState<Real>& state, Index branch, Index group, Index t) {
+template <class Real> BranchAtStart<Real> branch_at_start(const OnlineState<Real>& state, Index branch, Index group, Index t) {
   const DelayGroup& g = state.groups[group];
-  KeptBranch<Real> kept{{1, 0, true, false}, false, -1, {}, {0.0, 0.0}};
-  if (!keeps_block_start(state, g)) return kept;
+  BranchAtStart<Real> at_start{{1, 0, true, false}, false, -1, {}, {0.0, 0.0}};
+  if (!has_block_start(state, g)) return at_start;
   const LastArrival arrival = last_arrival(state, branch, group, t);
-  if (arrival.step < 0 || t - arrival.step > g.cutoff) return kept;
+  if (arrival.step < 0 || t - arrival.step > g.cutoff) return at_start;
   const Array3<Real>& history = state.history.prefix_history;
-  kept.kind = kind_of(state.topology, g.kind);
-  kept.waits = true;
-  kept.last = arrival.step;
-  kept.prefix = plane_of(history, arrival.step & (history.planes - 1));
+  at_start.kind = kind_of(state.topology, g.kind);
+  at_start.waits = true;
+  at_start.last = arrival.step;
+  at_start.prefix = plane_of(history, arrival.step & (history.planes - 1));
   const Index n = arrival.step & (state.history.block_steps - 1);
   double z[2] = {0.0, 0.0};
-  for (Index d = 0; d < kept.kind.n_filters; d++) z[d] = filtered_spikes(state, d, arrival.source, arrival.position, group);
-  for (Index to = 0; to < kept.kind.n_filters; to++) {
-    kept.z[to] = state.topology.filters(g.trace_group, kInverse, n, to, 0) * z[0];
-    if (kept.kind.n_filters > 1) kept.z[to] += state.topology.filters(g.trace_group, kInverse, n, to, 1) * z[1];
+  for (Index d = 0; d < at_start.kind.n_filters; d++) z[d] = filtered_spikes(state, d, arrival.source, arrival.position, group);
+  for (Index to = 0; to < at_start.kind.n_filters; to++) {
+    at_start.z[to] = state.topology.filters(g.trace_group, kInverse, n, to, 0) * z[0];
+    if (at_start.kind.n_filters > 1) at_start.z[to] += state.topology.filters(g.trace_group, kInverse, n, to, 1) * z[1];
   }
-  return kept;
+  return at_start;
 }
 
 template <class Real> Values<Real, 1> values_of(const OnlineState<Real>& state, const Kind& kind, Index synapse) {
@@ -53,7 +53,7 @@ template <class Real> Values<Real, 1> values_of(const OnlineState<Real>& state, 
 
 // Weight of a synapse of a branch: w - eta g, with the learning rate with which g was subtracted.
 template <class Real>
-Real effective_weight(const OnlineState<Real>& state, Index synapse, const KeptBranch<Real>& branch, const DelayGroup& group) {
+Real effective_weight(const OnlineState<Real>& state, Index synapse, const BranchAtStart<Real>& branch, const DelayGroup& group) {
   const Real weight = state.synapses.weight[synapse];
   if (!branch.waits) return weight;
   const Array2<double>& etas = state.history.eta;
@@ -68,18 +68,18 @@ Real effective_weight(const OnlineState<Real>& state, Index synapse, const KeptB
 
 // Weight of a synapse before step `t`.
 template <class Real> Real effective_weight(const OnlineState<Real>& state, Index synapse, Index branch, Index group, Index t) {
-  return effective_weight(state, synapse, kept_branch(state, branch, group, t), state.groups[group]);
+  return effective_weight(state, synapse, branch_at_start(state, branch, group, t), state.groups[group]);
 }
 
 // Trace of a synapse as of its last spike, or of its cutoff: e_bar = kappa^n e_0 + E (z, own).
 template <class Real> Real effective_trace(const OnlineState<Real>& state, Index synapse, Index branch, Index group, Index t) {
-  const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
+  const BranchAtStart<Real> at_start = branch_at_start(state, branch, group, t);
   const Real trace = state.synapses.trace[synapse];
-  if (!kept.waits) return trace;
-  const Index target = state.topology.targets[synapse], n = kept.last & (state.history.block_steps - 1);
+  if (!at_start.waits) return trace;
+  const Index target = state.topology.targets[synapse], n = at_start.last & (state.history.block_steps - 1);
   Real e = static_cast<Real>(state.topology.decays(state.groups[group].trace_group, kKappa, n)) * trace;
-  for (int d = 0; d < kept.kind.n_filters; d++) e += kept.prefix(d, target) * static_cast<Real>(kept.z[d]);
-  if (kept.kind.n_own > 0) e += kept.prefix(kept.kind.n_filters, target) * state.synapses.own(0, synapse);
+  for (int d = 0; d < at_start.kind.n_filters; d++) e += at_start.prefix(d, target) * static_cast<Real>(at_start.z[d]);
+  if (at_start.kind.n_own > 0) e += at_start.prefix(at_start.kind.n_filters, target) * state.synapses.own(0, synapse);
   return e;
 }
 
@@ -89,15 +89,15 @@ template <class Real> void materialise_weights(const OnlineState<Real>& state, I
   const Topology& topology = state.topology;
   for (Index group = 0; group < static_cast<Index>(state.groups.size()); group++) {
     const DelayGroup& g = state.groups[group];
-    if (!keeps_block_start(state, g)) continue;
+    if (!has_block_start(state, g)) continue;
     for (Index k = 0; k < g.n_branches; k++) {
       const Index branch = g.first_branch + k * g.branch_stride;
-      const KeptBranch<Real> kept = kept_branch(state, branch, group, t);
-      if (!kept.waits) continue;
+      const BranchAtStart<Real> at_start = branch_at_start(state, branch, group, t);
+      if (!at_start.waits) continue;
       for (Index partition = 0; partition < topology.n_partitions(); partition++)
         for (Index synapse = topology.branch_start(partition, branch); synapse < topology.branch_start(partition, branch + 1);
              synapse++)
-          out[synapse] = effective_weight(state, synapse, kept, g);
+          out[synapse] = effective_weight(state, synapse, at_start, g);
     }
   }
 }

@@ -67,27 +67,27 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
   start_propagators(state, history.block_prefix.plane(0));
   if (crosses) start_propagators(state, work.identity.plane(0));
   const std::size_t partitions = topology.n_partitions();
-  work.found.assign(partitions, std::vector<FoundPropagators>(topology.trace_groups.size));
+  work.cached.assign(partitions, std::vector<CachedPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
   work.readout_waiting.assign(partitions, std::vector<double>(history.error_trace_prefix.columns));
-  for (std::vector<FoundPropagators>& groups : work.found)
-    for (FoundPropagators& found : groups) {
-      found.known.assign(blocks, 0);
-      found.copied.assign(blocks + kExtraCopies, -1);
+  for (std::vector<CachedPropagators>& groups : work.cached)
+    for (CachedPropagators& cached : groups) {
+      cached.known.assign(blocks, 0);
+      cached.copied.assign(blocks + kExtraCopies, -1);
     }
 }
 
-template <class Real> void forget_found(OnlineState<Real>& state) {
-  for (std::vector<FoundPropagators>& groups : state.plus.found)
-    for (FoundPropagators& found : groups) {
-      found.block = found.within_step = found.until_cutoff = found.corrections = found.corrections_copied = -1;
-      std::fill(found.copied.begin(), found.copied.end(), -1);
+template <class Real> void clear_cached(OnlineState<Real>& state) {
+  for (std::vector<CachedPropagators>& groups : state.plus.cached)
+    for (CachedPropagators& cached : groups) {
+      cached.block = cached.within_step = cached.until_cutoff = cached.corrections = cached.corrections_copied = -1;
+      std::fill(cached.copied.begin(), cached.copied.end(), -1);
     }
 }
 
 template void allocate_plus_work(OnlineState<float>&);
 template void allocate_plus_work(OnlineState<double>&);
-template void forget_found(OnlineState<float>&);
-template void forget_found(OnlineState<double>&);
+template void clear_cached(OnlineState<float>&);
+template void clear_cached(OnlineState<double>&);
 
 }  // namespace eprop

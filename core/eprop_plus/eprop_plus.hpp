@@ -3,7 +3,7 @@
 // reward.hpp (silence with reward traces) and readout_synapses.hpp.
 //
 // Everything is local to a partition: it writes the partition's own targets and synapses, its columns of shared work arrays, and
-// its own `PlusWork::found`.
+// its own `PlusWork::cached`.
 #pragma once
 #include <utility>
 
@@ -57,6 +57,6 @@ template <class Visit> EPROP_INLINE void with_kind(int number, const Visit& visi
 template <class Real> void allocate_plus_work(OnlineState<Real>& state);
 
 // Clears cached propagators after another state has replaced the history.
-template <class Real> void forget_found(OnlineState<Real>& state);
+template <class Real> void clear_cached(OnlineState<Real>& state);
 
 }  // namespace eprop

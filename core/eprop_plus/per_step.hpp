@@ -35,17 +35,17 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
   for (int d = 0; d < D; d++) z[d] = replay.z[d];
   Index taken = replay.taken;
   for (Index now = replay.first; now < replay.stop; now++) {
-    const KeptStep kept = kept_step(state.history, now);
-    double g = kept.learning(j) * e_bar;
-    if constexpr (K.reward) g = kept.reward * (waiting = group.gamma * waiting + g);
-    if constexpr (kHasRegularisation<K>) g += kept.regularisation(j) * (K.two_kappas ? e_reg : e_bar);
-    s.weight.data[synapse] = optimize_synapse(synapse, g, taken, now, decay_owed(optimizer, taken, now), optimizer, s);
+    const StoredStep stored = stored_step(state.history, now);
+    double g = stored.learning(j) * e_bar;
+    if constexpr (K.reward) g = stored.reward * (waiting = group.gamma * waiting + g);
+    if constexpr (kHasRegularisation<K>) g += stored.regularisation(j) * (K.two_kappas ? e_reg : e_bar);
+    s.weight.data[synapse] = optimize_synapse(synapse, g, taken, now, decay_of_pending(optimizer, taken, now), optimizer, s);
     taken = now;
     if (replay.ends && now == replay.stop - 1) break;
     double e = 0.0;
     for (int d = 0; d < D; d++) e += constants[K.c() + d][j] * z[d];
     for (int m = 0; m < M; m++) e += constants[K.c() + D + m][j] * h[m];
-    e *= kept.psi(j);
+    e *= stored.psi(j);
     e_bar = group.kappa * e_bar + e;
     if constexpr (K.two_kappas) e_reg = group.kappa_reg * e_reg + (1.0 - group.kappa_reg) * e;
     if constexpr (D == 1) z[0] *= f[0];

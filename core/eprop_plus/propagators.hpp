@@ -38,7 +38,7 @@ enum StepRow : Index { kStepPsi, kStepLearning, kStepRate };
 // Neurons `begin` to `end` of one trace group in one partition; the last range includes the padding of the rows.
 template <class Real> struct TargetRange {
   OnlineState<Real>& state;
-  FoundPropagators* found;  // null if nothing is looked up
+  CachedPropagators* cached;  // null if nothing is looked up
   Index trace_group, begin, end;
 };
 
@@ -52,13 +52,13 @@ template <class Real> TargetRange<Real> target_range(OnlineState<Real>& state, I
   const DelayGroup& g = state.groups[group];
   const Array2<const Index>& bounds = state.topology.bounds;
   const Index begin = std::max(bounds(0, partition), g.target_begin), end = std::min(bounds(0, partition + 1), g.target_end);
-  return {state, &state.plus.found[partition][g.trace_group], g.trace_group, begin, padded_end(state, end)};
+  return {state, &state.plus.cached[partition][g.trace_group], g.trace_group, begin, padded_end(state, end)};
 }
 
 // Decay over several steps: kappa^n, kappa_reg^n and gamma^n of traces, f_ij of filters from filter j to filter i; and the factor
 // from a reward trace to the gradient by the rewards of these steps.
 template <class T> struct Powers {
-  T kappa = 0, kappa_reg = 0, f00 = 0, f01 = 0, f10 = 0, f11 = 0, gamma = 0, told = 0;
+  T kappa = 0, kappa_reg = 0, f00 = 0, f01 = 0, f10 = 0, f11 = 0, gamma = 0, reward_factor = 0;
 };
 
 // Powers over n steps without rewards.
@@ -80,7 +80,7 @@ template <Kind K, class T> Powers<T> powers(const Topology& topology, Index trac
 template <Kind K, class T, class Real>
 Powers<T> powers_between(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
   Powers<T> p = powers<K, T>(state.topology, trace_group, end - begin);
-  if constexpr (K.reward) p.told = static_cast<T>(told(state, trace_group, begin, end));
+  if constexpr (K.reward) p.reward_factor = static_cast<T>(reward_factor(state, trace_group, begin, end));
   return p;
 }
 
@@ -153,7 +153,7 @@ template <Kind K> struct NewStep {
   }
 };
 // A stored step.
-struct KeptStep {
+struct StoredStep {
   const double *psi_, *learning_, *rate;
   double reward;
   double psi(Index j) const { return psi_[j]; }
@@ -163,7 +163,7 @@ struct KeptStep {
 
 // The reward that belongs to step `step` of the propagators.
 inline double reward_of_step(const Rewards& rewards, Index step) {
-  return rewards.told.size > 0 ? rewards.told[(step + 1) & (rewards.told.size - 1)] : 0.0;
+  return rewards.of_step.size > 0 ? rewards.of_step[(step + 1) & (rewards.of_step.size - 1)] : 0.0;
 }
 
 template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state, Index trace_group, Index t) {
@@ -177,7 +177,7 @@ template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state
           (1.0 - group.kappa_reg) * group.c_reg,
           reward_of_step(state.history.rewards, t)};
 }
-template <class Real> KeptStep kept_step(const History<Real>& history, Index t) {
+template <class Real> StoredStep stored_step(const History<Real>& history, Index t) {
   const Index slot = t & (history.steps.planes - 1);
   return {history.steps.row(slot, kStepPsi), history.steps.row(slot, kStepLearning), history.steps.row(slot, kStepRate),
           reward_of_step(history.rewards, t)};
@@ -285,7 +285,7 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
   T g = first.gradient, e = first.e, rate = first.rate, waiting = first.waiting;
   g += second[K.GE()][j] * e;
   if constexpr (K.reward) {
-    g += b.told * waiting;
+    g += b.reward_factor * waiting;
     waiting = b.gamma * waiting + second[K.SE()][j] * e;
   }
   if constexpr (K.two_kappas) {
@@ -330,7 +330,7 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
     T through_e = first[K.GE()][j] + second[K.GE()][j] * p.kappa;
     if constexpr (K.reward) {
       const T waiting = first[K.SE()][j];
-      through_e += q.told * waiting;
+      through_e += q.reward_factor * waiting;
       out[K.SE()][j] = static_cast<Out>(q.gamma * waiting + second[K.SE()][j] * p.kappa);
     }
     out[K.GE()][j] = static_cast<Out>(through_e);
@@ -351,7 +351,7 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
 // Composes a step and `second`, with powers `b`, into `out`: `compose` with the matrix of a single step, whose entries are
 //     E = c psi    R = (1 - kappa_reg) c psi    GE = L    GR = F    G = 0    A = a + u c psi
 //     with reward SE = L    S = 0    GE = r L, and F with one kappa
-template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, const KeptStep& step, const Powers<Real>& b,
+template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, const StoredStep& step, const Powers<Real>& b,
                                            Array2<const Real> second_, Array2<Real> out_) {
   constexpr int P = K.n_components(), D = K.n_filters, M = K.n_own;
   const Topology& topology = targets.state.topology;
@@ -362,14 +362,14 @@ template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, con
   const auto second = entries_of<K>(second_);
   const auto out = entries_of<K>(out_);
   const Powers<Real> p = powers<K, Real>(topology, targets.trace_group, 1), q = b;
-  const KeptStep now = step;
+  const StoredStep now = step;
   EPROP_INDEPENDENT
   for (Index j = targets.begin; j < targets.end; j++) {
     const Real learning = static_cast<Real>(now.learning(j));
     if constexpr (K.reward) {
       Real through_e = static_cast<Real>(now.reward) * learning;
       if constexpr (!K.two_kappas) through_e += static_cast<Real>(now.regularisation(j));
-      out[K.GE()][j] = through_e + q.told * learning + second[K.GE()][j] * kappa;
+      out[K.GE()][j] = through_e + q.reward_factor * learning + second[K.GE()][j] * kappa;
       out[K.SE()][j] = q.gamma * learning + second[K.SE()][j] * kappa;
     } else {
       out[K.GE()][j] = learning + second[K.GE()][j] * kappa;
@@ -402,8 +402,8 @@ template <Kind K, class Real> void end_block(const TargetRange<Real>& targets, I
   for (Index step = t - 1; step >= t - history.block_steps; step--) {
     const auto rest =
         step == t - 1 ? plane_of(targets.state.plus.identity, 0) : plane_of(history.prefix_history, (step + 1) & ring);
-    prepend<K>(targets, kept_step(history, step), powers_between<K, Real>(targets.state, targets.trace_group, step + 1, t), rest,
-               history.prefix_history.plane(step & ring));
+    prepend<K>(targets, stored_step(history, step), powers_between<K, Real>(targets.state, targets.trace_group, step + 1, t),
+               rest, history.prefix_history.plane(step & ring));
   }
 }
 
@@ -430,15 +430,15 @@ template <class Real> void fetch_history(const TargetRange<Real>& targets, int e
 // ----------------------------------------------------------------------------------- over intervals of the recent past
 
 // Drops propagators to another block than `current`.
-inline void turn_to_block(FoundPropagators& found, Index current) {
-  if (found.block == current) return;
-  found.block = current;
-  std::fill(found.known.begin(), found.known.end(), std::uint8_t{0});
+inline void turn_to_block(CachedPropagators& cached, Index current) {
+  if (cached.block == current) return;
+  cached.block = current;
+  std::fill(cached.known.begin(), cached.known.end(), std::uint8_t{0});
 }
 
 // Drops propagators to another step than `now`, within its block.
-inline void turn_to_step(FoundPropagators& found, Index now) {
-  if (found.within_step != now) found.within_step = found.within_first = now;
+inline void turn_to_step(CachedPropagators& cached, Index now) {
+  if (cached.within_step != now) cached.within_step = cached.within_first = now;
 }
 
 // Finds the propagators from the start of block `lowest`, and of all blocks between, to the start of block `current`.
@@ -450,7 +450,7 @@ template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>
   const Index spans_end = span > 0 ? current / span * span : 0;  // before this block there are only whole spans
   for (Index at = current; at > lowest;) {
     const Index begin = at > spans_end ? at - 1 : std::max(lowest, (at - 1) / span * span);
-    std::uint8_t& known = targets.found->known[begin & mask];
+    std::uint8_t& known = targets.cached->known[begin & mask];
     if (!known) {
       const auto first = plane_of(at > spans_end ? history.block_propagators : history.span_suffixes, begin & mask);
       if (at == current) {
@@ -491,12 +491,12 @@ void find_within_block(const TargetRange<Real>& targets, Index begin, Index now,
   const History<Real>& history = state.history;
   const Array3<Real>& within = state.plus.within_block;
   const Index mask = within.planes - 1;
-  for (Index step = (keeps ? targets.found->within_first : now) - 1; step >= begin; step--) {
+  for (Index step = (keeps ? targets.cached->within_first : now) - 1; step >= begin; step--) {
     const auto rest = step == now - 1 ? plane_of(state.plus.identity, 0) : plane_of(within, (step + 1) & mask);
-    prepend<K>(targets, kept_step(history, step), powers_between<K, Real>(state, targets.trace_group, step + 1, now), rest,
+    prepend<K>(targets, stored_step(history, step), powers_between<K, Real>(state, targets.trace_group, step + 1, now), rest,
                within.plane(step & mask));
   }
-  if (keeps) targets.found->within_first = std::min(targets.found->within_first, begin);
+  if (keeps) targets.cached->within_first = std::min(targets.cached->within_first, begin);
   copy<K>(targets.begin, targets.end, plane_of(within, begin & mask), out);
 }
 

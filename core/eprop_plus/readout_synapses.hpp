@@ -46,16 +46,16 @@ template <class Real> double* find_readout_gradients(const GroupStep<Real>& step
   return out;
 }
 
-// Effect of an interval on synapses with reward traces, for all readouts of a partition: g += gradient_k + told e_reward,
-// e_reward = gamma e_reward + waiting_k.
+// Effect of an interval on synapses with reward traces, for all readouts of a partition: g += gradient_k + reward_factor
+// e_reward, e_reward = gamma e_reward + waiting_k.
 struct WaitingReadouts {
   double *gradient, *waiting;
-  double gamma, told;
+  double gamma, reward_factor;
 };
 
 // Errors of steps `begin` to `stop` of one block times filtered spikes, z at `begin`, enter reward traces of the readouts
 // `range`. With S and G the sums from the block's start, of the reward trace and of its gradient,
-//     S_b = gamma^n S_a + S alpha^a    G_b = G_a + told S_a + G alpha^a
+//     S_b = gamma^n S_a + S alpha^a    G_b = G_a + reward_factor S_a + G alpha^a
 template <class Real>
 void wait_within_block(const GroupStep<Real>& step, Index begin, Index stop, double z, Positions range, WaitingReadouts out) {
   const OnlineState<Real>& state = step.state;
@@ -67,7 +67,7 @@ void wait_within_block(const GroupStep<Real>& step, Index begin, Index stop, dou
   const double* waiting = whole ? history.error_trace_block.row(row) : history.error_trace_prefix.row(row);
   const double* gradient = whole ? history.error_block.row(row) : history.error_prefix.row(row);
   const double *waiting_before = history.error_trace_prefix.row(first), *gradient_before = history.error_prefix.row(first);
-  const double left = gamma_power(state.topology, group, stop - begin), now = told(state, group, begin, stop);
+  const double left = gamma_power(state.topology, group, stop - begin), now = reward_factor(state, group, begin, stop);
   const double scale = z * state.topology.filters(group, kInverse, before, 0, 0);
   for (Index k = range.first; k < range.stop; k++) {
     out.gradient[k] += now * out.waiting[k] + scale * (gradient[k] - gradient_before[k] - now * waiting_before[k]);
@@ -84,7 +84,7 @@ template <class Real> WaitingReadouts find_waiting_readouts(const GroupStep<Real
   const Positions range{state.topology.bounds(1, step.partition), state.topology.bounds(1, step.partition + 1)};
   WaitingReadouts out{state.plus.readout_gradient[step.partition].data(), state.plus.readout_waiting[step.partition].data(),
                       gamma_power(state.topology, group, step.t - begin),
-                      told(state, group, std::max<Index>(begin - 1, 0), std::max<Index>(end, 0))};
+                      reward_factor(state, group, std::max<Index>(begin - 1, 0), std::max<Index>(end, 0))};
   std::fill(out.gradient + range.first, out.gradient + range.stop, 0.0);
   std::fill(out.waiting + range.first, out.waiting + range.stop, 0.0);
   if (begin > 0) {
@@ -125,7 +125,7 @@ void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, c
       double g = now > 0 ? error((now - 1) & (error.rows - 1), readout) * z : 0.0;
       if (waits) g = reward_of_step(state.history.rewards, now - 1) * (waiting = gamma * waiting + g);
       state.synapses.weight[synapse] =
-          optimize_synapse(synapse, g, taken, now, decay_owed(optimizer, taken, now), optimizer, state.synapses);
+          optimize_synapse(synapse, g, taken, now, decay_of_pending(optimizer, taken, now), optimizer, state.synapses);
       taken = now;
       z = now == last.step ? last.z : alpha * z;
     }
@@ -138,23 +138,23 @@ template <class Real>
 double cross_interval(const WaitingReadouts& interval, const SynapsePointers<Real>& s, Index synapse, Index k) {
   const double waiting = static_cast<double>(s.trace_reward[synapse]);
   s.trace_reward[synapse] = static_cast<Real>(interval.gamma * waiting + interval.waiting[k]);
-  return interval.gradient[k] + interval.told * waiting;
+  return interval.gradient[k] + interval.reward_factor * waiting;
 }
 
 // Updates a branch with reward traces whose last spike was within the cutoff, or earlier: then its silence ends.
 template <class Real> void learn_waiting_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
-                                                  const OwedSteps<Real>& owed) {
+                                                  const PendingSteps<Real>& pending) {
   const SynapsePointers<Real> s = pointers_of(step.state);
   const Index n_neurons = step.state.topology.n_neurons();
   if (step.t - last.step > step.group.cutoff) {
     const WaitingSilence<Real> silence = waiting_silence(step, last.step);
     for (Index synapse = begin; synapse < end; synapse++)
-      s.weight[synapse] = owed.take(synapse, static_cast<double>(end_wait<1>(s, synapse, silence)));
+      s.weight[synapse] = pending.take(synapse, static_cast<double>(end_wait<1>(s, synapse, silence)));
     return;
   }
   const WaitingReadouts interval = find_waiting_readouts(step, last);
   for (Index synapse = begin; synapse < end; synapse++)
-    s.weight[synapse] = owed.take(synapse, cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
+    s.weight[synapse] = pending.take(synapse, cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
 }
 
 // The same with a per-step optimiser.
@@ -175,22 +175,22 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
   const SynapsePointers<Real> s = pointers_of(state);
   const Index n_neurons = state.topology.n_neurons();
   const BranchList<ArrivingBranch> branches = step.arriving();
-  OwedSteps<Real> owed(state, step.group);
+  PendingSteps<Real> pending(state, step.group);
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& branch = branches.first[k];
     const LastSpike last{branch.last, branch.z_last[0], branch.z_before[0]};
     const Index begin = branches.begin(k), end = branches.end(k);
     const bool spiked = branch.last >= 0, finalised = step.t - branch.last > step.group.cutoff;
-    if constexpr (moments) owed.owe(branch.optimizer_steps, step.t - 1);
+    if constexpr (moments) pending.begin(branch.optimizer_steps, step.t - 1);
     if (step.group.per_step_optimizer) {
       if (spiked) replay_branch_onto_readouts(step, branch, begin, end, last);
     } else if (spiked && step.group.reward_cutoff > 0) {
-      learn_waiting_readouts(step, begin, end, last, owed);
+      learn_waiting_readouts(step, begin, end, last, pending);
     } else if (spiked && (moments || !finalised)) {
       const double* gradient = finalised ? nullptr : find_readout_gradients(step, last);
       for (Index synapse = begin; synapse < end; synapse++) {
         const double g = finalised ? static_cast<double>(s.pending[synapse]) : gradient[s.targets[synapse] - n_neurons];
-        s.weight[synapse] = moments ? owed.take(synapse, g) : descend(s.weight[synapse], g, step.group.optimizer);
+        s.weight[synapse] = moments ? pending.take(synapse, g) : descend(s.weight[synapse], g, step.group.optimizer);
         if constexpr (moments) s.pending[synapse] = 0;
       }
     }

@@ -1,9 +1,9 @@
 // Silent synapses with a reward trace from their last spikes.
 //
 // One cutoff after its last spike, nothing is added to a synapse's reward trace e_reward any more. The trace decays by gamma, and
-// rewards keep turning it into a gradient, g += r e_reward. The factor is one number for all synapses of a branch (`told`); the
-// same holds for synapses onto readouts. This ends with the next spike, or with the reward cutoff; until then `pending` has the
-// gradient.
+// rewards keep turning it into a gradient, g += r e_reward. The factor is one number for all synapses of a branch
+// (`reward_factor`); the same holds for synapses onto readouts. This ends with the next spike, or with the reward cutoff; until
+// then `pending` has the gradient.
 #pragma once
 #include "eprop_plus/branches.hpp"
 #include "eprop_plus/rewards.hpp"
@@ -12,11 +12,11 @@ namespace eprop {
 
 // The first step whose reward belongs to a silence that began in step `begin`: the product of a readout's error and its spikes is
 // one step later than that of a neuron (readout_synapses.hpp).
-inline Index first_told(const DelayGroup& group, Index begin) { return begin - (group.onto_readouts ? 1 : 0); }
+inline Index first_rewarded(const DelayGroup& group, Index begin) { return begin - (group.onto_readouts ? 1 : 0); }
 
 // Effect of a silence that began one cutoff after the last spike of a branch and ends with a spike.
 template <class Real> struct WaitingSilence {
-  Real gamma = 1, told = 0;  // decay of the reward trace; its factor to the gradient, 0 if already counted
+  Real gamma = 1, reward_factor = 0;  // decay of the reward trace; its factor to the gradient, 0 if already counted
 };
 
 template <class Real> WaitingSilence<Real> waiting_silence(const GroupStep<Real>& step, Index last) {
@@ -24,7 +24,8 @@ template <class Real> WaitingSilence<Real> waiting_silence(const GroupStep<Real>
   const Index begin = last + group.cutoff;
   WaitingSilence<Real> out{static_cast<Real>(gamma_power(step.state.topology, group.trace_group, step.t - begin))};
   if (group.per_step_optimizer || step.t - last > group.reward_cutoff) return out;
-  out.told = static_cast<Real>(told(step.state, group.trace_group, first_told(group, begin), first_told(group, step.t)));
+  out.reward_factor = static_cast<Real>(
+      reward_factor(step.state, group.trace_group, first_rewarded(group, begin), first_rewarded(group, step.t)));
   return out;
 }
 
@@ -32,7 +33,7 @@ template <class Real> WaitingSilence<Real> waiting_silence(const GroupStep<Real>
 template <int N, class Real>
 EPROP_INLINE Vector<Real, N> end_wait(const SynapsePointers<Real>& s, Index synapse, const WaitingSilence<Real>& silence) {
   const Vector<Real, N> waiting = load<N>(s.trace_reward + synapse);
-  const Vector<Real, N> g = load<N>(s.pending + synapse) + waiting * silence.told;
+  const Vector<Real, N> g = load<N>(s.pending + synapse) + waiting * silence.reward_factor;
   store<N, Real>(s.trace_reward + synapse, waiting * silence.gamma);
   store<N, Real>(s.pending + synapse, broadcast<N>(Real(0)));
   return g;
@@ -44,14 +45,14 @@ template <class Real> void replay_waiting(const GroupStep<Real>& step, Index beg
   OnlineState<Real>& state = step.state;
   const DelayGroup& group = step.group;
   const double gamma = state.topology.trace_groups[group.trace_group].gamma;
-  const Array1<double>& told = state.history.rewards.told;
+  const Array1<double>& rewards = state.history.rewards.of_step;
   for (Index synapse = begin; synapse < end; synapse++) {
     double waiting = state.synapses.trace_reward[synapse];
     for (Index now = last + group.cutoff; now < step.t; now++) {
       waiting *= gamma;
-      const double g = told[(first_told(group, now) + 1) & (told.size - 1)] * waiting;
-      state.synapses.weight[synapse] =
-          optimize_synapse(synapse, g, now - 1, now, decay_owed(group.optimizer, now - 1, now), group.optimizer, state.synapses);
+      const double g = rewards[(first_rewarded(group, now) + 1) & (rewards.size - 1)] * waiting;
+      state.synapses.weight[synapse] = optimize_synapse(synapse, g, now - 1, now, decay_of_pending(group.optimizer, now - 1, now),
+                                                        group.optimizer, state.synapses);
     }
   }
 }
@@ -64,8 +65,8 @@ template <class Real> void finalise_unrewarded(const GroupStep<Real>& step) {
   const DelayGroup& group = step.group;
   const SynapsePointers<Real> s = pointers_of(step.state);
   const Index begin = step.t - group.reward_cutoff + group.cutoff;
-  const Real told_meanwhile =
-      static_cast<Real>(told(step.state, group.trace_group, first_told(group, begin), first_told(group, step.t)));
+  const Real factor = static_cast<Real>(
+      reward_factor(step.state, group.trace_group, first_rewarded(group, begin), first_rewarded(group, step.t)));
   const Descent<Real> d = descent_of<Real>(group.optimizer);
   const bool now = descends(group.optimizer);
   for (Index k = 0; k < branches.count; k++) {
@@ -74,7 +75,7 @@ template <class Real> void finalise_unrewarded(const GroupStep<Real>& step) {
       continue;
     }
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
-      const Real g = s.pending[synapse] + told_meanwhile * s.trace_reward[synapse];
+      const Real g = s.pending[synapse] + factor * s.trace_reward[synapse];
       s.pending[synapse] = now ? Real(0) : g;
       if (now) s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);
     }

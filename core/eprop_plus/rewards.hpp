@@ -8,7 +8,7 @@
 // gradient that the steps `begin` .. `end` - 1 make from a trace s at their start is s times a number, which is the same for all
 // synapses with the same gamma:
 //
-//     told(begin, end) = sum_u r(u + 1) gamma^(u - begin + 1)
+//     reward_factor(begin, end) = sum_u r(u + 1) gamma^(u - begin + 1)
 //
 // because the reward of step u + 1 belongs to step u of the propagators (propagators.hpp). These sums are stored from each step
 // to the end of its block, or to now (`rest`), and from each block to the current one (`ahead`): every interval that ends now is
@@ -28,16 +28,16 @@ inline double gamma_power(const Topology& topology, Index trace_group, Index n) 
 }
 
 // Whether some projection has reward traces.
-template <class Real> bool waits_for_reward(const OnlineState<Real>& state) { return state.history.rewards.told.size > 0; }
+template <class Real> bool waits_for_reward(const OnlineState<Real>& state) { return state.history.rewards.of_step.size > 0; }
 
 // Begins step `t` with its `reward`.
-template <class Real> void tell_reward(OnlineState<Real>& state, Index t, double reward) {
+template <class Real> void store_reward(OnlineState<Real>& state, Index t, double reward) {
   Rewards& rewards = state.history.rewards;
-  if (rewards.told.size == 0) return;
+  if (rewards.of_step.size == 0) return;
   const Topology& topology = state.topology;
-  const Index ring = rewards.told.size - 1, steps = state.history.block_steps, blocks = rewards.ahead.columns;
+  const Index ring = rewards.of_step.size - 1, steps = state.history.block_steps, blocks = rewards.ahead.columns;
   rewards.now = t;
-  rewards.told[t & ring] = reward;
+  rewards.of_step[t & ring] = reward;
   for (Index group = 0; group < topology.trace_groups.size; group++) {
     if (topology.trace_groups[group].gamma == 0.0) continue;
     double* rest = rewards.rest.row(group);
@@ -56,34 +56,34 @@ template <class Real> void tell_reward(OnlineState<Real>& state, Index t, double
   }
 }
 
-// told(begin, end) within a block; `end` may be the end of the block.
-template <class Real> double told_within_block(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
+// reward_factor(begin, end) within a block; `end` may be the end of the block.
+template <class Real> double reward_factor_in_block(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
   const Rewards& rewards = state.history.rewards;
-  const Index ring = rewards.told.size - 1;
+  const Index ring = rewards.of_step.size - 1;
   if (end == rewards.now || (end & (state.history.block_steps - 1)) == 0) return rewards.rest(trace_group, begin & ring);
   double sum = 0.0;
   for (Index step = begin; step < end; step++)
-    sum += rewards.told[(step + 1) & ring] * state.topology.decays(trace_group, kGamma, step - begin + 1);
+    sum += rewards.of_step[(step + 1) & ring] * state.topology.decays(trace_group, kGamma, step - begin + 1);
   return sum;
 }
 
-// told(begin, end) for steps whose rewards are all known.
-template <class Real> double told(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
+// reward_factor(begin, end) for steps whose rewards are all known.
+template <class Real> double reward_factor(const OnlineState<Real>& state, Index trace_group, Index begin, Index end) {
   if (begin >= end) return 0.0;
   const Rewards& rewards = state.history.rewards;
   const Index steps = state.history.block_steps;
-  if (begin / steps == (end - 1) / steps) return told_within_block(state, trace_group, begin, end);
+  if (begin / steps == (end - 1) / steps) return reward_factor_in_block(state, trace_group, begin, end);
   const auto left = [&](Index step) { return gamma_power(state.topology, trace_group, step - begin); };
   Index block = begin / steps + 1;
-  double sum = told_within_block(state, trace_group, begin, block * steps);
+  double sum = reward_factor_in_block(state, trace_group, begin, block * steps);
   if (end / steps == rewards.now / steps) {
     sum += left(block * steps) * rewards.ahead(trace_group, block & (rewards.ahead.columns - 1));
     block = end / steps;
   }
   for (; (block + 1) * steps <= end; block++)
-    sum += left(block * steps) * told_within_block(state, trace_group, block * steps, (block + 1) * steps);
+    sum += left(block * steps) * reward_factor_in_block(state, trace_group, block * steps, (block + 1) * steps);
   if (block * steps == end) return sum;
-  return sum + left(block * steps) * told_within_block(state, trace_group, block * steps, end);
+  return sum + left(block * steps) * reward_factor_in_block(state, trace_group, block * steps, end);
 }
 
 }  // namespace eprop

@@ -128,19 +128,19 @@ template <class Real> void draw_poisson(OnlineRun<Real>& run, Index partition, s
   }
 }
 
-// Adds the signals from outside in this step to the learning signals of neurons begin .. end.
+// Adds the external signals in this step to the learning signals of neurons begin .. end.
 template <class Real>
-void gather_outside(const OnlineState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
-  const Outside& outside = request.outside;
+void gather_external(const OnlineState<Real>& state, const RunRequest& request, Index column, Index begin, Index end) {
+  const External& external = request.external;
   const Index sample = column / request.window.rows, step = column % request.window.rows;
-  const double factor = outside.factor(sample, step);
+  const double factor = external.factor(sample, step);
   for (Index b = 0; b < state.topology.populations.size; b++) {
     const Population& population = state.topology.populations[b];
     const Index first = std::max(begin, population.target_begin), stop = std::min(end, population.target_end);
     if (population.role != Role::neuron || first >= stop) continue;
-    const double* told = outside.row(sample, step, b);
-    add_told(told == nullptr ? nullptr : told + (first - population.target_begin), factor, stop - first,
-             state.neurons.signal.data + first);
+    const double* given = external.row(sample, step, b);
+    add_external(given == nullptr ? nullptr : given + (first - population.target_begin), factor, stop - first,
+                 state.neurons.signal.data + first);
   }
 }
 
@@ -156,7 +156,7 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kOutside);
   gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
-  if (!request.outside.empty()) gather_outside(state, request, column, begin, end);
+  if (!request.external.empty()) gather_external(state, request, column, begin, end);
   extend_propagators(run, begin, end, t);
   notes.watch.record(kPropagators);
   deliver(run, partition, t);
@@ -322,12 +322,12 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& r
   }
 }
 
-// Outside values of this step: reward, which belongs to the step before, and its errors.
-template <class Real> void tell_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
+// External values of this step: reward, which belongs to the step before, and its errors.
+template <class Real> void take_external(OnlineRun<Real>& run, Index column, const RunRequest& request) {
   OnlineState<Real>& state = run.state;
   if (!waits_for_reward(state)) return;
   const Index steps = request.window.rows;
-  tell_reward(state, run.t, request.outside.told(column / steps, column % steps));
+  store_reward(state, run.t, request.external.reward_of(column / steps, column % steps));
   if (run.sums_errors && run.t > 0) extend_error_sums(state, run.t - 1);
 }
 
@@ -400,7 +400,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
   begin_run(run, request);
   run.watch.record(kOutside);
   for (Index done = 0; done < n_steps; done++, column++) {
-    tell_step(run, column, request);
+    take_external(run, column, request);
     if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
     run.watch.record(kExchange);

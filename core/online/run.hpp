@@ -15,15 +15,15 @@ enum class Probe : Index { state, psi, signal, readout, error, weight, trace };
 
 // Inputs of a run and arrays for its results; a run consists of consecutive samples.
 struct RunRequest {
-  std::uint64_t seed;
-  Index clock;  // first step of the random numbers
-  bool frozen;  // traces go on, weights are constant
-  int threads;
+  std::uint64_t seed = 0;
+  Index clock = 0;      // first step of the random numbers
+  bool frozen = false;  // traces continue, weights are constant
+  int threads = 1;
   Array2<const Index> event_start;  // (event sources, steps of all samples + 1)
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (samples, steps or 1, readouts)
   Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
-  Outside outside;
+  External external;
   Array2<const Index> probes;  // (probes, 4), see Probe
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)
@@ -76,7 +76,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed);
 // have passed. Vectors grow as needed. While spikes are collected, the steps must lie within one slice.
 template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Index offset, const RunRequest& request);
 
-// Replaces the errors of the step before, which reach the neurons in the next step, by errors from outside; NaN keeps an error.
+// Replaces the errors of the step before, which reach the neurons in the next step, by external errors; NaN keeps an error.
 // There must have been a step.
 template <class Real> void replace_errors(OnlineRun<Real>& run, Array1<const double> error);
 

@@ -1,4 +1,4 @@
-// State of a network that runs in continuous time: everything that the streaming loop reads and writes.
+// State of a network that runs in continuous time: everything that the online loop reads and writes.
 //
 // NumPy owns the arrays of fixed size (Python copies them into a checkpoint); the core owns vectors that grow.
 #pragma once
@@ -51,10 +51,10 @@ struct Neurons {
 
 // Reward history; empty unless there are reward traces. See rewards.hpp.
 struct Rewards {
-  Array1<double> told;   // (ring,) reward of each step
-  Array2<double> rest;   // (trace groups, ring) sums from the step to the end of its block, or to now
-  Array2<double> ahead;  // (trace groups, blocks) sums from the start of the block to that of the current one
-  Index now = 0;         // step up to which all rewards are known
+  Array1<double> of_step;  // (ring,) reward of each step
+  Array2<double> rest;     // (trace groups, ring) sums from the step to the end of its block, or to now
+  Array2<double> ahead;    // (trace groups, blocks) sums from the start of the block to that of the current one
+  Index now = 0;           // step up to which all rewards are known
 };
 
 // Rings of the recent past; `width` is the padded number of neurons. Entries as in kind.hpp.
@@ -131,7 +131,7 @@ struct Deliveries {
 };
 
 // Propagators of a trace group that are already computed, in one partition.
-struct FoundPropagators {
+struct CachedPropagators {
   Index block = -1;                           // block to whose start `to_current_block` leads
   std::vector<std::uint8_t> known;            // (blocks,) rows of to_current_block
   Index within_step = -1, within_first = -1;  // step that `within_block` leads to, and its first row
@@ -151,9 +151,9 @@ template <class Real> struct PlusWork {
   Array3<Real> corrections;          // (1, corrections, width)
   Array3<Real> corrections_copy;     // (1, width, record size) neuron-major
   Array3<Real> copies;  // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
-  std::vector<std::vector<FoundPropagators>> found;   // (partitions)(trace groups)
-  std::vector<std::vector<double>> readout_gradient;  // (partitions)(readouts)
-  std::vector<std::vector<double>> readout_waiting;   // (partitions)(readouts) with reward: the reward traces
+  std::vector<std::vector<CachedPropagators>> cached;  // (partitions)(trace groups)
+  std::vector<std::vector<double>> readout_gradient;   // (partitions)(readouts)
+  std::vector<std::vector<double>> readout_waiting;    // (partitions)(readouts) with reward: the reward traces
   std::unique_ptr<char[]> storage;
 };
 

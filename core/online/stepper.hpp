@@ -33,9 +33,9 @@ struct Latency {
   }
 };
 
-// Arguments of a step besides events; bits of `told`.
-enum Told : int { kTarget = 1, kSignal = 2, kError = 4 };
-// Reason why a step was refused, which leaves the state unchanged; or `look`: time to check for values that are not finite.
+// Arguments of a step besides events; bits of `given`.
+enum Given : int { kTarget = 1, kSignal = 2, kError = 4 };
+// Reason why a step was refused, which leaves the state unchanged; or `check`: time to check for values that are not finite.
 // `form`: an argument needs conversion, or is invalid; `busy`: another thread uses the network.
 enum class StepStatus : int {
   done,
@@ -45,7 +45,7 @@ enum class StepStatus : int {
   modulator,
   error,
   no_step_before,
-  look,
+  check,
   reward,
   no_reward,
   form,
@@ -67,7 +67,7 @@ struct Stepper {
 };
 
 // Steps between two checks of voltages and weights.
-inline constexpr Index kLookEvery = 256;
+inline constexpr Index kCheckEvery = 256;
 
 inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uint64_t seed, bool frozen, int threads) {
   const auto neurons = static_cast<std::size_t>(topology.n_neurons()), readouts = static_cast<std::size_t>(topology.n_readouts());
@@ -101,7 +101,7 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   r.event_start = {stepper.event_start.data(), sources, 2};
   r.target = {stepper.target.data(), 1, 1, k};
   r.window = {stepper.window.data(), 1, 1, static_cast<Index>(stepper.window.size())};
-  r.outside.first = {stepper.first.data(), topology.populations.size};
+  r.external.first = {stepper.first.data(), topology.populations.size};
   r.y = {stepper.y.data(), 1, k};
   r.loss = {stepper.loss.data(), 1};
   r.spikes = {stepper.spikes.data(), 1};
@@ -146,54 +146,54 @@ inline StepStatus check_targets(const Stepper& stepper, const Topology& topology
   return StepStatus::done;
 }
 
-inline StepStatus check_step(const Stepper& stepper, const Topology& topology, Index t, int told) {
+inline StepStatus check_step(const Stepper& stepper, const Topology& topology, Index t, int given) {
   if (!std::isfinite(stepper.modulator)) return StepStatus::modulator;
   if (!std::isfinite(stepper.reward)) return StepStatus::reward;
   if (stepper.reward != 0.0 && !stepper.rewarded) return StepStatus::no_reward;
-  if ((told & kSignal) != 0 && !all_finite(stepper.signals, topology.n_neurons())) return StepStatus::signal;
-  if ((told & kError) != 0) {
+  if ((given & kSignal) != 0 && !all_finite(stepper.signals, topology.n_neurons())) return StepStatus::signal;
+  if ((given & kError) != 0) {
     if (t == 0) return StepStatus::no_step_before;
     for (const double error : stepper.error)
       if (std::isinf(error)) return StepStatus::error;
   }
-  return (told & kTarget) != 0 ? check_targets(stepper, topology) : StepStatus::done;
+  return (given & kTarget) != 0 ? check_targets(stepper, topology) : StepStatus::done;
 }
 
 // Clears the arguments of the last step.
-inline void forget_told(Stepper& stepper, int told) {
+inline void clear_arguments(Stepper& stepper, int given) {
   constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   stepper.events.clear();
   std::fill(stepper.event_start.begin(), stepper.event_start.end(), 0);
-  if ((told & kTarget) != 0) std::fill(stepper.target.begin(), stepper.target.end(), kNone);
-  if ((told & kSignal) != 0 && stepper.signals == stepper.signal.data())
+  if ((given & kTarget) != 0) std::fill(stepper.target.begin(), stepper.target.end(), kNone);
+  if ((given & kSignal) != 0 && stepper.signals == stepper.signal.data())
     std::fill(stepper.signal.begin(), stepper.signal.end(), 0.0);
   stepper.signals = stepper.signal.data();
-  if ((told & kError) != 0) std::fill(stepper.error.begin(), stepper.error.end(), kNone);
+  if ((given & kError) != 0) std::fill(stepper.error.begin(), stepper.error.end(), kNone);
 }
 
-// One step with the events that were read, and the arrays that `told` names.
-template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& stepper, int told) {
+// One step with the events that were read, and the arrays that `given` names.
+template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& stepper, int given) {
   const Topology& topology = run.state.topology;
-  if (const StepStatus status = check_step(stepper, topology, run.t, told); status != StepStatus::done) {
-    forget_told(stepper, told);
+  if (const StepStatus status = check_step(stepper, topology, run.t, given); status != StepStatus::done) {
+    clear_arguments(stepper, given);
     return status;
   }
   RunRequest& request = stepper.request;
   request.event_channels = {stepper.events.data(), static_cast<Index>(stepper.events.size())};
-  request.outside.signals = {stepper.signals, (told & kSignal) != 0 ? 1 : 0, 1, topology.n_neurons()};
-  request.outside.modulator = {&stepper.modulator, stepper.modulator != 1.0 ? 1 : 0, 1};
-  request.outside.reward = {&stepper.reward, 1, 1};
+  request.external.signals = {stepper.signals, (given & kSignal) != 0 ? 1 : 0, 1, topology.n_neurons()};
+  request.external.modulator = {&stepper.modulator, stepper.modulator != 1.0 ? 1 : 0, 1};
+  request.external.reward = {&stepper.reward, 1, 1};
   stepper.loss[0] = 0.0;
   stepper.spikes[0] = 0;
-  if ((told & kError) != 0) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
+  if ((given & kError) != 0) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
   run_online(run, 1, 0, request);
   bool finite = std::isfinite(stepper.loss[0]);
   for (std::size_t k = 0; k < stepper.y.size(); k++) {
     stepper.shown[k] = stepper.y[k] + topology.readouts[static_cast<Index>(k)].leak;
     finite &= std::isfinite(stepper.y[k]);
   }
-  forget_told(stepper, told);
-  return ++stepper.steps % kLookEvery == 0 || !finite ? StepStatus::look : StepStatus::done;
+  clear_arguments(stepper, given);
+  return ++stepper.steps % kCheckEvery == 0 || !finite ? StepStatus::check : StepStatus::done;
 }
 
 }  // namespace eprop

@@ -22,12 +22,12 @@ pytestmark = pytest.mark.tiny
 MACROS = "#define __AVX2__ 1\n#define __AVX512F__ 1\n#define __x86_64__ 1\n#define __LZCNT__ 1\n"
 
 
-def test_the_module_tells_what_it_is() -> None:
-    told = core.describe()
-    assert set(told) == {"level", "compiler", "flags", "features"}
-    assert told["level"] in core.built_levels()
-    assert "-ffp-contract=off" in told["flags"]
-    assert told["features"] == core._facts["features"]
+def test_the_module_describes_itself() -> None:
+    facts = core.describe()
+    assert set(facts) == {"level", "compiler", "flags", "features"}
+    assert facts["level"] in core.built_levels()
+    assert "-ffp-contract=off" in facts["flags"]
+    assert facts["features"] == core._facts["features"]
 
 
 def test_macros_of_the_compiler_are_features_of_the_processor() -> None:

@@ -104,13 +104,13 @@ def test_local_ids_of_known_neurons(total, kind):
     member = np.isin(np.arange(total), chosen)
     before = np.concatenate([[0], np.cumsum(member)])
     assert [lib.known_before(bits, counts, i) for i in range(total + 1)] == before.tolist()
-    assert [lib.is_known(bits, i) for i in range(total)] == member.tolist()
+    assert lib.list_known(bits, 0, total).tolist() == chosen.tolist()
     assert lib.local_ids(bits, counts, first, inside).tolist() == list(range(inside.size))
     assert lib.list_known(bits, first, total).tolist() == inside.tolist()
 
 
 @pytest.mark.parametrize(
-    ("ptr", "channels", "well"),
+    ("ptr", "channels", "valid"),
     [
         ([[0, 2, 2, 3]], [1, 4, 0], True),
         ([[2, 2, 3, 3], [0, 1, 1, 2]], [3, 1, 2], True),
@@ -126,12 +126,12 @@ def test_local_ids_of_known_neurons(total, kind):
         ([[0, 2_000_000_000, 3_000_000_000, 3]], [1, 4, 0], False),
     ],
 )
-def test_events_are_checked_and_copied(ptr, channels, well):
+def test_events_are_checked_and_copied(ptr, channels, valid):
     ptr, channels = np.array(ptr), np.array(channels, np.int32)
     total = int((ptr[:, -1] - ptr[:, 0]).sum())
     start, out = np.zeros(ptr.size - len(ptr) + 1, np.int64), np.zeros(total, np.int32)
-    assert lib.copy_events(ptr, channels, 5, start, out) == well
-    if well:
+    assert lib.copy_events(ptr, channels, 5, start, out) == valid
+    if valid:
         want = np.concatenate([channels[a:b] for a, b in zip(ptr[:, 0], ptr[:, -1], strict=True)])
         assert np.array_equal(out, want)
         assert np.array_equal(np.diff(start), np.diff(ptr, axis=1).ravel())

@@ -69,7 +69,7 @@ def test_spikes_are_added_in_the_order_of_the_ones_before(sources, share, neuron
     wanted = np.array([added(weight[order]) for order in orders])
     np.testing.assert_array_equal(v, np.tile(wanted[:, None], 5))
     by_source = np.array([added(weight[np.sort(order)]) for order in orders])
-    assert (wanted != by_source).any() or sources * share < 10  # the order can be told
+    assert (wanted != by_source).any() or sources * share < 10  # the orders differ
 
 
 @pytest.mark.threads

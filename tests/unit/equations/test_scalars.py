@@ -52,21 +52,21 @@ def test_clip():
     assert np.isnan(lib.testing.clip(np.nan, -1.0, 1.0))
 
 
-OWED = [(0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)]
-CASES = {kind.__name__: (kind(1e-2), OWED[:3], 1e-13, 1e-13) for kind in BUILT_IN} | {
-    "Adam": (rules.Adam(1e-2, beta_1=0.8, beta_2=0.95, epsilon=1e-6), OWED[:3], 1e-14, 1e-14),
+PENDING = [(0.5, 3), (-1.0, 4), (0.2, 11), (0.1, 400)]
+CASES = {kind.__name__: (kind(1e-2), PENDING[:3], 1e-13, 1e-13) for kind in BUILT_IN} | {
+    "Adam": (rules.Adam(1e-2, beta_1=0.8, beta_2=0.95, epsilon=1e-6), PENDING[:3], 1e-14, 1e-14),
     # Steps too small to move the weight may be left out, but the moments must have faded as if they had been taken.
     "Adam, long silence": (rules.Adam(1e-2), [(0.5, 3), (-1.0, 4000), (0.2, 4010), (-0.1, 9000)], 1e-13, 1e-11),
-    "RMSprop": (rules.RMSprop(1e-2, beta=0.9, epsilon=1e-4), OWED, 1e-14, 1e-13),
+    "RMSprop": (rules.RMSprop(1e-2, beta=0.9, epsilon=1e-4), PENDING, 1e-14, 1e-13),
 } | {
-    f"momentum, {beta}, {nesterov}": (rules.Momentum(1e-2, beta=beta, nesterov=nesterov), OWED, 1e-14, 1e-13)
+    f"momentum, {beta}, {nesterov}": (rules.Momentum(1e-2, beta=beta, nesterov=nesterov), PENDING, 1e-14, 1e-13)
     for beta in (0.0, 0.8) for nesterov in (False, True)
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_optimisers_are_those_of_the_reference(name):
-    """Steps that are owed are taken together, the first with the gradient."""
+    """Pending steps are taken together, the first with the gradient."""
     optimizer, gradients, of_weight, of_moments = CASES[name]
     descent, weights, clock = Descent(optimizer, 1), np.array([0.3]), 0
     state = 0.3, 0.0, 0.0
@@ -89,7 +89,7 @@ def test_bounds_and_frozen_weights():
 
 @pytest.mark.parametrize("kind", [kind.code for kind in BUILT_IN])
 def test_weights_that_decay(kind):
-    """Owed steps together are these steps one by one; each leaves ``keep`` of the weight, then moves it."""
+    """Pending steps together are these steps one by one; each leaves ``keep`` of the weight, then moves it."""
     o = rules.Adam(1e-2, beta_1=0.8, beta_2=0.95, epsilon=1e-6)
     together = lib.testing.optimize_synapse((0.3, 0.1, 0.2), 0.5, 4, 9, constants(kind, o, keep=0.99))
     state, g = (0.3, 0.1, 0.2), 0.5

@@ -24,7 +24,7 @@ class External(NamedTuple):
 def external_arrays(
     arrays: Arrays, samples: Samples | External
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Arrays for ``Outside`` of the core.
+    """Arrays for ``External`` of the core.
 
     Returns
     -------

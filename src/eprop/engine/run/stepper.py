@@ -192,7 +192,7 @@ class Stepper:
             return
         if status == StepStatus.busy:
             self._alone.refuse()
-        if status != StepStatus.look:
+        if status != StepStatus.check:
             raise InputError(_PROBLEMS[StepStatus(status)])
         check_voltages(self._arrays, "step", self.loss)
         check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))

@@ -1,0 +1,76 @@
+// Requests from Python, whose arrays the core views, with checks against a network.
+#pragma once
+#include <nanobind/stl/tuple.h>
+
+#include <tuple>
+
+#include "bindings/convert.hpp"
+#include "common/signals.hpp"
+#include "common/tables.hpp"
+
+namespace eprop {
+
+// Arrays (signals, first, modulator, reward); give arguments of this type `.noconvert()`.
+using ExternalArrays = std::tuple<In3<double>, In1<Index>, In2<double>, In2<double>>;
+
+// Views of arrays, which must outlive the views.
+inline External external_of(const ExternalArrays& arrays) {
+  const auto& [signals, first, modulator, reward] = arrays;
+  return {view3(signals), view1(first), view2(modulator), view2(reward)};
+}
+
+// A request, and the arrays that it views, by field.
+template <class Request> struct PyRequest : Request {
+  nb::dict arrays;
+  ExternalArrays external_arrays;
+};
+
+// A field that is an array: the request views it and keeps it alive.
+template <class A, class Request, class View>
+void bind_array(nb::class_<PyRequest<Request>>& bound, const char* name, View Request::* field, const char* doc = "") {
+  bound.def_prop_rw(
+      name, [name](const PyRequest<Request>& self) { return nb::cast<A>(self.arrays[name]); },
+      [name, field](PyRequest<Request>& self, const A& array) {
+        self.*field = view_of(array);
+        self.arrays[name] = nb::cast(array);
+      },
+      nb::for_setter(nb::arg("array").noconvert()), nb::for_getter(nb::rv_policy::automatic), doc);
+}
+
+template <class Request> void bind_external(nb::class_<PyRequest<Request>>& bound) {
+  bound.def_prop_rw(
+      "external", [](const PyRequest<Request>& self) { return self.external_arrays; },
+      [](PyRequest<Request>& self, const ExternalArrays& arrays) {
+        self.external = external_of(arrays);
+        self.external_arrays = arrays;
+      },
+      nb::for_setter(nb::arg("arrays").noconvert()), nb::for_getter(nb::rv_policy::automatic),
+      "Signals, their first columns, modulator and reward; see `ExternalSignals`.");
+}
+
+// Whether the signals of all samples have columns for the own neurons of their populations, and cover all steps.
+inline bool external_fits(const Topology& topology, const External& external, Index samples, Index n_steps) {
+  const Array3<const double>& signals = external.signals;
+  const auto covers = [&](const Array2<const double>& a) {
+    return a.rows == 0 || ((a.rows == 1 || a.rows == samples) && a.columns == n_steps);
+  };
+  if (!covers(external.modulator) || !covers(external.reward)) return false;
+  if (signals.planes == 0) return true;
+  if (signals.planes != samples || signals.rows != n_steps || external.first.size != topology.populations.size) return false;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (external.first[b] < 0) continue;
+    if (population.role != Role::neuron) return false;
+    if (external.first[b] + population.target_end - population.target_begin > signals.columns) return false;
+  }
+  return true;
+}
+
+// Whether each population of readouts has its own window.
+inline bool windows_fit(const Topology& topology, const Array3<const double>& window) {
+  Index readouts = 0;
+  for (Index b = 0; b < topology.populations.size; b++) readouts += topology.populations[b].role == Role::readout;
+  return window.columns >= readouts;
+}
+
+}  // namespace eprop
