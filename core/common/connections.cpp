@@ -13,8 +13,6 @@ namespace {
 
 using Sources = std::span<std::int32_t>;
 
-std::size_t count(Index n) { return static_cast<std::size_t>(n); }
-
 // Shortest lengths of lists of sources that are sorted by radix sort, and by radix sort with more bits.
 constexpr std::size_t kLong = 64, kVeryLong = 512;
 constexpr int kDigit = 8, kLongDigit = 11;
@@ -61,12 +59,12 @@ void choose_different(Sources list, const Choice& c, std::vector<char>& taken) {
   for (Index k = 0; k < length; k++) {
     const Index top = candidates - length + k;
     auto source = static_cast<Index>(draws.next() * static_cast<double>(top + 1));
-    if (taken[count(source)]) source = top;
-    taken[count(source)] = 1;
-    list[count(k)] = static_cast<std::int32_t>(source);
+    if (taken[source]) source = top;
+    taken[source] = 1;
+    list[k] = static_cast<std::int32_t>(source);
   }
   for (std::int32_t& source : list) {
-    taken[count(source)] = 0;
+    taken[source] = 0;
     if (c.excluded >= 0 && source >= c.excluded) source++;
   }
 }
@@ -81,7 +79,7 @@ void choose(Sources list, const Choice& choice, bool multapses, std::vector<char
 }  // namespace
 
 Connections bernoulli(Targets targets, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
-  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
+  Connections made{std::vector<Index>(targets.size() + 1), {}};
   const double expected = static_cast<double>(targets.size()) * static_cast<double>(n_pre) * probability;
   made.sources.reserve(static_cast<std::size_t>(expected * 1.1) + 64);
   const bool all = probability >= 1.0;
@@ -97,82 +95,81 @@ Connections bernoulli(Targets targets, Index n_pre, double probability, bool aut
       source += 1 + skip;
       if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
     }
-    made.indptr[count(target - targets.first) + 1] = static_cast<Index>(made.sources.size());
+    made.indptr[target - targets.first + 1] = static_cast<Index>(made.sources.size());
   }
   made.sources.shrink_to_fit();
   return made;
 }
 
 Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed) {
-  Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size() * degree))};
-  std::vector<char> taken(allowed.multapses ? 0 : count(n_pre));
-  std::vector<std::int32_t> spare(count(degree));
+  Connections made{std::vector<Index>(targets.size() + 1), std::vector<std::int32_t>(targets.size() * degree)};
+  std::vector<char> taken(allowed.multapses ? 0 : n_pre);
+  std::vector<std::int32_t> spare(degree);
   for (Index k = 0; k < targets.size(); k++) {
     const Index target = targets.first + k;
-    const Sources list(made.sources.data() + k * degree, count(degree));
+    const Sources list(made.sources.data() + k * degree, degree);
     choose(list, {n_pre, allowed.autapses ? -1 : target, seed, static_cast<std::uint32_t>(target)}, allowed.multapses, taken);
     sort_sources(list, n_pre, spare);
-    made.indptr[count(k) + 1] = (k + 1) * degree;
+    made.indptr[k + 1] = (k + 1) * degree;
   }
   return made;
 }
 
 Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed) {
-  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
-  std::vector<std::int32_t> chosen(count(degree));
-  std::vector<char> taken(allowed.multapses ? 0 : count(n_post));
+  Connections made{std::vector<Index>(targets.size() + 1), {}};
+  std::vector<std::int32_t> chosen(degree);
+  std::vector<char> taken(allowed.multapses ? 0 : n_post);
   // Repeats the draws, so that memory is needed only for the connections of these targets.
   const auto for_each = [&](auto&& visit) {
     for (Index source = 0; source < n_pre; source++) {
       choose(chosen, {n_post, allowed.autapses ? -1 : source, seed, static_cast<std::uint32_t>(source)}, allowed.multapses,
              taken);
       for (const std::int32_t target : chosen)
-        if (targets.first <= target && target < targets.stop) visit(count(target - targets.first), source);
+        if (targets.first <= target && target < targets.stop) visit(target - targets.first, source);
     }
   };
   for_each([&](std::size_t k, Index) { made.indptr[k + 1]++; });
   for (std::size_t k = 1; k < made.indptr.size(); k++) made.indptr[k] += made.indptr[k - 1];
-  made.sources.resize(count(made.indptr.back()));
+  made.sources.resize(made.indptr.back());
   std::vector<Index> next(made.indptr.begin(), made.indptr.end() - 1);
-  for_each([&](std::size_t k, Index source) { made.sources[count(next[k]++)] = static_cast<std::int32_t>(source); });
+  for_each([&](std::size_t k, Index source) { made.sources[next[k]++] = static_cast<std::int32_t>(source); });
   return made;
 }
 
 Connections all_to_all(Targets targets, Index n_pre, bool autapses) {
-  Connections made{std::vector<Index>(count(targets.size()) + 1), {}};
-  made.sources.reserve(count(targets.size() * n_pre));
+  Connections made{std::vector<Index>(targets.size() + 1), {}};
+  made.sources.reserve(targets.size() * n_pre);
   for (Index target = targets.first; target < targets.stop; target++) {
     for (Index source = 0; source < n_pre; source++)
       if (autapses || source != target) made.sources.push_back(static_cast<std::int32_t>(source));
-    made.indptr[count(target - targets.first) + 1] = static_cast<Index>(made.sources.size());
+    made.indptr[target - targets.first + 1] = static_cast<Index>(made.sources.size());
   }
   made.sources.shrink_to_fit();
   return made;
 }
 
 Connections one_to_one(Targets targets) {
-  Connections made{std::vector<Index>(count(targets.size()) + 1), std::vector<std::int32_t>(count(targets.size()))};
+  Connections made{std::vector<Index>(targets.size() + 1), std::vector<std::int32_t>(targets.size())};
   for (Index k = 0; k < targets.size(); k++) {
-    made.indptr[count(k) + 1] = k + 1;
-    made.sources[count(k)] = static_cast<std::int32_t>(targets.first + k);
+    made.indptr[k + 1] = k + 1;
+    made.sources[k] = static_cast<std::int32_t>(targets.first + k);
   }
   return made;
 }
 
 namespace {
 
-// Draws blocks of numbers for the connections of each target and writes offset + scale * number.
-template <class DrawBlock>
-std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, double offset, double scale, DrawBlock draw) {
-  std::vector<double> weights(count(indptr[indptr.size - 1]));
+// Draws offset + scale * number for all connections, in blocks of one target.
+std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, double offset, double scale, std::uint64_t seed,
+                                 decltype(uniform_block) draw) {
+  std::vector<double> weights(indptr[indptr.size - 1]);
   double block[kBlockDraws];
   for (Index k = 0; k < targets.size(); k++) {
-    double* const out = weights.data() + indptr[k];
+    const auto target = static_cast<std::uint32_t>(targets.first + k);
     const Index n = indptr[k + 1] - indptr[k];
     for (Index first = 0; first < n; first += kBlockDraws) {
-      draw(successive(static_cast<std::uint32_t>(targets.first + k), static_cast<std::uint64_t>(first)), block);
-      const Index draws = std::min(n - first, kBlockDraws);
-      for (Index j = 0; j < draws; j++) out[first + j] = offset + scale * block[j];
+      draw(seed, kWeight, successive(target, static_cast<std::uint64_t>(first)), block);
+      for (Index j = first; j < std::min(n, first + kBlockDraws); j++) weights[indptr[k] + j] = offset + scale * block[j - first];
     }
   }
   return weights;
@@ -181,13 +178,11 @@ std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, do
 }  // namespace
 
 std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
-  return draw_weights(targets, indptr, mean, sd,
-                      [seed](const CounterBlock& counters, double* out) { normal_block(seed, kWeight, counters, out); });
+  return draw_weights(targets, indptr, mean, sd, seed, normal_block);
 }
 
 std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {
-  return draw_weights(targets, indptr, low, high - low,
-                      [seed](const CounterBlock& counters, double* out) { uniform_block(seed, kWeight, counters, out); });
+  return draw_weights(targets, indptr, low, high - low, seed, uniform_block);
 }
 
 void synapse_places(Array2<Index> counts, Array1<Index> indptr, Index first) {

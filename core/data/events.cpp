@@ -9,19 +9,13 @@
 namespace eprop {
 namespace {
 
-std::size_t count(Index n) { return static_cast<std::size_t>(n); }
-
 // Buffers of one thread for binning a sample.
 struct BinBuffers {
   std::vector<std::int32_t> step, by_channel, by_step;
   std::vector<Index> channel_place, step_place;
 
   BinBuffers(const Bins& bins, Index longest)
-      : step(count(longest)),
-        by_channel(count(longest)),
-        by_step(count(longest)),
-        channel_place(count(bins.n_channels) + 1),
-        step_place(count(bins.n_steps) + 1) {}
+      : step(longest), by_channel(longest), by_step(longest), channel_place(bins.n_channels + 1), step_place(bins.n_steps + 1) {}
 };
 
 struct OneSample {
@@ -69,7 +63,7 @@ Index bin_sample(const OneSample& sample, const Bins& bins, BinBuffers& buffers,
 
 Binned bin_events(const EventsView& events, const Bins& bins, int threads) {
   const Index n = events.offsets.size - 1, width = bins.n_steps + 1, origin = events.offsets[0];
-  Binned made{std::vector<std::int32_t>(count(events.offsets[n] - origin)), std::vector<Index>(count(n * width))};
+  Binned made{std::vector<std::int32_t>(events.offsets[n] - origin), std::vector<Index>(n * width)};
   Index longest = 0;
   for (Index i = 0; i < n; i++) longest = std::max(longest, events.offsets[i + 1] - events.offsets[i]);
   // Each sample has capacity for all its events.
@@ -91,7 +85,7 @@ Binned bin_events(const EventsView& events, const Bins& bins, int threads) {
     for (Index s = 0; s < width; s++) ptr[s] += written;
     written += entries;
   }
-  made.channels.resize(count(written));
+  made.channels.resize(written);
   made.channels.shrink_to_fit();
   return made;
 }
@@ -113,8 +107,8 @@ Index entries_of(const BinnedView& data) {
 }  // namespace
 
 Binned renumber_channels(const BinnedView& data, Array1<const std::int32_t> number) {
-  Binned made{{}, std::vector<Index>(count(data.ptr.size()))};
-  made.channels.reserve(count(entries_of(data)));
+  Binned made{{}, std::vector<Index>(data.ptr.size())};
+  made.channels.reserve(entries_of(data));
   for (Index i = 0; i < data.ptr.rows; i++) {
     Index* const ptr = made.ptr.data() + i * data.ptr.columns;
     ptr[0] = static_cast<Index>(made.channels.size());
@@ -177,7 +171,7 @@ Index parse_bytes(Array1<const std::uint8_t> text, Array1<std::uint8_t> out) {
 EventFaultAt decode_nmnist(Array1<const std::uint8_t> raw, Array1<const Index> offsets, Index size, DecodedEvents& out) {
   // A y of 240 is not an event: the clock of the recorder has overflowed, and later times are 2^13 us later.
   constexpr Index kEventBytes = 5, kOverflowMark = 240, kOverflow = 8192;
-  const auto most = count(raw.size / kEventBytes);
+  const auto most = raw.size / kEventBytes;
   out.times.reserve(most);
   out.channels.reserve(most);
   out.offsets.assign(1, 0);
@@ -246,8 +240,8 @@ void insert_channel(std::vector<std::int32_t>& channels, std::size_t start, std:
 
 Binned deskew_events(const BinnedView& data, const Deskewing& d) {
   const auto side = static_cast<std::int32_t>(d.side), pixels = side * side;
-  Binned made{{}, std::vector<Index>(count(data.ptr.size()))};
-  made.channels.reserve(count(entries_of(data)));
+  Binned made{{}, std::vector<Index>(data.ptr.size())};
+  made.channels.reserve(entries_of(data));
   for (Index i = 0; i < data.ptr.rows; i++) {
     const Index* const given = data.ptr.row(i);
     Index* const ptr = made.ptr.data() + i * data.ptr.columns;

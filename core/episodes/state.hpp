@@ -104,13 +104,13 @@ template <class Real> struct Episodes {
   Index n_sources;
   std::vector<std::uint64_t> poisson_limit;
   DeliveryPlan<Real> plan;
-  std::vector<std::uint8_t> learning;       // per population: whether synapses onto it learn; otherwise psi is not needed
-  std::vector<Aligned<Real>> row_sums;      // (threads)(columns) work space for gradients of all targets of a branch,
-  std::vector<Aligned<Real>> synapse_sums;  // (threads)(plan.sums) and of synapses
-  Array1<const Real> weight;                // of all synapses, see `set_weights`
-  Index steps = 0;                          // of this rollout so far
-  std::vector<Lane<Real>> lanes;
-  std::vector<Backward<Real>> works;
+  std::vector<std::uint8_t> learning{};       // per population: whether synapses onto it learn; otherwise psi is not needed
+  std::vector<Aligned<Real>> row_sums{};      // (threads)(columns) work space for gradients of all targets of a branch,
+  std::vector<Aligned<Real>> synapse_sums{};  // (threads)(plan.sums) and of synapses
+  Array1<const Real> weight{};                // of all synapses, see `set_weights`
+  Index steps = 0;                            // of this rollout so far
+  std::vector<Lane<Real>> lanes{};
+  std::vector<Backward<Real>> works{};
 
   // Number of used rows of a lane.
   Index used_rows(const Lane<Real>& lane) const {

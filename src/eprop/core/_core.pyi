@@ -156,8 +156,6 @@ def local_ids(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32], first:
 def count_known(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32]) -> None:
     """Write the known neurons before each word to `counts`."""
 
-def is_known(bits: NDArray[numpy.uint64], neuron: int) -> bool: ...
-
 def known_before(bits: NDArray[numpy.uint64], counts: NDArray[numpy.uint32], neuron: int) -> int: ...
 
 def list_known(bits: NDArray[numpy.uint64], first: int, stop: int) -> NDArray[numpy.int64]:
@@ -239,9 +237,6 @@ class testing:
 
     @staticmethod
     def power(arg0: float, arg1: int, /) -> float: ...
-
-    @staticmethod
-    def adam_factor(arg0: float, arg1: float, arg2: float, arg3: int, /) -> float: ...
 
     @staticmethod
     def potentiate(arg0: float, arg1: float, arg2: float, arg3: float, /) -> float: ...
@@ -370,7 +365,9 @@ class EpisodeRequest:
 
     @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """Signals, their first columns, modulator and reward."""
+        """
+        Signals, their first columns, modulator and reward; see `ExternalSignals`.
+        """
 
     @external.setter
     def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
@@ -646,8 +643,8 @@ class StepStatus(enum.IntEnum):
     no_step_before = 6
     """There is no step that the error could belong to."""
 
-    look = 7
-    """Done; it is time to look for values that are not finite."""
+    check = 7
+    """Done; it is time to check for values that are not finite."""
 
     reward = 8
     """The reward is not finite."""
@@ -671,7 +668,7 @@ class Given(enum.IntEnum):
     error = 4
 
 class InUse:
-    """Tells which thread uses a network."""
+    """The thread that uses a network."""
 
     def __init__(self) -> None: ...
 
@@ -829,35 +826,37 @@ class RunRequest:
         """(event sources, steps of all samples + 1)"""
 
     @event_start.setter
-    def event_start(self, value: NDArray[numpy.int64]) -> None: ...
+    def event_start(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
     def event_channels(self) -> NDArray[numpy.int32]:
         """Channels of all events, in order."""
 
     @event_channels.setter
-    def event_channels(self, value: NDArray[numpy.int32]) -> None: ...
+    def event_channels(self, array: NDArray[numpy.int32]) -> None: ...
 
     @property
     def target(self) -> NDArray[numpy.float64]:
         """(samples, steps or 1, readouts)"""
 
     @target.setter
-    def target(self, value: NDArray[numpy.float64]) -> None: ...
+    def target(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def window(self) -> NDArray[numpy.float64]:
         """(samples or 1, steps, readout populations or 1)"""
 
     @window.setter
-    def window(self, value: NDArray[numpy.float64]) -> None: ...
+    def window(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def external(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]:
-        """Signals, first columns, modulator, reward; see `ExternalSignals`."""
+        """
+        Signals, their first columns, modulator and reward; see `ExternalSignals`.
+        """
 
     @external.setter
-    def external(self, value: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+    def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
 
     @property
     def probes(self) -> NDArray[numpy.int64]:
@@ -866,35 +865,35 @@ class RunRequest:
         """
 
     @probes.setter
-    def probes(self, value: NDArray[numpy.int64]) -> None: ...
+    def probes(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
     def probed(self) -> NDArray[numpy.float64]:
         """Out: (steps of all samples, probes)"""
 
     @probed.setter
-    def probed(self, value: NDArray[numpy.float64]) -> None: ...
+    def probed(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def y(self) -> NDArray[numpy.float64]:
         """Out: (steps of all samples, readouts), without the leak potential, mV."""
 
     @y.setter
-    def y(self, value: NDArray[numpy.float64]) -> None: ...
+    def y(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def loss(self) -> NDArray[numpy.float64]:
         """Out: (steps of all samples,); losses are added."""
 
     @loss.setter
-    def loss(self, value: NDArray[numpy.float64]) -> None: ...
+    def loss(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def spikes(self) -> NDArray[numpy.int64]:
         """Out: (samples,) spikes of own neurons; they are added."""
 
     @spikes.setter
-    def spikes(self, value: NDArray[numpy.int64]) -> None: ...
+    def spikes(self, array: NDArray[numpy.int64]) -> None: ...
 
 class OnlineSingle:
     """
@@ -947,7 +946,7 @@ class OnlineSingle:
 
     def effective_weights(self) -> NDArray[numpy.float32]:
         """
-        Weights as seen from outside: as of the last spike of each synapse, not of the start of a block.
+        Weights as of the last spike of each synapse, not of the start of a block.
         """
 
     def materialise_weights(self) -> None:
@@ -992,11 +991,11 @@ class OnlineSingle:
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
 
-    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, told: int, spent: int) -> int:
+    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int, spent: int) -> int:
         """
         One step; return its `StepStatus`.
 
-        Arguments are those of the only population, or None. Bits of `told` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
+        Arguments are those of the only population, or None. Bits of `given` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
 
         C++: `take_step` in core/online/stepper.hpp.
         """
@@ -1052,7 +1051,7 @@ class OnlineDouble:
 
     def effective_weights(self) -> NDArray[numpy.float64]:
         """
-        Weights as seen from outside: as of the last spike of each synapse, not of the start of a block.
+        Weights as of the last spike of each synapse, not of the start of a block.
         """
 
     def materialise_weights(self) -> None:
@@ -1097,11 +1096,11 @@ class OnlineDouble:
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
 
-    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, told: int, spent: int) -> int:
+    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int, spent: int) -> int:
         """
         One step; return its `StepStatus`.
 
-        Arguments are those of the only population, or None. Bits of `told` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
+        Arguments are those of the only population, or None. Bits of `given` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
 
         C++: `take_step` in core/online/stepper.hpp.
         """
@@ -1111,21 +1110,19 @@ def tie_feedback(topology: object, chosen: NDArray[numpy.bool_], weight: NDArray
 
 @overload
 def tie_feedback(topology: object, chosen: NDArray[numpy.bool_], weight: NDArray[numpy.float64], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None:
-    """Let feedback follow the weights of the chosen delay groups."""
+    """
+    Copy the weights of the chosen delay groups to the feedback that follows them.
+    """
 
 @overload
 def measure_offsets(topology: object, first: int, stop: int, weight: NDArray[numpy.float32], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None: ...
 
 @overload
 def measure_offsets(topology: object, first: int, stop: int, weight: NDArray[numpy.float64], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None:
-    """
-    Let adaptive feedback stay as it is where weights were set from outside.
-    """
+    """Keep adaptive feedback unchanged after weights were set."""
 
 def fade_offsets(topology: object, feedback_offset: NDArray[numpy.float64]) -> None:
-    """
-    What decaying weights forget, the offset of adaptive feedback forgets, too.
-    """
+    """Decay the offset of adaptive feedback like the weights."""
 
 def losses_of_steps(y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], topology: object, loss: NDArray[numpy.float64]) -> None:
     """Losses of all steps of one sample, from its outputs in mV."""
