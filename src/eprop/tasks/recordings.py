@@ -34,7 +34,7 @@ class Recordings(DataChoice):
         None,
         kind=str,
         optional=True,
-        doc="real recordings for training: N-MNIST folder or zip",
+        doc="real recordings for training: N-MNIST folder or zip; its part Test is the test data",
         main=True,
         metavar="DIR|ZIP",
     )
@@ -42,7 +42,7 @@ class Recordings(DataChoice):
         None,
         kind=str,
         optional=True,
-        doc="folder with MNIST's idx files, for simulated recordings",
+        doc="folder with MNIST's idx files, for simulated recordings; its test digits are the test data",
         main=True,
         metavar="DIR",
     )
@@ -68,7 +68,8 @@ class Recordings(DataChoice):
         kind=int,
         at_least=0,
         optional=True,
-        doc="number of validation samples; never learned from",
+        doc="number of validation samples; never learned from; by default 500 of the embedded digits, of other data a twentieth "
+        "of the training samples, at most 1000",
         main=True,
     )
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")

@@ -47,7 +47,7 @@ class Execution(Description):
         kind=int,
         at_least=1,
         optional=True,
-        doc="number of threads; does not change the result",
+        doc="number of threads; does not change the result; by default all, and one for eprop+ with few neurons and for --trials",
         main=True,
     )
     precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")

@@ -69,7 +69,8 @@ class Training(Description):
     )  # fmt: skip
     patience: int = param(
         0, kind=int, at_least=0,
-        doc="stop after this many validations without a lower error (or equal error and lower loss); 0: never stop", main=True,
+        doc="stop after this many validations without a lower error (or equal error and lower loss), with the best network; "
+        "0: never stop", main=True,
     )  # fmt: skip
     keep_best: bool | None = param(
         None, kind=bool, optional=True,

