@@ -196,7 +196,7 @@ def test_settings_find_their_section() -> None:
         ("seed=1", "'seed' is ambiguous; write task.seed or data.seed"),
         ("training.eta=1", "[training] has no key 'eta'; did you mean 'eta_final'?"),
         ("data.trials=1", "[data] has no key 'trials'; it has: data, mnist, range"),
-        ("foo=1", "unknown key 'foo'; there are: [task] seed, rule,"),
+        ("foo=1", "unknown key 'foo'; there are: [task] seed, dt,"),
         ("foo.eta=1", "there is no section 'foo'; there are: task, data, training, run"),
     ],
 )
