@@ -17,7 +17,7 @@
 //
 // With reward traces (rewards.hpp), the reward trace is moved back as well, and the premature gradient is subtracted from
 // `pending` with every optimiser. The reason: after the cutoff, rewards alone keep adding to the gradient of an interval, until a
-// spike or the reward cutoff (synapses/reward.hpp), and the bounds must apply to the whole gradient at once. So stored weights
+// spike or the reward cutoff (eprop_plus/reward.hpp), and the bounds must apply to the whole gradient at once. So stored weights
 // are always effective weights.
 //
 // A single own component of a synapse (n_own = 1) is moved back by dividing by its decay over the block. The build decides

@@ -1,4 +1,4 @@
-// Spike corrections: the effect of an arriving spike on block-start states (synapses/block_start.hpp), per target; and
+// Spike corrections: the effect of an arriving spike on block-start states (eprop_plus/block_start.hpp), per target; and
 // neuron-major copies of corrections and propagators.
 //
 // A spike that arrives in step t is added to the filtered spikes of the branch, or to the synapse's own component. Moved back to

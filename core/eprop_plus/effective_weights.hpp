@@ -1,6 +1,6 @@
 // The effective weight of an e-prop+ synapse: its weight as of the last spike.
 //
-// A synapse with a block-start state (synapses/block_start.hpp) has a premature gradient subtracted from its weight; this file
+// A synapse with a block-start state (eprop_plus/block_start.hpp) has a premature gradient subtracted from its weight; this file
 // adds the gradient again. With moments, or reward, the gradient is subtracted elsewhere: `History::eta` is then 0.
 #pragma once
 #include "eprop_plus/block_start.hpp"

@@ -13,12 +13,12 @@
 //
 // `block_prefix` leads from the start of the current block of steps to *before* this step. `to_current_block` leads from the
 // start of a block to the start of the current one. It is the same for all intervals that begin in that block and end in this
-// one. It is composed backward on demand, block by block, and kept for the rest of the block. Long intervals use spans:
+// one. It is composed backward on demand, block by block, and stored for the rest of the block. Long intervals use spans:
 // `span_suffixes` lead from the start of a block to the end of its span of blocks. Block-start states
-// (synapses/block_start.hpp) need nothing else. Synapses whose state cannot be moved back (synapses/crossing.hpp) start within a
-// block: `prefix_history` has the rest of that block, computed for all its steps when the block ends. An interval within the
-// current block is composed backward, step by step, and kept in `within_block`. So the cost of a synapse does not depend on the
-// length of the interval, nor on whether other synapses share it.
+// (eprop_plus/block_start.hpp) need nothing else. Synapses whose state cannot be moved back (eprop_plus/crossing.hpp) start
+// within a block: `prefix_history` has the rest of that block, computed for all its steps when the block ends. An interval within
+// the current block is composed backward, step by step, and stored in `within_block`. So the cost of a synapse does not depend on
+// the length of the interval, nor on whether other synapses share it.
 //
 // Loops over neurons process all entries at once, component by component. Input and output are different arrays, or the same
 // entries of the same neuron.

@@ -140,7 +140,7 @@ void list_expired(const OnlineState<Real>& state, const Family& family, Index cu
   }
 }
 
-// Whether synapses of a group need propagators from the exact step of their last spike (synapses/crossing.hpp).
+// Whether synapses of a group need propagators from the exact step of their last spike (eprop_plus/crossing.hpp).
 template <class Real> bool crosses(const OnlineState<Real>& state, const DelayGroup& group) {
   return !group.onto_readouts && state.topology.kinds(group.kind, 2) == 0;
 }
