@@ -319,3 +319,19 @@ def test_an_exploding_rollout_raises() -> None:
     sim.set_weights("rec->out", 1e12)
     with pytest.raises(ep.DivergenceError, match="exploded"):
         sim.forward(samples_of(sim))
+
+
+def test_lanes_that_do_not_fit_into_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eprop.engine.build import memory
+
+    sim = ep.Simulator(network(), threads=1)
+    samples = samples_of(sim, 200, 3000)
+    monkeypatch.setattr(memory, "available_memory", lambda: 50_000_000)
+    with pytest.raises(ep.MemoryLimitError, match=r"200 lanes of 3,00. steps"):
+        sim.forward(samples)
+    with pytest.raises(ep.MemoryLimitError, match="10,000 lanes of 2,000 steps"):
+        sim.lanes(10_000, steps=2000)
+    with pytest.raises(
+        ep.MemoryLimitError, match=r"2 lanes of 1,000,000,000,000,000,000 steps would take 16000000000.0 GB"
+    ):
+        sim.lanes(2, steps=10**18)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
+from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule
+from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.slices import Core, run_in_slices
 from eprop.engine.run.divergence import check_losses, check_silence
 from eprop.engine.run.external import external_arrays
@@ -30,6 +33,8 @@ Progress = Callable[[int], None] | None
 CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
 # The state of a thread's samples, per plastic neuron, should stay in its cache.
 BYTES_PER_THREAD = 1 << 21
+# No machine has so much memory; the estimate of the core would overflow above.
+MOST_BYTES = 1 << 46
 
 
 class Results(NamedTuple):
@@ -147,10 +152,21 @@ class Episodes:
         built = self.arrays.built
         if self._latency is None:  # sums are divided alike on all ranks
             self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(built.topology)))
-        threads = max(self.arrays.threads, 1)
-        return CORES[built.weight.dtype](
-            built.topology, built.initial, n, n_steps, continues, learn, threads, self._latency
-        )
+        options = n_steps, continues, learn, max(self.arrays.threads, 1)
+        self._check_room(n, *options)
+        return CORES[built.weight.dtype](built.topology, built.initial, n, *options, self._latency)
+
+    def _check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
+        """Refuse new lanes that exceed the available memory, on all ranks that share the network."""
+        built, advice = self.arrays.built, "take fewer lanes, or shorter rollouts or samples"
+        if built.weight.itemsize == 8:
+            advice += ', or precision="single"'
+        needed = 8 * n * n_steps
+        if needed < MOST_BYTES:
+            sizes = n, n_steps, continues, learn, threads, built.weight.itemsize
+            needed = lib.episode_bytes(built.topology, built.initial.shape[0], *sizes)
+        check = partial(check_room, f"{n:,} lanes of {n_steps:,} steps", needed, advice)
+        run_on_all_ranks(self.arrays.exchange.comm, "lanes", check)
 
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """Run the samples ``index`` on this replica."""
