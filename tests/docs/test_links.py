@@ -61,14 +61,14 @@ def test_linked_files_and_headings_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_named_functions_are_defined(page: str) -> None:
+def test_named_functions_and_constants_are_defined(page: str) -> None:
     for file, name in SOURCE.findall(read(page)):
         assert (ROOT / file).is_file(), f"{page} names {file}"
         if not name:
             continue
         # In C++ a function follows its type; a call follows `return`, `=` or a bracket.
         cpp = rf"^(?:.*[\w>&*\]])?\s*(?<!return )\b{name}(?:<[^()]*>)?\(|\b(?:struct|class) {name}\b"
-        pattern = rf"^\s*(?:def|class) {name}\b" if file.endswith(".py") else cpp
+        pattern = rf"^\s*(?:def|class) {name}\b|^{name}(?::| =)" if file.endswith(".py") else cpp
         assert re.search(pattern, read(file), re.MULTILINE), f"{page} names {name} of {file}"
 
 
