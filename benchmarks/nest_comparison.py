@@ -2,8 +2,8 @@
 
     python benchmarks/nest_comparison.py
 
-The network is that of ``eprop bench scaling``. eprop and NEST take turns. NEST runs the modes static, eprop+ and stdp
-with up to 1,000 neurons. The README shows the means and standard deviations over the repeats. The result is
+The network is that of ``eprop bench scaling``. eprop and NEST take turns. NEST runs all modes with up to 1,000
+neurons. The README shows the means and standard deviations over the repeats. The result is
 ``scaling.json``.
 """
 
@@ -35,7 +35,7 @@ def main() -> None:
     rows = []
     for case in CASES:
         config = ScalingConfig(**case)
-        nest = case["mode"] in ("static", "eprop+", "stdp") and case["neurons"] <= 1000
+        nest = case["neurons"] <= 1000
         runs = {"eprop": run_scaling} | ({"nest": compare_with_nest} if nest else {})
         found = harness.in_turns({k: functools.partial(run, config) for k, run in runs.items()}, arguments.repeats)
         row = {"case": case, **{simulator: _figures(results) for simulator, results in found.items()}}
