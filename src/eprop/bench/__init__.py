@@ -2,14 +2,16 @@
 
 ::
 
-    ScalingConfig, run_scaling, compare_with_nest      one network, timed          scaling.py
+    ScalingConfig, run_scaling                         one network, timed          scaling.py
+    compare_with_nest, measure_in_subprocess           the same, in a process      in_subprocess.py
     EventCostConfig, event_cost                        the cost of one event       costs.py
     triad_bandwidth, bytes_per_event                   limits of memory            bandwidth.py
 """
 
 from eprop.bench.bandwidth import bytes_per_event, triad_bandwidth
 from eprop.bench.costs import EventCost, EventCostConfig, event_cost
-from eprop.bench.scaling import ScalingConfig, ScalingResult, compare_with_nest, run_scaling
+from eprop.bench.in_subprocess import compare_with_nest
+from eprop.bench.scaling import ScalingConfig, ScalingResult, run_scaling
 
 __all__ = [
     "EventCost", "EventCostConfig", "ScalingConfig", "ScalingResult", "bytes_per_event", "compare_with_nest", "event_cost",

@@ -10,15 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from eprop.bench.scaling import (
-    MODES,
-    NEEDED,
-    NetworkConfig,
-    ScalingConfig,
-    ScalingResult,
-    compare_with_nest,
-    run_scaling,
-)
+from eprop.bench.in_subprocess import compare_with_nest
+from eprop.bench.scaling import MODES, NEEDED, NetworkConfig, ScalingConfig, ScalingResult, run_scaling
 from eprop.errors import ParameterError
 from eprop.parameters import param
 

@@ -11,8 +11,8 @@ import sys
 import sysconfig
 from typing import Any
 
-from eprop.bench.scaling import ScalingConfig
-from eprop.errors import EPropError
+from eprop.bench.scaling import ScalingConfig, ScalingResult
+from eprop.errors import EPropError, MissingExtraError
 
 #: The options of ``eprop bench scaling`` that are fields of a configuration.
 _COMMAND = [sys.executable, "-P", "-c", "from eprop.cli import app; app()", "bench", "scaling", "--json"]
@@ -38,19 +38,35 @@ def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool =
         If the process fails; the text quotes the error output of the process.
     """
     if nest:
-        from eprop.bench.scaling import compare_with_nest
-
         return compare_with_nest(config).to_dict()
     options = [f"--{name}={value}" for name, value in config.to_dict().items() if name not in ("type", "timers")]
     launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
     # The environment may set one thread: a process that computes a figure does.
     environment = {**os.environ, "EPROP_NUM_THREADS": str(config.threads)}
     environment.pop("OMP_NUM_THREADS", None)
-    done = subprocess.run(
-        [*launcher, *_COMMAND, *options, *(["--timers"] if config.timers else [])],
-        capture_output=True, text=True, check=False, env=environment,
-    )  # fmt: skip
+    command = [*launcher, *_COMMAND, *options, *(["--timers"] if config.timers else [])]
+    return _printed_by(command, "the benchmark", environment)
+
+
+def compare_with_nest(config: ScalingConfig) -> ScalingResult:
+    """Run the same network in NEST, in a separate process so that its growth is the memory of NEST alone.
+
+    Raises
+    ------
+    MissingExtraError
+        If NEST is not installed.
+    """
+    if importlib.util.find_spec("nest") is None:
+        raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
+    given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
+    command = [sys.executable, "-P", "-m", "eprop.interop.nest_scaling", json.dumps(given)]
+    return ScalingResult(**_printed_by(command, "NEST", None))
+
+
+def _printed_by(command: list[str], what: str, environment: dict[str, str] | None) -> dict[str, Any]:
+    """The JSON object in the last line that a command prints; `EPropError` if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if done.returncode != 0 or not lines:
-        raise EPropError(f"the benchmark failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
+        raise EPropError(f"{what} failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
     return dict(json.loads(lines[-1]))

@@ -8,10 +8,7 @@ a fixed in-degree, static connections from Poisson inputs and to readouts, spars
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -20,7 +17,7 @@ import numpy as np
 
 from eprop.bench.bandwidth import bytes_per_event, bytes_per_sample, triad_bandwidth
 from eprop.engine import Simulator
-from eprop.errors import EPropError, MissingExtraError, ParameterError
+from eprop.errors import ParameterError
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
 from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
 from eprop.parallel import Communicator, Serial
@@ -231,24 +228,3 @@ def run_steps(sim: Simulator, config: ScalingConfig, steps: int) -> None:
         sim.train(sim.samples(1, steps, targets={"out": target}))
     else:
         sim.run(float(steps), targets={"out": target[0]})
-
-
-def compare_with_nest(config: ScalingConfig) -> ScalingResult:
-    """Run the same network in NEST, in a separate process so that its growth is the memory of NEST alone.
-
-    Raises
-    ------
-    MissingExtraError
-        If NEST is not installed.
-    """
-    import importlib.util
-
-    if importlib.util.find_spec("nest") is None:
-        raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
-    given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
-    command = [sys.executable, "-P", "-m", "eprop.interop.nest_scaling", json.dumps(given)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode != 0 or not lines:
-        raise EPropError(f"NEST failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
-    return ScalingResult(**json.loads(lines[-1]))

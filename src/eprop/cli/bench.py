@@ -169,20 +169,17 @@ def _warn_unused(config: NetworkConfig, *, silent: bool = False) -> None:
 
 def _print_table(report: dict[str, Any]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from eprop.training.number_text import counted, size
 
-    title = f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses"
-    if report["ranks"] > 1:
-        title += f", {report['ranks']} ranks of {counted(report['threads'], 'thread')}"
-    table = Table(title=title)
-    table.add_column("")
     sides = [report, *([report["nest"]] if "nest" in report else [])]
-    for side in sides:
-        table.add_column(side["simulator"], justify="right")
-    if "nest" in report:
-        table.add_column("ratio", justify="right")
+    of = " of rank 0" if report["ranks"] > 1 else ""
+    title = f"{report['mode']}, {report['neurons']:,} neurons, {report['synapses']:,} synapses"
+    if of:
+        title += f", {report['ranks']} ranks of {counted(report['threads'], 'thread')}"
+    headings = [*(side["simulator"] for side in sides), *["ratio"] * (len(sides) - 1)]
+    table = Table("", *(Column(heading, justify="right") for heading in headings), title=title)
     rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
         ("time per synaptic event", "ns_per_synaptic_event", "{:.2f} ns".format),
         ("memory per synapse", "bytes_per_synapse", "{:.1f} B".format),
@@ -194,11 +191,11 @@ def _print_table(report: dict[str, Any]) -> None:
         ("peak memory", "peak_memory_bytes", size),
     )
     for label, key, form in rows:
-        ratio = [f"{report['ratios'][key]:.1f}" if key in report["ratios"] else ""] if "nest" in report else []
         cells = ["-" if side[key] is None else form(side[key]) for side in sides]
-        if key == "synaptic_events" and "nest" in report:
-            cells[1] += " expected"  # NEST does not count events
-        table.add_row(label, *cells, *ratio)
+        if "nest" in report:
+            cells[1] += " expected" * (key == "synaptic_events")  # NEST does not count events
+            cells.append(f"{report['ratios'][key]:.1f}" if key in report["ratios"] else "")
+        table.add_row(label, *cells)
     console = Console()
     console.print(table)
     if "nest" in report:
@@ -206,35 +203,28 @@ def _print_table(report: dict[str, Any]) -> None:
     if report["resident_bytes_per_synapse"] is None:
         console.print("the process of eprop grew by less than the size of its arrays: it reused freed memory")
     triad, share = report["triad_bytes_per_second"], report["bandwidth_fraction"]
-    of = " of rank 0" if report["ranks"] > 1 else ""
     console.print(
         f"memory: the triad{of} runs at {triad / 1e9:.1f} GB/s; the events alone move {100 * share:.0f} % of that rate"
     )
     if report["phases"]:
-        console.print(
-            f"phases{of}: " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in report["phases"].items())
-        )
+        console.print(f"phases{of}: " + ", ".join(f"{name} {took:.3f} s" for name, took in report["phases"].items()))
 
 
 def _print_costs(points: list[EventCost]) -> None:
-    import math
-
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table(title="time per synaptic event, ns: median (lowest-highest)")
-    for name in ("varied", "value", "eprop", "delivery", "NEST", "ratio"):
-        table.add_column(name, justify="left" if name == "varied" else "right")
+    headings = ("value", "eprop", "delivery", "NEST", "ratio")
+    title = "time per synaptic event, ns: median (lowest-highest)"
+    table = Table("varied", *(Column(heading, justify="right") for heading in headings), title=title)
     last = ""
     for p in points:
-        ours = _with_span(p.ns_per_event, p.ns_lowest, p.ns_highest, 2)
-        theirs = [_with_span(p.nest_ns_per_event, p.nest_ns_lowest, p.nest_ns_highest, 0)]
-        theirs += [f"{p.nest_ns_per_event / p.ns_per_event:.0f}"]
-        table.add_row(
-            p.quantity if p.quantity != last else "", f"{p.value:g}", ours, f"{p.deliver_ns_per_event:.2f}",
-            *(theirs if math.isfinite(p.nest_ns_per_event) else ["", ""]),
-        )  # fmt: skip
-        last = p.quantity
+        ours, theirs = _with_span(p.ns_per_event, p.ns_lowest, p.ns_highest, 2), ["", ""]
+        if p.nest_ns_per_event == p.nest_ns_per_event:  # else NaN: not measured
+            ratio = f"{p.nest_ns_per_event / p.ns_per_event:.0f}"
+            theirs = [_with_span(p.nest_ns_per_event, p.nest_ns_lowest, p.nest_ns_highest, 0), ratio]
+        name, last = p.quantity if p.quantity != last else "", p.quantity
+        table.add_row(name, f"{p.value:g}", ours, f"{p.deliver_ns_per_event:.2f}", *theirs)
     Console().print(table)
 
 

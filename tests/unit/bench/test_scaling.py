@@ -83,7 +83,7 @@ def test_a_failure_of_nest_is_reported(monkeypatch):
         return subprocess.CompletedProcess(command, 1, "", "seen")
 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    monkeypatch.setattr(scaling.subprocess, "run", run)
+    monkeypatch.setattr("subprocess.run", run)
     with pytest.raises(EPropError, match=r"NEST failed \(exit code 1\): seen"):
         compare_with_nest(SMALL)
 
