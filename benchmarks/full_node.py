@@ -4,9 +4,9 @@
     python benchmarks/full_node.py --neurons 12800       # a tenth of the network, as a trial
 
 The network is that of ``eprop bench scaling``: 128,000 neurons with 10,000 plastic synapses each, in single precision.
-With e-prop+ the arrays of synapses take 15.5 GB. A separate process builds and runs each mode on all threads. It times 300 steps after a
-warm-up of one spike interval. The result is ``full_node.json``, and ``full_node_trial.json`` for another number of
-neurons.
+With e-prop+ the arrays of synapses take 15.5 GB. A separate process builds and runs each mode on all threads. It times
+300 steps after a warm-up of one spike interval. The result is ``full_node.json``, and ``full_node_trial.json`` for
+another number of neurons.
 """
 
 from __future__ import annotations
