@@ -23,7 +23,7 @@ from call import arguments_of, frozen_inputs, simulators
 import eprop as ep
 from eprop.engine.run.inputs import one_sample
 from eprop.engine.run.layout import Given, SampleLayout
-from eprop.engine.run.loop import advance, make_buffers, request_of
+from eprop.engine.run.online import advance, make_buffers, request_of
 
 GOAL = 5.0
 RATES = 1e-4  # times those of call.py

@@ -1,11 +1,11 @@
 """The event-driven engine: build a described network, run it, train it."""
 
 from eprop.engine.run.lanes import Lanes
-from eprop.engine.run.latency import Latency
-from eprop.engine.run.recording import Record, Recording
+from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rollouts import Rollout
-from eprop.engine.run.samples import BatchResult, Samples, make_samples
+from eprop.engine.run.samples import Samples, make_samples
 from eprop.engine.run.stepper import Stepper
+from eprop.engine.run.timing import Latency
 from eprop.engine.simulator import Simulator
 
 __all__ = [

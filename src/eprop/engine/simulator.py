@@ -17,18 +17,17 @@ from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
 from eprop.engine.run import inputs as checks
-from eprop.engine.run.divergence import check_silence
 from eprop.engine.run.episodes import Episodes
+from eprop.engine.run.guards import OneThread, check_silence
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
-from eprop.engine.run.one_thread import OneThread
 from eprop.engine.run.online import OnlineRunner
-from eprop.engine.run.phases import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.run.probes import Probes
-from eprop.engine.run.recording import Record, Recording
+from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
-from eprop.engine.run.samples import BatchResult, Samples, arrange_samples
+from eprop.engine.run.samples import Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
+from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import NetworkError
@@ -570,7 +569,7 @@ class Simulator(FixedProperties):
 
     @property
     def phases(self) -> dict[str, float]:
-        """Seconds spent so far in each phase of a step, see `eprop.engine.run.phases`; only with ``timers``.
+        """Seconds spent so far in each phase of a step, see `eprop.engine.run.timing`; only with ``timers``.
 
         For e-prop per sample the phases are ``samples``, forward and backward, and ``update``, the optimiser.
         """

@@ -12,7 +12,7 @@ from eprop.core import lib
 from eprop.engine.build.assemble import build
 from eprop.engine.build.eligibility import least_left, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
-from eprop.engine.build.kind import Kind
+from eprop.engine.build.records import Kind
 from eprop.models import Eligibility, Neuron
 from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
 

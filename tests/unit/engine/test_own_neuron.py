@@ -13,8 +13,7 @@ import pytest
 import eprop as ep
 from eprop.core import lib
 from eprop.engine.build.records import Sharing
-from eprop.engine.marked_functions import MarkedCopies
-from eprop.engine.own_neuron import loop_of
+from eprop.engine.own_neuron import MarkedCopies, loop_of
 from eprop.models import inline
 from own_model import Integrator
 

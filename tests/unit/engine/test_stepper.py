@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
-from eprop.engine.run.latency import Latency
+from eprop.engine.run.timing import Latency
 from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
 

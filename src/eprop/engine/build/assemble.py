@@ -25,7 +25,6 @@ from eprop.engine.build.delay_groups import (
 from eprop.engine.build.eligibility import Components, least_left, sort_components
 from eprop.engine.build.feedback import adaptive_pairs, feedback_of
 from eprop.engine.build.fingerprint import fingerprint_of
-from eprop.engine.build.kind import Kind
 from eprop.engine.build.memory import Sizes, check_memory
 from eprop.engine.build.neurons import neuron_arrays, neurons_of
 from eprop.engine.build.populations import (
@@ -50,7 +49,7 @@ from eprop.engine.build.propagators import (
     trace_groups_of,
 )
 from eprop.engine.build.readouts import ReadoutClasses, readout_table
-from eprop.engine.build.records import Role, Rule, Topology, out_degrees
+from eprop.engine.build.records import Kind, Role, Rule, Topology, out_degrees
 from eprop.engine.build.signals import add_eprop_constants, error_latency_of_pairs
 from eprop.engine.build.user_model import validate_user_model
 from eprop.engine.ranks.collective import run_on_all_ranks

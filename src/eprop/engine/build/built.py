@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.engine.build.kind import Kind
-from eprop.engine.build.records import Topology
+from eprop.engine.build.records import Kind, Topology
 from eprop.engine.ranks.partition import RankPartition
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.engine.build.kind import MOST_FILTERS, MOST_OWN, Kind
+from eprop.engine.build.records import MOST_FILTERS, MOST_OWN, Kind
 from eprop.errors import NetworkError
 from eprop.models import Eligibility
 

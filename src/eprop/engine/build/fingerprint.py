@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from eprop.engine.build.kind import Kind
+from eprop.engine.build.records import Kind
 from eprop.errors import InputError
 from eprop.network import Network
 from eprop.network.distributions import Array

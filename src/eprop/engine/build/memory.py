@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from eprop.core import lib
 from eprop.engine.build.draws import steps_of
-from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import keeps_gradients, moments_of, rules_of
 from eprop.engine.build.propagators import reward_rings_of, rings_of, span_blocks_of
-from eprop.engine.build.records import AXON_TIMES
+from eprop.engine.build.records import AXON_TIMES, Kind
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import MemoryLimitError
 from eprop.free_memory import available_memory

@@ -15,10 +15,9 @@ from eprop.engine.build.eligibility import (
     filter_powers,
     propagator_constants,
 )
-from eprop.engine.build.kind import Kind
 from eprop.engine.build.populations import rules_of
 from eprop.engine.build.readouts import ReadoutClasses
-from eprop.engine.build.records import TRACE_GROUP, ring_size
+from eprop.engine.build.records import TRACE_GROUP, Kind, ring_size
 from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
 from eprop.network import Network

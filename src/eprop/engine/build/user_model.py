@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.marked_functions import MarkedCopies
+from eprop.engine.own_neuron import MarkedCopies
 from eprop.errors import NetworkError
 from eprop.models import Neuron
 from eprop.models.base import compiled_step, core_model

@@ -15,15 +15,14 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import run_on_all_ranks
-from eprop.engine.ranks.slices import Core, run_in_slices
-from eprop.engine.run.divergence import check_losses, check_silence
-from eprop.engine.run.external import external_arrays
-from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
-from eprop.engine.run.optimizers import Optimizers
+from eprop.engine.ranks.exchange import Core, run_in_slices
+from eprop.engine.run.guards import check_losses, check_silence
+from eprop.engine.run.optimizers import Optimizers, batch_scale, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
-from eprop.engine.run.phases import PhaseTimer
-from eprop.engine.run.samples import BatchResult, Samples
-from eprop.engine.run.spikes import spikes_of_sample
+from eprop.engine.run.probes import spikes_of_sample
+from eprop.engine.run.results import BatchResult
+from eprop.engine.run.samples import Samples, external_arrays
+from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
 from eprop.network import Population

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
-from eprop.engine.ranks.slices import Core
+from eprop.engine.ranks.exchange import Core
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.checks import MOST_COUNTED, check_order, checked_numbers, damaged
-from eprop.engine.state.synapse_order import all_synapses
+from eprop.engine.state.snapshot import MOST_COUNTED, check_order, checked_numbers, damaged
+from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 
 # Numbers of each lane in ``counters``, see core/bindings/lane_state.hpp.

@@ -11,17 +11,16 @@ import numpy as np
 from eprop import random
 from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.run.divergence import check_outputs
 from eprop.engine.run.episodes import Episodes
-from eprop.engine.run.external import External
-from eprop.engine.run.gradient_scaling import rollout_scales
+from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.lane_state import checked_lanes
 from eprop.engine.run.layout import SampleLayout, count_of
+from eprop.engine.run.optimizers import rollout_scales
 from eprop.engine.run.rollouts import checked_errors, chosen_lanes, make_group
-from eprop.engine.run.samples import arrange_external
-from eprop.engine.state.checks import damaged
-from eprop.engine.state.synapse_order import all_synapses
+from eprop.engine.run.samples import External, arrange_external
+from eprop.engine.state.snapshot import damaged
+from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 from eprop.parameters import Floats, Integers
 

@@ -1,4 +1,4 @@
-"""The optimiser step of e-prop: with the gradients of a mini-batch, or with given gradients by projection."""
+"""Gradients of e-prop: their factors, their values by projection, and the step of the optimisers."""
 
 from __future__ import annotations
 
@@ -6,22 +6,116 @@ import functools
 import time
 from collections.abc import Mapping
 from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.run.divergence import check_weights
-from eprop.engine.run.own_optimizer import take_gradients, take_steps
-from eprop.engine.run.phases import PhaseTimer
+from eprop.engine.run.guards import check_weights
+from eprop.engine.run.samples import Samples
+from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state import weights
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.synapse_order import branches_at, synapse_order
-from eprop.errors import InputError
+from eprop.engine.state.weights import branches_at, synapse_order
+from eprop.errors import InputError, ParameterError
 from eprop.network import Projection
 from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 from eprop.rules import EProp
+
+
+def batch_scale(arrays: Arrays, samples: Samples) -> np.ndarray:
+    """Per delay group: mean over the batch; if the rule says so, also over the learning window of the first sample."""
+    return np.where(_averaged(arrays), 1.0 / len(samples) / _lengths(samples)[0], 1.0 / len(samples))
+
+
+def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.ndarray:
+    """Factors of gradients as they are added up, per delay group, for samples ``index`` (samples, groups).
+
+    A factor is the unit of the readouts times the length of the first sample's window relative to the sample's own window.
+    """
+    lengths = np.broadcast_to(_lengths(samples), len(samples))
+    shares = np.where(_averaged(arrays), (lengths[0] / lengths[index])[:, None], 1.0)
+    dtype = arrays.built.weight.dtype  # the type of a synapse
+    scales = arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype)
+    return np.ascontiguousarray(scales, np.float64)
+
+
+def rollout_scales(arrays: Arrays, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Factors as `sample_scales` and `batch_scale` give, for ``n`` lanes and a rollout, all of whose steps count."""
+    averaged = _averaged(arrays)
+    scales = np.tile(arrays.built.topology.groups["input_scale"].astype(np.float64), (n, 1))
+    return scales, np.where(averaged, 1.0 / n / n_steps, 1.0 / n)
+
+
+def _averaged(arrays: Arrays) -> np.ndarray:
+    """Per delay group: whether its gradients are averaged over the learning window."""
+    rules = [arrays.network.projections[k].rule for k in arrays.built.topology.groups["projection"]]
+    return np.array([getattr(rule, "average_gradient", False) for rule in rules], np.bool_)
+
+
+def _lengths(samples: Samples) -> np.ndarray:
+    """Length of each learning window in steps, or of the common window; 1 if it is never open.
+
+    A step counts with the absolute value of its weight; with several readout populations the longest window counts.
+    """
+    lengths = np.abs(samples.window).sum(axis=1).max(axis=1)
+    return np.where(lengths == 0.0, 1.0, lengths)
+
+
+class Waiting(NamedTuple):
+    """Synapses of one delay group and partition, and the gradients with which their optimiser will take a step."""
+
+    group: Any
+    synapses: slice
+    gradients: np.ndarray
+
+
+def take_gradients(arrays: Arrays, scale: np.ndarray) -> list[Waiting]:
+    """Take the pending gradients of optimisers in Python, times ``scale`` of each delay group, so that the core has none."""
+    groups, starts = arrays.built.topology.groups, arrays.built.topology.branch_start
+    pending, waiting = arrays.synapses.pending, []
+    for r, group in enumerate(groups):
+        if group["first_group"] != r or not _optimizer(arrays, group):
+            continue
+        first = group["first_branch"]
+        last = first + group["n_branches"] * group["branch_stride"]
+        for part in starts:
+            synapses = slice(int(part[first]), int(part[last]))
+            waiting.append(Waiting(group, synapses, pending[synapses] * pending.dtype.type(scale[r])))
+            pending[synapses] = 0.0
+    return waiting
+
+
+def take_steps(arrays: Arrays, waiting: list[Waiting]) -> None:
+    """Move the weights of optimisers in Python.
+
+    Raises
+    ------
+    ParameterError
+        If a step does not return a weight for each synapse.
+    """
+    synapses = arrays.synapses
+    for group, where, gradients in waiting:
+        optimizer = _optimizer(arrays, group)
+        moments = (synapses.moment_1, synapses.moment_2)
+        kept = tuple(moment[where] for moment, wanted in zip(moments, optimizer.moments, strict=True) if wanted)
+        weights = optimizer.replace(eta=float(group["eta"])).step(
+            synapses.weight[where].copy(), gradients, kept, arrays.updates
+        )
+        if np.shape(weights) != gradients.shape:
+            raise ParameterError(
+                f"{type(optimizer).__name__}.step must return {gradients.size} weights, one for each synapse, got shape "
+                f"{np.shape(weights)}"
+            )
+        synapses.weight[where] = np.clip(weights, group["w_min"], group["w_max"])
+
+
+def _optimizer(arrays: Arrays, group: Any) -> Any:
+    """The optimiser in Python of a delay group, or None."""
+    optimizer = getattr(arrays.network.projections[group["projection"]].rule, "optimizer", None)
+    return optimizer if optimizer is not None and optimizer.in_python else None
 
 
 class Optimizers:

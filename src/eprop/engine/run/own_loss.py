@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.run.layout import SampleLayout
-from eprop.engine.run.recording import Recording
+from eprop.engine.run.results import Recording
 from eprop.engine.run.samples import Samples
 from eprop.errors import InputError
 from eprop.network import Network

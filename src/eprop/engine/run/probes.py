@@ -1,24 +1,26 @@
-"""Select the recorded variables of a run, and return them by name."""
+"""What a run records: the values of chosen variables, and the spikes of chosen populations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.ranks.exchange import Exchange
-from eprop.engine.run.loop import NO_PROBES
-from eprop.engine.run.recording import Record, name_of
+from eprop.engine.ranks.exchange import Core, Exchange
+from eprop.engine.run.results import Record, name_of
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.synapse_order import branches_at, order_on_all_ranks
+from eprop.engine.state.weights import branches_at, order_on_all_ranks
 from eprop.errors import InputError
 from eprop.models import Neuron
+from eprop.network import Population
 from eprop.parameters import real_numbers
 
 Probe = lib.Probe
+# Recorded variables: rows of (kind, row of the state or axon branch, index, delay group).
+NO_PROBES = np.zeros((0, 4), np.int64)
 PROBE_COLUMNS = NO_PROBES.shape[1]
 _NEURON_KINDS = {"surrogate": Probe.psi, "learning_signal": Probe.signal}
 _READOUT_KINDS = {"y": Probe.readout, "error": Probe.error}
@@ -185,3 +187,68 @@ def _sliced(record: Record, size: int) -> np.ndarray:
         return np.arange(size)[record.index]
     except TypeError:
         raise InputError(f"record {record.name!r}: a slice takes whole numbers, got {record.index!r}") from None
+
+
+# Reads steps and sources of the spikes of sources ``first:stop``.
+Read = Callable[[int, int], tuple[np.ndarray, np.ndarray]]
+
+
+class SpikeReader:
+    """Collects the spikes of a run from the log of the online loop, before the log is overwritten.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    wanted : list of Population
+        Populations that are not readouts.
+    """
+
+    def __init__(self, arrays: Arrays, wanted: list[Population]):
+        self._arrays, self._wanted, self._first = arrays, wanted, arrays.t
+        self._parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {p.name: [] for p in wanted}
+
+    def limit(self, n_steps: int) -> int:
+        """Largest number of ``n_steps`` steps that may run before the log must be read."""
+        return min(n_steps, len(self._arrays.history.log_start) - 2)
+
+    def read(self) -> None:
+        """Read the spikes since the last call."""
+        online, begin, end = self._arrays.online, self._first, self._arrays.t
+        for p in self._wanted:
+            found = _of_population(self._arrays, p, lambda first, stop: online.spikes(first, stop, begin, end))
+            self._parts[p.name].append(found)
+        self._first = end
+
+    def spikes(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Times (ms) and nodes of the spikes of each population, on all ranks."""
+        return {name: _joined(self._arrays, parts) for name, parts in self._parts.items()}
+
+
+def spikes_of_sample(
+    arrays: Arrays, wanted: list[Population], core: Core, lane: int
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Times (ms) and nodes of the spikes of each population, on all ranks, for the last sample of a lane of the core."""
+
+    def read(first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        found: tuple[np.ndarray, np.ndarray] = core.spikes_of_sample(lane, first, stop)
+        return found
+
+    return {p.name: _joined(arrays, [_of_population(arrays, p, read)]) for p in wanted}
+
+
+def _of_population(arrays: Arrays, population: Population, read: Read) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and nodes of the spikes of one population that this rank contributes."""
+    partition = arrays.built.rank_partition
+    first = int(arrays.built.topology.populations["first_source"][population.index])
+    own, lo = partition.own_sources(population), partition.own(population)[0]
+    if population.model.role != "neuron" and partition.comm.rank > 0:
+        own = slice(0, 0)  # every rank has all inputs, and one rank contributes them
+    steps, sources = read(first + own.start, first + own.stop)
+    return steps, sources - (first + own.start - lo)
+
+
+def _joined(arrays: Arrays, parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    none = np.zeros(0, np.int64)
+    steps, nodes = (np.concatenate([none, *(part[k] for part in parts)]) for k in range(2))
+    steps, nodes = arrays.exchange.spikes(steps, nodes)
+    return (steps + 1.0) * arrays.network.dt, nodes

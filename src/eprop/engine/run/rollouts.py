@@ -9,13 +9,12 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.slices import Core, run_in_slices
+from eprop.engine.ranks.exchange import Core, run_in_slices
 from eprop.engine.run.episodes import Episodes, request_of
-from eprop.engine.run.external import External, external_arrays
-from eprop.engine.run.gradient_scaling import batch_scale, sample_scales
 from eprop.engine.run.inputs import check_samples, keys_of
 from eprop.engine.run.layout import SampleLayout
-from eprop.engine.run.samples import Samples
+from eprop.engine.run.optimizers import batch_scale, sample_scales
+from eprop.engine.run.samples import External, Samples, external_arrays
 from eprop.errors import DivergenceError, InputError, Status, check_status
 from eprop.parameters import Floats, Integers, real_numbers
 

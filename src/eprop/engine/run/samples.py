@@ -1,16 +1,15 @@
-"""Samples in the form of the engine: events, targets and learning windows of many runs of equal length; their results."""
+"""Samples in the form of the engine: events, targets and learning windows of many runs of equal length."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.memory import check_room, refusing_failed_allocations
-from eprop.engine.run.by_value import ByValue
 from eprop.engine.run.layout import (
     Given,
     InputPart,
@@ -22,7 +21,9 @@ from eprop.engine.run.layout import (
     given_numbers,
     named,
 )
+from eprop.engine.run.results import ByValue
 from eprop.engine.run.sample_events import events_of
+from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.markup import table
 from eprop.network import Network
@@ -137,38 +138,6 @@ def _chosen(which: Any, n: int) -> np.ndarray:
     if chosen.ndim != 1 or not chosen.size:
         raise IndexError(f"choose at least one of {n} samples, by a number, a slice or a list; got {which!r:.80}")
     return chosen
-
-
-@dataclass(eq=False)
-class BatchResult(ByValue):
-    """Results of samples, in the order of the samples.
-
-    Attributes
-    ----------
-    loss : (n,) loss of each sample, summed over the learning window
-    y : (n, n_steps, readouts) readout voltages, mV
-    spikes : (n,) spikes of all neurons, or None if not counted
-    events : int, synaptic events: arrivals of spikes at synapses
-    """
-
-    loss: Floats
-    y: Floats
-    spikes: Integers | None
-    events: int
-
-    def __repr__(self) -> str:
-        parts = [f"{self.loss.size} samples", f"loss {np.mean(self.loss):g} on average", f"y {self.y.shape}"]
-        parts += [f"{np.sum(self.spikes):,} spikes"] if self.spikes is not None else []
-        return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
-
-    def _repr_html_(self) -> str:
-        """Table of means, for notebooks."""
-        rows: list[tuple[str, object]] = [("loss of a sample, mean", float(np.mean(self.loss)))]
-        rows.append(("y (samples x steps x readouts)", " x ".join(map(str, self.y.shape))))
-        if self.spikes is not None:
-            rows.append(("spikes of a sample, mean", float(np.mean(self.spikes))))
-        rows.append(("synaptic events", int(self.events)))
-        return table(f"Result of {self.loss.size:,} samples", rows)
 
 
 def make_samples(
@@ -340,3 +309,41 @@ def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: 
         if not lib.all_finite(out[name]):
             raise InputError(f"signals {name!r} hold values that are not finite")
     return out
+
+
+_NO_SIGNALS = np.zeros((0, 0, 0)), np.zeros(0, np.int64)
+
+
+class External(NamedTuple):
+    """External values of samples or lanes, besides errors; see `Simulator.samples`."""
+
+    signals: Mapping[str, np.ndarray]
+    modulator: np.ndarray
+    reward: np.ndarray = NONE_GIVEN
+
+
+def external_arrays(
+    arrays: Arrays, samples: Samples | External
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Arrays for ``External`` of the core.
+
+    Returns
+    -------
+    signals : (n or 0, n_steps, columns) float64
+    first : (populations,) int64
+        Column of a population's first own neuron, or -1.
+    modulator, reward : (n, 1 or 0; n_steps) float64
+    """
+    if not samples.signals:
+        return (*_NO_SIGNALS, samples.modulator, samples.reward)
+    first = np.full(len(arrays.network.populations), -1, np.int64)
+    parts: list[Any] = []
+    column = 0
+    for name, values in samples.signals.items():
+        population = arrays.network.population(name)
+        begin, stop = arrays.built.rank_partition.own(population)
+        parts.append(values[:, :, begin:stop])
+        first[population.index] = column
+        column += stop - begin
+    together = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+    return np.ascontiguousarray(together), first, samples.modulator, samples.reward

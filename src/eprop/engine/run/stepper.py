@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.run.divergence import check_voltages, check_weights
-from eprop.engine.run.latency import Latency
-from eprop.engine.run.one_thread import OneThread
-from eprop.engine.run.recording import name_of
+from eprop.engine.run.guards import OneThread, check_voltages, check_weights
+from eprop.engine.run.results import name_of
 from eprop.engine.run.samples import NO_REWARD_TRACE
+from eprop.engine.run.timing import Latency
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource

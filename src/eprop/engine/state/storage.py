@@ -82,7 +82,7 @@ class Neurons:
 
 @dataclass(slots=True)
 class History:
-    """Rings of the recent past; ``width`` is the padded number of neurons, entries as in `eprop.engine.build.kind`.
+    """Rings of the recent past; ``width`` is the padded number of neurons, entries as in `eprop.engine.build.records`.
 
     Attributes
     ----------

@@ -1,17 +1,40 @@
-"""The results of a run, and the request for recordings."""
+"""Results of runs and of samples, and the request for recordings."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.engine.run.by_value import ByValue
 from eprop.errors import InputError
 from eprop.markup import table
 from eprop.network import Population, Projection
 from eprop.parameters import Floats, Integers, brief
+
+
+class ByValue:
+    """Base of dataclasses that are equal if all their numbers are; NaN equals NaN."""
+
+    __hash__: ClassVar[None]  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [field.name for field in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f")
+    return bool(np.all(a == b))
 
 
 @dataclass(frozen=True)
@@ -129,3 +152,35 @@ def _range(array: np.ndarray) -> str:
 def name_of(part: object) -> Any:
     """Name of a population or projection; a name is returned unchanged."""
     return part.name if isinstance(part, (Population, Projection)) else part
+
+
+@dataclass(eq=False)
+class BatchResult(ByValue):
+    """Results of samples, in the order of the samples.
+
+    Attributes
+    ----------
+    loss : (n,) loss of each sample, summed over the learning window
+    y : (n, n_steps, readouts) readout voltages, mV
+    spikes : (n,) spikes of all neurons, or None if not counted
+    events : int, synaptic events: arrivals of spikes at synapses
+    """
+
+    loss: Floats
+    y: Floats
+    spikes: Integers | None
+    events: int
+
+    def __repr__(self) -> str:
+        parts = [f"{self.loss.size} samples", f"loss {np.mean(self.loss):g} on average", f"y {self.y.shape}"]
+        parts += [f"{np.sum(self.spikes):,} spikes"] if self.spikes is not None else []
+        return f"BatchResult({'; '.join([*parts, f'{self.events:,} synaptic events'])})"
+
+    def _repr_html_(self) -> str:
+        """Table of means, for notebooks."""
+        rows: list[tuple[str, object]] = [("loss of a sample, mean", float(np.mean(self.loss)))]
+        rows.append(("y (samples x steps x readouts)", " x ".join(map(str, self.y.shape))))
+        if self.spikes is not None:
+            rows.append(("spikes of a sample, mean", float(np.mean(self.spikes))))
+        rows.append(("synaptic events", int(self.events)))
+        return table(f"Result of {self.loss.size:,} samples", rows)
