@@ -15,8 +15,7 @@ from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
 from eprop.figures.trainings import combined_spread, curves_of, reports, score_of, test_scores, training_job
 from eprop.parameters import param
-from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
-from eprop.plot.loss_differences import draw_differences
+from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_bars, draw_differences
 from eprop.plot.style import BLACK, WIDE, decades, letter, look, new_figure, thousands
 from eprop.training import RunConfig
 

@@ -11,7 +11,7 @@ from eprop.figures.jobs import JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Tables, rows
 from eprop.figures.trainings import combined_spread, curves_of, reports, score_of, test_scores, training_job
-from eprop.plot.compare import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
+from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
 from eprop.plot.style import decades, letter, look, new_figure, thousands
 
 if TYPE_CHECKING:

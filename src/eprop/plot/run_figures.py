@@ -13,15 +13,11 @@ from eprop.engine import Simulator
 from eprop.errors import CheckpointError
 from eprop.files import output_errors
 from eprop.network import Network
-from eprop.plot.activity import draw_activity
-from eprop.plot.confusion import draw_confusion
-from eprop.plot.episode import draw_episode
-from eprop.plot.learning_curve import draw_learning_curve
-from eprop.plot.pattern import draw_pattern
-from eprop.plot.returns import draw_returns, draw_returns_of_trials
+from eprop.plot.activity import draw_activity, draw_episode, draw_pattern
+from eprop.plot.charts import draw_confusion
+from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.schematic import draw_network
 from eprop.plot.style import save
-from eprop.plot.trial_curves import draw_trials
 from eprop.plot.weight_change import draw_weights
 from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice

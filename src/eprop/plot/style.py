@@ -81,9 +81,12 @@ def thousands() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 
-def whole_numbers() -> MaxNLocator:
-    """Ticks at whole numbers only."""
-    return MaxNLocator("auto", steps=(1, 2, 2.5, 5, 10), integer=True)
+def label_counts(ax: Axes, label: str) -> None:
+    """Label the horizontal axis, which counts from 0, with ticks at whole numbers only."""
+    ax.set_xlabel(label)
+    ax.xaxis.set_major_formatter(thousands())
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=(1, 2, 2.5, 5, 10), integer=True))
+    ax.set_xlim(left=0)
 
 
 class _Decades(LogLocator):
@@ -184,3 +187,12 @@ def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Pa
         figure.savefig(picture, format=kind, dpi=dpi, metadata=metadata)
     write_bytes(path, picture.getvalue())
     return pathlib.Path(path)
+
+
+def explain(ax: Axes) -> None:
+    """Put a legend above the axes, away from the curves, if it has entries; a title goes above the legend."""
+    if entries := len(ax.get_legend_handles_labels()[0]):
+        legend = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, borderaxespad=0.2)
+        rows = -(-entries // 2)
+        line = float(legend.get_texts()[0].get_fontsize()) * (1.0 + legend.labelspacing)
+        ax.set_title(ax.get_title(), pad=rows * line + 6.0)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from eprop import plot
 from eprop.bench import EventCost
 from eprop.errors import ParameterError
-from eprop.plot.compare import draw_band, draw_bars, draw_points
+from eprop.plot.charts import draw_band, draw_bars, draw_points
 from eprop.plot.style import decades
 
 

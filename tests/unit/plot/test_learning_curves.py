@@ -12,7 +12,7 @@ from matplotlib.collections import PathCollection
 
 from eprop import plot
 from eprop.errors import ParameterError
-from eprop.plot.curves import smooth
+from eprop.plot.learning import smooth
 from learning_metrics import lines
 
 pytestmark = pytest.mark.tiny

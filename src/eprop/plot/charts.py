@@ -1,0 +1,294 @@
+"""Comparisons: bands, bars and points of several trials; costs of events, differences of losses, confusion matrices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from eprop.errors import ParameterError
+from eprop.parameters import real_numbers
+from eprop.plot.style import BLACK, BLUE, GREY, ORANGE, PALE, RED, decades, letter, look, new_axes, new_figure, plain
+
+#: Each rule has one colour in all figures.
+RULE_COLORS = {"eprop": BLUE, "eprop+": ORANGE}
+RULE_NAMES = {"eprop": "e-prop", "eprop+": "e-prop+"}
+
+
+def draw_band(
+    ax: Axes, x: np.ndarray, trials: np.ndarray, color: str, label: str, *, filled: bool = True, **line: Any
+) -> None:
+    """Draw the mean over trials as a line, and one standard deviation to either side as a band.
+
+    Parameters
+    ----------
+    ax : Axes
+    x : ndarray, shape (n,)
+    trials : ndarray, shape (trials, n)
+    color, label : str
+    filled : bool
+        Whether to fill the band; otherwise draw its edges, for a band on top of another one.
+    **line
+        Further properties of the line.
+    """
+    mean = trials.mean(axis=0)
+    if len(trials) > 1:
+        spread = trials.std(axis=0, ddof=1)
+        # A logarithmic axis has no zero: a band that would reach zero ends at the lowest trial instead.
+        low = np.where((mean > 0.0) & (mean <= spread), trials.min(axis=0), mean - spread)
+        if filled:
+            ax.fill_between(x, low, mean + spread, color=color, alpha=0.2, lw=0)
+        else:
+            for edge in (low, mean + spread):
+                ax.plot(x, edge, color=color, lw=0.5, ls=(0, (1, 2)), zorder=4)
+    ax.plot(x, mean, **{"color": color, "label": label, **line})
+
+
+def draw_bars(
+    ax: Axes,
+    values: Mapping[str, np.ndarray],
+    spreads: Mapping[str, float],
+    colors: Sequence[str],
+    digits: int = 1,
+) -> None:
+    """Draw a bar for the mean of each variant, with an error bar, a dot for each trial, and the mean as a number.
+
+    Parameters
+    ----------
+    ax : Axes
+    values : mapping of str to ndarray
+        Values of the trials, by the name below the bar.
+    spreads : mapping of str to float
+        Half lengths of the error bars; NaN for no error bar.
+    colors : sequence of str
+    digits : int
+        Largest number of decimals of the numbers above the bars.
+    """
+    for at, (name, trials) in enumerate(values.items()):
+        mean, spread = float(np.mean(trials)), spreads[name]
+        ax.bar(at, mean, width=0.62, color=colors[at], alpha=0.55, lw=0)
+        _scatter(ax, at, trials, colors[at])
+        highest = float(np.max(trials))
+        if math.isfinite(spread):
+            below = min(spread, mean) if mean > 0.0 else spread
+            ax.errorbar([at], [mean], [[below], [spread]], color=BLACK, lw=0.9, capsize=2.5, capthick=0.9)
+            highest = max(mean + spread, highest)
+        ax.annotate(
+            in_figures(mean, spread, digits).replace(" ±", "\n±"), (at, highest), (0, 4), textcoords="offset points", ha="center",
+            va="bottom", fontsize=6.5, linespacing=1.0,
+        )  # fmt: skip
+    ax.set_xticks(range(len(values)), list(values), fontsize=7 if len(values) > 2 else None)
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.6, len(values) - 0.4)
+    bottom, top = ax.get_ylim()
+    ax.set_ylim(bottom if bottom < 0.0 and min(map(np.mean, values.values())) < 0.0 else 0.0, max(1.15 * top, 0.0))
+
+
+def draw_points(ax: Axes, trials: np.ndarray, spread: float, color: str) -> None:
+    """Draw a dot for each trial, and next to the dots the mean with an error bar.
+
+    An error bar that would leave the axis below, as it may on a logarithmic axis, ends at the edge.
+
+    Parameters
+    ----------
+    ax : Axes
+    trials : ndarray, shape (trials,)
+    spread : float
+        Half length of the error bar.
+    color : str
+    """
+    _scatter(ax, -0.2, trials, color, s=12, alpha=0.6)
+    mean, bottom = float(np.mean(trials)), ax.get_ylim()[0]
+    ends = [[min(spread, max(mean - bottom, 0.0))], [spread]] if spread else None
+    ax.errorbar([0.25], [mean], ends, color=color, fmt="D", ms=4, lw=1, clip_on=False, zorder=5)
+    ax.set_xticks([])
+    ax.set_xlim(-0.6, 0.6)
+
+
+def _scatter(ax: Axes, at: float, trials: np.ndarray, color: str, **more: Any) -> None:
+    """Draw a dot for each trial, side by side, so that equal values remain visible."""
+    aside = np.linspace(-0.22, 0.22, len(trials)) if len(trials) > 1 else np.zeros(1)
+    ax.scatter(at + aside, trials, **{"s": 7, "color": color, "edgecolor": "white", "lw": 0.3, "zorder": 3, **more})
+
+
+def in_figures(mean: float, spread: float, digits: int = 1) -> str:
+    """Format mean and spread to the same decimal: at most ``digits`` decimals, and two significant digits of the spread.
+
+    If the spread is NaN (unknown), format the mean alone.
+    """
+    if math.isnan(spread):
+        return f"{mean:.{digits}f}"
+    if spread > 0.0:
+        digits = min(digits, max(1 - math.floor(math.log10(float(f"{spread:.1e}"))), 0))
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
+
+
+#: Position of exact zeros: far below rounding errors of a loss.
+ZERO = 1e-20
+_TICKS = (-16, -12, -8, -4, 0)
+#: Points per iteration; each is the largest value of several steps.
+_POINTS = 60
+
+
+def draw_differences(
+    ax: Axes, loss: np.ndarray, differences: dict[str, np.ndarray], colors: dict[str, str], iterations: int
+) -> None:
+    """Draw the loss of each step and the difference between two computations of it, over iterations, on a logarithmic axis.
+
+    A point is the largest value of a few consecutive steps. The lowest tick of the axis is a difference of zero.
+
+    Parameters
+    ----------
+    ax : Axes
+    loss : ndarray, shape (n,)
+        Losses of all steps of all iterations in sequence.
+    differences : dict of str to ndarray, shape (n,)
+        Absolute differences, by name.
+    colors : dict of str to str
+        Colours, by name.
+    iterations : int
+        Number of iterations; all have the same number of steps.
+    """
+    for border in range(1, iterations):
+        ax.axvline(border + 0.5, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
+    _plot(ax, loss, iterations, color=GREY, label="loss")
+    for name, difference in differences.items():
+        _plot(ax, difference, iterations, color=colors[name], label=f"difference, {name}")
+    ax.set_yscale("log")
+    ax.set_yticks([ZERO, *(10.0**k for k in _TICKS)], ["0", *(f"$\\mathdefault{{10^{{{k}}}}}$" for k in _TICKS)])
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(ZERO / 5, 10.0 * max(float(loss.max()), 1.0))
+    ax.set_xticks(range(1, iterations + 1))
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(0.5, iterations + 0.5)
+
+
+def _plot(ax: Axes, values: np.ndarray, iterations: int, color: str, label: str) -> None:
+    of_each = values.reshape(iterations, -1)
+    chunks = np.array_split(of_each, min(_POINTS, of_each.shape[1]), axis=1)
+    largest = np.stack([chunk.max(axis=1) for chunk in chunks], axis=1)
+    x = np.arange(largest.shape[1]) / largest.shape[1] + 0.5 / largest.shape[1] - 0.5
+    for number, row in enumerate(largest, start=1):  # a separate line each, because time jumps between iterations
+        ax.plot(number + x, np.maximum(row, ZERO), color=color, lw=0.9, label=label if number == 1 else None)
+
+
+LABELS = {
+    "interval": "interval between spikes (ms)",
+    "cutoff": "trace cutoff (ms)",
+    "neurons": "neurons",
+    "indegree": "in-degree",
+}
+
+
+def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
+    """Draw one panel for each quantity with logarithmic axes: medians, with bars from the lowest to the highest measurement.
+
+    Parameters
+    ----------
+    sweeps : dict of lists of `eprop.bench.EventCost`
+        Points by quantity.
+
+    Raises
+    ------
+    ParameterError
+        If there are no points.
+    """
+    if not any(sweeps.values()):
+        raise ParameterError("draw_event_cost: no measurements to draw; make some with eprop.bench.event_cost")
+    with look():
+        figure = new_figure(0.6 + 2.1 * len(sweeps), 2.5 + 0.2 * math.ceil(3 / len(sweeps)))
+        axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
+        for number, (ax, (quantity, points)) in enumerate(zip(axes, sweeps.items(), strict=True)):
+            if len(sweeps) > 1:
+                letter(ax, ascii_lowercase[number], left=32.0 if number == 0 else 10.0)
+            _draw_sweep(ax, points)
+            ax.set_xscale("log")
+            plain(ax.xaxis, powers=True)
+            ax.set_xlabel(LABELS.get(quantity, quantity))
+            ax.grid(axis="y", color=GREY, alpha=0.2)
+        decades(axes[0])
+        axes[0].set_ylabel("time per synaptic event (ns)")
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(sweeps))
+    return figure
+
+
+def _draw_sweep(ax: Axes, points: Sequence[Any]) -> None:
+    """Draw the time of eprop, and of NEST if measured, at each point."""
+    x = np.array([p.value for p in points])
+    _draw_span(ax, x, points, "ns", fmt="o-", color=BLUE, label="eprop, all of a step")
+    deliver = np.array([p.deliver_ns_per_event for p in points])
+    if np.isfinite(deliver).any():
+        ax.errorbar(x, deliver, fmt="o--", ms=3.5, lw=1.0, mfc="white", color=BLUE, label="eprop, delivery alone")
+    if any(np.isfinite(p.nest_ns_per_event) for p in points):
+        _draw_span(ax, x, points, "nest_ns", fmt="s-", color=RED, label="NEST, all of a step")
+
+
+def _draw_span(ax: Axes, x: np.ndarray, points: Sequence[Any], name: str, **line: Any) -> None:
+    """Draw medians, with bars from the lowest to the highest measurement."""
+    y, low, high = (
+        np.array([getattr(p, f"{name}_{what}") for p in points]) for what in ("per_event", "lowest", "highest")
+    )
+    ax.errorbar(x, y, [y - low, high - y], ms=3.5, lw=1.0, elinewidth=0.8, capsize=2, **line)
+
+
+def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the counts of (true class, predicted class); the colour shows the fraction of the true class.
+
+    Parameters
+    ----------
+    matrix : array of int, shape (n, n)
+    classes : sequence of str, optional
+        Names of the classes.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ParameterError
+        If ``matrix`` is not square, or ``classes`` does not have one name for each row.
+    """
+    counts = _counts(matrix)
+    names = [str(k) for k in range(len(counts))] if classes is None else list(classes)
+    if len(names) != len(counts):
+        raise ParameterError(f"classes must be {len(counts)} names, as many as the matrix has rows, got {len(names)}")
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    with look():
+        ax = new_axes(ax, 3.9, 3.6)
+        # The square root makes single errors visible next to the diagonal.
+        image = ax.imshow(np.sqrt(share), cmap="Blues", vmin=0.0, vmax=1.0)
+        for (row, column), count in np.ndenumerate(counts):
+            if count:
+                color = "white" if share[row, column] > 0.4 else "black"
+                ax.text(column, row, str(count), ha="center", va="center", color=color, fontsize=7)
+        ax.set_xticks(range(len(names)), names)
+        ax.set_yticks(range(len(names)), names)
+        ax.tick_params(length=0)
+        ax.set_xlabel("predicted class")
+        ax.set_ylabel("true class")
+        errors = 1.0 - np.trace(counts) / max(counts.sum(), 1)
+        wrong = f"{100 * errors:.1f} % of {counts.sum():,} samples wrong"
+        ax.set_title(wrong if counts.any() else "no samples")
+        ax.spines[:].set_visible(False)
+        figure = ax.figure
+        shares = np.array([0, 0.01, 0.1, 0.25, 0.5, 1.0])
+        bar = figure.colorbar(image, ax=ax, shrink=0.85, aspect=25, pad=0.02, ticks=np.sqrt(shares))
+        bar.ax.set_yticklabels([f"{100 * share:g}" for share in shares])
+        bar.set_label("share of the true class (%)")
+        bar.outline.set_visible(False)
+    return ax
+
+
+def _counts(matrix: Any) -> np.ndarray:
+    counts: np.ndarray = real_numbers("confusion matrix", matrix, ParameterError)
+    if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:
+        raise ParameterError(f"confusion matrix must have a row and a column for each class, got shape {counts.shape}")
+    return counts
