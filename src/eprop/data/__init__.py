@@ -5,8 +5,7 @@
     load_recordings, load_test    from a folder, an archive or nothing to training and test data  splits.py
     BinnedDataset   active channels per step                                                  binned.py
     from_iterable   any iterable of (events, label)                                           binning.py
-    deskew      recordings with upright, centred digits                                           deskew.py
-    shift       recordings moved by some pixels                                                   shift.py
+    deskew, shift   recordings with upright, centred digits; moved by some pixels         transforms.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     EventCamera from images to recordings as in N-MNIST                                           camera.py
@@ -19,14 +18,13 @@ from eprop.data.binned import BinnedDataset, concatenate
 from eprop.data.binning import EventTimeWarning, from_iterable
 from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
-from eprop.data.deskew import deskew
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.live import LiveEvents
 from eprop.data.live_readers import UdpReceiver, UdpSender, read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
-from eprop.data.shift import shift
 from eprop.data.splits import LeakWarning, Loader, Splits, load_recordings, load_test
+from eprop.data.transforms import deskew, shift
 from eprop.errors import CacheWarning, LostEventsWarning
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Folders, zip archives and nested zip archives behind one small interface: names and bytes."""
+"""Folders, zip archives and nested zip archives as trees: files under relative names with forward slashes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pathlib
 import tempfile
 import weakref
 import zipfile
-from typing import IO, Any, Protocol
+from typing import IO, Any, TypeAlias
 
 from eprop.errors import DataError
 from eprop.files import check_budget, open_regular, parsing
@@ -21,28 +21,6 @@ _REFUSED = {zipfile.ZIP_BZIP2: "BZip2", zipfile.ZIP_LZMA: "LZMA"}
 #: Bytes of a nested archive to unpack at once.
 _PIECE = 1 << 20
 _AGAIN = "download the archive again"
-
-
-class Tree(Protocol):
-    """Files under relative names with forward slashes."""
-
-    def names(self) -> list[str]:
-        """All files, in any order."""
-
-    def size(self, name: str) -> int:
-        """Bytes of a file, according to the folder or to the archive's table of contents."""
-
-    def read(self, name: str, most: int) -> bytes:
-        """Content of one file of at most ``most`` bytes."""
-
-    def where(self, name: str = "") -> str:
-        """Path for a message."""
-
-    def enter(self, name: str) -> Tree:
-        """The zip archive ``name`` within this tree, as a tree."""
-
-    def stamp(self, name: str) -> tuple[int, int]:
-        """Numbers that change with the file: size and modification time, or size and checksum."""
 
 
 class FolderTree:
@@ -72,9 +50,11 @@ class FolderTree:
         return names
 
     def size(self, name: str) -> int:
+        """Bytes of a file."""
         return self.stamp(name)[0]
 
     def read(self, name: str, most: int) -> bytes:
+        """Content of a file of at most ``most`` bytes."""
         where = self.where(name)
         with open_regular(where) as file, parsing(where, "cannot be read"):
             content = file.read(most + 1)
@@ -82,16 +62,19 @@ class FolderTree:
         return content
 
     def where(self, name: str = "") -> str:
+        """Path for a message."""
         return str(self.root / name)
 
     def stamp(self, name: str) -> tuple[int, int]:
+        """Size and modification time of a file."""
         try:
             status = os.stat(f"{self.root}/{name}")
         except OSError as error:
             raise DataError(f"{self.where(name)}: cannot be read ({error.strerror or error})") from None
         return status.st_size, status.st_mtime_ns
 
-    def enter(self, name: str) -> Tree:
+    def enter(self, name: str) -> ZipTree:
+        """Open a zip archive of this folder."""
         return ZipTree(self.where(name), open_regular(self.root / name))
 
 
@@ -125,10 +108,12 @@ class ZipTree:
         return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
 
     def names(self) -> list[str]:
+        """All files, in any order."""
         names = [info.filename for info in self.archive.infolist() if not info.is_dir()]
         return [n for n in names if not any(part.startswith(_HIDDEN) for part in n.split("/"))]
 
     def size(self, name: str) -> int:
+        """Bytes of a file, according to the table of contents."""
         return self.archive.getinfo(name).file_size
 
     def read(self, name: str, most: int) -> bytes:
@@ -141,13 +126,15 @@ class ZipTree:
             return content
 
     def where(self, name: str = "") -> str:
+        """Path for a message."""
         return f"{self.label}:{name}" if name else self.label
 
     def stamp(self, name: str) -> tuple[int, int]:
+        """Size and checksum of a file."""
         info = self.archive.getinfo(name)
         return info.file_size, info.CRC
 
-    def enter(self, name: str) -> Tree:
+    def enter(self, name: str) -> ZipTree:
         """Unpack a nested archive to an anonymous temporary file."""
         advice = f"{_AGAIN}, or set TMPDIR to a folder on a disk with more space"
         file = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
@@ -170,6 +157,9 @@ class ZipTree:
                 f"{self.where(name)}: is compressed by {method}, not by deflate; unpack the archive by hand"
             )
         return self.archive.open(info)
+
+
+Tree: TypeAlias = FolderTree | ZipTree
 
 
 def open_tree(path: str | pathlib.Path) -> Tree:

@@ -133,16 +133,7 @@ class BinnedDataset:
         DataError
             If an index lies outside the data set.
         """
-        if not isinstance(indices, slice):
-            indices = np.asarray(indices)
-            indices = (
-                indices if indices.size else indices.astype(np.int64)
-            )  # NumPy makes an empty list an array of floats
-        try:
-            chosen = np.arange(len(self))[indices]
-        except IndexError as error:
-            raise DataError(f"subset of {len(self)} samples: {error}") from None
-        chosen = np.atleast_1d(chosen)
+        chosen = chosen_rows(indices, len(self))
         return replace(self, ptr=self.ptr[chosen], labels=self.labels[chosen], name=self.name if name is None else name)
 
     def shuffled(self, seed: int) -> BinnedDataset:
@@ -247,6 +238,18 @@ def check_steps(n_steps: int, dt: float) -> None:
         raise ParameterError(f"n_steps must be >= 1, got {n_steps}")
     if not (dt > 0 and np.isfinite(dt)):
         raise ParameterError(f"dt must be > 0 ms, got {dt}")
+
+
+def chosen_rows(indices: Selection, n: int) -> np.ndarray:
+    """Numbers of the chosen of ``n`` samples; `DataError` if an index lies outside."""
+    if not isinstance(indices, slice):
+        indices = (
+            np.asarray(indices) if np.size(indices) else np.zeros(0, np.int64)
+        )  # NumPy makes [] an array of floats
+    try:
+        return np.atleast_1d(np.arange(n)[indices])
+    except IndexError as error:
+        raise DataError(f"subset of {n} samples: {error}") from None
 
 
 def check_labels(labels: ArrayLike) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from eprop.data.binned import BinnedDataset, check_steps
 from eprop.data.events import EventDataset, Events, as_events, iterate
 from eprop.errors import DataError, ParameterError
 
+#: Times, channels and offsets of some samples.
+Block: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Samples that are binned at once.
 _BLOCK = 256
 #: Fraction of events after the last step that causes no warning: recordings differ a little in length.
@@ -23,58 +25,48 @@ class EventTimeWarning(UserWarning):
     """Times of events do not fit the steps."""
 
 
-class Binner:
-    """Bins blocks of samples and joins them; every `BinnedDataset` from events is made here.
+def bin_blocks(
+    blocks: Iterable[Block], n_channels: int, n_steps: int = 300, dt: float = 1.0, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bin blocks of samples and join them; every `BinnedDataset` from events is made by this function.
 
     Parameters
     ----------
+    blocks : iterable of (times, channels, offsets)
+        Microseconds and channel numbers in ``0 .. n_channels - 1``, int32 of shape (n_events,), and the events of each sample,
+        int64 of shape (n_samples + 1,). Blocks follow in the order of the samples.
     n_channels : int
     n_steps : int
     dt : float
         Length of a step in ms.
+    threads : int
+        Threads that bin samples in parallel.
+
+    Returns
+    -------
+    ptr, channels : ndarray
+        As in a `BinnedDataset`.
 
     Raises
     ------
     ParameterError
         If a number is out of bounds.
     """
-
-    def __init__(self, n_channels: int, n_steps: int = 300, dt: float = 1.0):
-        check_steps(n_steps, dt)
-        if not 1 <= n_channels <= np.iinfo(np.int32).max:
-            raise ParameterError(f"n_channels must lie in 1..{np.iinfo(np.int32).max}, got {n_channels}")
-        self.n_channels, self.n_steps, self.dt = n_channels, n_steps, dt
-        self._blocks: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def add(self, times: np.ndarray, channels: np.ndarray, offsets: np.ndarray, threads: int = 1) -> None:
-        """Bin and append one block; blocks follow in the order of the samples.
-
-        Parameters
-        ----------
-        times, channels : ndarray of int32, shape (n_events,)
-            Microseconds, and channel numbers in ``0 .. n_channels - 1``.
-        offsets : ndarray of int64, shape (n_samples + 1,)
-            Events of each sample.
-        threads : int
-            Threads that bin samples in parallel.
-        """
-        self._blocks.append(
-            lib.bin_events(times, channels, offsets, self.n_channels, self.n_steps, self.dt * 1000.0, threads)
-        )
-
-    def finish(self, labels: np.ndarray, simulated: bool = False, name: str = "") -> BinnedDataset:
-        """Join all blocks into a data set; each block is released in turn, so that memory is needed only once."""
-        channels = np.empty(sum(block.shape[0] for block, _ in self._blocks), np.int32)
-        ptr = np.empty((sum(offsets.shape[0] for _, offsets in self._blocks), self.n_steps + 1), np.int64)
-        entry = row = 0
-        self._blocks.reverse()
-        while self._blocks:
-            block, offsets = self._blocks.pop()
-            channels[entry : entry + block.shape[0]] = block
-            ptr[row : row + offsets.shape[0]] = offsets + entry
-            entry += block.shape[0]
-            row += offsets.shape[0]
-        return BinnedDataset(ptr, channels, labels, self.n_channels, self.dt, simulated, name)
+    check_steps(n_steps, dt)
+    if not 1 <= n_channels <= np.iinfo(np.int32).max:
+        raise ParameterError(f"n_channels must lie in 1..{np.iinfo(np.int32).max}, got {n_channels}")
+    binned = [lib.bin_events(*block, n_channels, n_steps, dt * 1000.0, threads) for block in blocks]
+    channels = np.empty(sum(entries.shape[0] for entries, _ in binned), np.int32)
+    ptr = np.empty((sum(offsets.shape[0] for _, offsets in binned), n_steps + 1), np.int64)
+    entry = row = 0
+    binned.reverse()
+    while binned:  # each block is released in turn, so that memory is needed only once
+        entries, offsets = binned.pop()
+        channels[entry : entry + entries.shape[0]] = entries
+        ptr[row : row + offsets.shape[0]] = offsets + entry
+        entry += entries.shape[0]
+        row += offsets.shape[0]
+    return ptr, channels
 
 
 def from_iterable(
@@ -123,20 +115,22 @@ def from_iterable(
     """
     sensor_size = tuple(sensor_size or getattr(samples, "sensor_size", None) or (34, 34, 2))
     width, height, polarities = _sensor(sensor_size)
-    binner = Binner(width * height * polarities, n_steps, dt)
-    labels: list[int] = []
-    spans: list[tuple[int, int, int]] = []
-    for block in _blocks(iterate(samples)):
-        numbers = [events_to_channels(e, sensor_size, len(labels) + i) for i, (e, _) in enumerate(block)]
-        offsets = np.cumsum([0, *(len(e) for e, _ in block)]).astype(np.int64)
-        times = np.concatenate([e.t for e, _ in block])
-        binner.add(times, np.concatenate(numbers), offsets)
-        labels += [label for _, label in block]
-        spans.append((times.size, int(np.count_nonzero(times >= n_steps * dt * 1000.0)), int(times.max(initial=0))))
+    n_channels, labels, spans = width * height * polarities, list[int](), list[tuple[int, int, int]]()
+
+    def blocks() -> Iterator[Block]:
+        for block in _blocks(iterate(samples)):
+            numbers = [events_to_channels(e, sensor_size, len(labels) + i) for i, (e, _) in enumerate(block)]
+            offsets = np.cumsum([0, *(len(e) for e, _ in block)]).astype(np.int64)
+            times = np.concatenate([e.t for e, _ in block])
+            labels.extend(label for _, label in block)
+            spans.append((times.size, int(np.count_nonzero(times >= n_steps * dt * 1000.0)), int(times.max(initial=0))))
+            yield times, np.concatenate(numbers), offsets
+
+    ptr, channels = bin_blocks(blocks(), n_channels, n_steps, dt)
     if not labels:
         raise DataError("the data set has no samples")
     _warn_of_times(spans, n_steps, dt)
-    return binner.finish(np.array(labels, np.int32), simulated, name)
+    return BinnedDataset(ptr, channels, np.array(labels, np.int32), n_channels, dt, simulated, name)
 
 
 def _warn_of_times(spans: list[tuple[int, int, int]], n_steps: int, dt: float) -> None:

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,17 +29,6 @@ from eprop.files import open_regular, output_errors, parse_json, read_text, reas
 FORMAT = 2
 _ARRAYS = ("ptr", "channels", "labels")
 _META = "dataset.json"
-# Files that determine the events, besides the core's `data_version`; a change of any of these files renews all entries.
-_MAKERS = (
-    "_archive.py",
-    "_nmnist_layout.py",
-    "binned.py",
-    "binning.py",
-    "camera.py",
-    "camera_path.py",
-    "mnist.py",
-    "nmnist.py",
-)
 
 
 def cache_root() -> pathlib.Path:
@@ -75,7 +63,7 @@ def cached(
     Returns
     -------
     BinnedDataset
-            From disk if possible, its arrays mapped copy-on-write.
+        From disk if possible, its arrays mapped copy-on-write.
 
     Warns
     -----
@@ -91,7 +79,7 @@ def cached(
             shutil.rmtree(entry, ignore_errors=True)
     dataset = make()
     try:
-        _save(dataset, entry, key, replace=False)
+        save_dataset(dataset, entry, key, replace=False)
         return load_dataset(entry)
     except (DataError, OutputError) as error:
         warnings.warn(
@@ -108,8 +96,19 @@ def digest(key: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, object] | None = None) -> None:
-    """Write a data set to a folder that does not exist, is empty, or holds a data set, which is replaced.
+def save_dataset(
+    dataset: BinnedDataset, folder: str | pathlib.Path, key: Mapping[str, object] | None = None, *, replace: bool = True
+) -> None:
+    """Write a data set to a folder that does not exist, is empty, or holds a data set.
+
+    Parameters
+    ----------
+    dataset : BinnedDataset
+    folder : path
+    key : mapping, optional
+        What determines the data set; written beside it.
+    replace : bool
+        Whether the new data set replaces one that another process has written in the meantime, or is dropped.
 
     Raises
     ------
@@ -118,11 +117,7 @@ def save_dataset(dataset: BinnedDataset, folder: str | pathlib.Path, key: Mappin
     OutputError
         If the disk is full or not writable; nothing is left behind.
     """
-    _save(dataset, pathlib.Path(folder), key, replace=True)
-
-
-def _save(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, object] | None, *, replace: bool) -> None:
-    """Save as `save_dataset` does; without ``replace`` keep an existing entry, as another process made it from the same key."""
+    folder = pathlib.Path(folder)
     with output_errors(folder, dataset.nbytes):
         if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
             raise DataError(
@@ -163,17 +158,13 @@ def _loaded(folder: pathlib.Path) -> BinnedDataset:
         raise DataError("from another version")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # for some damaged headers, NumPy only warns
-        arrays: dict[str, Any] = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
+        for name in _ARRAYS:
+            open_regular(folder / f"{name}.npy").close()
+        # Mapped: changes stay in memory.
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
     dataset = BinnedDataset(**arrays, **meta["attributes"])
     dataset.validate()
     return dataset
-
-
-def _mapped(path: pathlib.Path) -> np.ndarray:
-    """Map an array from a file of NumPy; changes stay in memory."""
-    open_regular(path).close()
-    array: np.ndarray = np.load(path, mmap_mode="c", allow_pickle=False)
-    return array
 
 
 def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, object] | None) -> None:
@@ -200,12 +191,12 @@ def _bytes(array: np.ndarray) -> memoryview:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def _code_digest() -> str:
-    here = pathlib.Path(__file__).parent
+    """Digest of this folder's code and of the core's `data_version`: a change of either renews all entries."""
     out = hashlib.sha256(str(lib.data_version).encode())
-    for name in _MAKERS:
-        out.update((here / name).read_bytes())
+    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+        out.update(path.read_bytes())
     return out.hexdigest()[:16]
 
 

@@ -9,12 +9,13 @@ import math
 import os
 import pathlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
 from eprop.core import lib
+from eprop.data.binned import Selection, chosen_rows
 from eprop.errors import DataError, MissingExtraError
 from eprop.files import check_budget, memory_budget, open_regular, parsing
 
@@ -70,15 +71,10 @@ class Digits:
     def __repr__(self) -> str:
         return f"<Digits {self.name!r}: {len(self)}>"
 
-    def subset(self, chosen: Any, name: str | None = None) -> Digits:
+    def subset(self, chosen: Selection, name: str | None = None) -> Digits:
         """Select the digits at ``chosen`` (whole numbers, mask or slice)."""
-        return replace(
-            self,
-            images=self.images[chosen],
-            labels=self.labels[chosen],
-            indices=self.indices[chosen],
-            name=self.name if name is None else name,
-        )
+        where, name = chosen_rows(chosen, len(self)), self.name if name is None else name
+        return Digits(self.images[where], self.labels[where], self.indices[where], name)
 
     def span(self, start: int, stop: int) -> Digits:
         """Select the digits ``start .. stop - 1``.

@@ -7,20 +7,20 @@ index of its digit in MNIST's split, plus one.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.data._archive import Tree
-from eprop.data._nmnist_layout import find_recordings
-from eprop.data.binned import BinnedDataset
-from eprop.data.binning import Binner
+from eprop.data._archive import Tree, open_tree
+from eprop.data.binned import BinnedDataset, Selection, chosen_rows
+from eprop.data.binning import Block, bin_blocks
 from eprop.data.events import Events, EventSample
 from eprop.errors import DataError, MemoryLimitError, ParameterError
 from eprop.files import check_budget, memory_budget, output_errors
@@ -33,6 +33,11 @@ _BLOCK = 256
 #: Bytes of memory for each byte of the files that are decoded together.
 _WORK = 4
 _ADVICE = "Download it again, or leave it out: remove it, or in Python give on_error='skip'"
+LAYOUT = "N-MNIST is laid out as <split>/<digit>/<number>.bin: Train/0/00002.bin ... Test/9/..., digits named 0 to 9"
+SPLITS = ("train", "test")
+SUFFIX = ".bin"
+#: Largest number of digits in a recording's number.
+DIGITS = 9
 _KINDS = {1: f"an x or y beyond {SIZE - 1}", 2: "a time before the time of the previous event"}
 
 
@@ -72,9 +77,9 @@ class NMNISTRecordings:
     def __iter__(self) -> Iterator[EventSample]:
         return (self[i] for i in range(len(self)))
 
-    def subset(self, chosen: Any) -> NMNISTRecordings:
+    def subset(self, chosen: Selection) -> NMNISTRecordings:
         """Select the recordings at ``chosen`` (whole numbers, mask or slice)."""
-        where = np.arange(len(self))[chosen]
+        where = chosen_rows(chosen, len(self))
         files = tuple(self._files[i] for i in where)
         return replace(self, labels=self.labels[where], indices=self.indices[where], _files=files)
 
@@ -119,26 +124,32 @@ class NMNISTRecordings:
         """
         if on_error not in ("raise", "skip"):
             raise ParameterError(f'on_error must be "raise" or "skip", got {on_error!r}')
-        binner, budget = Binner(N_CHANNELS, n_steps, dt), memory_budget(self._memory)
-        self._check_sizes(n_steps, budget)
         kept, faults = list[int](), list[str]()
-        block = _BLOCK if on_error == "raise" else 1
-        for first in range(0, len(self), block):
-            last = min(first + block, len(self))
-            try:
-                binner.add(*_decode(self._tree, self._files[first:last], budget))
-                kept += range(first, last)
-            except (DataError, MemoryLimitError) as error:
-                if on_error == "raise":
-                    raise
-                faults.append(str(error))
-            if progress is not None:
-                progress(last, len(self))
+
+        def blocks() -> Iterator[Block]:
+            budget = memory_budget(self._memory)
+            self._check_sizes(n_steps, budget)
+            size = _BLOCK if on_error == "raise" else 1
+            for first in range(0, len(self), size):
+                last = min(first + size, len(self))
+                try:
+                    block = _decode(self._tree, self._files[first:last], budget)
+                except (DataError, MemoryLimitError) as error:
+                    if on_error == "raise":
+                        raise
+                    faults.append(str(error))
+                else:
+                    kept.extend(range(first, last))
+                    yield block
+                if progress is not None:
+                    progress(last, len(self))
+
+        ptr, channels = bin_blocks(blocks(), N_CHANNELS, n_steps, dt)
         if faults:
             warnings.warn(f"{len(faults)} damaged recording(s) left out, the first: {faults[0]}", stacklevel=2)
         if not kept:
             raise DataError(f"{self.name}: no undamaged recording")
-        return binner.finish(self.labels[kept], simulated=False, name=self.name)
+        return BinnedDataset(ptr, channels, self.labels[kept], N_CHANNELS, dt, False, self.name)
 
     def _check_sizes(self, n_steps: int, budget: int) -> None:
         """Refuse recordings that do not fit into memory, by their file sizes: an event becomes at most one entry."""
@@ -171,13 +182,93 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
     DataError
         If there is no recording, the split is missing, or the name of a folder or file does not fit the layout.
     """
-    tree, files, found = find_recordings(path, split)
+    tree, files, found = _find(path, split)
     labels = np.array([f.digit for f in files], np.int32)
     indices = np.array([f.number for f in files], np.int64) - 1
     place = "/".join(os.path.realpath(os.path.expanduser(path)).split(os.sep)[-2:])
     inside = f" ({found})" if found and pathlib.Path(path).stem.lower() != found else ""
     name = f"real N-MNIST recordings in {place}{inside}"
     return NMNISTRecordings(labels, indices, name, tuple(f.name for f in files), tree, memory)
+
+
+class _File(NamedTuple):
+    """A recording; files sort by number."""
+
+    number: int
+    digit: int
+    name: str
+
+
+def splits_in(path: str | pathlib.Path) -> dict[str, str]:
+    """Splits below a path, each with its archive (empty for folders); none if digit folders lie there directly."""
+    return _splits_of(open_tree(path).names())
+
+
+def _splits_of(names: list[str]) -> dict[str, str]:
+    folders = {split: "" for name in names if _is_recording(name) and (split := _split_of(name))}
+    archives = {split: name for name in names for split in SPLITS if name.lower().split("/")[-1] == f"{split}.zip"}
+    found = archives | folders
+    return {split: found[split] for split in SPLITS if split in found}
+
+
+def _is_recording(name: str) -> bool:
+    """Whether a file is a recording; some disks and archives write all names in capitals."""
+    return name.lower().endswith(SUFFIX)
+
+
+def _split_of(name: str) -> str | None:
+    """Split from a file's folders, if any."""
+    return next((part for part in name.lower().split("/")[:-1] if part in SPLITS), None)
+
+
+def _find(path: str | pathlib.Path, split: str | None) -> tuple[Tree, list[_File], str | None]:
+    """The tree with the recordings, the recordings sorted by number, and the split if known."""
+    if split is not None and split.lower() not in SPLITS:
+        raise DataError(f'N-MNIST has the splits "train" and "test", not {split!r}')
+    tree: Tree = open_tree(path)
+    names = tree.names()
+    present = _splits_of(names)
+    split = _choose(tree, list(present), split.lower() if split else None)
+    if archive := present.get(split or ""):
+        tree = tree.enter(archive)
+        names = tree.names()
+    files = sorted(_parse(tree, name) for name in names if _is_recording(name) and _split_of(name) in (split, None))
+    if not files:
+        raise DataError(f"{tree.where()}: no recording found. {LAYOUT}")
+    for one, other in itertools.pairwise(files):
+        if one[:2] == other[:2]:
+            raise DataError(
+                f"{tree.where(one.name)} and {tree.where(other.name)}: recording {one.number} of digit {one.digit} occurs "
+                "twice; move one of the folders away"
+            )
+    return tree, files, split
+
+
+def _choose(tree: Tree, present: list[str], wanted: str | None) -> str | None:
+    """Return the split to read: the wanted one if present, else the only one."""
+    own = pathlib.Path(tree.where()).stem.lower()
+    if not present and own in SPLITS:
+        present = [own]
+    if wanted is None and len(present) > 1:
+        raise DataError(f'{tree.where()} holds both Train and Test: choose the split "train" or "test"')
+    if wanted is not None and present and wanted not in present:
+        raise DataError(f"{tree.where()} holds the split {present[0].capitalize()} but no {wanted.capitalize()}")
+    return wanted or (present[0] if present else None)
+
+
+def _parse(tree: Tree, name: str) -> _File:
+    parts = name.split("/")
+    folder = parts[-2] if len(parts) > 1 else pathlib.Path(tree.where()).name
+    if not (len(folder) == 1 and folder in "0123456789"):
+        raise DataError(f"{tree.where(name)}: folder {folder!r} is not a digit 0 to 9. {LAYOUT}")
+    stem = parts[-1][: -len(SUFFIX)]
+    # Check the length first: Python refuses to convert thousands of digits.
+    number = int(stem) if stem.isascii() and stem.isdigit() and len(stem) <= DIGITS else 0
+    if not number >= 1:
+        raise DataError(
+            f"{tree.where(name):.300}: the file name is not a number from 1 up with at most {DIGITS} digits. {LAYOUT}"
+        )
+    return _File(number, int(folder), name)
 
 
 def _decode(tree: Tree, names: Sequence[str], budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -9,16 +9,14 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from eprop.data._nmnist_layout import splits_in
 from eprop.data.binned import BinnedDataset, concatenate, split_rows
 from eprop.data.cache import cached, describe_bytes
 from eprop.data.camera import EventCamera
-from eprop.data.deskew import deskew
 from eprop.data.mnist import (
     EMBEDDED_COMPLETE,
     KNOWN_DIGITS,
@@ -27,7 +25,8 @@ from eprop.data.mnist import (
     read_mnist,
     shows_training_digits,
 )
-from eprop.data.nmnist import NMNISTRecordings, read_nmnist
+from eprop.data.nmnist import NMNISTRecordings, read_nmnist, splits_in
+from eprop.data.transforms import deskew
 from eprop.errors import DataError, ParameterError
 from eprop.random import derive
 
@@ -121,24 +120,14 @@ class Loader:
         name = f"simulated from {digits.name}"
 
         def make() -> BinnedDataset:
-            return camera.binned(
-                digits.images,
-                digits.labels,
-                seed=seed,
-                indices=digits.indices,
-                n_steps=self.n_steps,
-                dt=self.dt,
-                name=name,
-                threads=self.threads,
-                progress=self._progress(name),
-            )
+            made = camera.binned(
+                digits.images, digits.labels, seed=seed, indices=digits.indices, n_steps=self.n_steps, dt=self.dt,
+                threads=self.threads, progress=self._progress(name),
+            )  # fmt: skip
+            return replace(made, name=name)
 
-        key = {
-            "digits": describe_bytes(digits.images, digits.labels, digits.indices),
-            "name": name,
-            "camera": camera.describe(),
-            "seed": seed,
-        }
+        digest = describe_bytes(digits.images, digits.labels, digits.indices)
+        key = {"digits": digest, "name": name, "camera": camera.to_dict(), "seed": seed}
         return self._straightened(make() if again else self._cached(key, make), camera)
 
     def read(self, recordings: NMNISTRecordings) -> BinnedDataset:

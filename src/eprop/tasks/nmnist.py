@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.data import shift
 from eprop.data.binned import BinnedDataset
-from eprop.data.shift import shift
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
 from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError

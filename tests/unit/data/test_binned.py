@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from eprop.data import BinnedDataset, Events, EventTimeWarning, concatenate, from_iterable
-from eprop.data.binning import Binner, events_to_channels
+from eprop.data.binning import bin_blocks, events_to_channels
 from eprop.errors import DataError, ParameterError
 
 # Many of the events that are made up lie behind the last step, as they are meant to.
@@ -140,9 +140,9 @@ def test_wrong_options_of_binning_are_refused(options):
         from_iterable([(np.zeros((0, 4)), 0)], **options)
 
 
-def test_a_binner_without_channels_is_refused():
+def test_bins_without_channels_are_refused():
     with pytest.raises(ParameterError, match="n_channels"):
-        Binner(0)
+        bin_blocks([], 0)
 
 
 def test_subsets_share_the_channels():

@@ -12,7 +12,7 @@ from scipy.interpolate import BSpline
 from eprop.core import lib
 from eprop.data import EventCamera, from_iterable, read_mnist, read_nmnist
 from eprop.data import camera as camera_module
-from eprop.data.camera_path import SACCADES, sample_path
+from eprop.data.camera import SACCADES, sample_path
 from eprop.errors import DataError, ParameterError
 
 #: Without anything random.
@@ -40,9 +40,9 @@ def same(one, two):
 def test_a_recording_depends_on_seed_index_and_image_only(monkeypatch):
     images, labels = strokes(300), np.arange(300) % 10
     camera = EventCamera()
-    one = camera.binned(images, labels, seed=7, name="strokes")
+    one = camera.binned(images, labels, seed=7)
     one.validate()
-    assert (one.simulated, one.name, one.n_channels, one.n_steps, one.dt) == (True, "strokes", 2312, 300, 1.0)
+    assert (one.simulated, one.n_channels, one.n_steps, one.dt) == (True, 2312, 300, 1.0)
     for threads in (2, 3, 5):
         assert same(one, camera.binned(images, labels, seed=7, threads=threads))
     part = camera.binned(images[200:], labels[200:], seed=7, indices=np.arange(200, 300))
@@ -220,7 +220,7 @@ def test_parameters_of_the_camera_beyond_their_bounds_are_refused(change):
 def test_a_camera_is_a_comparable_description():
     assert EventCamera() == EventCamera()
     assert hash(EventCamera()) == hash(EventCamera())
-    assert EventCamera().describe()["path"] == SACCADES
+    assert EventCamera().path == SACCADES
     assert "array" not in repr(EventCamera())
 
 

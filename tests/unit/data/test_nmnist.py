@@ -15,8 +15,7 @@ import pytest
 from hypothesis import given
 
 from eprop.data import EventDataset, Events, EventSample, from_iterable, read_nmnist, write_recording
-from eprop.data._nmnist_layout import splits_in
-from eprop.data.nmnist import encode
+from eprop.data.nmnist import encode, splits_in
 from eprop.errors import DataError, OutputError, ParameterError
 
 
@@ -99,8 +98,8 @@ def test_every_packing_can_be_pickled(packed):
 
 
 def test_a_folder_with_train_and_test_needs_a_split(folder, tmp_path):
-    assert splits_in(folder) == ["train", "test"]
-    assert splits_in(folder / "Train") == []
+    assert list(splits_in(folder)) == ["train", "test"]
+    assert splits_in(folder / "Train") == {}
     assert read_nmnist(folder, "test").labels.tolist() == [7, 2]
     with pytest.raises(DataError, match="both Train and Test"):
         read_nmnist(folder)

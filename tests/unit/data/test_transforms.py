@@ -1,4 +1,4 @@
-"""Digits that stand upright: against the definition, and on slanted digits shown to the simulated camera."""
+"""Digits that stand upright, against the definition and on slanted digits shown to the simulated camera; shifted ones."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from digits import recordings
-from eprop.data import BinnedDataset, EventCamera, deskew, from_iterable
-from eprop.data.camera_path import SACCADES, sample_path
-from eprop.data.deskew import STEEPEST
+from eprop.data import BinnedDataset, EventCamera, deskew, from_iterable, shift
+from eprop.data.camera import SACCADES, sample_path
+from eprop.data.transforms import STEEPEST
 from eprop.errors import DataError
 from eprop.random import DESKEW, uniform
 
@@ -147,3 +147,25 @@ def test_the_path_of_the_camera_is_subtracted_and_other_sensors_are_refused():
     assert as_set(deskew(data, dataclasses.replace(CAMERA, path=moved)), 0) != as_set(deskew(data), 0)
     with pytest.raises(DataError, match="34 x 34 pixels and two polarities"):
         deskew(BinnedDataset(np.array([[0, 1]]), [3], [0], 100))
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (1, 0), (-1, 0), (0, 2), (3, -4), (40, 0)])
+def test_events_move_and_those_that_leave_are_lost(right, down):
+    data = recordings(n=4, n_steps=10)
+    out = shift(data, right, down)
+    out.validate()
+    for i in range(len(data)):
+        before = data.dense(i).reshape(-1, 2, SIDE, SIDE)
+        wanted = np.zeros_like(before)
+        for y, x in np.ndindex(SIDE, SIDE):
+            if 0 <= y - down < SIDE and 0 <= x - right < SIDE:
+                wanted[:, :, y, x] = before[:, :, y - down, x - right]
+        assert (out.dense(i).reshape(-1, 2, SIDE, SIDE) == wanted).all()
+    assert (out.labels == data.labels).all()
+
+
+@pytest.mark.tiny
+def test_only_square_sensors():
+    with pytest.raises(DataError, match="only recordings of a square sensor"):
+        shift(BinnedDataset(np.array([[0, 1]]), [3], [0], 100), 1, 0)

@@ -1,4 +1,4 @@
-"""Deskewing: recordings with upright, centred digits.
+"""Recordings with moved events: shifted by whole pixels, or deskewed so that digits are upright and centred.
 
 Handwriting slants differently from person to person, and no class depends on the slant. A shear that makes the covariance of
 x and y vanish removes the slant, as for the images of MNIST (LeCun, Bottou, Bengio and Haffner 1998, doi 10.1109/5.726791).
@@ -7,14 +7,14 @@ Here the moments are those of the events, after subtracting the movement of the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset
-from eprop.data.camera import EventCamera
-from eprop.data.camera_path import sample_path
+from eprop.data.camera import EventCamera, sample_path
 from eprop.errors import DataError
 
 #: The sensor of N-MNIST, and the centre of the image.
@@ -60,3 +60,32 @@ def _positions(camera: EventCamera, n_steps: int, dt: float) -> np.ndarray:
     path = sample_path(camera.path, n_steps * dt, every, camera.smoothing)
     times = (np.arange(n_steps) + 0.5) * dt
     return np.stack([np.interp(times, np.arange(path.shape[1]) * every, along) for along in path])
+
+
+def shift(data: BinnedDataset, right: int, down: int) -> BinnedDataset:
+    """Shift all events by some pixels; events that leave the sensor are lost.
+
+    Parameters
+    ----------
+    data : BinnedDataset
+        Recordings of a square sensor with two polarities.
+    right, down : int
+        Pixels; negative numbers go left and up.
+
+    Returns
+    -------
+    BinnedDataset
+        Data set with the same samples, steps and channels.
+
+    Raises
+    ------
+    DataError
+        If the sensor is not square.
+    """
+    side = math.isqrt(data.n_channels // 2)
+    if 2 * side**2 != data.n_channels:
+        raise DataError(f"only recordings of a square sensor with two polarities can be shifted, got {data!r}")
+    y, x = np.divmod(np.arange(data.n_channels) % side**2, side)
+    inside = (x + right >= 0) & (x + right < side) & (y + down >= 0) & (y + down < side)
+    moved = np.arange(data.n_channels) + side * down + right
+    return data.renumbered(np.where(inside, moved, -1).astype(np.int32), data.n_channels)
