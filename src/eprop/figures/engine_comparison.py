@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from eprop.engine import Samples
 from eprop.figures.jobs import Job
-from eprop.training import RunConfig
+from eprop.training import RunConfig, Watcher
 from eprop.training.config import parse_config
 from eprop.training.engines import make_engine
 from eprop.training.epoch_order import shuffled
@@ -25,7 +24,7 @@ def comparison_job(name: str, config: RunConfig, iterations: int, cost: float = 
     return Job(name, compare, {"config": config.to_toml(), "iterations": iterations}, cost)
 
 
-def compare(folder: pathlib.Path, report: Callable[[float], None], config: str, iterations: int) -> dict[str, Any]:
+def compare(folder: pathlib.Path, watcher: Watcher, config: str, iterations: int) -> dict[str, Any]:
     """Losses of both engines.
 
     Returns
@@ -36,10 +35,10 @@ def compare(folder: pathlib.Path, report: Callable[[float], None], config: str, 
     """
     wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
     out = {}
-    for number, engine in enumerate(("event", "time")):
+    for engine in ("event", "time"):
+        watcher.phase(f"engine {engine}")
         execution = wanted.execution.replace(engine=engine, precision="double", threads=1)
         out[engine] = _losses(replace(wanted, execution=execution), iterations)
-        report((number + 1) / 2)
     return out
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.figures.jobs import Job, JobRunner
+from eprop.figures.jobs import RUN, Job, JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
-from eprop.figures.trainings import RUN, training_job
+from eprop.figures.trainings import training_job
 from eprop.parameters import param
 from eprop.plot.activity import draw_traces, telling_neuron
 from eprop.plot.run_figures import weight_changes

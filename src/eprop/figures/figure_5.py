@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +19,7 @@ from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, table
 from eprop.parameters import param
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure, plain
+from eprop.training import Watcher
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,13 +39,10 @@ SIZES, QUICK_SIZES = (10_000, 1000, 100_000), (200, 200, 0)
 START, OURS, NESTS = 2.0, 5e-5, 3e-3
 
 
-def measure(
-    folder: pathlib.Path, report: Callable[[float], None], config: dict[str, Any], ranks: int, nest: bool
-) -> dict[str, Any]:
+def measure(folder: pathlib.Path, watcher: Watcher, config: dict[str, Any], ranks: int, nest: bool) -> dict[str, Any]:
     """Measure one point once: a job of the figure."""
     fields = {name: value for name, value in config.items() if name != "type"}
     found = measure_in_subprocess(ScalingConfig(**fields), ranks=ranks, nest=nest)
-    report(1.0)
     return {key: found[key] for key in KEYS}
 
 

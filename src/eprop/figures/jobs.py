@@ -1,31 +1,28 @@
-"""Jobs run in parallel processes. A result is kept under a digest of the job's arguments, so that nothing is computed twice."""
+"""Jobs of a figure, in parallel processes. A result is kept under a digest of the job's arguments, and never computed twice."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import pathlib
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from eprop.errors import DataError
 from eprop.files import output_errors, parsing, read_text, write_text
-from eprop.training.interrupt import Stopped, terminating
-from eprop.training.processes import processes, side_by_side
-from eprop.training.progress_poller import POLL_INTERVAL, ProgressPoller
+from eprop.training import RunFolder, Stopped, Watcher
+from eprop.training.parallel import polled, processes, side_by_side
 from eprop.training.system_info import package_version
-from eprop.training.watcher import Watcher
 
-#: In a figure's folder: the folder of the jobs. In the folder of a job: the fraction of its work that is done.
-JOBS, SHARE = "parts", "share.txt"
+#: In a figure's folder: the folder of the jobs. In the folder of a job: the run of a training.
+JOBS, RUN = "parts", "run"
 _LESS_AT_ONCE = "use fewer --threads; the same command continues, because finished parts are kept"
 
 
-def digest_of(value: Any) -> str:
+def digest_of(value: object) -> str:
     """Return a short digest of JSON data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -38,10 +35,10 @@ class Job:
     ----------
     name : str
         Name of its folder.
-    function : callable of (folder, report, ``**arguments``)
-        A function of a module, because another process calls it. It returns JSON data, may leave files in ``folder``
-        (an earlier call may have left files there), and calls ``report`` with the fraction of its work that is done, 0 to
-        1, any number of times.
+    function : callable of (folder, watcher, ``**arguments``)
+        A function of a module, because another process calls it. It returns JSON data, and may leave files in ``folder``
+        (an earlier call may have left files there), such as a run in the folder ``run``. It passes ``watcher`` on to a
+        training.
     arguments : dict
         JSON data. A kept result is used again for the same arguments and version of the package.
     cost : float
@@ -50,7 +47,7 @@ class Job:
 
     name: str
     function: Callable[..., Any]
-    arguments: dict[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
     cost: float = 1.0
 
     @property
@@ -89,24 +86,18 @@ class JobRunner:
         Raises
         ------
         Stopped
-            After Ctrl-C: all processes are stopped, and finished jobs are kept.
+            After Ctrl-C: finished jobs are kept, and trainings have a checkpoint.
         """
         entries = {job.name: self._kept(job) for job in jobs}
-        missing = [job for job in jobs if entries[job.name] is None]
-        for job in missing:
-            with output_errors(self.path(job)):
-                self.path(job).mkdir(parents=True, exist_ok=True)
-                (self.path(job) / SHARE).unlink(missing_ok=True)
         # Long jobs first, so that no long job runs alone at the end.
-        longest = sorted(missing, key=lambda job: -job.cost)
-        calls = [(_carry_out, (str(self.path(job).absolute()), job)) for job in longest]
-        with self._reporting(missing), terminating():
-            try:
-                entries |= dict(
-                    side_by_side(calls, processes(threads or self.threads, len(calls)), advice=_LESS_AT_ONCE)
-                )
-            except KeyboardInterrupt as stop:
-                raise Stopped(self._describe_stop(jobs), getattr(stop, "exit_code", 130)) from None
+        missing = sorted((job for job in jobs if entries[job.name] is None), key=lambda job: -job.cost)
+        try:
+            if missing:
+                entries |= self._compute(missing, threads or self.threads)
+        except KeyboardInterrupt as stop:
+            done = sum(self._kept(job) is not None for job in jobs)
+            kept = f"{done} of {len(jobs)} parts are done and kept in {self.folder}"
+            raise Stopped(f"stopped; {kept}: the same command continues", getattr(stop, "exit_code", 130)) from None
         results = [entries[job.name] or {} for job in jobs]
         self.computed += len(missing)
         self.seconds += sum(entry["seconds"] for entry in results)
@@ -122,6 +113,16 @@ class JobRunner:
             if (self.folder / JOBS).is_dir():
                 shutil.rmtree(self.folder / JOBS)
 
+    def _compute(self, jobs: list[Job], threads: int | None) -> dict[str, dict[str, Any]]:
+        """Results of jobs by name, each with the seconds it took."""
+        for job in jobs:
+            with output_errors(self.path(job)):
+                self.path(job).mkdir(parents=True, exist_ok=True)
+        calls = [(_carry_out, (self.path(job), job)) for job in jobs]
+        parallel = processes(threads, len(jobs))
+        with polled(self.watcher, lambda: [self._share(job) for job in jobs], [job.cost for job in jobs]):
+            return dict(side_by_side(calls, parallel, folder=self.folder, advice=_LESS_AT_ONCE))
+
     def _kept(self, job: Job) -> dict[str, Any] | None:
         """Return the kept result of a job; None if there is none."""
         path = self.path(job) / job.result_file
@@ -130,38 +131,17 @@ class JobRunner:
         with parsing(str(path), "is damaged", DataError, "delete it, and it is computed again"):
             return dict(json.loads(read_text(path)))
 
-    def _reporting(self, jobs: Sequence[Job]) -> contextlib.AbstractContextManager[None]:
-        """Context that reports the progress of running jobs to the watcher."""
-        if not jobs:
-            return contextlib.nullcontext()
-        return ProgressPoller(self.watcher, lambda: [self._share(job) for job in jobs], [job.cost for job in jobs])
-
     def _share(self, job: Job) -> float:
-        """Fraction of a job that is done."""
-        try:
-            return float((self.path(job) / SHARE).read_text() or 0.0)
-        except (OSError, ValueError):
-            return float((self.path(job) / job.result_file).is_file())
-
-    def _describe_stop(self, jobs: Sequence[Job]) -> str:
-        done = sum(self._kept(job) is not None for job in jobs)
-        return f"stopped; {done} of {len(jobs)} parts are done and kept in {self.folder}: the same command continues"
+        """Fraction of a job that is done, by the metrics of its run."""
+        if (self.path(job) / job.result_file).is_file():
+            return 1.0
+        return RunFolder(self.path(job) / RUN).share(job.arguments.get("samples"))
 
 
-def _carry_out(path: str, job: Job) -> tuple[str, dict[str, Any]]:
+def _carry_out(folder: pathlib.Path, job: Job, watcher: Watcher) -> tuple[str, dict[str, Any]]:
     """Run one job, perhaps in a separate process; write the result to disk before returning it."""
-    folder, began, last = pathlib.Path(path), time.perf_counter(), 0.0
-
-    def report(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > POLL_INTERVAL / 2:
-            last = time.monotonic()
-            with contextlib.suppress(OSError):  # a failure to report progress must not stop the work
-                (folder / SHARE).write_text(f"{share:.6f}")
-
-    result = job.function(folder, report, **job.arguments)
+    began = time.perf_counter()
+    result = job.function(folder.absolute(), watcher, **job.arguments)
     entry = {"seconds": time.perf_counter() - began, "result": result}
     write_text(folder / job.result_file, json.dumps(entry) + "\n")
-    with contextlib.suppress(OSError):
-        (folder / SHARE).unlink(missing_ok=True)
     return job.name, entry

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from eprop.figures.jobs import Job, digest_of
+from eprop.figures.jobs import RUN, Job, digest_of
 from eprop.figures.tables import Table, rows, stacked, table
-from eprop.training import Progress, RunConfig, RunFolder, Stopped, Watcher, resume_run, start_run
+from eprop.training import RunConfig, RunFolder, Stopped, Trainer, Watcher, resume_run, start_run
 from eprop.training.config import parse_config
 
-#: Folder of the run in the job's folder.
-RUN = "run"
 #: Results of `train` by name and seed.
 Results = Mapping[tuple[str, int], dict[str, Any]]
 
@@ -27,14 +26,12 @@ def training_job(name: str, config: RunConfig, cost: float = 1.0, *, batches: in
     """
     config = config.absolute()
     if config.execution.threads is None:
-        config = RunConfig(config.task, config.data, config.training, config.execution.replace(threads=1))
-    text = config.to_toml()
-    return Job(f"{name}-{digest_of(text)}", train, {"config": text, "batches": batches}, cost)
+        config = replace(config, execution=config.execution.replace(threads=1))
+    text, samples = config.to_toml(), None if batches is None else batches * config.training.batch_size
+    return Job(f"{name}-{digest_of(text)}", train, {"config": text, "samples": samples}, cost)
 
 
-def train(
-    folder: pathlib.Path, report: Callable[[float], None], config: str, batches: int | None = None
-) -> dict[str, Any]:
+def train(folder: pathlib.Path, watcher: Watcher, config: str, samples: int | None) -> dict[str, Any]:
     """Train and test; continue a training that was stopped.
 
     Returns
@@ -43,36 +40,25 @@ def train(
         ``metrics`` as in the run's ``metrics.jsonl``, and ``summary`` as in its ``summary.json``, or None if the training
         ends early.
     """
-    run = RunFolder(folder / RUN)
-    wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
-    watcher = _Reporter(report, None if batches is None else batches * wanted.training.batch_size)
-    summary = None
+    run, enough = RunFolder(folder / RUN), False
+
+    def stop(trainer: Trainer, line: dict[str, Any]) -> None:
+        nonlocal enough
+        enough = samples is not None and line["samples"] >= samples
+        if enough:
+            raise Stopped
+
     try:
         if run.checkpoint.is_file():
-            summary = resume_run(run.path, watcher=watcher).summary
+            finished = resume_run(run.path, watcher=watcher, callbacks=[stop])
         else:
-            summary = start_run(wanted, run.path, force=True, watcher=watcher).summary
+            wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
+            finished = start_run(wanted, run.path, force=True, watcher=watcher, callbacks=[stop])
     except Stopped:
-        if not watcher.has_enough:
+        if not enough:
             raise
-    return {"summary": summary, "metrics": run.read_metrics()}
-
-
-class _Reporter(Watcher):
-    """Reports the fraction of learned samples; stops the training at the first report after the ``last`` sample."""
-
-    def __init__(self, report: Callable[[float], None], last: int | None):
-        self.report, self.last, self.has_enough = report, last, False
-
-    def progress(self, progress: Progress) -> None:
-        """Report the learned samples; the test counts as the last hundredth."""
-        self.report(0.99 * progress.done / (self.last or progress.total))
-
-    def metrics(self, line: dict[str, Any]) -> None:
-        """Stop after a line of metrics, where a stop loses nothing."""
-        if self.last is not None and line["samples"] >= self.last:
-            self.has_enough = True
-            raise Stopped
+        return {"summary": None, "metrics": run.read_metrics()}
+    return {"summary": finished.summary, "metrics": run.read_metrics()}
 
 
 def reports(results: Results, batch: int = 1) -> Table:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pathlib
 import signal
 import threading
 import types
-from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any
 
 from eprop.parallel import Communicator, Serial
 
@@ -44,8 +41,7 @@ class Interrupt:
     """
 
     #: SIGHUP: the terminal was closed; nohup makes the process ignore it.
-    _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    _open: ClassVar[list[Interrupt]] = []
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, comm: Communicator | None = None, ask: Callable[[], object] | None = None) -> None:
         self.signal, self._ask = 0, ask
@@ -65,14 +61,12 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            for number in self._SIGNALS:
+            for number in self.SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._handle)
-        self._open.append(self)
         return self
 
     def __exit__(self, *unused: object) -> None:
-        self._open.remove(self)
         self._restore()
 
     def _handle(self, number: int, frame: types.FrameType | None) -> None:
@@ -85,49 +79,3 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous.clear()
-
-
-@contextlib.contextmanager
-def asked_by(file: pathlib.Path, caller: int | None = None) -> Iterator[None]:
-    """Context in which this process stops as soon as ``file`` exists; any process may create the file.
-
-    This process also stops when the process ``caller``, which started it, has ended. An open `Interrupt` gets the request;
-    without one, this process gets a SIGTERM, see `terminating`.
-    """
-    done = threading.Event()
-
-    def look() -> None:
-        while not done.wait(0.1):
-            if file.exists() or (caller is not None and os.getppid() != caller):
-                if listening := Interrupt._open[-1:]:
-                    listening[0].signal = listening[0].signal or signal.SIGTERM
-                else:
-                    os.kill(os.getpid(), signal.SIGTERM)
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-@contextlib.contextmanager
-def terminating() -> Iterator[None]:
-    """Context in which SIGTERM raises `Stopped`, as Ctrl-C raises `KeyboardInterrupt`.
-
-    Without this context, SIGTERM would end this process at once, and the processes that it has started would continue.
-    """
-
-    def handle(number: int, frame: types.FrameType | None) -> None:
-        raise Stopped(exit_code=128 + number)
-
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
-        yield
-        return
-    previous = signal.signal(signal.SIGTERM, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -202,13 +202,13 @@ class RunFolder:
             kept = [line for line in self.read_metrics() if line["samples"] <= samples]
         write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def share(self) -> float:
-        """Progress of a run, 0 to 1, from its last line of metrics."""
+    def share(self, samples: int | None = None) -> float:
+        """Progress of a run, 0 to 1, from its last line of metrics; ``samples`` if it ends after so many."""
         if self.summary.is_file():
             return 1.0
         with contextlib.suppress(CheckpointError, LookupError):
             last = self.read_metrics()[-1]
-            return min(float(last["samples"] / last["total"]), 1.0)
+            return min(float(last["samples"] / (samples or last["total"])), 1.0)
         return 0.0
 
     def tidy(self) -> None:

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import pathlib
-import pickle
-import signal
 import statistics
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -22,17 +18,13 @@ from eprop.parameters import check_count
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
 from eprop.training.experiment import resume_run, start_run
-from eprop.training.interrupt import Interrupt, Stopped, asked_by, terminating
+from eprop.training.interrupt import Stopped
 from eprop.training.lock import locked
-from eprop.training.processes import processes, side_by_side
+from eprop.training.parallel import polled, processes, side_by_side
 from eprop.training.progress_bar import shown
-from eprop.training.progress_poller import ProgressPoller
 from eprop.training.restore import refuse_edited, refuse_other_task
 from eprop.training.run_folder import RunFolder
 from eprop.training.watcher import Watcher
-
-#: Trials in parallel processes stop when this file is in their folder.
-STOP = ".stop"
 
 
 def run_trials(
@@ -169,52 +161,21 @@ def _in_parallel(
     folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
 ) -> tuple[RunFolder, dict[str, Any]]:
     """Run all trials to their end, in processes, and write the summary."""
-    processes = f"{jobs} process{'es' if jobs > 1 else ''}"
-    watcher.phase(f"learning, {len(seeds)} trials in {processes}")
-    whole = RunFolder(folder.path.absolute())  # processes may change their working folder
-    with (
-        locked(whole.path),
-        ProgressPoller(watcher, lambda: [whole.of_seed(seed).share() for seed in seeds], what="trials"),
-    ):
+    watcher.phase(f"learning, {len(seeds)} trials in {jobs} process{'es' if jobs > 1 else ''}")
+    text, found = config.to_toml(), list[dict[str, Any]]()
+    advice = f"take fewer --jobs; {folder.how_to_continue(config.task_name)} --jobs {max(jobs // 2, 1)}"
+    calls = [(_run_trial, (text, seed, str(folder.of_seed(seed).path))) for seed in seeds]
+    runs = [folder.of_seed(seed) for seed in seeds]
+    with locked(folder.path), polled(watcher, lambda: [run.share() for run in runs], what="trials"):
         try:
-            found = _carry_out(whole, config, seeds, jobs, watcher)
+            for trial in side_by_side(calls, jobs, config.execution.threads, folder=folder.path, advice=advice):
+                found.append(trial)
+                watcher.trial(len(found), len(seeds), trial)
         except KeyboardInterrupt as stopped:
             raise Stopped(_how_to_continue(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
         summary = summarise(found)
-        whole.write_summary(summary)
+        folder.write_summary(summary)
     return folder, summary
-
-
-def _carry_out(folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher) -> list[Any]:
-    """Summaries of all trials. If one fails, the others save a checkpoint and stop, and then its error is raised."""
-    text, stop, found = config.to_toml(), folder.path / STOP, []
-    failed: tuple[Exception, str] | None = None
-    advice = f"take fewer --jobs; {folder.how_to_continue(config.task_name)} --jobs {max(jobs // 2, 1)}"
-    stop.unlink(missing_ok=True)
-    calls = [(_trial, (text, seed, str(folder.of_seed(seed).path), stop, os.getpid())) for seed in seeds]
-    # A trial in this process gets signals itself.
-    asked = Interrupt(ask=stop.touch) if jobs > 1 else contextlib.nullcontext(Interrupt())
-    try:
-        with terminating(), asked as interrupt:
-            try:
-                for trial in side_by_side(calls, jobs, config.execution.threads, advice=advice):
-                    if isinstance(trial, tuple):
-                        failed = failed or trial
-                    elif trial is not None:
-                        found.append(trial)
-                        watcher.trial(len(found), len(seeds), trial)
-            except Exception:
-                # Ctrl-C may have ended a process at its start; the pool reports this as an error.
-                if not interrupt.requested:
-                    raise
-        if failed is not None:
-            error, trace = failed
-            raise error from RemoteTraceback(f"\n{trace}")
-        if len(found) < len(seeds):
-            raise Stopped(exit_code=128 + (interrupt.signal or signal.SIGINT))
-    finally:
-        stop.unlink(missing_ok=True)
-    return found
 
 
 def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
@@ -228,44 +189,7 @@ def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> 
     return f"stopped {progress}; {folder.how_to_continue(config.task_name)}"
 
 
-def _trial(
-    text: str, seed: int, out: str, stop: pathlib.Path, caller: int
-) -> dict[str, Any] | tuple[Exception, str] | None:
-    """One trial: its summary. In a process other than the ``caller``, it stops as soon as the file ``stop`` exists: None.
-
-    If the trial fails there, it creates this file, so that the other trials save a checkpoint, and returns the error and its
-    traceback, which is lost when an error is sent to another process.
-    """
-    if os.getpid() == caller:
-        return _run_trial(text, seed, out)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the caller asks the others to stop
-    try:
-        with terminating(), asked_by(stop, caller):
-            return None if stop.exists() else _run_trial(text, seed, out)
-    except KeyboardInterrupt:
-        return None
-    except Exception as error:
-        stop.touch()
-        return _sendable(error), "".join(traceback.format_exception(error))
-
-
-class RemoteTraceback(Exception):
-    """The traceback of an error in another process, as text; the cause of the error that is raised here."""
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error; one that cannot be pickled becomes a `RuntimeError` with its text and its notes."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        other = RuntimeError(f"{type(error).__name__}: {error}")
-        for note in getattr(error, "__notes__", []):
-            other.add_note(note)
-        return other
-    return error
-
-
-def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
+def _run_trial(text: str, seed: int, out: str, watcher: Watcher) -> dict[str, Any]:
     """Run one trial: a finished trial is kept, a begun trial is resumed. Errors and warnings name the seed."""
     name, given = parse_config(text, "configuration of the trials", trust=True)  # it comes from the caller
     config, run = RunConfig.make(name, given, task={"seed": seed}), RunFolder(out)
@@ -273,9 +197,9 @@ def _run_trial(text: str, seed: int, out: str) -> dict[str, Any]:
         with _named_warnings(seed):
             if not run.checkpoint.is_file():
                 # A trial that was stopped before its first checkpoint leaves a configuration only.
-                return start_run(config, out, force=True, watcher=Watcher()).summary
+                return start_run(config, out, force=True, watcher=watcher).summary
             threads = config.execution.threads
-            return run.read_summary() or resume_run(out, task=name, threads=threads, watcher=Watcher()).summary
+            return run.read_summary() or resume_run(out, task=name, threads=threads, watcher=watcher).summary
     except Exception as error:
         error.add_note(f"in the trial with seed {seed}")
         raise

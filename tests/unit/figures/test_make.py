@@ -118,7 +118,7 @@ def test_progress_is_reported_to_the_watcher(tmp_path: pathlib.Path, monkeypatch
             assert what == "parts"
             heard.append((done, total, share))
 
-    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
+    monkeypatch.setattr("eprop.training.parallel.POLL_INTERVAL", 0.001)
     jobs = [Job(f"{value}", square, {"value": value}, cost=value) for value in range(101, 160)]
     JobRunner(tmp_path, threads=1, watcher=Ear()).each(jobs)
     assert heard

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 import digits
 from eprop.errors import DataError, ParameterError
 from eprop.figures import Figure2, Figure3, Figure4, figure_2, make_figure, read_tables, rows, table
-from eprop.figures.jobs import JobRunner
-from eprop.figures.trainings import RUN, combined_spread, score_of, training_job
+from eprop.figures.jobs import RUN, JobRunner
+from eprop.figures.trainings import combined_spread, score_of, training_job
 from eprop.tasks import nmnist
-from eprop.training import RunConfig, Stopped, Watcher
+from eprop.training import Progress, RunConfig, Stopped, Watcher
 
 TINY = {
     "regression": {"quick_task": {"duration": 60.0, "neurons": 6, "inputs": 5, "w_in": 1.0}},
@@ -239,18 +239,20 @@ def test_a_stopped_training_resumes(tmp_path: pathlib.Path) -> None:
     whole = JobRunner(tmp_path / "whole", threads=1).each([training_job("a", config)])[0]
     job = training_job("a", config)
     folder = tmp_path / "parts" / job.name
+    seen: list[int] = []
 
-    def stop_late(share: float) -> None:
-        if share > 0.5:
-            raise Stopped
+    class Late(Watcher):
+        def progress(self, progress: Progress) -> None:
+            seen.append(progress.done)
+            if len(seen) == 5:
+                raise Stopped
 
     folder.mkdir(parents=True)
     with pytest.raises(Stopped):
-        job.function(folder, stop_late, **job.arguments)
+        job.function(folder, Late(), **job.arguments)
     assert 0 < len((folder / RUN / "metrics.jsonl").read_text().splitlines()) < 8
-    heard = []
-    result = job.function(folder, heard.append, **job.arguments)
-    assert heard[0] > 0.5  # it did not begin anew
+    result = job.function(folder, Late(), **job.arguments)
+    assert seen == list(range(1, 9))  # it did not begin anew
     assert [line["loss"] for line in result["metrics"]] == [line["loss"] for line in whole["metrics"]]
     assert result["summary"]["test_loss"] == whole["summary"]["test_loss"]
     early = JobRunner(tmp_path, threads=1, watcher=Watcher()).each([training_job("b", config, batches=3)])[0]

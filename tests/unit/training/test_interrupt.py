@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 import pytest
 
 from eprop.training import Interrupt, Stopped
-from eprop.training.interrupt import asked_by, terminating
 
 pytestmark = pytest.mark.tiny
 
@@ -73,22 +71,3 @@ def test_a_signal_is_passed_on() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         assert asked == [True]
         assert interrupt.requested
-
-
-def test_a_file_asks_a_process_to_stop(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(Stopped), terminating(), asked_by(tmp_path / "stop"):  # noqa: PT012
-        (tmp_path / "stop").touch()
-        threading.Event().wait(10.0)
-    with terminating(), asked_by(tmp_path / "none"):
-        pass
-
-
-def test_a_file_asks_an_interrupt_that_is_open(tmp_path: pathlib.Path) -> None:
-    """Once, and only to stop where nothing is half done, also if a signal has come besides."""
-    (tmp_path / "stop").touch()
-    with terminating(), asked_by(tmp_path / "stop"), Interrupt() as interrupt:
-        os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(0.5)
-        with pytest.raises(Stopped) as stopped:
-            interrupt.check()
-    assert stopped.value.exit_code == 143

@@ -22,7 +22,7 @@ from eprop.errors import CheckpointError, DataError, EPropError, OutputError, Pa
 from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.lock import LOCK
-from eprop.training.processes import side_by_side
+from eprop.training.parallel import side_by_side
 from eprop.training.trials import summarise
 from networks import two_threads
 
@@ -194,7 +194,7 @@ def test_the_watcher_receives_the_progress_of_all_trials(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trials that were finished before this call count as done, and tell nothing about the time left."""
-    monkeypatch.setattr("eprop.training.progress_poller.POLL_INTERVAL", 0.001)
+    monkeypatch.setattr("eprop.training.parallel.POLL_INTERVAL", 0.001)
     stopped(monkeypatch, tmp_path / "cut", at=5, samples=0)
     for first, call in (
         (0.0, lambda ear: run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=ear)),
@@ -309,15 +309,15 @@ def test_an_error_names_its_trial_and_the_others_save_their_work(
     assert not list((tmp_path / "out").rglob(".*"))
 
 
-def _killed() -> None:
+def _killed(watcher: Watcher) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_killed_process_is_reported_in_a_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EPropError, match=r"was killed, perhaps for lack of memory: take fewer of them$"):
-        list(side_by_side([(_killed, ()), (_killed, ())], 2, advice="take fewer of them"))
+        list(side_by_side([(_killed, ()), (_killed, ())], 2, folder=tmp_path, advice="take fewer of them"))
 
-    def fail(*_: Any, advice: str) -> Any:
+    def fail(*_: Any, advice: str, **__: Any) -> Any:
         raise EPropError(f"killed: {advice}")
 
     monkeypatch.setattr(trials, "side_by_side", fail)
@@ -326,33 +326,6 @@ def test_a_killed_process_is_reported_in_a_line(tmp_path: pathlib.Path, monkeypa
     assert str(killed.value) == (
         f"killed: take fewer --jobs; continue with: eprop train pattern-generation --resume {tmp_path / 'out'} --jobs 1"
     )
-
-
-SLEEPERS = """
-import pathlib, sys, time
-from eprop.training.interrupt import terminating
-from eprop.training.processes import side_by_side
-
-def sleep(path):
-    pathlib.Path(path).touch()
-    time.sleep(600)
-
-try:
-    with terminating():
-        list(side_by_side([(sleep, (path,)) for path in sys.argv[1:]], 2))
-except KeyboardInterrupt as stop:
-    sys.exit(stop.exit_code)
-"""
-
-
-def test_sigterm_ends_all_processes(tmp_path: pathlib.Path) -> None:
-    """A batch system kills one process; the processes that it has started must end as well."""
-    paths = [tmp_path / "one", tmp_path / "two"]
-    with subprocess.Popen([sys.executable, "-c", SLEEPERS, *map(str, paths)], start_new_session=True) as process:
-        wait_for(lambda: all(path.exists() for path in paths))
-        process.terminate()
-        assert process.wait(60) == 128 + signal.SIGTERM
-    wait_for(lambda: is_gone(process.pid), 60)
 
 
 LONG = """
@@ -420,20 +393,12 @@ def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
     assert process.returncode == 130
 
 
-@pytest.mark.tiny
-def test_trials_that_return_nothing_were_stopped(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eprop.training.trials.side_by_side", lambda calls, *_, **__: iter([None] * len(calls)))
-    with pytest.raises(Stopped, match="stopped before any of 2 trials had begun"):
-        run_trials(config(seed=3), 2, tmp_path / "out", jobs=2)
-    assert not (tmp_path / "out" / "summary.json").exists()
-
-
 def test_processes_import_nothing_from_the_current_folder(tmp_path: pathlib.Path) -> None:
     """Python looks there first for a module that it starts with -m; the folder may be the run of somebody else."""
     for name in ("joblib.py", "numpy.py"):
         (tmp_path / name).write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
-    code = "import os\nfrom eprop.training.processes import side_by_side\n"
-    code += "print(len(list(side_by_side([(os.getpid, ())] * 2, 2))))"
+    code = "import operator, pathlib\nfrom eprop.training.parallel import side_by_side\n"
+    code += "print(list(side_by_side([(operator.is_, (2,))] * 2, 2, folder=pathlib.Path())))"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.stdout == "2\n", done.stderr
+    assert done.stdout == "[False, False]\n", done.stderr
     assert not (tmp_path / "ran").exists()
