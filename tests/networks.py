@@ -13,7 +13,7 @@ import eprop as ep
 from compare import assert_close
 from eprop.checks import stimuli_of, time_driven
 from eprop.parallel.threads import available_threads
-from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
+from eprop.reference import Activity, Stimulus, TimeDriven
 
 two_threads = pytest.mark.skipif(available_threads() < 2, reason="one thread is available, see EPROP_NUM_THREADS")
 
@@ -165,7 +165,7 @@ def run_engine(sim: ep.Simulator, given: Stimulus, record: Any = (), **options: 
     return sim.run(steps, given.spikes, given.targets, given.window, record=record, **external, **options)
 
 
-def check_run(stepped: TimeDriven, wanted: TimeDrivenRun, given: Stimulus, tolerance: float = 1e-10, **options: Any):
+def check_run(stepped: TimeDriven, wanted: Activity, given: Stimulus, tolerance: float = 1e-10, **options: Any):
     """The engine equals a run of the reference, with its weights: voltages, outputs, losses, each weight when a spike arrives."""
     net = stepped.network
     sim = ep.Simulator(net, **{"threads": 1} | options)
@@ -186,9 +186,7 @@ def check_run(stepped: TimeDriven, wanted: TimeDrivenRun, given: Stimulus, toler
     return sim, found
 
 
-def check_training(
-    net: ep.Network, samples: ep.Samples, batch_size: int, tolerance: float = 1e-10
-) -> list[TimeDrivenRun]:
+def check_training(net: ep.Network, samples: ep.Samples, batch_size: int, tolerance: float = 1e-10) -> list[Activity]:
     """The engine equals the reference in mini-batches of e-prop: outputs, losses and the weights after each."""
     sim, stepped, runs = ep.Simulator(net, threads=1), time_driven(net), []
     for first in range(0, len(samples), batch_size):

@@ -10,7 +10,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
-from eprop.reference import Stimulus, TimeDrivenRun
+from eprop.reference import Stimulus
 from eprop.reference.eprop import gradient_from_traces, rates_of_steps
 from eprop.reference.feedback import Received
 from eprop.reference.stimulus import External
@@ -282,14 +282,14 @@ def test_original_without_reset_equals_nest(case):
         error = np.vstack([np.zeros((1, N_OUT)), activity.error[rows][1:]])
         received = Received.of_sample(error, np.zeros((61, N)), np.ones(61))
         learning = received.learning_signals(stepped.latency, stepped.feedback.now(stepped.weight))
-        spikes, psi = activity.spikes[rows], activity.psi[rows]
-        rates = rates_of_steps(constants, forward.layout, stepped.latency, spikes)
-        g = gradient_from_traces(forward, constants, spikes, psi, np.hstack([learning, error]), rates)
+        run = activity.part(rows)
+        rates = rates_of_steps(constants, forward.layout, stepped.latency, run.spikes)
+        g = gradient_from_traces(forward, constants, run, np.hstack([learning, error]), rates)
         assert np.abs(activity.v[first + 59]).max() > 1e-3
-        assert not spikes[[0, -1], N_IN:].any()
+        assert not run.spikes[[0, -1], N_IN:].any()
         stepped.learn(g / 40.0 if learns.average_gradient else g)
         history.append(matrices_of(stepped))
-        runs.append(TimeDrivenRun(activity.v[rows], psi, spikes, activity.y[rows], error, error, np.zeros((0, 0)), 0))
+        runs.append(run)
     compare_original(runs, history, recorded, weights)
 
 

@@ -18,7 +18,7 @@ import eprop as ep
 from compare import assert_close
 from eprop.checks import time_driven
 from eprop.engine.build import assemble
-from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
+from eprop.reference import Activity, Stimulus, TimeDriven
 from eprop.rules.optimizers import BUILT_IN
 from networks import Case, case, check_run, check_training, samples_of, small_network, stimuli
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
@@ -104,12 +104,12 @@ def test_reward_in_a_long_silence(rule, cutoff, each_step):
     assert np.ptp(weights[[170, 300]], axis=0).any()  # some of these rewards counted
 
 
-def reference_of(c: Case) -> tuple[TimeDriven, TimeDrivenRun]:
+def reference_of(c: Case) -> tuple[TimeDriven, Activity]:
     stepped = time_driven(c.network)
     return stepped, stepped.run(c.stimulus, record_weights=True)
 
 
-def check_case(c: Case) -> TimeDrivenRun:
+def check_case(c: Case) -> Activity:
     stepped, wanted = reference_of(c)
     check_run(stepped, wanted, c.stimulus)
     return wanted

@@ -32,15 +32,16 @@ NEST 3.10 gives the numbers of `TimeDriven`, and `TimeDriven` those of the engin
 
 from eprop.reference.backpropagation import Backpropagated, GradientAngle, backpropagate, gradient_angles
 from eprop.reference.feedback import FeedbackConnections
+from eprop.reference.forward import Activity
 from eprop.reference.lanes import TimeDrivenLanes
 from eprop.reference.losses import compare
 from eprop.reference.neurons import surrogate_gradient
 from eprop.reference.stdp import pair_weights
 from eprop.reference.stimulus import Stimulus
 from eprop.reference.synapses import Connections
-from eprop.reference.time_driven import TimeDriven, TimeDrivenRun
+from eprop.reference.time_driven import TimeDriven
 
 __all__ = [
-    "Backpropagated", "Connections", "FeedbackConnections", "GradientAngle", "Stimulus", "TimeDriven", "TimeDrivenLanes",
-    "TimeDrivenRun", "backpropagate", "compare", "gradient_angles", "pair_weights", "surrogate_gradient",
+    "Activity", "Backpropagated", "Connections", "FeedbackConnections", "GradientAngle", "Stimulus", "TimeDriven",
+    "TimeDrivenLanes", "backpropagate", "compare", "gradient_angles", "pair_weights", "surrogate_gradient",
 ]  # fmt: skip

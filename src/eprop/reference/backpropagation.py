@@ -18,9 +18,10 @@ import numpy as np
 
 from eprop.errors import InputError
 from eprop.network import Projection
+from eprop.reference.forward import Activity
 from eprop.reference.neurons import Array
 from eprop.reference.stimulus import Stimulus
-from eprop.reference.time_driven import TimeDriven, TimeDrivenRun
+from eprop.reference.time_driven import TimeDriven
 
 #: Kinds of weights: onto neurons from sources, onto neurons from neurons, onto readouts.
 INPUT, RECURRENT, READOUT = KINDS = ("input", "recurrent", "readout")
@@ -156,7 +157,7 @@ def _filtered_errors(error: Array, alpha: Array) -> Array:
     return out[:-1]
 
 
-def _backward(stepped: TimeDriven, run: TimeDrivenRun, dy: Array) -> tuple[Array, Array]:
+def _backward(stepped: TimeDriven, run: Activity, dy: Array) -> tuple[Array, Array]:
     """Derivative of the loss by the input of each target (steps, targets), and by the spikes of each neuron.
 
     With ``mu`` for the derivative by the hidden state after step ``t``, which obeys backward in time::
@@ -191,7 +192,7 @@ def _direct_derivative(stepped: TimeDriven, dy: Array) -> Array:
     return out
 
 
-def _sum_of_eligibilities(stepped: TimeDriven, run: TimeDrivenRun, signal: Array) -> Array:
+def _sum_of_eligibilities(stepped: TimeDriven, run: Activity, signal: Array) -> Array:
     """``sum_t signal_j(t) e_ji(t)`` of every synapse onto a neuron, 0 onto readouts."""
     s, none = stepped.synapses, np.zeros(stepped.forward.layout.n_readouts)
     parts = (

@@ -16,7 +16,6 @@ the input silent.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,19 +24,10 @@ import numpy.typing as npt
 
 from eprop.network import Network
 from eprop.reference.feedback import Latency
-from eprop.reference.forward import Forward
+from eprop.reference.forward import Activity, Forward
 from eprop.reference.neurons import Array
 from eprop.reference.synapses import Booleans, Layout
 from eprop.rules import EProp
-
-
-def gather(eligibilities: Iterable[Array], learning: Iterable[Array], rates: Iterable[Array], kappa: Any) -> Array:
-    """The gradient ``sum_t L(t) e_bar(t) + rate(t) e(t)`` of synapses, step by step."""
-    e_bar, g = np.zeros(()), np.zeros(())
-    for e, signal, rate in zip(eligibilities, learning, rates, strict=True):
-        e_bar = kappa * e_bar + (1.0 - kappa) * e
-        g = g + (signal * e_bar + rate * e)
-    return np.asarray(g)
 
 
 @dataclass(frozen=True)
@@ -98,25 +88,23 @@ def rates_of_steps(constants: SampleConstants, layout: Layout, latency: Latency,
 
 
 def gradient_from_traces(
-    forward: Forward, constants: SampleConstants, spikes: Booleans, psi: Array, received: Array, rates: Array
+    forward: Forward, constants: SampleConstants, activity: Activity, received: Array, rates: Array
 ) -> Array:
-    """Gradient of each synapse, 0 where nothing learns.
+    """Gradient ``sum_t L(t) e_bar(t) + rate(t) e(t)`` of each synapse, 0 where nothing learns.
 
     Parameters
     ----------
     forward : Forward
     constants : SampleConstants
-    spikes, psi : (steps, sources), (steps, neurons)
-        Activity since rest.
+    activity : Activity
+        Since rest.
     received : (steps, neurons and readouts)
         Learning signals of neurons and errors of readouts.
     rates : (steps, neurons)
     """
-    s, none = forward.synapses, np.zeros(forward.layout.n_readouts)
-    found = gather(
-        s.eligibilities(spikes, psi),
-        (signal[s.target] for signal in received),
-        (np.append(rate, none)[s.target] for rate in rates),
-        constants.kappa,
-    )
-    return np.where(constants.learns, found, 0.0)
+    s, kappa, none = forward.synapses, constants.kappa, np.zeros(forward.layout.n_readouts)
+    e_bar = g = np.zeros(len(s))
+    for e, signal, rate in zip(s.eligibilities(activity.spikes, activity.psi), received, rates, strict=True):
+        e_bar = kappa * e_bar + (1.0 - kappa) * e
+        g = g + (signal[s.target] * e_bar + np.append(rate, none)[s.target] * e)
+    return np.where(constants.learns, g, 0.0)

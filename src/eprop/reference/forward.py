@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from eprop.reference.synapses import Booleans, Connections, Layout, Synapses, pa
 
 @dataclass
 class Activity:
-    """Activity of each step, in rows; ``n`` neurons, ``k`` readouts.
+    """Activity of a run or a sample, in rows of one step each; ``n`` neurons, ``k`` readouts.
 
     Attributes
     ----------
@@ -37,6 +37,8 @@ class Activity:
         Present outputs, relative to the leak potential, mV.
     events : int
         Spikes that arrived at synapses, without those of the past.
+    weights : (steps, synapses)
+        Weights after the arrivals of each step; empty unless asked for.
     """
 
     past: int
@@ -49,6 +51,17 @@ class Activity:
     neurons: list[Any]
     outputs: Array
     events: int = 0
+    weights: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    def part(self, rows: slice) -> Activity:
+        """Some rows as if there were no others; the present state stays."""
+        return replace(self, past=0, **{name: getattr(self, name)[rows] for name in ROWS})
+
+    def split(self, n: int) -> list[Activity]:
+        """Equal parts of a run, one after the other; the first has the ``events`` of all."""
+        steps = len(self.v) // n
+        parts = [self.part(slice(k * steps, (k + 1) * steps)) for k in range(n)]
+        return [replace(part, events=0 if k else self.events) for k, part in enumerate(parts)]
 
 
 #: Fields of `Activity` that have rows.

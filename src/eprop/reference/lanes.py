@@ -127,7 +127,7 @@ class TimeDrivenLanes:
         span = slice(episode.first, episode.first + steps)
         own = Received(received.errors[span], received.signals[span], received.factor[span])
         learning = own.learning_signals(stepped.latency, stepped.feedback.now(stepped.weight))
-        activity, received_by_all = episode.activity, np.hstack([learning, own.errors])
+        activity = episode.activity.part(slice(steps))
         return gradient_from_traces(
-            stepped.forward, stepped.of_samples, activity.spikes, activity.psi[:steps], received_by_all, rates
+            stepped.forward, stepped.of_samples, activity, np.hstack([learning, own.errors]), rates
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,51 +13,12 @@ from eprop.network import Network
 from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_of_steps
 from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
 from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
-from eprop.reference.forward import ROWS, Activity, Forward
+from eprop.reference.forward import Activity, Forward
 from eprop.reference.neurons import Array, Numbers
 from eprop.reference.optimizers import Descent
 from eprop.reference.stimulus import External, Stimulus
 from eprop.reference.synapses import Booleans, Connections
 from eprop.rules import STDP, EProp, EPropPlus
-
-
-@dataclass(frozen=True)
-class TimeDrivenRun:
-    """Activity of a run or a sample; ``n`` neurons, ``k`` readouts.
-
-    Attributes
-    ----------
-    v : (steps, n) voltage of each neuron, mV
-    psi : (steps, n) surrogate gradients
-    spikes : (steps, sources) bool, of all sources
-    y, error : (steps, k)
-    loss : (steps,)
-    weights : (steps, synapses) weights after the arrivals of each step; empty unless asked for
-    events : int, spikes that arrived at synapses
-    """
-
-    v: Array
-    psi: Array
-    spikes: Booleans
-    y: Array
-    error: Array
-    loss: Array
-    weights: Array
-    events: int
-
-    @classmethod
-    def of(cls, activity: Activity, weights: Array | None = None) -> TimeDrivenRun:
-        """The rows of an activity, without those of its past."""
-        v, psi, spikes, y, error, loss = (getattr(activity, name)[activity.past :] for name in ROWS)
-        return cls(v, psi, spikes, y, error, loss, np.zeros((0, 0)) if weights is None else weights, activity.events)
-
-    def split(self, n: int) -> list[TimeDrivenRun]:
-        """Equal parts of a run, one after the other; the first has the ``events`` of all."""
-        parts = zip(*(np.split(getattr(self, name), n) for name in ROWS), strict=True)
-        return [
-            TimeDrivenRun(v, psi, spikes, y, error, loss, np.zeros((0, 0)), 0 if k else self.events)
-            for k, (v, psi, spikes, y, error, loss) in enumerate(parts)
-        ]
 
 
 class TimeDriven:
@@ -151,23 +112,22 @@ class TimeDriven:
 
     # ---------------------------------------------------------------- e-prop: samples from rest
 
-    def predict(self, stimulus: Stimulus) -> TimeDrivenRun:
+    def predict(self, stimulus: Stimulus) -> Activity:
         """Run a sample from rest with frozen weights."""
-        return TimeDrivenRun.of(self.forward.run(self._external(stimulus), self.weight))
+        return self.forward.run(self._external(stimulus), self.weight)
 
-    def gradient(self, stimulus: Stimulus) -> tuple[Array, TimeDrivenRun]:
+    def gradient(self, stimulus: Stimulus) -> tuple[Array, Activity]:
         """Gradient of a sample by e-prop, (synapses,), 0 where nothing learns by `EProp`; and the activity from rest."""
         external, constants = self._external(stimulus), self.of_samples
-        run = TimeDrivenRun.of(self.forward.run(external, self.weight))
+        run = self.forward.run(external, self.weight)
         received = Received.of_sample(run.error, external.signals, external.modulator)
         learning = received.learning_signals(self.latency, self.feedback.now(self.weight))
         rates = rates_of_steps(constants, self.forward.layout, self.latency, run.spikes)
-        received_by_all = np.hstack([learning, run.error])
-        found = gradient_from_traces(self.forward, constants, run.spikes, run.psi, received_by_all, rates)
+        found = gradient_from_traces(self.forward, constants, run, np.hstack([learning, run.error]), rates)
         length = float(np.abs(external.window).sum(axis=0).max(initial=0.0)) or 1.0
         return np.where(constants.averaged, found / length, found), run
 
-    def train(self, stimuli: Sequence[Stimulus]) -> list[TimeDrivenRun]:
+    def train(self, stimuli: Sequence[Stimulus]) -> list[Activity]:
         """Learn from a mini-batch.
 
         By `EProp` each sample starts at rest, and the optimisers take one step with the mean gradient. By `EPropPlus` the samples
@@ -187,7 +147,7 @@ class TimeDriven:
 
     # ---------------------------------------------------------------- e-prop+: one step after the other
 
-    def run(self, stimulus: Stimulus, record_weights: bool = False) -> TimeDrivenRun:
+    def run(self, stimulus: Stimulus, record_weights: bool = False) -> Activity:
         """Continue from the present state and learn by `EPropPlus` at every spike, or not at all without such a rule."""
         external = self._external(stimulus)
         activity = self.forward.after(self.activity, stimulus.steps)
@@ -203,7 +163,7 @@ class TimeDriven:
                 weights[t] = self.weight
             self.counters[1] += 1
         self.activity = self.forward.after(activity, 0)
-        return TimeDrivenRun.of(activity, weights)
+        return replace(activity.part(slice(activity.past, None)), weights=weights)
 
     def _add_entry(self, activity: Activity, now: int, external: External, t: int) -> None:
         """Add entry ``now - 2`` of the gradient, before the spikes of step ``now`` arrive."""

@@ -12,7 +12,7 @@ from eprop.engine import BatchResult, Samples, Simulator
 from eprop.engine.run.online import EVALUATION_CHUNKS
 from eprop.errors import InputError, Status, check_status
 from eprop.network import Network
-from eprop.reference import Stimulus, TimeDrivenRun
+from eprop.reference import Activity, Stimulus
 from eprop.rules import EProp
 
 Progress = Callable[[int], Any] | None
@@ -77,7 +77,7 @@ class TimeDrivenEngine:
         if self._by_batch if reset is None else reset:
             return self._result([self.stepped.predict(stimulus) for stimulus in _counted(stimuli, progress)])
         # Without a reset, the samples of a chunk are one long sample.
-        runs: list[TimeDrivenRun] = []
+        runs: list[Activity] = []
         for chunk in np.array_split(np.arange(len(stimuli)), min(EVALUATION_CHUNKS, len(stimuli))):
             together = self.stepped.predict(_joined([stimuli[i] for i in chunk]))
             runs += together.split(len(chunk))
@@ -85,7 +85,7 @@ class TimeDrivenEngine:
                 pass
         return self._result(runs)
 
-    def _result(self, runs: list[TimeDrivenRun]) -> BatchResult:
+    def _result(self, runs: list[Activity]) -> BatchResult:
         """Results of samples.
 
         Raises

@@ -10,7 +10,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
-from eprop.reference import Stimulus, TimeDriven, TimeDrivenRun
+from eprop.reference import Activity, Stimulus, TimeDriven
 from networks import dense_network, matrices_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
@@ -28,9 +28,7 @@ INPUTS = RNG.random((STEPS, N_IN)) < 0.08
 TARGETS, FEEDBACK = RNG.standard_normal((STEPS, N_OUT)), RNG.standard_normal((N, N_OUT))
 
 
-def ran(
-    rule=RULE, feedback=FEEDBACK, readout=READOUT, plastic=tuple(WEIGHTS), **given
-) -> tuple[TimeDriven, TimeDrivenRun]:
+def ran(rule=RULE, feedback=FEEDBACK, readout=READOUT, plastic=tuple(WEIGHTS), **given) -> tuple[TimeDriven, Activity]:
     rules = {name: rule if name in plastic else ep.Static() for name in WEIGHTS}
     stepped = time_driven(dense_network(NEURON, readout, WEIGHTS, feedback, rules))
     return stepped, stepped.run(
@@ -38,7 +36,7 @@ def ran(
     )
 
 
-def weight_of(stepped: TimeDriven, run: TimeDrivenRun, projection: str, post: int, pre: int) -> np.ndarray:
+def weight_of(stepped: TimeDriven, run: Activity, projection: str, post: int, pre: int) -> np.ndarray:
     """Of one synapse in each step; all of the projection exist."""
     n_pre = stepped.network.projection(projection).pre.size
     return run.weights[:, stepped.synapses.parts[projection]][:, post * n_pre + pre]
