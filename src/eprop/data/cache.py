@@ -31,19 +31,12 @@ _ARRAYS = ("ptr", "channels", "labels")
 _META = "dataset.json"
 
 
-def cache_root() -> pathlib.Path:
-    """Folder of everything that the package keeps between runs; ``EPROP_CACHE_DIR`` overrides the user's cache folder."""
-    if own := os.environ.get("EPROP_CACHE_DIR"):
-        return pathlib.Path(own)
-    base = os.environ.get("XDG_CACHE_HOME") or (
-        pathlib.Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
-    )
-    return pathlib.Path(base) / "eprop"
-
-
 def default_folder() -> pathlib.Path:
-    """Folder of cached data sets: ``data`` in ``EPROP_CACHE_DIR`` or in the user's cache folder."""
-    return cache_root() / "data"
+    """Folder of cached data sets: ``data`` in ``EPROP_CACHE_DIR``, or in the folder ``eprop`` of the user's cache."""
+    if own := os.environ.get("EPROP_CACHE_DIR"):
+        return pathlib.Path(own) / "data"
+    home = pathlib.Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or home) / "eprop" / "data"
 
 
 def cached(

@@ -44,7 +44,7 @@ class LiveEvents:
     delay : float
         Time (ms) between the end of a step and its return, for events in transit.
     capacity : int
-        Largest number of waiting events.
+        Largest number of waiting events; without a clock, the events of one array may exceed it.
 
     Attributes
     ----------
@@ -207,24 +207,26 @@ class LiveEvents:
         return (p > 0) * height * width + y * width + x
 
     def _put(self, times: np.ndarray, channels: np.ndarray) -> None:
-        """Put events into the queue while there is room; without a clock, make the source wait for room."""
-        begin = 0
-        while begin < times.size:
-            with self._changed:
-                if not self._real_time:
-                    self._changed.wait_for(lambda: self._held < self._capacity or self._closed or self._starved())
-                room = max(self._capacity - self._held, 1 if self._starved() and not self._real_time else 0)
-                part = slice(begin, begin + min(room, times.size - begin))
-                if self._base is None:
-                    self._base = float(np.floor(times[0] / self._dt + 1e-9) * self._dt)
-                    self._began = time.perf_counter()
-                steps = _steps_of(times[part] - self._base, self._dt)
-                self._sort_in(steps, channels[part])
-                self._changed.notify_all()
-                if self._real_time or self._closed:
-                    self._dropped += 0 if self._closed else times.size - part.stop
-                    return
-                begin = part.stop
+        """Put events into the queue, as many as there is room for; without a clock, make the source wait for room."""
+        with self._changed:
+            room = times.size
+            if self._real_time:
+                room = min(room, self._capacity - self._held)
+            else:
+                # If all events belong to the present step, nothing can be returned before the source goes on.
+                self._changed.wait_for(
+                    lambda: self._held < self._capacity or self._newest <= self._next or self._closed
+                )
+            if self._closed:
+                return
+            self._dropped += times.size - room
+            if not room:
+                return
+            if self._base is None:
+                self._base = float(np.floor(times[0] / self._dt + 1e-9) * self._dt)
+                self._began = time.perf_counter()
+            self._sort_in(_steps_of(times[:room] - self._base, self._dt), channels[:room])
+            self._changed.notify_all()
 
     def _sort_in(self, steps: np.ndarray, channels: np.ndarray) -> None:
         """Add events to the steps that wait; count events of steps that were returned before as late."""
@@ -241,10 +243,6 @@ class LiveEvents:
                 self._waiting.setdefault(step, []).append(part)
                 self._held += part.size
                 self._newest = max(self._newest, step)
-
-    def _starved(self) -> bool:
-        """Whether a full queue has nothing to return: all its events belong to the present step."""
-        return self._held >= self._capacity and self._newest <= self._next
 
     # ---------------------------------------------------------------- the consumer
 

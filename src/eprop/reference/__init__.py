@@ -7,8 +7,7 @@ connections, and all else that is drawn, are handed in. `eprop.checks.time_drive
 =================== ====================================================================================
 equations
 =================== ====================================================================================
-``neurons``         neurons with and without adaptation, readouts, surrogate gradients
-``losses``          error signals and losses of the readouts
+``neurons``         neurons with and without adaptation, readouts and their losses, surrogate gradients
 ``optimizers``      all optimisers of `eprop.rules`, with the steps that a silent synapse owes
 ``eprop``           e-prop: weights change once per mini-batch of samples
 ``eprop_plus``      e-prop+: weights change at every presynaptic spike
@@ -34,8 +33,7 @@ from eprop.reference.backpropagation import Backpropagated, GradientAngle, backp
 from eprop.reference.feedback import FeedbackConnections
 from eprop.reference.forward import Activity
 from eprop.reference.lanes import TimeDrivenLanes
-from eprop.reference.losses import compare
-from eprop.reference.neurons import surrogate_gradient
+from eprop.reference.neurons import compare, surrogate_gradient
 from eprop.reference.stdp import pair_weights
 from eprop.reference.stimulus import Stimulus
 from eprop.reference.synapses import Connections

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.network import Network
-from eprop.reference.losses import compare
-from eprop.reference.neurons import Array, EligibilityTerms, Numbers, Readouts, neurons_of
+from eprop.reference.neurons import Array, EligibilityTerms, Numbers, Readouts, compare, neurons_of
 from eprop.reference.stimulus import External
 from eprop.reference.synapses import Booleans, Connections, Layout, Synapses, padded_together
 

@@ -1,4 +1,4 @@
-"""Neurons and readouts, one step at a time.
+"""Neurons, and readouts with their losses, one step at a time.
 
 Sources: Bellec et al. 2020, Nat. Commun. 11:3625 (original rule); Korcsak-Gorzo et al. 2025, arXiv 2511.21674 (e-prop+). The
 order of operations within a step is that of NEST 3.10, found by experiment.
@@ -239,6 +239,27 @@ class Readouts:
     def step(self, y: Array, x: Array) -> Array:
         """Outputs one step later, relative to the leak potential, with the input ``x``, mV."""
         return np.maximum(self.alpha * y + self.zeta * x + self._drive, self._v_min)
+
+
+def softmax(y: Array) -> Array:
+    """Softmax over the last axis."""
+    p = np.exp(y - y.max(axis=-1, keepdims=True))
+    return np.asarray(p / p.sum(axis=-1, keepdims=True))
+
+
+def compare(loss: Any, y: Array, target: Array) -> tuple[Array, float]:
+    """Error signals of one step, which are the derivative of the loss with respect to the outputs, and the loss.
+
+    ``y - target`` and ``0.5 sum_k (y_k - y*_k)^2``, or ``softmax(y) - target`` and ``-sum_k y*_k log softmax(y)_k``.
+    """
+    match None if loss.in_python else loss:  # a derived class may have a method of its own
+        case models.SquaredError():
+            return y - target, float(0.5 * np.sum((y - target) ** 2))
+        case models.CrossEntropy():
+            shifted = y - np.max(y)
+            return softmax(y) - target, float(-np.sum(target * (shifted - np.log(np.exp(shifted).sum()))))
+    errors, value = loss.compare(y, target)
+    return np.asarray(errors), float(value)
 
 
 #: Models with equations here. Other models need an ``update``.
