@@ -23,7 +23,7 @@ import numpy as np
 
 from eprop.checks import stimuli_of, time_driven
 from eprop.reference import gradient_angles
-from eprop.training import RunFolder, restore
+from eprop.training import RunFolder, load
 
 MOMENTS = ("before", "after")
 
@@ -49,7 +49,8 @@ def main() -> None:
 
 def angles_of(path: pathlib.Path, n: int) -> tuple[str, dict[str, Any]]:
     """Return the label of a run, and the angles by moment and kind of weights."""
-    config, _, trained = restore(path, threads=1)
+    run = load(path, threads=1)
+    config, trained = run.config, run.simulator
     network = time_driven(config.task.build_network())
     test = config.data.load(config.task).test
     samples = config.task.make_samples(network.network, test.subset(np.arange(min(n, len(test)))))

@@ -15,7 +15,7 @@ import harness
 import numpy as np
 
 from eprop.engine import make_samples
-from eprop.training import restore
+from eprop.training import load
 
 
 def main() -> None:
@@ -35,7 +35,8 @@ def main() -> None:
 
 def judged(path: pathlib.Path, times: int) -> list[float]:
     """Return the normalised error of the first presentation, from rest, and of each following one."""
-    config, _, simulator = restore(path, threads=1)
+    run = load(path, threads=1)
+    config, simulator = run.config, run.simulator
     task, n = config.task, 1 + times
     one = config.data.load(task).test.subset([0])
     sample, (trial,) = task.make_samples(simulator.network, one), task.drawn(one)

@@ -24,7 +24,7 @@ from eprop.reference import Stimulus, backpropagate
 from eprop.reference.backpropagation import KINDS, kinds_of_weights
 from eprop.rl import Episodes, RolloutLearner, credit, objective_errors
 from eprop.tasks import Control
-from eprop.training import restore
+from eprop.training import load
 from eprop.training.reward_learner import make_agent
 
 ENVIRONMENTS, ROLLOUT = 16, 64
@@ -53,7 +53,8 @@ def main() -> None:
     found: dict[str, dict[str, list[dict[str, float]]]] = {}
     for path in arguments.runs:
         for run in sorted(path.glob("seed-*")) or [path]:
-            config, _, trained = restore(run, threads=1)
+            loaded = load(run, threads=1)
+            config, trained = loaded.config, loaded.simulator
             untrained = ep.Simulator(config.task.build_network(), threads=1)
             for moment, simulator in (("before", untrained), ("after", trained)):
                 for kind, angle in angles_of(config.task, simulator, config.training).items():

@@ -21,7 +21,7 @@ import numpy as np
 
 from eprop.data import EventCamera, deskew, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
-from eprop.training import restore
+from eprop.training import load
 from eprop.training.evaluation import evaluate
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--mnist", required=True, type=pathlib.Path, help="folder of MNIST")
     parser.add_argument("--repeats", type=int, default=3, help="simulated recordings of each real one")
     arguments = parser.parse_args()
-    config = restore(arguments.runs[0], threads=1)[0]  # all runs read recordings in one way
+    config = load(arguments.runs[0], threads=1).config  # all runs read recordings in one way
     indices, sets = judges(arguments, config.task.n_steps, config.task.dt)
     if config.data.deskew:
         sets = {name: deskew(data) for name, data in sets.items()}
@@ -43,7 +43,8 @@ def main() -> None:
     by_one_view: dict[str, list[float]] = {name: [] for name in sets}
     misread: list[dict[int, tuple[int, int]]] = []
     for path in arguments.runs:
-        config, _, simulator = restore(path, threads=1)
+        run = load(path, threads=1)
+        config, simulator = run.config, run.simulator
         for name, data in sets.items():
             found = evaluate(config.task, simulator, data)
             errors[name].append(found.error)

@@ -35,7 +35,7 @@ import eprop as ep
 from eprop.engine import Samples
 from eprop.interop.nest import to_nest
 from eprop.tasks import EvidenceAccumulation
-from eprop.training.time_engine import TimeDrivenEngine
+from eprop.training.engines import TimeDrivenEngine
 
 
 @dataclass(frozen=True, kw_only=True)

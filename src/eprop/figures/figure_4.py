@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from eprop.engine import Simulator
 from eprop.figures.jobs import RUN, Job, JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
@@ -18,8 +17,7 @@ from eprop.plot.activity import draw_traces, telling_neuron
 from eprop.plot.run_figures import weight_changes
 from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
 from eprop.plot.weight_change import draw_distribution, draw_weight_panels
-from eprop.training import restore
-from eprop.training.engines import make_simulator
+from eprop.training import load
 from eprop.training.recorded_activity import Activity, record_activity
 
 if TYPE_CHECKING:
@@ -115,9 +113,9 @@ class Figure4(NMNISTFigure):
 
 def _sample(runner: JobRunner, job: Job) -> dict[str, Table]:
     """Traces, spikes and facts of the run's test sample, before and after training."""
-    config, checkpoint, trained = restore(runner.path(job) / RUN, threads=1)
-    trial = config.data.unpack(config.task, checkpoint.example)
-    both = [record_activity(config.task, simulator, trial) for simulator in (make_simulator(config, 1), trained)]
+    run = load(runner.path(job) / RUN, threads=1)
+    task, trial = run.config.task, run.config.data.unpack(run.config.task, run.checkpoint.example)
+    both = [record_activity(task, simulator, trial) for simulator in (run.untrained(), run.simulator)]
     neuron = telling_neuron(*both)
     traces, spikes = [], []
     for network, activity in zip(NETWORKS, both, strict=True):
@@ -142,9 +140,9 @@ def _sample(runner: JobRunner, job: Job) -> dict[str, Table]:
 
 def _changes(runner: JobRunner, job: Job) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Weights before and after training, by kind, mV."""
-    config, _, after = restore(runner.path(job) / RUN, threads=1)
-    before: Simulator = make_simulator(config, 1)
-    return {KINDS[name]: pair for name, pair in weight_changes(before, after).items() if name in KINDS}
+    run = load(runner.path(job) / RUN, threads=1)
+    changes = weight_changes(run.untrained(), run.simulator)
+    return {KINDS[name]: pair for name, pair in changes.items() if name in KINDS}
 
 
 def _weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Table:

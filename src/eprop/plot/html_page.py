@@ -18,8 +18,7 @@ from eprop.files import read_text, write_text
 from eprop.markup import table
 from eprop.plot.run_figures import figures_of_run, weight_changes
 from eprop.plot.style import look
-from eprop.training import RunConfig, RunFolder, read_config, restore
-from eprop.training.engines import make_simulator
+from eprop.training import RunConfig, RunFolder, load, read_config
 from eprop.training.finished_run import facts_of
 from eprop.training.number_text import score_of_trial, score_of_trials, size
 from eprop.training.pictures import PICTURES
@@ -50,7 +49,7 @@ def write_report(
     out : path, optional
         File to write. The default is ``report.html`` in the folder of the run.
     trust : bool
-        Argument of `restore`.
+        Argument of `load`.
 
     Returns
     -------
@@ -129,10 +128,10 @@ def _result_of_trials(folder: RunFolder, summary: Mapping[str, Any]) -> str:
 
 def _weight_table(folder: RunFolder, trust: bool) -> str:
     """Table of the mean and standard deviation of the weights of each plastic projection, before and after training."""
-    config, _, after = restore(folder.path, trust=trust)
+    run = load(folder.path, trust=trust)
     rows = [
         (name, int(new.size), *(f"{np.mean(w):.4f} ± {np.std(w):.4f}" for w in (old, new)))
-        for name, (old, new) in weight_changes(make_simulator(config), after).items()
+        for name, (old, new) in weight_changes(run.untrained(), run.simulator).items()
         if new.size
     ]
     return table("mean ± standard deviation, mV", rows, ("projection", "synapses", "before", "after"))

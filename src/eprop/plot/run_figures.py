@@ -21,13 +21,10 @@ from eprop.plot.style import save
 from eprop.plot.weight_change import draw_weights
 from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
-from eprop.training import RunConfig, RunFolder, load_checkpoint, read_config, restore
-from eprop.training.checkpoint import Checkpoint
+from eprop.training import LoadedRun, RunConfig, RunFolder, load, load_checkpoint, read_config
 from eprop.training.config import FORMATS, parse_config
-from eprop.training.engines import make_simulator
 from eprop.training.recorded_activity import record_activity, uses_softmax
 from eprop.training.recorded_episode import record_episode
-from eprop.training.restore import restore_observation_scale
 from eprop.training.reward_learner import value_unit_of
 
 
@@ -54,7 +51,7 @@ def draw_run(
     formats : sequence of str
         Formats, ``"png"``, ``"pdf"``, ``"svg"``; each figure is written in each of them.
     trust : bool
-        Argument of `restore`.
+        Argument of `load`.
 
     Returns
     -------
@@ -83,22 +80,21 @@ def figures_of_run(path: str | pathlib.Path, *, trust: bool = False) -> dict[str
     """Make the figures of a run, or of several trials, by name; see `draw_run`."""
     run = RunFolder(path)
     seeds = run.read_trials()
-    return _of_trials(run, seeds, trust) if seeds else _of_run(RunFolder.open(path), trust)
+    return _of_trials(run, seeds, trust) if seeds else _of_run(load(path, trust=trust))
 
 
-def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
-    config, checkpoint, after = restore(run.path, trust=trust)
-    before = make_simulator(config)
-    summary, metrics = run.read_summary(), run.read_metrics()
+def _of_run(run: LoadedRun) -> dict[str, Figure]:
+    config, before, after = run.config, run.untrained(), run.simulator
+    summary, metrics = run.summary, run.folder.read_metrics()
     figures: dict[str, Figure] = {}
     figures["weights"] = draw_weights(weight_changes(before, after))
     figures["network"] = figure_of(draw_network(after.network))
     if isinstance(config.task, Control):
         returns = {"returns": draw_returns(metrics, summary, config.task.reward_range)} if metrics else {}
-        return figures | returns | {"episode": _episode(run, config, checkpoint, after)}
+        return figures | returns | {"episode": _episode(run)}
     if summary.get("confusion") and isinstance(config.task, Classification):
         figures["confusion"] = figure_of(draw_confusion(summary["confusion"], config.task.classes))
-    trial = config.data.unpack(config.task, checkpoint.example)
+    trial = config.data.unpack(config.task, run.checkpoint.example)
     first, last = (record_activity(config.task, simulator, trial) for simulator in (before, after))
     figures["activity"] = draw_activity(first, last)
     if metrics:
@@ -109,12 +105,11 @@ def _of_run(run: RunFolder, trust: bool) -> dict[str, Figure]:
     return figures
 
 
-def _episode(run: RunFolder, config: RunConfig, checkpoint: Checkpoint, simulator: Simulator) -> Figure:
+def _episode(run: LoadedRun) -> Figure:
     """Make the figure of an episode of a run with reward."""
-    task, choice = cast("Control", config.task), cast("EpisodeChoice", config.data)
-    scale = restore_observation_scale(run.path, task, checkpoint)
-    episode = record_episode(task, simulator, choice.seed, scale=scale)
-    return draw_episode(episode, value_unit_of(config.training, checkpoint.position))
+    task, choice = cast("Control", run.config.task), cast("EpisodeChoice", run.config.data)
+    episode = record_episode(task, run.simulator, choice.seed, scale=run.observation_scale())
+    return draw_episode(episode, value_unit_of(run.config.training, run.checkpoint.position))
 
 
 def _of_trials(folder: RunFolder, seeds: Sequence[int], trust: bool) -> dict[str, Figure]:

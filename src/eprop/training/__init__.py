@@ -12,7 +12,7 @@
     start_run, resume_run, evaluate_run    from a configuration, from a folder            experiment.py
     run_trials, resume_trials              several seeds in processes                     trials.py
     RunFolder, Checkpoint   the files of a run                                            run_folder.py, checkpoint.py
-    restore, load           the network of a run; all that a run has written              restore.py, loaded_run.py
+    load, LoadedRun         a run that is read from its folder                            loaded_run.py
     Watcher, ProgressBar    receive progress; show it                                     watcher.py, progress_bar.py
     TensorBoard             a callback that writes metrics                                tensorboard.py
     Interrupt, Stopped      Ctrl-C                                                        interrupt.py
@@ -29,10 +29,9 @@ from eprop.training.finished_run import FinishedRun
 from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.learner import Learner, Setup
-from eprop.training.loaded_run import LoadedRun, load
+from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, load
 from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
 from eprop.training.progress_bar import ProgressBar
-from eprop.training.restore import ChangedTaskWarning, restore
 from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
 from eprop.training.run import Run
 from eprop.training.run_folder import RunFolder
@@ -47,6 +46,6 @@ __all__ = [
     "LoadedRun", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
     "RunFolder", "SampleLearner", "Setup", "Stopped", "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning",
     "UnstableWarning", "UnusedParameterWarning", "Watcher", "confusion_matrix", "evaluate", "evaluate_run",
-    "gradient_balance", "judge", "load", "load_checkpoint", "per_class_error", "read_config", "restore", "resume_run",
+    "gradient_balance", "judge", "load", "load_checkpoint", "per_class_error", "read_config", "resume_run",
     "resume_trials", "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import tomllib
 import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
 
@@ -50,7 +50,9 @@ class Execution(Description):
         doc="number of threads; does not change the result; by default all, and one for eprop+ with few neurons and for --trials",
         main=True,
     )
-    precision: str = param("single", kind=str, doc="type of the weights and traces: single or double")
+    precision: Literal["single", "double"] = param(
+        "single", kind=str, doc="type of the weights and traces: single or double"
+    )
     engine: str = param(
         "event",
         kind=str,
@@ -58,7 +60,7 @@ class Execution(Description):
         main=True,
         metavar="event|time",
     )
-    parallel: str = param(
+    parallel: Literal["model", "data"] = param(
         "model",
         kind=str,
         doc="division of the work among ranks: model (of neurons) or data (of samples)",

@@ -9,19 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine import Simulator
 from eprop.errors import DataError, InputError
 from eprop.network import Network
 from eprop.tasks import Classification, Task
+from eprop.training.engines import Engine
 from eprop.training.epoch_order import shuffled
 from eprop.training.metrics import Evaluation
-from eprop.training.time_engine import TimeDrivenEngine
 
 #: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
 #: sample within a slice, so results depend on this constant.
 SLICE = 512
-#: Engines that train and evaluate a network.
-Engine = Simulator | TimeDrivenEngine
 #: Stream of `eprop.random.SHUFFLE` for evaluations; epochs have the streams 0, 1, ...
 EVALUATION_STREAM = 2**32 - 1
 

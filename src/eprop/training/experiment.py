@@ -18,10 +18,10 @@ from eprop.training.evaluation import counted_by, evaluate
 from eprop.training.finished_run import FinishedRun
 from eprop.training.interrupt import Interrupt
 from eprop.training.learner import Setup, in_turn
+from eprop.training.loaded_run import config_of, load, refuse_edited
 from eprop.training.lock import locked
 from eprop.training.metrics import Evaluation
 from eprop.training.progress_bar import shown
-from eprop.training.restore import config_of, refuse_edited, restore, restore_observation_scale
 from eprop.training.reward_learner import judge
 from eprop.training.run import Run
 from eprop.training.run_folder import RunFolder
@@ -93,7 +93,7 @@ def resume_run(
         Expected task of the run, by its name or file.
     threads : int, optional
     trust : bool
-        As of `restore`; not needed if ``task`` names the file.
+        As of `load`; not needed if ``task`` names the file.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
@@ -153,7 +153,7 @@ def evaluate_run(
         Number of episodes, for a task that is learned from reward; by default that of the run's own test.
     threads : int, optional
     trust : bool
-        As of `restore`.
+        As of `load`.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
@@ -177,10 +177,10 @@ def evaluate_run(
     UnfinishedRunWarning
         If the training was stopped before its end.
     """
-    config, checkpoint, simulator = restore(path, threads=threads, trust=trust, comm=comm)
-    kind = learner_of(type(config.task))
+    run = load(path, threads=threads, trust=trust, comm=comm)
+    config, simulator, kind = run.config, run.simulator, learner_of(type(run.config.task))
     _refuse_other_test(config.task, data, fresh, episodes)
-    _warn_if_unfinished(path, checkpoint.position, kind.unit)
+    _warn_if_unfinished(path, run.checkpoint.position, kind.unit)
     with shown(watcher, comm) as watching, Interrupt(simulator.comm) as interrupt:
 
         def show(done: int, total: int) -> None:
@@ -191,15 +191,15 @@ def evaluate_run(
             choice = cast("EpisodeChoice", config.data)
             choice = choice if episodes is None else choice.replace(episodes=episodes)
             watching.phase("testing")
-            scale = restore_observation_scale(path, config.task, checkpoint)
-            return config, judge(config.task, simulator, choice, counted_by(show, choice.episodes), scale), choice
+            progress = counted_by(show, choice.episodes)
+            return config, judge(config.task, simulator, choice, progress, run.observation_scale()), choice
         setup = Setup(config.task, simulator, config.data, config.training, config.execution, watching, simulator.comm)
         test = _test_trials(setup, data, fresh)
         watching.phase("testing")
         if kind is SampleLearner:
             return config, evaluate(config.task, simulator, test, counted_by(show, len(test))), test
         learner = kind.of_run(setup)
-        learner.set_state(checkpoint.position)
+        learner.set_state(run.checkpoint.position)
         return config, learner.evaluate(show), test
 
 

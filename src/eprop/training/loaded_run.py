@@ -1,24 +1,40 @@
-"""A run that was read from its folder: its configuration, its metrics as a table, its network and weights."""
+"""A run that is read from its folder: configuration, checkpoint, trained network, metrics as a table."""
 
 from __future__ import annotations
 
 import pathlib
+import shlex
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
 from eprop.engine import Simulator
-from eprop.errors import CheckpointError
-from eprop.files import parsing
+from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
+from eprop.files import parsing, read_text
 from eprop.network import Network
-from eprop.training.config import RunConfig
-from eprop.training.restore import restore
+from eprop.parallel import Communicator
+from eprop.rl import ObservationScale
+from eprop.tasks import Control
+from eprop.training.checkpoint import Checkpoint, load_checkpoint
+from eprop.training.config import RunConfig, named_task, parse_config, read_config, same_task
+from eprop.training.engines import make_simulator
+from eprop.training.reward_learner import observation_scale_of
 from eprop.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    import pandas
 
+
+class ChangedTaskWarning(UserWarning):
+    """The file of a run's task has changed since the training."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class LoadedRun:
     """Content of a run folder, read by `load`.
 
@@ -27,12 +43,16 @@ class LoadedRun:
     folder : RunFolder
     config : RunConfig
         Task, data, training and execution.
+    checkpoint : Checkpoint
+        ``position`` has the progress of the training.
     simulator : Simulator
         The trained network, at rest.
     """
 
-    def __init__(self, folder: RunFolder, config: RunConfig, simulator: Simulator):
-        self.folder, self.config, self.simulator = folder, config, simulator
+    folder: RunFolder
+    config: RunConfig
+    checkpoint: Checkpoint
+    simulator: Simulator
 
     def __repr__(self) -> str:
         return (
@@ -50,13 +70,15 @@ class LoadedRun:
         return self.folder.read_summary()
 
     @cached_property
-    def metrics(self) -> Any:
+    def metrics(self) -> pandas.DataFrame | Mapping[str, np.ndarray]:
         """Reports of the training, one row each: a pandas DataFrame, or a dict of arrays if pandas is not installed.
 
         A value that a report does not have is NaN.
         """
+        lines = self.folder.read_metrics()
         with parsing(str(self.folder.metrics), "holds other values than numbers", CheckpointError):
-            columns = columns_of(self.folder.read_metrics())
+            names = dict.fromkeys(name for line in lines for name in line)
+            columns = {name: _column([line.get(name) for line in lines]) for name in names}
         try:
             import pandas
         except ImportError:
@@ -68,9 +90,26 @@ class LoadedRun:
         """Weights of each projection, mV, as matrices ``(n_post, n_pre)``."""
         return {p.name: self.simulator.weights(p.name) for p in self.network.projections}
 
+    def untrained(self) -> Simulator:
+        """The network before training."""
+        return make_simulator(self.config, self.simulator.threads)
 
-def load(path: str | pathlib.Path, *, threads: int | None = None, trust: bool = False) -> LoadedRun:
+    def observation_scale(self) -> ObservationScale | None:
+        """The scale of observations that the run has learned with; None if its task does not scale them."""
+        if not isinstance(self.config.task, Control):
+            return None
+        try:
+            return observation_scale_of(self.config.task, self.checkpoint.position)
+        except EPropError as error:
+            raise misfit(self.folder, self.checkpoint, error) from error
+
+
+def load(
+    path: str | pathlib.Path, *, threads: int | None = None, trust: bool = False, comm: Communicator | None = None
+) -> LoadedRun:
     """Read a run.
+
+    The network is in the event-driven engine, also if the time-driven engine has trained it: both engines give the same.
 
     Parameters
     ----------
@@ -79,17 +118,19 @@ def load(path: str | pathlib.Path, *, threads: int | None = None, trust: bool = 
     threads : int, optional
         As of `Simulator`.
     trust : bool
-        As of `restore`.
+        Execute the Python file of the run's task, even if this user has not trained with it.
+    comm : Communicator, optional
+        Ranks; all ranks call this function.
 
     Returns
     -------
     LoadedRun
-        With ``config``, ``summary``, ``metrics``, ``simulator``, ``network`` and ``weights``.
+        With ``config``, ``checkpoint``, ``summary``, ``metrics``, ``simulator``, ``network`` and ``weights``.
 
     Raises
     ------
     CheckpointError
-        If there is no such run, or its files are damaged.
+        If there is no such run, its files are damaged, or its checkpoint does not fit its configuration.
     ParameterError
         If the task of the run is a file that this user has not trained with.
 
@@ -99,14 +140,29 @@ def load(path: str | pathlib.Path, *, threads: int | None = None, trust: bool = 
     >>> run.metrics["loss"], run.weights["rec->rec"]
     """
     folder = RunFolder.open(path)
-    config, _, simulator = restore(folder.path, threads=threads, trust=trust)
-    return LoadedRun(folder, config, simulator)
+    checkpoint = load_checkpoint(folder.checkpoint)
+    config = config_of(checkpoint, folder, trust=trust)
+    simulator = make_simulator(config, threads, comm)
+    try:
+        if config.execution.engine == "time":
+            _set_weights(simulator, checkpoint.state["synapses/weight"])
+        else:
+            simulator.set_state(checkpoint.state)
+            simulator.reset()
+    except (EPropError, KeyError) as error:
+        raise misfit(folder, checkpoint, error) from error
+    return LoadedRun(folder, config, checkpoint, simulator)
 
 
-def columns_of(lines: list[dict[str, Any]]) -> Mapping[str, np.ndarray]:
-    """Lines of metrics as columns, in the order in which the names first appear."""
-    names = dict.fromkeys(name for line in lines for name in line)
-    return {name: _column([line.get(name) for line in lines]) for name in names}
+def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
+    """Set the weights of all projections, projection by projection in the order of `Simulator.connections`."""
+    if weights.size != simulator.n_synapses:
+        raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
+    first = 0
+    for projection in simulator.network.projections:
+        count = simulator.connection_count(projection.name)
+        simulator.set_weights(projection.name, weights[first : first + count])
+        first += count
 
 
 def _column(values: list[Any]) -> np.ndarray:
@@ -114,3 +170,53 @@ def _column(values: list[Any]) -> np.ndarray:
     if all(isinstance(value, int) for value in values):
         return np.array(values, np.int64)
     return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> CheckpointError:
+    """The error for a checkpoint whose state does not fit the network of its own configuration."""
+    return CheckpointError(
+        f"{run.checkpoint}: does not fit its configuration ({error}); it was written by eprop {checkpoint.version}: "
+        "use that version, or repeat the run"
+    )
+
+
+def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *, trust: bool = False) -> RunConfig:
+    """The configuration in a checkpoint; warns if the file of the task has changed since the training.
+
+    If the run has another task than ``task``, this raises an error before any code of that task is executed.
+    """
+    where = f"configuration in {run.checkpoint}"
+    if task is not None:
+        refuse_other_task(run, named_task(checkpoint.config, where), task)
+    config = RunConfig.make(*parse_config(checkpoint.config, where, task, trust=trust))
+    for file, digest in config.task.sources().items():
+        if checkpoint.source not in ("", digest):
+            warnings.warn(
+                f"{file}: has changed since {run.path} was trained; network, trials and scores are those of "
+                "the file as it is now: undo the changes, or train again",
+                ChangedTaskWarning,
+                stacklevel=3,
+            )
+    return config
+
+
+def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
+    """Raise `ParameterError` if the task that a run names is not ``task``."""
+    if named is not None and not same_task(task, named):
+        raise ParameterError(f"{run.path}: is a run of the task {named!r}; {run.how_to_continue(named)}")
+
+
+def refuse_edited(run: RunFolder, config: RunConfig) -> None:
+    """Raise `CheckpointError` if ``config.toml`` was edited: a run continues with the configuration that it began with."""
+    if not run.config.is_file():
+        return
+    named = named_task(read_text(run.config, ParameterError), str(run.config)) or config.task_name
+    if same_task(named, config.task_name):
+        changed = config.differences(RunConfig.make(*read_config(run.config, config.task_name)))
+    else:  # no code of another task is executed
+        changed = [f"task.name = {named!r}, not {config.task_name!r}"]
+    if changed:
+        raise CheckpointError(
+            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to continue, or start a new "
+            f"run with: eprop train {shlex.quote(config.task_name)} --config {shlex.quote(str(run.config))}"
+        )

@@ -21,8 +21,8 @@ from eprop.training.engines import make_engine
 from eprop.training.finished_run import FinishedRun
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.learner import Setup
+from eprop.training.loaded_run import misfit
 from eprop.training.lock import locked
-from eprop.training.restore import misfit
 from eprop.training.run_folder import RunFolder
 from eprop.training.system_info import describe_machine, package_version, peak_memory
 from eprop.training.tensorboard import TensorBoard

@@ -18,8 +18,9 @@ from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task
 from eprop.training.early_stopping import BestNetwork
+from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
-from eprop.training.evaluation import Engine, check_task, counted_by, evaluate
+from eprop.training.evaluation import check_task, counted_by, evaluate
 from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
 from eprop.training.metrics import Evaluation, known, mean_of
 from eprop.training.schedule import SCHEDULES, check_schedule

@@ -13,7 +13,7 @@ import eprop as ep
 from compare import assert_same
 from eprop.checks import poisson_spikes, stimuli_of, time_driven
 from eprop.reference import Stimulus
-from eprop.training.time_engine import TimeDrivenEngine
+from eprop.training.engines import TimeDrivenEngine
 from networks import PROJECTIONS, case, run_engine_samples, samples_of, small_network, stimuli
 from own_model import Integrator
 

@@ -27,9 +27,9 @@ from eprop.training import (
     UnfinishedRunWarning,
     Watcher,
     evaluate_run,
+    load,
     load_checkpoint,
     read_config,
-    restore,
     resume_run,
     save_checkpoint,
     start_run,
@@ -112,8 +112,8 @@ def test_evaluating_gives_the_error_of_the_run(whole: FinishedRun, folder: pathl
 
 
 def test_the_restored_network_is_the_trained_one(whole: FinishedRun) -> None:
-    _, checkpoint, simulator = restore(whole.run.path)
-    found, saved = simulator.state()["synapses/weight"], checkpoint.state["synapses/weight"]
+    run = load(whole.run.path)
+    found, saved = run.simulator.state()["synapses/weight"], run.checkpoint.state["synapses/weight"]
     if whole.summary["rule"] == "eprop":
         np.testing.assert_array_equal(found, saved)
     else:  # the reset adds the corrections of spikes in transit
@@ -190,7 +190,7 @@ def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.
     wanted = RunConfig.make("pattern-generation", task=task, training={"epochs": 20}, run={"threads": 1})
     outcome = start_run(wanted, tmp_path / "run")
     assert evaluate_run(outcome.run.path)[1].loss == outcome.summary["test_loss"]
-    simulator = restore(outcome.run.path)[2]
+    simulator = load(outcome.run.path).simulator
     first = Simulator(wanted.task.build_network(), threads=1, precision=simulator.precision)
     found, before = simulator.feedback_weights("out", "rec").T, first.feedback_weights("out", "rec").T
     learned = (simulator.weights("rec->out") - first.weights("rec->out")).toarray()
@@ -213,8 +213,7 @@ def test_a_diverging_run_keeps_its_last_checkpoint(folder: pathlib.Path, tmp_pat
         np.errstate(all="ignore"),
     ):
         start_run(config(folder, task=task), tmp_path / "run")
-    _, _, simulator = restore(tmp_path / "run")
-    assert np.isfinite(simulator.state()["synapses/weight"]).all()
+    assert np.isfinite(load(tmp_path / "run").simulator.state()["synapses/weight"]).all()
 
 
 @pytest.mark.parametrize(
@@ -262,12 +261,12 @@ def test_a_checkpoint_of_another_network_is_refused(folder: pathlib.Path, tmp_pa
     )
     save_checkpoint(run.checkpoint, other)
     run.config.unlink()  # or it would be refused for being edited
-    for call in (restore, resume_run):
+    for call in (load, resume_run):
         with pytest.raises(CheckpointError, match=r"does not fit its configuration .* written by eprop 0.0"):
             call(run.path)
     less = type(sound)(sound.config, sound.position, {}, sound.example, "0.0")
     save_checkpoint(run.checkpoint, less)
-    for call in (restore, resume_run):
+    for call in (load, resume_run):
         with pytest.raises(CheckpointError, match="does not fit its configuration"):
             call(run.path)
 
@@ -278,6 +277,6 @@ def test_other_recordings_are_refused(folder: pathlib.Path, tmp_path: pathlib.Pa
         evaluate_run(run.path, [tmp_path / "none"])
     with pytest.raises(DataError, match="no recording found"):
         evaluate_run(run.path, [tmp_path / "run"])
-    task = restore(run.path)[0].task
+    task = load(run.path).config.task
     with pytest.raises(InputError):
         task.make_samples(task.build_network(), digits.recordings(2))

@@ -11,7 +11,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.tasks import EvidenceAccumulation, PatternGeneration, Task
 from eprop.training import evaluate
-from eprop.training.time_engine import TimeDrivenEngine
+from eprop.training.engines import TimeDrivenEngine
 from refusals import state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
