@@ -58,6 +58,11 @@ def stimulus(seed: int, n: int, steps: int) -> np.ndarray:
     return np.random.default_rng(seed).random((n, steps, SIZES[0])) < 0.2
 
 
+def samples_of(sim: ep.Simulator, n: int = 5, steps: int = 30, seed: int = 1, **more: Any) -> ep.Samples:
+    targets = np.random.default_rng(seed + 100).normal(size=(n, steps, SIZES[2]))
+    return sim.samples(n, steps, {"in": stimulus(seed, n, steps)}, {"out": targets}, **more)
+
+
 def assert_close(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray]) -> None:
     assert all(values.any() for values in wanted.values())
     compare.assert_close(found, wanted, TOLERANCE)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_same
 from ranks_in_threads import ThreadRank, on_ranks
 
 pytestmark = [pytest.mark.tiny, pytest.mark.threads]
@@ -122,54 +121,3 @@ def test_a_message_that_ends_too_early_is_read_as_silence(keep, monkeypatch):
         return sim._arrays.online.spikes(0, 128, 0, STEPS)[0].size
 
     assert all(size < 2 * given.sum() for size in on_ranks(2, work))
-
-
-def learned(sim: ep.Simulator, rule: ep.Rule, given: np.ndarray, goal: np.ndarray) -> dict[str, Any]:
-    """All that a network has become after a run, some learning and a state."""
-    if isinstance(rule, ep.EProp):
-        samples = sim.samples(
-            3, 30, inputs={"in": given[:90].reshape(3, 30, -1)}, targets={"out": goal[:90].reshape(3, 30, -1)}
-        )
-        y = [sim.train(samples).y for _ in range(2)]
-    else:
-        y = [
-            sim.run(60.0, {"in": given[first : first + 60]}, {"out": goal[first : first + 60]}).y["out"]
-            for first in (0, 60)
-        ]
-    state = {name: value for name, value in sim.state().items() if not name.startswith("spike_log/")}
-    state["history/steps"] = state["history/steps"][:, :3]  # without the work space
-    return {"y": np.concatenate(y), **state}
-
-
-@pytest.mark.parametrize("partitions", [1, 2])
-@pytest.mark.parametrize("ranks", [2, 3])
-@pytest.mark.parametrize(
-    "rule",
-    [
-        ep.STDP(rate=0.02, w_max=1.0),
-        ep.EProp(optimizer=ep.Adam(eta=1e-2), c_reg=0.2),
-        ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa_reg=0.9, c_reg=0.05, cutoff=15.0),
-        ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), c_reg=0.05, cutoff=15.0),
-    ],
-    ids=["STDP", "e-prop", "e-prop+, Adam", "e-prop+"],
-)
-def test_ranks_give_the_bits_of_one_process(rule, ranks, partitions):
-    net = ep.Network(seed=4)
-    x, noise = net.add(ep.EventSource(), 9, "in"), net.add(ep.PoissonSource(rate=40.0), 3, "noise")
-    rec, out = net.add(ep.LIF(tau_m=12.0, v_th=0.6), 17, "rec"), net.add(ep.Readout(), 2, "out")
-    fixed = isinstance(rule, ep.STDP)
-    net.connect(x, rec, weight=ep.Uniform(0.0, 0.5), rule=rule, delay=2.0)
-    net.connect(noise, rec, weight=0.3, delay=2.0)
-    net.connect(rec, rec, ep.FixedIndegree(5), weight=ep.Uniform(0.0, 0.2), rule=rule, delay=ep.Uniform(2.0, 6.0))
-    net.connect(rec, out, weight=ep.Normal(0.0, 0.4), rule=ep.Static() if fixed else rule, delay=2.0)
-    if not fixed:
-        net.feedback(out, rec, ep.Symmetric())
-    rng = np.random.default_rng(3)
-    given, goal = rng.random((120, 9)) < 0.2, rng.normal(0.0, 0.4, (120, 2))
-    wanted = learned(ep.Simulator(net, threads=1), rule, given, goal)
-    together = on_ranks(
-        ranks, lambda comm: learned(ep.Simulator(net, threads=1, partitions=partitions, comm=comm), rule, given, goal)
-    )
-    assert wanted["synapses/weight"].std() > 0.0
-    for found in together:
-        assert_same(found, wanted)

@@ -40,8 +40,14 @@ def test_a_simulator_belongs_to_one_thread_at_a_time():
         thread.start()
         thread.join()
 
-    samples = sim.samples(1, 5, {"in": np.zeros((1, 5, 2))})
-    calls = sim.reset, sim.state, lambda: sim.set_weights("in->0", 1.0), lambda: sim.scale_learning_rates(1.0)
+    samples, stepper = sim.samples(1, 5, {"in": np.zeros((1, 5, 2))}), sim.stepper()
+    calls = (
+        lambda: stepper.step([1]),
+        sim.reset,
+        sim.state,
+        lambda: sim.set_weights("in->0", 1.0),
+        lambda: sim.scale_learning_rates(1.0),
+    )
     sim.evaluate(samples, reset=True, progress=lambda _: [from_another_thread(call) for call in calls])
     assert len(problems) == len(calls)
     assert all("another thread" in problem for problem in problems)

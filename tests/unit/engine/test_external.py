@@ -11,8 +11,6 @@ import eprop as ep
 from compare import assert_same
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import make_samples
-from networks import two_threads
-from ranks_in_threads import on_ranks
 from refusals import each_row, refusals
 
 STEPS = 40
@@ -39,41 +37,6 @@ def given(n: int, readouts: bool = True) -> dict[str, Any]:
     told = {"signals": {"b": rng.normal(size=(n, STEPS, 3))}, "modulator": rng.normal(size=(n, STEPS))}
     aims = {"targets": {"out": rng.normal(size=(n, 1, 2))}} if readouts else {}
     return {"inputs": {"in": events}, **told, **aims}
-
-
-def learned(sim: ep.Simulator, readouts: bool = True) -> list[bytes]:
-    """Two mini-batches and a run that is recorded, bit by bit."""
-    found = [sim.train(sim.samples(3, STEPS, **given(3, readouts))) for _ in range(2)]
-    one = {
-        key: {name: part[0] for name, part in value.items()} if isinstance(value, dict) else value[0]
-        for key, value in given(1, readouts).items()
-    }
-    run = sim.run(float(STEPS), **one, record=[("b", "learning_signal"), ("a", "learning_signal")])
-    arrays = [part.loss for part in found] + [run["b", "learning_signal"], run["a", "learning_signal"], run.loss]
-    return [array.tobytes() for array in arrays + [sim.connections(p.name)[2] for p in sim.network.projections]]
-
-
-@pytest.mark.tiny
-@pytest.mark.threads
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("readouts", [True, False], ids=["readouts", "no readouts"])
-def test_partitions_and_ranks_give_the_same_bits(rule, readouts):
-    net = network(RULES[rule], readouts)
-    first = network(RULES[rule], readouts)
-    wanted = learned(ep.Simulator(first, threads=1), readouts)
-    assert learned(ep.Simulator(net, threads=1, partitions=3), readouts) == wanted
-    for ranks in (2, 3):
-        found = on_ranks(ranks, lambda comm: learned(ep.Simulator(net, threads=1, comm=comm), readouts))
-        assert all(bits == wanted for bits in found)
-
-
-@two_threads
-@pytest.mark.tiny
-@pytest.mark.threads
-@pytest.mark.parametrize("rule", RULES)
-def test_threads_give_the_same_bits(rule):
-    net = network(RULES[rule])
-    assert learned(ep.Simulator(net, threads=2)) == learned(ep.Simulator(net, threads=1))
 
 
 @pytest.mark.tiny

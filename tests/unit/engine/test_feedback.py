@@ -121,12 +121,21 @@ def test_it_survives_a_reset_and_a_checkpoint(rule):
     assert np.abs(weights(sim)[0] - before).max() > 1e-6
 
 
-def test_a_given_matrix_reaches_connected_pairs_only():
+def test_random_feedback_is_as_given():
+    """A matrix reaches connected pairs only; distributions are drawn for these."""
     given = np.arange(27.0).reshape(9, 3) + 1.0
-    sparse = ep.Simulator(network(RULES["e-prop+"], ep.RandomFeedback(given, ep.FixedIndegree(2))), threads=1)
-    found = sparse.feedback_weights("out", "rec")
-    assert np.all((found != 0.0).sum(axis=1) == 2)
-    np.testing.assert_array_equal(found[found != 0.0], given[found != 0.0])
+    for weight, connectivity in (
+        (given, None),
+        (given, ep.FixedIndegree(2)),
+        (ep.Normal(0.0, 2.0), ep.FixedIndegree(2)),
+    ):
+        feedback = ep.RandomFeedback(weight, *(() if connectivity is None else (connectivity,)))
+        found = ep.Simulator(network(RULES["e-prop+"], feedback), threads=1).feedback_weights("out", "rec")
+        assert np.all((found != 0.0).sum(axis=1) == (3 if connectivity is None else 2))
+        if weight is given:
+            np.testing.assert_array_equal(found[found != 0.0], given[found != 0.0])
+        else:
+            assert 1.0 < found[found != 0.0].std() < 3.0
 
 
 def test_what_cannot_be_followed_is_refused():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 import eprop as ep
 from compare import assert_same, differ
 from eprop.engine.run import lanes as module
-from networks import disagreement, two_threads
+from networks import disagreement
 from own_neurons import AdaptingCurrent
 from refusals import Refusal, refusals, refuse
 from rollout_networks import (
@@ -38,6 +37,15 @@ def ended(seed: int, n: int = N) -> list[int]:
     return [s for s in range(n) if draw.random() < 0.07]
 
 
+def stepped(lanes: Any, seeds: Any) -> list[np.ndarray]:
+    """Outputs of steps; the episodes of some lanes end after each."""
+    y = []
+    for seed in seeds:
+        y.append(lanes.step(channels(seed, lanes.n)).copy())
+        lanes.reset(ended(seed, lanes.n))
+    return y
+
+
 def errors_like(y: list[np.ndarray], seed: int) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(len(y[0]), len(y), y[0].shape[1]))
 
@@ -46,11 +54,7 @@ def play(sim: ep.Simulator, lanes: Any, first: int, rollouts: int = ROLLOUTS, re
     """Rollouts with ends of episodes at random steps, and all that comes out."""
     found: list[Any] = []
     for number in range(first, first + rollouts):
-        y = []
-        for t in range(STEPS):
-            seed = number * STEPS + t
-            y.append(lanes.step(channels(seed, lanes.n)).copy())
-            lanes.reset(ended(seed, lanes.n))
+        y = stepped(lanes, range(number * STEPS, (number + 1) * STEPS))
         errors = errors_like(y, number)
         for _ in range(replays):
             sim.learn(lanes.backward(errors))
@@ -94,26 +98,23 @@ def test_every_way_through_connections_equals_traces_that_run_on(partitions: int
     assert check_lanes(two_populations(several), 3, (15, 15, 15), **three, partitions=partitions) > 10
 
 
-def test_lanes_without_ends_are_rollouts_of_samples() -> None:
-    one, other = (ep.Simulator(network("ALIF", "more"), threads=1) for _ in range(2))
-    events, errors = stimulus(1, N, 20), np.random.default_rng(0).normal(size=(N, 20, SIZES[2]))
-    lanes = one.lanes(N)
-    y = np.stack([lanes.step(np.ascontiguousarray(events[:, t])).copy() for t in range(20)], axis=1)
-    rollout = other.forward(other.samples(N, 20, {"in": events}))
-    assert_same(y, rollout.y)
-    assert_same(lanes.spikes, rollout.spikes)
-    assert_same(lanes.backward(errors), rollout.backward(errors))
-
-
-@two_threads
-@pytest.mark.threads
-def test_thread_count_does_not_change_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network("ALIF", "each its own", noise=True)
-    found = []
-    for threads in (1, 2):
-        sim = ep.Simulator(net, threads=threads)
-        found.append(play(sim, sim.lanes(201), 0, 2, replays=1))
-    assert_same(*found)
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("delays", DELAYS)
+def test_lanes_without_ends_are_rollouts_of_samples_that_go_on(neuron: str, delays: str) -> None:
+    """So that rollouts, too, equal traces that run on."""
+    one, other = (ep.Simulator(network(neuron, delays, "symmetric"), threads=1) for _ in range(2))
+    lanes, rollout = one.lanes(N), None
+    for seed, steps in enumerate((25, 2, 1, 40)):
+        events, draw = stimulus(seed, N, steps), np.random.default_rng(seed)
+        told = {"signals": {"rec": draw.normal(size=(N, steps, SIZES[1]))}, "modulator": draw.normal(size=(N, steps))}
+        y = np.stack([lanes.step(np.ascontiguousarray(events[:, t])).copy() for t in range(steps)], axis=1)
+        rollout = other.forward(other.samples(N, steps, {"in": events}, **told), after=rollout)
+        assert_same([y, lanes.spikes], [rollout.y, rollout.spikes])
+        errors = draw.normal(size=y.shape)
+        gradient = lanes.backward(errors, **told)
+        assert_same(rollout.backward(errors), gradient)
+        one.learn(gradient)
+        other.learn(gradient)
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])
@@ -121,20 +122,14 @@ def test_replay_gives_what_the_present_weights_would_have_given(precision: str) 
     net = network("ALIF", "more", noise=True)
     sim, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
     lanes, fresh = sim.lanes(N), other.lanes(N)
-    y = []
-    for t in range(STEPS):
-        y.append(lanes.step(channels(t)).copy())
-        lanes.reset(ended(t))
+    y = stepped(lanes, range(STEPS))
     assert_same(lanes.replay(), np.stack(y, axis=1))
     errors = errors_like(y, 0)
     gradient = lanes.backward(errors)
     assert_same(gradient, lanes.backward(errors))
     sim.learn(gradient)
     other.learn(gradient)
-    wanted = []
-    for t in range(STEPS):
-        wanted.append(fresh.step(channels(t)).copy())
-        fresh.reset(ended(t))
+    wanted = stepped(fresh, range(STEPS))
     assert differ(wanted, y)
     assert_same(lanes.replay(), np.stack(wanted, axis=1))
     assert_same(lanes.backward(errors), fresh.backward(errors))
@@ -149,34 +144,17 @@ def test_a_state_resumes_with_the_same_bits(cut: str) -> None:
     if cut != "before any step":
         play(sim, lanes, 0, 2, replays=int(cut == "after a replay"))
     if cut == "within a rollout":
-        for seed in range(90, 95):
-            lanes.step(channels(seed))
-            lanes.reset(ended(seed))
+        stepped(lanes, range(90, 95))
     other = ep.Simulator(net, threads=1, partitions=3)
     again = other.lanes(N, steps=3)
-    other.set_state(sim.state())
     again.set_state(lanes.state())
+    other.set_state(sim.state())
     assert again.steps == lanes.steps
     if cut == "within a rollout":
-        assert_same(lanes.replay(), again.replay())
         errors = np.random.default_rng(0).normal(size=(N, lanes.steps, SIZES[2]))
-        assert_same(lanes.backward(errors), again.backward(errors))
+        assert_same(again.backward(errors), lanes.backward(errors))
+        assert_same(again.replay(), lanes.replay())
     assert_same(play(sim, lanes, 5, 2), play(other, again, 5, 2))
-
-
-def test_a_state_before_backward_gives_the_same_gradient() -> None:
-    """The rollout of the state is learned from before the next step; the weights were set after the lanes."""
-    one, other = (ep.Simulator(network("ALIF", "more"), threads=1) for _ in range(2))
-    lanes, same_again = one.lanes(N), other.lanes(N)
-    play(one, lanes, 0, 1)
-    y = [lanes.step(channels(t)).copy() for t in range(STEPS)]
-    same_again.set_state(lanes.state())
-    other.set_state(one.state())
-    gradient = lanes.backward(errors_like(y, 1))
-    assert_same(same_again.backward(errors_like(y, 1)), gradient)
-    one.learn(gradient)
-    other.learn(gradient)
-    assert_same(play(one, lanes, 5, 1), play(other, same_again, 5, 1))
 
 
 def test_a_reset_lane_is_one_at_rest() -> None:
@@ -205,31 +183,21 @@ def test_lanes_that_do_not_learn_run_on(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "STEPS_UNLEARNED", 16)
     sim = ep.Simulator(network("ALIF", "more"), threads=1)
     learning, running = sim.lanes(N), sim.lanes(N, steps=4, learn=False)
-    for t in range(100):
-        assert_same(learning.step(channels(t)), running.step(channels(t)))
-        learning.reset(ended(t))
-        running.reset(ended(t))
+    assert_same(stepped(learning, range(100)), stepped(running, range(100)))
     assert running._core.rows < 200 < learning._core.rows
-    for call in (running.replay, lambda: running.backward(np.zeros((N, running.steps, 2)))):
-        with refuse("made with learn=False"):
-            call()
 
 
 def test_lanes_see_weights_that_are_set() -> None:
-    sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
-    lanes, fresh = sim.lanes(N), other.lanes(N)
-    lanes.step(channels(0))
-    fresh.step(channels(0))
-    for one in (sim, other):
-        one.set_weights("in->rec", 0.9)
-    after = [s.step(channels(1)).copy() for s in (lanes, fresh)]
-    assert_same(*after)
-    unchanged = ep.Simulator(network(), threads=1).lanes(N)
-    unchanged.step(channels(0))
-    for t in range(1, 5):
-        assert_same(lanes.step(channels(t)), fresh.step(channels(t)))
-        unchanged.step(channels(t))
-    assert differ(lanes.step(channels(9)), unchanged.step(channels(9)))
+    """From the next step on, as if they had been so from the beginning: nothing arrives in the first step."""
+    sim, other, unchanged = (ep.Simulator(network(), threads=1) for _ in range(3))
+    other.set_weights("in->rec", 0.9)
+    lanes, wanted, before = (one.lanes(N) for one in (sim, other, unchanged))
+    for t in range(6):
+        y = [one.step(channels(t)).copy() for one in (lanes, wanted, before)]
+        assert_same(y[0], y[1])
+        if t == 0:
+            sim.set_weights("in->rec", 0.9)
+    assert differ(y[0], y[2])
 
 
 def test_several_steps_at_once_have_the_bits_of_one_after_the_other() -> None:
@@ -265,21 +233,26 @@ def test_all_ways_to_give_channels_are_one() -> None:
     events = stimulus(3, N, 30)[:, :, :4]
     lists = [[np.flatnonzero(e) for e in events[:, t]] for t in range(30)]
     found = []
-    for ways in range(6):
+    for given in (
+        lambda t: lists[t],
+        lambda t: np.ascontiguousarray(events[:, t]),
+        lambda t: events[:, t].astype(np.uint8),
+        lambda t: events[:, t].astype(float),
+        lambda t: tuple(c[::-1].astype(np.int32) for c in lists[t]),
+        lambda t: [c.tolist() for c in lists[t]],
+    ):
         lanes = two_sources().lanes(N)
-        given = [
-            lambda t: lists[t],
-            lambda t: np.ascontiguousarray(events[:, t]),
-            lambda t: events[:, t].astype(np.uint8),
-            lambda t: events[:, t].astype(float),
-            lambda t: tuple(c[::-1].astype(np.int32) for c in lists[t]),
-            lambda t: [c.tolist() for c in lists[t]],
-        ][ways]
         found.append([lanes.step({"a": given(t), "b": given((t + 7) % 30)}).copy() for t in range(30)])
         found[-1].append(lanes.step().copy())
     for other in found[1:]:
-        assert_same(found[0], other)
+        assert_same(other, found[0])
     assert np.ptp(found[0]) > 0.0
+
+
+def exploding() -> ep.Simulator:
+    sim = ep.Simulator(network(), threads=1)
+    sim.set_weights("rec->out", 1e12)
+    return sim
 
 
 NONE = [np.zeros(0, int)] * 2
@@ -301,6 +274,15 @@ NONE = [np.zeros(0, int)] * 2
     (lambda lanes: lanes.reset([0.5]), ep.InputError, "indices of lanes, or 2 booleans"),
     (lambda lanes: lanes.replay(), ep.InputError, "no step since the last rollout"),
     (lambda lanes: lanes.backward(np.zeros((2, 0, 1))), ep.InputError, "no step since the last rollout"),
+    (lambda _: two_sources().lanes(0), ep.InputError, "number of lanes must be a whole number >= 1"),
+    (lambda _: two_sources().lanes(2, learn="no"), ep.InputError, "learn must be True or False"),
+    (lambda _: two_sources().lanes(2, learn=False).replay(), ep.InputError, "made with learn=False"),
+    (
+        lambda _: two_sources().lanes(2, learn=False).backward(np.zeros((2, 1, 1))),
+        ep.InputError,
+        "made with learn=False",
+    ),
+    (lambda _: exploding().lanes(2).run(50, np.ones((50, 2, 5))), ep.DivergenceError, r"step: lane .* exploded"),
 )
 def test_what_does_not_fit_is_refused_and_nothing_has_happened(refusal: Refusal) -> None:
     lanes = two_sources().lanes(2)
@@ -311,60 +293,44 @@ def test_what_does_not_fit_is_refused_and_nothing_has_happened(refusal: Refusal)
         lanes.backward(np.zeros((2, 2, 1)))
 
 
-@refusals(
-    (lambda sim: sim.lanes(0), ep.InputError, "number of lanes must be a whole number >= 1"),
-    (lambda sim: sim.lanes(2, learn="no"), ep.InputError, "learn must be True or False"),
-)
-def test_bad_arguments_of_lanes_are_refused(refusal: Refusal) -> None:
-    refusal.check(two_sources())
+def put(k: int, value: int) -> Any:
+    """A change of one number of an array."""
+    return lambda values: np.concatenate([values[:k], [value], values[k + 1 :]])
+
+
+DAMAGES = [
+    *((name, put(3, value), "damaged") for name, value in (
+        ("log", 99), ("log", -1), ("start", -5), ("counters", -1), ("counters", 10**6))),
+    # How many cuts, and spikes: room would be made for as many.
+    *(("counters", put(k, 2**40), "entries, its counters tell of others") for k in (3, 4)),
+    *((name, lambda values: values[:-1], "damaged") for name in ("neurons", "psi", "traces", "start", "log")),
+    ("lanes", lambda _: [N, 2**50, 0], "start has"),
+    ("lanes", lambda _: [N, STEPS, 2], "'lanes' must hold"),
+    ("lanes", lambda _: [N, 1.5, 0], "'lanes' must be whole numbers"),
+    ("counters", lambda values: values + 0.5, "whole numbers"),
+    ("neurons", lambda values: values * np.nan, "not finite"),
+    ("psi", lambda values: values + 0j, "must be real numbers"),
+    ("y", lambda values: values[:, None], "y has 2 axes"),
+    ("cuts", lambda values: values + 10**6, "at the latest after step"),
+    ("log", lambda values: np.sort(values)[::-1], "another population, or in the wrong order"),
+]  # fmt: skip
 
 
 def test_states_refuse_what_does_not_fit() -> None:
     sim = ep.Simulator(network("ALIF", "more"), threads=1)
     lanes = sim.lanes(N)
     play(sim, lanes, 0, 2)
-    state, before = lanes.state(), lanes.state()
-    with refuse("the state has 4 lanes, but there are 3"):
-        sim.lanes(3).set_state(state)
-    with refuse("this one lacks .*log.*psi"):
-        lanes.set_state(3)
-    with refuse("this one lacks log"):
-        lanes.set_state({name: value for name, value in state.items() if name != "log"})
-    with refuse("rec is ALIF there, LIF here"):
-        ep.Simulator(network("LIF", "more"), threads=1).lanes(N).set_state(state)
-    damaged = [("log", 99), ("log", -1), ("start", -5), ("counters", -1), ("counters", 10**6)]
-    for name, value in damaged:
-        wrong = copy.deepcopy(state)
-        wrong[name][3] = value
-        with refuse("damaged"):
-            lanes.set_state(wrong)
-    for name, value, words in (
-        ("lanes", [N, 2**50, 0], "start has"), ("lanes", [N, STEPS, 2], "'lanes' must hold"),
-        ("lanes", [N, 1.5, 0], "'lanes' must be whole numbers"), ("counters", state["counters"] + 0.5, "whole numbers"),
-        ("neurons", state["neurons"] * np.nan, "not finite"),
-        ("psi", state["psi"] + 0j, "must be real numbers"), ("y", state["y"][:, None], "y has 2 axes"),
-        ("traces", state["traces"][:-1], "traces has"), ("cuts", state["cuts"] + 10**6, "at the latest after step"),
-        ("log", np.sort(state["log"])[::-1], "another population, or in the wrong order"),
-    ):  # fmt: skip
+    before = lanes.state()
+    for taker, state, words in (
+        (sim.lanes(3), before, "the state has 4 lanes, but there are 3"),
+        (ep.Simulator(network("LIF", "more"), threads=1).lanes(N), before, "rec is ALIF there, LIF here"),
+        (lanes, 3, "this one lacks .*log.*psi"),
+        (lanes, {name: value for name, value in before.items() if name != "log"}, "this one lacks log"),
+        *((lanes, before | {name: np.array(made(before[name]))}, words) for name, made, words in DAMAGES),
+    ):
         with refuse(words):
-            lanes.set_state(state | {name: np.array(value)})
-    for column in (3, 4):  # how many cuts, and spikes: room would be made for as many
-        wrong = copy.deepcopy(state)
-        wrong["counters"][column] = 2**40
-        with refuse("entries, its counters tell of others"):
-            lanes.set_state(wrong)
-    for name in ("neurons", "psi", "traces", "start", "log"):
-        with refuse("damaged"):
-            lanes.set_state(state | {name: state[name][:-1]})
+            taker.set_state(state)
     assert_same(lanes.state(), before)
-
-
-def test_an_exploding_lane_raises() -> None:
-    sim = ep.Simulator(network(), threads=1)
-    sim.set_weights("rec->out", 1e12)
-    lanes = sim.lanes(N)
-    with pytest.raises(ep.DivergenceError, match=r"step: lane .* exploded"):
-        [lanes.step(channels(t)) for t in range(50)]
 
 
 def test_single_precision_is_close_in_rollouts_that_continue() -> None:
@@ -400,7 +366,7 @@ class InterruptedOnce:
 def test_an_interrupted_replay_is_done_again_before_anything_else() -> None:
     sim = ep.Simulator(network("ALIF", "more", noise=True), threads=1)
     lanes, rollout = sim.lanes(N), sim.forward(sim.samples(N, STEPS, {"in": stimulus(1, N, STEPS)}))
-    y = [lanes.step(channels(t)).copy() for t in range(STEPS)]
+    y = stepped(lanes, range(STEPS))
     errors = errors_like(y, 1)
     wanted = lanes.backward(errors), rollout.backward(errors)
     for one in (lanes, rollout):

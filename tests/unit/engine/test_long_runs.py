@@ -42,6 +42,7 @@ def test_rings_and_bytes_stay_as_they_are():
     assert first.spikes["busy"][0].size > 50
     assert first.spikes["silent"][0].size == 0
     held = sim.memory()
+    assert set(held) == {"synapses", "propagators", "axons", "rest"}
     shapes = {name: a.shape for name, a in sim.state().items()}
     run(sim, 30_000, seed=1)
     assert sim.memory() == held

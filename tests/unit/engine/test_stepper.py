@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal as signals
-import threading
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,9 @@ from compare import assert_same
 from eprop.engine.run.timing import Latency
 from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
+from refusals import each_of, each_row, refusals
 
+pytestmark = pytest.mark.tiny
 STEPS = 150
 PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(eta=5e-4), c_reg=0.01, cutoff=20.0)
 RULES = {
@@ -58,16 +59,25 @@ def same_state(one: ep.Simulator, other: ep.Simulator) -> None:
     assert_same(other.state(), one.state())
 
 
-@pytest.mark.tiny
-@pytest.mark.parametrize("precision", ["double", "single"])
+DIVISIONS = {
+    "double": {},
+    "single": {"precision": "single"},
+    "2 threads, 3 partitions": {"threads": 2, "partitions": 3},
+}
+
+
+@pytest.mark.threads
+@two_threads
+@pytest.mark.parametrize("options", DIVISIONS.values(), ids=DIVISIONS)
 @pytest.mark.parametrize("rule", RULES)
-def test_steps_have_the_bits_of_a_run(rule, precision):
+def test_steps_have_the_bits_of_a_run(rule, options):
     """With everything that a step may be told, and runs in between."""
     net, rng = network(RULES[rule]), np.random.default_rng(1)
     x, target = events(), rng.normal(size=(STEPS, 3))
     told = rng.normal(size=(STEPS, 12)), rng.normal(size=STEPS)
     reward = rng.normal(size=STEPS) if rule == "reward" else None
-    one, other = (ep.Simulator(net, threads=1, precision=precision) for _ in range(2))
+    one = ep.Simulator(net, threads=1, precision=options.get("precision", "double"))
+    other = ep.Simulator(net, **{"threads": 1} | options)
     stepper, y, loss = other.stepper(), np.zeros((STEPS, 3)), np.zeros(STEPS)
     for a, b in ((0, 70), (70, 90), (90, STEPS)):
         span = slice(a, b)
@@ -88,7 +98,6 @@ def test_steps_have_the_bits_of_a_run(rule, precision):
     assert stepper.latency.count == STEPS - 20
 
 
-@pytest.mark.tiny
 def test_steps_without_anything_to_learn_from():
     """Silence, no target, frozen weights; a step of several populations."""
     net = network(several=True)
@@ -106,20 +115,6 @@ def test_steps_without_anything_to_learn_from():
     assert one.connections("in->rec")[2].tobytes() == ep.Simulator(net, threads=1).connections("in->rec")[2].tobytes()
 
 
-@two_threads
-@pytest.mark.tiny
-@pytest.mark.threads
-def test_threads_give_the_same_bits():
-    net, x = network(), events()
-    one, other = ep.Simulator(net, threads=1), ep.Simulator(net, threads=2, partitions=3)
-    for sim in (one, other):
-        stepper = sim.stepper()
-        for t in range(STEPS):
-            stepper.step(np.flatnonzero(x[t]), target=np.ones(3))
-    assert one.connections("in->rec")[2].tobytes() == other.connections("in->rec")[2].tobytes()
-
-
-@pytest.mark.tiny
 @pytest.mark.parametrize("rule", ["plus", "adam", "reward"])
 def test_errors_from_outside_are_those_of_targets(rule):
     """The errors that a target would give, told one step later, teach the same, bit by bit; readouts as well."""
@@ -143,7 +138,6 @@ def test_errors_from_outside_are_those_of_targets(rule):
     assert np.abs(one.connections("rec->out")[2] - first).max() > 1e-5
 
 
-@pytest.mark.tiny
 def test_a_state_is_set_between_steps():
     net, x = network(), events()
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
@@ -161,17 +155,8 @@ def test_a_state_is_set_between_steps():
     np.testing.assert_array_equal(stepper.step([1, 2]), fresh.stepper().step([1, 2]))
 
 
-@pytest.mark.tiny
-def test_outputs_are_a_view_and_channels_a_set():
-    net = network()
-    one, other = (ep.Simulator(net, threads=1).stepper("in", readouts=["out"]) for _ in range(2))
-    y, z = one.step(np.array([4, 1, 1, 5, 4])), other.step([1, 4, 5])
-    assert one.step(np.array([0, 3], np.int32)) is y
-    other.step(np.arange(8)[::3][:2].astype(np.uint8))  # not contiguous, of another type
-    np.testing.assert_array_equal(y, z)
-    assert (one.spikes, one.loss) == (other.spikes, 0.0)
-    with pytest.raises(ValueError, match="read-only"):
-        y[0] = 1.0
+def fresh(*rule: Any, **options: Any) -> ep.Stepper:
+    return ep.Simulator(network(*rule, **options), threads=1).stepper()
 
 
 WRONG = [
@@ -192,18 +177,49 @@ WRONG = [
 ]
 
 
-@pytest.mark.tiny
-@pytest.mark.parametrize(("given", "words"), WRONG, ids=range(len(WRONG)))
-def test_a_step_that_is_refused_has_not_taken_place(given, words):
+@refusals(
+    *each_row(WRONG, lambda given, _, stepper: stepper.step(**given)),
+    (lambda *_: fresh().step(error=np.ones(3)), ep.InputError, "error belongs to the step before, and this is the"),
+    (lambda sim, _: sim.stepper("noise"), ep.InputError, "inputs: there is no 'noise'; there are: 'in'"),
+    (lambda sim, _: sim.stepper(learn="no"), ep.InputError, "learn must be True or False"),
+    (lambda *_: fresh(ep.EProp()), ep.NetworkError, "EProp learns from whole samples"),
+    *each_of([{"channels": [1]}, {"target": [1.0]}, {"signal": [1.0]}], lambda given, *_: fresh(several=True).step(**given),
+             ep.InputError, "by name, in a dictionary"),
+    *each_of([[0.5, 0.6, 0.0], [1.5, -0.5, 0.0]], lambda target, *_: fresh(loss=ep.CrossEntropy()).step(target=target),
+             ep.InputError, "target must hold class probabilities"),
+)  # fmt: skip
+def test_a_step_that_is_refused_has_not_taken_place(refusal):
     net = network()
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
-    stepper = one.stepper()
+    stepper, plain = one.stepper(), other.stepper()
     stepper.step([2])
-    with pytest.raises(ep.InputError, match=words):
-        stepper.step(**given)
-    np.testing.assert_array_equal(stepper.step([1]), [other.stepper().step([k]) for k in (2, 1)][-1])
+    refusal.check(one, stepper)
+    plain.step([2])
+    np.testing.assert_array_equal(stepper.step([1]), plain.step([1]))
     assert stepper.loss == 0.0
     same_state(one, other)
+
+
+def test_several_ranks_have_no_stepper():
+    def refused(comm: Any) -> str:
+        with pytest.raises(ep.NetworkError) as told:
+            ep.Simulator(network(), threads=1, comm=comm).stepper()
+        return str(told.value)
+
+    assert on_ranks(2, refused) == ["a stepper runs on one process, this network on 2 ranks: leave out comm"] * 2
+
+
+def test_outputs_are_a_view_of_readouts():
+    """Also of a network without neurons."""
+    net = small_network((3, 0, 2), {"in->out": 1.0})
+    run = ep.Simulator(net, threads=1).run(3.0, {"in": np.eye(3)})
+    stepper = ep.Simulator(net, threads=1).stepper("in", readouts=["out"])
+    for t in range(3):
+        y = stepper.step([t])
+        np.testing.assert_array_equal(y, run.y["out"][t])
+    assert stepper.step([1, 1, 0]) is y
+    with pytest.raises(ValueError, match="read-only"):
+        y[0] = 1.0
 
 
 def not_aligned(values):
@@ -217,7 +233,7 @@ def not_aligned(values):
 WAYS = {
     "arrays": lambda channels, told: (np.array(channels), np.array(told)),
     "int32": lambda channels, told: (np.array(channels, np.int32), np.array(told)),
-    "lists": lambda channels, told: (channels, told),
+    "lists, several times": lambda channels, told: (channels * 2, told),
     "unsorted, uint8, float32": lambda channels, told: (np.array(channels[::-1], np.uint8), np.array(told, np.float32)),
     "not contiguous": lambda channels, told: (np.repeat(channels, 2)[::2], np.repeat(told, 2)[::2]),
     "not aligned": lambda channels, told: (not_aligned(channels), not_aligned(told)),
@@ -226,7 +242,6 @@ WAYS = {
 }
 
 
-@pytest.mark.tiny
 @pytest.mark.parametrize("way", WAYS)
 def test_all_ways_to_give_arguments_are_one(way):
     """Those that the core reads as they are, and those that are converted before; each step is counted once."""
@@ -246,62 +261,6 @@ def test_all_ways_to_give_arguments_are_one(way):
     assert stepper.latency.count == 1
 
 
-@pytest.mark.tiny
-def test_what_a_stream_is_not_for():
-    sim = ep.Simulator(network(), threads=1)
-    with pytest.raises(ep.InputError, match="error belongs to the step before, and this is the first step"):
-        sim.stepper().step(error=np.ones(3))
-    with pytest.raises(ep.InputError, match="inputs: there is no 'noise'; there are: 'in'"):
-        sim.stepper("noise")
-    with pytest.raises(ep.InputError, match="learn must be True or False"):
-        sim.stepper(learn="no")
-    with pytest.raises(ep.NetworkError, match="EProp learns from whole samples"):
-        ep.Simulator(network(ep.EProp()), threads=1).stepper()
-    several = ep.Simulator(network(several=True), threads=1).stepper()
-    for given in ({"channels": [1]}, {"target": [1.0]}, {"signal": [1.0]}):
-        with pytest.raises(ep.InputError, match="by name, in a dictionary"):
-            several.step(**given)
-    shares = ep.Simulator(network(loss=ep.CrossEntropy()), threads=1).stepper()
-    for wrong in ([0.5, 0.6, 0.0], [1.5, -0.5, 0.0]):
-        with pytest.raises(ep.InputError, match="target must hold class probabilities"):
-            shares.step(target=wrong)
-
-    def refused(comm: Any) -> str:
-        with pytest.raises(ep.NetworkError) as told:
-            ep.Simulator(network(), threads=1, comm=comm).stepper()
-        return str(told.value)
-
-    assert on_ranks(2, refused) == ["a stepper runs on one process, this network on 2 ranks: leave out comm"] * 2
-
-
-@pytest.mark.tiny
-def test_one_thread_at_a_time():
-    sim = ep.Simulator(network(), threads=1)
-    stepper, found = sim.stepper(), []
-
-    def step() -> None:
-        with pytest.raises(ep.InputError, match="another thread is running this simulator") as told:
-            stepper.step([1])
-        found.append(told.type)
-
-    with sim._lock:
-        other = threading.Thread(target=step)
-        other.start()
-        other.join()
-    assert found == [ep.InputError]
-    stepper.step([1])
-
-
-@pytest.mark.tiny
-def test_a_network_without_neurons():
-    net = small_network((3, 0, 2), {"in->out": 1.0})
-    run = ep.Simulator(net, threads=1).run(3.0, {"in": np.eye(3)})
-    stepper = ep.Simulator(net, threads=1).stepper()
-    for t in range(3):
-        np.testing.assert_array_equal(stepper.step([t]), run.y["out"][t])
-
-
-@pytest.mark.tiny
 def test_divergence_is_found_while_steps_go_by():
     sim = ep.Simulator(network(ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e9))), threads=1)
     stepper, x = sim.stepper(), events(1000)
@@ -314,7 +273,6 @@ def test_divergence_is_found_while_steps_go_by():
         diverge()
 
 
-@pytest.mark.tiny
 def test_ctrl_c_ends_a_loop_and_not_a_step():
     net, x = network(), events()
     one, other = (ep.Simulator(net, threads=1) for _ in range(2))
@@ -339,7 +297,6 @@ def test_ctrl_c_ends_a_loop_and_not_a_step():
     same_state(one, other)
 
 
-@pytest.mark.tiny
 def test_latency_is_a_histogram():
     latency = Latency()
     assert (latency.count, latency.quantile(0.5), latency.share_within(1.0)) == (0, 0.0, 1.0)

@@ -53,6 +53,22 @@ def built(*parts, feedback=False):
     return ep.Simulator(net, threads=1)
 
 
+def noise_alone(*neurons):
+    net = ep.Network()
+    for model in (ep.PoissonSource(1001.0), *neurons):
+        net.add(model, 3, "noise" if isinstance(model, ep.PoissonSource) else "rec")
+    return ep.Simulator(net, threads=1)
+
+
+def readouts_that_differ():
+    net = small_network((0, 3, 0), {"rec->rec": None}, rule=ep.EProp())
+    for k, tau in enumerate((10.0, 20.0)):
+        out = net.add(ep.Readout(tau_m=tau), 2, f"out{k}")
+        net.connect("rec", out)
+        net.feedback(out, "rec")
+    return ep.Simulator(net, threads=1)
+
+
 PLUS = ep.EPropPlus()
 MIRRORED = "Symmetric feedback to .* follows .*, which must have no multapses"
 
@@ -79,49 +95,23 @@ MIRRORED = "Symmetric feedback to .* follows .*, which must have no multapses"
              lambda rule: built({"connectivity": rule, "rule": PLUS}, feedback=True), ep.NetworkError, MIRRORED),
     (lambda: built({"rule": ep.EProp(), "name": "a"}, {"rule": ep.EProp(), "name": "b"}, feedback=True), ep.NetworkError,
      "needs one projection onto 'out', got 2"),
+    (noise_alone, ep.NetworkError, "no neurons or readouts, only sources"),
+    (lambda: noise_alone(ep.LIF()), ep.NetworkError, "noise: a Poisson rate of 1001 Hz is more than one spike per step of 1 ms"),
+    (readouts_that_differ, ep.NetworkError, "readouts of 'rec' have different tau_m; set EProp.kappa"),
+    *((lambda kind=kind, t_ref=t_ref: ep.Simulator(small_network((0, 3, 0), neuron=kind(t_ref=t_ref)), threads=1),
+       ep.ParameterError, rf"^rec: {kind.__name__}.t_ref must be a multiple of dt = 1 ms, got \S+ ms")
+      for kind in (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF) for t_ref in (0.4, 2.5, [2.0, 1.0, 1.5])),
 )  # fmt: skip
-def test_rules_that_do_not_fit_a_network(refusal):
+def test_rules_and_models_that_do_not_fit_a_network(refusal):
     refusal.check()
 
 
-@pytest.mark.parametrize("t_ref", [0.4, 2.5, [2.0, 1.0, 1.5]], ids=repr)
-@pytest.mark.parametrize("kind", [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF])
-def test_refractory_times_are_multiples_of_the_step(kind, t_ref):
-    net = ep.Network()
-    net.add(kind(t_ref=t_ref), 3, "rec")
-    with refuse(rf"^rec: {kind.__name__}.t_ref must be a multiple of dt = 1 ms, got \S+ ms", ep.ParameterError):
-        ep.Simulator(net, threads=1)
-
-
-def test_refractory_times_that_will_do():
-    net = ep.Network(dt=0.1)
-    net.add(ep.LIF(t_ref=0.3), 3)  # 0.3 is not three times 0.1 in binary
-    net.add(ep.LIF(t_ref=ep.Uniform(0.0, 3.0)), 3)  # what is drawn is rounded
+def test_times_that_will_do():
+    """0.3 is not three times 0.1 in binary; what is drawn is rounded; a cutoff is in ms."""
+    net = small_network((0, 3, 0), neuron=ep.LIF(t_ref=0.3), dt=0.1)
+    net.add(ep.LIF(t_ref=ep.Uniform(0.0, 3.0)), 3)
     ep.Simulator(net, threads=1)
-
-
-def test_cutoffs_are_in_ms():
     ep.Simulator(network(ep.EPropPlus(cutoff=1.0), dt=0.5), threads=1)
-
-
-def test_poisson_sources():
-    net = ep.Network()
-    net.add(ep.PoissonSource(1001.0), 4, "noise")
-    with refuse("no neurons or readouts, only sources", ep.NetworkError):
-        ep.Simulator(net, threads=1)
-    net.add(ep.LIF(), 3, "rec")
-    with refuse("noise: a Poisson rate of 1001 Hz is more than one spike per step of 1 ms", ep.NetworkError):
-        ep.Simulator(net, threads=1)
-
-
-def test_kappa_of_readouts_that_differ():
-    net = small_network((0, 3, 0), {"rec->rec": None}, rule=ep.EProp())
-    for k, tau in enumerate((10.0, 20.0)):
-        out = net.add(ep.Readout(tau_m=tau), 2, f"out{k}")
-        net.connect("rec", out)
-        net.feedback(out, "rec")
-    with refuse("readouts of 'rec' have different tau_m; set EProp.kappa", ep.NetworkError):
-        ep.Simulator(net, threads=1)
 
 
 @pytest.mark.parametrize("rule", [ep.EProp, ep.EPropPlus])

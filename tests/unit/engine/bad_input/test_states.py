@@ -36,34 +36,20 @@ def test_projections_stand_for_their_names(bounded):
 
 
 MATRIX = np.array([[1.0, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 0]])
+SPARSE, ENDS = scipy.sparse.csr_matrix(MATRIX), ([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2])
 NEW_WEIGHTS = [
-    (NAN, "weights of in->rec must be finite"),
-    (INF, "weights of in->rec must be finite"),
-    ([NAN] * 6, "weights of in->rec must be finite"),
-    (scipy.sparse.csr_matrix(MATRIX) * NAN, "weights of in->rec must be finite"),
-    ([1.0] * 5, "in->rec has 6 connections, got 5 weights"),
-    ([1.0] * 5 + [9.0], r"weights of in->rec must lie in -2..2 mV"),
-    (3.0 * MATRIX, r"weights of in->rec must lie in -2..2 mV"),
+    *((wrong, "weights of in->rec must be finite") for wrong in (NAN, INF, [NAN] * 6, SPARSE * NAN, (*ENDS, [NAN] * 6))),
+    *((wrong, "in->rec has 6 connections, got 5 weights") for wrong in ([1.0] * 5, (*ENDS, [1.0] * 5))),
+    *((wrong, "weights of in->rec must lie in -2..2 mV") for wrong in ([1.0] * 5 + [9.0], 3.0 * MATRIX)),
     (MATRIX.T, r"weights of in->rec must have shape \(3, 4\) = \(targets, sources\), got \(4, 3\)"),
-    (np.ones((3, 4)), "the matrix for in->rec has weights where there is no connection"),
-    (scipy.sparse.csr_matrix(np.ones((3, 4))), "the matrix for in->rec has weights where there is no connection"),
+    *((wrong, "the matrix for in->rec has weights where there is no connection") for wrong in (
+        np.ones((3, 4)), scipy.sparse.csr_matrix(np.ones((3, 4))))),
     (np.ones((3, 4, 1)), "in->rec has 6 connections, got 12 weights"),
-    ("x", "weights of in->rec must be real numbers"),
-    (None, "weights of in->rec must be real numbers"),
-    (1j, "weights of in->rec must be real numbers"),
-    (scipy.sparse.csr_matrix(MATRIX * 1j), "weights of in->rec must be real numbers"),
-    (["a"] * 6, "weights of in->rec must be real numbers"),
+    *((wrong, "weights of in->rec must be real numbers") for wrong in ("x", None, 1j, SPARSE * 1j, ["a"] * 6)),
     ([[1, 2], [3]], "rows of equal length"),
-    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [1.0] * 5), "in->rec has 6 connections, got 5 weights"),
-    (([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 2], [NAN] * 6), "weights of in->rec must be finite"),
-    (
-        ([0, 1, 2, 3, 1, 2], [0, 0, 1, 1, 2, 0], [1.0] * 6),
-        r"the targets must equal those of connections\(\), in the same order",
-    ),
-    (([0, 1], [0, 0, 1, 1, 2, 2], [1.0] * 6), r"the sources must equal those of connections\(\)"),
-]
-
-
+    ((ENDS[0], [0, 0, 1, 1, 2, 0], [1.0] * 6), r"the targets must equal those of connections\(\), in the same order"),
+    (([0, 1], ENDS[1], [1.0] * 6), r"the sources must equal those of connections\(\)"),
+]  # fmt: skip
 NAMES = ["x", None, 5, "rec", ""]
 MISSING = "no projection .*; there are: in->rec, rec->rec"
 
@@ -85,20 +71,19 @@ def test_weights_and_rates_that_are_refused(refusal, bounded):
     assert_same(bounded.state(), before)
 
 
-@pytest.mark.parametrize(
-    ("values", "wanted"),
-    [
-        (1.5, 1.5 * MATRIX),
-        ([0.5] * 6, 0.5 * MATRIX),
-        (MATRIX, MATRIX),
-        (scipy.sparse.csr_matrix(0.5 * MATRIX), 0.5 * MATRIX),
-        (0.0 * MATRIX, 0.0 * MATRIX),
-    ],
-    ids=range(5),
-)
-def test_new_weights_that_will_do(bounded, values, wanted):
-    bounded.set_weights("in->rec", values)
-    np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), wanted)
+def test_new_weights_that_will_do(bounded):
+    """A number, a list, a matrix, or what `connections` gives; of repeated connections a list."""
+    for values in (0.5, [0.5] * 6, 0.5 * MATRIX, 0.5 * SPARSE, (*ENDS, [0.5] * 6)):
+        bounded.set_weights("in->rec", 1.5)
+        bounded.set_weights("in->rec", values)
+        np.testing.assert_array_equal(bounded.weights("in->rec").toarray(), 0.5 * MATRIX)
+    bounded.set_weights("in->rec", 0.0 * MATRIX)
+    assert not bounded.connections("in->rec")[2].any()
+    sources, targets, _ = bounded.connections("rec->rec")
+    for values in (np.arange(15.0), (sources, targets, np.arange(15.0))):
+        bounded.set_weights("rec->rec", 2.0)
+        bounded.set_weights("rec->rec", values)
+        np.testing.assert_array_equal(bounded.connections("rec->rec")[2], np.arange(15.0))
 
 
 def test_weights_beyond_single_precision():
@@ -115,20 +100,6 @@ def test_weights_beyond_single_precision():
     ep.Simulator(net, threads=1)
 
 
-@pytest.mark.parametrize("name", ["in->rec", "rec->rec"])
-def test_what_connections_gives_is_taken_back(bounded, name):
-    sources, targets, weights = bounded.connections(name)
-    bounded.set_weights(name, (sources, targets, 0.5 * weights))
-    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
-    bounded.set_weights(name, bounded.connections(name))
-    np.testing.assert_array_equal(bounded.connections(name)[2], 0.5 * weights)
-
-
-def test_new_weights_of_repeated_connections_are_a_list(bounded):
-    bounded.set_weights("rec->rec", np.arange(15.0))
-    np.testing.assert_array_equal(bounded.connections("rec->rec")[2], np.arange(15.0))
-
-
 @refusals(
     *each_of([("rec", "out"), ("out", "in"), ("in", "rec")], lambda ends, sim: sim.feedback_weights(*ends), ep.NetworkError,
              "feedback goes from readouts to neurons, not from"),
@@ -139,13 +110,6 @@ def test_feedback_weights_that_are_refused(refusal, sim):
     refusal.check(sim)
     _, rec, out = sim.network.populations
     assert sim.feedback_weights("out", "rec").shape == sim.feedback_weights(out, rec).shape == (3, 2)
-
-
-def shifted(starts):
-    """Beginnings of steps in the log of spikes, that of one step far away."""
-    starts = starts.copy()
-    starts[1] += 10**7
-    return starts
 
 
 def test_logged_spikes_are_of_their_populations_and_in_order():
@@ -161,37 +125,41 @@ def test_logged_spikes_are_of_their_populations_and_in_order():
     sim.set_state(state)
 
 
+CHANGES = [
+    ("synapses/weight", lambda w: w[:3], "the state belongs to another network: synapses/weight has shape"),
+    ("synapses/weight", lambda _: "abc", "state 'synapses/weight' must be real numbers, got 'abc'"),
+    ("synapses/weight", lambda w: w * NAN, "state 'synapses/weight' holds values that are not finite"),
+    ("synapses/weight", lambda w: w * 1j, "state 'synapses/weight' must be real numbers"),
+    ("axons/times", lambda times: times + 0.5, "state 'axons/times' must be whole numbers"),
+    ("axons/times", lambda times: times + 10**6, "another network, or is damaged: axons/times has steps"),
+    ("axons/times", lambda times: times - 10, "another network, or is damaged: axons/times has steps"),
+    ("counters", lambda _: np.zeros(2, int), "counters has shape"),
+    ("counters", lambda counters: counters - 10**6, "another network, or is damaged: its counters"),
+    ("spike_log/sources", lambda _: np.zeros(5, np.int32), "another network, or is damaged: its log of spikes"),
+    ("spike_log/sources", lambda _: np.full(8, 99, np.int32), "another network, or is damaged: its log of spikes"),
+    ("spike_log/start", lambda start: start + 10**7 * (np.arange(len(start)) == 1)[:, None], "spike_log/start does not fit"),
+    ("spike_log/start", lambda start: start[:, ::-1] - 1, "damaged: spike_log/start does not"),
+    *(("network", lambda _, given=given: given, "the state is damaged: its entry 'network'") for given in (
+        b"no text", np.zeros(3), None, "x", np.frombuffer(b"[1]", np.uint8))),
+]  # fmt: skip
+
+
 def test_states(bounded):
     state = bounded.state()
-    weight = state["synapses/weight"]
     for given, words in (
         (None, "set_state takes a dictionary"),
-        (5, "set_state takes a dictionary"),
         ([], "set_state takes a dictionary"),
         ({}, "this one holds nothing"),
         ({"a": 1}, "from state..; this one holds a"),
         ({k: state[k] for k in ("counters", "network")}, "the state lacks axons/times, axons/z"),
-        (state | {"synapses/weight": weight[:3]}, "the state belongs to another network: synapses/weight has shape"),
-        (state | {"synapses/weight": "abc"}, "state 'synapses/weight' must be real numbers, got 'abc'"),
-        (state | {"synapses/weight": weight * NAN}, "state 'synapses/weight' holds values that are not finite"),
-        (state | {"synapses/weight": weight * 1j}, "state 'synapses/weight' must be real numbers"),
-        (state | {"axons/times": state["axons/times"] + 0.5}, "state 'axons/times' must be whole numbers"),
-        (state | {"counters": np.zeros(2, int)}, "counters has shape"),
-        (state | {"spike_log/sources": np.zeros(5, np.int32)}, "another network, or is damaged: its log of spikes"),
-        (state | {"spike_log/sources": np.full(8, 99, np.int32)}, "another network, or is damaged: its log of spikes"),
-        (state | {"counters": state["counters"] - 10**6}, "another network, or is damaged: its counters"),
-        (
-            state | {"axons/times": state["axons/times"] + 10**6},
-            "another network, or is damaged: axons/times has steps",
-        ),
-        (state | {"axons/times": state["axons/times"] - 10}, "another network, or is damaged: axons/times has steps"),
-        (state | {"spike_log/start": shifted(state["spike_log/start"])}, "damaged: spike_log/start does not fit"),
-        (state | {"spike_log/start": state["spike_log/start"][:, ::-1] - 1}, "damaged: spike_log/start does not"),
+        *((state | {name: made(state[name])}, words) for name, made, words in CHANGES),
     ):
         with refuse(words):
             bounded.set_state(given)
         assert_same(bounded.state(), state)
     bounded.set_state(state | {"of no interest": np.zeros(3)})
+    del state["network"]
+    bounded.set_state(state)
 
 
 @pytest.mark.parametrize(
@@ -218,35 +186,21 @@ def test_states_of_other_networks(other, words):
 
 
 def test_states_of_the_same_network():
-    sim = ep.Simulator(state_network(), threads=1)
-    state = ep.Simulator(state_network(weight=0.7, eta=1e-2), threads=1).state()
-    sim.set_state(state)  # weights are part of the state; one may go on at another rate
-    np.testing.assert_array_equal(sim.connections("in->rec")[2], [0.7, 0.7])
-    np.testing.assert_array_equal(sim.state()["neurons/feedback"], state["neurons/feedback"])
-    with refuse("precision is float64 there, float32 here"):
-        ep.Simulator(state_network(), threads=1, precision="single").set_state(state)
-    for damaged in (b"no text", np.zeros(3), None, "x", np.frombuffer(b"[1]", np.uint8)):
-        with refuse("the state is damaged: its entry 'network'"):
-            sim.set_state(state | {"network": damaged})
-    del state["network"]
-    sim.set_state(state)
-
-
-def test_states_of_other_rates_of_stdp():
-    """One may go on at another rate, by STDP as well; other constants make another network."""
-
-    def of(**constants):
-        net = small_network((2, 3, 0), {"in->rec": None}, rule=ep.STDP(**constants), seed=1)
-        return ep.Simulator(net, threads=1)
-
-    sim = of(rate=0.01)
-    sim.set_state(of(rate=0.02).state())
-    with refuse("in->rec.rule.alpha is 2.0 there, 1.0 here"):
-        sim.set_state(of(alpha=2.0).state())
-
-
-def test_the_network_of_a_state_is_the_one_that_was_built():
+    """Weights are part of the state; one may go on at another rate, by STDP as well. What was added since does not count."""
     net = state_network()
     sim = ep.Simulator(net, threads=1)
     net.add(ep.LIF(), 2, "more")
+    state = ep.Simulator(state_network(weight=0.7, eta=1e-2), threads=1).state()
+    sim.set_state(state)
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], [0.7, 0.7])
+    np.testing.assert_array_equal(sim.state()["neurons/feedback"], state["neurons/feedback"])
     ep.Simulator(state_network(), threads=1).set_state(sim.state())
+    with refuse("precision is float64 there, float32 here"):
+        ep.Simulator(state_network(), threads=1, precision="single").set_state(state)
+    first, faster, other = (
+        ep.Simulator(small_network((2, 3, 0), {"in->rec": None}, rule=ep.STDP(**constants), seed=1), threads=1)
+        for constants in ({"rate": 0.01}, {"rate": 0.02}, {"alpha": 2.0})
+    )
+    first.set_state(faster.state())
+    with refuse("in->rec.rule.alpha is 2.0 there, 1.0 here"):
+        first.set_state(other.state())
