@@ -289,7 +289,7 @@ def test_transforms_between_neurons_are_one_connection():
     assert net.population("rec.lif").model.i_e.values == pytest.approx((0.01, 0.0))  # r b / tau, after the scale
     sim = ep.Simulator(net, threads=1)
     rise = 20.0 * (1.0 - np.exp(-1.0 / 20.0))
-    assert sorted(sim.delays("in->rec.lif")) == [1.0, 1.0, 1.0, 4.0]
+    assert sorted(sim.delays("in->rec.lif")) == [1.0, 1.0, 4.0]
     np.testing.assert_allclose(sim.weights("in->rec.lif").toarray(), rise * (np.eye(2) + np.diag([1.0, 3.0])))
     given = events(2)
     ran = sim.run(float(STEPS), {"in": given}, record=[("rec.lif", "z")])
@@ -312,7 +312,6 @@ W, ONES, BOX = np.eye(2), np.ones(2), np.array([2, 2])
 TO_LIF = [("in", "a"), ("a", "lif")]
 SINGLE = nir.LIF(*(np.array(float(k)) for k in range(1, 6)))
 WRONG_START = nir.LIF(*(np.full(2, float(k)) for k in (1, 1, 0, 2, 1)), metadata={"v_init": np.zeros(3)})
-SUMS = {"a": nir.Linear(np.ones((2, 2))), "d": nir.Delay(np.array([0.0, 0.002])), "b": nir.Linear(np.ones((2, 2)))}
 REFUSED = [
     (vectors(cuba=nir.CubaLIF(*[ONES] * 5)), [("in", "cuba")], "cuba: is a CubaLIF; supported are Input, Output, LIF"),
     ({"odd": nir.IF(ONES, ONES), **vectors(lif=lif())}, [("odd", "lif")], "odd: is a IF"),
@@ -326,10 +325,6 @@ REFUSED = [
         r"in: its signal has the shape \(2, 2\); only vectors are supported",
     ),
     ({"in": nir.Input({"input": BOX}), "lif": SINGLE}, [("in", "lif")], r"in: its signal has the shape \(2, 2\)"),
-    (
-        vectors(**SUMS, lif=lif()), [("in", "a"), ("a", "d"), ("d", "b"), ("b", "lif")],
-        "b: adds signals of one source with different delays",
-    ),
     (vectors(a=nir.Linear(np.ones((2, 3))), lif=lif()), TO_LIF, "a: takes 3 signals, but 2 lead to it"),
     (vectors(lif=lif(3)), [("in", "lif")], "lif: takes 3 signals, but 2 lead to it"),
     (vectors(a=nir.Scale(np.ones(3)), lif=lif()), TO_LIF, "a: takes 3 signals"),
@@ -349,6 +344,24 @@ REFUSED = [
 def test_graphs_without_an_equivalent_are_refused(nodes: dict, edges: list, words: str):
     with pytest.raises(ep.NetworkError, match=words):
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
+
+
+def test_sums_of_signals_of_one_source_with_different_delays_are_several_connections():
+    two, n_ways = np.ones((2, 2)), 30
+    nodes = {"a": nir.Linear(two), "d": nir.Delay(np.array([0.0, 0.002])), "b": nir.Linear(two), "lif": lif()}
+    edges = path("in", "a", "d", "b", "lif")
+    for k in range(n_ways):  # 2^30 paths, and a chain
+        nodes |= {f"{name}{k}": nir.Scale(0.5 * ONES) for name in "pq"} | {f"r{k}": nir.Scale(ONES)}
+        edges += [*path(f"p{k}", f"r{k}"), *path(f"q{k}", f"r{k}")]
+        edges += [(f"r{k - 1}" if k else "in", f"{name}{k}") for name in "pq"]
+    graph = nir.NIRGraph(vectors(**nodes), [*edges, (f"r{n_ways - 1}", "lif")], metadata={"dt": 0.001})
+    sim = ep.Simulator(from_nir(graph), threads=1)
+    assert sorted(sim.delays("in->lif")) == [1.0] * 4 + [3.0] * 4
+    ran = sim.run(float(STEPS), {"in": events(2)}, record=[("lif", "z")])
+    flat = nir.NIRGraph(vectors(**{name: nodes[name] for name in ("a", "d", "b", "lif")}), [*edges[:4], ("in", "lif")],
+                        metadata={"dt": 0.001})  # fmt: skip
+    np.testing.assert_array_equal(solve(flat, {"in": events(2)})["lif"], ran["lif", "z"])
+    assert ran["lif", "z"].sum() > 5
 
 
 def test_what_leads_nowhere_is_told():

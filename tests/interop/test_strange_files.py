@@ -196,27 +196,9 @@ def test_files_of_graphs(tmp_path: pathlib.Path) -> None:
         from_nir(tmp_path / "none.nir")
 
 
-def test_graphs_with_more_ways_than_can_be_followed() -> None:
-    ends = {"in": nir.Input({"input": np.array([1])}), "rec": graph().nodes["rec"]}
-    nodes, edges, before = dict(ends), [], "in"
-    for k in range(30):
-        for name in (f"a{k}", f"b{k}"):
-            nodes[name] = nir.Scale(np.ones(1))
-            edges.append((before, name))
-        nodes[f"c{k}"] = nir.Scale(np.ones(1))
-        edges += [(f"a{k}", f"c{k}"), (f"b{k}", f"c{k}")]
-        before = f"c{k}"
-    with pytest.raises(ep.NetworkError, match="too many paths lead through here"):
-        from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
-    chain = {f"s{k}": nir.Scale(np.ones(1)) for k in range(2000)}
-    edges = [("in", "s0"), *((f"s{k}", f"s{k + 1}") for k in range(1999))]
-    with pytest.raises(ep.NetworkError, match="too many paths lead through here"):
-        from_nir(nir.NIRGraph(ends | chain, edges, type_check=False), dt=1.0)
-
-
 def test_graphs_that_are_too_large() -> None:
-    nodes = {"in": nir.Input({"input": np.array([10**7])}), "rec": graph().nodes["rec"]}
-    with pytest.raises(ep.MemoryLimitError, match=r"in: a matrix of 10,000,000 x 10,000,000: needs"):
+    nodes = {"in": nir.Input({"input": np.array([10**12])}), "rec": graph().nodes["rec"]}
+    with pytest.raises(ep.MemoryLimitError, match=r"in: 1,000,000,000,000 signals: needs"):
         from_nir(nir.NIRGraph(nodes, [("in", "rec")], type_check=False), dt=1.0)
     inner: Any = nir.NIRGraph(nodes, [], type_check=False)
     for _ in range(100):

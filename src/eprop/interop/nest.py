@@ -32,14 +32,18 @@ from eprop.engine import Samples, Simulator
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
 from eprop.engine.run.layout import Given, SampleLayout
 from eprop.errors import InputError, NetworkError, optional_module
-from eprop.interop.nest_checks import check_first_step, check_network, check_targets, learning_window_of, optimizers_of
-from eprop.interop.nest_names import NEURONS
+from eprop.interop.nest_models import (
+    NEURONS,
+    check_first_step,
+    check_network,
+    check_targets,
+    learning_window_of,
+    optimizers_of,
+)
 from eprop.interop.nest_results import NestResult, run_of, training_of
-from eprop.interop.nest_session import SUFFIX, Session
+from eprop.interop.nest_session import FIRST_STEP, SUFFIX, Session
 from eprop.network import Network
 from eprop.rules import Adam, EProp
-
-FIRST_STEP = 2
 
 
 def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork:
@@ -119,15 +123,9 @@ class NestNetwork:
             raise NetworkError("NEST learns by EProp from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
         samples = one_sample(SampleLayout.of(self.network), n_steps, Given(inputs, targets, window))
-        first = 1
         if any(isinstance(o, Adam) for o in optimizers_of(self.network)):
             check_first_step(samples, "with Adam at every spike, NEST's clock is its step count", window=True)
-            first = 0
-        session = Session(nest_module(), self._simulator, "", first, n_steps, {})
-        session.emit([samples], first)
-        session.aim([samples], first)
-        session.open(samples.window[0], first, samples.target[0])
-        return run_of(session, samples)
+        return run_of(Session(nest_module(), self._simulator, [samples]))
 
     def train(self, batches: Samples | Iterable[Samples], *, record: bool = True) -> NestResult:
         """Train as `Simulator.train` does, one batch after the other, for networks that learn by `EProp`.
@@ -171,19 +169,9 @@ class NestNetwork:
             )
         for batch in given:
             check_targets(self.network, batch)
-        dt, length = self.network.dt, given[0].n_steps - 1
-        settings = {
-            "eprop_update_interval": dt * length,
-            "eprop_learning_window": dt * n_window,
-            "eprop_reset_neurons_on_update": True,
-        }
         # The spikes of one more batch show the weights after the last update.
         shown = [*given, given[-1]] if record else given
-        total = sum(len(batch) for batch in shown) * length
-        session = Session(nest_module(), self._simulator, SUFFIX, FIRST_STEP, total, settings, len(given[0]), record)
-        session.emit(shown, FIRST_STEP)
-        session.aim(shown, FIRST_STEP, skip=1)
-        return training_of(session, given)
+        return training_of(Session(nest_module(), self._simulator, shown, window=n_window, record=record), given)
 
 
-__all__ = ["NEURONS", "SUFFIX", "NestNetwork", "NestResult", "nest_module", "to_nest"]
+__all__ = ["FIRST_STEP", "NEURONS", "SUFFIX", "NestNetwork", "NestResult", "nest_module", "to_nest"]

@@ -49,39 +49,40 @@ class NestResult:
     seconds: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
-def run_of(session: Session, samples: Samples) -> NestResult:
+def run_of(session: Session) -> NestResult:
     """Simulate one continuous run."""
+    (samples,) = session.batches
     session.nest.Simulate((session.first + session.n_steps + 1) * session.dt)
     out = _activity(session)
-    out.loss = _losses(session, {name: y[None] for name, y in out.y.items()}, samples.target, samples.window)[0]
+    out.loss = _losses(session, {name: y[None] for name, y in out.y.items()}, samples)[0]
     for p in _plastic(session):
-        *where, weights = _weights(session, p)
-        _show_weights(out, session, p, session.n_steps, (where[0], where[1]), weights)
+        steps, synapses, weights = _weights(session, p)
+        _show_weights(out, session, p, session.n_steps, (steps, synapses), weights)
     return out
 
 
 def training_of(session: Session, batches: Sequence[Samples]) -> NestResult:
-    """Simulate batch after batch."""
-    n, length = sum(len(batch) for batch in batches), session.length(batches[0])
+    """Simulate batch after batch; the session may hold one more than the results show."""
+    n, length = sum(map(len, batches)), session.length
     seconds = _simulate(session, [len(batch) * length for batch in batches])
     out = _activity(session)
     for part in (out.v, out.threshold, out.spikes, out.y):
         part |= {name: values[: n * length].reshape(n, length, -1) for name, values in part.items()}
-    for p in _readouts(session):
+    for p, _ in session.readouts:
         leak = np.array([m.e_l for m in neurons_of(session.network, p)])
         start = np.broadcast_to(leak, (n, 1, p.size))
         out.y[p.name] = np.concatenate([start, out.y[p.name]], axis=1)
     begin, losses = 0, []
     for batch in batches:
         own = {name: y[begin : begin + len(batch)] for name, y in out.y.items()}
-        losses.append(_losses(session, own, batch.target, batch.window).sum(axis=1))
+        losses.append(_losses(session, own, batch).sum(axis=1))
         begin += len(batch)
     out.loss, out.seconds = np.concatenate(losses), seconds
     for projection in _plastic(session) if session.record else []:
         steps, synapses, weights = _weights(session, projection)
         # Spikes that arrive in the first step of a sample still show the old weight: drop them.
         counts = steps % length > 0
-        where = steps[counts] // (length * session.batch_size), synapses[counts]
+        where = steps[counts] // (length * len(batches[0])), synapses[counts]
         _show_weights(out, session, projection, len(batches) + 1, where, weights[counts])
     return out
 
@@ -129,10 +130,6 @@ def _plastic(session: Session) -> list[Projection]:
     return [p for p in session.network.projections if p.rule.plastic]
 
 
-def _readouts(session: Session) -> list[Population]:
-    return [p for p in session.network.populations if isinstance(p.model, Readout)]
-
-
 def _weights(session: Session, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Step, synapse and weight of every arrival."""
     if (p.name, "weight") not in session.recorders:
@@ -165,13 +162,13 @@ def _show_weights(
     out.final_weights[p.name] = scipy.sparse.csr_matrix((weights, (targets, sources)), shape=(p.post.size, p.pre.size))
 
 
-def _losses(session: Session, y: dict[str, np.ndarray], target: np.ndarray, window: np.ndarray) -> np.ndarray:
+def _losses(session: Session, y: dict[str, np.ndarray], samples: Samples) -> np.ndarray:
     """Loss of each step of all samples, from the outputs of readouts that have a target; (n, steps)."""
-    total, at = np.zeros((len(target), window.shape[1])), 0
-    for k, p in enumerate(_readouts(session)):
-        aim, at = target[:, :, at : at + p.size], at + p.size
+    total = np.zeros((len(samples), samples.n_steps))
+    for k, (p, columns) in enumerate(session.readouts):
+        aim = samples.target[:, :, columns]
         if not np.isnan(aim).any():
-            total += window[:, :, k] * _loss(p.model.loss.softmax, y[p.name], aim)  # type: ignore[attr-defined]
+            total += samples.window[:, :, k] * _loss(p.model.loss.softmax, y[p.name], aim)  # type: ignore[attr-defined]
     return total
 
 

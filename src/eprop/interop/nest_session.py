@@ -10,7 +10,7 @@ import numpy as np
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import NetworkError
-from eprop.interop.nest_names import NEURONS, named
+from eprop.interop.nest_models import NEURONS, named, optimizers_of
 from eprop.models import LIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
@@ -22,34 +22,50 @@ from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 SUFFIX = "_bsshslm_2020"
 
 
-def _before_first_step(model: Membrane | Readout, dt: float) -> Any:
-    """Voltage above ``e_l`` that the empty step of NEST turns into the initial voltage, in mV."""
-    start = 0.0 if model.v_init is None else model.v_init - model.e_l
-    # The constant current of the delta neurons acts from the first step on, that of the other models from the second step.
-    push = model.derived(dt)["drive"] if isinstance(model, DeltaLIF) else 0.0
-    return (start - push) / model.membrane_decay(dt)
+#: First step of a training that counts.
+FIRST_STEP = 2
 
 
 class Session:
-    """One build of the network in NEST's kernel; a process has one kernel."""
+    """One build of the network in NEST's kernel, with the stimuli of some batches; a process has one kernel.
+
+    Parameters
+    ----------
+    nest : module
+    simulator : Simulator
+        Source of connections and weights.
+    batches : sequence of Samples
+        Presented one after the other.
+    window : int
+        Length of the learning window of the original rule, steps.
+    record : bool
+        Whether to record voltages, spikes and weights.
+
+    Attributes
+    ----------
+    suffix : str
+        End of the names of the models; empty for e-prop+.
+    first, n_steps : int
+        First step of the run that counts, and the number of the steps from there on.
+    """
 
     def __init__(
-        self,
-        nest: Any,
-        simulator: Simulator,
-        suffix: str,
-        first: int,
-        n_steps: int,
-        settings: dict[str, Any],
-        batch_size: int = 1,
-        record: bool = True,
+        self, nest: Any, simulator: Simulator, batches: Sequence[Samples], *, window: int = 0, record: bool = True
     ):
-        self.nest, self.simulator, self.network = nest, simulator, simulator.network
-        self.suffix, self.first, self.n_steps, self.batch_size = suffix, first, n_steps, batch_size
-        self.dt, self.record = self.network.dt, record
-        self.nest.ResetKernel()
-        self.nest.verbosity = self.nest.VerbosityLevel.ERROR
-        self.nest.set(resolution=self.dt, **settings)
+        self.nest, self.simulator, self.network, self.record = nest, simulator, simulator.network, record
+        self.dt, self.batches = self.network.dt, batches
+        self.suffix = SUFFIX if any(isinstance(p.rule, EProp) for p in self.network.projections) else ""
+        counted = any(isinstance(o, Adam) for o in optimizers_of(self.network))  # steps of the clock, by the optimiser
+        self.first = FIRST_STEP if self.suffix else 0 if counted else 1
+        # NEST's neurons and readouts process a sample one step apart.
+        self.length = batches[0].n_steps - (1 if self.suffix else 0)
+        self.n_steps = sum(map(len, batches)) * self.length
+        nest.ResetKernel()
+        nest.verbosity = nest.VerbosityLevel.ERROR
+        nest.set(resolution=self.dt)
+        if self.suffix:
+            interval, learning = self.dt * self.length, self.dt * window
+            nest.set(eprop_update_interval=interval, eprop_learning_window=learning, eprop_reset_neurons_on_update=True)
         self.nodes: dict[str, Any] = {}
         self.generators: dict[str, Any] = {}
         self.recorders: dict[tuple[str, str], Any] = {}
@@ -57,7 +73,22 @@ class Session:
             self._add(population)
         for projection in self.network.projections:
             self._connect(projection)
-        self._feedback()
+        for f in self.network.feedback_projections:
+            weights = simulator.feedback_weights(f.pre.name, f.post.name)
+            model = f"eprop_learning_signal_connection{self.suffix}"
+            spec = {"synapse_model": model, "delay": self.dt, "weight": weights}
+            nest.Connect(self.nodes[f.pre.name], self.nodes[f.post.name], "all_to_all", spec)
+        self._emit()
+        self._aim()
+        if not self.suffix:
+            self._open()
+
+    @property
+    def readouts(self) -> list[tuple[Population, slice]]:
+        """All readout populations, with their columns in targets."""
+        populations = [p for p in self.network.populations if isinstance(p.model, Readout)]
+        ends = np.cumsum([p.size for p in populations])
+        return [(p, slice(end - p.size, end)) for p, end in zip(populations, ends, strict=True)]
 
     # ------------------------------------------------------------------------------------------------ describe to NEST
 
@@ -122,15 +153,18 @@ class Session:
     def _start(self, model: Membrane | Readout) -> Any:
         """Voltage before the first step.
 
-        NEST's current starts one step late, except for the delta neurons: without an empty step, compensate for it.
+        The empty step turns it into the initial voltage. NEST's current starts one step late, except for the delta neurons:
+        without an empty step, compensate for it.
         """
-        if self.first and not self.suffix:
-            return model.e_l + _before_first_step(model, self.dt)
-        start = model.e_l if model.v_init is None else model.v_init
-        if self.suffix or isinstance(model, DeltaLIF):
-            return start
+        start = 0.0 if model.v_init is None else model.v_init - model.e_l
         alpha = model.membrane_decay(self.dt)
-        return start + model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
+        if self.first and not self.suffix:
+            return (
+                model.e_l + (start - (model.derived(self.dt)["drive"] if isinstance(model, DeltaLIF) else 0.0)) / alpha
+            )
+        exact = self.suffix or isinstance(model, DeltaLIF)
+        late = 0.0 if exact else model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
+        return model.e_l + start + late
 
     def _traces(self, population: Population) -> dict[str, Any]:
         """Constants of the traces, which NEST keeps in the neuron, not in the rule."""
@@ -168,19 +202,12 @@ class Session:
     def _plasticity(self, p: Projection) -> dict[str, Any]:
         rule: Any = p.rule if p.rule.plastic else EProp(optimizer=GradientDescent(eta=0.0))
         kind = "adam" if isinstance(rule.optimizer, Adam) else "gradient_descent"
-        optimizer: dict[str, Any] = named(rule.optimizer) | {"type": kind, "batch_size": self.batch_size}
+        optimizer: dict[str, Any] = named(rule.optimizer) | {"type": kind, "batch_size": len(self.batches[0])}
         if not self.suffix:
             return {"optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)}}
         kappa = self.simulator._arrays.built.topology.populations["kappa"][p.post.index]
         tau = -self.dt / np.log(kappa) if kappa > 0.0 else 1e-3 * self.dt
         return {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": float(tau)}
-
-    def _feedback(self) -> None:
-        for f in self.network.feedback_projections:
-            weights = self.simulator.feedback_weights(f.pre.name, f.post.name)
-            model = f"eprop_learning_signal_connection{self.suffix}"
-            spec = {"synapse_model": model, "delay": self.dt, "weight": weights}
-            self.nest.Connect(self.nodes[f.pre.name], self.nodes[f.post.name], "all_to_all", spec)
 
     def _rate(self, receptor: int) -> dict[str, Any]:
         return {"synapse_model": "rate_connection_delayed", "delay": self.dt, "receptor_type": receptor}
@@ -192,56 +219,46 @@ class Session:
 
     # ---------------------------------------------------------------------------------------------------- the stimulus
 
-    def emit(self, batches: Sequence[Samples], first: int) -> None:
-        """Make the inputs emit the spikes of the samples, one sample after the other from step ``first`` on."""
+    def _emit(self) -> None:
+        """Make the inputs emit the spikes of the samples, one sample after the other."""
         sources = [p for p in self.network.populations if isinstance(p.model, EventSource)]
         for c, p in enumerate(sources):
-            steps, channels = self._events(batches, c)
+            steps, channels = self._events(c)
             order = np.argsort(channels, kind="stable")
             parts = np.split(steps[order], np.searchsorted(channels[order], np.arange(1, p.size)))
             for generator, part in zip(self.generators[p.name], parts, strict=True):
-                generator.spike_times = self.dt * (part + first)
+                generator.spike_times = self.dt * (part + self.first)
 
-    def _events(self, batches: Sequence[Samples], c: int) -> tuple[np.ndarray, np.ndarray]:
+    def _events(self, c: int) -> tuple[np.ndarray, np.ndarray]:
         """Steps (of the whole run) and channels of all events of one source, without events that come too late."""
         steps, channels, begin = [], [], 0
-        for batch in batches:
-            length = self.length(batch)
+        for batch in self.batches:
             start = batch.event_start[c]
             column = np.repeat(np.arange(start.size - 1), np.diff(start))
             sample, step = np.divmod(column, batch.n_steps)
-            arrives = step + 1 < length if self.suffix else step < length
-            steps.append((begin + sample * length + step)[arrives])
+            arrives = step + 1 < self.length if self.suffix else step < self.length
+            steps.append((begin + sample * self.length + step)[arrives])
             channels.append(batch.event_channels[start[0] : start[-1]][arrives])
-            begin += len(batch) * length
+            begin += len(batch) * self.length
         return np.concatenate(steps), np.concatenate(channels)
 
-    def length(self, batch: Samples) -> int:
-        """Steps of a sample in NEST."""
-        return batch.n_steps - 1 if self.suffix else batch.n_steps
+    def _aim(self) -> None:
+        """Set the targets of the readouts that have some; with the original rule, except in the first step of a sample."""
+        skip, readouts = (1 if self.suffix else 0), sum(p.size for p, _ in self.readouts)
+        whole = (np.broadcast_to(b.target, (len(b), b.n_steps, readouts))[:, skip:] for b in self.batches)
+        values = np.concatenate([part.reshape(-1, readouts) for part in whole])
+        for p, columns in self.readouts:
+            if not np.isnan(values[:, columns]).any():
+                self._hold(self.generators[p.name], values[:, columns], self.first + 2 * skip)
 
-    def aim(self, batches: Sequence[Samples], first: int, skip: int = 0) -> None:
-        """Set the targets of the readouts that have some, except in the first ``skip`` steps of each sample."""
-        shape, at = (-1, batches[0].target.shape[2]), 0
-        whole = (np.broadcast_to(b.target, (len(b), b.n_steps, shape[1]))[:, skip:] for b in batches)
-        values = np.concatenate([part.reshape(shape) for part in whole])
-        for p in self.network.populations:
-            if isinstance(p.model, Readout):
-                begin, own = first + (2 * skip if skip else 0), values[:, at : at + p.size]
-                if not np.isnan(own).any():
-                    self._hold(self.generators[p.name], own, begin)
-                at += p.size
-
-    def open(self, window: np.ndarray, first: int, target: np.ndarray) -> None:
+    def _open(self) -> None:
         """Open the learning windows of the readouts that have a target; the other windows stay closed."""
-        at, readouts = 0, [p for p in self.network.populations if isinstance(p.model, Readout)]
-        for p, column in zip(readouts, window.T, strict=False):
-            at += p.size
-            if np.isnan(target[0, at - 1]):
-                continue
-            generator = self.nest.Create("step_rate_generator", 1)
-            self.nest.Connect(generator, self.nodes[p.name], "all_to_all", self._rate(1))
-            self._hold(generator, column[:, None], first)
+        (samples,) = self.batches
+        for (p, columns), window in zip(self.readouts, samples.window[0].T, strict=False):
+            if not np.isnan(samples.target[0, 0, columns.start]):
+                generator = self.nest.Create("step_rate_generator", 1)
+                self.nest.Connect(generator, self.nodes[p.name], "all_to_all", self._rate(1))
+                self._hold(generator, window[:, None], self.first)
 
     def _hold(self, generators: Any, values: np.ndarray, first: int) -> None:
         steps = np.arange(len(values)) + first

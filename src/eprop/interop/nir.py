@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import pathlib
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,10 +38,10 @@ from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError, optional_module
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
-from eprop.interop.nir_paths import Path, Paths, paths_of
+from eprop.interop.nir_signals import Signals
 from eprop.models import LIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import steps as steps_of
-from eprop.network import Explicit, Network, Population, Projection
+from eprop.network import Explicit, Network, Population
 from eprop.rules import Rule
 
 SECOND = 1000.0  # ms
@@ -96,29 +97,35 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     if simulator.comm.size > 1:
         raise InputError("to_nir takes a simulator of one process: load the checkpoint without mpiexec")
     network = simulator.network
-    nodes = _Nodes()
     edges: list[tuple[str, str]] = []
     shown = [p for p in network.populations if readouts or p.model.role != "readout"]
     projections = [p for p in network.projections if p.post in shown]
-    _check_room(simulator, projections)
-    for population in shown:
-        nodes[population.name] = _node(nir, network, population, nearest)
+    needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
+    sparse = "it has a matrix for each delay of a projection; SONATA is sparse: eprop.interop.sonata"
+    check_room("a graph of NIR", needed, sparse)
+    parts = [(population.name, _node(nir, network, population, nearest)) for population in shown]
     for projection in projections:
         for name, delay, weight in _weights_by_delay(simulator, projection.name):
-            nodes[name] = nir.Linear(weight=weight)
+            parts.append((name, nir.Linear(weight=weight)))
             edges.append((name, projection.post.name))
             if delay > 0.0:
-                nodes[f"{name} delay"] = nir.Delay(delay=np.full(projection.pre.size, delay / SECOND))
+                parts.append((f"{name} delay", nir.Delay(delay=np.full(projection.pre.size, delay / SECOND))))
                 edges.append((f"{name} delay", name))
             edges.append((projection.pre.name, f"{name} delay" if delay > 0.0 else name))
-    for population in _outputs(shown):
-        name = f"{population.name} output"
-        nodes[name] = nir.Output(output_type={"output": np.array([population.size])})
-        edges.append((population.name, name))
+    outputs = [p for p in shown if p.model.role == "readout"] or [p for p in shown if p.model.role == "neuron"]
+    for population in outputs:
+        parts.append((f"{population.name} output", nir.Output(output_type={"output": np.array([population.size])})))
+        edges.append((population.name, f"{population.name} output"))
+    nodes = dict(parts)
+    if len(nodes) < len(parts):
+        (name, _), *_ = Counter(name for name, _ in parts).most_common(1)
+        raise NetworkError(
+            f"to_nir: two nodes would be called {name!r}; give the population or projection another name"
+        )
     # Types are known. To infer them as `nir.read` does would add inputs to populations without incoming edges.
     sources = [p.name for p in shown if p.model.role == "source"]
     metadata = {"dt": network.dt / SECOND, INPUTS: "\n".join(sources)}
-    return nir.NIRGraph(nodes=dict(nodes), edges=edges, metadata=metadata, type_check=False)
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata, type_check=False)
 
 
 def from_nir(
@@ -150,7 +157,8 @@ def from_nir(
     Network
         ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``LI`` a `Readout`, under their names (``"/"`` becomes
         ``"_"``). Biases become constant currents, and so does a ``v_leak`` above the threshold. All paths from one population
-        to another become one projection. Each synapse has its own delay: one step plus its ``Delay``, rounded to steps.
+        to another become one projection; paths of equal delay between two nodes add up to one synapse. Each synapse has its
+        own delay: one step plus its ``Delay``, rounded to steps.
 
     Raises
     ------
@@ -173,20 +181,20 @@ def from_nir(
         raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
     network = Network(dt=round(float(written or 0.0), 12) if dt is None else dt, seed=seed)
     with parsing("from_nir", "the graph is not a valid graph of NIR", NetworkError):
-        found = paths_of(nir, _without_added_inputs(nir, graph), memory_budget(memory))
+        found = Signals(nir, _without_added_inputs(nir, graph), memory_budget(memory), zeros)
     if found.loose:
-        names = ", ".join(sorted(found.loose))
-        warnings.warn(
-            f"from_nir leaves out nodes that lead to no neuron or readout: {names}", NearestWarning, stacklevel=2
-        )
+        text = f"from_nir leaves out nodes that lead to no neuron or readout: {', '.join(found.loose)}"
+        warnings.warn(text, NearestWarning, stacklevel=2)
     templates = neuron or DeltaLIF(), readout or Readout()
-    for name, node in found.nodes.items():
-        network.add(_model(nir, name, node, found.bias(name), templates), found.size(name), _own_name(name))
+    for name, node in found.populations.items():
+        network.add(_model(nir, name, node, found.biases[name], templates), found.sizes[name], _own_name(name))
     charge = 1.0 if written is None else written / network.dt
-    for (pre, post), parallel in found.paths.items():
-        _connect(network, (pre, post), parallel, charge * _rise(found.nodes[post], network.dt), rule, zeros)
-    if isinstance(rule, Mapping):
-        _check_rules(rule, found)
+    for ends, entries in found.paths.items():
+        entries["weight"] *= (charge * _rise(found.populations[ends[1]], network.dt))[entries["signal"]]
+        _connect(network, ends, entries, rule, zeros)
+    names = [p.name for p in network.projections]
+    if isinstance(rule, Mapping) and (unknown := sorted(set(rule) - set(names))):
+        raise NetworkError(f"from_nir: rule names {unknown[0]!r}; the projections are: {', '.join(names)}")
     return network
 
 
@@ -234,22 +242,14 @@ def _without_added_inputs(nir: Any, graph: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- to NIR
 
 
-class _Nodes(dict[str, Any]):
-    """Nodes by name; each name occurs once."""
-
-    def __setitem__(self, name: str, node: Any) -> None:
-        if name in self:
-            raise NetworkError(
-                f"to_nir: two nodes would be called {name!r}; give the population or projection another name"
-            )
-        super().__setitem__(name, node)
-
-
 def _node(nir: Any, network: Network, population: Population, nearest: bool) -> Any:
     model, size = population.model, population.size
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
-    _check_kind(population)
+    if type(model) not in (LIF, DeltaLIF, Readout):
+        raise NetworkError(
+            f"{population.name}: NIR has no {type(model).__name__}; it has leaky neurons with a fixed threshold: LIF, DeltaLIF"
+        )
     members = neurons_of(network, population)
     _tell_lost(population, members, network.dt, nearest)
 
@@ -274,15 +274,6 @@ def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
     return np.array(values if len(values) == size else values * size)
 
 
-def _check_kind(population: Population) -> None:
-    """Refuse a model that NIR does not have."""
-    if type(population.model) not in (LIF, DeltaLIF, Readout):
-        raise NetworkError(
-            f"{population.name}: NIR has no {type(population.model).__name__}; it has leaky neurons with a fixed threshold: "
-            "LIF, DeltaLIF"
-        )
-
-
 def _tell_lost(population: Population, members: list[Any], dt: float, nearest: bool) -> None:
     """Refuse features of any neuron that NIR cannot express, or warn of them."""
     name, lost = population.name, []
@@ -305,16 +296,6 @@ def _tell_lost(population: Population, members: list[Any], dt: float, nearest: b
         )
 
 
-def _check_room(simulator: Simulator, projections: list[Projection]) -> None:
-    """Refuse matrices that do not fit into memory."""
-    needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
-    check_room(
-        "a graph of NIR",
-        needed,
-        "it has a matrix for each delay of a projection; SONATA is sparse: eprop.interop.sonata",
-    )
-
-
 def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, float, np.ndarray]]:
     """For each delay: name of its node, delay beyond one step (ms), and the weights, (targets, sources)."""
     network = simulator.network
@@ -331,11 +312,6 @@ def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, fl
             matrix, (targets[here], sources[here]), (current[targets] * weights)[here]
         )  # sum over repeated connections
         yield (name if several.size == 1 else f"{name} after {step * dt:g} ms", (step - 1) * dt, matrix)
-
-
-def _outputs(populations: list[Population]) -> list[Population]:
-    readouts = [p for p in populations if p.model.role == "readout"]
-    return readouts or [p for p in populations if p.model.role == "neuron"]
 
 
 # ----------------------------------------------------------------------------------------------------------- from NIR
@@ -375,7 +351,9 @@ def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tup
     given["i_e"] = (rest - given["e_l"] + current) / tau
     start = node.metadata.get("v_init") if isinstance(node.metadata, dict) else None
     if start is not None and not np.array_equal(start, given["e_l"]):
-        given["v_init"] = _start(name, np.asarray(start, float), tau.size)
+        if np.shape(start) not in ((), (1,), (tau.size,)):
+            raise NetworkError(f"{name}: v_init has the shape {np.shape(start)}, but there are {tau.size} neurons")
+        given["v_init"] = np.broadcast_to(np.asarray(start, float), (tau.size,))
     plain = {"c_m": 1.0, "v_init": None} | {key: _plain(value) for key, value in given.items()}
     try:
         if isinstance(node, nir.LIF):
@@ -385,43 +363,26 @@ def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tup
         raise NetworkError(f"{name}: {error}") from error
 
 
-def _start(name: str, voltages: np.ndarray, size: int) -> np.ndarray:
-    """Initial voltages, from the metadata."""
-    if voltages.shape not in ((), (1,), (size,)):
-        raise NetworkError(f"{name}: v_init has the shape {voltages.shape}, but there are {size} neurons")
-    return np.broadcast_to(voltages, (size,))
-
-
 def _plain(values: np.ndarray) -> Any:
     """Return one number if all are the same."""
     return float(values[0]) if np.all(values == values[0]) else values.tolist()
 
 
 def _connect(
-    network: Network, ends: tuple[str, str], parallel: list[Path], rise: np.ndarray, rule: Rule | Mapping[str, Rule] | None,
-    zeros: bool,
-) -> None:  # fmt: skip
-    """Connect two populations by one projection that combines all paths between them."""
-    parts = []
-    # A connection exists where some path has a weight; if none has and zeros counts, the first path gives it.
-    nowhere = ~np.any([path.weight != 0.0 for path in parallel], axis=0) & zeros
-    for k, path in enumerate(parallel):
-        targets, sources = np.nonzero((path.weight != 0.0) | (nowhere & (k == 0)))
-        steps = 1.0 + np.rint(path.delay[targets, sources] * SECOND / network.dt)
-        parts.append((sources, targets, (rise[:, None] * path.weight)[targets, sources], steps))
-    sources, targets, weight, steps = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    network: Network, ends: tuple[str, str], entries: np.ndarray, rule: Rule | Mapping[str, Rule] | None, zeros: bool
+) -> None:
+    """Connect two populations by a projection: a connection for each entry with a weight; with ``zeros``, at least one a pair."""
+    entries = entries[np.lexsort((entries["delay"], entries["weight"] == 0.0, entries["source"], entries["signal"]))]
+    pairs = entries[["signal", "source"]]
+    first = np.append(True, pairs[1:] != pairs[:-1])[: entries.size]
+    entries = entries[(entries["weight"] != 0.0) | (first & zeros)]
+    steps = 1.0 + np.rint(entries["delay"] * SECOND / network.dt)
     if np.any(steps < 1.0):
         raise NetworkError(f"{ends[0]}: a Delay on the path to {ends[1]} is negative")
     pre, post = map(_own_name, ends)
     name = f"{pre}->{post}"
     network.connect(
-        pre, post, Explicit(sources=sources, targets=targets), weight=weight,
-        delay=_plain(steps * network.dt) if steps.size else None, rule=rule.get(name) if isinstance(rule, Mapping) else rule,
-        name=name,
+        pre, post, Explicit(sources=entries["source"], targets=entries["signal"]), weight=entries["weight"],
+        delay=_plain(steps * network.dt) if steps.size else None, name=name,
+        rule=rule.get(name) if isinstance(rule, Mapping) else rule,
     )  # fmt: skip
-
-
-def _check_rules(rule: Mapping[str, Rule], found: Paths) -> None:
-    names = [f"{_own_name(pre)}->{_own_name(post)}" for pre, post in found.paths]
-    if unknown := sorted(set(rule) - set(names)):
-        raise NetworkError(f"from_nir: rule names {unknown[0]!r}; the projections are: {', '.join(names)}")

@@ -98,7 +98,12 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         if _are_events(X):
             pairs = [(np.asarray(times, float), np.asarray(channels, np.int64)) for times, channels in X]
             if reset:
-                self._note_events(pairs)
+                last, most = (
+                    max((float(each.max()) for each in part if each.size), default=0.0)
+                    for part in zip(*pairs, strict=True)
+                )
+                self.n_steps_ = self.n_steps or int(last / self.dt) + 1
+                self.n_channels_ = self.n_features_in_ = 1 + int(most)
             return pairs
         if isinstance(X, np.ndarray) and X.ndim == 3:
             if reset:
@@ -120,12 +125,6 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             self.n_steps_ = self.n_steps or 30
             self.n_channels_ = X.shape[1] * self.receptive_fields
         return self._encoded(X)
-
-    def _note_events(self, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-        last = max((float(times.max()) for times, _ in pairs if times.size), default=0.0)
-        self.n_steps_ = self.n_steps or int(last / self.dt) + 1
-        self.n_channels_ = 1 + max((int(channels.max()) for _, channels in pairs if channels.size), default=0)
-        self.n_features_in_ = self.n_channels_
 
     def _encoded(self, X: np.ndarray) -> np.ndarray:
         """Encode numbers as spikes: inputs with Gaussian receptive fields over the range of each feature spike regularly."""
@@ -172,8 +171,18 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             return EProp(optimizer=Adam(eta=eta), c_reg=self.c_reg, average_gradient=True)
         return EPropPlus(optimizer=GradientDescent(eta=eta), c_reg=self.c_reg)
 
-    def _learn(self, samples: Samples, epochs: int) -> None:
-        """Learn from samples, in an order that differs between calls."""
+    def _fit(self, X: Any, y: Any, epochs: int, *, new: bool, classes: Any = None) -> None:
+        """Learn from samples, in an order that differs between calls; if ``new``, from new initial weights."""
+        inputs = self._inputs(X, reset=new)
+        if y is None:
+            raise ParameterError("requires y to be passed, but the target y is None")
+        y = self._checked(y)
+        if len(y) != len(inputs):
+            raise InputError(f"X and y must have the same number of samples, got {len(inputs)} and {len(y)}")
+        if new:
+            self._begin(y, classes)
+            self.n_fits_ = 0
+        samples = self._samples(inputs, **self._aims(y))
         training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
         task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
         self.n_fits_ += 1
@@ -251,8 +260,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         InputError
             If ``X`` has none of the forms above.
         """
-        inputs, labels = self._begin(X, y, None)
-        self._learn(self._samples(inputs, labels=labels), self.epochs)
+        self._fit(X, y, self.epochs, new=True)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None) -> EPropClassifier:
@@ -264,12 +272,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         classes : array, optional
             All classes of the training; needed by the first call, unless ``y`` has all of them.
         """
-        if not hasattr(self, "simulator_"):
-            inputs, labels = self._begin(X, y, classes)
-        else:
-            inputs = self._inputs(X, reset=False)
-            labels = self._labels(_checked_labels(y, len(inputs)))
-        self._learn(self._samples(inputs, labels=labels), 1)
+        self._fit(X, y, 1, new=not hasattr(self, "simulator_"), classes=classes)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -284,24 +287,25 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         found: np.ndarray = self.classes_[shares.argmax(axis=1)]
         return found
 
-    def _begin(self, X: Any, y: Any, classes: Any) -> tuple[Any, np.ndarray]:
-        inputs = self._inputs(X, reset=True)
-        y = _checked_labels(y, len(inputs))
+    def _checked(self, y: Any) -> np.ndarray:
+        labels: np.ndarray = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
+        check_classification_targets(labels)
+        return labels
+
+    def _begin(self, y: np.ndarray, classes: Any) -> None:
         self.classes_ = np.unique(y if classes is None else classes)
         if self.classes_.size < 2:
             raise ParameterError(f"a classifier needs two classes at least, y has one class: {self.classes_!r:.60}")
-        self.n_fits_ = 0
         self._build(self.classes_.size, softmax=True)
-        return inputs, self._labels(y)
 
-    def _labels(self, y: np.ndarray) -> np.ndarray:
+    def _aims(self, y: np.ndarray) -> dict[str, Any]:
         """Indices of the classes."""
         place = np.searchsorted(self.classes_, y).clip(0, self.classes_.size - 1)
         if (unknown := np.flatnonzero(self.classes_[place] != y)).size:
             raise InputError(
                 f"y has an unknown class: {y[unknown[0]]}; give all classes=[...] to the first partial_fit"
             )
-        return place
+        return {"labels": place}
 
 
 class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
@@ -313,18 +317,12 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> EPropRegressor:
         """Train from new initial weights."""
-        inputs, targets = self._begin(X, y)
-        self._learn(self._samples(inputs, targets={"out": targets}), self.epochs)
+        self._fit(X, y, self.epochs, new=True)
         return self
 
     def partial_fit(self, X: Any, y: Any) -> EPropRegressor:
         """Continue training with one pass over the samples; mean and scale of ``y`` come from the first call."""
-        if not hasattr(self, "simulator_"):
-            inputs, targets = self._begin(X, y)
-        else:
-            inputs = self._inputs(X, reset=False)
-            targets = self._scaled(_checked_targets(y, len(inputs)))
-        self._learn(self._samples(inputs, targets={"out": targets}), 1)
+        self._fit(X, y, 1, new=not hasattr(self, "simulator_"))
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -337,20 +335,24 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         tags.target_tags.multi_output = True
         return tags
 
-    def _begin(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
-        inputs = self._inputs(X, reset=True)
-        y = _checked_targets(y, len(inputs))
-        self.single_ = y.ndim == 1
-        table = y.reshape(len(y), -1)
+    def _checked(self, y: Any) -> np.ndarray:
+        targets = np.asarray(y, float)
+        if targets.ndim not in (1, 2) or not np.isfinite(targets).all():
+            raise InputError(
+                "y must be finite numbers of shape (samples,) or (samples, outputs); it has NaN, inf or another shape"
+            )
+        single = targets.ndim == 2 and targets.shape[1] == 1
+        return np.asarray(column_or_1d(targets, warn=True)) if single else targets
+
+    def _begin(self, y: np.ndarray, classes: Any) -> None:
+        self.single_, table = y.ndim == 1, y.reshape(len(y), -1)
         self.mean_, scale = table.mean(axis=0), table.std(axis=0)
         self.scale_ = np.where(scale > 0.0, scale, 1.0)
-        self.n_fits_ = 0
         self._build(table.shape[1], softmax=False)
-        return inputs, self._scaled(y)
 
-    def _scaled(self, y: np.ndarray) -> np.ndarray:
-        scaled: np.ndarray = ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]
-        return scaled
+    def _aims(self, y: np.ndarray) -> dict[str, Any]:
+        """Targets in units of their standard deviations."""
+        return {"targets": {"out": ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]}}
 
 
 def _pairs_of(data: BinnedDataset, dt: float) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -368,30 +370,3 @@ def _are_events(X: Any) -> bool:
         return False
     first = X[0] if len(X) else None
     return isinstance(first, tuple) and len(first) == 2 and all(np.ndim(part) == 1 for part in first)
-
-
-def _checked_labels(y: Any, count: int) -> np.ndarray:
-    if y is None:
-        raise ParameterError("requires y to be passed, but the target y is None")
-    labels: np.ndarray = column_or_1d(check_array(y, ensure_2d=False, dtype=None, input_name="y"), warn=True)
-    check_classification_targets(labels)
-    return _as_many(labels, count)
-
-
-def _checked_targets(y: Any, count: int) -> np.ndarray:
-    if y is None:
-        raise ParameterError("requires y to be passed, but the target y is None")
-    targets = np.asarray(y, float)
-    if targets.ndim not in (1, 2) or not np.isfinite(targets).all():
-        raise InputError(
-            "y must be finite numbers of shape (samples,) or (samples, outputs); it has NaN, inf or another shape"
-        )
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = column_or_1d(targets, warn=True)
-    return _as_many(targets, count)
-
-
-def _as_many(y: np.ndarray, count: int) -> np.ndarray:
-    if len(y) != count:
-        raise InputError(f"X and y must have the same number of samples, got {count} and {len(y)}")
-    return y

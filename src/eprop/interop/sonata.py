@@ -27,7 +27,7 @@ from eprop.engine import Recording, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError
 from eprop.files import output_errors, write_text
-from eprop.interop.nest_names import NEURONS, named
+from eprop.interop.nest_models import NEURONS, named
 from eprop.interop.sonata_edges import ARRAYS, Edges, read_edges
 from eprop.interop.sonata_files import (
     SORTINGS,

@@ -291,7 +291,7 @@ def _draw_learning(
     """
     score, unit, steps = words
     label = "training, moving average" if runs.width > 1 else "training"
-    dots = {"marker": "o", "ms": 3}
+    dots: dict[str, Any] = {"marker": "o", "ms": 3}
     top, bottom = axes[0, 0], axes[-1, 0]
     if runs.know_errors:
         shown = runs.draw(top, "error", BLUE, label, factor=100.0, width=runs.width)

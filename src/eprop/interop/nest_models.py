@@ -1,4 +1,4 @@
-"""Checks for features that NEST's e-prop does not have, or implements differently, with clear errors before NEST runs."""
+"""NEST's models: names of neurons and parameters, and errors for features that NEST lacks or implements differently."""
 
 from __future__ import annotations
 
@@ -10,12 +10,34 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError
-from eprop.interop.nest_names import NEURONS
-from eprop.models import LIF, DeltaALIF, DeltaLIF, EventSource, Readout
+from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Adaptive, Network, Population, Projection, Symmetric
+from eprop.parameters import Description, parameters_of
 from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent
+
+LARGEST = 1e300  # NEST takes no infinite bounds
+NEURONS: dict[type, str] = {
+    LIF: "eprop_iaf",
+    ALIF: "eprop_iaf_adapt",
+    DeltaLIF: "eprop_iaf_psc_delta",
+    DeltaALIF: "eprop_iaf_psc_delta_adapt",
+}
+
+
+def named(description: Description) -> dict[str, Any]:
+    """Parameters under NEST's names."""
+    values = {info.nest: getattr(description, name) for name, info in parameters_of(type(description)) if info.nest}
+    return {name: _bounded(value) for name, value in values.items() if value is not None}
+
+
+def _bounded(value: Any) -> Any:
+    """Replace infinite bounds by the largest number that NEST accepts; values are a number or one for each neuron."""
+    if np.asarray(value).dtype == np.bool_:
+        return value
+    bounded = np.clip(value, -LARGEST, LARGEST)
+    return bounded if bounded.ndim else float(bounded)
 
 
 def optimizers_of(network: Network) -> list[Any]:
