@@ -53,13 +53,16 @@ class Case:
         return Stimulus(len(inputs), {"in": inputs}, {"out": targets}, self.window, reward=self.reward)
 
 
-NEURONS = {"LIF": ep.LIF, "ALIF": ep.ALIF, "DeltaLIF": ep.DeltaLIF, "DeltaALIF": ep.DeltaALIF}
+NEURONS = {
+    "LIF": ep.LIF, "ALIF": ep.ALIF, "DeltaLIF": ep.DeltaLIF, "DeltaALIF": ep.DeltaALIF, "CurrentLIF": ep.CurrentLIF,
+    "CurrentALIF": ep.CurrentALIF,
+}  # fmt: skip
 
 
 def neuron_of(surrogate="piecewise_linear", original=False, kind="LIF", **parameters: Any) -> Any:
     """A neuron with a surrogate gradient by name; ``original`` has the switches of NEST's model of the original rule."""
     model = NEURONS[kind]
-    if not issubclass(model, ep.DeltaLIF):
+    if issubclass(model, ep.LIF):
         parameters = {"delayed_reset": original, "scale_input": original} | parameters
     return model(**parameters, surrogate=SURROGATES[surrogate](height=0.4, width=0.7))
 

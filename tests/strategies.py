@@ -31,13 +31,17 @@ def neurons(draw, e_l: float, original: bool, rule: Any):
         "e_l": e_l,
         "i_e": draw(st.sampled_from([0.0, 0.01])),
     }
-    if kind in ("ALIF", "DeltaALIF"):
+    if kind in ("ALIF", "DeltaALIF", "CurrentALIF"):
         parameters["beta"] = draw(st.sampled_from([0.05, 0.4]))
         parameters["tau_adapt"] = draw(st.sampled_from([8.0, 200.0]))
         parameters["adaptation"] = draw(st.sampled_from([0.0, 0.5]))
     if kind in ("DeltaLIF", "DeltaALIF"):
         parameters["v_reset"] = e_l + draw(st.sampled_from([-0.2, 0.3]))
         parameters["ref_input"] = draw(st.booleans())
+    if kind in ("CurrentLIF", "CurrentALIF"):
+        parameters["c_m"] = 3.0
+        parameters["tau_syn"] = draw(st.sampled_from([1.0, 12.0]))
+        parameters["v_reset"] = draw(st.sampled_from([None, e_l - 0.2]))
     # NEST and the original rule know one surrogate, the engine takes any with any.
     return neuron_of(draw(st.sampled_from(list(SURROGATES))), original, kind, **parameters)
 

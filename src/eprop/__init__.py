@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         LIF,
         Arctan,
         CrossEntropy,
+        CurrentALIF,
+        CurrentLIF,
         DeltaALIF,
         DeltaLIF,
         EventSource,
@@ -83,13 +85,12 @@ _SUBPACKAGES = frozenset(
 
 __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
-    "CrossEntropy", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource",
-    "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "Glorot", "GradientDescent",
-    "InputError", "Lanes", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
-    "Normal", "OneToOne",
-    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record",
-    "Recording", "RewardTrace", "Rollout",
-    "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Symmetric", "Uniform",
+    "CrossEntropy", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp",
+    "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree",
+    "FixedOutdegree", "Glorot", "GradientDescent", "InputError", "Lanes", "MemoryLimitError", "MissingExtraError",
+    "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne", "OutputError", "ParameterError",
+    "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace",
+    "Rollout", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Symmetric", "Uniform",
     "__version__", "load",
 ]  # fmt: skip
 

@@ -34,6 +34,21 @@ MODELS: dict[str, ep.Neuron] = {
         "exponential", kind="DeltaALIF", tau_m=12.0, v_th=0.8, v_reset=0.3, beta=0.2, adaptation=0.9, tau_adapt=60.0,
         t_ref=2.0, pause_adaptation=True, ref_input=True,
     ),
+    "current LIF": neuron_of(kind="CurrentLIF", tau_m=12.0, tau_syn=4.0, v_th=0.8, c_m=3.0),
+    "current LIF, away from 0": neuron_of(
+        "fast_sigmoid", kind="CurrentLIF", tau_m=20.0, tau_syn=20.0, v_th=-60.2, e_l=-61.0, v_reset=-60.9, v_min=-61.2,
+        i_e=0.01, c_m=12.0, t_ref=3.0,
+    ),
+    "current LIF, subtracting": neuron_of(
+        "arctan", kind="CurrentLIF", tau_m=5.0, tau_syn=8.0, v_th=0.8, c_m=5.0, v_reset=None, t_ref=2.0
+    ),
+    "current ALIF": neuron_of(
+        kind="CurrentALIF", tau_m=12.0, tau_syn=4.0, v_th=0.8, c_m=3.0, beta=0.2, tau_adapt=60.0, t_ref=2.0
+    ),
+    "current ALIF, subtracting": neuron_of(
+        "exponential", kind="CurrentALIF", tau_m=30.0, tau_syn=3.0, v_th=0.8, c_m=2.0, beta=0.4, tau_adapt=9.0, v_reset=None
+    ),
+    "current LIF, each its own": ep.CurrentLIF(tau_m=ep.Uniform(8.0, 25.0), tau_syn=ep.Uniform(2.0, 9.0), c_m=3.0, v_th=0.8),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, t_ref=ep.Uniform(0.0, 3.0)),
     "own: synaptic current": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "own: resonator": Resonator(),

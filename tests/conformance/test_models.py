@@ -38,10 +38,23 @@ def adapts(neuron: ep.Neuron) -> bool:
     return "threshold" in neuron.state_rows
 
 
+def has_current(neuron: ep.Neuron) -> bool:
+    return "current" in neuron.state_rows
+
+
+def clamps(neuron: ep.Neuron) -> bool:
+    return getattr(neuron, "v_reset", None) is not None
+
+
+def weight_of(neuron: Membrane, dt: float) -> float:
+    """A weight that moves the voltage by 1 mV, if the neuron has a current by about so much."""
+    return neuron.c_m / 3.0 if has_current(neuron) else 1.0 / neuron.input_scale(dt)
+
+
 def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.Recording]:
     """Five neurons under a random fire of inputs, excitatory and inhibitory."""
     neuron = MODELS[model]
-    connections = {"in->rec": ep.Normal(0.2 / neuron.input_scale(dt), 0.3 / neuron.input_scale(dt))}
+    connections = {"in->rec": ep.Normal(0.2 * weight_of(neuron, dt), 0.3 * weight_of(neuron, dt))}
     net = small_network((10, 5, 0), connections, neuron=neuron, dt=dt, seed=seed)
     inputs = np.random.default_rng(seed).random((steps, 10)) < 0.3
     record = [("rec", variable) for variable in ("v", "refractory", "z", "surrogate")]
@@ -135,17 +148,20 @@ def test_spikes_follow_threshold_reset_and_refractory_time(model, dt):
     # The voltage was at or above the threshold where there is a spike, below it or the neuron refractory elsewhere.
     threshold = run["rec", "threshold"] if adapts(neuron) else np.full(z.shape, neuron.v_th)
     fired = z == 1.0
-    if isinstance(neuron, ep.DeltaLIF):
+    if clamps(neuron):
         np.testing.assert_allclose(v[fired], neuron.v_reset, rtol=0, atol=1e-12)
     else:
-        before_reset = v + (0.0 if neuron.delayed_reset else 1.0) * z * (neuron.v_th - neuron.e_l)
+        late = getattr(neuron, "delayed_reset", False)
+        before_reset = v + (0.0 if late else 1.0) * z * (neuron.v_th - neuron.e_l)
         assert np.all(before_reset[fired] >= threshold[fired] - 1e-12)
-    held_back = np.vstack([np.zeros(5), left[:-1] - 1.0]) > 0.0
+    # A neuron with a current does not spike in the last step of its refractory time either.
+    last = 0.0 if has_current(neuron) else 1.0
+    held_back = np.vstack([np.zeros(5), left[:-1] - last]) > 0.0
     assert np.all((v[~fired] < threshold[~fired]) | held_back[~fired])
     assert v.min() >= neuron.v_min
     # Refractory: silent for the steps after a spike, and no surrogate gradient.
     steps = round(neuron.t_ref / dt)
-    for k in range(1, steps):
+    for k in range(1, steps + has_current(neuron)):
         assert not np.any(z[k:][z[:-k] == 1.0])
         assert not np.any(psi[k:][z[:-k] == 1.0])
     assert np.all(psi >= 0.0)
@@ -167,30 +183,42 @@ def test_each_spike_raises_the_threshold_which_comes_back(model):
 
 @every_membrane
 def test_the_eligibility_decays_and_input_reaches_it(model):
-    """As many components as it says; where one leads to the spike it decays, and the neuron's input reaches the first."""
+    """As many components as it says; where one leads to the spike it decays, and input reaches the voltage or the current."""
     neuron = MODELS[model]
     found = neuron.eligibility(0.5)
     d = found.size
-    assert d == (2 if adapts(neuron) else 1)
+    assert d == 1 + adapts(neuron) + has_current(neuron)
     assert np.shape(found.decay) == (d, d)
     assert len(found.arrival) == len(found.output) == len(found.spike) == d
     assert np.abs(np.linalg.eigvals(np.array(found.decay, float))).max() < 1.0
     assert found.decay[0][0] == neuron.membrane_decay(0.5)
-    assert found.arrival[0] == neuron.input_scale(0.5)
+    assert (found.decay[0][1] if has_current(neuron) else found.arrival[0]) == neuron.input_scale(0.5)
+
+
+def response_to_input(neuron: Membrane, weight: float, steps: int) -> np.ndarray:
+    """What an input does to the voltage from the step of its arrival on, mV: the solution of the differential equations."""
+    t, tau_m = np.arange(float(steps)), neuron.tau_m
+    if not has_current(neuron):
+        return weight * neuron.input_scale(1.0) * np.exp(-t / tau_m)
+    if neuron.tau_syn == tau_m:
+        return weight / neuron.c_m * t * np.exp(-t / tau_m)
+    rate = 1.0 / tau_m - 1.0 / neuron.tau_syn
+    return weight / neuron.c_m * (np.exp(-t / neuron.tau_syn) - np.exp(-t / tau_m)) / rate
 
 
 @every_membrane
 def test_between_inputs_the_voltage_decays_to_rest(model):
-    """Between inputs a voltage returns to rest by ``alpha`` per step."""
+    """Between inputs a voltage returns to rest by ``alpha`` per step, or as the current lets it."""
     neuron = MODELS[model].replace(i_e=0.0)
     net = small_network((1, 1, 0), neuron=neuron)
     push = 0.9 * min(neuron.v_th - neuron.e_l, neuron.e_l - neuron.v_min)
-    net.connect("in", "rec", weight=push / neuron.input_scale(1.0))
+    weight = push / response_to_input(neuron, 1.0, 100).max()
+    net.connect("in", "rec", weight=weight)
     inputs = np.zeros((30, 1))
     inputs[3] = 1.0
     v = ep.Simulator(net, threads=1).run(30.0, {"in": inputs}, record=[("rec", "v")])["rec", "v"][:, 0] - neuron.e_l
     np.testing.assert_allclose(v[:4], 0.0, atol=1e-12)
-    np.testing.assert_allclose(v[4:], push * np.exp(-np.arange(26) / neuron.tau_m), atol=1e-12)
+    np.testing.assert_allclose(v[4:], response_to_input(neuron, weight, 26), atol=1e-12)
 
 
 @pytest.mark.parametrize("model", OWN)

@@ -9,6 +9,7 @@
 #endif
 
 #include "common/neurons/alif.hpp"
+#include "common/neurons/current.hpp"
 #include "common/neurons/delta_alif.hpp"
 #include "common/neurons/delta_lif.hpp"
 #include "common/neurons/forced_lif.hpp"
@@ -78,6 +79,8 @@ constexpr NeuronModel kModels[] = {
     model<DeltaLif>("delta_lif"),
     model<DeltaAlif>("delta_alif"),
     model<ForcedLif>("forced_lif"),
+    model<CurrentLif>("current_lif"),
+    model<CurrentAlif>("current_alif"),
 };
 
 constexpr Index kMarks = 64;

@@ -68,8 +68,9 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronChe
         trace of every synapse. ``backpropagation``: the gradient by the eligibility and the total derivative, against
         backpropagation through time.
 
-        By e-prop+ there is no number if the eligibility has more components than `EPropPlus` takes, for the own spike none if a
-        pulse cannot show it; a warning says so and why.
+        The response is compared until the first spike, if the neuron spikes in this test; a warning says so. By e-prop+ there is
+        no number if the eligibility has more components than `EPropPlus` takes, for the own spike none if a pulse cannot show it;
+        a warning says so and why.
 
     Raises
     ------
@@ -84,8 +85,7 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronChe
         raise ParameterError(f"check_neuron needs a neuron model, got {neuron!r:.80}{hint}")
     found = NeuronCheck()
     if "v" in neuron.state_rows:
-        found["response to a pulse"] = _response(neuron, dt)
-        _judge(neuron, found, "update() and eligibility() do not describe the same neuron")
+        _add_response(neuron, dt, found)
     gain, too_many = _gain(neuron, dt, steps), _too_many(neuron, dt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SilenceWarning)
@@ -133,17 +133,37 @@ def _judge(neuron: Neuron, found: dict[str, float], what: str) -> None:
         raise NetworkError(f"{type(neuron).__name__}, {name}: {what}; largest deviation {deviation:.2g}")
 
 
-def _response(neuron: Neuron, dt: float, steps: int = 40) -> float:
-    """Deviation of the voltage after a small pulse, against a run without, from ``output . decay^n arrival``."""
+def _add_response(neuron: Neuron, dt: float, found: NeuronCheck, steps: int = 40) -> None:
+    """Deviation of the voltage after a small pulse, against a run without, from ``output . decay^n arrival``.
+
+    Only steps before the first spike count: the eligibility does not describe the reset.
+    """
     net = Network(dt=dt)
     x, rec = net.add(EventSource(), 1, "in"), net.add(neuron, 1, "rec")
-    size = 1e-3
+    declared = response(neurons_of(net, rec)[0], dt, steps - 2)
+    size = 1e-3 / (np.abs(declared).max() or 1.0)
     net.connect(x, rec, weight=size)
     pulse = np.zeros((steps, 1))
     pulse[0] = 1.0
     stepped = time_driven(net)
-    v = [stepped.predict(Stimulus(steps, {"in": spikes})).v[:, 0] for spikes in (pulse, 0 * pulse)]
-    return _deviation(v[0] - v[1], np.append(0.0, size * response(neurons_of(net, rec)[0], dt, steps - 2)))
+    runs = [stepped.predict(Stimulus(steps, {"in": spikes})) for spikes in (pulse, 0 * pulse)]
+    spiking = [int(np.argmax(run.spikes[:, 1])) if run.spikes[:, 1].any() else steps for run in runs]
+    before = min(spiking)
+    wanted = np.append(0.0, size * declared)
+    if before < steps:
+        cause = "without input" if spiking[1] <= before else f"by a pulse of {size:.3g} {neuron.input_unit}"
+        compared = (
+            "only the steps before were compared" if wanted[:before].any() else "no step before could be compared"
+        )
+        warnings.warn(
+            f"{type(neuron).__name__} spiked {cause} in step {before} of the test of its response to a pulse: {compared}",
+            stacklevel=3,
+        )
+    if not wanted[:before].any():
+        return
+    difference = runs[0].v[:before, 0] - runs[1].v[:before, 0]
+    found["response to a pulse"] = _deviation(difference, wanted[:before])
+    _judge(neuron, found, "update() and eligibility() do not describe the same neuron")
 
 
 def _network(neuron: Neuron, rule: Rule, gain: float, dt: float) -> Network:

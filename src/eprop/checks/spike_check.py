@@ -100,7 +100,8 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     A pulse that just suffices for a spike and one that just does not give the same states, but for the spike. The surrogate
     gradients of that step must agree. Then the reset of the voltage is undone. What remains of the spike is a shift of the
     voltage from the threshold, ``output decay^(s-1) spike`` after ``s`` steps: the neuron without a spike gets that much input,
-    and both must have the same surrogate gradient. The first step is left out: there a reset may still be under way.
+    and both must have the same surrogate gradient. The first step is left out, since a reset may still be under way, and as many
+    steps as input needs to reach the voltage.
 
     Raises
     ------
@@ -111,14 +112,14 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     if found is None:
         return SpikeCheck(None, None, "no pulse from rest makes the difference between a spike and none")
     after_pulse = response(_Copies(neuron, dt, 1).one, dt, found[2] + AFTER)
+    if not after_pulse[: found[2] + 1].any():
+        return SpikeCheck(None, None, "by the eligibility, no input reaches the voltage before the spike")
     surrogacy, jump = _surrogacy(neuron, dt, found, after_pulse)
     if jump > JUMP * surrogacy.largest:
         raise NetworkError(
             f"{type(neuron).__name__}: psi jumps at the threshold, by {jump:.3g} per mV: update() must take psi of the "
             "voltage before the reset, whether the neuron spikes or not"
         )
-    if after_pulse[0] == 0.0:
-        return SpikeCheck(None, surrogacy, "input does not reach the voltage in the step in which it arrives")
     if surrogacy.largest == 0.0:
         return SpikeCheck(None, surrogacy, "the surrogate gradient is 0 wherever it was looked at")
     deviation = _after_spike(neuron, dt, found, after_pulse)
@@ -166,18 +167,18 @@ def _surrogacy(
 ) -> tuple[Surrogacy, float]:
     """The surrogate gradient about the threshold, and by how much it jumps there.
 
-    A second pulse, in the step of the spike, takes the voltage as far below and above the threshold as rest is from it, and twice
-    as far. Where input takes longer than that, the pulse is scaled instead.
+    A second pulse, which reaches the voltage in the step of the spike, takes the voltage as far below and above the threshold as
+    rest is from it, and twice as far.
     """
     below, above, when = pulses
     u = below * response[when] * np.linspace(-2.0, 2.0, 401)
-    at_once = response[0] != 0.0
-    first = np.concatenate([[below, above], below + (0.0 if at_once else 1.0) * u / response[when]])
-    second = np.concatenate([[0.0, 0.0], u / response[0] if at_once else 0.0 * u])
+    lag = _lag(response)
+    first, second = np.full(2 + u.size, below), np.concatenate([[0.0, 0.0], u / response[lag]])
+    first[1] = above
     copies, quiet = _Copies(neuron, dt, first.size), np.ones(first.size, bool)
     for t in range(when + 1):
         quiet_before = quiet
-        spikes, psi = copies.step((first if t == 0 else 0.0) + (second if t == when else np.zeros(first.size)))
+        spikes, psi = copies.step((first if t == 0 else 0.0) + (second if t == when - lag else np.zeros(first.size)))
         quiet = quiet & ~spikes
     at = float(psi[0])
     u, curve = u[quiet_before[2:]], psi[2:][quiet_before[2:]]
@@ -186,6 +187,11 @@ def _surrogacy(
     halves = [_half_width(-u[u <= 0.0][::-1], curve[u <= 0.0][::-1], at), _half_width(u[u >= 0.0], curve[u >= 0.0], at)]
     place = 0.0 if at >= 0.999 * largest else float(u[peak])
     return Surrogacy(at, largest, place, *halves), abs(float(psi[1] - psi[0]))
+
+
+def _lag(response: np.ndarray) -> int:
+    """Steps until input reaches the voltage."""
+    return int(np.flatnonzero(response)[0])
 
 
 def _half_width(distance: np.ndarray, psi: np.ndarray, at: float) -> float:
@@ -205,7 +211,7 @@ def _after_spike(neuron: Neuron, dt: float, pulses: tuple[float, float, int], re
     or last for a refractory time; all other changes of the voltage must stay. So it is undone for the number of steps that fits
     best.
     """
-    copies = _Copies(neuron, dt, 3 * (AFTER - 1))
+    copies = _Copies(neuron, dt, 3 * (AFTER - 1 - _lag(response)))
     found = [_difference(copies, pulses, response, undone) for undone in (1, 2, AFTER)]
     known = [deviation for deviation in found if deviation is not None]
     return min(known, default=None)
@@ -213,16 +219,16 @@ def _after_spike(neuron: Neuron, dt: float, pulses: tuple[float, float, int], re
 
 def _difference(copies: _Copies, pulses: tuple[float, float, int], response: np.ndarray, undone: int) -> float | None:
     """As `_after_spike`, with the voltage after the spike that of the neuron without one, for so many steps."""
-    below, above, when = pulses
-    later = np.arange(2, AFTER + 1)
+    (below, above, when), lag = pulses, _lag(response)
+    later = np.arange(2 + lag, AFTER + 1)
     copies.restart()
     n = later.size
     shift = _own_effect(copies, later)
-    second = below * (NEAR * response[when] - response[when + later]) / response[0]
+    second = below * (NEAR * response[when] - response[when + later]) / response[lag]
     first = np.repeat([above, below, above], n)
     # With a spike; without, moved as far as the spike should have done; with a spike, and input that only refractoriness resists.
-    pulse = np.concatenate([second, second + shift / response[0], np.full(n, 1e3 * abs(above) + 1e3)])
-    arrives, deviation = np.tile(when + later, 3), None
+    pulse = np.concatenate([second, second + shift / response[lag], np.full(n, 1e3 * abs(above) + 1e3)])
+    arrives, deviation = np.tile(when + later - lag, 3), None
     for t in range(when + AFTER + 1):
         spikes, psi = copies.step(np.where(t == 0, first, 0.0) + np.where(arrives == t, pulse, 0.0))
         judged = (later + when == t) & spikes[2 * n :]

@@ -16,6 +16,7 @@ from eprop.models.base import (
     Surrogate,
     decay,
 )
+from eprop.models.current import CurrentALIF, CurrentLIF
 from eprop.models.delta import DeltaLIF
 from eprop.models.delta_adapt import DeltaALIF
 from eprop.models.forced import ForcedLIF
@@ -26,7 +27,7 @@ from eprop.models.sources import EventSource, PoissonSource
 from eprop.parameters import param
 
 __all__ = [
-    "ALIF", "LIF", "Arctan", "CrossEntropy", "DeltaALIF", "DeltaLIF", "Eligibility", "EventSource", "Exponential",
-    "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron", "PiecewiseLinear", "PoissonSource", "Readout", "SquaredError",
-    "Surrogate", "decay", "inline", "param",
+    "ALIF", "LIF", "Arctan", "CrossEntropy", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "Eligibility",
+    "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron", "PiecewiseLinear",
+    "PoissonSource", "Readout", "SquaredError", "Surrogate", "decay", "inline", "param",
 ]  # fmt: skip

@@ -40,12 +40,14 @@ class Adaptive(Membrane):
         return decay(self.tau_adapt, dt)
 
     def eligibility(self, dt: float) -> Eligibility:
-        """Two components: the filtered presynaptic spikes, and the adaptation that the neuron's own spikes cause.
+        """The components without adaptation, and the adaptation that the neuron's own spikes cause.
 
-        ``e = psi (z_bar - beta eps)``, ``eps(t + 1) = rho eps(t) + e(t)`` (Bellec et al. 2020).
+        With one other component, the filtered presynaptic spikes ``z_bar``: ``e = psi (z_bar - beta eps)``,
+        ``eps(t + 1) = rho eps(t) + e(t)`` (Bellec et al. 2020).
         """
-        alpha, rho = self.membrane_decay(dt), self.adaptation_decay(dt)
-        return Eligibility(((alpha, 0.0), (0.0, rho)), (self.input_scale(dt), 0.0), (1.0, -self.beta), (0.0, 1.0))
+        others, rho = super().eligibility(dt), self.adaptation_decay(dt)
+        decay = (*((*row, 0.0) for row in others.decay), (*(0.0 for _ in others.arrival), rho))
+        return Eligibility(decay, (*others.arrival, 0.0), (*others.output, -self.beta), (*others.spike, 1.0))
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows, with the rows of the adaptation."""

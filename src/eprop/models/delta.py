@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
-from eprop.errors import ParameterError
 from eprop.models.inlining import inline
-from eprop.models.membrane import ALPHA, OWN, R_STEPS, V_MIN, V_TH, Membrane, integrate, shown, surrogate_gradient
+from eprop.models.membrane import ALPHA, OWN, R_STEPS, V_MIN, V_TH, Membrane, check_reset, integrate, surrogate_gradient
 from eprop.parameters import param
 
 V, R, Z, HELD = range(4)
@@ -73,15 +70,7 @@ class DeltaLIF(Membrane):
     def validate(self) -> None:
         """Check that the reset is below the threshold and not below the lower bound."""
         super().validate()
-        name = type(self).__name__
-        if np.any(self.v_reset >= self.v_th):
-            raise ParameterError(
-                f"{name}.v_reset must be below v_th = {shown(self.v_th)} mV, got {shown(self.v_reset)}"
-            )
-        if np.any(self.v_reset < self.v_min):
-            raise ParameterError(
-                f"{name}.v_reset must be at least v_min = {shown(self.v_min)} mV, got {shown(self.v_reset)}"
-            )
+        check_reset(self, self.v_reset)
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""

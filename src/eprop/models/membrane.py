@@ -113,6 +113,15 @@ class Membrane(Neuron):
         return {} if self.v_init is None else {"v": self.v_init - self.e_l}
 
 
+def check_reset(neuron: Membrane, v_reset: Any) -> None:
+    """Check that the voltage after a spike is below the threshold and not below the lower bound."""
+    name = type(neuron).__name__
+    if np.any(v_reset >= neuron.v_th):
+        raise ParameterError(f"{name}.v_reset must be below v_th = {shown(neuron.v_th)} mV, got {shown(v_reset)}")
+    if np.any(v_reset < neuron.v_min):
+        raise ParameterError(f"{name}.v_reset must be at least v_min = {shown(neuron.v_min)} mV, got {shown(v_reset)}")
+
+
 def shown(value: Any) -> str:
     """Format a parameter for a message: a number, or its range if neurons differ."""
     lowest, highest = np.min(value), np.max(value)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 
 from eprop import models
 from eprop.errors import NetworkError
@@ -27,13 +28,17 @@ Numbers = Mapping[str, Any]
 
 @dataclass
 class NeuronState:
-    """Arrays (neurons,): voltage (mV), adaptation, refractory steps left, spike of the last step, input held back (mV)."""
+    """Arrays (neurons,): voltage, adaptation, refractory steps left, spike of the last step, input held back, current (pA).
+
+    Voltages are in mV.
+    """
 
     v: Array
     a: Array
     r: Array
     z: Array
     held: Array
+    current: Array
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ class LeakyNeurons:
 
     def rest(self) -> NeuronState:
         """State before the first step."""
-        v, a, r, z, held = (np.full(self.size, start, float) for start in (self.v_start, self.a_start, 0.0, 0.0, 0.0))
-        return NeuronState(v, a, r, z, held)
+        starts = (self.v_start, self.a_start, 0.0, 0.0, 0.0, 0.0)
+        return NeuronState(*(np.full(self.size, start, float) for start in starts))
 
     def step(self, state: NeuronState, x: Array) -> Array:
         """Advance by one step; the surrogate gradient is taken before the reset, and is 0 while a neuron is refractory."""
@@ -154,6 +159,50 @@ class ClampedNeurons(LeakyNeurons):
         state.v, state.a, state.z = np.where(z > 0.0, self.v_reset, v), a, z
         state.r = np.where(z > 0.0, self.refractory, r)
         return psi
+
+
+class CurrentNeurons(LeakyNeurons):
+    """`eprop.CurrentLIF` and `eprop.CurrentALIF`: an exponentially decaying current drives the voltage."""
+
+    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
+        super().__init__(model, numbers, size, dt)
+        self.subtracts = numbers["v_reset"] is None
+        self.v_reset = None if self.subtracts else numbers["v_reset"] - numbers["e_l"]
+        self.alpha_syn = np.exp(-dt / numbers["tau_syn"])
+        self.zeta = self._voltage_of_current(numbers, dt)
+
+    @staticmethod
+    def _voltage_of_current(numbers: Numbers, dt: float) -> Array:
+        """Voltage after a step by a current of 1 at its start: an entry of a matrix exponential."""
+        tau_m, tau_syn, c_m = np.broadcast_arrays(*(np.asarray(numbers[k], float) for k in ("tau_m", "tau_syn", "c_m")))
+        rates = np.zeros((*tau_m.shape, 2, 2))
+        rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / c_m, -1.0 / tau_syn
+        return np.asarray(scipy.linalg.expm(dt * rates)[..., 0, 1])
+
+    def step(self, state: NeuronState, x: Array) -> Array:
+        """Advance by one step; the voltage integrates the current before the input enters it."""
+        free = state.r == 0
+        a = self.rho * state.a + state.z
+        v = np.maximum(self.alpha * state.v + self.zeta * state.current + self.drive, self.v_min)
+        v = np.where(free | self.subtracts, v, state.v)
+        psi, z = self._threshold(v, a, free)
+        after = v - self.v_th if self.subtracts else self.v_reset
+        state.v, state.a, state.z = np.where(z > 0.0, after, v), a, z
+        state.r = np.where(z > 0.0, self.refractory, np.maximum(state.r - 1, 0))
+        state.current = self.alpha_syn * state.current + x
+        return psi
+
+    def eligibility(self) -> EligibilityTerms:
+        """``eps_v = alpha eps_v + zeta eps_i``, ``eps_i = alpha_syn eps_i + z_in``, and adaptation as in `LeakyNeurons`."""
+        if self.declared is not None:
+            return self.declared
+        d = 3 if self.adapts else 2
+        decay, (arrival, output, spike) = np.zeros((self.size, d, d)), np.zeros((3, self.size, d))
+        decay[:, 0, 0], decay[:, 0, 1], decay[:, 1, 1] = self.alpha, self.zeta, self.alpha_syn
+        arrival[:, 1], output[:, 0] = 1.0, 1.0
+        if self.adapts:
+            decay[:, 2, 2], output[:, 2], spike[:, 2] = self.rho, -np.asarray(self.beta), 1.0
+        return EligibilityTerms(decay, arrival, output, spike)
 
 
 @dataclass
@@ -265,6 +314,7 @@ def compare(loss: Any, y: Array, target: Array) -> tuple[Array, float]:
 #: Models with equations here. Other models need an ``update``.
 EQUATIONS: dict[type, type[LeakyNeurons]] = {
     models.LIF: LeakyNeurons, models.ALIF: LeakyNeurons, models.DeltaLIF: ClampedNeurons, models.DeltaALIF: ClampedNeurons,
+    models.CurrentLIF: CurrentNeurons, models.CurrentALIF: CurrentNeurons,
 }  # fmt: skip
 
 

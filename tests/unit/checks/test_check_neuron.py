@@ -30,6 +30,45 @@ def test_check_neuron_leaves_out_a_rule_that_does_not_take_it():
     assert max(found.values()) < 1e-9
 
 
+def test_check_neuron_of_one_that_spikes_by_itself():
+    neuron = ep.CurrentLIF(tau_m=10.0, tau_syn=0.5, c_m=250.0, v_th=15.0, i_e=700.0, t_ref=2.0)
+    by_itself = pytest.warns(UserWarning, match=r"CurrentLIF spiked without input in step 7 .* only the steps before")
+    with by_itself, pytest.warns(UserWarning, match="no pulse from rest"):
+        found = check_neuron(neuron, steps=60)
+    assert set(found) == {"response to a pulse", "e-prop", "e-prop+", "backpropagation"}
+    assert max(found.values()) < 1e-9
+
+
+def test_check_neuron_of_one_that_spikes_at_once():
+    at_once = pytest.warns(UserWarning, match=r"LIF spiked without input in step 0 .* no step before could be compared")
+    with at_once, pytest.warns(UserWarning, match="no pulse from rest"):
+        found = check_neuron(ep.LIF(i_e=2.0, tau_m=2.0), steps=60)
+    assert "response to a pulse" not in found
+
+
+def test_check_neuron_finds_a_wrong_current_before_the_first_spike():
+    class Wrong(ep.CurrentLIF):
+        def eligibility(self, dt):
+            return (
+                self.replace(tau_syn=1.5 * self.tau_syn).eligibility(dt)
+                if self.tau_syn == 5.0
+                else super().eligibility(dt)
+            )
+
+    with pytest.warns(UserWarning, match="spiked"), pytest.raises(ep.NetworkError, match="response to a pulse"):
+        check_neuron(Wrong(i_e=0.5, v_th=5.0), steps=60)
+
+
+def test_check_neuron_measures_a_spike_of_a_neuron_whose_input_takes_a_step():
+    class Wrong(ep.CurrentALIF):
+        def eligibility(self, dt):
+            e = super().eligibility(dt)
+            return Eligibility(e.decay, e.arrival, e.output, (0.0, 0.0, 0.5))
+
+    with pytest.raises(ep.NetworkError, match="own spike"):
+        check_neuron(Wrong(beta=0.3, tau_adapt=30.0), steps=60)
+
+
 def test_check_neuron_of_one_that_spikes_rarely():
     assert max(check_neuron(ep.LIF(t_ref=30.0), steps=100).values()) < 1e-9
 

@@ -24,7 +24,7 @@ from own_model import Integrator
 pytestmark = pytest.mark.tiny
 
 EACH, SAME, SHORT = 0, 1, 2
-MODELS = [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF, ForcedLIF]
+MODELS = [ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF, ep.CurrentLIF, ep.CurrentALIF, ForcedLIF]
 
 
 def arrays_of(neuron: Neuron, n: int, dt: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -80,13 +80,18 @@ COMMON = {
     seed=st.integers(0, 1000),
     dt=st.sampled_from([1.0, 0.5]),
 )
-@pytest.mark.parametrize("clamped", [False, True])
-def test_models_are_the_reference(clamped, common, floor, shape, height, width, beta, tau_a, switches, seed, dt):
+@pytest.mark.parametrize("kind", ["LIF", "DeltaLIF", "CurrentLIF"])
+def test_models_are_the_reference(kind, common, floor, shape, height, width, beta, tau_a, switches, seed, dt):
     common = {**common, "v_th": common["e_l"] + common["v_th"]}
     own: dict[str, Any] = {"v_min": common["e_l"] + floor, "surrogate": SURROGATES[shape](height, width)}
     if beta is not None:
         own |= {"beta": beta, "tau_adapt": tau_a}
-    if clamped:
+    if kind == "CurrentLIF":
+        # A time constant of the current that equals that of the membrane, lies next to it, or does not.
+        tau_syn = common["tau_m"] * (1.0 if switches[1] else 1.0 + 1e-9 if switches[2] else 0.3)
+        v_reset = None if switches[0] else common["e_l"] + max(floor, -0.2)
+        neuron = (ep.CurrentLIF if beta is None else ep.CurrentALIF)(**common, **own, tau_syn=tau_syn, v_reset=v_reset)
+    elif kind == "DeltaLIF":
         given = {"v_reset": common["e_l"] + max(floor, -0.2), "ref_input": switches[0]}
         paused = {"pause_adaptation": switches[1]} if beta is not None else {}
         neuron = (ep.DeltaLIF if beta is None else ep.DeltaALIF)(**common, **own, **given, **paused)
@@ -103,6 +108,10 @@ def test_models_are_the_reference(clamped, common, floor, shape, height, width, 
             return  # a voltage at the threshold: rounding decides, and the two go apart
         np.testing.assert_allclose(states[t, 0], now.v, rtol=1e-11, atol=1e-12)
         np.testing.assert_allclose(psis[t], psi, rtol=1e-9, atol=1e-11)
+        if kind == "CurrentLIF":
+            np.testing.assert_allclose(
+                states[t, neuron.state_rows.index("current")], now.current, rtol=1e-11, atol=1e-12
+            )
         if beta is not None:
             adaptation = neuron.state_rows.index("adaptation")
             np.testing.assert_allclose(states[t, adaptation], now.a, rtol=1e-12)
@@ -129,7 +138,7 @@ def test_shared_parameters_change_no_bit(model, n, shape):
 
 def test_a_neuron_that_is_no_number_stays_so():
     """Divergence must be seen."""
-    for model in MODELS[:4]:
+    for model in MODELS[:-1]:
         states, _, spikes = stepped(model(v_min=-1.0), np.full((3, 9), np.nan), EACH)
         assert np.isnan(states[-1, 0]).all()
         assert not spikes.any()
@@ -166,7 +175,7 @@ def own(model: type[ep.LIF]) -> Any:
     )
 
 
-OWN = {kind.__name__: kind for kind in (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)}
+OWN = {kind.__name__: kind for kind in MODELS[:-1]}
 
 
 @pytest.mark.parametrize(

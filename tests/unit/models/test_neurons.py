@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+
 import numpy as np
 import pytest
 
@@ -46,6 +48,38 @@ def test_clamp(t_ref):
     assert found["v"][clamped + 1] == pytest.approx(ALPHA * 0.3 + 0.2)
     # The last clamped step has a surrogate gradient, as the step of the spike has.
     np.testing.assert_array_equal(found["psi"] == 0.0, [0 < k < clamped for k in range(6)])
+
+
+@pytest.mark.parametrize("t_ref", [0.0, 1.0, 3.0])
+@pytest.mark.parametrize("v_reset", [0.3, None])
+def test_refractory_time_of_a_neuron_with_a_current(v_reset, t_ref):
+    """Input takes a step; the neuron rests for all steps of ``t_ref``, at ``v_reset`` or below its own voltage."""
+    neuron = ep.CurrentLIF(tau_syn=5.0, v_reset=v_reset, t_ref=t_ref, v_th=1.0, surrogate=ep.Exponential(0.3, 10.0))
+    found, refractory = stepped(neuron, [2.0, *[4.0] * 8]), int(t_ref)
+    np.testing.assert_array_equal(np.flatnonzero(found["spike"])[:2], [1, 2 + refractory])
+    np.testing.assert_array_equal(found["psi"][1:7] == 0.0, [k % (refractory + 1) != 0 for k in range(6)])
+    zeta, before = neuron.input_scale(1.0), found["current"]
+    assert before[1] == pytest.approx(2.0 * np.exp(-1.0 / 5.0) + 4.0)
+    after = zeta * before[0] - 1.0 if v_reset is None else v_reset
+    assert found["v"][1] == pytest.approx(after)
+    clamped = 1 + refractory if v_reset is not None else 1
+    np.testing.assert_allclose(found["v"][1 : 1 + clamped], after)
+    if t_ref > 0.0 and v_reset is None:
+        assert found["v"][2] == pytest.approx(ALPHA * after + zeta * before[1])
+
+
+@pytest.mark.parametrize("tau_syn", [0.5, 5.0, 9.999, 10.0, 10.0 * (1 + 1e-9), 10.0 * (1 + 2e-16), 10.1, 300.0])
+@pytest.mark.parametrize("dt", [0.1, 1.0])
+def test_effect_of_the_current_on_the_voltage_loses_no_digits(tau_syn, dt):
+    """Also for time constants that are equal or nearly so, where the difference of two decays loses all of them."""
+    decimal.getcontext().prec = 60
+    tau_m, tau_s, step = (decimal.Decimal(value) for value in (10.0, tau_syn, dt))
+    if tau_m == tau_s:
+        wanted = step * (-step / tau_m).exp()
+    else:
+        wanted = ((-step / tau_s).exp() - (-step / tau_m).exp()) * tau_m * tau_s / (tau_s - tau_m)
+    found = ep.CurrentLIF(tau_m=10.0, tau_syn=tau_syn, c_m=250.0).input_scale(dt)
+    assert found == pytest.approx(float(wanted / 250), rel=5e-16)
 
 
 def test_held_input():

@@ -1,0 +1,134 @@
+"""Neurons whose input is an exponentially decaying current (NEST: ``iaf_psc_exp``), also with an adaptive threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eprop.models.adaptation import Adaptive, adapt
+from eprop.models.base import Eligibility, decay
+from eprop.models.inlining import inline
+from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, check_reset, integrate, surrogate_gradient
+from eprop.parameters import param
+
+V, R, Z, CURRENT, ADAPTATION, THRESHOLD = range(6)
+ALPHA_SYN, KEEP, RESET, RHO, BETA, E_L = (OWN + k for k in range(6))
+
+
+@inline
+def spike_at_threshold(state, params, j, x, rise):
+    """Advance one neuron: the voltage integrates the current, then the current decays and takes up the input.
+
+    Parameters and results are those of `eprop.models.lif.subtract_at_threshold`; ``x`` is in pA. Writes ``V``, ``R``, ``Z`` and
+    ``CURRENT``.
+    """
+    v, left, current = state[V, j], state[R, j], state[CURRENT, j]
+    keep, after = params[KEEP, j], max(state[R, j] - 1.0, 0.0)
+    integrated = max(integrate(params, j, v, current), params[V_MIN, j])
+    clamped = v if keep == 0.0 else integrated
+    v = integrated if left == 0.0 else clamped
+    above = v - (params[V_TH, j] + rise)
+    psi = surrogate_gradient(params, j, above)
+    psi = psi if left == 0.0 else 0.0
+    barrier = 0.0 if left == 0.0 else np.inf
+    spike = above >= barrier
+    state[V, j] = keep * v + params[RESET, j] if spike else v
+    state[R, j] = params[R_STEPS, j] if spike else after
+    state[Z, j] = 1.0 if spike else 0.0
+    state[CURRENT, j] = params[ALPHA_SYN, j] * current + x
+    return spike, psi
+
+
+@inline
+def step_current_lif(state, params, j, x):
+    """One step of a `CurrentLIF`."""
+    return spike_at_threshold(state, params, j, x, 0.0)
+
+
+@inline
+def step_current_alif(state, params, j, x):
+    """One step of a `CurrentALIF`."""
+    a = adapt(params[RHO, j], state[ADAPTATION, j], state[Z, j])
+    rise = params[BETA, j] * a
+    state[ADAPTATION, j] = a
+    state[THRESHOLD, j] = params[V_TH, j] + rise + params[E_L, j]
+    return spike_at_threshold(state, params, j, x, rise)
+
+
+@dataclass(frozen=True)
+class CurrentLIF(Membrane):
+    """Leaky integrate-and-fire neuron whose input is a current that decays exponentially with ``tau_syn``.
+
+    A spike that arrives with the weight ``w`` (pA) raises the current by ``w``. The step integrates
+    ``c_m dv/dt = -(c_m / tau_m)(v - e_l) + i + i_e`` and ``di/dt = -i / tau_syn`` exactly, also for ``tau_syn = tau_m``::
+
+        v_t = alpha v_{t-1} + zeta i_{t-1} + (tau_m / c_m)(1 - alpha) i_e
+        i_t = alpha_syn i_{t-1} + x_t
+
+    so that input reaches the voltage one step later, as in NEST (Rotter and Diesmann 1999). The neuron spikes if ``v >= v_th``.
+    The spike sets the voltage to ``v_reset`` and clamps it there for ``t_ref``; with ``v_reset=None`` it lowers the voltage by
+    ``v_th - e_l``, and the voltage continues to integrate. The neuron does not spike in the steps of the refractory time, and the
+    surrogate gradient is 0 in these steps. The current integrates all input. Learning ignores the reset and the clamp, as for
+    `DeltaLIF`. The row ``current`` (pA) can be recorded.
+    """
+
+    tau_syn: float = param(
+        5.0, unit="ms", above=0.0, symbol="tau_s", nest="tau_syn_ex", also=("tau_s", "tau_syn_in"),
+        doc="time constant of the synaptic current",
+    )  # fmt: skip
+    v_reset: float | None = param(
+        0.0, unit="mV", optional=True, nest="V_reset", doc="voltage after a spike; None subtracts the threshold"
+    )
+
+    input_unit: ClassVar[str] = "pA"
+    state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "current")
+    parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "alpha_syn", "keep", "reset")
+    in_python: ClassVar[Any] = staticmethod(step_current_lif)
+    core: ClassVar[str] = "current_lif"
+
+    def validate(self) -> None:
+        """Check that the reset is below the threshold and not below the lower bound."""
+        super().validate()
+        if self.v_reset is not None:
+            check_reset(self, self.v_reset)
+
+    def current_decay(self, dt: float) -> Any:
+        """``alpha_syn = exp(-dt / tau_syn)``."""
+        return decay(self.tau_syn, dt)
+
+    def input_scale(self, dt: float) -> Any:
+        """``zeta``: mV in the next step by 1 pA in this step.
+
+        It is the integral of ``exp(-s / tau_syn) exp(-(dt - s) / tau_m)`` over the step, divided by ``c_m``. The form
+        ``dt exp(-dt / slow) (1 - exp(-u)) / u`` with ``u = dt (1 / fast - 1 / slow)`` loses no digits if the time constants are
+        nearly equal.
+        """
+        slow, fast = np.maximum(self.tau_m, self.tau_syn), np.minimum(self.tau_m, self.tau_syn)
+        u = dt * (slow - fast) / (slow * fast)
+        mean = np.divide(-np.expm1(-u), u, out=np.ones_like(u), where=u > 0.0)
+        return dt / self.c_m * decay(slow, dt) * mean
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """Two components, voltage and current: a presynaptic spike enters the current, the voltage counts."""
+        alpha, zeta, alpha_syn = self.membrane_decay(dt), self.input_scale(dt), self.current_decay(dt)
+        return Eligibility(((alpha, zeta), (0.0, alpha_syn)), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))
+
+    def derived(self, dt: float) -> dict[str, Any]:
+        """Values of the parameter rows; voltages relative to ``e_l``."""
+        keep, reset = (1.0, self.e_l - self.v_th) if self.v_reset is None else (0.0, self.v_reset - self.e_l)
+        return {**super().derived(dt), "alpha_syn": self.current_decay(dt), "keep": keep, "reset": reset}
+
+
+@dataclass(frozen=True)
+class CurrentALIF(Adaptive, CurrentLIF):
+    """A `CurrentLIF` whose threshold rises with the neuron's own spikes, as the threshold of `ALIF` does.
+
+    The adaptation continues in the refractory time. The rows ``adaptation`` and ``threshold`` (mV) can be recorded.
+    """
+
+    state_rows: ClassVar[tuple[str, ...]] = (*CurrentLIF.state_rows, "adaptation", "threshold")
+    parameter_rows: ClassVar[tuple[str, ...]] = (*CurrentLIF.parameter_rows, "rho", "beta", "e_l")
+    in_python: ClassVar[Any] = staticmethod(step_current_alif)
+    core: ClassVar[str] = "current_alif"
