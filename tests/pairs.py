@@ -1,10 +1,15 @@
-"""Networks with STDP: drawn ones, and the weights that a pair-based account finds for the same spikes."""
+"""Networks with STDP or another pair rule, and their weights compared with all pairs written out."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
 import eprop as ep
+from eprop import reference
+from eprop.rules import PairRule
 from networks import small_network
 
 NAMES = ("in->rec", "rec->rec")
@@ -24,18 +29,20 @@ def drawn_rule(rng: np.random.Generator, **changes) -> ep.STDP:
     return ep.STDP(**{**drawn, **changes})
 
 
-def stdp_network(seed: int, sizes=(7, 9), dt: float = 1.0, other: ep.Rule | None = None) -> ep.Network:
-    """Inputs and recurrent neurons whose synapses learn by STDP, with delays; a rule of another kind onto readouts."""
+def pair_network(
+    seed: int, sizes=(7, 9), dt: float = 1.0, other: ep.Rule | None = None, rules: Sequence[PairRule] = ()
+) -> ep.Network:
+    """Inputs and recurrent neurons that learn by two pair rules (drawn: STDP), with delays; another kind onto readouts."""
     rng = np.random.default_rng(seed)
     neuron = ep.LIF(tau_m=15.0, v_th=0.8, t_ref=float(rng.choice([0.0, 2.0])))
     net = small_network((*sizes, 2), neuron=neuron, dt=dt, seed=seed)
     delays = rng.choice([1, 2, 5], 2) * dt
-    net.connect(
-        "in", "rec", ep.Bernoulli(0.7), weight=ep.Uniform(0.1, 0.9), rule=drawn_rule(rng), delay=float(delays[0])
-    )
-    net.connect(
-        "rec", "rec", ep.Bernoulli(0.5), weight=ep.Uniform(0.0, 0.3), rule=drawn_rule(rng), delay=float(delays[1])
-    )
+    ends = (("in", 0.7, (0.1, 0.9)), ("rec", 0.5, (0.0, 0.3)))
+    for k, (source, p, (low, high)) in enumerate(ends):
+        rule = rules[k] if rules else drawn_rule(rng)
+        least, size = rule.bounds[0], rule.bounds[1] - rule.bounds[0]
+        weight = ep.Uniform(least + low * size, least + high * size) if rules else ep.Uniform(low, high)
+        net.connect(source, "rec", ep.Bernoulli(p), weight=weight, rule=rule, delay=float(delays[k]))
     net.connect("rec", "out", weight=0.5, rule=other)
     net.connect("in", "rec", ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=other, name="other")
     net.feedback("out", "rec", ep.RandomFeedback())
@@ -67,3 +74,29 @@ def arrivals(net: ep.Network, name: str, recording: ep.Recording, connections, s
         pre = pre[pre + delay < steps]
         if pre.size:
             yield c, pre + delay, pre, post, weight
+
+
+def run(net: ep.Network, x: np.ndarray, pieces: tuple[int, ...] = (), **options):
+    """Run a network; returns the simulator, the connections at the start and the recordings of the pieces."""
+    sim = ep.Simulator(net, **{"threads": 1, **options})
+    start = {name: sim.connections(name) for name in NAMES}
+    cuts = [0, *pieces, len(x)]
+    record = [(name, "weight") for name in NAMES]
+    parts = [
+        sim.run((b - a) * net.dt, {"in": x[a:b]}, record=record, spikes=["in", "rec"])
+        for a, b in itertools.pairwise(cuts)
+    ]
+    return sim, start, parts
+
+
+def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, int]:
+    """Largest deviation from the reference, relative to the range of weights; number of compared arrivals."""
+    worst, compared = 0.0, 0
+    for name in NAMES:
+        p = net.projection(name)
+        delay = round(p.delay / net.dt)
+        for c, at, pre, post, weight in arrivals(net, name, recording, start[name], steps):
+            wanted = reference.pair_weights(pre, post, delay, weight, p.rule, net.dt)
+            worst = max(worst, np.abs(recording[name, "weight"][at, c] - wanted).max() / np.ptp(p.rule.bounds))
+            compared += at.size
+    return worst, compared

@@ -57,6 +57,15 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
   return {w, m, v};
 }
 
+// Codes of the pair rules by their names.
+nb::dict codes_of_pair_rules() {
+  nb::dict codes;
+  [&]<std::size_t... code>(std::index_sequence<code...>) {
+    ((codes[std::tuple_element_t<code, PairRules>::name] = code), ...);
+  }(std::make_index_sequence<std::tuple_size_v<PairRules>>());
+  return codes;
+}
+
 struct Testing {};
 
 }  // namespace
@@ -68,6 +77,7 @@ void bind_neurons(nanobind::module_& m) {
   nb::dict codes;
   for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
   m.attr("models") = codes;
+  m.attr("pair_rules") = codes_of_pair_rules();
 
   nb::class_<Testing> testing(m, "testing", "Scalar equations, for tests.");
   testing.def_static("surrogate", &surrogate_of, "kind"_a, "u"_a, "height"_a, "width"_a,

@@ -7,7 +7,7 @@
 #include "common/finite.hpp"
 #include "common/readouts.hpp"
 #include "eprop_plus/effective_weights.hpp"
-#include "online/stdp.hpp"
+#include "online/pairs.hpp"
 
 namespace eprop {
 namespace {
@@ -136,7 +136,7 @@ template <class Real> void set_log(PyRun<Real>& run, In1<std::int32_t> sources) 
 // Sets postsynaptic spikes of a loaded state. Set `t` first: the search for a spike ends at the oldest one.
 template <class Real> void set_post_times(PyRun<Real>& run, In2<Index> times) {
   PostSpikes& post = run.state.post;
-  if (!run.has_stdp) return;
+  if (!run.has_pairs) return;
   if (static_cast<Index>(times.shape(0)) != run.state.topology.n_neurons() || times.shape(1) == 0)
     throw nb::value_error("set_post_times: the array is of another network");
   post.capacity = static_cast<Index>(times.shape(1));
@@ -188,7 +188,7 @@ template <class Real> Index advance(PyRun<Real>& run, Index n_steps, Index offse
 // After another state has been set.
 template <class Real> void restart(PyRun<Real>& run, Index first_step, Index room) {
   if (room <= 0 || (room & (room - 1)) != 0) throw nb::value_error("restart_records: the room must be a power of two");
-  if (run.has_plus || run.has_stdp) restart_records(spikes_of(run), first_step, room);
+  if (run.has_plus || run.has_pairs) restart_records(spikes_of(run), first_step, room);
   if (run.has_plus) clear_cached(run.state);
 }
 
@@ -209,7 +209,7 @@ template <class Real> bool check_weights(PyRun<Real>& run, int threads) {
 template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
   bound.def("log", &log_of<Real>, "Ring of the sources of all spikes, in order.")
       .def("set_log", &set_log<Real>, "sources"_a.noconvert(), "Set the ring of a loaded state; its length is a power of two.")
-      .def("post_times", &post_times<Real>, "Steps of the last spikes of each neuron (neurons, capacity), for STDP.")
+      .def("post_times", &post_times<Real>, "Steps of the last spikes of each neuron (neurons, capacity), for pair rules.")
       .def("set_post_times", &set_post_times<Real>, "times"_a.noconvert(), "Set `post_times` of a loaded state; set `t` first.")
       .def("spike_records", &spike_records<Real>,
            "Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).")

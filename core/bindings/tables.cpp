@@ -21,7 +21,7 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 struct Field {
   const char* name;
   const char* type;
-  std::size_t offset;
+  std::size_t offset, size = 8;
 };
 template <class T> constexpr const char* type_of() { return std::is_same_v<T, double> ? "f8" : "i8"; }
 #define FIELD(name) \
@@ -34,11 +34,13 @@ template <class T> constexpr const char* type_of() { return std::is_same_v<T, do
 // Names and types of all fields of a record, as NumPy takes them; checks the offset that NumPy will use.
 Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
   Fields fields;
+  std::size_t end = 0;
   for (const Field& field : all) {
-    if (field.offset != 8 * fields.size()) throw std::logic_error(std::string("record: ") + field.name);
+    if (field.offset != end) throw std::logic_error(std::string("record: ") + field.name);
     fields.emplace_back(field.name, field.type);
+    end += field.size;
   }
-  if (size != 8 * fields.size()) throw std::logic_error("record: a field is missing");
+  if (size != end) throw std::logic_error("record: a field is missing");
   return fields;
 }
 
@@ -62,8 +64,8 @@ Fields delay_group_fields() {
     FIELD(delay_offset), FIELD(filter_slot), OPTIMIZER_FIELD(eta, "eta"), OPTIMIZER_FIELD(w_min, "w_min"),
     OPTIMIZER_FIELD(w_max, "w_max"), OPTIMIZER_FIELD(beta_1, "beta_1"), OPTIMIZER_FIELD(beta_2, "beta_2"),
     OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
-    OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pre_decay), FIELD(post_decay), FIELD(ratio), FIELD(mu_plus),
-    FIELD(mu_minus)
+    OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pair_rule), FIELD(pre_decay), FIELD(post_decay),
+    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)}
   });
   // clang-format on
 }
@@ -132,7 +134,7 @@ void bind_roles(nb::module_& m) {
       .value("fixed", Rule::fixed)
       .value("eprop", Rule::eprop)
       .value("eprop_plus", Rule::eprop_plus)
-      .value("stdp", Rule::stdp);
+      .value("pairs", Rule::pairs);
   nb::enum_<Tied>(m, "Tied", nb::is_arithmetic(), "How feedback depends on the readout weights of a delay group.")
       .value("no", Tied::no)
       .value("weight", Tied::weight)

@@ -12,7 +12,7 @@
 namespace eprop {
 
 enum class Role : Index { events, poisson, neuron, readout };
-enum class Rule : Index { fixed, eprop, eprop_plus, stdp };
+enum class Rule : Index { fixed, eprop, eprop_plus, pairs };
 // How feedback depends on the readout weights of a delay group: not at all, by the weight, or by its changes.
 enum class Tied : Index { no, weight, change };
 
@@ -40,7 +40,7 @@ struct Population {
   Index leaky;                     // eligibility has one component, a spike filter
   Index fed_back;                  // the neuron's own spikes act on its eligibility
   Index voltage_row;               // row of the state with the voltage, or -1
-  Index pair_group;                // a delay group with the constants of its postsynaptic traces (STDP), or -1
+  Index pair_group;                // a delay group with the constants of its postsynaptic traces (pair rules), or -1
   // e-prop per sample:
   double kappa, c_reg, f_target;  // f_target in spikes per step
   Index error_latency;            // steps from a spike to the first error that it causes
@@ -65,9 +65,11 @@ struct DelayGroup {
   Index first_group;             // first delay group of its projection onto neurons; onto readouts the group itself
   Index delay_offset;            // delay minus the delay of first_group, steps
   Index filter_slot;             // slot of the source filter that it reads, see Topology::trace_consumers
-  OptimizerConstants optimizer;  // STDP: rate and bounds
+  OptimizerConstants optimizer;  // pair rules: rate and bounds
   double input_scale;            // zeta of readouts
-  double pre_decay, post_decay, ratio, mu_plus, mu_minus;  // STDP
+  Index pair_rule;                  // code of its pair rule, see pair_rules.hpp
+  double pre_decay, post_decay;     // of the traces of pair rules, per step
+  double pair_constants[4];         // meaning: see its pair rule
 };
 
 // Number of steps of a per-step optimiser after a spike, if no other spike follows.
@@ -110,7 +112,7 @@ struct Topology {
   Filters filters, doublings;           // powers 0, 1, 2, ... in both directions; powers 1, 2, 4, ... forward
   Array2<const double> arrivals;        // (trace groups, n_filters) increase of a filter at a spike
   Array3<const Index> trace_consumers;  // (populations, slots, 2) reader of a population's filtered spikes: trace group, or
-                                        // delay group of STDP; -1 for none
+                                        // delay group of a pair rule; -1 for none
   Array2<const Index> kinds;            // (kinds, 5) n_filters, n_own, anchored, two_kappas, reward
   Array2<const double> eligibility;     // (rows, padded neurons) constants of propagators, see kind.hpp
   Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
@@ -122,7 +124,7 @@ struct Topology {
   Array2<const Index>
       error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): values of the population
   Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; or (0, 0)
-  Array2<const double> pair_powers;     // (delay groups, n) STDP: powers of the presynaptic decay; otherwise no columns
+  Array2<const double> pair_powers;     // (delay groups, n) pair rules: powers of the presynaptic decay; otherwise no columns
   Array1<const Index> out_degrees;      // (sources,) synapses of each source on this rank, for counting events
 
   Index n_neurons() const { return params.columns; }

@@ -12,8 +12,8 @@
 #include "eprop_plus/effective_weights.hpp"
 #include "eprop_plus/readout_synapses.hpp"
 #include "online/deliveries.hpp"
+#include "online/pairs.hpp"
 #include "online/static.hpp"
-#include "online/stdp.hpp"
 
 namespace eprop {
 namespace {
@@ -66,8 +66,8 @@ template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index 
     const Index number = state.topology.delivery_order[k];
     const DelayGroup& group = state.groups[number];
     if (group.counts_events) run.notes[partition].events += count_events(state, number, partition, t);
-    if (group.rule == Rule::stdp) {
-      deliver_stdp(state, number, partition, t);
+    if (group.rule == Rule::pairs) {
+      deliver_pairs(state, number, partition, t);
     } else if (group.rule != Rule::eprop_plus) {
       deliver_static(state, group, partition, t);
     } else if (group.onto_readouts) {
@@ -161,11 +161,11 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   notes.watch.record(kPropagators);
   deliver(run, partition, t);
   notes.watch.record(kDeliver);
-  if (run.has_plus || run.has_stdp)
+  if (run.has_plus || run.has_pairs)
     notes.input_finite &= all_finite(state.neurons.input.data + begin, end - begin) &
                           all_finite(readout_input + first_readout, last_readout - first_readout);
   advance_partition(state, partition);
-  if (run.has_stdp) notes.post_full = follow_post_spikes(state, partition, t);
+  if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
   if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);
   integrate_readouts(first_readout, last_readout, topology.readouts, readout_input, state.neurons.y.data);
@@ -350,7 +350,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
     for (DelayGroup& group : state.groups) group.rule = Rule::fixed;
   for (const DelayGroup& group : state.groups) {
     run.has_plus |= group.rule == Rule::eprop_plus;
-    run.has_stdp |= group.rule == Rule::stdp;
+    run.has_pairs |= group.rule == Rule::pairs;
     run.sums_errors |= group.rule == Rule::eprop_plus && group.onto_readouts;
   }
   state.trace_group.assign(populations, -1);
@@ -358,9 +358,9 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.log.n_sources = topology.n_sources();
   state.log.sources.assign(power_of_two(2 * state.log.n_sources + 1024), 0);
   constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8, kFirstDeliveries = 1024;
-  if (run.has_plus || run.has_stdp) restart_records(history_of(state), 0, kFirstRecords);
+  if (run.has_plus || run.has_pairs) restart_records(history_of(state), 0, kFirstRecords);
   state.post.capacity = kFirstPostSpikes;
-  if (run.has_stdp) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
+  if (run.has_pairs) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
   if (run.has_plus) {  // initial capacity that small networks never exceed
     const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);
     state.deliveries.arriving.reserve(room);
@@ -471,7 +471,7 @@ template <class Real> Divergence find_divergence(const OnlineRun<Real>& run) {
 }
 
 template <class Real> bool weights_finite(OnlineRun<Real>& run, int threads) {
-  if (!run.has_plus && !run.has_stdp) return true;
+  if (!run.has_plus && !run.has_pairs) return true;
   bool finite = true;
   for (PartitionNotes& notes : run.notes) {
     finite &= notes.input_finite;

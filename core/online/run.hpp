@@ -1,4 +1,4 @@
-// The loop over time of a network that learns at every spike (e-prop+, STDP), or does not learn.
+// The loop over time of a network that learns at every spike (e-prop+, pair rules), or does not learn.
 #pragma once
 #include <chrono>
 #include <vector>
@@ -65,7 +65,7 @@ template <class Real> struct OnlineRun {
   std::vector<SpikeSegment> segments;
   std::vector<std::uint64_t> poisson_limit;
   StopWatch watch;
-  bool has_plus = false, has_stdp = false, sums_errors = false;
+  bool has_plus = false, has_pairs = false, sums_errors = false;
   double unchecked_work = 0.0;  // approximate nanoseconds since all weights were checked
 };
 

@@ -70,7 +70,7 @@ void note_filters(SpikeHistory spikes, Index slot, Index group, Positions part) 
   }
 }
 
-// The presynaptic trace of STDP: as of the spike before, then with this spike.
+// The presynaptic trace of pair rules: as of the spike before, then with this spike.
 void note_traces(SpikeHistory spikes, Index slot, double decay, Positions part) {
   SpikeLog& log = spikes.log;
   const Index stride = filter_size(spikes.topology), slots = filter_slots(spikes.topology);

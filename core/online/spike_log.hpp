@@ -46,7 +46,7 @@ inline Positions emitted(const SpikeLog& log, Index step, Index population) {
   return {start[population], start[population + 1]};
 }
 
-// Components of a spike filter, at least one (for STDP).
+// Components of a spike filter, at least one (for pair rules).
 inline Index filter_size(const Topology& topology) { return std::max<Index>(topology.filters.size, 1); }
 inline Index filter_slots(const Topology& topology) { return topology.trace_consumers.rows; }
 // Filters of a record, slot by slot: as of the spike before, a step before that, a step before this spike.
@@ -83,7 +83,7 @@ inline Index optimizer_steps_taken(Index last, Index interval, Index cutoff) {
   return cutoff < 0 ? last - 1 : last - 1 - std::max<Index>(interval - cutoff, 0);
 }
 
-// The presynaptic trace of STDP with a spike `interval` steps after the one before; 0 for the first spike.
+// The presynaptic trace of pair rules with a spike `interval` steps after the one before; 0 for the first spike.
 inline double trace_with_spike(double trace, Index interval, double decay) {
   return interval > 0 ? trace * power(decay, interval) + 1.0 : 1.0;
 }

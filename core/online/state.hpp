@@ -36,7 +36,7 @@ struct AxonTimes {
 struct Axons {
   Array1<Index> processed_until;  // (1,) spikes of earlier steps have been processed
   Array1<AxonTimes> times;        // (sources,), empty unless some synapse learns at spikes
-  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; STDP: the trace
+  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; pair rules: the trace
 };
 
 struct Neurons {
@@ -73,7 +73,7 @@ template <class Real> struct History {
   Array2<double> error_trace_block;   // (blocks, readouts)
   Rewards rewards;
   Array2<double> eta;         // (delay groups, past) learning rates with which premature gradients were subtracted
-  Array2<double> post_trace;  // (ring, neurons) STDP: filtered spikes of earlier steps
+  Array2<double> post_trace;  // (ring, neurons) pair rules: filtered spikes of earlier steps
   Index block_steps = 1;      // a power of two
   Index span_blocks = 0;      // blocks of a span, 0 without spans
 };
@@ -98,7 +98,7 @@ struct SpikeLog {
   Index record_mask() const { return static_cast<Index>(times.size()) - 1; }
 };
 
-// The last spikes of each neuron, the newest first (STDP).
+// The last spikes of each neuron, the newest first (pair rules).
 struct PostSpikes {
   std::vector<Index> times;  // (neurons, capacity)
   Index capacity = 0;
@@ -109,7 +109,7 @@ struct ArrivingBranch {  // a branch with a spike that arrives in this step
   Index branch;
   Index last;             // step in which the spike before arrived, -1: none
   Index optimizer_steps;  // steps of the optimiser so far
-  double z_last[2];       // filtered spikes at `last`, that spike included; STDP: the presynaptic trace
+  double z_last[2];       // filtered spikes at `last`, that spike included; pair rules: the presynaptic trace
   double z_before[2];     // one step before `last`
   double z_ahead[2];      // one step before this spike
 };

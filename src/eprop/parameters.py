@@ -294,7 +294,7 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
 
 def instead_of(value: Any, *kinds: type) -> str:
     """End of a message that refuses ``value``: the descriptions of these kinds, and the given value."""
-    choices = [choice.__name__ for kind in kinds for choice in _choices(kind)]
+    choices = list(dict.fromkeys(choice.__name__ for kind in kinds for choice in _choices(kind)))
     listed = f" ({', '.join(choices)})" if choices else ""
     if isinstance(value, type):
         return f"{listed}, got {value!r}; call it: {value.__name__}()"
@@ -303,9 +303,11 @@ def instead_of(value: Any, *kinds: type) -> str:
 
 
 def _choices(kind: type[Any]) -> list[type[Any]]:
-    """Descriptions of a kind that are part of the package."""
+    """Descriptions of a kind that are part of the package and no bases."""
+    if not issubclass(kind, Description):
+        return []
     below = [sub for sub in kind.__subclasses__() if sub.__module__.startswith("eprop.")]
-    return [each for sub in below for each in (sub, *_choices(sub))] if issubclass(kind, Description) else []
+    return [each for sub in below for each in ([] if inspect.isabstract(sub) else [sub]) + _choices(sub)]
 
 
 def nearest(value: str, choices: Iterable[str]) -> str | None:

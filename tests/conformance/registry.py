@@ -73,6 +73,12 @@ RULES = {
     "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
 }
 
+PAIR_RULES = {
+    "STDP, additive": ep.STDP(rate=0.1, alpha=0.5, mu_plus=0.0, mu_minus=0.0, tau_plus=5.0, tau_minus=33.7, w_max=0.9),
+    "STDP, multiplicative": ep.STDP(rate=0.1, alpha=1.05, tau_plus=16.8, tau_minus=33.7, w_max=0.9),
+    "STDP, in between": ep.STDP(rate=0.1, mu_plus=0.4, mu_minus=0.7, tau_plus=5.0, tau_minus=33.7, w_max=0.9),
+}
+
 
 @dataclass
 class Outcome:
@@ -134,4 +140,4 @@ def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -
     return case(seed, rule, neuron=MODELS[model], **options)
 
 
-__all__ = ["ENGINES", "MODELS", "RULES", "SURROGATES", "Outcome", "small"]
+__all__ = ["ENGINES", "MODELS", "PAIR_RULES", "RULES", "SURROGATES", "Outcome", "small"]

@@ -11,7 +11,7 @@ import pytest
 
 import eprop as ep
 from eprop.interop.nest import nest_module
-from pairs import NAMES, arrivals, emitted, stdp_network, stimulus
+from pairs import NAMES, arrivals, emitted, pair_network, stimulus
 
 pytestmark = pytest.mark.nest
 EXACT = 1e-9
@@ -61,7 +61,7 @@ def weights_in_nest(
 
 @pytest.mark.parametrize("seed", range(8))
 def test_weight_at_every_spike(seed, deviations):
-    net = stdp_network(seed, dt=0.5 if seed % 4 == 3 else 1.0)
+    net = pair_network(seed, dt=0.5 if seed % 4 == 3 else 1.0)
     sim = ep.Simulator(net, threads=1)
     start = {name: sim.connections(name) for name in NAMES}
     ours = sim.run(

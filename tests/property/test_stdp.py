@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
 
 import eprop as ep
-from compare import assert_close, assert_same, differ
-from eprop import reference
-from networks import small_network, two_threads
-from pairs import NAMES, arrivals, drawn_rule, stdp_network, stimulus
+from compare import assert_close
+from networks import small_network
+from pairs import NAMES, drawn_rule, pair_network, run, stimulus, worst_pair
 from refusals import refusals
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 TOLERANCE = 1e-12
 PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=20.0)
-
-
-def run(net: ep.Network, x: np.ndarray, pieces: tuple[int, ...] = (), **options):
-    """Run a network; returns the simulator, the connections at the start and the recordings of the pieces."""
-    sim = ep.Simulator(net, **{"threads": 1, **options})
-    start = {name: sim.connections(name) for name in NAMES}
-    cuts = [0, *pieces, len(x)]
-    record = [(name, "weight") for name in NAMES]
-    parts = [
-        sim.run((b - a) * net.dt, {"in": x[a:b]}, record=record, spikes=["in", "rec"])
-        for a, b in itertools.pairwise(cuts)
-    ]
-    return sim, start, parts
-
-
-def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, int]:
-    """Largest deviation from the reference, of w_max; and how many arrivals were compared."""
-    worst, compared = 0.0, 0
-    for name in NAMES:
-        p = net.projection(name)
-        delay = round(p.delay / net.dt)
-        for c, at, pre, post, weight in arrivals(net, name, recording, start[name], steps):
-            wanted = reference.pair_weights(pre, post, delay, weight, p.rule, net.dt)
-            worst = max(worst, np.abs(recording[name, "weight"][at, c] - wanted).max() / p.rule.w_max)
-            compared += at.size
-    return worst, compared
 
 
 @examples(0.3)
@@ -55,14 +26,14 @@ def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, in
     st.sampled_from([None, PLUS]),
 )
 def test_weights_are_those_of_all_pairs(seed, partitions, dt, other):
-    net = stdp_network(seed, dt=dt, other=other)
+    net = pair_network(seed, dt=dt, other=other)
     _, start, (recording,) = run(net, stimulus(seed, 150, 7), partitions=partitions)
     assert worst_pair(net, start, recording, 150)[0] < TOLERANCE
 
 
 def test_long_silence_and_lively_neurons():
     """Rows that are due long before their next spike, and neurons whose spikes outgrow the room they had."""
-    net, steps = stdp_network(3), 1500
+    net, steps = pair_network(3), 1500
     x = stimulus(3, steps, 7, rate=0.05)
     x[20:1400, 1] = False
     assert steps > 1000 > max(p.rule.cutoff(1.0) for p in map(net.projection, NAMES))
@@ -75,7 +46,7 @@ def test_long_silence_and_lively_neurons():
 
 def test_memory_is_bounded():
     """As many spikes are kept as come within the longest window, not as many as there were."""
-    net, kept = stdp_network(1), []
+    net, kept = pair_network(1), []
     sim = ep.Simulator(net, threads=1)
     for seed in range(6):
         sim.run(1000.0, {"in": stimulus(seed, 1000, 7)})
@@ -84,42 +55,8 @@ def test_memory_is_bounded():
     assert sim._arrays.history.post_span < 1000
 
 
-@pytest.mark.parametrize("other", [None, PLUS], ids=["static as well", "e-prop+ as well"])
-@pytest.mark.parametrize("partitions", [2, 5])
-def test_partitions_change_no_bit(partitions, other):
-    net, x = stdp_network(7, other=other), stimulus(7, 200, 7)
-    one, _, (wanted,) = run(net, x, partitions=1)
-    other, _, (found,) = run(net, x, partitions=partitions)
-    assert_same(found.traces, wanted.traces)
-    assert_same(other.state(), one.state())
-    assert wanted.spikes["rec"][0].size > 20
-
-
-@pytest.mark.threads
-@two_threads
-def test_threads_change_no_bit():
-    net, x = stdp_network(7, other=PLUS), stimulus(7, 200, 7)
-    (_, _, (wanted,)), (_, _, (found,)) = run(net, x), run(net, x, threads=2)
-    assert_same(found.traces, wanted.traces)
-
-
-def test_a_state_resumes():
-    net, x = stdp_network(4), stimulus(4, 300, 7)
-    sim, _, parts = run(net, x, pieces=(140,))
-    _, _, (whole,) = run(net, x)
-    fresh = ep.Simulator(net, threads=1, partitions=2)
-    early = ep.Simulator(net, threads=1)
-    early.run(140.0, {"in": x[:140]})
-    fresh.set_state(early.state())
-    again = fresh.run(160.0, {"in": x[140:]}, record=[(name, "weight") for name in NAMES])
-    for name in NAMES:
-        assert_same(np.concatenate([p[name, "weight"] for p in parts]), whole[name, "weight"], name)
-        assert_same(again[name, "weight"], whole[name, "weight"][140:], name)
-    assert sim.time == 300.0
-
-
 def test_a_damaged_state_is_safe():
-    sim = ep.Simulator(stdp_network(4), threads=1)
+    sim = ep.Simulator(pair_network(4), threads=1)
     sim.run(100.0, {"in": stimulus(4, 100, 7)})
     state = sim.state()
     state["post_spikes/times"][:] = 99
@@ -127,24 +64,6 @@ def test_a_damaged_state_is_safe():
     sim.run(100.0, {"in": stimulus(5, 100, 7)})
     with pytest.raises(ep.InputError, match="postsynaptic spikes do not fit"):
         sim.set_state(state | {"post_spikes/times": np.zeros((2, 8), np.int64)})
-
-
-def test_frozen_weights_stay():
-    net, x = stdp_network(2), stimulus(2, 120, 7)
-    sim = ep.Simulator(net, threads=1)
-
-    def weights():
-        return {name: sim.connections(name)[2] for name in NAMES}
-
-    start = weights()
-    sim.run(120.0, {"in": x}, learn=False)
-    assert_same(weights(), start)
-    sim.scale_learning_rates(0.0)
-    sim.run(120.0, {"in": x})
-    assert_same(weights(), start)
-    sim.scale_learning_rates(1.0)
-    sim.run(120.0, {"in": x})
-    assert differ(weights(), start)
 
 
 @pytest.mark.parametrize("delay", [1.0, 3.0])
@@ -193,7 +112,7 @@ def test_networks_that_are_refused(refusal):
 
 
 def test_given_weights_are_checked():
-    sim = ep.Simulator(stdp_network(0), threads=1)
+    sim = ep.Simulator(pair_network(0), threads=1)
     with pytest.raises(ep.InputError, match=r"must lie in 0..0.9 mV"):
         sim.set_weights("in->rec", -0.1)
     net = ep.Network()
@@ -217,7 +136,7 @@ def test_weights_stay_within_bounds():
 
 @pytest.mark.tiny
 def test_single_precision():
-    net, x = stdp_network(6), stimulus(6, 100, 7)
+    net, x = pair_network(6), stimulus(6, 100, 7)
     (double, _, (a,)), (single, _, (b,)) = run(net, x), run(net, x, precision="single")
     assert single.memory()["synapses"] == 8 * single.n_synapses
     assert double.memory()["synapses"] == 12 * double.n_synapses

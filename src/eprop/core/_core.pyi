@@ -37,7 +37,7 @@ class Rule(enum.IntEnum):
 
     eprop_plus = 2
 
-    stdp = 3
+    pairs = 3
 
 class Tied(enum.IntEnum):
     """How feedback depends on the readout weights of a delay group."""
@@ -224,6 +224,8 @@ def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.flo
     """
 
 models: dict[str, int]
+
+pair_rules: dict[str, int]
 
 class testing:
     """Scalar equations, for tests."""
@@ -965,7 +967,9 @@ class OnlineSingle:
         """Set the ring of a loaded state; its length is a power of two."""
 
     def post_times(self) -> NDArray[numpy.int64]:
-        """Steps of the last spikes of each neuron (neurons, capacity), for STDP."""
+        """
+        Steps of the last spikes of each neuron (neurons, capacity), for pair rules.
+        """
 
     def set_post_times(self, times: NDArray[numpy.int64]) -> None:
         """Set `post_times` of a loaded state; set `t` first."""
@@ -1070,7 +1074,9 @@ class OnlineDouble:
         """Set the ring of a loaded state; its length is a power of two."""
 
     def post_times(self) -> NDArray[numpy.int64]:
-        """Steps of the last spikes of each neuron (neurons, capacity), for STDP."""
+        """
+        Steps of the last spikes of each neuron (neurons, capacity), for pair rules.
+        """
 
     def set_post_times(self, times: NDArray[numpy.int64]) -> None:
         """Set `post_times` of a loaded state; set `t` first."""

@@ -685,7 +685,7 @@ class Simulator(FixedProperties):
             weights.set_weights(self._arrays, self.comm, name, values)
 
     def scale_learning_rates(self, factor: float) -> None:
-        """Set the factor of the learning rates of optimisers and STDP from now on (not cumulative: 1 restores the rates).
+        """Set the factor of the learning rates of optimisers and pair rules from now on (not cumulative: 1 restores the rates).
 
         Raises
         ------

@@ -15,7 +15,7 @@ from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Adaptive, Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
-from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent
+from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, PairRule
 
 LARGEST = 1e300  # NEST takes no infinite bounds
 NEURONS: dict[type, str] = {
@@ -76,8 +76,8 @@ def _check_delay(what: str, delay: Any, dt: float, learns: bool) -> None:
 
 def _check_rule(projection: Projection) -> None:
     rule: Any = projection.rule
-    if isinstance(rule, STDP):
-        raise NetworkError(f"{projection.name}: NEST's e-prop neurons have no traces for STDP")
+    if isinstance(rule, PairRule):
+        raise NetworkError(f"{projection.name}: NEST's e-prop neurons have no traces for {type(rule).__name__}")
     if rule.plastic and not isinstance(rule.optimizer, (Adam, GradientDescent)):
         kind = type(rule.optimizer).__name__
         raise NetworkError(f"{projection.name}: NEST's e-prop supports GradientDescent and Adam, not {kind}")

@@ -43,7 +43,7 @@ from eprop.interop.sonata_files import (
 from eprop.models import EventSource, Model, Readout
 from eprop.network import Explicit, Network, Population, Projection
 from eprop.parameters import Description, brief, is_finite_number
-from eprop.rules import STDP, Rule
+from eprop.rules import PairRule, Rule
 
 CONFIG = "circuit_config.json"
 #: Arrays of nodes to read.
@@ -272,7 +272,13 @@ def _parameters(members: list[Any]) -> dict[str, np.ndarray]:
 def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Projection) -> dict[str, Any]:
     name = _name_of(projection)
     sources, targets, weights = simulator.connections(projection.name)
-    kind = "stdp" if isinstance(projection.rule, STDP) else "eprop" if projection.rule.plastic else "static"
+    kind = (
+        projection.rule.core
+        if isinstance(projection.rule, PairRule)
+        else "eprop"
+        if projection.rule.plastic
+        else "static"
+    )
     with written(folder / f"{name}_edges.h5") as file:
         group = file.create_group(f"edges/{name}")
         for end, ids, population in (("source", sources, projection.pre), ("target", targets, projection.post)):

@@ -12,7 +12,7 @@ equations
 ``eprop``           e-prop: weights change once per mini-batch of samples
 ``eprop_plus``      e-prop+: weights change at every presynaptic spike
 ``feedback``        feedback weights; when errors and external signals reach a neuron
-``stdp``            STDP, pair by pair
+``pairs``           STDP and other pair rules, pair by pair
 =================== ====================================================================================
 
 =================== ====================================================================================
@@ -34,7 +34,7 @@ from eprop.reference.feedback import FeedbackConnections
 from eprop.reference.forward import Activity
 from eprop.reference.lanes import TimeDrivenLanes
 from eprop.reference.neurons import compare, surrogate_gradient
-from eprop.reference.stdp import pair_weights
+from eprop.reference.pairs import pair_weights
 from eprop.reference.stimulus import Stimulus
 from eprop.reference.synapses import Connections
 from eprop.reference.time_driven import TimeDriven

@@ -18,7 +18,7 @@ from eprop.reference.neurons import Array, Numbers
 from eprop.reference.optimizers import Descent
 from eprop.reference.stimulus import External, Stimulus
 from eprop.reference.synapses import Booleans, Connections
-from eprop.rules import STDP, EProp, EPropPlus
+from eprop.rules import EProp, EPropPlus, PairRule
 
 
 class TimeDriven:
@@ -50,7 +50,7 @@ class TimeDriven:
     Raises
     ------
     NetworkError
-        If a projection learns by `STDP`, if connections or parameters are missing, or if a model has no equations.
+        If a projection learns by a `PairRule`, if connections or parameters are missing, or if a model has no equations.
     """
 
     def __init__(
@@ -60,8 +60,10 @@ class TimeDriven:
         parameters: Mapping[str, Numbers] | None = None,
         feedback: Mapping[str, FeedbackConnections] | None = None,
     ):
-        if any(isinstance(p.rule, STDP) for p in network.projections):
-            raise NetworkError("TimeDriven learns by EProp and EPropPlus; for STDP see eprop.reference.pair_weights")
+        if any(isinstance(p.rule, PairRule) for p in network.projections):
+            raise NetworkError(
+                "TimeDriven learns by EProp and EPropPlus; for pairs of spikes see eprop.reference.pair_weights"
+            )
         self.network = network
         self.forward = Forward(network, connections, parameters)
         self.synapses, layout = self.forward.synapses, self.forward.layout

@@ -56,7 +56,7 @@ from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
-from eprop.rules import STDP, EProp, EPropPlus
+from eprop.rules import EProp, EPropPlus, PairRule
 
 #: Intervals between spikes that are shorter than this many steps take their decays from a table.
 TABLED_POWERS = 1024
@@ -96,7 +96,7 @@ class _Learning:
     trace_groups: TraceGroups
     cutoff: int
     reward_cutoff: int
-    stdp_cutoff: int
+    pair_cutoff: int
     block_steps: int
     span_blocks: int
 
@@ -209,10 +209,10 @@ def _learning_of(network: Network, ranks: RankPartition, nodes: _Nodes, dtype: t
     table = group_table(network, groups, populations, nodes.classes, ranks, dtype)
     add_eprop_constants(network, groups, nodes.classes, populations)
     block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)
-    cutoff, stdp_cutoff = (longest_cutoff(table, rule) for rule in (Rule.eprop_plus, Rule.stdp))
+    cutoff, pair_cutoff = (longest_cutoff(table, rule) for rule in (Rule.eprop_plus, Rule.pairs))
     span_blocks = span_blocks_of(cutoff // block_steps)
     reward_cutoff = int(table["reward_cutoff"].max(initial=0))
-    return _Learning(groups, table, kinds, trace_groups, cutoff, reward_cutoff, stdp_cutoff, block_steps, span_blocks)
+    return _Learning(groups, table, kinds, trace_groups, cutoff, reward_cutoff, pair_cutoff, block_steps, span_blocks)
 
 
 def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: _Learning) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _tables_of(network: Network, ranks: RankPartition, nodes: _Nodes, learning: 
         "kinds": np.array(learning.kinds, np.int64).reshape(-1, 5),
         "eligibility": propagator_table(populations, components, own),
         "adjoint": adjoint_table(populations, components, bool(rules_of(network, EProp)), own),
-        "pair_powers": pair_powers(table, learning.stdp_cutoff),
+        "pair_powers": pair_powers(table, learning.pair_cutoff),
     }
 
 
@@ -244,7 +244,7 @@ def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[st
         "kinds": learning.kinds,
         "cutoff": learning.cutoff,
         "reward_cutoff": learning.reward_cutoff,
-        "stdp_cutoff": learning.stdp_cutoff,
+        "pair_cutoff": learning.pair_cutoff,
         "learning_branches": learning_branches(learning.table),
         "slice_steps": int(learning.table["delay"].min(initial=LONGEST_SLICE)),
         "block_steps": learning.block_steps,
@@ -255,5 +255,5 @@ def _numbers_of(network: Network, nodes: _Nodes, learning: _Learning) -> dict[st
         "per_step_optimizer": any(rule.each_step for rule in plus),
         "has_eprop_plus": bool(plus),
         "has_eprop": bool(eprop),
-        "has_stdp": bool(rules_of(network, STDP)),
+        "has_pairs": bool(rules_of(network, PairRule)),
     }

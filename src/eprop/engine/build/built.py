@@ -29,8 +29,8 @@ class Built:
         For each projection, the rows of ``topology.groups``.
     kinds : tuple of Kind
         Kinds of eligibility of the targets of e-prop+.
-    cutoff, reward_cutoff, stdp_cutoff, max_delay : int
-        Steps: longest cutoff of e-prop+, of its reward traces (0: none) and of STDP; longest delay.
+    cutoff, reward_cutoff, pair_cutoff, max_delay : int
+        Steps: longest cutoff of e-prop+, of its reward traces (0: none) and of pair rules; longest delay.
     rank_partition : RankPartition
     learning_branches : int
         Number of branches that learn at spikes; they come first.
@@ -44,7 +44,7 @@ class Built:
         Whether synapses of e-prop+ keep gradients until the next spike.
     per_step_optimizer : bool
         Whether some optimiser takes a step in every time step.
-    has_eprop_plus, has_eprop, has_stdp : bool
+    has_eprop_plus, has_eprop, has_pairs : bool
         Which rules the network has.
     """
 
@@ -58,7 +58,7 @@ class Built:
     kinds: tuple[Kind, ...]
     cutoff: int
     reward_cutoff: int
-    stdp_cutoff: int
+    pair_cutoff: int
     max_delay: int
     rank_partition: RankPartition
     learning_branches: int
@@ -71,7 +71,7 @@ class Built:
     per_step_optimizer: bool
     has_eprop_plus: bool
     has_eprop: bool
-    has_stdp: bool
+    has_pairs: bool
 
     @property
     def crosses(self) -> bool:
@@ -81,7 +81,7 @@ class Built:
     @property
     def learns_at_spikes(self) -> bool:
         """Whether weights change in the online loop."""
-        return self.has_eprop_plus or self.has_stdp
+        return self.has_eprop_plus or self.has_pairs
 
     @property
     def n_own(self) -> int:

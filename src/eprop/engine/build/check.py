@@ -12,7 +12,7 @@ from eprop.errors import NetworkError, NoFeedbackWarning
 from eprop.models import Readout
 from eprop.network import Network, Projection
 from eprop.parameters import check_steps
-from eprop.rules import STDP, EProp, EPropPlus, RewardTrace
+from eprop.rules import EProp, EPropPlus, PairRule, RewardTrace
 
 #: The history of propagators of a neuron is at most this many steps long.
 LONGEST_CUTOFF = 1_000_000
@@ -33,19 +33,19 @@ def check_network(network: Network) -> None:
     if not any(p.model.role in ("neuron", "readout") for p in network.populations):
         raise NetworkError("the network has no neurons or readouts, only sources")
     _check_losses(network)
-    kinds = (EProp, EPropPlus, STDP)
-    rules = {kind for p in network.projections for kind in kinds if isinstance(p.rule, kind)}
-    if EProp in rules and EPropPlus in rules:
-        raise NetworkError("EProp learns per sample and EPropPlus at every spike; a network can have only one of them")
-    if EProp in rules and STDP in rules:
-        raise NetworkError("EProp learns per sample and STDP at every spike; a network can have only one of them")
+    rules = [p.rule for p in network.projections if p.rule.plastic]
+    at_spikes = [type(rule).__name__ for rule in rules if isinstance(rule, (EPropPlus, PairRule))]
+    if at_spikes and any(isinstance(rule, EProp) for rule in rules):
+        raise NetworkError(
+            f"EProp learns per sample and {at_spikes[0]} at every spike; a network can have only one of them"
+        )
     for population in network.populations:
         check_steps(population.name, population.model, network.dt)
     for projection in network.projections:
         if isinstance(projection.rule, EPropPlus):
             _check_eprop_plus(network, projection, projection.rule)
-        if isinstance(projection.rule, STDP):
-            _check_stdp(network, projection, projection.rule)
+        if isinstance(projection.rule, PairRule):
+            _check_pairs(network, projection, projection.rule)
     for feedback in network.feedback_projections:
         if tied_of(feedback) != Tied.no and rules:
             check_tied(network, feedback)
@@ -128,11 +128,12 @@ def _check_reward(network: Network, projection: Projection, rule: EPropPlus, rew
         )
 
 
-def _check_stdp(network: Network, projection: Projection, rule: STDP) -> None:
+def _check_pairs(network: Network, projection: Projection, rule: PairRule) -> None:
+    name = type(rule).__name__
     if projection.post.model.role == "readout":
-        raise NetworkError(f"{projection.name}: STDP needs postsynaptic spikes, and readouts have none")
+        raise NetworkError(f"{projection.name}: {name} needs postsynaptic spikes, and readouts have none")
     if rule.cutoff(network.dt) > LONGEST_CUTOFF:
-        raise NetworkError(f"{projection.name}: STDP.tau_plus is too long for steps of {network.dt:g} ms")
+        raise NetworkError(f"{projection.name}: {name}.tau_plus is too long for steps of {network.dt:g} ms")
     for other in network.projections:
-        if other.post is projection.post and getattr(other.rule, "tau_minus", rule.tau_minus) != (rule.tau_minus):
-            raise NetworkError(f"all STDP projections onto {projection.post.name!r} must share tau_minus")
+        if other.post is projection.post and getattr(other.rule, "tau_minus", rule.tau_minus) != rule.tau_minus:
+            raise NetworkError(f"all {name} projections onto {projection.post.name!r} must share tau_minus")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.core import lib
 from eprop.engine.build.draws import chunks, draw_connections, draw_delays, rounded, steps_of
 from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.readouts import ReadoutClasses
@@ -18,7 +19,7 @@ from eprop.errors import ParameterError
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
 from eprop.parameters import parameters_of
-from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Optimizer
+from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule
 from eprop.rules.bounds import inward
 
 #: Parameters of optimisers, and the corresponding fields of a delay group.
@@ -88,7 +89,7 @@ def group_table(
     ranks: RankPartition,
     dtype: type,
 ) -> np.ndarray:
-    """Make the table of delay groups (delay groups,); write the positions of STDP constants to ``populations``.
+    """Make the table of delay groups (delay groups,); write the positions of the constants of pair rules to ``populations``.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ def group_table(
         row["tied_feedback"] = tied.get((p.pre.index, p.post.index), 0)
         # For neurons, the input scale is part of their eligibility.
         row["input_scale"] = classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
-        if isinstance(p.rule, STDP):
+        if isinstance(p.rule, PairRule):
             post["pair_group"] = number
         _write_rule(row, p, network.dt)
         row["w_min"], row["w_max"] = inward((row["w_min"], row["w_max"]), dtype)
@@ -141,10 +142,10 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
         row["cutoff"], row["per_step_optimizer"] = steps_of(rule.cutoff, dt), rule.each_step
         if rule.reward is not None:
             row["reward_cutoff"] = rule.reward.cutoff_steps(dt, row["cutoff"])
-    if isinstance(rule, STDP):
-        row["cutoff"] = rule.cutoff(dt)
+    if isinstance(rule, PairRule):
+        row["cutoff"], row["pair_rule"] = rule.cutoff(dt), lib.pair_rules[rule.core]
         row["eta"], (row["w_min"], row["w_max"]) = rule.rate, rule.bounds
-        row["ratio"], row["mu_plus"], row["mu_minus"] = rule.alpha, rule.mu_plus, rule.mu_minus
+        row["pair_constants"][: len(rule.constants)] = rule.constants
         row["pre_decay"], row["post_decay"] = math.exp(-dt / rule.tau_plus), math.exp(-dt / rule.tau_minus)
 
 
@@ -202,7 +203,7 @@ def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
     for number in np.flatnonzero(np.isin(groups["rule"], LEARN_AT_SPIKES)):
         row = groups[number]
         wanted = (int(row["trace_group"]), -1)
-        if row["rule"] == Rule.stdp:
+        if row["rule"] == Rule.pairs:
             wanted = (-1, int(np.flatnonzero(groups["projection"] == row["projection"])[0]))
         slots = consumers[row["source_population"]]
         if wanted not in slots:
@@ -220,11 +221,11 @@ def learning_branches(groups: np.ndarray) -> int:
 
 
 def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
-    """Decay of presynaptic STDP traces over each interval within the cutoff, one row per delay group."""
+    """Decay of presynaptic traces of pair rules over each interval within the cutoff, one row per delay group."""
     if cutoff == 0:
         return np.zeros((len(groups), 0))
     powers = groups["pre_decay"][:, None] ** np.arange(cutoff + 1)
-    return np.where((groups["rule"] == Rule.stdp)[:, None], powers, 0.0)
+    return np.where((groups["rule"] == Rule.pairs)[:, None], powers, 0.0)
 
 
 def longest_cutoff(groups: np.ndarray, rule: Rule) -> int:

@@ -13,7 +13,7 @@ from eprop.errors import InputError
 from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
-from eprop.rules import STDP
+from eprop.rules import PairRule
 
 SYNAPSES = "EPropPlus.synapses"
 
@@ -78,7 +78,7 @@ def _describe(name: str, value: object, out: dict[str, str], whole: bool) -> Non
         out[name] = type(value).__name__
         for part in dataclasses.fields(value):
             # The state replaces initial weights, and training may continue at another rate.
-            rate = part.name == "eta" or (isinstance(value, STDP) and part.name == "rate")
+            rate = part.name == "eta" or (isinstance(value, PairRule) and part.name == "rate")
             if whole or not (rate or (part.name == "weight" and name.startswith("feedback "))):
                 _describe(f"{name}.{part.name}", getattr(value, part.name), out, whole)
     elif isinstance(value, (Values, Array, np.ndarray, list, tuple)):

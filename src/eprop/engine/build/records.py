@@ -33,7 +33,7 @@ class Sharing(IntEnum):
 
 
 #: Rules that change weights in the online loop.
-LEARN_AT_SPIKES = (Rule.eprop_plus, Rule.stdp)
+LEARN_AT_SPIKES = (Rule.eprop_plus, Rule.pairs)
 
 _FIELDS = lib.record_fields()
 POPULATION = np.dtype(_FIELDS["Population"])
@@ -65,7 +65,7 @@ class Topology(NamedTuple):
     arrivals : (trace groups, n_filters)
         Increase of the filter at a spike.
     trace_consumers : (populations, slots, 2)
-        Reader of a population's filtered spikes: a trace group, or a delay group of STDP; -1 for none.
+        Reader of a population's filtered spikes: a trace group, or a delay group of a pair rule; -1 for none.
     kinds : (kinds, 5)
         n_filters, n_own, anchored, two_kappas and reward of each kind of eligibility.
     eligibility : (rows, padded neurons)
@@ -85,7 +85,7 @@ class Topology(NamedTuple):
     adaptive : (readouts, neurons) bool
         Pairs whose feedback learns like the readout weights; (0, 0) if there are none.
     pair_powers : (delay groups, n)
-        For STDP: powers of the presynaptic decay; without columns if there is no STDP.
+        For pair rules: powers of the presynaptic decay; without columns if there are none.
     out_degrees : (sources,)
         Synapses of each source on this rank, for counting events.
     """

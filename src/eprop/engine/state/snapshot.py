@@ -221,7 +221,7 @@ def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
         times[LAST_SPIKE, sources] = np.where(interval > 0, steps[oldest] - interval, -1)
         times[INTERVAL, sources] = record_times[at, RECORD_INTERVAL_BEFORE]
         for slot, (trace_group, delay_group) in enumerate(consumers[b]):
-            # STDP has a single trace per slot.
+            # A pair rule has a single trace per slot.
             rows = 2 * width if trace_group >= 0 else int(delay_group >= 0)
             z[slot, :rows, sources] = record_z[at, slot, :rows]
     return {"axons/times": times, "axons/z": z}

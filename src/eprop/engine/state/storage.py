@@ -47,7 +47,7 @@ class Axons:
     ----------
     processed_until : (1,) int64, spikes of earlier steps have been processed
     times : (sources,) records of last spike, interval before it, and its position in the spike log
-    z : (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; for STDP the trace
+    z : (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; for pair rules the trace
     """
 
     processed_until: np.ndarray
@@ -96,7 +96,7 @@ class History:
     reward, reward_rest, reward_ahead : (reward ring,), (trace groups, reward ring), (trace groups, reward blocks)
         Reward history, see ``core/eprop_plus/rewards.hpp``; empty without reward.
     eta : (delay groups, past) learning rates with which premature gradients were subtracted
-    post_trace : (ring, neurons) for STDP: filtered spikes of earlier steps
+    post_trace : (ring, neurons) for pair rules: filtered spikes of earlier steps
     log_start : (past, populations + 1) positions in the spike log
     block_steps, span_blocks : steps of a block, blocks of a span (0: no spans)
     record_steps, post_span : number of steps in which spike records, and postsynaptic spikes, may still be read
@@ -183,15 +183,15 @@ def make_neurons(built: Built) -> Neurons:
 def make_history(built: Built, learns: bool = True) -> History:
     """Allocate empty rings for the cutoff (``learns``) and the longest delay."""
     n, k, topology = built.n_neurons, built.n_readouts, built.topology
-    plus, pairs = built.has_eprop_plus and learns, built.has_stdp and learns
+    plus, pairs = built.has_eprop_plus and learns, built.has_pairs and learns
     width, entries, dtype = lib.padded(n) if plus else 0, built.n_entries, built.weight.dtype
     ring, blocks = rings_of(built.cutoff, built.block_steps) if plus else (1, 1)
-    past = ring_size(max(built.cutoff if plus else 0, built.stdp_cutoff if pairs else 0) + built.max_delay + 3)
+    past = ring_size(max(built.cutoff if plus else 0, built.pair_cutoff if pairs else 0) + built.max_delay + 3)
     kept = ring if built.crosses or built.per_step_optimizer else 1
     reward_steps, reward_blocks = reward_rings_of(built.reward_cutoff if plus else 0, built.block_steps)
     waiting = k if reward_steps else 0
     logged = (
-        ring_size(max(built.cutoff, built.reward_cutoff, built.stdp_cutoff) + built.max_delay + 3)
+        ring_size(max(built.cutoff, built.reward_cutoff, built.pair_cutoff) + built.max_delay + 3)
         if reward_steps
         else past
     )
@@ -214,6 +214,6 @@ def make_history(built: Built, learns: bool = True) -> History:
         log_start=np.zeros((logged, len(topology.populations) + 1), np.int64),
         block_steps=built.block_steps,
         span_blocks=built.span_blocks,
-        record_steps=max(built.cutoff, built.reward_cutoff, built.stdp_cutoff) + built.max_delay,
-        post_span=built.stdp_cutoff + 2 * built.max_delay,
+        record_steps=max(built.cutoff, built.reward_cutoff, built.pair_cutoff) + built.max_delay,
+        post_span=built.pair_cutoff + 2 * built.max_delay,
     )

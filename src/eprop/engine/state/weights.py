@@ -145,7 +145,7 @@ def _checked(
 
 
 def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> None:
-    """Set the factor of the learning rates of optimisers and STDP, see `Simulator.scale_learning_rates`."""
+    """Set the factor of the learning rates of optimisers and pair rules, see `Simulator.scale_learning_rates`."""
     run_on_all_ranks(comm, "scale_learning_rates", partial(_check_factor, factor), lambda _: {"factor": float(factor)})
     eta = arrays.built.topology.groups["eta"]
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):

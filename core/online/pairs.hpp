@@ -1,8 +1,8 @@
-// Spikes over STDP synapses: pair them with the postsynaptic spikes since the last one, then deliver the new weight.
+// Spikes over synapses with a pair rule (`common/pair_rules.hpp`), such as STDP: pair them with the postsynaptic spikes since the last one, then deliver the new weight.
 //
 // A spike that arrives in step t with a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
-// synapse the spike meets postsynaptic spikes that were emitted up to step t - 2 d; spikes from that very step count for
-// potentiation but not yet for depression (as in NEST, by experiment). All of them are known in step t, so there is no queue.
+// synapse the spike meets postsynaptic spikes that were emitted up to step t - 2 d; spikes from that very step already change
+// the weight but are not yet in the postsynaptic trace (as in NEST, by experiment). All of them are known in step t, so there is no queue.
 //
 // State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
 // its trace over the steps of the delays; for each synapse only its weight.
@@ -21,56 +21,57 @@ struct PairedBranch {
   double trace;        // presynaptic, as of the last spike
 };
 
-// Potentiation by the spikes of one neuron, in their order. `times` are its spikes, the newest first. The oldest stored spike is
+// The weight after the spikes of one neuron, in their order. `times` are its spikes, the newest first. The oldest stored spike is
 // older than any needed one, so the search needs no other end.
-inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const DelayGroup& group,
-                          const double* powers) {
-  const double step = group.optimizer.eta * branch.trace;
+template <class PairRule>
+double pair_spikes(double w, const Index* times, const PairedBranch& branch, const PairRule& rule, const double* powers) {
+  const double step = rule.post_rate * branch.trace;
   Index newest = 0;
   while (times[newest] > branch.until) newest++;
   Index k = newest;
   while (times[k] > branch.after) k++;
   while (k > newest) {
     k--;
-    w = potentiate(w, step * powers[times[k] - branch.after], group.mu_plus, group.optimizer.w_max);
+    w = rule.at_post(w, step * powers[times[k] - branch.after]);
   }
   return w;
 }
 
-// A branch with an arriving spike: potentiation, depression, delivery.
-template <class Real> void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch,
-                                       const DelayGroup& group, const double* powers) {
+// A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery.
+template <class Real, class PairRule>
+void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule& rule,
+                 const double* powers) {
   const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
-  const double rate = group.optimizer.eta * group.ratio;
   for (Index synapse = begin; synapse < end; synapse++) {
     const Index target = targets[synapse];
     double w = static_cast<double>(state.synapses.weight[synapse]);
     if (branch.trace > 0.0) {
-      w = pair_spikes(w, state.post.times.data() + target * state.post.capacity, branch, group, powers);
+      w = pair_spikes(w, state.post.times.data() + target * state.post.capacity, branch, rule, powers);
     }
-    w = depress(w, rate * trace[target], group.mu_minus, group.optimizer.w_max);
+    w = rule.at_pre(w, rule.pre_rate * trace[target]);
     const Real changed = static_cast<Real>(w);
     state.synapses.weight[synapse] = changed;
     state.neurons.input[target] += static_cast<double>(changed);
   }
 }
 
-// An expired branch: potentiation only.
-template <class Real> void finalise_pairs(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch,
-                                          const DelayGroup& group, const double* powers) {
+// An expired branch: postsynaptic spikes only.
+template <class Real, class PairRule>
+void finalise_pairs(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule& rule,
+                    const double* powers) {
   for (Index synapse = begin; synapse < end; synapse++) {
     const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
     Real& weight = state.synapses.weight[synapse];
-    weight = static_cast<Real>(pair_spikes(static_cast<double>(weight), times, branch, group, powers));
+    weight = static_cast<Real>(pair_spikes(static_cast<double>(weight), times, branch, rule, powers));
   }
 }
 
-// All arriving spikes of a delay group in step t, at the targets of a partition, and the expired branches.
-template <class Real> void deliver_stdp(OnlineState<Real>& state, Index number, Index partition, Index t) {
+// Spikes of a delay group that arrive in step t, and branches that expire, at the targets of a partition.
+template <class Real, class PairRule>
+void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t, const PairRule& rule) {
   const DelayGroup& group = state.groups[number];
-  if (group.optimizer.eta == 0.0) return deliver_static(state, group, partition, t);
   const Index* start = state.topology.branch_start.row(partition);
   const double* powers = state.topology.pair_powers.row(number);
   const Index until = t - 2 * group.delay;
@@ -82,17 +83,23 @@ template <class Real> void deliver_stdp(OnlineState<Real>& state, Index number, 
     const Index branch = arriving[position];
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
-    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, group, powers);
+    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers);
   }
-  if (!(group.optimizer.eta > 0.0)) return;
   const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
   for (Index position = expiring.first; position < expiring.stop; position++) {
     const SpikeTimes& times = state.log.times[position & state.log.record_mask()];
     if (is_followed(times, group.cutoff)) continue;
     const Index branch = expiring[position];
     const double trace = trace_with_spike(trace_of(position), times.interval, group.pre_decay);
-    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace}, group, powers);
+    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace}, rule, powers);
   }
+}
+
+// The same with the rule of the delay group; a rate of 0 makes its synapses static.
+template <class Real> void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t) {
+  const DelayGroup& group = state.groups[number];
+  if (group.optimizer.eta == 0.0) return deliver_static(state, group, partition, t);
+  with_pair_rule(group, [&](const auto& rule) { deliver_pairs(state, number, partition, t, rule); });
 }
 
 // Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's
