@@ -15,10 +15,10 @@ from rich.text import Text
 from eprop.rl import Returns
 from eprop.tasks import Classification, Task, Trials
 from eprop.training import Evaluation, FinishedRun, RunFolder, per_class_error
-from eprop.training.finished_run import facts_of
 from eprop.training.number_text import (
     clock,
     counted,
+    facts_of,
     percent,
     return_with_spread,
     score_of_trial,

@@ -8,11 +8,10 @@
     Trainer                 drives a learner: reports, callbacks, Ctrl-C                  trainer.py
     evaluate, judge         frozen weights: samples, episodes                             evaluation.py, reward_learner.py
     RunConfig               everything that determines a run, as a TOML file              config.py
-    Run                     drives a learner, writes a run folder                         run.py
-    start_run, resume_run, evaluate_run    from a configuration, from a folder            experiment.py
+    start_run, resume_run   drive a learner, write a run folder                           run.py
     run_trials, resume_trials              several seeds in processes                     trials.py
     RunFolder, Checkpoint   the files of a run                                            run_folder.py, checkpoint.py
-    load, LoadedRun         a run that is read from its folder                            loaded_run.py
+    load, evaluate_run      a run that is read from its folder, another test              loaded_run.py
     Watcher, ProgressBar    receive progress; show it                                     watcher.py, progress_bar.py
     TensorBoard             a callback that writes metrics                                tensorboard.py
     Interrupt, Stopped      Ctrl-C                                                        interrupt.py
@@ -23,17 +22,14 @@
 from eprop.rl import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
-from eprop.training.evaluation import evaluate
-from eprop.training.experiment import UnfinishedRunWarning, evaluate_run, resume_run, start_run
-from eprop.training.finished_run import FinishedRun
+from eprop.training.evaluation import Evaluation, confusion_matrix, evaluate, per_class_error
 from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.learner import Learner, Setup
-from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, load
-from eprop.training.metrics import Evaluation, confusion_matrix, per_class_error
+from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, UnfinishedRunWarning, evaluate_run, load
 from eprop.training.progress_bar import ProgressBar
 from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
-from eprop.training.run import Run
+from eprop.training.run import FinishedRun, Run, resume_run, start_run
 from eprop.training.run_folder import RunFolder
 from eprop.training.sample_learner import SampleLearner, Training, UnstableWarning
 from eprop.training.tensorboard import TensorBoard

@@ -41,12 +41,6 @@ def skipped(losses: np.ndarray, share: float, seed: int, epoch: int) -> np.ndarr
     return (losses < min(losses.mean(), losses.max())) & (draw < share)
 
 
-def easy_share(losses: np.ndarray) -> float:
-    """Fraction of easy samples among the samples learned so far; ``losses`` are NaN before."""
-    known = losses[~np.isnan(losses)]
-    return float(np.mean(known < known.mean())) if known.size else 0.0
-
-
 @dataclass(frozen=True, eq=False)
 class Order:
     """The samples of an epoch in their order, and the place in the epoch after each sample.
@@ -107,7 +101,6 @@ class Epochs:
     def __init__(self, n: int, epochs: int, batch_size: int, seed: int, skip_easy: float = 0.0):
         self.n, self.epochs, self.batch_size, self.seed, self.skip_easy = n, epochs, batch_size, seed, skip_easy
         self.losses, self._skip, self._skip_epoch = np.full(n, np.nan), np.zeros(n, bool), 0
-        self._skipped_share = 0.0
         self._order: tuple[int, Order] | None = None
 
     @property
@@ -141,19 +134,6 @@ class Epochs:
     def number(self, done: int) -> int:
         """The present epoch; the first is 1."""
         return min((done - 1) // self.n + 1, self.epochs)
-
-    def to_learn(self, done: int) -> int:
-        """Estimate of the samples still to be learned; later epochs skip the fraction of the last `estimate_skipped`."""
-        epoch, place = divmod(done, self.n)
-        rest, epochs = 0, self.epochs - epoch
-        if place:
-            order = self.order(epoch)
-            rest, epochs = order.samples.size - order.index(place), epochs - 1
-        return rest + round(epochs * self.n * (1.0 - self._skipped_share))
-
-    def estimate_skipped(self) -> None:
-        """Estimate from the last losses how many samples later epochs will skip."""
-        self._skipped_share = self.skip_easy * easy_share(self.losses)
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays that determine the samples to skip; empty if none is skipped."""

@@ -1,20 +1,23 @@
-"""Evaluate a network with frozen weights on shuffled trials."""
+"""Evaluate a network with frozen weights on shuffled trials: scores, losses, their uncertainty, the confusion matrix."""
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from eprop.errors import DataError, InputError
+from eprop.markup import table
 from eprop.network import Network
 from eprop.tasks import Classification, Task
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import shuffled
-from eprop.training.metrics import Evaluation
+from eprop.training.number_text import counted, with_spread
 
 #: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
 #: sample within a slice, so results depend on this constant.
@@ -23,8 +26,134 @@ SLICE = 512
 EVALUATION_STREAM = 2**32 - 1
 
 
-def counted_by(show: Callable[[int, int], None] | None, total: int) -> Callable[[int], None] | None:
-    """A ``progress`` for `evaluate` that adds up the samples, and calls ``show(done, total)``."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Evaluation:
+    """Outcome of an evaluation with frozen weights; arrays are in the order of the trials.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (n,)
+        The task's score of each sample; for a classification 1 for a wrong prediction, else 0.
+    losses : ndarray, shape (n,)
+    labels, predictions : ndarray of int, shape (n,), or None
+        For a classification.
+    n_classes : int
+        0 if the task is not a classification.
+    seconds : float
+        Wall clock time.
+    """
+
+    scores: np.ndarray
+    losses: np.ndarray
+    labels: np.ndarray | None = None
+    predictions: np.ndarray | None = None
+    n_classes: int = 0
+    seconds: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """Mean score."""
+        return float(self.scores.mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of a sample."""
+        return float(self.losses.mean())
+
+    @property
+    def sigma(self) -> float:
+        """Standard error of `error` from the number of samples; for a classification, see `binomial_sigma`."""
+        n = self.scores.size
+        if self.predictions is not None:
+            return binomial_sigma(self.error, n)
+        return float(self.scores.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+
+    def __repr__(self) -> str:
+        facts = f"error {with_spread(self.error, self.sigma)}, loss {self.loss:g}"
+        return f"Evaluation({counted(self.scores.size, 'sample')}: {facts})"
+
+    def _repr_html_(self) -> str:
+        """Tables of the scores and, for a classification, of the confusion matrix, for notebooks."""
+        rows = [("error", with_spread(self.error, self.sigma)), ("loss of a sample", f"{self.loss:.4g}")]
+        shown = table(f"Evaluation of {counted(self.scores.size, 'sample')}", rows)
+        if self.predictions is None:
+            return shown
+        classes = [str(k) for k in range(self.n_classes)]
+        counts = [(name, *map(int, row)) for name, row in zip(classes, self.confusion(), strict=True)]
+        return shown + table("rows: true class, columns: predicted class", counts, ("", *classes))
+
+    def summary(self) -> dict[str, Any]:
+        """Entries of ``summary.json``."""
+        confusion = self.confusion() if self.predictions is not None else None
+        return {
+            "test_error": self.error,
+            "test_error_sigma": known(self.sigma),
+            "test_loss": self.loss,
+            "test_samples": int(self.scores.size),
+            "test_seconds": self.seconds,
+            "per_class_error": None if confusion is None else per_class_error(confusion),
+            "confusion": None if confusion is None else confusion.tolist(),
+        }
+
+    def confusion(self) -> np.ndarray:
+        """Counts of (true class, predicted class), shape (n_classes, n_classes)."""
+        if self.labels is None or self.predictions is None:
+            raise TypeError("only a classification has a confusion matrix")
+        return confusion_matrix(self.labels, self.predictions, self.n_classes)
+
+
+def evaluate(
+    task: Task, simulator: Engine, trials: Any, show: Callable[[int, int], object] | None = None
+) -> Evaluation:
+    """Run trials with frozen weights and score them.
+
+    A classification may define several views of each trial; the loss is the mean over the views.
+
+    Trials are shuffled by the task's seed: a network without resets between samples (e-prop+) might otherwise infer the class
+    from sorted trials. Results are in the order of ``trials``.
+
+    Parameters
+    ----------
+    task : Task
+    simulator : Simulator or TimeDrivenEngine
+        Of the task's network. Its state does not change.
+    trials : Trials
+    show : callable of (samples done, all samples), optional
+        Several threads may call it.
+
+    Returns
+    -------
+    Evaluation
+    """
+    n = len(trials)
+    if n == 0:
+        raise DataError("there is no trial to evaluate")
+    began, progress = time.perf_counter(), None
+    order = shuffled(task.seed, EVALUATION_STREAM, n)
+    scores, losses = np.zeros(n), np.zeros(n)
+    labels, predictions = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    for first in range(0, n, SLICE):
+        where = order[first : first + SLICE]
+        part = trials.subset(where)
+        views = task.views(part) if isinstance(task, Classification) else (part,)
+        progress, readouts = progress or counted_by(show, n, len(views)), []
+        for view in views:
+            samples = task.make_samples(simulator.network, view)
+            result = simulator.evaluate(samples, progress=progress)
+            losses[where] += result.loss / len(views)
+            readouts.append(result.y)
+        scores[where] = task.score(samples, *readouts)
+        if isinstance(task, Classification) and samples.labels is not None:
+            labels[where] = samples.labels
+            predictions[where] = task.predict(samples, *readouts)
+    seconds = time.perf_counter() - began
+    if isinstance(task, Classification):
+        return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds)
+    return Evaluation(scores, losses, seconds=seconds)
+
+
+def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int = 1) -> Callable[[int], None] | None:
+    """A function that adds up its arguments, and calls ``show(done, total)``; each sample is counted ``runs`` times."""
     if show is None:
         return None
     lock, done = threading.Lock(), 0
@@ -33,7 +162,7 @@ def counted_by(show: Callable[[int, int], None] | None, total: int) -> Callable[
         nonlocal done
         with lock:
             done += count
-        show(done, total)
+        show(done // runs, total)
 
     return progress
 
@@ -56,64 +185,35 @@ def check_task(task: Task, network: Network, trials: Any) -> None:
         )
 
 
-def evaluate(task: Task, simulator: Engine, trials: Any, progress: Callable[[int], None] | None = None) -> Evaluation:
-    """Run trials with frozen weights and score them.
+def binomial_sigma(fraction: float, n: int) -> float:
+    """Uncertainty of a fraction counted on ``n`` independent samples: half the width of Wilson's interval of one sigma.
 
-    A classification may define several views of each trial; the loss is the mean over the views.
-
-    Trials are shuffled by the task's seed: a network without resets between samples (e-prop+) might otherwise infer the class
-    from sorted trials. Results are in the order of ``trials``.
-
-    Parameters
-    ----------
-    task : Task
-    simulator : Simulator or TimeDrivenEngine
-        Of the task's network. Its state does not change.
-    trials : Trials
-    progress : callable of (samples done since the last call), optional
-
-    Returns
-    -------
-    Evaluation
+    This is the binomial standard deviation if both outcomes are frequent. It is above zero if one outcome never occurred: zero
+    errors among 200 samples do not prove an error of zero.
     """
-    n = len(trials)
-    if n == 0:
-        raise DataError("there is no trial to evaluate")
-    began = time.perf_counter()
-    order = shuffled(task.seed, EVALUATION_STREAM, n)
-    scores, losses = np.zeros(n), np.zeros(n)
-    labels, predictions = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    for first in range(0, n, SLICE):
-        where = order[first : first + SLICE]
-        part = trials.subset(where)
-        views = task.views(part) if isinstance(task, Classification) else (part,)
-        seen, readouts = _share(progress, len(views)), []
-        for view in views:
-            samples = task.make_samples(simulator.network, view)
-            result = simulator.evaluate(samples, progress=seen)
-            losses[where] += result.loss / len(views)
-            readouts.append(result.y)
-        scores[where] = task.score(samples, *readouts)
-        if isinstance(task, Classification) and samples.labels is not None:
-            labels[where] = samples.labels
-            predictions[where] = task.predict(samples, *readouts)
-    seconds = time.perf_counter() - began
-    if isinstance(task, Classification):
-        return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds)
-    return Evaluation(scores, losses, seconds=seconds)
+    spread = max(fraction * (1.0 - fraction), 0.0) / n
+    return math.sqrt(spread + 1.0 / (4.0 * n * n)) / (1.0 + 1.0 / n)
 
 
-def _share(progress: Callable[[int], None] | None, views: int) -> Callable[[int], None] | None:
-    """A ``progress`` that counts one sample for every ``views`` runs."""
-    if progress is None or views == 1:
-        return progress
-    lock, done = threading.Lock(), 0
+def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, n_classes: int) -> np.ndarray:
+    """Counts of (true class, predicted class), int64, shape (n_classes, n_classes)."""
+    out = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(out, (labels, predictions), 1)
+    return out
 
-    def counted(count: int) -> None:
-        nonlocal done
-        with lock:
-            before, done = done, done + count
-            whole = done // views - before // views
-        progress(whole)
 
-    return counted
+def per_class_error(confusion: np.ndarray) -> list[float | None]:
+    """Fraction of wrong predictions in each true class; None for a class without samples."""
+    totals = confusion.sum(axis=1)
+    right = np.diag(confusion)
+    return [float(1.0 - r / n) if n else None for r, n in zip(right, totals, strict=True)]
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Mean of recent values; NaN if there is none."""
+    return float(np.mean(list(values))) if values else math.nan
+
+
+def known(value: float) -> float | None:
+    """The value for a file: None instead of NaN."""
+    return None if math.isnan(value) else value

@@ -1,14 +1,14 @@
-"""A run that is read from its folder: configuration, checkpoint, trained network, metrics as a table."""
+"""A run that is read from its folder: configuration, checkpoint, trained network, metrics, another test."""
 
 from __future__ import annotations
 
 import pathlib
 import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import scipy.sparse
@@ -18,13 +18,19 @@ from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
 from eprop.files import parsing, read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
-from eprop.rl import ObservationScale
-from eprop.tasks import Control
+from eprop.rl import ObservationScale, Returns
+from eprop.tasks import Control, EpisodeChoice, Task, Trials
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
-from eprop.training.config import RunConfig, named_task, parse_config, read_config, same_task
+from eprop.training.config import RunConfig, learner_of, named_task, parse_config, read_config, same_task
 from eprop.training.engines import make_simulator
-from eprop.training.reward_learner import observation_scale_of
+from eprop.training.evaluation import Evaluation, evaluate
+from eprop.training.interrupt import Interrupt
+from eprop.training.learner import Setup, in_turn
+from eprop.training.progress_bar import shown
+from eprop.training.reward_learner import judge, observation_scale_of
 from eprop.training.run_folder import RunFolder
+from eprop.training.sample_learner import SampleLearner
+from eprop.training.watcher import Watcher
 
 if TYPE_CHECKING:
     import pandas
@@ -32,6 +38,10 @@ if TYPE_CHECKING:
 
 class ChangedTaskWarning(UserWarning):
     """The file of a run's task has changed since the training."""
+
+
+class UnfinishedRunWarning(UserWarning):
+    """The evaluated network is from a training that was stopped."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,6 +162,120 @@ def load(
     except (EPropError, KeyError) as error:
         raise misfit(folder, checkpoint, error) from error
     return LoadedRun(folder, config, checkpoint, simulator)
+
+
+def evaluate_run(
+    path: str | pathlib.Path,
+    data: Sequence[str | pathlib.Path] | None = None,
+    *,
+    fresh: int | None = None,
+    episodes: int | None = None,
+    threads: int | None = None,
+    trust: bool = False,
+    watcher: Watcher | None = None,
+    comm: Communicator | None = None,
+) -> tuple[RunConfig, Evaluation | Returns, Trials | EpisodeChoice]:
+    """Evaluate the network of a run.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the run.
+    data : sequence of paths, optional
+        Recordings, for a task that learns from recordings; by default the run's own test data.
+    fresh : int, optional
+        Number of new trials, for a task that makes its trials from a seed. No other test uses these trials.
+    episodes : int, optional
+        Number of episodes, for a task that is learned from reward; by default that of the run's own test.
+    threads : int, optional
+    trust : bool
+        As of `load`.
+    watcher : Watcher, optional
+        A progress bar if not given; ``Watcher()`` shows nothing.
+    comm : Communicator, optional
+        Ranks that evaluate together.
+
+    Returns
+    -------
+    config : RunConfig
+    evaluation : Evaluation or Returns
+        `Returns` for a task that is learned from reward.
+    test : Trials or EpisodeChoice
+        The test trials or episodes.
+
+    Raises
+    ------
+    ParameterError
+        If more than one of ``data``, ``fresh`` and ``episodes`` is given, or the task does not support it.
+
+    Warns
+    -----
+    UnfinishedRunWarning
+        If the training was stopped before its end.
+    """
+    run = load(path, threads=threads, trust=trust, comm=comm)
+    config, simulator, kind = run.config, run.simulator, learner_of(type(run.config.task))
+    _refuse_other_test(config.task, data, fresh, episodes)
+    _warn_if_unfinished(path, run.checkpoint.position, kind.unit)
+    with shown(watcher, comm) as watching, Interrupt(simulator.comm) as interrupt:
+
+        def show(done: int, total: int) -> None:
+            interrupt.check()
+            watching.evaluating(done, total, kind.test_unit)
+
+        if isinstance(config.task, Control):
+            choice = cast("EpisodeChoice", config.data)
+            choice = choice if episodes is None else choice.replace(episodes=episodes)
+            watching.phase("testing")
+            return config, judge(config.task, simulator, choice, show, run.observation_scale()), choice
+        setup = Setup(config.task, simulator, config.data, config.training, config.execution, watching, simulator.comm)
+        test = _test_trials(setup, data, fresh)
+        watching.phase("testing")
+        if kind is SampleLearner:
+            return config, evaluate(config.task, simulator, test, show), test
+        learner = kind.of_run(setup)
+        learner.set_state(run.checkpoint.position)
+        return config, learner.evaluate(show), test
+
+
+def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], unit: str) -> None:
+    """Warn if the training was stopped before its end; the warning names the caller's caller."""
+    done, total = position.get("done", 0), position.get("total", 0)
+    if done < total and not position.get("stopped_early"):
+        warnings.warn(
+            f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
+            UnfinishedRunWarning,
+            stacklevel=3,
+        )
+
+
+def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Trials:
+    """The test trials; all ranks call this function."""
+    if fresh is not None:
+        return setup.data.load_fresh(setup.task, fresh)
+    if data is None:
+        return setup.splits.test
+    setup.watcher.phase("reading data")
+    threads, progress = setup.simulator.threads, setup.watcher.reading
+    return in_turn(setup.comm, lambda: setup.data.load_test(setup.task, data, threads=threads, progress=progress))
+
+
+def _refuse_other_test(task: Task, data: Any, fresh: int | None, episodes: int | None) -> None:
+    """Raise `ParameterError` if the kind of test does not fit the task."""
+    if data is not None and fresh is not None:
+        raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
+    acts = isinstance(task, Control)
+    if not acts and episodes is not None:
+        raise ParameterError(f"the task {task.name!r} has no episodes: leave out --episodes")
+    if task.learner is not None and (data is not None or fresh is not None):
+        raise ParameterError(
+            f"the task {task.name!r} has its own learner, which is tested on the run's own test trials: leave out --data "
+            "and --fresh"
+        )
+    if acts and (data is not None or fresh is not None):
+        raise ParameterError(
+            f"the task {task.name!r} is tested by episodes: give their number with --episodes, leave out --data and --fresh"
+        )
 
 
 def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:

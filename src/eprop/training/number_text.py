@@ -1,8 +1,9 @@
-"""Numbers as text: counts, per cent, times, sizes."""
+"""Numbers as text: counts, per cent, times, sizes; the facts of a finished run."""
 
 from __future__ import annotations
 
 import math
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,3 +60,45 @@ def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[s
     if "mean_return" in summary["trials"][0]:
         return return_with_spread(summary["mean"], summary["sd"]), f"lowest {ends[0]:.4g}, highest {ends[1]:.4g}"
     return with_spread(summary["mean"], spread), f"lowest {percent(ends[0])}, highest {percent(ends[1])}"
+
+
+def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Lines about a finished run, each with a name."""
+    facts = [*_score(summary), *_speed(summary)]
+    if summary["peak_memory_bytes"]:
+        facts.append(("peak memory", size(summary["peak_memory_bytes"])))
+    return [*facts, ("run", str(path))]
+
+
+def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Result of the test and of the last validation."""
+    name = summary["score"]
+    if "mean_return" in summary:
+        value = return_with_spread(summary["mean_return"], summary["std_return"])
+        return [
+            (name, f"{value} over {counted(summary['episodes'], 'episode')}"),
+            ("", "weights frozen; ± standard deviation over episodes"),
+        ]
+    error = with_spread(summary["test_error"], summary["test_error_sigma"])
+    facts = [(f"test {name}", f"{error} on {counted(summary['test_samples'], 'sample')}")]
+    if "test_data" in summary:
+        facts.append(("test data", summary["test_data"]))
+    if summary.get("validation_error") is not None:
+        validation = f"{percent(summary['validation_error'])} on {counted(summary['validation_samples'], 'sample')}"
+        facts.append((f"validation {name}", validation))
+    return facts
+
+
+def _speed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was learned from, and how fast."""
+    seconds = clock(summary["train_seconds"])
+    if "environment_steps" in summary:
+        steps, episodes = summary["environment_steps"], counted(summary["episodes_learned"], "episode")
+        speed = f"{summary['steps_per_second']:,.0f} steps of the environment/s"
+        return [("learned", f"{steps:,} steps, {episodes} in {seconds}"), ("speed", speed)]
+    if "samples_learned" not in summary:
+        return [("learned", f"in {seconds}")]
+    rate, cost = summary["train_samples_per_second"], summary["ns_per_synaptic_event"]
+    events = f"{cost:.1f} ns per synaptic event" if summary["synaptic_events"] else "no spike has arrived anywhere"
+    learned = f"{counted(summary['samples_learned'], 'sample')} in {seconds}"
+    return [("learned", learned), ("speed", f"{rate:,.0f} samples/s, {events}")]

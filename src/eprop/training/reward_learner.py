@@ -29,9 +29,8 @@ from eprop.rl import (
     play,
 )  # fmt: skip
 from eprop.tasks.control import Control, EpisodeChoice, spaces
-from eprop.training.evaluation import counted_by
+from eprop.training.evaluation import counted_by, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
-from eprop.training.metrics import known, mean_of
 from eprop.training.schedule import SCHEDULES, check_schedule, linear
 from eprop.training.watcher import Progress
 
@@ -282,8 +281,7 @@ class RewardLearner(Learner):
 
     def evaluate(self, show: Show | None = None) -> Returns:
         """Returns of the test episodes."""
-        progress = counted_by(show, self.test.episodes)
-        return judge(self.task, self.simulator, self.test, progress, self.observation_scale)
+        return judge(self.task, self.simulator, self.test, show, self.observation_scale)
 
     def summary(self) -> dict[str, Any]:
         """Environment, steps and episodes learned from."""
@@ -330,7 +328,7 @@ def judge(
     task: Control,
     simulator: Simulator,
     choice: EpisodeChoice | None = None,
-    progress: Callable[[int], None] | None = None,
+    show: Callable[[int, int], object] | None = None,
     scale: ObservationScale | None = None,
 ) -> Returns:
     """Returns of whole episodes with frozen weights.
@@ -342,7 +340,7 @@ def judge(
         Of the task's network; its weights do not change.
     choice : EpisodeChoice, optional
         Number and seed of the episodes.
-    progress : callable of (episodes done since the last call), optional
+    show : callable of (episodes done, all episodes), optional
     scale : ObservationScale, optional
         Scale of the observations that were learned from; it does not change. Needed if the task scales observations.
 
@@ -352,6 +350,7 @@ def judge(
         If the scale is needed and not given.
     """
     choice, began = choice or EpisodeChoice(), time.perf_counter()
+    progress = counted_by(show, choice.episodes)
     totals, steps = [], []
     for first in range(0, choice.episodes, PARALLEL_EPISODES):
         n = min(PARALLEL_EPISODES, choice.episodes - first)

@@ -1,4 +1,4 @@
-"""One run: it drives a learner, and writes configuration, metrics, checkpoint and summary to its folder."""
+"""A run: it drives a learner, and writes configuration, metrics, checkpoint and summary to its folder."""
 
 from __future__ import annotations
 
@@ -8,26 +8,56 @@ import pathlib
 import shlex
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eprop import core
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
 from eprop.files import parsing, write_text
 from eprop.files.trust import trust_task
-from eprop.parallel import Communicator
-from eprop.training.checkpoint import Checkpoint, save_checkpoint
+from eprop.markup import table
+from eprop.parallel import Communicator, Serial
+from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, learner_of
 from eprop.training.engines import make_engine
-from eprop.training.finished_run import FinishedRun
 from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.learner import Setup
-from eprop.training.loaded_run import misfit
+from eprop.training.loaded_run import config_of, misfit, refuse_edited
 from eprop.training.lock import locked
+from eprop.training.number_text import facts_of, score_of
+from eprop.training.progress_bar import shown
 from eprop.training.run_folder import RunFolder
 from eprop.training.system_info import describe_machine, package_version, peak_memory
 from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FinishedRun:
+    """A finished run.
+
+    Attributes
+    ----------
+    run : RunFolder
+    summary : dict
+        Content of ``summary.json``.
+    evaluation : Evaluation or Returns
+        `Evaluation` on the test samples, or `Returns` of the test episodes for a task that is learned from rewards; for a learner
+        of your own, the result of its ``evaluate``.
+    """
+
+    run: RunFolder
+    summary: dict[str, Any]
+    evaluation: Any
+
+    def __repr__(self) -> str:
+        score = score_of(self.summary)
+        return f"FinishedRun({str(self.run.path)!r}: test {self.summary['score']} {score})"
+
+    def _repr_html_(self) -> str:
+        """The lines that ``eprop train`` prints, as a table for notebooks."""
+        return table("Run", facts_of(self.run.path, self.summary))
 
 
 class Run:
@@ -231,3 +261,97 @@ class Run:
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),
         }
+
+
+def start_run(
+    config: RunConfig, out: str | pathlib.Path | None = None, *, force: bool = False, watcher: Watcher | None = None,
+    comm: Communicator | None = None, callbacks: Sequence[Callback] = (),
+) -> FinishedRun:  # fmt: skip
+    """Train and test a network; write a run folder.
+
+    Parameters
+    ----------
+    config : RunConfig
+    out : path, optional
+        Folder of the run; ``runs/<task>-<rule>-<seed>-<number>`` if not given.
+    force : bool
+        Replace the run in ``out``.
+    watcher : Watcher, optional
+        A progress bar if not given; ``Watcher()`` shows nothing.
+    comm : Communicator, optional
+        Ranks that train together; all ranks call this function, and the first rank writes the folder.
+    callbacks : sequence of callables of (trainer, line), optional
+        As of `Trainer`.
+
+    Returns
+    -------
+    FinishedRun
+        The folder of the run, its summary, and the evaluation on the test samples.
+
+    Raises
+    ------
+    EPropError
+        If data are missing, the folder is not free, the disk is full, or the training diverges.
+    Stopped
+        After Ctrl-C. A checkpoint was written; `resume_run` continues from it.
+    """
+    config, comm = config.absolute(), comm or Serial()
+    if out is not None:
+        RunFolder(out).check_free(force=force)
+    with shown(watcher, comm) as watching:
+        return Run(config, watching, comm, callbacks).begin(out, force)
+
+
+def resume_run(
+    path: str | pathlib.Path,
+    *,
+    task: str | None = None,
+    threads: int | None = None,
+    trust: bool = False,
+    watcher: Watcher | None = None,
+    comm: Communicator | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> FinishedRun:
+    """Continue a run from its checkpoint. The result has the same bits as without the stop.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the run.
+    task : str, optional
+        Expected task of the run, by its name or file.
+    threads : int, optional
+    trust : bool
+        As of `load`; not needed if ``task`` names the file.
+    watcher : Watcher, optional
+        A progress bar if not given; ``Watcher()`` shows nothing.
+    comm : Communicator, optional
+        Ranks that train together.
+    callbacks : sequence of callables of (trainer, line), optional
+        As of `Trainer`; a run does not save its callbacks.
+
+    Returns
+    -------
+    FinishedRun
+        As of `start_run`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no checkpoint, it is damaged, or the data or the run's ``config.toml`` have changed since.
+    ParameterError
+        If the run has another task, or its task is a file that this user has not trained with.
+    OutputError
+        If another process trains in the folder.
+    """
+    run, comm = RunFolder.open(path), comm or Serial()
+    with (
+        shown(watcher, comm) as watching,
+        locked(run.path, comm.rank == 0),
+    ):  # before reading: another process might write the checkpoint
+        checkpoint = load_checkpoint(run.checkpoint)
+        config = config_of(checkpoint, run, task, trust=trust)
+        refuse_edited(run, config)
+        if threads is not None:
+            config = replace(config, execution=config.execution.replace(threads=threads))
+        return Run(config, watching, comm, callbacks).resume(run, checkpoint)

@@ -7,7 +7,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,10 @@ from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Task
-from eprop.training.early_stopping import BestNetwork
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
-from eprop.training.evaluation import check_task, counted_by, evaluate
+from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
-from eprop.training.metrics import Evaluation, known, mean_of
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
 
@@ -94,6 +92,49 @@ class Training(Description):
     def eta_factor(self, done: float) -> float:
         """Factor of the learning rates when the fraction ``done`` (0 to 1) of the training is done."""
         return SCHEDULES[self.schedule](done, self.eta_final)
+
+
+@dataclass
+class BestNetwork:
+    """The lowest error on validation samples so far, and the network with this error.
+
+    Of two equal errors, the one with the lower loss is better.
+
+    Attributes
+    ----------
+    error, loss : float
+        NaN before the first evaluation.
+    waited : int
+        Evaluations since the best one.
+    network : dict of ndarray
+        State of the simulator at the best evaluation; empty unless the best network is kept.
+    """
+
+    error: float = math.nan
+    loss: float = math.nan
+    waited: int = 0
+    network: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def note(self, found: Evaluation) -> bool:
+        """Compare an evaluation with the best one; returns whether the new one is better."""
+        if not math.isnan(self.error) and (found.error, found.loss) >= (self.error, self.loss):
+            self.waited += 1
+            return False
+        self.error, self.loss, self.waited = found.error, found.loss, 0
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """Entries for the state of a learner."""
+        numbers = {"error": self.error, "loss": self.loss, "waited": self.waited}
+        return {
+            **{f"best/{name}": value for name, value in numbers.items()},
+            **{f"best_network/{name}": value for name, value in self.network.items()},
+        }
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> BestNetwork:
+        """From the state of a learner."""
+        return cls(**below("best", state), network=below("best_network", state))
 
 
 class SampleLearner(Learner):
@@ -215,7 +256,7 @@ class SampleLearner(Learner):
 
     def evaluate(self, show: Show | None = None) -> Evaluation:
         """Evaluate the test trials."""
-        return evaluate(self.task, self.simulator, self.test, counted_by(show, len(self.test)))
+        return evaluate(self.task, self.simulator, self.test, show)
 
     def summary(self) -> dict[str, Any]:
         """Data, samples, validation and synaptic events."""
@@ -249,10 +290,7 @@ class SampleLearner(Learner):
             "error": mean_of(self._recent_error),
             "validation error": self.validation_error,
         }
-        return Progress(
-            self.done, self.total, self.unit, f"epoch {epoch}/{epochs}", self.seconds, self.learned,
-            self._epochs.to_learn(self.done), values,
-        )  # fmt: skip
+        return Progress(self.done, self.total, self.unit, f"epoch {epoch}/{epochs}", self.seconds, values)
 
     # ---------------------------------------------------------------- one step
 
@@ -325,13 +363,12 @@ class SampleLearner(Learner):
         if self.by_batch:
             line["spikes_per_sample"] = sums["spikes"] / samples
         if validates:
-            found = evaluate(self.task, self.simulator, self.validation, lambda count: check())
+            found = evaluate(self.task, self.simulator, self.validation, lambda done, total: check())
             line |= {"validation_error": found.error, "validation_loss": found.loss}
             self.validation_error = found.error
             if self.best.note(found) and self.training.keeps_best:
                 self.best.network = self.simulator.state()
         self._sums = Sums()
-        self._epochs.estimate_skipped()
         return line
 
     def _validation_is_due(self) -> bool:

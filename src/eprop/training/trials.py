@@ -17,12 +17,12 @@ from eprop.files import read_text, write_text
 from eprop.parameters import check_count
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
-from eprop.training.experiment import resume_run, start_run
 from eprop.training.interrupt import Stopped
 from eprop.training.loaded_run import refuse_edited, refuse_other_task
 from eprop.training.lock import locked
 from eprop.training.parallel import polled, processes, side_by_side
 from eprop.training.progress_bar import shown
+from eprop.training.run import resume_run, start_run
 from eprop.training.run_folder import RunFolder
 from eprop.training.watcher import Watcher
 

@@ -22,8 +22,6 @@ class Progress:
         Name of this part of the training, such as ``"epoch 2/8"``.
     seconds : float
         Time spent on learning, without evaluations.
-    learned, to_learn : int, optional
-        Work that was learned from and that is left to learn from; they differ from ``done`` if samples are skipped.
     values : dict of float
         Present values by name, such as ``loss``, ``error``, ``validation error`` or ``return``; NaN where unknown. Errors are
         fractions.
@@ -34,20 +32,17 @@ class Progress:
     unit: str = "samples"
     phase: str = "learning"
     seconds: float = 0.0
-    learned: int | None = None
-    to_learn: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def per_second(self) -> float:
-        """Work learned from in a second."""
-        return (self.done if self.learned is None else self.learned) / max(self.seconds, 1e-9)
+        """Work done in a second of learning."""
+        return self.done / max(self.seconds, 1e-9)
 
     @property
     def seconds_left(self) -> float:
         """Estimated time left; infinite before the first update."""
-        left = self.total - self.done if self.to_learn is None else self.to_learn
-        return left / self.per_second if self.per_second > 0.0 else math.inf
+        return (self.total - self.done) / self.per_second if self.per_second > 0.0 else math.inf
 
 
 class Watcher:

@@ -15,7 +15,7 @@ from eprop.errors import ParameterError
 from eprop.parameters import Description, param
 from eprop.tasks import TASKS, GeneratedTask, Trial
 from eprop.training import Evaluation, Learner, RunConfig, Stopped, Watcher, evaluate_run, load, resume_run, start_run
-from eprop.training.finished_run import facts_of
+from eprop.training.number_text import facts_of
 
 pytestmark = pytest.mark.tiny
 

@@ -10,7 +10,7 @@ import pytest
 import digits
 from compare import assert_same
 from eprop.training import Evaluation, SampleLearner, Trainer
-from eprop.training.early_stopping import BestNetwork
+from eprop.training.sample_learner import BestNetwork
 from small_learner import Log, learner, resumed, run, stopped, weights
 
 pytestmark = pytest.mark.tiny
