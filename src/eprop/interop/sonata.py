@@ -28,13 +28,15 @@ from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError
 from eprop.files import output_errors, write_text
 from eprop.interop.nest_models import NEURONS, named
-from eprop.interop.sonata_edges import ARRAYS, Edges, read_edges
 from eprop.interop.sonata_files import (
+    EDGES,
     SORTINGS,
+    Edges,
     Place,
     each,
     files_of,
     of_types,
+    read_edges,
     read_group,
     text_of,
     write_types,
@@ -211,12 +213,12 @@ def from_sonata(
     network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()
     for path, types in each(files, "nodes"):
         for name, group in read_group(path, "nodes", NODES, memory).groups():
-            ids[name] = _add(network, models, path, name, group, types)
+            ids[name] = _add(network, models, name, group, types)
     _check_given(models, "models", [p.name for p in network.populations])
     for path, types in each(files, "edges"):
-        for name, group in read_group(path, "edges", ARRAYS, memory).groups():
+        for name, group in read_group(path, "edges", EDGES, memory).groups():
             own = rule.get(name) if isinstance(rule, Mapping) else rule
-            _connect(network, ids, path, name, read_edges(path, name, group, types), own, weight_scale)
+            _connect(network, ids, name, read_edges(name, group, types), own, weight_scale)
     if isinstance(rule, Mapping):
         _check_given(rule, "rule", [p.name for p in network.projections])
     return network
@@ -318,10 +320,10 @@ def _name_of(projection: Projection) -> str:
 
 
 def _add(
-    network: Network, models: Mapping[str, Model], path: str, name: str, group: Place, types: list[dict[str, str]]
+    network: Network, models: Mapping[str, Model], name: str, group: Place, types: list[dict[str, str]]
 ) -> np.ndarray:
     """Add a population; return the sorted ids of its nodes."""
-    type_ids = group.whole("node_type_id", least=None)
+    type_ids, path = group.whole("node_type_id", least=None), group.path
     kinds = set(of_types(types, name, type_ids, "model_type").values())
     model = models.get(name, EventSource() if kinds == {"virtual"} else None)
     if model is None:
@@ -336,19 +338,20 @@ def _add(
 
 
 def _connect(
-    network: Network, ids: dict[str, np.ndarray], path: str, name: str, edges: Edges, rule: Rule | None, scale: float
+    network: Network, ids: dict[str, np.ndarray], name: str, edges: Edges, rule: Rule | None, scale: float
 ) -> None:
+    """Connect two populations; ``name`` is the name of the edges."""
     ends = []
     for numbers, population in ((edges.sources, edges.pre), (edges.targets, edges.post)):
         if population not in ids:
-            raise NetworkError(f"{path}: {name!r} connects {population!r}; the populations are: {', '.join(ids)}")
+            raise NetworkError(f"{edges.path}: {name!r} connects {population!r}; the populations are: {', '.join(ids)}")
         known = ids[population]
-        at = np.minimum(np.searchsorted(known, numbers), max(known.size - 1, 0))
-        if numbers.size and (known.size == 0 or np.any(known[at] != numbers)):
-            lost = numbers[known[at] != numbers][0] if known.size else numbers[0]
-            raise DataError(f"{path}: {name!r} connects node {lost} of {population!r}, which does not exist")
-        ends.append(at)
-    steps = np.maximum(np.rint(np.where(np.isnan(edges.delays), 0.0, edges.delays) / network.dt), 1.0)
+        if (lost := np.flatnonzero(~np.isin(numbers, known))).size:
+            raise DataError(
+                f"{edges.path}: {name!r} connects node {numbers[lost[0]]} of {population!r}, which does not exist"
+            )
+        ends.append(np.searchsorted(known, numbers))
+    steps = np.maximum(np.rint(np.nan_to_num(edges.delays) / network.dt), 1.0)
     network.connect(
         edges.pre, edges.post, Explicit(sources=ends[0], targets=ends[1]), weight=scale * edges.weights,
         delay=steps * network.dt if steps.size else None, rule=rule, name=name.replace("/", "_"),

@@ -11,7 +11,7 @@ import os
 import pathlib
 import string
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -28,6 +28,15 @@ SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.ui
 KINDS = ("nodes", "edges")
 #: Limits for a configuration or a table of types; real ones are small.
 MOST_VARIABLES, LONGEST_PATH, MOST_TABLE = 100, 10_000, 4_000_000
+#: Positions of weights and other attributes of edges or their types: those of the standard, and those of PyNN.
+WEIGHT = ("syn_weight", "dynamics_params/syn_weight", "dynamics_params/weight")
+DELAY = ("delay", "dynamics_params/delay")
+COUNT = ("nsyns",)
+#: Names of all arrays of edges to read.
+EDGES = (
+    "source_node_id", "target_node_id", "edge_type_id", "edge_group_id", "edge_group_index",
+    *{place.rsplit("/", 1)[-1] for place in (*WEIGHT, *DELAY, *COUNT)},
+)  # fmt: skip
 #: Values that mean "missing" in a table.
 NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
 
@@ -229,16 +238,72 @@ def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, colu
     return {i: value for i, value in found.items() if value is not None and value not in NOTHING}
 
 
-def numbers(path: str, column: str, values: dict[int, str]) -> dict[int, float]:
-    """Convert a column to numbers.
+class Edges(NamedTuple):
+    """Edges in the order of the file: names of populations, ``node_id`` of both ends, summed weights, delays (ms, or NaN)."""
+
+    path: str
+    pre: str
+    post: str
+    sources: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    delays: np.ndarray
+
+
+def read_edges(name: str, group: Place, types: list[dict[str, str]]) -> Edges:
+    """Read the edges of the population ``name``, a ``group`` of a file.
 
     Raises
     ------
     DataError
-        If a value is not a number.
+        If weights are missing, attributes are not numbers, or lists differ in length.
     """
-    with parsing(f"the types of {path}", f"{column} must be a number"):
-        found = {i: number_in(value) for i, value in values.items()}
-        if not all(map(math.isfinite, found.values())):
+    path, sources = group.path, group.whole("source_node_id")
+    targets = group.whole("target_node_id", like=sources)
+    pre, post = (
+        text_of(
+            group.array(f"{end}_node_id").attrs.get("node_population"),
+            f"{path}: the attribute node_population of {end}_node_id of {name!r}",
+        )
+        for end in ("source", "target")
+    )
+    weights, delays, counts = (_said(name, group, types, places, sources) for places in (WEIGHT, DELAY, COUNT))
+    if (lost := np.flatnonzero(np.isnan(weights))).size:
+        raise DataError(
+            f"{path}: {lost.size} of {weights.size} edges of {name!r} have no numeric syn_weight, nor have their types; "
+            f"edge {lost[0]} is the first"
+        )
+    if np.any(delays < 0.0):
+        raise DataError(f"{path}: the delay of edge {np.flatnonzero(delays < 0.0)[0]} of {name!r} is negative")
+    if np.any((counts < 0.0) | (counts != np.rint(counts)) & ~np.isnan(counts)):
+        raise DataError(f"{path}: nsyns of {name!r} must be whole numbers from 0 on")
+    return Edges(path, pre, post, sources, targets, weights * np.where(np.isnan(counts), 1.0, counts), delays)
+
+
+def _said(
+    name: str, group: Place, types: list[dict[str, str]], places: tuple[str, ...], edges: np.ndarray
+) -> np.ndarray:
+    """An attribute of each edge: its own value, or the value of its type, or NaN."""
+    ids, column = group.whole("edge_type_id", like=edges, least=None), places[0]
+    with parsing(f"the types of {group.path}", f"{column} must be a number"):
+        by_type = {i: number_in(value) for i, value in of_types(types, name, ids, column).items()}
+        if not all(map(math.isfinite, by_type.values())):
             raise ValueError("it must be finite")
-        return found
+    kinds, place = np.unique(ids, return_inverse=True)
+    values = np.array([by_type.get(i, np.nan) for i in kinds.tolist()], float)[place]
+    groups = group.whole("edge_group_id", like=ids) if "edge_group_id" in group else np.zeros(ids.size, int)
+    index = group.whole("edge_group_index", like=ids) if "edge_group_index" in group else np.arange(ids.size)
+    order = np.argsort(groups, kind="stable")
+    numbers, first = np.unique(groups[order], return_index=True)
+    for number, here in zip(numbers, np.split(order, first[1:]), strict=False):  # one part even without edges
+        own_place = next((at for at in (f"{number}/{at}" for at in places) if at in group), None)
+        if own_place is None:
+            continue
+        own = group.numbers(own_place)
+        if own.size <= np.max(index[here]):
+            raise DataError(
+                f"{group.path}: /{group.name}/{own_place} must be a list of numbers, one for each edge of the group: it has "
+                f"{own.size:,} entries, and edge_group_index refers to {np.max(index[here]):,}"
+            )
+        values[here] = own[index[here]]
+    return values
