@@ -7,29 +7,37 @@
     ObjectCode, Region                                     pictures to positions       objects.py
     SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
     ObservationScale, RewardScale                          running units               scaling.py
-    td_errors, generalised_advantages, ...                 rewards to worth            advantages.py
-    Objective, credit, objective_errors, loss, diagnose              worth to errors             objective.py
+    td_errors, generalised_advantages, ...                 rewards to worth            objective.py
+    Objective, credit, objective_errors, loss, diagnose    worth to errors             objective.py
     Environments, Episodes                                 parallel environments       environments.py
     GymnasiumEnvironments                                  those of Gymnasium          gym.py
-    Agent, RolloutLearner                                  act, learn                  learner.py
-    play                                                   judge                       evaluation.py
-    OnlineActor, RewardBaseline                            without a critic, e-prop+   online.py, baseline.py
+    Agent, RolloutLearner, play                            act, learn, judge           learner.py
+    OnlineActor, RewardBaseline                            without a critic, e-prop+   online.py
 """
 
-from eprop.rl.advantages import discounted_returns, generalised_advantages, next_values, td_errors
-from eprop.rl.baseline import RewardBaseline
 from eprop.rl.encoders import Encoder, LatencyCode, PoissonCode, PopulationCode, RateCode
 from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Observation, Outcome
-from eprop.rl.evaluation import Returns, play
 from eprop.rl.gym import GymnasiumEnvironments
-from eprop.rl.learner import Agent, ParallelNetwork, RolloutLearner, check_readouts
-from eprop.rl.objective import Credit, Diagnosis, Experience, Objective, credit, diagnose, loss, objective_errors
+from eprop.rl.learner import Agent, ParallelNetwork, Returns, RolloutLearner, check_readouts, play
+from eprop.rl.objective import (
+    Credit,
+    Diagnosis,
+    Experience,
+    Objective,
+    credit,
+    diagnose,
+    discounted_returns,
+    generalised_advantages,
+    loss,
+    next_values,
+    objective_errors,
+    td_errors,
+)
 from eprop.rl.objects import ObjectCode, Region
-from eprop.rl.online import OnlineActor
+from eprop.rl.online import OnlineActor, RewardBaseline
 from eprop.rl.pixels import PixelEvents
-from eprop.rl.policies import GaussianPolicy, Policy, SoftmaxPolicy
+from eprop.rl.policies import Actions, ContinuousActions, DiscreteActions, GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rl.scaling import ObservationScale, RewardScale, RunningMoments
-from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
 
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Encoder", "Environments",

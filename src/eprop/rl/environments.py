@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from eprop.errors import InputError, ParameterError
+from eprop.errors import InputError
 from eprop.parameters import brief, is_finite_number
 from eprop.random import derive
-from eprop.rl.spaces import Actions, DiscreteActions
+from eprop.rl.policies import Actions, DiscreteActions
 
 
 class EpisodeRestartedWarning(UserWarning):
@@ -101,15 +101,15 @@ class Finished:
 
 
 class Episodes:
-    """Successive episodes in parallel environments; when one ends, the next starts at once.
+    """Episodes in parallel environments.
 
     Parameters
     ----------
     environments : Environments
-    seed : int
-        Episode ``k`` of environment ``i`` is a function of ``seed``, ``i``, ``k`` and the actions.
-    keep_actions : bool
-        Whether to keep the actions of unfinished episodes, for `state`.
+    seed : int, or sequence of int
+        A number: when an episode ends, the next one starts at once. Episode ``k`` of environment ``i`` is a function of
+        ``seed``, ``i``, ``k`` and the actions. A sequence: one episode in each environment, with these seeds; an environment
+        waits when its episode has ended.
 
     Attributes
     ----------
@@ -117,18 +117,17 @@ class Episodes:
     masks : ndarray of bool, shape (n, actions), or None
     """
 
-    def __init__(self, environments: Environments, seed: int, *, keep_actions: bool = True):
+    def __init__(self, environments: Environments, seed: int | Sequence[int]):
         self.environments, self.seed = environments, seed
         n = environments.n
-        self._episode, self._total = np.zeros(n, np.int64), np.zeros(n)
+        self._episode, self._total, self._waits = np.zeros(n, np.int64), np.zeros(n), np.zeros(n, bool)
         self._actions: list[list[Any]] = [[] for _ in range(n)]
-        self._keep, self._steps = keep_actions, np.zeros(n, np.int64)
         observations = [self._begin(number) for number in range(n)]
         self.observations = np.stack([observation.values for observation in observations])
         self.masks = stacked_masks(observations, environments.actions)
 
     def step(self, actions: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Finished]]:
-        """Apply an action in each environment.
+        """Apply an action in each environment that does not wait.
 
         Parameters
         ----------
@@ -138,26 +137,25 @@ class Episodes:
         Returns
         -------
         rewards, terminated, truncated : ndarray, shape (n,)
-            Whether an episode ended in this step; ``observations`` then belong to the next episode.
+            Whether an episode ended in this step; ``observations`` then belong to the next episode, if there is one.
         finished : list of Finished
         """
         n = self.environments.n
         rewards, terminated, truncated = np.zeros(n), np.zeros(n, bool), np.zeros(n, bool)
         finished = []
-        for number in range(n):
-            outcome = self.environments.step(number, actions[number]).checked(number)
+        for number in np.flatnonzero(~self._waits).tolist():
+            outcome = self._act(number, actions[number])
             rewards[number] = outcome.reward
             terminated[number], truncated[number] = outcome.terminated, outcome.truncated and not outcome.terminated
-            self._total[number] += outcome.reward
-            self._steps[number] += 1
-            if self._keep:
-                self._actions[number].append(actions[number])
             observation = outcome.observation
             if outcome.terminated or outcome.truncated:
-                total, steps = float(self._total[number]), int(self._steps[number])
+                total, steps = float(self._total[number]), len(self._actions[number])
                 finished.append(Finished(number, int(self._episode[number]), total, steps))
-                self._episode[number] += 1
-                observation = self._begin(number)
+                if isinstance(self.seed, Sequence):
+                    self._waits[number] = True
+                else:
+                    self._episode[number] += 1
+                    observation = self._begin(number)
             self._show(number, observation)
         return rewards, terminated, truncated, finished
 
@@ -192,11 +190,9 @@ class Episodes:
         n, counts, actions = self.environments.n, np.asarray(state["steps"]), np.asarray(state["actions"])
         if counts.shape != (n,):
             raise InputError(f"the state has {counts.size} environments, here are {n}")
-        episode = np.asarray(state["episode"])
-        _check_taken(counts, episode, actions, self.environments.actions)
         ends, restarted = np.cumsum(counts), []
         for number in range(n):
-            self._episode[number] = episode[number]
+            self._episode[number] = state["episode"][number]
             taken = list(actions[ends[number] - counts[number] : ends[number]])
             observation = self._repeat(number, taken)
             if observation is None or not np.array_equal(observation.values, state["observations"][number]):
@@ -220,42 +216,26 @@ class Episodes:
         self.masks[number] = observation.mask
 
     def _begin(self, number: int) -> Observation:
-        self._total[number], self._steps[number], self._actions[number] = 0.0, 0, []
+        self._total[number], self._actions[number] = 0.0, []
+        if isinstance(self.seed, Sequence):
+            return self.environments.reset(number, self.seed[number])
         return self.environments.reset(number, derive(self.seed, number, int(self._episode[number])) % 2**31)
+
+    def _act(self, number: int, action: Any) -> Outcome:
+        outcome = self.environments.step(number, action).checked(number)
+        self._total[number] += outcome.reward
+        self._actions[number].append(action)
+        return outcome
 
     def _repeat(self, number: int, taken: list[Any]) -> Observation | None:
         """Observation after some actions of an episode; None if it ends before."""
         observation = self._begin(number)
         for action in taken:
-            outcome = self.environments.step(number, action)
+            outcome = self._act(number, action)
             if outcome.terminated or outcome.truncated:
                 return None
             observation = outcome.observation
-            self._total[number] += outcome.reward
-            self._steps[number] += 1
-            self._actions[number].append(action)
         return observation
-
-
-def _check_taken(counts: np.ndarray, episode: np.ndarray, actions: np.ndarray, kind: Actions) -> None:
-    """Check that a state has a valid action for each step."""
-    for name, numbers in (("steps", counts), ("episode", episode)):
-        if numbers.dtype.kind not in "iu" or numbers.shape != counts.shape or (numbers < 0).any():
-            raise InputError(f"the state of the episodes is damaged: {name} must be a whole number from 0 on for each")
-    if sum(counts.tolist()) != len(actions):
-        raise InputError(
-            f"the state of the episodes is damaged: {len(actions)} actions for {sum(counts.tolist())} steps"
-        )
-    if not actions.size:
-        return
-    if isinstance(kind, DiscreteActions):
-        good = actions.ndim == 1 and actions.dtype.kind in "iu" and actions.min() >= 0 and actions.max() < kind.n
-    else:
-        good = (
-            actions.shape[1:] == (len(kind.low),) and actions.dtype.kind in "iuf" and bool(np.isfinite(actions).all())
-        )
-    if not good:
-        raise InputError(f"the state of the episodes is damaged: its actions are none of {kind}")
 
 
 def stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.ndarray | None:
@@ -283,9 +263,3 @@ def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndar
     out = observations.astype(np.result_type(observations, given), copy=False)
     out[number] = given
     return out
-
-
-def check_count(name: str, value: object) -> None:
-    """Raise `ParameterError` unless a value is a whole number >= 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ParameterError(f"{name} must be a whole number >= 1, got {brief(value)}")

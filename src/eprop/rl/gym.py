@@ -11,9 +11,9 @@ import numpy as np
 
 from eprop.errors import InputError, ParameterError, optional_module
 from eprop.files import reason_of
-from eprop.parameters import suggestion
-from eprop.rl.environments import Observation, Outcome, check_count
-from eprop.rl.spaces import Actions, ContinuousActions, DiscreteActions
+from eprop.parameters import check_count, suggestion
+from eprop.rl.environments import Observation, Outcome
+from eprop.rl.policies import Actions, ContinuousActions, DiscreteActions
 
 
 class GymnasiumEnvironments:

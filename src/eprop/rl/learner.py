@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,9 +10,9 @@ import numpy as np
 
 from eprop.errors import InputError
 from eprop.network import Network
-from eprop.parameters import real_numbers
+from eprop.parameters import check_count
 from eprop.rl.encoders import Encoder
-from eprop.rl.environments import Episodes, Finished, check_count
+from eprop.rl.environments import Environments, Episodes, Finished
 from eprop.rl.objective import Experience, Objective, credit, objective_errors
 from eprop.rl.policies import Policy
 from eprop.rl.scaling import ObservationScale, RewardScale
@@ -115,11 +116,9 @@ class Agent:
         InputError
             If the state is of another encoder.
         """
-        memory = real_numbers("the memory of an encoder", state["memory"], InputError)
+        memory = np.asarray(state["memory"])
         if memory.shape != self.memory.shape:
             raise InputError(f"the state of the encoder has the shape {self.memory.shape}, got {memory.shape}")
-        if np.isinf(memory).any():  # NaN is what an encoder has not seen
-            raise InputError("the state of the encoder is infinite")
         for rng, kept in zip(self._draws, state["draws"], strict=True):
             rng.bit_generator.state = kept
         self.memory[...] = memory
@@ -240,3 +239,74 @@ def check_readouts(network: Network, policy: int) -> None:
             f"actor and critic need {policy} readouts for the policy, then a population of one for the value; the network has "
             f"{', '.join(f'{size} in {name!r}' for name, size in sizes.items()) or 'none'}"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Returns:
+    """Returns of episodes.
+
+    Attributes
+    ----------
+    totals : ndarray, shape (episodes,)
+        Sum of the rewards of each, not discounted.
+    steps : ndarray of int, shape (episodes,)
+        Steps of the environment.
+    seconds : float
+        Wall clock time.
+    """
+
+    totals: np.ndarray
+    steps: np.ndarray
+    seconds: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(self.totals.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of the return over episodes (n - 1 in the denominator); 0 of a single one."""
+        return float(self.totals.std(ddof=1)) if self.totals.size > 1 else 0.0
+
+    def summary(self) -> dict[str, Any]:
+        """Entries of ``summary.json``."""
+        return {
+            "mean_return": self.mean,
+            "std_return": self.std,
+            "episodes": int(self.totals.size),
+            "mean_steps": float(self.steps.mean()),
+            "test_seconds": self.seconds,
+        }
+
+
+def play(
+    agent: Agent,
+    environments: Environments,
+    seeds: list[int],
+    *,
+    greedy: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Returns:
+    """Play one episode in each of several parallel environments, with frozen weights.
+
+    Parameters
+    ----------
+    agent : Agent
+        At rest, with as many streams as there are environments: of ``Simulator.lanes(n, learn=False)``.
+    environments : Environments
+    seeds : list of int
+        Seed of the episode in each environment.
+    greedy : bool
+        Take the most probable action instead of a random one.
+    progress : callable of (episodes that ended since the last call), optional
+    """
+    episodes, finished = Episodes(environments, seeds), list[Finished]()
+    while len(finished) < environments.n:
+        decision = agent.act(episodes.observations, episodes.masks, greedy=greedy)
+        *_, ended = episodes.step(agent.policy.to_environment(decision.actions, environments.actions))
+        finished += ended
+        if progress is not None:
+            progress(len(ended))
+    finished.sort(key=lambda episode: episode.number)
+    return Returns(np.array([each.total for each in finished]), np.array([each.steps for each in finished]))

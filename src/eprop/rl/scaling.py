@@ -5,10 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from eprop.errors import InputError
-from eprop.parameters import real_numbers
-
-#: Largest count: a double holds all whole numbers up to it.
-MOST = 2**53
 
 
 class RunningMoments:
@@ -63,16 +59,11 @@ class RunningMoments:
         Raises
         ------
         InputError
-            If the state is damaged, or has other shapes.
+            If the state lacks a part, or has other shapes.
         """
-        count, mean, squares = (_numbers(state, name) for name in ("count", "mean", "squares"))
-        if count.shape != () or count.dtype.kind not in "iu" or not 0 <= count <= MOST:
-            raise InputError(f"the state of running moments is damaged: count is {count!r:.80}")
-        if mean.shape != self.mean.shape or squares.shape != mean.shape:
-            raise InputError(f"running moments have the shape {self.mean.shape}, the state has {mean.shape}")
-        if not (np.isfinite(mean).all() and np.isfinite(squares).all() and (squares >= 0.0).all()):
-            raise InputError("the state of running moments is damaged: it must be finite, and its squares not below 0")
-        self.count, self.mean, self.squares = int(count), mean.astype(np.float64), squares.astype(np.float64)
+        shapes = {"count": (), "mean": self.mean.shape, "squares": self.mean.shape}
+        count, self.mean, self.squares = (_part(state, name, shape) for name, shape in shapes.items())
+        self.count = int(count)
 
 
 class ObservationScale:
@@ -164,18 +155,17 @@ class RewardScale:
         Raises
         ------
         InputError
-            If the state is damaged, or belongs to another number of environments.
+            If the state lacks a part, or belongs to another number of environments.
         """
-        discounted = _numbers(state, "discounted")
-        if discounted.shape != self._discounted.shape or not np.isfinite(discounted).all():
-            raise InputError(
-                f"the scale of rewards has {discounted.size} environments, here are {self._discounted.size}"
-            )
+        self._discounted = _part(state, "discounted", self._discounted.shape)
         self.moments.set_state(state)
-        self._discounted = discounted.astype(np.float64)
 
 
-def _numbers(state: dict[str, np.ndarray], name: str) -> np.ndarray:
+def _part(state: dict[str, np.ndarray], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A copy of one array of a state."""
     if name not in state:
         raise InputError(f"the state of a running scale lacks {name!r}")
-    return np.asarray(real_numbers(f"{name} of a running scale", state[name], InputError))
+    values = np.array(state[name], np.float64)
+    if values.shape != shape:
+        raise InputError(f"{name} of a running scale has the shape {shape}, the state has {values.shape}")
+    return values

@@ -244,28 +244,6 @@ def test_a_missing_emulator_names_its_extra(monkeypatch):
         GymnasiumEnvironments("ALE/Pong-v5")
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "words"),
-    [
-        ("steps", [1.0, 1.0], "steps must be a whole number from 0 on"),
-        ("steps", [3, -1], "steps must be a whole number from 0 on"),
-        ("steps", [10**15, 1], "2 actions for 1000000000000001 steps"),
-        ("episode", [0, -1], "episode must be a whole number from 0 on"),
-        ("actions", [0], "1 actions for 2 steps"),
-        ("actions", [0, -1], "actions are none of DiscreteActions"),
-        ("actions", [0, 2], "actions are none of DiscreteActions"),
-        ("actions", [0.0, 0.5], "actions are none of DiscreteActions"),
-    ],
-)
-def test_episodes_that_cannot_have_been_are_refused(name, value, words):
-    """An action of -1 was taken for the last one that there is."""
-    episodes = Episodes(Corridor(2), 1)
-    episodes.step([0, 1])
-    state = episodes.state() | {"steps": np.array([1, 1]), "actions": np.array([0, 1])}
-    with pytest.raises(InputError, match=words):
-        Episodes(Corridor(2), 1).set_state(state | {name: np.array(value)})
-
-
 @pytest.mark.parametrize("name", ["X-v" + "9" * 5000, "phys2d/CartPole-v1", "a/b/c"])
 def test_an_environment_that_cannot_be_made_is_told(name):
     """The first has a version that Python does not read, the second needs a library that is not there."""

@@ -100,13 +100,8 @@ def test_a_scale_goes_on_from_its_state():
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"count": np.array(-1)}, "count"),
-        ({"count": np.array(1.5)}, "count"),
         ({"mean": np.zeros(2)}, "shape"),
-        ({"squares": np.array(-1.0)}, "not below 0"),
-        ({"mean": np.array(np.nan)}, "finite"),
-        ({"mean": np.array("x")}, "real numbers"),
-        ({"discounted": np.zeros(3)}, "3 environments, here are 2"),
+        ({"discounted": np.zeros(3)}, r"discounted of a running scale has the shape \(2,\), the state has \(3,\)"),
         ({"mean": None}, "lacks 'mean'"),
     ],
 )
