@@ -1,8 +1,8 @@
 """Write a neuron model in Python, which is compiled, runs as fast as built-in models, and learns like them.
 
-The neuron here is one that neither the package nor NEST's e-prop has: spikes cause a synaptic current that decays, and the
-current drives the voltage. The example checks it and lets it learn by both rules with delays. It needs the extra
-``own-neuron`` (Numba).
+In the neuron here spikes cause a synaptic current that decays, and the current drives the voltage. Unlike in the built-in
+`eprop.CurrentLIF`, a spike reaches the voltage in the step of its arrival. The example checks the neuron and lets it learn by
+both rules with delays. It needs the extra ``own-neuron`` (Numba).
 
     python own_neuron.py
 """
@@ -36,7 +36,7 @@ def update(state, params, j, x):
 
 
 @dataclass(frozen=True)
-class CurrentLIF(Neuron):
+class SynapticLIF(Neuron):
     """Leaky integrate-and-fire neuron with synaptic currents that decay; a spike lowers the voltage by the threshold."""
 
     tau_m: float = param(20.0, unit="ms", above=0.0, doc="membrane time constant")
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=100)
     args = parser.parse_args()
 
-    neuron = CurrentLIF(tau_s=ep.Uniform(3.0, 8.0))  # of each neuron its own
+    neuron = SynapticLIF(tau_s=ep.Uniform(3.0, 8.0))  # of each neuron its own
     print(check_neuron(neuron))
     events = np.random.default_rng(1).random((500, 30)) < 0.03
     for rule in (ep.EProp(optimizer=ep.Adam(eta=2e-3)), ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-4))):

@@ -26,7 +26,7 @@ def of_example(name: str) -> Any:
 
 
 # LIF with exponential synaptic currents: two filters of the spikes.
-CurrentLIF = of_example("own_neuron").CurrentLIF
+SynapticLIF = of_example("own_neuron").SynapticLIF
 
 
 @inline

@@ -10,7 +10,7 @@ import numpy as np
 import eprop as ep
 from eprop.checks import time_driven
 from networks import SURROGATES, Case, case, matrices_of, neuron_of, samples_of, stimuli, weights_of
-from own_neurons import CurrentLIF, Resonator
+from own_neurons import Resonator, SynapticLIF
 
 # Threshold 0.8 mV above rest.
 MODELS: dict[str, ep.Neuron] = {
@@ -50,7 +50,7 @@ MODELS: dict[str, ep.Neuron] = {
     ),
     "current LIF, each its own": ep.CurrentLIF(tau_m=ep.Uniform(8.0, 25.0), tau_syn=ep.Uniform(2.0, 9.0), c_m=3.0, v_th=0.8),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, t_ref=ep.Uniform(0.0, 3.0)),
-    "own: synaptic current": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
+    "own: synaptic current": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "own: resonator": Resonator(),
 }  # fmt: skip
 

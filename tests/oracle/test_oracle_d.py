@@ -33,6 +33,20 @@ NEURONS: dict[str, Any] = {
     "delta, adaptation": ep.DeltaALIF(
         tau_m=15.0, v_th=0.6, v_reset=0.1, beta=0.3, tau_adapt=60.0, surrogate=ep.PiecewiseLinear(**SHAPE)
     ),
+    "current": ep.CurrentLIF(tau_m=15.0, tau_syn=4.0, c_m=3.0, v_th=0.6, t_ref=2.0, surrogate=ep.Arctan(**SHAPE)),
+    "current, adaptation": ep.CurrentALIF(
+        tau_m=15.0,
+        tau_syn=15.0,
+        c_m=5.0,
+        v_th=0.6,
+        v_reset=None,
+        beta=0.3,
+        tau_adapt=60.0,
+        surrogate=ep.Exponential(**SHAPE),
+    ),
+    "current, each its own": ep.CurrentALIF(
+        tau_m=TAUS, tau_syn=0.4 * TAUS, c_m=3.0, v_th=0.6, beta=0.3, tau_adapt=3.0 * TAUS, surrogate=ep.Arctan(**SHAPE)
+    ),
     "each its own": MIXED.replace(tau_m=TAUS, tau_adapt=3.0 * TAUS, v_th=0.4 + TAUS / 60.0),
     "each its own, scaled input": LIF.replace(tau_m=TAUS, v_th=0.5 / TAUS, scale_input=True),
 }

@@ -12,7 +12,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from networks import PROJECTIONS, case, small_network
-from own_neurons import CurrentLIF
+from own_neurons import SynapticLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 # Both add up the same numbers in another order, and learning carries the difference on.
@@ -28,7 +28,7 @@ KINDS = {
 NEURONS = {
     "ALIF": ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8),
-    "own neuron, two filters": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
+    "own neuron, two filters": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
 }
 
 

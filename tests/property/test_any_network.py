@@ -17,7 +17,7 @@ from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
 from networks import check_run, check_training, disagreement, small_network
-from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
+from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 from strategies import SEEDS, examples, st
 
 pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
@@ -37,8 +37,10 @@ NEURONS: dict[str, ep.Neuron] = {
         tau_m=12.0, v_th=0.8, beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2)
     ),
     "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
-    "synaptic current": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
-    "synaptic current, each its own": CurrentLIF(
+    "CurrentLIF": ep.CurrentLIF(tau_m=12.0, tau_syn=4.0, c_m=3.0, v_th=0.8, v_reset=-0.1, t_ref=2.0),
+    "CurrentALIF": ep.CurrentALIF(tau_m=12.0, tau_syn=6.0, c_m=3.0, v_th=0.8, v_reset=None, beta=0.2, tau_adapt=60.0),
+    "synaptic current": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
+    "synaptic current, each its own": SynapticLIF(
         tau_m=15.0, tau_s=ep.Uniform(2.0, 8.0), v_th=0.8, height=0.4, width=0.7
     ),
     "adapting current": AdaptingCurrent(),

@@ -12,7 +12,7 @@ import eprop as ep
 from compare import assert_same
 from eprop.checks import time_driven
 from networks import PROJECTIONS, case, check_run, neuron_of
-from own_neurons import CurrentLIF
+from own_neurons import SynapticLIF
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 SIZES, STEPS = (16, 20, 2), 160
@@ -28,7 +28,7 @@ KINDS = {
     "ALIF, two kappas": (ALIF, 0.9, None),
     "LIF, each its own": (ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8), None, None),
     "own neuron, two filters": (
-        CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
+        SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
         None,
         None,
     ),

@@ -10,7 +10,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from networks import small_network
-from own_neurons import CurrentLIF
+from own_neurons import SynapticLIF
 
 pytestmark = pytest.mark.tiny
 
@@ -19,7 +19,7 @@ RATES = np.array([0.001, 0.01, 0.05, 0.1, 0.5, 1.0])
 # One filter of spikes, and two that lead from one to the other.
 NEURONS = {
     "one filter": ep.LIF(v_th=0.5),
-    "two filters": CurrentLIF(tau_m=15.0, tau_s=4.0, v_th=0.5, height=0.4, width=0.7),
+    "two filters": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.5, height=0.4, width=0.7),
 }
 
 

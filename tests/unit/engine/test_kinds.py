@@ -14,7 +14,7 @@ from eprop.engine.build.eligibility import least_left, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
 from eprop.engine.build.records import Kind
 from eprop.models import Eligibility, Neuron
-from own_neurons import AdaptingCurrent, CurrentLIF, Resonator
+from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 
 pytestmark = pytest.mark.tiny
 FORGETFUL = ep.ALIF(beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2))
@@ -73,7 +73,7 @@ def built(*neurons: Neuron, dtype=np.float64):
         (FORGETFUL, (1, 1, False), 16),
         (ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 1, True), 32),
         (ep.ALIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 2, False), 16),
-        (CurrentLIF(), (2, 0, True), 16),
+        (SynapticLIF(), (2, 0, True), 16),
         (AdaptingCurrent(), (2, 1, True), 16),
         (Resonator(), (2, 2, False), 16),
     ],
@@ -136,7 +136,7 @@ def test_any_number_of_models_and_kinds_share_a_network():
         ep.DeltaLIF(),
         ep.DeltaALIF(),
         ep.LIF(tau_m=ep.Uniform(10.0, 20.0)),
-        CurrentLIF(),
+        SynapticLIF(),
         Resonator(),
     )
     found = built(*neurons)
