@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import zipfile
 
 import numpy as np
 
@@ -28,6 +29,14 @@ def recordings(n: int = 24, n_steps: int = 20, rate: float = 0.25, seed: int = 0
             at += active.size
         ptr[i, n_steps] = at
     return BinnedDataset(ptr, np.concatenate(channels), labels, N_CHANNELS, 1.0, True, "invented")
+
+
+def zipped(path: pathlib.Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> pathlib.Path:
+    """Write an archive; returns ``path``."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
 
 
 def write_folder(folder: pathlib.Path, train: int = 24, test: int = 12, seed: int = 0) -> pathlib.Path:
