@@ -159,33 +159,45 @@ def dense_network(
     return small_network((n_in, n, k), connections, neuron=neuron, readout=readout, feedback=kind, dt=dt, seed=seed)
 
 
-def run_engine(sim: ep.Simulator, given: Stimulus, record: Any = (), **options: Any) -> ep.Recording:
-    """A run with the stimulus of the reference."""
-    external = {
-        name: value for name in ("signals", "modulator", "reward") if (value := getattr(given, name)) is not None
-    }
-    steps = given.steps * sim.network.dt
-    return sim.run(steps, given.spikes, given.targets, given.window, record=record, **external, **options)
+def part_of(given: Stimulus, a: int, b: int) -> Stimulus:
+    """The steps ``a:b`` of a stimulus."""
+
+    def cut(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: cut(part) for name, part in value.items()}
+        return value if value is None or len(np.shape(value)) == 0 else value[a:b]
+
+    return Stimulus(b - a, **{name: cut(value) for name, value in vars(given).items() if name != "steps"})
 
 
-def check_run(stepped: TimeDriven, wanted: Activity, given: Stimulus, tolerance: float = 1e-10, **options: Any):
+def run_engine(sim: ep.Simulator, given: Stimulus, record: Any, cuts: tuple[int, ...] = ()) -> dict[Any, np.ndarray]:
+    """A run with the stimulus of the reference, or several one after the other: what is recorded, outputs and losses."""
+    parts = []
+    for a, b in itertools.pairwise([0, *cuts, given.steps]):
+        one = part_of(given, a, b)
+        rest = {name: value for name in ("signals", "modulator", "reward") if (value := getattr(one, name)) is not None}
+        run = sim.run(one.steps * sim.network.dt, one.spikes, one.targets, one.window, record=record, **rest)
+        parts.append(run.traces | {(name, "y"): y for name, y in run.y.items()} | {"loss": run.loss})
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def check_run(
+    stepped: TimeDriven, wanted: Activity, given: Stimulus, tolerance: float = 1e-10, cuts: tuple[int, ...] = (), **options: Any
+) -> tuple[ep.Simulator, dict[Any, np.ndarray]]:  # fmt: skip
     """The engine equals a run of the reference, with its weights: voltages, outputs, losses, each weight when a spike arrives."""
     net = stepped.network
     sim = ep.Simulator(net, **{"threads": 1} | options)
-    neurons = [p.name for p in net.populations if p.model.role == "neuron"]
-    found = run_engine(sim, given, [*((name, "v") for name in neurons), *((p.name, "weight") for p in net.projections)])
+    neurons, readouts = ([p.name for p in net.populations if p.model.role == role] for role in ("neuron", "readout"))
+    record = [*((name, "v") for name in neurons), *((p.name, "weight") for p in net.projections)]
+    found = run_engine(sim, given, record, cuts)
     assert_close(np.hstack([found[name, "v"] for name in neurons]), wanted.v, tolerance, "v")
-    assert_close(
-        np.hstack([found.y[p.name] for p in net.populations if p.model.role == "readout"]), wanted.y, tolerance, "y"
-    )
-    assert_close(found.loss, wanted.loss, tolerance, "loss")
+    assert_close(np.hstack([found[name, "y"] for name in readouts]), wanted.y, tolerance, "y")
+    assert_close(found["loss"], wanted.loss, tolerance, "loss")
     arrived = np.stack([stepped.synapses.arriving(wanted.spikes, t) for t in range(given.steps)])
     for p in net.projections:
         part = stepped.synapses.parts[p.name]
-        used = arrived[:, part]
-        assert_close(
-            found[p.name, "weight"][used], wanted.weights[:, part][used], tolerance, f"weights of {p.name} in use"
-        )
+        used, of_reference = arrived[:, part], wanted.weights[:, part]
+        assert_close(found[p.name, "weight"][used], of_reference[used], tolerance, f"weights of {p.name} in use")
     return sim, found
 
 
@@ -222,24 +234,12 @@ def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
     return {name: sim.weights(projection).toarray() for name, projection in PROJECTIONS.items()}
 
 
-def run_engine_plus(
-    c: Case, threads: int = 1, precision: str = "double", pieces: tuple[int, ...] = (), partitions: int | None = None
-):
-    """e-prop+ of the engine in one run or several; returns the simulator, voltages and the weights of every step."""
-    sim = ep.Simulator(c.network, threads=threads, precision=precision, partitions=partitions)
-    cuts = [0, *pieces, len(c.inputs)]
-    record = [("rec", "v"), *((p, "weight") for p in PROJECTIONS.values())]
-    parts = []
-    for a, b in itertools.pairwise(cuts):
-        stimulus = {"in": c.inputs[a:b]}, {"out": c.targets[a:b]}, c.window[a:b]
-        reward = None if c.reward is None else c.reward[a:b]
-        parts.append(sim.run((b - a) * c.network.dt, *stimulus, record=record, reward=reward))
-    v = np.concatenate([p["rec", "v"] for p in parts])
-    y = np.concatenate([p.y["out"] for p in parts])
-    history = {
-        name: np.concatenate([p[projection, "weight"] for p in parts]) for name, projection in PROJECTIONS.items()
-    }
-    return sim, v, y, history
+def run_engine_plus(c: Case, precision: str = "double"):
+    """e-prop+ of the engine; returns the simulator, voltages, outputs and the weights of every step."""
+    sim = ep.Simulator(c.network, threads=1, precision=precision)
+    found = run_engine(sim, c.stimulus, [("rec", "v"), *((p, "weight") for p in PROJECTIONS.values())])
+    history = {name: found[projection, "weight"] for name, projection in PROJECTIONS.items()}
+    return sim, found["rec", "v"], found["out", "y"], history
 
 
 def stimuli(c: Case, n: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -253,15 +253,10 @@ def stimuli(c: Case, n: int, seed: int = 0) -> list[tuple[np.ndarray, np.ndarray
 
 
 def run_engine_samples(
-    c: Case,
-    samples: list[tuple[np.ndarray, np.ndarray]],
-    batch_size: int = 1,
-    threads: int = 1,
-    precision: str = "double",
-    partitions: int | None = None,
+    c: Case, samples: list[tuple[np.ndarray, np.ndarray]], batch_size: int, precision: str = "double"
 ):
     """e-prop of the engine; returns the simulator, the results and the weights, each before and after all batches."""
-    sim = ep.Simulator(c.network, threads=threads, precision=precision, partitions=partitions)
+    sim = ep.Simulator(c.network, threads=1, precision=precision)
     weights, results = [weights_of(sim)], []
     for first in range(0, len(samples), batch_size):
         results.append(sim.train(samples_of(c, sim, samples[first : first + batch_size])))

@@ -9,15 +9,14 @@ import pytest
 
 import eprop as ep
 from compare import assert_close
-from eprop.checks import stimuli_of, time_driven
+from eprop.checks import time_driven
 from eprop.reference import Stimulus, backpropagate
-from networks import PROJECTIONS, case, disagreement, matrices_of, samples_of, weights_of
+from networks import PROJECTIONS, case, check_run, check_training, disagreement, run_engine, samples_of
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 TOLERANCE = 1e-10
-PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.02, cutoff=20.0)
 RULES = {
-    "gradient descent": PLUS,
+    "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.02, cutoff=20.0),
     "two kappas, Adam": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa_reg=0.9, c_reg=0.02, cutoff=30.0),
     "at each step": ep.EPropPlus(optimizer=ep.Momentum(1e-4), cutoff=20.0, each_step=True),
 }
@@ -62,18 +61,13 @@ def given(external: tuple[str, ...], n: int, steps: int) -> dict[str, Any]:
     return out | {name: drawn[name] for name in external}
 
 
-def of_one(several: dict[str, Any], span: slice = slice(None)) -> dict[str, Any]:
-    """The first sample, or some of its steps, as a run takes it."""
-    return {
-        key: {name: part[0, span] for name, part in value.items()} if isinstance(value, dict) else value[0, span]
+def stimulus_of(several: dict[str, Any], steps: int) -> Stimulus:
+    """The first sample, for a run."""
+    one = {
+        key: {name: part[0] for name, part in value.items()} if isinstance(value, dict) else value[0]
         for key, value in several.items()
     }
-
-
-def stimulus_of(one: dict[str, Any]) -> Stimulus:
-    """For the reference."""
-    rest = {name: value for name, value in one.items() if name not in ("inputs", "targets")}
-    return Stimulus(len(one["inputs"]["in"]), one["inputs"], one["targets"], **rest)
+    return Stimulus(steps, one.pop("inputs"), **one)
 
 
 @pytest.mark.parametrize(
@@ -84,22 +78,13 @@ def stimulus_of(one: dict[str, Any]) -> Stimulus:
 def test_eprop_plus_equals_the_reference(rule, delays, external, feedback):
     """In pieces, and in several partitions."""
     net, steps = network(RULES[rule], DELAYS[delays], feedback), 90
-    stimulus = given(external, 1, steps)
+    stimulus = stimulus_of(given(external, 1, steps), steps)
     stepped, without = time_driven(net), time_driven(net)
-    wanted = stepped.run(stimulus_of(of_one(stimulus)))
-    without.run(stimulus_of(of_one(given((), 1, steps))))
+    wanted = stepped.run(stimulus, record_weights=True)
+    without.run(stimulus_of(given((), 1, steps), steps))
     assert np.abs(stepped.weight - without.weight).max() > 1e-6
     for partitions in (1, 3):
-        sim = ep.Simulator(net, threads=1, partitions=partitions)
-        parts = [
-            sim.run(float(b - a), **of_one(stimulus, slice(a, b)), record=[("rec", "v"), ("other", "v")])
-            for a, b in ((0, 47), (47, 48), (48, steps))
-        ]
-        v = np.concatenate([np.hstack([part["rec", "v"], part["other", "v"]]) for part in parts])
-        assert_close(v, wanted.v, TOLERANCE, "v")
-        y = np.concatenate([np.hstack([part.y["out"], part.y["value"]]) for part in parts])
-        assert_close(y, wanted.y, TOLERANCE, "y")
-        assert_close(np.concatenate([part.loss for part in parts]), wanted.loss, TOLERANCE, "loss")
+        check_run(stepped, wanted, stimulus, cuts=(47, 48), partitions=partitions)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +95,9 @@ def test_eprop_plus_equals_the_reference(rule, delays, external, feedback):
 def test_eprop_equals_the_reference(average, delays, external, feedback):
     rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9, average_gradient=average)
     net, steps = network(rule, DELAYS[delays], feedback), 60
-    sim, stepped = ep.Simulator(net, threads=1), time_driven(net)
+    sim = ep.Simulator(net, threads=1)
     samples = sim.samples(3, steps, **given(external, 3, steps))
-    for _ in range(2):
-        found, wanted = sim.train(samples), stepped.train(stimuli_of(net, samples))
-        assert_close(found.loss, np.array([run.loss.sum() for run in wanted]), TOLERANCE, "loss")
-        for p in net.projections:
-            assert_close(sim.connections(p.name)[2], stepped.weights_of(p.name), TOLERANCE, p.name)
+    check_training(net, samples[[0, 1, 2, 0, 1, 2]], 3)
     plain = sim.samples(3, steps, **given((), 3, steps))
     name = "in->rec"
     assert disagreement(sim.gradients(samples)[name], sim.gradients(plain)[name]) > 1e-3
@@ -126,17 +107,15 @@ def test_eprop_equals_the_reference(average, delays, external, feedback):
 
 
 def test_the_recorded_learning_signal_is_the_sum_as_it_arrives():
-    c = case(3, PLUS, steps=150)
+    c = case(3, RULES["gradient descent"], steps=150)
     rng = np.random.default_rng(1)
     signals, modulator, window = rng.normal(0.0, 0.3, (150, 8)), rng.normal(0.5, 1.0, 150), rng.normal(0.0, 1.0, 150)
     external = {"signals": {"rec": signals}, "modulator": modulator}
-    ref = time_driven(c.network).run(Stimulus(150, {"in": c.inputs}, {"out": c.targets}, window, **external))
-    record = [("rec", "v"), ("rec", "learning_signal")]
-    run = ep.Simulator(c.network, threads=1).run(
-        150.0, {"in": c.inputs}, {"out": c.targets}, window, **external, record=record
-    )
+    stimulus = Stimulus(150, {"in": c.inputs}, {"out": c.targets}, window, **external)
+    ref = time_driven(c.network).run(stimulus)
+    run = run_engine(ep.Simulator(c.network, threads=1), stimulus, [("rec", "v"), ("rec", "learning_signal")])
     assert_close(run["rec", "v"], ref.v, TOLERANCE, "v")
-    assert_close(run.y["out"], ref.y, TOLERANCE, "y")
+    assert_close(run["out", "y"], ref.y, TOLERANCE, "y")
     arrives = np.vstack([np.zeros(8), (ref.error @ c.feedback.T)[:-1]])
     assert_close(run["rec", "learning_signal"], modulator[:, None] * (arrives + signals), 1e-12)
 
@@ -146,12 +125,9 @@ def test_samples_with_softmax_equal_the_reference():
     rng = np.random.default_rng(1)
     c.window[:] = rng.normal(0.0, 1.0, 80)
     external = {"signals": {"rec": rng.normal(0.0, 0.3, (1, 80, 8))}, "modulator": rng.normal(0.5, 1.0, 80)}
-    sim, stepped = ep.Simulator(c.network, threads=1), time_driven(c.network)
+    sim = ep.Simulator(c.network, threads=1)
     samples = sim.samples(1, 80, {"in": c.inputs[None]}, {"out": c.targets[None]}, c.window, **external)
-    for _ in range(2):
-        sim.train(samples)
-        stepped.train(stimuli_of(c.network, samples))
-        assert_close(weights_of(sim), matrices_of(stepped), TOLERANCE)
+    check_training(c.network, samples[[0, 0]], 1)
 
 
 def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
