@@ -50,11 +50,6 @@ def part(c: Case, sim: ep.Simulator, half: int) -> list[np.ndarray]:
     return [value for value in dataclasses.asdict(result).values() if isinstance(value, np.ndarray)]
 
 
-def state_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
-    """But for the log, which is as long as it had to be."""
-    return {name: value for name, value in sim.state().items() if name != "spike_log/sources"}
-
-
 def check_divisions(model: str, rule: str, precision: str) -> None:
     """Each division goes all the way by itself; from the state, and as a copy, of each in the middle another one goes on."""
     c = small(model, RULES[rule])
@@ -68,7 +63,7 @@ def check_divisions(model: str, rule: str, precision: str) -> None:
         sim, other = made(name), made(follower)
         first = part(c, sim, 0)
         other.set_state(sim.state())
-        outcomes += [(first + part(c, one, 1), state_of(one)) for one in (copy.copy(sim), sim, other)]
+        outcomes += [(first + part(c, one, 1), one.state()) for one in (copy.copy(sim), sim, other)]
     for values, state in outcomes:
         wanted = wanted or (values, state)
         assert_same((values, state), wanted)

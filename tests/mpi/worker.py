@@ -47,7 +47,7 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any], exter
     out |= batch("trained", sim.train(samples)) | batch("evaluated", sim.evaluate(samples))
     out |= batch("evaluated_from_rest", sim.evaluate(samples, reset=True))
     states.append(sim.state())
-    out |= {name: value for name, value in states[-1].items() if not name.startswith("spike_log/")}
+    out |= states[-1]
     out["history/steps"] = out["history/steps"][:, :3]  # without the work space
     return (
         out | described("second", sim.run(17, cases.inputs(17), record=record, spikes=spikes)) | {"events": sim.events}
@@ -92,7 +92,10 @@ def rollouts(sim: ep.Simulator, external: Any) -> Results:
         out |= {f"lanes {k} gradient of {name}": value for name, value in gradient.items()}
         sim.learn(gradient)
         out[f"lanes {k} again"], out[f"lanes {k} spikes"] = lanes.replay(), lanes.spikes
-    return out
+    resumed, state = sim.lanes(2), lanes.state()
+    resumed.set_state(state)
+    out |= {f"state of lanes {name}": value for name, value in state.items()}
+    return out | {"lanes resumed": resumed.run(8, events[:8]), "replay resumed": resumed.replay()}
 
 
 def described(label: str, r: ep.Recording) -> Results:

@@ -95,7 +95,7 @@ def test_large_messages_are_read_by_several_threads():
     def work(comm: ThreadRank) -> Any:
         sim = ep.Simulator(relay(4000, False), threads=2, partitions=2, comm=comm)
         found = sim.run(float(STEPS), {"in": given}, spikes=["rec"]).spikes["rec"]
-        return max(message.size for message in comm.messages), sim.state()["spike_log/sources"], found
+        return max(message.size for message in comm.messages), sim.state()["spikes/sources"], found
 
     found = on_ranks(2, work)
     assert min(size for size, *_ in found) > 2048

@@ -147,11 +147,6 @@ def test_branches_are_seen_as_of_their_last_arrivals():
     assert np.ptp(found[0][3]) > 0.0
 
 
-def state_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
-    """All but the log, which is as long as it had to be."""
-    return {name: value for name, value in sim.state().items() if not name.startswith("spike_log/")}
-
-
 def test_there_is_room_for_more_than_at_first():
     """For spikes, and for what they know: nothing is lost, and nothing changes."""
     x, states = np.random.default_rng(1).random((60, 6)) < 0.6, []
@@ -161,7 +156,7 @@ def test_there_is_room_for_more_than_at_first():
             sim._arrays.online.set_log(np.zeros(16, np.int32))
             sim._arrays.online.restart_records(0, 2)
         sim.run(60.0, {"in": x})
-        states.append(state_of(sim))
+        states.append(sim.state())
     assert sim._arrays.online.log().size > 32
     assert len(sim._arrays.online.spike_records()[0]) > 8
     assert_same(*states)
@@ -177,7 +172,7 @@ def test_a_state_knows_more_spikes_than_there_is_room_for(monkeypatch):
     assert len(other._arrays.online.spike_records()[0]) > 64
     for one in (sim, other):
         one.run(30.0, {"in": x[120:]})
-    assert_same(state_of(other), state_of(sim))
+    assert_same(other.state(), sim.state())
 
 
 @pytest.mark.parametrize("rule", [ep.EPropPlus(cutoff=20.0), ep.STDP(rate=0.01, w_max=1.0)], ids=["e-prop+", "STDP"])

@@ -82,8 +82,8 @@ def learned(sim: ep.Simulator) -> dict[str, Any]:
     }
     run = sim.run(float(steps), **first, record=[("a", "learning_signal"), ("b", "learning_signal"), ("a", "v")])
     assert run["a", "v"].any()
-    # The log is as long as it had to be; steps of the history have work space behind them.
-    state = {name: value for name, value in sim.state().items() if not name.startswith("spike_log/")}
+    # Steps of the history have work space behind them.
+    state = sim.state()
     if "history/steps" in state:
         state["history/steps"] = state["history/steps"][:, :3]
     return {"trained": found, "run": run, "state": state}
@@ -160,20 +160,21 @@ def test_data_ranks_divide_samples_and_lanes(n: int) -> None:
 
 
 def test_ranks_refuse_rollouts_together() -> None:
-    """What one rank refuses, all refuse; a state of lanes belongs to one process."""
+    """What one rank refuses, all refuse."""
 
     def work(comm: Any) -> int:
         sim = ep.Simulator(network(), threads=1, comm=comm)
         lanes, rollout = sim.lanes(2), sim.forward(samples_of(sim))
         none = [np.zeros(0, int)] * 2
         lanes.step(none)
+        state = lanes.state()
         nan = np.full((5, 30, 2), np.nan if comm.rank else 0.0)
         for words, call in (
             ("refused on rank 1|out of range", lambda: lanes.step([[9 * comm.rank], []])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
             ("rank 1 got other arguments", lambda: sim.forward(samples_of(sim, seed=comm.rank))),
-            ("for one process", lanes.state),
+            ("rank 1 got other arguments", lambda: lanes.set_state(state | {"y": state["y"] + comm.rank})),
         ):
             with refuse(words):
                 call()

@@ -12,6 +12,7 @@ from compare import assert_same, differ
 from eprop.engine.run import lanes as module
 from networks import disagreement
 from own_neurons import AdaptingCurrent
+from ranks_in_threads import on_ranks
 from refusals import Refusal, refusals, refuse
 from rollout_networks import (
     DELAYS,
@@ -157,6 +158,30 @@ def test_a_state_resumes_with_the_same_bits(cut: str) -> None:
     assert_same(play(sim, lanes, 5, 2), play(other, again, 5, 2))
 
 
+def resumed(state: list[dict[str, np.ndarray]], **options: Any) -> tuple[dict[str, np.ndarray], list[Any]]:
+    """The state of lanes that continue from one after a rollout, and what they compute."""
+    sim = ep.Simulator(network("ALIF", "each its own", noise=True), threads=1, **options)
+    lanes = sim.lanes(N, steps=3)
+    sim.set_state(state[0])
+    lanes.set_state(state[1])
+    return lanes.state(), [lanes.replay(), *play(sim, lanes, 5, 2)]
+
+
+def test_a_state_fits_any_number_of_ranks() -> None:
+    sim = ep.Simulator(network("ALIF", "each its own", noise=True), threads=1)
+    lanes = sim.lanes(N)
+    play(sim, lanes, 0, 2)
+    lanes.backward(errors_like(stepped(lanes, range(90, 100)), 0))
+    state = [sim.state(), lanes.state()]
+    assert state[1]["cuts"].size
+    _, wanted = resumed(state)
+    for n, parallel in ((2, "model"), (3, "model"), (2, "data"), (7, "data")):
+        compared = slice(2) if parallel == "data" else slice(None)  # then gradients are added in the order of the ranks
+        for own, found in on_ranks(n, lambda comm, parallel=parallel: resumed(state, comm=comm, parallel=parallel)):
+            assert_same(own, state[1])
+            assert_same(found[compared], wanted[compared])
+
+
 def test_a_reset_lane_is_one_at_rest() -> None:
     """Whenever it is reset: before any step, twice, or between two rollouts."""
     sim = ep.Simulator(network("DeltaALIF", "more"), threads=1)
@@ -293,26 +318,24 @@ def test_what_does_not_fit_is_refused_and_nothing_has_happened(refusal: Refusal)
         lanes.backward(np.zeros((2, 2, 1)))
 
 
-def put(k: int, value: int) -> Any:
-    """A change of one number of an array."""
-    return lambda values: np.concatenate([values[:k], [value], values[k + 1 :]])
-
-
 DAMAGES = [
-    *((name, put(3, value), "damaged") for name, value in (
-        ("log", 99), ("log", -1), ("start", -5), ("counters", -1), ("counters", 10**6))),
-    # How many cuts, and spikes: room would be made for as many.
-    *(("counters", put(k, 2**40), "entries, its counters tell of others") for k in (3, 4)),
-    *((name, lambda values: values[:-1], "damaged") for name in ("neurons", "psi", "traces", "start", "log")),
-    ("lanes", lambda _: [N, 2**50, 0], "start has"),
+    *((f"spikes/{name}", change, words) for name, change, words in (
+        ("sources", lambda values: values + 99, "nodes that do not exist"),
+        ("sources", lambda values: values - 99, "nodes that do not exist"),
+        ("sources", lambda values: np.sort(values)[::-1], "in the wrong order"),
+        ("counts", lambda values: values - 1, "does not tell the spikes"))),
+    ("counters", lambda values: values - 10**6, "its counters must be"),
+    ("counters", lambda values: values + 2**40, "cuts has"),  # room would be made for as many
+    *((name, lambda values: values[:-1], "damaged") for name in (
+        "neurons", "psi", "traces", "spikes/counts", "spikes/sources")),
+    ("lanes", lambda _: [N, 2**50, 0], "rows, but its counters tell"),
     ("lanes", lambda _: [N, STEPS, 2], "'lanes' must hold"),
     ("lanes", lambda _: [N, 1.5, 0], "'lanes' must be whole numbers"),
     ("counters", lambda values: values + 0.5, "whole numbers"),
     ("neurons", lambda values: values * np.nan, "not finite"),
     ("psi", lambda values: values + 0j, "must be real numbers"),
-    ("y", lambda values: values[:, None], "y has 2 axes"),
+    ("y", lambda values: values[:, None], "damaged: y has shape"),
     ("cuts", lambda values: values + 10**6, "at the latest after step"),
-    ("log", lambda values: np.sort(values)[::-1], "another population, or in the wrong order"),
 ]  # fmt: skip
 
 
@@ -324,8 +347,8 @@ def test_states_refuse_what_does_not_fit() -> None:
     for taker, state, words in (
         (sim.lanes(3), before, "the state has 4 lanes, but there are 3"),
         (ep.Simulator(network("LIF", "more"), threads=1).lanes(N), before, "rec is ALIF there, LIF here"),
-        (lanes, 3, "this one lacks .*log.*psi"),
-        (lanes, {name: value for name, value in before.items() if name != "log"}, "this one lacks log"),
+        (lanes, 3, "this one lacks .*psi.*spikes/counts"),
+        (lanes, {name: value for name, value in before.items() if name != "cuts"}, "this one lacks cuts"),
         *((lanes, before | {name: np.array(made(before[name]))}, words) for name, made, words in DAMAGES),
     ):
         with refuse(words):

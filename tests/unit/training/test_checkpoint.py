@@ -18,7 +18,7 @@ def checkpoint() -> Checkpoint:
     state = {
         "synapses/weight": rng.normal(size=500).astype(np.float32),
         "synapses/trace": np.zeros(0),
-        "spike_log/sources": np.zeros((0, 7), np.int32),
+        "spikes/sources": np.zeros((0, 7), np.int32),
         "neurons/z": np.array([True, False]),
         "single": np.array(3.5),
     }

@@ -1,26 +1,54 @@
-"""Convert between the state of a whole network and the parts on the ranks; so a checkpoint fits any number of ranks."""
+"""The arrays of a whole network, and the parts of them that ranks hold; so a state fits any number of ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import NamedTuple
 
 import numpy as np
 
 from eprop.engine.build.built import Built
-from eprop.engine.build.records import Role, ring_size
-from eprop.network import Network, Population
+from eprop.network import Network
 
-# Arrays with one entry per neuron on the last axis. Other arrays, except those below, are equal on every rank.
-OF_NEURONS = frozenset(
-    ("neurons/state", "neurons/psi", "neurons/signal", "neurons/rate", "neurons/feedback", "neurons/feedback_offset",
-     "history/block_prefix", "history/prefix_history", "history/block_propagators", "history/span_suffixes", "history/steps",
-     "history/post_trace")
-)  # fmt: skip
-LOG = ("spike_log/sources", "spike_log/start")
-POST_TIMES = "post_spikes/times"
 # Step that stands for "no postsynaptic spike yet".
 NEVER = -(1 << 62)
+
+
+class Axis(Enum):
+    """What the entries of the last axis of an array belong to, and so how ranks divide it."""
+
+    same = auto()
+    """All ranks have the same array."""
+    neuron = auto()
+    source = auto()
+    synapse = auto()
+
+
+class SpikeLog(NamedTuple):
+    """Spikes of consecutive steps: how many each step has, and their sources, ascending within a step."""
+
+    counts: np.ndarray
+    sources: np.ndarray
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Step of each spike, counted from the first one of the log."""
+        return np.repeat(np.arange(self.counts.size), self.counts)
+
+    def starts(self, first_sources: np.ndarray) -> np.ndarray:
+        """Position of the first spike of each step and population, (steps, populations + 1)."""
+        n = int(first_sources[-1])
+        first = np.arange(self.counts.size)[:, None] * n + first_sources
+        return np.searchsorted(self.steps * n + self.sources, first)
+
+
+class _Entries(NamedTuple):
+    """Entries of an axis: positions in the whole of those that this rank holds, and which of them it contributes."""
+
+    held: np.ndarray
+    given: np.ndarray
+    size: int
 
 
 class StateGatherer:
@@ -33,11 +61,11 @@ class StateGatherer:
     """
 
     def __init__(self, network: Network, built: Built, counts: np.ndarray):
-        self._network, self._built, self._partition = network, built, built.rank_partition
+        self._network, self._partition = network, built.rank_partition
         self._onto_readouts = [p.post.model.role == "readout" for p in network.projections]
         self._synapses = np.stack(self._partition.comm.gather(counts))  # (ranks, projections)
-        # Start of each projection's synapses on this rank, and among all ranks.
-        self._here = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.first_sources = np.append(built.topology.populations["first_source"], built.n_sources)
+        self.n_sources = sum(p.size for p in network.populations if p.model.role != "readout")
 
     def count(self, projection: int) -> int:
         """Number of synapses of a projection, on all ranks."""
@@ -54,172 +82,87 @@ class StateGatherer:
         """Whether this rank contributes its synapses of a projection; all ranks hold the synapses onto readouts."""
         return not self._onto_readouts[projection] or self._partition.comm.rank == 0
 
-    def state(self, own: dict[str, np.ndarray], t: int) -> dict[str, np.ndarray]:
-        """Join the states of all ranks at step ``t``; the result is the same on every rank."""
+    def whole(self, own: Mapping[str, np.ndarray], axes: Mapping[str, Axis]) -> dict[str, np.ndarray]:
+        """Join the arrays of all ranks; the result is the same on every rank."""
+        if not self._partition.several:
+            return dict(own)
+        entries = self._entries()
+        divided = [name for name, axis in axes.items() if axis is not Axis.same]
+        parts = {name: _contributed(own[name], entries[axes[name]].given) for name in divided}
+        where = {axis: found.held[found.given] for axis, found in entries.items()}
+        everyone = self._partition.comm.gather((where, parts))
+        out = dict(own)
+        for name in divided:
+            axis = axes[name]
+            if sum(found[name].shape[-1] for _, found in everyone) == entries[axis].size:
+                out[name] = _scattered([(at[axis], found[name]) for at, found in everyone], entries[axis].size)
+        return out
+
+    def part(self, whole: Mapping[str, np.ndarray], axes: Mapping[str, Axis]) -> dict[str, np.ndarray]:
+        """Extract this rank's part of the arrays of the whole network."""
+        out = {name: np.asarray(whole[name]) for name in axes}
+        if self._partition.several:
+            entries = self._entries()
+            for name, axis in axes.items():
+                if axis is not Axis.same and out[name].shape[-1] == entries[axis].size:
+                    out[name] = out[name][..., entries[axis].held]
+        return out
+
+    def whole_log(self, own: SpikeLog) -> SpikeLog:
+        """The spikes of all ranks, with the sources of the whole network."""
         if not self._partition.several:
             return own
-        pieces: dict[str, Any] = {name: self._pieces(name, value) for name, value in own.items()}
-        pieces[LOG[0]] = self._logged(own, t)
-        pieces = {name: value for name, value in pieces.items() if value is not None}
-        everyone = self._partition.comm.gather(pieces)
-        out = dict(own)
-        for name in pieces:
-            parts = [part[name] for part in everyone]
-            if name == LOG[0]:
-                out[LOG[0]], out[LOG[1]] = self._whole_log(parts, own[LOG[1]].shape, t)
-            elif name == POST_TIMES:
-                out[name] = _stacked(parts)
-            else:
-                out[name] = _interleaved(parts)
-        return out
-
-    def part(self, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Extract this rank's part of a state of the whole network; ``own`` gives the shapes."""
-        if not self._partition.several:
-            return state
-        out: dict[str, np.ndarray] = {}
-        lo, hi = self._partition.first, self._partition.stop
-        neurons = int(self._partition.bounds[-1])
-        for name in own:
-            value = np.asarray(state[name])
-            if name in OF_NEURONS:
-                value = value[..., lo:hi] if value.shape[-1] == neurons else value
-            elif name == POST_TIMES:
-                value = value[lo:hi]
-            elif name == "neurons/input":
-                value = np.concatenate([value[lo:hi], value[neurons:]])
-            elif name.startswith("axons/"):
-                value = self._own_sources(value) if value.shape[-1] else value
-            elif name.startswith("synapses/"):
-                value = self._own_synapses(value)
-            out[name] = value
-        out[LOG[0]], out[LOG[1]] = self._own_log(state)
-        return out
-
-    # ------------------------------------------------------------------ pieces: lists of arrays, joined one by one
-
-    def _pieces(self, name: str, value: np.ndarray) -> Any:
-        if name in OF_NEURONS:
-            return [value]
-        if name == POST_TIMES:
-            return value
-        if name == "neurons/input":
-            n = self._partition.n_neurons
-            return [value[:n], value[n:] if self._partition.comm.rank == 0 else value[:0]]
-        if name.startswith("axons/"):
-            return [value[..., :0], *(value[..., rows] for rows in self._sources_to_give() if value.shape[-1])]
-        if name.startswith("synapses/"):
-            spans = [(k, self.gives(k)) for k in range(len(self._onto_readouts))]
-            return [value[..., :0], *(value[..., self._here[k] : self._here[k + gives]] for k, gives in spans)]
-        return None
-
-    def _sources_to_give(self) -> list[slice]:
-        """Sources of each population that this rank contributes; all ranks hold the sources of inputs."""
-        found, at = [], 0
-        for p in self._network.populations:
-            if not _spiking(p):
-                continue
-            own = self._partition.own_sources(p)
-            if p.model.role != "neuron" and self._partition.comm.rank > 0:
-                own = slice(0, 0)
-            found.append(slice(at + own.start, at + own.stop))
-            at += self._partition.n_local_sources(p)
-        return found
-
-    def _own_sources(self, value: np.ndarray) -> np.ndarray:
-        parts, at = [value[..., :0]], 0
-        for p in self._network.populations:
-            if _spiking(p):
-                parts.append(value[..., at + self._partition.global_ids(p)])
-                at += p.size
-        return np.concatenate(parts, axis=-1)
-
-    def _own_synapses(self, value: np.ndarray) -> np.ndarray:
-        parts, at = [value[..., :0]], 0
-        for k in range(len(self._onto_readouts)):
-            held = self.held(k)
-            parts.append(value[..., at + held.start : at + held.stop])
-            at += self.count(k)
-        return np.concatenate(parts, axis=-1)
-
-    # ------------------------------------------------------------------ the log of spikes
-
-    def _logged(self, own: Mapping[str, np.ndarray], t: int) -> tuple[np.ndarray, np.ndarray]:
-        """Steps and global source ids of the logged spikes that this rank contributes."""
-        steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for step, p, known, first in _spikes_of(self._network, own, t):
-            source = known - self._built.topology.populations["first_source"][p.index]
-            if p.model.role == "neuron":
-                rows = self._partition.own_sources(p)
-                source = source[(source >= rows.start) & (source < rows.stop)] - rows.start + self._partition.own(p)[0]
-            elif self._partition.comm.rank > 0:
-                continue
-            steps.append(np.full(source.size, step))
-            sources.append(source + first)
-        return np.concatenate(steps), np.concatenate(sources)
-
-    def _whole_log(self, parts: list[Any], shape: tuple[int, ...], t: int) -> tuple[np.ndarray, np.ndarray]:
+        entries = self._sources()
+        mine = entries.given[own.sources]
+        parts = self._partition.comm.gather((own.steps[mine], entries.held[own.sources[mine]]))
         steps, sources = (np.concatenate([part[k] for part in parts]) for k in range(2))
-        order = np.lexsort((sources, steps))
-        firsts = np.cumsum([0, *(_spiking(p) for p in self._network.populations)])
-        return _made_log(steps[order], sources[order], firsts, shape, t)
+        return SpikeLog(np.bincount(steps, minlength=own.counts.size), sources[np.lexsort((sources, steps))])
 
-    def _own_log(self, state: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The log of a whole state, reduced to the sources that are local to this rank, with local ids."""
-        t = int(state["counters"][0])
-        steps, sources = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        table = self._built.topology.populations
-        nodes = {p.index: self._partition.global_ids(p) for p in self._network.populations if _spiking(p)}
-        for step, p, source, first in _spikes_of(self._network, state, t):
-            known = np.searchsorted(nodes[p.index], source - first)
-            inside = known < nodes[p.index].size
-            inside[inside] = nodes[p.index][known[inside]] == source[inside] - first
-            steps.append(np.full(int(inside.sum()), step))
-            sources.append(known[inside] + table["first_source"][p.index])
-        ends = table["first_source"] + np.where(table["role"] == Role.readout, 0, table["size"])
-        firsts = np.concatenate([table["first_source"], ends[-1:]])
-        return _made_log(np.concatenate(steps), np.concatenate(sources), firsts, np.shape(state[LOG[1]]), t)
+    def part_log(self, whole: SpikeLog) -> SpikeLog:
+        """The spikes of the sources that are local to this rank, with local ids."""
+        if not self._partition.several:
+            return whole
+        held = self._sources().held
+        local = np.searchsorted(held, whole.sources)
+        known = np.append(held, -1)[local] == whole.sources
+        return SpikeLog(np.bincount(whole.steps[known], minlength=whole.counts.size), local[known])
 
+    def _entries(self) -> dict[Axis, _Entries]:
+        p = self._partition
+        neurons = _Entries(np.arange(p.first, p.stop), np.ones(p.n_neurons, np.bool_), int(p.bounds[-1]))
+        return {Axis.neuron: neurons, Axis.source: self._sources(), Axis.synapse: self._all_synapses()}
 
-def _spiking(p: Any) -> int:
-    """Number of nodes of a population that can spike."""
-    return 0 if p.model.role == "readout" else p.size
+    def _sources(self) -> _Entries:
+        """Local sources; all ranks hold the sources of inputs, and the first one contributes them."""
+        held, given, first = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], 0
+        for p in self._network.populations:
+            if p.model.role != "readout":
+                nodes, (begin, stop) = self._partition.global_ids(p), self._partition.own(p)
+                held.append(first + nodes)
+                own = (nodes >= begin) & (nodes < stop)
+                given.append(own & (p.model.role == "neuron" or self._partition.comm.rank == 0))
+                first += p.size
+        return _Entries(np.concatenate(held), np.concatenate(given), self.n_sources)
 
-
-def _spikes_of(
-    network: Network, state: Mapping[str, np.ndarray], t: int
-) -> Iterator[tuple[int, Population, np.ndarray, int]]:
-    """``(step, population, sources as logged, first global source of the population)`` of a log."""
-    log, starts = np.asarray(state[LOG[0]]), np.asarray(state[LOG[1]])
-    firsts = np.cumsum([0, *(_spiking(p) for p in network.populations)])
-    for step in range(max(0, t + 1 - len(starts)), t):
-        row = starts[step % len(starts)]
-        for p in network.populations:
-            if _spiking(p) and row[p.index + 1] > row[p.index]:
-                positions = np.arange(row[p.index], row[p.index + 1]) & (log.size - 1)
-                yield step, p, log[positions].astype(np.int64), firsts[p.index]
+    def _all_synapses(self) -> _Entries:
+        held, given, first = [np.zeros(0, np.int64)], [np.zeros(0, np.bool_)], 0
+        for k in range(len(self._onto_readouts)):
+            span = self.held(k)
+            held.append(np.arange(first + span.start, first + span.stop))
+            given.append(np.full(held[-1].size, self.gives(k)))
+            first += self.count(k)
+        return _Entries(np.concatenate(held), np.concatenate(given), first)
 
 
-def _made_log(
-    steps: np.ndarray, sources: np.ndarray, firsts: np.ndarray, shape: tuple[int, ...], t: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Log and offsets for spikes in the order of step and source; the log begins with the oldest step in the buffer."""
-    log = np.zeros(ring_size(max(2 * int(firsts[-1]) + 1024, steps.size)), np.int32)
-    log[: sources.size] = sources
-    starts = np.zeros(shape, np.int64)
-    for step in range(max(0, t + 1 - shape[0]), t):
-        first, stop = np.searchsorted(steps, [step, step + 1])
-        starts[step % shape[0]] = first + np.searchsorted(sources[first:stop], firsts)
-    return log, starts
+def _contributed(value: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Entries that this rank contributes; none of an array that the network does not need."""
+    return value[..., given] if value.shape[-1] == given.size else value[..., :0]
 
 
-def _interleaved(parts: list[list[np.ndarray]]) -> np.ndarray:
-    """Join the parts of all ranks along the last axis, piece by piece."""
-    pieces = [piece for pieces in zip(*parts, strict=True) for piece in pieces]
-    return np.concatenate(pieces, axis=-1)
-
-
-def _stacked(parts: list[np.ndarray]) -> np.ndarray:
-    """Stack rows of neurons, padded to equal length."""
-    width = max(part.shape[1] for part in parts)
-    return np.concatenate([np.pad(part, ((0, 0), (0, width - part.shape[1])), constant_values=NEVER) for part in parts])
+def _scattered(parts: list[tuple[np.ndarray, np.ndarray]], size: int) -> np.ndarray:
+    """Join parts with their positions; lists of postsynaptic spikes may differ in length."""
+    leading = np.max([part.shape[:-1] for _, part in parts], axis=0).astype(int)
+    out = np.full((*leading, size), NEVER, parts[0][1].dtype)
+    for where, part in parts:
+        out[tuple(map(slice, part.shape[:-1]))][..., where] = part
+    return out

@@ -1,108 +1,165 @@
-"""A state of lanes that was given: looked through here, before the core makes room for it and reads it."""
+"""The state of lanes as named arrays of the whole network, one lane after the other; it fits any number of threads and ranks.
+
+A state that was given is checked here, before the core makes room for it and reads it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from eprop.engine.build.fingerprint import check_fingerprint
-from eprop.engine.ranks.exchange import Core
-from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.snapshot import MOST_COUNTED, check_order, checked_numbers, damaged
+from eprop.engine.ranks.collective import checksum, run_on_all_ranks
+from eprop.engine.ranks.gathering import Axis, SpikeLog
+from eprop.engine.run.rollouts import LaneGroup
+from eprop.engine.state.snapshot import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 
-# Numbers of each lane in ``counters``, see core/bindings/lane_state.hpp.
-TRACED, CUTS, SPIKES, COUNTERS = 1, 3, 4, 5
+# Numbers of each lane in ``counters``, see core/bindings/lane_state.hpp; the core also counts the logged spikes.
+TRACED, CUTS, COUNTERS = 1, 3, 4
+AXES = {
+    "counters": Axis.same, "neurons": Axis.neuron, "y": Axis.same, "begin_neurons": Axis.neuron, "begin_y": Axis.same,
+    "cuts": Axis.same, "psi": Axis.neuron, "traces": Axis.synapse,
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class LanesState:
-    """What a state of lanes says: steps of the rollout, whether it is over, and arrays for the core."""
+def state_of_lanes(lanes: LaneGroup, closed: bool) -> dict[str, np.ndarray]:
+    """The state of all lanes, the same on every rank; ``closed``: whether the rollout is over."""
+    arrays, replicas = lanes.episodes.arrays, lanes.episodes.replicas
+    found = {name: np.asarray(part) for name, part in lanes.core.state().items()}
+    own = _shaped(lanes, found)
+    starts = found["start"].reshape(-1, len(arrays.built.topology.populations) + 1)
+    log = arrays.gatherer.whole_log(SpikeLog(starts[:, -1] - starts[:, 0], found["log"]))
+    out = arrays.gatherer.whole(own, AXES) | {COUNTS: log.counts, SOURCES: log.sources}
+    if replicas.size > 1:
+        parts = replicas.gather(out)
+        out = {name: np.concatenate([part[name] for part in parts]) for name in out}
+    flags = np.array([lanes.n, lanes.core.steps, closed], np.int64)
+    return {"lanes": flags, "network": arrays.built.fingerprint.copy(), **out}
 
-    steps: int
-    closed: bool
-    arrays: dict[str, np.ndarray]
 
-
-def checked_lanes(arrays: Arrays, core: Core, n: int, state: Any) -> LanesState:
-    """A state of ``n`` lanes of this network, whose ``core`` tells which arrays it has.
+def set_lanes(lanes: LaneGroup, state: Mapping[str, np.ndarray]) -> bool:
+    """Continue from a state of all lanes; returns whether its rollout is over.
 
     Raises
     ------
     InputError
-        If it is a state of other lanes or of another network, or contradicts itself: the core could be led out of its arrays.
+        On all ranks, if it is a state of other lanes or of another network, or contradicts itself: the core could be led out of
+        its arrays.
     """
-    own = core.state()
-    lacking = sorted({"lanes", "network", *own} - set(state if isinstance(state, Mapping) else ()))
-    if lacking:
+    own = state_of_lanes(lanes, False)
+    check = partial(_checked, lanes, state, own)
+    given = run_on_all_ranks(
+        lanes.episodes.comm, "set_state", check, lambda given: {name: checksum(part) for name, part in given.items()}
+    )
+    steps = int(given["lanes"][1])
+    if not lanes.core.set_state(steps, _for_core(lanes, _of_replica(lanes, given, steps), steps)):
+        raise damaged("its arrays are not as long as its counters say")
+    return bool(given["lanes"][2])
+
+
+def _rows(lanes: LaneGroup, counters: np.ndarray, steps: int) -> np.ndarray:
+    """Rows of each lane: its history, the steps, and silent rows after the end of each episode."""
+    delay = max(int(lanes.episodes.arrays.built.topology.groups["delay"].max(initial=1)), 1)
+    return np.array([lanes.core.history + steps + delay * cuts for cuts in counters[:, CUTS].tolist()], np.int64)
+
+
+def _traces(lanes: LaneGroup) -> int:
+    """Traces of a synapse: components of the eligibility, and the filtered one."""
+    return int(lanes.episodes.arrays.built.topology.populations["n_components"].max(initial=1)) + 1
+
+
+def _shaped(lanes: LaneGroup, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The flat arrays of the core with their axes, without padding; synapses in the order of `Simulator.connections`."""
+    built, n, order = lanes.episodes.arrays.built, lanes.own.size, all_synapses(lanes.episodes.arrays)
+    counters = found["counters"].reshape(n, -1)[:, :COUNTERS] if n else np.zeros((0, COUNTERS), np.int64)
+    rows = int(_rows(lanes, counters, lanes.core.steps).sum()) if lanes.core.learns else 0
+    psi = found["psi"].reshape(rows, found["psi"].size // max(rows, 1))
+    traces = found["traces"].reshape(_traces(lanes) * int(np.count_nonzero(counters[:, TRACED])), order.size)
+    neurons: tuple[int, ...] = (n, len(built.initial), built.n_neurons)
+    readouts = (n, built.n_readouts)
+    return {
+        "counters": counters, "cuts": found["cuts"], "traces": traces[:, order],
+        "psi": psi[:, : built.n_neurons] if rows else np.zeros((0, built.n_neurons), psi.dtype),
+        "neurons": found["neurons"].reshape(neurons), "begin_neurons": found["begin_neurons"].reshape(neurons),
+        "y": found["y"].reshape(readouts), "begin_y": found["begin_y"].reshape(readouts),
+    }  # fmt: skip
+
+
+def _of_replica(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+    """The part of a state that belongs to the lanes of this replica."""
+    counters, here = given["counters"], lanes.here
+
+    def part(name: str, lengths: np.ndarray) -> np.ndarray:
+        return given[name][int(lengths[: here.start].sum()) : int(lengths[: here.stop].sum())]
+
+    rows, ones = _rows(lanes, counters, steps), np.ones(lanes.n, np.int64)
+    out = {name: part(name, ones) for name in ("counters", "neurons", "y", "begin_neurons", "begin_y")}
+    first, stop = int(rows[: here.start].sum()), int(rows[: here.stop].sum())
+    spikes = slice(int(given[COUNTS][:first].sum()), int(given[COUNTS][:stop].sum()))
+    return out | {
+        "cuts": part("cuts", counters[:, CUTS]), "psi": part("psi", rows * lanes.core.learns), COUNTS: part(COUNTS, rows),
+        "traces": part("traces", _traces(lanes) * (counters[:, TRACED] != 0)), SOURCES: given[SOURCES][spikes],
+    }  # fmt: skip
+
+
+def _for_core(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
+    """The arrays of this rank as the core takes them, the inverse of `_shaped`."""
+    arrays, own = lanes.episodes.arrays, lanes.core.state()
+    part, order = arrays.gatherer.part(given, AXES), all_synapses(arrays)
+    log = arrays.gatherer.part_log(SpikeLog(given[COUNTS], given[SOURCES]))
+    rows, starts = _rows(lanes, part["counters"], steps), log.starts(arrays.gatherer.first_sources)
+    ends = np.append(starts[:, 0], log.sources.size)[np.concatenate([[0], np.cumsum(rows)])]
+    out = part | {"start": starts - np.repeat(ends[:-1], rows)[:, None], "log": log.sources}
+    out["counters"] = np.column_stack([part["counters"], np.diff(ends)])
+    out["traces"] = np.empty_like(part["traces"])
+    out["traces"][:, order] = part["traces"]
+    if len(part["psi"]):
+        own_rows = int(_rows(lanes, own["counters"].reshape(lanes.own.size, -1), lanes.core.steps).sum())
+        columns = own["psi"].size // own_rows
+        out["psi"] = np.pad(part["psi"], ((0, 0), (0, columns - part["psi"].shape[1])))
+    return {name: np.ascontiguousarray(out[name], have.dtype).ravel() for name, have in own.items()}
+
+
+def _checked(lanes: LaneGroup, state: object, own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Check that a state is one of lanes of this network, whose present state is ``own``."""
+    given = dict(state) if isinstance(state, Mapping) else {}
+    if lacking := sorted(set(own) - set(given)):
         raise InputError(f"set_state takes a dictionary as Lanes.state() gives it; this one lacks {', '.join(lacking)}")
-    check_fingerprint(state["network"], arrays.built.fingerprint)
-    flags = checked_numbers("lanes", state["lanes"], np.dtype(np.int64))
+    check_fingerprint(given["network"], own["network"])
+    out = {name: checked_numbers(name, given[name], own[name].dtype) for name in own if name != "network"}
+    flags = out["lanes"]
     if flags.shape != (3,) or flags.min() < 0 or flags.max() > MOST_COUNTED or flags[2] > 1:
         raise damaged("'lanes' must hold the number of lanes, the steps of the rollout, and 0 or 1")
-    if flags[0] != n:
-        raise InputError(f"the state has {flags[0]} lanes, but there are {n} lanes here")
-    given = {
-        name: np.ascontiguousarray(checked_numbers(name, state[name], have.dtype), have.dtype)
-        for name, have in own.items()
-    }
-    for name, array in given.items():
-        if array.ndim != 1:
-            raise damaged(f"{name} has {array.ndim} axes, not one")
-    steps = int(flags[1])
-    _check_counters(given, n, steps)
-    _check_spikes(arrays, given, steps, int(core.history))
-    given["traces"] = _traces_by_synapse(arrays, given)
-    return LanesState(steps, bool(flags[2]), given)
+    if flags[0] != lanes.n:
+        raise InputError(f"the state has {flags[0]} lanes, but there are {lanes.n} lanes here")
+    for name, array in out.items():
+        if array.ndim != own[name].ndim or array.shape[1:] != own[name].shape[1:]:
+            raise damaged(f"{name} has shape {array.shape}, not (..., {', '.join(map(str, own[name].shape[1:]))})")
+    _check_lengths(lanes, out, int(flags[1]))
+    return out
 
 
-def _check_counters(given: Mapping[str, np.ndarray], n: int, steps: int) -> None:
-    """Counters that can be, and lists that are as long as they say."""
-    counters = given["counters"]
-    if counters.shape != (n * COUNTERS,) or counters.min() < 0 or counters.max() > MOST_COUNTED:
+def _check_lengths(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> None:
+    """Counters that can be, and arrays that are as long as they say."""
+    n, counters = lanes.n, given["counters"]
+    if len(counters) != n or counters.min() < 0 or counters.max() > MOST_COUNTED:
         raise damaged(f"its counters must be {COUNTERS} for each lane, in 0..{MOST_COUNTED:,}")
-    table = counters.reshape(n, COUNTERS)
-    for name, column in (("cuts", CUTS), ("log", SPIKES)):
-        if given[name].size != sum(table[:, column].tolist()):
-            raise damaged(f"{name} has {given[name].size:,} entries, its counters tell of others")
-    for cuts in np.split(given["cuts"], np.cumsum(table[:, CUTS])[:-1]):
+    if counters[:, CUTS].max() > given["cuts"].size or counters[:, CUTS].sum() != given["cuts"].size:
+        raise damaged(f"cuts has {given['cuts'].size:,} entries, its counters tell of others")
+    for cuts in np.split(given["cuts"], np.cumsum(counters[:, CUTS])[:-1]):
         if cuts.size and (cuts[0] < 1 or cuts[-1] > steps or (np.diff(cuts) < 1).any()):
             raise damaged(f"episodes must end one after the other, at the latest after step {steps:,}")
-
-
-def _check_spikes(arrays: Arrays, given: Mapping[str, np.ndarray], steps: int, history: int) -> None:
-    """Rows of spikes: as many as there are steps, and each with spikes of its populations, in their order."""
-    topology = arrays.built.topology
-    columns, delay = len(topology.populations) + 1, max(int(topology.groups["delay"].max(initial=1)), 1)
-    sources = np.cumsum([0, *(p.size if p.model.role != "readout" else 0 for p in arrays.network.populations)])
-    table = given["counters"].reshape(-1, COUNTERS)
-    rows = [history + steps + delay * cuts for cuts in table[:, CUTS].tolist()]
-    if given["start"].size != columns * sum(rows):
-        raise damaged(f"start has {given['start'].size:,} entries, but there are {steps:,} steps of each lane")
-    starts = np.split(given["start"].reshape(-1, columns), np.cumsum(rows)[:-1])
-    logs = np.split(given["log"], np.cumsum(table[:, SPIKES])[:-1])
-    for start, log in zip(starts, logs, strict=True):
-        bounds = start.ravel()
-        if (
-            bounds[0] != 0
-            or bounds[-1] != log.size
-            or (np.diff(bounds) < 0).any()
-            or (start[1:, 0] != start[:-1, -1]).any()
-        ):
-            raise damaged("start does not fit its log of spikes")
-        check_order(log, np.diff(start, axis=1), sources)
-
-
-def _traces_by_synapse(arrays: Arrays, given: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Traces of the lanes that have some, from the order of `Simulator.connections` to that of the core."""
-    traces, synapses = given["traces"], arrays.synapses.weight.size
-    traced = int(np.count_nonzero(given["counters"].reshape(-1, COUNTERS)[:, TRACED]))
-    if traces.size % max(traced * synapses, 1) or (traces.size == 0) != (traced * synapses == 0):
-        raise damaged(f"traces has {traces.size:,} entries for {traced} lanes with {synapses:,} synapses")
-    rows = np.empty_like(traces).reshape(-1, max(synapses, 1))
-    rows[:, all_synapses(arrays)] = traces.reshape(rows.shape)
-    return rows.ravel()
+    rows = sum(_rows(lanes, counters, steps).tolist())
+    lengths = dict.fromkeys(("neurons", "y", "begin_neurons", "begin_y"), n)
+    lengths |= {
+        "psi": rows * lanes.core.learns,
+        "traces": _traces(lanes) * int(np.count_nonzero(counters[:, TRACED])),
+    }
+    for name, length in lengths.items():
+        if len(given[name]) != length:
+            raise damaged(f"{name} has {len(given[name]):,} rows, but its counters tell of {length:,}")
+    check_log(SpikeLog(given[COUNTS], given[SOURCES]), rows, lanes.episodes.arrays.gatherer.n_sources)

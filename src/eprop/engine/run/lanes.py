@@ -14,13 +14,11 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
-from eprop.engine.run.lane_state import checked_lanes
+from eprop.engine.run.lane_state import set_lanes, state_of_lanes
 from eprop.engine.run.layout import SampleLayout, count_of
 from eprop.engine.run.optimizers import rollout_scales
 from eprop.engine.run.rollouts import checked_errors, chosen_lanes, make_group
 from eprop.engine.run.samples import External, arrange_external
-from eprop.engine.state.snapshot import damaged
-from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 from eprop.parameters import Floats, Integers
 
@@ -221,19 +219,15 @@ class Lanes:
     def state(self) -> dict[str, np.ndarray]:
         """Copy everything that steps change, as named arrays: with `Simulator.state`, enough to continue bit by bit.
 
-        The copy includes the rollout so far. Synapses are in the order of `Simulator.connections`, projection by projection.
+        The copy includes the rollout so far. Synapses are in the order of `Simulator.connections`, projection by projection. With
+        several ranks every rank gets the state of all lanes.
         """
         with self._episodes.lock:
-            self._check_one_process("state")
             self._lanes.check_whole("these lanes")
-            arrays, found = self._episodes.arrays, {name: np.asarray(part) for name, part in self._core.state().items()}
-            traces = found["traces"].reshape(-1, max(arrays.synapses.weight.size, 1))
-            found["traces"] = traces[:, all_synapses(arrays)].ravel()
-            flags = np.array([self.n, self.steps, self._closed], np.int64)
-            return {"lanes": flags, "network": arrays.built.fingerprint.copy(), **found}
+            return state_of_lanes(self._lanes, self._closed)
 
     def set_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from a `state` of the same number of lanes of the same network, with any number of threads.
+        """Continue from a `state` of the same number of lanes of the same network, with any number of threads and ranks.
 
         Raises
         ------
@@ -241,11 +235,8 @@ class Lanes:
             If the state belongs to other lanes, or to another network.
         """
         with self._episodes.lock:
-            self._check_one_process("set_state")
-            given = checked_lanes(self._episodes.arrays, self._core, self.n, state)
-            if not self._core.set_state(given.steps, dict(given.arrays)):
-                raise damaged("its arrays are not as long as its counters say")
-            self._closed, self._lanes.whole, self._lanes.weights = given.closed, True, -1
+            self._closed = set_lanes(self._lanes, state)
+            self._lanes.whole, self._lanes.weights = True, -1
 
     def _run(self, n_steps: int, channels: object) -> np.ndarray:
         """Simulate steps; returns the outputs, (n, n_steps, readouts)."""
@@ -311,7 +302,3 @@ class Lanes:
             raise InputError(f"{call}: these lanes were made with learn=False")
         if not self.steps:
             raise InputError(f"{call}: there has been no step since the last rollout")
-
-    def _check_one_process(self, call: str) -> None:
-        if self._episodes.comm.size > 1:
-            raise InputError(f"{call} of lanes is for one process; with several ranks, begin new episodes instead")

@@ -11,9 +11,9 @@ import numpy as np
 from eprop.engine.build.fingerprint import check_fingerprint
 from eprop.engine.build.records import ring_size
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
-from eprop.engine.ranks.gathering import LOG, POST_TIMES
+from eprop.engine.ranks.gathering import Axis, SpikeLog
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.storage import arrays_of
+from eprop.engine.state.storage import History, Neurons, Synapses, axes_of
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
 from eprop.parallel import Communicator
@@ -26,12 +26,6 @@ MOST_COUNTED = 10**16
 def damaged(what: str) -> InputError:
     """Error for a state that contradicts itself."""
     return InputError(f"the state belongs to another network, or is damaged: {what}")
-
-
-def check_dictionary(state: object) -> None:
-    """Raise `InputError` if a state is not a dictionary."""
-    if not isinstance(state, Mapping):
-        raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
 
 
 def checked_numbers(name: str, given: object, dtype: np.dtype) -> np.ndarray:
@@ -63,149 +57,135 @@ def _fits(given: np.ndarray, dtype: np.dtype) -> bool:
     return bool(info.min <= given.min().item() and given.max().item() <= info.max)
 
 
-def check_order(spikes: np.ndarray, counts: np.ndarray, sources: np.ndarray) -> None:
-    """Spikes of steps: each of the population that it is logged with, in the order of the sources.
-
-    Parameters
-    ----------
-    spikes : ndarray of int
-        Sources, step by step, population by population.
-    counts : ndarray of int, shape (steps, populations)
-        How many spikes of each.
-    sources : ndarray of int, shape (populations + 1,)
-        Where those of each population begin, and where the last ones end.
+def check_log(log: SpikeLog, n_steps: int, n_sources: int) -> None:
+    """Check the spikes of ``n_steps`` steps, which the core reads without looking.
 
     Raises
     ------
     InputError
-        If a spike is of another population, or not in its order.
+        If they are not those of so many steps, or a source does not exist or is not in its order.
     """
-    each = counts.ravel()
-    low, high = (np.repeat(np.tile(ends, len(counts)), each) for ends in (sources[:-1], sources[1:]))
-    step = np.repeat(np.arange(len(counts)), counts.sum(axis=1))
-    if (spikes < low).any() or (spikes >= high).any() or ((np.diff(spikes) <= 0) & (np.diff(step) == 0)).any():
-        raise damaged("its log has spikes of nodes in another population, or in the wrong order")
+    counts, sources = log
+    if counts.shape != (n_steps,) or sources.ndim != 1 or counts.min(initial=0) < 0 or counts.sum() != sources.size:
+        raise damaged(f"{COUNTS} does not tell the spikes of {n_steps:,} steps")
+    if sources.min(initial=0) < 0 or sources.max(initial=0) >= max(n_sources, 1):
+        raise damaged("its log of spikes names nodes that do not exist")
+    if ((np.diff(sources) <= 0) & (np.diff(log.steps) == 0)).any():
+        raise damaged("its log has spikes in the wrong order")
 
 
-# Arrays of the state whose lengths depend on the history.
-GROWING = (LOG[0], POST_TIMES)
-# The entry that identifies the network of a state.
-NETWORK = "network"
-# Arrays that are the same in every state, or can be recomputed.
-LEFT_OUT = ("axons/processed_until", "history/log_start")
-# Arrays with padded rows.
-PADDED = frozenset(
-    f"history/{name}" for name in ("block_prefix", "prefix_history", "block_propagators", "span_suffixes", "steps")
-)
-# Arrays of networks with reward traces; states of other networks lack them.
-OF_REWARD = frozenset(
-    ("synapses/trace_reward", "history/error_trace_prefix", "history/error_trace_block", "history/reward",
-     "history/reward_rest", "history/reward_ahead")
-)  # fmt: skip
-# Rows of ``history/steps`` from here on are work space.
+# The entry that identifies the network of a state, and those of the logged spikes; the latter and postsynaptic spikes grow.
+NETWORK, COUNTS, SOURCES, POST_TIMES = "network", "spikes/counts", "spikes/sources", "post_spikes/times"
+GROWING = (COUNTS, SOURCES, POST_TIMES)
+GROUPS = {"synapses": Synapses, "neurons": Neurons, "history": History}
+# Axes of all other arrays of a state.
+AXES = {
+    "axons/times": Axis.source, "axons/z": Axis.source, POST_TIMES: Axis.neuron,
+    "neurons/input": Axis.neuron, "neurons/readout_input": Axis.same,
+    **{f"{group}/{name}": axis for group, kind in GROUPS.items() for name, axis in axes_of(kind).items()},
+}  # fmt: skip
+# Rows of ``history/steps`` from here on are work space, which depends on the partitions.
 STEP_WORK = 3
-# Initial capacity for spike records.
+# Initial capacity for the log and for spike records.
 FIRST_RECORDS = 1024
 # Rows of ``axons/times`` in a state.
-LAST_SPIKE, INTERVAL, POSITION = range(3)
+LAST_SPIKE, INTERVAL = range(2)
 # Columns of the spike records of the core.
 RECORD_INTERVAL, RECORD_INTERVAL_BEFORE = range(2)
 
 
 def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     """Return the state of the whole network, on every rank, see `Simulator.state`."""
-    return arrays.gatherer.state(_state_here(arrays), arrays.t) | {NETWORK: arrays.built.fingerprint.copy()}
+    gatherer = arrays.gatherer
+    arrays.online.follow()
+    log = gatherer.whole_log(_logged(arrays))
+    counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
+    whole = gatherer.whole(_state_here(arrays), AXES)
+    return whole | {
+        COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
+    }  # fmt: skip
 
 
 def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray]) -> None:
     """Continue from a state of the whole network, see `Simulator.set_state`."""
-    here = _state_here(arrays)
-    own = arrays.gatherer.state(here, arrays.t)
+    own = state_of(arrays)
     whole = run_on_all_ranks(comm, "set_state", partial(_checked, arrays, state, own), partial(_keys, own))
-    state = arrays.gatherer.part(whole, here)
-    order, online = all_synapses(arrays), arrays.online
-    for name in here:
-        group, _, field = name.partition("/")
-        if group == "synapses":
-            target = getattr(arrays.synapses, field)
-            if target.size:
-                target[..., order] = state[name]
-        elif group in ("neurons", "history"):
-            _unpadded(arrays, name, getattr(getattr(arrays, group), field))[...] = state[name]
-    arrays.history.log_start[...] = state[LOG[1]]
-    _write_axons(arrays, state)
-    steps, arrays.updates, events, arrays.learned_steps = (int(v) for v in state["counters"])
-    online.t, online.events = steps, events
+    online, order = arrays.online, all_synapses(arrays)
+    part = arrays.gatherer.part(whole, AXES)
+    for name, view in _views(arrays).items():
+        if AXES[name] is not Axis.synapse:
+            view[...] = part[name]
+        elif view.size:
+            view[..., order] = part[name]
+    arrays.axons.times["last_spike"], arrays.axons.times["interval"] = part["axons/times"]
+    arrays.axons.times["position"] = -1
+    arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
+    online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
     arrays.weight_changes += 1
-    online.set_log(np.ascontiguousarray(state[LOG[0]], np.int32))
-    online.set_post_times(np.ascontiguousarray(state[POST_TIMES], np.int64))
+    _set_log(arrays, arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES])))
+    online.set_post_times(np.ascontiguousarray(part[POST_TIMES].T, np.int64))
+
+
+def _logged(arrays: Arrays) -> SpikeLog:
+    """The spikes that are still in the log of this rank."""
+    log, starts, t = arrays.online.log(), arrays.history.log_start, arrays.t
+    kept = starts[np.arange(_first_logged(starts, t), t) % len(starts)]
+    counts = kept[:, -1] - kept[:, 0]
+    return SpikeLog(counts, log[(kept[:1, 0].sum() + np.arange(counts.sum())) & (log.size - 1)])
+
+
+def _set_log(arrays: Arrays, log: SpikeLog) -> None:
+    """Set the log of this rank, and restore what the core derives from it."""
+    online, starts, t = arrays.online, arrays.history.log_start, arrays.t
+    ring = np.zeros(ring_size(max(2 * arrays.built.n_sources + FIRST_RECORDS, log.sources.size)), np.int32)
+    ring[: log.sources.size] = log.sources
+    starts[...] = 0
+    starts[np.arange(_first_logged(starts, t), t) % len(starts)] = log.starts(arrays.gatherer.first_sources)
+    online.set_log(ring)
     # Reserve room for all records at once: the log may no longer hold steps before the first one that is processed again.
-    first = _first_processed(arrays.history.record_steps, steps)
+    first = _first_processed(arrays.history.record_steps, t)
     arrays.axons.processed_until[0] = first
-    online.restart_records(first, _room_for_records(first, steps, arrays.history.log_start))
+    spikes = int(log.counts[log.counts.size - (t - first) :].sum())
+    online.restart_records(first, ring_size(max(spikes, FIRST_RECORDS)))
     online.follow()
 
 
-def _checked(
-    arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
-) -> Mapping[str, np.ndarray]:
-    """Check that a given state belongs to this network, whose present state is ``own``, and return it."""
-    _check_network(state, arrays.built.fingerprint)
-    sources = np.cumsum([0, *(p.size if p.model.role != "readout" else 0 for p in arrays.network.populations)])
-    return _check_state(state, own, sources, arrays.history.record_steps)
+def _first_logged(starts: np.ndarray, now: int) -> int:
+    """Oldest step whose spikes are in the log."""
+    return max(now + 1 - len(starts), 0)
 
 
-def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
-    """Values that must be the same on all ranks."""
-    return {name: checksum(np.asarray(state[name])) for name in own}
+def _first_processed(record_steps: int, now: int) -> int:
+    """Oldest step whose spikes axons process again."""
+    return max(now - record_steps, 0)
 
 
-def _room_for_records(first: int, now: int, starts: np.ndarray) -> int:
-    """Capacity for the records of logged spikes from step ``first`` to ``now``."""
-    spikes = starts[(now - 1) % len(starts), -1] - starts[first % len(starts), 0] if now else 0
-    return ring_size(max(int(spikes), FIRST_RECORDS))
-
-
-def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Part of the state that this rank holds."""
-    arrays.online.follow()
-    order = all_synapses(arrays)
-    out = {
-        f"synapses/{name}": value[..., order] if value.size else value.copy()
-        for name, value in arrays_of(arrays.synapses).items()
-    }
-    out |= _axons_before_records(arrays)
-    for group in ("neurons", "history"):
-        for field, value in arrays_of(getattr(arrays, group)).items():
-            if (name := f"{group}/{field}") not in LEFT_OUT:
-                out[name] = _unpadded(arrays, name, value).copy()
-    # The work space depends on the partitions and is not needed.
-    out["history/steps"][:, STEP_WORK:] = 0.0
-    out[LOG[0]], out[LOG[1]] = arrays.online.log(), arrays.history.log_start.copy()
-    out[POST_TIMES] = arrays.online.post_times()
-    if not arrays.built.reward_cutoff:
-        out = {name: value for name, value in out.items() if name not in OF_REWARD}
-    out["counters"] = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
+def _views(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The arrays of the running network that a state copies, without padding."""
+    n, x = arrays.built.n_neurons, arrays.neurons.input
+    out = {"neurons/input": x[:n], "neurons/readout_input": x[n:]}
+    for group, kind in GROUPS.items():
+        for name, axis in axes_of(kind).items():
+            value = getattr(getattr(arrays, group), name)
+            out[f"{group}/{name}"] = value[..., :n] if axis is Axis.neuron else value
     return out
 
 
-def _unpadded(arrays: Arrays, name: str, value: np.ndarray) -> np.ndarray:
-    """Remove the padding from the rows of an array."""
-    return value[..., : arrays.built.n_neurons] if name in PADDED else value
-
-
-def _write_axons(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
-    """Write axons from a state, whose arrays have axons on their last axis."""
-    times, given = arrays.axons.times, state["axons/times"]
-    times["last_spike"], times["interval"], times["position"] = given
-    arrays.axons.z[...] = np.moveaxis(state["axons/z"], -1, 0)
+def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Part of the arrays of a state that this rank holds."""
+    order = all_synapses(arrays)
+    out = _axons_before_records(arrays) | {POST_TIMES: np.ascontiguousarray(arrays.online.post_times().T)}
+    for name, view in _views(arrays).items():
+        out[name] = view[..., order] if AXES[name] is Axis.synapse and view.size else view.copy()
+    out["history/steps"][:, STEP_WORK:] = 0.0
+    return out
 
 
 def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
     """Axons before the oldest spikes that may still be read; `set_state` processes spikes from there again."""
     starts, t, records = arrays.history.log_start, arrays.t, arrays.axons.times
     consumers, width = arrays.built.topology.trace_consumers, arrays.built.n_filters
-    times = np.stack([records["last_spike"], records["interval"], np.full(len(records), -1)]).astype(np.int64)
+    times = np.stack([records["last_spike"], records["interval"]]).astype(np.int64)
     z = np.moveaxis(arrays.axons.z, 0, -1).copy()
     kept = range(_first_processed(arrays.history.record_steps, t), t)
     if not (kept and len(records)):
@@ -227,42 +207,40 @@ def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
     return {"axons/times": times, "axons/z": z}
 
 
-def _first_processed(record_steps: int, now: int) -> int:
-    """Oldest step whose spikes axons process again."""
-    return max(now - record_steps, 0)
-
-
-def _check_network(state: Mapping[str, np.ndarray], fingerprint: np.ndarray) -> None:
-    """Check that a state belongs to this network."""
-    check_dictionary(state)
+def _checked(
+    arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]
+) -> Mapping[str, np.ndarray]:
+    """Check that a given state belongs to this network, whose state is ``own``; whole numbers get the own types."""
+    if not isinstance(state, Mapping):
+        raise InputError(f"set_state takes a dictionary from state(), got {type(state).__name__}")
     if not any(name in state for name in ("counters", NETWORK)):
         known = ", ".join(map(str, list(state)[:5])) or "nothing"
         raise InputError(f"set_state takes a dictionary from state(); this one holds {known}")
-    if NETWORK in state:
-        check_fingerprint(state[NETWORK], fingerprint)
-
-
-def _check_state(
-    state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray], sources: np.ndarray, record_steps: int
-) -> Mapping[str, np.ndarray]:
-    """Check that a state has the shapes of this network, whose state is ``own``; convert whole numbers to the own types.
-
-    ``sources`` has the first source of each population, and the end of the last one.
-    """
-    whole = dict(state)
-    if missing := sorted(set(own) - set(state)):
+    check_fingerprint(state.get(NETWORK, own[NETWORK]), own[NETWORK])
+    whole = {}
+    if missing := sorted(set(own) - {NETWORK, *state}):
         raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
     for name, have in own.items():
-        given = checked_numbers(name, state[name], have.dtype)
-        if name not in GROWING and have.shape != given.shape:
-            raise InputError(f"the state belongs to another network: {name} has shape {given.shape}, not {have.shape}")
-        whole[name] = given
+        if name != NETWORK:
+            whole[name] = given = checked_numbers(name, state[name], have.dtype)
+            if name not in GROWING and have.shape != given.shape:
+                raise InputError(
+                    f"the state belongs to another network: {name} has shape {given.shape}, not {have.shape}"
+                )
     # The core reads the following arrays without checks.
-    now = int(whole["counters"][0])
-    _check_clocks(whole, now, record_steps)
-    _check_log(whole[LOG[0]], whole[LOG[1]], sources, now)
-    _check_posts(whole[POST_TIMES], len(own[POST_TIMES]), now)
+    now, history = int(whole["counters"][0]), arrays.history
+    _check_clocks(whole, now, history.record_steps)
+    log = SpikeLog(whole[COUNTS], whole[SOURCES])
+    check_log(log, now - _first_logged(history.log_start, now), arrays.gatherer.n_sources)
+    times, neurons = whole[POST_TIMES], own[POST_TIMES].shape[-1]
+    if times.ndim != 2 or times.shape[1] != neurons or not len(times) or times.max(initial=-1) >= max(now, 1):
+        raise damaged("its postsynaptic spikes do not fit")
     return whole
+
+
+def _keys(own: Mapping[str, np.ndarray], state: Mapping[str, np.ndarray]) -> dict[str, int]:
+    """Values that must be the same on all ranks."""
+    return {name: checksum(np.asarray(state[name])) for name in own if name != NETWORK}
 
 
 def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) -> None:
@@ -280,26 +258,3 @@ def _check_clocks(state: Mapping[str, np.ndarray], now: int, record_steps: int) 
         raise damaged(
             f"axons/times has steps before the start, or after step {oldest}, from which spikes are processed again"
         )
-
-
-def _check_log(log: np.ndarray, starts: np.ndarray, sources: np.ndarray, now: int) -> None:
-    """Check the spike log, and the offset of each step that may still be read."""
-    if log.ndim != 1 or log.size == 0 or log.size & (log.size - 1) or log.min() < 0 or log.max() >= sources[-1]:
-        raise damaged("its log of spikes names nodes that do not exist")
-    # Skip the row that this step will overwrite.
-    rows = np.delete(starts, now % len(starts), axis=0) if now >= len(starts) else starts
-    bounded = starts.min() >= 0 and starts.max() <= MOST_COUNTED  # so that the core's sums do not overflow
-    # Each step that may still be read begins where the step before ends; the very first step begins at 0.
-    first = max(now - len(starts) + 1, 0)
-    kept = starts[np.arange(first, now) % len(starts)]
-    joined = (kept[1:, 0] == kept[:-1, -1]).all() and (first > 0 or now == 0 or kept[0, 0] == 0)
-    if not (bounded and joined) or (np.diff(starts, axis=1) < 0).any() or rows.max() - rows.min() > log.size:
-        raise damaged(f"{LOG[1]} does not fit its log of spikes")
-    counts = np.diff(kept, axis=1)
-    check_order(log[(kept[:1, :1].sum() + np.arange(counts.sum())) & (log.size - 1)], counts, sources)
-
-
-def _check_posts(times: np.ndarray, neurons: int, now: int) -> None:
-    """Check the steps of postsynaptic spikes."""
-    if times.ndim != 2 or times.shape[0] != neurons or times.shape[1] == 0 or times.max(initial=-1) >= max(now, 1):
-        raise damaged("its postsynaptic spikes do not fit")

@@ -1,9 +1,12 @@
-"""Arrays of fixed size that change during a run, named as in ``core/online/state.hpp``; the core owns arrays that grow."""
+"""Arrays of fixed size that change during a run, named as in ``core/online/state.hpp``; the core owns arrays that grow.
+
+Each array of a state is declared with its `Axis`; what a state copies and ranks join follows from that.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 
@@ -11,8 +14,14 @@ from eprop.core import lib
 from eprop.engine.build.built import Built
 from eprop.engine.build.propagators import reward_rings_of, rings_of
 from eprop.engine.build.records import AXON_TIMES, ring_size
+from eprop.engine.ranks.gathering import Axis
 
 CACHE_LINE = 64
+
+# Arrays of a state, by what the entries of their last axis belong to.
+PerNeuron = Annotated[np.ndarray, Axis.neuron]
+PerSynapse = Annotated[np.ndarray, Axis.synapse]
+Replicated = Annotated[np.ndarray, Axis.same]
 
 
 @dataclass(slots=True)
@@ -29,14 +38,14 @@ class Synapses:
     moment_1, moment_2 : of gradients, of squared gradients
     """
 
-    weight: np.ndarray
-    trace: np.ndarray
-    trace_reg: np.ndarray
-    trace_reward: np.ndarray
-    own: np.ndarray
-    pending: np.ndarray
-    moment_1: np.ndarray
-    moment_2: np.ndarray
+    weight: PerSynapse
+    trace: PerSynapse
+    trace_reg: PerSynapse
+    trace_reward: PerSynapse
+    own: PerSynapse
+    pending: PerSynapse
+    moment_1: PerSynapse
+    moment_2: PerSynapse
 
 
 @dataclass(slots=True)
@@ -70,14 +79,14 @@ class Neurons:
     feedback_offset : (readouts, neurons) adaptive feedback minus the weight that it follows; without it (0, 0)
     """
 
-    state: np.ndarray
+    state: PerNeuron
     input: np.ndarray
-    psi: np.ndarray
-    signal: np.ndarray
-    rate: np.ndarray
-    y: np.ndarray
-    feedback: np.ndarray
-    feedback_offset: np.ndarray
+    psi: PerNeuron
+    signal: PerNeuron
+    rate: PerNeuron
+    y: Replicated
+    feedback: PerNeuron
+    feedback_offset: PerNeuron
 
 
 @dataclass(slots=True)
@@ -102,21 +111,21 @@ class History:
     record_steps, post_span : number of steps in which spike records, and postsynaptic spikes, may still be read
     """
 
-    block_prefix: np.ndarray
-    prefix_history: np.ndarray
-    block_propagators: np.ndarray
-    span_suffixes: np.ndarray
-    steps: np.ndarray
-    error_prefix: np.ndarray
-    error_block: np.ndarray
-    error: np.ndarray
-    error_trace_prefix: np.ndarray
-    error_trace_block: np.ndarray
-    reward: np.ndarray
-    reward_rest: np.ndarray
-    reward_ahead: np.ndarray
-    eta: np.ndarray
-    post_trace: np.ndarray
+    block_prefix: PerNeuron
+    prefix_history: PerNeuron
+    block_propagators: PerNeuron
+    span_suffixes: PerNeuron
+    steps: PerNeuron
+    error_prefix: Replicated
+    error_block: Replicated
+    error: Replicated
+    error_trace_prefix: Replicated
+    error_trace_block: Replicated
+    reward: Replicated
+    reward_rest: Replicated
+    reward_ahead: Replicated
+    eta: Replicated
+    post_trace: PerNeuron
     log_start: np.ndarray
     block_steps: int
     span_blocks: int
@@ -124,9 +133,15 @@ class History:
     post_span: int
 
 
+def axes_of(storage: type) -> dict[str, Axis]:
+    """Axis of each array of one of these classes that is part of a state."""
+    hints = get_type_hints(storage, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if hasattr(hint, "__metadata__")}
+
+
 def arrays_of(storage: Any) -> dict[str, np.ndarray]:
     """Return the arrays of one of these classes by name."""
-    values = {field.name: getattr(storage, field.name) for field in fields(storage)}
+    values = {part.name: getattr(storage, part.name) for part in fields(storage)}
     return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
 
 
