@@ -109,9 +109,9 @@ class StateGatherer:
         return out
 
     def whole_log(self, own: SpikeLog) -> SpikeLog:
-        """The spikes of all ranks, with the sources of the whole network."""
+        """The spikes of all ranks, with the sources of the whole network (int64)."""
         if not self._partition.several:
-            return own
+            return SpikeLog(own.counts, own.sources.astype(np.int64))
         entries = self._sources()
         mine = entries.given[own.sources]
         parts = self._partition.comm.gather((own.steps[mine], entries.held[own.sources[mine]]))
