@@ -48,7 +48,7 @@ class Toy(PaperFigure):
         found = runner.each(jobs)
         return {"squares": table(seed=self.seeds, square=[(self.factor or 1.0) * f["square"] for f in found])}
 
-    def draw(self, tables: Tables) -> Figure:
+    def paint(self, tables: Tables) -> Figure:
         figure = Figure()
         figure.add_subplot().plot(tables["squares"]["square"])
         return figure

@@ -97,10 +97,13 @@ def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
 
 def print_figure(made: FigureResult) -> None:
     """Print the key numbers and files of a figure."""
+    from eprop.figures.paper_figure import QUICK_NOTE
+
     key_numbers = made.facts["summary"].items()
     _print_facts(
         [
             *((name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in key_numbers),
+            *([("note", QUICK_NOTE)] if made.figure.quick else []),
             ("computed in", clock(made.facts["seconds"]) + ("" if made.computed else ", before")),
             *(("figure", str(path)) for path in made.pictures),
             ("numbers", str(made.folder / "numbers")),

@@ -7,7 +7,6 @@
     PaperFigure                 base of all figures                           paper_figure.py
     Job, JobRunner              parallel jobs, with kept results              jobs.py
     training_job                a training as a job                           trainings.py
-    comparison_job              two engines compared, as a job                engine_comparison.py
     table, rows, ...            columns by name, as CSV                       tables.py
 """
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import pathlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from eprop.figures.engine_comparison import comparison_job
+from eprop.engine import Samples
 from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
-from eprop.figures.trainings import combined_spread, curves_of, reports, score_of, test_scores, training_job
+from eprop.figures.trainings import curves_of, draw_tests, reports, score_of, test_scores, training_job
 from eprop.parameters import param
-from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_bars, draw_differences
-from eprop.plot.style import BLACK, WIDE, decades, letter, look, new_figure, thousands
-from eprop.training import RunConfig
+from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_differences
+from eprop.plot.style import BLACK, WIDE, decades, letter, new_figure, thousands
+from eprop.training import RunConfig, Watcher
+from eprop.training.config import parse_config
+from eprop.training.engines import make_engine
+from eprop.training.epoch_order import shuffled
+from eprop.training.recorded_activity import uses_softmax
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 RULES = ("eprop", "eprop+")
@@ -157,26 +163,26 @@ class Figure2(PaperFigure):
             tables[f"test_{name}"] = test_scores(runs)
         return tables
 
-    def draw(self, tables: Tables) -> Figure:
+    def paint(self, tables: Tables) -> Figure:
         """Draw differences, curves and bars; a row for each task."""
-        with look():
-            figure = new_figure(WIDE, 4.8)
-            axes = figure.subplots(2, 3, width_ratios=(1.15, 1.5, 0.85))
-            for row, (name, side), letters in zip(axes, SIDES.items(), ("ab", "cd"), strict=True):
-                _draw_differences(row[0], rows(tables["differences"], task=name), side)
-                _draw_curves(row[1], tables[f"learning_{name}"], side)
-                _draw_tests(row[2], tables[f"test_{name}"], side)
-                for ax, character in zip(row, letters, strict=False):
-                    letter(ax, character)
-                row[0].set_title("loss, and difference of the engines")
-                row[1].set_title(f"{side.word}: {side.task.replace('-', ' ')}")
-                row[2].set_title("test")
-            for ax, title in zip(axes[1, :2], ("sample", "iteration"), strict=True):
-                ax.set_xlabel(title)
-            axes[0, 0].legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
-            # The free room inside the axes depends on the settings, so the legend goes outside.
-            curves = max(axes[:, 1], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
-            figure.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=len(CURVES))
+        figure = new_figure(WIDE, 4.8)
+        axes = figure.subplots(2, 3, width_ratios=(1.15, 1.5, 0.85))
+        for row, (name, side), letters in zip(axes, SIDES.items(), ("ab", "cd"), strict=True):
+            test = tables[f"test_{name}"]
+            _draw_differences(row[0], rows(tables["differences"], task=name), side)
+            _draw_curves(row[1], tables[f"learning_{name}"], side)
+            draw_tests(row[2], test, _short_names(test), _COLORS, f"test {side.score}", 2 if side.batch == 1 else 1)
+            titles = ("loss, and difference of the engines", f"{side.word}: {side.task.replace('-', ' ')}", "test")
+            for ax, title in zip(row, titles, strict=True):
+                ax.set_title(title)
+            for ax, character in zip(row, letters, strict=False):
+                letter(ax, character)
+        for ax, title in zip(axes[1, :2], ("sample", "iteration"), strict=True):
+            ax.set_xlabel(title)
+        axes[0, 0].legend(loc="center right", bbox_to_anchor=(1.0, 0.62))
+        # The free room inside the axes depends on the settings, so the legend goes outside.
+        curves = max(axes[:, 1], key=lambda ax: len(ax.get_legend_handles_labels()[1]))
+        figure.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=len(CURVES))
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
@@ -211,9 +217,7 @@ class Figure2(PaperFigure):
             for rule in RULES:
                 config = self.config(side, rule, self.seed)
                 if rule == "eprop+":
-                    config = RunConfig(
-                        config.task.replace(cutoff=NO_CUTOFF), config.data, config.training, config.execution
-                    )
+                    config = replace(config, task=config.task.replace(cutoff=NO_CUTOFF))
                 cost = 2 * FIRST * side.time_cost / side.batch
                 jobs["difference", name, rule] = comparison_job(f"difference-{name}-{rule}", config, FIRST, cost)
         return jobs
@@ -235,6 +239,61 @@ class Figure2(PaperFigure):
                         f"{name}-time-{seed}", config, side.time_cost * batches, batches=stop
                     )
         return jobs
+
+
+# ---------------------------------------------------------------------------------------------------------- comparison
+
+
+def comparison_job(name: str, config: RunConfig, iterations: int, cost: float = 1.0) -> Job:
+    """Make a job in which both engines learn a few samples in sequence, with a constant learning rate."""
+    training = config.training.replace(batch_size=1, schedule="constant")
+    config = replace(config, training=training).absolute()
+    return Job(name, compare, {"config": config.to_toml(), "iterations": iterations}, cost)
+
+
+def compare(folder: pathlib.Path, watcher: Watcher, config: str, iterations: int) -> dict[str, Any]:
+    """Losses of both engines.
+
+    Returns
+    -------
+    dict
+        ``event`` and ``time``: each with the losses of the ``samples``, as the engine returns them, and for each sample a
+        list with the losses of its ``steps`` in the learning window.
+    """
+    wanted = RunConfig.make(*parse_config(config, "configuration of a figure"))
+    out = {}
+    for engine in ("event", "time"):
+        watcher.phase(f"engine {engine}")
+        execution = wanted.execution.replace(engine=engine, precision="double", threads=1)
+        out[engine] = _losses(replace(wanted, execution=execution), iterations)
+    return out
+
+
+def _losses(config: RunConfig, iterations: int) -> dict[str, Any]:
+    """Learn the first samples of a training, in the order of the training."""
+    task, simulator = config.task, make_engine(config)
+    softmax = uses_softmax(simulator.network)
+    losses: dict[str, Any] = {"steps": [], "samples": []}
+    for iteration in range(iterations):
+        epoch, within = divmod(iteration, len(config.data.load(task).train))
+        trials = config.data.load(task, epoch=epoch).train
+        where = shuffled(task.seed, epoch, len(trials))[within]
+        samples = task.make_samples(simulator.network, trials.subset([where]))
+        result = simulator.train(samples)
+        losses["samples"].append(float(result.loss[0]))
+        losses["steps"].append(losses_of_steps(samples, result.y[0], softmax).tolist())
+    return losses
+
+
+def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarray:
+    """Loss of each step of the learning window of the first sample, for readouts ``y`` of shape (n_steps, readouts)."""
+    target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0, :, 0]
+    if softmax:
+        shifted = y - y.max(axis=1, keepdims=True)
+        loss = -(target * (shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))).sum(axis=1)
+    else:
+        loss = 0.5 * ((y - target) ** 2).sum(axis=1)
+    return np.asarray((weight * loss)[weight > 0])
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
@@ -279,7 +338,7 @@ def _present(of: Table) -> list[str]:
 _COLORS = {**RULE_COLORS, "time": BLACK}
 
 
-def _draw_differences(ax: Any, of_task: Table, side: Side) -> None:
+def _draw_differences(ax: Axes, of_task: Table, side: Side) -> None:
     by_rule = {rule: rows(of_task, rule=rule) for rule in RULES}
     draw_differences(
         ax,
@@ -291,7 +350,7 @@ def _draw_differences(ax: Any, of_task: Table, side: Side) -> None:
     ax.set_ylabel(side.loss)
 
 
-def _draw_curves(ax: Any, of_task: Table, side: Side) -> None:
+def _draw_curves(ax: Axes, of_task: Table, side: Side) -> None:
     for curve in _present(of_task):
         of_curve = rows(of_task, rule=curve)
         score = "validation_error" if curve == "eprop+" else "error"
@@ -322,19 +381,7 @@ def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray) -> tuple[np.n
     return means(iterations), means(scores)
 
 
-def _draw_tests(ax: Any, test: Table, side: Side) -> None:
-    present = _present(test)
-    draw_bars(
-        ax,
-        {_short(curve, present): 100 * rows(test, rule=curve)["error"] for curve in present},
-        {_short(curve, present): 100 * combined_spread(test, curve) for curve in present},
-        [_COLORS[curve] for curve in present],
-        2 if side.batch == 1 else 1,
-    )
-    ax.set_ylabel(f"test {side.score}")
-
-
-def _short(curve: str, present: list[str]) -> str:
-    """Name of a curve in two lines; the rule alone if there is one engine."""
-    rule, engine = CURVES[curve].split(", ")
-    return f"{rule}\n{engine.removesuffix('-driven')}" if "time" in present else rule
+def _short_names(test: Table) -> dict[str, str]:
+    """Names of the curves of a table in two lines; the rule alone if there is one engine."""
+    names = {curve: CURVES[curve].split(", ") for curve in _present(test)}
+    return {c: f"{rule}\n{e.removesuffix('-driven')}" if "time" in names else rule for c, (rule, e) in names.items()}

@@ -9,12 +9,13 @@ import numpy as np
 
 from eprop.figures.jobs import JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
-from eprop.figures.tables import Tables, rows
-from eprop.figures.trainings import combined_spread, curves_of, reports, score_of, test_scores, training_job
-from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_bars
-from eprop.plot.style import decades, letter, look, new_figure, thousands
+from eprop.figures.tables import Table, Tables, rows
+from eprop.figures.trainings import curves_of, draw_tests, reports, score_of, test_scores, training_job
+from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band
+from eprop.plot.style import decades, letter, new_figure, thousands
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 RULES = ("eprop", "eprop+")
@@ -58,15 +59,14 @@ class Figure3(NMNISTFigure):
         results = dict(zip(jobs, runner.each(list(jobs.values())), strict=True))
         return {"learning": reports(results), "test": test_scores(results)}
 
-    def draw(self, tables: Tables) -> Figure:
+    def paint(self, tables: Tables) -> Figure:
         """Draw curves on the left, bars on the right."""
-        with look():
-            figure = new_figure(5.5, 2.6)
-            left, right = figure.subplots(1, 2, width_ratios=(3, 1.25))
-            self._draw_curves(left, tables)
-            self._draw_tests(right, tables)
-            for ax, name in ((left, "a"), (right, "b")):
-                letter(ax, name)
+        figure = new_figure(5.5, 2.6)
+        left, right = figure.subplots(1, 2, width_ratios=(3, 1.25))
+        _draw_curves(left, tables["learning"])
+        draw_tests(right, tables["test"], {rule: RULE_NAMES[rule] for rule in RULES}, RULE_COLORS, "test error (%)")
+        for ax, name in ((left, "a"), (right, "b")):
+            letter(ax, name)
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
@@ -78,27 +78,16 @@ class Figure3(NMNISTFigure):
             out |= score_of(test, rule, f"{name} (%)", f"{name}, spread (%)")
         return out
 
-    @staticmethod
-    def _draw_curves(ax: Any, tables: Tables) -> None:
-        shown = 100 * tables["learning"]["validation_error"]
-        for rule in RULES:
-            samples, each = curves_of(rows(tables["learning"], rule=rule), "samples", "validation_error")
-            draw_band(ax, samples, each, RULE_COLORS[rule], RULE_NAMES[rule])
-        decades(ax)
-        ax.set_xlim(0, samples[-1])
-        ax.set_ylim(0.7 * np.nanmin(np.maximum(shown, 0.1)), 1.15 * np.nanmax(shown))
-        ax.set_xlabel("samples learned")
-        ax.set_ylabel("validation error (%)")
-        ax.xaxis.set_major_formatter(thousands())
-        ax.legend(loc="upper right")
 
-    @staticmethod
-    def _draw_tests(ax: Any, tables: Tables) -> None:
-        test = tables["test"]
-        draw_bars(
-            ax,
-            {RULE_NAMES[rule]: 100 * rows(test, rule=rule)["error"] for rule in RULES},
-            {RULE_NAMES[rule]: 100 * combined_spread(test, rule) for rule in RULES},
-            [RULE_COLORS[rule] for rule in RULES],
-        )
-        ax.set_ylabel("test error (%)")
+def _draw_curves(ax: Axes, learning: Table) -> None:
+    shown = 100 * learning["validation_error"]
+    for rule in RULES:
+        samples, each = curves_of(rows(learning, rule=rule), "samples", "validation_error")
+        draw_band(ax, samples, each, RULE_COLORS[rule], RULE_NAMES[rule])
+    decades(ax)
+    ax.set_xlim(0, samples[-1])
+    ax.set_ylim(0.7 * np.nanmin(np.maximum(shown, 0.1)), 1.15 * np.nanmax(shown))
+    ax.set_xlabel("samples learned")
+    ax.set_ylabel("validation error (%)")
+    ax.xaxis.set_major_formatter(thousands())
+    ax.legend(loc="upper right")

@@ -15,7 +15,7 @@ from eprop.figures.trainings import training_job
 from eprop.parameters import param
 from eprop.plot.activity import draw_traces, telling_neuron
 from eprop.plot.run_figures import weight_changes
-from eprop.plot.style import BLUE, GREY, WIDE, letter, look, new_figure
+from eprop.plot.style import BLUE, GREY, WIDE, letter, new_figure
 from eprop.plot.weight_change import draw_distribution, draw_weight_panels
 from eprop.training import load
 from eprop.training.recorded_activity import Activity, record_activity
@@ -74,25 +74,24 @@ class Figure4(NMNISTFigure):
             "trials": facts,
         }
 
-    def draw(self, tables: Tables) -> Figure:
+    def paint(self, tables: Tables) -> Figure:
         """Draw traces above, weights below."""
-        with look():
-            figure = new_figure(WIDE, 9.0)
-            parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # several subfigures give an array
-            top, middle, bottom = parts
-            neuron = int(tables["sample"]["neuron"][0])
-            before, after = _activities(tables, neuron)
-            draw_traces(top, before, after, neuron)
-            of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
-            changes = {f"{kind} weights": (w["before_mV"], w["after_mV"]) for kind, w in of_kind.items()}
-            draw_weight_panels(middle, changes)
-            axes = bottom.subplots(1, len(KINDS))
-            for ax, kind in zip(axes, KINDS.values(), strict=True):
-                _draw_densities(ax, rows(tables["distributions"], kind=kind))
-            axes[0].set_ylabel("density\n(1/mV)")
-            axes[-1].legend(loc="upper right")
-            for panel, name in ((top, "a"), (middle, "b"), (bottom, "c")):
-                letter(panel, name)
+        figure = new_figure(WIDE, 9.0)
+        parts: Any = figure.subfigures(3, 1, height_ratios=(5.3, 2.25, 1.45))  # several subfigures give an array
+        top, middle, bottom = parts
+        neuron = int(tables["sample"]["neuron"][0])
+        before, after = _activities(tables, neuron)
+        draw_traces(top, before, after, neuron)
+        of_kind = {kind: rows(tables["weights"], kind=kind) for kind in KINDS.values()}
+        changes = {f"{kind} weights": (w["before_mV"], w["after_mV"]) for kind, w in of_kind.items()}
+        draw_weight_panels(middle, changes)
+        axes = bottom.subplots(1, len(KINDS))
+        for ax, kind in zip(axes, KINDS.values(), strict=True):
+            _draw_densities(ax, rows(tables["distributions"], kind=kind))
+        axes[0].set_ylabel("density\n(1/mV)")
+        axes[-1].legend(loc="upper right")
+        for panel, name in ((top, "a"), (middle, "b"), (bottom, "c")):
+            letter(panel, name)
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, table
 from eprop.parameters import param
-from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, look, new_figure, plain
+from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, new_figure, plain
 from eprop.training import Watcher
 
 if TYPE_CHECKING:
@@ -148,24 +148,23 @@ class Figure5(PaperFigure):
             threads=_threads(point), inputs=1000, readouts=10, seed=point["seed"],
         ).to_dict()  # fmt: skip
 
-    def draw(self, tables: Tables) -> Figure:
+    def paint(self, tables: Tables) -> Figure:
         """Draw strong scaling, weak scaling, and strong scaling of a large network if measured."""
         found = tables["scaling"]
         kinds = [kind for kind in KINDS if kind in found["kind"]]
         seconds = float(found["run_seconds"][0] / found["real_time_factor"][0])
-        with look():
-            figure = new_figure(2.4 + 2.4 * len(kinds), 3.0)
-            axes = figure.subplots(1, len(kinds), sharey=True)
-            for ax, kind, name in zip(axes, kinds, "abc", strict=False):
-                _draw_kind(ax, rows(found, kind=kind), kind)
-                ax.set_title(KINDS[kind])
-                letter(ax, name)
-            axes[0].set_ylabel("run time (s)")
-            right = axes[-1].secondary_yaxis("right", functions=(lambda y: y / seconds, lambda y: y * seconds))
-            plain(right.yaxis)
-            right.set_ylabel("real-time factor")
-            handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside right center")
+        figure = new_figure(2.4 + 2.4 * len(kinds), 3.0)
+        axes = figure.subplots(1, len(kinds), sharey=True)
+        for ax, kind, name in zip(axes, kinds, "abc", strict=False):
+            _draw_kind(ax, rows(found, kind=kind), kind)
+            ax.set_title(KINDS[kind])
+            letter(ax, name)
+        axes[0].set_ylabel("run time (s)")
+        right = axes[-1].secondary_yaxis("right", functions=(lambda y: y / seconds, lambda y: y * seconds))
+        plain(right.yaxis)
+        right.set_ylabel("real-time factor")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center")
         return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pathlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eprop.errors import DataError, EPropError, OutputError, ParameterError
 from eprop.figures.figure_2 import Figure2
@@ -16,18 +16,16 @@ from eprop.figures.figure_3 import Figure3
 from eprop.figures.figure_4 import Figure4
 from eprop.figures.figure_5 import Figure5
 from eprop.figures.jobs import JOBS, JobRunner
-from eprop.figures.paper_figure import QUICK_TRIALS, PaperFigure
-from eprop.figures.tables import Tables, read_tables, write_tables
+from eprop.figures.paper_figure import PaperFigure
+from eprop.figures.tables import read_tables, write_tables
 from eprop.files import output_errors, parsing, read_text, write_text
 from eprop.plot import save
 from eprop.tasks import check_choice
 from eprop.training.lock import LOCK, locked
+from eprop.training.parallel import STOP
 from eprop.training.progress_bar import shown
 from eprop.training.system_info import describe_machine, package_version
 from eprop.training.watcher import Watcher
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 #: Every figure by its number; one line each.
 FIGURES: dict[int, type[PaperFigure]] = {
@@ -117,43 +115,37 @@ def make_figure(
     FIGURES[number](**given)  # refuse invalid options before anything is written
     suffix = "-quick" if given.get("quick") else ""
     folder = pathlib.Path("figures", f"figure-{number}{suffix}") if out is None else pathlib.Path(out)
-    facts = _read_facts(folder, number, fresh)
+    earlier = _read_facts(folder, number)
+    facts = {} if fresh else earlier
     figure, due = _settle(folder, FIGURES[number], given, facts)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with shown(watcher) as watching, locked(folder):
         if due:
             runner = JobRunner(folder, threads=threads, watcher=watching)
-            facts = _compute(folder, figure, runner, fresh, facts)
+            if fresh:
+                runner.clear()
+            facts = _compute(folder, figure, runner)
         watching.phase("drawing")
-        drawing = _draw(folder, figure, computed=due)
+        drawing = figure.draw(read_tables(folder / NUMBERS))
         pictures = [save(drawing, folder / f"figure-{number}.{kind}", RESOLUTION[kind]) for kind in formats]
     return FigureResult(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 
 
-def _read_facts(folder: pathlib.Path, number: int, fresh: bool) -> dict[str, Any]:
-    """Read ``figure.json``, empty if it does not exist or with ``fresh``; refuse a folder with anything else."""
+def _read_facts(folder: pathlib.Path, number: int) -> dict[str, Any]:
+    """Read ``figure.json``, empty if it does not exist; refuse a folder with anything else."""
     path = folder / FACTS
     if not path.is_file():
-        own = {LOCK, NUMBERS, JOBS, *(f"figure-{number}.{kind}" for kind in RESOLUTION)}
+        own = {LOCK, STOP, NUMBERS, JOBS, *(f"figure-{number}.{kind}" for kind in RESOLUTION)}
         with output_errors(folder):
             if folder.exists() and not {each.name for each in folder.iterdir()} <= own:
                 raise OutputError(f"{folder}: is not empty, and holds no figure; give another folder with --out")
         return {}
-    try:
-        with parsing(str(path), "is damaged", DataError, "delete it, and the figure is computed again"):
-            facts = dict(json.loads(read_text(path)))
-    except DataError:
-        if fresh:
-            return {}
-        raise
+    with parsing(str(path), "is damaged", DataError, "delete it, and the figure is computed again"):
+        facts = dict(json.loads(read_text(path)))
     if facts.get("figure") != number:
         raise OutputError(f"{folder}: holds figure {facts.get('figure')}; give another folder with --out")
-    return {} if fresh else facts
-
-
-def _write_facts(folder: pathlib.Path, facts: Mapping[str, Any]) -> None:
-    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
+    return facts
 
 
 def _settle(
@@ -161,13 +153,11 @@ def _settle(
 ) -> tuple[PaperFigure, bool]:
     """Return the figure with the given options, and for the others those of its folder; and whether to compute."""
     known = {field.name for field in dataclasses.fields(kind)}  # another version may have other fields
-    earlier = {name: value for name, value in facts.get("options", {}).items() if name in known}
-    if earlier.get("quick") and given.get("quick") is False and earlier.get("trials") == QUICK_TRIALS:
-        del earlier["trials"]  # the quick figure had reduced them
-    earlier = kind.inherited(earlier, given)
+    earlier = kind.inherited({name: v for name, v in facts.get("options", {}).items() if name in known}, given)
     try:
         figure: PaperFigure = kind(**{**earlier, **given}).absolute()
-        due = not facts.get("done") or facts["options"] != _options(figure) or _lacks_tables(folder, facts)
+        tables = {path.stem for path in (folder / NUMBERS).glob("*.csv")}
+        due = facts.get("options") != _options(figure) or not tables.issuperset(facts["tables"])
         if due:
             figure.check()
     except EPropError as error:
@@ -177,60 +167,28 @@ def _settle(
     return figure, due
 
 
-def _compute(
-    folder: pathlib.Path, figure: PaperFigure, runner: JobRunner, fresh: bool, old: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Compute all numbers; write the options to the folder first, and at the end that it is done."""
+def _compute(folder: pathlib.Path, figure: PaperFigure, runner: JobRunner) -> dict[str, Any]:
+    """Compute all numbers, and write them with the facts about them."""
     began = time.perf_counter()
-    if fresh:
-        runner.clear()
-    what = {"figure": figure.number, "title": figure.title}
-    facts: dict[str, Any] = {**what, "options": _options(figure), "done": False}
-    _write_facts(folder, facts)
-    try:
-        write_tables(folder / NUMBERS, figure.compute(runner))
-    except (DataError, ParameterError):
-        # Do not keep options that turn out to be wrong for the next call.
-        _write_facts(folder, old or {**what, "done": False})
-        raise
+    write_tables(folder / NUMBERS, figure.compute(runner))
     tables = read_tables(folder / NUMBERS)
-    facts |= {
-        "done": True,
+    facts = {
+        "figure": figure.number,
+        "title": figure.title,
+        "options": _options(figure),
         "summary": figure.summary(tables),
-        "columns": {name: _kinds_of_columns(columns) for name, columns in tables.items()},
+        "tables": sorted(tables),
         "parts_computed": runner.computed,
         "seconds": time.perf_counter() - began,
         "seconds_of_all_parts": runner.seconds,
         "version": package_version(),
         "machine": describe_machine(),
     }
-    _write_facts(folder, facts)
+    write_text(folder / FACTS, json.dumps(facts, indent=2) + "\n")
     return facts
 
 
-def _kinds_of_columns(columns: Mapping[str, Any]) -> dict[str, str]:
-    return {name: "text" if values.dtype.kind == "U" else "number" for name, values in columns.items()}
-
-
-def _lacks_tables(folder: pathlib.Path, facts: Mapping[str, Any]) -> bool:
-    """Whether a table of a finished figure has been deleted."""
-    return not facts["columns"].keys() <= {path.stem for path in (folder / NUMBERS).glob("*.csv")}
-
-
-def _draw(folder: pathlib.Path, figure: PaperFigure, *, computed: bool) -> Figure:
-    tables: Tables = read_tables(folder / NUMBERS)
-    try:
-        return figure.draw(tables)
-    except (LookupError, TypeError, ValueError) as error:
-        if computed or isinstance(error, EPropError):
-            raise  # this error is not about changed tables
-        raise DataError(
-            f"{folder / NUMBERS}: holds numbers that cannot be drawn ({type(error).__name__}: {error}); "
-            "delete the tables there to compute them again"
-        ) from error
-
-
 def _options(figure: PaperFigure) -> dict[str, Any]:
-    """Options as JSON returns them, with the real number of trials: a quick figure reduces it."""
+    """Options as JSON returns them."""
     values = {field.name: getattr(figure, field.name) for field in dataclasses.fields(figure)}
-    return dict(json.loads(json.dumps({**values, "trials": len(figure.seeds)})))
+    return dict(json.loads(json.dumps(values)))

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from eprop.figures.jobs import JobRunner
 from eprop.figures.tables import Tables
 from eprop.parameters import Description, param
+from eprop.plot.style import GREY, look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Largest number of trials of a quick figure.
 QUICK_TRIALS = 2
+#: What a quick figure says about itself.
+QUICK_NOTE = "quick: small and short, too little for conclusions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +64,16 @@ class PaperFigure(Description, ABC):
         """
 
     @abstractmethod
+    def paint(self, tables: Tables) -> Figure:
+        """Make the figure from its tables, as read from CSV files; called in the style of the package."""
+
     def draw(self, tables: Tables) -> Figure:
-        """Draw the figure from its tables, as read from CSV files."""
+        """Draw the figure from its tables; a quick figure says so."""
+        with look():
+            figure = self.paint(tables)
+            if self.quick:
+                figure.suptitle(QUICK_NOTE, color=GREY, fontsize=8)
+        return figure
 
     def summary(self, tables: Tables) -> dict[str, Any]:
         """Return the key numbers, by name with the unit at the end; plain numbers or text."""

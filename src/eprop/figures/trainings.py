@@ -5,14 +5,18 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eprop.figures.jobs import RUN, Job, digest_of
 from eprop.figures.tables import Table, rows, stacked, table
+from eprop.plot.charts import draw_bars
 from eprop.training import RunConfig, RunFolder, Stopped, Trainer, Watcher, resume_run, start_run
 from eprop.training.config import parse_config
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 #: Results of `train` by name and seed.
 Results = Mapping[tuple[str, int], dict[str, Any]]
@@ -133,3 +137,17 @@ def score_of(test: Table, rule: str, name: str, name_of_spread: str) -> dict[str
     """Mean of the test errors in per cent under ``name``, and their spread, if known, under ``name_of_spread``."""
     mean, spread = float(rows(test, rule=rule)["error"].mean()), combined_spread(test, rule)
     return {name: 100 * mean} | ({name_of_spread: 100 * spread} if np.isfinite(spread) else {})
+
+
+def draw_tests(
+    ax: Axes, test: Table, names: Mapping[str, str], colors: Mapping[str, str], label: str, digits: int = 1
+) -> None:
+    """Draw a bar for the test scores of each rule, by the name that it gets below."""
+    draw_bars(
+        ax,
+        {name: 100 * rows(test, rule=rule)["error"] for rule, name in names.items()},
+        {name: 100 * combined_spread(test, rule) for rule, name in names.items()},
+        [colors[rule] for rule in names],
+        digits,
+    )
+    ax.set_ylabel(label)
