@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
+#include "common/distance.hpp"
 #include "common/known_neurons.hpp"
 
 namespace eprop {
@@ -21,6 +22,10 @@ template <class Make> Made connections(Make make) {
 }
 
 void bind_rules(nb::module_& m) {
+  nb::enum_<Profile>(m, "Profile", nb::is_arithmetic(), "How the probability of a connection falls with distance.")
+      .value("gaussian", Profile::gaussian)
+      .value("exponential", Profile::exponential)
+      .value("box", Profile::box);
   m.def(
       "bernoulli",
       [](Index first, Index stop, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
@@ -36,6 +41,28 @@ void bind_rules(nb::module_& m) {
       },
       "first"_a, "stop"_a, "n_pre"_a, "degree"_a, "autapses"_a, "multapses"_a, "seed"_a,
       "Return (indptr, sources) of the targets `first` to `stop`: `degree` sources for each target.");
+  m.def(
+      "fixed_total_number",
+      [](Index first, Index stop, Index n_pre, Index n_post, Index total, bool autapses, std::uint64_t seed) {
+        return connections([&] { return fixed_total_number({first, stop}, n_pre, n_post, total, autapses, seed); });
+      },
+      "first"_a, "stop"_a, "n_pre"_a, "n_post"_a, "total"_a, "autapses"_a, "seed"_a,
+      "Return (indptr, sources) of the targets `first` to `stop`: `total` connections onto all targets together.");
+  m.def(
+      "by_distance",
+      [](Index first, Index stop, const In2<double>& sources, const In2<double>& targets, const In1<double>& extent,
+         Profile shape, double most, double width, double farthest, bool autapses, std::uint64_t seed) {
+        const NodePositions positions{view2(sources), view2(targets), view1(extent)};
+        const Index dims = positions.sources.columns;
+        if (dims < 1 || dims > 3 || positions.targets.columns != dims ||
+            (positions.extent.size != 0 && positions.extent.size != dims))
+          throw std::invalid_argument("positions and extent must have the same one to three dimensions");
+        if (first < 0 || stop > positions.targets.rows) throw std::invalid_argument("no such targets");
+        return connections([&] { return by_distance({first, stop}, positions, {shape, most, width, farthest}, autapses, seed); });
+      },
+      "first"_a, "stop"_a, "sources"_a.noconvert(), "targets"_a.noconvert(), "extent"_a.noconvert(), "shape"_a, "most"_a,
+      "width"_a, "farthest"_a, "autapses"_a, "seed"_a,
+      "Return (indptr, sources) of the targets `first` to `stop`: each source with a probability that falls with distance.");
   m.def(
       "fixed_outdegree",
       [](Index first, Index stop, Index n_pre, Index n_post, Index degree, bool autapses, bool multapses, std::uint64_t seed) {
@@ -56,10 +83,14 @@ void bind_rules(nb::module_& m) {
 
 using DrawWeights = std::vector<double> (*)(Targets, Array1<const Index>, double, double, std::uint64_t);
 
-template <DrawWeights draw>
-Result<double> weights(Index first, Index stop, const In1<Index>& indptr, double one, double other, std::uint64_t seed) {
+void check_targets(Index first, Index stop, const In1<Index>& indptr) {
   if (stop < first || static_cast<Index>(indptr.shape(0)) != stop - first + 1)
     throw std::invalid_argument("indptr must have one entry more than there are targets");
+}
+
+template <DrawWeights draw>
+Result<double> weights(Index first, Index stop, const In1<Index>& indptr, double one, double other, std::uint64_t seed) {
+  check_targets(first, stop, indptr);
   return handed_over(unlocked([&] { return draw({first, stop}, view1(indptr), one, other, seed); }));
 }
 
@@ -143,6 +174,17 @@ void bind_connections(nb::module_& m) {
   bind_rules(m);
   m.def("normal_weights", &weights<&normal_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "mean"_a, "sd"_a, "seed"_a,
         "Normal weights of the connections of the targets `first` to `stop`.");
+  m.def("lognormal_weights", &weights<&lognormal_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "mu"_a, "sigma"_a,
+        "seed"_a, "Lognormal weights; `mu` and `sigma` are those of the logarithm.");
+  m.def(
+      "truncated_weights",
+      [](Index first, Index stop, const In1<Index>& indptr, double mean, double sd, double low, double high, std::uint64_t seed) {
+        check_targets(first, stop, indptr);
+        return handed_over(
+            unlocked([&] { return truncated_weights({first, stop}, view1(indptr), {mean, sd, low, high}, seed); }));
+      },
+      "first"_a, "stop"_a, "indptr"_a.noconvert(), "mean"_a, "sd"_a, "low"_a, "high"_a, "seed"_a,
+      "Normal weights; those outside `low` to `high` are drawn again.");
   m.def("uniform_weights", &weights<&uniform_weights>, "first"_a, "stop"_a, "indptr"_a.noconvert(), "low"_a, "high"_a, "seed"_a,
         "Uniform weights of the connections of the targets `first` to `stop`.");
   bind_placing<std::int32_t>(m);

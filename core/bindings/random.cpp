@@ -89,7 +89,8 @@ void bind_random(nb::module_& m) {
       .value("camera", kCamera)
       .value("phase", kPhase)
       .value("parameter", kParameter)
-      .value("deskew", kDeskew);
+      .value("deskew", kDeskew)
+      .value("total", kTotal);
 }
 
 }  // namespace eprop

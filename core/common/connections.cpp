@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "common/binomial.hpp"
 #include "common/rng.hpp"
 
 namespace eprop {
@@ -76,6 +77,22 @@ void choose(Sources list, const Choice& choice, bool multapses, std::vector<char
     choose_different(list, choice, taken);
 }
 
+// Divides `total` connections among the targets `all`, as if each chose its target alone: a binomial number goes to the lower
+// half, and so on. Each division has its own draws, so any range of targets can be counted alone. Writes counts of `wanted`.
+void share_out(Index total, Targets all, Targets wanted, std::uint64_t seed, Index* counts) {
+  if (total == 0 || all.stop <= wanted.first || all.first >= wanted.stop) return;
+  if (all.size() == 1) {
+    counts[all.first - wanted.first] = total;
+    return;
+  }
+  const Index middle = all.first + all.size() / 2;
+  UniformStream draws(seed, kTotal, static_cast<std::uint32_t>(middle));
+  const double share = static_cast<double>(middle - all.first) / static_cast<double>(all.size());
+  const Index lower = binomial(draws, total, share);
+  share_out(lower, {all.first, middle}, wanted, seed, counts);
+  share_out(total - lower, {middle, all.stop}, wanted, seed, counts);
+}
+
 }  // namespace
 
 Connections bernoulli(Targets targets, Index n_pre, double probability, bool autapses, std::uint64_t seed) {
@@ -111,6 +128,23 @@ Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPa
     choose(list, {n_pre, allowed.autapses ? -1 : target, seed, static_cast<std::uint32_t>(target)}, allowed.multapses, taken);
     sort_sources(list, n_pre, spare);
     made.indptr[k + 1] = (k + 1) * degree;
+  }
+  return made;
+}
+
+Connections fixed_total_number(Targets targets, Index n_pre, Index n_post, Index total, bool autapses, std::uint64_t seed) {
+  Connections made{std::vector<Index>(targets.size() + 1), {}};
+  if (targets.size() == 0) return made;
+  share_out(total, {0, n_post}, targets, seed, made.indptr.data() + 1);
+  const Index most = *std::max_element(made.indptr.begin(), made.indptr.end());
+  std::vector<std::int32_t> spare(most);
+  for (std::size_t k = 1; k < made.indptr.size(); k++) made.indptr[k] += made.indptr[k - 1];
+  made.sources.resize(made.indptr.back());
+  for (Index k = 0; k < targets.size(); k++) {
+    const Index target = targets.first + k;
+    const Sources list(made.sources.data() + made.indptr[k], made.indptr[k + 1] - made.indptr[k]);
+    choose_with_repeats(list, {n_pre, autapses ? -1 : target, seed, static_cast<std::uint32_t>(target)});
+    sort_sources(list, n_pre, spare);
   }
   return made;
 }
@@ -179,6 +213,25 @@ std::vector<double> draw_weights(Targets targets, Array1<const Index> indptr, do
 
 std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed) {
   return draw_weights(targets, indptr, mean, sd, seed, normal_block);
+}
+
+std::vector<double> lognormal_weights(Targets targets, Array1<const Index> indptr, double mu, double sigma, std::uint64_t seed) {
+  std::vector<double> weights = draw_weights(targets, indptr, mu, sigma, seed, normal_block);
+  for (double& weight : weights) weight = std::exp(weight);
+  return weights;
+}
+
+std::vector<double> truncated_weights(Targets targets, Array1<const Index> indptr, const Truncated& n, std::uint64_t seed) {
+  constexpr int kAttempt = 40;  // bits of an index before the number of the attempt
+  std::vector<double> weights = draw_weights(targets, indptr, n.mean, n.sd, seed, normal_block);
+  for (Index k = 0; k < targets.size(); k++) {
+    const auto target = static_cast<std::uint32_t>(targets.first + k);
+    for (Index j = indptr[k]; j < indptr[k + 1]; j++)
+      for (std::uint64_t attempt = 1; !(n.low <= weights[j] && weights[j] <= n.high); attempt++)
+        weights[j] =
+            n.mean + n.sd * normal(seed, kWeight, target, static_cast<std::uint64_t>(j - indptr[k]) | attempt << kAttempt);
+  }
+  return weights;
 }
 
 std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed) {

@@ -33,6 +33,9 @@ Connections bernoulli(Targets targets, Index n_pre, double probability, bool aut
 // `degree` sources for each target.
 Connections fixed_indegree(Targets targets, Index n_pre, Index degree, AllowedPairs allowed, std::uint64_t seed);
 
+// `total` connections between all sources and all `n_post` targets, drawn with replacement.
+Connections fixed_total_number(Targets targets, Index n_pre, Index n_post, Index total, bool autapses, std::uint64_t seed);
+
 // `degree` targets for each source: draws for all sources, and drops connections of other targets.
 Connections fixed_outdegree(Targets targets, Index n_pre, Index n_post, Index degree, AllowedPairs allowed, std::uint64_t seed);
 
@@ -44,7 +47,14 @@ Connections one_to_one(Targets targets);
 
 // Normal and uniform draws, in the order of the connections.
 std::vector<double> normal_weights(Targets targets, Array1<const Index> indptr, double mean, double sd, std::uint64_t seed);
+std::vector<double> lognormal_weights(Targets targets, Array1<const Index> indptr, double mu, double sigma, std::uint64_t seed);
 std::vector<double> uniform_weights(Targets targets, Array1<const Index> indptr, double low, double high, std::uint64_t seed);
+
+// Normal draws within low .. high: those outside are drawn again, with counters of their own.
+struct Truncated {
+  double mean, sd, low, high;
+};
+std::vector<double> truncated_weights(Targets targets, Array1<const Index> indptr, const Truncated& normal, std::uint64_t seed);
 
 // Adds the connections of each axon branch to `counts` (branches).
 template <class Branch> void count_synapses(Array1<const Branch> branches, Array1<Index> counts) {

@@ -27,6 +27,7 @@ enum Purpose : std::uint32_t {
   kPhase = 8,
   kParameter = 9,
   kDeskew = 10,
+  kTotal = 11,
 };
 
 // Two independent words for one counter.

@@ -59,14 +59,20 @@ if TYPE_CHECKING:
         Adaptive,
         AllToAll,
         Bernoulli,
+        ByPair,
+        Clipped,
         Constant,
+        DistanceDependent,
         Explicit,
         FixedIndegree,
         FixedOutdegree,
+        FixedTotalNumber,
         Glorot,
+        LogNormal,
         Network,
         Normal,
         OneToOne,
+        Positions,
         RandomFeedback,
         Symmetric,
         Uniform,
@@ -84,14 +90,14 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "CheckpointError", "Constant",
-    "CrossEntropy", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF", "DeltaLIF", "DivergenceError", "EProp",
-    "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree",
-    "FixedOutdegree", "Glorot", "GradientDescent", "InputError", "Lanes", "MemoryLimitError", "MissingExtraError",
-    "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne", "OutputError", "ParameterError",
-    "PiecewiseLinear", "PoissonSource", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace",
-    "Rollout", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Symmetric", "Uniform",
-    "__version__", "load",
+    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "ByPair", "CheckpointError", "Clipped",
+    "Constant", "CrossEntropy", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF", "DeltaLIF", "DistanceDependent",
+    "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential", "FastSigmoid",
+    "FixedIndegree", "FixedOutdegree", "FixedTotalNumber", "Glorot", "GradientDescent", "InputError", "Lanes",
+    "LogNormal", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning",
+    "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonSource", "Positions", "RMSprop",
+    "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "Samples", "SilenceWarning",
+    "Simulator", "SquaredError", "Static", "Stepper", "Symmetric", "Uniform", "__version__", "load",
 ]  # fmt: skip
 
 

@@ -195,6 +195,24 @@ class Description:
     def validate(self) -> None:
         """Check conditions on several parameters together; the base class has none."""
 
+    @classmethod
+    def each(cls, *values: npt.ArrayLike, **given: npt.ArrayLike) -> npt.NDArray[np.object_]:
+        """Return an array of descriptions, one for each entry of the parameters, which are broadcast.
+
+        Examples
+        --------
+        >>> from eprop import Normal
+        >>> Normal.each([0.5, -2.0], 0.1)
+        array([Normal(mean=0.5, sd=0.1), Normal(mean=-2.0, sd=0.1)], dtype=object)
+        """
+        names = [field.name for field in dataclasses.fields(cls) if field.init]
+        given = dict(zip(names, values, strict=False)) | given
+        tables = np.broadcast_arrays(*given.values())
+        made = np.empty(tables[0].shape, object)
+        for at in np.ndindex(made.shape):
+            made[at] = cls(**{name: table[at].item() for name, table in zip(given, tables, strict=True)})
+        return made
+
     def replace(self, **changes: Any) -> Any:
         """Return a copy with some parameters changed."""
         known = [field.name for field in dataclasses.fields(self) if field.init]
@@ -352,8 +370,11 @@ def short(value: Any) -> str:
     given = [
         f"{field.name}={short(now)}"
         for field in dataclasses.fields(value)
-        if repr(now := getattr(value, field.name)) != repr(field.default)
-        or (drawn and now not in (math.inf, -math.inf))
+        if field.repr
+        and (
+            repr(now := getattr(value, field.name)) != repr(field.default)
+            or (drawn and now not in (math.inf, -math.inf))
+        )
     ]
     return f"{type(value).__name__}({', '.join(given)})"
 

@@ -75,6 +75,15 @@ def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArr
 
 def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
 
+class Profile(enum.IntEnum):
+    """How the probability of a connection falls with distance."""
+
+    gaussian = 0
+
+    exponential = 1
+
+    box = 2
+
 def bernoulli(first: int, stop: int, n_pre: int, probability: float, autapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
     """
     Return (indptr, sources) of the targets `first` to `stop`: each source with a probability; `autapses` are allowed or not.
@@ -83,6 +92,16 @@ def bernoulli(first: int, stop: int, n_pre: int, probability: float, autapses: b
 def fixed_indegree(first: int, stop: int, n_pre: int, degree: int, autapses: bool, multapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
     """
     Return (indptr, sources) of the targets `first` to `stop`: `degree` sources for each target.
+    """
+
+def fixed_total_number(first: int, stop: int, n_pre: int, n_post: int, total: int, autapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: `total` connections onto all targets together.
+    """
+
+def by_distance(first: int, stop: int, sources: NDArray[numpy.float64], targets: NDArray[numpy.float64], extent: NDArray[numpy.float64], shape: Profile, most: float, width: float, farthest: float, autapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+    """
+    Return (indptr, sources) of the targets `first` to `stop`: each source with a probability that falls with distance.
     """
 
 def fixed_outdegree(first: int, stop: int, n_pre: int, n_post: int, degree: int, autapses: bool, multapses: bool, seed: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
@@ -102,6 +121,12 @@ def one_to_one(first: int, stop: int) -> tuple[NDArray[numpy.int64], NDArray[num
 
 def normal_weights(first: int, stop: int, indptr: NDArray[numpy.int64], mean: float, sd: float, seed: int) -> NDArray[numpy.float64]:
     """Normal weights of the connections of the targets `first` to `stop`."""
+
+def lognormal_weights(first: int, stop: int, indptr: NDArray[numpy.int64], mu: float, sigma: float, seed: int) -> NDArray[numpy.float64]:
+    """Lognormal weights; `mu` and `sigma` are those of the logarithm."""
+
+def truncated_weights(first: int, stop: int, indptr: NDArray[numpy.int64], mean: float, sd: float, low: float, high: float, seed: int) -> NDArray[numpy.float64]:
+    """Normal weights; those outside `low` to `high` are drawn again."""
 
 def uniform_weights(first: int, stop: int, indptr: NDArray[numpy.int64], low: float, high: float, seed: int) -> NDArray[numpy.float64]:
     """Uniform weights of the connections of the targets `first` to `stop`."""
@@ -217,6 +242,8 @@ class Purpose(enum.IntEnum):
     parameter = 9
 
     deskew = 10
+
+    total = 11
 
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """

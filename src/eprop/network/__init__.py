@@ -4,18 +4,32 @@ from eprop.network.connectivity import (
     AllToAll,
     Bernoulli,
     ConnectionRule,
+    DistanceDependent,
     Explicit,
     FixedIndegree,
     FixedOutdegree,
+    FixedTotalNumber,
     OneToOne,
 )
-from eprop.network.distributions import Constant, Distribution, Glorot, Normal, Uniform
+from eprop.network.distributions import (
+    ByPair,
+    Clipped,
+    Constant,
+    Distribution,
+    Glorot,
+    LogNormal,
+    Normal,
+    Pairs,
+    Uniform,
+)
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.network import Network
 from eprop.network.parts import FeedbackProjection, Population, Projection
+from eprop.network.positions import Positions
 
 __all__ = [
-    "Adaptive", "AllToAll", "Bernoulli", "ConnectionRule", "Constant", "Distribution", "Explicit", "Feedback",
-    "FeedbackProjection", "FixedIndegree", "FixedOutdegree", "Glorot", "Network", "Normal", "OneToOne", "Population",
-    "Projection", "RandomFeedback", "Symmetric", "Uniform",
+    "Adaptive", "AllToAll", "Bernoulli", "ByPair", "Clipped", "ConnectionRule", "Constant", "DistanceDependent",
+    "Distribution", "Explicit", "Feedback", "FeedbackProjection", "FixedIndegree", "FixedOutdegree", "FixedTotalNumber",
+    "Glorot", "LogNormal", "Network", "Normal", "OneToOne", "Pairs", "Population", "Positions", "Projection",
+    "RandomFeedback", "Symmetric", "Uniform",
 ]  # fmt: skip

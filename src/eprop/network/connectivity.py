@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse
 
 from eprop.core import lib
-from eprop.errors import NetworkError
+from eprop.errors import NetworkError, ParameterError
+from eprop.network.positions import Positions, check_space
 from eprop.parameters import Description, param, real_numbers
 
 
@@ -24,6 +27,16 @@ class ConnectionRule(Description):
 
     def check(self, n_pre: int, n_post: int, same: bool) -> None:
         """Raise `NetworkError` if the rule is impossible; ``same`` is True if both sides are one population."""
+
+    def between(self, name: str, pre: Positions | None, post: Positions | None) -> ConnectionRule:
+        """The rule between populations with these positions; most rules ignore them.
+
+        Raises
+        ------
+        NetworkError
+            If the rule needs positions that the populations of the projection ``name`` do not have.
+        """
+        return self
 
     def make(self, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Draw the sources of the targets ``lo:hi``; they must not depend on ``lo`` and ``hi``.
@@ -172,6 +185,77 @@ class FixedIndegree(ConnectionRule):
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(self.degree) * n_post
+
+
+@dataclass(frozen=True)
+class FixedTotalNumber(ConnectionRule):
+    """``number`` connections in all; each draws its source and its target, so pairs may repeat."""
+
+    number: int = param(kind=int, at_least=0, doc="connections of the projection")
+    autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
+
+    def check(self, n_pre, n_post, same):  # noqa: D102
+        if self.number > 0 and same and n_pre == 1 and not self.autapses:
+            raise NetworkError("FixedTotalNumber: a single neuron can only connect to itself; allow autapses=True")
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        return lib.fixed_total_number(lo, hi, n_pre, n_post, self.number, self.autapses or not same, seed)
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return float(self.number)
+
+
+#: Targets whose distances to all sources determine the expected number of connections of `DistanceDependent`.
+_ESTIMATED = 64
+
+
+@dataclass(frozen=True)
+class DistanceDependent(ConnectionRule):
+    """Each pair connects with a probability that falls with its distance, independently.
+
+    Both populations need positions (`Network.add`). The probability at the distance ``d`` is
+    ``p exp(-d^2 / (2 width^2))`` (gaussian), ``p exp(-d / width)`` (exponential), or ``p`` up to ``width`` (box).
+
+    Examples
+    --------
+    >>> DistanceDependent(p=0.1, width=0.15, profile="exponential")
+    DistanceDependent(p=0.1, width=0.15, profile='exponential', farthest=inf, autapses=False)
+    """
+
+    p: float = param(at_least=0.0, at_most=1.0, doc="probability at distance 0")
+    width: float = param(above=0.0, doc="standard deviation, decay length or radius, in the unit of the positions")
+    profile: Literal["gaussian", "exponential", "box"] = param("gaussian", kind=str, doc="gaussian, exponential or box")
+    farthest: float = param(math.inf, above=0.0, infinite=True, doc="largest distance of a connection")
+    autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
+    pre: Positions | None = field(default=None, compare=False, repr=False)
+    post: Positions | None = field(default=None, compare=False, repr=False)
+
+    def validate(self) -> None:
+        """Check the profile."""
+        if self.profile not in (known := lib.Profile.__members__):
+            raise ParameterError(f"DistanceDependent.profile must be one of {', '.join(known)}, got {self.profile!r}")
+
+    def between(self, name, pre, post):  # noqa: D102
+        pre, post = check_space(f"{name}: DistanceDependent", pre, post)
+        return dataclasses.replace(self, pre=pre, post=post)
+
+    def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
+        assert self.pre is not None
+        assert self.post is not None
+        points, ends = (self.pre.points, self.post.points), np.asarray(self.pre.periodic)
+        shape = lib.Profile.__members__[self.profile]
+        return lib.by_distance(
+            lo, hi, *points, ends, shape, self.p, self.width, self.farthest, self.autapses or not same, seed
+        )
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        assert self.pre is not None
+        assert self.post is not None
+        some = np.unique(np.linspace(0, n_post - 1, _ESTIMATED).astype(np.int64))
+        near = self.pre.distances(np.tile(np.arange(n_pre), some.size), self.post, np.repeat(some, n_pre))
+        folds = near / self.width
+        found = {"gaussian": np.exp(-0.5 * folds * folds), "exponential": np.exp(-folds), "box": folds <= 1.0}
+        return max(float(self.p * np.sum(found[self.profile] * (near <= self.farthest)) * n_post / some.size), 1.0)
 
 
 @dataclass(frozen=True)

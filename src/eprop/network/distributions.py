@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,13 @@ import scipy.sparse
 
 from eprop.core import lib
 from eprop.errors import NetworkError, ParameterError
+from eprop.network.positions import Positions, check_space
 from eprop.parameters import Description, param, real_numbers
 
 #: Smallest probability that a truncated `Normal` may keep; below it, the differences of probabilities lose their digits.
 LEAST_SHARE = 1e-280
+#: Smallest probability with which a truncated `Normal` draws again; below it, draws take the inverse of the distribution.
+REDRAWN_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class Normal(Distribution):
     def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
         if not self._is_cut or self.sd == 0.0:
             return lib.normal_weights(lo, hi, indptr, self.mean, self.sd, seed)
+        if self._shares[1] - self._shares[0] >= REDRAWN_SHARE:
+            return lib.truncated_weights(lo, hi, indptr, self.mean, self.sd, self.low, self.high, seed)
         from scipy.special import ndtri
 
         shares = lib.uniform_weights(lo, hi, indptr, *self._shares, seed)
@@ -162,6 +168,121 @@ class Uniform(Distribution):
     @property
     def ends(self):  # noqa: D102
         return self.low, self.high
+
+
+@dataclass(frozen=True)
+class LogNormal(Distribution):
+    """``scale exp(mu + sigma z)`` with a normal ``z``; a negative scale makes inhibitory weights."""
+
+    mu: float = param(0.0, doc="mean of the logarithm")
+    sigma: float = param(1.0, at_least=0.0, doc="standard deviation of the logarithm")
+    scale: float = param(1.0, unit="mV", doc="median for mu = 0")
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        return self.scale * lib.lognormal_weights(lo, hi, indptr, self.mu, self.sigma, seed)
+
+    @property
+    def ends(self):  # noqa: D102
+        return (0.0, math.inf) if self.scale >= 0.0 else (-math.inf, 0.0)
+
+
+@dataclass(frozen=True)
+class Clipped(Distribution):
+    """Another distribution whose values outside ``low`` to ``high`` are set to the nearer end."""
+
+    values: Distribution = param(kind=Distribution, doc="distribution to clip")
+    low: float = param(-math.inf, unit="mV", infinite=True, doc="lowest value")
+    high: float = param(math.inf, unit="mV", infinite=True, doc="highest value")
+
+    def validate(self) -> None:
+        """Check that the ends are in order."""
+        if self.low > self.high:
+            raise ParameterError(f"Clipped.low must not exceed high, got {self.low:g} and {self.high:g}")
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        return np.clip(self.values.drawn("Clipped", lo, hi, indptr, fan, seed), self.low, self.high)
+
+    @property
+    def ends(self):  # noqa: D102
+        low, high = self.values.ends
+        return min(max(low, self.low), self.high), max(min(high, self.high), self.low)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Connections of some targets of a projection, as the function of `ByPair` gets them.
+
+    Attributes
+    ----------
+    sources, targets : ndarray of int64, shape (connections,)
+        Nodes within their populations.
+    pre, post : Positions or None
+        Positions of the populations.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    pre: Positions | None
+    post: Positions | None
+
+    @property
+    def distance(self) -> np.ndarray:
+        """Distance between source and target of each connection.
+
+        Raises
+        ------
+        NetworkError
+            If a population has no positions.
+        """
+        pre, post = check_space("a value by distance", self.pre, self.post)
+        return pre.distances(self.sources, post, self.targets)
+
+
+@dataclass(frozen=True)
+class ByPair(Distribution):
+    """Values as a function of source and target.
+
+    Parameters
+    ----------
+    function : callable
+        Receives `Pairs` and returns a value for each connection. It is called for any range of targets, so a value must depend
+        on its pair only.
+
+    Examples
+    --------
+    Delays that grow with distance, and weights by the sign of the source:
+
+    >>> delay = ByPair(lambda pairs: 0.5 + pairs.distance / 0.3)
+    >>> weight = ByPair(lambda pairs: np.where(pairs.sources < 80, 0.1, -0.4))
+    """
+
+    function: Callable[[Pairs], object]
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise ParameterError(f"ByPair needs a function of Pairs, got {self.function!r:.60}")
+
+    def __repr__(self) -> str:
+        return f"ByPair({getattr(self.function, '__name__', type(self.function).__name__)})"
+
+    def draw(self, lo, hi, indptr, fan, seed):  # noqa: D102
+        raise NetworkError("ByPair gives weights and delays of connections, not parameters of nodes")
+
+    def of(self, name: str, pairs: Pairs) -> np.ndarray:
+        """Values of some connections of the projection ``name``.
+
+        Raises
+        ------
+        NetworkError
+            If the function does not return a number for each connection.
+        """
+        values: np.ndarray = real_numbers(f"{name}: the function of ByPair", self.function(pairs), NetworkError)
+        if values.shape not in ((), pairs.sources.shape):
+            raise NetworkError(
+                f"{name}: the function of ByPair must return {pairs.sources.size} numbers, one for each connection, got shape "
+                f"{values.shape}"
+            )
+        return np.array(np.broadcast_to(values, pairs.sources.shape), np.float64)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import ArrayLike
 
 from eprop.errors import NetworkError
 from eprop.markup import table
@@ -18,6 +19,7 @@ from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection, amount
+from eprop.network.positions import Positions
 from eprop.parameters import (
     Description,
     FixedProperties,
@@ -87,7 +89,9 @@ class Network(FixedProperties):
         """All feedback projections, in the order of `feedback`."""
         return tuple(self._feedback)
 
-    def add(self, model: Model, size: int, name: str | None = None) -> Population:
+    def add(
+        self, model: Model, size: int, name: str | None = None, *, positions: Positions | ArrayLike | None = None
+    ) -> Population:
         """Add nodes of one model.
 
         Parameters
@@ -99,6 +103,8 @@ class Network(FixedProperties):
         name : str, optional
             Unique, without ``"/"``. The default is the model's name in lower case and the number of populations so far,
             such as ``"lif0"``.
+        positions : Positions or array (size, 1 to 3 dimensions), optional
+            Points of the nodes, for `DistanceDependent` connections and values `ByPair`.
 
         Returns
         -------
@@ -131,7 +137,11 @@ class Network(FixedProperties):
                 "Network.add: the softmax over one readout is always 1; CrossEntropy() needs a readout for each class, "
                 "at least two"
             )
-        population = Population(name, model, int(size), len(self._populations))
+        if positions is not None and not isinstance(positions, Positions):
+            positions = Positions(positions)
+        if positions is not None and len(positions) != size:
+            raise NetworkError(f"Network.add: {len(positions)} positions for {size} nodes of {name!r}")
+        population = Population(name, model, int(size), len(self._populations), positions)
         self._populations.append(population)
         return population
 
@@ -200,12 +210,67 @@ class Network(FixedProperties):
             raise NetworkError(f"a projection {name!r} exists already; give this one another name=")
         if any(p.name == name for p in self._populations):
             raise NetworkError(f"a population {name!r} exists; give this projection another name=")
+        connectivity = connectivity.between(name, pre.positions, post.positions)
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = self._weights(connectivity, weight, pre, post)
         _check_bounds(name, rule, weights, _is_everywhere(connectivity, pre, post))
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
         self._projections.append(projection)
         return projection
+
+    def connect_groups(
+        self,
+        pre: Sequence[Population | str],
+        post: Sequence[Population | str],
+        connectivity: Any = None,
+        *,
+        weight: Any = None,
+        rule: Any = None,
+        delay: Any = None,
+    ) -> list[Projection]:
+        """Connect each population of a group to each population of another.
+
+        Parameters
+        ----------
+        pre, post : sequences of Population or str
+            Sources and targets.
+        connectivity, weight, rule, delay
+            As in `connect`, for all pairs. Or arrays that can be broadcast to the shape ``(targets, sources)``, with an entry
+            for each pair: numbers, or descriptions such as ``FixedTotalNumber.each(numbers)`` and ``Normal.each(means, sds)``.
+
+        Returns
+        -------
+        list of Projection
+            By target, then source. An entry None of ``connectivity``, or one without connections, makes no projection.
+
+        Raises
+        ------
+        NetworkError
+            If an array has another shape, or for a reason of `connect`.
+
+        Examples
+        --------
+        >>> from eprop import LIF, Bernoulli, Constant
+        >>> net = Network()
+        >>> cells = [net.add(LIF(), size, name) for name, size in (("e", 80), ("i", 20))]
+        >>> p = [[0.1, 0.2], [0.3, 0.2]]  # from e and i; onto e, onto i
+        >>> len(net.connect_groups(cells, cells, Bernoulli.each(p), weight=Constant.each([0.5, -2.0])))
+        4
+        """
+        shape, tables = (len(post), len(pre)), dict[str, Any]()
+        for what, value in {"connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay}.items():
+            table = np.asarray(value, object)
+            try:
+                tables[what] = np.broadcast_to(table, shape)
+            except ValueError:
+                raise NetworkError(
+                    f"Network.connect_groups: {what} needs shape {shape} = (targets, sources), got {table.shape}"
+                ) from None
+        return [
+            self.connect(pre[j], post[i], **{what: table[i, j] for what, table in tables.items()})
+            for i, j in np.ndindex(shape)
+            if np.ndim(connectivity) == 0 or not _connects_nothing(tables["connectivity"][i, j])
+        ]
 
     def feedback(
         self, pre: Population | str, post: Population | str, kind: Feedback | None = None, *, delay: Any = None
@@ -470,6 +535,11 @@ def _at_connections(rule: ConnectionRule, values: Distribution | Array) -> Any:
     if isinstance(rule, Explicit) and isinstance(values, Array) and values.values.ndim == 2:
         return Array(values.values[rule.targets, rule.sources])
     return values
+
+
+def _connects_nothing(rule: Any) -> bool:
+    """Whether an entry of a table of rules stands for no projection."""
+    return rule is None or 0 in (getattr(rule, each, None) for each in ("number", "degree", "p"))
 
 
 def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Part:

@@ -8,6 +8,7 @@ from eprop.models import Model
 from eprop.network.connectivity import ConnectionRule
 from eprop.network.distributions import Array, Constant, Distribution
 from eprop.network.feedback import Feedback
+from eprop.network.positions import Positions
 from eprop.parameters import short
 from eprop.rules import Rule
 
@@ -26,12 +27,15 @@ class Population:
         Number of nodes.
     index : int
         Position in `Network.populations`.
+    positions : Positions or None
+        Points of the nodes in space.
     """
 
     name: str
     model: Model
     size: int
     index: int
+    positions: Positions | None = None
 
     def __len__(self) -> int:
         return self.size

@@ -15,6 +15,7 @@ from strategies import SEEDS, examples, st
 
 pytestmark = pytest.mark.tiny
 
+LINE = ep.Positions.grid((12,), (1.0,), periodic=True)
 RULES = [
     ep.AllToAll(),
     ep.AllToAll(autapses=True),
@@ -30,12 +31,22 @@ RULES = [
     ep.FixedIndegree(5, multapses=True, autapses=True),
     ep.FixedOutdegree(4),
     ep.FixedOutdegree(20, multapses=True),
+    ep.FixedTotalNumber(0),
+    ep.FixedTotalNumber(40),
+    ep.FixedTotalNumber(400, autapses=True),
+    *(
+        ep.DistanceDependent(p=0.9, width=0.3, profile=profile).between("rule", LINE, LINE)
+        for profile in ("gaussian", "exponential", "box")
+    ),
     ep.Explicit(sources=[3, 3, 0, 11], targets=[1, 1, 5, 11]),
 ]
 DISTRIBUTIONS = [
     ep.Constant(0.5),
     ep.Normal(0.1, 2.0),
     ep.Normal(0.1, 2.0, low=0.0),
+    ep.Normal(0.1, 2.0, low=5.0),
+    ep.LogNormal(0.5, 0.7, scale=-2.0),
+    ep.Clipped(ep.Normal(0.1, 2.0), low=-1.0, high=2.0),
     ep.Uniform(-1.0, 3.0),
     ep.Glorot(2.0),
 ]
@@ -62,9 +73,9 @@ def test_autapses_and_multapses(rule):
     found = pairs(rule, 0, 12)
     if not getattr(rule, "autapses", True):
         assert all(target != source for target, source in found)
-        if rule not in (ep.Bernoulli(0.0), ep.FixedIndegree(0)):
+        if found:
             assert any(target == source for target, source in pairs(rule, 0, 12, same=False))
-    if not getattr(rule, "multapses", isinstance(rule, ep.Explicit)):
+    if not getattr(rule, "multapses", isinstance(rule, (ep.Explicit, ep.FixedTotalNumber))):
         assert len(set(found)) == len(found)
 
 
@@ -123,10 +134,12 @@ def test_moments_of_the_weights():
     normal = ep.Normal(0.5, 2.0).draw(0, 1, indptr, (1.0, 1.0), 1)
     uniform = ep.Uniform(-1.0, 3.0).draw(0, 1, indptr, (1.0, 1.0), 1)
     glorot = ep.Glorot(3.0).draw(0, 1, indptr, (10.0, 40.0), 1)
+    lognormal = -ep.LogNormal(0.5, 0.25, scale=-2.0).draw(0, 1, indptr, (1.0, 1.0), 1)
     for found, mean, sd in (
         (normal, 0.5, 2.0),
         (uniform, 1.0, 4.0 / np.sqrt(12.0)),
         (glorot, 0.0, 3.0 * np.sqrt(2.0 / 50.0)),
+        (np.log(lognormal / 2.0), 0.5, 0.25),
     ):
         assert abs(found.mean() - mean) < 5.0 * sd / np.sqrt(n)
         assert abs(found.std() / sd - 1.0) < 5.0 / np.sqrt(n)

@@ -9,7 +9,7 @@ import numpy as np
 from eprop import random
 from eprop.errors import NetworkError
 from eprop.network import Distribution, Explicit, Network, Projection
-from eprop.network.distributions import Array
+from eprop.network.distributions import Array, ByPair, Pairs
 from eprop.network.network import LONGEST_DELAY
 from eprop.network.parts import FeedbackProjection
 
@@ -118,6 +118,9 @@ def _values(
 ) -> np.ndarray:
     """Weights or delays of the connections of a range of targets, given or drawn."""
     first, stop = targets
+    if isinstance(given, ByPair):
+        nodes = np.repeat(np.arange(first, stop), np.diff(indptr))
+        return given.of(p.name, Pairs(sources.astype(np.int64), nodes, p.pre.positions, p.post.positions))
     if isinstance(given, Array):
         values: np.ndarray = given.values
         if values.ndim == 2:
