@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 import eprop as ep
 from compare import assert_same
-from eprop.core import lib
 from eprop.engine.build import check, memory
 from eprop.engine.build.assemble import build
 from eprop.engine.build.draws import chunks
@@ -24,6 +23,7 @@ from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Nor
 from eprop.parallel import Serial
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, RewardTrace
 from networks import small_network
+from refusals import each_row, refusals
 
 RULES = (FixedIndegree(20), FixedIndegree(270, multapses=True), FixedOutdegree(7), Bernoulli(0.1))
 
@@ -74,24 +74,15 @@ def test_branches_of_an_axon_are_neighbours():
     assert (groups["delay_offset"] == groups["delay"] - groups["delay"][0]).all()
 
 
-def test_drawn_sources_ascend_whatever_their_number():
-    from eprop.random import CONNECT, below
-
-    for n_pre, degree in itertools.product((1, 64, 65, 1000, 2048, 2049, 5_000_000), (31, 100, 700)):
-        indptr, sources = lib.fixed_indegree(0, 2, n_pre, degree, True, True, 1)
-        for k in range(2):
-            row = sources[indptr[k] : indptr[k + 1]]
-            # The draws themselves, one for each place in the row.
-            drawn = below(1, CONNECT, k, np.arange(degree), n_pre)
-            np.testing.assert_array_equal(row, np.sort(drawn))
-
-
-def test_chunks_are_small_beside_the_network():
+def test_chunks_are_small_beside_the_network_and_few():
+    """16 bytes while a synapse is drawn, 8 to 12 afterwards; a rule that draws all for any target is not asked often."""
     for neurons, degree in ((3000, 2000), (2_000_000, 10_000)):
         projection = network(FixedIndegree(degree, multapses=True), neurons=neurons).projection("rec->rec")
-        _, (begin, stop) = next(chunks(projection, 0, neurons)), next(chunks(projection, 0, neurons))
-        # 16 bytes while a synapse is drawn, 8 to 12 afterwards.
+        begin, stop = next(chunks(projection, 0, neurons))
         assert 16 * (stop - begin) * degree <= 0.1 * 8 * neurons * degree
+    for rule, neurons, most in ((FixedOutdegree(7), 300, 1), (FixedOutdegree(1000, multapses=True), 100_000, 17)):
+        projection = network(rule, neurons=neurons).projection("rec->rec")
+        assert 1 <= len(list(chunks(projection, 0, neurons))) <= most
 
 
 def test_temporaries_take_less_than_a_tenth():
@@ -131,40 +122,53 @@ def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
     assert found[0].others > 0.8 * held["propagators"]
 
 
-def test_what_does_not_fit_is_refused_with_advice(monkeypatch):
+def ring(degree: int, neurons: int, *rule: Any) -> Network:
+    return network(FixedIndegree(degree, multapses=True), *rule, neurons=neurons)
+
+
+def delayed(sources: int, most: float) -> Network:
+    """Each delay that occurs has an axon for each source."""
+    connections = {"in->rec": {"connectivity": FixedIndegree(10), "delay": Uniform(0.5, most)}}
+    return small_network((sources, 100, 0), connections)
+
+
+def results(steps: float, *names: str) -> Any:
+    """A run, or samples, of a network without connections, whose results are large."""
+    return ep.Simulator(small_network((0, 3, 2)), threads=1).run(steps, record=[(name, "v") for name in names])
+
+
+def samples(reset: bool) -> Any:
+    sim = ep.Simulator(small_network((0, 3, 2)), threads=1)
+    return sim.evaluate(sim.samples(1, 50_000_000, window=None), reset=reset)
+
+
+@refusals(*each_row([
+    (lambda: ep.Simulator(ring(10_000, 10_000), threads=1), r"needs about 2\.\d GB \(100,\d+,\d+ synapses of 20 bytes.*1\.0 GB "
+     r"are available.*[\d,]+ synapses, \d+ % of them.*precision=\"single\" with 1\.\d GB does not fit either"),
+    (lambda: ep.Simulator(small_network((0, 10**9, 0)), threads=1), "These would fit: fewer neurons"),
+    (lambda: ep.Simulator(delayed(100_000, 100_000.0), threads=1), "GB for propagators, neurons and axons"),
+    (lambda: ep.Simulator(ring(15_000, 1000, EProp()), threads=1, comm=Crowd(), parallel="data"),
+     r"but 0\.2 GB are available to each of 4 ranks"),
+    (lambda: results(1e9), r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"),
+    (lambda: results(3e7, "rec"), r"results of 30,000,000 steps \(2 readouts, 3 recorded values\) would take 1\.4 GB.*several "
+     "parts, or record less"),
+    *((lambda reset=reset: samples(reset), r"results of 50,000,000 steps \(2 readouts\) would take 1\.2 GB")
+      for reset in (False, True)),
+], lambda call: call(), MemoryLimitError))  # fmt: skip
+def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
-    net = network(FixedIndegree(10_000, multapses=True), neurons=10_000)
-    words = r"needs about 2\.\d GB \(100,\d+,\d+ synapses of 20 bytes.*1\.0 GB are available.*[\d,]+ synapses, \d+ % of them"
-    with pytest.raises(MemoryLimitError, match=words):
-        ep.Simulator(net, threads=1)
-    with pytest.raises(MemoryLimitError, match=r"precision=\"single\" with 1\.\d GB does not fit either"):
-        ep.Simulator(net, threads=1)
+    refusal.check()
+    ep.Simulator(ring(6000, 1000), threads=1)
 
 
-def test_neurons_alone_can_be_too_many(monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
-    net = ep.Network()
-    net.add(ep.LIF(), 10**9)
-    with pytest.raises(MemoryLimitError, match="These would fit: fewer neurons"):
-        ep.Simulator(net, threads=1)
-
-
-@pytest.mark.tiny
-def test_results_that_do_not_fit(monkeypatch):
-    monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
-    net = ep.Network()
-    net.add(ep.LIF(), 3, "rec")
-    net.add(ep.Readout(), 2, "out")
-    sim = ep.Simulator(net, threads=1)
-    with pytest.raises(MemoryLimitError, match=r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"):
-        sim.run(1e9)
-    words = r"results of 30,000,000 steps \(2 readouts, 3 recorded values\) would take 1\.4 GB.*several parts, or record less"
-    with pytest.raises(MemoryLimitError, match=words):
-        sim.run(3e7, record=[("rec", "v")])
-    samples = sim.samples(1, 50_000_000, window=None)
-    for reset in (False, True):
-        with pytest.raises(MemoryLimitError, match=r"results of 50,000,000 steps \(2 readouts\) would take 1\.2 GB"):
-            sim.evaluate(samples, reset=reset)
+@pytest.mark.parametrize(("most", "words"), [
+    (999, r"has 1,000 axons .* at most 999 are possible; use more ranks, or fewer different delays"),
+    (199, r"has 200 sources on a rank, at most 199 are possible; use more ranks$"),
+])  # fmt: skip
+def test_more_than_can_be_numbered_is_refused(most, words, monkeypatch):
+    monkeypatch.setattr(check, "MOST", most)
+    with pytest.raises(NetworkError, match=words):
+        ep.Simulator(delayed(100, 10.5), threads=1)
 
 
 class Crowd(Serial):
@@ -200,23 +204,6 @@ def no_memory(*_):
     raise MemoryError
 
 
-def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):
-    net = network(FixedIndegree(6000, multapses=True), EProp(), neurons=1000)
-    monkeypatch.setattr(memory, "available_memory", lambda: 400_000_000)
-    ep.Simulator(net, threads=1, parallel="data")
-    with pytest.raises(MemoryLimitError, match=r"but 0\.1 GB are available to each of 4 ranks"):
-        ep.Simulator(net, threads=1, comm=Crowd(), parallel="data")
-
-
-def test_axons_of_every_delay_count(monkeypatch):
-    """Each delay that occurs has an axon for each source."""
-    monkeypatch.setattr(memory, "available_memory", lambda: 100_000_000)
-    connections = {"in->rec": {"connectivity": FixedIndegree(10), "delay": ep.Uniform(1.0, 100_000.0)}}
-    net = small_network((10_000, 100, 0), connections)
-    with pytest.raises(MemoryLimitError, match=r"GB for propagators, neurons and axons"):
-        ep.Simulator(net, threads=1)
-
-
 @pytest.mark.tiny
 def test_the_command_line_says_so_as_well(monkeypatch):
     from eprop.cli import app
@@ -226,11 +213,6 @@ def test_the_command_line_says_so_as_well(monkeypatch):
     assert done.exit_code == 2
     assert "GB are available" in done.stderr
     assert "not enough memory" not in done.stderr
-
-
-def test_memory_is_known_on_linux():
-    free = memory.available_memory()
-    assert free is None or free > 0
 
 
 GROUPS = {
@@ -262,30 +244,8 @@ def test_limits_of_control_groups_count(name, tmp_path):
         (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / where).write_text(text)
     assert available_memory(tmp_path) == left
-
-
-@pytest.mark.tiny
-def test_a_system_that_says_nothing(tmp_path):
-    assert available_memory(tmp_path) is None
-
-
-def test_more_axons_than_can_be_numbered(monkeypatch):
-    net = small_network((100, 100, 0), {"in->rec": {"connectivity": FixedIndegree(10), "delay": ep.Uniform(0.5, 10.5)}})
-    monkeypatch.setattr(check, "MOST", 999)
-    with pytest.raises(
-        NetworkError, match=r"has 1,000 axons .* at most 999 are possible; use more ranks, or fewer different delays"
-    ):
-        ep.Simulator(net, threads=1)
-    monkeypatch.setattr(check, "MOST", 199)
-    with pytest.raises(NetworkError, match=r"has 200 sources on a rank, at most 199 are possible; use more ranks$"):
-        ep.Simulator(net, threads=1)
-
-
-def test_a_rule_that_draws_all_for_any_target_is_not_asked_often():
-    few = network(FixedOutdegree(7)).projection("rec->rec")
-    many = network(FixedOutdegree(1000, multapses=True), neurons=100_000).projection("rec->rec")
-    assert len(list(chunks(few, 0, 300))) == 1
-    assert len(list(chunks(many, 0, 100_000))) <= 17
+    assert available_memory(tmp_path / "nothing") is None
+    assert (memory.available_memory() or 1) > 0
 
 
 @pytest.mark.tiny

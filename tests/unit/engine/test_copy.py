@@ -11,6 +11,7 @@ import pytest
 import eprop as ep
 from compare import assert_same, differ
 from networks import case, samples_of, small_network
+from ranks_in_threads import on_ranks
 
 pytestmark = pytest.mark.tiny
 
@@ -52,22 +53,6 @@ def test_a_simulator_that_has_run_on_goes_back_to_a_state():
     assert_same(other.state(), sim.state())
 
 
-def test_a_copy_has_the_same_options():
-    c = case(3, RULES[0], steps=10)
-    other = copy.copy(ep.Simulator(c.network, threads=1, precision="single", partitions=2, timers=True))
-    assert other.precision == "single"
-    assert other._arrays.built.topology.n_partitions == 2
-    assert other.phases.keys()
-
-
-def test_what_several_ranks_share_is_not_copied():
-    c = case(3, RULES[0], steps=10)
-    sim = ep.Simulator(c.network, threads=1)
-    sim._comm = type("Two", (), {"size": 2})()
-    with pytest.raises(TypeError, match="a simulator of several ranks cannot be copied"):
-        copy.copy(sim)
-
-
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
 def test_a_copy_knows_the_parts_of_its_network(way):
     net = small_network((2, 3, 1), {"in->rec": 0.5, "rec->out": None}, feedback=ep.Symmetric(), seed=1)
@@ -76,12 +61,20 @@ def test_a_copy_knows_the_parts_of_its_network(way):
     for other in (way(ep.Simulator(net, threads=1)), ep.Simulator(way(net), threads=1)):
         assert other.weights(projection).shape == (3, 2)
         assert other.feedback_weights(out, rec).shape == (3, 1)
+        other.network.add(ep.LIF(), 2, "more")  # a network of its own
+        assert len(net.populations) == 3
         assert other.run(5.0, {x: np.ones((5, 2))}, spikes=[rec]).spikes[rec][0].size > 0
 
 
-def test_a_copied_network_grows_on_its_own():
-    net = ep.Network()
-    net.add(ep.LIF(), 2, "a")
-    other = copy.deepcopy(net)
-    other.add(ep.LIF(), 2, "b")
-    assert len(net.populations) == 1
+def test_a_copy_has_the_same_options_and_several_ranks_have_none():
+    c = case(3, RULES[0], steps=10)
+    other = copy.copy(ep.Simulator(c.network, threads=1, precision="single", partitions=2, timers=True))
+    assert other.precision == "single"
+    assert other._arrays.built.topology.n_partitions == 2
+    assert other.phases.keys()
+
+    def refused(comm):
+        with pytest.raises(TypeError, match="a simulator of several ranks cannot be copied"):
+            copy.copy(ep.Simulator(c.network, threads=1, comm=comm))
+
+    on_ranks(2, refused)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,10 +28,10 @@ def learner(**options: object) -> ep.Simulator:
     return ep.Simulator(small_network((4, 3, 2), connections, **models, rule=rule, seed=3), threads=1, **options)
 
 
-def batch(sim: ep.Simulator, n: int = 5, window: object = None) -> ep.Samples:
+def batch(sim: ep.Simulator, n: int = 5, **told: Any) -> ep.Samples:
     rng = np.random.default_rng(1)
     events, target = rng.random((n, 30, 4)) < 0.2, rng.normal(size=(n, 30, 2))
-    return sim.samples(n, 30, {"in": events}, {"out": target}, window)
+    return sim.samples(n, 30, {"in": events}, {"out": target}, **told)
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
@@ -46,13 +48,6 @@ def test_gradients_are_what_gradient_descent_follows(partitions: int) -> None:
         np.testing.assert_allclose(w - sim.connections(name)[2], found[name], rtol=1e-12, atol=1e-15)
 
 
-def test_gradients_of_a_batch_are_the_mean_of_those_of_its_samples() -> None:
-    sim = learner()
-    samples = batch(sim)
-    single = [sim.gradients(sample)["in->rec"] for sample in samples]
-    np.testing.assert_allclose(np.mean(single, axis=0), sim.gradients(samples)["in->rec"], rtol=1e-12)
-
-
 def test_parameters_that_were_drawn() -> None:
     found = learner().parameters("rec")
     assert found["tau_m"].shape == (3,)
@@ -66,17 +61,24 @@ def test_parameters_that_were_drawn() -> None:
 
 @pytest.mark.parametrize("which", [2, -1, slice(1, 4), [3, 0], np.array([True, False, False, True, False])], ids=str)
 def test_chosen_samples_run_as_among_the_others(which: object) -> None:
-    sim = learner()
-    window = np.random.default_rng(2).random((5, 30))
-    samples = batch(sim, window=window)
-    y, chosen = sim.evaluate(samples).y, samples[which]
-    rows = np.atleast_1d(np.arange(5)[which])
+    """With the windows, signals and modulators that they were given."""
+    sim, rng = learner(), np.random.default_rng(2)
+    told = {"window": rng.random((5, 30)), "modulator": rng.normal(size=(5, 30))}
+    signals = rng.normal(size=(5, 30, 3))
+    samples = batch(sim, signals={"rec": signals}, **told)
+    rows, chosen = np.atleast_1d(np.arange(5)[which]), samples[which]
     assert len(chosen) == rows.size
-    np.testing.assert_array_equal(sim.evaluate(chosen).y, y[rows])
-    np.testing.assert_array_equal(chosen.window[:, :, 0], window[rows])
+    assert_same(sim.evaluate(chosen).y, sim.evaluate(samples).y[rows])
+    assert_same([chosen.window[:, :, 0], chosen.modulator, chosen.signals["rec"]],
+                [told["window"][rows], told["modulator"][rows], signals[rows]])  # fmt: skip
+    each = [sim.gradients(samples[k])["in->rec"] for k in rows]
+    np.testing.assert_allclose(sim.gradients(chosen)["in->rec"], np.mean(each, axis=0), rtol=1e-12)
+    assert chosen == samples[which]
+    assert chosen != batch(sim, **told)[which]
+    assert "signals of 'rec'; modulator" in repr(samples)
 
 
-def test_samples_of_several_sources_are_chosen_together() -> None:
+def test_samples_are_chosen_from_all_sources_or_not_there() -> None:
     net = ep.Network()
     for name in "ab":
         net.add(ep.EventSource(), 3, name)
@@ -85,14 +87,9 @@ def test_samples_of_several_sources_are_chosen_together() -> None:
     wanted = make_samples(net, 2, 6, {"a": events[0][[3, 1]], "b": events[1][[3, 1]]})
     assert samples[[3, 1]] == wanted
     assert samples[[1, 3]] != wanted
-
-
-@pytest.mark.parametrize(
-    ("which", "why"), [(5, "no sample index 5: "), ([], "at least one"), ("a", "no sample index 'a'")], ids=str
-)
-def test_samples_that_are_not_there(which: object, why: str) -> None:
-    with pytest.raises(IndexError, match=why):
-        batch(learner())[which]
+    for which, why in ((5, "no sample index 5: "), ([], "at least one"), ("a", "no sample index 'a'")):
+        with pytest.raises(IndexError, match=why):
+            samples[which]
 
 
 def test_lists_of_spikes_are_the_same_samples() -> None:
@@ -156,17 +153,3 @@ def test_a_matrix_counts_where_there_is_a_connection() -> None:
     np.testing.assert_array_equal(sim.weights("a->a").toarray(), 0.5 * there)
     with refuse("span 2..2 mV, outside the bounds 0.1..1", ep.NetworkError):
         net.connect(a, a, weight=2.0, rule=rule, name="b")
-
-
-@pytest.mark.parametrize("what", ["learn", "reset"])
-def test_switches_are_on_or_off(what: str) -> None:
-    sim = learner()
-    with refuse(f"{what} must be True or False, got 'no'"):
-        sim.run(5.0, learn="no") if what == "learn" else sim.evaluate(batch(sim), reset="no")
-
-
-def test_a_population_is_given_once() -> None:
-    sim = learner()
-    source = sim.network.population("in")
-    with refuse("'in' is given twice"):
-        sim.run(5.0, {"in": ([1.0], [0]), source: ([1.0], [0])})

@@ -42,15 +42,28 @@ def test_what_a_step_leaves():
     assert left([0.9, 0.7], spike=[-0.1, -0.2], n=2) == pytest.approx(0.6), "the least of all neurons"
 
 
-def test_without_components_of_their_own_nothing_is_lost():
-    c = sort_components("rec", [ep.LIF(tau_m=2.0).eligibility(1.0)])
-    assert least_left(c, [0.3]) == 1.0
-
-
 def test_filters_count_as_well():
     neuron = ep.ALIF(tau_m=20.0, tau_adapt=200.0, beta=0.1)
     found = least_left(sort_components("rec", [neuron.eligibility(1.0)]), [neuron.largest_psi(1.0)])
     assert found == pytest.approx(math.exp(-1 / 20) * (math.exp(-1 / 200) - 0.1 * 0.3))
+    without = sort_components("rec", [ep.LIF(tau_m=2.0).eligibility(1.0)])
+    assert least_left(without, [0.3]) == 1.0, "without components of their own nothing is lost"
+
+
+class Silent(AdaptingCurrent):
+    """Promises nothing."""
+
+    largest_psi = Neuron.largest_psi
+
+
+class Steeper(ep.ALIF):
+    """With an update of its own, of which the height of the surrogate gradient says nothing."""
+
+    update = AdaptingCurrent.update
+
+
+def test_without_a_promise_psi_may_be_anything():
+    assert [neuron.largest_psi(1.0) for neuron in (ep.ALIF(), Steeper(), Silent())] == [0.3, math.inf, math.inf]
 
 
 def built(*neurons: Neuron, dtype=np.float64):
@@ -64,45 +77,45 @@ def built(*neurons: Neuron, dtype=np.float64):
     return build(net, 1, dtype)
 
 
-@pytest.mark.parametrize(
-    ("neuron", "kind", "block"),
-    [
-        (ep.LIF(), (1, 0, True), 32),
-        (ep.ALIF(), (1, 1, True), 32),
-        (ep.DeltaALIF(), (1, 1, True), 32),
-        (FORGETFUL, (1, 1, False), 16),
-        (ep.LIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 1, True), 32),
-        (ep.ALIF(tau_m=ep.Uniform(10.0, 20.0)), (0, 2, False), 16),
-        (SynapticLIF(), (2, 0, True), 16),
-        (AdaptingCurrent(), (2, 1, True), 16),
-        (Resonator(), (2, 2, False), 16),
-    ],
-)
-def test_kinds(neuron, kind, block):
-    found = built(neuron)
-    assert found.kinds == (Kind(*kind, two_kappas=False),)
+LIF, ALIF, CROSSING = (1, 0, True), (1, 1, True), (1, 1, False)
+HALFWAY = ep.ALIF(beta=0.5, tau_adapt=20.0)
+DRAWN = ep.LIF(tau_m=ep.Uniform(10.0, 20.0))
+
+
+@pytest.mark.parametrize(("neurons", "dtype", "kinds", "block"), [
+    ([ep.LIF()], np.float64, [LIF], 32),
+    ([ep.ALIF()], np.float64, [ALIF], 32),
+    ([ep.DeltaALIF()], np.float64, [ALIF], 32),
+    ([FORGETFUL], np.float64, [CROSSING], 16),
+    ([HALFWAY], np.float64, [ALIF], 16),
+    ([HALFWAY], np.float32, [CROSSING], 16),
+    ([DRAWN], np.float64, [(0, 1, True)], 32),
+    ([ep.ALIF(tau_m=ep.Uniform(10.0, 20.0))], np.float64, [(0, 2, False)], 16),
+    ([SynapticLIF()], np.float64, [(2, 0, True)], 16),
+    ([AdaptingCurrent()], np.float64, [(2, 1, True)], 16),
+    ([Silent()], np.float64, [(2, 1, False)], 16),
+    ([Resonator()], np.float64, [(2, 2, False)], 16),
+    # One that crosses takes others of its kind along; the order of populations does not count.
+    ([ep.LIF(), ep.ALIF(), FORGETFUL], np.float64, [LIF, CROSSING], 16),
+    ([ep.LIF(), ep.ALIF()], np.float64, [LIF, ALIF], 32),
+    ([ep.ALIF(), ep.LIF()], np.float64, [LIF, ALIF], 32),
+    ([ep.LIF(), ep.ALIF(), ep.DeltaLIF(), ep.DeltaALIF(), DRAWN, SynapticLIF(), Resonator()], np.float64,
+     [(0, 1, True), LIF, ALIF, (2, 0, True), (2, 2, False)], 16),
+])  # fmt: skip
+def test_kinds(neurons, dtype, kinds, block):
+    found = built(*neurons, dtype=dtype)
+    assert sorted(found.kinds) == sorted(Kind(*kind, two_kappas=False) for kind in kinds)
     assert found.block_steps == block
-    assert found.crosses == (not kind[2])
+    assert found.crosses == (not all(anchored for *_, anchored in kinds))
 
 
-def test_single_precision_asks_for_more():
-    neuron = ep.ALIF(beta=0.5, tau_adapt=20.0)
-    assert not built(neuron).crosses
-    assert built(neuron, dtype=np.float32).crosses
-
-
-def test_one_that_crosses_takes_others_of_its_kind_along():
-    found = built(ep.LIF(), ep.ALIF(), FORGETFUL)
-    assert found.kinds == (Kind(1, 0, True, False), Kind(1, 1, False, False))
-
-
-def test_order_of_populations_does_not_change_kinds():
-    one, other = built(ep.LIF(), ep.ALIF()), built(ep.ALIF(), ep.LIF())
-    assert one.kinds == other.kinds == (Kind(1, 0, True, False), Kind(1, 1, True, False))
-    for found, neurons in ((one, (ep.LIF, ep.ALIF)), (other, (ep.ALIF, ep.LIF))):
-        rows = found.topology.populations[1:]
-        assert rows["model"].tolist() == [lib.models[neuron.core] for neuron in neurons]
-        assert [found.kinds[kind].n_own for kind in rows["kind"]] == [int(neuron is ep.ALIF) for neuron in neurons]
+@pytest.mark.parametrize("neurons", [(ep.LIF, ep.ALIF), (ep.ALIF, ep.LIF)], ids=str)
+def test_each_population_has_its_kind(neurons):
+    found = built(*(neuron() for neuron in neurons))
+    assert found.kinds == (Kind(*LIF, False), Kind(*ALIF, False))
+    rows = found.topology.populations[1:]
+    assert rows["model"].tolist() == [lib.models[neuron.core] for neuron in neurons]
+    assert [found.kinds[kind].n_own for kind in rows["kind"]] == [int(neuron is ep.ALIF) for neuron in neurons]
 
 
 def test_two_kappas_are_part_of_a_kind():
@@ -129,20 +142,6 @@ def test_reward_is_part_of_a_kind():
     assert [kind.two_kappas for kind in build(net, 1, np.float64).kinds] == [True] * 3
 
 
-def test_any_number_of_models_and_kinds_share_a_network():
-    neurons = (
-        ep.LIF(),
-        ep.ALIF(),
-        ep.DeltaLIF(),
-        ep.DeltaALIF(),
-        ep.LIF(tau_m=ep.Uniform(10.0, 20.0)),
-        SynapticLIF(),
-        Resonator(),
-    )
-    found = built(*neurons)
-    assert len(found.kinds) == 5
-
-
 def test_a_state_may_name_its_kinds_in_another_order():
     net, kinds = ep.Network(), (Kind(1, 0, True, False), Kind(1, 1, True, False))
     own = fingerprint_of(net, np.float64, kinds, 32)
@@ -151,24 +150,6 @@ def test_a_state_may_name_its_kinds_in_another_order():
         ep.InputError, match=r"EPropPlus.synapses is 1 filters, 0 own, anchored; blocks of 32 steps there"
     ):
         check_fingerprint(fingerprint_of(net, np.float64, kinds[:1], 32), own)
-
-
-class Silent(AdaptingCurrent):
-    """Promises nothing."""
-
-    largest_psi = Neuron.largest_psi
-
-
-class Steeper(ep.ALIF):
-    """With an update of its own, of which the height of the surrogate gradient says nothing."""
-
-    update = AdaptingCurrent.update
-
-
-def test_without_a_promise_they_cross():
-    assert built(Silent()).kinds == (Kind(2, 1, False, False),)
-    assert ep.ALIF().largest_psi(1.0) == 0.3
-    assert Steeper().largest_psi(1.0) == math.inf
 
 
 def test_a_state_knows_how_synapses_were_kept():

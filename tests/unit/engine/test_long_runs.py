@@ -60,7 +60,7 @@ def test_calls_leave_nothing_behind():
     for seed in range(50):
         run(sim, 2, seed)
     arrays, objects = held_now()
-    for seed in range(300):
+    for seed in range(150):
         run(sim, 2, seed)
     assert held_now()[0] == arrays
     assert len(held_now()[1] - objects) < 100
@@ -74,9 +74,19 @@ def held_now():
     return sum(trace.size for trace in found.traces), {id(thing) for thing in gc.get_objects()}
 
 
-@pytest.mark.skipif(
+def subnormal(values):
+    """Which numbers are smaller than the smallest with all its digits, and not zero."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return np.zeros(values.shape, bool)
+    return (values != 0) & (np.abs(values) < np.finfo(values.dtype).tiny)
+
+
+flushes = pytest.mark.skipif(
     platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64"
 )
+
+
+@flushes
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=two_threads)])
 def test_what_is_silent_for_long_becomes_zero(threads):
     sim = simulator(threads)
@@ -92,9 +102,7 @@ def test_what_is_silent_for_long_becomes_zero(threads):
     assert subnormal(0.5 * np.full(64, ALMOST_NOTHING)).all()  # the mode was the loop's own
 
 
-@pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64"
-)
+@flushes
 @pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 def test_moments_that_fade_become_zero():
     connections = {"in->rec": None, "rec->out": {"rule": None}}
@@ -109,12 +117,3 @@ def test_moments_that_fade_become_zero():
     moments = sim.state()["synapses/moment_1"]
     assert not subnormal(moments).any()
     assert np.count_nonzero(moments == 0.0) == 18  # the others are of static synapses
-
-
-def subnormal(values):
-    """Which numbers are smaller than the smallest with all its digits, and not zero."""
-    return np.issubdtype(values.dtype, np.floating) & (values != 0) & (np.abs(values) < tiny(values))
-
-
-def tiny(values):
-    return np.finfo(values.dtype).tiny if np.issubdtype(values.dtype, np.floating) else 0

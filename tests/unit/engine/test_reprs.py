@@ -26,8 +26,7 @@ def test_a_simulator_shows_nodes_and_synapses(simulator: ep.Simulator) -> None:
 
 def test_a_recording_shows_all_that_was_recorded(simulator: ep.Simulator) -> None:
     recording = simulator.run(10.0, {"in": np.ones((10, 3))}, record=[("rec", "v")], spikes=["rec"])
-    shown = recording._repr_html_()
-    count = recording.spikes["rec"][0].size
+    shown, count = recording._repr_html_(), recording.spikes["rec"][0].size
     assert count > 0
     for part in (
         "10 steps, to 10 ms",
@@ -38,13 +37,21 @@ def test_a_recording_shows_all_that_was_recorded(simulator: ep.Simulator) -> Non
         "10 x 4",
     ):
         assert part in shown
+    assert repr(recording) == (
+        f"Recording(10 steps to 10 ms; y['out'] (10, 2); {count} spikes of 'rec'; ('rec', 'v') (10, 4))"
+    )
+    assert repr(simulator) == "Simulator(3 in, 4 rec, 2 out; 20 synapses, double precision, at 10 ms)"
 
 
 def test_samples_and_their_results_show_sizes_and_means(simulator: ep.Simulator) -> None:
-    samples = simulator.samples(2, 5, {"in": np.ones((2, 5, 3))}, labels=[0, 1])
+    samples = simulator.samples(2, 5, {"in": np.ones((2, 5, 3))}, labels=[0, 1], window=np.arange(5) >= 3)
     assert "0: 1, 1: 1" in samples._repr_html_()
+    assert repr(samples) == "Samples(2 samples of 5 steps; 30 events; target (2, 1, 2); 2 steps in the window; labels)"
     result = simulator.evaluate(samples)
-    assert f"{result.loss.mean():.4g}" in result._repr_html_()
+    loss = result.loss.mean()
+    assert f"{loss:.4g}" in result._repr_html_()
+    assert repr(result).startswith(f"BatchResult(2 samples; loss {loss:g} on average; y (2, 5, 2)")
+    assert repr(result).endswith(f"{result.events:,} synaptic events)")
 
 
 def test_an_evaluation_shows_its_error_and_the_confusion_matrix() -> None:

@@ -10,7 +10,7 @@ import pytest
 import eprop as ep
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.training import RewardBaseline
-from refusals import refusals
+from refusals import each_of, each_row, refusals
 
 pytestmark = pytest.mark.tiny
 WAITS = ep.RewardTrace(tau=50.0, cutoff=200.0)
@@ -29,40 +29,34 @@ def network(*rules: Any, readouts: Any = PLUS, loss: Any = None) -> ep.Network:
     return net
 
 
-def test_reward_needs_something_that_waits():
-    sim = ep.Simulator(network(PLUS), threads=1)
-    for call in (
-        lambda: sim.run(10.0, reward=np.ones(10)),
-        lambda: sim.samples(2, 10, reward=np.ones(10)),
-        lambda: sim.stepper().step(reward=1.0),
-        lambda: ep.Simulator(network(ep.EProp(), readouts=ep.EProp()), threads=1).run(10.0, reward=np.ones(10)),
-    ):
-        with pytest.raises(InputError, match="no projection of this network uses it; give projections EPropPlus"):
-            call()
-    other = ep.Simulator(network(PLUS.replace(reward=WAITS)), threads=1)
-    with pytest.raises(InputError, match="no projection of this network uses it"):
-        sim.train(other.samples(1, 10, reward=np.ones(10)))
-
-
-def test_rewards_must_fit():
-    sim = ep.Simulator(network(PLUS.replace(reward=WAITS)), threads=1)
-    with pytest.raises(InputError, match=r"reward must have shape \(10,\) or \(1, 10\), got \(9,\)"):
-        sim.run(10.0, reward=np.ones(9))
-    with pytest.raises(InputError, match="reward must hold finite numbers"):
-        sim.samples(3, 10, reward=np.full((3, 10), np.nan))
-    for wrong in (np.inf, "much", None):
-        with pytest.raises(InputError, match="reward must be a finite number"):
-            sim.stepper().step(reward=wrong)
-    samples = sim.samples(3, 10, reward=np.arange(30.0).reshape(3, 10))
-    np.testing.assert_array_equal(samples[[2, 0]].reward, samples.reward[[2, 0]])
-    assert "reward" in repr(samples)
-
-
 def built(*rules: Any) -> ep.Simulator:
     return ep.Simulator(network(*rules), threads=1)
 
 
+def waiting() -> ep.Simulator:
+    return built(PLUS.replace(reward=WAITS))
+
+
+ONES = np.ones(10)
+NOBODY = "no projection of this network uses it; give projections EPropPlus"
+
+
 @refusals(
+    *each_row([
+        (lambda: built(PLUS).run(10.0, reward=ONES), NOBODY),
+        (lambda: built(PLUS).samples(2, 10, reward=ONES), NOBODY),
+        (lambda: built(PLUS).stepper().step(reward=1.0), NOBODY),
+        (lambda: ep.Simulator(network(ep.EProp(), readouts=ep.EProp()), threads=1).run(10.0, reward=ONES), NOBODY),
+        (lambda: built(PLUS).train(waiting().samples(1, 10, reward=ONES)), "no projection of this network uses it"),
+        (lambda: waiting().run(10.0, reward=np.ones(9)), r"reward must have shape \(10,\) or \(1, 10\), got \(9,\)"),
+        (lambda: waiting().samples(3, 10, reward=np.full((3, 10), np.nan)), "reward must hold finite numbers"),
+        *((lambda wrong=wrong: waiting().stepper().step(reward=wrong), "reward must be a finite number")
+          for wrong in (np.inf, "much", None)),
+    ], lambda call: call(), InputError),
+    *each_of([1.0, -0.1, "slow"], lambda decay: RewardBaseline(decay=decay), ParameterError,
+             r"RewardBaseline\.decay must be >= 0 and < 1"),
+    *each_of([np.nan, None], lambda reward: RewardBaseline(decay=0.5).surprise(reward), ParameterError,
+             "a reward must be a finite number"),
     (lambda: built(PLUS.replace(reward=ep.RewardTrace(cutoff=10.0))), NetworkError,
      r"cutoff must be at least EPropPlus.cutoff \(20 ms\), got 10 ms"),
     (lambda: built(PLUS.replace(reward=ep.RewardTrace(cutoff=50.5))), ParameterError,
@@ -73,7 +67,7 @@ def built(*rules: Any) -> ep.Simulator:
      "onto 'rec' must share reward, got .*cutoff=200.* and None"),
     (lambda: PLUS.replace(reward=50.0), ParameterError, r"EPropPlus\.reward must be a RewardTrace"),
 )  # fmt: skip
-def test_traces_that_cannot_be_are_refused(refusal):
+def test_rewards_and_traces_that_cannot_be_are_refused(refusal):
     refusal.check()
 
 
@@ -129,9 +123,9 @@ def test_a_baseline_is_a_running_mean():
     baseline = RewardBaseline(decay=0.5)
     assert [baseline.surprise(reward) for reward in (1.0, 1.0, 0)] == [1.0, 0.5, -0.75]
     assert baseline.mean == 0.375
-    for wrong in (1.0, -0.1, "slow"):
-        with pytest.raises(ParameterError, match=r"RewardBaseline\.decay must be >= 0 and < 1"):
-            RewardBaseline(decay=wrong)
-    for wrong in (np.nan, None):
-        with pytest.raises(ParameterError, match="a reward must be a finite number"):
-            baseline.surprise(wrong)
+
+
+def test_chosen_samples_keep_their_rewards():
+    samples = waiting().samples(3, 10, reward=np.arange(30.0).reshape(3, 10))
+    np.testing.assert_array_equal(samples[[2, 0]].reward, samples.reward[[2, 0]])
+    assert "reward" in repr(samples)

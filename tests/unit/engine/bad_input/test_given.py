@@ -89,6 +89,15 @@ WINDOWS = [
     ({"rec": np.ones(5)}, "no readout named 'rec'; there are: out"),
     ({"out": np.ones(4)}, r"window of 'out' must have shape \(5,\)"),
 ]
+TOLD = [
+    ({"signals": {"x": np.ones((5, 3))}}, "no population of neurons named 'x'; there are: rec"),
+    ({"signals": {"out": np.ones((5, 2))}}, "no population of neurons named 'out'"),
+    ({"signals": {"rec": np.ones((4, 3))}}, r"signals 'rec' must have shape \(5, 3\) = \(steps, size\), got \(4, 3\)"),
+    ({"signals": {"rec": np.full((5, 3), NAN)}}, "signals 'rec' hold values that are not finite"),
+    ({"signals": np.ones((5, 3))}, "signals must be a dictionary"),
+    ({"modulator": np.ones(4)}, r"modulator must have shape \(5,\)"),
+    ({"modulator": np.full(5, INF)}, "modulator must hold finite numbers"),
+]
 RECORDS = [
     *((wrong, "record takes pairs such as") for wrong in (5, None, "rec", [5], ["rec"], [("rec",)], [("rec", "v", None, 3)])),
     ([("rec", "x")], "'rec' has no variable 'x'; it has: v, refractory, z, surrogate, learning_signal"),
@@ -113,6 +122,7 @@ RECORDS = [
     *each_row(INPUTS, lambda inputs, sim: sim.run(5.0, inputs)),
     *each_row(TARGETS, lambda targets, sim: sim.run(5.0, {"in": OK}, targets)),
     *each_row(WINDOWS, lambda window, sim: sim.run(5.0, {"in": OK}, {"out": Y}, window)),
+    *each_row(TOLD, lambda told, sim: sim.run(5.0, **told)),
     *each_row(RECORDS, lambda record, sim: sim.run(5.0, record=record)),
     *each_of([[("x", "v")], [("rec->x", "weight")], [ep.Record(5, "v")]], lambda record, sim: sim.run(5.0, record=record),
              ep.NetworkError, "no population .*; there are: in, rec, out"),

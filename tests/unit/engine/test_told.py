@@ -1,0 +1,158 @@
+"""What teaches a network: targets or none, windows, signals and a modulator from outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_same
+from eprop.checks import time_driven
+from eprop.reference import Stimulus
+from networks import small_network
+
+pytestmark = pytest.mark.tiny
+STEPS = 60
+EVENTS = np.random.default_rng(5).random((STEPS, 6)) < 0.3
+EVENTS[0] = False
+TARGET = np.full((STEPS, 2), (0.9, 0.1))
+RULES = {
+    "e-prop+": ep.EPropPlus(optimizer=ep.Adam(1e-2), kappa_reg=0.5, c_reg=0.5, cutoff=20.0),
+    "e-prop": ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.5),
+}
+each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+NAMES = ("in->rec", "rec->out", "rec->more")
+
+
+# ----------------------------------------------------------------------------------------- readouts without a target
+def network(rule: ep.Rule, c_reg: float = 0.5, loss: ep.Loss | None = None) -> ep.Network:
+    rule = rule.replace(c_reg=c_reg)
+    net = small_network((6, 5, 0), {"in->rec": ep.Uniform(0.1, 0.6)}, neuron=ep.LIF(v_th=0.6), rule=rule, seed=2)
+    for name in ("out", "more"):
+        out = net.add(ep.Readout(loss=loss or ep.SquaredError()), 2, name)
+        net.connect("rec", out, weight=ep.Uniform(-1.0, 1.0), rule=rule)
+        net.feedback(out, "rec")
+    return net
+
+
+def ran(net: ep.Network, *given) -> tuple[ep.Recording, dict[str, np.ndarray]]:
+    sim = ep.Simulator(net, threads=1)
+    run = sim.run(float(STEPS), {"in": EVENTS}, *given, record=[("out", "error"), ("more", "error")])
+    return run, {name: sim.connections(name)[2] for name in NAMES}
+
+
+@pytest.mark.parametrize("targets", [None, {}], ids=repr)
+@each_rule
+def test_without_targets_is_outside_the_window(rule, targets):
+    run, found = ran(network(rule), targets)
+    _, wanted = ran(network(rule), {"out": TARGET, "more": TARGET}, np.zeros(STEPS))
+    for name in NAMES:
+        np.testing.assert_array_equal(found[name], wanted[name])
+    assert not run.loss.any()
+    assert not run["out", "error"].any()
+    first = ep.Simulator(network(rule), threads=1)
+    assert (found["in->rec"] != first.connections("in->rec")[2]).any(), "regularisation goes on"
+    assert run.y["out"].any()
+
+
+@pytest.mark.parametrize("loss", [ep.SquaredError(), ep.CrossEntropy()], ids=["squared error", "cross-entropy"])
+@each_rule
+def test_one_readout_of_two(rule, loss):
+    net = network(rule, c_reg=0.0, loss=loss)
+    first = ep.Simulator(net, threads=1).connections("rec->more")[2]
+    run, found = ran(net, {"out": TARGET})
+    assert run["out", "error"].any()
+    assert run.loss.any()
+    assert not run["more", "error"].any()
+    np.testing.assert_array_equal(found["rec->more"], first)
+    # The others learn as if the target of the one were what it does.
+    if isinstance(loss, ep.SquaredError) and isinstance(rule, ep.EProp):
+        _, same = ran(net, {"out": TARGET, "more": run.y["more"]})
+        np.testing.assert_allclose(found["in->rec"], same["in->rec"], rtol=1e-12)
+        np.testing.assert_array_equal(found["rec->out"], same["rec->out"])
+
+
+@pytest.mark.parametrize("targets", [None, {"out": TARGET}], ids=["none", "one of two"])
+def test_the_reference_agrees(targets):
+    net = network(RULES["e-prop+"])
+    wanted = time_driven(net).run(Stimulus(STEPS, {"in": EVENTS}, targets or {}))
+    run, _ = ran(net, targets)
+    np.testing.assert_allclose(run.loss, wanted.loss, rtol=1e-12, atol=1e-12)
+    assert np.isfinite(run.loss).all()
+
+
+@each_rule
+def test_samples(rule):
+    sim = ep.Simulator(network(rule, c_reg=0.0), threads=1)
+    before = [sim.connections(name)[2] for name in NAMES]
+    samples = sim.samples(2, STEPS, inputs={"in": np.stack([EVENTS, EVENTS])})
+    for result in (sim.evaluate(samples), sim.train(samples)):
+        assert not result.loss.any()
+        assert result.y.any()
+    for name, weights in zip(NAMES, before, strict=True):
+        np.testing.assert_array_equal(sim.connections(name)[2], weights)
+
+
+# ---------------------------------------------------------------------------------------------- told from outside
+def two_populations(rule: Any, readouts: bool = True) -> ep.Network:
+    """Inputs, two populations that learn, and readouts, or none."""
+    net = ep.Network(seed=2)
+    x, a, b = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(v_th=0.5), 5, "a"), net.add(ep.LIF(v_th=0.5), 3, "b")
+    net.connect(x, a, weight=0.4, rule=rule)
+    net.connect(a, b, weight=0.4, rule=rule)
+    if readouts:
+        net.connect(b, net.add(ep.Readout(), 2, "out"), weight=ep.Uniform(0.1, 0.5), rule=rule)
+    return net
+
+
+def given(n: int, readouts: bool = True) -> dict[str, Any]:
+    rng = np.random.default_rng(1)
+    events = (rng.random((n, STEPS, 4)) < 0.2).astype(float)
+    told = {"signals": {"b": rng.normal(size=(n, STEPS, 3))}, "modulator": rng.normal(size=(n, STEPS))}
+    aims = {"targets": {"out": rng.normal(size=(n, 1, 2))}} if readouts else {}
+    return {"inputs": {"in": events}, **told, **aims}
+
+
+@each_rule
+def test_signals_alone_teach(rule):
+    """Without feedback, and without readouts; what gets no signal, and has no other reason to learn, stays."""
+    sim = ep.Simulator(two_populations(rule.replace(c_reg=0.0), readouts=False), threads=1)
+    before = {p.name: sim.connections(p.name)[2] for p in sim.network.projections}
+    sim.train(sim.samples(3, STEPS, **given(3, False)))
+    assert np.abs(sim.connections("a->b")[2] - before["a->b"]).max() > 1e-5
+    np.testing.assert_array_equal(sim.connections("in->a")[2], before["in->a"])
+
+
+def test_a_modulator_of_ones_and_signals_of_zeros_change_nothing():
+    """And a modulator of zeros leaves nothing to learn from, the errors of the last step included."""
+    net = two_populations(RULES["e-prop"].replace(c_reg=0.0))
+    net.feedback("out", "b", ep.RandomFeedback())
+    sim, plain = ep.Simulator(net, threads=1), given(2) | {"signals": None, "modulator": None}
+    wanted = sim.gradients(sim.samples(2, STEPS, **plain))
+    for told in ({"modulator": np.ones(STEPS)}, {"signals": {"b": np.zeros((2, STEPS, 3))}}):
+        found = sim.gradients(sim.samples(2, STEPS, **plain | told))
+        assert_same(found, wanted)
+    assert wanted["a->b"].any()
+    silenced = sim.gradients(sim.samples(2, STEPS, **plain | {"modulator": np.zeros(STEPS)}))
+    assert not silenced["a->b"].any()
+    np.testing.assert_array_equal(silenced["b->out"], wanted["b->out"])
+
+
+def test_windows_of_readouts():
+    """Each population has its own; one that is left out has ones."""
+    net = two_populations(RULES["e-prop"].replace(c_reg=0.0))
+    net.connect("b", net.add(ep.Readout(), 1, "value"), weight=0.2, rule=RULES["e-prop"].replace(c_reg=0.0))
+    sim, window = ep.Simulator(net, threads=1), np.linspace(-1.0, 1.0, STEPS)
+    aims = {"out": np.ones((2, 1, 2)), "value": np.ones((2, 1, 1))}
+    events = {"in": given(2)["inputs"]["in"]}
+    samples = sim.samples(2, STEPS, events, aims, {"value": window})
+    assert samples.window.shape == (1, STEPS, 2)
+    np.testing.assert_array_equal(samples.window_of_readouts[0], np.stack([np.ones(STEPS)] * 2 + [window], axis=1))
+    y = sim.evaluate(samples).y
+    wanted = 0.5 * (samples.window_of_readouts * (y - 1.0) ** 2).sum(axis=(1, 2))
+    np.testing.assert_allclose(sim.evaluate(samples).loss, wanted, rtol=1e-12)
+    both = sim.samples(2, STEPS, events, aims, {"out": np.stack([window, -window]), net.population("value"): window})
+    np.testing.assert_array_equal(both.window[:, :, 0], [window, -window])
+    np.testing.assert_array_equal(both.window[:, :, 1], [window, window])
