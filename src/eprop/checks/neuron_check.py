@@ -186,7 +186,9 @@ def _stimulus(steps: int) -> Stimulus:
 
 def _samples_of(sim: Simulator, steps: int) -> Samples:
     given = _stimulus(steps)
-    inputs, targets = ({name: values[None] for name, values in part.items()} for part in (given.spikes, given.targets))
+    inputs, targets = (
+        {name: np.asarray(values)[None] for name, values in part.items()} for part in (given.spikes, given.targets)
+    )
     return sim.samples(1, steps, inputs, targets)
 
 

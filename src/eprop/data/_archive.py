@@ -7,7 +7,7 @@ import pathlib
 import tempfile
 import weakref
 import zipfile
-from typing import IO, Any, TypeAlias
+from typing import IO, TypeAlias
 
 from eprop.errors import DataError
 from eprop.files import check_budget, open_regular, parsing
@@ -103,7 +103,7 @@ class ZipTree:
         with parsing(label, "is not a readable zip archive", advice="download it again"):
             self.archive = zipfile.ZipFile(file)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         # Another process cannot receive an open file, so it opens the archive itself.
         return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
 

@@ -70,7 +70,7 @@ def bin_blocks(
 
 
 def from_iterable(
-    samples: Iterable[tuple[Any, Any]] | EventDataset,
+    samples: Iterable[tuple[object, object]] | EventDataset,
     *,
     sensor_size: tuple[int, int, int] | None = None,
     n_steps: int = 300,
@@ -161,7 +161,7 @@ def _sensor(sensor_size: Sequence[int]) -> tuple[int, int, int]:
     return width, height, polarities
 
 
-def _blocks(pairs: Iterable[tuple[Any, Any]]) -> Iterator[list[tuple[Events, int]]]:
+def _blocks(pairs: Iterable[tuple[object, object]]) -> Iterator[list[tuple[Events, int]]]:
     block: list[tuple[Events, int]] = []
     for number, (events, label) in enumerate(pairs):
         try:

@@ -85,10 +85,10 @@ class EventDataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> tuple[Any, int]: ...
+    def __getitem__(self, index: int) -> tuple[object, int]: ...
 
 
-def iterate(samples: object) -> Iterator[tuple[Any, Any]]:
+def iterate(samples: object) -> Iterator[tuple[object, object]]:
     """Iterate over ``samples``: an iterable of pairs, or a sequence with only a length and items.
 
     Raises
@@ -116,7 +116,7 @@ def _items(samples: object) -> Iterator[Any]:
     )
 
 
-def as_events(source: Events | ArrayLike) -> Events:
+def as_events(source: object) -> Events:
     """Events from an `Events`, a structured array, or an ``(n, 4)`` array with columns x, y, t, p.
 
     Parameters

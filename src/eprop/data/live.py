@@ -71,7 +71,7 @@ class LiveEvents:
     """
 
     def __init__(
-        self, source: Iterable[Any], size: int | tuple[int, int], *, dt: float = 1.0, real_time: bool = True,
+        self, source: Iterable[object], size: int | tuple[int, int], *, dt: float = 1.0, real_time: bool = True,
         delay: float = 0.0, capacity: int = 65_536,
     ):  # fmt: skip
         self._shape = size if isinstance(size, tuple) else None

@@ -17,12 +17,11 @@ the input silent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from eprop.network import Network
+from eprop.network import Network, Population
 from eprop.reference.feedback import Latency
 from eprop.reference.forward import Activity, Forward
 from eprop.reference.neurons import Array
@@ -74,7 +73,7 @@ class SampleConstants:
         return np.asarray(self.c_reg * (np.asarray(spikes) / steps - self.f_target) / steps)
 
 
-def _decay_of_readouts(network: Network, forward: Forward, post: Any) -> float:
+def _decay_of_readouts(network: Network, forward: Forward, post: Population) -> float:
     """Decay of the outputs that send feedback to a population, or else of the first readouts."""
     senders = [f.pre.name for f in network.feedback_projections if f.post is post] or list(forward.readouts)
     return float(forward.readouts[senders[0]].alpha[0]) if senders else 0.0

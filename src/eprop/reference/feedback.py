@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -79,7 +78,7 @@ class FeedbackWeights:
             symmetric, values = isinstance(f.kind, Symmetric), given.get(f.name)
             if values is None and not (symmetric and isinstance(f.delay, float)):
                 raise NetworkError(f"the weights and delays of {f.name} are drawn: give them as `feedback`")
-            delay: Any = f.delay if values is None else values.delay.T
+            delay = np.asarray(f.delay if values is None else values.delay.T, float)
             self.delay[block] = np.rint(delay / network.dt)
             exists = np.full(self._fixed.shape, symmetric)
             if values is not None and not symmetric:

@@ -133,7 +133,7 @@ class Forward:
     def step(self, t: int, arriving: Booleans, activity: Activity, external: External, weight: Array) -> None:
         """Step ``t``: spikes arrive, neurons and readouts advance, outputs are compared with the targets."""
         n, now = self.layout.n_neurons, activity.past + t
-        x: Any = np.bincount(self.synapses.target, weight * arriving, minlength=n + self.layout.n_readouts)
+        x: Array = np.bincount(self.synapses.target, weight * arriving, minlength=n + self.layout.n_readouts)
         activity.events += int(np.count_nonzero(arriving))
         for (name, neurons), state in zip(self.neurons.items(), activity.neurons, strict=True):
             own = self.layout.targets[name]

@@ -24,6 +24,7 @@ from eprop.parameters import Values, varies
 
 Array = npt.NDArray[np.float64]
 Numbers = Mapping[str, Any]
+OneOrEach = Array | float
 
 
 @dataclass
@@ -54,7 +55,7 @@ class EligibilityTerms:
 class Neurons(Protocol):
     """Neurons of one population."""
 
-    e_l: Any
+    e_l: OneOrEach
     """Leak potential, mV."""
 
     def rest(self) -> Any:
@@ -67,7 +68,7 @@ class Neurons(Protocol):
         """How spikes that arrive, and spikes of a neuron, act on the distance from its threshold."""
 
 
-def surrogate_gradient(surrogate: Any, u: Array, height: Any, width: Any) -> Array:
+def surrogate_gradient(surrogate: models.Surrogate, u: Array, height: OneOrEach, width: OneOrEach) -> Array:
     """Replace the derivative of a spike; ``u`` is the distance from the threshold, mV."""
     s = np.abs(u) / width
     match surrogate if surrogate.code >= 0 else None:  # a derived class may have a function of its own
@@ -80,7 +81,7 @@ def surrogate_gradient(surrogate: Any, u: Array, height: Any, width: Any) -> Arr
         case models.Arctan():
             return np.asarray(height / (1.0 + s**2))
     # A user-defined one is a function of numbers.
-    return np.asarray(np.vectorize(surrogate.gradient, otypes=[float])(u, height, width))
+    return np.asarray(np.vectorize(type(surrogate).gradient, otypes=[float])(u, height, width))
 
 
 class LeakyNeurons:
@@ -98,8 +99,8 @@ class LeakyNeurons:
         self.refractory = np.rint(numbers["t_ref"] / dt)
         self.height, self.width = numbers["surrogate.height"], numbers["surrogate.width"]
         self.adapts = "beta" in numbers
-        self.beta: Any = numbers["beta"] if self.adapts else 0.0
-        self.a_start: Any = numbers["adaptation"] if self.adapts else 0.0
+        self.beta: OneOrEach = numbers["beta"] if self.adapts else 0.0
+        self.a_start: OneOrEach = numbers["adaptation"] if self.adapts else 0.0
         self.rho = np.exp(-dt / numbers["tau_adapt"]) if self.adapts else 0.0
 
     def rest(self) -> NeuronState:
@@ -225,7 +226,7 @@ class CustomNeurons:
 
     def __init__(self, model: Any, numbers: Numbers, size: int, dt: float, step: Any):
         self.members, self._dt = members_of(model, numbers, size), dt
-        self.e_l = np.array([getattr(member, "e_l", 0.0) for member in self.members])
+        self.e_l: OneOrEach = np.array([getattr(member, "e_l", 0.0) for member in self.members])
         derived = [member.derived(dt) for member in self.members]
         self._params = np.array([[float(values[name]) for values in derived] for name in model.parameter_rows])
         self._initial = np.zeros((len(model.state_rows), size))
@@ -296,7 +297,7 @@ def softmax(y: Array) -> Array:
     return np.asarray(p / p.sum(axis=-1, keepdims=True))
 
 
-def compare(loss: Any, y: Array, target: Array) -> tuple[Array, float]:
+def compare(loss: models.Loss, y: Array, target: Array) -> tuple[Array, float]:
     """Error signals of one step, which are the derivative of the loss with respect to the outputs, and the loss.
 
     ``y - target`` and ``0.5 sum_k (y_k - y*_k)^2``, or ``softmax(y) - target`` and ``-sum_k y*_k log softmax(y)_k``.
@@ -349,14 +350,14 @@ def neurons_of(population: Population, parameters: Numbers, dt: float) -> Neuron
     raise NetworkError(f"the reference has no equations of {type(model).__name__}, and no step in Python")
 
 
-def declared_eligibility(members: list[Any], dt: float) -> EligibilityTerms:
+def declared_eligibility(members: list[models.Neuron], dt: float) -> EligibilityTerms:
     """What models of neurons declare as their `eprop.models.Eligibility`."""
     declared = [member.eligibility(dt) for member in members]
     parts = ("decay", "arrival", "output", "spike")
     return EligibilityTerms(*(np.array([getattr(e, part) for e in declared], float) for part in parts))
 
 
-def start_of(numbers: Numbers) -> Any:
+def start_of(numbers: Numbers) -> OneOrEach:
     """Initial voltage or output, relative to the leak potential."""
     return 0.0 if numbers["v_init"] is None else numbers["v_init"] - numbers["e_l"]
 
@@ -384,7 +385,7 @@ def numbers_of(model: Any, parameters: Numbers) -> dict[str, Any]:
     return out
 
 
-def members_of(model: Any, parameters: Numbers, size: int) -> list[Any]:
+def members_of(model: models.Neuron, parameters: Numbers, size: int) -> list[models.Neuron]:
     """The description of each neuron, with numbers in place of what differs from neuron to neuron."""
     if not varies(model):
         return [model] * size

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eprop.network import Network
 from eprop.reference.neurons import Array
@@ -35,12 +35,12 @@ class Stimulus:
     """
 
     steps: int
-    spikes: Mapping[str, Any] = field(default_factory=dict)
-    targets: Mapping[str, Any] = field(default_factory=dict)
-    window: Any = None
-    signals: Mapping[str, Any] = field(default_factory=dict)
-    modulator: Any = None
-    reward: Any = None
+    spikes: Mapping[str, ArrayLike] = field(default_factory=dict)
+    targets: Mapping[str, ArrayLike] = field(default_factory=dict)
+    window: ArrayLike | Mapping[str, ArrayLike] | None = None
+    signals: Mapping[str, ArrayLike] = field(default_factory=dict)
+    modulator: ArrayLike | None = None
+    reward: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,5 @@ class External:
         return out
 
 
-def _of_steps(values: Any, steps: int, default: float) -> Array:
+def _of_steps(values: ArrayLike | None, steps: int, default: float) -> Array:
     return np.full(steps, default) if values is None else np.asarray(values, float)

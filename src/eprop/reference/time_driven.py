@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.errors import NetworkError
 from eprop.network import Network
@@ -106,7 +106,7 @@ class TimeDriven:
         """Present weights of a projection, in the order of its connections, mV."""
         return self.weight[self.synapses.parts[projection]].copy()
 
-    def set_weights(self, projection: str, values: Any) -> None:
+    def set_weights(self, projection: str, values: npt.ArrayLike) -> None:
         """Set the weights of a projection; symmetric feedback follows them, adaptive feedback keeps its values."""
         before, part = self.weight.copy(), self.synapses.parts[projection]
         self.weight[part] = self.coming[part] = values
