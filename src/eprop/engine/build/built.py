@@ -1,77 +1,171 @@
-"""Initial arrays of a network, and the numbers that the simulator needs."""
+"""A network as arrays, and the sizes that follow from its description before connections are drawn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.records import Kind, Topology
+from eprop.engine.build.propagators import TraceGroups, span_blocks_of
+from eprop.engine.build.records import LEARN_AT_SPIKES, Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
+from eprop.network import Network
+from eprop.rules import EProp, EPropPlus, PairRule
+
+#: Most steps between exchanges of spikes, even if all delays are longer: spikes are buffered until the exchange.
+LONGEST_SLICE = 64
 
 
-@dataclass
-class Built:
-    """Initial arrays of a network, and the numbers that the simulator needs.
+@dataclass(frozen=True)
+class Sizes:
+    """What determines the shapes of all arrays of a network.
 
     Attributes
     ----------
-    topology : Topology
-    fingerprint : (bytes,) uint8
-        See `eprop.engine.build.fingerprint`.
-    weight : (synapses,)
-        In the type of the numbers per synapse.
-    feedback : (readouts, own neurons)
-    initial : (state rows, own neurons)
-    leak : (own neurons,)
-        Leak potential, mV.
-    delay_groups : list of list of int
-        For each projection, the rows of ``topology.groups``.
+    network : Network
+    rank_partition : RankPartition
+    dtype : dtype
+        Type of the numbers per synapse.
+    populations, groups : tables of populations and of delay groups, see `Topology`
+    trace_groups : TraceGroups
+    trace_consumers : (populations, slots, 2), see `Topology`
     kinds : tuple of Kind
         Kinds of eligibility of the targets of e-prop+.
-    cutoff, reward_cutoff, pair_cutoff, max_delay : int
-        Steps: longest cutoff of e-prop+, of its reward traces (0: none) and of pair rules; longest delay.
-    rank_partition : RankPartition
-    learning_branches : int
-        Number of branches that learn at spikes; they come first.
-    slice_steps : int
-        Steps between exchanges of spikes: the shortest delay.
-    block_steps, span_blocks : int
-        Steps of a block; blocks of a span (0: no spans).
-    moments : tuple of bool
-        Whether synapses keep first and second moments.
-    pending_eprop_plus : bool
-        Whether synapses of e-prop+ keep gradients until the next spike.
-    per_step_optimizer : bool
-        Whether some optimiser takes a step in every time step.
-    has_eprop_plus, has_eprop, has_pairs : bool
-        Which rules the network has.
+    block_steps : int
+        Steps of a block.
     """
 
-    topology: Topology
-    fingerprint: np.ndarray
-    weight: np.ndarray
-    feedback: np.ndarray
-    initial: np.ndarray
-    leak: np.ndarray
-    delay_groups: list[list[int]]
-    kinds: tuple[Kind, ...]
-    cutoff: int
-    reward_cutoff: int
-    pair_cutoff: int
-    max_delay: int
+    network: Network
     rank_partition: RankPartition
-    learning_branches: int
-    slice_steps: int
+    dtype: np.dtype
+    populations: np.ndarray
+    groups: np.ndarray
+    trace_groups: TraceGroups
+    trace_consumers: np.ndarray
+    kinds: tuple[Kind, ...]
     block_steps: int
-    span_blocks: int
-    two_kappas: bool
-    moments: tuple[bool, bool]
-    pending_eprop_plus: bool
-    per_step_optimizer: bool
-    has_eprop_plus: bool
-    has_eprop: bool
-    has_pairs: bool
+
+    # ---------------------------------------------------------------- nodes and axon branches of this rank
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons that this rank owns."""
+        return self.rank_partition.n_neurons
+
+    @property
+    def n_readouts(self) -> int:
+        """All readouts."""
+        return sum(p.size for p in self.network.populations if p.model.role == "readout")
+
+    @property
+    def n_sources(self) -> int:
+        """Nodes that can spike and that this rank owns or listens to."""
+        return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
+
+    @property
+    def n_branches(self) -> int:
+        """Axon branches of all sources."""
+        return int(self.groups["n_branches"].sum())
+
+    @property
+    def learning_branches(self) -> int:
+        """Number of branches that learn at spikes; they come first."""
+        return int(self.groups["n_branches"][np.isin(self.groups["rule"], LEARN_AT_SPIKES)].sum())
+
+    @property
+    def delay_groups(self) -> list[list[int]]:
+        """For each projection, its rows of the table of delay groups."""
+        of_group = self.groups["projection"]
+        return [np.flatnonzero(of_group == p.index).tolist() for p in self.network.projections]
+
+    def branch_span(self, projection: int) -> tuple[int, int]:
+        """First axon branch of a projection, and number of branches in all its delay groups."""
+        groups = self.groups[self.groups["projection"] == projection]
+        return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
+
+    # ---------------------------------------------------------------- rules
+
+    def rules(self, kind: type) -> list[Any]:
+        """The rules of one kind, one for each projection that has it."""
+        return [p.rule for p in self.network.projections if isinstance(p.rule, kind)]
+
+    @property
+    def has_eprop_plus(self) -> bool:
+        """Whether some projection learns by e-prop+."""
+        return bool(self.rules(EPropPlus))
+
+    @property
+    def has_eprop(self) -> bool:
+        """Whether some projection learns by e-prop."""
+        return bool(self.rules(EProp))
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether some projection has a pair rule."""
+        return bool(self.rules(PairRule))
+
+    @property
+    def learns_at_spikes(self) -> bool:
+        """Whether weights change in the online loop."""
+        return self.has_eprop_plus or self.has_pairs
+
+    @property
+    def moments(self) -> tuple[bool, bool]:
+        """Whether synapses keep first and second moments of gradients."""
+        kept = [rule.optimizer.moments for rule in self.rules(EPropPlus) + self.rules(EProp)]
+        return any(first for first, _ in kept), any(second for _, second in kept)
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
+        return self.has_eprop or any(
+            rule.each_step or rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
+            for rule in self.rules(EPropPlus)
+        )
+
+    @property
+    def per_step_optimizer(self) -> bool:
+        """Whether some optimiser takes a step in every time step."""
+        return any(rule.each_step for rule in self.rules(EPropPlus))
+
+    # ---------------------------------------------------------------- steps
+
+    def longest_cutoff(self, rule: Rule) -> int:
+        """Longest cutoff of the delay groups with this rule, in steps."""
+        return int(self.groups["cutoff"][self.groups["rule"] == rule].max(initial=0))
+
+    @property
+    def cutoff(self) -> int:
+        """Longest cutoff of e-prop+, steps."""
+        return self.longest_cutoff(Rule.eprop_plus)
+
+    @property
+    def pair_cutoff(self) -> int:
+        """Longest cutoff of pair rules, steps."""
+        return self.longest_cutoff(Rule.pairs)
+
+    @property
+    def reward_cutoff(self) -> int:
+        """Longest cutoff of reward traces, steps; 0 without reward."""
+        return int(self.groups["reward_cutoff"].max(initial=0))
+
+    @property
+    def longest_delay(self) -> int:
+        """Longest delay of synapses, steps."""
+        return int(self.groups["delay"].max(initial=1))
+
+    @property
+    def slice_steps(self) -> int:
+        """Steps between exchanges of spikes: the shortest delay."""
+        return int(self.groups["delay"].min(initial=LONGEST_SLICE))
+
+    @property
+    def span_blocks(self) -> int:
+        """Blocks of a span; 0 without spans."""
+        return span_blocks_of(self.cutoff // self.block_steps)
+
+    # ---------------------------------------------------------------- eligibility
 
     @property
     def crosses(self) -> bool:
@@ -79,9 +173,9 @@ class Built:
         return not all(kind.anchored for kind in self.kinds)
 
     @property
-    def learns_at_spikes(self) -> bool:
-        """Whether weights change in the online loop."""
-        return self.has_eprop_plus or self.has_pairs
+    def two_kappas(self) -> bool:
+        """Whether errors and rates have different filters."""
+        return any(kind.two_kappas for kind in self.kinds)
 
     @property
     def n_own(self) -> int:
@@ -96,32 +190,39 @@ class Built:
     @property
     def n_filters(self) -> int:
         """Components of a spike filter, at least one."""
-        return max(int(self.topology.arrivals.shape[1]), 1)
+        return max([1, *(len(arrival) for _, arrival in self.trace_groups.filters)])
 
     @property
     def n_filter_slots(self) -> int:
         """Number of filter slots per axon."""
-        return int(self.topology.trace_consumers.shape[1])
+        return int(self.trace_consumers.shape[1])
 
-    @property
-    def n_neurons(self) -> int:
-        """Neurons that this rank owns."""
-        return self.topology.n_neurons
 
-    @property
-    def n_readouts(self) -> int:
-        """All readouts."""
-        return self.topology.n_readouts
+@dataclass(frozen=True)
+class Built(Sizes):
+    """A network as arrays.
 
-    @property
-    def n_sources(self) -> int:
-        """Nodes that can spike and that this rank owns or listens to."""
-        return self.topology.n_sources
+    Attributes
+    ----------
+    topology : Topology
+    fingerprint : (bytes,) uint8
+        See `eprop.engine.build.fingerprint`.
+    weight : (synapses,) dtype
+    feedback : (readouts, own neurons)
+    initial : (state rows, own neurons)
+    leak : (own neurons,)
+        Leak potential, mV.
+    max_delay : int
+        Longest delay of synapses and learning signals on all ranks, steps.
+    """
 
-    def branch_span(self, projection: int) -> tuple[int, int]:
-        """First axon branch of a projection, and number of branches in all its delay groups."""
-        groups = self.topology.groups[self.delay_groups[projection]]
-        return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
+    topology: Topology
+    fingerprint: np.ndarray
+    weight: np.ndarray
+    feedback: np.ndarray
+    initial: np.ndarray
+    leak: np.ndarray
+    max_delay: int
 
     def n_local_synapses(self, projection: int) -> int:
         """Number of a projection's synapses that this rank holds."""

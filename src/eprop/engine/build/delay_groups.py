@@ -75,12 +75,6 @@ def _distinct_delays(network: Network, p: Projection, ranks: RankPartition) -> n
     return np.array(sorted(found) or [1])
 
 
-def rows_of_projections(groups: list[list[DelayGroup]]) -> list[list[int]]:
-    """Rows of the table of delay groups for each projection."""
-    counts = np.cumsum([0, *(len(own) for own in groups)])
-    return [list(range(counts[k], counts[k + 1])) for k in range(len(groups))]
-
-
 def group_table(
     network: Network,
     groups: list[list[DelayGroup]],
@@ -215,19 +209,9 @@ def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
     return table
 
 
-def learning_branches(groups: np.ndarray) -> int:
-    """Number of branches that learn at spikes; they come first."""
-    return int(groups["n_branches"][np.isin(groups["rule"], LEARN_AT_SPIKES)].sum())
-
-
 def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
     """Decay of presynaptic traces of pair rules over each interval within the cutoff, one row per delay group."""
     if cutoff == 0:
         return np.zeros((len(groups), 0))
     powers = groups["pre_decay"][:, None] ** np.arange(cutoff + 1)
     return np.where((groups["rule"] == Rule.pairs)[:, None], powers, 0.0)
-
-
-def longest_cutoff(groups: np.ndarray, rule: Rule) -> int:
-    """Longest cutoff of the delay groups with this rule, in steps."""
-    return int(groups["cutoff"][groups["rule"] == rule].max(initial=0))

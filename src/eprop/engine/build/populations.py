@@ -22,17 +22,6 @@ def rules_of(network: Network, kind: type) -> list[Any]:
     return [p.rule for p in network.projections if isinstance(p.rule, kind)]
 
 
-def moments_of(rules: list[Any]) -> tuple[bool, bool]:
-    """Moments that at least one optimiser of these rules keeps."""
-    return any(rule.optimizer.moments[0] for rule in rules), any(rule.optimizer.moments[1] for rule in rules)
-
-
-def keeps_gradients(rules: list[Any]) -> bool:
-    """Whether some of these rules of e-prop+ keep gradients until the next spike."""
-    waits = (rule.each_step or rule.optimizer.decay > 0.0 or rule.reward is not None for rule in rules)
-    return any(moments_of(rules)) or any(waits)
-
-
 def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
     """Make the table of populations (populations,), without the fields that depend on rules.
 

@@ -49,11 +49,6 @@ class TraceGroups:
     filters: list[tuple[np.ndarray, np.ndarray]]
 
 
-def has_two_kappas(network: Network) -> bool:
-    """Whether some rule filters errors and rates differently."""
-    return any(rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus))
-
-
 def kinds_of(
     network: Network, components: dict[int, Components], left: dict[int, float], populations: np.ndarray, dtype: type
 ) -> tuple[Kind, ...]:
@@ -77,7 +72,8 @@ def kinds_of(
         anchored[form] = anchored.get(form, True) and kept
     forms = sorted(anchored)
     # With reward the core always filters errors and rates separately; otherwise only if a rule needs it.
-    two_kappas = has_two_kappas(network) or any(form[0] and (form[2] > 0 or not anchored[form]) for form in forms)
+    differ = any(rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus))
+    two_kappas = differ or any(form[0] and (form[2] > 0 or not anchored[form]) for form in forms)
     for index, form in of_population.items():
         populations["kind"][index] = forms.index(form)
     kinds = [Kind(*form[1:], anchored[form], two_kappas, form[0]) for form in forms]

@@ -55,8 +55,12 @@ class Arrays:
         self.exchange = Exchange(built)
         counts = [built.n_local_synapses(p.index) for p in network.projections]
         self.gatherer = StateGatherer(network, built, np.array(counts, np.int64))
-        self.synapses, self.axons, self.neurons = make_synapses(built), make_axons(built), make_neurons(built)
-        self.history = make_history(built)
+        self.synapses, self.axons, self.neurons = (
+            make_synapses(built, built.weight),
+            make_axons(built),
+            make_neurons(built),
+        )
+        self.history = make_history(built, built.max_delay)
         self.online = self._make_online()
         self.updates = self.learned_steps = self.weight_changes = 0
         self.measure_offsets(range(len(built.topology.groups)))
@@ -77,7 +81,7 @@ class Arrays:
         synapses, axons, history = (
             replace(self.synapses, weight=weight),
             make_axons(built, learns=False),
-            make_history(built, learns=False),
+            make_history(built, built.max_delay, learns=False),
         )
         online = _ONLINE[weight.dtype](built.topology, synapses, axons, neurons, history, False, False)
         online.collect = self.exchange.several
@@ -104,7 +108,7 @@ class Arrays:
         self.axons, self.neurons, self.history = (
             make_axons(self.built),
             make_neurons(self.built),
-            make_history(self.built),
+            make_history(self.built, self.built.max_delay),
         )
         self.neurons.feedback, self.neurons.feedback_offset = feedback, offset
         for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.trace_reward, self.synapses.own):

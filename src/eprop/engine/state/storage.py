@@ -5,18 +5,20 @@ Each array of a state is declared with its `Axis`; what a state copies and ranks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.built import Built
+from eprop.engine.build.built import Built, Sizes
 from eprop.engine.build.propagators import reward_rings_of, rings_of
 from eprop.engine.build.records import AXON_TIMES, ring_size
 from eprop.engine.ranks.gathering import Axis
 
 CACHE_LINE = 64
+Allocate = Callable[..., np.ndarray]
 
 # Arrays of a state, by what the entries of their last axis belong to.
 PerNeuron = Annotated[np.ndarray, Axis.neuron]
@@ -153,31 +155,36 @@ def aligned(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
     return room[first : first + size].view(dtype).reshape(shape)
 
 
-def make_synapses(built: Built) -> Synapses:
+def without_memory(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarray:
+    """Stand for an array of this shape, to count its bytes."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
+
+
+def make_synapses(sizes: Sizes, weight: np.ndarray) -> Synapses:
     """Allocate synapse arrays; arrays that the rules do not need have length 0."""
-    n, dtype = built.weight.size, built.weight.dtype
+    n, dtype = weight.size, weight.dtype
 
     def kept(needed: bool) -> np.ndarray:
         return np.zeros(n if needed else 0, dtype)
 
     return Synapses(
-        weight=built.weight,
-        trace=kept(built.has_eprop_plus),
-        trace_reg=kept(built.two_kappas),
-        trace_reward=kept(built.reward_cutoff > 0),
-        own=np.zeros((built.n_own, n), dtype),
-        pending=kept(built.has_eprop or built.pending_eprop_plus),
-        moment_1=kept(built.moments[0]),
-        moment_2=kept(built.moments[1]),
+        weight=weight,
+        trace=kept(sizes.has_eprop_plus),
+        trace_reg=kept(sizes.two_kappas),
+        trace_reward=kept(sizes.reward_cutoff > 0),
+        own=np.zeros((sizes.n_own, n), dtype),
+        pending=kept(sizes.keeps_gradients),
+        moment_1=kept(sizes.moments[0]),
+        moment_2=kept(sizes.moments[1]),
     )
 
 
-def make_axons(built: Built, learns: bool = True) -> Axons:
+def make_axons(sizes: Sizes, learns: bool = True) -> Axons:
     """Allocate axons without spikes; without learning at spikes (``learns``) they have no entries."""
-    n = built.n_sources if built.learns_at_spikes and learns else 0
+    n = sizes.n_sources if sizes.learns_at_spikes and learns else 0
     times = np.zeros(n, AXON_TIMES)
     times["last_spike"] = times["position"] = -1
-    return Axons(np.zeros(1, np.int64), times, aligned((n, built.n_filter_slots, 2 * built.n_filters)))
+    return Axons(np.zeros(1, np.int64), times, aligned((n, sizes.n_filter_slots, 2 * sizes.n_filters)))
 
 
 def make_neurons(built: Built) -> Neurons:
@@ -195,40 +202,37 @@ def make_neurons(built: Built) -> Neurons:
     )
 
 
-def make_history(built: Built, learns: bool = True) -> History:
+def make_history(sizes: Sizes, max_delay: int, learns: bool = True, allocate: Allocate = aligned) -> History:
     """Allocate empty rings for the cutoff (``learns``) and the longest delay."""
-    n, k, topology = built.n_neurons, built.n_readouts, built.topology
-    plus, pairs = built.has_eprop_plus and learns, built.has_pairs and learns
-    width, entries, dtype = lib.padded(n) if plus else 0, built.n_entries, built.weight.dtype
-    ring, blocks = rings_of(built.cutoff, built.block_steps) if plus else (1, 1)
-    past = ring_size(max(built.cutoff if plus else 0, built.pair_cutoff if pairs else 0) + built.max_delay + 3)
-    kept = ring if built.crosses or built.per_step_optimizer else 1
-    reward_steps, reward_blocks = reward_rings_of(built.reward_cutoff if plus else 0, built.block_steps)
-    waiting = k if reward_steps else 0
-    logged = (
-        ring_size(max(built.cutoff, built.reward_cutoff, built.pair_cutoff) + built.max_delay + 3)
-        if reward_steps
-        else past
-    )
+    n, k, s = sizes.n_neurons, sizes.n_readouts, sizes
+    plus, pairs = s.has_eprop_plus and learns, s.has_pairs and learns
+    width, entries, dtype, block = lib.padded(n) if plus else 0, s.n_entries, s.dtype, s.block_steps
+    ring, blocks = rings_of(s.cutoff, block) if plus else (1, 1)
+    past = ring_size(max(s.cutoff if plus else 0, s.pair_cutoff if pairs else 0) + max_delay + 3)
+    kept = ring if s.crosses or s.per_step_optimizer else 1
+    reward_steps, reward_blocks = reward_rings_of(s.reward_cutoff if plus else 0, block)
+    waiting, n_groups = k if reward_steps else 0, len(s.trace_groups.table)
+    remembered = max(s.cutoff, s.reward_cutoff, s.pair_cutoff) + max_delay
+    logged = ring_size(remembered + 3) if reward_steps else past
     return History(
-        block_prefix=aligned((1 if kept == 1 else 2, entries, width)),
-        prefix_history=aligned((ring, entries, width), dtype),
-        block_propagators=aligned((blocks, entries, width), dtype),
-        span_suffixes=aligned((blocks if built.span_blocks else 1, entries if built.span_blocks else 0, width), dtype),
-        steps=aligned((kept, 4, width)),
-        error_prefix=np.zeros((ring, k)),
-        error_block=np.zeros((blocks, k)),
-        error=np.zeros((past, k)),
-        error_trace_prefix=np.zeros((ring, waiting)),
-        error_trace_block=np.zeros((blocks, waiting)),
-        reward=np.zeros(reward_steps),
-        reward_rest=np.zeros((len(topology.trace_groups), reward_steps)),
-        reward_ahead=np.zeros((len(topology.trace_groups), reward_blocks)),
-        eta=np.zeros((len(topology.groups), past)),
-        post_trace=np.zeros((ring_size(2 * built.max_delay + 2), n if pairs else 0)),
-        log_start=np.zeros((logged, len(topology.populations) + 1), np.int64),
-        block_steps=built.block_steps,
-        span_blocks=built.span_blocks,
-        record_steps=max(built.cutoff, built.reward_cutoff, built.pair_cutoff) + built.max_delay,
-        post_span=built.pair_cutoff + 2 * built.max_delay,
+        block_prefix=allocate((1 if kept == 1 else 2, entries, width)),
+        prefix_history=allocate((ring, entries, width), dtype),
+        block_propagators=allocate((blocks, entries, width), dtype),
+        span_suffixes=allocate((blocks if s.span_blocks else 1, entries if s.span_blocks else 0, width), dtype),
+        steps=allocate((kept, 4, width)),
+        error_prefix=allocate((ring, k)),
+        error_block=allocate((blocks, k)),
+        error=allocate((past, k)),
+        error_trace_prefix=allocate((ring, waiting)),
+        error_trace_block=allocate((blocks, waiting)),
+        reward=allocate((reward_steps,)),
+        reward_rest=allocate((n_groups, reward_steps)),
+        reward_ahead=allocate((n_groups, reward_blocks)),
+        eta=allocate((len(s.groups), past)),
+        post_trace=allocate((ring_size(2 * max_delay + 2), n if pairs else 0)),
+        log_start=allocate((logged, len(s.populations) + 1), np.int64),
+        block_steps=block,
+        span_blocks=s.span_blocks,
+        record_steps=remembered,
+        post_span=s.pair_cutoff + 2 * max_delay,
     )
