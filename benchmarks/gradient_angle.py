@@ -7,9 +7,9 @@ r"""Angle between the gradients of e-prop and of backpropagation through time, b
     python benchmarks/gradient_angle.py runs/sines runs/evidence runs/nmnist
 
 An argument is a run of ``eprop train`` with the rule e-prop, or a folder of several trials. The angle is that of a
-mini-batch of test trials, in double precision and without rate regularisation. At 0 degrees both gradients have the
+mini-batch of test samples, in double precision and without rate regularisation. At 0 degrees both gradients have the
 same direction; at 90 degrees they are unrelated. The gradients of the readout weights are the same for both rules. The
-numbers in brackets are mean and standard deviation over single trials. There is no goal. The result is
+numbers in brackets are mean and standard deviation over single samples. There is no goal. The result is
 ``gradient-angle.json``.
 """
 
@@ -32,7 +32,7 @@ def main() -> None:
     """Measure the angles, print a table and record."""
     parser = harness.parser(__doc__)
     parser.add_argument("runs", nargs="+", type=pathlib.Path, help="folders of runs, or of trials")
-    parser.add_argument("--samples", type=int, default=16, help="largest number of test trials of the mini-batch")
+    parser.add_argument("--samples", type=int, default=16, help="largest number of test samples of the mini-batch")
     arguments = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
     for path in arguments.runs:
@@ -89,7 +89,7 @@ def over_seeds(angles: list[Any]) -> dict[str, Any]:
 
 
 def cell(found: dict[str, Any]) -> str:
-    """Return the angle of the mini-batch as text, and in brackets that of single trials."""
+    """Return the angle of the mini-batch as text, and in brackets that of single samples."""
     (batch, sd), (single, spread) = (
         (f["mean"], f["sd"]) for f in (found["degrees"], found["degrees_of_single_trials"])
     )

@@ -39,8 +39,8 @@ def judged(path: pathlib.Path, times: int) -> list[float]:
     config, simulator = run.config, run.simulator
     task, n = config.task, 1 + times
     one = config.data.load(task).test.subset([0])
-    sample, (trial,) = task.make_samples(simulator.network, one), task.drawn(one)
-    inputs, target = np.tile(trial.inputs, (n, 1)), np.tile(trial.target, (n, 1))
+    sample, (drawn,) = task.make_samples(simulator.network, one), task.drawn(one)
+    inputs, target = np.tile(drawn.inputs, (n, 1)), np.tile(drawn.target, (n, 1))
     samples = make_samples(
         simulator.network, 1, len(inputs), {"in": inputs[None]}, {"out": target[None]}, np.tile(task.window, n)
     )

@@ -184,7 +184,7 @@ def tasks_speed() -> None:
         for precision, ratio in r["times_faster_than_nest"].items():
             cells = [f"{plus_minus(took[precision], 1e3, 0)} ms", "NEST", f"{plus_minus(took['nest'], 1.0, 2)} s"]
             print(
-                f"| {r['network']}: {r['batch']} trials, {precision} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |"
+                f"| {r['network']}: {r['batch']} samples, {precision} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |"
             )
     if matrices is not None:
         r = matrices["result"]
@@ -192,7 +192,7 @@ def tasks_speed() -> None:
         for way, ratio in r["times_faster_than"].items():
             own = ratio["precision"]
             cells = [f"{plus_minus(took[own], 1e3, 1)} ms", f"dense, {way}", f"{plus_minus(took[way], 1.0, 2)} s"]
-            print(f"| {r['network']}: a trial, {own} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |")
+            print(f"| {r['network']}: a sample, {own} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |")
 
 
 def start() -> None:

@@ -3,14 +3,14 @@
     python benchmarks/task_speed.py
     python benchmarks/task_speed.py --part dense
 
-Everything runs on one thread and in one process, in turns, with the same networks, trials and learning:
+Everything runs on one thread and in one process, in turns, with the same networks, samples and learning:
 
 * ``nest``: the network of the task, 50 LIF and 50 ALIF neurons, in batches of 32. NEST has the neurons and synapses of its
   own example (``eprop_iaf_bsshslm_2020``, ``eprop_iaf_adapt_bsshslm_2020``, ``eprop_synapse_bsshslm_2020``, Adam). It
-  records readouts only, and runs the trials of a batch one after the other. The time of building does not count. The
+  records readouts only, and runs the samples of a batch one after the other. The time of building does not count. The
   script compares the losses of both.
 * ``dense``: 1,000 neurons, half of them ALIF, with a connectivity of 10 %. Two methods without events, ``stepped`` and
-  ``adjoint`` of `dense.py`, use NumPy in single precision. Times are those of one trial. The script compares the gradients
+  ``adjoint`` of `dense.py`, use NumPy in single precision. Times are those of one sample. The script compares the gradients
   of all methods, and those of `eprop.reference.TimeDriven`, with the gradients of the engine.
 
 There is no goal. The results are ``tasks-speed-nest.json`` and ``tasks-speed-dense.json``.
@@ -50,12 +50,12 @@ class Compared(EvidenceAccumulation):
         return super().make_neuron(kind).replace(delayed_reset=True)
 
     def drawn(self, network: ep.Network, n: int, first: int = 0) -> Samples:
-        """Return trials without input in the first step, from which NEST does not learn."""
-        trials = self.data(samples=first + n).load(self).train.subset(slice(first, first + n))
-        drawn = [self.draw_trial(rng) for rng in trials.generators()]
-        inputs = np.stack([trial.inputs for trial in drawn])
+        """Return samples without input in the first step, from which NEST does not learn."""
+        dataset = self.data(samples=first + n).load(self).train.subset(slice(first, first + n))
+        drawn = [self.draw_sample(rng) for rng in dataset.generators()]
+        inputs = np.stack([sample.inputs for sample in drawn])
         inputs[:, 0] = False
-        labels = np.array([trial.target for trial in drawn])
+        labels = np.array([sample.target for sample in drawn])
         return ep.engine.make_samples(network, n, self.n_steps, {"in": inputs}, window=self.window, labels=labels)
 
 
@@ -114,7 +114,7 @@ def beside_nest(repeats: int, batch: int = 32) -> dict[str, Any]:
 
 
 def beside_dense(repeats: int, n: int = 1000, connectivity: float = 0.1, batch: int = 32) -> dict[str, Any]:
-    """Return the time of trials of the same training here and with matrices."""
+    """Return the time of samples of the same training here and with matrices."""
     task = Compared(lif=n // 2, alif=n // 2, connectivity=connectivity)
     network = task.build_network()
     samples, one = task.drawn(network, batch), task.drawn(network, 1)

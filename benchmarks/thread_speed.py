@@ -147,8 +147,8 @@ def runs_of_nmnist(counts: tuple[int | None, ...]) -> dict[str, Run]:
     """Return a run of mini-batches of N-MNIST by e-prop, for each number of threads."""
     task = NMNIST(rule=NMNIST_RULE)
     network = task.build_network()
-    trials = task.data().load(task).train
-    batches = [task.make_samples(network, trials.subset(slice(k, k + BATCH))) for k in range(0, SAMPLES, BATCH)]
+    dataset = task.data().load(task).train
+    batches = [task.make_samples(network, dataset.subset(slice(k, k + BATCH))) for k in range(0, SAMPLES, BATCH)]
 
     def run_of(threads: int | None) -> Run:
         sim = ep.Simulator(network, threads=threads, precision="single")

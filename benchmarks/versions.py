@@ -234,8 +234,8 @@ def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
     own = {key: json.loads(value) for key, value in settings.items() if "." not in key and key not in of_recordings}
     task = kind(rule=rule, **own)
     network, size = task.build_network(), int(settings.get("training.batch_size", count))
-    trials = task.data().load(task).train
-    batches = [task.make_samples(network, trials.subset(slice(k, k + size))) for k in range(0, count, size)]
+    dataset = task.data().load(task).train
+    batches = [task.make_samples(network, dataset.subset(slice(k, k + size))) for k in range(0, count, size)]
     simulator = ep.Simulator(network, threads=threads, precision="single")
 
     def run() -> float:

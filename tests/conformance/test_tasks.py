@@ -91,9 +91,9 @@ def test_a_seed_makes_another_network_and_the_same_seed_the_same(name, rule):
 @every_task
 def test_a_trial_survives_being_kept(name, rule):
     task = small(name, rule)
-    trials, choice = trials_of(task), task.data()
-    again = choice.unpack(task, choice.pack(trials.subset([2])))
+    dataset, choice = trials_of(task), task.data()
+    again = choice.unpack(task, choice.pack(dataset.subset([2])))
     network = task.build_network()
-    one, other = (task.make_samples(network, part) for part in (trials.subset([2]), again))
+    one, other = (task.make_samples(network, part) for part in (dataset.subset([2]), again))
     assert np.array_equal(one.event_channels, other.event_channels)
     assert np.array_equal(one.target, other.target)

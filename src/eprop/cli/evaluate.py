@@ -14,7 +14,7 @@ from eprop.cli.output import print_result
 
 if TYPE_CHECKING:
     from eprop.rl import Returns
-    from eprop.tasks import Task, Trials
+    from eprop.tasks import Dataset, Task
     from eprop.training import Evaluation
 
 
@@ -39,7 +39,7 @@ def evaluate(
             metavar="N",
             min=1,
             show_default=False,
-            help="For tasks that generate trials: test on N new trials, which no other part of the run has used.",
+            help="For tasks that generate samples: test on N new samples, which no other part of the run has used.",
         ),
     ] = None,
     episodes: Annotated[
@@ -87,8 +87,8 @@ def evaluate(
         facts = _of_returns(outcome)
         show = partial(print_returns, config.task, outcome)
     else:
-        facts = _facts(config.task, outcome, cast("Trials", test))
-        show = partial(print_evaluation, config.task, outcome, cast("Trials", test))
+        facts = _facts(config.task, outcome, cast("Dataset", test))
+        show = partial(print_evaluation, config.task, outcome, cast("Dataset", test))
     print_result({"run": str(run), **facts}, show, as_json=as_json, quiet=quiet)
 
 
@@ -104,7 +104,7 @@ def _of_returns(returns: Returns) -> dict[str, Any]:
     }
 
 
-def _facts(task: Task, outcome: Evaluation, test: Trials) -> dict[str, Any]:
+def _facts(task: Task, outcome: Evaluation, test: Dataset) -> dict[str, Any]:
     """Return the results of an evaluation for ``--json``."""
     from eprop.training import per_class_error
     from eprop.training.sample_learner import simulated

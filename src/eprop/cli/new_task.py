@@ -39,7 +39,7 @@ def new_task(
     """
     from eprop.errors import OutputError
     from eprop.files import write_text
-    from eprop.tasks.new_task import new_task as made
+    from eprop.tasks.registry import new_task as made
 
     file, text = made(name, out)
     if file.exists():

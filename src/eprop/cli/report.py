@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from eprop.rl import Returns
-from eprop.tasks import Classification, Task, Trials
+from eprop.tasks import Classification, Dataset, Task
 from eprop.training import Evaluation, FinishedRun, RunFolder, per_class_error
 from eprop.training.number_text import (
     clock,
@@ -111,7 +111,7 @@ def print_figure(made: FigureResult) -> None:
     )
 
 
-def print_evaluation(task: Task, evaluation: Evaluation, test: Trials) -> None:
+def print_evaluation(task: Task, evaluation: Evaluation, test: Dataset) -> None:
     """Print the score; for a classification also the confusion matrix and the error of each class."""
     console = _out()
     console.print(Text(f"{test.name}: {counted(len(test), 'sample')}"))

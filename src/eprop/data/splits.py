@@ -49,10 +49,10 @@ class Splits:
 
     Attributes
     ----------
-    train : BinnedDataset or Trials
-    validation : BinnedDataset, Trials or None
+    train : BinnedDataset or Dataset
+    validation : BinnedDataset, Dataset or None
         Validation samples, taken from the training data.
-    test : BinnedDataset, Trials or None
+    test : BinnedDataset, Dataset or None
     """
 
     train: Any

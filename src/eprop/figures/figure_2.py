@@ -141,7 +141,7 @@ class Figure2(PaperFigure):
             data["validation"] = 0  # with e-prop, each mini-batch counts its errors before it is learned
         execution = {"precision": "double", "engine": engine}
         plain = RunConfig.make(side.task, task=task, data=data, run=execution)
-        choice: Any = plain.data  # a task that draws its trials has a given number in an epoch
+        choice: Any = plain.data  # a task that draws its samples has a given number in an epoch
         per_epoch = -(-choice.samples // side.batch)
         iterations = self.iterations or (side.quick_iterations if self.quick else plain.training.epochs * per_epoch)
         training = {

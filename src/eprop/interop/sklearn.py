@@ -39,8 +39,8 @@ _ETA = {"eprop": 5e-3, "eprop+": 1e-3}
 
 
 @dataclass(frozen=True, eq=False)
-class _Trials:
-    """Samples as trials of a task."""
+class _Data:
+    """Samples as the data of a task."""
 
     samples: Samples
     name: str = "arrays"
@@ -49,9 +49,9 @@ class _Trials:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def subset(self, indices: Any) -> _Trials:
-        """The trials at ``indices``."""
-        return _Trials(self.samples[indices])
+    def subset(self, indices: Any) -> _Data:
+        """The samples at ``indices``."""
+        return _Data(self.samples[indices])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +60,8 @@ class _Fit(Task):
 
     name = "fit"
 
-    def make_samples(self, network: Network, trials: Any) -> Samples:
-        samples: Samples = trials.samples
+    def make_samples(self, network: Network, dataset: Any) -> Samples:
+        samples: Samples = dataset.samples
         return samples
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
@@ -186,7 +186,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
         task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
         self.n_fits_ += 1
-        learner = SampleLearner(task, self.simulator_, _Trials(samples), training)
+        learner = SampleLearner(task, self.simulator_, _Data(samples), training)
         Trainer(learner, watcher=None if self.verbose else Watcher()).run()
 
     def _outputs(self, X: Any) -> np.ndarray:

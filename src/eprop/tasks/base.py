@@ -12,7 +12,7 @@ from eprop.engine import Samples
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network
 from eprop.parameters import Description, brief, param, suggestion
-from eprop.tasks.trials import DataChoice, Generated
+from eprop.tasks.datasets import DataChoice, Generated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +20,15 @@ class Task(Description):
     """Base of all tasks: the parameters of a task, its network, its samples and its score.
 
     A task is one file with one subclass, and one line in ``eprop/tasks/registry.py``. It defines a name, the source of its
-    trials, the network, samples made from trials, and the score of each sample. `GeneratedTask` is shorter for trials that
-    are made from a seed.
+    data, the network, samples of the data for the network, and the score of each sample. `GeneratedTask` is shorter for
+    samples that are made from a seed.
     """
 
     name: ClassVar[str]
     score_name: ClassVar[str] = "error"
     """Name of the score; the score is a fraction, shown in per cent, and smaller is better."""
     data: ClassVar[type[DataChoice]] = Generated
-    """Source of the trials: the class of the section ``[data]``."""
+    """Source of the samples: the class of the section ``[data]``."""
     learner: ClassVar[Any] = None
     """Class that learns the task, an `eprop.training.Learner`; None: from samples, or from rewards for a `Control` task."""
     origin: ClassVar[str | None] = None
@@ -88,20 +88,20 @@ class Task(Description):
         """Build the untrained network; it depends on the parameters only."""
         raise TypeError(f"{type(self).__name__} does not define build_network()")
 
-    def make_samples(self, network: Network, trials: Any) -> Samples:
-        """Make samples from trials: inputs, targets and learning window, for `Simulator.train` and `evaluate`.
+    def make_samples(self, network: Network, dataset: Any) -> Samples:
+        """Make samples for the engine: inputs, targets and learning window, for `Simulator.train` and `evaluate`.
 
         Parameters
         ----------
         network : Network
             The result of `build_network`.
-        trials : object
-            Some of the trials that the task's ``data`` loads.
+        dataset : object
+            Some samples of what the task's ``data`` loads.
 
         Returns
         -------
         Samples
-            ``len(trials)`` samples in the order of the trials; see `eprop.engine.make_samples`.
+            ``len(dataset)`` samples in the same order; see `eprop.engine.make_samples`.
         """
         raise TypeError(f"{type(self).__name__} does not define make_samples()")
 
@@ -112,7 +112,7 @@ class Task(Description):
 
 @dataclass(frozen=True, kw_only=True)
 class Classification(Task):
-    """Base of tasks whose trials belong to classes. The score is 1 for a wrong prediction, else 0."""
+    """Base of tasks whose samples belong to classes. The score is 1 for a wrong prediction, else 0."""
 
     classes: ClassVar[tuple[str, ...]]
 
@@ -131,20 +131,20 @@ class Classification(Task):
         """
         raise TypeError(f"{type(self).__name__} does not define evidence()")
 
-    def views(self, trials: Any) -> Sequence[Any]:
-        """Views of the trials for an evaluation; the evidence of all views is added.
+    def views(self, dataset: Any) -> Sequence[Any]:
+        """Views of the samples for an evaluation; the evidence of all views is added.
 
         Parameters
         ----------
-        trials : object
+        dataset : object
             As of `make_samples`.
 
         Returns
         -------
         sequence
-            For each view the same trials in the same order.
+            For each view the same samples in the same order.
         """
-        return (trials,)
+        return (dataset,)
 
     def predict(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
         """Predicted class of each sample, shape ``(n,)``, from the readouts of one or several views.

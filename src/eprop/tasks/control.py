@@ -14,8 +14,8 @@ from eprop.parameters import inherited, param
 from eprop.rl import Actions, ContinuousActions, Encoder, Environments, GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rules import Adam, EProp
 from eprop.tasks.base import check_choice
+from eprop.tasks.datasets import DataChoice
 from eprop.tasks.recurrent import MixedTask, RecurrentTask
-from eprop.tasks.trials import DataChoice
 
 FEEDBACKS = ("symmetric", "random")
 
@@ -27,7 +27,7 @@ class EpisodeChoice(DataChoice):
     episodes: int = param(100, kind=int, at_least=1, doc="episodes of the test", main=True)
     seed: int = param(0, kind=int, at_least=0, doc="seed of these episodes")
 
-    def fingerprint(self, task: Any, trials: Any) -> str:
+    def fingerprint(self, task: Any, dataset: Any) -> str:
         """A digest of the task, which alone determines what a network learns from."""
         return hashlib.sha256(repr(task).encode()).hexdigest()
 

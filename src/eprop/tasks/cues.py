@@ -1,4 +1,4 @@
-"""Tasks with cues on the left or right, a pause, and the question which side had more cues: their trials and neurons.
+"""Tasks with cues on the left or right, a pause, and the question which side had more cues: their samples and neurons.
 
 The task of Bellec et al. 2020 (Nat. Commun. 11:3625, figure 3), after Morcos and Harvey 2016 (doi 10.1038/nn.4403). Time
 constants and rates are those of NEST's tutorial of the same name. The adaptive thresholds of half of the neurons are the
@@ -25,13 +25,13 @@ BETA = 1.7 * (1.0 - math.exp(-1.0 / 2000.0)) / (1.0 - math.exp(-1.0 / 20.0))
 
 @dataclass(frozen=True, kw_only=True)
 class CueTask(MixedTask):
-    """Base of tasks whose trials show cues on two sides; the first base of a task, before the one for learning."""
+    """Base of tasks whose samples show cues on two sides; the first base of a task, before the one for learning."""
 
-    cues: int = param(7, kind=int, at_least=1, doc="cues of a trial; an odd number has a majority")
+    cues: int = param(7, kind=int, at_least=1, doc="cues of a sample; an odd number has a majority")
     cue: float = param(100.0, unit="ms", above=0.0, doc="length of a cue")
     gap: float = param(50.0, unit="ms", at_least=0.0, doc="pause after each cue")
     delay: float = param(1050.0, unit="ms", at_least=0.0, doc="pause between the cues and the recall")
-    recall: float = param(150.0, unit="ms", above=0.0, doc="length of the recall, at the end of a trial")
+    recall: float = param(150.0, unit="ms", above=0.0, doc="length of the recall, at the end of a sample")
     bias: float = param(0.3, at_least=0.0, at_most=0.5, doc="probability of a cue on the other side")
     group: int = param(10, kind=int, at_least=1, doc="inputs of a group: left, right, recall, background")
     cue_rate: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input during its cue, and during the recall")
@@ -57,7 +57,7 @@ class CueTask(MixedTask):
             raise ParameterError(f"{label}.cues must be odd, or there may be no majority; got {self.cues}")
 
     def draw_cues(self, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """Sides of the cues of a trial, mostly the same one, and the answer.
+        """Sides of the cues of a sample, mostly the same one, and the answer.
 
         Parameters
         ----------
@@ -78,13 +78,13 @@ class CueTask(MixedTask):
         """Length of the recall in steps of ``step`` ms, at least 1."""
         return max(round(self.recall / step), 1)
 
-    def trial_length(self, step: float) -> int:
-        """Length of a trial in steps of ``step`` ms."""
+    def sample_length(self, step: float) -> int:
+        """Length of a sample in steps of ``step`` ms."""
         return round((self.cues * (self.cue + self.gap) + self.delay) / step) + self.recall_length(step)
 
     def rates(self, cues: np.ndarray, step: float) -> np.ndarray:
-        """Rates of the four groups of inputs in each step of ``step`` ms, Hz, shape ``(trial_length, 4)``."""
-        rate = np.zeros((self.trial_length(step), 4))
+        """Rates of the four groups of inputs in each step of ``step`` ms, Hz, shape ``(sample_length, 4)``."""
+        rate = np.zeros((self.sample_length(step), 4))
         for number, where in enumerate(cues):
             first = number * (self.cue + self.gap) / step
             rate[round(first) : round(first + self.cue / step), LEFT + where] = self.cue_rate

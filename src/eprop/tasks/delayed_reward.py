@@ -54,7 +54,7 @@ class DelayedReward(CueTask, Control):
 
         The weight of the entropy is large: a policy that is sure of a wrong choice hardly tries the other one.
         """
-        chunks = self.trial_length(self.chunk)
+        chunks = self.sample_length(self.chunk)
         return {
             "environments": 32, "rollout": chunks, "steps": 32 * chunks * 600, "gamma": 1.0, "lam": 1.0,
             "value_scale": 1.0, "value_weight": 0.1, "entropy": 0.5, "schedule": "cosine",
@@ -75,7 +75,7 @@ class DelayedReward(CueTask, Control):
 
 
 class CueEnvironments:
-    """Parallel trials of `DelayedReward`, without pictures; see `eprop.rl.Environments`."""
+    """Parallel episodes of `DelayedReward`, without pictures; see `eprop.rl.Environments`."""
 
     def __init__(self, task: DelayedReward, n: int):
         self.task, self.n = task, n

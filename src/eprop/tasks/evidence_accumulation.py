@@ -18,8 +18,8 @@ from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
 from eprop.parameters import inherited
 from eprop.tasks.base import Classification
 from eprop.tasks.cues import CueTask
-from eprop.tasks.generated import GeneratedTask, Trial
-from eprop.tasks.learning_task import LearningTask
+from eprop.tasks.generated import GeneratedTask, Sample
+from eprop.tasks.recurrent import LearningTask
 
 #: Default values of parameters that are None, for each rule.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -51,7 +51,7 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_training(self, data: Any) -> dict[str, Any]:
-        """200 epochs of 320 trials are 2000 mini-batches of 32."""
+        """200 epochs of 320 samples are 2000 mini-batches of 32."""
         return {"epochs": 200, "batch_size": 32, "schedule": "cosine", "eta_final": 0.05}
 
     @property
@@ -61,8 +61,8 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
 
     @property
     def n_steps(self) -> int:
-        """Steps of a trial."""
-        return self.trial_length(self.dt)
+        """Steps of a sample."""
+        return self.sample_length(self.dt)
 
     @property
     def window(self) -> np.ndarray:
@@ -74,11 +74,11 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
         """``log(2)`` for each step of the recall."""
         return math.log(2.0) * self.n_recall
 
-    def draw_trial(self, rng: np.random.Generator) -> Trial:
+    def draw_sample(self, rng: np.random.Generator) -> Sample:
         """Cues, mostly on the side that is then the answer, background noise and the recall signal."""
         cues, answer = self.draw_cues(rng)
         chance = np.repeat(self.rates(cues, self.dt) * self.dt / 1000.0, self.group, axis=1)
-        return Trial(rng.random(chance.shape) < chance, answer)
+        return Sample(rng.random(chance.shape) < chance, answer)
 
     def build_network(self) -> Network:
         """Populations ``in``, ``lif`` and ``alif`` (if not empty) and ``out``; all projections are plastic."""

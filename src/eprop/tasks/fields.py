@@ -1,4 +1,8 @@
-"""Receptive fields: squares that lie in rows over a field of places, such as the pixels of a camera."""
+"""Receptive fields over the pixels of a camera: squares that lie in rows, and edge filters between the camera and neurons.
+
+Edge filters are neurons with fixed weights on a grid over the field, one per place and direction (eight directions). The weights
+are an odd Gabor function, with the sign of the polarity. A neuron spikes when an edge with its direction passes.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,22 @@ import math
 
 import numpy as np
 
+from eprop.models import LIF
+from eprop.network import Explicit, Network, Population
+from eprop.rules import Static
+
 #: Pixels along each side of the field of N-MNIST's camera.
 SIDE = 34
 # Neurons per row, divided by the number of rows. Long rows give long runs of neighbouring targets, which the engine processes as
 # one contiguous range.
 ASPECT = 6.0
+DIRECTIONS = 8
+#: Side of a filter, distance between neighbouring filters, wavelength and width of the Gabor function, all in pixels.
+SIZE, STRIDE, WAVELENGTH, WIDTH = 7, 2, 6.0, 2.0
+#: Places along each side of the field, and along each side of the square that projects to a learning neuron.
+PLACES, HEARD = (SIDE - SIZE) // STRIDE + 1, 5
+#: Root mean square of a filter's weights, mV, and membrane time constant, ms: a neuron spikes one to three times in a sample.
+GAIN, TAU = 0.1, 20.0
 
 
 def corners(n: int, side: int, size: int) -> np.ndarray:
@@ -48,3 +63,40 @@ def in_squares(at: np.ndarray, side: int, size: int) -> np.ndarray:
     y, x = np.moveaxis(at[:, :, None] + np.arange(size), 1, 0)
     places: np.ndarray = (side * y[:, :, None] + x[:, None, :]).reshape(len(at), -1)
     return places
+
+
+def add_filters(net: Network, camera: Population) -> Population:
+    """Add a population ``filters`` with connections from a camera with 34 x 34 pixels and two polarities."""
+    filters = net.add(LIF(tau_m=TAU, v_th=1.0), PLACES**2 * DIRECTIONS, name="filters")
+    sources, targets, weights = gabors()
+    net.connect(camera, filters, Explicit(sources=sources, targets=targets), weight=weights, rule=Static())
+    return filters
+
+
+def gabors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sources (channels), targets (filters) and weights (mV) of all connections.
+
+    Channel ``polarity * 34**2 + y * 34 + x``, filter ``place * 8 + direction``; direction ``k`` is that of the angle
+    ``k / 8`` of a turn.
+    """
+    y, x = np.mgrid[:SIZE, :SIZE] - (SIZE - 1) / 2
+    angle = 2.0 * np.pi * np.arange(DIRECTIONS)[:, None, None] / DIRECTIONS
+    along = x * np.cos(angle) + y * np.sin(angle)
+    weight = np.sin(2.0 * np.pi * along / WAVELENGTH) * np.exp(-(x**2 + y**2) / (2.0 * WIDTH**2))
+    weight *= GAIN / np.sqrt((weight**2).mean(axis=(1, 2), keepdims=True))
+    at = STRIDE * np.stack(np.divmod(np.arange(PLACES**2), PLACES), axis=1)
+    pixels = in_squares(at, SIDE, SIZE)
+    # (polarities, places, directions, pixels of a filter)
+    shape = (2, PLACES**2, DIRECTIONS, SIZE**2)
+    channels = np.arange(2)[:, None, None, None] * SIDE**2 + pixels[None, :, None, :]
+    neurons = np.arange(PLACES**2 * DIRECTIONS).reshape(1, PLACES**2, DIRECTIONS, 1)
+    signed = np.array([1.0, -1.0])[:, None, None, None] * weight.reshape(1, 1, DIRECTIONS, -1)
+    found = (np.broadcast_to(part, shape).ravel() for part in (channels, neurons, signed))
+    return tuple(found)  # type: ignore[return-value]
+
+
+def filters_in_squares(at: np.ndarray) -> Explicit:
+    """Connections to each neuron from the filters of a square of `HEARD` x `HEARD` places; ``at`` are the corners."""
+    places = in_squares(at, PLACES, HEARD)
+    sources = (DIRECTIONS * places[:, :, None] + np.arange(DIRECTIONS)).reshape(len(at), -1)
+    return Explicit(sources=sources.ravel(), targets=np.repeat(np.arange(len(at)), sources.shape[1]))

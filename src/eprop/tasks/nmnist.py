@@ -22,11 +22,9 @@ from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, Squa
 from eprop.network import AllToAll, Bernoulli, ConnectionRule, Explicit, FixedIndegree, Network, Normal
 from eprop.parameters import param
 from eprop.tasks.base import Classification
-from eprop.tasks.edge_filters import HEARD, PLACES, add_filters, filters_in_squares
-from eprop.tasks.fields import SIDE, corners, in_squares
-from eprop.tasks.learning_task import LOSSES, RULES, LearningTask
+from eprop.tasks.fields import HEARD, PLACES, SIDE, add_filters, corners, filters_in_squares, in_squares
 from eprop.tasks.recordings import Recordings
-from eprop.tasks.recurrent import NEURONS
+from eprop.tasks.recurrent import LOSSES, NEURONS, RULES, LearningTask
 
 #: Channels of a recording: two polarities of all pixels.
 N_CHANNELS = 2 * SIDE**2
@@ -178,7 +176,7 @@ class NMNIST(LearningTask, Classification):
         net.feedback(out, rec, self.make_feedback())
         return net
 
-    def make_samples(self, network: Network, trials: BinnedDataset) -> Samples:
+    def make_samples(self, network: Network, dataset: BinnedDataset) -> Samples:
         """Make samples from recordings.
 
         Raises
@@ -186,25 +184,25 @@ class NMNIST(LearningTask, Classification):
         InputError
             If the recordings have other channels, steps or labels than the task.
         """
-        if (trials.n_channels, trials.n_steps, trials.dt) != (N_CHANNELS, self.n_steps, self.dt):
+        if (dataset.n_channels, dataset.n_steps, dataset.dt) != (N_CHANNELS, self.n_steps, self.dt):
             raise InputError(
                 f"the task takes recordings with {N_CHANNELS} channels and {self.n_steps} steps of {self.dt:g} ms, "
-                f"got {trials!r}"
+                f"got {dataset!r}"
             )
         return make_samples(
             network,
-            len(trials),
+            len(dataset),
             self.n_steps,
-            inputs={"in": (trials.ptr, trials.channels)},
-            labels=trials.labels,
+            inputs={"in": (dataset.ptr, dataset.channels)},
+            labels=dataset.labels,
             window=self.window,
         )
 
-    def views(self, trials: BinnedDataset) -> Sequence[BinnedDataset]:
+    def views(self, dataset: BinnedDataset) -> Sequence[BinnedDataset]:
         """The recordings; with ``test_augmentation`` also shifted by one pixel to each side."""
         if not self.test_augmentation:
-            return (trials,)
-        return (trials, *(shift(trials, right, down) for right, down in _NEIGHBOURS))
+            return (dataset,)
+        return (dataset, *(shift(dataset, right, down) for right, down in _NEIGHBOURS))
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Readouts, or their softmax, summed over the learning window."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 
 from eprop.errors import DataError, ParameterError
 from eprop.files import check_budget, memory_budget, number_in, read_bytes, read_text
@@ -23,9 +24,8 @@ from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
 from eprop.parameters import param, suggestion
 from eprop.tasks.base import Regression
-from eprop.tasks.generated import GeneratedTask, Trial
-from eprop.tasks.handwriting import written
-from eprop.tasks.learning_task import LearningTask
+from eprop.tasks.generated import GeneratedTask, Sample
+from eprop.tasks.recurrent import LearningTask
 
 #: Periods of the sines, ms, for a pattern of 1000 ms; they scale with the duration.
 PERIODS = (1000, 500, 333, 200)
@@ -42,6 +42,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+
+#: The word "ell" in cursive writing, in one stroke from left to right: pairs (x, y), base line at y = 0. Drawn for this package.
+POINTS = (
+    (0.00, 0.00), (0.30, 0.22), (0.62, 0.62), (0.55, 0.95), (0.32, 0.85), (0.28, 0.35), (0.55, 0.02),
+    (0.95, 0.30), (1.40, 1.15), (1.50, 1.90), (1.25, 2.05), (1.08, 1.45), (1.10, 0.40), (1.40, 0.00),
+    (1.80, 0.30), (2.25, 1.15), (2.35, 1.90), (2.10, 2.05), (1.93, 1.45), (1.95, 0.40), (2.25, 0.00),
+    (2.65, 0.22), (2.95, 0.40),
+)  # fmt: skip
 #: Streams of random numbers, combined with the seed.
 _NOISE, _SINES, _LEAD = 1, 2, 3
 
@@ -50,7 +58,7 @@ _NOISE, _SINES, _LEAD = 1, 2, 3
 class PatternGeneration(LearningTask, GeneratedTask, Regression):
     """Pattern generation and its network. Parameters that are None take the values of `SETTINGS` for the rule.
 
-    An iteration is one presentation of the pattern: an epoch with one trial.
+    An iteration is one presentation of the pattern: an epoch with one sample.
     """
 
     target: str = param(
@@ -75,7 +83,7 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
     w_out: float = param(0.3, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
 
     name: ClassVar[str] = "pattern-generation"
-    one_trial: ClassVar[bool] = True
+    one_sample: ClassVar[bool] = True
 
     def validate(self) -> None:
         """Check target and duration; replace None by the values of `suited`."""
@@ -95,7 +103,7 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
         return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def default_data(self) -> dict[str, Any]:
-        """There is only one trial."""
+        """There is only one sample."""
         return {"samples": 1, "test_samples": 1}
 
     def default_training(self, data: Any) -> dict[str, Any]:
@@ -156,8 +164,8 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
             raise DataError(f"{self.target}: the curve never leaves its first point")
         return np.asarray(path / largest)
 
-    def draw_trial(self, rng: np.random.Generator) -> Trial:
-        """The only trial: noise and pattern depend on the task's seed only."""
+    def draw_sample(self, rng: np.random.Generator) -> Sample:
+        """The only sample: noise and pattern depend on the task's seed only."""
         return _frozen(self)
 
     def build_network(self) -> Network:
@@ -185,11 +193,11 @@ TRAINING: dict[str, dict[str, Any]] = {
 
 
 @functools.lru_cache(maxsize=4)
-def _frozen(task: PatternGeneration) -> Trial:
-    """The trial of a task: the leading noise, then the frozen noise with the pattern."""
+def _frozen(task: PatternGeneration) -> Sample:
+    """The sample of a task: the leading noise, then the frozen noise with the pattern."""
     lead, noise = _noise(task, _LEAD, task.n_lead), _noise(task, _NOISE, task.n_steps)
     pattern = task.pattern()
-    return Trial(np.concatenate([lead, noise]), np.concatenate([np.zeros((task.n_lead, pattern.shape[1])), pattern]))
+    return Sample(np.concatenate([lead, noise]), np.concatenate([np.zeros((task.n_lead, pattern.shape[1])), pattern]))
 
 
 def _noise(task: PatternGeneration, stream: int, n_steps: int) -> np.ndarray:
@@ -218,8 +226,14 @@ def lemniscate(n: int, seed: int) -> np.ndarray:
 
 
 def handwriting(n: int, seed: int) -> np.ndarray:
-    """A word in cursive writing."""
-    return written(n)
+    """A word in cursive writing, as points at equal distances along a smooth curve."""
+    points = np.array(POINTS)
+    chords = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    curve = CubicSpline(chords, points)
+    fine = curve(np.linspace(0.0, chords[-1], 4000))
+    lengths = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(fine, axis=0).T))])
+    at = np.linspace(0.0, lengths[-1], n)
+    return np.column_stack([np.interp(at, lengths, part) for part in fine.T])
 
 
 #: Targets by name: functions of the number of steps and the seed.

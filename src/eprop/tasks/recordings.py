@@ -1,4 +1,4 @@
-"""Recordings of digits as trials: real N-MNIST recordings, or digits shown to a simulated camera."""
+"""Recordings of digits as samples: real N-MNIST recordings, or digits shown to a simulated camera."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from eprop.data.cache import describe_bytes
 from eprop.data.splits import Splits
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import param
-from eprop.tasks.trials import DataChoice, Progress
+from eprop.tasks.datasets import DataChoice, Progress
 
 #: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
 VALIDATION = 1000
@@ -145,13 +145,13 @@ class Recordings(DataChoice):
         """Test data: recordings, or simulated recordings of the test digits of MNIST folders, with the default camera."""
         return load_test(list(paths), loader=self._loader(task, Recordings().seed, threads, progress))
 
-    def fingerprint(self, task: Any, trials: Any) -> str:
+    def fingerprint(self, task: Any, dataset: Any) -> str:
         """Checksum of labels and numbers of events."""
-        return describe_bytes(trials.labels, trials.counts)
+        return describe_bytes(dataset.labels, dataset.counts)
 
-    def pack(self, trials: Any) -> dict[str, np.ndarray]:
+    def pack(self, dataset: Any) -> dict[str, np.ndarray]:
         """Offsets, channels and labels."""
-        kept = trials.compact()
+        kept = dataset.compact()
         return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels}
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
@@ -159,7 +159,7 @@ class Recordings(DataChoice):
         sources = [p for p in task.build_network().populations if p.model.role == "source"]
         channels = next((p for p in sources if p.name == "in"), sources[0]).size
         if not {"ptr", "channels", "labels"} <= arrays.keys():
-            raise DataError("the trial that was kept is not one of recordings")
+            raise DataError("the sample that was kept is not one of recordings")
         kept = BinnedDataset(arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0))
         kept.validate()
         return kept

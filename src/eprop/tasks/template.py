@@ -1,7 +1,7 @@
 """MyTask, a task of your own, for the command ``eprop train FILE``.
 
 The example task is: which of two groups of inputs fires at the higher rate? The file defines five things: parameters,
-defaults for each rule, how a trial is drawn, the network, and how outputs are scored. Change them one after the other,
+defaults for each rule, how a sample is drawn, the network, and how outputs are scored. Change them one after the other,
 and this text; the file runs at every step:
 
     eprop train FILE
@@ -22,7 +22,7 @@ import numpy as np
 import eprop as ep
 from eprop.engine import Samples
 from eprop.parameters import param
-from eprop.tasks import Classification, GeneratedTask, LearningTask, Trial
+from eprop.tasks import Classification, GeneratedTask, LearningTask, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class MyTask(LearningTask, GeneratedTask, Classification):
     """An example to replace: two classes; the class is the group of inputs with the higher rate.
 
     `LearningTask` has rule, learning rates, time constants and regularisation as parameters. `GeneratedTask` makes samples
-    from `draw_trial`. `Classification` scores by `evidence`; the base for readouts that follow a curve is `Regression`,
+    from `draw_sample`. `Classification` scores by `evidence`; the base for readouts that follow a curve is `Regression`,
     which needs no `evidence`.
     """
 
@@ -41,7 +41,7 @@ class MyTask(LearningTask, GeneratedTask, Classification):
     # Parameters: default, unit, bounds, meaning. All of them can be set with --set, and are checked.
     neurons: int = param(30, kind=int, at_least=1, doc="recurrent neurons")
     group: int = param(10, kind=int, at_least=1, doc="inputs of each of the two groups")
-    n_steps: int = param(100, kind=int, at_least=2, doc="time steps of a trial")
+    n_steps: int = param(100, kind=int, at_least=2, doc="time steps of a sample")
     loud: float = param(80.0, unit="Hz", at_least=0.0, doc="rate of an input of the louder group")
     soft: float = param(40.0, unit="Hz", at_least=0.0, doc="rate of an input of the other group")
 
@@ -54,20 +54,20 @@ class MyTask(LearningTask, GeneratedTask, Classification):
         return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3}
 
     def default_data(self) -> dict[str, Any]:
-        """Number of trials of an epoch and of the test; every epoch draws new trials."""
+        """Number of samples of an epoch and of the test; every epoch draws new samples."""
         return {"samples": 320, "test_samples": 200}
 
     def default_training(self, data: Any) -> dict[str, Any]:
         """Number of epochs, size of a mini-batch, schedule of the learning rates."""
         return {"epochs": 3, "batch_size": 16, "schedule": "linear"}
 
-    def draw_trial(self, rng: np.random.Generator) -> Trial:
+    def draw_sample(self, rng: np.random.Generator) -> Sample:
         """Spikes (n_steps, inputs) and the target: a class, or an array (n_steps, readouts) for a `Regression`."""
         label = int(rng.integers(2))
         rate = np.full((2, self.group), self.soft)
         rate[label] = self.loud
         chance = rate.ravel() * self.dt / 1000.0
-        return Trial(rng.random((self.n_steps, chance.size)) < chance, label)
+        return Sample(rng.random((self.n_steps, chance.size)) < chance, label)
 
     @property
     def window(self) -> np.ndarray:
@@ -76,7 +76,7 @@ class MyTask(LearningTask, GeneratedTask, Classification):
 
     @property
     def silent_loss(self) -> float:
-        """Loss of a trial with silent readouts; a training with a much larger loss gives a warning."""
+        """Loss of a sample with silent readouts; a training with a much larger loss gives a warning."""
         return math.log(len(self.classes)) * float(self.window.sum())
 
     def build_network(self) -> ep.Network:

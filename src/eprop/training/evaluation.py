@@ -117,7 +117,7 @@ def evaluate(
     task : Task
     simulator : Simulator or TimeDrivenEngine
         Of the task's network. Its state does not change.
-    trials : Trials
+    trials : Dataset
     show : callable of (samples done, all samples), optional
         Several threads may call it.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from eprop.parallel import Communicator
 from eprop.parameters import Description
-from eprop.tasks import DataChoice, Splits, Task, Trials
+from eprop.tasks import DataChoice, Dataset, Splits, Task
 from eprop.training.watcher import Progress, Watcher
 
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
@@ -57,9 +57,9 @@ class Setup:
         self.watcher.phase("reading data")
         return in_turn(self.comm, lambda: self._load(self.watcher, 0))
 
-    def renewed(self, epoch: int) -> Trials:
+    def renewed(self, epoch: int) -> Dataset:
         """New training trials for a later epoch. They are not cached, so all ranks make them at the same time."""
-        trials: Trials = self._load(Watcher(), epoch).train
+        trials: Dataset = self._load(Watcher(), epoch).train
         self.comm.gather(None)  # waiting for other ranks does not count as learning
         return trials
 

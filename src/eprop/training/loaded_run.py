@@ -19,7 +19,7 @@ from eprop.files import parsing, read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
 from eprop.rl import ObservationScale, Returns
-from eprop.tasks import Control, EpisodeChoice, Task, Trials
+from eprop.tasks import Control, Dataset, EpisodeChoice, Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
 from eprop.training.config import RunConfig, learner_of, named_task, parse_config, read_config, same_task
 from eprop.training.engines import make_simulator
@@ -174,7 +174,7 @@ def evaluate_run(
     trust: bool = False,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
-) -> tuple[RunConfig, Evaluation | Returns, Trials | EpisodeChoice]:
+) -> tuple[RunConfig, Evaluation | Returns, Dataset | EpisodeChoice]:
     """Evaluate the network of a run.
 
     Parameters
@@ -200,7 +200,7 @@ def evaluate_run(
     config : RunConfig
     evaluation : Evaluation or Returns
         `Returns` for a task that is learned from reward.
-    test : Trials or EpisodeChoice
+    test : Dataset or EpisodeChoice
         The test trials or episodes.
 
     Raises
@@ -249,7 +249,7 @@ def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], u
         )
 
 
-def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Trials:
+def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Dataset:
     """The test trials; all ranks call this function."""
     if fresh is not None:
         return setup.data.load_fresh(setup.task, fresh)

@@ -77,7 +77,7 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     simulator : Simulator
         Of the task's network. Of several event sources, the one named ``in`` is recorded, else the first. Of several readout
         populations with a target, the one named ``out`` is recorded, else the first.
-    trial : Trials
+    trial : Dataset
         Exactly one trial.
     """
     network = simulator.network

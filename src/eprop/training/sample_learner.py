@@ -145,14 +145,14 @@ class SampleLearner(Learner):
     task : Task
     simulator : Simulator
         Of the task's network.
-    trials : Trials
+    trials : Dataset
         Training trials.
     training : Training, optional
-    validation : Trials, optional
+    validation : Dataset, optional
         Validation trials: evaluated at intervals, never learned from.
-    test : Trials, optional
+    test : Dataset, optional
         Test trials, for `evaluate`.
-    renew : callable of (epoch) that returns Trials, optional
+    renew : callable of (epoch) that returns Dataset, optional
         Returns the trials of a later epoch, as many as ``trials``, for example new recordings of the same digits.
 
     Attributes

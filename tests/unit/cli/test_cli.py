@@ -158,7 +158,7 @@ def test_evaluate_gives_the_error_of_the_run(data: pathlib.Path, trained: pathli
     assert result["per_class_error"][2] is None  # no sample of that class
     refused = run("evaluate", trained, "--fresh", "5")
     assert refused.exit_code == 2
-    assert "cannot make trials: give recordings with --data" in refused.stderr
+    assert "cannot make samples: give recordings with --data" in refused.stderr
     both = run("evaluate", trained, "--fresh", "5", "--data", data / "Test")
     assert "not both" in both.stderr
     table = run("evaluate", trained).stdout

@@ -49,12 +49,12 @@ def test_a_task_from_end_to_end(task: str, own: str, rule: str, tmp_path: pathli
     # These keys belong to recordings.
     assert not {"simulated", "test_simulated", "train_simulated"} & (summary.keys() | judged.keys())
     assert line(f"evaluate {out}").exit_code == 0
-    assert "makes its trials from a seed: leave out --data" in line(f"evaluate {out} --data .").stderr
+    assert "makes its samples from a seed: leave out --data" in line(f"evaluate {out} --data .").stderr
     fresh = line(f"evaluate {out} --fresh 7 --json")
     if name == "pattern-generation":
-        assert "has one trial: there are no fresh ones" in fresh.stderr
+        assert "has one sample: there are no fresh ones" in fresh.stderr
     else:
-        assert json.loads(fresh.stdout)["data"] == f"{name}, fresh trials"
+        assert json.loads(fresh.stdout)["data"] == f"{name}, fresh samples"
         assert sum(map(sum, json.loads(fresh.stdout)["confusion"])) == 7
     for again in (f"{name} --config {out}/config.toml", f"--resume {out}"):
         assert summary_of(f"train {again} --no-figures")["test_loss"] == summary["test_loss"]

@@ -6,20 +6,20 @@ import pytest
 import eprop as ep
 from eprop.errors import InputError, ParameterError
 from eprop.tasks import EvidenceAccumulation
-from eprop.tasks.trials import GeneratedTrials
+from eprop.tasks.datasets import GeneratedSamples
 
 pytestmark = pytest.mark.tiny
 TASK = EvidenceAccumulation()
 
 
-def trials(n: int) -> list:
-    return [TASK.draw_trial(np.random.default_rng(i)) for i in range(n)]
+def samples(n: int) -> list:
+    return [TASK.draw_sample(np.random.default_rng(i)) for i in range(n)]
 
 
 def test_a_trial_has_the_phases_of_the_article() -> None:
     assert (TASK.n_steps, TASK.window.sum()) == (2250, 150)
-    drawn = trials(60)
-    mean = np.mean([trial.inputs for trial in drawn], axis=0).reshape(2250, 4, 10).mean(axis=2)
+    drawn = samples(60)
+    mean = np.mean([sample.inputs for sample in drawn], axis=0).reshape(2250, 4, 10).mean(axis=2)
     cue = np.arange(2250) % 150 < 100
     cue[1050:] = False
     both = mean[:, 0] + mean[:, 1]
@@ -31,19 +31,19 @@ def test_a_trial_has_the_phases_of_the_article() -> None:
 
 
 def test_the_answer_is_the_side_with_more_cues() -> None:
-    for trial in trials(60):
-        shown = trial.inputs[:1050].reshape(7, 150, 4, 10).sum(axis=(1, 3))
+    for sample in samples(60):
+        shown = sample.inputs[:1050].reshape(7, 150, 4, 10).sum(axis=(1, 3))
         assert np.all((shown[:, 0] > 0) != (shown[:, 1] > 0))
-        assert trial.target == int((shown[:, 1] > 0).sum() > 3)
-    assert 15 < sum(trial.target for trial in trials(60)) < 45
+        assert sample.target == int((shown[:, 1] > 0).sum() > 3)
+    assert 15 < sum(sample.target for sample in samples(60)) < 45
 
 
 def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> None:
     choice = TASK.data(samples=4, test_samples=3, validation=2)
     assert choice.fresh_epochs
 
-    def first(trials) -> bytes:
-        return TASK.draw_trial(trials.generators()[0]).inputs.tobytes()
+    def first(dataset) -> bytes:
+        return TASK.draw_sample(dataset.generators()[0]).inputs.tobytes()
 
     one, again, later = choice.load(TASK), choice.load(TASK), choice.load(TASK, epoch=1)
     other = choice.load(TASK.replace(seed=2))
@@ -52,7 +52,7 @@ def test_epochs_bring_new_trials_and_the_test_is_the_same_for_all_seeds() -> Non
     fresh = choice.load_fresh(TASK, 7)
     assert len(fresh) == 7
     assert len({first(part) for part in (one.train, later.train, other.train, one.validation, one.test, fresh)}) == 6
-    with pytest.raises(ParameterError, match="fresh trials must be >= 1, got 0"):
+    with pytest.raises(ParameterError, match="fresh samples must be >= 1, got 0"):
         choice.load_fresh(TASK, 0)
     assert first(one.test) == first(other.test)
     assert choice.fingerprint(TASK, one.train) == choice.fingerprint(TASK, again.train)
@@ -99,7 +99,7 @@ def test_wrong_parameters_are_refused(values: dict, message: str) -> None:
 
 def test_recordings_are_not_its_trials() -> None:
     task = EvidenceAccumulation(alif=0)
-    with pytest.raises(InputError, match="makes its trials from a seed"):
+    with pytest.raises(InputError, match="makes its samples from a seed"):
         task.make_samples(task.build_network(), [1, 2])
     with pytest.raises(ParameterError, match="leave out --data"):
         task.data().load_test(task, ["somewhere"])
@@ -113,4 +113,4 @@ def test_a_window_that_is_never_open_is_refused() -> None:
 
     task = Never()
     with pytest.raises(InputError, match=r"Never.window is zero in every step: nothing would be learned, or judged"):
-        task.make_samples(task.build_network(), GeneratedTrials((1,), np.arange(1)))
+        task.make_samples(task.build_network(), GeneratedSamples((1,), np.arange(1)))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop.tasks.edge_filters import DIRECTIONS, PLACES, SIZE, STRIDE, gabors
-from eprop.tasks.fields import SIDE, corners, in_squares
+from eprop.tasks.fields import DIRECTIONS, PLACES, SIDE, SIZE, STRIDE, corners, gabors, in_squares
 
 pytestmark = pytest.mark.tiny
 

@@ -12,8 +12,8 @@ from eprop.engine.build.records import branches_of
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
 from eprop.tasks import NMNIST, TASKS, task_named
-from eprop.tasks.learning_task import FEEDBACKS, LOSSES, OPTIMIZERS, RULES
 from eprop.tasks.nmnist import N_CHANNELS, SETTINGS
+from eprop.tasks.recurrent import FEEDBACKS, LOSSES, OPTIMIZERS, RULES
 
 pytestmark = pytest.mark.tiny
 

@@ -12,8 +12,7 @@ import pytest
 
 from eprop.errors import CheckpointError, InputError, ParameterError
 from eprop.tasks import Classification, task_named
-from eprop.tasks.new_task import new_task
-from eprop.tasks.registry import line_in_task
+from eprop.tasks.registry import line_in_task, new_task
 from eprop.training import ChangedTaskWarning, RunConfig, evaluate_run, resume_run, start_run
 from eprop.training.config import same_task
 
@@ -58,7 +57,7 @@ def test_the_name_of_the_file(tmp_path: pathlib.Path) -> None:
         ("nmnist", None, "there is a task 'nmnist' already"),
         ("mine", "mine.txt", "ends with .py"),
         ("numpy", None, "numpy.py: Python programs .* in place of the module 'numpy'; give another name"),
-        ("trial", None, "a task 'trial' would be the class Trial, which hides what the task is made of"),
+        ("sample", None, "a task 'sample' would be the class Sample, which hides what the task is made of"),
         ("class-var", None, "would be the class ClassVar"),
         ("json", None, "in place of the module 'json'"),
         ("mine", "x/numpy.py", "in place of the module 'numpy'"),
@@ -92,7 +91,7 @@ def test_files_that_hold_no_task(text: str | None, message: str, tmp_path: pathl
         task_named(str(tmp_path / "own.py"))
 
 
-TUPLE = ("return Trial(rng.random((self.n_steps, chance.size)) < chance, label)", "return chance, label")
+TUPLE = ("return Sample(rng.random((self.n_steps, chance.size)) < chance, label)", "return chance, label")
 LENGTHS = ("rng.random((self.n_steps, chance.size))", "rng.random((self.n_steps + int(rng.integers(9)), chance.size))")
 EVIDENCE = ("return shown", "return shown.sum(axis=1)")
 WIDE = ("return shown", "return np.repeat(shown, 3, axis=1)")
@@ -106,8 +105,8 @@ LABEL = ("< chance, label)", "< chance, label + 1)")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (TUPLE, r"OneTask.draw_trial must return a Trial\(inputs, target\), got tuple"),
-        (LENGTHS, r"the same shapes in all trials; got inputs \(1\d\d, 20\) with target"),
+        (TUPLE, r"OneTask.draw_sample must return a Sample\(inputs, target\), got tuple"),
+        (LENGTHS, r"the same shapes in all samples; got inputs \(1\d\d, 20\) with target"),
         (EVIDENCE, r"OneTask.evidence must return an array of shape \(samples, classes\), here \(2, 2\), got \(2,\)"),
         (WIDE, r"OneTask.evidence must .* got \(2, 6\)"),
         (
@@ -116,10 +115,10 @@ LABEL = ("< chance, label)", "< chance, label + 1)")
         ),
         (NORMED, r"got nan for class 'first' from the readouts that do nothing, all 0, of sample 0"),
         (NO_NETWORK, r"^the task 'one-task': OneTask.build_network must return a Network, got None"),
-        (WINDOW, r"^what OneTask.draw_trial and OneTask.window give must fit .*: window must have shape \(100,\)"),
+        (WINDOW, r"^what OneTask.draw_sample and OneTask.window give must fit .*: window must have shape \(100,\)"),
         (
             LABEL,
-            r"^what OneTask.draw_trial and .* fit each other and OneTask.build_network: labels must lie in 0..1, got [12]",
+            r"^what OneTask.draw_sample and .* fit each other and OneTask.build_network: labels must lie in 0..1, got [12]",
         ),
     ],
     ids=[

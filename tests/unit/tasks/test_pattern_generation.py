@@ -9,7 +9,7 @@ import eprop as ep
 from eprop.engine import make_samples
 from eprop.errors import DataError, ParameterError
 from eprop.tasks import PatternGeneration
-from eprop.tasks.handwriting import written
+from eprop.tasks.pattern_generation import handwriting
 
 pytestmark = pytest.mark.tiny
 
@@ -42,28 +42,28 @@ def test_settings_suit_the_rule() -> None:
 
 
 def test_the_trial_is_frozen_and_the_seed_changes_it() -> None:
-    first, second = (PatternGeneration(seed=3).draw_trial(np.random.default_rng(i)) for i in (0, 1))
+    first, second = (PatternGeneration(seed=3).draw_sample(np.random.default_rng(i)) for i in (0, 1))
     assert np.array_equal(first.inputs, second.inputs)
     assert first.inputs.mean() == pytest.approx(0.05, rel=0.05)
-    assert not np.array_equal(PatternGeneration(seed=4).draw_trial(np.random.default_rng(0)).inputs, first.inputs)
+    assert not np.array_equal(PatternGeneration(seed=4).draw_sample(np.random.default_rng(0)).inputs, first.inputs)
 
 
 def test_a_lead_is_noise_of_its_own_outside_of_the_window() -> None:
     task = PatternGeneration(lead=30.0)
-    trial, plain = (t.draw_trial(np.random.default_rng(0)) for t in (task, PatternGeneration()))
-    assert len(trial.inputs) == len(task.window) == 1030
-    assert np.array_equal(trial.inputs[30:], plain.inputs)
-    lead = trial.inputs[:30]
+    sample, plain = (t.draw_sample(np.random.default_rng(0)) for t in (task, PatternGeneration()))
+    assert len(sample.inputs) == len(task.window) == 1030
+    assert np.array_equal(sample.inputs[30:], plain.inputs)
+    lead = sample.inputs[:30]
     assert lead.any()
     assert not any(np.array_equal(lead, part) for part in (plain.inputs[:30], plain.inputs[-30:]))
     assert task.window.tolist() == [0.0] * 30 + [1.0] * 1000
-    assert not trial.target[:30].any()
+    assert not sample.target[:30].any()
 
 
 def test_the_normalised_error_is_that_of_the_window() -> None:
     task = PatternGeneration(target="lemniscate", duration=100.0, lead=20.0, neurons=3)
-    trials = task.data(samples=1).load(task).train
-    samples = task.make_samples(task.build_network(), trials)
+    dataset = task.data(samples=1).load(task).train
+    samples = task.make_samples(task.build_network(), dataset)
     pattern = task.pattern()
     wrong = np.full((1, 20, 2), 7.0)  # outside of the window nothing counts
     y = np.concatenate([wrong, pattern[None]], axis=1)
@@ -77,7 +77,7 @@ def test_the_normalised_error_is_that_of_the_window() -> None:
 
 
 def test_writing_is_one_smooth_stroke() -> None:
-    path = written(500)
+    path = handwriting(500, seed=1)
     steps = np.hypot(*np.diff(path, axis=0).T)
     assert steps.max() < 1.02 * steps.min()
 

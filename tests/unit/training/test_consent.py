@@ -19,7 +19,7 @@ from eprop.errors import ParameterError
 from eprop.files.trust import is_trusted, state_root, trust_task
 from eprop.plot import draw_run, write_report
 from eprop.tasks import task_named
-from eprop.tasks.new_task import new_task
+from eprop.tasks.registry import new_task
 from eprop.training import RunConfig, RunFolder, evaluate_run, read_config, resume_run, resume_trials, start_run
 
 SMALL = {"task": {"neurons": 3, "group": 2, "n_steps": 4}, "data": {"samples": 4, "test_samples": 2}}

@@ -13,7 +13,7 @@ import eprop as ep
 from compare import assert_same
 from eprop.errors import ParameterError
 from eprop.parameters import Description, param
-from eprop.tasks import TASKS, GeneratedTask, Trial
+from eprop.tasks import TASKS, GeneratedTask, Sample
 from eprop.training import Evaluation, Learner, RunConfig, Stopped, Watcher, evaluate_run, load, resume_run, start_run
 from eprop.training.number_text import facts_of
 
@@ -74,8 +74,8 @@ class MeanTask(GeneratedTask):
     def default_data(self) -> dict[str, Any]:
         return {"samples": 8, "test_samples": 3}
 
-    def draw_trial(self, rng: np.random.Generator) -> Trial:
-        return Trial(rng.random((20, 5)) < 0.3, np.zeros((20, 1)))
+    def draw_sample(self, rng: np.random.Generator) -> Sample:
+        return Sample(rng.random((20, 5)) < 0.3, np.zeros((20, 1)))
 
     def build_network(self) -> ep.Network:
         net, rule = ep.Network(seed=self.seed), ep.EProp(optimizer=ep.Adam(eta=0.01))

@@ -37,8 +37,8 @@ training, activity, weights.
 
 Seven cues on the left or right, a pause of about a second, then the
 question: this is the task of Bellec et al. 2020 (figure 3). Neurons with an
-adaptive threshold keep the memory. Each epoch has new trials. The test has
-trials of its own, the same for every seed of the network.
+adaptive threshold keep the memory. Each epoch has new samples. The test has
+samples of its own, the same for every seed of the network.
 
 The folder of the run holds config.toml, metrics.jsonl, summary.json,
 checkpoint.npz and figures: learning curve, raster and readouts before and
