@@ -88,29 +88,6 @@ def test_spikes_are_added_by_source_where_nobody_asks_for_the_ones_before(learns
     np.testing.assert_array_equal(v, np.tile(wanted[:, None], 4))
 
 
-@pytest.mark.parametrize("delayed", [False, True])
-@pytest.mark.parametrize("readouts", [1, 2, 3, 4, 5, 8, 10])
-def test_errors_of_all_readouts_arrive_in_their_order(readouts, delayed):
-    """In the step after, or later; readouts without an error, too."""
-    steps, neurons = 30, 9
-    rng = np.random.default_rng(readouts)
-    feedback = rng.normal(size=(readouts, neurons)) * 10.0 ** rng.uniform(-6.0, 6.0, (readouts, 1))
-    net = small_network((0, neurons, readouts), {"rec->rec": None}, rule=ep.EPropPlus(cutoff=5.0), seed=1)
-    net.feedback("out", "rec", ep.RandomFeedback(np.ascontiguousarray(feedback.T)), delay=3.0 if delayed else 1.0)
-    goal = rng.normal(size=(steps, readouts))
-    goal[:, 1::3] = 0.0
-    goal[20] = 0.0
-    found = ep.Simulator(net, threads=1).run(
-        float(steps), targets={"out": goal}, record=[("out", "error"), ("rec", "learning_signal")]
-    )
-    error, signal, delay = found["out", "error"], found["rec", "learning_signal"], 3 if delayed else 1
-    wanted = np.zeros((steps, neurons))
-    for k in range(readouts):
-        wanted[delay:] += error[:-delay, k, None] * feedback[k]
-    np.testing.assert_array_equal(signal, wanted)
-    assert wanted.any()
-
-
 @pytest.mark.parametrize("precision", ["double", "single"])
 @pytest.mark.parametrize(
     "rule",

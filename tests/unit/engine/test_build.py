@@ -13,9 +13,6 @@ import eprop as ep
 from compare import assert_same
 from eprop.engine.build import check, memory
 from eprop.engine.build.assemble import build
-from eprop.engine.build.draws import chunks
-from eprop.engine.build.records import branches_of
-from eprop.engine.state import storage
 from eprop.errors import MemoryLimitError, NetworkError
 from eprop.free_memory import available_memory
 from eprop.models import LIF, PoissonSource, Readout
@@ -48,41 +45,6 @@ def test_thread_count_does_not_change_connections(connectivity, delay, partition
     for name in ("branch_start", "targets"):
         np.testing.assert_array_equal(getattr(alone.topology, name), getattr(shared.topology, name))
     np.testing.assert_array_equal(alone.weight, shared.weight)
-
-
-def test_branches_hold_ascending_targets_and_the_degrees_asked_for():
-    built = build(network(FixedIndegree(270, multapses=True)), 1, np.float64, 3)
-    group, start = built.topology.groups[1], built.topology.branch_start[0]
-    first, stop = group["first_branch"], group["first_branch"] + group["n_branches"]
-    for branch in range(first, stop):
-        targets = built.topology.targets[start[branch] : start[branch + 1]]
-        assert (np.diff(targets.astype(np.int64)) >= 0).all()
-    counts = np.bincount(built.topology.targets[start[first] : start[stop]], minlength=300)
-    assert (counts[:300] == 270).all()
-
-
-def test_branches_of_an_axon_are_neighbours():
-    """Each branch belongs to one delay group."""
-    rule = EPropPlus(optimizer=GradientDescent(1e-3), cutoff=20.0)
-    built = build(network(FixedIndegree(20), delay=Uniform(0.5, 3.5), rule=rule), 2, np.float64, 1)
-    groups = built.topology.groups[built.delay_groups[1]]
-    branches = np.array([np.arange(built.topology.n_branches)[branches_of(group)] for group in groups])
-    assert len(groups) == 3
-    np.testing.assert_array_equal(np.diff(branches, axis=0), 1)
-    np.testing.assert_array_equal(np.sort(branches, axis=None), branches.min() + np.arange(branches.size))
-    assert (groups["first_group"] == built.delay_groups[1][0]).all()
-    assert (groups["delay_offset"] == groups["delay"] - groups["delay"][0]).all()
-
-
-def test_chunks_are_small_beside_the_network_and_few():
-    """16 bytes while a synapse is drawn, 8 to 12 afterwards; a rule that draws all for any target is not asked often."""
-    for neurons, degree in ((3000, 2000), (2_000_000, 10_000)):
-        projection = network(FixedIndegree(degree, multapses=True), neurons=neurons).projection("rec->rec")
-        begin, stop = next(chunks(projection, 0, neurons))
-        assert 16 * (stop - begin) * degree <= 0.1 * 8 * neurons * degree
-    for rule, neurons, most in ((FixedOutdegree(7), 300, 1), (FixedOutdegree(1000, multapses=True), 100_000, 17)):
-        projection = network(rule, neurons=neurons).projection("rec->rec")
-        assert 1 <= len(list(chunks(projection, 0, neurons))) <= most
 
 
 def test_temporaries_take_less_than_a_tenth():
@@ -246,13 +208,3 @@ def test_limits_of_control_groups_count(name, tmp_path):
     assert available_memory(tmp_path) == left
     assert available_memory(tmp_path / "nothing") is None
     assert (memory.available_memory() or 1) > 0
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arrays_begin_at_a_cache_line(dtype):
-    for shape in ((3, 7), (5,)):
-        made = storage.aligned(shape, dtype)
-        assert (made.shape, made.dtype) == (shape, dtype)
-        assert not made.any()
-        assert made.ctypes.data % storage.CACHE_LINE == 0

@@ -107,3 +107,20 @@ def test_codes_have_words():
         else:
             with pytest.raises(ep.DivergenceError, match=r"^here: "):
                 check_status(status, "here")
+
+
+@pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning", "ignore::RuntimeWarning")
+@pytest.mark.parametrize("bad", [0, 1])
+def test_a_sample_without_finite_voltages_is_named_and_forgotten(bad):
+    """Whatever shared its lanes, and whatever sample comes next."""
+    connections = {"in->rec": ep.Normal(0.5, 0.2), "rec->out": 0.1}
+    net = small_network((3, 4, 1), connections, rule=ep.EProp(), feedback=ep.Symmetric(), seed=1)
+    sim, fresh = (ep.Simulator(net, threads=1) for _ in range(2))
+    events = np.random.default_rng(0).random((2, 20, 3)) < 0.3
+    events[1 - bad] = False
+    samples, good = sim.samples(2, 20, {"in": events}, {"out": np.ones((2, 1, 1))}), sim.weights("in->rec")
+    sim.set_weights("in->rec", -1e308)
+    with pytest.raises(ep.DivergenceError, match=f"sample {bad}"):
+        sim.evaluate(samples)
+    sim.set_weights("in->rec", good)
+    assert sim.evaluate(samples[bad]) == fresh.evaluate(samples[bad])

@@ -143,6 +143,14 @@ def test_weights_at_a_bound_in_single_precision_may_be_written_back(bound: float
         sim.set_weights("in->out", 1.000001 * bound)
 
 
+@pytest.mark.parametrize("precision", ["single", "double"])
+def test_stdp_at_a_bound_that_is_rounded_up(precision: str) -> None:
+    net = small_network((1, 1, 0), {"in->rec": 0.1}, neuron=ep.LIF(v_th=0.05), rule=ep.STDP(mu_plus=0.4, w_max=0.1))
+    sim = ep.Simulator(net, threads=1, precision=precision)
+    sim.run(20.0, {"in": np.ones((20, 1))})
+    assert sim.connections("in->rec")[2][0] == pytest.approx(0.0697, abs=1e-4)
+
+
 def test_a_matrix_counts_where_there_is_a_connection() -> None:
     there = np.array([[0, 1, 0], [1, 0, 1], [0, 0, 0]])
     net, rule = ep.Network(dt=0.1), ep.EProp(optimizer=ep.Adam(w_min=0.1, w_max=1.0), c_reg=0.1)

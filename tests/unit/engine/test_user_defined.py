@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.models import ForcedLIF, Loss, Surrogate, inline
+from eprop.models import Eligibility, ForcedLIF, Loss, Surrogate, inline
+from eprop.network import ConnectionRule
 from eprop.parameters import param
 from eprop.rules import Optimizer, Rule
 from networks import check_training, small_network
@@ -262,6 +263,9 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
      r"Warm.warm_up has no effect: the core knows eta, .*; write a method step"),
     (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.ParameterError, "Short.step must return"),
     (lambda: ep.Simulator(two_readouts(PlainSquares(), ep.EPropPlus())), ep.NetworkError, "own: the loss PlainSquares is"),
+    (lambda: ep.Simulator(small_network((0, 2, 1), {"rec->out": {"connectivity": Twice()}}, rule=ep.EPropPlus(),
+                                        feedback=ep.Symmetric())), ep.NetworkError,
+     "Symmetric feedback to 'rec' follows rec->out, which must have no multapses"),
     (lambda: results_of(Wrong(), ep.EProp()), ep.InputError, "Wrong.compare must return a pair"),
     (lambda: results_of(Wrong((1.0, 2.0)), ep.EProp()), ep.InputError, r"finite errors of shape \(3, 80, 2\), got shape"),
 )  # fmt: skip
@@ -305,3 +309,33 @@ def test_methods_of_derived_classes_replace_those_of_built_in_ones():
         samples = ep.Simulator(net, threads=1).samples(3, 80, {"in": EVENTS}, {"out": np.full((3, 1, 2), 0.5)})
         check_training(net, samples, 3, 1e-12)
     np.testing.assert_allclose(*weights, rtol=0.0, atol=1e-14)
+
+
+@dataclass(frozen=True)
+class OwnTrace(ep.LIF):
+    """LIF whose synapses filter spikes with a time constant that `update` does not know."""
+
+    tau_e: float = param(20.0, unit="ms", above=0.0, doc="of the eligibility")
+
+    def eligibility(self, dt: float) -> Eligibility:
+        """Filtered spikes."""
+        return Eligibility.leaky(float(np.exp(-dt / self.tau_e)))
+
+
+def test_eligibilities_may_differ_where_nothing_else_does():
+    net = network(OwnTrace(tau_e=ep.Uniform(3.0, 100.0)), ep.EProp(optimizer=ep.GradientDescent(1e-3)))
+    check_training(net, ep.Simulator(net, threads=1).samples(3, 80, {"in": EVENTS}, {"out": np.ones((3, 1, 2))}), 3)
+
+
+@dataclass(frozen=True)
+class Twice(ConnectionRule):
+    """Each source reaches each target twice."""
+
+    def expected(self, n_pre: int, n_post: int) -> float:
+        """Number of connections."""
+        return 2.0 * n_pre * n_post
+
+    def make(self, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """All sources, twice."""
+        sources = np.tile(np.repeat(np.arange(n_pre, dtype=np.int32), 2), hi - lo)
+        return np.arange(hi - lo + 1) * 2 * n_pre, sources
