@@ -19,6 +19,18 @@ from eprop.parameters import Values, parameters_of
 TO_HIDDEN, TO_READOUT = 2, 3
 
 
+@dataclass(frozen=True)
+class Problem:
+    """Weights and feedback as matrices, which synapses exist (those of the reference unless given), the cells, the step in ms."""
+
+    weights: dict[str, np.ndarray]
+    feedback: np.ndarray
+    neuron: ep.LIF
+    readout: ep.Readout
+    masks: dict[str, np.ndarray] | None = None
+    dt: float = 1.0
+
+
 @dataclass
 class Recording:
     """Activity by NEST's steps, and every weight as (step of arrival, projection, post, pre, weight)."""
@@ -70,19 +82,19 @@ def optimizer_parameters(optimizer: ep.rules.Optimizer) -> dict:
 class Network:
     """Nodes and synapses; which models they are is for the two rules to say."""
 
-    def __init__(self, nest, dt, weights, neuron_model, neuron, readout_model, readout, synapse, feedback_synapse):
-        self.nest, self.dt = nest, dt
-        n_in, (n_out, n) = weights["input"].shape[1], weights["readout"].shape
+    def __init__(self, nest, problem: Problem, neuron, readout, synapse, feedback_synapse):
+        """Each model by its name and parameters."""
+        self.nest, self.dt, self.problem = nest, problem.dt, problem
+        n_in, (n_out, n) = problem.weights["input"].shape[1], problem.weights["readout"].shape
         self.generators = nest.Create("spike_generator", n_in)
         self.inputs = nest.Create("parrot_neuron", n_in)
-        self.neurons = nest.Create(neuron_model, n)
-        self.neurons.set(of_each(neuron, n))
-        self.readouts = nest.Create(readout_model, n_out, readout)
+        self.neurons = nest.Create(neuron[0], n)
+        self.neurons.set(of_each(neuron[1], n))
+        self.readouts = nest.Create(readout[0], n_out, readout[1])
         self.targets = nest.Create("step_rate_generator", n_out)
         self.weight_recorder = nest.Create("weight_recorder")
         nest.CopyModel(synapse[0], "plastic", synapse[1] | {"weight_recorder": self.weight_recorder})
-        self.feedback_synapse = feedback_synapse
-        nest.Connect(self.generators, self.inputs, "one_to_one", {"delay": dt})
+        nest.Connect(self.generators, self.inputs, "one_to_one", {"delay": self.dt})
         self.ends = {
             "input": (self.inputs, self.neurons),
             "recurrent": (self.neurons, self.neurons),
@@ -90,12 +102,13 @@ class Network:
         }
         nest.Connect(self.targets, self.readouts, "one_to_one", self.rate(2))
         self._record()
+        self._connect(feedback_synapse)
 
     def rate(self, receptor):
         return {"synapse_model": "rate_connection_delayed", "delay": self.dt, "receptor_type": receptor}
 
-    def connect(self, weights, masks, feedback):
-        """The synapses that exist in the reference, and the feedback."""
+    def _connect(self, feedback_synapse):
+        weights, masks = self.problem.weights, self.problem.masks
         exist = {name: np.ones(w.shape, bool) for name, w in weights.items()}
         np.fill_diagonal(exist["recurrent"], False)
         for name, (source, target) in self.ends.items():
@@ -104,7 +117,7 @@ class Network:
             spec = {"synapse_model": "plastic", "weight": weights[name][post, pre], "delay": delays}
             ends = np.array(source.tolist())[pre], np.array(target.tolist())[post]
             self.nest.Connect(*ends, "one_to_one", spec)
-        spec = {"synapse_model": self.feedback_synapse, "delay": self.dt, "weight": feedback}
+        spec = {"synapse_model": feedback_synapse, "delay": self.dt, "weight": self.problem.feedback}
         self.nest.Connect(self.readouts, self.neurons, "all_to_all", spec)
 
     def emit(self, spikes):
@@ -160,23 +173,20 @@ class Network:
             yield step, name, post - first[name][1], pre - first[name][0], weight
 
 
-def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rules, masks=None, dt=1.0) -> Recording:
+def run_plus(problem: Problem, rules, inputs, targets, window) -> Recording:
     """e-prop+ by the rules onto neurons and onto readouts; nothing may be emitted at step 0, whose target and window are 0."""
-    nest, rule = kernel(dt), rules[0]
+    nest, rule = kernel(problem.dt), rules[0]
     cutoffs = [{"eprop_isi_trace_cutoff": each.cutoff} for each in rules]
+    kappas = {"kappa": rule.kappa, "kappa_reg": rule.kappa_regularisation}
     optimizer = optimizer_parameters(rule.optimizer) | {"optimize_each_step": rule.each_step}
     network = Network(
         nest,
-        dt,
-        weights,
-        neuron_model(neuron),
-        neuron_parameters(neuron, rule) | {"kappa": rule.kappa, "kappa_reg": rule.kappa_regularisation} | cutoffs[0],
-        "eprop_readout",
-        in_nest(readout) | cutoffs[1],
+        problem,
+        (neuron_model(problem.neuron), neuron_parameters(problem.neuron, rule) | kappas | cutoffs[0]),
+        ("eprop_readout", in_nest(problem.readout) | cutoffs[1]),
         ("eprop_synapse", {"optimizer": optimizer}),
         "eprop_learning_signal_connection",
     )
-    network.connect(weights, masks, feedback)
     network.emit(inputs)
     network.set_rates(network.targets, targets[1:], 1)
     windows = nest.Create("step_rate_generator", 1)
@@ -185,29 +195,24 @@ def run_plus(inputs, targets, window, weights, feedback, neuron, readout, rules,
     return network.run(len(inputs))
 
 
-def run_original(
-    samples, weights, feedback, neuron, readout, rule, n_window, masks=None, dt=1.0, batch_size=1, reset=True
-) -> Recording:
+def run_original(problem: Problem, rule, samples, n_window, batch_size=1, reset=True) -> Recording:
     """e-prop on samples of equal length whose last ``n_window`` steps are the learning window."""
-    length = len(samples[0][0])
-    settings = {"eprop_update_interval": dt * length, "eprop_learning_window": dt * n_window}
-    nest = kernel(dt, eprop_reset_neurons_on_update=reset, **settings)
+    neuron, readout, dt = problem.neuron, problem.readout, problem.dt
+    windows = {"eprop_update_interval": dt * len(samples[0][0]), "eprop_learning_window": dt * n_window}
+    nest = kernel(dt, eprop_reset_neurons_on_update=reset, **windows)
     optimizer = optimizer_parameters(rule.optimizer) | {"batch_size": batch_size}
     synapse = {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": readout.tau_m}
     softmax = isinstance(readout.loss, ep.CrossEntropy)
     loss = "cross_entropy" if softmax else "mean_squared_error"
+    arrival = [{"regular_spike_arrival": not cell.scale_input} for cell in (neuron, readout)]
     network = Network(
         nest,
-        dt,
-        weights,
-        f"{neuron_model(neuron)}_bsshslm_2020",
-        neuron_parameters(neuron, rule) | {"regular_spike_arrival": not neuron.scale_input},
-        "eprop_readout_bsshslm_2020",
-        in_nest(readout) | {"regular_spike_arrival": not readout.scale_input, "loss": loss},
+        problem,
+        (f"{neuron_model(neuron)}_bsshslm_2020", neuron_parameters(neuron, rule) | arrival[0]),
+        ("eprop_readout_bsshslm_2020", in_nest(readout) | arrival[1] | {"loss": loss}),
         ("eprop_synapse_bsshslm_2020", synapse),
         "eprop_learning_signal_connection_bsshslm_2020",
     )
-    network.connect(weights, masks, feedback)
     # Softmax: every readout tells the others; one that tells itself as well would count twice.
     apart = {"rule": "all_to_all", "allow_autapses": False}
     if softmax:

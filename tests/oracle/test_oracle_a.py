@@ -121,12 +121,12 @@ def test_engine_and_reference_learn_the_same_weights():
 @pytest.mark.nest
 def test_nest_live():
     """Voltages, losses, and the weights of all synapses that NEST does not update too early."""
-    from oracle.nest_networks import TO_HIDDEN, TO_READOUT, run_original
+    from oracle.nest_networks import TO_HIDDEN, TO_READOUT, Problem, run_original
 
     weights, feedback, inputs, target = task()
     bounded = RULE.replace(optimizer=ep.GradientDescent(1e-4, w_min=-100.0, w_max=100.0))
     runs, history = by_reference()
-    recorded = run_original([(inputs, target)] * 2, weights, feedback, NEURON, READOUT, bounded, STEPS)
+    recorded = run_original(Problem(weights, feedback, NEURON, READOUT), bounded, [(inputs, target)] * 2, STEPS)
     for index in range(2):
         hidden = slice(TO_HIDDEN + index * STEPS, TO_HIDDEN + (index + 1) * STEPS)
         error = slice(TO_READOUT + 1 + index * STEPS, TO_READOUT + 1 + (index + 1) * STEPS)

@@ -15,7 +15,7 @@ from eprop.reference.eprop import gradient_from_traces, rates_of_steps
 from eprop.reference.feedback import Received
 from eprop.reference.stimulus import External
 from networks import PROJECTIONS, dense_network, matrices_of
-from oracle.nest_networks import TO_HIDDEN, TO_READOUT, run_original, run_plus
+from oracle.nest_networks import TO_HIDDEN, TO_READOUT, Problem, run_original, run_plus
 
 pytestmark = [pytest.mark.nest, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -143,14 +143,13 @@ def plus_signals(rng, n_steps, rate=0.1):
 @pytest.mark.parametrize("rate", [0.1, 0.02], ids=["busy", "sparse"])
 def test_plus_equals_nest(case, rate):
     rng, weights, feedback = drawn(list(PLUS).index(case), scale=0.3 if rate == 0.1 else 0.9)
-    inputs, targets, window = plus_signals(rng, 300, rate)
+    signals = plus_signals(rng, 300, rate)
     masks = {name: rng.random(w.shape) < 0.7 for name, w in weights.items()}
     masks["recurrent"] &= ~np.eye(N, dtype=bool)
     cell, readout, plus, *cutoff = PLUS[case]
     weights = {name: np.clip(w, plus.optimizer.w_min, plus.optimizer.w_max) for name, w in weights.items()}
     rules = plus, plus.replace(cutoff=cutoff[0]) if cutoff else plus
-    recorded = run_plus(inputs, targets, window, weights, feedback, cell, readout, rules, masks)
-    compare_plus((inputs, targets, window), (weights, feedback, cell, readout, rules, masks), recorded)
+    compare_plus(Problem(weights, feedback, cell, readout, masks), rules, signals)
 
 
 def test_plus_at_another_step_length():
@@ -159,16 +158,21 @@ def test_plus_at_another_step_length():
     signals = plus_signals(rng, 300)
     dt, plus = 0.5, rule(cutoff=10.0, c_reg=2.0)
     for_nest = plus.replace(c_reg=plus.c_reg * dt, f_target=plus.f_target / dt)
-    recorded = run_plus(*signals, weights, feedback, OFFSET, READOUT, (for_nest, for_nest), dt=dt)
-    compare_plus(signals, (weights, feedback, OFFSET, READOUT, (plus, plus), {}), recorded, dt)
+    compare_plus(Problem(weights, feedback, OFFSET, READOUT, dt=dt), (plus, plus), signals, (for_nest, for_nest))
 
 
-def compare_plus(signals, described, recorded, dt=1.0):
-    (inputs, targets, window), (weights, feedback, cell, readout, rules, masks) = signals, described
+def of_reference(problem: Problem, rule: Any, cell: Any) -> ep.Network:
+    """The same network, with a neuron and readouts that begin as NEST's do."""
+    readout = a_step_later(problem.readout, problem.dt)
+    return dense_network(cell, readout, problem.weights, problem.feedback, rule, masks=problem.masks, dt=problem.dt)
+
+
+def compare_plus(problem: Problem, rules: tuple, signals: tuple, rules_of_nest: tuple = ()) -> None:
+    (inputs, targets, window), cell = signals, problem.neuron
+    recorded = run_plus(problem, rules_of_nest or rules, *signals)
     # The current of NEST's delta neurons is there from the first step on.
-    cell = cell if isinstance(cell, ep.DeltaLIF) else a_step_later(cell, dt)
-    by_projection = {"input": rules[0], "recurrent": rules[0], "readout": rules[1]}
-    net = dense_network(cell, a_step_later(readout, dt), weights, feedback, by_projection, masks=masks, dt=dt)
+    cell = cell if isinstance(cell, ep.DeltaLIF) else a_step_later(cell, problem.dt)
+    net = of_reference(problem, {"input": rules[0], "recurrent": rules[0], "readout": rules[1]}, cell)
     stepped = time_driven(net)
     run = stepped.run(Stimulus(len(inputs), {"in": inputs}, {"out": targets}, window), record_weights=True)
     spikes = run.spikes[:, N_IN:]
@@ -182,7 +186,7 @@ def compare_plus(signals, described, recorded, dt=1.0):
         if step < len(run.v):
             of_steps, at = history[name]
             assert of_steps[step, at[post, pre]] == pytest.approx(weight, rel=0, abs=EXACT)
-            moved += weight != weights[name][post, pre]
+            moved += weight != problem.weights[name][post, pre]
     assert moved > 50
 
 
@@ -239,10 +243,10 @@ def test_original_equals_nest(case, n_window, dt):
     batch_size = sizes[0] if sizes else 1
     samples = original_samples(rng, readout.loss, 5, 60)
     masks = {"input": rng.random((N, N_IN)) < 0.8}
-    recorded = run_original(samples, weights, feedback, cell, readout, learns, n_window, masks, dt, batch_size)
+    problem = Problem(weights, feedback, cell, readout, masks, dt)
+    recorded = run_original(problem, learns, samples, n_window, batch_size)
     # The readouts have made a step before the first of NEST's.
-    net = dense_network(cell, a_step_later(readout, dt), weights, feedback, learns, masks=masks, dt=dt)
-    stepped, runs, history = time_driven(net), [], []
+    stepped, runs, history = time_driven(of_reference(problem, learns, cell)), [], []
     window = np.append(0.0, np.arange(60) >= 60 - n_window)
     for first in range(0, len(samples), batch_size):
         batch = samples[first : first + batch_size]
@@ -267,7 +271,7 @@ def test_original_without_reset_equals_nest(case):
     samples = original_samples(rng, readout.loss, 5, 60)
     for inputs, _ in samples:
         inputs[-12:] = 0.0
-    recorded = run_original(samples, weights, feedback, cell, readout, learns, 40, reset=False)
+    recorded = run_original(Problem(weights, feedback, cell, readout), learns, samples, 40, reset=False)
     x, y = (np.concatenate(parts) for parts in zip(*samples, strict=True))
     window = np.append(0.0, np.tile(np.arange(60) >= 20, 5))
     stepped = time_driven(dense_network(cell, readout, weights, feedback, learns))
