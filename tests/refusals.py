@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -63,16 +64,23 @@ def refuse(words: str, error=ep.InputError):
     return pytest.raises(error, match=words)
 
 
-def state_network(
-    seed=1, dt=1.0, tau_m=20.0, eta=1e-3, v_th=None, p=0.5, delay=1.0, weight=0.5, loss=None, sources=(0, 1)
-):
+STATE_NETWORK = {
+    "seed": 1, "dt": 1.0, "tau_m": 20.0, "eta": 1e-3, "v_th": [1.0, 2.0, 3.0], "p": 0.5, "delay": 1.0, "weight": 0.5,
+    "loss": ep.SquaredError(), "sources": (0, 1),
+}  # fmt: skip
+
+
+def state_network(**changes: Any) -> ep.Network:
+    """A network by the numbers of `STATE_NETWORK`, some of them changed."""
+    assert changes.keys() <= STATE_NETWORK.keys()
+    o = SimpleNamespace(**STATE_NETWORK | changes)
     connections = {
-        "in->rec": {"connectivity": ep.Explicit(sources=sources, targets=[0, 1]), "weight": weight},
-        "rec->rec": {"connectivity": ep.FixedIndegree(1, autapses=p > 0.5), "rule": None},
-        "rec->out": {"delay": delay},
+        "in->rec": {"connectivity": ep.Explicit(sources=o.sources, targets=[0, 1]), "weight": o.weight},
+        "rec->rec": {"connectivity": ep.FixedIndegree(1, autapses=o.p > 0.5), "rule": None},
+        "rec->out": {"delay": o.delay},
     }
     return small_network(
-        (4, 3, 2), connections, neuron=ep.LIF(tau_m=tau_m, v_th=v_th or [1.0, 2.0, 3.0]),
-        readout=ep.Readout(loss=loss or ep.SquaredError()), rule=ep.EPropPlus(optimizer=ep.GradientDescent(eta)),
-        feedback=ep.RandomFeedback(ep.Normal(0.0, weight)), seed=seed, dt=dt,
+        (4, 3, 2), connections, neuron=ep.LIF(tau_m=o.tau_m, v_th=o.v_th), readout=ep.Readout(loss=o.loss),
+        rule=ep.EPropPlus(optimizer=ep.GradientDescent(o.eta)), feedback=ep.RandomFeedback(ep.Normal(0.0, o.weight)),
+        seed=o.seed, dt=o.dt,
     )  # fmt: skip

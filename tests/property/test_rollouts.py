@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from hypothesis import given
 
+from conformance.registry import MODELS, RULES
+from networks import Case, case
 from rollout_networks import check_lanes
 from strategies import SEEDS, examples, networks, sample_rules, st
 
@@ -15,14 +17,22 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 N = 2
 
 
+def channels_of(c: Case, shift: int) -> Callable[[int], list[np.ndarray]]:
+    """Each lane sees the inputs of the case from another step on."""
+    return lambda step: [np.flatnonzero(c.inputs[(step + shift * lane) % len(c.inputs)]) for lane in range(N)]
+
+
 @examples(0.25)
 @given(sample_rules().flatmap(networks), SEEDS, st.lists(st.integers(1, 30), min_size=1, max_size=4))
-def test_rollouts_equal_traces_that_run_on(c: Any, seed: int, lengths: list[int]) -> None:
-    # Each lane sees the inputs of the case from another step on.
-    def channels(step: int) -> list[np.ndarray]:
-        return [np.flatnonzero(c.inputs[(step + 11 * lane) % len(c.inputs)]) for lane in range(N)]
-
+def test_rollouts_equal_traces_that_run_on(c: Case, seed: int, lengths: list[int]) -> None:
     def ended(step: int) -> list[int]:
         return np.flatnonzero(np.random.default_rng([seed, step]).random(N) < 0.08).tolist()
 
-    check_lanes(c.network, N, lengths, channels, ended, alive=False, largest=1.0)
+    check_lanes(c.network, N, lengths, channels_of(c, 11), ended, alive=False, largest=1.0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rollouts_of_every_model_equal_traces_that_run_on(model: str) -> None:
+    c = case(3, RULES["e-prop"], steps=80, rate=0.2, neuron=MODELS[model], tau_out=12.0)
+    ended = {30: [0], 31: [1], 55: [1]}
+    assert check_lanes(c.network, N, (20,) * 4, channels_of(c, 7), lambda step: ended.get(step, [])) > 10

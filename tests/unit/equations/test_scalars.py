@@ -1,4 +1,4 @@
-"""Scalar equations of the core: surrogates and optimisers against the reference."""
+"""Scalar equations of the core: surrogates and optimisers against the reference, what a pair of spikes does to a weight."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from eprop.reference.optimizers import Descent
 from eprop.rules.optimizers import BUILT_IN
 
 pytestmark = pytest.mark.tiny
+depress, potentiate = lib.testing.depress, lib.testing.potentiate
 
 
 @pytest.mark.parametrize("kind", [models.PiecewiseLinear, models.Exponential, models.FastSigmoid, models.Arctan])
@@ -97,3 +98,23 @@ def test_weights_that_decay(kind):
         w, m, v = state
         state, g = lib.testing.optimize_synapse((0.99 * w, m, v), g, step, step + 1, constants(kind, o)), 0.0
     assert together == pytest.approx(state, rel=1e-14)
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.3, 1.0])
+def test_pairs_change_weights_as_published(mu):
+    for w in (0.1, 1.0, 1.9):
+        assert potentiate(w, 0.01, mu, 2.0) == pytest.approx(2.0 * (w / 2.0 + 0.01 * (1.0 - w / 2.0) ** mu))
+        assert depress(w, 0.01, mu, 2.0) == pytest.approx(2.0 * (w / 2.0 - 0.01 * (w / 2.0) ** mu))
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.3, 1.0])
+def test_weights_stay_within_the_bounds_of_stdp(mu):
+    assert potentiate(1.9, 3.0, mu, 2.0) == 2.0
+    assert depress(0.1, 3.0, mu, 2.0) == 0.0
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("w", [0.0, 0.1, 0.7, 2.0])
+def test_no_trace_no_change(w, mu):
+    assert potentiate(w, 0.0, mu, 2.0) == w
+    assert depress(w, 0.0, mu, 2.0) == w

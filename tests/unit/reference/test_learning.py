@@ -1,4 +1,4 @@
-"""e-prop+ of the reference: the weights of single synapses recomputed interval by interval from the activity."""
+"""e-prop and e-prop+ of the reference: what belongs to a sample, a batch and a projection; single weights recomputed by hand."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from networks import dense_network, matrices_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 N_IN, N, N_OUT, STEPS = 4, 5, 2, 200
+LATE = ep.LIF(tau_m=20.0, v_th=0.6, delayed_reset=True, surrogate=ep.PiecewiseLinear(0.5, 0.6))
 NEURON = ep.LIF(tau_m=20.0, v_th=0.6, surrogate=ep.Exponential(0.5, 0.6))
 READOUT = ep.Readout(tau_m=30.0)
-RULE = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), kappa=0.9, kappa_reg=0.95, c_reg=0.1, cutoff=12.0)
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), kappa=0.9, kappa_reg=0.95, c_reg=0.1, cutoff=12.0)
 RNG = np.random.default_rng(5)
 WEIGHTS = {
     "input": 0.3 + 0.4 * RNG.standard_normal((N, N_IN)),
@@ -26,14 +27,60 @@ WEIGHTS = {
 }
 INPUTS = RNG.random((STEPS, N_IN)) < 0.08
 TARGETS, FEEDBACK = RNG.standard_normal((STEPS, N_OUT)), RNG.standard_normal((N, N_OUT))
+SAMPLES = [Stimulus(50, {"in": INPUTS[k : k + 50]}, {"out": TARGETS[k : k + 50]}) for k in range(0, STEPS, 50)]
 
 
-def ran(rule=RULE, feedback=FEEDBACK, readout=READOUT, plastic=tuple(WEIGHTS), **given) -> tuple[TimeDriven, Activity]:
+def network(rule, neuron=NEURON, feedback=FEEDBACK, readout=READOUT, plastic=tuple(WEIGHTS)) -> TimeDriven:
     rules = {name: rule if name in plastic else ep.Static() for name in WEIGHTS}
-    stepped = time_driven(dense_network(NEURON, readout, WEIGHTS, feedback, rules))
-    return stepped, stepped.run(
-        Stimulus(STEPS, {"in": INPUTS}, **{"targets": {"out": TARGETS}} | given), record_weights=True
-    )
+    return time_driven(dense_network(neuron, readout, WEIGHTS, feedback, rules))
+
+
+def stepped(eta: float = 1e-3, feedback=FEEDBACK, plastic=tuple(WEIGHTS), **changes) -> TimeDriven:
+    """Learns by e-prop."""
+    learns = ep.EProp(**{"optimizer": ep.GradientDescent(eta), "c_reg": 2.0, "f_target": 20.0} | changes)
+    return network(learns, LATE, feedback, plastic=plastic)
+
+
+def ran(rule=PLUS, feedback=FEEDBACK, readout=READOUT, plastic=tuple(WEIGHTS), **given) -> tuple[TimeDriven, Activity]:
+    """Has learned by e-prop+."""
+    net = network(rule, NEURON, feedback, readout, plastic)
+    stimulus = Stimulus(STEPS, {"in": INPUTS}, **{"targets": {"out": TARGETS}} | given)
+    return net, net.run(stimulus, record_weights=True)
+
+
+def test_a_spike_takes_one_step_to_each_stage():
+    weights = {"input": np.array([[1.0]]), "recurrent": np.array([[0.1]]), "readout": np.array([[2.0]])}
+    net = dense_network(LATE, READOUT, weights, np.ones((1, 1)), ep.EProp(), masks={"recurrent": np.ones((1, 1), bool)})
+    run = time_driven(net).predict(Stimulus(3, {"in": [[1], [0], [0]]}))
+    np.testing.assert_array_equal(run.spikes, [[1, 0], [0, 1], [0, 0]])
+    np.testing.assert_array_equal(run.y[:, 0], [0.0, 0.0, 2.0])
+    assert run.v[2, 0] == pytest.approx(np.exp(-1 / 20) + 0.1 - 0.6)
+
+
+def test_samples_know_nothing_of_each_other():
+    runs = stepped(eta=0.0).train([SAMPLES[0], SAMPLES[1], SAMPLES[0]])
+    assert_same(runs[0], runs[2])
+
+
+def test_a_batch_makes_one_step_with_the_mean():
+    net = stepped()
+    before, g = net.weight.copy(), [net.gradient(sample)[0] for sample in SAMPLES[:2]]
+    net.train(SAMPLES[:2])
+    assert_close(net.weight, before - 1e-3 * (g[0] + g[1]) / 2, 0.0, to_rounding=1e-15)
+
+
+def test_regularisation_pulls_the_rate_to_its_target():
+    net = stepped(0.05, 0.0 * FEEDBACK, ["input"], c_reg=50.0)
+    rates = [1000.0 * net.train(SAMPLES[:1])[0].spikes[:, N_IN:].mean() for _ in range(30)]
+    assert abs(rates[-1] - 20.0) < 0.5 * abs(rates[0] - 20.0)
+
+
+def test_the_average_is_over_the_learning_window():
+    window = (np.arange(50) >= 40).astype(float)
+    sample = Stimulus(50, SAMPLES[0].spikes, SAMPLES[0].targets, window)
+    total, run = stepped().gradient(sample)
+    np.testing.assert_array_equal(run.error[:40], 0.0)
+    assert_close(stepped(average_gradient=True).gradient(sample)[0], total / 10)
 
 
 def weight_of(stepped: TimeDriven, run: Activity, projection: str, post: int, pre: int) -> np.ndarray:
@@ -74,7 +121,7 @@ def test_an_input_synapse_interval_by_interval():
 
 
 def test_a_readout_synapse_interval_by_interval():
-    stepped, run = ran(RULE.replace(cutoff=6.0))
+    stepped, run = ran(PLUS.replace(cutoff=6.0))
     spikes = run.spikes[:, N_IN:]
     j, k = int(spikes.sum(axis=0).argmax()), 1
     history, arrivals, z_bar = (
@@ -92,32 +139,37 @@ def test_a_readout_synapse_interval_by_interval():
     assert len(arrivals) > 5
 
 
-def test_static_projections_do_not_learn():
-    stepped, _ = ran(RULE.replace(optimizer=ep.Adam(1e-2, w_min=-3.0, w_max=3.0)), plastic=["input"])
-    found = matrices_of(stepped)
-    assert np.all(found["input"] != WEIGHTS["input"])
+@pytest.mark.parametrize("plus", [False, True], ids=["e-prop", "e-prop+"])
+def test_static_projections_do_not_learn(plus):
+    if plus:
+        net, _ = ran(PLUS.replace(optimizer=ep.Adam(1e-2, w_min=-3.0, w_max=3.0)), plastic=["input"])
+    else:
+        net = stepped(plastic=["input"])
+        net.train(SAMPLES)
+    found = matrices_of(net)
+    assert np.all(found["input"] != WEIGHTS["input"]) if plus else np.any(found["input"] != WEIGHTS["input"])
     assert_same(found["readout"], WEIGHTS["readout"])
     assert_same(found["recurrent"], np.where(np.eye(N, dtype=bool), 0.0, WEIGHTS["recurrent"]))
 
 
 def test_symmetric_feedback_is_the_transposed_readout():
-    following, fixed = (ran(feedback=b, plastic=["input"])[0].weight for b in ("symmetric", WEIGHTS["readout"].T))
-    assert_same(following, fixed)
-    assert np.any(
-        ran(feedback="symmetric")[0].weights_of("in->rec")
-        != ran(feedback=WEIGHTS["readout"].T)[0].weights_of("in->rec")
-    )
+    """With e-prop+ it follows the readout as it learns."""
+    fixed = WEIGHTS["readout"].T
+    assert_same(*(stepped(feedback=b).gradient(SAMPLES[0])[0] for b in ("symmetric", fixed)))
+    assert_same(*(ran(feedback=b, plastic=["input"])[0].weight for b in ("symmetric", fixed)))
+    following, staying = (ran(feedback=b)[0].weights_of("in->rec") for b in ("symmetric", fixed))
+    assert np.any(following != staying)
 
 
 def test_closed_window_learns_from_the_rate_only():
     found = matrices_of(ran(window=np.zeros(STEPS))[0])
     assert_same(found["readout"], WEIGHTS["readout"])
     assert np.abs(found["input"] - WEIGHTS["input"]).max() > 0.0
-    assert_same(matrices_of(ran(RULE.replace(c_reg=0.0), window=np.zeros(STEPS))[0])["input"], WEIGHTS["input"])
+    assert_same(matrices_of(ran(PLUS.replace(c_reg=0.0), window=np.zeros(STEPS))[0])["input"], WEIGHTS["input"])
 
 
 def test_optimising_each_entry_is_optimising_the_sum_for_gradient_descent():
-    at_spikes, at_steps = (ran(RULE.replace(each_step=each))[0].weight for each in (False, True))
+    at_spikes, at_steps = (ran(PLUS.replace(each_step=each))[0].weight for each in (False, True))
     assert_close(at_steps, at_spikes, 0.0, to_rounding=1e-13)
 
 
