@@ -1,0 +1,37 @@
+"""Raster and rates of populations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from eprop import InputError
+from eprop.plot import raster, rates
+
+SPIKES = {"e": (np.array([1.0, 5.0, 9.0]), np.array([0, 3, 9])), "i": (np.array([2.0]), np.array([1]))}
+SIZES = {"e": 10, "i": 4}
+
+
+def test_raster_puts_populations_one_below_the_other():
+    ax = raster(SPIKES, SIZES, stop=10.0)
+    first, second = (line.get_xydata().tolist() for line in ax.lines)
+    assert first == [[1.0, 0.0], [5.0, 3.0], [9.0, 9.0]]
+    assert second == [[2.0, 11.0]]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["e", "i"]
+    assert [len(line.get_xydata()) for line in raster(SPIKES, SIZES, share=0.4, ax=ax).lines[2:]] == [2, 1]
+
+
+def test_rates_show_means_beside_a_reference():
+    ax = rates(SPIKES, SIZES, stop=10.0, reference=[30.0, 20.0])
+    found = {line.get_label(): line.get_ydata() for line in ax.lines}
+    np.testing.assert_allclose(found["mean"], [30.0, 25.0])
+    np.testing.assert_allclose(found["reference"], [30.0, 20.0])
+
+
+def test_refused():
+    with pytest.raises(InputError, match="no size of i"):
+        raster(SPIKES, {"e": 10})
+    with pytest.raises(InputError, match=r"share must be in \(0, 1\]"):
+        raster(SPIKES, SIZES, share=0.0)
+    with pytest.raises(InputError, match="reference must have 2 rates"):
+        rates(SPIKES, SIZES, reference=[1.0])
