@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +32,8 @@ def recordings(n: int = 24, n_steps: int = 20, rate: float = 0.25, seed: int = 0
     return BinnedDataset(ptr, np.concatenate(channels), labels, N_CHANNELS, 1.0, True, "invented")
 
 
-def zipped(path: pathlib.Path, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> pathlib.Path:
-    """Write an archive; returns ``path``."""
+def zipped(path: Any, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Any:
+    """Write an archive to a path or a file; returns ``path``."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, content in members.items():
             archive.writestr(name, content)

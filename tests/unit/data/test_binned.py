@@ -10,6 +10,7 @@ from hypothesis import given
 from eprop.data import BinnedDataset, Events, EventTimeWarning, concatenate, from_iterable
 from eprop.data.binning import bin_blocks, events_to_channels
 from eprop.errors import DataError, ParameterError
+from refusals import refusals
 
 # Many of the events that are made up lie behind the last step, as they are meant to.
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.data.EventTimeWarning")]
@@ -82,34 +83,29 @@ def test_sensor_size_comes_from_the_data_set():
     assert data.n_channels == 700
     assert data.sample(0)[1].tolist() == [699]
     assert from_iterable([(np.array([(3, 2, 1500, 1)]), 7)], n_steps=4).n_channels == 2312
-
-
-def test_one_polarity_ignores_p():
+    # With one polarity, p is ignored.
     assert events_to_channels(Events([1], [1], [1], [0]), (3, 3, 1)).tolist() == [4]
 
 
+LABEL = "sample 0: a label must be a whole number >= 0, got"
+SECONDS = "sample 0: event field t must be whole microseconds, got 0.25; for seconds"
+
+
 @pytest.mark.parametrize(
-    ("samples", "options", "message"),
+    ("samples", "message"),
     [
-        ([], {}, "no sample"),
-        ([(np.array([(34, 0, 0, 0)]), 0)], {}, "sample 0: x = 34 lies outside the sensor of 34 x 34"),
-        ([(np.array([(0, 40, 0, 0)]), 0)], {}, "sample 0: y = 40"),
-        ([(np.zeros((0, 4)), 0), (np.zeros((2, 3)), 0)], {}, "sample 1: events must be"),
-        *(
-            ([(np.zeros((0, 4)), label)], {}, "sample 0: a label must be a whole number >= 0, got")
-            for label in ("seven", None, -1, 1.5, np.array([1, 2]))
-        ),
-        (
-            [(np.array([(0, 0, 0.25, 0)]), 1)],
-            {},
-            "sample 0: event field t must be whole microseconds, got 0.25; for seconds",
-        ),
-        (3, {}, "iterable"),
+        ([], "no sample"),
+        ([(np.array([(34, 0, 0, 0)]), 0)], "sample 0: x = 34 lies outside the sensor of 34 x 34"),
+        ([(np.array([(0, 40, 0, 0)]), 0)], "sample 0: y = 40"),
+        ([(np.zeros((0, 4)), 0), (np.zeros((2, 3)), 0)], "sample 1: events must be"),
+        *(([(np.zeros((0, 4)), label)], LABEL) for label in ("seven", None, -1, 1.5, np.array([1, 2]))),
+        ([(np.array([(0, 0, 0.25, 0)]), 1)], SECONDS),
+        (3, "iterable"),
     ],
 )
-def test_invalid_samples_are_named(samples, options, message):
+def test_invalid_samples_are_named(samples, message):
     with pytest.raises(DataError, match=message):
-        from_iterable(samples, **options)
+        from_iterable(samples)
 
 
 @pytest.mark.parametrize("label", [np.array([3]), np.int64(3), 3.0])
@@ -117,19 +113,21 @@ def test_labels_may_be_whole_numbers_of_any_type(label):
     assert from_iterable([(np.zeros((0, 4)), label)], n_steps=4).labels.tolist() == [3]
 
 
-def test_events_after_the_last_step_cause_a_warning():
-    rows = np.array([(0, 0, t, 0) for t in (0, 2999, 3000, 4500)])
-    with pytest.warns(
-        EventTimeWarning,
-        match=r"2 of 4 events come after the end .* at 3 ms and are dropped; the last one is at 4.5 ms",
-    ):
-        assert from_iterable([(rows, 0)], n_steps=3).counts.tolist() == [2]
-
-
-def test_times_in_seconds_cause_a_warning():
-    seconds = np.array([(0, 0, 0, 0), (1, 0, 1, 0)])
-    with pytest.warns(EventTimeWarning, match=r"all 2 events fall into the first of 300 steps, the last one at 1 us"):
-        from_iterable([(seconds, 0)])
+@pytest.mark.parametrize(
+    ("times", "n_steps", "words"),
+    [
+        (
+            (0, 2999, 3000, 4500),
+            3,
+            r"2 of 4 events come after the end .* at 3 ms and are dropped; the last one is at 4.5 ms",
+        ),
+        ((0, 1), 300, r"all 2 events fall into the first of 300 steps, the last one at 1 us"),
+    ],
+)
+def test_events_after_the_last_step_and_times_in_seconds_cause_a_warning(times, n_steps, words):
+    with pytest.warns(EventTimeWarning, match=words):
+        data = from_iterable([(np.array([(k, 0, t, 0) for k, t in enumerate(times)]), 0)], n_steps=n_steps)
+    assert data.counts.tolist() == [2]
 
 
 @pytest.mark.parametrize(
@@ -138,9 +136,6 @@ def test_times_in_seconds_cause_a_warning():
 def test_wrong_options_of_binning_are_refused(options):
     with pytest.raises(ParameterError):
         from_iterable([(np.zeros((0, 4)), 0)], **options)
-
-
-def test_bins_without_channels_are_refused():
     with pytest.raises(ParameterError, match="n_channels"):
         bin_blocks([], 0)
 
@@ -229,26 +224,33 @@ def test_concatenated_data_sets_keep_all_samples():
         concatenate([])
 
 
-def test_invalid_entries_are_found():
-    ptr, labels = np.array([[0, 2, 3]]), np.zeros(1)
-    for channels, offsets, message in (
-        ([1, 0, 0], ptr, "unsorted"),
-        ([1, 1, 0], ptr, "unsorted"),
-        ([0, 5, 0], ptr, "out of range"),
-        ([0, -1, 0], ptr, "out of range"),
-        ([0, 1, 0], np.array([[0, 2, 4]]), "offsets"),
-        ([0, 1, 0], np.array([[0, 3, 2]]), "offsets"),
-    ):
-        with pytest.raises(DataError, match=f"sample 0 has .*{message}"):
-            BinnedDataset(offsets, np.array(channels), labels, 5).validate()
-    with pytest.raises(DataError, match="2 dimension"):
-        BinnedDataset(np.zeros(3), np.zeros(0), labels, 5)
-    with pytest.raises(DataError, match="1 rows of offsets but 2 labels"):
-        BinnedDataset(ptr, np.zeros(3), np.zeros(2), 5)
-    with pytest.raises(DataError, match="one step"):
-        BinnedDataset(np.zeros((1, 1)), np.zeros(0), labels, 5)
-    with pytest.raises(ParameterError, match="dt"):
-        BinnedDataset(ptr, np.zeros(3), labels, 5, dt=-1.0)
+PTR, ONE = np.array([[0, 2, 3]]), np.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("ptr", "channels", "message"),
+    [
+        (PTR, [1, 0, 0], "unsorted"),
+        (PTR, [1, 1, 0], "unsorted"),
+        (PTR, [0, 5, 0], "out of range"),
+        (PTR, [0, -1, 0], "out of range"),
+        (np.array([[0, 2, 4]]), [0, 1, 0], "offsets"),
+        (np.array([[0, 3, 2]]), [0, 1, 0], "offsets"),
+    ],
+)
+def test_invalid_entries_are_found(ptr, channels, message):
+    with pytest.raises(DataError, match=f"sample 0 has .*{message}"):
+        BinnedDataset(ptr, np.array(channels), ONE, 5).validate()
+
+
+@refusals(
+    (lambda: BinnedDataset(np.zeros(3), np.zeros(0), ONE, 5), DataError, "2 dimension"),
+    (lambda: BinnedDataset(PTR, np.zeros(3), np.zeros(2), 5), DataError, "1 rows of offsets but 2 labels"),
+    (lambda: BinnedDataset(np.zeros((1, 1)), np.zeros(0), ONE, 5), DataError, "one step"),
+    (lambda: BinnedDataset(PTR, np.zeros(3), ONE, 5, dt=-1.0), ParameterError, "dt"),
+)
+def test_arrays_that_do_not_fit_are_refused(refusal):
+    refusal.check()
 
 
 def test_a_data_set_prints_its_sizes():

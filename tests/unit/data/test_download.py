@@ -13,6 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from digits import zipped
 from eprop.data import Events, read_nmnist
 from eprop.data.download import download, download_nmnist
 from eprop.data.nmnist import encode
@@ -121,13 +122,9 @@ def test_a_server_that_does_not_say_the_length(server, tmp_path):
     assert seen[-1] == ("file", len(CONTENT), None)
 
 
-def test_a_complete_part_is_taken(server, tmp_path):
-    (tmp_path / "file.part").write_bytes(CONTENT)
-    assert download(server.url, tmp_path / "file", **QUICK).read_bytes() == CONTENT
-
-
-def test_a_part_that_is_longer_than_the_file_is_given_up(server, tmp_path):
-    (tmp_path / "file.part").write_bytes(b"x" * (len(CONTENT) + 5))
+@pytest.mark.parametrize("kept", [CONTENT, b"x" * (len(CONTENT) + 5)], ids=["complete", "longer than the file"])
+def test_a_part_that_has_all_or_too_much(server, tmp_path, kept):
+    (tmp_path / "file.part").write_bytes(kept)
     assert download(server.url, tmp_path / "file", **QUICK).read_bytes() == CONTENT
 
 
@@ -163,14 +160,13 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 
 def archive(files):
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as zipped:
-        for name, content in files.items():
-            zipped.writestr(name, content)
+    zipped(out, files, zipfile.ZIP_STORED)
     return out.getvalue()
 
 
 RECORDING = encode(Events([1], [2], [1], [3]))
 TRAIN, TEST = archive({"Train/5/00001.bin": RECORDING}), archive({"Test/7/00001.bin": RECORDING})
+BOTH = archive({"N-MNIST/Test.zip": TEST, "N-MNIST/Train.zip": TRAIN})
 SUMS = {"Train.zip": hashlib.md5(TRAIN).hexdigest(), "Test.zip": hashlib.md5(TEST).hexdigest()}
 
 
@@ -179,7 +175,7 @@ def fetch(server, folder, **options):
 
 
 def test_nmnist_is_fetched_and_read(server, tmp_path):
-    server.content = archive({"N-MNIST/Test.zip": TEST, "N-MNIST/Train.zip": TRAIN})
+    server.content = BOTH
     server.plan = ["break"]
     seen = []
     folder = fetch(server, tmp_path / "set", progress=lambda *a: seen.append(a))
@@ -197,7 +193,7 @@ def test_nmnist_is_fetched_and_read(server, tmp_path):
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_an_interrupted_unpacking_does_not_download_again(server, tmp_path, damaged):
-    server.content = archive({"N-MNIST/Test.zip": TEST, "N-MNIST/Train.zip": TRAIN})
+    server.content = BOTH
 
     def interrupt(name, done, total):
         if name == "Test.zip":
@@ -223,7 +219,7 @@ def test_an_interrupted_unpacking_does_not_download_again(server, tmp_path, dama
         (archive({"Train.zip": TRAIN}), "holds no Test.zip"),
         (archive({"Train.zip": TRAIN, "Test.zip": TRAIN}), "Test.zip: wrong checksum"),
         (b"<html>not found</html>", "damaged archive"),
-        (archive({"Train.zip": TRAIN, "Test.zip": TEST})[:-40], "damaged archive"),
+        (BOTH[:-40], "damaged archive"),
     ],
 )
 def test_wrong_archives_are_explained(server, tmp_path, content, message):
