@@ -1,4 +1,4 @@
-"""Promises of every task that is learned from samples: a network, samples that fit it, a score, a configuration."""
+"""Promises of every task: a network, samples with a score or environments that fit it, a configuration."""
 
 from __future__ import annotations
 
@@ -7,23 +7,43 @@ import pytest
 
 import digits
 import eprop as ep
+from eprop.rl import Agent, DiscreteActions, Episodes, check_readouts
 from eprop.tasks import TASKS, Classification, Control, GeneratedTask, Task
-from eprop.training import RunConfig
+from eprop.tasks.control import spaces
+from eprop.training import PolicyTraining, RunConfig
 from eprop.training.config import parse_config
 
-pytestmark = pytest.mark.tiny
-
-#: Every task of the package, small. A new task is one line here.
+#: Every task of the package that is learned from samples, small. A new task is one line here.
 SMALL: dict[str, dict] = {
     "pattern-generation": {"duration": 60.0, "neurons": 6, "inputs": 5},
     "evidence-accumulation": {"lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0},
     "nmnist": {"neurons": 5, "n_steps": 20},
 }  # fmt: skip
-every_task = pytest.mark.parametrize(("name", "rule"), [(name, rule) for name in SMALL for rule in ("eprop", "eprop+")])
+#: Every task that is learned from reward, small, and the extra it needs.
+CONTROL: dict[str, tuple[dict, str | None]] = {
+    "cartpole": ({"lif": 5}, "gymnasium"),
+    "delayed-reward": ({"lif": 3, "alif": 3, "group": 2, "cues": 1, "delay": 50.0, "recall": 50.0}, None),
+    "pong": ({"lif": 3, "alif": 2, "front": "objects", "fields": 3}, "ale_py"),
+    "gymnasium": ({"lif": 5, "env": "MountainCarContinuous-v0"}, "gymnasium"),
+}
+BOTH_RULES = [pytest.param(name, rule, marks=pytest.mark.tiny) for name in SMALL for rule in ("eprop", "eprop+")]
+every_task = pytest.mark.parametrize(("name", "rule"), [*BOTH_RULES, *((name, None) for name in CONTROL)])
+every_sample_task = pytest.mark.parametrize(("name", "rule"), BOTH_RULES)
+every_control_task = pytest.mark.parametrize("name", CONTROL)
 
 
-def small(name: str, rule: str, **changes) -> Task:
-    return TASKS[name](**{**SMALL[name], "rule": rule, **changes})
+def settings(name: str, rule: str | None = None) -> dict:
+    """Of a small task; skips the test if the task's extra is missing."""
+    if name in SMALL:
+        return {**SMALL[name], "rule": rule}
+    given, needed = CONTROL[name]
+    if needed is not None:
+        pytest.importorskip(needed, reason="needs the extra rl, or atari")
+    return given
+
+
+def small(name: str, rule: str | None = None, **changes) -> Task:
+    return TASKS[name](**{**settings(name, rule), **changes})
 
 
 def trials_of(task: Task, n: int = 4):
@@ -33,10 +53,11 @@ def trials_of(task: Task, n: int = 4):
 
 
 def test_every_task_is_tested():
-    assert SMALL.keys() == {name for name, kind in TASKS.items() if not issubclass(kind, Control)}
+    assert SMALL.keys() | CONTROL.keys() == TASKS.keys()
+    assert CONTROL.keys() == {name for name, kind in TASKS.items() if issubclass(kind, Control)}
 
 
-@every_task
+@every_sample_task
 def test_nothing_is_left_open(name, rule):
     task = small(name, rule)
     assert all(getattr(task, key) is not None for key in task.suited({"rule": rule}))
@@ -46,11 +67,12 @@ def test_nothing_is_left_open(name, rule):
 
 @every_task
 def test_a_configuration_survives_its_file(name, rule):
-    config = RunConfig.make(name, task={**SMALL[name], "rule": rule})
+    config = RunConfig.make(name, task=settings(name, rule))
+    assert isinstance(config.training, PolicyTraining) == (name in CONTROL)
     assert RunConfig.make(*parse_config(config.to_toml(), "file")) == config
 
 
-@every_task
+@every_sample_task
 def test_networks_and_samples_fit_and_are_scored(name, rule):
     task = small(name, rule)
     network = task.build_network()
@@ -68,7 +90,7 @@ def test_networks_and_samples_fit_and_are_scored(name, rule):
     sim.train(samples)
 
 
-@every_task
+@every_sample_task
 def test_the_silent_loss_is_that_of_silent_readouts(name, rule):
     task = small(name, rule)
     network = task.build_network()
@@ -88,7 +110,7 @@ def test_a_seed_makes_another_network_and_the_same_seed_the_same(name, rule):
     assert not np.array_equal(weights(3), weights(4))
 
 
-@every_task
+@every_sample_task
 def test_a_trial_survives_being_kept(name, rule):
     task = small(name, rule)
     dataset, choice = trials_of(task), task.data()
@@ -97,3 +119,42 @@ def test_a_trial_survives_being_kept(name, rule):
     one, other = (task.make_samples(network, part) for part in (dataset.subset([2]), again))
     assert np.array_equal(one.event_channels, other.event_channels)
     assert np.array_equal(one.target, other.target)
+
+
+@every_control_task
+def test_the_network_acts_in_its_environments(name):
+    task = small(name)
+    environments, sim = task.make_environments(2), ep.Simulator(task.build_network(), threads=1)
+    shape, actions = spaces(task)
+    policy = task.make_policy(actions)
+    check_readouts(sim.network, policy.readouts(actions))
+    assert all(p.rule.plastic for p in sim.network.projections)
+    agent = Agent(sim.lanes(2), task.make_encoder(), policy, shape, task.substeps, seed=1)
+    episodes = Episodes(environments, seed=1)
+    for _ in range(3):
+        assert episodes.observations.shape == (2, *shape)
+        decision = agent.act(episodes.observations, episodes.masks)
+        episodes.step(policy.to_environment(decision.actions, actions))
+    assert np.isfinite(decision.y).all()
+    environments.close()
+
+
+@every_control_task
+def test_an_episode_is_a_function_of_its_seed_and_the_actions(name):
+    task = small(name)
+    _, actions = spaces(task)
+    seen = []
+    for _ in range(2):
+        environments, rng = task.make_environments(1), np.random.default_rng(0)
+        observations, rewards = [environments.reset(0, 5)], []
+        for _ in range(4):
+            discrete = isinstance(actions, DiscreteActions)
+            action = int(rng.integers(actions.n)) if discrete else rng.uniform(-1.0, 1.0, actions.n)
+            outcome = environments.step(0, action)
+            observations.append(outcome.observation)
+            rewards.append(outcome.reward)
+            if outcome.terminated or outcome.truncated:
+                break
+        environments.close()
+        seen.append([*(m.values.tolist() for m in observations), rewards])
+    assert seen[0] == seen[1]
