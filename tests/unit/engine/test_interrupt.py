@@ -19,6 +19,7 @@ from networks import two_threads
 COMMON = """
 import signal
 import sys
+from functools import partial
 # A program that was started in the background of a shell may have been told not to listen.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import numpy as np
@@ -46,91 +47,69 @@ def interrupted(work):
         return
     raise SystemExit("the work ended by itself")
 
-def same(a, b):
-    a, b = a.state(), b.state()
+def same(sim, other):
+    assert (sim.time, sim.updates) == (other.time, other.updates)
+    a, b = sim.state(), other.state()
     for name in a:
-        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-"""
-
-RUN = """
-sim, other = ep.Simulator(PLUS, threads=THREADS), ep.Simulator(PLUS, threads=THREADS)
-for each in (sim, other):
-    each.run(10.0)
-interrupted(lambda: [sim.run(3000.0) for _ in range(10**9)])
-steps = sim.time - 10.0
-print("stopped at", sim.time, flush=True)
-other.run(steps)
-assert other.time == sim.time
-same(sim, other)
-first, second = sim.run(200.0), other.run(200.0)
-np.testing.assert_array_equal(first.y["out"], second.y["out"])
-same(sim, other)
-"""
-
-ONE_LONG_RUN = RUN.replace("[sim.run(3000.0) for _ in range(10**9)]", "sim.run(1e6)")
-
-TRAIN_PLUS = """
-sim, other = ep.Simulator(PLUS, threads=THREADS), ep.Simulator(PLUS, threads=THREADS)
-few, many = sim.samples(2, 50), sim.samples(100_000, 50)
-sim.train(few)
-other.train(few)
-interrupted(lambda: sim.train(many))
-other.run(sim.time - other.time)
-same(sim, other)
-sim.train(few)
-other.train(few)
-same(sim, other)
-"""
-
-TRAIN = """
-sim, other = ep.Simulator(SAMPLE, threads=THREADS), ep.Simulator(SAMPLE, threads=THREADS)
-few, many = sim.samples(7, 50), sim.samples(300_000, 50)
-before = sim.train(few)
-interrupted(lambda: [sim.train(few) for _ in range(10**9)])
-assert sim.updates >= 1
-other.train(few)
-while other.updates < sim.updates:
-    other.train(few)
-same_weights = lambda: np.testing.assert_array_equal(sim.state()["synapses/weight"], other.state()["synapses/weight"])
-same_weights()
-# In the middle of a batch: nothing of it counts.
-interrupted(lambda: sim.train(many))
-assert sim.updates == other.updates
-same_weights()
-np.testing.assert_array_equal(sim.train(few).loss, other.train(few).loss)
-same_weights()
-"""
-
-EVALUATE = """
-for net in (PLUS, SAMPLE):
-    sim = ep.Simulator(net, threads=THREADS)
-    before = sim.state()
-    few, many = sim.samples(16, 50), sim.samples(300_000, 50)
-    wanted = sim.evaluate(few).loss
-    interrupted(lambda: sim.evaluate(many))
-    for name, value in sim.state().items():
         if name != "counters":
-            np.testing.assert_array_equal(value, before[name])
-    np.testing.assert_array_equal(sim.evaluate(few).loss, wanted)
+            np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+def check(net, some, prepare, catch_up):
+    # Some work, another one that is interrupted, and some again: as if the second one had been as long as it was.
+    sim, other = (ep.Simulator(net, threads=THREADS) for _ in range(2))
+    some(sim), some(other)
+    interrupted(prepare(sim))
+    catch_up(sim, other)
+    same(sim, other)
+    np.testing.assert_array_equal(some(sim).loss, some(other).loss)
+    same(sim, other)
+
+def run(sim):
+    return sim.run(10.0)
+
+def train(sim):
+    return sim.train(sim.samples(7, 50))
+
+def again_and_again(work):
+    return lambda sim: lambda: [work(sim) for _ in range(10**9)]
+
+def many(work, n=300_000):
+    return lambda sim: partial(getattr(sim, work), sim.samples(n, 50))
+
+def in_time(sim, other):
+    other.run(sim.time - other.time)
+
+def in_updates(sim, other):
+    while other.updates < sim.updates:
+        train(other)
+
+def not_at_all(sim, other):
+    pass
+
 """
 
 PROGRAMS = {
-    "run": RUN,
-    "one long run": ONE_LONG_RUN,
-    "train e-prop+": TRAIN_PLUS,
-    "train e-prop": TRAIN,
-    "evaluate": EVALUATE,
+    "runs": "check(PLUS, run, again_and_again(lambda sim: sim.run(3000.0)), in_time)",
+    "one long run": "check(PLUS, run, lambda sim: partial(sim.run, 1e6), in_time)",
+    "train e-prop+": "check(PLUS, train, many('train', 100_000), in_time)",
+    "train e-prop": "check(SAMPLE, train, again_and_again(train), in_updates)",
+    "one long batch": "check(SAMPLE, train, many('train'), not_at_all)",
+    "evaluate e-prop": "check(SAMPLE, train, many('evaluate'), not_at_all)",
+    "evaluate e-prop+": "check(PLUS, train, many('evaluate'), not_at_all)",
 }
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize(
     ("name", "threads"),
-    [*((name, 1) for name in PROGRAMS), *(pytest.param(name, 2, marks=two_threads) for name in ("run", "evaluate"))],
+    [
+        *((name, 1) for name in PROGRAMS),
+        *(pytest.param(name, 2, marks=two_threads) for name in ("runs", "evaluate e-prop")),
+    ],
 )
 def test_interrupt(name, threads, tmp_path):
     program = tmp_path / "program.py"
-    program.write_text(COMMON + PROGRAMS[name].replace("THREADS", str(threads)), encoding="utf-8")
+    program.write_text((COMMON + PROGRAMS[name]).replace("THREADS", str(threads)), encoding="utf-8")
     process = subprocess.Popen(
         [sys.executable, "-W", "error", str(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -84,75 +82,61 @@ def test_the_reference_agrees(targets):
 
 
 @each_rule
-def test_samples(rule):
+def test_samples_without_targets_teach_nothing(rule):
     sim = ep.Simulator(network(rule, c_reg=0.0), threads=1)
     before = [sim.connections(name)[2] for name in NAMES]
     samples = sim.samples(2, STEPS, inputs={"in": np.stack([EVENTS, EVENTS])})
     for result in (sim.evaluate(samples), sim.train(samples)):
         assert not result.loss.any()
         assert result.y.any()
-    for name, weights in zip(NAMES, before, strict=True):
-        np.testing.assert_array_equal(sim.connections(name)[2], weights)
+    assert_same([sim.connections(name)[2] for name in NAMES], before)
 
 
 # ---------------------------------------------------------------------------------------------- told from outside
-def two_populations(rule: Any, readouts: bool = True) -> ep.Network:
-    """Inputs, two populations that learn, and readouts, or none."""
-    net = ep.Network(seed=2)
-    x, a, b = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(v_th=0.5), 5, "a"), net.add(ep.LIF(v_th=0.5), 3, "b")
-    net.connect(x, a, weight=0.4, rule=rule)
-    net.connect(a, b, weight=0.4, rule=rule)
-    if readouts:
-        net.connect(b, net.add(ep.Readout(), 2, "out"), weight=ep.Uniform(0.1, 0.5), rule=rule)
-    return net
-
-
-def given(n: int, readouts: bool = True) -> dict[str, Any]:
-    rng = np.random.default_rng(1)
-    events = (rng.random((n, STEPS, 4)) < 0.2).astype(float)
-    told = {"signals": {"b": rng.normal(size=(n, STEPS, 3))}, "modulator": rng.normal(size=(n, STEPS))}
-    aims = {"targets": {"out": rng.normal(size=(n, 1, 2))}} if readouts else {}
-    return {"inputs": {"in": events}, **told, **aims}
+AIMS = {name: np.ones((2, 1, 2)) for name in ("out", "more")}
 
 
 @each_rule
 def test_signals_alone_teach(rule):
     """Without feedback, and without readouts; what gets no signal, and has no other reason to learn, stays."""
-    sim = ep.Simulator(two_populations(rule.replace(c_reg=0.0), readouts=False), threads=1)
-    before = {p.name: sim.connections(p.name)[2] for p in sim.network.projections}
-    sim.train(sim.samples(3, STEPS, **given(3, False)))
-    assert np.abs(sim.connections("a->b")[2] - before["a->b"]).max() > 1e-5
-    np.testing.assert_array_equal(sim.connections("in->a")[2], before["in->a"])
+    net = small_network((6, 5, 0), {"in->rec": 0.3}, neuron=ep.LIF(v_th=0.5), rule=rule.replace(c_reg=0.0))
+    net.connect("rec", net.add(ep.LIF(v_th=0.5), 3, "other"), weight=0.1, rule=rule.replace(c_reg=0.0))
+    sim, rng = ep.Simulator(net, threads=1), np.random.default_rng(1)
+    told = {"signals": {"other": rng.normal(size=(2, STEPS, 3))}, "modulator": rng.normal(size=(2, STEPS))}
+    before = {p.name: sim.connections(p.name)[2] for p in net.projections}
+    sim.train(sim.samples(2, STEPS, {"in": np.stack([EVENTS, EVENTS])}, **told))
+    assert np.abs(sim.connections("rec->other")[2] - before["rec->other"]).max() > 1e-5
+    np.testing.assert_array_equal(sim.connections("in->rec")[2], before["in->rec"])
 
 
 def test_a_modulator_of_ones_and_signals_of_zeros_change_nothing():
     """And a modulator of zeros leaves nothing to learn from, the errors of the last step included."""
-    net = two_populations(RULES["e-prop"].replace(c_reg=0.0))
-    net.feedback("out", "b", ep.RandomFeedback())
-    sim, plain = ep.Simulator(net, threads=1), given(2) | {"signals": None, "modulator": None}
-    wanted = sim.gradients(sim.samples(2, STEPS, **plain))
-    for told in ({"modulator": np.ones(STEPS)}, {"signals": {"b": np.zeros((2, STEPS, 3))}}):
-        found = sim.gradients(sim.samples(2, STEPS, **plain | told))
-        assert_same(found, wanted)
-    assert wanted["a->b"].any()
-    silenced = sim.gradients(sim.samples(2, STEPS, **plain | {"modulator": np.zeros(STEPS)}))
-    assert not silenced["a->b"].any()
-    np.testing.assert_array_equal(silenced["b->out"], wanted["b->out"])
+    sim = ep.Simulator(network(RULES["e-prop"], c_reg=0.0), threads=1)
+
+    def gradients(**told):
+        return sim.gradients(sim.samples(2, STEPS, {"in": np.stack([EVENTS, EVENTS])}, AIMS, **told))
+
+    wanted = gradients()
+    assert_same(gradients(modulator=np.ones(STEPS)), wanted)
+    assert_same(gradients(signals={"rec": np.zeros((2, STEPS, 5))}), wanted)
+    assert wanted["in->rec"].any()
+    silenced = gradients(modulator=np.zeros(STEPS))
+    assert not silenced["in->rec"].any()
+    assert_same(silenced["rec->out"], wanted["rec->out"])
 
 
 def test_windows_of_readouts():
     """Each population has its own; one that is left out has ones."""
-    net = two_populations(RULES["e-prop"].replace(c_reg=0.0))
-    net.connect("b", net.add(ep.Readout(), 1, "value"), weight=0.2, rule=RULES["e-prop"].replace(c_reg=0.0))
+    net = network(RULES["e-prop"])
     sim, window = ep.Simulator(net, threads=1), np.linspace(-1.0, 1.0, STEPS)
-    aims = {"out": np.ones((2, 1, 2)), "value": np.ones((2, 1, 1))}
-    events = {"in": given(2)["inputs"]["in"]}
-    samples = sim.samples(2, STEPS, events, aims, {"value": window})
+    given = 2, STEPS, {"in": np.stack([EVENTS, EVENTS])}, AIMS
+    samples = sim.samples(*given, {"more": window})
     assert samples.window.shape == (1, STEPS, 2)
-    np.testing.assert_array_equal(samples.window_of_readouts[0], np.stack([np.ones(STEPS)] * 2 + [window], axis=1))
+    np.testing.assert_array_equal(
+        samples.window_of_readouts[0], np.stack([np.ones(STEPS), window], axis=1).repeat(2, axis=1)
+    )
     y = sim.evaluate(samples).y
     wanted = 0.5 * (samples.window_of_readouts * (y - 1.0) ** 2).sum(axis=(1, 2))
     np.testing.assert_allclose(sim.evaluate(samples).loss, wanted, rtol=1e-12)
-    both = sim.samples(2, STEPS, events, aims, {"out": np.stack([window, -window]), net.population("value"): window})
-    np.testing.assert_array_equal(both.window[:, :, 0], [window, -window])
-    np.testing.assert_array_equal(both.window[:, :, 1], [window, window])
+    both = sim.samples(*given, {"out": np.stack([window, -window]), net.population("more"): window})
+    np.testing.assert_array_equal(both.window, np.stack([[window, -window], [window, window]], axis=-1))
