@@ -7,9 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from eprop.cli import bench, evaluate, figure, html_report, info, new_task, plot, train
-from eprop.cli.commands import Command, Program
-from eprop.cli.guard import FAILED, INTERRUPTED, say, text_of
+from eprop.cli import bench, figure, runs, train
+from eprop.cli.guard import FAILED, INTERRUPTED, Command, Program, say, text_of
 from eprop.cli.output import mend_streams, written
 
 HELP = """Event-driven e-prop training of recurrent spiking neural networks.
@@ -37,13 +36,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
-app.command("new-task", cls=Command)(new_task.new_task)
-app.command("evaluate", cls=Command)(evaluate.evaluate)
-app.command("plot", cls=Command)(plot.plot)
-app.command("report", cls=Command)(html_report.report)
+app.command("new-task", cls=Command)(runs.new_task)
+app.command("evaluate", cls=Command)(runs.evaluate)
+app.command("plot", cls=Command)(runs.plot)
+app.command("report", cls=Command)(runs.report)
 app.add_typer(figure.app, name="figure")
 app.add_typer(bench.app, name="bench")
-app.command("info", cls=Command)(info.info)
+app.command("info", cls=Command)(runs.info)
 
 
 def _print_version(wanted: bool) -> None:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eprop.cli.commands import Group
-from eprop.cli.guard import Json, path_of, single_process
+from eprop.cli.guard import Group, Json, path_of, single_process
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
 

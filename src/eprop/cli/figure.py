@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eprop.cli.commands import Group
-from eprop.cli.guard import Json, Quiet, path_of, single_process
+from eprop.cli.guard import Formats, Group, Json, Quiet, path_of, single_process
 from eprop.cli.output import print_result
 from eprop.cli.parameter_options import options_from, single_command, with_options
 
@@ -43,16 +42,6 @@ Fresh = Annotated[
 Threads = Annotated[
     int | None,
     typer.Option(metavar="N", rich_help_panel=_RUN, show_default=False, help="Cores to use.  \\[default: all]"),
-]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--format",
-        metavar="png|pdf|svg",
-        rich_help_panel=_RUN,
-        show_default=False,
-        help="Format of the picture. May be given more than once.  \\[default: png and pdf]",
-    ),
 ]
 
 

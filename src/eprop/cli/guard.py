@@ -1,4 +1,4 @@
-"""Turn errors of the package into one clear line and an exit code."""
+"""What all commands share: options, help of flags, and errors of package and parser as one clear line with an exit code."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+# typer does not export this class under a public name.
+UsageError: Any = typer.BadParameter.__bases__[0]
 
 _OUTPUT = "Output"
 Debug = Annotated[bool, typer.Option("--debug", rich_help_panel=_OUTPUT, help="Show the whole traceback of an error.")]
@@ -24,6 +28,15 @@ Json = Annotated[
 ]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show neither progress nor tables.")
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="png|pdf|svg",
+        show_default=False,
+        help="Format of the figures. May be given more than once.  \\[default: png; of eprop figure png and pdf]",
+    ),
 ]
 Trust = Annotated[
     bool,
@@ -37,7 +50,52 @@ Trust = Annotated[
 FAILED, INTERRUPTED = 2, 130
 
 
-def guarded(command: Command) -> Command:
+class _BareFlags:
+    """Mixin whose help shows a flag without a type, since a flag takes no value."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters of the base class, flags without a type."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+        return params
+
+
+class Command(_BareFlags, TyperCommand):
+    """A command."""
+
+
+class Group(_BareFlags, TyperGroup):
+    """A command with subcommands."""
+
+
+class Program(Group):
+    """The whole program: it reports an error of the parser in one line, like every other error."""
+
+    def main(self, args: Any = None, prog_name: Any = None, *rest: Any, **given: Any) -> Any:
+        """Run the program as the base class does, and shorten the errors of the parser."""
+        if not given.get("standalone_mode", True):
+            return super().main(args, prog_name, *rest, **given)
+        try:
+            code = super().main(args, prog_name, *rest, **{**given, "standalone_mode": False})
+        except UsageError as error:
+            if type(error).__name__ != "NoArgsIsHelpError":  # click has already printed the help
+                say(f"error: {_refused(error)}")
+            code = FAILED
+        sys.exit(code)
+
+
+def _refused(error: Any) -> str:
+    """Format an error of the parser in one line: message, refused value, and the help command."""
+    text = " ".join(error.format_message().split()).removesuffix(".")
+    details = getattr(error.__cause__, "errors", None)
+    if details is not None:
+        text += f", got {details()[0]['input']!r:.80}"
+    return text if error.ctx is None else f"{text}; see {error.ctx.command_path} --help"
+
+
+def guarded(command: Function) -> Function:
     """Decorate a command: report an error of the package in one line with exit code 2, and Ctrl-C with 130.
 
     The same holds for any error that the file of a user's task raises. Any other error is a bug of the package and keeps its
@@ -85,7 +143,7 @@ RunOrTrials = Annotated[
 ]
 
 
-def single_process(command: Command) -> Command:
+def single_process(command: Function) -> Function:
     """Decorate a command that needs a single process: under ``mpiexec`` all ranks refuse the command at once."""
 
     @functools.wraps(command)

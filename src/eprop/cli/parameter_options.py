@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 import typer.main
 
-from eprop.cli.commands import Command
-from eprop.cli.guard import guarded, path_of
+from eprop.cli.guard import Command, guarded, path_of
 
 if TYPE_CHECKING:
     from eprop.parameters import Description, ParameterInfo

@@ -172,7 +172,7 @@ class Figure2(PaperFigure):
             _draw_differences(row[0], rows(tables["differences"], task=name), side)
             _draw_curves(row[1], tables[f"learning_{name}"], side)
             draw_tests(row[2], test, _short_names(test), _COLORS, f"test {side.score}", 2 if side.batch == 1 else 1)
-            titles = ("loss, and difference of the engines", f"{side.word}: {side.task.replace('-', ' ')}", "test")
+            titles = ("loss; difference of engines", f"{side.word}: {side.task.replace('-', ' ')}", "test")
             for ax, title in zip(row, titles, strict=True):
                 ax.set_title(title)
             for ax, character in zip(row, letters, strict=False):

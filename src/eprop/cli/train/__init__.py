@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from eprop.cli.commands import Group
-from eprop.cli.guard import path_of
+from eprop.cli.guard import Group, path_of
 
 if TYPE_CHECKING:
     from eprop.tasks import Task

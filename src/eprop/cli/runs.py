@@ -1,0 +1,221 @@
+"""Commands about a run: ``eprop evaluate``, ``eprop plot``, ``eprop report``; and ``eprop new-task`` and ``eprop info``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from eprop.cli.guard import Formats, Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
+from eprop.cli.output import print_result, written
+
+if TYPE_CHECKING:
+    from eprop.tasks import Dataset
+
+
+@guarded
+def evaluate(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run, as eprop train printed it.")
+    ],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR|ZIP",
+            parser=path_of,
+            show_default=False,
+            help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. If a folder has "
+            "a Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
+        ),
+    ] = None,
+    fresh: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="For tasks that generate samples: test on N new samples, which no other part of the run has used.",
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            show_default=False,
+            help="For tasks with reward: test on N episodes.  \\[default: as many as the run's own test]",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
+    ] = None,
+    trust: Trust = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Test the network of a run: score, confusion matrix (classification) or mean return (reward).
+
+    Weights are frozen and samples are shuffled. If the run was stopped, the
+    command tests the last checkpoint and warns after how many samples the
+    run stopped.
+
+    [bold]Examples[/bold]
+
+      eprop evaluate runs/nmnist-eprop-1-001
+      eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
+      eprop evaluate runs/evidence-accumulation-eprop-1-001 --fresh 2000
+      eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
+    """
+    from eprop.cli.report import Reporter, print_evaluation, print_returns
+    from eprop.parallel import find_communicator
+    from eprop.rl import Returns
+    from eprop.training import evaluate_run
+    from eprop.training.sample_learner import simulated
+
+    comm = find_communicator()
+    with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
+        config, outcome, test = evaluate_run(
+            run, data or None, fresh=fresh, episodes=episodes, threads=threads, trust=trust, watcher=reporter, comm=comm
+        )
+    if comm.rank > 0:
+        return
+    facts: dict[str, Any] = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
+    if isinstance(outcome, Returns):
+        facts["returns"] = outcome.totals.tolist()
+        show = partial(print_returns, config.task, outcome)
+    else:
+        dataset = cast("Dataset", test)
+        facts = {"data": dataset.name, **simulated("simulated", dataset), "score": config.task.score_name, **facts}
+        show = partial(print_evaluation, config.task, outcome, dataset)
+    print_result({"run": str(run), **facts}, show, as_json=as_json, quiet=quiet)
+
+
+@guarded
+@single_process
+def plot(
+    run: RunOrTrials,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", parser=path_of, show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"
+        ),
+    ] = None,
+    formats: Formats = None,
+    trust: Trust = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
+
+    The command needs the run's folder, and the file of the task or path if
+    the run used one. Recordings are not needed. The configuration gives the
+    network before training, the checkpoint gives the network after training.
+
+    For the folder of several trials (--trials), the command draws learning
+    curves: mean, standard deviation and each trial, with the test scores
+    next to them. Mean and standard deviation leave out stopped trials.
+
+    [bold]Examples[/bold]
+
+      eprop plot runs/nmnist-eprop-1-001
+      eprop plot runs/nmnist-eprop-1-001 --out figures/ --format pdf
+      eprop plot runs/nmnist-eprop-trials-001
+    """
+    from eprop.cli.report import Reporter
+    from eprop.plot import draw_run
+
+    with Reporter(quiet=quiet) as reporter:
+        reporter.phase("drawing figures")
+        paths = draw_run(run, out, formats=formats or ("png",), trust=trust)
+    figures = [str(path) for path in paths]
+    print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json, quiet=quiet)
+
+
+@guarded
+@single_process
+def report(
+    run: RunOrTrials,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", parser=path_of, show_default=False, help="File to write.  \\[default: RUN/report.html]"
+        ),
+    ] = None,
+    trust: Trust = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one HTML page about a run: result, curves, confusion, activity, weights, configuration, machine.
+
+    The page embeds its figures, so that it can be sent by mail. It also says
+    how to repeat the run.
+
+    [bold]Examples[/bold]
+
+      eprop report runs/nmnist-eprop-1-001
+      eprop report runs/nmnist-eprop-trials-001 --out trials.html
+    """
+    from eprop.cli.report import Reporter
+    from eprop.plot import write_report
+
+    with Reporter(quiet=quiet) as reporter:
+        reporter.phase("drawing figures")
+        path = write_report(run, out, trust=trust)
+    print_result({"run": str(run), "report": str(path)}, lambda: print(path), as_json=as_json, quiet=quiet)
+
+
+@guarded
+@single_process
+def new_task(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case words with hyphens, such as delayed-match.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            parser=path_of,
+            show_default=False,
+            help="File to write.  \\[default: NAME.py, with underscores]",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write the file of a new task: it runs at once, and its comments explain every part.
+
+    The file holds a small task that learns in seconds. Change the file, and
+    run eprop train FILE after every change.
+
+    [bold]Examples[/bold]
+
+      eprop new-task delayed-match
+      eprop train delayed_match.py
+      eprop train delayed_match.py --set neurons=50 --trials 3
+    """
+    from eprop.errors import OutputError
+    from eprop.files import write_text
+    from eprop.tasks.registry import new_task as made
+
+    file, text = made(name, out)
+    if file.exists():
+        raise OutputError(f"{file} exists already: give another name or --out")
+    write_text(file, text)
+    if not quiet:
+        with written():
+            print(f"{file}: written; to run the task: eprop train {file}")
+
+
+@guarded
+@single_process
+def info(as_json: Json = False) -> None:
+    """Print versions, core, threads, caches and memory. Include this output when you report an error.
+
+    [bold]Example[/bold]
+
+      eprop info --json
+    """
+    from eprop.cli.report import print_info
+    from eprop.training.system_info import describe_installation
+
+    facts = describe_installation()
+    print_result(facts, lambda: print_info(facts), as_json=as_json)
