@@ -21,12 +21,13 @@ from eprop.tasks.control import Control, spaces
 
 #: Running standard deviations that are scaled to 1, before tanh.
 DEVIATIONS = 1.5
-ENCODERS = ("auto", "population", "rate", "latency", "pixels")
-#: Parameters that each encoder has.
-PARAMETERS = {
-    "population": {"scale", "fields", "width", "probability"}, "rate": {"scale", "group", "probability"},
-    "latency": {"scale"}, "pixels": {"block", "sustained"},
-}  # fmt: skip
+#: Encoders by name, with the parameters of the task that each has.
+KINDS: dict[str, tuple[type[Encoder], tuple[str, ...]]] = {
+    "population": (PopulationCode, ("scale", "fields", "width", "probability")),
+    "rate": (RateCode, ("scale", "group", "probability")),
+    "latency": (LatencyCode, ("scale",)),
+    "pixels": (PixelEvents, ("block", "sustained")),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class GymnasiumTask(Control):
     def validate(self) -> None:
         """Check the encoder and the name of the environment."""
         super().validate()
-        check_choice("GymnasiumTask.encoder", self.encoder, ENCODERS)
+        check_choice("GymnasiumTask.encoder", self.encoder, ("auto", *KINDS))
         object.__setattr__(self, "scale", tuple(self.scale))
         if not self.env.strip():
             raise ParameterError("GymnasiumTask.env must name an environment, such as Acrobot-v1")
@@ -72,7 +73,7 @@ class GymnasiumTask(Control):
 
     def unused_reason(self, name: str) -> str | None:
         """See `Task.unused_reason`."""
-        if any(name in names for names in PARAMETERS.values()) and name not in PARAMETERS[self._encoder]:
+        if any(name in names for _, names in KINDS.values()) and name not in KINDS[self._encoder][1]:
             return f"the encoder is {self._encoder}"
         return super().unused_reason(name)
 
@@ -99,14 +100,11 @@ class GymnasiumTask(Control):
 
     def make_encoder(self) -> Encoder:
         """The given encoder, or the default for the observations."""
-        if self._encoder == "pixels":
-            return PixelEvents(block=self.block, sustained=self.sustained)
-        scale = self.scale or (DEVIATIONS,)
-        if self._encoder == "population":
-            return PopulationCode(scale=scale, fields=self.fields, width=self.width, probability=self.probability)
-        if self._encoder == "rate":
-            return RateCode(scale=scale, group=self.group, probability=self.probability)
-        return LatencyCode(scale=scale)
+        kind, names = KINDS[self._encoder]
+        given = {name: getattr(self, name) for name in names}
+        if not given.get("scale", True):
+            given["scale"] = (DEVIATIONS,)
+        return kind(**given)
 
     @property
     def _encoder(self) -> str:

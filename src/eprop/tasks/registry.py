@@ -13,7 +13,6 @@ import pathlib
 import re
 import sys
 import traceback
-from collections.abc import Callable
 from types import ModuleType
 
 from eprop.errors import ParameterError
@@ -65,7 +64,7 @@ def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -
     """
     name = str(name)
     if name.endswith(".py"):
-        return _from_file(task_file(name), _agreed if named_by is None or trust else _agreement(named_by))
+        return _from_file(task_file(name), None if trust else named_by)
     if name not in TASKS:
         raise ParameterError(f"unknown task {name!r}; the tasks are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
@@ -103,30 +102,9 @@ def line_in_task(error: BaseException) -> str | None:
     return where
 
 
-Agreement = Callable[[pathlib.Path, str], None]
-
-
-def _agreed(path: pathlib.Path, digest: str) -> None:
-    """The user has given the name of the file: nothing to check."""
-
-
-def _agreement(named_by: str) -> Agreement:
-    """A function that raises `ParameterError` for a file that this user has not trained with."""
-
-    def agree(path: pathlib.Path, digest: str) -> None:
-        if not is_trusted(digest):
-            raise ParameterError(
-                f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; eprop did not execute the file, "
-                "because you have not trained a run with its current content. Read the file; if you trust it, give --trust "
-                "(in Python: trust=True)"
-            )
-
-    return agree
-
-
-def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
-    """Load the task that a file defines."""
-    module = _module(path, agree)
+def _from_file(path: pathlib.Path, named_by: str | None) -> type[Task]:
+    """Load the task that a file defines; if data name it, only with the user's earlier consent."""
+    module = _module(path, named_by)
     found = [
         value
         for value in vars(module).values()
@@ -139,28 +117,24 @@ def _from_file(path: pathlib.Path, agree: Agreement) -> type[Task]:
             f"{path}: must define exactly one task, a subclass of Task with a class attribute `name`; found {listed}. Add `name` "
             "to the class of the task, and remove it from other classes"
         )
-    _check_dataclasses(found[0], path)
-    name = found[0].name
-    if not re.fullmatch(r"[^-./\0][^/\0]*", str(name)):
-        raise ParameterError(
-            f"{path}: the name of a task must be a valid name of a folder, without '/', and must not begin with '-' or '.'; "
-            f"got {name!r}; write a name such as 'my-task'"
-        )
-    found[0].origin, found[0].digest = str(path), vars(module)[_DIGEST]
-    return found[0]
-
-
-def _check_dataclasses(kind: type[Task], path: pathlib.Path) -> None:
-    """Raise `ParameterError` if a class has parameters, but is not a dataclass."""
+    (kind,) = found
     for base in kind.__mro__:
+        # A class is a dataclass if the decorator has replaced its fields by their defaults.
         if any(isinstance(value, dataclasses.Field) for value in vars(base).values()):
             raise ParameterError(
                 f"{path}: the class {base.__name__} has parameters, but is not a dataclass; "
                 "write @dataclass(frozen=True, kw_only=True) above the class"
             )
+    if not re.fullmatch(r"[^-./\0][^/\0]*", str(kind.name)):
+        raise ParameterError(
+            f"{path}: the name of a task must be a valid name of a folder, without '/', and must not begin with '-' or '.'; "
+            f"got {kind.name!r}; write a name such as 'my-task'"
+        )
+    kind.origin, kind.digest = str(path), vars(module)[_DIGEST]
+    return kind
 
 
-def _module(path: pathlib.Path, agree: Agreement) -> ModuleType:
+def _module(path: pathlib.Path, named_by: str | None) -> ModuleType:
     # The name of the module depends on the path: files with one name in two folders are two modules. A loaded module is kept,
     # because loading it again would make a second class.
     name = f"{_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
@@ -175,7 +149,12 @@ def _module(path: pathlib.Path, agree: Agreement) -> ModuleType:
     # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put next to the file.
     text = read_bytes(path, MOST_TEXT, ParameterError)
     digest = hashlib.sha256(text).hexdigest()
-    agree(path, digest)
+    if named_by is not None and not is_trusted(digest):
+        raise ParameterError(
+            f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; eprop did not execute the file, because "
+            "you have not trained a run with its current content. Read the file; if you trust it, give --trust (in Python: "
+            "trust=True)"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     vars(module)[_DIGEST] = digest
@@ -222,17 +201,12 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
         )
     text = importlib.resources.files("eprop.tasks").joinpath("template.py").read_text(encoding="utf-8")
     own = "".join(word.capitalize() for word in words)
-    if own in _imported(text):
+    imports = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    if any(own in (alias.asname, alias.name) for node in imports for alias in node.names):
         raise ParameterError(
             f"a task {name!r} would be the class {own}, which hides what the task is made of; give another name"
         )
     return file, text.replace("MyTask", own).replace("my-task", name).replace("FILE", str(file))
-
-
-def _imported(text: str) -> set[str]:
-    """Names that a file imports."""
-    found = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom)))
-    return {alias.asname or alias.name for node in found for alias in node.names}
 
 
 def _hides_module(file: pathlib.Path) -> bool:
