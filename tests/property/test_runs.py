@@ -57,23 +57,28 @@ def test_splitting_a_run_changes_no_bit(c, data):
     same_state(whole, parts)
 
 
+def check_divided(c: Case, precision: str, options: dict[str, int], updates: int = 0, n: int = 3) -> None:
+    """A run, mini-batches of ``n`` samples, evaluations and the last state are those of one thread and one partition."""
+    sims = [ep.Simulator(c.network, precision=precision, **{"threads": 1} | given) for given in ({}, options)]
+    for update in range(updates):
+        given_samples = stimuli(c, n, update)
+        assert_same(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
+        for reset in (None, True, False):
+            assert_same(*(sim.evaluate(samples_of(c, sim, given_samples), reset=reset) for sim in sims))
+    assert_same(*(run(c, 0, len(c.inputs), sim) for sim in sims))
+    same_state(*sims)
+
+
 @pytest.mark.threads
 @two_threads
 @pytest.mark.parametrize("precision", ["double", "single"])
 @examples(0.03)
 @given(seed=SEEDS, symmetric=st.booleans(), reward=st.sampled_from([None, ep.RewardTrace(tau=30.0, cutoff=40.0)]))
 def test_thread_count_does_not_change_eprop_plus(precision, seed, symmetric, reward):
-    rule = ep.EPropPlus(
-        optimizer=ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0), c_reg=0.05, cutoff=20.0, reward=reward
-    )
+    descent = ep.GradientDescent(3e-3, w_min=-2.0, w_max=2.0)
+    rule = ep.EPropPlus(optimizer=descent, c_reg=0.05, cutoff=20.0, reward=reward)
     c = case(seed, rule, steps=80, sizes=(9, 17, 5), symmetric=symmetric, density=0.5)
-    sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
-    assert_same(*(run(c, 0, 80, sim) for sim in sims))
-    given_samples = stimuli(c, 3)
-    assert_same(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
-    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
-    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples), reset=True) for sim in sims))
-    same_state(*sims)
+    check_divided(c, precision, {"threads": 2}, updates=1)
 
 
 @pytest.mark.threads
@@ -82,36 +87,23 @@ def test_thread_count_does_not_change_eprop_plus(precision, seed, symmetric, rew
 @examples(0.03)
 @given(seed=SEEDS, softmax=st.booleans())
 def test_thread_count_does_not_change_eprop(precision, seed, softmax):
-    c = case(
-        seed, ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1), steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5
-    )
-    sims = [ep.Simulator(c.network, threads=threads, precision=precision) for threads in (1, 2)]
-    for update in range(3):
-        # Five samples: more than a wave of two, and not a multiple.
-        given_samples = stimuli(c, 5, update)
-        assert_same(*(sim.train(samples_of(c, sim, given_samples)) for sim in sims))
-    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples)) for sim in sims))
-    assert_same(*(sim.evaluate(samples_of(c, sim, given_samples), reset=False) for sim in sims))
-    assert_same(*(run(c, 0, 80, sim) for sim in sims))
-    same_state(*sims)
+    """Five samples: more than a wave of two, and not a multiple."""
+    rule = ep.EProp(optimizer=ep.Adam(1e-2), c_reg=0.1)
+    c = case(seed, rule, steps=80, sizes=(9, 17, 5), softmax=softmax, density=0.5)
+    check_divided(c, precision, {"threads": 2}, updates=3, n=5)
 
 
 @examples(0.2)
 @given(PLUS, st.sampled_from(["double", "single"]), st.sampled_from([2, 3, 5]))
 def test_partitions_do_not_change_eprop_plus(c, precision, partitions):
     """More partitions than threads, or than neurons: the way to see what threads might do, without them."""
-    sims = [ep.Simulator(c.network, threads=1, precision=precision, partitions=n) for n in (1, partitions)]
-    assert_same(*(run(c, 0, len(c.inputs), sim) for sim in sims))
-    same_state(*sims)
+    check_divided(c, precision, {"partitions": partitions})
 
 
 @examples(0.1)
 @given(SAMPLES, st.sampled_from([2, 5]))
 def test_partitions_do_not_change_eprop(c, partitions):
-    sims = [ep.Simulator(c.network, threads=1, partitions=n) for n in (1, partitions)]
-    for _ in range(2):
-        assert_same(*(sim.train(samples_of(c, sim, stimuli(c, 2))) for sim in sims))
-    same_state(*sims)
+    check_divided(c, "double", {"partitions": partitions}, updates=2, n=2)
 
 
 @examples(0.2)
