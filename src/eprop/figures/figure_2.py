@@ -22,7 +22,7 @@ from eprop.training import RunConfig, Watcher
 from eprop.training.config import parse_config
 from eprop.training.engines import make_engine
 from eprop.training.epoch_order import shuffled
-from eprop.training.recorded_activity import uses_softmax
+from eprop.training.records import uses_softmax
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

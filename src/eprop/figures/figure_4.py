@@ -18,7 +18,7 @@ from eprop.plot.run_figures import weight_changes
 from eprop.plot.style import BLUE, GREY, WIDE, letter, new_figure
 from eprop.plot.weight_change import draw_distribution, draw_weight_panels
 from eprop.training import load
-from eprop.training.recorded_activity import Activity, record_activity
+from eprop.training.records import Activity, record_activity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,8 +16,7 @@ from matplotlib.patches import Patch
 
 from eprop.errors import ParameterError
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, RED, SKY, WIDE, letter, look, new_figure
-from eprop.training.recorded_activity import Activity
-from eprop.training.recorded_episode import EpisodeRecord
+from eprop.training.records import Activity, EpisodeRecord
 
 _OUTSIDE = "#F4F4F4"
 _ACTIONS = (BLUE, ORANGE, GREEN, PURPLE, SKY, RED)

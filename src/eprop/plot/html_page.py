@@ -20,7 +20,7 @@ from eprop.plot.run_figures import figures_of_run, weight_changes
 from eprop.plot.style import look
 from eprop.training import RunConfig, RunFolder, load, read_config
 from eprop.training.number_text import facts_of, score_of_trial, score_of_trials, size
-from eprop.training.pictures import PICTURES
+from eprop.training.run_folder import PICTURES
 from eprop.training.trials import spread_of
 
 _STYLE = """

@@ -23,8 +23,7 @@ from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
 from eprop.training import LoadedRun, RunConfig, RunFolder, load, load_checkpoint, read_config
 from eprop.training.config import FORMATS, parse_config
-from eprop.training.recorded_activity import record_activity, uses_softmax
-from eprop.training.recorded_episode import record_episode
+from eprop.training.records import record_activity, record_episode, uses_softmax
 from eprop.training.reward_learner import value_unit_of
 
 

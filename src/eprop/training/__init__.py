@@ -16,7 +16,7 @@
     TensorBoard             a callback that writes metrics                                tensorboard.py
     Interrupt, Stopped      Ctrl-C                                                        interrupt.py
     gradient_balance        rate regularisation compared with learning                    gradient_balance.py
-    record_activity, record_episode        what figures show                              recorded_*.py
+    record_activity, record_episode        what figures show                              records.py
 """
 
 from eprop.rl import RewardBaseline

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import pathlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,15 +112,6 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         return Checkpoint(
             found["config"], found["position"] | position, state, example, found["version"], found["source"]
         )
-
-
-def is_checkpoint(path: str | pathlib.Path) -> bool:
-    """Whether a file is an archive with the names of a checkpoint; it may be damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return f"{_TEXT}.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import html
 import math
+import os
 import sys
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -18,25 +19,12 @@ from rich.text import Text
 
 from eprop.parallel import Communicator
 from eprop.training.number_text import clock, counted, percent, score_of_trial
-from eprop.training.output_streams import BestEffortStream
 from eprop.training.watcher import Progress, Watcher
 
 #: Seconds between lines where there is neither a terminal nor a notebook.
 LINE_INTERVAL = 10.0
 #: Seconds between updates in a notebook, at least.
 NOTEBOOK_INTERVAL = 0.2
-
-
-class _Display(Protocol):
-    """The place where a bar is drawn."""
-
-    live: bool
-    """True: a bar; False: lines."""
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def show(self, name: str, done: float, total: float | None, facts: str) -> None: ...
-    def remove(self) -> None: ...
 
 
 class ProgressBar(Watcher):
@@ -54,7 +42,7 @@ class ProgressBar(Watcher):
         stream: Any = BestEffortStream(sys.stderr)
         self.console = console or Console(file=stream, highlight=False, soft_wrap=True)
         self.quiet = quiet
-        self._display: _Display = (
+        self._display: _Terminal | _Notebook = (
             _Notebook() if self.console.is_jupyter and not quiet else _Terminal(self.console, quiet)
         )
         self._text = ""
@@ -213,6 +201,39 @@ class _Notebook:
             self._handle = display(shown, raw=True, display_id=True)
         else:
             self._handle.update(shown, raw=True)
+
+
+class BestEffortStream:
+    """A stream for unimportant output, such as progress; a failing write discards the output."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """As the method of the stream."""
+        try:
+            self._stream.write(text)
+        except OSError:
+            discard(self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """As the method of the stream."""
+        try:
+            self._stream.flush()
+        except OSError:
+            discard(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def discard(stream: TextIO) -> None:
+    """Redirect a stream to the null device. Otherwise its buffered text would fail again when Python ends."""
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no file descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -11,10 +11,8 @@ from typing import Any
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.files import output_errors, parsing, read_text, write_text
-from eprop.training.checkpoint import is_checkpoint
 from eprop.training.config import FORMATS, named_task
 from eprop.training.lock import LOCK, refuse_locked
-from eprop.training.pictures import PICTURES
 
 #: Names of the files of a run, by the names of the attributes of `RunFolder`.
 FILES = {
@@ -24,6 +22,18 @@ FILES = {
     "checkpoint": "checkpoint.npz",
     "trials": "trials.json",
     "report": "report.html",
+}
+
+#: Pictures of a run with title and caption on the page of ``eprop report``; a run has those that task and results allow.
+PICTURES = {
+    "learning_curve": ("Learning curve", "Error and loss over the samples learned."),
+    "returns": ("Returns", "Mean return of the episodes over steps of the environment, and the rate of the neurons."),
+    "episode": ("Episode", "Pictures of a test episode, and the activity of the network below."),
+    "confusion": ("Confusion matrix", "Test samples: their true class, and the class that the network chose."),
+    "pattern": ("Output", "The readouts before and after training, and their target."),
+    "activity": ("Activity", "One test sample, before and after training."),
+    "network": ("Network", "Populations, projections and feedback."),
+    "weights": ("Weights", "Each weight before and after training."),
 }
 
 
@@ -146,9 +156,7 @@ class RunFolder:
                 )
 
     def _is_run(self) -> bool:
-        """Whether the folder is a run of this package: it has a checkpoint, or a configuration that names a task."""
-        if is_checkpoint(self.checkpoint):
-            return True
+        """Whether the folder is a run of this package: it has a configuration that names a task."""
         try:
             return named_task(read_text(self.config, ParameterError), str(self.config)) is not None
         except ParameterError:

@@ -14,7 +14,7 @@ import eprop as ep
 from eprop import plot
 from eprop.engine import make_samples
 from eprop.tasks import NMNIST
-from eprop.training.recorded_activity import Activity, record_activity
+from eprop.training.records import Activity, record_activity
 from networks import small_network
 
 PNG = b"\x89PNG\r\n\x1a\n"

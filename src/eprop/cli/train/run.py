@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +16,8 @@ from eprop.cli.train.options import Request, Sections
 from eprop.errors import EPropError, ParameterError
 from eprop.parallel import find_communicator, started_by_mpi
 from eprop.training import RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
-from eprop.training.callback_files import load_callback
 from eprop.training.config import parse_settings, read_config
+from eprop.training.trainer import Callback
 
 
 class FiguresWarning(UserWarning):
@@ -58,7 +60,7 @@ def _one(task: str, sections: Sections, request: Request) -> None:
         raise ParameterError(f"--jobs is the number of processes for --trials: {too}")
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
-    callbacks = [load_callback(text) for text in request.callbacks]
+    callbacks = [_callback(text) for text in request.callbacks]
     common: dict[str, Any] = {"watcher": reporter, "comm": comm, "callbacks": callbacks}
     with reporter:
         if request.resume is not None:
@@ -75,6 +77,40 @@ def _one(task: str, sections: Sections, request: Request) -> None:
         print_result(facts, lambda: print_finished(finished), as_json=request.as_json, quiet=request.quiet)
     finally:
         _draw([finished.run], formats, reporter)
+
+
+def _callback(text: str) -> Callback:
+    """Load the callback that ``FILE.py:NAME`` names. This executes the file.
+
+    Raises
+    ------
+    ParameterError
+        If the text or the name is wrong, the file does not exist or fails, or the name is not a function.
+    """
+    file, colon, name = text.rpartition(":")
+    if not colon or not file.endswith(".py") or not name.isidentifier():
+        raise ParameterError(f"a callback must be given as FILE.py:NAME, such as callbacks.py:stop_early, got {text!r}")
+    path = Path(os.path.expanduser(file))
+    found = _names_in(path).get(name)
+    if found is None:
+        raise ParameterError(f"{path}: has no {name!r}; define a function {name}(trainer, line)")
+    if not callable(found):
+        raise ParameterError(f"{path}: {name!r} must be a function, got {found!r:.60}")
+    callback: Callback = found
+    return callback
+
+
+def _names_in(path: Path) -> dict[str, Any]:
+    """The names that a file defines, with their values."""
+    spec = importlib.util.spec_from_file_location(f"eprop_callbacks_{path.stem}", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise ParameterError(f"{path}: no such file; a callback is given as FILE.py:NAME")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ParameterError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
+    return vars(module)
 
 
 def _formats_of(task: str, request: Request, run: RunFolder) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""The activity of a network during one sample: spikes, voltages, learning signals, outputs. Figures show it."""
+"""What figures show: the activity of a network during one sample, and an episode with spikes, outputs and pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from eprop.engine import Recording, Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.models import EventSource
 from eprop.network import Network, Population
+from eprop.random import derive
+from eprop.rl import ObservationScale
 from eprop.tasks import Classification, Task
+from eprop.tasks.control import Control
+from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
+
+#: Pictures of an episode.
+FRAMES = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,3 +205,145 @@ def _targets(network: Network, samples: Samples) -> dict[str, np.ndarray]:
     readouts = _all(network, "readout")
     ends = np.cumsum([p.size for p in readouts])
     return {p.name: target[:, end - p.size : end] for p, end in zip(readouts, ends, strict=True)}
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeRecord:
+    """One episode, run from rest with frozen weights.
+
+    Attributes
+    ----------
+    dt, step : float
+        Length of a step of the network, and of the environment, ms.
+    inputs, spikes : tuple of ndarray
+        Times (ms) and indices of the nodes; indices of neurons run over all populations.
+    n_inputs, n_neurons : int
+    y : ndarray, shape (steps, readouts)
+        Voltages of the readouts (mV) at each decision, the value last.
+    probabilities : ndarray, shape (steps, actions), or None
+        Probabilities of all actions at each decision; None if actions are continuous.
+    actions, rewards : ndarray, shape (steps, ...) and (steps,)
+    frames : list of (step, ndarray of uint8 (height, width, 3))
+        Empty if the environment draws no pictures.
+    observations : ndarray, shape (steps, ...)
+    ended : bool
+        Whether the episode ended within the recorded steps.
+    """
+
+    dt: float
+    step: float
+    inputs: tuple[np.ndarray, np.ndarray]
+    spikes: tuple[np.ndarray, np.ndarray]
+    n_inputs: int
+    n_neurons: int
+    y: np.ndarray
+    probabilities: np.ndarray | None
+    actions: np.ndarray
+    rewards: np.ndarray
+    frames: list[tuple[int, np.ndarray]]
+    observations: np.ndarray
+    ended: bool
+
+
+class _RecordingLanes:
+    """Lanes that record their input events. The episode is simulated again with these events to record all spikes."""
+
+    def __init__(self, lanes: Any):
+        self._lanes, self.n, self.count = lanes, lanes.n, 0
+        self.events: list[tuple[int, np.ndarray]] = []
+
+    def run(self, steps: int, channels: Any) -> np.ndarray:
+        self.events += [(self.count + step, np.flatnonzero(channels[step, 0])) for step in range(steps)]
+        self.count += steps
+        return self._lanes.run(steps, channels)
+
+    def reset(self, which: Any) -> None:
+        self._lanes.reset(which)
+
+
+def record_episode(
+    task: Control, simulator: Simulator, seed: int = 0, most: int = 500, scale: ObservationScale | None = None
+) -> EpisodeRecord:
+    """Play one test episode from rest and record it. The simulator stays in the state after the episode.
+
+    Parameters
+    ----------
+    task : Control
+    simulator : Simulator
+        Of the task's network; its weights do not change.
+    seed : int
+        Seed of `EpisodeChoice`; the episode is the first one of this test.
+    most : int
+        The record ends after this number of environment steps.
+    scale : ObservationScale, optional
+        As of `judge`.
+    """
+    lanes = _RecordingLanes(simulator.lanes(1, learn=False))
+    agent = make_agent(task, lanes, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
+    environments = task.make_environments(1)
+    start = derive(seed, TEST_EPISODES, 0) % 2**31
+    observation, ended = environments.reset(0, start), False
+    ys: list[np.ndarray] = []
+    actions, rewards, seen, masks = [], [], [], []
+    while not ended and len(ys) < most:
+        seen.append(observation.values)
+        masks.append(observation.mask)
+        mask = None if observation.mask is None else observation.mask[None]
+        decision = agent.act(observation.values[None], mask, greedy=task.greedy)
+        outcome = environments.step(0, agent.policy.to_environment(decision.actions, environments.actions)[0])
+        ys.append(decision.y[0])
+        actions.append(decision.actions[0])
+        rewards.append(outcome.reward)
+        observation, ended = outcome.observation, outcome.terminated or outcome.truncated
+    environments.close()
+    y = np.array(ys)
+    chances = getattr(agent.policy, "log_probabilities", None)
+    mask = None if masks[0] is None else np.array(masks)
+    inputs, spikes = _all_spikes(simulator, lanes, task)
+    source = simulator.network.population("in")
+    return EpisodeRecord(
+        dt=task.dt,
+        step=task.substeps * task.dt,
+        inputs=inputs,
+        spikes=spikes,
+        n_inputs=source.size,
+        n_neurons=task.neurons,
+        y=y,
+        probabilities=None if chances is None else np.exp(chances(y[:, :-1], mask)),
+        actions=np.array(actions),
+        rewards=np.array(rewards),
+        frames=_frames(task, start, agent.policy.to_environment(np.array(actions), environments.actions)),
+        observations=np.array(seen),
+        ended=ended,
+    )
+
+
+def _all_spikes(
+    simulator: Simulator, lanes: _RecordingLanes, task: Control
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Spikes of inputs and neurons: run the same network with the recorded inputs, from rest."""
+    channels = np.concatenate([each for _, each in lanes.events])
+    times = np.repeat([(at + 0.5) * task.dt for at, _ in lanes.events], [each.size for _, each in lanes.events])
+    neurons = [p for p in simulator.network.populations if p.model.role == "neuron"]
+    simulator.reset()
+    recording = simulator.run(
+        lanes.count * task.dt, {"in": (times, channels)}, learn=False, spikes=[p.name for p in neurons]
+    )
+    return (times, channels), numbered_through(neurons, recording)
+
+
+def _frames(task: Control, start: int, actions: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Pictures at equal intervals: repeat the episode in an environment that draws pictures."""
+    wanted = set(np.unique(np.linspace(0, len(actions) - 1, FRAMES).round().astype(int)).tolist())
+    environments = task.make_environments(1, render=True)
+    environments.reset(0, start)
+    found = []
+    for number, action in enumerate(actions):
+        if number in wanted:
+            frame = environments.frame(0)
+            if frame is None:
+                break
+            found.append((number, frame))
+        environments.step(0, action)
+    environments.close()
+    return found
