@@ -64,28 +64,3 @@ def test_weights_are_the_draws_of_their_targets():
         np.testing.assert_array_equal(drawn[1][part], -1.0 + 4.0 * uniform(9, WEIGHT, 4 + k, counter))
     with pytest.raises(ValueError, match="one entry more than there are targets"):
         lib.normal_weights(4, 8, indptr, 1.0, 2.0, 9)
-
-
-@pytest.mark.parametrize("kind", [np.int32, np.int64])
-@pytest.mark.parametrize(
-    ("values", "weights"), [(np.float64, np.float64), (np.float64, np.float32), (np.float32, np.float32)]
-)
-@pytest.mark.parametrize("tile", [1, 4, 40])
-def test_synapses_are_placed_branch_by_branch_by_ascending_target(kind, values, weights, tile):
-    indptr, branches = lib.fixed_indegree(0, 25, 40, 9, True, False, 3)
-    branches, given = branches.astype(kind), np.arange(branches.size, dtype=values)
-    cuts = [0, 11, 25]  # two shares
-    counts, starts = np.zeros((2, 40), np.int64), np.zeros(41, np.int64)
-    parts = [slice(indptr[lo], indptr[hi]) for lo, hi in itertools.pairwise(cuts)]
-    for share, part in enumerate(parts):
-        lib.count_synapses(branches[part], counts[share])
-    lib.synapse_places(counts, starts, 0)
-    target, weight = np.zeros(branches.size, np.uint32), np.zeros(branches.size, weights)
-    for share, part in enumerate(parts):
-        own = indptr[cuts[share] : cuts[share + 1] + 1] - indptr[cuts[share]]
-        first = 100 + cuts[share]
-        lib.place_synapses(own, branches[part], given[part], first, counts[share], target, weight, tile)
-    order = np.argsort(branches, kind="stable")
-    np.testing.assert_array_equal(starts, np.concatenate([[0], np.cumsum(np.bincount(branches, minlength=40))]))
-    np.testing.assert_array_equal(target, 100 + np.repeat(np.arange(25), 9)[order])
-    np.testing.assert_array_equal(weight, given[order])

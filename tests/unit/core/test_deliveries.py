@@ -1,4 +1,4 @@
-"""In which order spikes are added to the input of a neuron in a step, and errors to its learning signal: to the last bit."""
+"""How spikes of a step reach the synapses of a branch: in one order, whoever adds them, many at a time or one by one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
-from networks import small_network
+from networks import small_network, two_threads
 
 pytestmark = pytest.mark.tiny
 
@@ -25,67 +25,30 @@ def weights_that_tell(n: int) -> np.ndarray:
     return rng.normal(size=n) * 10.0 ** rng.uniform(-6.0, 6.0, n)
 
 
-def added(parts: np.ndarray) -> float:
-    """One after the other."""
-    return float(np.add.accumulate(parts)[-1]) if parts.size else 0.0
+RULES = {"e-prop+": ep.EPropPlus(ep.GradientDescent(0.0), c_reg=0.0, cutoff=12.0), "STDP": ep.STDP(rate=0.0, w_max=1e30),
+         "static": ep.Static()}  # fmt: skip
 
 
-def in_order_of_last_spikes(before: np.ndarray, arriving: np.ndarray, t: int, cutoff: int, bits: int) -> np.ndarray:
-    """Sources with a spike in step ``t``, as a stable sort has them; ``before`` are the spikes of steps before.
-
-    All that never spiked, or too long ago, are alike; so are those whose last spikes arrived in the same block.
-    """
-    sources = np.flatnonzero(arriving)
-    last = (
-        np.where(before.any(axis=0), t - 1 - np.argmax(before[::-1], axis=0), -1)
-        if len(before)
-        else np.full(arriving.size, -1)
-    )
-    keys = np.where((last >= 0) & (t - last <= cutoff), last >> bits, -1)[sources]
-    return sources[np.argsort(keys, kind="stable")]
-
-
+@two_threads
 @pytest.mark.threads
-@pytest.mark.parametrize("partitions", [1, 3])
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("neuron", NEURONS)
 @pytest.mark.parametrize(("sources", "share"), [(3, 0.2), (40, 0.05), (40, 0.5), (2000, 0.6)])
-def test_spikes_are_added_in_the_order_of_the_ones_before(sources, share, neuron, partitions):
-    """Few are sorted one by one, many by counting, very many by several threads."""
-    steps, cutoff, delay = 60, 12, 2
-    weight = weights_that_tell(sources)
-    net = small_network((sources, 5, 1), neuron=NEURONS[neuron], seed=1)
-    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=0.0), c_reg=0.0, cutoff=float(cutoff))
-    net.connect("in", "rec", weight=np.tile(weight, (5, 1)), rule=rule, delay=float(delay))
-    net.connect("rec", "out", rule=rule)
+def test_no_division_changes_the_order_of_spikes_in_a_step(sources, share, neuron, rule):
+    """Few are sorted one by one, many by counting, very many by several threads; each order gives another sum."""
+    steps, weight = 60, np.abs(weights_that_tell(sources))
+    connections = {"in->rec": {"weight": np.tile(weight, (5, 1)), "delay": 2.0}, "rec->out": {"rule": RULES["e-prop+"]}}
+    net = small_network((sources, 5, 1), connections, neuron=NEURONS[neuron], rule=RULES[rule], seed=1)
     net.feedback("out", "rec", ep.RandomFeedback())
-    sim = ep.Simulator(net, threads=partitions, partitions=partitions)
-    assert sim._arrays.built.crosses == (neuron == "single steps")
-    bits = 0 if sim._arrays.built.crosses else int(sim._arrays.history.block_steps).bit_length() - 1
     given = np.random.default_rng(sources).random((steps, sources)) < share * np.linspace(0.1, 1.0, sources)
     given[30:50] &= np.arange(sources) % 3 == 0  # silences longer than the cutoff
-    v = sim.run(float(steps), {"in": given}, record=[("rec", "v")])["rec", "v"]
-    reached = np.vstack([np.zeros((delay, sources), bool), given])[:steps]
-    orders = [in_order_of_last_spikes(reached[:t], reached[t], t, cutoff, bits) for t in range(steps)]
-    wanted = np.array([added(weight[order]) for order in orders])
-    np.testing.assert_array_equal(v, np.tile(wanted[:, None], 5))
-    by_source = np.array([added(weight[np.sort(order)]) for order in orders])
-    assert (wanted != by_source).any() or sources * share < 10  # the orders differ
-
-
-@pytest.mark.threads
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("learns", [False, True], ids=["static", "STDP"])
-def test_spikes_are_added_by_source_where_nobody_asks_for_the_ones_before(learns, threads):
-    """Delay group by delay group."""
-    steps, weight = 40, np.abs(weights_that_tell(50))
-    rule = ep.STDP(rate=0.0, w_max=1e30) if learns else ep.Static()
-    inputs = {"in->rec": np.tile(weight, (4, 1))}
-    net = small_network((50, 4, 1), inputs, neuron=NEURONS["blocks"], rule=rule, seed=1)
-    given = np.random.default_rng(1).random((steps, 50)) < 0.4
-    sim = ep.Simulator(net, threads=threads, partitions=2)
-    v = sim.run(float(steps), {"in": given}, record=[("rec", "v")])["rec", "v"]
-    wanted = np.array([0.0, *(added(weight[row]) for row in given[:-1])])
-    np.testing.assert_array_equal(v, np.tile(wanted[:, None], 4))
+    arrive = np.vstack([np.zeros((2, sources)), given[:-2]]) @ weight
+    found = []
+    for threads, partitions in ((1, 1), (1, 3), (2, 2), (3, 5)):
+        sim = ep.Simulator(net, threads=threads, partitions=partitions)
+        found.append(sim.run(float(steps), {"in": given}, record=[("rec", "v")])["rec", "v"])
+        assert_same(found[-1], found[0])
+    np.testing.assert_allclose(found[0], np.tile(arrive[:, None], 5), rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.parametrize("precision", ["double", "single"])

@@ -13,33 +13,11 @@ from eprop.engine.build.assemble import build
 from eprop.engine.build.eligibility import least_left, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
 from eprop.engine.build.records import Kind
-from eprop.models import Eligibility, Neuron
+from eprop.models import Neuron
 from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 
 pytestmark = pytest.mark.tiny
 FORGETFUL = ep.ALIF(beta=1.0, tau_adapt=10.0, surrogate=ep.PiecewiseLinear(height=1.2))
-
-
-def left(decay, spike=0.0, output=1.0, psi=0.5, n=1) -> float:
-    """Of a component that spikes of the neuron act on, without filters; arrays have a value for each neuron."""
-    decays, spikes = np.broadcast_to(decay, n), np.broadcast_to(spike, n)
-    members = [
-        Eligibility(((d, 0.0), (0.0, 0.5)), (0.0, 0.0), (output, 0.0), (s, 0.0))
-        for d, s in zip(decays, spikes, strict=True)
-    ]
-    return least_left(sort_components("rec", members), [psi] * n)
-
-
-def test_what_a_step_leaves():
-    assert left(0.9, spike=1e-300) == 0.9
-    assert left(0.9, spike=-1.0, output=0.2) == pytest.approx(0.8)
-    assert left(0.9, spike=-1.0, output=2.0) == 0.0, "it passes through 0"
-    assert left(0.9, spike=1.0, output=0.2, psi=2.0) == pytest.approx(1.0 / 1.3), "what grows counts as well"
-    assert left(-0.9, spike=1.0, output=0.2) == pytest.approx(0.8)
-    assert left(0.9, spike=-1.0, psi=math.inf) == 0.0
-    assert left(0.9, spike=1.0, psi=math.inf) == 0.0
-    assert left(0.0, spike=-1.0, psi=math.inf) == 0.0
-    assert left([0.9, 0.7], spike=[-0.1, -0.2], n=2) == pytest.approx(0.6), "the least of all neurons"
 
 
 def test_filters_count_as_well():

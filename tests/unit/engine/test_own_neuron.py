@@ -20,7 +20,7 @@ from own_model import Integrator
 PROGRAM = """
 import math
 import numpy as np
-import constants
+import package
 from eprop.models import inline
 
 GAIN, TABLE = 2.0, np.array([1.0, 2.0])
@@ -31,7 +31,7 @@ def half(x):
 
 @inline
 def update(state, params, j, x):
-    state[0, j] = state[0, j] * constants.DECAY + GAIN * half(x) + TABLE[0] + math.exp(-1.0)
+    state[0, j] = state[0, j] * package.constants.DECAY + GAIN * half(x) + TABLE[0] + math.exp(-1.0)
     return state[0, j] > params[0, j], 0.3
 """
 
@@ -42,17 +42,22 @@ def contents_of(update):
     return tuple(copies.contents)
 
 
-def contents(program=PROGRAM, decay=0.9):
-    """Code and constants of ``update`` as typed at a prompt, beside a module ``constants``."""
-    module = types.ModuleType("constants")
-    module.DECAY = decay
-    sys.modules["constants"] = module
+def typed(program=PROGRAM, decay=0.9):
+    """Names of a program typed at a prompt, beside a module ``package.constants``."""
+    package = sys.modules["package"] = types.ModuleType("package")
+    package.constants = types.ModuleType("package.constants")
+    package.constants.DECAY = decay
     try:
         names = {"__name__": "__main__"}
         exec(compile(program, "<stdin>", "exec"), names)
-        return contents_of(names["update"])
+        return names
     finally:
-        del sys.modules["constants"]
+        del sys.modules["package"]
+
+
+def contents(*program, **options):
+    """Code and constants of ``update`` of a program."""
+    return contents_of(typed(*program, **options)["update"])
 
 
 @pytest.mark.tiny
@@ -78,36 +83,14 @@ def test_a_constant_of_another_module_counts_and_what_else_is_in_the_file_does_n
     assert contents(PROGRAM + "\nOTHER = 1.0\nprint\n") == contents()
 
 
-ENUM = """
-import enum
-import package
-from eprop.models import inline
-
-class Row(enum.IntEnum):
-    ALPHA = 0
-    V_TH = 1
-
-@inline
-def update(state, params, j, x):
-    state[0, j] += package.constants.GAIN * x
-    return state[0, j] > params[Row.V_TH, j], 0.3
-"""
-
-
 @pytest.mark.tiny
-def test_members_of_classes_and_of_modules_in_modules_count(monkeypatch):
-    package, constants = types.ModuleType("package"), types.ModuleType("package.constants")
-    package.constants, constants.GAIN = constants, 1.0
-    monkeypatch.setitem(sys.modules, "package", package)
-    names = {"__name__": "__main__"}
-    exec(ENUM, names)
-    first = contents_of(names["update"])
-    assert contents_of(names["update"]) == first
-    constants.GAIN = 2.0
-    assert contents_of(names["update"]) != first
-    constants.GAIN = 1.0
-    names["Row"] = enum.IntEnum("Row", {"ALPHA": 0, "V_TH": 2})
-    assert contents_of(names["update"]) != first
+def test_members_of_classes_count():
+    names = typed(PROGRAM.replace("params[0, j]", "params[Row.V_TH, j]")) | {"Row": enum.IntEnum("Row", {"V_TH": 0})}
+    update = types.FunctionType(names["update"].__code__, names)
+    first = contents_of(inline(update))
+    assert contents_of(inline(update)) == first
+    names["Row"] = enum.IntEnum("Row", {"V_TH": 1})
+    assert contents_of(inline(update)) != first
 
 
 @inline
@@ -129,8 +112,7 @@ def stepped(update):
 
 
 def test_a_constant_that_changes_at_a_prompt_counts():
-    names = {"__name__": "__main__"}
-    exec(compile(PROGRAM.replace("import constants", "").replace("constants.DECAY", "0.9"), "<stdin>", "exec"), names)
+    names = typed()
     before = stepped(names["update"])
     np.testing.assert_allclose(before, 3.0 + np.exp(-1.0), rtol=1e-15)
     names["GAIN"] = 3.0
