@@ -9,12 +9,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from eprop.rl import Returns
 from eprop.tasks import Classification, Dataset, Task
-from eprop.training import Evaluation, FinishedRun, RunFolder, per_class_error
+from eprop.training import Evaluation, RunFolder, per_class_error
 from eprop.training.number_text import (
     clock,
     counted,
@@ -75,16 +75,15 @@ class Reporter(ProgressBar):
         self.console.print(Text(f"eprop: warning: {message}", style="yellow"))
 
 
-def print_finished(finished: FinishedRun) -> None:
+def print_finished(folder: RunFolder, summary: dict[str, Any]) -> None:
     """Print a small table of a finished run."""
-    _print_facts(facts_of(finished.run.path, finished.summary))
+    _print_facts(facts_of(folder.path, summary))
 
 
 def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
     """Print a small table of several runs: each run, then mean and standard deviation."""
-    table = Table(box=None, pad_edge=False)
-    for heading in ("seed", f"test {summary['score']}", "run"):
-        table.add_column(heading, justify="left" if heading == "run" else "right")
+    headings = [Column(heading, justify="right") for heading in ("seed", f"test {summary['score']}")]
+    table = Table(*headings, "run", box=None, pad_edge=False)
     for trial in summary["trials"]:
         table.add_row(str(trial["seed"]), score_of_trial(trial), trial["run"])
     console = _out()
@@ -130,11 +129,11 @@ def print_returns(task: Task, returns: Returns) -> None:
 
 def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:
     confusion = evaluation.confusion()
-    table = Table(title="rows: true class, columns: predicted class", title_justify="left", box=None, pad_edge=False)
-    table.add_column("", style="bold")
-    for name in classes:
-        table.add_column(name, justify="right")
-    table.add_column("error", justify="right", style="bold")
+    headings = [Column(name, justify="right") for name in classes]
+    table = Table(
+        Column(style="bold"), *headings, Column("error", justify="right", style="bold"), box=None, pad_edge=False,
+        title="rows: true class, columns: predicted class", title_justify="left",
+    )  # fmt: skip
     for name, row, error in zip(classes, confusion, per_class_error(confusion), strict=True):
         cells = [str(count) if count else "." for count in row]
         table.add_row(name, *cells, "" if error is None else percent(error))
@@ -155,9 +154,7 @@ def print_info(facts: dict[str, Any]) -> None:
 
 def _print_facts(rows: Iterable[tuple[str, str]]) -> None:
     """Print a small table of names and values."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    table = Table(Column(style="bold"), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*row)
     _out().print(table)

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from eprop.cli.output import print_result
 from eprop.cli.report import Reporter, print_finished, print_trials
 from eprop.cli.train.options import Request, Sections
 from eprop.errors import EPropError, ParameterError
-from eprop.parallel import find_communicator, started_by_mpi
-from eprop.training import RunConfig, RunFolder, resume_run, resume_trials, run_trials, start_run
+from eprop.parallel import Communicator, find_communicator, started_by_mpi
+from eprop.training import RunConfig, RunFolder, Watcher, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import parse_settings, read_config
 from eprop.training.trainer import Callback
 
@@ -47,36 +48,62 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
         raise ParameterError("--no-figures and --format contradict each other: leave out one")
     if request.resume is not None:
         _refuse_beside_resume(sections, request)
-    if request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials()):
-        _several(task, sections, request)
-    else:
-        _one(task, sections, request)
+    several = request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials())
+    comm = find_communicator()
+    reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
+    with reporter:
+        config = None if request.resume is not None else _config(task, sections, request)
+        threads = sections["run"].get("threads")
+        if several:
+            folder, summary = _several(task, config, threads, request, reporter)
+        else:
+            folder, summary = _one(task, config, threads, request, reporter, comm)
+    if comm.rank > 0:
+        return
+    if request.kinds_of_figures is not None:
+        formats: Sequence[str] = request.kinds_of_figures
+    else:  # a resumed run keeps its first choice
+        formats = (config or RunConfig.make(*read_config(folder.config, task))).execution.figures
+    trials = [RunFolder(folder.path / trial["run"]) for trial in summary["trials"]] if several else []
+    show = partial(print_trials if several else print_finished, folder, summary)
+    try:
+        print_result({"run": str(folder.path), **summary}, show, as_json=request.as_json, quiet=request.quiet)
+    finally:
+        _draw([folder, *trials], formats, reporter)
 
 
-def _one(task: str, sections: Sections, request: Request) -> None:
-    """Train with one seed, or resume a run."""
+def _one(
+    task: str, config: RunConfig | None, threads: int | None, request: Request, watcher: Watcher, comm: Communicator
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Train with one seed, or resume a run; folder and summary."""
     if request.jobs is not None:
         too = "give --trials as well" if request.resume is None else f"{request.resume} is a single run"
         raise ParameterError(f"--jobs is the number of processes for --trials: {too}")
-    comm = find_communicator()
-    reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
     callbacks = [_callback(text) for text in request.callbacks]
-    common: dict[str, Any] = {"watcher": reporter, "comm": comm, "callbacks": callbacks}
-    with reporter:
-        if request.resume is not None:
-            threads = sections["run"].get("threads")
-            finished = resume_run(request.resume, task=task, threads=threads, trust=request.trust, **common)
-            formats = _formats_of(task, request, finished.run)
-        else:
-            config = _config(task, sections, request)
-            finished, formats = start_run(config, request.out, force=request.force, **common), config.execution.figures
-    if comm.rank > 0:
-        return
-    try:
-        facts = {"run": str(finished.run.path), **finished.summary}
-        print_result(facts, lambda: print_finished(finished), as_json=request.as_json, quiet=request.quiet)
-    finally:
-        _draw([finished.run], formats, reporter)
+    if config is not None:
+        finished = start_run(config, request.out, force=request.force, watcher=watcher, comm=comm, callbacks=callbacks)
+    else:
+        finished = resume_run(
+            str(request.resume), task=task, threads=threads, trust=request.trust, watcher=watcher, comm=comm,
+            callbacks=callbacks,
+        )  # fmt: skip
+    return finished.run, finished.summary
+
+
+def _several(
+    task: str, config: RunConfig | None, threads: int | None, request: Request, watcher: Watcher
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Train with several seeds in parallel processes, or resume such trials; folder and summary."""
+    if started_by_mpi():
+        raise ParameterError("--trials starts its own processes: leave out mpiexec")
+    if request.callbacks:
+        raise ParameterError("--callback does not reach the processes of --trials: leave out one of the two")
+    jobs = request.jobs
+    if config is not None and request.trials is not None:
+        return run_trials(config, request.trials, request.out, jobs=jobs, force=request.force, watcher=watcher)
+    return resume_trials(
+        str(request.resume), task=task, jobs=jobs, threads=threads, trust=request.trust, watcher=watcher
+    )
 
 
 def _callback(text: str) -> Callback:
@@ -111,44 +138,6 @@ def _names_in(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise ParameterError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
     return vars(module)
-
-
-def _formats_of(task: str, request: Request, run: RunFolder) -> Sequence[str]:
-    """Return the formats of the figures; a resumed run keeps its first choice unless an option changes it."""
-    if request.kinds_of_figures is not None:
-        return request.kinds_of_figures
-    return RunConfig.make(*read_config(run.config, task)).execution.figures
-
-
-def _several(task: str, sections: Sections, request: Request) -> None:
-    """Train with several seeds in parallel processes, or resume such trials."""
-    if started_by_mpi():
-        raise ParameterError("--trials starts its own processes: leave out mpiexec")
-    if request.callbacks:
-        raise ParameterError("--callback does not reach the processes of --trials: leave out one of the two")
-    reporter = Reporter(quiet=request.quiet)
-    with reporter:
-        if request.trials is not None:
-            config = _config(task, sections, request)
-            formats: Sequence[str] = config.execution.figures
-            folder, summary = run_trials(
-                config, request.trials, request.out, jobs=request.jobs, force=request.force, watcher=reporter
-            )
-        else:
-            folder, summary = resume_trials(
-                str(request.resume),
-                task=task,
-                jobs=request.jobs,
-                threads=sections["run"].get("threads"),
-                trust=request.trust,
-                watcher=reporter,
-            )
-            formats = _formats_of(task, request, folder)
-    try:
-        facts = {"run": str(folder.path), **summary}
-        print_result(facts, lambda: print_trials(folder, summary), as_json=request.as_json, quiet=request.quiet)
-    finally:
-        _draw([folder, *(RunFolder(folder.path / trial["run"]) for trial in summary["trials"])], formats, reporter)
 
 
 def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> None:
