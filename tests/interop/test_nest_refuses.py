@@ -62,10 +62,7 @@ REFUSED = [
     (network(ep.STDP(), readout_rule=ep.Static()), "in->rec: NEST's e-prop neurons have no traces for STDP"),
     (network(PLUS.replace(optimizer=ep.Momentum())), "in->rec: NEST's e-prop supports .* not Momentum"),
     (network(PLUS.replace(optimizer=ep.Adam(decay=0.1))), "in->rec: NEST's weights do not decay; set Adam.decay = 0"),
-    (
-        network(PLUS.replace(reward=ep.RewardTrace())),
-        "in->rec: NEST's e-prop does not support reward; .* EPropPlus.reward",
-    ),
+    (network(PLUS.replace(reward=ep.RewardTrace())), "in->rec: NEST's e-prop does not support reward; .* EPropPlus.reward"),
     (network(readout=SUMS), "'out': .* not softmax"),
     (network(feedback=ep.Symmetric()), "Symmetric" + MIRRORED),
     (network(SAMPLE, feedback=ep.Symmetric()), "Symmetric" + MIRRORED),
@@ -78,16 +75,13 @@ REFUSED = [
     (network(SAMPLE, readout=ep.Readout(i_e=0.1)), "'out': .* i_e must be 0"),
     (network(SAMPLE, ep.LIF(i_e=2.0, delayed_reset=True)), "'rec': i_e makes it spike in the first step"),
     (network(SAMPLE, ep.DeltaLIF()), "'rec': NEST's DeltaLIF learns only by EPropPlus, not by EProp"),
-    (
-        network(neuron=ep.DeltaALIF(t_ref=2.0)),
-        "DeltaALIF does not adapt in its refractory time; set pause_adaptation=True",
-    ),
+    (network(neuron=ep.DeltaALIF(t_ref=2.0)), "DeltaALIF does not adapt in its refractory time; set pause_adaptation=True"),
     (network(SAMPLE, ep.LIF(v_init=0.2, delayed_reset=True)), AT_REST),
     (network(SAMPLE, ep.ALIF(adaptation=0.2, delayed_reset=True)), AT_REST),
     (network(neuron=ep.LIF(v_init=1.0)), "'rec': v_init makes it spike in the empty first step"),
     (network(neuron=ForcedLIF()), "'rec': NEST supports .*, got ForcedLIF"),
     (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.nest

@@ -167,19 +167,13 @@ def test_a_part_of_a_normal_distribution(low, high):
     ("given", "words"),
     [
         ({"low": 1.0, "high": -1.0}, r"Normal\.low must not exceed high, got 1 and -1"),
-        (
-            {"low": 50.0},
-            r"Normal\.low and high must keep some of the distribution, got 50 and inf with mean 0 and sd 1",
-        ),
+        ({"low": 50.0}, r"Normal\.low and high must keep some of the distribution, got 50 and inf with mean 0 and sd 1"),
         ({"sd": 0.0, "high": -1.0}, "must keep some of the distribution"),
         ({"low": 2.0, "high": 2.0}, "must keep some of the distribution"),
-        (
-            {"low": 37.0},
-            r"got 37 and inf with mean 0 and sd 1; the probability between them is below 1e-280: take a Uniform",
-        ),
+        ({"low": 37.0}, r"got 37 and inf with mean 0 and sd 1; the probability between them is below 1e-280: take a Uniform"),
         ({"low": -37.2, "high": -37.0}, "must keep some of the distribution"),
     ],
-)
+)  # fmt: skip
 def test_ends_that_leave_nothing_of_a_normal_distribution(given, words):
     with pytest.raises(ep.errors.ParameterError, match=words):
         ep.Normal(**given)

@@ -100,11 +100,7 @@ def test_what_is_no_network_or_population_is_refused(refusal, parts):
     (lambda p: p.net.connect(p.x, ep.LIF()), ep.NetworkError, "needs populations made by add"),
     (lambda p: p.net.connect(p.stranger, p.rec), ep.NetworkError, "population 'rec' belongs to another network"),
     (lambda p: p.net.connect(p.x, p.x), ep.NetworkError, "'in' is a source and takes no connections"),
-    (
-        lambda p: p.net.connect(p.out, p.rec),
-        ep.NetworkError,
-        r"emits no spikes; to send its error back, use feedback\(\)",
-    ),
+    (lambda p: p.net.connect(p.out, p.rec), ep.NetworkError, r"emits no spikes; to send its error back, use feedback\(\)"),
     (lambda p: [p.connect(), p.connect()], ep.NetworkError, "a projection 'in->rec' exists already"),
     (lambda p: p.connect(name="rec"), ep.NetworkError, "a population 'rec' exists; give this projection another name="),
     (lambda p: [p.connect(), p.net.add(ep.LIF(), 1, "in->rec")], ep.NetworkError, "a projection 'in->rec' exists"),
@@ -124,20 +120,12 @@ def test_what_is_no_network_or_population_is_refused(refusal, parts):
     (lambda p: p.connect(ep.Bernoulli), ep.NetworkError, r"call it: Bernoulli\(\)"),
     (lambda p: p.connect(rule=ep.EProp), ep.NetworkError, r"call it: EProp\(\)"),
     (lambda p: p.connect(ep.OneToOne()), ep.NetworkError, "equal size, got 4 sources and 3 targets"),
-    (
-        lambda p: p.connect(ep.FixedIndegree(5)),
-        ep.NetworkError,
-        "degree is 5, but there are only 4 possible sources; lower",
-    ),
+    (lambda p: p.connect(ep.FixedIndegree(5)), ep.NetworkError, "degree is 5, but there are only 4 possible sources; lower"),
     (lambda p: p.connect(ep.FixedOutdegree(4)), ep.NetworkError, "degree is 4, but there are only 3 possible targets"),
-    (
-        lambda p: p.connect(ep.Explicit(np.ones((4, 3)))),
-        ep.NetworkError,
-        r"must have shape \(3, 4\) = \(targets, sources\)",
-    ),
+    (lambda p: p.connect(ep.Explicit(np.ones((4, 3)))), ep.NetworkError, r"must have shape \(3, 4\) = \(targets, sources\)"),
     (lambda p: p.connect(ep.Explicit(sources=[0], targets=[7])), ep.NetworkError, "targets must lie in 0..2, got 7..7"),
     (lambda p: p.connect(ep.Explicit(sources=[9], targets=[0])), ep.NetworkError, "sources must lie in 0..3, got 9..9"),
-)
+)  # fmt: skip
 def test_what_cannot_be_connected_is_refused(refusal, parts):
     refusal.check(parts)
 
@@ -293,11 +281,7 @@ def test_explicit_weights_keep_their_pairs(parts):
     (lambda p: p.net.feedback("rec", "out"), ep.NetworkError, "feedback starts at a readout, but 'rec' is a LIF"),
     (lambda p: p.net.feedback(p.out, p.x), ep.NetworkError, "feedback ends at neurons, but 'in' is a EventSource"),
     (lambda p: p.net.feedback(p.out, p.out), ep.NetworkError, "feedback ends at neurons, but 'out' is a Readout"),
-    (
-        lambda p: [p.feedback(ep.RandomFeedback()) for _ in "12"],
-        ep.NetworkError,
-        "feedback from 'out' to 'rec' exists already",
-    ),
+    (lambda p: [p.feedback(ep.RandomFeedback()) for _ in "12"], ep.NetworkError, "feedback from 'out' to 'rec' exists already"),
     *(
         (lambda p, v=v: p.feedback(v), ep.NetworkError, KIND)
         for v in ("sym", 5, ep.AllToAll(), np.ones((3, 2)), Nothing())
@@ -308,7 +292,7 @@ def test_explicit_weights_keep_their_pairs(parts):
         ep.NetworkError,
         "FixedIndegree.degree is 5, but there are only 2 possible sources",
     ),
-)
+)  # fmt: skip
 def test_what_is_no_feedback_is_refused(refusal, parts):
     refusal.check(parts)
 

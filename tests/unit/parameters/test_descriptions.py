@@ -121,16 +121,11 @@ def test_parts(cls, name):
 @pytest.mark.parametrize(
     ("cls", "name", "given", "words"),
     [
-        (
-            ep.LIF,
-            "surrogate",
-            "sigmoid",
-            r"\(PiecewiseLinear, .*, Arctan\), got 'sigmoid'; did you mean FastSigmoid\(\)\?",
-        ),
+        (ep.LIF, "surrogate", "sigmoid", r"\(PiecewiseLinear, .*, Arctan\), got 'sigmoid'; did you mean FastSigmoid\(\)\?"),
         (ep.EProp, "optimizer", "adam", r"\(GradientDescent, .*\), got 'adam'; did you mean Adam\(\)\?"),
         (ep.Readout, "loss", "mse", r"\(SquaredError, CrossEntropy\), got 'mse'$"),
     ],
-)
+)  # fmt: skip
 def test_parts_by_name(cls, name, given, words):
     with pytest.raises(ep.ParameterError, match=words):
         cls(**{name: given})

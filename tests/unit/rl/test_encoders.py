@@ -62,14 +62,10 @@ def test_the_generator_is_the_only_source_of_chance():
     (lambda: PopulationCode(scale=(0.0,)), ParameterError, "PopulationCode.scale must be numbers > 0"),
     (lambda: PopulationCode(centre=(np.nan,)), ParameterError, "PopulationCode.centre must be numbers"),
     (lambda: PopulationCode(fields=1), ParameterError, "fields must be >= 2"),
-    (
-        lambda: rates(PopulationCode(scale=(1.0, 2.0)), [[1.0] * 3], 2),
-        InputError,
-        "scale has 2 values for observations of 3",
-    ),
+    (lambda: rates(PopulationCode(scale=(1.0, 2.0)), [[1.0] * 3], 2), InputError, "scale has 2 values for observations of 3"),
     (lambda: rates(RateCode(), [[np.nan]], 2), InputError, "not finite"),
     (lambda: rates(PoissonCode(), [[1001.0]], 2), InputError, "rates of 0 to 1000 Hz"),
-)
+)  # fmt: skip
 def test_encoders_and_observations_without_a_code_are_refused(refusal):
     refusal.check()
 

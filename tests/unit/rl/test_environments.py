@@ -158,18 +158,10 @@ def test_whole_numbers_at_first_do_not_make_later_observations_whole():
     ("at_first", "later", "words"),
     [
         (Observation(ZEROS), Observation(ZEROS, BOTH), "gave none when it was reset"),
-        (
-            Observation(ZEROS, np.ones(3, bool)),
-            Observation(ZEROS),
-            r"an action mask must have shape \(2,\), .* got \(3,\)",
-        ),
-        (
-            Observation(ZEROS),
-            Observation(np.zeros(())),
-            r"environment 0 gave an observation of shape \(\), before \(1,\)",
-        ),
+        (Observation(ZEROS, np.ones(3, bool)), Observation(ZEROS), r"an action mask must have shape \(2,\), .* got \(3,\)"),
+        (Observation(ZEROS), Observation(np.zeros(())), r"environment 0 gave an observation of shape \(\), before \(1,\)"),
     ],
-)
+)  # fmt: skip
 def test_what_an_environment_shows_must_fit(at_first, later, words):
     with pytest.raises(InputError, match=words):
         Episodes(Told(at_first, later), 1).step([0, 0])

@@ -71,10 +71,7 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            None,
-            "own.py: the file of the task does not exist, .* has no own.py either; .* eprop new-task NAME makes a template",
-        ),
+        (None, "own.py: the file of the task does not exist, .* has no own.py either; .* eprop new-task NAME makes a template"),
         ("", "must define exactly one task, .* found none. Add `name`"),
         ("\nimport nix_da", "own.py: line 2: cannot be loaded as a task: ModuleNotFoundError"),
         ("1 +", "cannot be loaded as a task: SyntaxError"),
@@ -83,7 +80,7 @@ def test_names_that_cannot_be(name: str, file: str | None, message: str) -> None
             "the name of a task must be a valid name of a folder, .*; got 'my/task'; write a name such as 'my-task'",
         ),
     ],
-)
+)  # fmt: skip
 def test_files_that_hold_no_task(text: str | None, message: str, tmp_path: pathlib.Path) -> None:
     if text is not None:
         (tmp_path / "own.py").write_text(text)
@@ -109,10 +106,7 @@ LABEL = ("< chance, label)", "< chance, label + 1)")
         (LENGTHS, r"the same shapes in all samples; got inputs \(1\d\d, 20\) with target"),
         (EVIDENCE, r"OneTask.evidence must return an array of shape \(samples, classes\), here \(2, 2\), got \(2,\)"),
         (WIDE, r"OneTask.evidence must .* got \(2, 6\)"),
-        (
-            NAN,
-            r"^the task 'one-task': OneTask.evidence must be finite numbers, got nan for class 'first' from the readouts",
-        ),
+        (NAN, r"^the task 'one-task': OneTask.evidence must be finite numbers, got nan for class 'first' from the readouts"),
         (NORMED, r"got nan for class 'first' from the readouts that do nothing, all 0, of sample 0"),
         (NO_NETWORK, r"^the task 'one-task': OneTask.build_network must return a Network, got None"),
         (WINDOW, r"^what OneTask.draw_sample and OneTask.window give must fit .*: window must have shape \(100,\)"),
@@ -132,7 +126,7 @@ LABEL = ("< chance, label)", "< chance, label + 1)")
         "a window of another length",
         "a class that is none",
     ],
-)
+)  # fmt: skip
 def test_a_mistake_is_named_before_the_training(change: tuple[str, str], message: str, tmp_path: pathlib.Path) -> None:
     file = written(tmp_path, "one-task")
     assert change[0] in file.read_text()
