@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import importlib
 import warnings
+from types import ModuleType
 from typing import Any
 
 
@@ -65,7 +66,7 @@ class MissingExtraError(EPropError, ImportError):
         return type(self), self._given, self.__dict__
 
 
-def optional_module(name: str, extra: str, purpose: str, package: str | None = None) -> Any:
+def optional_module(name: str, extra: str, purpose: str, package: str | None = None) -> ModuleType:
     """Import a module that an extra installs; ``package`` is its name in registries, if another.
 
     Raises

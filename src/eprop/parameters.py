@@ -13,7 +13,7 @@ import math
 import numbers
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +89,7 @@ class ParameterInfo:
             raise ParameterError(f"{label} must be {article} {wanted}{instead_of(value, *kinds)}")
         return value
 
-    def _check_one(self, label: str, value: Any, alternatives: str = "") -> float:
+    def _check_one(self, label: str, value: object, alternatives: str = "") -> float:
         return self._check_number(label, _as_float(label, value, self.unit, alternatives))
 
     def _check_number(self, label: str, value: float) -> float:
@@ -111,7 +111,7 @@ class ParameterInfo:
 _PER_NODE = ", a list with a value for each node, or a distribution"
 
 
-def _as_float(label: str, value: Any, unit: str, alternatives: str) -> float:
+def _as_float(label: str, value: object, unit: str, alternatives: str) -> float:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         wanted = f"a number{f' in {unit}' if unit else ''}{alternatives}"
         raise ParameterError(f"{label} must be {wanted}, got {brief(value)}")
@@ -132,7 +132,7 @@ class Values:
         return f"[{shown}{', ...' if len(self.values) > 3 else ''}]"
 
 
-def is_finite_number(value: Any) -> bool:
+def is_finite_number(value: object) -> bool:
     """Whether a value is a real number that fits into a float; True and False are not."""
     if type(value) is float:  # fast path, because each run checks
         return math.isfinite(value)
@@ -213,7 +213,7 @@ class Description:
             made[at] = cls(**{name: table[at].item() for name, table in zip(given, tables, strict=True)})
         return made
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Self:
         """Return a copy with some parameters changed."""
         known = [field.name for field in dataclasses.fields(self) if field.init]
         if unknown := sorted(set(changes) - set(known)):
@@ -238,7 +238,7 @@ def require_member(cls: type, member: str, advice: str) -> None:
 class FixedProperties:
     """Base of objects whose properties are chosen when the object is made."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         if isinstance(getattr(type(self), name, None), property):
             label = type(self).__name__
             raise AttributeError(f"{label}.{name} is read-only; options are arguments of {label}(...)")
@@ -262,7 +262,7 @@ def _documented(cls: type[Description]) -> str:
     return f"{text[:end].rstrip()}\n\n{section}\n\n{text[end:]}".rstrip() + "\n"
 
 
-def _entry(name: str, field: Any, per_node: bool) -> str:
+def _entry(name: str, field: dataclasses.Field[Any], per_node: bool) -> str:
     """One parameter in numpydoc's form: kind, default, meaning, bounds with the unit, symbol, NEST's name."""
     info: ParameterInfo = field.metadata[_META]
     kinds = [kind.__name__ for kind in (info.kind if isinstance(info.kind, tuple) else (info.kind,))]
@@ -276,7 +276,7 @@ def _entry(name: str, field: Any, per_node: bool) -> str:
     return f"{name} : {' or '.join(kinds)}{default}\n    {'; '.join(filter(None, facts)) or name}."
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Convert to a form for config files: a description becomes a dictionary, values per node become a list."""
     if isinstance(value, Description):
         return value.to_dict()
@@ -310,7 +310,7 @@ def parameters_of(cls: type) -> Iterator[tuple[str, ParameterInfo]]:
             yield field.name, info
 
 
-def instead_of(value: Any, *kinds: type) -> str:
+def instead_of(value: object, *kinds: type) -> str:
     """End of a message that refuses ``value``: the descriptions of these kinds, and the given value."""
     choices = list(dict.fromkeys(choice.__name__ for kind in kinds for choice in _choices(kind)))
     listed = f" ({', '.join(choices)})" if choices else ""
@@ -346,7 +346,7 @@ def suggestion(value: str, choices: Iterable[str]) -> str:
     return f"; did you mean {near!r}?" if near is not None else ""
 
 
-def brief(value: Any) -> str:
+def brief(value: object) -> str:
     """Format a value briefly for a message; an array by its shape."""
     if isinstance(value, np.ndarray) and value.ndim > 0:
         return f"an array of shape {value.shape}"
@@ -357,7 +357,7 @@ def brief(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """Format a description with the parameters that differ from their defaults, such as ``LIF(tau_m=10)``.
 
     A distribution shows all finite parameters; other values are formatted as text.
@@ -411,7 +411,7 @@ def check_steps(where: str, description: Description, dt: float) -> None:
                 )
 
 
-def real_numbers(label: str, values: Any, error: type[Exception]) -> Any:
+def real_numbers(label: str, values: npt.ArrayLike, error: type[Exception]) -> np.ndarray:
     """Convert to an array of whole or real numbers, keeping their type; raise ``error`` for other values."""
     try:
         array = np.asarray(values)

@@ -28,6 +28,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy.typing as npt
+
 from eprop.engine import Samples, Simulator
 from eprop.engine.run.inputs import check_samples, one_sample, steps_in
 from eprop.engine.run.layout import Given, SampleLayout
@@ -95,7 +97,7 @@ class NestNetwork:
         duration: float,
         inputs: Mapping[str, Any] | None = None,
         targets: Mapping[str, Any] | None = None,
-        window: Any = None,
+        window: npt.ArrayLike | None = None,
     ) -> NestResult:
         """Run as `Simulator.run` does, for networks that learn by `EPropPlus` or do not learn.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.engine import Samples
 from eprop.engine.build.neurons import neurons_of
@@ -32,7 +33,7 @@ def named(description: Description) -> dict[str, Any]:
     return {name: _bounded(value) for name, value in values.items() if value is not None}
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: npt.ArrayLike) -> npt.ArrayLike:
     """Replace infinite bounds by the largest number that NEST accepts; values are a number or one for each neuron."""
     if np.asarray(value).dtype == np.bool_:
         return value
@@ -66,7 +67,7 @@ def check_network(network: Network) -> None:
         _check_delay(f"feedback to {feedback.post.name!r}", feedback.delay, network.dt, learns=True)
 
 
-def _check_delay(what: str, delay: Any, dt: float, learns: bool) -> None:
+def _check_delay(what: str, delay: object, dt: float, learns: bool) -> None:
     if not isinstance(delay, (int, float)):
         kind = "an array" if isinstance(delay, np.ndarray) else type(delay).__name__
         raise NetworkError(f"{what}: to compare with NEST, all its connections need the same delay, got {kind}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def main(config: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _build(nest: Any, c: dict[str, Any]) -> tuple[int, int, float]:
+def _build(nest: ModuleType, c: dict[str, Any]) -> tuple[int, int, float]:
     """Build the network; return (synapses, plastic synapses, expected synaptic events per ms)."""
     n, k, mode = c["neurons"], c["indegree"], c["mode"]
     into, out = min(100, c["inputs"]), min(1000, n)
@@ -93,7 +94,7 @@ def _build(nest: Any, c: dict[str, Any]) -> tuple[int, int, float]:
     return n * (into + k) + c["readouts"] * out, 0 if mode == "static" else n * k, per_ms
 
 
-def _neurons(nest: Any, c: dict[str, Any]) -> Any:
+def _neurons(nest: ModuleType, c: dict[str, Any]) -> Any:
     common = {"C_m": 1.0, "E_L": 0.0, "t_ref": 0.0, "tau_m": 30.0, "V_m": 0.0, "V_th": 0.6}
     if c["mode"] not in SIGNAL:
         return nest.Create("iaf_psc_delta", c["neurons"], {**common, "V_reset": 0.0})
@@ -110,7 +111,7 @@ def _neurons(nest: Any, c: dict[str, Any]) -> Any:
     return nest.Create("eprop_iaf", c["neurons"], {**common, **surrogate, **learning, **filters, **flush})
 
 
-def _plastic_model(nest: Any, c: dict[str, Any]) -> str:
+def _plastic_model(nest: ModuleType, c: dict[str, Any]) -> str:
     if c["mode"] == "static":
         return "static_synapse"
     if c["mode"] == "stdp":
@@ -125,7 +126,7 @@ def _plastic_model(nest: Any, c: dict[str, Any]) -> str:
     return "eprop_synapse_hpc"
 
 
-def _readouts(nest: Any, c: dict[str, Any]) -> Any:
+def _readouts(nest: ModuleType, c: dict[str, Any]) -> Any:
     """Make leaky integrators, of the kind that fits the rule of the recurrent neurons."""
     common = {"C_m": 1.0, "E_L": 0.0, "tau_m": 100.0}
     if c["mode"] == "eprop+":
@@ -135,7 +136,7 @@ def _readouts(nest: Any, c: dict[str, Any]) -> Any:
     return nest.Create("iaf_psc_delta", c["readouts"], {**common, "V_m": 0.0, "V_th": 1e300})
 
 
-def _signals(nest: Any, c: dict[str, Any], readouts: Any, rec: Any) -> None:
+def _signals(nest: ModuleType, c: dict[str, Any], readouts: Any, rec: Any) -> None:
     """Connect targets to the readouts, and the errors of the readouts to the neurons."""
     nest.Connect(
         readouts, rec, {"rule": "fixed_outdegree", "outdegree": min(100, c["neurons"]), "allow_multapses": False},

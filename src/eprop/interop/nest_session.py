@@ -150,7 +150,7 @@ class Session:
         cutoff = self._traces(population).get("eprop_isi_trace_cutoff")
         return out if cutoff is None else out | {"eprop_isi_trace_cutoff": cutoff}
 
-    def _start(self, model: Membrane | Readout) -> Any:
+    def _start(self, model: Membrane | Readout) -> float:
         """Voltage before the first step.
 
         The empty step turns it into the initial voltage. NEST's current starts one step late, except for the delta neurons:

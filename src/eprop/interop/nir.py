@@ -27,7 +27,8 @@ from __future__ import annotations
 import pathlib
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ from eprop.errors import InputError, NetworkError, optional_module
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_signals import Signals
-from eprop.models import LIF, DeltaLIF, EventSource, Readout
+from eprop.models import LIF, DeltaLIF, EventSource, Model, Readout
 from eprop.models.base import steps as steps_of
 from eprop.network import Explicit, Network, Population
 from eprop.rules import Rule
@@ -198,7 +199,7 @@ def from_nir(
     return network
 
 
-def _graph_of(nir: Any, graph: Any, memory: int | None) -> Any:
+def _graph_of(nir: ModuleType, graph: Any, memory: int | None) -> Any:
     """The graph itself, or the graph of a file."""
     if isinstance(graph, (str, pathlib.Path)):
         return _read(nir, graph, memory)
@@ -209,19 +210,19 @@ def _graph_of(nir: Any, graph: Any, memory: int | None) -> Any:
 
 def _step_of(graph: Any) -> float | None:
     """Time step in the metadata of a graph, ms; None if the metadata do not give it."""
-    own: Any = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
+    own = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
     with parsing("from_nir", "the metadata of the graph do not give its time step", NetworkError):
         return None if own is None else SECOND * float(own)
 
 
-def _read(nir: Any, path: str | pathlib.Path, memory: int | None) -> Any:
+def _read(nir: ModuleType, path: str | pathlib.Path, memory: int | None) -> Any:
     """Read the graph of a file, after a check of its links and sizes."""
     read_hdf5(path, memory=memory, values=False)
     with parsing(str(path), "is not a graph of NIR"):
         return nir.read(path)
 
 
-def _without_added_inputs(nir: Any, graph: Any) -> Any:
+def _without_added_inputs(nir: ModuleType, graph: Any) -> Any:
     """Remove inputs that the reader has added: reading a file adds an input to each node without incoming edges."""
     names = graph.metadata.get(INPUTS) if isinstance(graph.metadata, dict) else None
     if names is None:
@@ -242,7 +243,7 @@ def _without_added_inputs(nir: Any, graph: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- to NIR
 
 
-def _node(nir: Any, network: Network, population: Population, nearest: bool) -> Any:
+def _node(nir: ModuleType, network: Network, population: Population, nearest: bool) -> Any:
     model, size = population.model, population.size
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
@@ -253,7 +254,7 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
     members = neurons_of(network, population)
     _tell_lost(population, members, network.dt, nearest)
 
-    def each(value: Any) -> np.ndarray:
+    def each(value: Callable[[Any], float]) -> np.ndarray:
         return _each(members, size, value)
 
     shared = {
@@ -268,7 +269,7 @@ def _node(nir: Any, network: Network, population: Population, nearest: bool) -> 
     return nir.LIF(**shared, v_threshold=each(lambda m: m.v_th), v_reset=reset, metadata=start)
 
 
-def _each(members: list[Any], size: int, value: Any) -> np.ndarray:
+def _each(members: list[Any], size: int, value: Callable[[Any], float]) -> np.ndarray:
     """Return a value for each node; all nodes may share one model."""
     values = [float(value(member)) for member in members]
     return np.array(values if len(values) == size else values * size)
@@ -331,7 +332,7 @@ def _rise(node: Any, dt: float) -> np.ndarray:
     return np.asarray(node.r, float) * (1.0 - _decay(node, dt))
 
 
-def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Any:
+def _model(nir: ModuleType, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Model:
     """Make the neuron, readout or source of a node."""
     if isinstance(node, nir.Input):
         return EventSource()
@@ -339,7 +340,7 @@ def _model(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[De
         return _integrator(nir, name, node, bias, templates)
 
 
-def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Any:
+def _integrator(nir: ModuleType, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Model:
     """Make the neuron or readout of a node."""
     tau, rest = SECOND * np.asarray(node.tau, float), np.asarray(node.v_leak, float)
     current, given = np.asarray(node.r, float) * bias, {"tau_m": tau, "e_l": rest}
@@ -363,7 +364,7 @@ def _integrator(nir: Any, name: str, node: Any, bias: np.ndarray, templates: tup
         raise NetworkError(f"{name}: {error}") from error
 
 
-def _plain(values: np.ndarray) -> Any:
+def _plain(values: np.ndarray) -> float | list[float]:
     """Return one number if all are the same."""
     return float(values[0]) if np.all(values == values[0]) else values.tolist()
 

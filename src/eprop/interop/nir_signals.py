@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import graphlib
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -51,7 +53,7 @@ class Signals:
         If entries would exceed the budget.
     """
 
-    def __init__(self, nir: Any, graph: Any, budget: int, zeros: bool):
+    def __init__(self, nir: ModuleType, graph: Any, budget: int, zeros: bool):
         self._nir, self._budget, self._zeros = nir, budget, zeros
         self._nodes: dict[str, Any] = {}
         edges = self._dissolve(graph, "", 0)
@@ -224,7 +226,7 @@ def _given_size(name: str, node: Any) -> int | None:
     return _length(name, shape) if len(shape) else None
 
 
-def _length(name: str, shape: Any) -> int:
+def _length(name: str, shape: Sequence[int]) -> int:
     """Length of a signal that is a vector."""
     if len(shape) != 1:
         raise NetworkError(

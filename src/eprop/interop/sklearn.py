@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.data import BinnedDataset
 from eprop.engine import Samples, Simulator, make_samples
@@ -34,6 +35,8 @@ __all__ = ["EPropClassifier", "EPropRegressor"]
 
 #: Largest rate of an input that encodes a number, spikes per step.
 _RATE = 0.5
+#: Seed of a fit, as scikit-learn takes it.
+Seed = int | np.random.RandomState | None
 #: Default learning rates by rule.
 _ETA = {"eprop": 5e-3, "eprop+": 1e-3}
 
@@ -49,7 +52,7 @@ class _Data:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def subset(self, indices: Any) -> _Data:
+    def subset(self, indices: np.ndarray) -> _Data:
         """The samples at ``indices``."""
         return _Data(self.samples[indices])
 
@@ -74,7 +77,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, neurons: int = 100, *, rule: str = "eprop", epochs: int = 30, batch_size: int = 16, eta: float | None = None,
         n_steps: int | None = None, window: float = 0.5, receptive_fields: int = 8, tau_m: float = 10.0,
-        tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0, threads: int | None = None, random_state: Any = 0,
+        tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0, threads: int | None = None, random_state: Seed = 0,
         verbose: bool = False,
     ):  # fmt: skip
         self.neurons, self.rule, self.epochs, self.batch_size, self.eta = neurons, rule, epochs, batch_size, eta
@@ -171,25 +174,25 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             return EProp(optimizer=Adam(eta=eta), c_reg=self.c_reg, average_gradient=True)
         return EPropPlus(optimizer=GradientDescent(eta=eta), c_reg=self.c_reg)
 
-    def _fit(self, X: Any, y: Any, epochs: int, *, new: bool, classes: Any = None) -> None:
+    def _fit(self, X: object, y: object, epochs: int, *, new: bool, classes: npt.ArrayLike | None = None) -> None:
         """Learn from samples, in an order that differs between calls; if ``new``, from new initial weights."""
         inputs = self._inputs(X, reset=new)
         if y is None:
             raise ParameterError("requires y to be passed, but the target y is None")
-        y = self._checked(y)
-        if len(y) != len(inputs):
-            raise InputError(f"X and y must have the same number of samples, got {len(inputs)} and {len(y)}")
+        checked = self._checked(y)
+        if len(checked) != len(inputs):
+            raise InputError(f"X and y must have the same number of samples, got {len(inputs)} and {len(checked)}")
         if new:
-            self._begin(y, classes)
+            self._begin(checked, classes)
             self.n_fits_ = 0
-        samples = self._samples(inputs, **self._aims(y))
+        samples = self._samples(inputs, **self._aims(checked))
         training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
         task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
         self.n_fits_ += 1
         learner = SampleLearner(task, self.simulator_, _Data(samples), training)
         Trainer(learner, watcher=None if self.verbose else Watcher()).run()
 
-    def _outputs(self, X: Any) -> np.ndarray:
+    def _outputs(self, X: object) -> np.ndarray:
         """Readout voltages of each sample in each step, (samples, steps, readouts), mV."""
         check_is_fitted(self, "simulator_")
         return self.simulator_.evaluate(self._samples(self._inputs(X, reset=False)), reset=True).y
@@ -250,7 +253,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     >>> search.fit(X, y).best_score_
     """
 
-    def fit(self, X: Any, y: Any) -> EPropClassifier:
+    def fit(self, X: object, y: object) -> EPropClassifier:
         """Train from new initial weights.
 
         Raises
@@ -263,7 +266,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         self._fit(X, y, self.epochs, new=True)
         return self
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None) -> EPropClassifier:
+    def partial_fit(self, X: object, y: object, classes: npt.ArrayLike | None = None) -> EPropClassifier:
         """Continue training with one pass over the samples.
 
         Parameters
@@ -275,13 +278,13 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         self._fit(X, y, 1, new=not hasattr(self, "simulator_"), classes=classes)
         return self
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """Probability of each class, ``(samples, classes)``: the softmax of the readouts, averaged over the window."""
         y = self._outputs(X)
         exp = np.exp(y - y.max(axis=2, keepdims=True))
         return self._averaged(exp / exp.sum(axis=2, keepdims=True))
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """Most probable class of each sample."""
         shares = self.predict_proba(X)
         found: np.ndarray = self.classes_[shares.argmax(axis=1)]
@@ -292,7 +295,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         check_classification_targets(labels)
         return labels
 
-    def _begin(self, y: np.ndarray, classes: Any) -> None:
+    def _begin(self, y: np.ndarray, classes: npt.ArrayLike | None) -> None:
         self.classes_ = np.unique(y if classes is None else classes)
         if self.classes_.size < 2:
             raise ParameterError(f"a classifier needs two classes at least, y has one class: {self.classes_!r:.60}")
@@ -315,17 +318,17 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
     ``(samples, outputs)``. A readout for each output learns it in units of its standard deviation.
     """
 
-    def fit(self, X: Any, y: Any) -> EPropRegressor:
+    def fit(self, X: object, y: object) -> EPropRegressor:
         """Train from new initial weights."""
         self._fit(X, y, self.epochs, new=True)
         return self
 
-    def partial_fit(self, X: Any, y: Any) -> EPropRegressor:
+    def partial_fit(self, X: object, y: object) -> EPropRegressor:
         """Continue training with one pass over the samples; mean and scale of ``y`` come from the first call."""
         self._fit(X, y, 1, new=not hasattr(self, "simulator_"))
         return self
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """Mean of the readouts over the window, in the units of ``y``; the shape is that of ``y``."""
         found = self._averaged(self._outputs(X)) * self.scale_ + self.mean_
         return found[:, 0] if self.single_ else found
@@ -344,7 +347,7 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         single = targets.ndim == 2 and targets.shape[1] == 1
         return np.asarray(column_or_1d(targets, warn=True)) if single else targets
 
-    def _begin(self, y: np.ndarray, classes: Any) -> None:
+    def _begin(self, y: np.ndarray, classes: npt.ArrayLike | None) -> None:
         self.single_, table = y.ndim == 1, y.reshape(len(y), -1)
         self.mean_, scale = table.mean(axis=0), table.std(axis=0)
         self.scale_ = np.where(scale > 0.0, scale, 1.0)
@@ -364,7 +367,7 @@ def _pairs_of(data: BinnedDataset, dt: float) -> list[tuple[np.ndarray, np.ndarr
     ]
 
 
-def _are_events(X: Any) -> bool:
+def _are_events(X: object) -> bool:
     """Whether samples are pairs of times and channels: tuples of two sequences."""
     if not isinstance(X, Sequence) and not (isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 1):
         return False

@@ -126,7 +126,7 @@ def read_group(path: str | pathlib.Path, group: str, names: tuple[str, ...], mem
     return Place(str(path), group, found)
 
 
-def text_of(value: Any, where: str) -> str:
+def text_of(value: object, where: str) -> str:
     """Text of an attribute.
 
     Raises

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 
 from eprop.core import lib
@@ -325,7 +326,7 @@ class Explicit(ConnectionRule):
     def __repr__(self) -> str:
         return f"Explicit({self.sources.size} connections)"
 
-    def replace(self, **changes: Any) -> Any:
+    def replace(self, **changes: Any) -> Self:
         """Return a rule with other connections; without changes, a copy that keeps the weights."""
         if not changes:
             return self
@@ -369,7 +370,7 @@ def _as_coo(matrix: Any) -> Any:
     return out
 
 
-def _indices(name: str, values: Any) -> np.ndarray:
+def _indices(name: str, values: npt.ArrayLike) -> np.ndarray:
     index = real_numbers(f"Explicit {name}", values, NetworkError)
     if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
         raise NetworkError(f"Explicit {name} must be a list of whole numbers, got {values!r:.80}")

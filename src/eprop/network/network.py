@@ -408,7 +408,7 @@ class Network(FixedProperties):
         made._feedback = list(self._feedback)
         return made
 
-    def __deepcopy__(self, memo: Any) -> Network:
+    def __deepcopy__(self, memo: object) -> Network:
         """Return a `copy`: parts never change, so that both networks can share them."""
         return self.copy()
 
@@ -537,12 +537,12 @@ def _at_connections(rule: ConnectionRule, values: Distribution | Array) -> Any:
     return values
 
 
-def _connects_nothing(rule: Any) -> bool:
+def _connects_nothing(rule: object) -> bool:
     """Whether an entry of a table of rules stands for no projection."""
     return rule is None or 0 in (getattr(rule, each, None) for each in ("number", "degree", "p"))
 
 
-def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Part:
+def _found(what: str, wanted: object, kind: type[_Part], parts: list[_Part]) -> _Part:
     """Find a part of a network, from the part itself or its name."""
     if isinstance(wanted, kind):
         if not any(part is wanted for part in parts):
@@ -555,7 +555,7 @@ def _found(what: str, wanted: Any, kind: type[_Part], parts: list[_Part]) -> _Pa
     raise NetworkError(f"no {what} {brief(wanted)}; there are: {known}")
 
 
-def _meant_as_weight(value: Any) -> str:
+def _meant_as_weight(value: object) -> str:
     """Hint for a distribution or a number in the place of a connection rule."""
     is_weight = isinstance(value, (Distribution, numbers.Number, np.ndarray)) and not isinstance(value, bool)
     return "; give weights by name: weight=..." if is_weight else ""
@@ -567,7 +567,7 @@ def _positive(label: str, value: Any, unit: str) -> float:
     return float(value)
 
 
-def _name(call: str, name: Any) -> str:
+def _name(call: str, name: object) -> str:
     if not isinstance(name, str) or not name.strip() or "/" in name:
         raise NetworkError(f"Network.{call}: name must be a text without '/', got {name!r}")
     return name

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.errors import InputError
 from eprop.parameters import brief, is_finite_number
@@ -253,7 +254,7 @@ def stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.n
     return np.stack(masks)
 
 
-def with_one(observations: np.ndarray, number: int, observation: Any) -> np.ndarray:
+def with_one(observations: np.ndarray, number: int, observation: npt.ArrayLike) -> np.ndarray:
     """Replace one of the observations ``(n, ...)``, in place if the type of the array allows it; return the array."""
     given = np.asarray(observation)
     if given.shape != observations.shape[1:]:

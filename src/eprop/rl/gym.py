@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class GymnasiumEnvironments:
         return Observation(observation, None if mask is None else np.asarray(mask, bool)[self._masked])
 
 
-def _gymnasium(name: str) -> Any:
+def _gymnasium(name: str) -> ModuleType:
     gymnasium = optional_module("gymnasium", "rl", "an environment of Gymnasium")
     if name.startswith("ALE/"):
         ale_py = optional_module("ale_py", "atari", "an Atari game")
@@ -119,7 +120,7 @@ def _gymnasium(name: str) -> Any:
     return gymnasium
 
 
-def _as_box(name: str, space: Any, spaces: Any) -> tuple[Any, Callable[[Any], np.ndarray]]:
+def _as_box(name: str, space: Any, spaces: ModuleType) -> tuple[Any, Callable[[Any], np.ndarray]]:
     """The box of all observations, and the function that maps an observation to it."""
     if isinstance(space, spaces.Box):
         return space, np.asarray
@@ -131,7 +132,9 @@ def _as_box(name: str, space: Any, spaces: Any) -> tuple[Any, Callable[[Any], np
     return spaces.flatten_space(space), partial(spaces.flatten, space)
 
 
-def _actions(name: str, space: Any, spaces: Any, choices: tuple[int, ...] | None) -> tuple[Actions, tuple[int, ...]]:
+def _actions(
+    name: str, space: Any, spaces: ModuleType, choices: tuple[int, ...] | None
+) -> tuple[Actions, tuple[int, ...]]:
     """Actions, and the environment's numbers of discrete actions."""
     if isinstance(space, spaces.Discrete):
         there = range(int(space.start), int(space.start + space.n))

@@ -26,10 +26,10 @@ class ParallelNetwork(Protocol):
 
     n: int
 
-    def run(self, steps: int, channels: Any) -> np.ndarray:
+    def run(self, steps: int, channels: np.ndarray) -> np.ndarray:
         """Steps of the network with events ``(steps, n, channels)``; voltages of the readouts, mV, ``(n, steps, readouts)``."""
 
-    def reset(self, which: Any) -> None:
+    def reset(self, which: np.ndarray) -> None:
         """Episodes of these lanes have ended: their networks restart from rest."""
 
     def backward(self, errors: np.ndarray) -> dict[str, np.ndarray]:

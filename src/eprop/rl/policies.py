@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -111,7 +111,7 @@ class Policy(Description):
         """Derivatives of `log_probability` and `entropy` by ``y``."""
         raise TypeError(f"{type(self).__name__} does not define derivatives()")
 
-    def to_environment(self, actions: np.ndarray, space: Actions) -> Any:
+    def to_environment(self, actions: np.ndarray, space: Actions) -> np.ndarray:
         """Actions as the environment takes them."""
         return actions
 
@@ -230,7 +230,7 @@ class GaussianPolicy(Policy):
             np.concatenate([of_mean, of_sd], axis=-1), np.concatenate([zero, np.full(u.shape, self.gain)], axis=-1)
         )
 
-    def to_environment(self, actions: np.ndarray, space: Actions) -> Any:
+    def to_environment(self, actions: np.ndarray, space: Actions) -> np.ndarray:
         """See `Policy.to_environment`."""
         assert isinstance(space, ContinuousActions)
         return space.from_unit(actions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class Task(Description):
         """Reason why a parameter has no effect, given the others; None if it has an effect."""
         return None
 
-    def absolute(self) -> Any:
+    def absolute(self) -> Self:
         """The same task with absolute paths; it does not depend on the working folder."""
         return self
 
@@ -217,7 +217,7 @@ class Regression(Task):
         return error
 
 
-def check_choice(label: str, value: Any, choices: Iterable[str]) -> None:
+def check_choice(label: str, value: object, choices: Iterable[str]) -> None:
     """Raise `ParameterError` unless ``value`` is one of ``choices``; suggest the most similar choice."""
     choices = list(choices)
     if value not in choices:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class DataChoice(Description):
         """Whether each epoch has new training samples."""
         return False
 
-    def absolute(self) -> Any:
+    def absolute(self) -> Self:
         """The same source with absolute paths; it does not depend on the working folder."""
         return self
 

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
     """
 
     inputs: np.ndarray
-    target: Any
+    target: int | np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True)

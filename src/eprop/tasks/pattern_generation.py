@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -110,7 +110,7 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
         """e-prop+ gets twice as many presentations, with a cosine schedule."""
         return {"batch_size": 1, **TRAINING[self.rule]}
 
-    def absolute(self) -> Any:
+    def absolute(self) -> Self:
         """The same task; a file as target gets an absolute path."""
         if self.target in TARGETS:
             return self

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -113,11 +113,10 @@ class Recordings(DataChoice):
         """``range`` as two numbers."""
         return None if self.range is None else parse_range(self.range)
 
-    def absolute(self) -> Recordings:
+    def absolute(self) -> Self:
         """The same choice with absolute paths."""
         whole = {name: _absolute(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
-        changed: Recordings = self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
-        return changed
+        return self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
 
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Splits:
         """Training, validation and test data; each ``epoch`` has other recordings of simulated training digits."""

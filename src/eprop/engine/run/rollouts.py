@@ -320,12 +320,12 @@ def checked_errors(errors: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 def chosen_lanes(n: int, lanes: Any) -> np.ndarray:
     """Indices of some of ``n`` lanes, from indices or a boolean for each."""
-    given = np.atleast_1d(real_numbers("lanes", lanes, InputError))
+    given: np.ndarray = np.atleast_1d(real_numbers("lanes", lanes, InputError))
     if given.dtype.kind == "b" and given.shape == (n,):
         return np.flatnonzero(given).astype(np.int64)
     if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
         raise InputError(f"reset takes indices of lanes, or {n} booleans, got {lanes!r:.80}")
     chosen = given.astype(np.int64)
-    if chosen.size and (chosen.min() < 0 or chosen.max() >= n):
-        raise InputError(f"reset: lanes are 0..{n - 1}, got {chosen.min()}..{chosen.max()}")
+    if chosen.size and (np.min(chosen) < 0 or np.max(chosen) >= n):
+        raise InputError(f"reset: lanes are 0..{n - 1}, got {np.min(chosen)}..{np.max(chosen)}")
     return chosen
