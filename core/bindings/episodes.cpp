@@ -1,4 +1,4 @@
-// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest, optimize.
+// The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest.
 #include "episodes/episodes.hpp"
 
 #include <string>
@@ -10,7 +10,6 @@
 #include "bindings/requests.hpp"
 #include "bindings/topology.hpp"
 #include "common/finite.hpp"
-#include "episodes/optimizer_step.hpp"
 
 namespace eprop {
 namespace {
@@ -91,14 +90,13 @@ template <class Real> struct PyEpisodes {
   }
 };
 
-template <class Real> void make_object(PyEpisodes<Real>* self, nb::object topology, nb::object initial, Index lanes, Index steps,
+template <class Real> void make_object(PyEpisodes<Real>* self, const PyTopology& tables, nb::object initial, Index lanes, Index steps,
                                        bool continues, bool learns, int threads, Index latency) {
   const auto start = nb::cast<In2<double>>(initial, false);
-  const Topology tables = topology_of(topology);
   if (lanes < 0 || steps < 1 || threads < 1) throw nb::value_error("Episodes: steps and threads are at least one");
   if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
   const EpisodeSizes sizes{lanes, steps, continues, learns, threads, latency};
-  new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), topology, initial, nb::none(), {}, {}};
+  new (self) PyEpisodes<Real>{make_episodes<Real>(tables, view2(start), sizes), nb::find(tables), initial, nb::none(), {}, {}};
   for (Index b = 0; b < tables.populations.size; b++)
     if (tables.populations[b].role == Role::events) self->events.sizes.push_back(tables.populations[b].size);
   for (Index s = 0; s < lanes; s++) self->numbers.push_back(s);
@@ -312,19 +310,6 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
   bind_lanes(bound);
 }
 
-template <class Real>
-void optimize_object(nb::object topology, nb::object synapses, Index update, Array1<const double> scale, int threads) {
-  const Topology tables = topology_of(topology);
-  Synapses<Real> arrays;
-  arrays.weight = attribute1<Real>(synapses, "weight");
-  arrays.pending = attribute1<Real>(synapses, "pending");
-  arrays.moment_1 = attribute1<Real>(synapses, "moment_1");
-  arrays.moment_2 = attribute1<Real>(synapses, "moment_2");
-  if (scale.size != tables.groups.size) throw nb::value_error("scale: one number for each delay group");
-  nb::gil_scoped_release release;
-  optimize(tables, arrays, update, scale, std::max(threads, 1));
-}
-
 }  // namespace
 
 void bind_episodes(nb::module_& m) {
@@ -335,23 +320,15 @@ void bind_episodes(nb::module_& m) {
   bind_class<double>(m, "EpisodesDouble");
   bind_class<float>(m, "EpisodesSingle");
   m.def(
-      "optimize",
-      [](nb::object topology, nb::object synapses, Index update, In1<double> scale, int threads) {
-        const bool single = nb::cast<Index>(synapses.attr("weight").attr("itemsize")) == sizeof(float);
-        (single ? optimize_object<float> : optimize_object<double>)(topology, synapses, update, view1(scale), threads);
-      },
-      "topology"_a, "synapses"_a, "update"_a, "scale"_a.noconvert(), "threads"_a,
-      "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared.");
-  m.def(
       "episode_bytes",
-      [](nb::object topology, Index state_rows, Index lanes, Index steps, bool continues, bool learns, int threads,
+      [](const PyTopology& topology, Index state_rows, Index lanes, Index steps, bool continues, bool learns, int threads,
          Index real_size) {
-        return episode_bytes(topology_of(topology), state_rows, {lanes, steps, continues, learns, threads}, real_size);
+        return episode_bytes(topology, state_rows, {lanes, steps, continues, learns, threads}, real_size);
       },
       "topology"_a, "state_rows"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
       "Bytes of lanes without their logs of spikes, and of all that they share.");
   m.def(
-      "longest_latency", [](nb::object topology) { return horizon_of(topology_of(topology)).latency; }, "topology"_a,
+      "longest_latency", [](const PyTopology& topology) { return horizon_of(topology).latency; }, "topology"_a,
       "Longest time from a spike to an error that it causes and to later external signals, steps.");
 }
 

@@ -6,6 +6,7 @@
 #include "common/feedback.hpp"
 #include "common/finite.hpp"
 #include "common/readouts.hpp"
+#include "episodes/optimizer_step.hpp"
 #include "eprop_plus/effective_weights.hpp"
 #include "online/pairs.hpp"
 
@@ -64,11 +65,11 @@ template <class Real> History<Real> history_of(nb::handle owner) {
 
 SpikeHistory spikes_of(auto& run) { return {run.state.topology, run.state.log, run.state.axons}; }
 
-template <class Real> void make_run(PyRun<Real>* run, nb::object topology, nb::object synapses, nb::object axons,
+template <class Real> void make_run(PyRun<Real>* run, const PyTopology& topology, nb::object synapses, nb::object axons,
                                     nb::object neurons, nb::object history, bool learns, bool timed) {
   new (run) PyRun<Real>();
   OnlineState<Real>& state = run->state;
-  state.topology = topology_of(topology);
+  state.topology = topology;
   state.learns = learns;
   state.synapses = synapses_of<Real>(synapses);
   state.axons = {attribute1<Index>(axons, "processed_until"), records<AxonTimes>(axons, "times"), attribute3<double>(axons, "z")};
@@ -77,7 +78,7 @@ template <class Real> void make_run(PyRun<Real>* run, nb::object topology, nb::o
   state.log.start = attribute2<Index>(history, "log_start");
   state.log.record_steps = nb::cast<Index>(history.attr("record_steps"));
   state.post.span = nb::cast<Index>(history.attr("post_span"));
-  run->owners = nb::make_tuple(topology, synapses, axons, neurons, history);
+  run->owners = nb::make_tuple(nb::find(topology), synapses, axons, neurons, history);
   prepare_run(*run, timed);
 }
 
@@ -224,12 +225,59 @@ template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
            "Log the spikes of all ranks in the last `n_steps` steps, from their messages.");
 }
 
+template <class Real> TiedFeedback<Real> tied_feedback(PyRun<Real>& run) {
+  const Array1<Real> weight = run.state.synapses.weight;
+  return {run.state.topology, {weight.data, weight.size}, run.state.neurons.feedback, run.state.neurons.feedback_offset};
+}
+
+// One choice for each delay group.
+template <class Real> void tie_chosen(PyRun<Real>& run, In1<bool> chosen) {
+  if (static_cast<Index>(chosen.size()) != run.state.topology.groups.size)
+    throw nb::value_error("tie_feedback: one choice for each delay group is expected");
+  nb::gil_scoped_release release;
+  tie_feedback<Real>({reinterpret_cast<const std::uint8_t*>(chosen.data()), static_cast<Index>(chosen.size())}, tied_feedback(run));
+}
+
+template <class Real> void keep_feedback(PyRun<Real>& run, Index first, Index stop) {
+  if (first < 0 || stop > run.state.topology.groups.size) throw nb::value_error("measure_offsets: no such delay groups");
+  nb::gil_scoped_release release;
+  measure_offsets<Real>(first, stop, tied_feedback(run));
+}
+
+template <class Real> void optimize_all(PyRun<Real>& run, Index update, In1<double> scale, int threads) {
+  const Topology& topology = run.state.topology;
+  if (static_cast<Index>(scale.size()) != topology.groups.size) throw nb::value_error("scale: one number for each delay group");
+  if (run.state.synapses.pending.size != topology.targets.size) throw nb::value_error("optimize: the network has no gradients");
+  nb::gil_scoped_release release;
+  optimize(topology, run.state.synapses, update, view1(scale), std::max(threads, 1));
+  if (run.state.neurons.feedback_offset.size() > 0) fade_offsets(topology, run.state.neurons.feedback_offset);
+}
+
+// Weights and feedback between runs.
+template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
+  bound.def("tie_feedback", &tie_chosen<Real>, "chosen"_a.noconvert(),
+            "Copy the weights of the chosen delay groups to the feedback that follows them.")
+      .def("measure_offsets", &keep_feedback<Real>, "first"_a, "stop"_a,
+           "Keep adaptive feedback unchanged after the weights of delay groups were set.")
+      .def("optimize", &optimize_all<Real>, "update"_a, "scale"_a.noconvert(), "threads"_a,
+           "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive "
+           "feedback decays like the weights.\n\n"
+           "C++: `optimize` in core/episodes/optimizer_step.hpp.")
+      .def(
+          "losses_of_steps",
+          [](const PyRun<Real>& run, In2<double> y, In2<double> target, In2<double> window, Out1<double> loss) {
+            losses_of_steps(view2(y), view2(target), view2(window), run.state.topology, loss.data());
+          },
+          "y"_a.noconvert(), "target"_a.noconvert(), "window"_a.noconvert(), "loss"_a.noconvert(),
+          "Losses of all steps of one sample, from its outputs in mV.");
+}
+
 template <class Real> void bind_run_of(nb::module_& m, const char* name) {
   using S = PyRun<Real>;
   nb::class_<S> bound(m, name, "A network that runs on in continuous time; its arrays of fixed size are Python's.");
   bound
       .def("__init__", &make_run<Real>, "topology"_a, "synapses"_a, "axons"_a, "neurons"_a, "history"_a, "learns"_a, "timed"_a,
-           "Arrays as in `eprop.engine.build.records` and `eprop.engine.state.storage`; `timed` measures `phases`.")
+           "Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`.")
       .def("run", &advance<Real>, "n_steps"_a, "offset"_a, "request"_a,
            "Run steps `offset` to `offset + n_steps` of a request; return the number of steps done, fewer once 50 ms have "
            "passed.\n\n"
@@ -251,6 +299,7 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
       .def("bytes", &bytes_of<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
            "Bytes of the arrays that grow while running.");
   bind_state(bound);
+  bind_weights(bound);
   bind_step(bound);
 }
 
@@ -288,7 +337,7 @@ void bind_codes(nb::module_& m) {
       .value("weight", Probe::weight)
       .value("trace", Probe::trace);
   nb::enum_<Phase>(m, "Phase", nb::is_arithmetic(), "Column of `phases`.")
-      .value("outside", kOutside)
+      .value("between", kBetween, "Between calls, and between steps of a partition.")
       .value("propagators", kPropagators)
       .value("deliver", kDeliver)
       .value("advance", kAdvance)
@@ -298,31 +347,6 @@ void bind_codes(nb::module_& m) {
   m.attr("largest_voltage") = kLargestVoltage;
 }
 
-template <class Real> void bind_feedback_of(nb::module_& m) {
-  m.def(
-      "tie_feedback",
-      [](nb::object topology, In1<bool> chosen, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
-        const Topology tables = topology_of(topology);
-        const Array1<const std::uint8_t> groups{reinterpret_cast<const std::uint8_t*>(chosen.data()),
-                                                static_cast<Index>(chosen.size())};
-        if (groups.size != tables.groups.size) throw nb::value_error("tie_feedback: one choice for each delay group is expected");
-        nb::gil_scoped_release release;
-        tie_feedback<Real>(groups, {tables, view1(weight), view2(feedback), view2(offset)});
-      },
-      "topology"_a, "chosen"_a.noconvert(), "weight"_a.noconvert(), "feedback"_a.noconvert(), "feedback_offset"_a.noconvert(),
-      "Copy the weights of the chosen delay groups to the feedback that follows them.");
-  m.def(
-      "measure_offsets",
-      [](nb::object topology, Index first, Index stop, In1<Real> weight, Out2<double> feedback, Out2<double> offset) {
-        const Topology tables = topology_of(topology);
-        if (first < 0 || stop > tables.groups.size) throw nb::value_error("measure_offsets: no such delay groups");
-        nb::gil_scoped_release release;
-        measure_offsets<Real>(first, stop, {tables, view1(weight), view2(feedback), view2(offset)});
-      },
-      "topology"_a, "first"_a, "stop"_a, "weight"_a.noconvert(), "feedback"_a.noconvert(), "feedback_offset"_a.noconvert(),
-      "Keep adaptive feedback unchanged after weights were set.");
-}
-
 }  // namespace
 
 void bind_online(nb::module_& m) {
@@ -330,18 +354,6 @@ void bind_online(nb::module_& m) {
   bind_request(m);
   bind_run_of<float>(m, "OnlineSingle");
   bind_run_of<double>(m, "OnlineDouble");
-  bind_feedback_of<float>(m);
-  bind_feedback_of<double>(m);
-  m.def(
-      "fade_offsets", [](nb::object topology, Out2<double> offset) { fade_offsets(topology_of(topology), view2(offset)); },
-      "topology"_a, "feedback_offset"_a.noconvert(), "Decay the offset of adaptive feedback like the weights.");
-  m.def(
-      "losses_of_steps",
-      [](In2<double> y, In2<double> target, In2<double> window, nb::object topology, Out1<double> loss) {
-        losses_of_steps(view2(y), view2(target), view2(window), topology_of(topology), loss.data());
-      },
-      "y"_a.noconvert(), "target"_a.noconvert(), "window"_a.noconvert(), "topology"_a, "loss"_a.noconvert(),
-      "Losses of all steps of one sample, from its outputs in mV.");
 }
 
 }  // namespace eprop

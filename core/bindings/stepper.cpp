@@ -145,9 +145,8 @@ Result<double> array_of(nb::handle owner, std::vector<double>& values) {
 
 bool lies_within(const PyStepper::Place& place, Index size) { return place.first >= 0 && place.first + place.second <= size; }
 
-void make_stepper(PyStepper* stepper, nb::object topology, std::uint64_t seed, bool frozen, int threads, Index source,
+void make_stepper(PyStepper* stepper, const PyTopology& sizes, std::uint64_t seed, bool frozen, int threads, Index source,
                   PyStepper::Place readouts, PyStepper::Place neurons, InUse& in_use) {
-  const Topology& sizes = topology_of(topology);
   if (!lies_within(readouts, sizes.n_readouts()) || !lies_within(neurons, sizes.n_neurons()))
     throw nb::value_error("Stepper: places within the network are expected");
   new (stepper) PyStepper();

@@ -93,8 +93,7 @@ Filters filters_of(nb::handle owner, const char* name) {
           static_cast<Index>(array.shape(3))};
 }
 
-}  // namespace
-
+// The fields by their names in Python, each once.
 Topology topology_of(nb::handle owner) {
   Topology topology;
   topology.populations = records<Population>(owner, "populations");
@@ -124,6 +123,23 @@ Topology topology_of(nb::handle owner) {
   return topology;
 }
 
+void make_topology(PyTopology* topology, const nb::kwargs& given) {
+  nb::object arrays = nb::module_::import_("types").attr("SimpleNamespace")(**given);
+  new (topology) PyTopology{topology_of(arrays), arrays};
+}
+
+void bind_topology(nb::module_& m) {
+  nb::class_<PyTopology>(m, "Topology",
+                         "Constant data after the build: the arrays of `Topology` in core/common/tables.hpp, as attributes.")
+      .def("__init__", &make_topology, nb::sig("def __init__(self, **arrays: numpy.ndarray) -> None"))
+      .def(
+          "__getattr__", [](const PyTopology& topology, nb::str name) { return nb::getattr(topology.arrays, name); },
+          nb::sig("def __getattr__(self, name: str, /) -> numpy.ndarray"))
+      .def(
+          "arrays", [](const PyTopology& topology) { return topology.arrays.attr("__dict__"); },
+          nb::sig("def arrays(self) -> dict[str, numpy.ndarray]"), "All arrays by name.");
+}
+
 void bind_roles(nb::module_& m) {
   nb::enum_<Role>(m, "Role", nb::is_arithmetic(), "Content of a population.")
       .value("events", Role::events)
@@ -141,8 +157,11 @@ void bind_roles(nb::module_& m) {
       .value("change", Tied::change);
 }
 
+}  // namespace
+
 void bind_tables(nb::module_& m) {
   bind_roles(m);
+  bind_topology(m);
   m.attr("most_filters") = kMostFilters;
   m.attr("most_own") = kMostOwn;
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
@@ -160,7 +179,7 @@ void bind_tables(nb::module_& m) {
         layout["arrival_row"] = kind.b();
         return layout;
       },
-      "n_filters"_a, "n_own"_a, "anchored"_a, "two_kappas"_a, "reward"_a, "See eprop.engine.build.kind.");
+      "n_filters"_a, "n_own"_a, "anchored"_a, "two_kappas"_a, "reward"_a, "See `Kind.layout` in eprop.engine.build.records.");
   m.def(
       "record_fields",
       [] {

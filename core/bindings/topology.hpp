@@ -1,10 +1,12 @@
-// The topology of a built network, from a Python object that must outlive it.
+// The topology of a built network as an object of Python, with the arrays that it views.
 #pragma once
 #include "bindings/convert.hpp"
 #include "common/tables.hpp"
 
 namespace eprop {
 
-Topology topology_of(nb::handle owner);
+struct PyTopology : Topology {
+  nb::object arrays;  // has an attribute for each array
+};
 
 }  // namespace eprop

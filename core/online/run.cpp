@@ -154,7 +154,7 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   const Index first_readout = topology.bounds(1, partition), last_readout = topology.bounds(1, partition + 1);
   double* readout_input = state.neurons.input.data + topology.n_neurons();
   PartitionNotes& notes = run.notes[partition];
-  notes.watch.record(kOutside);
+  notes.watch.record(kBetween);
   gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
   if (!request.external.empty()) gather_external(state, request, column, begin, end);
   extend_propagators(run, begin, end, t);
@@ -398,7 +398,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
   Index column = offset;
   const std::function<void(Index)> step = [&](Index partition) { step_partition(run, request, partition, column); };
   begin_run(run, request);
-  run.watch.record(kOutside);
+  run.watch.record(kBetween);
   for (Index done = 0; done < n_steps; done++, column++) {
     take_external(run, column, request);
     if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);

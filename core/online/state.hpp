@@ -158,7 +158,7 @@ template <class Real> struct PlusWork {
 };
 
 // Phases of a step; their times are recorded on request (`StopWatch`).
-enum Phase : int { kOutside, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
+enum Phase : int { kBetween, kPropagators, kDeliver, kAdvance, kReadout, kExchange, kRegion, kPhases };
 
 template <class Real> struct OnlineState {
   Topology topology;

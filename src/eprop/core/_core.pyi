@@ -48,6 +48,18 @@ class Tied(enum.IntEnum):
 
     change = 2
 
+class Topology:
+    """
+    Constant data after the build: the arrays of `Topology` in core/common/tables.hpp, as attributes.
+    """
+
+    def __init__(self, **arrays: numpy.ndarray) -> None: ...
+
+    def __getattr__(self, name: str, /) -> numpy.ndarray: ...
+
+    def arrays(self) -> dict[str, numpy.ndarray]:
+        """All arrays by name."""
+
 most_filters: int
 
 most_own: int
@@ -59,7 +71,7 @@ def record_size(entries: int) -> int:
     """Length of a neuron-major copy of so many entries."""
 
 def kind_layout(n_filters: int, n_own: int, anchored: bool, two_kappas: bool, reward: bool) -> dict[str, int]:
-    """See eprop.engine.build.kind."""
+    """See `Kind.layout` in eprop.engine.build.records."""
 
 def record_fields() -> dict[str, list[tuple[str, str]]]:
     """
@@ -406,7 +418,7 @@ class EpisodesDouble:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: object, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
 
     @property
     def lanes(self) -> int: ...
@@ -509,7 +521,7 @@ class EpisodesSingle:
     Lanes of e-prop in parallel, samples or environments; weights of one type.
     """
 
-    def __init__(self, topology: object, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
+    def __init__(self, topology: Topology, initial: object, lanes: int, steps: int, continues: bool, learns: bool, threads: int, latency: int) -> None: ...
 
     @property
     def lanes(self) -> int: ...
@@ -607,17 +619,12 @@ class EpisodesSingle:
     def spikes(self) -> NDArray[numpy.int64]:
         """Spikes of the own neurons of each lane in this rollout."""
 
-def optimize(topology: object, synapses: object, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
-    """
-    One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared.
-    """
-
-def episode_bytes(topology: object, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
+def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, continues: bool, learns: bool, threads: int, real_size: int) -> int:
     """
     Bytes of lanes without their logs of spikes, and of all that they share.
     """
 
-def longest_latency(topology: object) -> int:
+def longest_latency(topology: Topology) -> int:
     """
     Longest time from a spike to an error that it causes and to later external signals, steps.
     """
@@ -731,7 +738,7 @@ class Latency:
 class Stepper:
     """Arguments and results of single steps."""
 
-    def __init__(self, topology: object, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse) -> None:
+    def __init__(self, topology: Topology, seed: int, frozen: bool, threads: int, source: int, readouts: tuple[int, int], neurons: tuple[int, int], in_use: InUse) -> None:
         """
         `source`, `readouts` and `neurons` are the only ones that an argument can mean: index of the source or -1, and (first, size) with size -1 if there are several.
         """
@@ -803,7 +810,8 @@ class Probe(enum.IntEnum):
 class Phase(enum.IntEnum):
     """Column of `phases`."""
 
-    outside = 0
+    between = 0
+    """Between calls, and between steps of a partition."""
 
     propagators = 1
 
@@ -929,10 +937,8 @@ class OnlineSingle:
     A network that runs on in continuous time; its arrays of fixed size are Python's.
     """
 
-    def __init__(self, topology: object, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
-        """
-        Arrays as in `eprop.engine.build.records` and `eprop.engine.state.storage`; `timed` measures `phases`.
-        """
+    def __init__(self, topology: Topology, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
+        """Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`."""
 
     def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
         """
@@ -1022,6 +1028,26 @@ class OnlineSingle:
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
 
+    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
+        """
+        Copy the weights of the chosen delay groups to the feedback that follows them.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
+
+        C++: `optimize` in core/episodes/optimizer_step.hpp.
+        """
+
+    def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
+        """Losses of all steps of one sample, from its outputs in mV."""
+
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int, spent: int) -> int:
         """
         One step; return its `StepStatus`.
@@ -1036,10 +1062,8 @@ class OnlineDouble:
     A network that runs on in continuous time; its arrays of fixed size are Python's.
     """
 
-    def __init__(self, topology: object, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
-        """
-        Arrays as in `eprop.engine.build.records` and `eprop.engine.state.storage`; `timed` measures `phases`.
-        """
+    def __init__(self, topology: Topology, synapses: object, axons: object, neurons: object, history: object, learns: bool, timed: bool) -> None:
+        """Arrays as in `eprop.engine.state.storage`; `timed` measures `phases`."""
 
     def run(self, n_steps: int, offset: int, request: RunRequest) -> int:
         """
@@ -1129,6 +1153,26 @@ class OnlineDouble:
         Log the spikes of all ranks in the last `n_steps` steps, from their messages.
         """
 
+    def tie_feedback(self, chosen: NDArray[numpy.bool_]) -> None:
+        """
+        Copy the weights of the chosen delay groups to the feedback that follows them.
+        """
+
+    def measure_offsets(self, first: int, stop: int) -> None:
+        """
+        Keep adaptive feedback unchanged after the weights of delay groups were set.
+        """
+
+    def optimize(self, update: int, scale: NDArray[numpy.float64], threads: int) -> None:
+        """
+        One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
+
+        C++: `optimize` in core/episodes/optimizer_step.hpp.
+        """
+
+    def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
+        """Losses of all steps of one sample, from its outputs in mV."""
+
     def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int, spent: int) -> int:
         """
         One step; return its `StepStatus`.
@@ -1137,25 +1181,3 @@ class OnlineDouble:
 
         C++: `take_step` in core/online/stepper.hpp.
         """
-
-@overload
-def tie_feedback(topology: object, chosen: NDArray[numpy.bool_], weight: NDArray[numpy.float32], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None: ...
-
-@overload
-def tie_feedback(topology: object, chosen: NDArray[numpy.bool_], weight: NDArray[numpy.float64], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None:
-    """
-    Copy the weights of the chosen delay groups to the feedback that follows them.
-    """
-
-@overload
-def measure_offsets(topology: object, first: int, stop: int, weight: NDArray[numpy.float32], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None: ...
-
-@overload
-def measure_offsets(topology: object, first: int, stop: int, weight: NDArray[numpy.float64], feedback: NDArray[numpy.float64], feedback_offset: NDArray[numpy.float64]) -> None:
-    """Keep adaptive feedback unchanged after weights were set."""
-
-def fade_offsets(topology: object, feedback_offset: NDArray[numpy.float64]) -> None:
-    """Decay the offset of adaptive feedback like the weights."""
-
-def losses_of_steps(y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], topology: object, loss: NDArray[numpy.float64]) -> None:
-    """Losses of all steps of one sample, from its outputs in mV."""

@@ -384,9 +384,8 @@ class Simulator(FixedProperties):
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
-        check = partial(checks.check_samples, self._layout, samples, progress)
         with self._lock:
-            checks.check_call(self.comm, "train", check, samples)
+            checks.check_call(self.comm, "train", self._layout, samples, progress)
             self._warn_of_no_feedback(samples)
             return self._train(samples, progress)
 
@@ -432,9 +431,8 @@ class Simulator(FixedProperties):
         DivergenceError
             If a voltage or loss is no longer finite, or an output exceeds 1e9 mV.
         """
-        check = partial(checks.check_evaluation, self._layout, samples, progress, reset)
         with self._lock:
-            checks.check_call(self.comm, "evaluate", check, samples, reset)
+            checks.check_call(self.comm, "evaluate", self._layout, samples, progress, reset=reset)
             if self._by_batch if reset is None else reset:
                 return self._episodes.run(samples, False, progress)
             losses = self._episodes.losses
@@ -464,9 +462,9 @@ class Simulator(FixedProperties):
         MemoryLimitError, DivergenceError
             As for `train`.
         """
-        check = partial(checks.check_mini_batch, self._layout, samples, progress, self._by_batch)
+        check_learns(self._episodes, "gradients")
         with self._lock:
-            checks.check_call(self.comm, "gradients", check, samples)
+            checks.check_call(self.comm, "gradients", self._layout, samples, progress)
             self._warn_of_no_feedback(samples)
             if not self._episodes.losses:
                 return self._episodes.gradients(samples, progress)
@@ -780,7 +778,7 @@ class Simulator(FixedProperties):
             )
         options = {
             "threads": self.threads, "precision": self.precision, "timers": self._timer.wanted,
-            "partitions": self._arrays.built.topology.n_partitions,
+            "partitions": len(self._arrays.built.topology.branch_start),
         }  # fmt: skip
         return _restored, (self.network, options, self._eta_factor, self.state())
 

@@ -104,7 +104,7 @@ def build(
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
     populations, table, n_readouts = sizes.populations, sizes.groups, sizes.n_readouts
     bounds = np.stack([split(ranks.n_neurons, partitions), split(n_readouts, partitions)])
-    builder = ConnectionBuilder(network, groups, populations, table, nodes.classes, ranks)
+    builder = ConnectionBuilder(sizes, groups, nodes.classes)
     branch_start, targets, weight = draw_synapses(builder, bounds, dtype, threads)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.core import lib
+from eprop.engine.build.built import Sizes
 from eprop.engine.build.delay_groups import DelayGroup
 from eprop.engine.build.draws import chunks, draw_connections, draw_delays, draw_weights
 from eprop.engine.build.readouts import ReadoutClasses
@@ -46,37 +47,20 @@ class ConnectionBuilder:
 
     Parameters
     ----------
-    network : Network
+    sizes : Sizes
     groups : list of list of DelayGroup
         Delay groups of each projection.
-    populations : (populations,) POPULATION
-    table : (delay groups,) DELAY_GROUP
     classes : dict
         Readout classes by the index of the population.
-    ranks : RankPartition
     """
 
-    def __init__(
-        self,
-        network: Network,
-        groups: list[list[DelayGroup]],
-        populations: np.ndarray,
-        table: np.ndarray,
-        classes: dict[int, ReadoutClasses],
-        ranks: RankPartition,
-    ):
-        self.network, self.groups, self.populations = network, groups, populations
-        self.classes, self.ranks = classes, ranks
-        self.n_sources = [ranks.n_local_sources(p.pre) for p in network.projections]
-        self.n_branches = int(table["n_branches"].sum())
-        self.branches: list[slice] = []
-        self.strides: list[int] = []
-        for p, own in zip(network.projections, groups, strict=True):
-            first, stride = (
-                int(table[table["projection"] == p.index][0][name]) for name in ("first_branch", "branch_stride")
-            )
-            self.branches.append(slice(first, first + len(own) * self.n_sources[p.index]))
-            self.strides.append(stride)
+    def __init__(self, sizes: Sizes, groups: list[list[DelayGroup]], classes: dict[int, ReadoutClasses]):
+        self.network, self.ranks, self.groups, self.classes = sizes.network, sizes.rank_partition, groups, classes
+        self.populations, self.n_branches = sizes.populations, sizes.n_branches
+        self.n_sources = [self.ranks.n_local_sources(p.pre) for p in self.network.projections]
+        spans = (sizes.branch_span(p.index) for p in self.network.projections)
+        self.branches = [slice(first, first + branches) for first, branches in spans]
+        self.strides = [int(sizes.groups["branch_stride"][rows[0]]) for rows in sizes.delay_groups]
 
     def count(self, targets: TargetRange, counts: np.ndarray) -> None:
         """Add the number of connections of each branch onto some targets to ``counts``."""

@@ -1,7 +1,7 @@
 """Sort the components of an eligibility vector into spike filters, shared by an axon, and own components of a synapse.
 
 If the neuron's own spikes never reach a component, and all targets have the same constants, the component is the same for all
-targets of an axon: it is kept once per axon. All other components are kept at the synapse.
+targets of an axon: it is stored once per axon. All other components are stored at the synapse.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Components:
     decay, arrival, output, spike : (n, d, d), (n, d), (n, d), (n, d)
         Fields of `Eligibility`.
     filters, own : tuples of int
-        Components kept per axon, and components kept per synapse; a component may be in both.
+        Components stored per axon, and components stored per synapse; a component may be in both.
     """
 
     decay: np.ndarray
@@ -91,9 +91,9 @@ def least_left(c: Components, largest_psi: Sequence[float]) -> float:
     if len(c.own) != 1:
         return 0.0 if c.own else 1.0
     k = c.own[0]
-    kept, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
+    left, fed = c.decay[:, k, k], c.spike[:, k] * c.output[:, k]
     most = np.multiply(fed, largest_psi, out=np.zeros_like(fed), where=fed != 0.0)
-    ends = np.stack([kept, kept + most])
+    ends = np.stack([left, left + most])
     if (np.sign(ends[0]) * np.sign(ends[1]) <= 0.0).any():
         return 0.0
     filters = list(c.filters)

@@ -19,6 +19,8 @@ from eprop.core import lib
 Role = lib.Role
 Rule = lib.Rule
 Tied = lib.Tied
+#: Constant data after the build, which the core reads; its arrays are described in ``core/common/tables.hpp``.
+Topology = lib.Topology
 
 
 class Sharing(IntEnum):
@@ -41,103 +43,6 @@ DELAY_GROUP = np.dtype(_FIELDS["DelayGroup"])
 TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
 READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
-
-
-class Topology(NamedTuple):
-    """Constant data after the build; the core's struct of this name reads these attributes.
-
-    Attributes
-    ----------
-    populations : (populations,) POPULATION
-    groups : (delay groups,) DELAY_GROUP
-    delivery_order : (delay groups,)
-        Order in which delay groups add to the inputs of a step.
-    trace_groups : (trace groups,) TRACE_GROUP
-    readouts : (readouts,) READOUT
-    poisson_rates : (sources up to the last Poisson source,)
-        Spikes per step.
-    decays : (trace groups, 6, n)
-        Powers of kappa, kappa_reg and gamma, and their inverses.
-    filters : (trace groups, 2, n, n_filters, n_filters)
-        Powers of the filter of spikes, and their inverses.
-    doublings : (trace groups, 1, bits, n_filters, n_filters)
-        The filter to the powers 1, 2, 4, ...
-    arrivals : (trace groups, n_filters)
-        Increase of the filter at a spike.
-    trace_consumers : (populations, slots, 2)
-        Reader of a population's filtered spikes: a trace group, or a delay group of a pair rule; -1 for none.
-    kinds : (kinds, 5)
-        n_filters, n_own, anchored, two_kappas and reward of each kind of eligibility.
-    eligibility : (rows, padded neurons)
-        Constants of propagators, see `Kind`.
-    adjoint : (rows, neurons)
-        Constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike.
-    branch_start : (partitions, branches + 1)
-        Start of the synapses of each branch.
-    targets : (synapses,) uint32
-    params : (parameter rows, neurons)
-    bounds : (2, partitions + 1)
-        Ranges of neurons and of readouts of each partition.
-    signal_delay : (readouts, neurons)
-        Delay of learning signals, steps; (0, 0) if all are one step.
-    error_latency : (readouts, neurons)
-        For e-prop: steps from a spike to the error that it causes; (0, 0) if the value of the population holds for all.
-    adaptive : (readouts, neurons) bool
-        Pairs whose feedback learns like the readout weights; (0, 0) if there are none.
-    pair_powers : (delay groups, n)
-        For pair rules: powers of the presynaptic decay; without columns if there are none.
-    out_degrees : (sources,)
-        Synapses of each source on this rank, for counting events.
-    """
-
-    populations: np.ndarray
-    groups: np.ndarray
-    delivery_order: np.ndarray
-    trace_groups: np.ndarray
-    readouts: np.ndarray
-    poisson_rates: np.ndarray
-    decays: np.ndarray
-    filters: np.ndarray
-    doublings: np.ndarray
-    arrivals: np.ndarray
-    trace_consumers: np.ndarray
-    kinds: np.ndarray
-    eligibility: np.ndarray
-    adjoint: np.ndarray
-    branch_start: np.ndarray
-    targets: np.ndarray
-    params: np.ndarray
-    bounds: np.ndarray
-    signal_delay: np.ndarray
-    error_latency: np.ndarray
-    adaptive: np.ndarray
-    pair_powers: np.ndarray
-    out_degrees: np.ndarray
-
-    @property
-    def n_neurons(self) -> int:
-        """Neurons that this rank owns."""
-        return int(self.params.shape[1])
-
-    @property
-    def n_readouts(self) -> int:
-        """All readouts."""
-        return int(self.readouts.size)
-
-    @property
-    def n_partitions(self) -> int:
-        """Partitions of the targets, which threads process in parallel."""
-        return int(self.branch_start.shape[0])
-
-    @property
-    def n_branches(self) -> int:
-        """Axon branches of all sources."""
-        return int(self.branch_start.shape[1]) - 1
-
-    @property
-    def n_sources(self) -> int:
-        """Nodes that can spike and that this rank owns or listens to."""
-        return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
 
 
 def branches_of(group: np.void) -> slice:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -34,15 +33,6 @@ CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, n
 BYTES_PER_THREAD = 1 << 21
 # No machine has so much memory; the estimate of the core would overflow above.
 MOST_BYTES = 1 << 46
-
-
-class Results(NamedTuple):
-    """Arrays for the results of the samples of this rank: outputs, and one number for each sample."""
-
-    y: np.ndarray
-    loss: np.ndarray
-    spikes: np.ndarray
-    events: np.ndarray
 
 
 class Episodes:
@@ -170,7 +160,7 @@ class Episodes:
     def _run(self, samples: Samples, index: np.ndarray, learn: bool, progress: Progress) -> BatchResult:
         """Run the samples ``index`` on this replica."""
         arrays, exchange = self.arrays, self.arrays.exchange
-        core, (request, out) = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
+        core, request = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
         if exchange.several:
@@ -178,11 +168,11 @@ class Episodes:
         else:
             self._run_alone(core, request, len(index), progress)
         self._timer.add_since("samples", began)
-        check_losses(exchange.sum(out.loss), out.y)  # a sample with non-finite voltages has no finite loss
-        spikes, events = exchange.sum(out.spikes), exchange.total(int(out.events.sum()))
+        check_losses(exchange.sum(request.loss), request.y)  # a sample with non-finite voltages has no finite loss
+        spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
         if learn:
             arrays.online.events += events
-        return BatchResult(out.loss, out.y, spikes, events)
+        return BatchResult(request.loss, request.y, spikes, events)
 
     def _run_alone(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
         """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
@@ -205,18 +195,17 @@ class Episodes:
             if progress:
                 progress(width)
 
-    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> tuple[lib.EpisodeRequest, Results]:
-        """Make a request for samples ``index``, and arrays for their results."""
+    def _request(self, samples: Samples, index: np.ndarray, learn: bool) -> lib.EpisodeRequest:
+        """Make a request for samples ``index``, with arrays for their results."""
         arrays, n = self.arrays, len(index)
         request = request_of(arrays, samples, index)
         request.seed, request.learn = arrays.network.seed, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
         request.external = external_arrays(arrays, samples)
-        shape = n, samples.n_steps, arrays.built.n_readouts
-        out = Results(np.zeros(shape), np.zeros(n), np.zeros(n, np.int64), np.zeros(n, np.int64))
-        request.y, request.loss, request.spikes, request.events = out
-        return request, out
+        request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
+        request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        return request
 
     def _width(self, n_steps: int, n: int) -> int:
         """Number of lanes for ``n`` samples; results do not depend on it."""

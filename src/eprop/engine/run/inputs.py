@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,33 +93,32 @@ def plan_run(
 
 
 def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:
-    """Convert the arguments of a run, see `Simulator.run`, to one sample."""
-    inputs, targets = by_name("inputs", given.inputs), by_name("targets", given.targets)
-    signals = by_name("signals", given.signals)
-    arranged = {name: _one_input(layout, name, value, n_steps) for name, value in inputs.items()}
-    aims = {name: _one_target(layout, name, value, n_steps) for name, value in targets.items()}
-    signals = {name: _one_signal(layout, name, value, n_steps) for name, value in signals.items()}
-    return arrange_samples(
-        layout, 1, n_steps, Given(arranged, aims, given.window, None, signals, given.modulator, given.reward)
-    )
+    """Convert the arguments of a run, see `Simulator.run`, to one sample: arrays get an axis of samples."""
+    inputs, targets, signals = (by_name(name, getattr(given, name)) for name in ("inputs", "targets", "signals"))
+    parts = {
+        "inputs": {name: _one_input(layout, name, value, n_steps) for name, value in inputs.items()},
+        "targets": {
+            name: _one_array("target", name, value, n_steps, layout.sizes[1].get(name), constant=True)
+            for name, value in targets.items()
+        },
+        "signals": {
+            name: _one_array("signals", name, value, n_steps, layout.neurons.get(name))
+            for name, value in signals.items()
+        },
+    }
+    return arrange_samples(layout, 1, n_steps, given._replace(**parts))
 
 
-def _one_signal(layout: SampleLayout, name: str, value: object, n_steps: int) -> Any:
-    """Convert the signals of one run to the form of `make_samples`."""
-    given, size = given_numbers("signals", name, value), layout.neurons.get(name)
-    if size is not None and given.shape != (n_steps, size):
-        raise InputError(f"signals {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {given.shape}")
-    return given[None]
-
-
-def _one_target(layout: SampleLayout, name: str, value: object, n_steps: int) -> Any:
-    """Convert the target of one run to the form of `make_samples`."""
-    given, size = given_numbers("target", name, value), layout.sizes[1].get(name)
-    if size is not None and given.shape not in ((size,), (1, size), (n_steps, size)):
-        raise InputError(
-            f"target {name!r} must have shape ({n_steps}, {size}) = (steps, size) or ({size},), got {given.shape}"
-        )
-    return given[None] if given.ndim == 2 else given.reshape(1, 1, -1)
+def _one_array(
+    what: str, name: str, value: object, n_steps: int, size: int | None, constant: bool = False
+) -> np.ndarray:
+    """Give an array of a run an axis of samples; it may be ``constant``: the same in all steps."""
+    given = given_numbers(what, name, value)
+    known = [(n_steps, size)] + [(size,), (1, size)] * constant
+    if size is not None and given.shape not in known:
+        shape = f"({n_steps}, {size}) = (steps, size)" + f" or ({size},)" * constant
+        raise InputError(f"{what} {name!r} must have shape {shape}, got {given.shape}")
+    return np.atleast_2d(given)[None]
 
 
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
@@ -127,24 +126,29 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
     size = layout.sizes[0].get(name)
     if isinstance(value, tuple) and len(value) == 2:
         return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
-    sparse = not isinstance(value, np.ndarray) and scipy.sparse.issparse(value)
-    dense = value if sparse else given_numbers("input", name, value)
-    if sparse or dense.ndim != 2:
+    if scipy.sparse.issparse(value) or given_numbers("input", name, value).ndim != 2:
         raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
-    if size is not None and dense.shape != (n_steps, size):
-        raise InputError(f"input {name!r} must have shape ({n_steps}, {size}) = (steps, size), got {dense.shape}")
-    return dense[None]
+    return _one_array("input", name, value, n_steps, size)
 
 
-def check_call(comm: Communicator, call: str, check: Callable[[], Any], samples: Samples, *others: object) -> None:
-    """Refuse samples or options of a call that fail a ``check`` on one rank, or differ between ranks.
+def check_call(
+    comm: Communicator, call: str, layout: SampleLayout, samples: Samples, progress: object, **switches: object
+) -> None:
+    """Refuse samples or switches (True, False or None) of a call that do not fit on one rank, or differ between ranks.
 
     Raises
     ------
     EPropError
         On all ranks; the message names the first difference.
     """
-    run_on_all_ranks(comm, call, check, lambda _: keys_of(samples, *others), BATCH)
+
+    def check() -> None:
+        check_samples(layout, samples, progress)
+        for name, value in switches.items():
+            if value is not None:
+                check_switch(name, value)
+
+    run_on_all_ranks(comm, call, check, lambda _: keys_of(samples, *switches.values()), BATCH)
 
 
 def keys_of(samples: Samples, *others: object) -> dict[str, Any]:
@@ -184,20 +188,6 @@ def check_samples(layout: SampleLayout, samples: object, progress: object = None
         if channels.size and (channels.min() < 0 or channels.max() >= p.size):
             raise InputError(f"the samples were made for another network: {p.name!r} has {p.size} channels")
     check_results(len(samples) * samples.n_steps, layout.n_readouts)
-
-
-def check_evaluation(layout: SampleLayout, samples: object, progress: object, reset: object) -> None:
-    """Check samples and options of an evaluation."""
-    check_samples(layout, samples, progress)
-    if reset is not None:
-        check_switch("reset", reset)
-
-
-def check_mini_batch(layout: SampleLayout, samples: object, progress: object, by_batch: bool) -> None:
-    """Check samples and options of a mini-batch."""
-    check_samples(layout, samples, progress)
-    if not by_batch:
-        raise InputError("gradients need a rule that learns from mini-batches: give a projection the rule EProp")
 
 
 def _sizes(sources: tuple[int, ...], readouts: tuple[tuple[int, bool], ...]) -> str:

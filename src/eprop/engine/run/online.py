@@ -141,7 +141,7 @@ class OnlineRunner:
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
         """Make a recording of outputs and spikes, from the outputs of a sample that began at rest."""
         arrays, loss = self._arrays, np.zeros(sample.n_steps)
-        lib.losses_of_steps(y, sample.target[0], sample.window[0], arrays.built.topology, loss)
+        arrays.online.losses_of_steps(y, sample.target[0], sample.window[0], loss)
         times = np.arange(1.0, sample.n_steps + 1.0)
         times *= arrays.network.dt
         return Recording(times, self._by_readout(y), loss, spikes)

@@ -100,9 +100,9 @@ def take_steps(arrays: Arrays, waiting: list[Waiting]) -> None:
     for group, where, gradients in waiting:
         optimizer = _optimizer(arrays, group)
         moments = (synapses.moment_1, synapses.moment_2)
-        kept = tuple(moment[where] for moment, wanted in zip(moments, optimizer.moments, strict=True) if wanted)
+        stored = tuple(moment[where] for moment, wanted in zip(moments, optimizer.moments, strict=True) if wanted)
         weights = optimizer.replace(eta=float(group["eta"])).step(
-            synapses.weight[where].copy(), gradients, kept, arrays.updates
+            synapses.weight[where].copy(), gradients, stored, arrays.updates
         )
         if np.shape(weights) != gradients.shape:
             raise ParameterError(
@@ -156,21 +156,19 @@ class Optimizers:
         for name, values in given.items():
             index = arrays.network.projection(name).index
             arrays.synapses.pending[self._order(index)] = values[arrays.gatherer.held(index)]
-        self.take_step(np.ones(len(arrays.built.topology.groups)), "learn")
+        self.take_step(np.ones(len(arrays.built.groups)), "learn")
 
     def take_step(self, scale: np.ndarray, where: str, n_steps: int = 0) -> None:
         """Apply an optimiser step with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
-        arrays, topology, synapses = self._arrays, self._arrays.built.topology, self._arrays.synapses
+        arrays, synapses = self._arrays, self._arrays.synapses
         try:
             # Ctrl-C is handled after the call, so weights and their step count change together.
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
             waiting = take_gradients(arrays, scale)
-            lib.optimize(topology, synapses, arrays.updates, scale, arrays.threads)
+            arrays.online.optimize(arrays.updates, scale, arrays.threads)
             take_steps(arrays, waiting)
             self._timer.add_since("update", began)
-            if arrays.neurons.feedback_offset.size:
-                lib.fade_offsets(topology, arrays.neurons.feedback_offset)
         except BaseException:
             synapses.pending[:] = 0.0
             raise

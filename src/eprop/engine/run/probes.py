@@ -25,6 +25,8 @@ PROBE_COLUMNS = NO_PROBES.shape[1]
 _NEURON_KINDS = {"surrogate": Probe.psi, "learning_signal": Probe.signal}
 _READOUT_KINDS = {"y": Probe.readout, "error": Probe.error}
 _SYNAPSE_KINDS = {"weight": Probe.weight, "trace": Probe.trace}
+# Rows for the core, what is added to their values, and indices of the nodes or synapses.
+Found = tuple[np.ndarray, np.ndarray | float, np.ndarray]
 
 
 @dataclass(slots=True)
@@ -66,91 +68,70 @@ def make_probes(arrays: Arrays, wanted: object) -> Probes:
     """
     if isinstance(wanted, tuple) and not wanted:  # the default
         return Probes()
-    return _Finder(arrays).find(Probes(), _listed(wanted))
-
-
-class _Finder:
-    """Finds the positions of variables in the arrays of the engine."""
-
-    def __init__(self, arrays: Arrays):
-        self._network, self._built, self._arrays = arrays.network, arrays.built, arrays
-        self._index: dict[tuple[str, str], np.ndarray] = {}
-
-    def find(self, found: Probes, items: list[Any]) -> Probes:
-        """Fill ``found`` with the requested variables."""
-        rows, offsets = [NO_PROBES], [np.zeros(0)]
-        for item in items:
-            record = item if isinstance(item, Record) else Record(*item)
-            self._check_new(record)
-            part, offset = self._resolve(record)
-            rows.append(part)
-            offsets.append(np.broadcast_to(offset, len(part)))
-            found.columns.append(((record.name, record.variable), slice(found.count, found.count + len(part))))
-            found.count += len(part)
-        table = np.concatenate(rows)
-        found._positions, found.index = np.flatnonzero(table[:, 2] >= 0), self._index
-        found.table = np.ascontiguousarray(table[found._positions])
-        found._offsets = np.concatenate(offsets)[found._positions]
-        return found
-
-    def _check_new(self, record: Record) -> None:
-        """Refuse a variable that is requested twice."""
-        if (record.name, record.variable) in self._index:
+    found, rows, offsets = Probes(), [NO_PROBES], [np.zeros(0)]
+    for item in _listed(wanted):
+        record = item if isinstance(item, Record) else Record(*item)
+        key = record.name, record.variable
+        if key in found.index:
             raise InputError(
                 f"record requests {record.variable!r} of {record.name!r} twice; request it once, with all indices, as in "
                 f'("{record.name}", "{record.variable}", [1, 2])'
             )
+        projections = [p.name for p in arrays.network.projections]
+        find = _synapses if record.name in projections else _nodes
+        part, offset, found.index[key] = find(arrays, record)
+        rows.append(part)
+        offsets.append(np.broadcast_to(offset, len(part)))
+        found.columns.append((key, slice(found.count, found.count + len(part))))
+        found.count += len(part)
+    table = np.concatenate(rows)
+    found._positions = np.flatnonzero(table[:, 2] >= 0)
+    found.table = np.ascontiguousarray(table[found._positions])
+    found._offsets = np.concatenate(offsets)[found._positions]
+    return found
 
-    def _resolve(self, record: Record) -> tuple[np.ndarray, np.ndarray | float]:
-        for projection in self._network.projections:
-            if projection.name == record.name:
-                return self._synapses(record)
-        population = self._network.population(record.name)
-        index = self._chosen(record, population.size)
-        first = int(self._built.topology.populations["target_begin"][population.index])
-        role = population.model.role
-        if role == "source":
-            raise InputError(f"{record.name!r} is a source: record its spikes with spikes=[{record.name!r}]")
-        if role == "readout":
-            kind = _READOUT_KINDS.get(record.variable)
-            first -= self._built.n_neurons
-            offset = self._built.topology.readouts["leak"][first + index] if record.variable == "y" else 0.0
-            here = first + index if self._built.rank_partition.comm.rank == 0 else np.full(index.size, -1)
-            names: Iterable[str] = _READOUT_KINDS
-        else:
-            kind, offset = _NEURON_KINDS.get(record.variable), 0.0
-            lo, hi = self._built.rank_partition.own(population)
-            here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
-            assert isinstance(population.model, Neuron)
-            state_rows = population.model.state_rows
-            names = [*state_rows, *_NEURON_KINDS]
-            if record.variable in state_rows:
-                rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
-                rows[:, 1] = state_rows.index(record.variable)
-                rows[:, 2] = here
-                leak = np.append(self._built.leak, 0.0)  # the last entry is for nodes of other ranks
-                return rows, leak[here] if record.variable == "v" else 0.0
-        if kind is None:
-            raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(names)}")
-        rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
-        rows[:, 0], rows[:, 2] = kind, here
-        return rows, offset
 
-    def _synapses(self, record: Record) -> tuple[np.ndarray, float]:
-        kind = _SYNAPSE_KINDS.get(record.variable)
-        if kind is None or (kind == Probe.trace and not self._built.has_eprop_plus):
-            known = [name for name in _SYNAPSE_KINDS if name != "trace" or self._built.has_eprop_plus]
-            raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(known)}")
-        order = order_on_all_ranks(self._arrays, record.name)
-        rows = np.zeros((order.size, PROBE_COLUMNS), np.int64)
-        rows[:, 0], rows[:, 2] = kind, order
-        rows[:, 1], rows[:, 3] = branches_at(self._built, order)
-        return rows[self._chosen(record, order.size)], 0.0
+def _nodes(arrays: Arrays, record: Record) -> Found:
+    """Rows of a variable of neurons or readouts."""
+    built, population = arrays.built, arrays.network.population(record.name)
+    index, role = _index(record, population.size), population.model.role
+    first, state_rows = int(built.populations["target_begin"][population.index]), tuple[str, ...]()
+    rows = np.zeros((index.size, PROBE_COLUMNS), np.int64)
+    if role == "source":
+        raise InputError(f"{record.name!r} is a source: record its spikes with spikes=[{record.name!r}]")
+    if role == "readout":
+        kinds, first, voltage = _READOUT_KINDS, first - built.n_neurons, "y"
+        here = first + index if built.rank_partition.comm.rank == 0 else np.full(index.size, -1)
+        leak = np.append(built.topology.readouts["leak"], 0.0)
+    else:
+        assert isinstance(population.model, Neuron)
+        kinds, state_rows, voltage = _NEURON_KINDS, population.model.state_rows, "v"
+        lo, hi = built.rank_partition.own(population)
+        here = np.where((index >= lo) & (index < hi), first + index - lo, -1)
+        leak = np.append(built.leak, 0.0)  # the last entry is for nodes of other ranks
+    if record.variable in state_rows:
+        rows[:, 1] = state_rows.index(record.variable)
+    elif record.variable in kinds:
+        rows[:, 0] = kinds[record.variable]
+    else:
+        names = ", ".join([*state_rows, *kinds])
+        raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {names}")
+    rows[:, 2] = here
+    return rows, leak[here] if record.variable == voltage else 0.0, index
 
-    def _chosen(self, record: Record, size: int) -> np.ndarray:
-        """Indices of the recorded nodes or synapses, out of ``size``."""
-        index = self._index[record.name, record.variable] = _index(record, size)
-        return index
+
+def _synapses(arrays: Arrays, record: Record) -> Found:
+    """Rows of a variable of the synapses of a projection."""
+    built = arrays.built
+    known = [name for name in _SYNAPSE_KINDS if name != "trace" or built.has_eprop_plus]
+    if record.variable not in known:
+        raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(known)}")
+    order = order_on_all_ranks(arrays, record.name)
+    rows = np.zeros((order.size, PROBE_COLUMNS), np.int64)
+    rows[:, 0], rows[:, 2] = _SYNAPSE_KINDS[record.variable], order
+    rows[:, 1], rows[:, 3] = branches_at(built, order)
+    index = _index(record, order.size)
+    return rows[index], 0.0, index
 
 
 def _listed(wanted: object) -> list[Any]:

@@ -141,29 +141,21 @@ class Arrays:
 
         While e-prop+ learns, the core updates the feedback for branches that spike; other branches wait for their next spike.
         """
-        table, neurons = self.built.topology.groups, self.neurons
-        if not neurons.feedback.size:
+        if not self.neurons.feedback.size:
             return
+        table = self.built.topology.groups
         chosen = np.full(len(table), groups is None)
         if groups:  # groups onto the same readouts add up
             first = table[groups[0]]
             chosen |= (table["source_population"] == first["source_population"]) & (
                 table["target_begin"] == first["target_begin"]
             )
-        lib.tie_feedback(self.built.topology, chosen, self.synapses.weight, neurons.feedback, neurons.feedback_offset)
+        self.online.tie_feedback(chosen)
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
-        """Keep adaptive feedback unchanged after weights were set from outside."""
-        neurons = self.neurons
-        if groups and neurons.feedback_offset.size:
-            lib.measure_offsets(
-                self.built.topology,
-                groups[0],
-                groups[-1] + 1,
-                self.synapses.weight,
-                neurons.feedback,
-                neurons.feedback_offset,
-            )
+        """Keep adaptive feedback unchanged after the weights of delay groups were set."""
+        if groups and self.neurons.feedback_offset.size:
+            self.online.measure_offsets(groups[0], groups[-1] + 1)
 
     def memory(self) -> dict[str, int]:
         """Return the bytes held by this rank, see `Simulator.memory`."""
@@ -173,7 +165,7 @@ class Arrays:
         propagators = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
         axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
         axons += grown["spike_records"] + grown["deliveries"]
-        rest = _bytes(topology) - topology.targets.nbytes - topology.branch_start.nbytes
+        rest = _bytes(topology.arrays().values()) - topology.targets.nbytes - topology.branch_start.nbytes
         rest += _bytes((*arrays_of(self.neurons).values(), own.bits, own.counts))
         return {"synapses": synapses, "propagators": propagators, "axons": axons, "rest": rest}
 

@@ -129,9 +129,9 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
 def _logged(arrays: Arrays) -> SpikeLog:
     """The spikes that are still in the log of this rank."""
     log, starts, t = arrays.online.log(), arrays.history.log_start, arrays.t
-    kept = starts[np.arange(_first_logged(starts, t), t) % len(starts)]
-    counts = kept[:, -1] - kept[:, 0]
-    return SpikeLog(counts, log[(kept[:1, 0].sum() + np.arange(counts.sum())) & (log.size - 1)])
+    logged = starts[np.arange(_first_logged(starts, t), t) % len(starts)]
+    counts = logged[:, -1] - logged[:, 0]
+    return SpikeLog(counts, log[(logged[:1, 0].sum() + np.arange(counts.sum())) & (log.size - 1)])
 
 
 def _set_log(arrays: Arrays, log: SpikeLog) -> None:
@@ -187,12 +187,12 @@ def _axons_before_records(arrays: Arrays) -> dict[str, np.ndarray]:
     consumers, width = arrays.built.topology.trace_consumers, arrays.built.n_filters
     times = np.stack([records["last_spike"], records["interval"]]).astype(np.int64)
     z = np.moveaxis(arrays.axons.z, 0, -1).copy()
-    kept = range(_first_processed(arrays.history.record_steps, t), t)
-    if not (kept and len(records)):
+    processed = range(_first_processed(arrays.history.record_steps, t), t)
+    if not (processed and len(records)):
         return {"axons/times": times, "axons/z": z}
     log, (record_times, record_z) = arrays.online.log(), arrays.online.spike_records()
     for b in np.flatnonzero((consumers >= 0).any(axis=(1, 2))):
-        spans = [(step, *starts[step % len(starts), b : b + 2]) for step in kept]
+        spans = [(step, *starts[step % len(starts), b : b + 2]) for step in processed]
         positions = np.concatenate([np.arange(first, stop) for _, first, stop in spans])
         steps = np.concatenate([np.full(stop - first, step) for step, first, stop in spans])
         sources, oldest = np.unique(log[positions & (log.size - 1)], return_index=True)

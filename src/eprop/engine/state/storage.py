@@ -164,18 +164,18 @@ def make_synapses(sizes: Sizes, weight: np.ndarray) -> Synapses:
     """Allocate synapse arrays; arrays that the rules do not need have length 0."""
     n, dtype = weight.size, weight.dtype
 
-    def kept(needed: bool) -> np.ndarray:
+    def stored(needed: bool) -> np.ndarray:
         return np.zeros(n if needed else 0, dtype)
 
     return Synapses(
         weight=weight,
-        trace=kept(sizes.has_eprop_plus),
-        trace_reg=kept(sizes.two_kappas),
-        trace_reward=kept(sizes.reward_cutoff > 0),
+        trace=stored(sizes.has_eprop_plus),
+        trace_reg=stored(sizes.two_kappas),
+        trace_reward=stored(sizes.reward_cutoff > 0),
         own=np.zeros((sizes.n_own, n), dtype),
-        pending=kept(sizes.keeps_gradients),
-        moment_1=kept(sizes.moments[0]),
-        moment_2=kept(sizes.moments[1]),
+        pending=stored(sizes.keeps_gradients),
+        moment_1=stored(sizes.moments[0]),
+        moment_2=stored(sizes.moments[1]),
     )
 
 
@@ -209,17 +209,17 @@ def make_history(sizes: Sizes, max_delay: int, learns: bool = True, allocate: Al
     width, entries, dtype, block = lib.padded(n) if plus else 0, s.n_entries, s.dtype, s.block_steps
     ring, blocks = rings_of(s.cutoff, block) if plus else (1, 1)
     past = ring_size(max(s.cutoff if plus else 0, s.pair_cutoff if pairs else 0) + max_delay + 3)
-    kept = ring if s.crosses or s.per_step_optimizer else 1
+    stored = ring if s.crosses or s.per_step_optimizer else 1
     reward_steps, reward_blocks = reward_rings_of(s.reward_cutoff if plus else 0, block)
     waiting, n_groups = k if reward_steps else 0, len(s.trace_groups.table)
     remembered = max(s.cutoff, s.reward_cutoff, s.pair_cutoff) + max_delay
     logged = ring_size(remembered + 3) if reward_steps else past
     return History(
-        block_prefix=allocate((1 if kept == 1 else 2, entries, width)),
+        block_prefix=allocate((1 if stored == 1 else 2, entries, width)),
         prefix_history=allocate((ring, entries, width), dtype),
         block_propagators=allocate((blocks, entries, width), dtype),
         span_suffixes=allocate((blocks if s.span_blocks else 1, entries if s.span_blocks else 0, width), dtype),
-        steps=allocate((kept, 4, width)),
+        steps=allocate((stored, 4, width)),
         error_prefix=allocate((ring, k)),
         error_block=allocate((blocks, k)),
         error=allocate((past, k)),
