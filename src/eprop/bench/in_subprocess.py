@@ -9,10 +9,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from typing import Any
 
 from eprop.bench.scaling import ScalingConfig, ScalingResult
 from eprop.errors import EPropError, MissingExtraError
+from eprop.files import JsonObject
 
 #: The options of ``eprop bench scaling`` that are fields of a configuration.
 _COMMAND = [sys.executable, "-P", "-c", "from eprop.cli import app; app()", "bench", "scaling", "--json"]
@@ -29,7 +29,7 @@ def has_ranks() -> bool:
     return installed and mpiexec() is not None
 
 
-def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) -> dict[str, Any]:
+def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool = False) -> JsonObject:
     """Fields of `ScalingResult`, of eprop or NEST, measured in a separate process or on several ranks.
 
     Raises
@@ -63,7 +63,7 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
     return ScalingResult(**_printed_by(command, "NEST", None))
 
 
-def _printed_by(command: list[str], what: str, environment: dict[str, str] | None) -> dict[str, Any]:
+def _printed_by(command: list[str], what: str, environment: dict[str, str] | None) -> JsonObject:
     """The JSON object in the last line that a command prints; `EPropError` if it fails."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

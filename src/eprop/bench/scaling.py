@@ -11,13 +11,14 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from eprop.bench.bandwidth import bytes_per_event, bytes_per_sample, triad_bandwidth
 from eprop.engine import Simulator
 from eprop.errors import ParameterError
+from eprop.files import JsonObject
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
 from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
 from eprop.parallel import Communicator, Serial
@@ -128,7 +129,7 @@ class ScalingResult:
     phases: dict[str, float] = field(default_factory=dict)
     ranks: int = 1
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Plain dictionary for JSON."""
         return dataclasses.asdict(self)
 

@@ -13,6 +13,7 @@ import typer
 from eprop.cli.guard import Group, Json, path_of, single_process
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
+from eprop.files import JsonObject
 
 if TYPE_CHECKING:
     from eprop.bench import EventCost
@@ -79,7 +80,7 @@ def scaling(given: dict[str, Any], compare: Compare = None, as_json: Json = Fals
     ours = run_scaling(config, comm)
     if comm.rank > 0:
         return
-    report: dict[str, Any] = ours.to_dict()
+    report: JsonObject = ours.to_dict()
     if compare:
         theirs = compare_with_nest(config)
         report["nest"] = theirs.to_dict()
@@ -166,7 +167,7 @@ def _warn_unused(config: NetworkConfig, *, silent: bool = False) -> None:
             warnings.warn(f"{name} changes nothing: mode is {config.mode}", UnusedParameterWarning, stacklevel=2)
 
 
-def _print_table(report: dict[str, Any]) -> None:
+def _print_table(report: JsonObject) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 

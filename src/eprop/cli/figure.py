@@ -12,6 +12,7 @@ import typer
 from eprop.cli.guard import Formats, Group, Json, Quiet, path_of, single_process
 from eprop.cli.output import print_result
 from eprop.cli.parameter_options import options_from, single_command, with_options
+from eprop.files import JsonObject
 
 if TYPE_CHECKING:
     from eprop.figures import FigureResult, PaperFigure
@@ -106,7 +107,7 @@ def _help(kind: type[PaperFigure]) -> str:
     return text + ("[bold]Examples[/bold]\n\n" + textwrap.indent(textwrap.dedent(examples), "  ") if heading else "")
 
 
-def _facts(made: FigureResult) -> dict[str, Any]:
+def _facts(made: FigureResult) -> JsonObject:
     """Return the results of a figure for ``--json``."""
     return {
         "folder": str(made.folder),

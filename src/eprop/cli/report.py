@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from eprop.files import JsonObject
 from eprop.rl import Returns
 from eprop.tasks import Classification, Dataset, Task
 from eprop.training import Evaluation, RunFolder, per_class_error
@@ -75,12 +76,12 @@ class Reporter(ProgressBar):
         self.console.print(Text(f"eprop: warning: {message}", style="yellow"))
 
 
-def print_finished(folder: RunFolder, summary: dict[str, Any]) -> None:
+def print_finished(folder: RunFolder, summary: JsonObject) -> None:
     """Print a small table of a finished run."""
     _print_facts(facts_of(folder.path, summary))
 
 
-def print_trials(folder: RunFolder, summary: dict[str, Any]) -> None:
+def print_trials(folder: RunFolder, summary: JsonObject) -> None:
     """Print a small table of several runs: each run, then mean and standard deviation."""
     headings = [Column(heading, justify="right") for heading in ("seed", f"test {summary['score']}")]
     table = Table(*headings, "run", box=None, pad_edge=False)
@@ -140,7 +141,7 @@ def _confusion(evaluation: Evaluation, classes: tuple[str, ...]) -> Table:
     return table
 
 
-def print_info(facts: dict[str, Any]) -> None:
+def print_info(facts: JsonObject) -> None:
     """Print the table of ``eprop info``."""
     rows = []
     for name, value in facts.items():

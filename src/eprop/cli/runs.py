@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from eprop.cli.guard import Formats, Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
 from eprop.cli.output import print_result, written
+from eprop.files import JsonObject
 
 if TYPE_CHECKING:
     from eprop.tasks import Dataset
@@ -81,7 +82,7 @@ def evaluate(
         )
     if comm.rank > 0:
         return
-    facts: dict[str, Any] = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
+    facts: JsonObject = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
     if isinstance(outcome, Returns):
         facts["returns"] = outcome.totals.tolist()
         show = partial(print_returns, config.task, outcome)

@@ -15,6 +15,7 @@ from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
 from eprop.figures.trainings import curves_of, draw_tests, reports, score_of, test_scores, training_job
+from eprop.files import JsonObject
 from eprop.parameters import param
 from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_differences
 from eprop.plot.style import BLACK, WIDE, decades, letter, new_figure, thousands
@@ -185,9 +186,9 @@ class Figure2(PaperFigure):
         figure.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=len(CURVES))
         return figure
 
-    def summary(self, tables: Tables) -> dict[str, Any]:
+    def summary(self, tables: Tables) -> JsonObject:
         """Largest differences of losses, and test scores in per cent."""
-        out: dict[str, Any] = {}
+        out: JsonObject = {}
         for name in SIDES:
             for rule in RULES:
                 of_rule = rows(tables["samples"], task=name, rule=rule)
@@ -251,7 +252,7 @@ def comparison_job(name: str, config: RunConfig, iterations: int, cost: float = 
     return Job(name, compare, {"config": config.to_toml(), "iterations": iterations}, cost)
 
 
-def compare(folder: pathlib.Path, watcher: Watcher, config: str, iterations: int) -> dict[str, Any]:
+def compare(folder: pathlib.Path, watcher: Watcher, config: str, iterations: int) -> JsonObject:
     """Losses of both engines.
 
     Returns
@@ -269,11 +270,11 @@ def compare(folder: pathlib.Path, watcher: Watcher, config: str, iterations: int
     return out
 
 
-def _losses(config: RunConfig, iterations: int) -> dict[str, Any]:
+def _losses(config: RunConfig, iterations: int) -> JsonObject:
     """Learn the first samples of a training, in the order of the training."""
     task, simulator = config.task, make_engine(config)
     softmax = uses_softmax(simulator.network)
-    losses: dict[str, Any] = {"steps": [], "samples": []}
+    losses: JsonObject = {"steps": [], "samples": []}
     for iteration in range(iterations):
         epoch, within = divmod(iteration, len(config.data.load(task).train))
         trials = config.data.load(task, epoch=epoch).train

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from eprop.figures.jobs import JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows
 from eprop.figures.trainings import curves_of, draw_tests, reports, score_of, test_scores, training_job
+from eprop.files import JsonObject
 from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band
 from eprop.plot.style import decades, letter, new_figure, thousands
 
@@ -69,10 +70,10 @@ class Figure3(NMNISTFigure):
             letter(ax, name)
         return figure
 
-    def summary(self, tables: Tables) -> dict[str, Any]:
+    def summary(self, tables: Tables) -> JsonObject:
         """Test errors in per cent."""
         test = tables["test"]
-        out: dict[str, Any] = {"trials": len(set(test["seed"])), "test_data": str(test["data"][0])}
+        out: JsonObject = {"trials": len(set(test["seed"])), "test_data": str(test["data"][0])}
         for rule in RULES:
             name = f"{RULE_NAMES[rule]}: test error"
             out |= score_of(test, rule, f"{name} (%)", f"{name}, spread (%)")

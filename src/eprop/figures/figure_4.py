@@ -12,6 +12,7 @@ from eprop.figures.jobs import RUN, Job, JobRunner
 from eprop.figures.nmnist_figure import NMNISTFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
 from eprop.figures.trainings import training_job
+from eprop.files import JsonObject
 from eprop.parameters import param
 from eprop.plot.activity import draw_traces, telling_neuron
 from eprop.plot.run_figures import weight_changes
@@ -94,9 +95,9 @@ class Figure4(NMNISTFigure):
             letter(panel, name)
         return figure
 
-    def summary(self, tables: Tables) -> dict[str, Any]:
+    def summary(self, tables: Tables) -> JsonObject:
         """RMS change of the weights of the first trial, mV, and test errors in per cent."""
-        out: dict[str, Any] = {
+        out: JsonObject = {
             "trials": tables["trials"]["seed"].size,
             "test error (%)": 100 * float(tables["trials"]["error"].mean()),
         }

@@ -17,6 +17,7 @@ from eprop.errors import ParameterError
 from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, table
+from eprop.files import JsonObject
 from eprop.parameters import param
 from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, decades, letter, new_figure, plain
 from eprop.training import Watcher
@@ -39,7 +40,7 @@ SIZES, QUICK_SIZES = (10_000, 1000, 100_000), (200, 200, 0)
 START, OURS, NESTS = 2.0, 5e-5, 3e-3
 
 
-def measure(folder: pathlib.Path, watcher: Watcher, config: dict[str, Any], ranks: int, nest: bool) -> dict[str, Any]:
+def measure(folder: pathlib.Path, watcher: Watcher, config: JsonObject, ranks: int, nest: bool) -> JsonObject:
     """Measure one point once: a job of the figure."""
     fields = {name: value for name, value in config.items() if name != "type"}
     found = measure_in_subprocess(ScalingConfig(**fields), ranks=ranks, nest=nest)
@@ -125,7 +126,7 @@ class Figure5(PaperFigure):
         each = table(**columns)
         return {"scaling": each, "means": _means(each)}
 
-    def _points(self) -> Iterator[dict[str, Any]]:
+    def _points(self) -> Iterator[JsonObject]:
         """Points of every seed. One thread equals one rank, and weak scaling starts with a point of strong scaling."""
         neurons, _, large = self.sizes()
         counts = [1 << k for k in range(self.workers.bit_length()) if 1 << k <= self.workers]
@@ -167,7 +168,7 @@ class Figure5(PaperFigure):
         figure.legend(handles, labels, loc="outside right center")
         return figure
 
-    def summary(self, tables: Tables) -> dict[str, Any]:
+    def summary(self, tables: Tables) -> JsonObject:
         """Speed-ups on the most threads, efficiency of weak scaling, and run time of NEST relative to eprop."""
         found, out = tables["scaling"], {}
         top = int(found["workers"].max())
@@ -187,18 +188,18 @@ class Figure5(PaperFigure):
         return out
 
 
-def _name(point: dict[str, Any]) -> str:
+def _name(point: JsonObject) -> str:
     """Name of a measurement, which may serve several points."""
     simulator = "nest" if point["nest"] else "eprop"
     mode, threads = point["mode"].replace("+", "-plus"), _threads(point)
     return f"{simulator}-{mode}-{point['neurons']}-neurons-{point['ranks']}x{threads}-{point['seed']}"
 
 
-def _cost(point: dict[str, Any]) -> float:
+def _cost(point: JsonObject) -> float:
     return START + float(point["neurons"]) * (NESTS if point["nest"] else OURS)
 
 
-def _threads(point: dict[str, Any]) -> int:
+def _threads(point: JsonObject) -> int:
     return int(point["workers"]) if point["over"] == "threads" else 1
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eprop.errors import DataError
-from eprop.files import output_errors, parsing, read_text, write_text
+from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
 from eprop.training import RunFolder, Stopped, Watcher
 from eprop.training.parallel import polled, processes, side_by_side
 from eprop.training.system_info import package_version
@@ -113,7 +113,7 @@ class JobRunner:
             if (self.folder / JOBS).is_dir():
                 shutil.rmtree(self.folder / JOBS)
 
-    def _compute(self, jobs: list[Job], threads: int | None) -> dict[str, dict[str, Any]]:
+    def _compute(self, jobs: list[Job], threads: int | None) -> dict[str, JsonObject]:
         """Results of jobs by name, each with the seconds it took."""
         for job in jobs:
             with output_errors(self.path(job)):
@@ -123,7 +123,7 @@ class JobRunner:
         with polled(self.watcher, lambda: [self._share(job) for job in jobs], [job.cost for job in jobs]):
             return dict(side_by_side(calls, parallel, folder=self.folder, advice=_LESS_AT_ONCE))
 
-    def _kept(self, job: Job) -> dict[str, Any] | None:
+    def _kept(self, job: Job) -> JsonObject | None:
         """Return the kept result of a job; None if there is none."""
         path = self.path(job) / job.result_file
         if not path.is_file():
@@ -138,7 +138,7 @@ class JobRunner:
         return RunFolder(self.path(job) / RUN).share(job.arguments.get("samples"))
 
 
-def _carry_out(folder: pathlib.Path, job: Job, watcher: Watcher) -> tuple[str, dict[str, Any]]:
+def _carry_out(folder: pathlib.Path, job: Job, watcher: Watcher) -> tuple[str, JsonObject]:
     """Run one job, perhaps in a separate process; write the result to disk before returning it."""
     began = time.perf_counter()
     result = job.function(folder.absolute(), watcher, **job.arguments)

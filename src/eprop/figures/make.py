@@ -18,7 +18,7 @@ from eprop.figures.figure_5 import Figure5
 from eprop.figures.jobs import JOBS, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import read_tables, write_tables
-from eprop.files import output_errors, parsing, read_text, write_text
+from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
 from eprop.plot import save
 from eprop.tasks import check_choice
 from eprop.training.lock import LOCK, locked
@@ -60,7 +60,7 @@ class FigureResult:
     figure: PaperFigure
     pictures: list[pathlib.Path]
     tables: list[pathlib.Path]
-    facts: dict[str, Any]
+    facts: JsonObject
     computed: bool
 
 
@@ -132,7 +132,7 @@ def make_figure(
     return FigureResult(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 
 
-def _read_facts(folder: pathlib.Path, number: int) -> dict[str, Any]:
+def _read_facts(folder: pathlib.Path, number: int) -> JsonObject:
     """Read ``figure.json``, empty if it does not exist; refuse a folder with anything else."""
     path = folder / FACTS
     if not path.is_file():
@@ -167,7 +167,7 @@ def _settle(
     return figure, due
 
 
-def _compute(folder: pathlib.Path, figure: PaperFigure, runner: JobRunner) -> dict[str, Any]:
+def _compute(folder: pathlib.Path, figure: PaperFigure, runner: JobRunner) -> JsonObject:
     """Compute all numbers, and write them with the facts about them."""
     began = time.perf_counter()
     write_tables(folder / NUMBERS, figure.compute(runner))
@@ -188,7 +188,7 @@ def _compute(folder: pathlib.Path, figure: PaperFigure, runner: JobRunner) -> di
     return facts
 
 
-def _options(figure: PaperFigure) -> dict[str, Any]:
+def _options(figure: PaperFigure) -> JsonObject:
     """Options as JSON returns them."""
     values = {field.name: getattr(figure, field.name) for field in dataclasses.fields(figure)}
     return dict(json.loads(json.dumps(values)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from eprop.figures.jobs import JobRunner
 from eprop.figures.tables import Tables
+from eprop.files import JsonObject
 from eprop.parameters import Description, param
 from eprop.plot.style import GREY, look
 
@@ -49,7 +50,7 @@ class PaperFigure(Description, ABC):
         return self
 
     @classmethod
-    def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> JsonObject:
         """Options of the folder that stay in force together with the ``given`` ones."""
         return dict(old)
 
@@ -75,6 +76,6 @@ class PaperFigure(Description, ABC):
                 figure.suptitle(QUICK_NOTE, color=GREY, fontsize=8)
         return figure
 
-    def summary(self, tables: Tables) -> dict[str, Any]:
+    def summary(self, tables: Tables) -> JsonObject:
         """Return the key numbers, by name with the unit at the end; plain numbers or text."""
         return {}

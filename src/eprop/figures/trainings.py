@@ -5,12 +5,13 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eprop.figures.jobs import RUN, Job, digest_of
 from eprop.figures.tables import Table, rows, stacked, table
+from eprop.files import JsonObject
 from eprop.plot.charts import draw_bars
 from eprop.training import RunConfig, RunFolder, Stopped, Trainer, Watcher, resume_run, start_run
 from eprop.training.config import parse_config
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Results of `train` by name and seed.
-Results = Mapping[tuple[str, int], dict[str, Any]]
+Results = Mapping[tuple[str, int], JsonObject]
 
 
 def training_job(name: str, config: RunConfig, cost: float = 1.0, *, batches: int | None = None) -> Job:
@@ -35,7 +36,7 @@ def training_job(name: str, config: RunConfig, cost: float = 1.0, *, batches: in
     return Job(f"{name}-{digest_of(text)}", train, {"config": text, "samples": samples}, cost)
 
 
-def train(folder: pathlib.Path, watcher: Watcher, config: str, samples: int | None) -> dict[str, Any]:
+def train(folder: pathlib.Path, watcher: Watcher, config: str, samples: int | None) -> JsonObject:
     """Train and test; continue a training that was stopped.
 
     Returns
@@ -46,7 +47,7 @@ def train(folder: pathlib.Path, watcher: Watcher, config: str, samples: int | No
     """
     run, enough = RunFolder(folder / RUN), False
 
-    def stop(trainer: Trainer, line: dict[str, Any]) -> None:
+    def stop(trainer: Trainer, line: JsonObject) -> None:
         nonlocal enough
         enough = samples is not None and line["samples"] >= samples
         if enough:
@@ -86,7 +87,7 @@ def reports(results: Results, batch: int = 1) -> Table:
     )
 
 
-def _column(lines: list[dict[str, Any]], name: str) -> list[float]:
+def _column(lines: list[JsonObject], name: str) -> list[float]:
     """One value of each report; NaN if missing."""
     return [np.nan if line.get(name) is None else line[name] for line in lines]
 

@@ -3,6 +3,7 @@
 ::
 
     open_regular, read_bytes, read_text, parse_json     regular files, up to a size     reading.py
+    JsonObject                                          type of a JSON object           reading.py
     memory_budget, check_budget, parsing, reason_of     limits; errors of parsers       reading.py
     write_bytes, write_text, output_errors              complete files; full disks      writing.py
     read_hdf5                                           sizes checked before reading    hdf5.py
@@ -10,6 +11,7 @@
 """
 
 from eprop.files.reading import (
+    JsonObject,
     check_budget,
     memory_budget,
     number_in,
@@ -23,6 +25,7 @@ from eprop.files.reading import (
 from eprop.files.writing import output_errors, write_bytes, write_text
 
 __all__ = [
+    "JsonObject",
     "check_budget",
     "memory_budget",
     "number_in",

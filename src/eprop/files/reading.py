@@ -26,6 +26,9 @@ _KINDS = (
     (stat.S_ISBLK, "a device"), (stat.S_ISSOCK, "a socket"),
 )  # fmt: skip
 
+#: A JSON object: values, lists and objects by name.
+JsonObject = dict[str, Any]
+
 
 def memory_budget(memory: int | None = None) -> int:
     """Bytes that a reader may take: ``memory``, or three quarters of the free memory.

@@ -26,10 +26,13 @@ TRAIN, VALIDATION, TEST, FRESH = range(4)
 class Dataset(Protocol):
     """Samples of a task by number: a `BinnedDataset`, or `GeneratedSamples`."""
 
-    name: str
-    """Description of the source."""
-    simulated: bool | None
-    """Whether the recordings are from a simulated camera; None if the samples are not recordings."""
+    @property
+    def name(self) -> str:
+        """Description of the source."""
+
+    @property
+    def simulated(self) -> bool | None:
+        """Whether the recordings are from a simulated camera; None if the samples are not recordings."""
 
     def __len__(self) -> int: ...
 

@@ -1,4 +1,4 @@
-"""Evaluate a network with frozen weights on shuffled trials: scores, losses, their uncertainty, the confusion matrix."""
+"""Evaluate a network with frozen weights on shuffled samples: scores, losses, their uncertainty, the confusion matrix."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eprop.errors import DataError, InputError
+from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.network import Network
-from eprop.tasks import Classification, Task
+from eprop.tasks import Classification, Dataset, Task
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import shuffled
 from eprop.training.number_text import counted, with_spread
@@ -28,7 +28,7 @@ EVALUATION_STREAM = 2**32 - 1
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Evaluation:
-    """Outcome of an evaluation with frozen weights; arrays are in the order of the trials.
+    """Outcome of an evaluation with frozen weights; arrays are in the order of the samples.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Evaluation:
         counts = [(name, *map(int, row)) for name, row in zip(classes, self.confusion(), strict=True)]
         return shown + table("rows: true class, columns: predicted class", counts, ("", *classes))
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Entries of ``summary.json``."""
         confusion = self.confusion() if self.predictions is not None else None
         return {
@@ -103,21 +103,21 @@ class Evaluation:
 
 
 def evaluate(
-    task: Task, simulator: Engine, trials: Any, show: Callable[[int, int], object] | None = None
+    task: Task, simulator: Engine, dataset: Dataset, show: Callable[[int, int], object] | None = None
 ) -> Evaluation:
-    """Run trials with frozen weights and score them.
+    """Run samples with frozen weights and score them.
 
-    A classification may define several views of each trial; the loss is the mean over the views.
+    A classification may define several views of each sample; the loss is the mean over the views.
 
     Trials are shuffled by the task's seed: a network without resets between samples (e-prop+) might otherwise infer the class
-    from sorted trials. Results are in the order of ``trials``.
+    from sorted samples. Results are in the order of ``dataset``.
 
     Parameters
     ----------
     task : Task
     simulator : Simulator or TimeDrivenEngine
         Of the task's network. Its state does not change.
-    trials : Dataset
+    dataset : Dataset
     show : callable of (samples done, all samples), optional
         Several threads may call it.
 
@@ -125,16 +125,16 @@ def evaluate(
     -------
     Evaluation
     """
-    n = len(trials)
+    n = len(dataset)
     if n == 0:
-        raise DataError("there is no trial to evaluate")
+        raise DataError("there is no sample to evaluate")
     began, progress = time.perf_counter(), None
     order = shuffled(task.seed, EVALUATION_STREAM, n)
     scores, losses = np.zeros(n), np.zeros(n)
     labels, predictions = np.zeros(n, np.int64), np.zeros(n, np.int64)
     for first in range(0, n, SLICE):
         where = order[first : first + SLICE]
-        part = trials.subset(where)
+        part = dataset.subset(where)
         views = task.views(part) if isinstance(task, Classification) else (part,)
         progress, readouts = progress or counted_by(show, n, len(views)), []
         for view in views:
@@ -167,15 +167,15 @@ def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int 
     return progress
 
 
-def check_task(task: Task, network: Network, trials: Any) -> None:
-    """Make samples of two trials and score silent readouts, to find mistakes before the training begins.
+def check_task(task: Task, network: Network, dataset: Dataset) -> None:
+    """Encode two samples and score silent readouts, to find mistakes before the training begins.
 
     Raises
     ------
     InputError
         If the samples do not fit the network, or the scores have a wrong shape.
     """
-    samples = task.make_samples(network, trials.subset(np.arange(min(len(trials), 2))))
+    samples = task.make_samples(network, dataset.subset(np.arange(min(len(dataset), 2))))
     with np.errstate(all="ignore"):
         scores = task.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
     if np.shape(scores) != (len(samples),):

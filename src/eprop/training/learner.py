@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from eprop.files import JsonObject
 from eprop.parallel import Communicator
 from eprop.parameters import Description
 from eprop.tasks import DataChoice, Dataset, Splits, Task
@@ -58,17 +59,17 @@ class Setup:
         return in_turn(self.comm, lambda: self._load(self.watcher, 0))
 
     def renewed(self, epoch: int) -> Dataset:
-        """New training trials for a later epoch. They are not cached, so all ranks make them at the same time."""
-        trials: Dataset = self._load(Watcher(), epoch).train
+        """New training samples for a later epoch. They are not cached, so all ranks make them at the same time."""
+        dataset: Dataset = self._load(Watcher(), epoch).train
         self.comm.gather(None)  # waiting for other ranks does not count as learning
-        return trials
+        return dataset
 
     def fingerprint(self) -> str:
         """A text that identifies the training data."""
         return self.data.fingerprint(self.task, self.splits.train if self._loaded else None)
 
     def example(self) -> dict[str, np.ndarray]:
-        """The first test trial as arrays, for figures; empty if the learner needs no data."""
+        """The first test sample as arrays, for figures; empty if the learner needs no data."""
         return self.data.pack(self.splits.test.subset([0])) if self._loaded else {}
 
     @property
@@ -121,7 +122,7 @@ class Learner(Protocol):
         """Learn one update; ``check`` may be called where a stop loses nothing that is not undone."""
 
     @abstractmethod
-    def report(self, check: Check) -> dict[str, Any] | None:
+    def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one is due after a step, else None."""
 
     @abstractmethod
@@ -148,7 +149,7 @@ class Learner(Protocol):
         """What a progress bar shows."""
         return Progress(self.done, self.total, self.unit, seconds=self.seconds)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Entries of ``summary.json``, in addition to those of the evaluation."""
         return {}
 
@@ -177,6 +178,6 @@ def in_turn(comm: Communicator, load: Callable[[], Any]) -> Any:
     return first if comm.rank == 0 else load()
 
 
-def below(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
+def below(name: str, state: Mapping[str, Any]) -> JsonObject:
     """Entries of a state whose names begin with ``name/``, without this beginning."""
     return {key.removeprefix(f"{name}/"): value for key, value in state.items() if key.startswith(f"{name}/")}

@@ -15,7 +15,7 @@ import scipy.sparse
 
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
-from eprop.files import parsing, read_text
+from eprop.files import JsonObject, parsing, read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
 from eprop.rl import ObservationScale, Returns
@@ -75,7 +75,7 @@ class LoadedRun:
         return self.simulator.network
 
     @cached_property
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Content of ``summary.json``; empty if the run has not finished."""
         return self.folder.read_summary()
 
@@ -184,7 +184,7 @@ def evaluate_run(
     data : sequence of paths, optional
         Recordings, for a task that learns from recordings; by default the run's own test data.
     fresh : int, optional
-        Number of new trials, for a task that makes its trials from a seed. No other test uses these trials.
+        Number of new samples, for a task that makes its samples from a seed. No other test uses these samples.
     episodes : int, optional
         Number of episodes, for a task that is learned from reward; by default that of the run's own test.
     threads : int, optional
@@ -201,7 +201,7 @@ def evaluate_run(
     evaluation : Evaluation or Returns
         `Returns` for a task that is learned from reward.
     test : Dataset or EpisodeChoice
-        The test trials or episodes.
+        The test samples or episodes.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def evaluate_run(
             watching.phase("testing")
             return config, judge(config.task, simulator, choice, show, run.observation_scale()), choice
         setup = Setup(config.task, simulator, config.data, config.training, config.execution, watching, simulator.comm)
-        test = _test_trials(setup, data, fresh)
+        test = _test_samples(setup, data, fresh)
         watching.phase("testing")
         if kind is SampleLearner:
             return config, evaluate(config.task, simulator, test, show), test
@@ -249,8 +249,8 @@ def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], u
         )
 
 
-def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Dataset:
-    """The test trials; all ranks call this function."""
+def _test_samples(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh: int | None) -> Dataset:
+    """The test samples; all ranks call this function."""
     if fresh is not None:
         return setup.data.load_fresh(setup.task, fresh)
     if data is None:
@@ -263,13 +263,13 @@ def _test_trials(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh:
 def _refuse_other_test(task: Task, data: Any, fresh: int | None, episodes: int | None) -> None:
     """Raise `ParameterError` if the kind of test does not fit the task."""
     if data is not None and fresh is not None:
-        raise ParameterError("give recordings (--data) or a number of fresh trials (--fresh), not both")
+        raise ParameterError("give recordings (--data) or a number of fresh samples (--fresh), not both")
     acts = isinstance(task, Control)
     if not acts and episodes is not None:
         raise ParameterError(f"the task {task.name!r} has no episodes: leave out --episodes")
     if task.learner is not None and (data is not None or fresh is not None):
         raise ParameterError(
-            f"the task {task.name!r} has its own learner, which is tested on the run's own test trials: leave out --data "
+            f"the task {task.name!r} has its own learner, which is tested on the run's own test samples: leave out --data "
             "and --fresh"
         )
     if acts and (data is not None or fresh is not None):
@@ -316,7 +316,7 @@ def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *
     for file, digest in config.task.sources().items():
         if checkpoint.source not in ("", digest):
             warnings.warn(
-                f"{file}: has changed since {run.path} was trained; network, trials and scores are those of "
+                f"{file}: has changed since {run.path} was trained; network, samples and scores are those of "
                 "the file as it is now: undo the changes, or train again",
                 ChangedTaskWarning,
                 stacklevel=3,

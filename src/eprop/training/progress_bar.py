@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from eprop.files import JsonObject
 from eprop.parallel import Communicator
 from eprop.training.number_text import clock, counted, percent, score_of_trial
 from eprop.training.watcher import Progress, Watcher
@@ -90,7 +91,7 @@ class ProgressBar(Watcher):
             facts.append(f"{clock(progress.seconds_left)} left")
         self._show(progress.phase, progress.done, progress.total, progress.unit, *facts)
 
-    def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+    def trial(self, done: int, total: int, summary: JsonObject) -> None:
         """A trial has ended."""
         score = f"{summary['score']} {score_of_trial(summary)}"
         self.say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")

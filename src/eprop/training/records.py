@@ -13,7 +13,7 @@ from eprop.models import EventSource
 from eprop.network import Network, Population
 from eprop.random import derive
 from eprop.rl import ObservationScale
-from eprop.tasks import Classification, Task
+from eprop.tasks import Classification, Dataset, Task
 from eprop.tasks.control import Control
 from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
 
@@ -75,8 +75,8 @@ class Activity:
         return np.bincount(self.spikes[1], minlength=self.n_neurons)
 
 
-def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
-    """Run one trial from rest with frozen weights and record its activity. The simulator stays in the state after the trial.
+def record_activity(task: Task, simulator: Simulator, sample: Dataset) -> Activity:
+    """Run one sample from rest with frozen weights and record its activity. The simulator stays in the state after the sample.
 
     Parameters
     ----------
@@ -84,12 +84,12 @@ def record_activity(task: Task, simulator: Simulator, trial: Any) -> Activity:
     simulator : Simulator
         Of the task's network. Of several event sources, the one named ``in`` is recorded, else the first. Of several readout
         populations with a target, the one named ``out`` is recorded, else the first.
-    trial : Dataset
-        Exactly one trial.
+    sample : Dataset
+        Exactly one sample.
     """
     network = simulator.network
     neurons = _all(network, "neuron")
-    samples = task.make_samples(network, trial)
+    samples = task.make_samples(network, sample)
     inputs, targets = _inputs(network, samples), _targets(network, samples)
     aims = {name: values for name, values in targets.items() if not np.isnan(values).any()}
     source = network.population(_shown(list(inputs) or [p.name for p in _all(network, "source")], "in"))

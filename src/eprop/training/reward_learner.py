@@ -13,6 +13,7 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.files import JsonObject
 from eprop.parameters import param
 from eprop.random import derive
 from eprop.rl import (
@@ -244,7 +245,7 @@ class RewardLearner(Learner):
         for each in finished:
             self._sums.add(total=each.total)
 
-    def report(self, check: Check) -> dict[str, Any] | None:
+    def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one is due."""
         times, updates = min(self.training.reports, self.training.updates), self.training.updates
         sums = self._sums
@@ -283,7 +284,7 @@ class RewardLearner(Learner):
         """Returns of the test episodes."""
         return judge(self.task, self.simulator, self.test, show, self.observation_scale)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> JsonObject:
         """Environment, steps and episodes learned from."""
         return {
             "environment": getattr(self.task, "env", self.task.name),

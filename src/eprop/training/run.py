@@ -13,7 +13,7 @@ from typing import Any
 
 from eprop import core
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
-from eprop.files import parsing, write_text
+from eprop.files import JsonObject, parsing, write_text
 from eprop.files.trust import trust_task
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
@@ -48,7 +48,7 @@ class FinishedRun:
     """
 
     run: RunFolder
-    summary: dict[str, Any]
+    summary: JsonObject
     evaluation: Any
 
     def __repr__(self) -> str:
@@ -181,7 +181,7 @@ class Run:
         except Stopped as stop:
             raise self._stopped(stop) from None
 
-    def _write_line(self, trainer: Trainer, line: dict[str, Any]) -> None:
+    def _write_line(self, trainer: Trainer, line: JsonObject) -> None:
         """Write a line of metrics, before any other callback sees it."""
         if self.writes:
             self.folder.add_metrics(line)
@@ -237,7 +237,7 @@ class Run:
             ]
         )
 
-    def summary(self, evaluation: Any) -> dict[str, Any]:
+    def summary(self, evaluation: Any) -> JsonObject:
         """Content of ``summary.json``: task, evaluation, training, cost and machine."""
         return {
             "version": package_version(),

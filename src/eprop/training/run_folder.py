@@ -7,10 +7,9 @@ import json
 import os
 import pathlib
 import shlex
-from typing import Any
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
-from eprop.files import output_errors, parsing, read_text, write_text
+from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
 from eprop.training.config import FORMATS, named_task
 from eprop.training.lock import LOCK, refuse_locked
 
@@ -162,11 +161,11 @@ class RunFolder:
         except ParameterError:
             return False
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: JsonObject) -> None:
         """Write ``summary.json``."""
         write_text(self.summary, json.dumps(summary, indent=2) + "\n")
 
-    def read_summary(self) -> dict[str, Any]:
+    def read_summary(self) -> JsonObject:
         """The summary; empty if the run has not finished."""
         if not self.summary.is_file():
             return {}
@@ -185,13 +184,13 @@ class RunFolder:
         with parsing(str(self.trials), what, CheckpointError, advice):
             return [int(seed) for seed in _entries(self.trials.read_bytes())["seeds"]]
 
-    def add_metrics(self, line: dict[str, Any]) -> None:
+    def add_metrics(self, line: JsonObject) -> None:
         """Append a line to ``metrics.jsonl``."""
         text = json.dumps(line) + "\n"
         with output_errors(self.metrics, len(text)), self.metrics.open("a", encoding="utf-8") as file:
             file.write(text)
 
-    def read_metrics(self) -> list[dict[str, Any]]:
+    def read_metrics(self) -> list[JsonObject]:
         """All lines of metrics; an incomplete last line is left out."""
         if not self.metrics.is_file():
             return []
@@ -270,7 +269,7 @@ def _numbered(parent: pathlib.Path, stem: str) -> pathlib.Path:
     raise OutputError(f"{parent}: holds too many runs named {stem}; give another folder")
 
 
-def _entries(text: bytes) -> dict[str, Any]:
+def _entries(text: bytes) -> JsonObject:
     """A JSON object as a dict."""
     found = json.loads(text)
     if not isinstance(found, dict):

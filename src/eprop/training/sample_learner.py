@@ -14,9 +14,10 @@ import numpy as np
 
 from eprop.engine import BatchResult, Samples
 from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.files import JsonObject
 from eprop.parameters import Description, param
 from eprop.rules import EProp
-from eprop.tasks import Task
+from eprop.tasks import Dataset, Task
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
@@ -145,15 +146,15 @@ class SampleLearner(Learner):
     task : Task
     simulator : Simulator
         Of the task's network.
-    trials : Dataset
-        Training trials.
+    dataset : Dataset
+        Training samples.
     training : Training, optional
     validation : Dataset, optional
-        Validation trials: evaluated at intervals, never learned from.
+        Validation samples: evaluated at intervals, never learned from.
     test : Dataset, optional
-        Test trials, for `evaluate`.
+        Test samples, for `evaluate`.
     renew : callable of (epoch) that returns Dataset, optional
-        Returns the trials of a later epoch, as many as ``trials``, for example new recordings of the same digits.
+        Returns the samples of a later epoch, as many as in ``dataset``, for example new recordings of the same digits.
 
     Attributes
     ----------
@@ -168,7 +169,7 @@ class SampleLearner(Learner):
     Raises
     ------
     DataError
-        If there is no trial to learn from.
+        If there is no sample to learn from.
     ParameterError
         If ``training`` needs validation samples (``patience``, ``keep_best``, ``validation_interval``) and there are none.
     """
@@ -180,26 +181,26 @@ class SampleLearner(Learner):
         self,
         task: Task,
         simulator: Engine,
-        trials: Any,
+        dataset: Dataset,
         training: Training | None = None,
         *,
-        validation: Any = None,
-        test: Any = None,
-        renew: Callable[[int], Any] | None = None,
+        validation: Dataset | None = None,
+        test: Dataset | None = None,
+        renew: Callable[[int], Dataset] | None = None,
     ):
-        if len(trials) == 0:
-            raise DataError("there is no trial to learn from")
-        check_task(task, simulator.network, trials)
+        if len(dataset) == 0:
+            raise DataError("there is no sample to learn from")
+        check_task(task, simulator.network, dataset)
         self.task, self.simulator, self.training = task, simulator, training or Training()
-        self.trials, self.validation, self.test = trials, validation, test
+        self.dataset, self.validation, self.test = dataset, validation, test
         self._check_validation()
         self.learned, self.events, self.seconds = 0, 0, 0.0
         self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
-        self._renew, self._epoch_of_trials = renew, 0
+        self._renew, self._epoch_of_dataset = renew, 0
         self._chunk, self._warned = 1, False
         plan = self.training
-        self._epochs = Epochs(len(trials), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
+        self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
 
     @classmethod
     def of_run(cls, setup: Setup) -> SampleLearner:
@@ -255,12 +256,17 @@ class SampleLearner(Learner):
         self.simulator.scale_learning_rates(1.0)
 
     def evaluate(self, show: Show | None = None) -> Evaluation:
-        """Evaluate the test trials."""
-        return evaluate(self.task, self.simulator, self.test, show)
+        """Evaluate the test samples."""
+        return evaluate(self.task, self.simulator, self._test_samples(), show)
 
-    def summary(self) -> dict[str, Any]:
+    def _test_samples(self) -> Dataset:
+        if self.test is None:
+            raise DataError("there is no sample to test on: give some with SampleLearner(..., test=...)")
+        return self.test
+
+    def summary(self) -> JsonObject:
         """Data, samples, validation and synaptic events."""
-        train, test, validation = self.trials, self.test, self.validation
+        train, test, validation = self.dataset, self._test_samples(), self.validation
         return {
             "loss": getattr(self.task, "loss", None),
             "test_data": test.name,
@@ -296,9 +302,9 @@ class SampleLearner(Learner):
 
     def step(self, check: Check) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
-        epoch, place = divmod(self.done, len(self.trials))
-        if self._renew is not None and epoch != self._epoch_of_trials:  # this does not count as learning time
-            self.trials, self._epoch_of_trials = self._renew(epoch), epoch
+        epoch, place = divmod(self.done, len(self.dataset))
+        if self._renew is not None and epoch != self._epoch_of_dataset:  # this does not count as learning time
+            self.dataset, self._epoch_of_dataset = self._renew(epoch), epoch
         began = time.perf_counter()
         order, start = self._epochs.order(epoch), self.done - place
         index = order.index(place)
@@ -309,7 +315,7 @@ class SampleLearner(Learner):
         # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
         self.simulator.scale_learning_rates(self._eta_factor(start + order.begin(batch)))
         which = order.samples[index:stop]
-        samples = self.task.make_samples(self.simulator.network, self.trials.subset(which))
+        samples = self.task.make_samples(self.simulator.network, self.dataset.subset(which))
         self._note(which, samples, self._train(samples, check), start + order.begin(stop))
         # All ranks must choose the same length of the next chunk.
         seconds = self.simulator.comm.broadcast(time.perf_counter() - began)
@@ -343,15 +349,15 @@ class SampleLearner(Learner):
 
     # ---------------------------------------------------------------- reports
 
-    def report(self, check: Check) -> dict[str, Any] | None:
+    def report(self, check: Check) -> JsonObject | None:
         """A line of metrics if one of the reports or a validation is due; a validation adds error and loss."""
-        validates = self._validation_is_due()
-        if not validates and not self._epochs.is_due(self.done, self.training.reports):
+        validation = self._due_validation()
+        if validation is None and not self._epochs.is_due(self.done, self.training.reports):
             return None
         sums = self._sums
         samples, loss = sums["samples"], sums["loss"] / sums["samples"]
         self._warn_if_unstable(loss)
-        line: dict[str, Any] = {
+        line: JsonObject = {
             "learned": self.learned,
             "epoch": self._epochs.number(self.done),
             "loss": loss,
@@ -362,8 +368,8 @@ class SampleLearner(Learner):
         }
         if self.by_batch:
             line["spikes_per_sample"] = sums["spikes"] / samples
-        if validates:
-            found = evaluate(self.task, self.simulator, self.validation, lambda done, total: check())
+        if validation is not None:
+            found = evaluate(self.task, self.simulator, validation, lambda done, total: check())
             line |= {"validation_error": found.error, "validation_loss": found.loss}
             self.validation_error = found.error
             if self.best.note(found) and self.training.keeps_best:
@@ -371,14 +377,14 @@ class SampleLearner(Learner):
         self._sums = Sums()
         return line
 
-    def _validation_is_due(self) -> bool:
-        """Whether to evaluate the validation samples now; with an interval, also at the end."""
+    def _due_validation(self) -> Dataset | None:
+        """The validation samples if they are to be evaluated now; with an interval, also at the end."""
         interval = self.training.validation_interval
-        if self.validation is None:
-            return False
         if interval is None:
-            return self._epochs.is_due(self.done, self.training.validations)
-        return self._epochs.has_passed(self.done, interval)
+            due = self._epochs.is_due(self.done, self.training.validations)
+        else:
+            due = self._epochs.has_passed(self.done, interval)
+        return self.validation if due else None
 
     def _warn_if_unstable(self, loss: float) -> None:
         silent = self.task.silent_loss
@@ -401,9 +407,9 @@ class SampleLearner(Learner):
                 )
 
 
-def simulated(name: str, trials: Any) -> dict[str, bool]:
-    """``{name: whether the recordings are simulated}``; empty for trials that are not recordings."""
-    return {} if trials.simulated is None else {name: trials.simulated}
+def simulated(name: str, dataset: Dataset) -> dict[str, bool]:
+    """``{name: whether the recordings are simulated}``; empty for samples that are not recordings."""
+    return {} if dataset.simulated is None else {name: dataset.simulated}
 
 
 def _added(total: float, values: np.ndarray) -> float:

@@ -7,10 +7,10 @@ import os
 import pathlib
 import platform
 import sys
-from typing import Any
 
 from eprop import core
 from eprop.data.cache import default_folder
+from eprop.files import JsonObject
 from eprop.parallel.threads import available_threads
 
 _PACKAGES = (
@@ -26,7 +26,7 @@ def package_version() -> str:
     return __version__
 
 
-def describe_machine() -> dict[str, Any]:
+def describe_machine() -> JsonObject:
     """Processor, cores, memory, system, and the versions on which results and speed depend."""
     return {
         "processor": _processor(),
@@ -39,7 +39,7 @@ def describe_machine() -> dict[str, Any]:
     }
 
 
-def describe_installation() -> dict[str, Any]:
+def describe_installation() -> JsonObject:
     """The machine (`describe_machine`), all versions, the build of the core, threads, and cached data."""
     built = core.describe()
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from eprop.errors import optional_module
-from eprop.files import output_errors
+from eprop.files import JsonObject, output_errors
 
 #: Tags in TensorBoard by the names of the metrics.
 TAGS = {
@@ -52,12 +52,12 @@ class TensorBoard:
         self.folder = pathlib.Path(folder)
         self._writer: Any = None
 
-    def __call__(self, trainer: Any, line: dict[str, Any]) -> None:
+    def __call__(self, trainer: Any, line: JsonObject) -> None:
         """Write one line; of several ranks, only the first writes."""
         if trainer.simulator.comm.rank == 0:
             self.add([line])
 
-    def add(self, lines: Iterable[dict[str, Any]]) -> None:
+    def add(self, lines: Iterable[JsonObject]) -> None:
         """Write lines of metrics.
 
         Raises

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eprop.files import JsonObject
 from eprop.training.interrupt import Interrupt
 from eprop.training.learner import Learner
 from eprop.training.progress_bar import shown
@@ -16,7 +17,7 @@ from eprop.training.watcher import Watcher
 SAVE_SECONDS, SAVE_SHARE = 60.0, 0.02
 
 #: A function that is called after each line of metrics; the return value True ends the training.
-Callback = Callable[["Trainer", dict[str, Any]], bool | None]
+Callback = Callable[["Trainer", JsonObject], bool | None]
 
 
 class Trainer:

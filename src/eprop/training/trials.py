@@ -9,11 +9,10 @@ import statistics
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import CheckpointError, ParameterError
-from eprop.files import read_text, write_text
+from eprop.files import JsonObject, read_text, write_text
 from eprop.parameters import check_count
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
@@ -35,7 +34,7 @@ def run_trials(
     jobs: int | None = None,
     force: bool = False,
     watcher: Watcher | None = None,
-) -> tuple[RunFolder, dict[str, Any]]:
+) -> tuple[RunFolder, JsonObject]:
     """Train with the seeds ``S``, ``S + 1``, ... in parallel processes; write a folder with one run folder each, and a summary.
 
     Parameters
@@ -96,7 +95,7 @@ def resume_trials(
     threads: int | None = None,
     trust: bool = False,
     watcher: Watcher | None = None,
-) -> tuple[RunFolder, dict[str, Any]]:
+) -> tuple[RunFolder, JsonObject]:
     """Continue stopped trials; finished trials are kept. The results have the same bits as without the stop.
 
     Parameters
@@ -159,10 +158,10 @@ def _check_threads(config: RunConfig) -> None:
 
 def _in_parallel(
     folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
-) -> tuple[RunFolder, dict[str, Any]]:
+) -> tuple[RunFolder, JsonObject]:
     """Run all trials to their end, in processes, and write the summary."""
     watcher.phase(f"learning, {len(seeds)} trials in {jobs} process{'es' if jobs > 1 else ''}")
-    text, found = config.to_toml(), list[dict[str, Any]]()
+    text, found = config.to_toml(), list[JsonObject]()
     advice = f"take fewer --jobs; {folder.how_to_continue(config.task_name)} --jobs {max(jobs // 2, 1)}"
     calls = [(_run_trial, (text, seed, str(folder.of_seed(seed).path))) for seed in seeds]
     runs = [folder.of_seed(seed) for seed in seeds]
@@ -189,7 +188,7 @@ def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> 
     return f"stopped {progress}; {folder.how_to_continue(config.task_name)}"
 
 
-def _run_trial(text: str, seed: int, out: str, watcher: Watcher) -> dict[str, Any]:
+def _run_trial(text: str, seed: int, out: str, watcher: Watcher) -> JsonObject:
     """Run one trial: a finished trial is kept, a begun trial is resumed. Errors and warnings name the seed."""
     name, given = parse_config(text, "configuration of the trials", trust=True)  # it comes from the caller
     config, run = RunConfig.make(name, given, task={"seed": seed}), RunFolder(out)
@@ -232,7 +231,7 @@ FIRST = (
 )  # fmt: skip
 
 
-def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summarise(summaries: Sequence[JsonObject]) -> JsonObject:
     """Mean and spread over trials, and the scores of each trial."""
     if "mean_return" in summaries[0]:
         scores = [summary["mean_return"] for summary in summaries]
@@ -251,7 +250,7 @@ def summarise(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def spread_of(summary: dict[str, Any]) -> float | None:
+def spread_of(summary: JsonObject) -> float | None:
     """Spread of the mean of `summarise`: the standard deviation over trials, or the standard error within a trial.
 
     The latter is used for one trial, and for trials with equal scores: their number of test samples still limits the accuracy.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+
+from eprop.files import JsonObject
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,13 @@ class Watcher:
     def progress(self, progress: Progress) -> None:
         """An update was learned."""
 
-    def metrics(self, line: dict[str, Any]) -> None:
+    def metrics(self, line: JsonObject) -> None:
         """A line of metrics was written."""
 
     def evaluating(self, done: int, total: int, unit: str = "samples") -> None:
         """Samples (or episodes, by ``unit``) of the test were evaluated."""
 
-    def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+    def trial(self, done: int, total: int, summary: JsonObject) -> None:
         """One of several trials has ended."""
 
     def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:

@@ -64,10 +64,10 @@ def test_slices_bound_the_memory_and_do_not_change_losses(monkeypatch: pytest.Mo
     original = learns.simulator.evaluate
     monkeypatch.setattr("eprop.training.evaluation.SLICE", 5)
     monkeypatch.setattr(learns.simulator, "evaluate", lambda s, **k: (sizes.append(len(s)), original(s, **k))[1])
-    small = evaluate(learns.task, learns.simulator, learns.trials)
+    small = evaluate(learns.task, learns.simulator, learns.dataset)
     assert sizes == [5, 5]
     monkeypatch.setattr("eprop.training.evaluation.SLICE", SLICE)
-    large = evaluate(learns.task, learns.simulator, learns.trials)
+    large = evaluate(learns.task, learns.simulator, learns.dataset)
     assert np.array_equal(small.losses, large.losses)  # e-prop starts each sample from rest
 
 

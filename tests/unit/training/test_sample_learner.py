@@ -194,9 +194,9 @@ def test_a_state_after_the_end_is_refused() -> None:
 
 def test_empty_data_are_refused() -> None:
     learns, nothing = learner(), digits.recordings(4).subset(slice(0, 0))
-    with pytest.raises(DataError, match="there is no trial to learn from"):
+    with pytest.raises(DataError, match="there is no sample to learn from"):
         learner(trials=nothing)
-    with pytest.raises(DataError, match="there is no trial to evaluate"):
+    with pytest.raises(DataError, match="there is no sample to evaluate"):
         evaluate(learns.task, learns.simulator, nothing)
 
 

@@ -15,6 +15,7 @@ from eprop.cli.output import print_result
 from eprop.cli.report import Reporter, print_finished, print_trials
 from eprop.cli.train.options import Request, Sections
 from eprop.errors import EPropError, ParameterError
+from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
 from eprop.training import RunConfig, RunFolder, Watcher, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import parse_settings, read_config
@@ -74,7 +75,7 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
 
 def _one(
     task: str, config: RunConfig | None, threads: int | None, request: Request, watcher: Watcher, comm: Communicator
-) -> tuple[RunFolder, dict[str, Any]]:
+) -> tuple[RunFolder, JsonObject]:
     """Train with one seed, or resume a run; folder and summary."""
     if request.jobs is not None:
         too = "give --trials as well" if request.resume is None else f"{request.resume} is a single run"
@@ -92,7 +93,7 @@ def _one(
 
 def _several(
     task: str, config: RunConfig | None, threads: int | None, request: Request, watcher: Watcher
-) -> tuple[RunFolder, dict[str, Any]]:
+) -> tuple[RunFolder, JsonObject]:
     """Train with several seeds in parallel processes, or resume such trials; folder and summary."""
     if started_by_mpi():
         raise ParameterError("--trials starts its own processes: leave out mpiexec")
