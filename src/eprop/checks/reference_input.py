@@ -7,7 +7,7 @@ import numpy as np
 from eprop import random
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.draws import draw_signal_delays
-from eprop.engine.build.neurons import parameters_of_neurons
+from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
 from eprop.models import EventSource, PoissonSource
 from eprop.network import FeedbackProjection, Network, RandomFeedback
 from eprop.parameters import varies
@@ -34,8 +34,8 @@ def time_driven(network: Network | Simulator) -> TimeDriven:
     sim = network if isinstance(network, Simulator) else Simulator(network, threads=1)
     net = sim.network
     connections = {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections}
-    parameters = {p.name: sim.parameters(p.name) for p in net.populations if varies(p.model)}
-    return TimeDriven(net, connections, parameters, {f.name: _feedback(sim, f) for f in net.feedback_projections})
+    members = {p.name: neurons_of(net, p) for p in net.populations if varies(p.model)}
+    return TimeDriven(net, connections, members, {f.name: _feedback(sim, f) for f in net.feedback_projections})
 
 
 def _feedback(sim: Simulator, f: FeedbackProjection) -> FeedbackConnections:

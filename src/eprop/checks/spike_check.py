@@ -74,8 +74,7 @@ class _Copies:
         net = Network(dt=dt)
         # Of a population whose neurons differ, all are as the first one.
         self.one: Any = neurons_of(net, net.add(neuron, count, "rec"))[0]
-        twins = Network(dt=dt)
-        self._neurons, self.dt = stepped_neurons(twins.add(self.one, count, "rec"), {}, dt), dt
+        self._neurons, self.dt = stepped_neurons([self.one], count, dt), dt
         self.restart()
 
     def restart(self) -> None:

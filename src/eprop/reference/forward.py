@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.network import Network
-from eprop.reference.neurons import Array, EligibilityTerms, Numbers, Readouts, compare, neurons_of
+from eprop.reference.neurons import Array, EligibilityTerms, Members, Neurons, Readouts, compare, members_of, neurons_of
 from eprop.reference.stimulus import External
 from eprop.reference.synapses import Booleans, Connections, Layout, Synapses, padded_together
 
@@ -74,8 +74,8 @@ class Forward:
     ----------
     network : Network
     connections : dict of Connections by projection
-    parameters : dict of dicts by population
-        Parameters that were drawn, (size,) each, as from `Simulator.parameters`.
+    members : dict of lists by population
+        The model of each neuron or readout, where they differ.
 
     Attributes
     ----------
@@ -87,13 +87,16 @@ class Forward:
     """
 
     def __init__(
-        self, network: Network, connections: Mapping[str, Connections], parameters: Mapping[str, Numbers] | None = None
+        self, network: Network, connections: Mapping[str, Connections], members: Mapping[str, Members] | None = None
     ):
-        given, dt = parameters or {}, network.dt
-        by_role = {role: [p for p in network.populations if p.model.role == role] for role in ("neuron", "readout")}
+        given, dt = members or {}, network.dt
         self.network, self.layout = network, Layout.of(network)
-        self.neurons = {p.name: neurons_of(p, given.get(p.name, {}), dt) for p in by_role["neuron"]}
-        self.readouts = {p.name: Readouts(p, given.get(p.name, {}), dt) for p in by_role["readout"]}
+        self.neurons, self.readouts = dict[str, Neurons](), dict[str, Readouts]()
+        for p in network.populations:
+            if p.model.role == "neuron":
+                self.neurons[p.name] = neurons_of(members_of(p, given.get(p.name)), p.size, dt)
+            elif p.model.role == "readout":
+                self.readouts[p.name] = Readouts(members_of(p, given.get(p.name)), p.size, dt)
         of_neurons = [neurons.eligibility() for neurons in self.neurons.values()]
         self.eligibility = padded_together([*of_neurons, *(_leaky(r.alpha, r.zeta) for r in self.readouts.values())])
         self.synapses = Synapses.of(network, self.layout, connections, self.eligibility)

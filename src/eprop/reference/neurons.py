@@ -3,13 +3,13 @@
 Sources: Bellec et al. 2020, Nat. Commun. 11:3625 (original rule); Korcsak-Gorzo et al. 2025, arXiv 2511.21674 (e-prop+). The
 order of operations within a step is that of NEST 3.10, found by experiment.
 
-A class has the parameters of a population, each a number or an array (neurons,). Voltages are relative to the leak potential.
+A class has the parameters of a population, arrays (neurons,) or (1,). Voltages are relative to the leak potential.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,10 +20,11 @@ import scipy.linalg
 from eprop import models
 from eprop.errors import NetworkError
 from eprop.network import Population
-from eprop.parameters import Values, varies
+from eprop.parameters import varies
 
 Array = npt.NDArray[np.float64]
-Numbers = Mapping[str, Any]
+#: Models of the neurons of a population: one of each, or one of all, without lists and distributions.
+Members = Sequence[Any]
 OneOrEach = Array | float
 
 
@@ -55,7 +56,7 @@ class EligibilityTerms:
 class Neurons(Protocol):
     """Neurons of one population."""
 
-    e_l: OneOrEach
+    e_l: Array
     """Leak potential, mV."""
 
     def rest(self) -> Any:
@@ -87,21 +88,22 @@ def surrogate_gradient(surrogate: models.Surrogate, u: Array, height: OneOrEach,
 class LeakyNeurons:
     """`eprop.LIF` and `eprop.ALIF`: a spike lowers the voltage by the resting threshold."""
 
-    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
-        self.model, self.size, self.e_l = model, size, numbers["e_l"]
+    def __init__(self, members: Members, size: int, dt: float):
+        self.model: Any = members[0]
+        self.size, self.e_l = size, each(members, "e_l")
         #: Eligibility of a class that derives from a model of the package and declares its own.
         self.declared: EligibilityTerms | None = None
-        self.alpha = np.exp(-dt / numbers["tau_m"])
-        self.zeta = 1.0 - self.alpha if getattr(model, "scale_input", False) else 1.0
-        self.drive = numbers["tau_m"] / numbers["c_m"] * (1.0 - self.alpha) * numbers["i_e"]
-        self.v_th, self.v_min = numbers["v_th"] - numbers["e_l"], numbers["v_min"] - numbers["e_l"]
-        self.v_start = start_of(numbers)
-        self.refractory = np.rint(numbers["t_ref"] / dt)
-        self.height, self.width = numbers["surrogate.height"], numbers["surrogate.width"]
-        self.adapts = "beta" in numbers
-        self.beta: OneOrEach = numbers["beta"] if self.adapts else 0.0
-        self.a_start: OneOrEach = numbers["adaptation"] if self.adapts else 0.0
-        self.rho = np.exp(-dt / numbers["tau_adapt"]) if self.adapts else 0.0
+        self.alpha = np.exp(-dt / each(members, "tau_m"))
+        self.zeta: OneOrEach = 1.0 - self.alpha if getattr(self.model, "scale_input", False) else 1.0
+        self.drive = each(members, "tau_m") / each(members, "c_m") * (1.0 - self.alpha) * each(members, "i_e")
+        self.v_th, self.v_min = each(members, "v_th") - self.e_l, each(members, "v_min") - self.e_l
+        self.v_start = start_of(members)
+        self.refractory = np.rint(each(members, "t_ref") / dt)
+        self.height, self.width = each(members, "surrogate.height"), each(members, "surrogate.width")
+        self.adapts = hasattr(self.model, "beta")
+        self.beta: OneOrEach = each(members, "beta") if self.adapts else 0.0
+        self.a_start: OneOrEach = each(members, "adaptation") if self.adapts else 0.0
+        self.rho: OneOrEach = np.exp(-dt / each(members, "tau_adapt")) if self.adapts else 0.0
 
     def rest(self) -> NeuronState:
         """State before the first step."""
@@ -141,10 +143,10 @@ class LeakyNeurons:
 class ClampedNeurons(LeakyNeurons):
     """`eprop.DeltaLIF` and `eprop.DeltaALIF`: a spike sets the voltage and clamps it for the refractory time."""
 
-    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
-        super().__init__(model, numbers, size, dt)
-        self.v_reset = numbers["v_reset"] - numbers["e_l"]
-        self.pauses = getattr(model, "pause_adaptation", False)
+    def __init__(self, members: Members, size: int, dt: float):
+        super().__init__(members, size, dt)
+        self.v_reset = each(members, "v_reset") - self.e_l
+        self.pauses = getattr(self.model, "pause_adaptation", False)
 
     def step(self, state: NeuronState, x: Array) -> Array:
         """Advance by one step; the step in which the counter reaches 0 is still clamped, but has a surrogate gradient."""
@@ -165,17 +167,17 @@ class ClampedNeurons(LeakyNeurons):
 class CurrentNeurons(LeakyNeurons):
     """`eprop.CurrentLIF` and `eprop.CurrentALIF`: an exponentially decaying current drives the voltage."""
 
-    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float):
-        super().__init__(model, numbers, size, dt)
-        self.subtracts = numbers["v_reset"] is None
-        self.v_reset = None if self.subtracts else numbers["v_reset"] - numbers["e_l"]
-        self.alpha_syn = np.exp(-dt / numbers["tau_syn"])
-        self.zeta = self._voltage_of_current(numbers, dt)
+    def __init__(self, members: Members, size: int, dt: float):
+        super().__init__(members, size, dt)
+        self.subtracts = self.model.v_reset is None
+        self.v_reset = each(members, "v_reset") - self.e_l
+        self.alpha_syn = np.exp(-dt / each(members, "tau_syn"))
+        self.zeta = self._voltage_of_current(members, dt)
 
     @staticmethod
-    def _voltage_of_current(numbers: Numbers, dt: float) -> Array:
+    def _voltage_of_current(members: Members, dt: float) -> Array:
         """Voltage after a step by a current of 1 at its start: an entry of a matrix exponential."""
-        tau_m, tau_syn, c_m = np.broadcast_arrays(*(np.asarray(numbers[k], float) for k in ("tau_m", "tau_syn", "c_m")))
+        tau_m, tau_syn, c_m = (each(members, name) for name in ("tau_m", "tau_syn", "c_m"))
         rates = np.zeros((*tau_m.shape, 2, 2))
         rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / c_m, -1.0 / tau_syn
         return np.asarray(scipy.linalg.expm(dt * rates)[..., 0, 1])
@@ -224,9 +226,9 @@ class CustomNeurons:
         If the initial state is drawn.
     """
 
-    def __init__(self, model: Any, numbers: Numbers, size: int, dt: float, step: Any):
-        self.members, self._dt = members_of(model, numbers, size), dt
-        self.e_l: OneOrEach = np.array([getattr(member, "e_l", 0.0) for member in self.members])
+    def __init__(self, members: Members, size: int, dt: float, step: Any):
+        self.members, self._dt, model = one_each(members, size), dt, members[0]
+        self.e_l: Array = np.array([getattr(member, "e_l", 0.0) for member in self.members])
         derived = [member.derived(dt) for member in self.members]
         self._params = np.array([[float(values[name]) for values in derived] for name in model.parameter_rows])
         self._initial = np.zeros((len(model.state_rows), size))
@@ -269,21 +271,16 @@ class Readouts:
     loss : Loss
     """
 
-    def __init__(self, population: Population, parameters: Numbers, dt: float):
-        model: Any = population.model
-        numbers = numbers_of(model, parameters)
+    def __init__(self, members: Members, size: int, dt: float):
+        model: Any = members[0]
+        tau_m, e_l = each(members, "tau_m"), each(members, "e_l")
+        drive = tau_m / each(members, "c_m") * each(members, "i_e")
         self.alpha, self.e_l, self._v_min, drive, self.start = (
-            np.full(population.size, value, float)
-            for value in (
-                np.exp(-dt / numbers["tau_m"]),
-                numbers["e_l"],
-                numbers["v_min"] - numbers["e_l"],
-                numbers["tau_m"] / numbers["c_m"] * numbers["i_e"],
-                start_of(numbers),
-            )
+            np.full(size, value)
+            for value in (np.exp(-dt / tau_m), e_l, each(members, "v_min") - e_l, drive, start_of(members))
         )
         self._drive = drive * (1.0 - self.alpha)
-        self.zeta = 1.0 - self.alpha if model.scale_input else np.ones(population.size)
+        self.zeta = 1.0 - self.alpha if model.scale_input else np.ones(size)
         self.loss = model.loss
 
     def step(self, y: Array, x: Array) -> Array:
@@ -319,14 +316,14 @@ EQUATIONS: dict[type, type[LeakyNeurons]] = {
 }  # fmt: skip
 
 
-def neurons_of(population: Population, parameters: Numbers, dt: float) -> Neurons:
+def neurons_of(members: Members, size: int, dt: float) -> Neurons:
     """The neurons of a population.
 
     Parameters
     ----------
-    population : Population
-    parameters : dict of arrays (size,)
-        Drawn parameters, as from `Simulator.parameters`.
+    members : sequence of models
+        Of each neuron, or one of all.
+    size : int
     dt : float
         ms.
 
@@ -335,72 +332,52 @@ def neurons_of(population: Population, parameters: Numbers, dt: float) -> Neuron
     NetworkError
         If the model has no equations here and no step in Python.
     """
-    model: Any = population.model
+    model: Any = members[0]
     # A class that derives from a model of the package is stepped by its update(), or has the equations of that model.
     kinds = (kind for kind in type(model).__mro__ if kind in EQUATIONS or {"update", "core"} & vars(kind).keys())
     kind: Any = next(kinds, None)
     if kind in EQUATIONS:
-        neurons = EQUATIONS[kind](model, numbers_of(model, parameters), population.size, dt)
+        neurons = EQUATIONS[kind](members, size, dt)
         if type(model).eligibility is not kind.eligibility:
-            neurons.declared = declared_eligibility(members_of(model, parameters, population.size), dt)
+            neurons.declared = declared_eligibility(one_each(members, size), dt)
         return neurons
     for name in ("update", "in_python"):
         if kind is not None and name in vars(kind):
-            return CustomNeurons(model, parameters, population.size, dt, getattr(kind, name))
+            return CustomNeurons(members, size, dt, getattr(kind, name))
     raise NetworkError(f"the reference has no equations of {type(model).__name__}, and no step in Python")
 
 
-def declared_eligibility(members: list[models.Neuron], dt: float) -> EligibilityTerms:
+def declared_eligibility(members: Members, dt: float) -> EligibilityTerms:
     """What models of neurons declare as their `eprop.models.Eligibility`."""
     declared = [member.eligibility(dt) for member in members]
     parts = ("decay", "arrival", "output", "spike")
     return EligibilityTerms(*(np.array([getattr(e, part) for e in declared], float) for part in parts))
 
 
-def start_of(numbers: Numbers) -> OneOrEach:
-    """Initial voltage or output, relative to the leak potential."""
-    return 0.0 if numbers["v_init"] is None else numbers["v_init"] - numbers["e_l"]
-
-
-def numbers_of(model: Any, parameters: Numbers) -> dict[str, Any]:
-    """Parameters of a model by name, those of a part as ``part.name``; drawn ones come from ``parameters``.
+def members_of(population: Population, members: Members | None) -> Members:
+    """The model of each neuron or readout, or one of all.
 
     Raises
     ------
     NetworkError
-        If a drawn parameter is missing.
+        If parameters differ or are drawn, and the ``members`` are not given.
     """
-    out: dict[str, Any] = {}
-    for field in dataclasses.fields(model):
-        value = getattr(model, field.name)
-        if hasattr(value, "height"):
-            inner = {name.removeprefix("surrogate."): given for name, given in parameters.items()}
-            out |= {f"{field.name}.{name}": number for name, number in numbers_of(value, inner).items()}
-            continue
-        out[field.name] = np.asarray(parameters[field.name]) if field.name in parameters else value
-        if isinstance(out[field.name], Values):
-            out[field.name] = np.array(value.values)
-        elif hasattr(out[field.name], "draw"):
-            raise NetworkError(f"{type(model).__name__}.{field.name} is drawn: give `parameters` of the population")
-    return out
+    found = members or [population.model]
+    if any(varies(member) for member in found):
+        raise NetworkError(f"parameters of {population.name} differ or are drawn: give its `members`, one model each")
+    return found
 
 
-def members_of(model: models.Neuron, parameters: Numbers, size: int) -> list[models.Neuron]:
-    """The description of each neuron, with numbers in place of what differs from neuron to neuron."""
-    if not varies(model):
-        return [model] * size
-    if not parameters:
-        raise NetworkError(f"parameters of {type(model).__name__} differ: give `parameters` of the population")
-    return [with_numbers(model, {name: values[j] for name, values in parameters.items()}) for j in range(size)]
+def one_each(members: Members, size: int) -> Members:
+    """As many models as neurons."""
+    return list(members) * size if len(members) == 1 else members
 
 
-def with_numbers(model: Any, numbers: Mapping[str, float]) -> Any:
-    """A description with other numbers, those of a part given as ``part.name``."""
-    changes: dict[str, Any] = {}
-    for name, value in numbers.items():
-        part, _, inner = name.partition(".")
-        if inner:
-            changes[part] = with_numbers(changes.get(part, getattr(model, part)), {inner: value})
-        else:
-            changes[part] = float(value)
-    return model.replace(**changes)
+def each(members: Members, name: str) -> Array:
+    """A parameter of the models, that of a part as ``part.name``; NaN for None."""
+    return np.array([operator.attrgetter(name)(member) for member in members], float)
+
+
+def start_of(members: Members) -> Array:
+    """Initial voltages or outputs, relative to the leak potential."""
+    return np.nan_to_num(each(members, "v_init") - each(members, "e_l"))

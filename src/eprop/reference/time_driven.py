@@ -14,7 +14,7 @@ from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_o
 from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
 from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
 from eprop.reference.forward import Activity, Forward
-from eprop.reference.neurons import Array, Numbers
+from eprop.reference.neurons import Array, Members
 from eprop.reference.optimizers import Descent
 from eprop.reference.stimulus import External, Stimulus
 from eprop.reference.synapses import Booleans, Connections
@@ -33,8 +33,8 @@ class TimeDriven:
     network : Network
     connections : dict of Connections by projection
         As from `Simulator.connections` and `Simulator.delays`.
-    parameters : dict of dicts by population
-        Drawn parameters, (size,) each, as from `Simulator.parameters`.
+    members : dict of lists by population
+        The model of each neuron or readout, where they differ or are drawn; for values see `Simulator.parameters`.
     feedback : dict of FeedbackConnections by the name of the feedback projection
         As from `Simulator.feedback_weights`; symmetric feedback with one delay needs none.
 
@@ -50,14 +50,14 @@ class TimeDriven:
     Raises
     ------
     NetworkError
-        If a projection learns by a `PairRule`, if connections or parameters are missing, or if a model has no equations.
+        If a projection learns by a `PairRule`, if connections or models are missing, or if a model has no equations.
     """
 
     def __init__(
         self,
         network: Network,
         connections: Mapping[str, Connections],
-        parameters: Mapping[str, Numbers] | None = None,
+        members: Mapping[str, Members] | None = None,
         feedback: Mapping[str, FeedbackConnections] | None = None,
     ):
         if any(isinstance(p.rule, PairRule) for p in network.projections):
@@ -65,7 +65,7 @@ class TimeDriven:
                 "TimeDriven learns by EProp and EPropPlus; for pairs of spikes see eprop.reference.pair_weights"
             )
         self.network = network
-        self.forward = Forward(network, connections, parameters)
+        self.forward = Forward(network, connections, members)
         self.synapses, layout = self.forward.synapses, self.forward.layout
         self.weight = np.concatenate([np.zeros(0), *(connections[p.name].weight for p in network.projections)])
         self.feedback = FeedbackWeights(network, layout, self.synapses, feedback or {}, self.weight)

@@ -100,7 +100,7 @@ def test_models_are_the_reference(kind, common, floor, shape, height, width, bet
         neuron = (ep.LIF if beta is None else ep.ALIF)(**common, **own, **given)
     inputs = pushes(seed)
     states, psis, spikes = stepped(neuron, inputs, EACH, dt=dt)
-    equations = neurons_of(ep.Network(dt=dt).add(neuron, inputs.shape[1]), {}, dt)
+    equations = neurons_of([neuron], inputs.shape[1], dt)
     now = equations.rest()
     for t, x in enumerate(inputs):
         psi = equations.step(now, x)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.reference import compare, surrogate_gradient
+from eprop.engine.build.neurons import neurons_of as members_of
+from eprop.reference import TimeDriven, compare, surrogate_gradient
 from eprop.reference.neurons import Readouts, neurons_of
+from networks import small_network
 
 SURROGATES = [ep.PiecewiseLinear(), ep.Exponential(), ep.FastSigmoid(), ep.Arctan()]
 NEURON = ep.LIF(tau_m=10.0, v_th=1.0, surrogate=ep.PiecewiseLinear(0.5, 2.0))
@@ -19,7 +21,8 @@ ALPHA = np.exp(-0.1)
 
 def driven(neuron, inputs, size=1):
     """Voltages, spikes and surrogate gradients of one neuron, or of each of several."""
-    neurons, found = neurons_of(ep.Network().add(neuron, size), {}, 1.0), []
+    net = ep.Network()
+    neurons, found = neurons_of(members_of(net, net.add(neuron, size)), size, 1.0), []
     state = neurons.rest()
     for x in inputs:
         psi = neurons.step(state, np.full(size, x))
@@ -123,7 +126,7 @@ def test_neurons_of_one_population_are_as_each_would_be_alone():
 
 
 def test_readout_integrates():
-    readouts = Readouts(ep.Network().add(ep.Readout(tau_m=10.0, v_min=-1.0, scale_input=True), 2), {}, 1.0)
+    readouts = Readouts([ep.Readout(tau_m=10.0, v_min=-1.0, scale_input=True)], 2, 1.0)
     y = readouts.step(np.array([2.0, 0.0]), np.array([1.0, -99.0]))
     np.testing.assert_allclose(y, [2.0 * ALPHA + 1.0 - ALPHA, -1.0])
 
@@ -144,9 +147,9 @@ def test_a_model_of_the_core_without_equations_is_stepped_in_python():
 
 def test_a_model_without_equations_is_refused():
     with pytest.raises(ep.NetworkError, match="the reference has no equations of ForcedLIF"):
-        neurons_of(ep.Network().add(ep.models.ForcedLIF(), 1), {}, 1.0)
-    with pytest.raises(ep.NetworkError, match=r"LIF.tau_m is drawn: give `parameters`"):
-        neurons_of(ep.Network().add(ep.LIF(tau_m=ep.Uniform(5.0, 9.0)), 1), {}, 1.0)
+        neurons_of([ep.models.ForcedLIF()], 1, 1.0)
+    with pytest.raises(ep.NetworkError, match=r"parameters of rec differ or are drawn: give its `members`"):
+        TimeDriven(small_network((0, 1, 0), neuron=ep.LIF(tau_m=ep.Uniform(5.0, 9.0))), {})
 
 
 @pytest.mark.parametrize("loss", [ep.SquaredError(), ep.CrossEntropy()], ids=str)
