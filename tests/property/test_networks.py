@@ -216,28 +216,32 @@ def spikes_of(sim: ep.Simulator, pieces: list[float]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
 
 
-@examples(0.05)
-@given(seed=SEEDS)
-def test_noise_does_not_depend_on_partitions_or_cuts(seed):
+def trains_of(spikes: np.ndarray, n: int, steps: int) -> np.ndarray:
+    """Spikes of ``n`` nodes in each step, (n, steps)."""
+    out = np.zeros((n, steps))
+    out[spikes[1].astype(int), np.rint(spikes[0]).astype(int) - 1] = 1.0
+    return out
+
+
+def check_noise(seed: int, pieces: list[float], options: dict[str, int]) -> None:
+    """The spikes and weights of a network with noise, run in pieces, are those of one run of one thread and one partition."""
     net = noisy(seed, PLUS)
-    sims = [ep.Simulator(net, threads=1, partitions=n) for n in (1, 2, 5)]
-    found = [spikes_of(sim, pieces) for sim, pieces in zip(sims, ([60.0], [60.0], [13.0, 40.0, 7.0]), strict=True)]
-    learned = [sim.connections("noise->rec")[2] for sim in sims]
-    for other in (1, 2):
-        assert_same((found[other], learned[other]), (found[0], learned[0]))
+    sims = [ep.Simulator(net, **{"threads": 1} | given) for given in ({}, options)]
+    wanted, found = (spikes_of(sim, cuts) for sim, cuts in zip(sims, ([sum(pieces)], pieces), strict=True))
+    assert_same(found, wanted)
+    assert_same(*(sim.connections("noise->rec")[2] for sim in sims))
+
+
+@examples(0.05)
+@given(seed=SEEDS, divided=st.sampled_from([([60.0], 2), ([13.0, 40.0, 7.0], 5)]))
+def test_noise_does_not_depend_on_partitions_or_cuts(seed, divided):
+    pieces, partitions = divided
+    check_noise(seed, pieces, {"partitions": partitions})
 
 
 @two_threads
 def test_noise_does_not_depend_on_threads():
-    sims = [ep.Simulator(noisy(7, PLUS), threads=threads) for threads in (1, 2)]
-    first, second = (spikes_of(sim, [200.0]) for sim in sims)
-    assert_same(second, first)
-    assert first["rec"].shape[1] > 10
-    assert_same(*(sim.connections("noise->rec")[2] for sim in sims))
-
-
-@two_threads
-def test_noise_of_samples_does_not_depend_on_threads():
+    check_noise(7, [200.0], {"threads": 2})
     sims = [ep.Simulator(noisy(7, SAMPLE), threads=threads) for threads in (1, 2)]
     for _ in range(2):
         first, second = (sim.train(sim.samples(5, 60)) for sim in sims)
@@ -256,8 +260,7 @@ def test_noise_has_its_rate():
         each = np.bincount(found[name][1].astype(int), minlength=8)
         assert np.all(np.abs(each - 4000 * rate) < 5.0 * np.sqrt(4000 * rate * (1.0 - rate)))
     # Nodes are independent: two of them coincide as often as chance has it.
-    trains = np.zeros((8, 4001))
-    trains[found["more"][1].astype(int), found["more"][0].astype(int)] = 1.0
+    trains = trains_of(found["more"], 8, 4000)
     together = trains @ trains.T
     chance = 4000 * 0.12**2
     assert np.all(np.abs(together[np.triu_indices(8, 1)] - chance) < 6.0 * np.sqrt(chance))
@@ -270,11 +273,7 @@ def test_populations_have_noise_of_their_own():
         net.add(ep.PoissonSource(200.0), 4, name)
     net.add(ep.LIF(), 1)
     found = ep.Simulator(net, threads=1).run(500.0, spikes=["a", "b"]).spikes
-    trains = {}
-    for name in ("a", "b"):
-        trains[name] = np.zeros((4, 501))
-        trains[name][found[name][1], found[name][0].astype(int)] = 1.0
-    together = (trains["a"] * trains["b"]).sum(axis=1)
+    together = (trains_of(found["a"], 4, 500) * trains_of(found["b"], 4, 500)).sum(axis=1)
     assert np.all(np.abs(together - 500 * 0.04) < 5.0 * np.sqrt(500 * 0.04))
 
 
@@ -297,10 +296,8 @@ def test_noise_is_never_repeated_while_learning():
         sim.scale_learning_rates(0.0)
         for n, steps in way:
             # A run learns from one sample; of a batch the spikes are not kept.
-            for _ in range(n):
-                times, nodes = sim.run(float(steps), spikes=["noise"]).spikes["noise"]
-                spikes.append(np.zeros((steps, 8), bool))
-                spikes[-1][np.rint(times).astype(int) - 1, nodes] = True
+            runs = [sim.run(float(steps), spikes=["noise"]) for _ in range(n)]
+            spikes += [trains_of(run.spikes["noise"], 8, steps).T for run in runs]
         drawn.append(np.concatenate(spikes))
     assert_same(drawn[1:], drawn[:1] * 4)
     # And of batches: each sample spikes as it does where all are one batch.
