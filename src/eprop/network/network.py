@@ -212,7 +212,7 @@ class Network(FixedProperties):
             raise NetworkError(f"a population {name!r} exists; give this projection another name=")
         connectivity = connectivity.between(name, pre.positions, post.positions)
         delay = self._delays(name, connectivity, delay, pre, post)
-        weights = self._weights(connectivity, weight, pre, post)
+        weights = _weights(weight, connectivity, pre, post)
         _check_bounds(name, rule, weights, _is_everywhere(connectivity, pre, post))
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
         self._projections.append(projection)
@@ -444,6 +444,27 @@ class Network(FixedProperties):
         same = len(own) == len(others) and all(a is b for a, b in zip(own, others, strict=True))
         return same and (self.dt, self.seed) == (other.dt, other.seed)
 
+    def _delays(
+        self, name: str, rule: ConnectionRule, delay: Any, pre: Population, post: Population
+    ) -> float | Distribution | Array:
+        """Check delays; the build checks the drawn ones."""
+        try:
+            many = isinstance(delay, (Distribution, Array, np.ndarray, list, tuple, type)) or scipy.sparse.issparse(
+                delay
+            )
+            if not many:
+                return self.dt if delay is None else self._delay(delay)
+            delays = _of_connections("delay", delay, rule, pre, post)
+            if isinstance(delays, Constant):
+                return self._delay(delays.value)
+            if isinstance(delays, Array):
+                self._check_each_delay(delays.values, rule)
+            else:
+                self._check_drawn_delay(delays)
+        except NetworkError as error:
+            raise NetworkError(f"{name}: {error}") from None
+        return delays
+
     def _delay(self, delay: Any) -> float:
         value = _positive("delay", delay, "ms")
         count = value / self.dt
@@ -453,8 +474,20 @@ class Network(FixedProperties):
             raise NetworkError(f"delay must be a multiple of dt = {self.dt:g} ms, at least one step, got {value:g} ms")
         return value
 
-    def _drawn_delay(self, delays: Distribution) -> Distribution:
-        """Check the ends of a distribution of delays; without ends, the build checks the drawn delays."""
+    def _check_each_delay(self, values: np.ndarray, rule: ConnectionRule) -> None:
+        """Check delays of connections, or a matrix."""
+        for value in np.unique(values):
+            try:
+                self._delay(float(value))
+            except NetworkError as error:
+                at = tuple(int(i) for i in np.argwhere(values == value)[0])
+                where = f"at index {at}; entries without a connection may hold any delay"
+                if isinstance(rule, Explicit):
+                    where = f"from node {rule.sources[at[0]]} to node {rule.targets[at[0]]}"
+                raise NetworkError(f"{error}, {where}") from None
+
+    def _check_drawn_delay(self, delays: Distribution) -> None:
+        """Check the ends of a distribution, if there are any."""
         low, high = delays.ends
         if -math.inf < low < 0.0 or high < 0.0:
             raise NetworkError(f"delay must be > 0 ms, but {delays} draws from {low:g} ms up; raise its lower end")
@@ -462,79 +495,34 @@ class Network(FixedProperties):
             raise NetworkError(
                 f"delay must be at most {LONGEST_DELAY} steps of {self.dt:g} ms, but {delays} draws up to {high:g} ms"
             )
-        return delays
-
-    def _delays(
-        self, name: str, rule: ConnectionRule, delay: Any, pre: Population, post: Population
-    ) -> float | Distribution | Array:
-        if delay is None:
-            return self.dt
-        try:
-            return self._checked_delays(rule, delay, pre, post)
-        except NetworkError as error:
-            raise NetworkError(f"{name}: {error}") from None
-
-    def _checked_delays(
-        self, rule: ConnectionRule, delay: Any, pre: Population, post: Population
-    ) -> float | Distribution | Array:
-        many = isinstance(delay, (Distribution, Array, np.ndarray, list, tuple, type)) or scipy.sparse.issparse(delay)
-        if not many:
-            return self._delay(delay)
-        delays = as_distribution(delay, "delay", sparse=DELAYS)
-        if isinstance(delays, Constant):
-            return self._delay(delays.value)
-        if not isinstance(delays, Array):
-            return self._drawn_delay(delays)
-        values = delays.values
-        if values.ndim == 2 and values.shape != (post.size, pre.size):
-            raise NetworkError(
-                f"delay must have shape ({post.size}, {pre.size}) = (targets, sources), got {values.shape}"
-            )
-        if values.ndim == 2 and isinstance(rule, Explicit):
-            delays = _at_connections(rule, delays)
-            values = delays.values
-        elif values.ndim == 1:
-            if not isinstance(rule, Explicit) or values.size != rule.sources.size:
-                made = f"{rule.sources.size} connections" if isinstance(rule, Explicit) else type(rule).__name__
-                raise NetworkError(
-                    f"a list of {values.size} delays needs as many Explicit connections, got {made}; "
-                    "or give an (n_post, n_pre) array"
-                )
-            delays = Array(values[rule.order])  # type: ignore[attr-defined]
-        for value in np.unique(values):
-            try:
-                self._delay(float(value))
-            except NetworkError as error:
-                where = tuple(int(i) for i in np.argwhere(values == value)[0])
-                nowhere = "" if values.ndim == 1 else "; entries without a connection may hold any delay"
-                raise NetworkError(f"{error}, at index {where}{nowhere}") from None
-        return delays
-
-    def _weights(self, rule: ConnectionRule, weight: Any, pre: Population, post: Population) -> Distribution | Array:
-        if isinstance(rule, Explicit):
-            given = rule.weights if weight is None else weight  # type: ignore[attr-defined]
-            weights = as_distribution(1.0 if given is None else given, sparse=CONNECTIONS)
-            if isinstance(weights, Array) and weights.values.ndim == 1:
-                if weights.values.size != rule.sources.size:
-                    raise NetworkError(f"{weights.values.size} weights for {rule.sources.size} explicit connections")
-                if weight is not None:  # weights arrive in the caller's order
-                    weights = Array(weights.values[rule.order])  # type: ignore[attr-defined]
-        else:
-            weights = as_distribution(1.0 if weight is None else weight, sparse=CONNECTIONS)
-            if isinstance(weights, Array) and weights.values.ndim == 1:
-                raise NetworkError("a list of weights needs Explicit connections; or give an (n_post, n_pre) array")
-        if isinstance(weights, Array) and weights.values.ndim == 2 and weights.values.shape != (post.size, pre.size):
-            raise NetworkError(
-                f"weight must have shape ({post.size}, {pre.size}) = (targets, sources), got {weights.values.shape}"
-            )
-        return _at_connections(rule, weights)
 
 
-def _at_connections(rule: ConnectionRule, values: Distribution | Array) -> Any:
-    """Select the entries of a matrix at explicit connections, in their order; return other values unchanged."""
-    if isinstance(rule, Explicit) and isinstance(values, Array) and values.values.ndim == 2:
-        return Array(values.values[rule.targets, rule.sources])
-    return values
+def _weights(weight: object, rule: ConnectionRule, pre: Population, post: Population) -> Distribution | Array:
+    """Initial weights: those of an explicit matrix, or 1 mV, unless others are given."""
+    if weight is not None:
+        return _of_connections("weight", weight, rule, pre, post)
+    own = getattr(rule, "weights", None)
+    return Constant(1.0) if own is None else Array(own)
+
+
+def _of_connections(
+    what: str, given: object, rule: ConnectionRule, pre: Population, post: Population
+) -> Distribution | Array:
+    """Weights or delays: drawn, or as an array in the order of explicit connections, or as a matrix for a rule that draws."""
+    values = as_distribution(given, what, sparse=DELAYS if what == "delay" else CONNECTIONS)
+    if not isinstance(values, Array):
+        return values
+    array, shape = values.values, (post.size, pre.size)
+    if array.ndim == 2 and array.shape != shape:
+        raise NetworkError(f"{what} must have shape {shape} = (targets, sources), got {array.shape}")
+    if array.ndim == 2:
+        return Array(array[rule.targets, rule.sources]) if isinstance(rule, Explicit) else values
+    if not isinstance(rule, Explicit) or array.size != rule.sources.size:
+        made = f"{rule.sources.size} connections" if isinstance(rule, Explicit) else type(rule).__name__
+        raise NetworkError(
+            f"a list of {array.size} {what}s needs as many Explicit connections, got {made}; or give an (n_post, n_pre) array"
+        )
+    return Array(array[rule.order])  # type: ignore[attr-defined]
 
 
 def _connects_nothing(rule: object) -> bool:

@@ -217,7 +217,10 @@ WEIGHTS = [
     (np.ones((4, 3)), r"weight must have shape \(3, 4\) = \(targets, sources\), got \(4, 3\)"),
     (np.full((3, 4), NAN), r"weight must be finite everywhere, but is not at index \(0, 0\)"),
     (np.ones((3, 4, 1)), r"1- or 2-d array, got shape \(3, 4, 1\)"),
-    (np.ones(12), r"a list of weights needs Explicit connections; or give an \(n_post, n_pre\) array"),
+    (
+        np.ones(12),
+        r"a list of 12 weights needs as many Explicit connections, got AllToAll; or give an \(n_post, n_pre\) array",
+    ),
     (np.ones((3, 4)) * 1j, r"weight must be real numbers, [\s\S]*complex128"),
     ([[1, 2], [3]], "weight must be an array of numbers with rows of equal length"),
     (scipy.sparse.csr_matrix(np.ones((3, 4))), r"give it as the connections: Explicit\(matrix\)"),
@@ -239,7 +242,11 @@ THREE = ep.Explicit(sources=[3, 0, 1], targets=[2, 1, 0])
 @refusals(
     *((lambda p, v=v: p.connect(weight=v), ep.EPropError, words) for v, words in WEIGHTS),
     *((lambda p, v=v: p.feedback(ep.RandomFeedback(v)), ep.EPropError, words) for v, words in OF_FEEDBACK),
-    (lambda p: p.connect(THREE, weight=[1.0, 2.0]), ep.NetworkError, "2 weights for 3 explicit connections"),
+    (
+        lambda p: p.connect(THREE, weight=[1.0, 2.0]),
+        ep.NetworkError,
+        "a list of 2 weights needs as many Explicit connections, got 3",
+    ),
     (lambda p: p.connect(THREE, weight=[1.0, 0.0, NAN]), ep.NetworkError, "weight must be finite everywhere"),
 )
 def test_what_is_no_weight_is_refused(refusal, parts):
