@@ -11,16 +11,15 @@
     draw_confusion, draw_event_cost         true and predicted classes; time per event         charts.py
     raster, rates                           spikes of populations                              spikes.py
     draw_network                            a schematic of a network                           schematic.py
-    draw_run                                all figures for the folder of a run, or of trials  run_figures.py
-    write_report                            one HTML page about a run, or about trials         html_page.py
+    draw_run                                all figures for the folder of a run, or of trials  report.py
+    write_report                            one HTML page about a run, or about trials         report.py
     look, save, check_picture               the style                                          style.py
 """
 
 from eprop.plot.activity import draw_activity, draw_episode, draw_pattern, telling_neuron
 from eprop.plot.charts import draw_band, draw_bars, draw_confusion, draw_event_cost, draw_points
-from eprop.plot.html_page import write_report
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
-from eprop.plot.run_figures import draw_run
+from eprop.plot.report import draw_run, write_report
 from eprop.plot.schematic import draw_network
 from eprop.plot.spikes import raster, rates
 from eprop.plot.style import check_picture, look, save

@@ -35,7 +35,7 @@ def short_run(task: str) -> tuple[RunConfig, str, str]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Figures that would have been saved, by their names."""
     figures: dict[str, Figure] = {}
-    monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: figures.setdefault(path.stem, figure))
+    monkeypatch.setattr(plot.report, "save", lambda figure, path: figures.setdefault(path.stem, figure))
     return figures
 
 
