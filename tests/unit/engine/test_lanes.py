@@ -264,6 +264,7 @@ def test_all_ways_to_give_channels_are_one() -> None:
         lambda t: events[:, t].astype(np.uint8),
         lambda t: events[:, t].astype(float),
         lambda t: tuple(c[::-1].astype(np.int32) for c in lists[t]),
+        lambda t: [c.astype(np.int32) for c in lists[t]],
         lambda t: [c.tolist() for c in lists[t]],
     ):
         lanes = two_sources().lanes(N)
