@@ -108,6 +108,7 @@ def samples(reset: bool) -> Any:
     (lambda: ep.Simulator(ring(10_000, 10_000), threads=1), r"needs about 2\.\d GB \(100,\d+,\d+ synapses of 20 bytes.*1\.0 GB "
      r"are available.*[\d,]+ synapses, \d+ % of them.*precision=\"single\" with 1\.\d GB does not fit either"),
     (lambda: ep.Simulator(small_network((0, 10**9, 0)), threads=1), "These would fit: fewer neurons"),
+    (lambda: ep.Simulator(network(rule=EPropPlus(cutoff=500_000.0)), threads=1), "fewer neurons; a shorter cutoff"),
     (lambda: ep.Simulator(delayed(100_000, 100_000.0), threads=1), "GB for propagators, neurons and axons"),
     (lambda: ep.Simulator(ring(15_000, 1000, EProp()), threads=1, comm=Crowd(), parallel="data"),
      r"but 0\.2 GB are available to each of 4 ranks"),

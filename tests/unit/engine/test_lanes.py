@@ -13,7 +13,7 @@ from eprop.engine.run import lanes as module
 from networks import disagreement
 from own_neurons import AdaptingCurrent
 from ranks_in_threads import on_ranks
-from refusals import Refusal, refusals, refuse
+from refusals import Refusal, each_of, refusals, refuse
 from rollout_networks import (
     DELAYS,
     NEURONS,
@@ -302,14 +302,11 @@ NONE = [np.zeros(0, int)] * 2
     (lambda lanes: lanes.backward(np.zeros((2, 0, 1))), ep.InputError, "no step since the last rollout"),
     (lambda _: two_sources().lanes(0), ep.InputError, "number of lanes must be a whole number >= 1"),
     (lambda _: two_sources().lanes(2, learn="no"), ep.InputError, "learn must be True or False"),
-    (lambda _: two_sources().lanes(2, learn=False).replay(), ep.InputError, "made with learn=False"),
-    (
-        lambda _: two_sources().lanes(2, learn=False).backward(np.zeros((2, 1, 1))),
-        ep.InputError,
-        "made with learn=False",
-    ),
-    (lambda _: exploding().lanes(2).run(50, np.ones((50, 2, 5))), ep.DivergenceError, r"step: lane .* exploded"),
-)
+    *each_of([lambda lanes: lanes.replay(), lambda lanes: lanes.backward(np.zeros((2, 1, 1)))],
+             lambda call, _: call(two_sources().lanes(2, learn=False)), ep.InputError, "made with learn=False"),
+    *each_of([lambda lanes: lanes.run(50, np.ones((50, 2, 5))), lambda lanes: [lanes.step(np.ones((2, 5))) for _ in range(50)]],
+             lambda call, _: call(exploding().lanes(2)), ep.DivergenceError, "step: lane .* exploded"),
+)  # fmt: skip
 def test_what_does_not_fit_is_refused_and_nothing_has_happened(refusal: Refusal) -> None:
     lanes = two_sources().lanes(2)
     refusal.check(lanes)

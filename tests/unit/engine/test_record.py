@@ -177,6 +177,21 @@ def test_samples_and_their_results_show_sizes_and_means(simulator: ep.Simulator)
     assert repr(result).endswith(f"{result.events:,} synaptic events)")
 
 
+def test_lanes_rollouts_and_steppers_take_one_line() -> None:
+    sim, online = (
+        ep.Simulator(
+            small_network((3, 4, 2), {"in->rec": 2.0, "rec->out": None}, rule=rule, feedback=ep.RandomFeedback())
+        )
+        for rule in (ep.EProp(), ep.EPropPlus())
+    )
+    lanes, stepper = sim.lanes(2), online.stepper()
+    lanes.step([[0], [1, 2]])
+    stepper.step([0, 1])
+    assert repr(lanes) == "Lanes(2 in parallel, 1 steps of this rollout)"
+    assert repr(sim.forward(sim.samples(2, 5))).startswith("Rollout(2 samples of 5 steps; y (2, 5, 2); 0 spikes)")
+    assert repr(stepper).startswith("Stepper(at 1 ms; Latency(1 steps: 50 % within ")
+
+
 def test_an_evaluation_shows_its_error_and_the_confusion_matrix() -> None:
     labels, predictions = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     evaluation = Evaluation((labels != predictions).astype(float), np.full(4, 0.5), labels, predictions, 2)

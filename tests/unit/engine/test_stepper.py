@@ -218,6 +218,7 @@ def test_outputs_are_a_view_of_readouts():
         y = stepper.step([t])
         np.testing.assert_array_equal(y, run.y["out"][t])
     assert stepper.step([1, 1, 0]) is y
+    assert (stepper.spikes, stepper.rewarded) == (0, False)
     with pytest.raises(ValueError, match="read-only"):
         y[0] = 1.0
 

@@ -109,6 +109,12 @@ def built(update, **changes) -> ep.Simulator:
     (lambda: built(infinite), ep.NetworkError, "Own.update returned psi = inf for an input of 0 mV; it must be finite"),
     (lambda: built(divides, eligibility=lambda self, dt: None), ep.NetworkError,
      r"rec: eligibility\(dt\) must return an Eligibility, got None"),
+    *each_row([
+        (Eligibility(((0.5,),), (1.0, 2.0), (1.0,), (0.0,)), "rec: the eligibility needs decay .* with the same d"),
+        (Eligibility.leaky(math.nan), "rec: the eligibility holds a value that is not finite"),
+    ], lambda found: built(divides, eligibility=lambda self, dt: found), ep.NetworkError),
+    (lambda: built(divides, initial=lambda self, dt, nodes, seed: {"w": 0.0}), ep.NetworkError,
+     r"Own.initial\(\) has values for w, which state_rows = \('v',\) does not name"),
     (lambda: built(too_steep, largest_psi=lambda self, dt: 0.35), ep.NetworkError,
      r"psi = 0.4, but Own.largest_psi\(\) allows only 0 to 0.35"),
     *each_row([

@@ -34,6 +34,8 @@ def simulator(**options):
     *each_of(["half", None, 32, np.float32, ""], lambda precision: simulator(precision=precision), ep.ParameterError,
              '^Simulator.precision must be "double" or "single"'),
     (lambda: ep.Simulator(ep.Network(), threads=1), ep.NetworkError, r"no populations; add some with add\(\)"),
+    (lambda: simulator(parallel="both"), ep.ParameterError, 'Simulator.parallel must be "model" or "data", got'),
+    (lambda: simulator(parallel="data"), ep.NetworkError, 'parallel="data" divides mini-batches, and only EProp learns'),
 )  # fmt: skip
 def test_settings_that_are_refused(refusal):
     refusal.check()
@@ -97,6 +99,8 @@ MIRRORED = "Symmetric feedback to .* follows .*, which must have no multapses"
      "needs one projection onto 'out', got 2"),
     (noise_alone, ep.NetworkError, "no neurons or readouts, only sources"),
     (lambda: noise_alone(ep.LIF()), ep.NetworkError, "noise: a Poisson rate of 1001 Hz is more than one spike per step of 1 ms"),
+    (lambda: ep.Simulator(small_network((0, 9, 0), neuron=ep.LIF(tau_m=ep.Normal(1.0, 5.0))), threads=1), ep.NetworkError,
+     r"rec, neuron \d: LIF.tau_m must be > 0"),
     (readouts_that_differ, ep.NetworkError, "readouts of 'rec' have different tau_m; set EProp.kappa"),
     *((lambda kind=kind, t_ref=t_ref: ep.Simulator(small_network((0, 3, 0), neuron=kind(t_ref=t_ref)), threads=1),
        ep.ParameterError, rf"^rec: {kind.__name__}.t_ref must be a multiple of dt = 1 ms, got \S+ ms")

@@ -224,6 +224,8 @@ def called(learner: ep.Simulator, name: str, given: Any, progress: Any = None) -
     *each_row(SAMPLE_INPUTS, lambda inputs, learner: learner.samples(2, 5, inputs=inputs)),
     *each_row(SAMPLE_TARGETS, lambda targets, learner: learner.samples(2, 5, targets=targets)),
     *each_row(LABELS, lambda labels, learner: learner.samples(2, 5, labels=labels)),
+    (lambda learner: learner.samples(2, 5, signals={"rec": np.ones((2, 4, 3))}), ep.InputError,
+     r"signals 'rec' must have shape \(2, 5, 3\), got \(2, 4, 3\)"),
     (lambda learner: learner.samples(2, 5, labels=[0, 1], targets={"out": YS}), ep.InputError,
      "labels need exactly one readout population, and no targets"),
     # With targets, as they are given elsewhere, as well.
