@@ -281,9 +281,6 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
   bound.def_prop_ro("learns", [](const Object& self) { return self.episodes.learns; });
   bound.def_prop_ro("history", [](const Object& self) { return self.episodes.horizon.history(); });
   bound.def(
-      "full", [](const Object& self, Index n_steps) { return is_full(self.episodes, n_steps); }, "n_steps"_a,
-      "Whether so many more steps would take more room.");
-  bound.def(
       "set_weights",
       [](Object& self, In1<Real> weight) {
         if (static_cast<Index>(weight.shape(0)) != self.tables().targets.size)

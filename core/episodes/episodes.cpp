@@ -158,7 +158,7 @@ template <class Real> void keep_history(Episodes<Real>& episodes, Lane<Real>& la
 
 template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   const Topology& topology = episodes.topology;
-  const Index kept = episodes.learns ? episodes.rows : 1;
+  const Index stored = episodes.learns ? episodes.rows : 1;
   Lane<Real> lane;
   lane.state = Owned2<double>(episodes.initial.rows, topology.n_neurons());
   lane.input = Owned2<double>(episodes.plan.input_rows(), episodes.plan.columns);
@@ -166,8 +166,8 @@ template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   make_lists(topology, lane);
   lane.log.resize(static_cast<std::size_t>(std::max(4 * episodes.n_sources, kFirstLog)));
   lane.start = Owned2<Index>(episodes.rows, topology.populations.size + 1);
-  lane.psi = Owned2<Real>(kept, episodes.plan.columns);
-  lane.error = Owned2<double>(kept, topology.n_readouts());
+  lane.psi = Owned2<Real>(stored, episodes.plan.columns);
+  lane.error = Owned2<double>(stored, topology.n_readouts());
   rest(episodes, lane);
   if (episodes.horizon.continues) lane.begin = state_of(lane);
   return lane;
@@ -231,10 +231,6 @@ template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& 
   episodes.steps = request.n_steps;
   for (Index s = 0; s < chunk.width; s++)
     start_sample(episodes, episodes.lanes[chunk.lane + s], request.seed, request.clocks[chunk.index + s]);
-}
-
-template <class Real> bool is_full(const Episodes<Real>& episodes, Index n_steps) {
-  return needed_rows(episodes, n_steps) > episodes.rows;
 }
 
 template <class Real> void reserve_rows(Episodes<Real>& episodes, Index n_steps) {
@@ -405,7 +401,6 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
   template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);          \
   template void set_weights(Episodes<Real>&, Array1<const Real>);                                             \
   template void begin_samples(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                          \
-  template bool is_full(const Episodes<Real>&, Index);                                                        \
   template void reserve_rows(Episodes<Real>&, Index);                                                         \
   template void begin_steps(Episodes<Real>&, Index);                                                          \
   template void begin_replay(Episodes<Real>&);                                                                \

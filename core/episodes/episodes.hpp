@@ -1,9 +1,9 @@
 // The loop of e-prop: lanes of one network run in parallel with constant weights; errors then become gradients.
 //
 // 1. A lane is one sample or one environment: the state of a whole network without plasticity, and its history (state.hpp).
-// 2. A mini-batch is a rollout from rest: it keeps no rows before its first step, and its errors come from its targets.
+// 2. A mini-batch is a rollout from rest: it has no rows before its first step, and its errors come from its targets.
 // 3. Lanes that continue keep as many rows of the past as errors and delays reach back, and the traces of older spikes.
-// 4. Forward (steps.hpp): spikes arrive, neurons advance, spikes are logged; rows of psi and errors are kept for learning.
+// 4. Forward (steps.hpp): spikes arrive, neurons advance, spikes are logged; rows of psi and errors are stored for learning.
 // 5. Backward (adjoint.hpp, backward.hpp): from errors, backward in time, to G of each target and row.
 // 6. Gradients (gradients.hpp): each synapse sums G of its target over its spikes, lane after lane.
 // 7. A replay repeats the steps of a rollout with the logged spikes of its sources and the present weights.
@@ -18,15 +18,14 @@ namespace eprop {
 template <class Real>
 Episodes<Real> make_episodes(const Topology& topology, Array2<const double> initial, const EpisodeSizes& sizes);
 
-// Sets the weights of later steps; the array is kept. Spikes in flight arrive with the new weights.
+// Sets the weights of later steps; the array must outlive them. Spikes in flight arrive with the new weights.
 template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Real> weight);
 
 // Begins the samples of a chunk at rest.
 template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
 
-// Begins some more steps of the rollout of all lanes; whether they need more capacity.
+// Begins some more steps of the rollout of all lanes.
 template <class Real> void begin_steps(Episodes<Real>& episodes, Index n_steps);
-template <class Real> bool is_full(const Episodes<Real>& episodes, Index n_steps);
 
 // Begins and ends a replay of the rollout: between them, its steps run once more.
 template <class Real> void begin_replay(Episodes<Real>& episodes);

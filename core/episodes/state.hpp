@@ -19,7 +19,7 @@ struct Horizon {
   Index latency = 1;       // longest time from a spike to an error that it causes, and to external signals one step later
   Index delay = 1;         // longest delay
   Index components = 1;    // most components of an eligibility; a synapse's traces are these and the filtered one
-  bool continues = false;  // whether rollouts continue; otherwise nothing of the past is kept
+  bool continues = false;  // whether rollouts continue; otherwise there is no past
   Index history() const { return continues ? latency + delay : 0; }
   Index traces() const { return components + 1; }
 };
@@ -49,7 +49,7 @@ struct EarlierSpikes {
   std::vector<std::int32_t> log;
 };
 
-// One sample or environment. A lane keeps rows of spikes and psi: first its history, the last steps before the rollout, then the
+// One sample or environment. A lane has rows of spikes and psi: first its history, the last steps before the rollout, then the
 // steps of the rollout. After the end of an episode there are silent rows, as many as the longest delay has steps, so that no
 // spike arrives beyond them in either direction. Traces of the synapses, as of `Horizon::latency` steps before the rollout,
 // represent older spikes.
@@ -154,7 +154,7 @@ struct Steps {
 // Steps of lanes, and arrays for their results. `n` lanes run; each belongs to one of the given samples.
 struct EpisodeRequest {
   Index n_steps = 0;
-  bool learn = false;  // whether psi is kept
+  bool learn = false;  // whether psi is stored
   std::uint64_t seed = 0;
   Array1<const Index> samples;      // (n,) indices among all given samples
   Array1<const Index> clocks;       // (n,) first step of the random spikes of samples from rest
@@ -169,7 +169,7 @@ struct EpisodeRequest {
   Array3<const double> given_errors;  // (n, n_steps, readouts); without planes, those of the targets
   // Results:
   Array3<double> y;      // (n, n_steps, readouts) mV
-  Array3<double> error;  // (n, n_steps, readouts); without planes they are kept for the backward pass
+  Array3<double> error;  // (n, n_steps, readouts); without planes they are stored for the backward pass
   Array1<double> loss;   // (n,) not finite if a sample diverged
   Array1<Index> spikes;  // (n,) of neurons
   Array1<Index> events;  // (n,) synaptic events of samples from rest
@@ -221,10 +221,10 @@ inline Index episode_bytes(const Topology& topology, Index state_rows, const Epi
   const Horizon horizon = horizon_of(topology, sizes);
   const Index rows = rows_of(horizon, steps);
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
-  const Index n = topology.n_neurons(), k = topology.n_readouts(), kept = learns ? rows : 1;
+  const Index n = topology.n_neurons(), k = topology.n_readouts(), stored = learns ? rows : 1;
   const Index traces = continues && learns ? horizon.traces() * topology.targets.size * real_size : 0;
   const Index lane = 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n + 8 * plan.input_rows() * plan.columns +
-                     8 * rows * (topology.populations.size + 1) + kept * (8 * k + real_size * plan.columns) + traces;
+                     8 * rows * (topology.populations.size + 1) + stored * (8 * k + real_size * plan.columns) + traces;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);
   const Index works = !learns ? 0 : continues ? lanes_at_once(lanes, threads) : lanes;
   const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +

@@ -435,9 +435,6 @@ class EpisodesDouble:
     @property
     def history(self) -> int: ...
 
-    def full(self, n_steps: int) -> bool:
-        """Whether so many more steps would take more room."""
-
     def set_weights(self, weight: NDArray[numpy.float64]) -> None:
         """Use these weights from the next step on."""
 
@@ -537,9 +534,6 @@ class EpisodesSingle:
 
     @property
     def history(self) -> int: ...
-
-    def full(self, n_steps: int) -> bool:
-        """Whether so many more steps would take more room."""
 
     def set_weights(self, weight: NDArray[numpy.float32]) -> None:
         """Use these weights from the next step on."""

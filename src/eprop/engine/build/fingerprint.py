@@ -15,8 +15,6 @@ from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
 from eprop.rules import PairRule
 
-SYNAPSES = "EPropPlus.synapses"
-
 
 def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
     """Everything of a network except initial weights and learning rates: (bytes,) uint8, the same on every rank.
@@ -30,7 +28,7 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
             f"{kind.n_filters} filters, {kind.n_own} own, {'anchored' if kind.anchored else 'crossing'}"
             for kind in kinds
         )
-        out[SYNAPSES] = f"{'; '.join(each)}; blocks of {block_steps} steps"
+        out["EPropPlus.synapses"] = f"{'; '.join(each)}; blocks of {block_steps} steps"
     return np.frombuffer(json.dumps(out).encode(), np.uint8)
 
 
@@ -105,6 +103,4 @@ def _read(fingerprint: object) -> dict[str, str]:
         raise InputError(f"the state is damaged: its entry 'network' cannot be read ({error})") from error
     if not isinstance(found, dict):
         raise InputError("the state is damaged: its entry 'network' is no description of a network")
-    if SYNAPSES in found:  # earlier versions listed the kinds in the order of the network
-        found[SYNAPSES] = "; ".join(sorted(str(found[SYNAPSES]).split("; ")))
     return found

@@ -12,7 +12,7 @@ import scipy.sparse
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.memory import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
-from eprop.engine.run.layout import Given, SampleLayout, by_name, given_numbers
+from eprop.engine.run.layout import Given, SampleLayout, by_name
 from eprop.engine.run.probes import Probes, make_probes
 from eprop.engine.run.sample_events import events_in_steps
 from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
@@ -20,7 +20,7 @@ from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
-from eprop.parameters import brief, is_finite_number
+from eprop.parameters import brief, is_finite_number, real_numbers
 
 
 def steps_in(label: str, duration: Any, dt: float) -> int:
@@ -113,7 +113,7 @@ def _one_array(
     what: str, name: str, value: object, n_steps: int, size: int | None, constant: bool = False
 ) -> np.ndarray:
     """Give an array of a run an axis of samples; it may be ``constant``: the same in all steps."""
-    given = given_numbers(what, name, value)
+    given = real_numbers(f"{what} {name!r}", value, InputError)
     known = [(n_steps, size)] + [(size,), (1, size)] * constant
     if size is not None and given.shape not in known:
         shape = f"({n_steps}, {size}) = (steps, size)" + f" or ({size},)" * constant
@@ -126,7 +126,7 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
     size = layout.sizes[0].get(name)
     if isinstance(value, tuple) and len(value) == 2:
         return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
-    if scipy.sparse.issparse(value) or given_numbers("input", name, value).ndim != 2:
+    if scipy.sparse.issparse(value) or real_numbers(f"input {name!r}", value, InputError).ndim != 2:
         raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
     return _one_array("input", name, value, n_steps, size)
 

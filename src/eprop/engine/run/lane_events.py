@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from eprop.engine.run.layout import SampleLayout, named
+from eprop.engine.run.layout import SampleLayout, by_name
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
@@ -33,7 +33,7 @@ class ChannelReader:
                 return (None,) * len(self._sizes)
             known = ", ".join(self._names) or "none"
             raise InputError(f"step takes channels by the names of the event sources ({known}) in a dictionary")
-        given = named(channels)
+        given = by_name("channels", channels)
         for name in given:
             if name not in self._names:
                 raise InputError(f"no event source named {name!r}; there are: {', '.join(self._names) or 'none'}")

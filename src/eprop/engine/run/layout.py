@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from eprop.errors import InputError
 from eprop.models import EventSource, Readout
 from eprop.network import Network
-from eprop.parameters import check_count, real_numbers
+from eprop.parameters import check_count
 
 # Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
@@ -87,35 +85,17 @@ def count_of(what: str, value: object) -> int:
     return check_count(f"number of {what}", value, InputError)
 
 
-def by_name(what: str, given: object) -> Mapping[str, Any]:
-    """Check that values for populations are in a dictionary, and return them by name."""
+def by_name(what: str, given: object) -> dict[str, Any]:
+    """Values for populations, which are given in a dictionary, by name; a key may be the population itself."""
     if given is not None and not isinstance(given, Mapping):
         raise InputError(f"{what} must be a dictionary from names of populations to arrays, got {type(given).__name__}")
-    return named(given)
-
-
-def named(given: Mapping[Any, Any] | None) -> Mapping[str, Any]:
-    """Values for populations by name; a key may be the population itself."""
-    if not given:
-        return {}
-    for key in given:
-        if type(key) is not str:
-            break
-    else:
-        return given
-    out = {getattr(key, "name", key): value for key, value in given.items()}
-    if len(out) < len(given):
-        names = [getattr(key, "name", key) for key in given]
-        name = next(name for k, name in enumerate(names) if name in names[:k])
-        raise InputError(f"{name!r} is given twice, by its name and as a population")
+    out: dict[str, Any] = {}
+    for key, value in (given or {}).items():
+        name: Any = getattr(key, "name", key)
+        if name in out:
+            raise InputError(f"{name!r} is given twice, by its name and as a population")
+        out[name] = value
     return out
-
-
-def given_numbers(what: str, name: str, values: object) -> Any:
-    """Numbers for a population, as an array in their own type."""
-    if type(values) is np.ndarray and values.dtype.kind in "fbiu":
-        return values
-    return real_numbers(f"{what} {name!r}", values, InputError)
 
 
 def check_names(what: str, given: Mapping[str, Any], names: Mapping[str, int]) -> None:

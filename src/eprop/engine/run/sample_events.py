@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.run.layout import InputPart, SampleLayout, check_names, given_numbers
+from eprop.engine.run.layout import InputPart, SampleLayout, check_names
 from eprop.errors import InputError
 from eprop.parameters import real_numbers
 
@@ -49,20 +49,13 @@ def _spikes_out_of_range(
     """Make the error for spikes that are not all within the steps and channels."""
     if not np.all(np.isfinite(times)):
         return InputError(f"input {label}: times must be finite")
-    step = _steps_of_times(times, dt)
-    if step.min() < 0 or step.max() >= n_steps:
-        ends = "; recorded spikes have the times of the ends of steps: subtract dt" if step.max() == n_steps else ""
-        return InputError(
-            f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms{ends}"
-        )
-    return InputError(f"input {label}: channels must lie in 0..{size - 1}, got {channels.min()}..{channels.max()}")
-
-
-def _steps_of_times(times: np.ndarray, dt: float) -> np.ndarray:
-    """Steps of the times (ms)."""
-    count = times.astype(np.float64) / dt
-    near = np.rint(count)
-    return np.where(np.abs(count - near) <= 1e-9 + 4.0 * precision_of(times) * np.abs(count), near, np.floor(count))
+    if channels.min() < 0 or channels.max() >= size:
+        return InputError(f"input {label}: channels must lie in 0..{size - 1}, got {channels.min()}..{channels.max()}")
+    at_end = abs(float(times.max()) / dt - n_steps) < 1e-6
+    ends = "; recorded spikes have the times of the ends of steps: subtract dt" if at_end else ""
+    return InputError(
+        f"input {label}: times must lie in [0, {n_steps * dt:g}) ms, got {times.min():g}..{times.max():g} ms{ends}"
+    )
 
 
 def precision_of(times: np.ndarray) -> float:
@@ -96,7 +89,7 @@ def _sorted_events(p: InputPart, given: object, n: int, n_steps: int, dt: float,
         start += given.start
         return given.channels
     if isinstance(given, np.ndarray) or not (_are_lists(given) or (isinstance(given, tuple) and len(given) == 2)):
-        return _of_dense(p, given_numbers("input", p.name, given), n, n_steps, start)
+        return _of_dense(p, real_numbers(f"input {p.name!r}", given, InputError), n, n_steps, start)
     found, channels = _pairs(p, given, n, n_steps, dt)
     start += found
     return channels
@@ -106,7 +99,7 @@ def _pairs(p: InputPart, given: Any, n: int, n_steps: int, dt: float) -> tuple[n
     """Offsets of the steps, and channels, ascending within a step."""
     if _are_lists(given):
         given = _of_lists(p, given, n, n_steps, dt)
-    ptr, channels = (given_numbers("input", p.name, part) for part in given)
+    ptr, channels = (real_numbers(f"input {p.name!r}", part, InputError) for part in given)
     if ptr.shape != (n, n_steps + 1):
         raise InputError(f"input {p.name!r}: ptr must have shape ({n}, {n_steps + 1}), got {ptr.shape}")
     if channels.ndim != 1:

@@ -18,8 +18,6 @@ from eprop.engine.run.layout import (
     by_name,
     check_names,
     count_of,
-    given_numbers,
-    named,
 )
 from eprop.engine.run.results import ByValue
 from eprop.engine.run.sample_events import events_of
@@ -177,12 +175,10 @@ def _arranged(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Sampl
     starts, channels = events_of(layout, given.inputs, n, n_steps)
     window = _window(layout, given.window, n, n_steps)
     target = _targets(layout, given.targets, given.labels, n, n_steps, window)
-    labels, made_for = _labels(given.labels, n), layout.made_for
-    if not given.signals and given.modulator is None and given.reward is None:
-        return Samples(starts, channels, target, window, n, n_steps, labels, made_for=made_for)
+    labels = _labels(given.labels, n)
     signals, modulator = arrange_external(layout, n, n_steps, given.signals, given.modulator)
     reward = _reward(layout, given.reward, n, n_steps)
-    return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, made_for)
+    return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, layout.made_for)
 
 
 def _labels(labels: object, n: int) -> np.ndarray | None:
@@ -204,7 +200,7 @@ def _targets(
     check_names("readout", targets, layout.sizes[1])
     arrays, length = {}, 1
     for name, value in targets.items():
-        arrays[name] = array = given_numbers("target", name, value)
+        arrays[name] = array = real_numbers(f"target {name!r}", value, InputError)
         if array.ndim == 3 and array.shape[1] != 1:
             length = n_steps
     out = np.empty((n, length, layout.n_readouts))
@@ -253,7 +249,7 @@ def _window(layout: SampleLayout, window: object, n: int, n_steps: int) -> np.nd
     """Make ``window`` of `Samples`."""
     columns = max(len(layout.readouts), 1)
     if isinstance(window, Mapping):
-        own = named(window)
+        own = by_name("window", window)
         check_names("readout", own, layout.sizes[1])
         found = {name: _of_steps(f"window of {name!r}", value, n, n_steps) for name, value in own.items()}
         out = np.ones((max([1, *map(len, found.values())]), n_steps, columns))
@@ -302,7 +298,7 @@ def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: 
     for name, size in layout.neurons.items():
         if name not in signals:
             continue
-        value = given_numbers("signals", name, signals[name])
+        value = real_numbers(f"signals {name!r}", signals[name], InputError)
         if value.shape != (n, n_steps, size):
             raise InputError(f"signals {name!r} must have shape ({n}, {n_steps}, {size}), got {value.shape}")
         out[name] = np.array(value, np.float64, order="C")
