@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eprop.cli.guard import Formats, Group, Json, Quiet, path_of, single_process
+from eprop.cli.guard import Group, Json, Quiet, formats_option, path_of, single_process
 from eprop.cli.output import print_result
 from eprop.cli.parameter_options import options_from, single_command, with_options
 from eprop.files import JsonObject
@@ -44,6 +44,7 @@ Threads = Annotated[
     int | None,
     typer.Option(metavar="N", rich_help_panel=_RUN, show_default=False, help="Cores to use.  \\[default: all]"),
 ]
+Formats = Annotated[list[str] | None, formats_option("png and pdf", _RUN)]
 
 
 class _Figures(Group):

@@ -29,15 +29,6 @@ Json = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show neither progress nor tables.")
 ]
-Formats = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--format",
-        metavar="png|pdf|svg",
-        show_default=False,
-        help="Format of the figures. May be given more than once.  \\[default: png; of eprop figure png and pdf]",
-    ),
-]
 Trust = Annotated[
     bool,
     typer.Option(
@@ -48,6 +39,12 @@ Trust = Annotated[
 ]
 
 FAILED, INTERRUPTED = 2, 130
+
+
+def formats_option(default: str, panel: str | None = None) -> Any:
+    """The option ``--format`` of commands that draw."""
+    text = f"Format of the figures. May be given more than once.  \\[default: {default}]"
+    return typer.Option("--format", metavar="png|pdf|svg", rich_help_panel=panel, show_default=False, help=text)
 
 
 class _BareFlags:

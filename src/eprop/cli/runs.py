@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from eprop.cli.guard import Formats, Json, Quiet, RunOrTrials, Trust, guarded, path_of, single_process
+from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, formats_option, guarded, path_of, single_process
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
@@ -103,7 +103,7 @@ def plot(
             metavar="DIR", parser=path_of, show_default=False, help="Folder for the figures.  \\[default: RUN/figures]"
         ),
     ] = None,
-    formats: Formats = None,
+    formats: Annotated[list[str] | None, formats_option("png")] = None,
     trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,

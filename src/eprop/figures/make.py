@@ -153,7 +153,7 @@ def _settle(
 ) -> tuple[PaperFigure, bool]:
     """Return the figure with the given options, and for the others those of its folder; and whether to compute."""
     known = {field.name for field in dataclasses.fields(kind)}  # another version may have other fields
-    earlier = kind.inherited({name: v for name, v in facts.get("options", {}).items() if name in known}, given)
+    earlier = kind.options_that_stay({name: v for name, v in facts.get("options", {}).items() if name in known}, given)
     try:
         figure: PaperFigure = kind(**{**earlier, **given}).absolute()
         tables = {path.stem for path in (folder / NUMBERS).glob("*.csv")}

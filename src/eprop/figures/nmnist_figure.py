@@ -9,8 +9,9 @@ from typing import Any
 
 from eprop.errors import DataError
 from eprop.figures.paper_figure import PaperFigure
-from eprop.parameters import param
-from eprop.training import RunConfig
+from eprop.parameters import inherited
+from eprop.tasks import NMNIST, Recordings
+from eprop.training import RunConfig, Training
 
 _SOURCES = ("data", "mnist")
 _DATA = ("data", "mnist", "range", "test_data", "samples", "test_samples", "validation")
@@ -25,29 +26,15 @@ EVALUATIONS = 25
 class NMNISTFigure(PaperFigure):
     """Base of figures that train on N-MNIST; the options of the data are those of ``eprop train nmnist``."""
 
-    data: str | None = param(
-        None, kind=str, optional=True, metavar="DIR|ZIP", doc="real recordings to learn from: N-MNIST folder or zip"
-    )
-    mnist: str | None = param(
-        None,
-        kind=str,
-        optional=True,
-        metavar="DIR",
-        doc="folder with MNIST's files; a simulated camera records their digits",
-    )
-    range: str | None = param(
-        None, kind=str, optional=True, metavar="START:STOP", doc="with data or mnist: digits to learn from"
-    )
-    test_data: tuple[str, ...] = param(
-        (), kind=(tuple, list), metavar="DIR|ZIP", doc="recordings or MNIST folders to test on instead"
-    )
-    samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of training samples")
-    test_samples: int | None = param(None, kind=int, at_least=1, optional=True, doc="largest number of test samples")
-    validation: int | None = param(
-        None, kind=int, at_least=1, optional=True, doc="validation samples, for the learning curves"
-    )
-    epochs: int | None = param(None, kind=int, at_least=1, optional=True, doc="passes over the training data")
-    neurons: int | None = param(None, kind=int, at_least=1, optional=True, doc="recurrent neurons")
+    data: str | None = inherited(Recordings, "data", None)
+    mnist: str | None = inherited(Recordings, "mnist", None)
+    range: str | None = inherited(Recordings, "range", None)
+    test_data: tuple[str, ...] = inherited(Recordings, "test_data", ())
+    samples: int | None = inherited(Recordings, "samples", None)
+    test_samples: int | None = inherited(Recordings, "test_samples", None)
+    validation: int | None = inherited(Recordings, "validation", None, at_least=1)
+    epochs: int | None = inherited(Training, "epochs", None, optional=True)
+    neurons: int | None = inherited(NMNIST, "neurons", None, optional=True)
 
     def validate(self) -> None:
         """Check the data options; the configuration of the run checks them again."""
@@ -60,9 +47,9 @@ class NMNISTFigure(PaperFigure):
         return self.replace(**{name: getattr(data, name) for name in ("data", "mnist", "test_data")})
 
     @classmethod
-    def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    def options_that_stay(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Options of the folder that stay; a new data source replaces the old one."""
-        stay = super().inherited(old, given)
+        stay = super().options_that_stay(old, given)
         if any(given.get(name) is not None for name in _SOURCES):
             stay = {name: value for name, value in stay.items() if name not in _SOURCES}
         return stay

@@ -50,7 +50,7 @@ class PaperFigure(Description, ABC):
         return self
 
     @classmethod
-    def inherited(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> JsonObject:
+    def options_that_stay(cls, old: Mapping[str, Any], given: Mapping[str, Any]) -> JsonObject:
         """Options of the folder that stay in force together with the ``given`` ones."""
         return dict(old)
 

@@ -14,7 +14,7 @@ import numpy as np
 from eprop.engine import Simulator
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
-from eprop.parameters import param
+from eprop.parameters import inherited, param
 from eprop.random import derive
 from eprop.rl import (
     Agent,
@@ -32,6 +32,7 @@ from eprop.rl import (
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.evaluation import counted_by, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
+from eprop.training.sample_learner import Training
 from eprop.training.schedule import SCHEDULES, check_schedule, linear
 from eprop.training.watcher import Progress
 
@@ -59,10 +60,8 @@ class PolicyTraining(Objective):
     passes: int = param(
         1, kind=int, at_least=1, doc="how often each rollout is learned from; more than once: set a clip"
     )
-    schedule: str = param(
-        "linear", kind=str, doc="of the learning rates: constant, linear, exponential, cosine or step"
-    )
-    eta_final: float = param(0.01, at_least=0.0, at_most=1.0, doc="learning rates end at this fraction")
+    schedule: str = inherited(Training, "schedule", "linear")
+    eta_final: float = inherited(Training, "eta_final", 0.01)
     entropy_final: float = param(
         1.0, at_least=0.0, at_most=1.0, doc="final weight of the entropy, as a fraction of the initial one; linear"
     )

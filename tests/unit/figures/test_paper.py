@@ -207,9 +207,9 @@ def test_missing_data_are_refused_before_a_folder_is_made(
 @pytest.mark.tiny
 def test_one_source_of_data_replaces_the_other() -> None:
     old = {"data": None, "mnist": "digits", "range": "5:9"}
-    assert Figure3.inherited(old, {"trials": 2}) == old
-    assert Figure3.inherited(old, {"data": "recorded"}) == {"range": "5:9"}
-    assert Figure3.inherited({"data": "recorded"}, {"mnist": "digits"}) == {}
+    assert Figure3.options_that_stay(old, {"trials": 2}) == old
+    assert Figure3.options_that_stay(old, {"data": "recorded"}) == {"range": "5:9"}
+    assert Figure3.options_that_stay({"data": "recorded"}, {"mnist": "digits"}) == {}
 
 
 @pytest.mark.tiny
