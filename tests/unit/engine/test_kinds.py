@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.core import lib
 from eprop.engine.build.assemble import build
 from eprop.engine.build.eligibility import least_left, sort_components
 from eprop.engine.build.fingerprint import check_fingerprint, fingerprint_of
@@ -85,39 +84,6 @@ def test_kinds(neurons, dtype, kinds, block):
     assert sorted(found.kinds) == sorted(Kind(*kind, two_kappas=False) for kind in kinds)
     assert found.block_steps == block
     assert found.crosses == (not all(anchored for *_, anchored in kinds))
-
-
-@pytest.mark.parametrize("neurons", [(ep.LIF, ep.ALIF), (ep.ALIF, ep.LIF)], ids=str)
-def test_each_population_has_its_kind(neurons):
-    found = built(*(neuron() for neuron in neurons))
-    assert found.kinds == (Kind(*LIF, False), Kind(*ALIF, False))
-    rows = found.topology.populations[1:]
-    assert rows["model"].tolist() == [lib.models[neuron.core] for neuron in neurons]
-    assert [found.kinds[kind].n_own for kind in rows["kind"]] == [int(neuron is ep.ALIF) for neuron in neurons]
-
-
-def test_two_kappas_are_part_of_a_kind():
-    net = ep.Network()
-    rec = net.add(ep.ALIF(), 4)
-    net.connect(rec, rec, rule=ep.EPropPlus(kappa=0.97, kappa_reg=0.9))
-    (kind,) = build(net, 1, np.float64).kinds
-    assert kind == Kind(1, 1, anchored=True, two_kappas=True)
-    assert [kind.layout[name] for name in ("n_entries", "n_constants", "n_corrections")] == [10, 5, 8]
-
-
-def test_reward_is_part_of_a_kind():
-    """With own components errors and rates are filtered apart, whatever the kappas: the core has no other loops."""
-    net = ep.Network()
-    waits = ep.EPropPlus(reward=ep.RewardTrace())
-    lif, other, alif = net.add(ep.LIF(), 4), net.add(ep.LIF(), 3), net.add(ep.ALIF(), 2)
-    net.connect(lif, lif, rule=waits)
-    net.connect(lif, other, rule=ep.EPropPlus())
-    plain, waiting = build(net, 1, np.float64).kinds
-    assert plain == Kind(1, 0, anchored=True, two_kappas=False, reward=False)
-    assert waiting == Kind(1, 0, anchored=True, two_kappas=False, reward=True)
-    assert [waiting.layout[name] for name in ("n_entries", "n_constants", "n_corrections")] == [5, 1, 5]
-    net.connect(lif, alif, rule=waits)
-    assert [kind.two_kappas for kind in build(net, 1, np.float64).kinds] == [True] * 3
 
 
 def test_a_state_of_other_kinds_is_refused():

@@ -14,15 +14,7 @@ from networks import disagreement
 from own_neurons import AdaptingCurrent
 from ranks_in_threads import on_ranks
 from refusals import Refusal, each_of, refusals, refuse
-from rollout_networks import (
-    DELAYS,
-    NEURONS,
-    SIZES,
-    assert_close,
-    check_lanes,
-    network,
-    stimulus,
-)
+from rollout_networks import DELAYS, NEURONS, SIZES, assert_close, check_lanes, network, stimulus
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 N, ROLLOUTS, STEPS = 4, 4, 24

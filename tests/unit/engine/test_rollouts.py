@@ -12,16 +12,7 @@ import eprop as ep
 from compare import assert_same, differ
 from networks import small_network
 from refusals import Refusal, refusals, refuse
-from rollout_networks import (
-    DELAYS,
-    FEEDBACK,
-    NEURONS,
-    SIZES,
-    assert_close,
-    network,
-    samples_of,
-    stimulus,
-)
+from rollout_networks import DELAYS, FEEDBACK, NEURONS, SIZES, assert_close, network, samples_of, stimulus
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 

@@ -21,7 +21,7 @@ PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(eta=5e-4), c_reg=0.01, cutoff=2
 RULES = {
     "plus": PLUS,
     "adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), cutoff=20.0),
-    "reward": PLUS.replace(reward=ep.RewardTrace(tau=30.0, cutoff=40.0)),
+    "reward": PLUS.replace(optimizer=ep.GradientDescent(5e-5), reward=ep.RewardTrace(tau=30.0, cutoff=40.0)),
     "stdp": ep.STDP(rate=0.02, w_max=2.0),
     "static": ep.Static(),
 }
@@ -29,23 +29,21 @@ RULES = {
 
 def network(rule: Any = PLUS, several: bool = False, loss: Any = None) -> ep.Network:
     """Inputs and noise, neurons, readouts with a leak potential; or two of each."""
-    net = ep.Network(seed=3)
     learned = rule if isinstance(rule, ep.EPropPlus) else ep.Static()
-    x, noise = net.add(ep.EventSource(), 6, "in"), net.add(ep.PoissonSource(rate=30.0), 3, "noise")
-    rec = net.add(ep.LIF(tau_m=15.0, v_th=0.6), 12, "rec")
-    out = net.add(ep.Readout(tau_m=20.0, e_l=0.2, loss=loss or ep.SquaredError()), 3, "out")
-    net.connect(x, rec, weight=ep.Uniform(0.1, 0.6), rule=rule)
-    net.connect(noise, rec, weight=0.2)
-    net.connect(rec, rec, ep.FixedIndegree(4), weight=ep.Uniform(0.0, 0.3), rule=rule)
-    net.connect(rec, out, weight=ep.Uniform(-0.5, 0.5), rule=learned, delay=2.0)
-    net.feedback(out, rec, ep.RandomFeedback(), delay=ep.Uniform(1.0, 3.0))
+    connections = {
+        "in->rec": ep.Uniform(0.1, 0.6),
+        "rec->rec": {"connectivity": ep.FixedIndegree(4), "weight": ep.Uniform(0.0, 0.3)},
+        "rec->out": {"weight": ep.Uniform(-0.5, 0.5), "rule": learned, "delay": 2.0},
+    }
+    readout = ep.Readout(tau_m=20.0, e_l=0.2, loss=loss or ep.SquaredError())
+    net = small_network(
+        (6, 12, 3), connections, neuron=ep.LIF(tau_m=15.0, v_th=0.6), readout=readout, rule=rule, seed=3
+    )
+    net.connect(net.add(ep.PoissonSource(rate=30.0), 3, "noise"), "rec", weight=0.2)
+    net.feedback("out", "rec", ep.RandomFeedback(), delay=ep.Uniform(1.0, 3.0))
     if several:
-        y, b, value = (
-            net.add(ep.EventSource(), 2, "more"),
-            net.add(ep.LIF(v_th=0.6), 4, "b"),
-            net.add(ep.Readout(), 1, "value"),
-        )
-        net.connect(y, b, weight=0.5, rule=rule)
+        b, value = net.add(ep.LIF(v_th=0.6), 4, "b"), net.add(ep.Readout(), 1, "value")
+        net.connect(net.add(ep.EventSource(), 2, "more"), b, weight=0.5, rule=rule)
         net.connect(b, value, weight=0.3, rule=learned)
         net.feedback(value, b)
     return net
