@@ -44,7 +44,8 @@ def pair_network(
         weight = ep.Uniform(least + low * size, least + high * size) if rules else ep.Uniform(low, high)
         net.connect(source, "rec", ep.Bernoulli(p), weight=weight, rule=rule, delay=float(delays[k]))
     net.connect("rec", "out", weight=0.5, rule=other)
-    net.connect("in", "rec", ep.Bernoulli(0.5), weight=ep.Normal(0.0, 0.2), rule=other, name="other")
+    drive = ep.Uniform(0.5, 1.5) if rules else ep.Normal(0.0, 0.2)  # neurons must spike whatever a given rule does
+    net.connect("in", "rec", ep.Bernoulli(0.5), weight=drive, rule=other, name="other")
     net.feedback("out", "rec", ep.RandomFeedback())
     return net
 

@@ -27,6 +27,7 @@ def test_weights_are_those_of_all_pairs(rule, partitions, dt):
         worst, compared = worst_pair(net, start, recording, 150)
         assert worst < 1e-12
         assert compared > 100
+        assert recording.spikes["rec"][0].size > 50
 
 
 @every_rule

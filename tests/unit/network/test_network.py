@@ -56,7 +56,7 @@ def parts() -> Parts:
 
 NAME = "name must be a text without '/'"
 RULE = r"^Network.connect needs a connection rule \(AllToAll, OneToOne, Bernoulli, .*\), got"
-LEARNS = r"^Network.connect needs a plasticity rule \(Static, EProp, EPropPlus, STDP\), got"
+LEARNS = r"^Network.connect needs a plasticity rule \(Static, EProp, EPropPlus, STDP.*\), got"
 DELAY = (
     "^in->rec: (delay must be (a finite number > 0 ms|a multiple of dt = 1 ms, at least one step|at most 1000000 steps)"
     "|a list of [12] delays needs as many Explicit connections, got AllToAll)"
