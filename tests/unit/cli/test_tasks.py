@@ -167,7 +167,7 @@ def test_a_task_of_ones_own() -> None:
         f"train my_own.py --config {out}/config.toml --quiet --out b",
     ):
         assert line(words).exit_code == 0, words
-    assert "Learn the task in a file" in line("train my_own.py --help").stdout
+    assert "An example to replace" in line("train my_own.py --help").stdout
 
 
 @pytest.mark.tiny

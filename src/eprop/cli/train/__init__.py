@@ -56,7 +56,7 @@ def command_for(task: str, *, read: bool = True) -> Any:
     """
     from eprop.cli.parameter_options import single_command, with_options
     from eprop.cli.train.options import request_options, task_options
-    from eprop.cli.train.texts import OWN, TEXTS
+    from eprop.cli.train.texts import help_of
 
     kind = _loaded(task) if read else None
     own, homes, others = task_options(kind)
@@ -66,7 +66,7 @@ def command_for(task: str, *, read: bool = True) -> Any:
 
         carry_out(task, homes, given)
 
-    command.__doc__ = TEXTS.get(task, OWN)
+    command.__doc__ = help_of(task, kind)
     settings: dict[str, Any] = {}
     if kind is None:  # the command itself reports what is wrong with the file
         settings = {"ignore_unknown_options": True, "allow_extra_args": True}

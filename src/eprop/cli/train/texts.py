@@ -1,15 +1,23 @@
-"""Help of the commands of ``eprop train``, by the name of the task."""
+"""Help of the commands of ``eprop train``: a text for some tasks, the first paragraph of the docstring for others."""
 
-OWN = """Learn the task in a file of your own.
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eprop.tasks import Task
+
+NOT_READ = "Learn the task in a file of your own."
+OTHER = """{summary}
 
 Each parameter of the task, its data, the training and the run is an option.
 
 [bold]Examples[/bold]
 
-  eprop new-task my-task
-  eprop train my_task.py --help
-  eprop train my_task.py
-  eprop train my_task.py --rule eprop+ --epochs 3
+  eprop train {task} --help
+  eprop train {task}
+  eprop train {task} --rule eprop+ --epochs 3
 """
 
 TEXTS = {
@@ -156,3 +164,11 @@ the sources; LunarLander needs pip install "gymnasium\\[box2d]" as well.
   eprop train gymnasium --env ALE/Breakout-v5 --no-greedy
 """,
 }
+
+
+def help_of(task: str, kind: type[Task] | None) -> str:
+    """Help of the command of a task, by its name or file; ``kind`` is None if the file was not read."""
+    if task in TEXTS:
+        return TEXTS[task]
+    described = inspect.cleandoc((kind and kind.__doc__) or NOT_READ).partition("\n\n")[0]
+    return OTHER.format(summary=described.replace("[", "\\["), task=task)
