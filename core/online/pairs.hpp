@@ -24,7 +24,7 @@ struct PairedBranch {
 // The weight after the spikes of one neuron, in their order. `times` are its spikes, the newest first. The oldest stored spike is
 // older than any needed one, so the search needs no other end.
 template <class PairRule>
-double pair_spikes(double w, const Index* times, const PairedBranch& branch, const PairRule rule, const double* powers) {
+inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const PairRule& rule, const double* powers) {
   const double step = rule.post_rate * branch.trace;
   Index newest = 0;
   while (times[newest] > branch.until) newest++;
@@ -39,7 +39,7 @@ double pair_spikes(double w, const Index* times, const PairedBranch& branch, con
 
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery.
 template <class Real, class PairRule>
-void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule rule,
+void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule& rule,
                  const double* powers) {
   const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
@@ -59,7 +59,7 @@ void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedB
 
 // An expired branch: postsynaptic spikes only.
 template <class Real, class PairRule>
-void finalise_pairs(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule rule,
+void finalise_pairs(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule& rule,
                     const double* powers) {
   for (Index synapse = begin; synapse < end; synapse++) {
     const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
