@@ -153,13 +153,6 @@ def makes_an_array(state, params, j, x):
 
 
 @inline
-def makes_a_list(state, params, j, x):
-    """Cannot be compiled."""
-    traces = [x, x]
-    return traces[0] > params[0, j], 0.3
-
-
-@inline
 def makes_a_text(state, params, j, x):
     """Cannot be compiled."""
     print(f"{x:.2f}")
@@ -170,7 +163,6 @@ def makes_a_text(state, params, j, x):
     ("update", "reason"),
     [
         (makes_an_array, "it makes an array, a list"),
-        (makes_a_list, "it makes an array, a list"),
         (makes_a_text, "(?s:.*)(f-strings|opcode)"),
         (uses_libraries, "(?s:.*)No implementation of function .*clip"),
     ],

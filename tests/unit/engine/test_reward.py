@@ -91,7 +91,7 @@ def test_without_reward_only_regularisation_learns():
         recording = sim.run(300.0, {"in0": x}, {"out": np.ones(2)}, spikes=["rec"])
         assert recording.spikes["rec"][0].size > 20
         assert (sim.connections("in0->rec")[2] != before[0]).any() == (c_reg > 0.0)
-        assert (sim.connections("rec->out")[2] == before[1]).all()
+        np.testing.assert_array_equal(sim.connections("rec->out")[2], before[1])
 
 
 def test_a_rewarded_choice_is_learned():

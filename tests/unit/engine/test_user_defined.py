@@ -63,32 +63,76 @@ class Bell(Surrogate):
     gradient = staticmethod(bell)
 
 
+@dataclass(frozen=True)
+class Quartic(Loss):
+    """The fourth power of the difference."""
+
+    def compare(self, y, target):
+        return (y - target) ** 3, 0.25 * ((y - target) ** 4).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class DerivedSurrogate(ep.PiecewiseLinear):
+    """A built-in class with another function."""
+
+    gradient = staticmethod(arctan)
+
+
+@dataclass(frozen=True)
+class DerivedLoss(ep.CrossEntropy):
+    """A built-in class with another comparison, that of the squared error."""
+
+    def compare(self, y, target):
+        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class DerivedOptimizer(ep.Adam):
+    """A built-in class with another step, that of gradient descent."""
+
+    def step(self, weights, gradients, moments, n):
+        return weights - self.eta * gradients
+
+
 def network(neuron: ep.LIF, rule: ep.EProp | ep.EPropPlus, feedback: Any = None, loss: Any = None) -> ep.Network:
     models = {"neuron": neuron, "readout": ep.Readout(loss=loss or ep.SquaredError()), "feedback": feedback}
     connections = {"in->rec": ep.Normal(0.1, 0.3), "rec->rec": ep.Normal(0.0, 0.2), "rec->out": ep.Normal(0.0, 0.3)}
     return small_network((20, 12, 2), connections, **models, rule=rule, seed=3)
 
 
-def trained(net: ep.Network, kind: type = ep.Simulator, **options: Any) -> np.ndarray:
+def trained(net: ep.Network, **options: Any) -> np.ndarray:
     """Weights after three mini-batches, and one step with a third of the learning rate."""
-    sim = kind(net, **options)
+    sim = ep.Simulator(net, **{"threads": 1} | options)
     samples = sim.samples(3, 80, {"in": EVENTS}, {"out": np.full((3, 1, 2), 0.5)})
     for _ in range(3):
         sim.train(samples)
-    if kind is ep.Simulator:
-        sim.scale_learning_rates(0.3)
-        sim.train(samples)
+    sim.scale_learning_rates(0.3)
+    sim.train(samples)
     return np.concatenate([sim.connections(p.name)[2] for p in net.projections])
 
 
-@pytest.mark.parametrize("feedback", [ep.Symmetric(), ep.Adaptive()], ids=["symmetric", "adaptive"])
-@pytest.mark.parametrize("options", [{}, {"decay": 0.01, "w_max": 1.5}], ids=["plain", "decay and bounds"])
-def test_optimizer_in_numpy_equals_the_one_of_the_core(options, feedback):
-    ours, core = (
-        trained(network(ep.LIF(), ep.EProp(optimizer=kind(eta=1e-2, **options)), feedback), threads=1)
-        for kind in (PlainAdam, ep.Adam)
-    )
-    np.testing.assert_allclose(ours, core, rtol=0.0, atol=1e-14)
+OPTIMIZERS = [
+    (kind, options) for kind in (ep.Symmetric, ep.Adaptive) for options in ({}, {"decay": 0.01, "w_max": 1.5})
+]
+#: Networks with a user's part, and with the one of the core that does the same.
+TWINS = {
+    **{f"Adam {options}, {feedback.__name__}": [
+        network(ep.LIF(), ep.EProp(optimizer=kind(eta=1e-2, **options)), feedback()) for kind in (PlainAdam, ep.Adam)]
+       for feedback, options in OPTIMIZERS},
+    **{f"arctan of {model.__name__}, {type(rule).__name__}": [
+        network(model(t_ref=2.0, surrogate=kind(0.3, 0.7)), rule) for kind in (PlainArctan, ep.Arctan)]
+       for model in MODELS for rule in (ep.EProp(), ep.EPropPlus())},
+    # Methods of derived classes replace those of built-in ones.
+    "derived": [
+        network(ep.LIF(surrogate=DerivedSurrogate(0.3, 0.7)), ep.EProp(optimizer=DerivedOptimizer(1e-3)), loss=DerivedLoss()),
+        network(ep.LIF(surrogate=ep.Arctan(0.3, 0.7)), ep.EProp(optimizer=ep.GradientDescent(1e-3)))],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("twins", TWINS.values(), ids=TWINS)
+def test_a_users_part_gives_what_the_one_of_the_core_gives(twins):
+    pytest.importorskip("numba")
+    np.testing.assert_allclose(*map(trained, twins), rtol=0.0, atol=1e-14)
 
 
 def test_a_users_optimizer_in_threads_and_from_a_state():
@@ -104,39 +148,21 @@ def test_a_users_optimizer_in_threads_and_from_a_state():
     np.testing.assert_array_equal(first.connections("in->rec")[2], second.connections("in->rec")[2])
 
 
-@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus()], ids=["eprop", "eprop+"])
-@pytest.mark.parametrize("model", MODELS)
-def test_compiled_surrogate_equals_the_one_of_the_core(model, rule):
-    pytest.importorskip("numba")
-    ours, core = (
-        trained(network(model(t_ref=2.0, surrogate=kind(0.3, 0.7)), rule), threads=1)
-        for kind in (PlainArctan, ep.Arctan)
-    )
-    np.testing.assert_allclose(ours, core, rtol=0.0, atol=1e-14)
-
-
-@dataclass(frozen=True)
-class Quartic(Loss):
-    """The fourth power of the difference."""
-
-    def compare(self, y, target):
-        return (y - target) ** 3, 0.25 * ((y - target) ** 4).sum(axis=-1)
-
-
 @pytest.mark.parametrize(
     ("neuron", "optimizer", "loss"),
     [
         *((model(t_ref=2.0, surrogate=Bell(0.3, 0.7)), ep.GradientDescent(1e-3), None) for model in MODELS),
         (ep.LIF(), PlainAdam(eta=1e-3, decay=0.01, epsilon=1e-2), None),
         (ep.LIF(), ep.GradientDescent(1e-3), Quartic()),
+        (ep.LIF(surrogate=DerivedSurrogate(0.3, 0.7)), DerivedOptimizer(eta=1e-3), DerivedLoss()),
     ],
-    ids=[*(f"surrogate, {model.__name__}" for model in MODELS), "optimiser", "loss"],
+    ids=[*(f"surrogate, {model.__name__}" for model in MODELS), "optimiser", "loss", "derived"],
 )
 def test_user_defined_parts_do_the_same_in_the_reference(neuron, optimizer, loss):
     pytest.importorskip("numba")
     net = network(neuron, ep.EProp(optimizer=optimizer), loss=loss)
     samples = ep.Simulator(net, threads=1).samples(
-        6, 80, {"in": np.tile(EVENTS, (2, 1, 1))}, {"out": np.ones((6, 1, 2))}
+        6, 80, {"in": np.tile(EVENTS, (2, 1, 1))}, {"out": np.full((6, 1, 2), 0.5)}
     )
     check_training(net, samples, 3, 1e-12)
 
@@ -271,44 +297,6 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
 )  # fmt: skip
 def test_what_cannot_run_is_refused(refusal):
     refusal.check()
-
-
-@dataclass(frozen=True)
-class DerivedSurrogate(ep.PiecewiseLinear):
-    """A built-in class with another function."""
-
-    gradient = staticmethod(arctan)
-
-
-@dataclass(frozen=True)
-class DerivedLoss(ep.CrossEntropy):
-    """A built-in class with another comparison, that of the squared error."""
-
-    def compare(self, y, target):
-        return y - target, 0.5 * ((y - target) ** 2).sum(axis=-1)
-
-
-@dataclass(frozen=True)
-class DerivedOptimizer(ep.Adam):
-    """A built-in class with another step, that of gradient descent."""
-
-    def step(self, weights, gradients, moments, n):
-        return weights - self.eta * gradients
-
-
-def test_methods_of_derived_classes_replace_those_of_built_in_ones():
-    """In the engine, which gives what the built-in class of that function gives, and in the reference."""
-    pytest.importorskip("numba")
-    weights = []
-    for surrogate, loss, optimizer in (
-        (DerivedSurrogate(0.3, 0.7), DerivedLoss(), DerivedOptimizer(eta=1e-3)),
-        (ep.Arctan(0.3, 0.7), ep.SquaredError(), ep.GradientDescent(eta=1e-3)),
-    ):
-        net = network(ep.LIF(surrogate=surrogate), ep.EProp(optimizer=optimizer), loss=loss)
-        weights.append(trained(net, threads=1))
-        samples = ep.Simulator(net, threads=1).samples(3, 80, {"in": EVENTS}, {"out": np.full((3, 1, 2), 0.5)})
-        check_training(net, samples, 3, 1e-12)
-    np.testing.assert_allclose(*weights, rtol=0.0, atol=1e-14)
 
 
 @dataclass(frozen=True)
