@@ -74,7 +74,7 @@ def measure(case: str, rule: str, arguments: argparse.Namespace) -> dict[str, An
 
 
 def configuration(case: str, rule: str, seed: int) -> RunConfig:
-    """Return the default configuration, with some trials for the learning curve."""
+    """Return the default configuration, with some samples for the learning curve."""
     name, settings, _ = CASES[case]
     task, watch = {**settings, "rule": rule, "seed": seed}, {"validations": POINTS}
     return RunConfig.make(name, task=task, data=watched(name), training=watch, run={"threads": 1})
@@ -89,12 +89,12 @@ def trial(case: str, rule: str, seed: int, path: pathlib.Path) -> tuple[dict[str
 
 
 def watched(name: str) -> dict[str, Any]:
-    """Return the trials of the learning curve: for evidence accumulation others than those of the test."""
+    """Return the samples of the learning curve: for evidence accumulation others than those of the test."""
     return {"validation": 256} if name == "evidence-accumulation" else {"validation": 1}
 
 
 def learning_curve(metrics: list[list[dict]], batch: int) -> dict[str, Any]:
-    """Return the error on held-out trials over iterations: mean and standard deviation over trainings."""
+    """Return the error on held-out samples over iterations: mean and standard deviation over trainings."""
     lines = [[line for line in run if "validation_error" in line] for run in metrics]
     errors = np.array([[line["validation_error"] for line in run] for run in lines])
     losses = np.array([[line["validation_loss"] for line in run] for run in lines])

@@ -21,8 +21,8 @@ def learner(rule: str = "eprop", n: int = 10, **options: Any) -> SampleLearner:
     small = {"neurons": 4, "n_steps": 20, "w_in": 0.2, "w_out": 0.1}
     task = NMNIST(rule=rule, **{**small, **gentle, **options.pop("task", {})})
     simulator = ep.Simulator(task.build_network(), threads=1, precision="single")
-    trials = options.pop("trials", None)
-    return SampleLearner(task, simulator, digits.recordings(n) if trials is None else trials, training, **options)
+    dataset = options.pop("dataset", None)
+    return SampleLearner(task, simulator, digits.recordings(n) if dataset is None else dataset, training, **options)
 
 
 def weights(trained: Any) -> np.ndarray:

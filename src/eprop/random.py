@@ -92,7 +92,7 @@ def permutation(seed: int, purpose: int, target: int, n: int) -> np.ndarray:
 
 
 def derive(seed: int, *words: int) -> int:
-    """Derive a new seed from a seed and some whole numbers (for projections, trials, epochs)."""
+    """Derive a new seed from a seed and some whole numbers (for projections, samples, epochs)."""
     seed = int(seed)
     for word in map(int, words):
         seed, _ = philox(seed, 0, word, word >> 32)

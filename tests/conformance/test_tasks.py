@@ -46,7 +46,7 @@ def small(name: str, rule: str | None = None, **changes) -> Task:
     return TASKS[name](**{**settings(name, rule), **changes})
 
 
-def trials_of(task: Task, n: int = 4):
+def splits_of(task: Task, n: int = 4):
     if isinstance(task, GeneratedTask):
         return task.data(samples=n).load(task).train
     return digits.recordings(n, task.n_steps)
@@ -77,7 +77,7 @@ def test_networks_and_samples_fit_and_are_scored(name, rule):
     task = small(name, rule)
     network = task.build_network()
     assert all(p.rule.plastic for p in network.projections)
-    samples = task.make_samples(network, trials_of(task))
+    samples = task.make_samples(network, splits_of(task))
     sim = ep.Simulator(network, threads=1)
     result = sim.evaluate(samples)
     scores = task.score(samples, result.y)
@@ -97,7 +97,7 @@ def test_the_silent_loss_is_that_of_silent_readouts(name, rule):
     sim = ep.Simulator(network, threads=1)
     for projection in network.projections:
         sim.set_weights(projection.name, 0.0)
-    loss = sim.evaluate(task.make_samples(network, trials_of(task))).loss
+    loss = sim.evaluate(task.make_samples(network, splits_of(task))).loss
     np.testing.assert_allclose(loss, task.silent_loss, rtol=1e-9)
 
 
@@ -113,7 +113,7 @@ def test_a_seed_makes_another_network_and_the_same_seed_the_same(name, rule):
 @every_sample_task
 def test_a_trial_survives_being_kept(name, rule):
     task = small(name, rule)
-    dataset, choice = trials_of(task), task.data()
+    dataset, choice = splits_of(task), task.data()
     again = choice.unpack(task, choice.pack(dataset.subset([2])))
     network = task.build_network()
     one, other = (task.make_samples(network, part) for part in (dataset.subset([2]), again))

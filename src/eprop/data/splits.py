@@ -45,7 +45,7 @@ class LeakWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """Data for one experiment: recordings, or the trials of a task.
+    """Data for one experiment: recordings, or the samples of a task.
 
     Attributes
     ----------

@@ -277,9 +277,9 @@ def _losses(config: RunConfig, iterations: int) -> JsonObject:
     losses: JsonObject = {"steps": [], "samples": []}
     for iteration in range(iterations):
         epoch, within = divmod(iteration, len(config.data.load(task).train))
-        trials = config.data.load(task, epoch=epoch).train
-        where = shuffled(task.seed, epoch, len(trials))[within]
-        samples = task.make_samples(simulator.network, trials.subset([where]))
+        dataset = config.data.load(task, epoch=epoch).train
+        where = shuffled(task.seed, epoch, len(dataset))[within]
+        samples = task.make_samples(simulator.network, dataset.subset([where]))
         result = simulator.train(samples)
         losses["samples"].append(float(result.loss[0]))
         losses["steps"].append(losses_of_steps(samples, result.y[0], softmax).tolist())

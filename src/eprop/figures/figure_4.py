@@ -114,8 +114,8 @@ class Figure4(NMNISTFigure):
 def _sample(runner: JobRunner, job: Job) -> dict[str, Table]:
     """Traces, spikes and facts of the run's test sample, before and after training."""
     run = load(runner.path(job) / RUN, threads=1)
-    task, trial = run.config.task, run.config.data.unpack(run.config.task, run.checkpoint.example)
-    both = [record_activity(task, simulator, trial) for simulator in (run.untrained(), run.simulator)]
+    task, sample = run.config.task, run.config.data.unpack(run.config.task, run.checkpoint.example)
+    both = [record_activity(task, simulator, sample) for simulator in (run.untrained(), run.simulator)]
     neuron = telling_neuron(*both)
     traces, spikes = [], []
     for network, activity in zip(NETWORKS, both, strict=True):

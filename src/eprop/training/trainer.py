@@ -40,7 +40,7 @@ class Trainer:
 
     Examples
     --------
-    >>> learner = SampleLearner(task, ep.Simulator(task.build_network()), trials, Training(epochs=3))
+    >>> learner = SampleLearner(task, ep.Simulator(task.build_network()), dataset, Training(epochs=3))
     >>> Trainer(learner).run()
     >>> evaluate(task, learner.simulator, test).error
     """

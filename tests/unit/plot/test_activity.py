@@ -54,7 +54,7 @@ class OwnTask:
     def __init__(self, aims: dict[str, np.ndarray]):
         self.aims = aims
 
-    def make_samples(self, network: ep.Network, trial: None) -> ep.Samples:
+    def make_samples(self, network: ep.Network, sample: None) -> ep.Samples:
         cue, spikes = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
         cue[0, 0, 1] = spikes[0, 1, 2] = spikes[0, 3, 0] = 1.0
         return make_samples(network, 1, 4, {"cue": cue, "in": spikes}, self.aims, window=np.ones(4))
@@ -145,7 +145,7 @@ def test_activity_without_neurons() -> None:
     """A source may go to readouts only."""
     network = small_network((3, 0, 2), {"in->out": 1.0}, rule=ep.EProp())
     samples = make_samples(network, 1, 4, {"in": np.eye(4, 3)[None]}, {"out": np.ones((1, 1, 2))}, np.ones(4))
-    task = types.SimpleNamespace(make_samples=lambda network, trial: samples)
+    task = types.SimpleNamespace(make_samples=lambda network, sample: samples)
     activity = record_activity(task, ep.Simulator(network, threads=1), None)
     assert activity.v.shape == activity.threshold.shape == (4, 0)
     figure = plot.draw_activity(activity, activity)

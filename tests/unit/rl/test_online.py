@@ -24,16 +24,16 @@ def actor(eta: float = 2e-3, value: bool = False, **rule_options) -> OnlineActor
     return OnlineActor(ep.Simulator(net, threads=1).stepper(), encoder, SoftmaxPolicy(), (1,), substeps=8, seed=3)
 
 
-def play(one: OnlineActor, trials: int, *, greedy: bool = False) -> float:
+def play(one: OnlineActor, episodes: int, *, greedy: bool = False) -> float:
     """Two pictures, two actions, a reward for the one that belongs to the picture."""
     rng, total = np.random.default_rng(4), 0.0
-    for _ in range(trials):
+    for _ in range(episodes):
         side = int(rng.integers(2))
         reward = float(one.act(np.array([1.5 * side - 0.75]), greedy=greedy) == side)
         if not greedy:
             one.reward(reward)
         total += reward
-    return total / trials
+    return total / episodes
 
 
 def test_it_learns_which_action_belongs_to_which_picture():

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.tiny
 class TwoViews(NMNIST):
     """Evaluates each recording by two views."""
 
-    def views(self, trials: Any) -> Any:
-        return trials, shift(trials, 9, 3)
+    def views(self, dataset: Any) -> Any:
+        return dataset, shift(dataset, 9, 3)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -31,9 +31,9 @@ def test_an_evaluation_shuffles_and_leaves_the_network_unchanged(rule: str) -> N
     data = digits.recordings(12, seed=2).subset(np.argsort(np.arange(12) % 2))  # sorted by class
 
     class Spy(NMNIST):
-        def make_samples(self, network: Any, trials: Any) -> Any:
-            labels.extend(trials.labels.tolist())
-            return super().make_samples(network, trials)
+        def make_samples(self, network: Any, dataset: Any) -> Any:
+            labels.extend(dataset.labels.tolist())
+            return super().make_samples(network, dataset)
 
     before = learns.simulator.state()
     found = evaluate(Spy(**vars(learns.task)), learns.simulator, data)

@@ -26,7 +26,7 @@ class Updates(Description):
 
 
 class MeanLearner(Learner):
-    """Brings the mean output of random trials to one."""
+    """Brings the mean output of random samples to one."""
 
     settings, unit = Updates, "updates"
     done, seconds = 0, 0.0
@@ -49,8 +49,8 @@ class MeanLearner(Learner):
         self.simulator.learn(rollout.backward(np.full(rollout.y.shape, self.error)))
         self.done += 1
 
-    def forward(self, trials: Any) -> Any:
-        return self.simulator.forward(self.task.make_samples(self.simulator.network, trials))
+    def forward(self, dataset: Any) -> Any:
+        return self.simulator.forward(self.task.make_samples(self.simulator.network, dataset))
 
     def report(self, check: Any) -> dict[str, Any] | None:
         return {"loss": self.error**2} if self.done % 2 == 0 else None

@@ -20,19 +20,19 @@ pytestmark = pytest.mark.tiny
 
 
 class Recorder:
-    """Trials that remember which of them were asked for."""
+    """Samples that remember which of them were asked for."""
 
     name, simulated = "recorded", None
 
-    def __init__(self, trials: Any):
-        self.trials, self.asked = trials, []  # type: tuple[Any, list[int]]
+    def __init__(self, dataset: Any):
+        self.dataset, self.asked = dataset, []  # type: tuple[Any, list[int]]
 
     def __len__(self) -> int:
-        return len(self.trials)
+        return len(self.dataset)
 
     def subset(self, indices: Any) -> Any:
         self.asked += [int(i) for i in indices]
-        return self.trials.subset(indices)
+        return self.dataset.subset(indices)
 
 
 def no_check() -> None:
@@ -41,9 +41,9 @@ def no_check() -> None:
 
 @pytest.mark.parametrize("rule", RULES)
 def test_every_sample_is_learned_once_an_epoch_in_a_new_order(rule: str) -> None:
-    trials = Recorder(digits.recordings(10))
-    trained, _ = run(learner(rule, trials=trials))
-    asked = trials.asked[2:]  # the first two check the task
+    dataset = Recorder(digits.recordings(10))
+    trained, _ = run(learner(rule, dataset=dataset))
+    asked = dataset.asked[2:]  # the first two check the task
     first, second = asked[:10], asked[10:]
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
@@ -101,17 +101,17 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(rule: str) -> N
 @pytest.mark.parametrize("rule", RULES)
 def test_easy_samples_are_skipped(rule: str) -> None:
     """From the second epoch on, by their losses when they were learned last."""
-    trials = Recorder(digits.recordings(12))
-    learns = learner(rule, trials=trials, training={"epochs": 3, "skip_easy": 1.0})
+    dataset = Recorder(digits.recordings(12))
+    learns = learner(rule, dataset=dataset, training={"epochs": 3, "skip_easy": 1.0})
     losses = learns._epochs.losses
     for epoch in range(3):
         mean = 0.0 if epoch == 0 else losses.mean()
         wanted = [i for i in shuffled(1, epoch, 12) if epoch == 0 or losses[i] >= mean]
-        trials.asked.clear()
+        dataset.asked.clear()
         while learns.done < 12 * (epoch + 1):
             learns.step(no_check)
             learns.report(no_check)
-        assert trials.asked == wanted
+        assert dataset.asked == wanted
         assert (len(wanted) < 12) == (epoch > 0)
     assert learns.learned < 36
 
@@ -195,7 +195,7 @@ def test_a_state_after_the_end_is_refused() -> None:
 def test_empty_data_are_refused() -> None:
     learns, nothing = learner(), digits.recordings(4).subset(slice(0, 0))
     with pytest.raises(DataError, match="there is no sample to learn from"):
-        learner(trials=nothing)
+        learner(dataset=nothing)
     with pytest.raises(DataError, match="there is no sample to evaluate"):
         evaluate(learns.task, learns.simulator, nothing)
 
@@ -206,7 +206,7 @@ def test_settings_that_need_validation_samples_are_refused_without_them(given: d
         learner(training=given)
 
 
-# ---------------------------------------------------------------- new trials for later epochs
+# ---------------------------------------------------------------- new samples for later epochs
 
 
 def test_trials_are_renewed_once_for_each_later_epoch_also_after_a_stop() -> None:

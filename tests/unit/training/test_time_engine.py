@@ -33,17 +33,17 @@ tasks = pytest.mark.parametrize(
 )
 
 
-def trials_of(task: Task) -> Any:
+def splits_of(task: Task) -> Any:
     choice = task.data(**{**task.default_data(), "samples": 4, "test_samples": 3})
     return choice.load(task)
 
 
 def learn(task: Task, engine: Any, batches: int = 5) -> np.ndarray:
     """Losses of all samples of some mini-batches."""
-    trials, losses = trials_of(task).train, []
+    dataset, losses = splits_of(task).train, []
     for k in range(batches):
         where = np.arange(3) + k
-        losses.append(engine.train(task.make_samples(engine.network, trials.subset(where % len(trials)))).loss)
+        losses.append(engine.train(task.make_samples(engine.network, dataset.subset(where % len(dataset)))).loss)
     return np.concatenate(losses)
 
 
@@ -60,7 +60,7 @@ def test_losses_are_those_of_the_simulator(task: Task) -> None:
         assert_same(found[:2], first[:2])
         assert np.any(found[2] != first[2])
     if task.rule == "eprop":  # with e-prop+ some gradients are late in the reference
-        test = trials_of(task).test
+        test = splits_of(task).test
         np.testing.assert_allclose(*(evaluate(task, engine, test).losses for engine in (event, time)), rtol=1e-9)
 
 
@@ -72,7 +72,7 @@ def test_a_state_resumes(task: Task) -> None:
     second.set_state(first.state())
     assert_same(learn(task, second, 2), learn(task, first, 2))
     assert_same(second.state(), first.state())
-    samples = task.make_samples(network, trials_of(task).test)
+    samples = task.make_samples(network, splits_of(task).test)
     assert_same(second.evaluate(samples), first.evaluate(samples))
     with pytest.raises(ep.InputError, match="belongs to another network or engine: "):
         second.set_state(ep.Simulator(network, threads=1).state())
