@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -116,17 +117,8 @@ def from_iterable(
     sensor_size = tuple(sensor_size or getattr(samples, "sensor_size", None) or (34, 34, 2))
     width, height, polarities = _sensor(sensor_size)
     n_channels, labels, spans = width * height * polarities, list[int](), list[tuple[int, int, int]]()
-
-    def blocks() -> Iterator[Block]:
-        for block in _blocks(iterate(samples)):
-            numbers = [events_to_channels(e, sensor_size, len(labels) + i) for i, (e, _) in enumerate(block)]
-            offsets = np.cumsum([0, *(len(e) for e, _ in block)]).astype(np.int64)
-            times = np.concatenate([e.t for e, _ in block])
-            labels.extend(label for _, label in block)
-            spans.append((times.size, int(np.count_nonzero(times >= n_steps * dt * 1000.0)), int(times.max(initial=0))))
-            yield times, np.concatenate(numbers), offsets
-
-    ptr, channels = bin_blocks(blocks(), n_channels, n_steps, dt)
+    blocks = _blocks(samples, sensor_size, n_steps * dt * 1000.0, labels, spans)
+    ptr, channels = bin_blocks(blocks, n_channels, n_steps, dt)
     if not labels:
         raise DataError("the data set has no samples")
     _warn_of_times(spans, n_steps, dt)
@@ -161,18 +153,26 @@ def _sensor(sensor_size: Sequence[int]) -> tuple[int, int, int]:
     return width, height, polarities
 
 
-def _blocks(pairs: Iterable[tuple[object, object]]) -> Iterator[list[tuple[Events, int]]]:
-    block: list[tuple[Events, int]] = []
-    for number, (events, label) in enumerate(pairs):
+def _blocks(
+    samples: object, sensor_size: tuple[int, int, int], end: float, labels: list[int], spans: list[tuple[int, int, int]]
+) -> Iterator[Block]:
+    """Events as blocks; adds the labels of each block, and the numbers that `_warn_of_times` needs (``end`` in microseconds)."""
+    pairs = _checked(samples)
+    while block := list(itertools.islice(pairs, _BLOCK)):
+        numbers = [events_to_channels(e, sensor_size, len(labels) + i) for i, (e, _) in enumerate(block)]
+        offsets = np.cumsum([0, *(len(e) for e, _ in block)]).astype(np.int64)
+        times = np.concatenate([e.t for e, _ in block])
+        labels.extend(label for _, label in block)
+        spans.append((times.size, int(np.count_nonzero(times >= end)), int(times.max(initial=0))))
+        yield times, np.concatenate(numbers), offsets
+
+
+def _checked(samples: object) -> Iterator[tuple[Events, int]]:
+    for number, (events, label) in enumerate(iterate(samples)):
         try:
-            block.append((as_events(events), _label(label)))
+            yield as_events(events), _label(label)
         except (DataError, TypeError, ValueError) as error:
             raise DataError(f"sample {number}: {error}") from None
-        if len(block) == _BLOCK:
-            yield block
-            block = []
-    if block:
-        yield block
 
 
 def _label(label: Any) -> int:

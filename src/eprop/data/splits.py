@@ -174,16 +174,15 @@ def load_recordings(
     span : (start, stop), optional
         Train only on the digits with MNIST index ``start .. stop - 1``.
     validation : int or callable of (number of samples) that returns one, optional
-        Number of validation samples: a random choice by the loader's seed, with equal fractions of each class. The default
-        is 500 for the embedded digits, else 0.
+        Validation samples, chosen at random by the loader's seed with equal fractions of each class; 500 of the embedded digits,
+        else 0 by default.
     loader : Loader, optional
         Seed, steps, camera, threads, cache.
 
     Returns
     -------
     Splits
-        Without ``data`` and ``mnist``: the 5,000 embedded digits, simulated; 4,000 for training, 500 for validation, 500 for
-        the test.
+        Without ``data`` and ``mnist``: 4,000 of the embedded digits for training, 500 for validation, 500 for the test.
 
     Raises
     ------
