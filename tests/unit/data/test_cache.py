@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 
+from compare import assert_same
 from eprop.core import lib
 from eprop.data import BinnedDataset, CacheWarning, cache, cached, load_dataset, save_dataset
 from eprop.errors import DataError, OutputError
@@ -33,18 +34,13 @@ class Maker:
         return made()
 
 
-def same(one, two):
-    arrays = all(np.array_equal(getattr(one, k), getattr(two, k)) for k in ("ptr", "channels", "labels"))
-    return arrays and all(getattr(one, k) == getattr(two, k) for k in ("n_channels", "dt", "simulated", "name"))
-
-
 def test_a_data_set_is_made_once_and_then_read(tmp_path):
     maker = Maker()
     key = {"what": "digits", "seed": 1}
     first, second = (cached(key, maker, tmp_path) for _ in range(2))
     assert maker.calls == 1
-    assert same(first, made())
-    assert same(second, made())
+    assert_same(first, made())
+    assert_same(second, made())
     second.validate()
     cached({**key, "seed": 2}, maker, tmp_path)
     assert maker.calls == 2
@@ -53,7 +49,7 @@ def test_a_data_set_is_made_once_and_then_read(tmp_path):
 
 def test_mapped_arrays_do_not_change_the_file(tmp_path):
     cached({}, made, tmp_path).channels[:] = 4
-    assert same(cached({}, made, tmp_path), made())
+    assert_same(cached({}, made, tmp_path), made())
 
 
 def test_the_key_depends_on_the_code(monkeypatch):
@@ -101,7 +97,7 @@ def test_damaged_entries_are_made_again(tmp_path, damage):
     with pytest.warns(CacheWarning, match="made again"):
         again = cached({}, maker, tmp_path)
     assert maker.calls == 2
-    assert same(again, made())
+    assert_same(again, made())
     cached({}, maker, tmp_path)
     assert maker.calls == 2
 
@@ -122,7 +118,7 @@ def test_a_full_disk_leaves_no_entry(tmp_path, monkeypatch, code, advice):
     monkeypatch.setattr(cache, "_save_array", save)
     with pytest.warns(CacheWarning, match=f"{advice}.*used from memory.*EPROP_CACHE_DIR"):
         data = cached({}, made, tmp_path)
-    assert same(data, made())
+    assert_same(data, made())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -147,7 +143,7 @@ def test_an_entry_that_another_process_made_in_the_meantime_stays(tmp_path):
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert same(cached({}, make, tmp_path), made())
+        assert_same(cached({}, make, tmp_path), made())
     (entry,) = tmp_path.iterdir()
     assert inodes == [(entry / "channels.npy").stat().st_ino]
 
@@ -165,7 +161,7 @@ def test_a_folder_of_others_is_not_replaced(tmp_path):
 def test_numbers_of_numpy_are_numbers(tmp_path):
     data = dataclasses.replace(made(), dt=np.float32(0.5), n_channels=np.int64(5))
     save_dataset(data, tmp_path / "set")
-    assert same(load_dataset(tmp_path / "set"), made())
+    assert_same(load_dataset(tmp_path / "set"), made())
 
 
 def test_an_entry_may_be_replaced(tmp_path):
