@@ -12,7 +12,7 @@ import pytest
 import eprop as ep
 from compare import assert_close
 from eprop.checks import stimuli_of, time_driven
-from eprop.parallel.threads import available_threads
+from eprop.parallel.launch import available_threads
 from eprop.reference import Activity, Stimulus, TimeDriven
 
 two_threads = pytest.mark.skipif(available_threads() < 2, reason="one thread is available, see EPROP_NUM_THREADS")

@@ -15,7 +15,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from conformance.registry import MODELS, RULES, small
-from eprop.parallel.threads import available_threads
+from eprop.parallel.launch import available_threads
 from networks import Case, samples_of, stimuli
 from small_runs import cases, digest
 

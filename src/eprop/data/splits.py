@@ -234,7 +234,7 @@ def load_test(test: Path | Sequence[Path], *, loader: Loader | None = None) -> B
 
 
 def _from_recordings(
-    data: Path, test: object, span: tuple[int, int] | None, validation: Validation, loader: Loader
+    data: Path, test: Path | Sequence[Path] | None, span: tuple[int, int] | None, validation: Validation, loader: Loader
 ) -> Splits:
     splits = splits_in(data)
     recordings = read_nmnist(data, "train" if splits else None, memory=loader.memory)
@@ -258,7 +258,11 @@ def _from_recordings(
 
 
 def _from_mnist(
-    folder: Path, test: object, span: tuple[int, int] | None, validation: Validation, loader: Loader
+    folder: Path,
+    test: Path | Sequence[Path] | None,
+    span: tuple[int, int] | None,
+    validation: Validation,
+    loader: Loader,
 ) -> Splits:
     digits = read_mnist(folder, "train", memory=loader.memory)
     digits = digits.span(*(span or (0, len(digits))))
@@ -268,7 +272,9 @@ def _from_mnist(
     return Splits(train, validating, loader.simulate(read_mnist(folder, "test", memory=loader.memory), _TEST_STREAM))
 
 
-def _from_embedded(test: object, span: tuple[int, int] | None, validation: Validation, loader: Loader) -> Splits:
+def _from_embedded(
+    test: Path | Sequence[Path] | None, span: tuple[int, int] | None, validation: Validation, loader: Loader
+) -> Splits:
     if span is not None:
         raise ParameterError("a range of digits needs a data or mnist folder; the embedded digits are sorted by class")
     digits = embedded_digits()
@@ -306,8 +312,8 @@ class _Trained(NamedTuple):
     labels: np.ndarray | None
 
 
-def _test_data(test: object, loader: Loader, trained: _Trained | None) -> BinnedDataset:
-    paths = [test] if isinstance(test, (str, pathlib.Path)) else list(test)  # type: ignore[call-overload]
+def _test_data(test: Path | Sequence[Path], loader: Loader, trained: _Trained | None) -> BinnedDataset:
+    paths = [test] if isinstance(test, (str, pathlib.Path)) else list(test)
     parts = []
     for path in paths:
         if os.path.isdir(path) and any(pathlib.Path(path).glob("t10k-images*")):

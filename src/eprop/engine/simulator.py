@@ -34,7 +34,7 @@ from eprop.errors import NetworkError
 from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
-from eprop.parallel.threads import available_threads
+from eprop.parallel.launch import available_threads
 from eprop.parameters import FixedProperties, Floats, Integers
 
 Precision = Literal["double", "single"]

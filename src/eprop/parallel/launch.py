@@ -1,4 +1,4 @@
-"""Whether this process is one of several that an MPI launcher started."""
+"""Whether this process is one of several that an MPI launcher started, and how many threads it may use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import functools
 import os
 from typing import TYPE_CHECKING
 
-from eprop.errors import MissingExtraError
+from eprop.core import lib
+from eprop.errors import MissingExtraError, ParameterError
 from eprop.parallel.communicator import Communicator, Serial
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Where launchers say how many processes they started: MPICH and Intel MPI, Open MPI, MVAPICH, Slurm's srun.
 SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+#: Name of the environment variable that limits the threads.
+VARIABLE = "EPROP_NUM_THREADS"
 
 
 def started_by_mpi() -> bool:
@@ -54,3 +57,19 @@ def _all_ranks() -> Mpi:
     except ImportError as error:
         raise MissingExtraError("mpi4py", "mpi", "running on several ranks") from error
     return Mpi()
+
+
+def available_threads() -> int:
+    """Threads that this process may use: ``EPROP_NUM_THREADS``, or as many as it may use processors.
+
+    Raises
+    ------
+    ParameterError
+        If the variable is no whole number from 1 on.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
+        return int(lib.available_threads())
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise ParameterError(f"{VARIABLE} is {text!r}: expected a whole number of threads from 1 on")
+    return int(text)

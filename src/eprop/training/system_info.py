@@ -11,7 +11,7 @@ import sys
 from eprop import core
 from eprop.data.cache import default_folder
 from eprop.files import JsonObject
-from eprop.parallel.threads import available_threads
+from eprop.parallel.launch import available_threads
 
 _PACKAGES = (
     "numpy", "scipy", "numba", "h5py", "matplotlib", "rich", "typer", "mlxtend", "tonic", "mpi4py", "neo", "nir", "pandas",

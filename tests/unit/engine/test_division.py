@@ -11,7 +11,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.engine.ranks.parallelism import MANY_NEURONS
-from eprop.parallel.threads import available_threads
+from eprop.parallel.launch import available_threads
 from networks import small_network, two_threads
 from ranks_in_threads import on_ranks
 from refusals import refuse

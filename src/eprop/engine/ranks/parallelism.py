@@ -12,7 +12,7 @@ import numpy as np
 from eprop.errors import NetworkError, ParameterError
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
-from eprop.parallel.threads import available_threads
+from eprop.parallel.launch import available_threads
 from eprop.parameters import check_count
 from eprop.rules import EProp, EPropPlus
 

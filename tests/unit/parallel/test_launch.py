@@ -7,7 +7,7 @@ import os
 import pytest
 
 from eprop.errors import ParameterError
-from eprop.parallel.threads import VARIABLE, available_threads
+from eprop.parallel.launch import VARIABLE, available_threads
 
 pytestmark = pytest.mark.tiny
 
