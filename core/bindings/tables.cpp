@@ -163,6 +163,7 @@ void bind_tables(nb::module_& m) {
   bind_roles(m);
   bind_topology(m);
   m.attr("most_filters") = kMostFilters;
+  m.attr("most_own_beside_filters") = kMostOwnBesideFilters;
   m.attr("most_own") = kMostOwn;
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");

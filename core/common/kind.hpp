@@ -52,7 +52,8 @@ struct Kind {
 // With reward, errors and rates always have separate filters, except in the most common kinds: fewer loops to compile.
 constexpr bool kNeedsTwoKappas(int n_own, bool anchored, bool reward) { return reward && (n_own > 0 || !anchored); }
 
-inline constexpr int kMostFilters = 2, kMostOwn = 2;
+// Most components of each sort; there are `kMostOwn` only if no component is a filter.
+inline constexpr int kMostFilters = 2, kMostOwnBesideFilters = 2, kMostOwn = 3;
 // Neuron-major copies: padded number of entries of one neuron.
 constexpr Index record_size(Index entries) { return (entries + 3) / 4 * 4; }
 // Rows of propagators are padded to a multiple of this number of neurons, so that loops have no remainder.

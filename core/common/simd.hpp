@@ -84,6 +84,12 @@ template <int n, class F> EPROP_INLINE void unroll(F&& f) {
       EPROP_INLINED { (f(std::integral_constant<int, k>{}), ...); }(std::make_integer_sequence<int, n>{});
 }
 
+// f(0) + f(1) + ... + f(n - 1), from the left.
+template <int n, class F> EPROP_INLINE auto sum_unrolled(F&& f) {
+  return [&]<int... k>(std::integer_sequence<int, k...>)
+      EPROP_INLINED { return (... + f(std::integral_constant<int, k>{})); }(std::make_integer_sequence<int, n>{});
+}
+
 template <int N, class T> EPROP_INLINE Vector<T, N> load(const T* from) {
   Vector<T, N> v;
   std::memcpy(&v, from, sizeof v);

@@ -4,6 +4,7 @@
 // remains is to decay the traces and to deliver the weights. With reward traces, rewards have kept adding to the gradient until
 // the reward cutoff (reward.hpp).
 #pragma once
+#include <array>
 #include <limits>
 
 #include "eprop_plus/block_start.hpp"
@@ -12,24 +13,31 @@
 
 namespace eprop {
 
-// Decay of a synapse's own components over n steps without a spike of the target: a matrix (with one component its first number)
-// and its power. Most neurons of a population have the same one, so the last result is cached.
+using OwnMatrix = std::array<double, kMostOwn * kMostOwn>;  // row by row, without gaps if there are fewer components
+
+// Decay of a synapse's own components over n steps without a spike of the target: a matrix and its power. Most neurons of a
+// population have the same one, so the last result is cached.
 struct OwnPowers {
-  double matrix[4], power[4];
+  OwnMatrix matrix, power;
 };
 
-// Power of a matrix of two rows, by squaring.
-inline void matrix_power(const double (&matrix)[4], Index n, double (&out)[4]) {
-  double a = matrix[0], b = matrix[1], c = matrix[2], d = matrix[3], p = 1.0, q = 0.0, r = 0.0, s = 1.0;
-  for (; n > 0; n >>= 1) {
-    if (n & 1) {
-      const double p_1 = a * p + b * r, q_1 = a * q + b * s, r_1 = c * p + d * r, s_1 = c * q + d * s;
-      p = p_1, q = q_1, r = r_1, s = s_1;
-    }
-    const double a_2 = a * a + b * c, b_2 = (a + d) * b, c_2 = (a + d) * c, d_2 = b * c + d * d;
-    a = a_2, b = b_2, c = c_2, d = d_2;
-  }
-  out[0] = p, out[1] = q, out[2] = r, out[3] = s;
+// Product of two matrices of M rows.
+template <int M> EPROP_INLINE OwnMatrix product(const OwnMatrix& a, const OwnMatrix& b) {
+  OwnMatrix out{};
+  unroll<M * M>([&](auto entry) EPROP_INLINED {
+    constexpr int row = entry / M, column = entry % M;
+    out[entry] = sum_unrolled<M>([&](auto k) EPROP_INLINED { return a[row * M + k] * b[k * M + column]; });
+  });
+  return out;
+}
+
+// Power of a matrix of M rows, by squaring.
+template <int M> OwnMatrix matrix_power(OwnMatrix matrix, Index n) {
+  OwnMatrix out{};
+  for (int i = 0; i < M; i++) out[i * M + i] = 1.0;
+  for (; n > 0; n >>= 1, matrix = product<M>(matrix, matrix))
+    if (n & 1) out = product<M>(matrix, out);
+  return out;
 }
 
 // Data shared by all synapses of a branch whose silence ends.
@@ -46,12 +54,12 @@ template <Kind K, class Real> struct ResumingBranch {
 
 // Powers for the own components of synapses onto one target.
 template <Kind K, class Real> void find_powers(ResumingBranch<K, Real>& branch, Index target) {
-  double matrix[4] = {0.0, 0.0, 0.0, 0.0};
+  OwnMatrix matrix{};
   for (int m = 0; m < K.n_own * K.n_own; m++) matrix[m] = branch.constants[K.a() + m][target];
-  if (std::equal(matrix, matrix + 4, branch.own.matrix)) return;
-  std::copy(matrix, matrix + 4, branch.own.matrix);
+  if (matrix == branch.own.matrix) return;
+  branch.own.matrix = matrix;
   if constexpr (K.n_own == 1) branch.own.power[0] = power(matrix[0], branch.silent);
-  if constexpr (K.n_own == 2) matrix_power(matrix, branch.silent, branch.own.power);
+  if constexpr (K.n_own > 1) branch.own.power = matrix_power<K.n_own>(matrix, branch.silent);
 }
 
 // N synapses: their own components decay, and the step before this spike counts again (as in NEST). Computed in double precision;
@@ -67,38 +75,24 @@ EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse,
   const auto rounded = [](const Wide& v) EPROP_INLINED { return convert<double, N>(convert<Real, N>(v)); };
   const auto wide = [&](const Real* values) EPROP_INLINED { return convert<double, N>(load<N>(values + synapse)); };
   const auto keep = [&](Real* values, const Wide& v) EPROP_INLINED { store<N, Real>(values + synapse, convert<Real, N>(v)); };
-  Wide e = broadcast<N>(0.0), own, own_1;
+  Wide e = broadcast<N>(0.0), own[kMostOwn];
   unroll<D>([&](auto d) EPROP_INLINED { e += gather<N>(constants[K.c() + d], targets) * branch.z_ahead[d]; });
   if constexpr (M > 0 && N == 1) find_powers(branch, targets[0]);
-  const double* left = branch.own.power;
-  if constexpr (M == 1) {
-    own = rounded(wide(s.own) * left[0]);
-    e += gather<N>(constants[K.c() + D], targets) * own;
-  }
-  if constexpr (M == 2) {
-    const double h_0 = wide(s.own), h_1 = wide(s.own_1);
-    own = rounded(left[0] * h_0 + left[1] * h_1);
-    own_1 = rounded(left[2] * h_0 + left[3] * h_1);
-    e += constants[K.c() + D][targets[0]] * own;
-    e += constants[K.c() + D + 1][targets[0]] * own_1;
-  }
+  const OwnMatrix& left = branch.own.power;
+  unroll<M>([&](auto m) EPROP_INLINED {
+    const auto part = [&](auto n) EPROP_INLINED { return wide(s.own + n * s.own_columns) * left[M * m + n]; };
+    own[m] = rounded(sum_unrolled<M>(part));
+    e += gather<N>(constants[K.c() + D + m], targets) * own[m];
+  });
   e = e * gather<N>(branch.psi, targets);
   keep(s.trace, branch.kappa * wide(s.trace) + e);
   if constexpr (K.two_kappas) keep(s.trace_reg, branch.kappa_reg * wide(s.trace_reg) + branch.fresh * e);
-  if constexpr (M == 1) {
-    own = rounded(own * gather<N>(constants[K.a()], targets));
-    own = rounded(own + gather<N>(constants[K.u()], targets) * e);
-    if constexpr (D == 0) own += gather<N>(constants[K.b()], targets);
-    keep(s.own, own);
-  }
-  if constexpr (M == 2) {
-    const auto at = [&](int row) EPROP_INLINED { return constants[row][targets[0]]; };
-    double next = rounded(rounded(at(K.a()) * own + at(K.a() + 1) * own_1) + at(K.u()) * e);
-    double next_1 = rounded(rounded(at(K.a() + 2) * own + at(K.a() + 3) * own_1) + at(K.u() + 1) * e);
-    if constexpr (D == 0) next += at(K.b()), next_1 += at(K.b() + 1);
-    keep(s.own, next);
-    keep(s.own_1, next_1);
-  }
+  unroll<M>([&](auto m) EPROP_INLINED {
+    const auto part = [&](auto n) EPROP_INLINED { return own[n] * gather<N>(constants[K.a() + M * m + n], targets); };
+    Wide next = rounded(rounded(sum_unrolled<M>(part)) + gather<N>(constants[K.u() + m], targets) * e);
+    if constexpr (D == 0) next += gather<N>(constants[K.b() + m], targets);
+    keep(s.own + m * s.own_columns, next);
+  });
   if constexpr (K.reward) {
     const auto g = end_wait<N>(s, synapse, branch.waiting);
     store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, pending));
@@ -131,12 +125,12 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
                                  arriving.z_ahead,
                                  state.neurons.psi.data,
                                  constants_of<K>(topology),
-                                 {{none, none, none, none}, {0.0, 0.0, 0.0, 0.0}},
+                                 {{none}, {}},
                                  descent_of<Real>(step.group.optimizer),
                                  {}};
   if constexpr (K.reward) branch.waiting = waiting_silence(step, arriving.last);
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
-  if (K.n_own == 1 && alike) branch.own = {{group.own_decay, 0.0, 0.0, 0.0}, {power(group.own_decay, silent), 0.0, 0.0, 0.0}};
+  if (K.n_own == 1 && alike) branch.own = {{group.own_decay}, {power(group.own_decay, silent)}};
   PendingSteps<Real> pending(state, step.group);
   if constexpr (moments || K.any_optimizer())
     if (!pending.descent) pending.begin(arriving.optimizer_steps, step.t - 1);

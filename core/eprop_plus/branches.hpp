@@ -29,7 +29,8 @@ template <class Real> struct GroupStep {
 // Arrays of synapses, and the inputs of their targets.
 template <class Real> struct SynapsePointers {
   const std::uint32_t* targets;
-  Real *weight, *trace, *trace_reg, *trace_reward, *own, *own_1, *pending;
+  Real *weight, *trace, *trace_reg, *trace_reward, *own, *pending;
+  Index own_columns;  // from one own component to the next
   double* x;
 };
 template <class Real> SynapsePointers<Real> pointers_of(OnlineState<Real>& state) {
@@ -40,8 +41,8 @@ template <class Real> SynapsePointers<Real> pointers_of(OnlineState<Real>& state
           s.trace_reg.data,
           s.trace_reward.data,
           s.own.data,
-          s.own.rows > 1 ? s.own.row(1) : nullptr,
           s.pending.data,
+          s.own.columns,
           state.neurons.input.data};
 }
 

@@ -20,7 +20,7 @@ template <class Real> struct Interval {
 };
 
 template <Kind K, class Real> Crossing<Real> read_crossing(const Synapses<Real>& s, Index synapse) {
-  Crossing<Real> v{s.trace.data[synapse], 0, 0, {0, 0}};
+  Crossing<Real> v{s.trace.data[synapse], 0, 0, {}};
   if constexpr (K.two_kappas) v.rate = s.trace_reg.data[synapse];
   if constexpr (K.reward) v.waiting = s.trace_reward.data[synapse];
   for (int m = 0; m < K.n_own; m++) v.own[m] = s.own.data[m * s.own.columns + synapse];

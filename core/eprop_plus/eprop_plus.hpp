@@ -26,17 +26,17 @@ inline Kind kind_of(const Topology& topology, Index kind) {
 
 // All kinds by number. CMake makes one file from kind.cpp.in for each set of components, which defines `extend` and `learn` for
 // the supported kinds with these components; so they compile in parallel.
-inline constexpr int kKinds = 72;
+inline constexpr int kKinds = 96;
 constexpr Kind kind_number(int number) {
-  return {number % 3, number / 3 % 3, number / 9 % 2 != 0, number / 18 % 2 != 0, number / 36 != 0};
+  return {number % 3, number / 3 % 4, number / 12 % 2 != 0, number / 24 % 2 != 0, number / 48 != 0};
 }
 constexpr bool is_supported(const Kind& k) {
-  return k.n_components() > 0 && !(k.anchored && k.n_own > 1) &&
+  return k.n_components() > 0 && !(k.anchored && k.n_own > 1) && (k.n_filters == 0 || k.n_own <= kMostOwnBesideFilters) &&
          (k.two_kappas || !kNeedsTwoKappas(k.n_own, k.anchored, k.reward));
 }
 constexpr int number_of(const Kind& k) {
   const bool two_kappas = k.two_kappas || kNeedsTwoKappas(k.n_own, k.anchored, k.reward);
-  return k.n_filters + 3 * k.n_own + 9 * k.anchored + 18 * two_kappas + 36 * k.reward;
+  return k.n_filters + 3 * k.n_own + 12 * k.anchored + 24 * two_kappas + 48 * k.reward;
 }
 
 // Calls visit<K>() with the kind K of this number.

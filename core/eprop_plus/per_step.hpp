@@ -28,7 +28,7 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
   const auto constants = constants_of<K>(state.topology);
   const double* f = D > 0 ? state.topology.filters.matrix(step.group.trace_group, kForward, 1) : nullptr;
   const Index size = state.topology.filters.size, j = state.topology.targets.data[synapse];
-  double e_bar = s.trace.data[synapse], e_reg = 0.0, waiting = 0.0, h[2] = {0.0, 0.0}, z[2] = {0.0, 0.0};
+  double e_bar = s.trace.data[synapse], e_reg = 0.0, waiting = 0.0, h[kMostOwn] = {}, z[2] = {0.0, 0.0};
   if constexpr (K.two_kappas) e_reg = s.trace_reg.data[synapse];
   if constexpr (K.reward) waiting = s.trace_reward.data[synapse];
   for (int m = 0; m < M; m++) h[m] = s.own.data[m * s.own.columns + synapse];
@@ -54,12 +54,12 @@ template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, c
       z[1] = f[size] * z[0] + f[size + 1] * z[1];
       z[0] = z_0;
     }
-    if constexpr (M == 1) h[0] = constants[K.a()][j] * h[0] + constants[K.u()][j] * e;
-    if constexpr (M == 2) {
-      const double h_0 = constants[K.a()][j] * h[0] + constants[K.a() + 1][j] * h[1] + constants[K.u()][j] * e;
-      h[1] = constants[K.a() + 2][j] * h[0] + constants[K.a() + 3][j] * h[1] + constants[K.u() + 1][j] * e;
-      h[0] = h_0;
-    }
+    double next[kMostOwn];
+    unroll<M>([&](auto m) EPROP_INLINED {
+      const auto part = [&](auto n) EPROP_INLINED { return constants[K.a() + M * m + n][j] * h[n]; };
+      next[m] = sum_unrolled<M>(part) + constants[K.u() + m][j] * e;
+    });
+    std::copy(next, next + M, h);
   }
   s.trace.data[synapse] = static_cast<Real>(e_bar);
   if constexpr (K.two_kappas) s.trace_reg.data[synapse] = static_cast<Real>(e_reg);

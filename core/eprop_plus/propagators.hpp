@@ -218,7 +218,8 @@ template <Kind K, class Out, class Copy> struct Extended {
 template <Kind K, class Step, class In, class Write>
 void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& group, const Powers<double>& before,
                     const Rows<K.n_constants(), const double> constants, const Rows<K.n_entries(), In> in, const Write write) {
-  constexpr int E = K.E(), R = K.R(), GE = K.GE(), GR = K.GR(), G = K.G(), A = K.A(), D = K.n_filters, P = K.n_components();
+  constexpr int E = K.E(), R = K.R(), GE = K.GE(), GR = K.GR(), G = K.G(), A = K.A();
+  constexpr int D = K.n_filters, M = K.n_own, P = K.n_components();
   const double kappa = group.kappa, kappa_reg = group.kappa_reg, fresh = 1.0 - group.kappa_reg, gamma = group.gamma;
   const Powers<double> f = before;
   const Step now = step;
@@ -249,20 +250,18 @@ void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& 
       }
       if constexpr (k < D) e = constants[K.c()][j] * (k == 0 ? f.f00 : f.f01);
       if constexpr (D > 1 && k < D) e += constants[K.c() + 1][j] * (k == 0 ? f.f10 : f.f11);
-      double own_0 = 0.0, own_1 = 0.0;
-      if constexpr (K.n_own > 0) e += constants[K.c() + D][j] * (own_0 = in[A + k][j]);
-      if constexpr (K.n_own > 1) e += constants[K.c() + D + 1][j] * (own_1 = in[A + P + k][j]);
+      double own[kMostOwn];
+      unroll<M>([&](auto m) EPROP_INLINED { e += constants[K.c() + D + m][j] * (own[m] = in[A + m * P + k][j]); });
       e *= psi;
       if constexpr (K.two_kappas) {
         const double trace_reg = in[R + k][j];
         gradient += regularisation * trace_reg;
         write(R + k, j, kappa_reg * trace_reg + fresh * e);
       }
-      if constexpr (K.n_own == 1) write(A + k, j, constants[K.a()][j] * own_0 + constants[K.u()][j] * e);
-      if constexpr (K.n_own == 2) {
-        write(A + k, j, constants[K.a()][j] * own_0 + constants[K.a() + 1][j] * own_1 + constants[K.u()][j] * e);
-        write(A + P + k, j, constants[K.a() + 2][j] * own_0 + constants[K.a() + 3][j] * own_1 + constants[K.u() + 1][j] * e);
-      }
+      unroll<M>([&](auto m) EPROP_INLINED {
+        const auto part = [&](auto n) EPROP_INLINED { return constants[K.a() + M * m + n][j] * own[n]; };
+        write(A + m * P + k, j, sum_unrolled<M>(part) + constants[K.u() + m][j] * e);
+      });
       write(G + k, j, gradient);
       write(E + k, j, kappa * trace + e);
     });
@@ -274,7 +273,7 @@ void extend_entries(Index begin, Index end, const Step& step, const TraceGroup& 
 // Component k at the start of a first propagator, at its end: in traces, gradient, own components, filters (f_0, f_1), and in
 // the reward trace.
 template <class T> struct Reached {
-  T e, rate, gradient, own_0, own_1, f_0, f_1, waiting = 0;
+  T e, rate, gradient, f_0, f_1, waiting = 0, own[kMostOwn] = {};
 };
 
 // Continues that component through a second propagator over b steps: entries of the composition.
@@ -301,15 +300,13 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
   };
   if constexpr (D > 0 && k < D) add(0, first.f_0);
   if constexpr (D > 1 && k < D) add(1, first.f_1);
-  if constexpr (M > 0) add(D, first.own_0);
-  if constexpr (M > 1) add(D + 1, first.own_1);
+  unroll<M>([&](auto m) EPROP_INLINED { add(D + m, first.own[m]); });
   out[G + k][j] = static_cast<Out>(g);
   out[E + k][j] = static_cast<Out>(e);
   if constexpr (K.two_kappas) out[R + k][j] = static_cast<Out>(rate);
   if constexpr (K.reward) out[K.S() + k][j] = static_cast<Out>(waiting);
   unroll<M>([&](auto m) EPROP_INLINED {
-    T own = second[A + m * P + D][j] * first.own_0;
-    if constexpr (M > 1) own += second[A + m * P + D + 1][j] * first.own_1;
+    T own = sum_unrolled<M>([&](auto n) EPROP_INLINED { return second[A + m * P + D + n][j] * first.own[n]; });
     if constexpr (D > 0 && k < D) own += second[A + m * P][j] * first.f_0;
     if constexpr (D > 1 && k < D) own += second[A + m * P + 1][j] * first.f_1;
     out[A + m * P + k][j] = static_cast<Out>(own);
@@ -320,7 +317,7 @@ EPROP_INLINE void follow(Index j, Reached<T> first, const Powers<Out>& b, const 
 template <Kind K, class Second, class Out> void compose(Index begin, Index end, const Powers<Out>& a, Array2<const Out> first_,
                                                         const Powers<Out>& b, Array2<const Second> second_, Array2<Out> out_) {
   using T = decltype(Out() * Second());
-  constexpr int P = K.n_components(), D = K.n_filters;
+  constexpr int P = K.n_components();
   const auto first = entries_of<K>(first_);
   const auto second = entries_of<K>(second_);
   const auto out = entries_of<K>(out_);
@@ -337,15 +334,14 @@ template <Kind K, class Second, class Out> void compose(Index begin, Index end, 
     if constexpr (K.two_kappas) out[K.GR()][j] = static_cast<Out>(first[K.GR()][j] + second[K.GR()][j] * p.kappa_reg);
     unroll<P>([&](auto component) EPROP_INLINED {
       constexpr int k = component;
-      Reached<T> reached{first[K.E() + k][j], 0, first[K.G() + k][j], 0, 0, k == 0 ? p.f00 : p.f01, k == 0 ? p.f10 : p.f11};
+      Reached<T> reached{first[K.E() + k][j], 0, first[K.G() + k][j], k == 0 ? p.f00 : p.f01, k == 0 ? p.f10 : p.f11};
       if constexpr (K.two_kappas) reached.rate = first[K.R() + k][j];
-      if constexpr (K.n_own > 0) reached.own_0 = first[K.A() + k][j];
-      if constexpr (K.n_own > 1) reached.own_1 = first[K.A() + P + k][j];
+      unroll<K.n_own>([&](auto m) EPROP_INLINED { reached.own[m] = first[K.A() + m * P + k][j]; });
       if constexpr (K.reward) reached.waiting = first[K.S() + k][j];
       follow<K, k>(j, reached, q, second, out);
     });
   }
-  static_assert(D <= kMostFilters && K.n_own <= kMostOwn);
+  static_assert(K.n_filters <= kMostFilters && K.n_own <= kMostOwn);
 }
 
 // Composes a step and `second`, with powers `b`, into `out`: `compose` with the matrix of a single step, whose entries are
@@ -379,15 +375,11 @@ template <Kind K, class Real> void prepend(const TargetRange<Real>& targets, con
     unroll<P>([&](auto component) EPROP_INLINED {
       constexpr int k = component;
       const Real e = static_cast<Real>(constants[K.c() + k][j]) * psi;
-      Reached<Real> reached{e, fresh * e, 0, 0, 0, k == 0 ? p.f00 : p.f01, k == 0 ? p.f10 : p.f11};
-      if constexpr (M > 0) {
-        reached.own_0 = static_cast<Real>(constants[K.u()][j]) * e;
-        if constexpr (k >= D) reached.own_0 += static_cast<Real>(constants[K.a() + k - D][j]);
-      }
-      if constexpr (M > 1) {
-        reached.own_1 = static_cast<Real>(constants[K.u() + 1][j]) * e;
-        if constexpr (k >= D) reached.own_1 += static_cast<Real>(constants[K.a() + M + k - D][j]);
-      }
+      Reached<Real> reached{e, fresh * e, 0, k == 0 ? p.f00 : p.f01, k == 0 ? p.f10 : p.f11};
+      unroll<M>([&](auto m) EPROP_INLINED {
+        reached.own[m] = static_cast<Real>(constants[K.u() + m][j]) * e;
+        if constexpr (k >= D) reached.own[m] += static_cast<Real>(constants[K.a() + M * m + k - D][j]);
+      });
       follow<K, k>(j, reached, q, second, out);
     });
   }

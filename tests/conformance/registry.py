@@ -49,6 +49,10 @@ MODELS: dict[str, ep.Neuron] = {
         "exponential", kind="CurrentALIF", tau_m=30.0, tau_syn=3.0, v_th=0.8, c_m=2.0, beta=0.4, tau_adapt=9.0, v_reset=None
     ),
     "current LIF, each its own": ep.CurrentLIF(tau_m=ep.Uniform(8.0, 25.0), tau_syn=ep.Uniform(2.0, 9.0), c_m=3.0, v_th=0.8),
+    "current ALIF, each its own": ep.CurrentALIF(
+        tau_m=ep.Uniform(8.0, 25.0), tau_syn=ep.Uniform(2.0, 9.0), c_m=ep.Uniform(2.0, 4.0), v_th=0.8, beta=ep.Uniform(0.1, 0.3),
+        tau_adapt=60.0, t_ref=ep.Uniform(0.0, 3.0),
+    ),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, t_ref=ep.Uniform(0.0, 3.0)),
     "own: synaptic current": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "own: resonator": Resonator(),

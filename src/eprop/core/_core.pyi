@@ -63,6 +63,7 @@ class Topology:
 most_filters: int
 
 most_own: int
+most_own_beside_filters: int
 
 def padded(neurons: int) -> int:
     """Length of a row of propagators for so many neurons."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.engine.build.records import MOST_FILTERS, MOST_OWN, Kind
+from eprop.engine.build.records import MOST_FILTERS, MOST_OWN, MOST_OWN_BESIDE_FILTERS, Kind
 from eprop.errors import NetworkError
 from eprop.models import Eligibility
 
@@ -109,11 +109,12 @@ def check_components(name: str, c: Components) -> None:
     NetworkError
         If it has too many components.
     """
-    if len(c.filters) > MOST_FILTERS or len(c.own) > MOST_OWN:
+    if len(c.filters) > MOST_FILTERS or len(c.own) > (MOST_OWN_BESIDE_FILTERS if c.filters else MOST_OWN):
         raise NetworkError(
             f"{name}: EPropPlus supports at most {MOST_FILTERS} components of the eligibility that filter spikes and "
-            f"{MOST_OWN} own components of a synapse (fed back by the neuron's spikes, or with constants that differ between "
-            f"neurons), got {len(c.filters)} and {len(c.own)}; EProp supports any number"
+            f"{MOST_OWN_BESIDE_FILTERS} own components of a synapse (fed back by the neuron's spikes, or with constants that "
+            f"differ between neurons), or {MOST_OWN} own ones alone, got {len(c.filters)} and {len(c.own)}; EProp supports any "
+            "number"
         )
 
 

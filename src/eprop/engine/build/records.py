@@ -67,8 +67,9 @@ def ring_size(n: int) -> int:
     return 1 << max(int(n) - 1, 0).bit_length()
 
 
-#: Most components of an eligibility vector in the loops of e-prop+: spike filters, and own components of a synapse.
-MOST_FILTERS, MOST_OWN = lib.most_filters, lib.most_own
+#: Most components of an eligibility vector in the loops of e-prop+: spike filters, and own components of a synapse with and
+#: without filters.
+MOST_FILTERS, MOST_OWN_BESIDE_FILTERS, MOST_OWN = lib.most_filters, lib.most_own_beside_filters, lib.most_own
 
 
 class Kind(NamedTuple):
