@@ -16,39 +16,44 @@ if TYPE_CHECKING:
     from eprop.tasks import Dataset
 
 
+Data = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR|ZIP",
+        parser=path_of,
+        show_default=False,
+        help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. If a folder has "
+        "a Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
+    ),
+]
+Fresh = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        show_default=False,
+        help="For tasks that generate samples: test on N new samples, which no other part of the run has used.",
+    ),
+]
+Episodes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        show_default=False,
+        help="For tasks with reward: test on N episodes.  \\[default: as many as the run's own test]",
+    ),
+]
+
+
 @guarded
 def evaluate(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run, as eprop train printed it.")
     ],
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="DIR|ZIP",
-            parser=path_of,
-            show_default=False,
-            help="For nmnist: recordings, or a folder of MNIST files whose test digits are simulated. If a folder has "
-            "a Test and a Train part, Test is taken. May be given more than once.  \\[default: the run's own test data]",
-        ),
-    ] = None,
-    fresh: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            show_default=False,
-            help="For tasks that generate samples: test on N new samples, which no other part of the run has used.",
-        ),
-    ] = None,
-    episodes: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            show_default=False,
-            help="For tasks with reward: test on N episodes.  \\[default: as many as the run's own test]",
-        ),
-    ] = None,
+    data: Data = None,
+    fresh: Fresh = None,
+    episodes: Episodes = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
     ] = None,

@@ -105,18 +105,12 @@ def make_figure(
     Stopped
         After Ctrl-C; finished jobs are kept, and the same call continues.
     """
-    if number not in FIGURES:
-        raise ParameterError(f"no figure {number}; there are: {', '.join(map(str, FIGURES))}")
-    if threads is not None and threads < 1:
-        raise ParameterError(f"the number of threads must be >= 1, got {threads}")
-    for name in formats:
-        check_choice("format", name, RESOLUTION)
     given = dict(options or {})
-    FIGURES[number](**given)  # refuse invalid options before anything is written
+    _refuse_wrong(number, given, threads, formats)
     suffix = "-quick" if given.get("quick") else ""
     folder = pathlib.Path("figures", f"figure-{number}{suffix}") if out is None else pathlib.Path(out)
-    earlier = _read_facts(folder, number)
-    facts = {} if fresh else earlier
+    facts = _read_facts(folder, number)
+    facts = {} if fresh else facts
     figure, due = _settle(folder, FIGURES[number], given, facts)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,6 +124,17 @@ def make_figure(
         drawing = figure.draw(read_tables(folder / NUMBERS))
         pictures = [save(drawing, folder / f"figure-{number}.{kind}", RESOLUTION[kind]) for kind in formats]
     return FigureResult(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
+
+
+def _refuse_wrong(number: int, given: Mapping[str, Any], threads: int | None, formats: Sequence[str]) -> None:
+    """Refuse invalid arguments of `make_figure`, before anything is written."""
+    if number not in FIGURES:
+        raise ParameterError(f"no figure {number}; there are: {', '.join(map(str, FIGURES))}")
+    if threads is not None and threads < 1:
+        raise ParameterError(f"the number of threads must be >= 1, got {threads}")
+    for name in formats:
+        check_choice("format", name, RESOLUTION)
+    FIGURES[number](**given)
 
 
 def _read_facts(folder: pathlib.Path, number: int) -> JsonObject:

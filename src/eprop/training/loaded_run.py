@@ -214,28 +214,37 @@ def evaluate_run(
         If the training was stopped before its end.
     """
     run = load(path, threads=threads, trust=trust, comm=comm)
+    _refuse_other_test(run.config.task, data, fresh, episodes)
+    _warn_if_unfinished(path, run.checkpoint.position, learner_of(type(run.config.task)).unit)
+    with shown(watcher, comm) as watching:
+        evaluation, test = _tested(run, data, fresh, episodes, watching)
+    return run.config, evaluation, test
+
+
+def _tested(
+    run: LoadedRun, data: Sequence[str | pathlib.Path] | None, fresh: int | None, episodes: int | None, watcher: Watcher
+) -> tuple[Evaluation | Returns, Dataset | EpisodeChoice]:
+    """Evaluation of a run, and what it was tested on."""
     config, simulator, kind = run.config, run.simulator, learner_of(type(run.config.task))
-    _refuse_other_test(config.task, data, fresh, episodes)
-    _warn_if_unfinished(path, run.checkpoint.position, kind.unit)
-    with shown(watcher, comm) as watching, Interrupt(simulator.comm) as interrupt:
+    with Interrupt(simulator.comm) as interrupt:
 
         def show(done: int, total: int) -> None:
             interrupt.check()
-            watching.evaluating(done, total, kind.test_unit)
+            watcher.evaluating(done, total, kind.test_unit)
 
         if isinstance(config.task, Control):
             choice = cast("EpisodeChoice", config.data)
             choice = choice if episodes is None else choice.replace(episodes=episodes)
-            watching.phase("testing")
-            return config, judge(config.task, simulator, choice, show, run.observation_scale()), choice
-        setup = Setup(config.task, simulator, config.data, config.training, config.execution, watching, simulator.comm)
+            watcher.phase("testing")
+            return judge(config.task, simulator, choice, show, run.observation_scale()), choice
+        setup = Setup(config.task, simulator, config.data, config.training, config.execution, watcher, simulator.comm)
         test = _test_samples(setup, data, fresh)
-        watching.phase("testing")
+        watcher.phase("testing")
         if kind is SampleLearner:
-            return config, evaluate(config.task, simulator, test, show), test
+            return evaluate(config.task, simulator, test, show), test
         learner = kind.of_run(setup)
         learner.set_state(run.checkpoint.position)
-        return config, learner.evaluate(show), test
+        return learner.evaluate(show), test
 
 
 def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], unit: str) -> None:

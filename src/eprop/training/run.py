@@ -13,7 +13,7 @@ from typing import Any
 
 from eprop import core
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
-from eprop.files import JsonObject, parsing, write_text
+from eprop.files import JsonObject, output_errors, parsing, write_text
 from eprop.files.trust import trust_task
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
@@ -194,7 +194,9 @@ class Run:
         if not (self.config.execution.tensorboard and self.writes):
             yield
             return
-        self.folder.clear_tensorboard()
+        with output_errors(self.folder.tensorboard):
+            for path in self.folder.tensorboard.glob("events.out.tfevents.*"):
+                path.unlink()
         self._tensorboard = TensorBoard(self.folder.tensorboard)
         self._tensorboard.add(self.folder.read_metrics())
         try:

@@ -241,12 +241,6 @@ class RunFolder:
             with contextlib.suppress(OSError):  # not there, or other files
                 folder.rmdir()
 
-    def clear_tensorboard(self) -> None:
-        """Remove the files for TensorBoard."""
-        for path in self.tensorboard.glob("events.out.tfevents.*"):
-            with output_errors(path):
-                path.unlink()
-
     def _files(self) -> list[pathlib.Path]:
         """All existing files of a run."""
         pictures = (self.figures / f"{name}.{kind}" for name in PICTURES for kind in FORMATS)

@@ -137,17 +137,22 @@ def resume_trials(
     if task is not None:
         refuse_other_task(folder, named_task(read_text(folder.config, ParameterError), str(folder.config)), task)
     config = RunConfig.make(*read_config(folder.config, task, trust=trust))
+    _refuse_edited_trials(folder, seeds, config)
+    if threads is not None:
+        config = replace(config, execution=config.execution.replace(threads=threads))
+    _check_threads(config)
+    with shown(watcher) as watching:
+        return _in_parallel(folder, config, seeds, jobs, watching)
+
+
+def _refuse_edited_trials(folder: RunFolder, seeds: list[int], config: RunConfig) -> None:
+    """Raise `CheckpointError` if the configuration of all trials was edited after one of them had begun."""
     for seed in seeds:
         if (run := folder.of_seed(seed)).checkpoint.is_file():
             kept = load_checkpoint(run.checkpoint).config
             refuse_other_task(run, named_task(kept, str(run.checkpoint)), config.task_name)
             begun = RunConfig.make(*parse_config(kept, str(run.checkpoint), config.task_name))
             refuse_edited(folder, replace(begun, task=begun.task.replace(seed=config.task.seed)))
-    if threads is not None:
-        config = replace(config, execution=config.execution.replace(threads=threads))
-    _check_threads(config)
-    with shown(watcher) as watching:
-        return _in_parallel(folder, config, seeds, jobs, watching)
 
 
 def _check_threads(config: RunConfig) -> None:
