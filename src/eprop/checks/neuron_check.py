@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from eprop.checks.reference_input import time_driven
-from eprop.checks.spike_check import Surrogacy, check_spike, response
+from eprop.checks.spike_check import Surrogacy, check_spike, effect
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.eligibility import check_components, sort_components
 from eprop.engine.build.neurons import neurons_of
@@ -140,7 +140,7 @@ def _add_response(neuron: Neuron, dt: float, found: NeuronCheck, steps: int = 40
     """
     net = Network(dt=dt)
     x, rec = net.add(EventSource(), 1, "in"), net.add(neuron, 1, "rec")
-    declared = response(neurons_of(net, rec)[0], dt, steps - 2)
+    declared = effect(neurons_of(net, rec)[0], dt, steps - 2)
     size = 1e-3 / (np.abs(declared).max() or 1.0)
     net.connect(x, rec, weight=size)
     pulse = np.zeros((steps, 1))

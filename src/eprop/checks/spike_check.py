@@ -10,7 +10,7 @@ import numpy as np
 
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import NetworkError
-from eprop.models import Eligibility, Neuron
+from eprop.models import Neuron
 from eprop.network import Network
 from eprop.reference.neurons import neurons_of as stepped_neurons
 
@@ -110,7 +110,7 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     found = _threshold_pulse(neuron, dt)
     if found is None:
         return SpikeCheck(None, None, "no pulse from rest makes the difference between a spike and none")
-    after_pulse = response(_Copies(neuron, dt, 1).one, dt, found[2] + AFTER)
+    after_pulse = effect(_Copies(neuron, dt, 1).one, dt, found[2] + AFTER)
     if not after_pulse[: found[2] + 1].any():
         return SpikeCheck(None, None, "by the eligibility, no input reaches the voltage before the spike")
     surrogacy, jump = _surrogacy(neuron, dt, found, after_pulse)
@@ -127,15 +127,14 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     return SpikeCheck(deviation / surrogacy.largest, surrogacy)
 
 
-def response(neuron: Any, dt: float, steps: int) -> np.ndarray:
-    """How far an input of 1 mV moves the voltage away from the threshold, 0, 1, ... ``steps`` steps later."""
+def effect(neuron: Any, dt: float, steps: int, of: str = "arrival") -> np.ndarray:
+    """How far the voltage moves away from the threshold 0, 1, ... ``steps`` steps after an input of 1 mV or an own spike, mV.
+
+    By the eligibility: ``output decay^s arrival``, or ``output decay^s spike`` with ``of="spike"``.
+    """
     e = neuron.eligibility(dt)
-    return _outputs(e, np.array(e.arrival, float), steps)
-
-
-def _outputs(e: Eligibility, eps: np.ndarray, steps: int) -> np.ndarray:
-    """``output . decay^s eps`` for 0, 1, ... ``steps`` steps."""
-    decay, output, out = np.array(e.decay, float), np.array(e.output, float), np.zeros(steps + 1)
+    decay, output, eps = (np.array(part, float) for part in (e.decay, e.output, getattr(e, of)))
+    out = np.zeros(steps + 1)
     for t in range(steps + 1):
         out[t] = output @ eps
         eps = decay @ eps
@@ -222,7 +221,7 @@ def _difference(copies: _Copies, pulses: tuple[float, float, int], response: np.
     later = np.arange(2 + lag, AFTER + 1)
     copies.restart()
     n = later.size
-    shift = _own_effect(copies, later)
+    shift = effect(copies.one, copies.dt, AFTER - 1, "spike")[later - 1]
     second = below * (NEAR * response[when] - response[when + later]) / response[lag]
     first = np.repeat([above, below, above], n)
     # With a spike; without, moved as far as the spike should have done; with a spike, and input that only refractoriness resists.
@@ -236,9 +235,3 @@ def _difference(copies: _Copies, pulses: tuple[float, float, int], response: np.
         if when <= t < when + undone:
             copies.v[:] = np.tile(copies.v[n : 2 * n], 3)
     return deviation
-
-
-def _own_effect(copies: _Copies, later: np.ndarray) -> np.ndarray:
-    """What a spike does to the distance from the threshold so many steps later, mV, by the eligibility."""
-    e = copies.one.eligibility(copies.dt)
-    return _outputs(e, np.array(e.spike, float), int(later.max()) - 1)[later - 1]
