@@ -23,7 +23,7 @@ from call import arguments_of, frozen_inputs, simulators
 import eprop as ep
 from eprop.engine.run.inputs import one_sample
 from eprop.engine.run.layout import Given, SampleLayout
-from eprop.engine.run.online import advance, make_buffers, request_of
+from eprop.engine.run.online import advance, request_of
 
 GOAL = 5.0
 RATES = 1e-4  # times those of call.py
@@ -36,7 +36,7 @@ def measure(sim: ep.Simulator, stepper: ep.Stepper, events: np.ndarray, targets:
     """
     channels, n = [np.flatnonzero(row) for row in events], sim.network.population("rec").size
     sample = one_sample(SampleLayout.of(sim.network), len(events), Given({"in": events}, {"out": targets}))
-    request = request_of(sim._arrays, sample, make_buffers(sim._arrays, sample), frozen=False)
+    request = request_of(sim._arrays, sample, frozen=False)
     step, signal = stepper.step, np.zeros(n)
 
     def plain() -> None:

@@ -15,7 +15,7 @@ from eprop.engine.build.feedback import check_single_pairs
 from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
-from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count, replicas_of, thread_count
+from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread, check_silence
@@ -99,9 +99,11 @@ class Simulator(FixedProperties):
         begin = partial(check_options, network, precision, parallel, threads, partitions)
         self._network = same_network(self.comm, begin, precision=precision, parallel=parallel)
         self._precision: Precision = precision
-        replicas = replicas_of(parallel, self.comm)
+        # Ranks with a copy of the network each; without them the ranks divide the neurons.
+        replicas = self.comm if parallel == "data" else Serial()
         divided = Serial() if replicas.size > 1 else self.comm
-        self._threads = thread_count(threads, self.comm)
+        free = self.comm.threads(available_threads())  # collective: other ranks may have no requested number
+        self._threads = free if threads is None else int(threads)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, self.comm.ranks_on_machine()
@@ -282,7 +284,8 @@ class Simulator(FixedProperties):
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
         recording, events, given = None, self.events, self._episodes.losses.without_targets(sample)
-        simple = self._episodes.keeps_spikes and not self._episodes.losses
+        # Among replicas, only one rank runs the sample and has its spikes.
+        simple = self._episodes.replicas.size == 1 and not self._episodes.losses
         if probes.columns or (wanted and not simple):  # the same condition on all ranks
             # Learn from the recorded sample, with its random spikes.
             clock = self._arrays.learned_steps

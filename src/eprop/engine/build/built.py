@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.engine.build.propagators import TraceGroups, span_blocks_of
-from eprop.engine.build.records import LEARN_AT_SPIKES, Kind, Role, Rule, Topology
+from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus, PairRule
@@ -67,11 +67,6 @@ class Sizes:
     def n_branches(self) -> int:
         """Axon branches of all sources."""
         return int(self.groups["n_branches"].sum())
-
-    @property
-    def learning_branches(self) -> int:
-        """Number of branches that learn at spikes; they come first."""
-        return int(self.groups["n_branches"][np.isin(self.groups["rule"], LEARN_AT_SPIKES)].sum())
 
     @property
     def delay_groups(self) -> list[list[int]]:
@@ -223,8 +218,3 @@ class Built(Sizes):
     initial: np.ndarray
     leak: np.ndarray
     max_delay: int
-
-    def n_local_synapses(self, projection: int) -> int:
-        """Number of a projection's synapses that this rank holds."""
-        first, branches = self.branch_span(projection)
-        return int(sum(part[first + branches] - part[first] for part in self.topology.branch_start))

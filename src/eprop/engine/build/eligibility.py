@@ -132,12 +132,6 @@ def propagator_constants(c: Components) -> np.ndarray:
     return rows
 
 
-def adjoint_constants(c: Components) -> np.ndarray:
-    """Constants of the adjoint pass, shape (d d + 3 d, n): decay (row: to), arrival, output, spike."""
-    n = len(c.arrival)
-    return np.concatenate([c.decay.reshape(n, -1).T, c.arrival.T, c.output.T, c.spike.T])
-
-
 def filter_powers(decay: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """``decay`` (D, D) to the powers 0 .. n - 1, and their inverses, each (n, D, D).
 

@@ -103,7 +103,8 @@ def neuron_arrays(
         first, stop = ranks.own(p)
         if first == stop:
             continue
-        span, own = slice(first_target, first_target + stop - first), _own_neurons(neurons[p.index], first, stop)
+        span, own = slice(first_target, first_target + stop - first), neurons[p.index]
+        own = own if len(own) == 1 else own[first:stop]
         derived = [neuron.derived(network.dt) for neuron in own]
         seed = random.derive(network.seed, random.PHASE, p.index)
         for row, name in enumerate(own[0].parameter_rows):
@@ -129,11 +130,6 @@ def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
     if not model.shortcut or not in_package(type(model)):
         return False
     return not params[[model.parameter_rows.index(name) for name in model.shortcut]].any()
-
-
-def _own_neurons(neurons: list[Any], first: int, stop: int) -> list[Any]:
-    """Models of neurons ``first:stop`` of a population: one for each, or one for all."""
-    return neurons if len(neurons) == 1 else neurons[first:stop]
 
 
 def _initial_values(neurons: list[Any], name: str, dt: float, nodes: range, seed: int) -> Any:

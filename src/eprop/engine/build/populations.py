@@ -53,16 +53,7 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
 
 
 def add_models(table: np.ndarray, neurons: list[Population], components: dict[int, Components]) -> None:
-    """Write the model of each neuron population, and the structure of its eligibility.
-
-    Parameters
-    ----------
-    table : (populations,) POPULATION
-        Is modified.
-    neurons : list of Population
-    components : dict
-        Eligibility of each population of neurons, by its index.
-    """
+    """Write to the table of populations which row is the voltage, and the structure of the eligibility (``components``)."""
     for p in neurons:
         row, c, model = table[p.index], components[p.index], p.model
         assert isinstance(model, Neuron)
@@ -74,22 +65,16 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
 
 
 def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, Sharing]) -> None:
-    """Write the loop that advances each neuron population by a step; loops of users' own models are compiled.
+    """Write to the table of populations the loops over their neurons; loops of users' own models are compiled.
 
-    Parameters
-    ----------
-    table : (populations,) POPULATION
-        Is modified.
-    neurons : list of Population
-    sharing : dict
-        Of each population with own neurons, by its index.
+    ``sharing`` has an entry for each population with neurons of this rank, by its index.
     """
     for p in neurons:
-        row, model = table[p.index], p.model
-        assert isinstance(model, Neuron)
+        assert isinstance(p.model, Neuron)
         if p.index in sharing:
-            row["sharing"] = sharing[p.index]
-            row["model"], row["own_step"] = loop_of(model, sharing[p.index] != Sharing.each)
+            row, alike = table[p.index], sharing[p.index]
+            row["sharing"] = alike
+            row["model"], row["own_step"] = loop_of(p.model, alike != Sharing.each)
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:

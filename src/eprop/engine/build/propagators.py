@@ -9,7 +9,6 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.eligibility import (
     Components,
-    adjoint_constants,
     check_components,
     doublings,
     filter_powers,
@@ -17,7 +16,7 @@ from eprop.engine.build.eligibility import (
 )
 from eprop.engine.build.populations import rules_of
 from eprop.engine.build.readouts import ReadoutClasses
-from eprop.engine.build.records import TRACE_GROUP, Kind, ring_size
+from eprop.engine.build.records import TRACE_GROUP, Kind
 from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
 from eprop.network import Network
@@ -188,8 +187,12 @@ def propagator_table(populations: np.ndarray, components: dict[int, Components],
 def adjoint_table(
     populations: np.ndarray, components: dict[int, Components], wanted: bool, own: dict[int, slice]
 ) -> np.ndarray:
-    """Constants of the adjoint pass (rows, neurons); without rows unless ``wanted``."""
-    parts = {i: adjoint_constants(c) for i, c in components.items()} if wanted else {}
+    """Constants of the adjoint pass (rows, neurons), see `Topology`; without rows unless ``wanted``."""
+    parts = {
+        i: np.concatenate([c.decay.reshape(len(c.decay), -1).T, c.arrival.T, c.output.T, c.spike.T])
+        for i, c in components.items()
+        if wanted
+    }
     return _side_by_side(parts, populations, own)
 
 
@@ -235,17 +238,6 @@ def span_blocks_of(blocks: int) -> int:
     while span * span < blocks:
         span *= 2
     return span if blocks > MOST_BLOCKS else 0
-
-
-def rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
-    """Sizes of the history rings for a cutoff: steps, and blocks."""
-    return ring_size(max(cutoff, block_steps) + 2), ring_size(cutoff // block_steps + 3)
-
-
-def reward_rings_of(cutoff: int, block_steps: int) -> tuple[int, int]:
-    """Sizes of the reward history rings for a reward cutoff: steps, and blocks; 0 and 0 without reward."""
-    blocks = ring_size(cutoff // block_steps + 3) if cutoff else 0
-    return blocks * block_steps, blocks
 
 
 def _divides(decay: np.ndarray, n: int, power: float) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 
 from eprop.errors import NetworkError, ParameterError
 from eprop.network import Network
-from eprop.parallel import Communicator, Serial
 from eprop.parallel.launch import available_threads
 from eprop.parameters import check_count
 from eprop.rules import EProp, EPropPlus
@@ -54,12 +53,6 @@ def check_threads(threads: Any) -> None:
         )
 
 
-def thread_count(threads: int | None, comm: Communicator) -> int:
-    """Return the number of threads: the requested number, or all threads available to this rank."""
-    free = comm.threads(available_threads())  # collective: other ranks may have no requested number
-    return free if threads is None else int(threads)
-
-
 def partition_count(partitions: Any, network: Network, threads: int, asked: bool, ranks: int) -> int:
     """Return the number of partitions of a rank's neurons: the requested one, or a number that suits network and threads.
 
@@ -70,7 +63,9 @@ def partition_count(partitions: Any, network: Network, threads: int, asked: bool
     if partitions is not None:
         return int(partitions)
     neurons = sum(p.size for p in network.populations if p.model.role == "neuron")
-    divided = neurons >= MANY_NEURONS * ranks or (asked and not _learns_from_batches(network))
+    rules = [p.rule for p in network.projections]
+    batches = any(isinstance(r, EProp) for r in rules) and not any(isinstance(r, EPropPlus) for r in rules)
+    divided = neurons >= MANY_NEURONS * ranks or (asked and not batches)
     return threads if divided else 1
 
 
@@ -89,11 +84,6 @@ def run_in_threads(work: Callable[[int], None], n: int, threads: int, stop: thre
             raise
 
 
-def replicas_of(parallel: str, comm: Communicator) -> Communicator:
-    """Return the ranks with a copy of the network each, or a single rank if the ranks divide the neurons."""
-    return comm if parallel == "data" else Serial()
-
-
 def _check_division(network: Network, parallel: object) -> None:
     if parallel not in DIVISIONS:
         raise ParameterError(f'Simulator.parallel must be "model" or "data", got {parallel!r}')
@@ -101,9 +91,3 @@ def _check_division(network: Network, parallel: object) -> None:
         raise NetworkError(
             'parallel="data" divides mini-batches, and only EProp learns from mini-batches; take parallel="model"'
         )
-
-
-def _learns_from_batches(network: Network) -> bool:
-    """Whether a network learns by `EProp`, not at spikes."""
-    rules = [p.rule for p in network.projections]
-    return any(isinstance(rule, EProp) for rule in rules) and not any(isinstance(rule, EPropPlus) for rule in rules)

@@ -127,11 +127,6 @@ class Episodes:
             rows.reshape(-1).view(np.uint8)[:] = message[start : start + rows.nbytes]
         return out
 
-    @property
-    def keeps_spikes(self) -> bool:
-        """Whether all ranks that run a sample have its spikes; among replicas, only one rank runs it."""
-        return self.replicas.size == 1
-
     def spikes(self, wanted: list[Population]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
         return spikes_of_sample(self.arrays, wanted, self._core, 0) if self._core is not None and wanted else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,42 +19,25 @@ from eprop.engine.state.arrays import Arrays, Online
 from eprop.network import Population
 
 
-@dataclass(slots=True)
-class RunBuffers:
-    """Buffers for the results of a run.
-
-    Attributes
-    ----------
-    probed : (steps, probes)
-    y : (steps, readouts) without the leak potential
-    loss : (steps,)
-    spikes : (samples,) int64, of own neurons
-    """
-
-    probed: np.ndarray
-    y: np.ndarray
-    loss: np.ndarray
-    spikes: np.ndarray
-
-
-def make_buffers(arrays: Arrays, samples: Samples, n_probes: int = 0) -> RunBuffers:
-    """Allocate buffers for the results of samples in sequence."""
-    n = samples.n * samples.n_steps
-    return RunBuffers(
-        np.zeros((n, n_probes)), np.zeros((n, arrays.built.n_readouts)), np.zeros(n), np.zeros(samples.n, np.int64)
-    )
-
-
 def request_of(
-    arrays: Arrays, samples: Samples, out: RunBuffers, *, frozen: bool, probes: np.ndarray = NO_PROBES, clock: int = 0
-) -> lib.RunRequest:
-    """Make the request to the core: inputs, and arrays for the results; random numbers start at step ``clock``."""
+    arrays: Arrays, samples: Samples, *, frozen: bool, probes: np.ndarray = NO_PROBES, clock: int = 0,
+    results: lib.RunRequest | None = None,
+) -> lib.RunRequest:  # fmt: skip
+    """Make the request to the core: inputs, and arrays for the results of samples in sequence, new or those of another request.
+
+    Random numbers start at step ``clock``. The outputs will lack the leak potential, and spikes are those of own neurons.
+    """
+    n = samples.n * samples.n_steps
     request = lib.RunRequest()
     request.seed, request.clock, request.frozen, request.threads = arrays.network.seed, clock, frozen, arrays.threads
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window, request.external = samples.target, samples.window, external_arrays(arrays, samples)
-    request.probes, request.probed = probes, out.probed
-    request.y, request.loss, request.spikes = out.y, out.loss, out.spikes
+    request.probes, request.probed = probes, np.zeros((n, len(probes)))
+    if results is None:
+        request.y, request.loss = np.zeros((n, arrays.built.n_readouts)), np.zeros(n)
+        request.spikes = np.zeros(samples.n, np.int64)
+    else:
+        request.y, request.loss, request.spikes = results.y, results.loss, results.spikes
     return request
 
 
@@ -116,12 +98,11 @@ class OnlineRunner:
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
         online = arrays.online
-        out = make_buffers(arrays, sample, len(probes.table))
-        request = request_of(arrays, sample, out, frozen=frozen, probes=probes.table, clock=clock)
+        out = request_of(arrays, sample, frozen=frozen, probes=probes.table, clock=clock)
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
-            done += advance(arrays, online, request, done, limit, self._timer)
+            done += advance(arrays, online, out, done, limit, self._timer)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
@@ -149,12 +130,11 @@ class OnlineRunner:
     def train(self, samples: Samples, progress: Progress) -> BatchResult:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
-        out, events, done = make_buffers(arrays, samples), arrays.events, 0
-        request = request_of(arrays, samples, out, frozen=False)
+        out, events, done = request_of(arrays, samples, frozen=False), arrays.events, 0
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            done += advance(arrays, arrays.online, request, done, limit, self._timer)
+            done += advance(arrays, arrays.online, out, done, limit, self._timer)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
@@ -172,7 +152,7 @@ class OnlineRunner:
         arrays, several = self._arrays, self._arrays.exchange.several
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
-        out, weight = make_buffers(arrays, samples), arrays.effective_weights()
+        out, weight = request_of(arrays, samples, frozen=True), arrays.effective_weights()
 
         def one(c: int) -> None:
             events[c] = _run_chunk(arrays, weight, samples, out, chunks[c], stop, progress)
@@ -191,21 +171,21 @@ class OnlineRunner:
         """Outputs of each readout population."""
         return {name: y[..., span] for name, span in self._columns}
 
-    def _result(self, samples: Samples, out: RunBuffers, spikes: np.ndarray, events: int) -> BatchResult:
+    def _result(self, samples: Samples, out: lib.RunRequest, spikes: np.ndarray, events: int) -> BatchResult:
         n, n_steps, y = len(samples), samples.n_steps, out.y
         y += self._leak
         return BatchResult(out.loss.reshape(n, n_steps).sum(axis=1), y.reshape(n, n_steps, y.shape[1]), spikes, events)
 
 
 def _run_chunk(
-    arrays: Arrays, weight: np.ndarray, samples: Samples, out: RunBuffers, chunk: np.ndarray, stop: threading.Event,
+    arrays: Arrays, weight: np.ndarray, samples: Samples, out: lib.RunRequest, chunk: np.ndarray, stop: threading.Event,
     progress: Progress,
 ) -> int:  # fmt: skip
     """Run the samples of one chunk from rest with frozen weights; return their synaptic events on this rank."""
     n_steps, online = samples.n_steps, arrays.online_at_rest(weight)
     first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
     # Each chunk has the random numbers of its samples.
-    request = request_of(arrays, samples, out, frozen=True, clock=first)
+    request = request_of(arrays, samples, frozen=True, clock=first, results=out)
     request.threads = arrays.threads if arrays.exchange.several else 1
     while t < total and not stop.is_set():
         before = t

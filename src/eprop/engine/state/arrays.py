@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
+from eprop.engine.build.records import LEARN_AT_SPIKES
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
@@ -53,7 +54,9 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads, self.timed = network, built, threads, timed
         self.exchange = Exchange(built)
-        counts = [built.n_local_synapses(p.index) for p in network.projections]
+        starts = built.topology.branch_start
+        spans = (built.branch_span(p.index) for p in network.projections)
+        counts = [sum(part[first + n] - part[first] for part in starts) for first, n in spans]
         self.gatherer = StateGatherer(network, built, np.array(counts, np.int64))
         self.synapses, self.axons, self.neurons = (
             make_synapses(built, built.weight),
@@ -122,8 +125,10 @@ class Arrays:
 
     def _restart_optimizers(self) -> None:
         """Clear the moments of synapses that learn at spikes, because their optimisers count the network's steps."""
+        groups = self.built.groups
+        learning_branches = int(groups["n_branches"][np.isin(groups["rule"], LEARN_AT_SPIKES)].sum())  # they come first
         for part in self.built.topology.branch_start:
-            learning = slice(part[0], part[self.built.learning_branches])
+            learning = slice(part[0], part[learning_branches])
             for moments in (self.synapses.moment_1, self.synapses.moment_2):
                 moments[learning] = 0.0
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built, Sizes
-from eprop.engine.build.propagators import reward_rings_of, rings_of
 from eprop.engine.build.records import AXON_TIMES, ring_size
 from eprop.engine.ranks.gathering import Axis
 
@@ -207,10 +206,11 @@ def make_history(sizes: Sizes, max_delay: int, learns: bool = True, allocate: Al
     n, k, s = sizes.n_neurons, sizes.n_readouts, sizes
     plus, pairs = s.has_eprop_plus and learns, s.has_pairs and learns
     width, entries, dtype, block = lib.padded(n) if plus else 0, s.n_entries, s.dtype, s.block_steps
-    ring, blocks = rings_of(s.cutoff, block) if plus else (1, 1)
+    ring, blocks = (ring_size(max(s.cutoff, block) + 2), ring_size(s.cutoff // block + 3)) if plus else (1, 1)
     past = ring_size(max(s.cutoff if plus else 0, s.pair_cutoff if pairs else 0) + max_delay + 3)
     stored = ring if s.crosses or s.per_step_optimizer else 1
-    reward_steps, reward_blocks = reward_rings_of(s.reward_cutoff if plus else 0, block)
+    reward_blocks = ring_size(s.reward_cutoff // block + 3) if plus and s.reward_cutoff else 0
+    reward_steps = reward_blocks * block
     waiting, n_groups = k if reward_steps else 0, len(s.trace_groups.table)
     remembered = max(s.cutoff, s.reward_cutoff, s.pair_cutoff) + max_delay
     logged = ring_size(remembered + 3) if reward_steps else past
