@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 
 from eprop.errors import ParameterError
-from eprop.network import FeedbackProjection, Network, Population, Projection
+from eprop.network import Network, Population, Projection
 from eprop.plot.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, look, new_axes
 
 #: Colours of projections by rule; the last one is for other rules.
@@ -73,7 +73,9 @@ def draw_network(net: Network, ax: Axes | None = None) -> Axes:
             _draw_box(ax, population, places[population.name])
         _draw_projections(ax, net, places)
         for feedback in net.feedback_projections:
-            _draw_feedback(ax, feedback, places)
+            (x0, y0), (x1, y1) = places[feedback.pre.name], places[feedback.post.name]
+            ends = (x0, y0 - _HEIGHT / 2), (x1 + 0.45, y1 - _HEIGHT / 2)
+            _add_arrow(ax, *ends, -_ARC, color=RED, lw=1.0, ls=(0, (3, 2)), arrowstyle="-|>")
         ax.legend(
             handles=_entries(net), loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=3, borderaxespad=0.0, fontsize=7
         )
@@ -119,71 +121,46 @@ def _draw_box(ax: Axes, population: Population, place: Place) -> None:
 
 
 def _draw_projections(ax: Axes, net: Network, places: dict[str, Place]) -> None:
+    """Draw each projection as an arrow, or as a line that ends in a dot, with its connection rule."""
     seen: Counter[tuple[str, str]] = Counter()
     for projection in net.projections:
         pair = projection.pre.name, projection.post.name
-        number, seen[pair] = seen[pair], seen[pair] + 1
         back = any((p.post.name, p.pre.name) == pair for p in net.projections)
-        if projection.pre is projection.post:
-            _draw_loop(ax, projection, places[pair[0]], number)
-        else:
-            _draw_arrow(ax, projection, places[pair[0]], places[pair[1]], number, bent=back)
+        a, b, bend = _arc(places[pair[0]], places[pair[1]], seen[pair], back)
+        seen[pair] += 1
+        colour, inhibits = _colour(projection), _inhibits(projection)
+        _add_arrow(ax, a, b, -bend, color=colour, lw=1.1, arrowstyle="-" if inhibits else "-|>")
+        if inhibits:
+            ax.add_patch(Circle(b, 0.07, color=colour, zorder=4))
+        if text := _connections(projection):
+            # The middle of the arc lies to the left of the line from a to b.
+            x, y = (a[0] + b[0] - bend * (b[1] - a[1])) / 2, (a[1] + b[1] + bend * (b[0] - a[0])) / 2
+            box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+            y += 0.13 if projection.pre is projection.post else 0.0
+            ax.text(x, y, text, ha="center", va="center", fontsize=5.5, color="#444444", bbox=box, zorder=2.5)
 
 
-def _draw_loop(ax: Axes, projection: Projection, place: Place, number: int) -> None:
-    """Draw a projection from a population to itself: a loop above its box; further loops are wider."""
-    half, x, top = 0.14 + 0.1 * number, place[0] - 0.36, place[1] + _HEIGHT / 2
-    _add_arrow(ax, (x - half, top), (x + half, top), projection, -1.5)
-    _label(ax, (x, top + 1.5 * half + 0.13), projection)
+def _arc(start: Place, end: Place, number: int, back: bool) -> tuple[Place, Place, float]:
+    """Ends of an arrow from box to box, and its curvature: it avoids other arrows, and boxes between the two.
 
-
-def _draw_arrow(ax: Axes, projection: Projection, start: Place, end: Place, number: int, bent: bool) -> None:
-    """Draw an arrow from box to box; bend it to avoid another arrow, or a box between them."""
+    A projection from a population to itself is a loop above its box; further loops are wider.
+    """
     (x0, y0), (x1, y1) = start, end
-    far = abs(x1 - x0) > 1.5 * _ACROSS
+    if start == end:
+        half, x, top = 0.14 + 0.1 * number, x0 - 0.36, y0 + _HEIGHT / 2
+        return (x - half, top), (x + half, top), 1.5
     bend = 0.14 * number
     if x0 == x1:  # boxes above each other: upward and downward arrows side by side
-        up = y1 > y0
-        side, shift = (_HEIGHT / 2, 0.28) if up else (-_HEIGHT / 2, 0.04)
-        a, b = (x0 + shift, y0 + side), (x1 + shift, y1 - side)
-        bend += 0.5 if abs(y1 - y0) > 1.5 * _DOWN else 0.0
-    else:
-        side = _WIDTH / 2 if x1 > x0 else -_WIDTH / 2
-        a, b = (x0 + side, y0), (x1 - side, y1)
-        bend += (0.12 if bent else 0.0) + (0.25 if far else 0.0)
-    _add_arrow(ax, a, b, projection, -bend)
-    # Label the middle of the arc, which lies to the left of the line from a to b.
-    _label(ax, ((a[0] + b[0] - bend * (b[1] - a[1])) / 2, (a[1] + b[1] + bend * (b[0] - a[0])) / 2), projection)
+        side, shift = (_HEIGHT / 2, 0.28) if y1 > y0 else (-_HEIGHT / 2, 0.04)
+        return (x0 + shift, y0 + side), (x1 + shift, y1 - side), bend + (0.5 if abs(y1 - y0) > 1.5 * _DOWN else 0.0)
+    side = _WIDTH / 2 if x1 > x0 else -_WIDTH / 2
+    bend += (0.12 if back else 0.0) + (0.25 if abs(x1 - x0) > 1.5 * _ACROSS else 0.0)
+    return (x0 + side, y0), (x1 - side, y1), bend
 
 
-def _label(ax: Axes, place: Place, projection: Projection) -> None:
-    """Write the connection rule on the arrow."""
-    if text := _connections(projection):
-        box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-        ax.text(*place, text, ha="center", va="center", fontsize=5.5, color="#444444", bbox=box, zorder=2.5)
-
-
-def _add_arrow(ax: Axes, a: Place, b: Place, projection: Projection, bend: float) -> None:
-    """Draw an arrow, or a line that ends in a dot."""
-    inhibits, colour = _inhibits(projection), _colour(projection)
-    ax.add_patch(
-        FancyArrowPatch(
-            a, b, arrowstyle="-" if inhibits else "-|>", connectionstyle=f"arc3,rad={bend}", color=colour, lw=1.1,
-            mutation_scale=9, shrinkA=0, shrinkB=1, zorder=2,
-        )
-    )  # fmt: skip
-    if inhibits:
-        ax.add_patch(Circle(b, 0.07, color=colour, zorder=4))
-
-
-def _draw_feedback(ax: Axes, feedback: FeedbackProjection, places: dict[str, Place]) -> None:
-    (x0, y0), (x1, y1) = places[feedback.pre.name], places[feedback.post.name]
-    ax.add_patch(
-        FancyArrowPatch(
-            (x0, y0 - _HEIGHT / 2), (x1 + 0.45, y1 - _HEIGHT / 2), arrowstyle="-|>", connectionstyle=f"arc3,rad={-_ARC}",
-            color=RED, lw=1.0, ls=(0, (3, 2)), mutation_scale=9, shrinkA=0, shrinkB=1, zorder=2,
-        )
-    )  # fmt: skip
+def _add_arrow(ax: Axes, a: Place, b: Place, bend: float, **line: Any) -> None:
+    common: dict[str, Any] = {"mutation_scale": 9, "shrinkA": 0, "shrinkB": 1, "zorder": 2}
+    ax.add_patch(FancyArrowPatch(a, b, connectionstyle=f"arc3,rad={bend}", **common, **line))
 
 
 def _inhibits(projection: Projection) -> bool:
