@@ -13,7 +13,7 @@ import math
 import numbers
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +132,7 @@ class Values:
         return f"[{shown}{', ...' if len(self.values) > 3 else ''}]"
 
 
-def is_finite_number(value: object) -> bool:
+def is_finite_number(value: object) -> TypeGuard[float]:
     """Whether a value is a real number that fits into a float; True and False are not."""
     if type(value) is float:  # fast path, because each run checks
         return math.isfinite(value)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse
 from numpy.typing import ArrayLike
 
@@ -35,6 +36,8 @@ from eprop.rules.bounds import outside
 
 _Part = TypeVar("_Part", Population, Projection)
 
+#: Weights or delays of connections; None takes the default.
+OfConnections = float | Distribution | Array | npt.ArrayLike | None
 # Ring buffers hold the spikes in flight, and are as long as the longest delay.
 LONGEST_DELAY = 1_000_000
 
@@ -151,9 +154,9 @@ class Network(FixedProperties):
         post: Population | str,
         connectivity: ConnectionRule | None = None,
         *,
-        weight: Any = None,
+        weight: OfConnections = None,
         rule: Rule | None = None,
-        delay: Any = None,
+        delay: OfConnections = None,
         name: str | None = None,
     ) -> Projection:
         """Connect two populations.
@@ -273,7 +276,12 @@ class Network(FixedProperties):
         ]
 
     def feedback(
-        self, pre: Population | str, post: Population | str, kind: Feedback | None = None, *, delay: Any = None
+        self,
+        pre: Population | str,
+        post: Population | str,
+        kind: Feedback | None = None,
+        *,
+        delay: OfConnections = None,
     ) -> FeedbackProjection:
         """Send the errors of readouts as learning signals to neurons.
 
@@ -445,7 +453,7 @@ class Network(FixedProperties):
         return same and (self.dt, self.seed) == (other.dt, other.seed)
 
     def _delays(
-        self, name: str, rule: ConnectionRule, delay: Any, pre: Population, post: Population
+        self, name: str, rule: ConnectionRule, delay: object, pre: Population, post: Population
     ) -> float | Distribution | Array:
         """Check delays; the build checks the drawn ones."""
         try:
@@ -465,7 +473,7 @@ class Network(FixedProperties):
             raise NetworkError(f"{name}: {error}") from None
         return delays
 
-    def _delay(self, delay: Any) -> float:
+    def _delay(self, delay: object) -> float:
         value = _positive("delay", delay, "ms")
         count = value / self.dt
         if count > LONGEST_DELAY:
@@ -549,7 +557,7 @@ def _meant_as_weight(value: object) -> str:
     return "; give weights by name: weight=..." if is_weight else ""
 
 
-def _positive(label: str, value: Any, unit: str) -> float:
+def _positive(label: str, value: object, unit: str) -> float:
     if not is_finite_number(value) or value <= 0:
         raise NetworkError(f"{label} must be a finite number > 0 {unit}, got {value!r:.80}")
     return float(value)
