@@ -125,9 +125,7 @@ class PopulationCode(ScaledEncoder):
 
     def chances(self, observations: np.ndarray) -> np.ndarray:
         """See `Encoder.chances`."""
-        centres = np.linspace(-1.0, 1.0, self.fields)
-        distance = (self.squash(observations)[:, :, None] - centres) / self.width
-        return (self.probability * np.exp(-0.5 * distance**2)).reshape(len(observations), -1)
+        return self.probability * receptive_fields(self.squash(observations), self.fields, self.width)
 
 
 @dataclass(frozen=True)
@@ -196,6 +194,12 @@ class PoissonCode(Encoder):
                 f"{np.min(observations):g} to {np.max(observations):g}"
             )
         return np.repeat(chance, self.group, axis=1)
+
+
+def receptive_fields(values: np.ndarray, fields: int, width: float) -> np.ndarray:
+    """``exp(-(x - c)^2 / (2 width^2))`` of values ``(n, entries)`` with centres from -1 to 1, shape ``(n, entries * fields)``."""
+    distance = (values[:, :, None] - np.linspace(-1.0, 1.0, fields)) / width
+    return np.exp(-0.5 * distance**2).reshape(len(values), -1)
 
 
 def drawn(chance: np.ndarray, n_steps: int, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from eprop.errors import InputError
 from eprop.parameters import brief, is_finite_number
@@ -125,7 +124,7 @@ class Episodes:
         self._actions: list[list[Any]] = [[] for _ in range(n)]
         observations = [self._begin(number) for number in range(n)]
         self.observations = np.stack([observation.values for observation in observations])
-        self.masks = stacked_masks(observations, environments.actions)
+        self.masks = _stacked_masks(observations, environments.actions)
 
     def step(self, actions: Sequence[Any] | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Finished]]:
         """Apply an action in each environment that does not wait.
@@ -209,12 +208,18 @@ class Episodes:
         return restarted
 
     def _show(self, number: int, observation: Observation) -> None:
-        self.observations = with_one(self.observations, number, observation.values)
-        if observation.mask is None:
-            return
-        if self.masks is None:
-            raise InputError("an environment gives action masks, but gave none when it was reset")
-        self.masks[number] = observation.mask
+        values = np.asarray(observation.values)
+        if values.shape != self.observations.shape[1:]:
+            raise InputError(
+                f"environment {number} gave an observation of shape {values.shape}, before {self.observations.shape[1:]}"
+            )
+        # Whole numbers at first must not round later observations.
+        self.observations = self.observations.astype(np.result_type(self.observations, values), copy=False)
+        self.observations[number] = values
+        if observation.mask is not None:
+            if self.masks is None:
+                raise InputError("an environment gives action masks, but gave none when it was reset")
+            self.masks[number] = observation.mask
 
     def _begin(self, number: int) -> Observation:
         self._total[number], self._actions[number] = 0.0, []
@@ -239,7 +244,7 @@ class Episodes:
         return observation
 
 
-def stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.ndarray | None:
+def _stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.ndarray | None:
     """Masks of all environments, or None."""
     if observations[0].mask is None:
         return None
@@ -252,15 +257,3 @@ def stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.n
                 f"an action mask must have shape ({actions.n},), one entry for each action, got {mask.shape}"
             )
     return np.stack(masks)
-
-
-def with_one(observations: np.ndarray, number: int, observation: npt.ArrayLike) -> np.ndarray:
-    """Replace one of the observations ``(n, ...)``, in place if the type of the array allows it; return the array."""
-    given = np.asarray(observation)
-    if given.shape != observations.shape[1:]:
-        raise InputError(
-            f"environment {number} gave an observation of shape {given.shape}, before {observations.shape[1:]}"
-        )
-    out = observations.astype(np.result_type(observations, given), copy=False)
-    out[number] = given
-    return out

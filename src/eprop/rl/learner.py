@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -39,8 +39,7 @@ class ParallelNetwork(Protocol):
         """Repeat the rollout with the present weights; voltages ``(n, steps, readouts)``."""
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """Actions in one step of the environments, and the readout voltages (mV) that gave them."""
 
     actions: np.ndarray
@@ -191,27 +190,21 @@ class RolloutLearner:
     def collect(self) -> tuple[Experience, list[Finished]]:
         """Act for one rollout."""
         agent, episodes, policy = self.agent, self.episodes, self.agent.policy
-        ys, actions, log_probabilities, outcomes = [], [], [], []
+        rows: list[Sequence[np.ndarray]] = []
         masks: list[Any] = []
         finished: list[Finished] = []
         for _ in range(self.rollout):
             allowed = None if episodes.masks is None else episodes.masks.copy()
-            decision = agent.act(episodes.observations, allowed)
-            acted = policy.to_environment(decision.actions, episodes.environments.actions)
-            *outcome, ended = episodes.step(acted)
+            actions, y = agent.act(episodes.observations, allowed)
+            *outcome, ended = episodes.step(policy.to_environment(actions, episodes.environments.actions))
             agent.reset(np.array([each.number for each in ended], np.int64))
-            ys.append(decision.y)
-            actions.append(decision.actions)
+            rows.append((y, actions, *outcome))
             masks.append(allowed)
-            log_probabilities.append(policy.log_probability(decision.y[:, :-1], decision.actions, allowed))
-            outcomes.append(outcome)
             finished += ended
-        rewards, terminated, truncated = (np.stack(part) for part in zip(*outcomes, strict=True))
+        ys, chosen, *outcomes = (np.stack(part) for part in zip(*rows, strict=True))
         mask = None if episodes.masks is None else np.stack(masks)
-        experience = Experience(
-            np.stack(ys), np.stack(actions), np.stack(log_probabilities), mask, rewards, terminated, truncated
-        )
-        return experience, finished
+        log_probability = policy.log_probability(ys[:, :, :-1], chosen, mask)
+        return Experience(ys, chosen, log_probability, mask, *outcomes), finished
 
     def _at_steps(self, wanted: np.ndarray) -> np.ndarray:
         """Errors ``(steps, n, readouts)`` of decisions, as those of the network's steps ``(n, all steps, readouts)``."""
@@ -303,8 +296,8 @@ def play(
     """
     episodes, finished = Episodes(environments, seeds), list[Finished]()
     while len(finished) < environments.n:
-        decision = agent.act(episodes.observations, episodes.masks, greedy=greedy)
-        *_, ended = episodes.step(agent.policy.to_environment(decision.actions, environments.actions))
+        actions, _ = agent.act(episodes.observations, episodes.masks, greedy=greedy)
+        *_, ended = episodes.step(agent.policy.to_environment(actions, environments.actions))
         finished += ended
         if progress is not None:
             progress(len(ended))

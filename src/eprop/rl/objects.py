@@ -8,7 +8,7 @@ import numpy as np
 
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import Description, param
-from eprop.rl.encoders import Encoder, drawn
+from eprop.rl.encoders import Encoder, drawn, receptive_fields
 
 AXES = ("rows", "columns", "both")
 #: The background is the median of every fourth pixel in rows and columns.
@@ -114,9 +114,8 @@ class ObjectCode(Encoder):
         lengths = np.array([length for region in self.regions for _, length in region.extents])
         values = np.concatenate([2.0 * at / lengths - 1.0, np.tanh((at - memory) / self.speed)], axis=1)
         memory[...] = at
-        distance = (values[:, :, None] - np.linspace(-1.0, 1.0, self.fields)) / self.width
-        chance = np.nan_to_num(self.probability * np.exp(-0.5 * distance**2))
-        return drawn(chance.reshape(len(pictures), -1), n_steps, rng)
+        chance = self.probability * receptive_fields(values, self.fields, self.width)
+        return drawn(np.nan_to_num(chance), n_steps, rng)
 
     @property
     def _coordinates(self) -> int:
