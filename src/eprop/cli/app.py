@@ -81,7 +81,7 @@ def main() -> None:
         raise
 
 
-def _end_other_ranks(code: Any) -> None:
+def _end_other_ranks(code: object) -> None:
     """End the other ranks if this rank exits with a code; all ranks report Ctrl-C themselves."""
     if code not in (None, 0, INTERRUPTED):
         from eprop.parallel import end_ranks

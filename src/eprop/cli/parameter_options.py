@@ -123,7 +123,7 @@ def option_of(
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[type_, option])
 
 
-def default_text(default: Any) -> str:
+def default_text(default: object) -> str:
     """Format a default for the help; empty if the parameter has no default or is off by default."""
     if default is None or default is False or default == ():
         return ""
@@ -140,5 +140,5 @@ def _path_text(text: str) -> str:
     return str(path_of(text))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value

@@ -153,13 +153,14 @@ class Figure2(PaperFigure):
 
     def compute(self, runner: JobRunner) -> Tables:
         """Compare losses; train with all seeds, rules and engines."""
-        jobs = {**self._comparisons(), **self._trainings()}
+        comparisons, trainings = self._comparisons(), self._trainings()
+        jobs = [*comparisons.values(), *(job for side in trainings.values() for job in side.values())]
         runner.watcher.phase(f"comparing and learning, {len(jobs)} parts")
-        results = dict(zip(jobs, runner.each(list(jobs.values())), strict=True))
-        compared = {key[1:]: result for key, result in results.items() if key[0] == "difference"}
+        results = iter(runner.each(jobs))
+        compared = dict(zip(comparisons, results, strict=False))
         tables: dict[str, Table] = {"differences": _losses_of_steps(compared), "samples": _losses_of_samples(compared)}
         for name, side in SIDES.items():
-            runs = {key[1:]: result for key, result in results.items() if key[0] == name}
+            runs = dict(zip(trainings[name], results, strict=False))
             tables[f"learning_{name}"] = reports(runs, side.batch)
             tables[f"test_{name}"] = test_scores(runs)
         return tables
@@ -212,31 +213,33 @@ class Figure2(PaperFigure):
 
     # ---------------------------------------------------------------- jobs
 
-    def _comparisons(self) -> dict[tuple[str, ...], Job]:
-        jobs: dict[tuple[str, ...], Job] = {}
+    def _comparisons(self) -> dict[tuple[str, str], Job]:
+        """Jobs by task and rule."""
+        jobs = {}
         for name, side in SIDES.items():
             for rule in RULES:
                 config = self.config(side, rule, self.seed)
                 if rule == "eprop+":
                     config = replace(config, task=config.task.replace(cutoff=NO_CUTOFF))
                 cost = 2 * FIRST * side.time_cost / side.batch
-                jobs["difference", name, rule] = comparison_job(f"difference-{name}-{rule}", config, FIRST, cost)
+                jobs[name, rule] = comparison_job(f"difference-{name}-{rule}", config, FIRST, cost)
         return jobs
 
-    def _trainings(self) -> dict[tuple[Any, ...], Job]:
-        jobs: dict[tuple[Any, ...], Job] = {}
+    def _trainings(self) -> dict[str, dict[tuple[str, int], Job]]:
+        """Jobs by task, then by curve and seed."""
+        jobs: dict[str, dict[tuple[str, int], Job]] = {name: {} for name in SIDES}
         for name, side in SIDES.items():
             for seed in self.seeds:
                 for rule in RULES:
                     config = self.config(side, rule, seed)
                     total = config.training.reports
                     cost = side.cost * total * (1.0 if rule == "eprop" else 2.0)
-                    jobs[name, rule, seed] = training_job(f"{name}-{rule}-{seed}", config, cost)
+                    jobs[name][rule, seed] = training_job(f"{name}-{rule}-{seed}", config, cost)
                 batches = min(total, self.time_driven if side.batch == 1 else -(-self.time_driven // 10))
                 if batches:
                     config = self.config(side, "eprop", seed, "time")
                     stop = None if batches == total else batches
-                    jobs[name, "time", seed] = training_job(
+                    jobs[name]["time", seed] = training_job(
                         f"{name}-time-{seed}", config, side.time_cost * batches, batches=stop
                     )
         return jobs
@@ -300,7 +303,7 @@ def losses_of_steps(samples: Samples, y: np.ndarray, softmax: bool) -> np.ndarra
 # -------------------------------------------------------------------------------------------------------------- tables
 
 
-def _losses_of_steps(compared: Mapping[Any, Any]) -> Table:
+def _losses_of_steps(compared: Mapping[tuple[str, str], JsonObject]) -> Table:
     """A row for each step of each sample; ``compared`` has results of `compare` by task and rule."""
     return stacked(
         [
@@ -316,7 +319,7 @@ def _losses_of_steps(compared: Mapping[Any, Any]) -> Table:
     )  # fmt: skip
 
 
-def _losses_of_samples(compared: Mapping[Any, Any]) -> Table:
+def _losses_of_samples(compared: Mapping[tuple[str, str], JsonObject]) -> Table:
     """A row for each sample."""
     return stacked(
         [

@@ -22,6 +22,7 @@ from eprop.training import load
 from eprop.training.records import Activity, record_activity
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 #: Kinds of weights, as in the paper, by projection.
@@ -199,7 +200,7 @@ def _activities(tables: Tables, neuron: int) -> list[Activity]:
     return activities
 
 
-def _draw_densities(ax: Any, of_kind: Table) -> None:
+def _draw_densities(ax: Axes, of_kind: Table) -> None:
     seeds = np.unique(of_kind["seed"])
     for network, color in zip(NETWORKS, (GREY, BLUE), strict=True):
         each = [rows(of_kind, network=network, seed=seed) for seed in seeds]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from eprop.errors import DataError
 from eprop.figures.paper_figure import PaperFigure
@@ -41,7 +41,7 @@ class NMNISTFigure(PaperFigure):
         object.__setattr__(self, "test_data", tuple(self.test_data))
         self.config("eprop", self.seed)
 
-    def absolute(self) -> Any:
+    def absolute(self) -> Self:
         """Return the figure with absolute paths."""
         data = self.config("eprop", self.seed).data.absolute()
         return self.replace(**{name: getattr(data, name) for name in ("data", "mnist", "test_data")})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from eprop.figures.jobs import JobRunner
 from eprop.figures.tables import Tables
@@ -45,7 +45,7 @@ class PaperFigure(Description, ABC):
         count = min(self.trials, QUICK_TRIALS) if self.quick else self.trials
         return tuple(range(self.seed, self.seed + count))
 
-    def absolute(self) -> Any:
+    def absolute(self) -> Self:
         """Return the figure with absolute paths, which hold in any folder."""
         return self
 

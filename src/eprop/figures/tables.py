@@ -6,9 +6,9 @@ import csv
 import io
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from eprop.errors import DataError
 from eprop.files import output_errors, parsing, read_text, write_text
@@ -18,7 +18,7 @@ Table = Mapping[str, np.ndarray]
 Tables = Mapping[str, Table]
 
 
-def table(**columns: Any) -> dict[str, np.ndarray]:
+def table(**columns: npt.ArrayLike) -> dict[str, np.ndarray]:
     """Make a table; a single value fills a column.
 
     Examples
@@ -35,7 +35,7 @@ def stacked(tables: Sequence[Table]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([part[name] for part in tables]) for name in tables[0]}
 
 
-def rows(of: Table, **wanted: Any) -> dict[str, np.ndarray]:
+def rows(of: Table, **wanted: object) -> dict[str, np.ndarray]:
     """Select the rows in which columns have the wanted values.
 
     Examples
@@ -88,7 +88,7 @@ def _text(content: Table) -> str:
     return out.getvalue()
 
 
-def _texts(column: np.ndarray) -> list[Any]:
+def _texts(column: np.ndarray) -> list[object]:
     """Format values with as many digits as are needed to restore the same bits."""
     return list((column.astype(np.str_) if column.dtype == np.float32 else column).tolist())
 

@@ -9,13 +9,12 @@ import os
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from eprop.errors import CheckpointError
 from eprop.files import open_regular, parsing, write_bytes
-from eprop.training.learner import below
+from eprop.training.learner import State, below
 
 #: Version of the layout; other layouts raise an error.
 FORMAT = 3
@@ -45,7 +44,7 @@ class Checkpoint:
     """
 
     config: str
-    position: Mapping[str, Any]
+    position: State
     state: Mapping[str, np.ndarray]
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
     version: str = ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -106,11 +105,10 @@ def _rule_for(regularise: bool) -> Callable[[Projection], Rule]:
     """The rule with which a gradient is measured: no bounds, no decay and, unless ``regularise``, no regularisation."""
 
     def changed(projection: Projection) -> Rule:
-        rule: Any = projection.rule
+        rule = projection.rule
         if not isinstance(rule, (EProp, EPropPlus)):
-            return projection.rule
-        changes = {} if regularise else {"c_reg": 0.0}
-        return rule.replace(optimizer=GradientDescent(eta=TINY), **changes)
+            return rule
+        return rule.replace(optimizer=GradientDescent(eta=TINY), c_reg=rule.c_reg if regularise else 0.0)
 
     return changed
 

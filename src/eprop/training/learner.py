@@ -22,6 +22,8 @@ from eprop.training.watcher import Progress, Watcher
 
 #: Raises `Stopped` if the user has asked to stop; a learner calls it where it may stop.
 Check = Callable[[], None]
+#: State of a learner: numbers, texts, lists and arrays by name.
+State = Mapping[str, Any]
 #: A function that is called with the work done and the whole work.
 Show = Callable[[int, int], None]
 
@@ -130,11 +132,11 @@ class Learner(Protocol):
         """Evaluation of the test data with frozen weights, an object with ``summary()`` such as `Evaluation`."""
 
     @abstractmethod
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Numbers, texts, lists and arrays; with the simulator's state, the training continues with the same bits."""
 
     @abstractmethod
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: State) -> None:
         """Continue from a `state`."""
 
     @property
@@ -165,7 +167,7 @@ class Sums:
         for name, value in values.items():
             self.values[name] = self[name] + value
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> float:
         return self.values.get(name, 0)
 
 

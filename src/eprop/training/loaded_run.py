@@ -25,7 +25,7 @@ from eprop.training.config import RunConfig, learner_of, named_task, parse_confi
 from eprop.training.engines import make_simulator
 from eprop.training.evaluation import Evaluation, evaluate
 from eprop.training.interrupt import Interrupt
-from eprop.training.learner import Setup, in_turn
+from eprop.training.learner import Setup, State, in_turn
 from eprop.training.progress_bar import shown
 from eprop.training.reward_learner import judge, observation_scale_of
 from eprop.training.run_folder import RunFolder
@@ -247,7 +247,7 @@ def _tested(
         return learner.evaluate(show), test
 
 
-def _warn_if_unfinished(path: str | pathlib.Path, position: Mapping[str, Any], unit: str) -> None:
+def _warn_if_unfinished(path: str | pathlib.Path, position: State, unit: str) -> None:
     """Warn if the training was stopped before its end; the warning names the caller's caller."""
     done, total = position.get("done", 0), position.get("total", 0)
     if done < total and not position.get("stopped_early"):
@@ -269,7 +269,7 @@ def _test_samples(setup: Setup, data: Sequence[str | pathlib.Path] | None, fresh
     return in_turn(setup.comm, lambda: setup.data.load_test(setup.task, data, threads=threads, progress=progress))
 
 
-def _refuse_other_test(task: Task, data: Any, fresh: int | None, episodes: int | None) -> None:
+def _refuse_other_test(task: Task, data: object, fresh: int | None, episodes: int | None) -> None:
     """Raise `ParameterError` if the kind of test does not fit the task."""
     if data is not None and fresh is not None:
         raise ParameterError("give recordings (--data) or a number of fresh samples (--fresh), not both")

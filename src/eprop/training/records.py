@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from eprop.engine.build.neurons import neurons_of
 from eprop.models import EventSource
 from eprop.network import Network, Population
 from eprop.random import derive
-from eprop.rl import ObservationScale
+from eprop.rl import ObservationScale, ParallelNetwork
 from eprop.tasks import Classification, Dataset, Task
 from eprop.tasks.control import Control
 from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
@@ -248,7 +248,7 @@ class EpisodeRecord:
 class _RecordingLanes:
     """Lanes that record their input events. The episode is simulated again with these events to record all spikes."""
 
-    def __init__(self, lanes: Any):
+    def __init__(self, lanes: ParallelNetwork):
         self._lanes, self.n, self.count = lanes, lanes.n, 0
         self.events: list[tuple[int, np.ndarray]] = []
 
@@ -279,7 +279,7 @@ def record_episode(
         As of `judge`.
     """
     lanes = _RecordingLanes(simulator.lanes(1, learn=False))
-    agent = make_agent(task, lanes, derive(seed, TEST_AGENT, 0), scale and scale.frozen())
+    agent = make_agent(task, cast("ParallelNetwork", lanes), derive(seed, TEST_AGENT, 0), scale and scale.frozen())
     environments = task.make_environments(1)
     start = derive(seed, TEST_EPISODES, 0) % 2**31
     observation, ended = environments.reset(0, start), False

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from eprop.rl import (
     Finished,
     Objective,
     ObservationScale,
+    ParallelNetwork,
     Returns,
     RewardScale,
     RolloutLearner,
@@ -31,7 +32,7 @@ from eprop.rl import (
 )  # fmt: skip
 from eprop.tasks.control import Control, EpisodeChoice, spaces
 from eprop.training.evaluation import counted_by, known, mean_of
-from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
+from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
 from eprop.training.sample_learner import Training
 from eprop.training.schedule import SCHEDULES, check_schedule, linear
 from eprop.training.watcher import Progress
@@ -180,7 +181,7 @@ class RewardLearner(Learner):
         self._environments.close()
         self.simulator.scale_learning_rates(1.0)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """See `Learner.state`."""
         agent, learner = self._learner.agent.state(), self._learner
         parts = {"episodes": learner.episodes.state(), "lanes": self._lanes.state()}
@@ -201,7 +202,7 @@ class RewardLearner(Learner):
             **{f"{part}/{name}": np.asarray(value) for part, state in parts.items() for name, value in state.items()},
         }
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: State) -> None:
         """See `Learner.set_state`; present episodes are repeated up to where they were."""
         if state["updates"] > self.training.updates:
             at = state["updates"] * self._steps_per_update
@@ -295,7 +296,7 @@ class RewardLearner(Learner):
         }
 
 
-def make_agent(task: Control, lanes: Any, seed: int, scale: ObservationScale | None = None) -> Agent:
+def make_agent(task: Control, lanes: ParallelNetwork, seed: int, scale: ObservationScale | None = None) -> Agent:
     """An agent of a task's network; `ParameterError` if the task scales observations and no scale is given."""
     shape, actions = spaces(task)
     if scale is None and task.scales_observations:
@@ -306,7 +307,7 @@ def make_agent(task: Control, lanes: Any, seed: int, scale: ObservationScale | N
     return Agent(lanes, task.make_encoder(), task.make_policy(actions), shape, task.substeps, seed, scale)
 
 
-def observation_scale_of(task: Control, state: Mapping[str, Any]) -> ObservationScale | None:
+def observation_scale_of(task: Control, state: State) -> ObservationScale | None:
     """The scale of observations in a `RewardLearner.state`, frozen; None if the task does not scale them."""
     if not task.scales_observations:
         return None
@@ -315,7 +316,7 @@ def observation_scale_of(task: Control, state: Mapping[str, Any]) -> Observation
     return scale.frozen()
 
 
-def value_unit_of(training: PolicyTraining, state: Mapping[str, Any]) -> float:
+def value_unit_of(training: PolicyTraining, state: State) -> float:
     """Value of a readout at 1 mV, in units of the environment's rewards, by a `RewardLearner.state`."""
     if not training.scale_rewards:
         return training.value_scale

@@ -6,9 +6,8 @@ import collections
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from eprop.tasks import Dataset, Task
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
-from eprop.training.learner import Check, Learner, Setup, Show, Sums, below
+from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
 
@@ -124,7 +123,7 @@ class BestNetwork:
         self.error, self.loss, self.waited = found.error, found.loss, 0
         return True
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Entries for the state of a learner."""
         numbers = {"error": self.error, "loss": self.loss, "waited": self.waited}
         return {
@@ -133,7 +132,7 @@ class BestNetwork:
         }
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> BestNetwork:
+    def of_state(cls, state: State) -> BestNetwork:
         """From the state of a learner."""
         return cls(**below("best", state), network=below("best_network", state))
 
@@ -227,7 +226,7 @@ class SampleLearner(Learner):
         """Whether weights change once per mini-batch (e-prop) rather than at every spike (e-prop+)."""
         return any(isinstance(p.rule, EProp) for p in self.simulator.network.projections)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """See `Learner.state`."""
         return {
             "done": self.done,
@@ -240,7 +239,7 @@ class SampleLearner(Learner):
             **{f"epochs/{name}": value for name, value in self._epochs.state().items()},
         }
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: State) -> None:
         """See `Learner.set_state`; `DataError` if the training has fewer samples now."""
         if state["done"] > self.total:
             raise DataError(f"the training is at sample {state['done']}, but has only {self.total} now")

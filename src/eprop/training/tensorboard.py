@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eprop.errors import optional_module
 from eprop.files import JsonObject, output_errors
+
+if TYPE_CHECKING:
+    from eprop.training.trainer import Trainer
 
 #: Tags in TensorBoard by the names of the metrics.
 TAGS = {
@@ -52,7 +55,7 @@ class TensorBoard:
         self.folder = pathlib.Path(folder)
         self._writer: Any = None
 
-    def __call__(self, trainer: Any, line: JsonObject) -> None:
+    def __call__(self, trainer: Trainer, line: JsonObject) -> None:
         """Write one line; of several ranks, only the first writes."""
         if trainer.simulator.comm.rank == 0:
             self.add([line])

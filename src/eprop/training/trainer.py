@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eprop.files import JsonObject
 from eprop.training.interrupt import Interrupt
-from eprop.training.learner import Learner
+from eprop.training.learner import Learner, State
 from eprop.training.progress_bar import shown
 from eprop.training.watcher import Watcher
 
@@ -83,12 +83,12 @@ class Trainer:
         """Whether a callback or the learner ended the training before all work was done."""
         return self.finished and self.done < self.total
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """State of the training; with the simulator's state, it continues with the same bits."""
         own = {"done": self.done, "total": self.total, "stopped_early": self.stopped_early}
         return {**self.learner.state(), **own, "unreported": self._unreported}
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: State) -> None:
         """Continue from a `state`."""
         self.learner.set_state(state)
         self._ended, self._unreported = state["stopped_early"], state["unreported"]

@@ -112,7 +112,7 @@ def test_neighbouring_iterations_share_a_point() -> None:
 
 def test_figure_2_without_a_time_driven_network(tiny: None) -> None:
     figure = Figure2(quick=True, trials=1, time_driven=0)
-    assert {key[1] for key in figure._trainings()} == {"eprop", "eprop+"}
+    assert {curve for side in figure._trainings().values() for curve, _ in side} == {"eprop", "eprop+"}
     assert Figure2(quick=True).config(figure_2.SIDES["classification"], "eprop", 1).training.reports == 10
     with pytest.raises(ParameterError, match=r"Figure2.iterations must be >= 10"):
         Figure2(iterations=1)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eprop.cli.parameter_options import default_text, option_of
-from eprop.parameters import Description, param, parameters_of
+from eprop.parameters import Description, ParameterInfo, param, parameters_of
 
 if TYPE_CHECKING:
     from eprop.tasks import Task
@@ -130,11 +130,11 @@ def task_options(kind: type[Task] | None) -> tuple[dict[str, inspect.Parameter],
     return first | options, homes, others
 
 
-def _parameters(kind: type[Task] | None) -> Iterator[tuple[str, type[Any], str, Any]]:
+def _parameters(kind: type[Task] | None) -> Iterator[tuple[str, type[Description], str, ParameterInfo]]:
     """Section, class, name and declaration of all parameters of a configuration."""
     from eprop.training.config import Execution, sections_of
 
-    sections: Mapping[str, type[Any]] = {"run": Execution} if kind is None else sections_of(kind)
+    sections: Mapping[str, type[Description]] = {"run": Execution} if kind is None else sections_of(kind)
     for section, described in sections.items():
         for name, info in parameters_of(described):
             yield section, described, name, info

@@ -160,14 +160,14 @@ def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> 
                 )
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """The value of an option as in a configuration: paths are text; a list of numbers has numbers."""
     if isinstance(value, tuple):
         return tuple(_number(each) for each in value)
     return str(value) if isinstance(value, Path) else value
 
 
-def _number(value: Any) -> Any:
+def _number(value: object) -> float | str:
     try:
         return float(str(value)) if not isinstance(value, Path) else str(value)
     except ValueError:
