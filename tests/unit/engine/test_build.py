@@ -15,7 +15,7 @@ from eprop.engine.build import check, memory
 from eprop.engine.build.assemble import build
 from eprop.errors import MemoryLimitError, NetworkError
 from eprop.free_memory import available_memory
-from eprop.models import LIF, PoissonSource, Readout
+from eprop.models import PoissonSource
 from eprop.network import Bernoulli, FixedIndegree, FixedOutdegree, Network, Normal, Uniform
 from eprop.parallel import Serial
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, RewardTrace
@@ -26,14 +26,10 @@ RULES = (FixedIndegree(20), FixedIndegree(270, multapses=True), FixedOutdegree(7
 
 
 def network(connectivity=RULES[0], rule=None, delay=None, neurons=300):
-    net = Network(seed=3)
-    source, rec, out = (
-        net.add(PoissonSource(rate=5.0), 50, "in"), net.add(LIF(), neurons, "rec"), net.add(Readout(), 3, "out"),
-    )  # fmt: skip
-    net.connect(source, rec, Bernoulli(0.3))
-    net.connect(rec, rec, connectivity, weight=Normal(0.0, 0.1), rule=rule or EPropPlus(), delay=delay)
-    net.connect(rec, out)
-    net.feedback(out, rec)
+    recurrent = {"connectivity": connectivity, "weight": Normal(0.0, 0.1), "rule": rule or EPropPlus(), "delay": delay}
+    connections = {"in->rec": {"connectivity": Bernoulli(0.3)}, "rec->rec": recurrent, "rec->out": None}
+    net = small_network((50, neurons, 3), connections, source=PoissonSource(rate=5.0), seed=3)
+    net.feedback("out", "rec")
     return net
 
 
@@ -59,19 +55,14 @@ def test_temporaries_take_less_than_a_tenth():
     assert peak - now < 0.1 * 8 * built.weight.size
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        EPropPlus(),
-        EPropPlus(optimizer=Adam()),
-        EPropPlus(kappa_reg=0.5),
-        EPropPlus(each_step=True),
-        EPropPlus(reward=RewardTrace(200.0)),
-        EProp(),
-        EProp(optimizer=GradientDescent()),
-    ],
-    ids=["plus", "adam", "two kappas", "each step", "reward", "eprop adam", "eprop"],
-)
+LEARNING = {
+    "plus": EPropPlus(), "adam": EPropPlus(optimizer=Adam()), "two kappas": EPropPlus(kappa_reg=0.5),
+    "each step": EPropPlus(each_step=True), "reward": EPropPlus(reward=RewardTrace(200.0)),
+    "eprop adam": EProp(), "eprop": EProp(optimizer=GradientDescent()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", LEARNING.values(), ids=LEARNING)
 @pytest.mark.parametrize("precision", ["single", "double"])
 def test_the_estimate_is_what_is_built(rule, precision, monkeypatch):
     found = []
