@@ -70,11 +70,8 @@ class SpikeCheck:
 class _Copies:
     """Copies of one neuron that are stepped with different inputs."""
 
-    def __init__(self, neuron: Neuron, dt: float, count: int):
-        net = Network(dt=dt)
-        # Of a population whose neurons differ, all are as the first one.
-        self.one: Any = neurons_of(net, net.add(neuron, count, "rec"))[0]
-        self._neurons, self.dt = stepped_neurons([self.one], count, dt), dt
+    def __init__(self, neuron: Any, dt: float, count: int):
+        self.one, self.dt, self._neurons = neuron, dt, stepped_neurons([neuron], count, dt)
         self.restart()
 
     def restart(self) -> None:
@@ -107,13 +104,16 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
     NetworkError
         If the surrogate gradient jumps at the threshold.
     """
-    found = _threshold_pulse(neuron, dt)
+    net = Network(dt=dt)
+    # Of a population whose neurons differ, all are as the first one.
+    one = neurons_of(net, net.add(neuron, 1))[0]
+    found = _threshold_pulse(one, dt)
     if found is None:
         return SpikeCheck(None, None, "no pulse from rest makes the difference between a spike and none")
-    after_pulse = effect(_Copies(neuron, dt, 1).one, dt, found[2] + AFTER)
+    after_pulse = effect(one, dt, found[2] + AFTER)
     if not after_pulse[: found[2] + 1].any():
         return SpikeCheck(None, None, "by the eligibility, no input reaches the voltage before the spike")
-    surrogacy, jump = _surrogacy(neuron, dt, found, after_pulse)
+    surrogacy, jump = _surrogacy(one, dt, found, after_pulse)
     if jump > JUMP * surrogacy.largest:
         raise NetworkError(
             f"{type(neuron).__name__}: psi jumps at the threshold, by {jump:.3g} per mV: update() must take psi of the "
@@ -121,7 +121,7 @@ def check_spike(neuron: Neuron, dt: float) -> SpikeCheck:
         )
     if surrogacy.largest == 0.0:
         return SpikeCheck(None, surrogacy, "the surrogate gradient is 0 wherever it was looked at")
-    deviation = _after_spike(neuron, dt, found, after_pulse)
+    deviation = _after_spike(one, dt, found, after_pulse)
     if deviation is None:
         return SpikeCheck(None, surrogacy, f"the neuron is refractory for {AFTER} steps and more")
     return SpikeCheck(deviation / surrogacy.largest, surrogacy)
