@@ -12,6 +12,7 @@ import inspect
 import math
 import numbers
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Self, TypeGuard
 
@@ -287,9 +288,20 @@ def _plain(value: object) -> object:
 def _unknown(cls: type, unknown: list[str], known: list[str]) -> str:
     """Message for parameters that a description does not have."""
     elsewhere = {other: name for name, info in parameters_of(cls) for other in (info.nest, *info.also) if other}
-    near = [elsewhere.get(name) or nearest(name, known) for name in unknown]
+    having = {name: _others_with(cls, name) for name in unknown}
+    near = [elsewhere.get(name) or (nearest(name, known) if not having[name] else None) for name in unknown]
     hint = f"; did you mean {', '.join(dict.fromkeys(filter(None, near)))}?" if any(near) else ""
+    for name, kinds in having.items():
+        hint += f"; {', '.join(kinds)} {'has' if len(kinds) == 1 else 'have'} {name}" if kinds else ""
     return f"{cls.__name__} has no parameter {', '.join(unknown)}; it has: {', '.join(known) or 'none'}{hint}"
+
+
+def _others_with(cls: type, name: str) -> list[str]:
+    """Public descriptions of the same sort, such as neurons, that have a parameter of this name."""
+    others = [kind for kind in _choices(cls.__mro__[-3]) if any(name == known for known, _ in parameters_of(kind))]
+    packages = [sys.modules[kind.__module__.rpartition(".")[0]] for kind in others]
+    public = {listed for package in packages for listed in getattr(package, "__all__", ())}
+    return sorted(public & {kind.__name__ for kind in others})
 
 
 def varies(description: Description) -> bool:

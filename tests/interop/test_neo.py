@@ -83,6 +83,16 @@ def test_a_threshold_is_a_voltage():
     assert (units["rec.threshold"], units["rec.adaptation"]) == ("mV", "dimensionless")
 
 
+def test_currents_and_weights_onto_their_neurons_are_in_pa():
+    net = ep.Network()
+    rec = net.add(ep.CurrentLIF(), 2, "rec")
+    net.connect(rec, rec)
+    recording = ep.Simulator(net, threads=1).run(3.0, record=[("rec", "current"), ("rec->rec", "weight")])
+    signals = to_neo(recording, net).segments[0].analogsignals
+    units = {signal.name: str(signal.units.dimensionality) for signal in signals}
+    assert (units["rec.current"], units["rec->rec.weight"]) == ("pA", "pA")
+
+
 def test_columns_say_what_they_are(ran):
     net, recording = ran
     signals = {signal.name: signal for signal in to_neo(recording, net).segments[0].analogsignals}

@@ -661,7 +661,7 @@ class Simulator(FixedProperties):
         return weights.matrix(self._arrays, name)
 
     def set_weights(self, name: Projection | str, values: object) -> None:
-        """Set the weights of a projection, mV.
+        """Set the weights of a projection, in mV, or in pA onto neurons with a current.
 
         Parameters
         ----------

@@ -23,8 +23,9 @@ from eprop.errors import InputError, optional_module
 from eprop.models import CrossEntropy, Readout, SquaredError
 from eprop.network import Network
 
-#: Units of recorded variables and of variables that depend on the loss. Other state variables depend on the model.
-UNITS = {"v": "mV", "y": "mV", "threshold": "mV", "weight": "mV", "surrogate": "1/mV"}
+#: Units of recorded variables and of variables that depend on the loss. Weights have the unit of their projection; other state
+#: variables depend on the model.
+UNITS = {"v": "mV", "y": "mV", "threshold": "mV", "current": "pA", "surrogate": "1/mV"}
 UNITS_OF_LOSS: dict[type, dict[str, str]] = {
     SquaredError: {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"},
     CrossEntropy: {"learning_signal": "mV"},
@@ -48,8 +49,9 @@ def to_neo(recording: Recording, network: Network) -> Any:
         the annotations ``population`` and ``node``. The spike trains of a population form a group of its name. Each recorded
         variable is a signal named ``"population.variable"``; array annotations give the ``node`` or ``synapse`` of a column.
         The loss is a signal, and so are all readout voltages unless some were recorded explicitly. Voltages and weights are in
-        mV, surrogate gradients in 1/mV. If all readouts have the squared error, errors are in mV, and learning signals and
-        the loss in mV². If all have softmax, learning signals are in mV. Everything else has no unit.
+        mV, currents and weights onto neurons with a current in pA, surrogate gradients in 1/mV. If all readouts have the squared
+        error, errors are in mV, and learning signals and the loss in mV². If all have softmax, learning signals are in mV.
+        Everything else has no unit.
 
     Raises
     ------
@@ -81,13 +83,14 @@ def to_neo(recording: Recording, network: Network) -> Any:
         segment.spiketrains.extend(trains)
         block.groups.append(neo.Group(trains, name=name))
     units = UNITS | _units_of_loss(network)
-    projections = {p.name for p in network.projections}
+    projections = {p.name: p.weight_unit for p in network.projections}
     for (name, variable), values in _signals(recording).items():
         column = "synapse" if name in projections else "node"
+        unit = projections[name] if variable == "weight" else units.get(variable, "dimensionless")
         index = recording.index.get((name, variable), np.arange(values.shape[1]))
         segment.analogsignals.append(
             neo.AnalogSignal(
-                values, units=units.get(variable, "dimensionless"), t_start=first * ms, sampling_period=network.dt * ms,
+                values, units=unit, t_start=first * ms, sampling_period=network.dt * ms,
                 name=f"{name}.{variable}" if name else variable, array_annotations={column: index} if name else None,
             )
         )  # fmt: skip

@@ -42,7 +42,7 @@ class Distribution(Description):
         Returns
         -------
         ndarray, shape (indptr[-1],), float64
-            mV for weights, ms for delays.
+            mV or pA for weights, ms for delays.
         """
         raise TypeError(f"{type(self).__name__} does not define draw()")
 

@@ -170,9 +170,9 @@ class Network(FixedProperties):
         connectivity : ConnectionRule, optional
             Which source reaches which target. The default is all-to-all.
         weight : float, Distribution or array, optional
-            mV. A number for all connections, a distribution, or an array of shape ``(n_post, n_pre)``, of which the
-            entries with a connection are used. For an `Explicit` rule also a list with a value for each connection, in the
-            order of the connections. The default is 1 mV; an `Explicit` matrix has its own weights.
+            mV, or pA onto neurons with a current. A number for all connections, a distribution, or an array of shape
+            ``(n_post, n_pre)``, of which the entries with a connection are used. For an `Explicit` rule also a list with a value
+            for each connection, in the order of the connections. The default is 1; an `Explicit` matrix has its own weights.
         rule : Rule, optional
             Plasticity. The default is static.
         delay : float, Distribution or array, optional
@@ -216,8 +216,8 @@ class Network(FixedProperties):
         connectivity = connectivity.between(name, pre.positions, post.positions)
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = _weights(weight, connectivity, pre, post)
-        _check_bounds(name, rule, weights, _is_everywhere(connectivity, pre, post))
         projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
+        _check_bounds(projection)
         self._projections.append(projection)
         return projection
 
@@ -378,7 +378,7 @@ class Network(FixedProperties):
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
         lines += [f"  {p.name}: {p.size} x {short(p.model)}" for p in self._populations]
         lines += [
-            f"  {p.name}: {short(p.connectivity)}, weight {amount(p.weight, 'mV')}, {short(p.rule)}, "
+            f"  {p.name}: {short(p.connectivity)}, weight {amount(p.weight, p.weight_unit)}, {short(p.rule)}, "
             f"delay {amount(p.delay, 'ms')}"
             for p in self._projections
         ]
@@ -389,7 +389,7 @@ class Network(FixedProperties):
         """Tables of populations, projections and feedback, for notebooks."""
         populations = [(p.name, p.size, short(p.model)) for p in self._populations]
         projections = [
-            (p.name, short(p.connectivity), amount(p.weight, "mV"), short(p.rule), amount(p.delay, "ms"))
+            (p.name, short(p.connectivity), amount(p.weight, p.weight_unit), short(p.rule), amount(p.delay, "ms"))
             for p in self._projections
         ]
         feedback = [(f.pre.name, f.post.name, short(f.kind), amount(f.delay, "ms")) for f in self._feedback]
@@ -443,7 +443,7 @@ class Network(FixedProperties):
         for p in made._projections:
             if not isinstance(p.rule, Rule):
                 raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
-            _check_bounds(p.name, p.rule, p.weight, _is_everywhere(p.connectivity, p.pre, p.post))
+            _check_bounds(p)
         return made
 
     def has_parts_of(self, other: Network) -> bool:
@@ -506,7 +506,7 @@ class Network(FixedProperties):
 
 
 def _weights(weight: object, rule: ConnectionRule, pre: Population, post: Population) -> Distribution | Array:
-    """Initial weights: those of an explicit matrix, or 1 mV, unless others are given."""
+    """Initial weights: those of an explicit matrix, or 1, unless others are given."""
     if weight is not None:
         return _of_connections("weight", weight, rule, pre, post)
     own = getattr(rule, "weights", None)
@@ -584,16 +584,18 @@ def _is_everywhere(rule: ConnectionRule, pre: Population, post: Population) -> b
     return isinstance(rule, AllToAll) and (pre is not post or rule.autapses)
 
 
-def _check_bounds(name: str, rule: Rule, weights: Distribution | Array, everywhere: bool) -> None:
+def _check_bounds(p: Projection) -> None:
     """Raise if known initial weights lie outside the rule's bounds.
 
-    The build checks drawn weights, and a matrix unless ``everywhere`` says that all its entries are connections.
+    The build checks drawn weights, and a matrix unless all its entries are connections.
     """
-    if not isinstance(weights, (Array, Constant)):
+    if not isinstance(p.weight, (Array, Constant)):
         return
-    values = weights.values if isinstance(weights, Array) else np.array([weights.value])
-    if (values.ndim == 1 or everywhere) and outside(values, rule.bounds):
-        low, high = rule.bounds
+    values = p.weight.values if isinstance(p.weight, Array) else np.array([p.weight.value])
+    everywhere = _is_everywhere(p.connectivity, p.pre, p.post)
+    if (values.ndim == 1 or everywhere) and outside(values, p.rule.bounds):
+        low, high = p.rule.bounds
         raise NetworkError(
-            f"weights of {name} span {values.min():.9g}..{values.max():.9g} mV, outside the bounds {low:.9g}..{high:.9g}"
+            f"weights of {p.name} span {values.min():.9g}..{values.max():.9g} {p.weight_unit}, outside the bounds "
+            f"{low:.9g}..{high:.9g}"
         )

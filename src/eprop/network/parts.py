@@ -57,8 +57,8 @@ class Projection:
     connectivity : ConnectionRule
         Which source reaches which target.
     weight : Distribution or Array
-        Initial weights, mV. A list is sorted by target, then source. Connections of the same pair keep the given order;
-        `Simulator.connections` sorts them by delay.
+        Initial weights, in ``weight_unit``. A list is sorted by target, then source. Connections of the same pair keep the given
+        order; `Simulator.connections` sorts them by delay.
     rule : Rule
         Plasticity.
     delay : float, Distribution or Array
@@ -76,10 +76,15 @@ class Projection:
     delay: float | Distribution | Array
     index: int
 
+    @property
+    def weight_unit(self) -> str:
+        """Unit of the weights, which is that of the input of the target: mV, or pA for neurons with a current."""
+        return self.post.model.input_unit
+
     def __repr__(self) -> str:
         facts = (
             short(self.connectivity),
-            f"weight {amount(self.weight, 'mV')}",
+            f"weight {amount(self.weight, self.weight_unit)}",
             short(self.rule),
             f"delay {amount(self.delay, 'ms')}",
         )

@@ -159,7 +159,7 @@ def _of_run(run: LoadedRun) -> dict[str, Figure]:
     config, before, after = run.config, run.untrained(), run.simulator
     summary, metrics = run.summary, run.folder.read_metrics()
     figures = {
-        "weights": draw_weights(weight_changes(before, after)),
+        "weights": draw_weights(weight_changes(before, after), weight_units(before.network)),
         "network": _figure_of(draw_network(after.network)),
     }
     if isinstance(config.task, Control):
@@ -219,9 +219,14 @@ def loss_unit(network: Network) -> str:
 
 
 def weight_changes(before: Simulator, after: Simulator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Weights of all plastic projections, mV, in two simulators of the same network."""
+    """Weights of all plastic projections in two simulators of the same network."""
     names = [p.name for p in before.network.projections if not isinstance(p.rule, Static)]
     return {name: (before.connections(name)[2], after.connections(name)[2]) for name in names}
+
+
+def weight_units(network: Network) -> dict[str, str]:
+    """Unit of the weights of each plastic projection."""
+    return {p.name: p.weight_unit for p in network.projections if not isinstance(p.rule, Static)}
 
 
 def _figure_of(ax: Axes) -> Figure:
@@ -273,12 +278,13 @@ def _result_of_trials(folder: RunFolder, summary: Mapping[str, Any]) -> str:
 
 def _weight_table(run: LoadedRun) -> str:
     """Table of the mean and standard deviation of the weights of each plastic projection, before and after training."""
+    units = weight_units(run.simulator.network)
     rows = [
-        (name, int(new.size), *(f"{np.mean(w):.4f} ± {np.std(w):.4f}" for w in (old, new)))
+        (name, int(new.size), *(f"{np.mean(w):.4f} ± {np.std(w):.4f} {units[name]}" for w in (old, new)))
         for name, (old, new) in weight_changes(run.untrained(), run.simulator).items()
         if new.size
     ]
-    return table("mean ± standard deviation, mV", rows, ("projection", "synapses", "before", "after"))
+    return table("mean ± standard deviation", rows, ("projection", "synapses", "before", "after"))
 
 
 def _metrics_table(lines: list[dict[str, Any]]) -> str:

@@ -27,14 +27,18 @@ ACROSS = 3
 _BLUES = ListedColormap(colormaps["Blues"](np.linspace(0.3, 1.0, 256)))
 
 
-def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+def draw_weights(
+    changes: Mapping[str, tuple[np.ndarray, np.ndarray]], units: Mapping[str, str] | None = None
+) -> Figure:
     """Draw one panel for each projection.
 
     Parameters
     ----------
     changes : mapping of str to (before, after)
-        Weights of a projection's connections, mV, in the same order. Weights that are not finite, before or after, are counted
+        Weights of a projection's connections, in the same order. Weights that are not finite, before or after, are counted
         but not drawn.
+    units : mapping of str to str, optional
+        Unit of the weights of each projection, mV unless given; see `Projection.weight_unit`.
 
     Returns
     -------
@@ -51,24 +55,30 @@ def draw_weights(changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure
         layout = figure.get_layout_engine()
         assert isinstance(layout, ConstrainedLayoutEngine)
         layout.set(hspace=0.06)  # space between the titles of a row and the labels above
-        axes = draw_weight_panels(figure, changes)
+        axes = draw_weight_panels(figure, changes, units)
         if len(axes) > 1:
             for ax, name in zip(axes, ascii_lowercase, strict=False):
                 letter(ax, name, left=24.0)
     return figure
 
 
-def draw_weight_panels(figure: Figure | SubFigure, changes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def draw_weight_panels(
+    figure: Figure | SubFigure,
+    changes: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    units: Mapping[str, str] | None = None,
+) -> np.ndarray:
     """Draw into a figure or a part of one as `draw_weights` does; return the axes."""
     axes = _panels(figure, len(changes))
+    of_each = dict.fromkeys(changes, "mV") | dict(units or {})
     for ax, (name, (before, after)) in zip(axes, changes.items(), strict=True):
         _check_pair(name, before, after)
         _draw(ax, before, after)
         ax.set_title(name.replace("->", " → "), pad=17)
-        ax.set_xlabel("weight before (mV)")
+        unit = of_each[name]
+        ax.set_xlabel(f"weight before ({unit})")
         _note_spread(ax, before, after)
-        if ax.get_subplotspec().is_first_col():
-            ax.set_ylabel("weight after (mV)")
+        if ax.get_subplotspec().is_first_col() or len(set(of_each.values())) > 1:
+            ax.set_ylabel(f"weight after ({unit})")
     return axes
 
 
@@ -104,14 +114,14 @@ def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: st
     ax.stairs(mean, edges, **{"color": color, "label": label, "baseline": None, **line})
 
 
-def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None) -> Axes:
-    """Draw weights after training over weights before; unchanged weights lie on the diagonal."""
+def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None, unit: str = "mV") -> Axes:
+    """Draw weights after training over weights before, in ``unit``; unchanged weights lie on the diagonal."""
     _check_pair("draw_weight_change", before, after)
     with look():
         ax = new_axes(ax, 2.8, 2.8)
         _draw(ax, before, after)
-        ax.set_xlabel("weight before (mV)")
-        ax.set_ylabel("weight after (mV)")
+        ax.set_xlabel(f"weight before ({unit})")
+        ax.set_ylabel(f"weight after ({unit})")
     return ax
 
 

@@ -28,7 +28,7 @@ class Rule(Description):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest weight, mV: the bounds of the optimiser, if there is one."""
+        """Lowest and highest weight: the bounds of the optimiser, if there is one."""
         optimizer = getattr(self, "optimizer", None)
         return (-math.inf, math.inf) if optimizer is None else (optimizer.w_min, optimizer.w_max)
 

@@ -23,8 +23,8 @@ class Optimizer(Description):
     """
 
     eta: float = param(1e-4, at_least=0.0, symbol="eta", nest="eta", also=("lr", "learning_rate"), doc="learning rate")
-    w_min: float = param(-np.inf, unit="mV", infinite=True, nest="Wmin", doc="lower bound of the weights")
-    w_max: float = param(np.inf, unit="mV", infinite=True, nest="Wmax", doc="upper bound of the weights")
+    w_min: float = param(-np.inf, unit="mV or pA", infinite=True, nest="Wmin", doc="lower bound of the weights")
+    w_max: float = param(np.inf, unit="mV or pA", infinite=True, nest="Wmax", doc="upper bound of the weights")
     decay: float = param(
         0.0, at_least=0.0, below=1.0, also=("weight_decay",), doc="fraction of the weight that each step removes first"
     )

@@ -91,7 +91,9 @@ class STDP(PairRule):
     )
     mu_plus: float = param(1.0, at_least=0.0, nest="mu_plus", doc="exponent of the weight dependence of potentiation")
     mu_minus: float = param(1.0, at_least=0.0, nest="mu_minus", doc="exponent of the weight dependence of depression")
-    w_max: float = param(100.0, unit="mV", above=0.0, nest="Wmax", doc="upper bound of the weights; the lower one is 0")
+    w_max: float = param(
+        100.0, unit="mV or pA", above=0.0, nest="Wmax", doc="upper bound of the weights; the lower one is 0"
+    )
     tau_plus: float = param(20.0, unit="ms", above=0.0, nest="tau_plus", doc="time constant of potentiation")
     tau_minus: float = param(
         20.0,

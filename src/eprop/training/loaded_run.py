@@ -97,7 +97,7 @@ class LoadedRun:
 
     @cached_property
     def weights(self) -> dict[str, scipy.sparse.csr_matrix]:
-        """Weights of each projection, mV, as matrices ``(n_post, n_pre)``."""
+        """Weights of each projection as matrices ``(n_post, n_pre)``."""
         return {p.name: self.simulator.weights(p.name) for p in self.network.projections}
 
     def untrained(self) -> Simulator:

@@ -272,6 +272,29 @@ def test_weights_outside_bounds(parts, bounds, weight):
         parts.simulator()
 
 
+def test_weights_have_the_unit_of_their_target():
+    net = ep.Network()
+    x, rec, out = (
+        net.add(ep.EventSource(), 2, "in"),
+        net.add(ep.CurrentLIF(), 3, "rec"),
+        net.add(ep.Readout(), 1, "out"),
+    )
+    projection = net.connect(x, rec, weight=50.0)
+    net.connect(rec, out, weight=2.0)
+    assert [p.weight_unit for p in net.projections] == ["pA", "mV"]
+    assert "weight 50 pA" in repr(projection)
+    for shown in (repr(net), net._repr_html_()):
+        assert "50 pA" in shown
+        assert "2 mV" in shown
+    bounded = ep.EPropPlus(optimizer=ep.GradientDescent(w_max=60.0))
+    with refuse(r"weights of more span 100..100 pA, outside the bounds -inf..60", ep.NetworkError):
+        net.connect(x, rec, weight=100.0, rule=bounded, name="more")
+    net.connect(x, rec, weight=20.0, rule=bounded, name="more")
+    sim = ep.Simulator(net, threads=1)
+    with refuse("weights of more must lie in -inf..60 pA, got 70..70 pA", ep.InputError):
+        sim.set_weights("more", 70.0)
+
+
 def test_explicit_weights_keep_their_pairs(parts):
     parts.connect(THREE, weight=[30.0, 1.0, 10.0])
     found = parts.simulator().weights("in->rec").toarray()

@@ -158,6 +158,15 @@ def test_a_message_shows_arrays_by_their_shape():
         ep.Constant("x" * 1000)
 
 
+def test_names_that_another_class_has():
+    with pytest.raises(
+        ep.ParameterError, match=r"^LIF has no parameter tau_syn; .*; CurrentALIF, CurrentLIF have tau_syn$"
+    ):
+        ep.LIF(tau_syn=0.5)
+    with pytest.raises(ep.ParameterError, match=r"^EProp has no parameter cutoff; .*; EPropPlus has cutoff$"):
+        ep.EProp(cutoff=20.0)
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_unknown_names(cls):
     with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__} has no parameter speed; it has: "):

@@ -42,6 +42,15 @@ def test_weights_before_and_after(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.tiny
+def test_weights_have_the_unit_of_their_projection() -> None:
+    pair = (np.zeros(3), np.ones(3))
+    figure = plot.draw_weights({"in->rec": pair, "rec->out": pair}, {"in->rec": "pA"})
+    labels = {ax.get_title(): (ax.get_xlabel(), ax.get_ylabel()) for ax in figure.axes if "→" in ax.get_title()}
+    assert labels["in → rec"] == ("weight before (pA)", "weight after (pA)")
+    assert labels["rec → out"] == ("weight before (mV)", "weight after (mV)")
+
+
+@pytest.mark.tiny
 @pytest.mark.parametrize("many", [False, True])
 def test_weights_that_are_not_finite_are_counted(many: bool, tmp_path: pathlib.Path) -> None:
     before = np.arange(5000.0 if many else 4.0)

@@ -191,12 +191,12 @@ def _within_bounds(p: Projection, values: np.ndarray, dtype: type) -> np.ndarray
     (low, high), least, most, largest = p.rule.bounds, values.min(), values.max(), float(np.finfo(dtype).max)
     if not max(-least, most) <= largest:  # also true for NaN
         raise NetworkError(
-            f"weights of {p.name} span {least:g}..{most:g} mV, but must be finite, and at most {largest:g} mV"
+            f"weights of {p.name} span {least:g}..{most:g} {p.weight_unit}, but must be finite, and at most {largest:g}"
         )
     if outside(values, p.rule.bounds):
         hint = "; Normal and other distributions take low= and high=" if isinstance(p.weight, Distribution) else ""
         raise NetworkError(
-            f"weights of {p.name} span {least:.9g}..{most:.9g} mV, outside the bounds "
+            f"weights of {p.name} span {least:.9g}..{most:.9g} {p.weight_unit}, outside the bounds "
             f"{low:.9g}..{high:.9g} of its {'optimiser' if hasattr(p.rule, 'optimizer') else 'rule'}{hint}"
         )
     return values.clip(*inward(p.rule.bounds, dtype))

@@ -129,17 +129,17 @@ def _checked(
     arrays: Arrays, projection: Projection, values: object, sources: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
     """Check given weights, one for each connection, against the bounds."""
-    name = projection.name
+    name, unit = projection.name, projection.weight_unit
     flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
     largest = float(np.finfo(arrays.synapses.weight.dtype).max)
     if np.abs(flat).max(initial=0.0) > largest:
         raise InputError(
-            f'weights of {name} must be at most {largest:g} mV with precision="single", got {np.abs(flat).max():g}'
+            f'weights of {name} must be at most {largest:g} {unit} with precision="single", got {np.abs(flat).max():g}'
         )
     w_min, w_max = bounds = projection.rule.bounds
     if outside(flat, bounds):
         raise InputError(
-            f"weights of {name} must lie in {w_min:.9g}..{w_max:.9g} mV, got {flat.min():.9g}..{flat.max():.9g} mV"
+            f"weights of {name} must lie in {w_min:.9g}..{w_max:.9g} {unit}, got {flat.min():.9g}..{flat.max():.9g} {unit}"
         )
     return np.asarray(flat.clip(*inward(bounds, arrays.synapses.weight.dtype.type)))
 
