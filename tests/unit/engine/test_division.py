@@ -80,7 +80,8 @@ def learned(sim: ep.Simulator) -> dict[str, Any]:
     first = {
         key: {k: v[0] for k, v in part.items()} if isinstance(part, dict) else part[0] for key, part in told.items()
     }
-    run = sim.run(float(steps), **first, record=[("a", "learning_signal"), ("b", "learning_signal"), ("a", "v")])
+    record = [("a", "learning_signal"), ("b", "learning_signal"), ("a", "v"), ("a->a", "weight")]
+    run = sim.run(float(steps), **first, record=record)
     assert run["a", "v"].any()
     # Steps of the history have work space behind them.
     state = sim.state()
@@ -153,16 +154,26 @@ def test_no_division_changes_a_bit(work: str) -> None:
 def test_data_ranks_divide_samples_and_lanes(n: int) -> None:
     """The states have the same bits; gradients are added in the order of the ranks. Of seven ranks some have no lane."""
     net = network("ALIF", "more", noise=True)
-    first, *others = on_ranks(n, lambda comm: rollouts(ep.Simulator(net, threads=1, comm=comm, parallel="data")))
+
+    def work(sim: ep.Simulator) -> list[Any]:
+        samples, progress = samples_of(sim), []
+        trained, evaluated = sim.train(samples, progress=progress.append), sim.evaluate(samples)
+        assert sum(progress) == 5
+        return [*rollouts(sim), trained.y, trained.loss, trained.spikes, evaluated.y, sim.events]
+
+    first, *others = on_ranks(n, lambda comm: work(ep.Simulator(net, threads=1, comm=comm, parallel="data")))
     for found in others:
         assert_same(found, first)
-    assert_close(first, rollouts(ep.Simulator(net, threads=1)), 1e-9)
+    assert_close(first, work(ep.Simulator(net, threads=1)), 1e-9)
 
 
 def test_ranks_refuse_rollouts_together() -> None:
     """What one rank refuses, all refuse."""
 
     def work(comm: Any) -> int:
+        words = "rank 1 has another network than rank 0: .*c_reg is 1.0 there, 0.0 on rank 0"
+        with refuse(words, ep.NetworkError):
+            ep.Simulator(network(c_reg=float(comm.rank)), threads=1, comm=comm)
         sim = ep.Simulator(network(), threads=1, comm=comm)
         lanes, rollout = sim.lanes(2), sim.forward(samples_of(sim))
         none = [np.zeros(0, int)] * 2
@@ -173,6 +184,7 @@ def test_ranks_refuse_rollouts_together() -> None:
             ("refused on rank 1|out of range", lambda: lanes.step([[9 * comm.rank], []])),
             ("refused on rank 1|hold values", lambda: rollout.backward(nan)),
             ("rank 1 got other arguments", lambda: rollout.backward(np.full((5, 30, 2), float(comm.rank)))),
+            ("calls .* where rank", lambda: sim.forward(samples_of(sim)) if comm.rank else rollout.backward()),
             ("rank 1 got other arguments", lambda: sim.forward(samples_of(sim, seed=comm.rank))),
             ("rank 1 got other arguments", lambda: lanes.set_state(state | {"y": state["y"] + comm.rank})),
         ):
