@@ -6,7 +6,7 @@ that the event takes one multiplication after any silence. A synapse that replay
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -87,25 +87,22 @@ def event_cost(
     if idle := [q for q in quantities if q not in config.quantities]:
         raise ParameterError(f"{idle[0]} has no effect in mode {config.mode}: vary it with mode {NEEDED[idle[0]]}")
     found = []
-    for point in _points(config, quantities, nest):
-        found.append(point)
-        report(point)
+    for quantity in quantities:
+        for value in SWEEPS[quantity]:
+            found.append(_measured(config, quantity, value, nest))
+            report(found[-1])
     return found
 
 
-def _points(config: EventCostConfig, quantities: Sequence[str], nest: bool) -> Iterator[EventCost]:
-    for quantity in quantities:
-        for value in SWEEPS[quantity]:
-            of_point = config.at(quantity, value)
-            ours, theirs = [], []
-            for _ in range(config.repeats):
-                ours.append(run_scaling(of_point))
-                if nest:
-                    theirs.append(compare_with_nest(of_point))
-            yield EventCost(
-                quantity, value, *_median([r.ns_per_synaptic_event for r in ours]), _median([_deliver(r) for r in ours])[0],
-                *_median([r.ns_per_synaptic_event for r in theirs]),
-            )  # fmt: skip
+def _measured(config: EventCostConfig, quantity: str, value: float, nest: bool) -> EventCost:
+    """One point, eprop and NEST in turn."""
+    of_point, ours, theirs = config.at(quantity, value), [], []
+    for _ in range(config.repeats):
+        ours.append(run_scaling(of_point))
+        if nest:
+            theirs.append(compare_with_nest(of_point))
+    cost, nest_cost = ([r.ns_per_synaptic_event for r in each] for each in (ours, theirs))
+    return EventCost(quantity, value, *_median(cost), _median([_deliver(r) for r in ours])[0], *_median(nest_cost))
 
 
 def _deliver(result: ScalingResult) -> float:

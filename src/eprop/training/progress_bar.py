@@ -72,12 +72,11 @@ class ProgressBar(Watcher):
 
     def reading(self, what: str, done: int, total: int) -> None:
         """Samples were read or simulated."""
-        self._show(what, done, total, "samples", *self._pace(what, done, total))
+        self._show(what, done, total, "samples", *self._pace(what, done, total, "samples"))
 
     def evaluating(self, done: int, total: int, unit: str = "samples") -> None:
         """Samples or episodes of the test were evaluated."""
-        pace = self._pace("testing", done, total) if unit == "samples" else self._time_of("testing")
-        self._show("testing", done, total, unit, *pace)
+        self._show("testing", done, total, unit, *self._pace("testing", done, total, unit))
 
     def progress(self, progress: Progress) -> None:
         """An update was learned."""
@@ -108,19 +107,16 @@ class ProgressBar(Watcher):
         if not self.quiet:
             self.console.print(Text(f"eprop: {text}"))
 
-    def _pace(self, name: str, done: int, total: int) -> tuple[str, ...]:
-        """Rate and time left; this object measures the time."""
+    def _pace(self, name: str, done: int, total: int, unit: str) -> tuple[str, ...]:
+        """Rate and time left; of episodes the time so far, because the first one ends late. This object measures the time."""
         if self._began[0] != name or done < self._began[2]:
             self._began = (name, time.monotonic(), done)
         _, began, first = self._began
-        rate = (done - first) / max(time.monotonic() - began, 1e-9)
+        seconds = time.monotonic() - began
+        if unit != "samples":
+            return (clock(seconds),)
+        rate = (done - first) / max(seconds, 1e-9)
         return (f"{rate:,.0f} samples/s", f"{clock((total - done) / rate)} left") if rate > 0.0 else ()
-
-    def _time_of(self, name: str) -> tuple[str]:
-        """Time since the first call with this name. The first episode ends late: the time left is unknown."""
-        if self._began[0] != name:
-            self._began = (name, time.monotonic(), 0.0)
-        return (clock(time.monotonic() - self._began[1]),)
 
     def _show(self, name: str, done: int, total: int, unit: str, *facts: str) -> None:
         self._draw(name, done, total, ", ".join((f"{done:,} of {counted(total, unit.removesuffix('s'))}", *facts)))

