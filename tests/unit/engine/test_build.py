@@ -101,8 +101,6 @@ def samples(reset: bool) -> Any:
     (lambda: ep.Simulator(small_network((0, 10**9, 0)), threads=1), "These would fit: fewer neurons"),
     (lambda: ep.Simulator(network(rule=EPropPlus(cutoff=500_000.0)), threads=1), "fewer neurons; a shorter cutoff"),
     (lambda: ep.Simulator(delayed(100_000, 100_000.0), threads=1), "GB for propagators, neurons and axons"),
-    (lambda: ep.Simulator(ring(15_000, 1000, EProp()), threads=1, comm=Crowd(), parallel="data"),
-     r"but 0\.2 GB are available to each of 4 ranks"),
     (lambda: results(1e9), r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"),
     (lambda: results(3e7, "rec"), r"results of 30,000,000 steps \(2 readouts, 3 recorded values\) would take 1\.4 GB.*several "
      "parts, or record less"),
@@ -112,7 +110,13 @@ def samples(reset: bool) -> Any:
 def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
     refusal.check()
-    ep.Simulator(ring(6000, 1000), threads=1)
+
+
+def test_copies_of_a_network_share_the_memory_of_a_machine(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 40_000_000)
+    ep.Simulator(ring(600, 1000, EProp()), threads=1, parallel="data")
+    with pytest.raises(MemoryLimitError, match=r"but 0\.0 GB are available to each of 4 ranks"):
+        ep.Simulator(ring(600, 1000, EProp()), threads=1, comm=Crowd(), parallel="data")
 
 
 @pytest.mark.parametrize(("most", "words"), [
