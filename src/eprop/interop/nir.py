@@ -200,9 +200,11 @@ def from_nir(
 
 
 def _graph_of(nir: ModuleType, graph: Any, memory: int | None) -> Any:
-    """The graph itself, or the graph of a file."""
+    """The graph itself, or the graph of a file, after a check of the file's links and sizes."""
     if isinstance(graph, (str, pathlib.Path)):
-        return _read(nir, graph, memory)
+        read_hdf5(graph, memory=memory, values=False)
+        with parsing(str(graph), "is not a graph of NIR"):
+            return nir.read(graph)
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"from_nir takes a graph of NIR, got {type(graph).__name__}; to read a file, give its path")
     return graph
@@ -213,13 +215,6 @@ def _step_of(graph: Any) -> float | None:
     own = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
     with parsing("from_nir", "the metadata of the graph do not give its time step", NetworkError):
         return None if own is None else SECOND * float(own)
-
-
-def _read(nir: ModuleType, path: str | pathlib.Path, memory: int | None) -> Any:
-    """Read the graph of a file, after a check of its links and sizes."""
-    read_hdf5(path, memory=memory, values=False)
-    with parsing(str(path), "is not a graph of NIR"):
-        return nir.read(path)
 
 
 def _without_added_inputs(nir: ModuleType, graph: Any) -> Any:
@@ -322,14 +317,10 @@ def _own_name(name: str) -> str:
     return name.replace("/", "_")
 
 
-def _decay(node: Any, dt: float) -> np.ndarray:
-    with np.errstate(over="ignore", divide="ignore"):  # a time constant far below a step decays to 0 within it
-        return np.exp(-dt / (SECOND * np.asarray(node.tau, float)))
-
-
 def _rise(node: Any, dt: float) -> np.ndarray:
     """Increase of the voltage from a current of 1 that lasts one step."""
-    return np.asarray(node.r, float) * (1.0 - _decay(node, dt))
+    with np.errstate(over="ignore", divide="ignore"):  # a time constant far below a step decays to 0 within it
+        return np.asarray(node.r, float) * (1.0 - np.exp(-dt / (SECOND * np.asarray(node.tau, float))))
 
 
 def _model(nir: ModuleType, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Model:
