@@ -17,7 +17,7 @@ from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.lane_state import set_lanes, state_of_lanes
 from eprop.engine.run.layout import SampleLayout, count_of
 from eprop.engine.run.optimizers import rollout_scales
-from eprop.engine.run.rollouts import checked_errors, chosen_lanes, make_group
+from eprop.engine.run.rollouts import LaneGroup, checked_errors, chosen_lanes
 from eprop.engine.run.samples import External, arrange_external
 from eprop.errors import InputError
 from eprop.parameters import Floats, Integers
@@ -42,7 +42,7 @@ class Lanes:
     def __init__(self, episodes: Episodes, layout: SampleLayout, n: int, steps: int, learn: bool):
         arrays = episodes.arrays
         self.n, self._episodes, self._layout, self._learns = n, episodes, layout, learn
-        self._lanes = make_group(episodes, n, steps, learn)
+        self._lanes = LaneGroup(episodes, n, steps, learn)
         self._core, own = self._lanes.core, self._lanes.own
         self._y = np.zeros((n, arrays.built.n_readouts))
         self._closed = False

@@ -25,14 +25,24 @@ class LaneGroup:
     Parameters
     ----------
     episodes : Episodes
+    n, n_steps : int
+        Number of all lanes; capacity for steps.
+    learn : bool
+        Whether there is room for the backward pass.
+    after : LaneGroup, optional
+        Lanes that these continue. The default is to start at rest.
+
+    Attributes
+    ----------
     core : Core
-        The lanes ``own`` of this replica.
-    n : int
-        Number of all lanes.
+        The lanes ``own`` (``here``) of this replica.
     """
 
-    def __init__(self, episodes: Episodes, core: Core, n: int):
-        self.episodes, self.core, self.n, self.own = episodes, core, n, episodes.own(n)
+    def __init__(self, episodes: Episodes, n: int, n_steps: int, learn: bool = True, after: LaneGroup | None = None):
+        self.episodes, self.n, self.own = episodes, n, episodes.own(n)
+        self.core: Core = (
+            after.core.continued(n_steps) if after else episodes.make_lanes(self.own.size, n_steps, True, learn)
+        )
         self.here = slice(int(self.own[0]), int(self.own[-1]) + 1) if self.own.size else slice(0, 0)
         self.whole = True  # False: a replay was interrupted
         self.weights = -1  # count of weight changes as of the weights that the core has
@@ -269,7 +279,7 @@ def forward(episodes: Episodes, layout: SampleLayout, samples: Samples, after: R
         check = partial(_check_forward, episodes, layout, samples, after)
         run_on_all_ranks(episodes.comm, "forward", check, lambda _: keys_of(samples, after is None))
         n, n_steps = len(samples), samples.n_steps
-        lanes = make_group(episodes, n, n_steps, True, after._lanes if after else None)
+        lanes = LaneGroup(episodes, n, n_steps, after=after._lanes if after else None)
         arrays.tie_feedback()
         seeds = np.full(lanes.own.size, arrays.network.seed, np.uint64)
         lanes.core.set_random(seeds, arrays.noise_clocks(n_steps, lanes.own, True))
@@ -277,14 +287,6 @@ def forward(episodes: Episodes, layout: SampleLayout, samples: Samples, after: R
         rollout = Rollout(lanes, samples)._run()
         arrays.learned_steps += n * n_steps
         return rollout
-
-
-def make_group(episodes: Episodes, n: int, n_steps: int, learn: bool, after: LaneGroup | None = None) -> LaneGroup:
-    """Make ``n`` lanes at rest, or at the end of a rollout, with room for some steps."""
-    own = episodes.own(n).size
-    if after is None:
-        return LaneGroup(episodes, episodes.make_lanes(own, n_steps, True, learn), n)
-    return LaneGroup(episodes, after.core.continued(n_steps), n)
 
 
 def check_learns(episodes: Episodes, call: str) -> None:
