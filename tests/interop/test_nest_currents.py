@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.interop.nest import to_nest
 
 pytestmark = pytest.mark.nest
 
@@ -13,59 +14,76 @@ EXACT = 1e-10
 STEPS, N_IN, N = 10_000, 20, 8
 
 
-def by_nest(neuron: ep.CurrentLIF, spikes: np.ndarray, weights: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """Voltages and spikes, (steps, neurons). NEST's neurons take an empty step first, which leads to ``v_init``."""
-    import nest
-
-    nest.ResetKernel()
-    nest.verbosity = nest.VerbosityLevel.ERROR
-    nest.resolution = dt
-    alpha = np.exp(-dt / neuron.tau_m)
-    start = (neuron.v_init - neuron.e_l - neuron.i_e * neuron.tau_m / neuron.c_m * (1.0 - alpha)) / alpha
-    parameters = {
-        "tau_m": neuron.tau_m, "tau_syn_ex": neuron.tau_syn, "tau_syn_in": neuron.tau_syn, "C_m": neuron.c_m,
-        "I_e": neuron.i_e, "E_L": neuron.e_l, "V_th": neuron.v_th, "V_reset": neuron.v_reset, "t_ref": neuron.t_ref,
-        "V_m": neuron.e_l + start,
-    }  # fmt: skip
-    times = [{"spike_times": (np.flatnonzero(column) + 1) * dt} for column in spikes.T]
-    generators, sources = nest.Create("spike_generator", N_IN, times), nest.Create("parrot_neuron", N_IN)
-    neurons, meter = nest.Create("iaf_psc_exp", N, parameters), nest.Create("multimeter", {"interval": dt})
-    meter.record_from, recorder = ["V_m"], nest.Create("spike_recorder")
-    nest.Connect(generators, sources, "one_to_one", {"delay": dt})
-    nest.Connect(sources, neurons, "all_to_all", {"weight": weights, "delay": dt})
-    nest.Connect(meter, neurons)
-    nest.Connect(neurons, recorder)
-    nest.Simulate((len(spikes) + 3) * dt)
-    v, z = np.zeros((2, len(spikes) + 3, N))
-    for out, device, values in ((v, meter, meter.events["V_m"]), (z, recorder, 1.0)):
-        at = np.rint(device.events["times"] / dt).astype(int) - 1
-        out[at, device.events["senders"] - neurons[0].global_id] = values
-    return v[1 : 1 + len(spikes)], z[1 : 1 + len(spikes)]
+NEURON = ep.CurrentLIF(
+    tau_m=10.0, tau_syn=0.5, c_m=250.0, i_e=350.0, e_l=-65.0, v_th=-50.0, v_reset=-67.0, t_ref=2.0, v_init=-58.0
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("t_ref", [1.0, 2.0])
+def compare(net: ep.Network, steps: int, inputs: dict[str, np.ndarray], deviations) -> int:
+    """Both run with the same input: the same spikes, and nearly the same voltages. Returns the number of spikes."""
+    theirs = to_nest(net).run(steps * net.dt, inputs)
+    names = [p.name for p in net.populations if p.model.role == "neuron"]
+    record = [(name, row) for name in names for row in ("v", "z")]
+    ours = ep.Simulator(net, threads=1).run(steps * net.dt, inputs, record=record)
+    for name in names:
+        np.testing.assert_array_equal(ours[name, "z"], theirs.spikes[name])
+    voltage = max(float(np.abs(ours[name, "v"] - theirs.v[name]).max()) for name in names)
+    spikes = sum(int(theirs.spikes[name].sum()) for name in names)
+    deviations.note("`iaf_psc_exp`, static", 0, spikes, voltage=voltage)
+    assert voltage < EXACT
+    return spikes
+
+
+@pytest.mark.parametrize("t_ref", [0.0, 2.0])
 @pytest.mark.parametrize("tau_syn", [0.5, 2.0, 10.0, 10.0 * (1.0 + 1e-9), 40.0])
 @pytest.mark.parametrize("dt", [0.1, 1.0])
 def test_voltages_and_spikes_of_ten_thousand_steps(dt, tau_syn, t_ref, deviations):
     rng = np.random.default_rng(1)
-    neuron = ep.CurrentLIF(
-        tau_m=10.0,
-        tau_syn=tau_syn,
-        c_m=250.0,
-        i_e=350.0,
-        e_l=-65.0,
-        v_th=-50.0,
-        v_reset=-67.0,
-        t_ref=t_ref,
-        v_init=-58.0,
-    )
     inputs, weights = rng.random((STEPS, N_IN)) < 0.02 * dt, rng.normal(1.0, 3.0, (N, N_IN)) * 250.0 / tau_syn
-    v, z = by_nest(neuron, inputs, weights, dt)
     net = ep.Network(dt=dt)
+    neuron = NEURON.replace(tau_syn=tau_syn, t_ref=t_ref)
     net.connect(net.add(ep.EventSource(), N_IN, "in"), net.add(neuron, N, "rec"), weight=weights, delay=dt)
-    ours = ep.Simulator(net, threads=1).run(STEPS * dt, {"in": inputs}, record=[("rec", "v"), ("rec", "z")])
-    np.testing.assert_array_equal(ours["rec", "z"], z)
-    voltage = np.abs(ours["rec", "v"] - v).max()
-    deviations.note("`iaf_psc_exp`, static", 0, int(z.sum()), voltage=voltage)
-    assert voltage < EXACT
-    assert z.sum() > 50
+    assert compare(net, STEPS, {"in": inputs}, deviations) > 50
+
+
+def test_neurons_of_a_population_may_differ(deviations):
+    rng, net = np.random.default_rng(2), ep.Network(dt=0.1)
+    neuron = NEURON.replace(
+        tau_m=ep.Uniform(8.0, 20.0), tau_syn=ep.Uniform(0.5, 5.0), c_m=ep.Uniform(200.0, 300.0), t_ref=ep.Uniform(0.5, 3.0),
+        i_e=ep.Uniform(200.0, 500.0), v_init=ep.Uniform(-65.0, -55.0),
+    )  # fmt: skip
+    net.connect(net.add(ep.EventSource(), N_IN, "in"), net.add(neuron, N, "rec"), weight=ep.Normal(100.0, 300.0))
+    assert compare(net, 3000, {"in": rng.random((3000, N_IN)) < 0.002}, deviations) > 50
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_recurrent_network_with_drawn_weights_and_delays(seed, deviations):
+    """Excitation and inhibition in balance, with multapses, as networks of the cortex are described."""
+    net = ep.Network(dt=0.1, seed=seed)
+    x, neuron = net.add(ep.EventSource(), 200, "in"), NEURON.replace(i_e=300.0)
+    exc, inh = net.add(neuron, 160, "exc"), net.add(neuron, 40, "inh")
+    for pre, degree, weight, delay in ((x, 40, 87.8, 1.5), (exc, 32, 87.8, 1.5), (inh, 8, -351.2, 0.8)):
+        for post in (exc, inh):
+            net.connect(
+                pre, post, ep.FixedIndegree(degree, multapses=True), weight=ep.Normal(weight, abs(weight) / 10.0),
+                delay=ep.Normal(delay, delay / 2.0, low=0.1),
+            )  # fmt: skip
+    inputs = np.random.default_rng(seed).random((5000, 200)) < 0.008
+    assert compare(net, 5000, {"in": inputs}, deviations) > 500
+
+
+def test_readout_that_learns_from_neurons_with_currents(deviations):
+    """NEST's ``iaf_psc_exp`` does not learn, but the readout does."""
+    rng, net = np.random.default_rng(3), ep.Network(dt=1.0, seed=1)
+    rec, out = net.add(NEURON, N, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(net.add(ep.EventSource(), N_IN, "in"), rec, weight=ep.Normal(100.0, 300.0))
+    plus = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=30.0)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=plus)
+    given = 400.0, {"in": rng.random((400, N_IN)) < 0.02}, {"out": [0.5, -0.5]}
+    theirs = to_nest(net).run(*given)
+    ours = ep.Simulator(net, threads=1).run(*given, record=[("rec->out", "weight")])
+    seen = ~np.isnan(theirs.weights["rec->out"])
+    assert np.ptp(theirs.weights["rec->out"][seen]) > 0.01
+    weight = np.abs(ours["rec->out", "weight"][seen] - theirs.weights["rec->out"][seen]).max()
+    deviations.note("`iaf_psc_exp`, readout learns", int(seen.sum()), int(theirs.spikes["rec"].sum()), weight=weight)
+    assert weight < EXACT

@@ -16,6 +16,7 @@ GD = ep.GradientDescent(1e-3)
 PLUS = ep.EPropPlus(optimizer=GD)
 SAMPLE = ep.EProp(optimizer=GD)
 LATE = ep.LIF(delayed_reset=True)
+NONE = "none"
 
 
 def network(rule=PLUS, neuron=None, readout=None, source=None, *, feedback=None, delay=None, readout_rule=None):
@@ -25,7 +26,7 @@ def network(rule=PLUS, neuron=None, readout=None, source=None, *, feedback=None,
     }
     return small_network(
         (3, 4, 2), connections, source=source, neuron=neuron or (LATE if rule is SAMPLE else None), readout=readout,
-        rule=rule, feedback=feedback or ep.RandomFeedback(),
+        rule=rule, feedback=None if feedback is NONE else feedback or ep.RandomFeedback(),
     )  # fmt: skip
 
 
@@ -80,6 +81,13 @@ REFUSED = [
     (network(SAMPLE, ep.ALIF(adaptation=0.2, delayed_reset=True)), AT_REST),
     (network(neuron=ep.LIF(v_init=1.0)), "'rec': v_init makes it spike in the empty first step"),
     (network(neuron=ForcedLIF()), "'rec': NEST supports .*, got ForcedLIF"),
+    (network(ep.Static(), ep.CurrentALIF(), feedback=NONE), "'rec': NEST supports .*CurrentLIF .*got CurrentALIF"),
+    (network(ep.Static(), ep.CurrentLIF(), readout_rule=PLUS), "'rec': NEST's iaf_psc_exp takes no learning signals"),
+    (network(neuron=ep.CurrentLIF(), feedback=NONE), "in->rec: NEST's iaf_psc_exp does not learn; make the projection static"),
+    (network(SAMPLE, ep.CurrentLIF()), "'rec': NEST has iaf_psc_exp only without EProp"),
+    (network(ep.Static(), ep.CurrentLIF(v_reset=None), feedback=NONE), "'rec': NEST's iaf_psc_exp resets to a voltage"),
+    (network(ep.Static(), ep.CurrentLIF(v_min=-1.0), feedback=NONE), "'rec': NEST's iaf_psc_exp has no lower bound"),
+    (network(ep.Static(), ep.CurrentLIF(v_init=1.0), feedback=NONE), "'rec': v_init makes it spike in the empty first step"),
     (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
 ]  # fmt: skip
 

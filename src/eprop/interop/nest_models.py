@@ -11,7 +11,7 @@ import numpy.typing as npt
 from eprop.engine import Samples
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError
-from eprop.models import ALIF, LIF, DeltaALIF, DeltaLIF, EventSource, Readout
+from eprop.models import ALIF, LIF, CurrentLIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Adaptive, Network, Population, Projection, Symmetric
@@ -24,13 +24,18 @@ NEURONS: dict[type, str] = {
     ALIF: "eprop_iaf_adapt",
     DeltaLIF: "eprop_iaf_psc_delta",
     DeltaALIF: "eprop_iaf_psc_delta_adapt",
+    CurrentLIF: "iaf_psc_exp",  # does not learn in NEST
 }
 
 
 def named(description: Description) -> dict[str, Any]:
     """Parameters under NEST's names."""
     values = {info.nest: getattr(description, name) for name, info in parameters_of(type(description)) if info.nest}
-    return {name: _bounded(value) for name, value in values.items() if value is not None}
+    out = {name: _bounded(value) for name, value in values.items() if value is not None}
+    if isinstance(description, CurrentLIF):
+        out["tau_syn_in"] = out["tau_syn_ex"]
+        del out["V_min"]
+    return out
 
 
 def _bounded(value: npt.ArrayLike) -> npt.ArrayLike:
@@ -54,8 +59,8 @@ def check_network(network: Network) -> None:
         for member in neurons_of(network, population) if population.model.per_node else []:
             _check_member(member, population.name, original, network.dt)
     for projection in network.projections:
-        learns = original or isinstance(projection.rule, EPropPlus)
-        _check_delay(projection.name, projection.delay, network.dt, learns)
+        if original or isinstance(projection.rule, EPropPlus):
+            _check_delay(projection.name, projection.delay, network.dt)
         _check_rule(projection)
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
@@ -64,14 +69,18 @@ def check_network(network: Network) -> None:
                 f"{type(feedback.kind).__name__} feedback to {feedback.post.name!r}: NEST's feedback weights are constant; "
                 "use RandomFeedback, or make the readout weights static"
             )
-        _check_delay(f"feedback to {feedback.post.name!r}", feedback.delay, network.dt, learns=True)
+        if isinstance(feedback.post.model, CurrentLIF):
+            raise NetworkError(
+                f"{feedback.post.name!r}: NEST's iaf_psc_exp takes no learning signals; leave out the feedback"
+            )
+        _check_delay(f"feedback to {feedback.post.name!r}", feedback.delay, network.dt)
 
 
-def _check_delay(what: str, delay: object, dt: float, learns: bool) -> None:
+def _check_delay(what: str, delay: object, dt: float) -> None:
     if not isinstance(delay, (int, float)):
         kind = "an array" if isinstance(delay, np.ndarray) else type(delay).__name__
-        raise NetworkError(f"{what}: to compare with NEST, all its connections need the same delay, got {kind}")
-    if learns and steps_of(delay, dt) != 1:
+        raise NetworkError(f"{what}: NEST's e-prop supports only delays of one step ({dt:g} ms), got {kind}")
+    if steps_of(delay, dt) != 1:
         raise NetworkError(f"{what}: NEST's e-prop supports only delays of one step ({dt:g} ms), got {delay:g} ms")
 
 
@@ -86,6 +95,8 @@ def _check_rule(projection: Projection) -> None:
         raise NetworkError(
             f"{projection.name}: NEST's weights do not decay; set {type(rule.optimizer).__name__}.decay = 0"
         )
+    if rule.plastic and isinstance(projection.post.model, CurrentLIF):
+        raise NetworkError(f"{projection.name}: NEST's iaf_psc_exp does not learn; make the projection static")
     if isinstance(rule, EPropPlus) and rule.reward is not None:
         raise NetworkError(f"{projection.name}: NEST's e-prop does not support reward; leave out EPropPlus.reward")
 
@@ -117,7 +128,18 @@ def _check_member(model: Any, name: str, original: bool, dt: float) -> None:
         raise NetworkError(f"{name!r}: NEST's samples start at rest; leave out v_init with EProp")
 
 
+def _check_current(model: CurrentLIF, name: str, original: bool) -> None:
+    if original:
+        raise NetworkError(f"{name!r}: NEST has iaf_psc_exp only without EProp, since its samples do not start at rest")
+    if model.v_reset is None:
+        raise NetworkError(f"{name!r}: NEST's iaf_psc_exp resets to a voltage; set v_reset")
+    if np.any(np.isfinite(model.v_min)):
+        raise NetworkError(f"{name!r}: NEST's iaf_psc_exp has no lower bound; leave out v_min")
+
+
 def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None:
+    if isinstance(model, CurrentLIF):
+        _check_current(model, name, original)
     if isinstance(model, DeltaLIF) and original:
         raise NetworkError(f"{name!r}: NEST's {type(model).__name__} learns only by EPropPlus, not by EProp")
     if isinstance(model, LIF) and np.any(model.delayed_reset != original):

@@ -11,7 +11,7 @@ from eprop.engine import Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import NetworkError
 from eprop.interop.nest_models import NEURONS, named, optimizers_of
-from eprop.models import LIF, DeltaLIF, EventSource, Readout
+from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
@@ -79,9 +79,10 @@ class Session:
             spec = {"synapse_model": model, "delay": self.dt, "weight": weights}
             nest.Connect(self.nodes[f.pre.name], self.nodes[f.post.name], "all_to_all", spec)
         self._emit()
-        self._aim()
-        if not self.suffix:
-            self._open()
+        if self.readouts:
+            self._aim()
+            if not self.suffix:
+                self._open()
 
     @property
     def readouts(self) -> list[tuple[Population, slice]]:
@@ -125,10 +126,12 @@ class Session:
         return found * population.size if len(members) == 1 else found
 
     def _neuron(self, population: Population, model: Any) -> dict[str, Any]:
-        out: dict[str, Any] = named(model) | named(model.surrogate)
+        out: dict[str, Any] = named(model)
         out["t_ref"] = steps_of(model.t_ref, self.dt) * self.dt
-        out["surrogate_gradient_function"] = model.surrogate.nest_name
         out["V_m"] = self._start(model)
+        if isinstance(model, CurrentLIF):
+            return out
+        out |= named(model.surrogate) | {"surrogate_gradient_function": model.surrogate.nest_name}
         if isinstance(model, Adapting) and self.first:
             out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
         if self.suffix:
@@ -153,16 +156,15 @@ class Session:
     def _start(self, model: Membrane | Readout) -> float:
         """Voltage before the first step.
 
-        The empty step turns it into the initial voltage. NEST's current starts one step late, except for the delta neurons:
-        without an empty step, compensate for it.
+        The empty step turns it into the initial voltage. NEST's constant current starts one step late in neurons without a reset
+        to a voltage: without an empty step, compensate for it.
         """
+        at_once = isinstance(model, (DeltaLIF, CurrentLIF))
         start = 0.0 if model.v_init is None else model.v_init - model.e_l
         alpha = model.membrane_decay(self.dt)
         if self.first and not self.suffix:
-            return (
-                model.e_l + (start - (model.derived(self.dt)["drive"] if isinstance(model, DeltaLIF) else 0.0)) / alpha
-            )
-        exact = self.suffix or isinstance(model, DeltaLIF)
+            return model.e_l + (start - (model.derived(self.dt)["drive"] if at_once else 0.0)) / alpha
+        exact = self.suffix or at_once
         late = 0.0 if exact else model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
         return model.e_l + start + late
 
@@ -182,7 +184,7 @@ class Session:
     def _connect(self, p: Projection) -> None:
         sources, targets, weights = self.simulator.connections(p.name)
         keys = targets * p.pre.size + sources
-        if np.any(np.diff(keys) == 0):
+        if p.rule.plastic and np.any(np.diff(keys) == 0):
             raise NetworkError(f"{p.name} has repeated connections, which NEST's recorders cannot tell apart")
         if sources.size == 0:
             return
@@ -195,7 +197,7 @@ class Session:
                 self.recorders[p.name, "weight"] = settings["weight_recorder"] = self.nest.Create("weight_recorder")
             self.nest.CopyModel(f"eprop_synapse{self.suffix}", model, settings)
         ids = [np.array(self.nodes[q.name].tolist()) for q in (p.pre, p.post)]
-        delays = np.full(sources.size, steps_of(p.delay, self.dt) * self.dt)
+        delays = steps_of(self.simulator.delays(p.name), self.dt) * self.dt
         spec = {"synapse_model": model, "weight": weights, "delay": delays}
         self.nest.Connect(ids[0][sources], ids[1][targets], "one_to_one", spec)
 
