@@ -59,7 +59,10 @@ def read_recordings(state: tuple[pathlib.Path, list[bytes]], rng: random.Random)
     for k, content in enumerate(contents):
         name = _names(rng) if rng.random() < 0.2 else f"{k}/{k + 1:05d}.bin"
         path = folder / name.replace("\0", "")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):  # the name of an earlier file is that of a folder
+            continue
         if not path.exists():
             path.write_bytes(damaged(content, rng) if rng.random() < 0.5 else content)
     found = read_nmnist(folder, rng.choice((None, "train")), memory=MEMORY)
