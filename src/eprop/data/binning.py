@@ -14,7 +14,7 @@ from eprop.data.binned import BinnedDataset, check_steps
 from eprop.data.events import EventDataset, Events, as_events, iterate
 from eprop.errors import DataError, ParameterError
 
-#: Times, channels and offsets of some samples.
+# Times, channels and offsets of some samples.
 Block: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 #: Samples that are binned at once.
 _BLOCK = 256

@@ -25,7 +25,7 @@ STOP = ".stop"
 #: Seconds between two looks at the progress of jobs in other processes.
 POLL_INTERVAL = 1.0
 
-#: A function that may run in another process, and its arguments; a `Watcher` is its last argument.
+# A function that may run in another process, and its arguments; a `Watcher` is its last argument.
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
