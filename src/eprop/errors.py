@@ -3,8 +3,8 @@
 Each class is also the built-in error that a caller would expect (`ValueError`, `RuntimeError`, `OSError`), so that
 ordinary ``except`` clauses work. A message says what is wrong, where, and what to do.
 
-The core does not raise such objects; it returns one of the `Status` codes, and `check_status` turns the code
-into an error or a warning with advice.
+The core does not raise such objects. The engine turns what the core returns into a `Status`, and `check_status` turns the
+status into an error or a warning with advice.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class NoFeedbackWarning(UserWarning):
 
 
 class Status(enum.IntEnum):
-    """Status codes that the core returns."""
+    """How a run ended."""
 
     OK = 0
     NOT_FINITE = 1
@@ -113,17 +113,14 @@ _ADVICE = {
 }
 
 
-def check_status(code: int, where: str) -> None:
-    """Raise or warn for a status code of the core.
+def check_status(status: Status, where: str) -> None:
+    """Raise or warn for the status of a run.
 
     Raises
     ------
     DivergenceError
         If a voltage or weight is no longer finite.
     """
-    status = Status(code)
-    if status is Status.OK:
-        return
     if status is Status.SILENT:
         warnings.warn(
             f"{where}: every recurrent neuron stayed silent, so no weight can learn. "
@@ -131,8 +128,8 @@ def check_status(code: int, where: str) -> None:
             SilenceWarning,
             stacklevel=3,
         )
-        return
-    raise DivergenceError(
-        f"{where}: {_ADVICE[status]}. Lower the learning rates (eta), bound the weights (w_min, w_max of an optimiser), "
-        "or scale down the initial weights."
-    )
+    elif status is not Status.OK:
+        raise DivergenceError(
+            f"{where}: {_ADVICE[status]}. Lower the learning rates (eta), bound the weights (w_min, w_max of an optimiser), "
+            "or scale down the initial weights."
+        )

@@ -47,7 +47,7 @@ class Exchange:
         neurons = int(np.diff(self.partition.bounds).max())
         return int(np.clip(LANES_BYTES // max(n_steps * neurons * itemsize, 1), 1, n))
 
-    def worst(self, status: int) -> int:
+    def worst(self, status: Status) -> Status:
         """Worst status of all ranks, so that all ranks stop or none."""
         return Status(max(self.comm.gather(int(status)))) if self.several else status
 
