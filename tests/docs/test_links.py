@@ -1,12 +1,15 @@
-"""What the pages refer to exists: objects, files, headings, functions and lines of the core."""
+"""What the pages refer to exists: objects, files, headings, functions and lines of the core; one version in four places."""
 
 from __future__ import annotations
 
 import importlib
 import pathlib
 import re
+import tomllib
 
 import pytest
+
+import eprop
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [
@@ -77,3 +80,17 @@ def test_quoted_lines_are_in_the_core(page: str) -> None:
     core = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "core").rglob("*.[ch]pp"))
     for line in "".join(CPP.findall(read(page))).splitlines():
         assert line in core, f"{page} quotes {line}"
+
+
+def test_all_places_name_the_same_version() -> None:
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    cited = re.search(r"^version: (\S+)$", read("CITATION.cff"), re.MULTILINE)
+    assert eprop.__version__ == version
+    assert cited is not None
+    assert cited.group(1) == version
+
+
+def test_the_changelog_has_the_version_or_says_that_it_is_not_released() -> None:
+    headings = re.findall(r"^## \[([^]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
+    expected = "Unreleased" if ".dev" in eprop.__version__ else eprop.__version__
+    assert headings[0] == expected

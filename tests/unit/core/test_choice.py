@@ -1,11 +1,13 @@
-"""Which module of the core is taken: by processor, by environment variable; and what is said where none can be."""
+"""Which module of the core is taken: by processor, by environment variable; what is said where none can be, and its types."""
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import pathlib
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -139,3 +141,16 @@ def test_what_runs_is_what_is_there(root: pathlib.Path) -> None:
     if not (root / "src" / "eprop" / "core" / "__init__.py").samefile(core.__file__):
         pytest.skip("installed without its sources")
     assert core._facts["digest"] == record.digest(root / "core")
+
+
+def test_the_stub_has_the_types_of_the_module(root: pathlib.Path) -> None:
+    pytest.importorskip("nanobind.stubgen")
+    script = root / "build_backend" / "core_stub.py"
+    if not script.exists():
+        pytest.skip("only in a checkout")
+    made = runpy.run_path(str(script))
+    found, wanted = made["STUB"].read_text(encoding="utf-8"), made["stub"]()
+    changes = list(
+        difflib.unified_diff(found.splitlines(), wanted.splitlines(), "_core.pyi", "module", n=0, lineterm="")
+    )
+    assert not changes, "run `python build_backend/core_stub.py --write`:\n" + "\n".join(changes[:20])
