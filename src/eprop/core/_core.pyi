@@ -62,8 +62,9 @@ class Topology:
 
 most_filters: int
 
-most_own: int
 most_own_beside_filters: int
+
+most_own: int
 
 def padded(neurons: int) -> int:
     """Length of a row of propagators for so many neurons."""
