@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
-#include "common/optimizers.hpp"
+#include "common/owed_steps.hpp"
 #include "common/pair_rules.hpp"
 #include "common/surrogate.hpp"
 
@@ -48,13 +48,17 @@ double surrogate_of(int kind, double u, double height, double width) {
   }
 }
 
-// `optimize_synapse` as a function of (w, m, v) that returns the new values, for the optimiser of the first delay group.
+// The owed steps of one synapse as a function of (w, m, v) that returns the new values, for the optimiser of the first delay
+// group.
 std::tuple<double, double, double> optimize(std::tuple<double, double, double> before, double g, Index first_step,
                                             Index last_step, nb::object topology) {
   const OptimizerConstants& constants = records<DelayGroup>(topology, "groups")[0].optimizer;
-  auto [w, m, v] = before;
-  w = optimize_synapse(w, m, v, g, first_step, last_step, decay_of_pending(constants, first_step, last_step), constants);
-  return {w, m, v};
+  const auto [w, m, v] = before;
+  OwedSteps owed;
+  owed.prepare(first_step, last_step, constants);
+  SynapseChunk chunk{1, {w}, {m}, {v}, {g}};
+  take_steps(owed, chunk);
+  return {chunk.weight[0], chunk.moment_1[0], chunk.moment_2[0]};
 }
 
 // Codes of the pair rules by their names.

@@ -95,12 +95,11 @@ EPROP_INLINE void resume_synapses(const SynapsePointers<Real>& s, Index synapse,
   });
   if constexpr (K.reward) {
     const auto g = end_wait<N>(s, synapse, branch.waiting);
-    store<N, Real>(s.weight + synapse, changed_weights<K, moments, N>(s, synapse, g, branch.descent, pending));
-  } else if constexpr (moments || (K.any_optimizer() && N == 1)) {
-    if (moments || !pending.descent) {
-      s.weight[synapse] = pending.take(synapse, static_cast<double>(s.pending[synapse]));
-      s.pending[synapse] = 0;
-    }
+    if (!pending.descent) return pending.template note<N>(synapse, g);
+    store<N, Real>(s.weight + synapse, descended<N>(s, synapse, g, branch.descent));
+  } else if (moments || (K.any_optimizer() && !pending.descent)) {
+    pending.template note<N>(synapse, load<N>(s.pending + synapse));
+    return store<N, Real>(s.pending + synapse, broadcast<N>(Real(0)));
   }
   deliver<N>(s.x, targets, load<N>(s.weight + synapse));
 }
@@ -131,19 +130,20 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   if constexpr (K.reward) branch.waiting = waiting_silence(step, arriving.last);
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
   if (K.n_own == 1 && alike) branch.own = {{group.own_decay}, {power(group.own_decay, silent)}};
-  PendingSteps<Real> pending(state, step.group);
-  if constexpr (moments || K.any_optimizer())
-    if (!pending.descent) pending.begin(arriving.optimizer_steps, step.t - 1);
+  PendingSteps<Real> pending(step);
+  const Index begin = branches.begin(k), end = branches.end(k);
+  const bool takes = moments || (K.any_optimizer() && !pending.descent);
+  if (takes) pending.begin(begin, arriving.optimizer_steps, step.t - 1);
   const SynapsePointers<Real> s = pointers_of(state);
   const FollowingBranch next = following(branches, k + 1);
   const auto resume = [&](auto together, Index synapse)
                           EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, pending); };
-  if (!moments && K.n_own < 2 && alike) {
-    for_synapses < !moments &&
-        K.n_own<2>(s, branches.begin(k), branches.end(k), next, resume, K.any_optimizer() && !pending.descent);
+  if (K.n_own < 2 && alike) {
+    for_synapses<(K.n_own < 2), moments>(s, begin, end, next, resume);
   } else {
-    for_synapses<false>(s, branches.begin(k), branches.end(k), next, resume);
+    for_synapses<false, moments>(s, begin, end, next, resume);
   }
+  if (takes) pending.take_and_deliver(end);
 }
 
 // The first spike of a branch changes nothing yet.

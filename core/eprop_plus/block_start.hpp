@@ -126,7 +126,8 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synap
     g += load<N>(s.pending + synapse);
     store<N, Real>(s.pending + synapse, -premature);
   }
-  const Vector<Real, N> w = changed_weights<K, moments, N>(s, synapse, g, branch.descent, pending);
+  if (moments || (K.reward && !pending.descent)) return pending.template note<N>(synapse, g);
+  const Vector<Real, N> w = descended<N>(s, synapse, g, branch.descent);
   deliver<N>(s.x, targets, w);
   if constexpr (moments || K.reward) {
     store<N, Real>(s.weight + synapse, w);
@@ -170,7 +171,8 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
   const Index far = branches_ahead(branches);
-  PendingSteps<Real> pending(state, step.group);
+  PendingSteps<Real> pending(step);
+  const bool takes = moments || (K.reward && !pending.descent);
   LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
   branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
   if constexpr (K.reward) branch.to_step.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
@@ -199,16 +201,16 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     branch.to_step.z_1 = static_cast<Real>(here[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
     if constexpr (moments || K.reward) {
-      if (!pending.descent) pending.begin(arriving.optimizer_steps, t - 1);
+      if (takes) pending.begin(begin, arriving.optimizer_steps, t - 1);
     } else {
       const double change = step.change_of_eta(arriving.last);
       if (change != 0.0) rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     }
     const LearningBranch<Real> b = branch;
-    for_synapses<!moments>(
-        s, begin, end, following(branches, k + far),
-        [&](auto together, Index synapse) EPROP_INLINED { learn_synapses<K, moments, together>(s, synapse, b, pending); },
-        K.reward && !pending.descent);
+    for_synapses<true, moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
+      learn_synapses<K, moments, together>(s, synapse, b, pending);
+    });
+    if (takes) pending.take_and_deliver(end);
   }
 }
 
@@ -269,7 +271,7 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
   if constexpr (K.reward) back.way.reward_factor = static_cast<Real>(reward_factor(state, trace_group, step.t - n, step.t));
   const Real eta = static_cast<Real>(step.group.optimizer.eta);
   const SynapsePointers<Real> s = pointers_of(state);
-  for_synapses<!moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
+  for_synapses<true, moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
     move_synapses_back<K, moments, together>(s, synapse, back, eta);
   });
 }
@@ -338,7 +340,7 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
     const Index begin = branches.begin(k), end = branches.end(k);
     if (change != 0.0) rescale_weights<K>(state, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
     const ExpiringBranch<Real> b = branch;
-    for_synapses<!moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
+    for_synapses<true, moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
       finalise_synapses<K, moments, together>(s, synapse, b);
     });
   }

@@ -3,6 +3,7 @@
 #include "common/optimizers.hpp"
 #include "eprop_plus/corrections.hpp"
 #include "eprop_plus/propagators.hpp"
+#include "online/static.hpp"
 
 namespace eprop {
 
@@ -29,7 +30,7 @@ template <class Real> struct GroupStep {
 // Arrays of synapses, and the inputs of their targets.
 template <class Real> struct SynapsePointers {
   const std::uint32_t* targets;
-  Real *weight, *trace, *trace_reg, *trace_reward, *own, *pending;
+  Real *weight, *trace, *trace_reg, *trace_reward, *own, *pending, *moment_1, *moment_2;
   Index own_columns;  // from one own component to the next
   double* x;
 };
@@ -42,6 +43,8 @@ template <class Real> SynapsePointers<Real> pointers_of(OnlineState<Real>& state
           s.trace_reward.data,
           s.own.data,
           s.pending.data,
+          s.moment_1.data,
+          s.moment_2.data,
           s.own.columns,
           state.neurons.input.data};
 }
@@ -54,39 +57,68 @@ template <class Real> Descent<Real> descent_of(const OptimizerConstants& c) {
   return {static_cast<Real>(c.eta), static_cast<Real>(c.w_min), static_cast<Real>(c.w_max)};
 }
 
-// Pending steps of an optimiser with moments for the synapses of a branch, the first with a gradient; `left` is the decay of a
-// single moment over the other steps.
+// Copies the weights and moments of the synapses from `first` on, as many as the chunk has, into the chunk; or back, rounded.
+template <class Real> void read_chunk(const Synapses<Real>& s, Index first, SynapseChunk& chunk) {
+  const auto read = [&](const Array1<Real>& from, double* to) {
+    if (from.size > 0) std::copy_n(from.data + first, chunk.size, to);
+  };
+  read(s.weight, chunk.weight);
+  read(s.moment_1, chunk.moment_1);
+  read(s.moment_2, chunk.moment_2);
+}
+template <class Real> void write_chunk(const SynapseChunk& chunk, Index first, Synapses<Real>& s) {
+  const auto write = [&](const double* from, const Array1<Real>& to) {
+    for (Index i = 0; to.size > 0 && i < chunk.size; i++) to.data[first + i] = static_cast<Real>(from[i]);
+  };
+  write(chunk.weight, s.weight);
+  write(chunk.moment_1, s.moment_1);
+  write(chunk.moment_2, s.moment_2);
+}
+
+// The steps that the synapses of a branch owe to an optimiser. The loop over the synapses notes their gradients; then all of them
+// take their steps and deliver.
 template <class Real> struct PendingSteps {
   const OptimizerConstants& constants;
-  Synapses<Real>& synapses;
-  bool descent;  // no pending steps: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
-  Index first = 0, last = 0;
-  double left = 1.0;
+  OnlineState<Real>& state;
+  bool descent;  // owes nothing: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
+  OwedSteps& owed;
+  double* gradient;  // of the synapses of a branch
+  Index first = 0;   // synapse of the branch
 
-  PendingSteps(OnlineState<Real>& state, const DelayGroup& group)
-      : constants(group.optimizer),
-        synapses(state.synapses),
-        descent(group.per_step_optimizer != 0 || descends(group.optimizer)) {}
-  // Prepares the next branch: its optimiser has taken `taken` steps, and must reach `until`.
-  void begin(Index taken, Index until) {
-    first = taken;
-    last = until;
-    left = decay_of_pending(constants, taken, until);
+  PendingSteps(const GroupStep<Real>& step)
+      : constants(step.group.optimizer),
+        state(step.state),
+        descent(step.group.per_step_optimizer != 0 || descends(step.group.optimizer)),
+        owed(step.state.plus.owed[step.partition]),
+        gradient(step.state.plus.gradients[step.partition].data()) {}
+  // Prepares a branch that begins with synapse `begin`: its optimiser has taken `taken` steps, and must reach `until`.
+  void begin(Index begin, Index taken, Index until) {
+    first = begin;
+    owed.prepare(taken, until, constants);
   }
-  // Takes the pending steps; returns the new weight.
-  __attribute__((noinline)) Real take(Index synapse, double gradient) const {
-    return optimize_synapse(synapse, gradient, first, last, left, constants, synapses);
+  template <int N, class V> EPROP_INLINE void note(Index synapse, const V& g) const {
+    store<N, double>(gradient + (synapse - first), convert<double, N>(g));
+  }
+  // The synapses of the branch, up to `end`, take their steps.
+  void take(Index end) const {
+    SynapseChunk chunk;
+    for (Index synapse = first; synapse < end; synapse += chunk.size) {
+      chunk.size = std::min(end - synapse, SynapseChunk::kMost);
+      read_chunk(state.synapses, synapse, chunk);
+      std::copy_n(gradient + (synapse - first), chunk.size, chunk.gradient);
+      take_steps(owed, chunk);
+      write_chunk(chunk, synapse, state.synapses);
+    }
+  }
+  void take_and_deliver(Index end) const {
+    take(end);
+    deliver_branch(first, end, state.topology.targets.data, state.synapses.weight.data, state.neurons.input.data);
   }
 };
 
-// New weights of N synapses from their gradients. With `moments` an optimiser takes its pending steps. In a loop for any
-// optimiser either it does, or it is gradient descent: only then are synapses processed several at a time.
-template <Kind K, bool moments, int N, class Real>
-EPROP_INLINE Vector<Real, N> changed_weights(const SynapsePointers<Real>& s, Index synapse, const Vector<Real, N>& g,
-                                             const Descent<Real>& d, const PendingSteps<Real>& pending) {
-  static_assert(!moments || N == 1);
-  if constexpr (moments || (K.any_optimizer() && N == 1))
-    if (moments || !pending.descent) return pending.take(synapse, static_cast<double>(g));
+// Gradient descent of N synapses: their new weights.
+template <int N, class Real> EPROP_INLINE Vector<Real, N> descended(const SynapsePointers<Real>& s, Index synapse,
+                                                                    const Vector<Real, N>& g, const Descent<Real>& d) {
   return clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max);
 }
 
@@ -108,10 +140,15 @@ template <class Listed> FollowingBranch following(const BranchList<Listed>& bran
   return {branches.begin(k), branches.end(k)};
 }
 
-template <class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real>& s, Index synapse) {
+template <bool moments, class Real> EPROP_INLINE void fetch_synapse(const SynapsePointers<Real>& s, Index synapse) {
   prefetch(s.targets + synapse);
   prefetch(s.weight + synapse);
   prefetch(s.trace + synapse);
+  if constexpr (moments) {
+    prefetch(s.pending + synapse);
+    prefetch(s.moment_1 + synapse);  // nothing is there without a first moment
+    prefetch(s.moment_2 + synapse);
+  }
 }
 
 // Prefetches the beginning of the branch after branch k.
@@ -120,17 +157,16 @@ template <class Real, class Listed> void fetch_next(const SynapsePointers<Real>&
   fetch_branch(next.synapse, next.end, s.targets, s.weight, s.trace);
 }
 
-// Calls visit(how many, first synapse) for the synapses of a branch: eight at a time while there are eight (`together`, unless
-// `alone`), then one at a time.
-template <bool together, class Real, class F> EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin,
-                                                                             Index end, FollowingBranch next, F&& visit,
-                                                                             bool alone = false) {
-  fetch_synapse(s, next.synapse);
+// Calls visit(how many, first synapse) for the synapses of a branch: eight at a time while there are eight (`together`), then one
+// at a time.
+template <bool together, bool moments, class Real, class F>
+EPROP_INLINE void for_synapses(const SynapsePointers<Real>& s, Index begin, Index end, FollowingBranch next, F&& visit) {
+  fetch_synapse<moments>(s, next.synapse);
   Index synapse = begin;
   if constexpr (together) {
-    for (const Index stop = alone ? begin : end; synapse + kTogether <= stop; synapse += kTogether) {
+    for (; synapse + kTogether <= end; synapse += kTogether) {
       next.synapse += kTogether;
-      if (next.synapse < next.end) fetch_synapse(s, next.synapse);
+      if (next.synapse < next.end) fetch_synapse<moments>(s, next.synapse);
       visit(std::integral_constant<int, kTogether>{}, synapse);
     }
   }

@@ -82,14 +82,6 @@ template <Kind K, class Real> void set_spikes(Interval<Real>& interval, const do
   for (int d = 0; d < K.n_filters; d++) interval.z[d] = static_cast<Real>(z[d]);
 }
 
-// Updates a synapse with its gradient, and delivers.
-template <Kind K, class Real> void change_and_deliver(const SynapsePointers<Real>& s, Index synapse, Real gradient,
-                                                      const Descent<Real>& d, const PendingSteps<Real>& pending) {
-  const Real w = changed_weights<K, false, 1>(s, synapse, gradient, d, pending);
-  s.weight[synapse] = w;
-  s.x[s.targets[synapse]] += static_cast<double>(w);
-}
-
 // Branches update and deliver after the propagators to this step were found for their targets, in `interval`: from the step of
 // their last spike in this block; or, if that was in an `earlier` block, from the end of that block, whose rest they cross first.
 template <Kind K, class Real>
@@ -100,7 +92,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   const Index block_steps = state.history.block_steps, ring = state.history.prefix_history.planes - 1;
   const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
   const auto found = plane_of(state.plus.interval, 0);
-  PendingSteps<Real> pending(state, step.group);
+  PendingSteps<Real> pending(step);
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& branch = branches.first[k];
     fetch_next(s, branches, k);
@@ -112,16 +104,23 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
     move_spikes<K>(topology, step.group.trace_group, kForward, rest, branch.z_last, z);
     set_spikes<K>(to_end, branch.z_last);
     set_spikes<K>(to_step, earlier ? z : branch.z_last);
-    if (!pending.descent) pending.begin(branch.optimizer_steps, step.t - 1);
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
+    const Index begin = branches.begin(k), end = branches.end(k);
+    if (!pending.descent) pending.begin(begin, branch.optimizer_steps, step.t - 1);
+    for (Index synapse = begin; synapse < end; synapse++) {
       const Index target = s.targets[synapse];
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
       Real g = 0;
       if (earlier) g = cross<K>(to_end, target, v);
       g += cross<K>(to_step, target, v);
       write_crossing<K>(topology, state.synapses, synapse, v, true);
-      change_and_deliver<K>(s, synapse, g, descent, pending);
+      if (pending.descent) {
+        s.weight[synapse] = descended<1>(s, synapse, g, descent);
+      } else {
+        pending.template note<1>(synapse, g);
+      }
     }
+    if (!pending.descent) pending.take(end);
+    deliver_branch(begin, end, s.targets, s.weight, s.x);
   }
 }
 

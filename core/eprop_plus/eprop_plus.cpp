@@ -30,6 +30,15 @@ template <class Real, class T> void start_propagators(const OnlineState<Real>& s
   }
 }
 
+// Synapses of the longest branch of a partition.
+Index longest_branch(const Topology& topology, Index partition) {
+  const Index* start = topology.branch_start.row(partition);
+  Index longest = 0;
+  for (Index branch = 0; branch + 1 < topology.branch_start.columns; branch++)
+    longest = std::max(longest, start[branch + 1] - start[branch]);
+  return longest;
+}
+
 }  // namespace
 
 template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
@@ -70,6 +79,10 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
   work.cached.assign(partitions, std::vector<CachedPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
   work.readout_waiting.assign(partitions, std::vector<double>(history.error_trace_prefix.columns));
+  work.owed.assign(partitions, OwedSteps{});
+  work.gradients.clear();
+  for (std::size_t partition = 0; partition < partitions; partition++)
+    work.gradients.emplace_back(longest_branch(topology, static_cast<Index>(partition)));
   for (std::vector<CachedPropagators>& groups : work.cached)
     for (CachedPropagators& cached : groups) {
       cached.known.assign(blocks, 0);

@@ -15,56 +15,107 @@ struct Replay {
   bool ends;
 };
 
-// Replays the steps for one synapse, all in double precision:
-//     g = L e_bar + F e_bar_reg    w <- optimiser(w, g)    e = psi (c_z z + c_h h)
-//     with reward e_reward = gamma e_reward + L e_bar    g = r e_reward + F e_bar_reg
-//     e_bar = kappa e_bar + e    e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e    z = f z    h = a h + u e
-template <Kind K, class Real> void replay_synapse(const GroupStep<Real>& step, const Replay& replay, Index synapse) {
+// Synapses of a branch in a replay, side by side in double precision: their targets, output constants, traces, own components.
+template <Kind K> struct ReplayedChunk {
+  static constexpr Index kMost = SynapseChunk::kMost;
+  static constexpr int kOwn = K.n_own > 0 ? K.n_own : 1;
+  SynapseChunk optimized;
+  Index target[kMost];
+  double e_bar[kMost], e_reg[K.two_kappas ? kMost : 1], waiting[K.reward ? kMost : 1], own[kOwn][K.n_own > 0 ? kMost : 1];
+};
+
+// Reads the state of the synapses from `first` on, or writes it back, rounded.
+template <Kind K, class Real>
+void read_replayed(const OnlineState<Real>& state, Index first, ReplayedChunk<K>& __restrict chunk) {
+  const Synapses<Real>& s = state.synapses;
+  const Index n = chunk.optimized.size;
+  read_chunk(s, first, chunk.optimized);
+  std::copy_n(state.topology.targets.data + first, n, chunk.target);
+  std::copy_n(s.trace.data + first, n, chunk.e_bar);
+  if constexpr (K.two_kappas) std::copy_n(s.trace_reg.data + first, n, chunk.e_reg);
+  if constexpr (K.reward) std::copy_n(s.trace_reward.data + first, n, chunk.waiting);
+  for (int m = 0; m < K.n_own; m++) std::copy_n(s.own.row(m) + first, n, chunk.own[m]);
+}
+template <Kind K, class Real> void write_replayed(const ReplayedChunk<K>& chunk, Index first, Synapses<Real>& s) {
+  const Index n = chunk.optimized.size;
+  const auto write = [&](const double* from, Real* to) {
+    for (Index i = 0; i < n; i++) to[first + i] = static_cast<Real>(from[i]);
+  };
+  write_chunk(chunk.optimized, first, s);
+  write(chunk.e_bar, s.trace.data);
+  if constexpr (K.two_kappas) write(chunk.e_reg, s.trace_reg.data);
+  if constexpr (K.reward) write(chunk.waiting, s.trace_reward.data);
+  for (int m = 0; m < K.n_own; m++) write(chunk.own[m], s.own.row(m));
+}
+
+// The gradients of one step:
+//     g = L e_bar + F e_bar_reg    with reward e_reward = gamma e_reward + L e_bar    g = r e_reward + F e_bar_reg
+template <Kind K> void find_gradients(const StoredStep& stored, double gamma, ReplayedChunk<K>& __restrict chunk) {
+  for (Index i = 0; i < chunk.optimized.size; i++) {
+    const Index j = chunk.target[i];
+    double g = stored.learning(j) * chunk.e_bar[i];
+    if constexpr (K.reward) g = stored.reward * (chunk.waiting[i] = gamma * chunk.waiting[i] + g);
+    if constexpr (kHasRegularisation<K>) g += stored.regularisation(j) * (K.two_kappas ? chunk.e_reg[i] : chunk.e_bar[i]);
+    chunk.optimized.gradient[i] = g;
+  }
+}
+
+// The traces of one step, with the filtered spikes z:
+//     e = psi (c_z z + c_h h)    h = a h + u e
+//     e_bar = kappa e_bar + e    e_bar_reg = kappa_reg e_bar_reg + (1 - kappa_reg) e
+template <Kind K> void advance_traces(const StoredStep& stored, const TraceGroup& group, const double* z,
+                                      const Rows<K.n_constants(), const double> constants, ReplayedChunk<K>& __restrict chunk) {
   constexpr int D = K.n_filters, M = K.n_own;
-  OnlineState<Real>& state = step.state;
-  Synapses<Real>& s = state.synapses;
+  const double kappa = group.kappa, kappa_reg = group.kappa_reg, z_0 = z[0], z_1 = z[1];
+  for (Index i = 0; i < chunk.optimized.size; i++) {
+    const Index j = chunk.target[i];
+    double e = 0.0;
+    if constexpr (D > 0) e += constants[K.c()][j] * z_0;
+    if constexpr (D > 1) e += constants[K.c() + 1][j] * z_1;
+    for (int m = 0; m < M; m++) e += constants[K.c() + D + m][j] * chunk.own[m][i];
+    e *= stored.psi(j);
+    chunk.e_bar[i] = kappa * chunk.e_bar[i] + e;
+    if constexpr (K.two_kappas) chunk.e_reg[i] = kappa_reg * chunk.e_reg[i] + (1.0 - kappa_reg) * e;
+    double next[K.n_own > 0 ? K.n_own : 1];
+    unroll<M>([&](auto m) EPROP_INLINED {
+      const auto part = [&](auto n) EPROP_INLINED { return constants[K.a() + M * m + n][j] * chunk.own[n][i]; };
+      next[m] = sum_unrolled<M>(part) + constants[K.u() + m][j] * e;
+    });
+    for (int m = 0; m < M; m++) chunk.own[m][i] = next[m];
+  }
+}
+
+// Replays the steps for some synapses.
+template <Kind K, class Real>
+void replay_chunk(const GroupStep<Real>& step, const Replay& replay, ReplayedChunk<K>& __restrict chunk) {
+  const OnlineState<Real>& state = step.state;
   const TraceGroup& group = state.topology.trace_groups[step.group.trace_group];
-  const OptimizerConstants& optimizer = step.group.optimizer;
   const auto constants = constants_of<K>(state.topology);
-  const double* f = D > 0 ? state.topology.filters.matrix(step.group.trace_group, kForward, 1) : nullptr;
-  const Index size = state.topology.filters.size, j = state.topology.targets.data[synapse];
-  double e_bar = s.trace.data[synapse], e_reg = 0.0, waiting = 0.0, h[kMostOwn] = {}, z[2] = {0.0, 0.0};
-  if constexpr (K.two_kappas) e_reg = s.trace_reg.data[synapse];
-  if constexpr (K.reward) waiting = s.trace_reward.data[synapse];
-  for (int m = 0; m < M; m++) h[m] = s.own.data[m * s.own.columns + synapse];
-  for (int d = 0; d < D; d++) z[d] = replay.z[d];
+  OwedSteps& owed = step.state.plus.owed[step.partition];
+  double z[2] = {replay.z[0], replay.z[1]}, next[2];
   Index taken = replay.taken;
   for (Index now = replay.first; now < replay.stop; now++) {
     const StoredStep stored = stored_step(state.history, now);
-    double g = stored.learning(j) * e_bar;
-    if constexpr (K.reward) g = stored.reward * (waiting = group.gamma * waiting + g);
-    if constexpr (kHasRegularisation<K>) g += stored.regularisation(j) * (K.two_kappas ? e_reg : e_bar);
-    s.weight.data[synapse] = optimize_synapse(synapse, g, taken, now, decay_of_pending(optimizer, taken, now), optimizer, s);
+    find_gradients<K>(stored, group.gamma, chunk);
+    owed.prepare(taken, now, step.group.optimizer);
+    take_steps(owed, chunk.optimized);
     taken = now;
-    if (replay.ends && now == replay.stop - 1) break;
-    double e = 0.0;
-    for (int d = 0; d < D; d++) e += constants[K.c() + d][j] * z[d];
-    for (int m = 0; m < M; m++) e += constants[K.c() + D + m][j] * h[m];
-    e *= stored.psi(j);
-    e_bar = group.kappa * e_bar + e;
-    if constexpr (K.two_kappas) e_reg = group.kappa_reg * e_reg + (1.0 - group.kappa_reg) * e;
-    if constexpr (D == 1) z[0] *= f[0];
-    if constexpr (D == 2) {
-      const double z_0 = f[0] * z[0] + f[1] * z[1];
-      z[1] = f[size] * z[0] + f[size + 1] * z[1];
-      z[0] = z_0;
-    }
-    double next[kMostOwn];
-    unroll<M>([&](auto m) EPROP_INLINED {
-      const auto part = [&](auto n) EPROP_INLINED { return constants[K.a() + M * m + n][j] * h[n]; };
-      next[m] = sum_unrolled<M>(part) + constants[K.u() + m][j] * e;
-    });
-    std::copy(next, next + M, h);
+    if (replay.ends && now == replay.stop - 1) return;
+    advance_traces<K>(stored, group, z, constants, chunk);
+    move_spikes<K>(state.topology, step.group.trace_group, kForward, 1, z, next);
+    std::copy(next, next + 2, z);
   }
-  s.trace.data[synapse] = static_cast<Real>(e_bar);
-  if constexpr (K.two_kappas) s.trace_reg.data[synapse] = static_cast<Real>(e_reg);
-  if constexpr (K.reward) s.trace_reward.data[synapse] = static_cast<Real>(waiting);
-  for (int m = 0; m < M; m++) s.own.data[m * s.own.columns + synapse] = static_cast<Real>(h[m]);
+}
+
+// Replays the steps for the synapses of a branch.
+template <Kind K, class Real> void replay_branch(const GroupStep<Real>& step, const Replay& replay, Index begin, Index end) {
+  ReplayedChunk<K> chunk;
+  for (Index synapse = begin; synapse < end; synapse += chunk.optimized.size) {
+    chunk.optimized.size = std::min(end - synapse, chunk.kMost);
+    read_replayed<K>(step.state, synapse, chunk);
+    replay_chunk<K>(step, replay, chunk);
+    write_replayed<K>(chunk, synapse, step.state.synapses);
+  }
 }
 
 // All arriving spikes of a delay group in this step.
@@ -86,7 +137,7 @@ template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step)
     }
     // In a full interval the last step adds nothing to the traces, but the step before an arrival does.
     const Replay replay{branch.last, step.t, branch.optimizer_steps, branch.z_last, false};
-    for (Index synapse = begin; synapse < end; synapse++) replay_synapse<K>(step, replay, synapse);
+    replay_branch<K>(step, replay, begin, end);
     for (Index synapse = begin; synapse < end; synapse++) {
       const Index target = s.targets[synapse];
       if constexpr (K.n_filters == 0) {
@@ -106,7 +157,7 @@ template <Kind K, class Real> void finalise_per_step(const GroupStep<Real>& step
   for (Index k = 0; k < branches.count; k++) {
     const ExpiredBranch& branch = branches.first[k];
     const Replay replay{step.t - step.group.cutoff, step.t, branch.optimizer_steps, branch.z, true};
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) replay_synapse<K>(step, replay, synapse);
+    replay_branch<K>(step, replay, branches.begin(k), branches.end(k));
   }
 }
 

@@ -117,19 +117,32 @@ void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, c
   const double gamma = state.topology.trace_groups[step.group.trace_group].gamma;
   const Array2<double>& error = state.history.error;
   const bool waits = step.group.reward_cutoff > 0;
-  for (Index synapse = begin; synapse < end; synapse++) {
-    const Index readout = state.topology.targets[synapse] - state.topology.n_neurons();
-    double z = last.z_before, waiting = waits ? static_cast<double>(state.synapses.trace_reward[synapse]) : 0.0;
+  OwedSteps& owed = state.plus.owed[step.partition];
+  SynapseChunk chunk;
+  double waiting[SynapseChunk::kMost];
+  for (Index synapse = begin; synapse < end; synapse += chunk.size) {
+    chunk.size = std::min(end - synapse, SynapseChunk::kMost);
+    read_chunk(state.synapses, synapse, chunk);
+    const std::uint32_t* targets = state.topology.targets.data + synapse;
+    Real* stored = state.synapses.trace_reward.data + synapse;
+    if (waits) std::copy_n(stored, chunk.size, waiting);
+    double z = last.z_before;
     Index taken = optimizer_steps;
     for (Index now = last.step; now < step.t; now++) {
-      double g = now > 0 ? error((now - 1) & (error.rows - 1), readout) * z : 0.0;
-      if (waits) g = reward_of_step(state.history.rewards, now - 1) * (waiting = gamma * waiting + g);
-      state.synapses.weight[synapse] =
-          optimize_synapse(synapse, g, taken, now, decay_of_pending(optimizer, taken, now), optimizer, state.synapses);
+      const double* errors = error.row((now + error.rows - 1) & (error.rows - 1));  // of the step before, zero before the first
+      const double reward = waits ? reward_of_step(state.history.rewards, now - 1) : 1.0;
+      for (Index i = 0; i < chunk.size; i++) {
+        double g = now > 0 ? errors[targets[i] - state.topology.n_neurons()] * z : 0.0;
+        if (waits) g = reward * (waiting[i] = gamma * waiting[i] + g);
+        chunk.gradient[i] = g;
+      }
+      owed.prepare(taken, now, optimizer);
+      take_steps(owed, chunk);
       taken = now;
       z = now == last.step ? last.z : alpha * z;
     }
-    if (waits) state.synapses.trace_reward[synapse] = static_cast<Real>(waiting);
+    write_chunk(chunk, synapse, state.synapses);
+    for (Index i = 0; waits && i < chunk.size; i++) stored[i] = static_cast<Real>(waiting[i]);
   }
 }
 
@@ -141,20 +154,42 @@ double cross_interval(const WaitingReadouts& interval, const SynapsePointers<Rea
   return interval.gradient[k] + interval.reward_factor * waiting;
 }
 
-// Updates a branch with reward traces whose last spike was within the cutoff, or earlier: then its silence ends.
-template <class Real> void learn_waiting_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
-                                                  const PendingSteps<Real>& pending) {
+// Notes the gradients of a branch with reward traces whose last spike was within the cutoff, or earlier: then its silence ends.
+template <class Real> void note_waiting_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
+                                                 const PendingSteps<Real>& pending) {
   const SynapsePointers<Real> s = pointers_of(step.state);
   const Index n_neurons = step.state.topology.n_neurons();
   if (step.t - last.step > step.group.cutoff) {
     const WaitingSilence<Real> silence = waiting_silence(step, last.step);
-    for (Index synapse = begin; synapse < end; synapse++)
-      s.weight[synapse] = pending.take(synapse, static_cast<double>(end_wait<1>(s, synapse, silence)));
+    for (Index synapse = begin; synapse < end; synapse++) pending.template note<1>(synapse, end_wait<1>(s, synapse, silence));
     return;
   }
   const WaitingReadouts interval = find_waiting_readouts(step, last);
   for (Index synapse = begin; synapse < end; synapse++)
-    s.weight[synapse] = pending.take(synapse, cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
+    pending.template note<1>(synapse, cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
+}
+
+// Notes the gradients of a branch, which wait in `pending` if they are final.
+template <class Real> void note_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
+                                         const PendingSteps<Real>& pending) {
+  const SynapsePointers<Real> s = pointers_of(step.state);
+  const Index n_neurons = step.state.topology.n_neurons();
+  const bool finalised = step.t - last.step > step.group.cutoff;
+  const double* gradient = finalised ? nullptr : find_readout_gradients(step, last);
+  for (Index synapse = begin; synapse < end; synapse++) {
+    const double g = finalised ? static_cast<double>(s.pending[synapse]) : gradient[s.targets[synapse] - n_neurons];
+    pending.template note<1>(synapse, g);
+    s.pending[synapse] = 0;
+  }
+}
+
+// Gradient descent of a branch.
+template <class Real> void descend_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last) {
+  const SynapsePointers<Real> s = pointers_of(step.state);
+  const Index n_neurons = step.state.topology.n_neurons();
+  const double* gradient = find_readout_gradients(step, last);
+  for (Index synapse = begin; synapse < end; synapse++)
+    s.weight[synapse] = descend(s.weight[synapse], gradient[s.targets[synapse] - n_neurons], step.group.optimizer);
 }
 
 // The same with a per-step optimiser.
@@ -171,30 +206,25 @@ template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& st
 
 // Delivers all spikes that arrive at the readouts of a partition; weights are updated first.
 template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<Real>& step) {
-  OnlineState<Real>& state = step.state;
-  const SynapsePointers<Real> s = pointers_of(state);
-  const Index n_neurons = state.topology.n_neurons();
+  const SynapsePointers<Real> s = pointers_of(step.state);
   const BranchList<ArrivingBranch> branches = step.arriving();
-  PendingSteps<Real> pending(state, step.group);
+  PendingSteps<Real> pending(step);
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& branch = branches.first[k];
     const LastSpike last{branch.last, branch.z_last[0], branch.z_before[0]};
     const Index begin = branches.begin(k), end = branches.end(k);
-    const bool spiked = branch.last >= 0, finalised = step.t - branch.last > step.group.cutoff;
-    if constexpr (moments) pending.begin(branch.optimizer_steps, step.t - 1);
-    if (step.group.per_step_optimizer) {
-      if (spiked) replay_branch_onto_readouts(step, branch, begin, end, last);
-    } else if (spiked && step.group.reward_cutoff > 0) {
-      learn_waiting_readouts(step, begin, end, last, pending);
-    } else if (spiked && (moments || !finalised)) {
-      const double* gradient = finalised ? nullptr : find_readout_gradients(step, last);
-      for (Index synapse = begin; synapse < end; synapse++) {
-        const double g = finalised ? static_cast<double>(s.pending[synapse]) : gradient[s.targets[synapse] - n_neurons];
-        s.weight[synapse] = moments ? pending.take(synapse, g) : descend(s.weight[synapse], g, step.group.optimizer);
-        if constexpr (moments) s.pending[synapse] = 0;
-      }
+    const bool spiked = branch.last >= 0;
+    if (spiked && step.group.per_step_optimizer) {
+      replay_branch_onto_readouts(step, branch, begin, end, last);
+    } else if (spiked && moments) {
+      pending.begin(begin, branch.optimizer_steps, step.t - 1);
+      step.group.reward_cutoff > 0 ? note_waiting_readouts(step, begin, end, last, pending)
+                                   : note_readouts(step, begin, end, last, pending);
+      pending.take(end);
+    } else if (spiked && step.t - branch.last <= step.group.cutoff) {
+      descend_readouts(step, begin, end, last);
     }
-    for (Index synapse = begin; synapse < end; synapse++) s.x[s.targets[synapse]] += static_cast<double>(s.weight[synapse]);
+    deliver_branch(begin, end, s.targets, s.weight, s.x);
   }
 }
 
@@ -220,15 +250,13 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
         s.pending[synapse] = static_cast<Real>(cross_interval(interval, s, synapse, s.targets[synapse] - n_neurons));
       continue;
     }
-    const double* gradient = find_readout_gradients(step, last);
-    for (Index synapse = begin; synapse < end; synapse++) {
-      const double g = gradient[s.targets[synapse] - n_neurons];
-      if constexpr (moments) {
-        s.pending[synapse] = static_cast<Real>(g);
-      } else {
-        s.weight[synapse] = descend(s.weight[synapse], g, step.group.optimizer);
-      }
+    if (!moments) {
+      descend_readouts(step, begin, end, last);
+      continue;
     }
+    const double* gradient = find_readout_gradients(step, last);
+    for (Index synapse = begin; synapse < end; synapse++)
+      s.pending[synapse] = static_cast<Real>(gradient[s.targets[synapse] - n_neurons]);
   }
 }
 

@@ -45,15 +45,20 @@ template <class Real> void replay_waiting(const GroupStep<Real>& step, Index beg
   OnlineState<Real>& state = step.state;
   const DelayGroup& group = step.group;
   const double gamma = state.topology.trace_groups[group.trace_group].gamma;
-  const Array1<double>& rewards = state.history.rewards.of_step;
-  for (Index synapse = begin; synapse < end; synapse++) {
-    double waiting = state.synapses.trace_reward[synapse];
+  OwedSteps& owed = state.plus.owed[step.partition];
+  SynapseChunk chunk;
+  double waiting[SynapseChunk::kMost];
+  for (Index synapse = begin; synapse < end; synapse += chunk.size) {
+    chunk.size = std::min(end - synapse, SynapseChunk::kMost);
+    read_chunk(state.synapses, synapse, chunk);
+    std::copy_n(state.synapses.trace_reward.data + synapse, chunk.size, waiting);
     for (Index now = last + group.cutoff; now < step.t; now++) {
-      waiting *= gamma;
-      const double g = rewards[(first_rewarded(group, now) + 1) & (rewards.size - 1)] * waiting;
-      state.synapses.weight[synapse] = optimize_synapse(synapse, g, now - 1, now, decay_of_pending(group.optimizer, now - 1, now),
-                                                        group.optimizer, state.synapses);
+      const double reward = reward_of_step(state.history.rewards, first_rewarded(group, now));
+      for (Index i = 0; i < chunk.size; i++) chunk.gradient[i] = reward * (waiting[i] *= gamma);
+      owed.prepare(now - 1, now, group.optimizer);
+      take_steps(owed, chunk);
     }
+    write_chunk(chunk, synapse, state.synapses);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/kind.hpp"
+#include "common/owed_steps.hpp"
 #include "common/tables.hpp"
 
 namespace eprop {
@@ -154,6 +155,8 @@ template <class Real> struct PlusWork {
   std::vector<std::vector<CachedPropagators>> cached;  // (partitions)(trace groups)
   std::vector<std::vector<double>> readout_gradient;   // (partitions)(readouts)
   std::vector<std::vector<double>> readout_waiting;    // (partitions)(readouts) with reward: the reward traces
+  std::vector<std::vector<double>> gradients;          // (partitions)(synapses of the longest branch)
+  std::vector<OwedSteps> owed;                         // (partitions)
   std::unique_ptr<char[]> storage;
 };
 

@@ -27,14 +27,14 @@ def triad_bandwidth(threads: int = 1) -> float:
     return 24.0 * ENTRIES / best
 
 
-def bytes_per_event(mode: str, value: int) -> float:
+def bytes_per_event(mode: str, value: int, more: int = 0) -> float:
     """Bytes of synapse arrays that one event must read and write, with ``value`` bytes for a weight or trace.
 
     Every mode reads the index of the target. Static also reads the weight, STDP reads and writes the weight, e-prop+ reads
     and writes weight and trace. e-prop per sample reads the weight when the spike arrives; `bytes_per_sample` counts its
-    work once per synapse and sample.
+    work once per synapse and sample. With e-prop+ an event reads and writes ``more`` numbers: gradients that wait, moments.
     """
-    return INDEX + value * {"static": 1, "stdp": 2, "eprop": 1, "eprop+": 4}[mode]
+    return INDEX + value * {"static": 1, "stdp": 2, "eprop": 1, "eprop+": 4 + 2 * more}[mode]
 
 
 def bytes_per_sample(mode: str, value: int) -> float:

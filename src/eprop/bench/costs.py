@@ -38,7 +38,7 @@ class EventCostConfig(NetworkConfig):
     @property
     def quantities(self) -> tuple[str, ...]:
         """Quantities that this mode can vary."""
-        return tuple(name for name in SWEEPS if NEEDED.get(name, self.mode) == self.mode)
+        return tuple(name for name in SWEEPS if self.mode in NEEDED.get(name, MODES))
 
     def at(self, quantity: str, value: float) -> ScalingConfig:
         """Return the scaling benchmark with one quantity changed."""
@@ -85,7 +85,9 @@ def event_cost(
     if unknown := [q for q in quantities if q not in SWEEPS]:
         raise ParameterError(f"quantities must be some of {', '.join(SWEEPS)}, got {unknown[0]!r}")
     if idle := [q for q in quantities if q not in config.quantities]:
-        raise ParameterError(f"{idle[0]} has no effect in mode {config.mode}: vary it with mode {NEEDED[idle[0]]}")
+        raise ParameterError(
+            f"{idle[0]} has no effect in mode {config.mode}: vary it with mode {' or '.join(NEEDED[idle[0]])}"
+        )
     found = []
     for quantity in quantities:
         for value in SWEEPS[quantity]:

@@ -10,8 +10,8 @@ import subprocess
 import sys
 import sysconfig
 
-from eprop.bench.scaling import ScalingConfig, ScalingResult
-from eprop.errors import EPropError, MissingExtraError
+from eprop.bench.scaling import IN_NEST, ScalingConfig, ScalingResult
+from eprop.errors import EPropError, MissingExtraError, ParameterError
 from eprop.files import JsonObject
 
 #: The options of ``eprop bench scaling`` that are fields of a configuration.
@@ -39,13 +39,17 @@ def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool =
     """
     if nest:
         return compare_with_nest(config).to_dict()
-    options = [f"--{name}={value}" for name, value in config.to_dict().items() if name not in ("type", "timers")]
+    options: list[str] = []
+    for name, value in config.to_dict().items():
+        if isinstance(value, bool):
+            options += [f"--{name.replace('_', '-')}"] if value else []
+        elif name != "type":
+            options.append(f"--{name}={value}")
     launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
     # The environment may set one thread: a process that computes a figure does.
     environment = {**os.environ, "EPROP_NUM_THREADS": str(config.threads)}
     environment.pop("OMP_NUM_THREADS", None)
-    command = [*launcher, *_COMMAND, *options, *(["--timers"] if config.timers else [])]
-    return _printed_by(command, "the benchmark", environment)
+    return _printed_by([*launcher, *_COMMAND, *options], "the benchmark", environment)
 
 
 def compare_with_nest(config: ScalingConfig) -> ScalingResult:
@@ -55,7 +59,11 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
     ------
     MissingExtraError
         If NEST is not installed.
+    ParameterError
+        If NEST does not have the optimiser.
     """
+    if config.optimizer not in IN_NEST:
+        raise ParameterError(f"NEST has no optimizer {config.optimizer!r}: compare {' or '.join(IN_NEST)}")
     if importlib.util.find_spec("nest") is None:
         raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
     given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}

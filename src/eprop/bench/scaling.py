@@ -23,15 +23,20 @@ from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
 from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
 from eprop.parallel import Communicator, Serial
 from eprop.parameters import Description, param
-from eprop.rules import STDP, EProp, EPropPlus, GradientDescent, Rule, Static
+from eprop.rules import STDP, EProp, EPropPlus, Rule, Static
+from eprop.rules.optimizers import BY_NAME
 from eprop.training.system_info import peak_memory, resident_memory
 
 MODES = ("static", "eprop", "eprop+", "stdp")
 # Largest recurrent weight with STDP, mV; initial weights are uniform below.
 STDP_W_MAX = 0.01
 SHORTEST_WARM_UP = 20
-#: Options that have an effect in one mode only.
-NEEDED = {"cutoff": "eprop+", "sample": "eprop", "mu": "stdp"}
+#: Options that have an effect in some modes only.
+NEEDED = {
+    "cutoff": ("eprop+",), "sample": ("eprop",), "mu": ("stdp",), "each_step": ("eprop+",), "optimizer": ("eprop", "eprop+"),
+}  # fmt: skip
+#: Optimisers of NEST.
+IN_NEST = ("gradient_descent", "adam")
 VALUE_BYTES = {"single": 4, "double": 8}
 
 
@@ -58,7 +63,7 @@ class NetworkConfig(Description):
         """Options that were changed although they have no effect in the mode."""
         return [
             field.name for field in dataclasses.fields(self)
-            if NEEDED.get(field.name, self.mode) != self.mode and getattr(self, field.name) != field.default
+            if self.mode not in NEEDED.get(field.name, MODES) and getattr(self, field.name) != field.default
         ]  # fmt: skip
 
 
@@ -70,13 +75,17 @@ class ScalingConfig(NetworkConfig):
     steps: int = param(1000, kind=int, at_least=1, doc="timed steps of 1 ms")
     sample: int = param(1000, kind=int, at_least=2, doc="steps of a sample of e-prop, and of NEST's update interval")
     mu: float = param(0.0, at_least=0.0, doc="exponents of STDP: 0 additive, 1 multiplicative")
+    optimizer: str = param("gradient_descent", kind=str, doc=f"of eprop and eprop+: {', '.join(BY_NAME)}")
+    each_step: bool = param(False, kind=bool, doc="eprop+: one optimiser step for every time step, not for every spike")
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs of 5 Hz; each neuron receives up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts; each receives up to 1000 neurons")
     timers: bool = param(False, kind=bool, doc="measure the phases of a step")
 
     def validate(self) -> None:
-        """Check the mode, and that the rate is at most one spike per step."""
+        """Check mode and optimiser, and that the rate is at most one spike per step."""
         super().validate()
+        if self.optimizer not in BY_NAME:
+            raise ParameterError(f"optimizer must be one of {', '.join(BY_NAME)}, got {self.optimizer!r}")
         if self.rate > 1000.0:
             raise ParameterError(f"rate must be at most 1000 Hz, one spike per step, got {self.rate:g}")
 
@@ -160,11 +169,13 @@ def _recurrent_weight(config: ScalingConfig) -> Distribution:
 
 
 def _rule(config: ScalingConfig) -> Rule:
-    descent = GradientDescent(eta=1e-4, w_min=-100.0, w_max=100.0)
+    optimizer = BY_NAME[config.optimizer](eta=1e-4, w_min=-100.0, w_max=100.0)
     if config.mode == "eprop+":
-        return EPropPlus(optimizer=descent, kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=config.cutoff)
+        return EPropPlus(
+            optimizer=optimizer, kappa=0.97, c_reg=0.1, f_target=10.0, cutoff=config.cutoff, each_step=config.each_step
+        )
     if config.mode == "eprop":
-        return EProp(optimizer=descent, kappa=0.97, c_reg=0.1, f_target=10.0)
+        return EProp(optimizer=optimizer, kappa=0.97, c_reg=0.1, f_target=10.0)
     if config.mode == "stdp":
         return STDP(rate=0.01, alpha=1.05, mu_plus=config.mu, mu_minus=config.mu, w_max=STDP_W_MAX)
     return Static()
@@ -207,7 +218,9 @@ def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
     """Bytes of synapse arrays that the events move at least."""
     value = VALUE_BYTES[config.precision]
     per_sample = bytes_per_sample(config.mode, value) * synapses * (config.timed_steps / config.sample_steps)
-    return bytes_per_event(config.mode, value) * events + per_sample
+    moments = sum(BY_NAME[config.optimizer].moments)
+    more = moments + (moments > 0 or config.each_step)  # and the gradient that waits
+    return bytes_per_event(config.mode, value, more) * events + per_sample
 
 
 def simulator_of(config: ScalingConfig, network: Network | None = None, comm: Communicator | None = None) -> Simulator:

@@ -63,6 +63,8 @@ def scaling(given: dict[str, Any], compare: Compare = None, as_json: Json = Fals
 
       eprop bench scaling --neurons 10000 --threads 2 --timers --compare nest
 
+      eprop bench scaling --indegree 500 --optimizer adam --each-step --compare nest
+
       eprop bench scaling --neurons 12800 --rate 5 --inputs 1000 --readouts 10 --json
 
       mpiexec -n 4 eprop bench scaling --neurons 4000 --timers

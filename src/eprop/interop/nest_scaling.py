@@ -2,8 +2,8 @@
 
 The network is that of `eprop.bench.scaling`: the same sizes, rates, parameters and delays; connections and weights
 are NEST's own draws from the same distributions. Both rules of e-prop use the memory-saving synapse (``_hpc``). e-prop+
-takes one optimiser step per spike, with flush events, as in the benchmark of Korcsak-Gorzo et al. 2025; the original rule
-(``_bsshslm_2020``) one per update interval, which is as long as a sample here.
+takes one optimiser step per spike (or, with ``each_step``, per time step), with flush events, as in the benchmark of
+Korcsak-Gorzo et al. 2025; the original rule (``_bsshslm_2020``) one per update interval, which is as long as a sample here.
 """
 
 from __future__ import annotations
@@ -22,14 +22,7 @@ from eprop.training.system_info import resident_memory
 STDP_W_MAX = 0.01  # as in `eprop.bench.scaling`, which may not be imported from here
 # Interval of spikes that let NEST delete histories of silent neurons, ms.
 FLUSH_INTERVAL = 300.0
-DESCENT = {
-    "type": "gradient_descent",
-    "batch_size": 1,
-    "optimize_each_step": False,
-    "Wmin": -100.0,
-    "Wmax": 100.0,
-    "eta": 1e-4,
-}
+OPTIMIZER = {"batch_size": 1, "Wmin": -100.0, "Wmax": 100.0, "eta": 1e-4}
 SIGNAL = {"eprop+": "eprop_learning_signal_connection", "eprop": f"eprop_learning_signal_connection{SUFFIX}"}
 
 
@@ -120,9 +113,11 @@ def _plastic_model(nest: ModuleType, c: dict[str, Any]) -> str:
         return "stdp_synapse"
     if c["mode"] == "eprop":
         model = f"eprop_synapse{SUFFIX}_hpc"
-        nest.SetDefaults(model, {"optimizer": DESCENT, "tau_m_readout": 100.0})
+        optimizer = OPTIMIZER | {"type": c["optimizer"], "optimize_each_step": False}
+        nest.SetDefaults(model, {"optimizer": optimizer, "tau_m_readout": 100.0})
         return model
-    nest.SetDefaults("eprop_synapse_hpc", {"optimizer": DESCENT})
+    optimizer = OPTIMIZER | {"type": c["optimizer"], "optimize_each_step": c["each_step"]}
+    nest.SetDefaults("eprop_synapse_hpc", {"optimizer": optimizer})
     return "eprop_synapse_hpc"
 
 

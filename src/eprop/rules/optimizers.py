@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -118,3 +119,5 @@ class RMSprop(Optimizer):
 
 #: The package's own optimisers, by their code in the core.
 BUILT_IN: tuple[type[Optimizer], ...] = (GradientDescent, Adam, Momentum, RMSprop)
+#: The same by names as `gradient_descent` and `rmsprop`, for options.
+BY_NAME = {re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", kind.__name__).lower(): kind for kind in BUILT_IN}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
 from eprop.network import Adaptive, Feedback, Network, Normal, Population, RandomFeedback, Symmetric
 from eprop.parameters import inherited, param
 from eprop.rules import EProp, EPropPlus, Optimizer, RMSprop, Rule
-from eprop.rules.optimizers import BUILT_IN
+from eprop.rules.optimizers import BY_NAME as OPTIMIZERS
 from eprop.tasks.base import Task, check_choice
 
 NEURONS = ("lif", "alif")
@@ -27,8 +26,6 @@ NEEDED = {
     "each_step": {"rule": "eprop+"},
     "beta_square": {"optimizer": "rmsprop"},
 }
-# By names as `gradient_descent` and `rmsprop`.
-OPTIMIZERS = {re.sub("(?<=[a-z])(?=[A-Z][a-z])", "_", kind.__name__).lower(): kind for kind in BUILT_IN}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,12 +22,13 @@ from eprop.bench import (
     scaling,
 )
 from eprop.bench.in_subprocess import measure_in_subprocess
-from eprop.bench.scaling import MODES, network_of
+from eprop.bench.scaling import IN_NEST, MODES, network_of
 from eprop.cli import app
 from eprop.errors import EPropError, ParameterError
 from eprop.interop import nest_scaling
 from eprop.network import FixedIndegree, FixedOutdegree
 from eprop.plot import draw_event_cost
+from eprop.rules.optimizers import BY_NAME
 
 SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
@@ -93,9 +94,35 @@ def test_unknown_mode():
         SMALL.replace(mode="hebb")
 
 
+@pytest.mark.tiny
+@pytest.mark.parametrize("optimizer", BY_NAME)
+@pytest.mark.parametrize("each_step", [False, True])
+def test_optimizers(optimizer, each_step):
+    config = SMALL.replace(optimizer=optimizer, each_step=each_step, precision="double")
+    rule = network_of(config).projection("rec->rec").rule
+    assert (type(rule.optimizer), rule.each_step) == (BY_NAME[optimizer], each_step)
+    assert run_scaling(config).synaptic_events == run_scaling(SMALL).synaptic_events
+
+
+def test_unknown_optimizer():
+    with pytest.raises(
+        ParameterError, match="optimizer must be one of gradient_descent, adam, momentum, rmsprop, got 'sgd'"
+    ):
+        SMALL.replace(optimizer="sgd")
+    with pytest.raises(ParameterError, match="NEST has no optimizer 'momentum': compare gradient_descent or adam"):
+        compare_with_nest(SMALL.replace(optimizer="momentum"))
+
+
+def test_options_that_a_mode_does_not_use():
+    assert SMALL.replace(mode="static", optimizer="adam", each_step=True).unused_options() == ["optimizer", "each_step"]
+    assert SMALL.replace(mode="eprop", optimizer="adam", each_step=True).unused_options() == ["each_step"]
+
+
 def test_bytes_of_an_event():
     # Index and weight; weight and trace read and written.
     assert (bytes_per_event("static", 4), bytes_per_event("eprop+", 4), bytes_per_event("eprop+", 8)) == (8, 20, 36)
+    # Adam: both moments, and the gradient that waits.
+    assert bytes_per_event("eprop+", 8, 3) == 84
 
 
 @pytest.mark.nest
@@ -105,6 +132,13 @@ def test_nest_runs_the_same(mode):
     assert found.simulator.startswith("NEST")
     assert found.synapses == 20 * 5 + 20 * 3 + 2 * 20
     assert found.plastic_synapses == (0 if mode == "static" else 100)
+
+
+@pytest.mark.nest
+@pytest.mark.parametrize("each_step", [False, True])
+@pytest.mark.parametrize("optimizer", IN_NEST)
+def test_nest_takes_the_optimizer(optimizer, each_step):
+    assert compare_with_nest(SMALL.replace(optimizer=optimizer, each_step=each_step)).run_seconds > 0.0
 
 
 @pytest.mark.parametrize("nest", [False, pytest.param(True, marks=pytest.mark.nest)], ids=["eprop", "NEST"])
