@@ -293,24 +293,9 @@ def test_damaged_files_are_refused_by_name(published: pathlib.Path, file: str, t
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
 
 
-def test_edges_that_lack_something(published: pathlib.Path):
-    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
-        del file["edges/lgn_to_v1/target_node_id"]
-    with pytest.raises(ep.DataError, match=r"edges\.h5: is not a SONATA file with edges: .*target_node_id"):
-        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
-
-
-def test_edges_whose_numbers_do_not_fit(published: pathlib.Path):
-    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
-        file["edges/lgn_to_v1/edge_group_index"][:] = [0, 5, 0, 1]
-    with pytest.raises(
-        ep.DataError, match=r"edges\.h5: /edges/lgn_to_v1/1/syn_weight must be a list of numbers, one for each"
-    ):
-        from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
+def test_edges_between_unknown_populations(published: pathlib.Path):
     with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
         file["edges/lgn_to_v1/source_node_id"].attrs["node_population"] = "lost"
-    with h5py.File(published.parent / "net" / "edges.h5", "a") as file:
-        file["edges/lgn_to_v1/edge_group_index"][:] = [0, 1, 0, 1]
     with pytest.raises(ep.NetworkError, match=r"edges\.h5: 'lgn_to_v1' connects 'lost'; the populations are: lgn, v1"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0)
 

@@ -55,7 +55,9 @@ def test_what_is_sound_is_read(circuit: pathlib.Path) -> None:
         ("edge_group_index", [0, -1, 0, 1], "edge_group_index must be whole numbers from 0 on, got -1 at 1"),
         ("edge_group_index", [0.0, 1.0, 0.5, 1.0], "edge_group_index must be whole numbers, but is of type float64"),
         ("edge_group_index", [0, 1], "edge_group_index has 2 entries, but the other lists have 4"),
+        ("edge_group_index", [0, 5, 0, 1], "/edges/lgn_to_v1/1/syn_weight must be a list of numbers, one for each"),
         ("source_node_id", [0, 1, -1, 0], "source_node_id must be whole numbers from 0 on, got -1 at 2"),
+        ("target_node_id", (), "is not a SONATA file with edges: .*target_node_id is missing"),
         ("target_node_id", [0, 1, 2], "target_node_id has 3 entries, but the other lists have 4"),
         ("target_node_id", [[0, 1], [2, 2]], r"target_node_id must be a list of numbers, but is of type <i8 and shape \(2, 2\)"),
         ("edge_type_id", [7, 8, 7], "edge_type_id has 3 entries"),
@@ -68,13 +70,13 @@ def test_what_is_sound_is_read(circuit: pathlib.Path) -> None:
     ],
 )  # fmt: skip
 def test_edges_that_are_wrong(circuit: pathlib.Path, name: str, values: Any, words: str) -> None:
-    """A weight was read from the end of its list, or that of another edge."""
+    """None makes a group, and nothing no array. A weight was read from the end of its list, or that of another edge."""
     with h5py.File(circuit / "edges.h5", "a") as file:
         attributes = dict(file[f"{GROUP}/{name}"].attrs)
         del file[f"{GROUP}/{name}"]
         if values is None:
             file.create_group(f"{GROUP}/{name}")
-        else:
+        elif values != ():
             file[f"{GROUP}/{name}"] = values
             file[f"{GROUP}/{name}"].attrs.update(attributes)
     refused(circuit, rf"edges.h5: .*{words}")
