@@ -34,6 +34,8 @@ FORMATS = ("png", "pdf", "svg")
 #: Kinds of values of parameters, for messages.
 VALUE = "a number, a text, true or false, or a list of these"
 _SECTIONS = ("task", "data", "training", "run")
+#: Values of a configuration, by section and key.
+Sections = dict[str, dict[str, Any]]
 #: Characters of a configuration, and dots in a line of it, of which the parser's memory is a multiple of the product.
 MOST_TEXT, MOST_DOTS = 400_000, 200
 
@@ -212,9 +214,7 @@ def same_task(one: str, other: str) -> bool:
     return one == other
 
 
-def read_config(
-    path: str | pathlib.Path, task: str | None = None, *, trust: bool = False
-) -> tuple[str, dict[str, dict[str, Any]]]:
+def read_config(path: str | pathlib.Path, task: str | None = None, *, trust: bool = False) -> tuple[str, Sections]:
     """Name of the task and sections of a configuration file.
 
     Parameters
@@ -241,10 +241,10 @@ def read_config(
     return parse_config(read_text(path, ParameterError), str(path), task, trust=trust)
 
 
-class _Parsed(dict[str, dict[str, Any]]):
+class _Parsed(Sections):
     """Sections of a configuration file, with the name and text of the file."""
 
-    def __init__(self, table: Mapping[str, dict[str, Any]], text: str, where: str):
+    def __init__(self, table: Sections, text: str, where: str):
         super().__init__(table)
         self.text, self.where = text, where
 
@@ -277,7 +277,7 @@ def named_task(text: str, where: str) -> str | None:
     return name
 
 
-def _table(text: str, where: str) -> dict[str, dict[str, Any]]:
+def _table(text: str, where: str) -> Sections:
     """Sections of a configuration; checks the kinds of the values."""
     _check_size(text, where)
     try:
@@ -318,9 +318,7 @@ def _is_value(value: Any) -> bool:
     return all(isinstance(one, (bool, int, float, str)) for one in each)
 
 
-def parse_config(
-    text: str, where: str, task: str | None = None, *, trust: bool = False
-) -> tuple[str, dict[str, dict[str, Any]]]:
+def parse_config(text: str, where: str, task: str | None = None, *, trust: bool = False) -> tuple[str, Sections]:
     """As `read_config`, of a text; ``where`` names it in messages."""
     table = _table(text, where)
     named: Any = table.get("task", {}).get("name")
@@ -344,7 +342,7 @@ def parse_config(
     return name, _Parsed(table, text, where)
 
 
-def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(task: str, settings: Iterable[str]) -> Sections:
     """``["eta=0.002", "training.batch_size=64"]`` as sections; a key without a section is searched in all sections.
 
     Raises
@@ -353,7 +351,7 @@ def parse_settings(task: str, settings: Iterable[str]) -> dict[str, dict[str, An
         If a key is unknown, is in several sections, or has two values, or if a value is not TOML.
     """
     kinds = sections_of(task_named(task))
-    out: dict[str, dict[str, Any]] = {section: {} for section in kinds}
+    out: Sections = {section: {} for section in kinds}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 OWN, RUN = "This task", "Run"
 PANELS = {"task": "Network and learning", "data": "Data", "training": "Network and learning", "run": RUN}
-Sections = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)

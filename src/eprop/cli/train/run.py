@@ -13,12 +13,12 @@ from typing import Any
 from eprop.cli.guard import text_of
 from eprop.cli.output import print_result
 from eprop.cli.report import Reporter, print_finished, print_trials
-from eprop.cli.train.options import Request, Sections
+from eprop.cli.train.options import Request
 from eprop.errors import EPropError, ParameterError
 from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
 from eprop.training import RunConfig, RunFolder, Watcher, resume_run, resume_trials, run_trials, start_run
-from eprop.training.config import parse_settings, read_config
+from eprop.training.config import Sections, parse_settings, read_config
 from eprop.training.trainer import Callback
 
 
