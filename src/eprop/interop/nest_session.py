@@ -159,14 +159,13 @@ class Session:
         The empty step turns it into the initial voltage. NEST's constant current starts one step late in neurons without a reset
         to a voltage: without an empty step, compensate for it.
         """
-        at_once = isinstance(model, (DeltaLIF, CurrentLIF))
         start = 0.0 if model.v_init is None else model.v_init - model.e_l
         alpha = model.membrane_decay(self.dt)
+        drive = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
+        at_once = isinstance(model, (DeltaLIF, CurrentLIF))
         if self.first and not self.suffix:
-            return model.e_l + (start - (model.derived(self.dt)["drive"] if at_once else 0.0)) / alpha
-        exact = self.suffix or at_once
-        late = 0.0 if exact else model.tau_m / model.c_m * (1.0 - alpha) * model.i_e / alpha
-        return model.e_l + start + late
+            return model.e_l + (start - (drive if at_once else 0.0)) / alpha
+        return model.e_l + start + (0.0 if self.suffix or at_once else drive / alpha)
 
     def _traces(self, population: Population) -> dict[str, Any]:
         """Constants of the traces, which NEST keeps in the neuron, not in the rule."""
