@@ -185,6 +185,82 @@ def test_published_files_become_a_network(published: pathlib.Path):
     assert found == {(0, 0): 2.0, (1, 1): 1.0, (0, 2): 1.0, (1, 2): 2.0}
 
 
+CURRENT = ep.CurrentLIF(
+    tau_m=[10.0, 20.0, 15.0], tau_syn=2.0, c_m=250.0, i_e=300.0, e_l=-65.0, v_th=-50.0, v_reset=-66.0, t_ref=1.0,
+    v_init=[-65.0, -60.0, -55.0],
+)  # fmt: skip
+
+
+def test_neurons_with_a_current_come_back_without_their_model(tmp_path: pathlib.Path):
+    net = ep.Network(dt=0.5, seed=3)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(CURRENT, 3, "rec")
+    net.connect(x, rec, weight=ep.Normal(300.0, 100.0))
+    net.connect(rec, rec, weight=-80.0, delay=2.0)
+    sim = ep.Simulator(net, threads=1)
+    config = to_sonata(sim, tmp_path)
+    assert "nest:iaf_psc_exp" in (tmp_path / "rec_node_types.csv").read_text()
+    with h5py.File(tmp_path / "rec_nodes.h5") as file:
+        assert set(file["nodes/rec/0/dynamics_params"]) == set(sonata.PSC_EXP)
+    again = from_sonata(config, {}, dt=0.5)
+    assert again.population("rec").model == CURRENT
+    runs = [
+        s.run(60.0, {"in": np.tile(events(), (2, 1))[:120]}, spikes=["rec"])
+        for s in (sim, ep.Simulator(again, threads=1))
+    ]
+    assert runs[0].spikes["rec"][0].size > 10
+    assert_same(runs[1].spikes["rec"], runs[0].spikes["rec"])
+
+
+@pytest.mark.parametrize("changes", [{"v_reset": None}, {"v_min": -70.0}])
+def test_neurons_that_nest_does_not_have_get_no_template_of_nest(tmp_path: pathlib.Path, changes):
+    net = ep.Network()
+    net.add(CURRENT.replace(**changes), 3, "rec")
+    config = to_sonata(ep.Simulator(net, threads=1), tmp_path)
+    assert "eprop:CurrentLIF" in (tmp_path / "rec_node_types.csv").read_text()
+    with pytest.raises(ep.NetworkError, match="the population 'rec' needs a model"):
+        from_sonata(config, {}, dt=1.0)
+
+
+def test_neurons_with_a_current_as_others_write_them(published: pathlib.Path):
+    """Parameters of nodes, of their types, or those of NEST; in the order of the numbers of nodes."""
+    folder = published.parent / "net"
+    table = "node_type_id model_type model_template C_m\n1 virtual NULL NULL\n2 point_neuron nest:iaf_psc_exp 200\n"
+    (folder / "node_types.csv").write_text(table + "3 point_neuron nest:iaf_psc_exp NULL\n")
+    with h5py.File(folder / "nodes.h5", "a") as file:
+        file["nodes/v1/node_id"] = np.array([2, 0, 1])
+        file["nodes/v1/0/dynamics_params/tau_m"] = np.array([8.0, 9.0, 7.0])
+        for end in ("id", "index"):
+            file[f"nodes/v1/node_group_{end}"] = np.array([0, 0, 0] if end == "id" else [0, 1, 2])
+    model = from_sonata(published, {}, dt=0.1).population("v1").model
+    assert model == ep.CurrentLIF(
+        tau_m=[9.0, 7.0, 8.0], c_m=[250.0, 200.0, 200.0], tau_syn=2.0, e_l=-70.0, v_th=-55.0, v_reset=-70.0, t_ref=2.0,
+        v_init=-70.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"tau_syn_in": "3"}, "tau_syn_ex and tau_syn_in of 'v1' differ"),
+        ({"tau_m": "-3"}, "'v1': CurrentLIF.tau_m must be > 0 ms, got -3"),
+        ({"tau_m": "much"}, "tau_m must be a number"),
+        (
+            {"dynamics_params": "cell.json"},
+            "the parameters of 'v1' are in 'cell.json', which is not read: give its model",
+        ),
+    ],
+)
+def test_neurons_with_a_current_that_cannot_be_read(published: pathlib.Path, columns, words):
+    (name, value), *_ = columns.items()
+    table = (
+        f"node_type_id model_type model_template {name}\n1 virtual NULL NULL\n2 point_neuron nest:iaf_psc_exp {value}\n"
+    )
+    text = table + f"3 point_neuron nest:iaf_psc_exp {value}\n"
+    (published.parent / "net" / "node_types.csv").write_text(text)
+    with pytest.raises((ep.NetworkError, ep.DataError), match=words):
+        from_sonata(published, {}, dt=1.0)
+
+
 def test_nodes_have_numbers_of_their_own(published: pathlib.Path):
     """In any order, with gaps; parameters are in the order of the numbers."""
     with h5py.File(published.parent / "net" / "nodes.h5", "a") as file:
@@ -310,7 +386,7 @@ def test_a_folder_that_cannot_be_written(written, tmp_path: pathlib.Path):
 
 @pytest.mark.parametrize("scale", ["x", None, np.inf, [1.0, 2.0], True])
 def test_a_scale_of_weights_is_a_number(published: pathlib.Path, scale: object):
-    with pytest.raises(ep.InputError, match=r"weight_scale must be a finite number .mV for each unit., got"):
+    with pytest.raises(ep.InputError, match=r"weight_scale must be a finite number .mV or pA for each unit., got"):
         from_sonata(published, {"v1": ep.LIF()}, dt=1.0, weight_scale=scale)
 
 

@@ -34,7 +34,8 @@ def named(description: Description) -> dict[str, Any]:
     out = {name: _bounded(value) for name, value in values.items() if value is not None}
     if isinstance(description, CurrentLIF):
         out["tau_syn_in"] = out["tau_syn_ex"]
-        del out["V_min"]
+        if not np.any(np.isfinite(description.v_min)):
+            del out["V_min"]
     return out
 
 

@@ -8,8 +8,9 @@
     spikes_to_sonata(sim.run(1000.0, {"in": events}, spikes=["rec"]), "spikes.h5")
     net = from_sonata("circuit/circuit_config.json", {"rec": ep.LIF(), "out": ep.Readout()}, dt=1.0)
 
-Weights are in mV, delays in ms. The format names the model of a neuron, but does not define it. `to_sonata` writes templates
-and parameters under NEST's names, for other programs; `from_sonata` takes the models as an argument. Needs no extra.
+Weights are in mV, or in pA onto neurons with a current; delays are in ms. The format names the model of a neuron, but does not
+define it. `to_sonata` writes templates and parameters under NEST's names, for other programs; `from_sonata` takes the models as
+an argument, except for ``nest:iaf_psc_exp``, a `CurrentLIF`. Needs no extra.
 (doi:10.1371/journal.pcbi.1007696)
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 
 from eprop.engine import Recording, Simulator
 from eprop.engine.build.neurons import neurons_of
-from eprop.errors import DataError, InputError, NetworkError
+from eprop.errors import DataError, InputError, NetworkError, ParameterError
 from eprop.files import output_errors, write_text
 from eprop.interop.nest_models import NEURONS, named
 from eprop.interop.sonata_files import (
@@ -33,6 +34,7 @@ from eprop.interop.sonata_files import (
     SORTINGS,
     Edges,
     Place,
+    attribute,
     each,
     files_of,
     of_types,
@@ -42,14 +44,19 @@ from eprop.interop.sonata_files import (
     write_types,
     written,
 )
-from eprop.models import EventSource, Model, Readout
+from eprop.models import CurrentLIF, EventSource, Model, Readout
 from eprop.network import Explicit, Network, Population, Projection
-from eprop.parameters import Description, brief, is_finite_number
+from eprop.parameters import Description, brief, is_finite_number, parameters_of
 from eprop.rules import PairRule, Rule
 
 CONFIG = "circuit_config.json"
+#: NEST's default parameters of ``iaf_psc_exp``, for those that a file leaves out; V_m is E_L.
+PSC_EXP = {
+    "tau_m": 10.0, "tau_syn_ex": 2.0, "tau_syn_in": 2.0, "C_m": 250.0, "I_e": 0.0, "E_L": -70.0, "V_th": -55.0, "V_reset": -70.0,
+    "t_ref": 2.0, "V_m": np.nan,
+}  # fmt: skip
 #: Arrays of nodes to read.
-NODES = ("node_type_id", "node_id")
+NODES = ("node_type_id", "node_id", "node_group_id", "node_group_index", *PSC_EXP)
 #: Units of times, in ms.
 UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001}
 
@@ -68,8 +75,8 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     pathlib.Path
         Path of ``circuit_config.json``. Each population has ``NAME_nodes.h5`` and ``NAME_node_types.csv``. Sources are
         ``virtual``, neurons and readouts are ``point_neuron`` with a template of NEST (or ``eprop:CLASS``) and their parameters
-        as ``dynamics_params``. Each projection has ``NAME_edges.h5`` with ``syn_weight`` (mV) and ``delay`` (ms), and
-        ``NAME_edge_types.csv``; ``->`` in its name becomes ``_to_``.
+        as ``dynamics_params``. Each projection has ``NAME_edges.h5`` with ``syn_weight`` (mV or pA) and ``delay`` (ms),
+        and ``NAME_edge_types.csv``; ``->`` in its name becomes ``_to_``.
 
     Raises
     ------
@@ -173,7 +180,8 @@ def from_sonata(
     config : path
         Path of ``circuit_config.json``.
     models : mapping of str to Model
-        Model of each population. The default for populations with only ``virtual`` nodes is an `EventSource`.
+        Model of each population. The default for populations with only ``virtual`` nodes is an `EventSource`, for those of the
+        template ``nest:iaf_psc_exp`` a `CurrentLIF` with the parameters of the file, or NEST's defaults.
     dt : float
         Time step, ms.
     seed : int
@@ -181,7 +189,7 @@ def from_sonata(
     rule : Rule, or mapping of str to Rule, optional
         Plasticity of all edges, or by the names of their populations. The default is static. Add feedback afterwards.
     weight_scale : float
-        mV for each unit of ``syn_weight``; a finite number.
+        mV, or pA onto neurons with a current, for each unit of ``syn_weight``; a finite number.
     memory : int, optional
         Bytes allowed for the arrays of a file. The default is three quarters of the free memory.
 
@@ -190,7 +198,7 @@ def from_sonata(
     Network
         Populations and projections have the names of the files. Weights (times ``nsyns``, the number of synapses of an edge)
         and delays come from the edges or their types; delays are rounded to steps, at least one. Node parameters in the file
-        are ignored: a population has the given model, and lists of values are in the order of ``node_id``.
+        are ignored where a model is given. Lists of values are in the order of ``node_id``.
 
     Raises
     ------
@@ -207,7 +215,7 @@ def from_sonata(
         )
     if not is_finite_number(weight_scale):
         raise InputError(
-            f"from_sonata: weight_scale must be a finite number (mV for each unit), got {brief(weight_scale)}"
+            f"from_sonata: weight_scale must be a finite number (mV or pA for each unit), got {brief(weight_scale)}"
         )
     files = files_of(pathlib.Path(config))
     network, ids = Network(dt=dt, seed=seed), dict[str, np.ndarray]()
@@ -257,6 +265,8 @@ def _write_nodes(folder: pathlib.Path, network: Network, population: Population)
 def _template(model: Model) -> str:
     if isinstance(model, Readout):
         return "nest:eprop_readout"
+    if isinstance(model, CurrentLIF) and (model.v_reset is None or np.any(np.isfinite(model.v_min))):
+        return "eprop:CurrentLIF"  # NEST's has neither a subtraction nor a lower bound
     return f"nest:{NEURONS[type(model)]}" if type(model) in NEURONS else f"eprop:{type(model).__name__}"
 
 
@@ -267,7 +277,9 @@ def _parameters(members: list[Any]) -> dict[str, np.ndarray]:
         own = named(description)
         return {key: float(value) for key, value in own.items() if isinstance(value, (bool, int, float))}
 
-    rows = [numbers(m) | (numbers(m.surrogate) if hasattr(m, "surrogate") else {}) for m in members]
+    # NEST's iaf_psc_exp has no surrogate gradient.
+    learns = hasattr(members[0], "surrogate") and not isinstance(members[0], CurrentLIF)
+    rows = [numbers(m) | (numbers(m.surrogate) if learns else {}) for m in members]
     return {key: np.array([row[key] for row in rows]) for key in rows[0]}
 
 
@@ -326,15 +338,38 @@ def _add(
     type_ids, path = group.whole("node_type_id", least=None), group.path
     kinds = set(of_types(types, name, type_ids, "model_type").values())
     model = models.get(name, EventSource() if kinds == {"virtual"} else None)
+    ids = np.sort(group.whole("node_id", like=type_ids)) if "node_id" in group else np.arange(type_ids.size)
+    if model is None and set(of_types(types, name, type_ids, "model_template").values()) == {"nest:iaf_psc_exp"}:
+        model = _current_neuron(name, group, types, type_ids)
     if model is None:
         raise NetworkError(f"{path}: the population {name!r} needs a model: from_sonata(..., models={{{name!r}: ...}})")
     network.add(model, type_ids.size, name)
-    if "node_id" not in group:
-        return np.arange(type_ids.size)
-    ids = np.sort(group.whole("node_id", like=type_ids))
     if (twice := np.flatnonzero(ids[1:] == ids[:-1])).size:
         raise DataError(f"{path}: node {ids[twice[0]]} of {name!r} occurs twice")
     return ids
+
+
+def _current_neuron(name: str, group: Place, types: list[dict[str, str]], type_ids: np.ndarray) -> CurrentLIF:
+    """A population of NEST's ``iaf_psc_exp``, with the parameters of the file in the order of ``node_id``."""
+    if elsewhere := set(of_types(types, name, type_ids, "dynamics_params").values()):
+        raise NetworkError(
+            f"{group.path}: the parameters of {name!r} are in {sorted(elsewhere)[0]!r}, which is not read: give its model, "
+            f"from_sonata(..., models={{{name!r}: CurrentLIF(...)}})"
+        )
+    order = np.argsort(group.whole("node_id", like=type_ids)) if "node_id" in group else np.arange(type_ids.size)
+    found = dict[str, np.ndarray]()
+    for key, default in PSC_EXP.items():
+        values = attribute(name, group, types, (key, f"dynamics_params/{key}"), type_ids, "node")[order]
+        found[key] = np.where(np.isnan(values), default, values)
+    if not np.array_equal(found["tau_syn_ex"], found.pop("tau_syn_in")):
+        raise NetworkError(f"{group.path}: tau_syn_ex and tau_syn_in of {name!r} differ; CurrentLIF has one tau_syn")
+    found["V_m"] = np.where(np.isnan(found["V_m"]), found["E_L"], found["V_m"])
+    names = {info.nest: own for own, info in parameters_of(CurrentLIF)}
+    plain: dict[str, Any] = {names[key]: float(v[0]) if np.all(v == v[0]) else v for key, v in found.items() if v.size}
+    try:
+        return CurrentLIF(**plain)
+    except ParameterError as error:
+        raise NetworkError(f"{group.path}: {name!r}: {error}") from error
 
 
 def _connect(

@@ -267,7 +267,7 @@ def read_edges(name: str, group: Place, types: list[dict[str, str]]) -> Edges:
         )
         for end in ("source", "target")
     )
-    weights, delays, counts = (_said(name, group, types, places, sources) for places in (WEIGHT, DELAY, COUNT))
+    weights, delays, counts = (attribute(name, group, types, places, sources) for places in (WEIGHT, DELAY, COUNT))
     if (lost := np.flatnonzero(np.isnan(weights))).size:
         raise DataError(
             f"{path}: {lost.size} of {weights.size} edges of {name!r} have no numeric syn_weight, nor have their types; "
@@ -280,19 +280,26 @@ def read_edges(name: str, group: Place, types: list[dict[str, str]]) -> Edges:
     return Edges(path, pre, post, sources, targets, weights * np.where(np.isnan(counts), 1.0, counts), delays)
 
 
-def _said(
-    name: str, group: Place, types: list[dict[str, str]], places: tuple[str, ...], edges: np.ndarray
+def attribute(
+    name: str, group: Place, types: list[dict[str, str]], places: tuple[str, ...], like: np.ndarray, kind: str = "edge"
 ) -> np.ndarray:
-    """An attribute of each edge: its own value, or the value of its type, or NaN."""
-    ids, column = group.whole("edge_type_id", like=edges, least=None), places[0]
+    """A number of each edge or node: its own value at one of the ``places``, or the value of its type, or NaN.
+
+    Raises
+    ------
+    DataError
+        If a value is not a number, or lists differ in length.
+    """
+    ids, column = group.whole(f"{kind}_type_id", like=like, least=None), places[0]
     with parsing(f"the types of {group.path}", f"{column} must be a number"):
         by_type = {i: number_in(value) for i, value in of_types(types, name, ids, column).items()}
         if not all(map(math.isfinite, by_type.values())):
             raise ValueError("it must be finite")
     kinds, place = np.unique(ids, return_inverse=True)
     values = np.array([by_type.get(i, np.nan) for i in kinds.tolist()], float)[place]
-    groups = group.whole("edge_group_id", like=ids) if "edge_group_id" in group else np.zeros(ids.size, int)
-    index = group.whole("edge_group_index", like=ids) if "edge_group_index" in group else np.arange(ids.size)
+    groups = group.whole(f"{kind}_group_id", like=ids) if f"{kind}_group_id" in group else np.zeros(ids.size, int)
+    indices = f"{kind}_group_index"
+    index = group.whole(indices, like=ids) if indices in group else np.arange(ids.size)
     order = np.argsort(groups, kind="stable")
     numbers, first = np.unique(groups[order], return_index=True)
     for number, here in zip(numbers, np.split(order, first[1:]), strict=False):  # one part even without edges
@@ -302,8 +309,8 @@ def _said(
         own = group.numbers(own_place)
         if own.size <= np.max(index[here]):
             raise DataError(
-                f"{group.path}: /{group.name}/{own_place} must be a list of numbers, one for each edge of the group: it has "
-                f"{own.size:,} entries, and edge_group_index refers to {np.max(index[here]):,}"
+                f"{group.path}: /{group.name}/{own_place} must be a list of numbers, one for each {kind} of the group: it has "
+                f"{own.size:,} entries, and {indices} refers to {np.max(index[here]):,}"
             )
         values[here] = own[index[here]]
     return values
