@@ -22,13 +22,14 @@ STEPS = 60
 
 
 def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Voltages of ``LI`` and spikes of ``LIF``, (steps, nodes): the exact solution for currents that are constant in a step.
+    """Voltages of ``LI`` and spikes of neurons, (steps, nodes): the exact solution for currents that are constant in a step.
 
+    The current of a ``CubaLIF`` rises at the end of the step in which a spike arrives.
     A signal takes a step from one population to the next, and no time through the nodes between. Voltages start where the
     metadata say, or at the leak.
     """
     dt = graph.metadata["dt"]
-    populations = {n: v for n, v in graph.nodes.items() if isinstance(v, (nir.Input, nir.LIF, nir.LI))}
+    populations = {n: v for n, v in graph.nodes.items() if isinstance(v, (nir.Input, nir.LIF, nir.CubaLIF, nir.LI))}
     # What each node gave out, with zeros before the beginning.
     out = {name: np.zeros((STEPS, int(node.output_type["output"][0]))) for name, node in populations.items()}
     for name, spikes in given.items():
@@ -55,13 +56,21 @@ def solve(graph: nir.NIRGraph, given: dict[str, np.ndarray]) -> dict[str, np.nda
         for name, node in populations.items()
         if not isinstance(node, nir.Input)
     }
+    i = {name: np.zeros_like(values) for name, values in v.items()}
     for step in range(STEPS):
         for name in v:
             node = graph.nodes[name]
+            if isinstance(node, nir.CubaLIF):
+                # Exact propagators of tau_mem dv/dt = v_leak - v + r i and tau_syn di/dt = -i.
+                mem, syn = np.exp(-dt / node.tau_mem), np.exp(-dt / node.tau_syn)
+                push = node.r * node.tau_syn / (node.tau_syn - node.tau_mem) * (syn - mem) * i[name]
+                v[name] = node.v_leak + (v[name] - node.v_leak) * mem + push
+                i[name] = syn * i[name] + node.w_in * (1.0 - syn) * signals(name, step)
+                continue
             rest = node.v_leak + node.r * signals(name, step)
             v[name] = rest + (v[name] - rest) * np.exp(-dt / node.tau)
         for name, node in populations.items():
-            if isinstance(node, nir.LIF):
+            if isinstance(node, (nir.LIF, nir.CubaLIF)):
                 out[name][step] = v[name] >= node.v_threshold
                 v[name] = np.where(out[name][step] > 0, node.v_reset, v[name])
             elif isinstance(node, nir.LI):
@@ -99,6 +108,47 @@ def test_equations_of_the_graph_give_the_same_spikes():
     assert ran["rec", "z"].sum() > 20
     np.testing.assert_array_equal(found["rec"], ran["rec", "z"])
     np.testing.assert_allclose(found["out"], ran.y["out"], rtol=1e-12)
+
+
+CURRENT = ep.CurrentLIF(
+    tau_m=ep.Uniform(5.0, 30.0), tau_syn=ep.Uniform(2.0, 4.5), v_th=ep.Uniform(-49.0, -47.0), v_reset=-55.0, e_l=-50.0, i_e=3.0,
+    c_m=[5.0, 6.0, 4.0, 3.0, 7.0],
+)  # fmt: skip
+
+
+def test_neurons_with_a_current_spike_as_their_equations_say(tmp_path: pathlib.Path):
+    """Also after the way through a file."""
+    sim = ep.Simulator(network(neuron=CURRENT), threads=1)
+    graph = to_nir(sim)
+    assert isinstance(graph.nodes["rec"], nir.CubaLIF)
+    ran = sim.run(STEPS * 0.5, {"in": events()}, learn=False, record=[("rec", "z")])
+    assert ran["rec", "z"].sum() > 20
+    np.testing.assert_array_equal(solve(graph, {"in": events()})["rec"], ran["rec", "z"])
+    nir.write(tmp_path / "network.nir", graph)
+    surrogate = ep.Arctan(0.2, 2.0)
+    net = from_nir(tmp_path / "network.nir", neuron=ep.DeltaLIF(surrogate=surrogate))
+    assert isinstance(net.population("rec").model, ep.CurrentLIF)
+    assert net.population("rec").model.surrogate == surrogate
+    again = ep.Simulator(net, threads=1).run(STEPS * 0.5, {"in": events()}, record=[("rec", "z")])
+    np.testing.assert_array_equal(again["rec", "z"], ran["rec", "z"])
+    for name in ("in->rec", "rec->rec"):
+        found, wanted = (np.sort(s.connections(name)[2]) for s in (ep.Simulator(net, threads=1), sim))
+        np.testing.assert_allclose(found[found != 0.0].sum(), wanted.sum(), rtol=1e-12)
+
+
+def test_a_cuba_lif_of_others():
+    """One number for all neurons, a bias, a scale of the input, and a step of its own."""
+    one = {"tau_syn": 0.004, "tau_mem": 0.02, "r": 3.0, "v_leak": 0.5, "v_threshold": 2.0, "v_reset": 0.1}
+    cuba = nir.CubaLIF(**{key: np.array(value) for key, value in one.items()}, w_in=2.0)
+    nodes = vectors(a=nir.Affine(weight=np.diag([4.0, 5.0]), bias=np.array([0.3, 0.0])), cuba=cuba)
+    net = from_nir(nir.NIRGraph(nodes, path("in", "a", "cuba"), metadata={"dt": 0.001}, type_check=False), dt=0.5)
+    model = net.population("cuba").model
+    assert (model.tau_m, model.tau_syn, model.v_th, model.v_reset, model.e_l) == (20.0, 4.0, 2.0, 0.1, 0.5)
+    assert model.c_m == pytest.approx(20.0 / 3.0)
+    np.testing.assert_allclose(model.i_e.values, [0.6, 0.0])
+    # The same charge in a shorter step.
+    rise = 2.0 * 2.0 * (1.0 - np.exp(-0.5 / 4.0))
+    np.testing.assert_allclose(ep.Simulator(net, threads=1).weights("in->cuba").toarray(), rise * np.diag([4.0, 5.0]))
 
 
 def test_a_graph_names_what_it_was_made_of():
@@ -147,6 +197,8 @@ def lone(neuron: ep.Neuron) -> ep.Simulator:
     ("neuron", "words"),
     [
         (ep.LIF(), "a reset that subtracts the threshold"),
+        (ep.CurrentLIF(v_reset=None), "a reset that subtracts the threshold"),
+        (ep.CurrentLIF(t_ref=2.0), r"a refractory time \(t_ref\)"),
         (ep.DeltaLIF(t_ref=2.0), r"a refractory time \(t_ref\)"),
         (ep.DeltaLIF(t_ref=[0.0, 0.0, 2.0]), r"a refractory time \(t_ref\)"),
         (ep.DeltaLIF(v_min=-1.0), r"a lower bound of the voltage \(v_min\)"),
@@ -313,8 +365,8 @@ TO_LIF = [("in", "a"), ("a", "lif")]
 SINGLE = nir.LIF(*(np.array(float(k)) for k in range(1, 6)))
 WRONG_START = nir.LIF(*(np.full(2, float(k)) for k in (1, 1, 0, 2, 1)), metadata={"v_init": np.zeros(3)})
 REFUSED = [
-    (vectors(cuba=nir.CubaLIF(*[ONES] * 5)), [("in", "cuba")], "cuba: is a CubaLIF; supported are Input, Output, LIF"),
-    ({"odd": nir.IF(ONES, ONES), **vectors(lif=lif())}, [("odd", "lif")], "odd: is a IF"),
+    (vectors(cuba=nir.CubaLIF(ONES, ONES, -ONES, ONES, ONES)), [("in", "cuba")], "cuba: the resistance r of a CubaLIF"),
+    ({"odd": nir.IF(ONES, ONES), **vectors(lif=lif())}, [("odd", "lif")], "odd: is a IF; supported .* Output, LIF, CubaLIF"),
     (vectors(li=nir.LI(ONES, ONES, ONES), lif=lif()), [("in", "li"), ("li", "lif")], "li: the voltage of an LI leads to lif"),
     (
         vectors(a=nir.Linear(W), b=nir.Linear(W)), [("in", "a"), ("a", "b"), ("b", "a"), ("b", "out")],

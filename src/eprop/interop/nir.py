@@ -15,6 +15,9 @@ of a neuron's input:
 * A spike is a current for the length of a step. The weight is ``zeta w / (1 - alpha)`` with ``r = 1``, which some programs
   assume. The exact solution then is ``v = alpha v + zeta w``, as in this package. A program that integrates by Euler's rule
   differs by the order of ``dt / tau``. A program with another step needs ``dt``, which is in the graph's metadata, in s.
+* A `CurrentLIF` is a ``CubaLIF``, ``tau_syn di/dt = -i + w_in s``, with ``r = tau_m / c_m`` and ``w_in = 1 / (1 - alpha_syn)``: a
+  spike of weight ``w`` (pA) raises the current by ``w`` within its step. Here the current rises at the end of the step; a program
+  that solves the equations within the step differs by the order of ``dt / tau_syn``.
 * A constant current is part of ``v_leak``. Voltages are in mV and absolute. The metadata of a node hold the initial voltage
   (``v_init``, mV), which `from_nir` reads; other programs start at 0 or elsewhere.
 * A spike arrives one step after its emission, in any program. A longer delay becomes a ``Delay`` of the difference.
@@ -40,7 +43,7 @@ from eprop.errors import InputError, NetworkError, optional_module
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_signals import Signals
-from eprop.models import LIF, DeltaLIF, EventSource, Model, Readout
+from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Model, Readout
 from eprop.models.base import steps as steps_of
 from eprop.network import Explicit, Network, Population
 from eprop.rules import Rule
@@ -71,8 +74,8 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     Returns
     -------
     nir.NIRGraph
-        A node ``LIF`` or ``LI`` for each population and an ``Input`` for each source, under their names. A ``Linear`` for
-        each projection, shape (targets, sources), with weights as above, and a ``Delay`` before it if the delay is longer
+        A node ``LIF``, ``CubaLIF`` or ``LI`` for each population and an ``Input`` for each source, under their names. A
+        ``Linear`` for each projection, shape (targets, sources), with weights as above, and a ``Delay`` before it if it is longer
         than a step. A projection with several delays has such a pair for each delay.
 
     Raises
@@ -82,8 +85,8 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     InputError
         If ``simulator`` is not a simulator of one process.
     NetworkError
-        If NIR cannot express a neuron. Without ``nearest``, NIR expresses only `DeltaLIF` without ``v_min`` and with a
-        ``t_ref`` of zero steps.
+        If NIR cannot express a neuron. Without ``nearest``, NIR expresses only `DeltaLIF` and `CurrentLIF` that reset to
+        a voltage, without ``v_min`` and with a ``t_ref`` of zero steps.
     MemoryLimitError
         If the matrices do not fit into memory: NIR has only dense matrices, one for each delay.
 
@@ -138,8 +141,9 @@ def from_nir(
     Parameters
     ----------
     graph : nir.NIRGraph or path
-        A graph of ``Input``, ``Output``, ``LIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of these, with
-        vectors as signals, or its file. A node whose parameters are single numbers has as many neurons as incoming signals.
+        A graph of ``Input``, ``Output``, ``LIF``, ``CubaLIF``, ``LI``, ``Linear``, ``Affine``, ``Scale``, ``Delay`` and graphs of
+        these, with vectors as signals, or its file. A node whose parameters are single numbers has as many neurons as incoming
+        signals.
     dt : float, optional
         Time step, ms; a spike carries the same charge with any step. The default is the step in the graph's metadata. Without
         metadata, a spike is a current for one ``dt``.
@@ -147,7 +151,8 @@ def from_nir(
     rule : Rule, or mapping of str to Rule, optional
         Plasticity of all projections, or by their names. The default is static. Add feedback afterwards.
     neuron, readout : DeltaLIF, Readout, optional
-        Templates with the surrogate gradient and the loss, which NIR cannot express.
+        Templates with the surrogate gradient and the loss, which NIR cannot express. A `CurrentLIF` takes surrogate gradient,
+        refractory time and lower bound of ``neuron``.
     zeros : bool
         Also connect where a matrix has a weight of 0.
     memory : int, optional
@@ -156,10 +161,10 @@ def from_nir(
     Returns
     -------
     Network
-        ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``LI`` a `Readout`, under their names (``"/"`` becomes
-        ``"_"``). Biases become constant currents, and so does a ``v_leak`` above the threshold. All paths from one population
-        to another become one projection; paths of equal delay between two nodes add up to one synapse. Each synapse has its
-        own delay: one step plus its ``Delay``, rounded to steps.
+        ``Input`` becomes an `EventSource`, ``LIF`` a `DeltaLIF`, ``CubaLIF`` a `CurrentLIF`, ``LI`` a `Readout`, under their
+        names (``"/"`` becomes ``"_"``). Biases become constant currents, in a ``CubaLIF`` without their onset, and so does a
+        ``v_leak`` above the threshold. All paths from one population to another become one projection; paths of equal delay
+        between two nodes add up to one synapse. Each synapse has its own delay: one step plus its ``Delay``, rounded to steps.
 
     Raises
     ------
@@ -242,9 +247,10 @@ def _node(nir: ModuleType, network: Network, population: Population, nearest: bo
     model, size = population.model, population.size
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
-    if type(model) not in (LIF, DeltaLIF, Readout):
+    if type(model) not in (LIF, DeltaLIF, CurrentLIF, Readout):
         raise NetworkError(
-            f"{population.name}: NIR has no {type(model).__name__}; it has leaky neurons with a fixed threshold: LIF, DeltaLIF"
+            f"{population.name}: NIR has no {type(model).__name__}; it has leaky neurons with a fixed threshold: LIF, "
+            "DeltaLIF, CurrentLIF"
         )
     members = neurons_of(network, population)
     _tell_lost(population, members, network.dt, nearest)
@@ -252,16 +258,17 @@ def _node(nir: ModuleType, network: Network, population: Population, nearest: bo
     def each(value: Callable[[Any], float]) -> np.ndarray:
         return _each(members, size, value)
 
-    shared = {
-        "tau": each(lambda m: m.tau_m / SECOND),
-        "r": np.ones(size),
-        "v_leak": each(lambda m: m.e_l + m.tau_m / m.c_m * m.i_e),
-    }
+    tau, v_leak = each(lambda m: m.tau_m / SECOND), each(lambda m: m.e_l + m.tau_m / m.c_m * m.i_e)
     start = {"v_init": each(lambda m: m.e_l if m.v_init is None else m.v_init)}
     if isinstance(model, Readout):
-        return nir.LI(**shared, metadata=start)
-    reset = each(lambda m: m.v_reset if isinstance(m, DeltaLIF) else m.e_l)
-    return nir.LIF(**shared, v_threshold=each(lambda m: m.v_th), v_reset=reset, metadata=start)
+        return nir.LI(tau=tau, r=np.ones(size), v_leak=v_leak, metadata=start)
+    reset = each(lambda m: m.e_l if getattr(m, "v_reset", None) is None else m.v_reset)
+    shared = {"v_leak": v_leak, "v_threshold": each(lambda m: m.v_th), "v_reset": reset, "metadata": start}
+    if not isinstance(model, CurrentLIF):
+        return nir.LIF(tau=tau, r=np.ones(size), **shared)
+    rise = each(lambda m: 1.0 - m.current_decay(network.dt))
+    tau_syn, r = each(lambda m: m.tau_syn / SECOND), each(lambda m: m.tau_m / m.c_m)
+    return nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, r=r, w_in=1.0 / rise, **shared)
 
 
 def _each(members: list[Any], size: int, value: Callable[[Any], float]) -> np.ndarray:
@@ -273,7 +280,7 @@ def _each(members: list[Any], size: int, value: Callable[[Any], float]) -> np.nd
 def _tell_lost(population: Population, members: list[Any], dt: float, nearest: bool) -> None:
     """Refuse features of any neuron that NIR cannot express, or warn of them."""
     name, lost = population.name, []
-    if type(population.model) is LIF:
+    if getattr(population.model, "v_reset", None) is None and not isinstance(population.model, Readout):
         lost.append("a reset that subtracts the threshold")
     if any(steps_of(getattr(member, "t_ref", 0.0), dt) for member in members):
         lost.append("a refractory time (t_ref)")
@@ -297,7 +304,9 @@ def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, fl
     network = simulator.network
     projection, dt = network.projection(name), network.dt
     post = neurons_of(network, projection.post)
-    current = _each(post, projection.post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
+    current = np.ones(projection.post.size)
+    if not isinstance(projection.post.model, CurrentLIF):  # the input of a CubaLIF has a scale of its own
+        current = _each(post, projection.post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
     sources, targets, weights = simulator.connections(name)
     steps = np.rint(simulator.delays(name) / dt).astype(np.int64)
     several = np.unique(steps)
@@ -318,9 +327,10 @@ def _own_name(name: str) -> str:
 
 
 def _rise(node: Any, dt: float) -> np.ndarray:
-    """Increase of the voltage from a current of 1 that lasts one step."""
+    """Increase of the voltage, or of the current of a ``CubaLIF``, by an input of 1 that lasts one step."""
+    tau, scale = (node.tau_syn, node.w_in) if hasattr(node, "tau_syn") else (node.tau, node.r)
     with np.errstate(over="ignore", divide="ignore"):  # a time constant far below a step decays to 0 within it
-        return np.asarray(node.r, float) * (1.0 - np.exp(-dt / (SECOND * np.asarray(node.tau, float))))
+        return np.asarray(scale, float) * (1.0 - np.exp(-dt / (SECOND * np.asarray(tau, float))))
 
 
 def _model(nir: ModuleType, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Model:
@@ -333,21 +343,31 @@ def _model(nir: ModuleType, name: str, node: Any, bias: np.ndarray, templates: t
 
 def _integrator(nir: ModuleType, name: str, node: Any, bias: np.ndarray, templates: tuple[DeltaLIF, Readout]) -> Model:
     """Make the neuron or readout of a node."""
-    tau, rest = SECOND * np.asarray(node.tau, float), np.asarray(node.v_leak, float)
-    current, given = np.asarray(node.r, float) * bias, {"tau_m": tau, "e_l": rest}
-    if isinstance(node, nir.LIF):
+    has_current = isinstance(node, nir.CubaLIF)
+    tau = SECOND * np.asarray(node.tau_mem if has_current else node.tau, float)
+    rest, r = np.asarray(node.v_leak, float), np.asarray(node.r, float)
+    c_m, current, given = np.ones(tau.size), r * bias, {"tau_m": tau, "e_l": rest}
+    if has_current:
+        if np.any(r <= 0.0):
+            raise NetworkError(f"{name}: the resistance r of a CubaLIF must be positive")
+        c_m, current = tau / r, current * np.asarray(node.w_in, float)
+        given["tau_syn"] = SECOND * np.asarray(node.tau_syn, float)
+    if not isinstance(node, nir.LI):
         threshold, reset = np.asarray(node.v_threshold, float), np.asarray(node.v_reset, float)
         # A neuron that spikes without input gets a resting voltage below its threshold here, and a current.
         given |= {"v_th": threshold, "v_reset": reset, "e_l": np.where(rest < threshold, rest, reset)}
     # With a capacitance c_m, a current i_e moves the steady-state voltage by tau_m i_e / c_m.
-    given["i_e"] = (rest - given["e_l"] + current) / tau
+    given |= {"i_e": (rest - given["e_l"] + current) * c_m / tau, "c_m": c_m}
     start = node.metadata.get("v_init") if isinstance(node.metadata, dict) else None
     if start is not None and not np.array_equal(start, given["e_l"]):
         if np.shape(start) not in ((), (1,), (tau.size,)):
             raise NetworkError(f"{name}: v_init has the shape {np.shape(start)}, but there are {tau.size} neurons")
         given["v_init"] = np.broadcast_to(np.asarray(start, float), (tau.size,))
-    plain = {"c_m": 1.0, "v_init": None} | {key: _plain(value) for key, value in given.items()}
+    plain: dict[str, Any] = {"v_init": None} | {key: _plain(value) for key, value in given.items()}
     try:
+        if has_current:
+            kept = {key: getattr(templates[0], key) for key in ("surrogate", "t_ref", "v_min")}
+            return CurrentLIF(**kept, **plain)
         if isinstance(node, nir.LIF):
             return templates[0].replace(**plain)
         return templates[1].replace(**plain, scale_input=False)  # the weights include the scale

@@ -15,7 +15,7 @@ from eprop.files import check_budget
 
 #: Limit of nested graphs.
 DEEPEST = 50
-KNOWN = ("Input", "Output", "LIF", "LI", "Linear", "Affine", "Scale", "Delay", "NIRGraph")
+KNOWN = ("Input", "Output", "LIF", "CubaLIF", "LI", "Linear", "Affine", "Scale", "Delay", "NIRGraph")
 #: A signal is the sum of its entries: ``weight`` times the spikes of node ``source`` of population ``origin``, ``delay`` s later.
 #: ``signal`` is the index of the signal among those of a node. An entry of the origin `CONSTANT` is a constant of this weight.
 ENTRY = np.dtype([("signal", int), ("origin", int), ("source", int), ("delay", float), ("weight", float)])
@@ -37,7 +37,7 @@ class Signals:
     Attributes
     ----------
     populations : dict
-        ``Input``, ``LIF`` and ``LI`` by name; a node of a nested graph is called ``graph.node``.
+        ``Input``, ``LIF``, ``CubaLIF`` and ``LI`` by name; a node of a nested graph is called ``graph.node``.
     sizes : dict of int
         Number of signals that each node gives.
     paths : dict of ndarray of `ENTRY`
@@ -61,10 +61,10 @@ class Signals:
         for pre, post in edges:
             self._before[post].append(pre)
         self.populations: dict[str, Any] = {}
-        for kind in (nir.Input, nir.LIF, nir.LI):  # the order of populations in a network
+        for kind in (nir.Input, (nir.LIF, nir.CubaLIF), nir.LI):  # the order of populations in a network
             for name, node in self._nodes.items():
                 if isinstance(node, kind) and not (kind is nir.Input and self._before[name]):  # inputs of nested graphs
-                    scalar = kind is not nir.Input and node.tau.ndim == 0
+                    scalar = kind is not nir.Input and node.v_leak.ndim == 0
                     self.populations[name] = _spread(node, self._incoming_size(name)) if scalar else node
         self.sizes = {name: _length(name, node.output_type["output"]) for name, node in self.populations.items()}
         self._signals = {name: self._spikes(name, origin) for origin, name in enumerate(self.populations)}
@@ -84,7 +84,7 @@ class Signals:
             new = set(self._before[name]) - leads
             leads |= new
             ends += new
-        others = (self._nir.Input, self._nir.Output, self._nir.LIF, self._nir.LI)
+        others = (self._nir.Input, self._nir.Output, self._nir.LIF, self._nir.CubaLIF, self._nir.LI)
         return sorted(name for name, node in self._nodes.items() if name not in leads and not isinstance(node, others))
 
     def _order(self) -> list[str]:
@@ -209,7 +209,7 @@ def _summed(entries: np.ndarray) -> np.ndarray:
 def _spread(node: Any, size: int) -> Any:
     """Expand parameters that are single numbers to ``size`` values."""
     spread, shape = copy.copy(node), np.array([size])
-    for key in ("tau", "r", "v_leak", "v_threshold", "v_reset"):
+    for key in ("tau", "tau_mem", "tau_syn", "r", "v_leak", "v_threshold", "v_reset", "w_in"):
         if hasattr(node, key):
             setattr(spread, key, np.full(size, getattr(node, key), float))
     spread.input_type, spread.output_type = {"input": shape}, {"output": shape}
