@@ -30,6 +30,7 @@ void bind_request(nb::module_& m) {
   bind_array<In1<std::int32_t>>(bound, "event_channels", &R::event_channels);
   bind_array<In3<double>>(bound, "target", &R::target);
   bind_array<In3<double>>(bound, "window", &R::window);
+  bind_array<In2<double>>(bound, "drive", &R::drive);
   bind_array<In2<double>>(bound, "feedback", &R::feedback);
   bind_array<In2<double>>(bound, "scales", &R::scales);
   bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
@@ -70,6 +71,7 @@ template <class Real> struct PyEpisodes {
     check(q.event_start.rows == static_cast<Index>(events.sizes.size()) && q.event_start.columns > samples * steps, "events");
     check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
     check(episodes.weight.size == t.targets.size, "weights");
+    check(drive_fits(t, q.drive, steps), "factors of drives");
     if (q.target.planes == 0) return;
     check(q.target.columns == k && (q.target.rows == 1 || q.target.rows == steps), "targets");
     check(q.window.rows == steps && (q.window.planes == 1 || q.window.planes >= samples) && windows_fit(t, q.window), "windows");

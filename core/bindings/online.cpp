@@ -26,7 +26,7 @@ void check_request(const RunRequest& r, const Topology& topology, Index n_steps,
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
   if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
-      !external_fits(topology, r.external, samples, r.window.rows))
+      !external_fits(topology, r.external, samples, r.window.rows) || !drive_fits(topology, r.drive, r.window.rows))
     throw nb::value_error("run: the request is for another network");
 }
 
@@ -316,6 +316,7 @@ void bind_request(nb::module_& m) {
   bind_array<In3<double>>(bound, "target", &R::target, "(samples, steps or 1, readouts)");
   bind_array<In3<double>>(bound, "window", &R::window, "(samples or 1, steps, readout populations or 1)");
   bind_external(bound);
+  bind_array<In2<double>>(bound, "drive", &R::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
   bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");
   bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");

@@ -90,7 +90,8 @@ void bind_random(nb::module_& m) {
       .value("phase", kPhase)
       .value("parameter", kParameter)
       .value("deskew", kDeskew)
-      .value("total", kTotal);
+      .value("total", kTotal)
+      .value("stimulus", kStimulus);
 }
 
 }  // namespace eprop

@@ -66,6 +66,14 @@ inline bool external_fits(const Topology& topology, const External& external, In
   return true;
 }
 
+// Whether factors of drives are given for no step or for all, and for all stimuli.
+inline bool drive_fits(const Topology& topology, const Array2<const double>& drive, Index n_steps) {
+  if (drive.rows == 0) return true;
+  bool fits = drive.rows == n_steps;
+  for (Index k = 0; k < topology.drives.size; k++) fits &= topology.drives[k].stimulus < drive.columns;
+  return fits;
+}
+
 // Whether each population of readouts has its own window.
 inline bool windows_fit(const Topology& topology, const Array3<const double>& window) {
   Index readouts = 0;

@@ -82,6 +82,12 @@ Fields readout_fields() {
                    {FIELD(alpha), FIELD(zeta), FIELD(drive), FIELD(y_min), FIELD(y_start), FIELD(leak), FIELD(trace_group)});
 }
 
+Fields drive_fields() {
+  using Record = Drive;
+  return fields_of(sizeof(Record), {FIELD(kind), FIELD(begin), FIELD(end), FIELD(first_node), FIELD(stimulus), FIELD(row),
+                                    FIELD(shared), FIELD(values)});
+}
+
 Fields axon_times_fields() {
   using Record = AxonTimes;
   return fields_of(sizeof(Record), {FIELD(last_spike), FIELD(interval), FIELD(position)});
@@ -119,6 +125,8 @@ Topology topology_of(nb::handle owner) {
   const auto adaptive = attribute2<const bool>(owner, "adaptive");
   topology.adaptive = {reinterpret_cast<const std::uint8_t*>(adaptive.data), adaptive.rows, adaptive.columns};
   topology.pair_powers = attribute2<const double>(owner, "pair_powers");
+  topology.drives = const_records<Drive>(owner, "drives");
+  topology.drive_values = attribute2<const double>(owner, "drive_values");
   topology.out_degrees = attribute1<const Index>(owner, "out_degrees");
   return topology;
 }
@@ -151,6 +159,10 @@ void bind_roles(nb::module_& m) {
       .value("eprop", Rule::eprop)
       .value("eprop_plus", Rule::eprop_plus)
       .value("pairs", Rule::pairs);
+  nb::enum_<DriveKind>(m, "DriveKind", nb::is_arithmetic(), "What a stimulus adds to neurons.")
+      .value("poisson", DriveKind::poisson)
+      .value("noise", DriveKind::noise)
+      .value("current", DriveKind::current);
   nb::enum_<Tied>(m, "Tied", nb::is_arithmetic(), "How feedback depends on the readout weights of a delay group.")
       .value("no", Tied::no)
       .value("weight", Tied::weight)
@@ -165,6 +177,7 @@ void bind_tables(nb::module_& m) {
   m.attr("most_filters") = kMostFilters;
   m.attr("most_own_beside_filters") = kMostOwnBesideFilters;
   m.attr("most_own") = kMostOwn;
+  m.attr("drive_rows") = static_cast<Index>(kDriveRows);
   m.def("padded", &padded, "neurons"_a, "Length of a row of propagators for so many neurons.");
   m.def("record_size", &record_size, "entries"_a, "Length of a neuron-major copy of so many entries.");
   m.def(
@@ -189,6 +202,7 @@ void bind_tables(nb::module_& m) {
         fields["DelayGroup"] = delay_group_fields();
         fields["TraceGroup"] = trace_group_fields();
         fields["ReadoutConstants"] = readout_fields();
+        fields["Drive"] = drive_fields();
         fields["AxonTimes"] = axon_times_fields();
         return fields;
       },

@@ -28,6 +28,7 @@ enum Purpose : std::uint32_t {
   kParameter = 9,
   kDeskew = 10,
   kTotal = 11,
+  kStimulus = 12,
 };
 
 // Two independent words for one counter.

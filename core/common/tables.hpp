@@ -67,9 +67,9 @@ struct DelayGroup {
   Index filter_slot;             // slot of the source filter that it reads, see Topology::trace_consumers
   OptimizerConstants optimizer;  // pair rules: rate and bounds
   double input_scale;            // zeta of readouts
-  Index pair_rule;                  // code of its pair rule, see pair_rules.hpp
-  double pre_decay, post_decay;     // of the traces of pair rules, per step
-  double pair_constants[4];         // meaning: see its pair rule
+  Index pair_rule;               // code of its pair rule, see pair_rules.hpp
+  double pre_decay, post_decay;  // of the traces of pair rules, per step
+  double pair_constants[4];      // meaning: see its pair rule
 };
 
 // Number of steps of a per-step optimiser after a spike, if no other spike follows.
@@ -87,6 +87,21 @@ struct ReadoutConstants {  // voltages relative to the leak potential
   double alpha, zeta, drive, y_min, y_start, leak;
   Index trace_group;
 };
+
+enum class DriveKind : Index { poisson, noise, current };
+
+// A stimulus of a population, see drives.hpp.
+struct Drive {
+  DriveKind kind;
+  Index begin, end;  // its local neurons
+  Index first_node;  // index of the first of them within the population
+  Index stimulus;    // number of the stimulus, part of its draws
+  Index row;         // row of the state that takes a current, -1: the input takes it
+  Index shared;      // whether all neurons have the same first value
+  Index values;      // its first column of Topology::drive_values
+};
+// Rows of Topology::drive_values: Poisson numbers or a current; weight or noise; what remains of a current after a step.
+enum DriveRow : Index { kDriveValue, kDriveSpread, kDriveRest, kDriveRows };
 
 // Powers of the spike filters: matrices (to, from) of each trace group, for a direction and a number of steps.
 struct Filters {
@@ -125,7 +140,9 @@ struct Topology {
       error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): values of the population
   Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; or (0, 0)
   Array2<const double> pair_powers;     // (delay groups, n) pair rules: powers of the presynaptic decay; otherwise no columns
-  Array1<const Index> out_degrees;      // (sources,) synapses of each source on this rank, for counting events
+  Array1<const Drive> drives;
+  Array2<const double> drive_values;  // (DriveRow, driven neurons)
+  Array1<const Index> out_degrees;    // (sources,) synapses of each source on this rank, for counting events
 
   Index n_neurons() const { return params.columns; }
   Index n_readouts() const { return readouts.size; }

@@ -163,6 +163,7 @@ struct EpisodeRequest {
   Array3<const double> target;  // (all samples, n_steps or 1, readouts) NaN: none; or without planes
   Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
   External external;            // for all samples
+  Array2<const double> drive;   // (n_steps or 0, stimuli) their factors in time
   // For the backward pass:
   Array2<const double> feedback;      // (readouts, neurons)
   Array2<const double> scales;        // (n, delay groups) factors of gradients

@@ -2,6 +2,7 @@
 #pragma once
 #include <algorithm>
 
+#include "common/drives.hpp"
 #include "common/neurons/advance.hpp"
 #include "common/readouts.hpp"
 #include "common/sources.hpp"
@@ -79,6 +80,9 @@ template <class Real> void advance_partition(const Running<Real>& run, const Lan
   Lane<Real>& lane = run.lane;
   std::int32_t* spikes = lane.spikes[partition].data();
   Index count = 0;
+  const double* factor = run.request.drive.rows > 0 ? run.request.drive.row(step.t) : nullptr;
+  apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1),
+               {lane.seed, lane.clock + step.at, factor}, lane.state.view(), input);
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     const Index begin = std::max(topology.bounds(0, partition), population.target_begin);

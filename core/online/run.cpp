@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cmath>
 
+#include "common/drives.hpp"
 #include "common/feedback.hpp"
 #include "common/finite.hpp"
 #include "common/neurons/advance.hpp"
@@ -91,8 +92,10 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const 
 }
 
 // Advances the neurons of a partition and lists their spikes, population by population.
-template <class Real> void advance_partition(OnlineState<Real>& state, Index partition) {
+template <class Real> void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive) {
   const Topology& topology = state.topology;
+  apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1), drive, state.neurons.state,
+               state.neurons.input.data);
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
@@ -164,7 +167,8 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   if (run.has_plus || run.has_pairs)
     notes.input_finite &= all_finite(state.neurons.input.data + begin, end - begin) &
                           all_finite(readout_input + first_readout, last_readout - first_readout);
-  advance_partition(state, partition);
+  const double* factor = request.drive.rows > 0 ? request.drive.row(column % request.drive.rows) : nullptr;
+  advance_partition(state, partition, {request.seed, t + request.clock, factor});
   if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
   if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);

@@ -8,7 +8,7 @@
 """
 
 from eprop.checks.neuron_check import NeuronCheck, check_neuron
-from eprop.checks.reference_input import poisson_spikes, stimuli_of, time_driven
+from eprop.checks.reference_input import driven, poisson_spikes, stimuli_of, time_driven
 from eprop.checks.spike_check import Surrogacy
 
-__all__ = ["NeuronCheck", "Surrogacy", "check_neuron", "poisson_spikes", "stimuli_of", "time_driven"]
+__all__ = ["NeuronCheck", "Surrogacy", "check_neuron", "driven", "poisson_spikes", "stimuli_of", "time_driven"]

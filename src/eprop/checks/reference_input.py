@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.stats
 
 from eprop import random
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.draws import draw_signal_delays
-from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
+from eprop.engine.build.neurons import neurons_of, parameters_of_neurons, values_of
 from eprop.models import EventSource, PoissonSource
-from eprop.network import FeedbackProjection, Network, RandomFeedback
+from eprop.network import FeedbackProjection, GaussianNoise, Network, PoissonDrive, RandomFeedback
+from eprop.network.drives import factors
 from eprop.parameters import varies
 from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
 
@@ -76,8 +78,45 @@ def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[
         targets = {p.name: target[:, a:b] for p, a, b in zip(readouts, columns[:-1], columns[1:], strict=True)}
         windows = {p.name: window[:, k] for k, p in enumerate(readouts)}
         signals = {name: values[i] for name, values in samples.signals.items()}
-        out.append(Stimulus(steps, spikes, targets, windows, signals, modulator, reward))
+        inputs, currents = driven(network, steps, first_step + i * steps)
+        out.append(Stimulus(steps, spikes, targets, windows, signals, modulator, reward, inputs, currents))
     return out
+
+
+def driven(
+    network: Network, steps: int, clock: int = 0, first_step: int = 0
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Inputs and currents (pA) that drives add in some steps, (steps, size) each by population.
+
+    ``clock`` is the step of the random numbers, ``first_step`` that of the modulation.
+    """
+    inputs: dict[str, np.ndarray] = {}
+    currents: dict[str, np.ndarray] = {}
+    for s in network.stimulations:
+        p, drive, index = s.population, s.drive, (s.index << 48) | clock
+        seed = random.derive(network.seed, random.STIMULUS, s.index)
+        given = values_of(drive, p.size, seed, s.name)
+        factor = factors(drive, s.name, (first_step + np.arange(steps)) * network.dt)
+        added = np.zeros((steps, p.size))
+        for t in range(steps):
+            if isinstance(drive, PoissonDrive):
+                draws = _draws(network.seed, p.size, index + t)
+                mean = factor[t] * given["rate"] * network.dt / 1000.0
+                added[t] = given["weight"] * scipy.stats.poisson.ppf((draws + 0.5) / 2.0**32, mean)
+            elif isinstance(drive, GaussianNoise):
+                noise = random.normal(network.seed, random.STIMULUS, np.arange(p.size), index + t)
+                added[t] = factor[t] * (given["mean"] + given["sd"] * noise)
+            else:
+                added[t] = factor[t] * given["amplitude"]
+        into = inputs if isinstance(drive, PoissonDrive) else currents
+        into[p.name] = into.get(p.name, 0.0) + added
+    return inputs, currents
+
+
+def _draws(seed: int, n: int, index: int) -> np.ndarray:
+    """Draws of 32 bits: each counter has those of four nodes."""
+    words = [random.philox(seed, random.STIMULUS, block, index) for block in range(-(-n // 4))]
+    return np.array([word >> shift & 0xFFFFFFFF for pair in words for word in pair for shift in (0, 32)], float)[:n]
 
 
 def _events(network: Network, samples: Samples, index: int) -> dict[str, np.ndarray]:

@@ -39,6 +39,15 @@ class Rule(enum.IntEnum):
 
     pairs = 3
 
+class DriveKind(enum.IntEnum):
+    """What a stimulus adds to neurons."""
+
+    poisson = 0
+
+    noise = 1
+
+    current = 2
+
 class Tied(enum.IntEnum):
     """How feedback depends on the readout weights of a delay group."""
 
@@ -65,6 +74,7 @@ most_filters: int
 most_own_beside_filters: int
 
 most_own: int
+drive_rows: int
 
 def padded(neurons: int) -> int:
     """Length of a row of propagators for so many neurons."""
@@ -259,6 +269,8 @@ class Purpose(enum.IntEnum):
 
     total = 11
 
+    stimulus = 12
+
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """
     Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.
@@ -357,6 +369,12 @@ class EpisodeRequest:
 
     @window.setter
     def window(self, array: NDArray[numpy.float64]) -> None: ...
+
+    @property
+    def drive(self) -> NDArray[numpy.float64]: ...
+
+    @drive.setter
+    def drive(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def feedback(self) -> NDArray[numpy.float64]: ...
@@ -890,6 +908,13 @@ class RunRequest:
 
     @external.setter
     def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def drive(self) -> NDArray[numpy.float64]:
+        """(steps of a sample or 0, stimuli): factors of the stimuli in time."""
+
+    @drive.setter
+    def drive(self, array: NDArray[numpy.float64]) -> None: ...
 
     @property
     def probes(self) -> NDArray[numpy.int64]:

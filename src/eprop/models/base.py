@@ -177,6 +177,14 @@ class Neuron(Model):
         """
         return math.inf
 
+    def current_gain(self, dt: float) -> tuple[float, float] | None:
+        """How a current acts, for `GaussianNoise` and `Current`; None if the neuron takes no current.
+
+        Input that has the effect of 1 pA in a step, and the part of it that the next step must take back: 0, unless the state has
+        a row ``current``, to which the input is added before the step.
+        """
+        return None
+
     def eligibility(self, dt: float) -> Eligibility:
         """Eligibility of the neuron, for a step of ``dt`` ms."""
         raise TypeError(f"{type(self).__name__} does not define eligibility()")

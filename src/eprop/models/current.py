@@ -110,6 +110,12 @@ class CurrentLIF(Membrane):
         mean = np.divide(-np.expm1(-u), u, out=np.ones_like(u), where=u > 0.0)
         return dt / self.c_m * decay(slow, dt) * mean
 
+    def current_gain(self, dt: float) -> tuple[float, float] | None:
+        """As for other membranes, by way of the synaptic current, which decays after the step."""
+        gain = super().current_gain(dt)
+        assert gain is not None
+        return gain[0], self.current_decay(dt)
+
     def eligibility(self, dt: float) -> Eligibility:
         """Two components, voltage and current: a presynaptic spike enters the current, the voltage counts."""
         alpha, zeta, alpha_syn = self.membrane_decay(dt), self.input_scale(dt), self.current_decay(dt)

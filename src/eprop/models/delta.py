@@ -72,6 +72,10 @@ class DeltaLIF(Membrane):
         super().validate()
         check_reset(self, self.v_reset)
 
+    def current_gain(self, dt: float) -> tuple[float, float] | None:
+        """As for other membranes; None with ``ref_input``, which would keep the current of the refractory time."""
+        return None if self.ref_input else super().current_gain(dt)
+
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""
         # Held input enters later without the input scale, so ``keep`` includes the scale.

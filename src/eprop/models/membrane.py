@@ -85,6 +85,10 @@ class Membrane(Neuron):
         """``zeta``: factor of the synaptic input, here 1."""
         return 1.0
 
+    def current_gain(self, dt: float) -> tuple[float, float] | None:
+        """Input that moves the voltage as a constant current does: ``(tau_m / c_m)(1 - alpha) / zeta`` per pA."""
+        return self.tau_m / self.c_m * (1.0 - self.membrane_decay(dt)) / self.input_scale(dt), 0.0
+
     def largest_psi(self, dt: float) -> float:
         """Height of the surrogate gradient; infinite for an ``update`` or a surrogate of a user."""
         return self.surrogate.height if compiled_step(self) is None else math.inf

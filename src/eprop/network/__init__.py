@@ -22,14 +22,16 @@ from eprop.network.distributions import (
     Pairs,
     Uniform,
 )
+from eprop.network.drives import Current, Drive, GaussianNoise, PoissonDrive, Pulse, Steps
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.network import Network
-from eprop.network.parts import FeedbackProjection, Population, Projection
+from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation
 from eprop.network.positions import Positions
 
 __all__ = [
-    "Adaptive", "AllToAll", "Bernoulli", "ByPair", "Clipped", "ConnectionRule", "Constant", "DistanceDependent",
-    "Distribution", "Explicit", "Feedback", "FeedbackProjection", "FixedIndegree", "FixedOutdegree", "FixedTotalNumber",
-    "Glorot", "LogNormal", "Network", "Normal", "OneToOne", "Pairs", "Population", "Positions", "Projection",
-    "RandomFeedback", "Symmetric", "Uniform",
+    "Adaptive", "AllToAll", "Bernoulli", "ByPair", "Clipped", "ConnectionRule", "Constant", "Current",
+    "DistanceDependent", "Distribution", "Drive", "Explicit", "Feedback", "FeedbackProjection", "FixedIndegree",
+    "FixedOutdegree", "FixedTotalNumber", "GaussianNoise", "Glorot", "LogNormal", "Network", "Normal", "OneToOne",
+    "Pairs", "PoissonDrive", "Population", "Positions", "Projection", "Pulse", "RandomFeedback", "Steps", "Stimulation",
+    "Symmetric", "Uniform",
 ]  # fmt: skip

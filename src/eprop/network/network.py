@@ -18,8 +18,9 @@ from eprop.markup import table
 from eprop.models import EventSource, Model, Neuron, PoissonSource, Readout
 from eprop.network.connectivity import AllToAll, ConnectionRule, Explicit
 from eprop.network.distributions import CONNECTIONS, DELAYS, Array, Constant, Distribution, as_distribution
+from eprop.network.drives import Current, Drive, GaussianNoise, PoissonDrive
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
-from eprop.network.parts import FeedbackProjection, Population, Projection, amount
+from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation, amount
 from eprop.network.positions import Positions
 from eprop.parameters import (
     Description,
@@ -66,6 +67,7 @@ class Network(FixedProperties):
         self._populations: list[Population] = []
         self._projections: list[Projection] = []
         self._feedback: list[FeedbackProjection] = []
+        self._stimulations: list[Stimulation] = []
 
     @property
     def dt(self) -> float:
@@ -91,6 +93,11 @@ class Network(FixedProperties):
     def feedback_projections(self) -> tuple[FeedbackProjection, ...]:
         """All feedback projections, in the order of `feedback`."""
         return tuple(self._feedback)
+
+    @property
+    def stimulations(self) -> tuple[Stimulation, ...]:
+        """All stimulations, in the order of `stimulate`."""
+        return tuple(self._stimulations)
 
     def add(
         self, model: Model, size: int, name: str | None = None, *, positions: Positions | ArrayLike | None = None
@@ -275,6 +282,49 @@ class Network(FixedProperties):
             if np.ndim(connectivity) == 0 or not _connects_nothing(tables["connectivity"][i, j])
         ]
 
+    def stimulate(self, population: Population | str, drive: Drive, name: str | None = None) -> Stimulation:
+        """Let a background, noise or a current act on neurons.
+
+        Parameters
+        ----------
+        population : Population or str
+            Neurons.
+        drive : Drive
+            `PoissonDrive`, `GaussianNoise` or `Current`. Draws depend on the neuron, the stimulus and the step only.
+        name : str, optional
+            Unique among stimulations. The default is ``"drive0"``, ``"drive1"``, ...
+
+        Returns
+        -------
+        Stimulation
+
+        Raises
+        ------
+        NetworkError
+            If the population belongs to another network or has no neurons, ``drive`` is no drive, a list of its values does not
+            fit the population, or the name is taken.
+
+        Examples
+        --------
+        >>> from eprop import LIF, PoissonDrive
+        >>> net = Network(dt=0.1)
+        >>> net.stimulate(net.add(LIF(), 100, "cells"), PoissonDrive(rate=8000.0, weight=0.05))
+        Stimulation('drive0': PoissonDrive(rate=8000, weight=0.05) onto 'cells')
+        """
+        (population,) = self._own("stimulate", population)
+        if not isinstance(drive, (PoissonDrive, GaussianNoise, Current)):
+            raise NetworkError(f"Network.stimulate needs a drive{instead_of(drive, Drive)}")
+        if population.model.role != "neuron":
+            kind = type(population.model).__name__
+            raise NetworkError(f"Network.stimulate acts on neurons, but {population.name!r} is a {kind}")
+        name = _name("stimulate", f"drive{len(self._stimulations)}" if name is None else name)
+        if any(s.name == name for s in self._stimulations):
+            raise NetworkError(f"Network.stimulate: a stimulation {name!r} exists already")
+        _check_sizes(name, drive, population.size)
+        made = Stimulation(name, population, drive, len(self._stimulations))
+        self._stimulations.append(made)
+        return made
+
     def feedback(
         self,
         pre: Population | str,
@@ -382,6 +432,7 @@ class Network(FixedProperties):
             f"delay {amount(p.delay, 'ms')}"
             for p in self._projections
         ]
+        lines += [f"  {s.name}: {short(s.drive)} onto {s.population.name}" for s in self._stimulations]
         lines += [f"  {f.name}: {short(f.kind)}, delay {amount(f.delay, 'ms')}" for f in self._feedback]
         return "\n".join(lines)
 
@@ -398,6 +449,9 @@ class Network(FixedProperties):
         ]
         if projections:
             parts.append(table("", projections, ("projection", "connections", "weight", "rule", "delay")))
+        if self._stimulations:
+            rows = [(s.name, s.population.name, short(s.drive)) for s in self._stimulations]
+            parts.append(table("", rows, ("stimulation", "of", "drive")))
         if feedback:
             parts.append(table("", feedback, ("feedback from", "to", "weights", "delay")))
         return "".join(parts)
@@ -413,7 +467,7 @@ class Network(FixedProperties):
         """Return a network with the same parts; parts added to one network later do not appear in the other."""
         made = Network(dt=self.dt, seed=self.seed)
         made._populations, made._projections = list(self._populations), list(self._projections)
-        made._feedback = list(self._feedback)
+        made._feedback, made._stimulations = list(self._feedback), list(self._stimulations)
         return made
 
     def __deepcopy__(self, memo: object) -> Network:
@@ -448,7 +502,7 @@ class Network(FixedProperties):
 
     def has_parts_of(self, other: Network) -> bool:
         """Whether both networks consist of the same objects, as a network and its `copy` do."""
-        own, others = ([*n._populations, *n._projections, *n._feedback] for n in (self, other))
+        own, others = ([*n._populations, *n._projections, *n._feedback, *n._stimulations] for n in (self, other))
         same = len(own) == len(others) and all(a is b for a, b in zip(own, others, strict=True))
         return same and (self.dt, self.seed) == (other.dt, other.seed)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from eprop.models import Model
 from eprop.network.connectivity import ConnectionRule
 from eprop.network.distributions import Array, Constant, Distribution
+from eprop.network.drives import Drive
 from eprop.network.feedback import Feedback
 from eprop.network.positions import Positions
 from eprop.parameters import short
@@ -89,6 +90,31 @@ class Projection:
             f"delay {amount(self.delay, 'ms')}",
         )
         return f"Projection({self.name!r}: {', '.join(facts)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Stimulation:
+    """What acts on the neurons of a population besides synapses; made by `Network.stimulate`.
+
+    Attributes
+    ----------
+    name : str
+        Unique among the stimulations of a network.
+    population : Population
+        Neurons.
+    drive : Drive
+        Poisson background, noise or current.
+    index : int
+        Position in `Network.stimulations`.
+    """
+
+    name: str
+    population: Population
+    drive: Drive
+    index: int
+
+    def __repr__(self) -> str:
+        return f"Stimulation({self.name!r}: {short(self.drive)} onto {self.population.name!r})"
 
 
 @dataclass(frozen=True, repr=False)

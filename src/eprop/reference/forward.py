@@ -140,7 +140,7 @@ class Forward:
         activity.events += int(np.count_nonzero(arriving))
         for (name, neurons), state in zip(self.neurons.items(), activity.neurons, strict=True):
             own = self.layout.targets[name]
-            activity.psi[now, own] = neurons.step(state, x[own])
+            activity.psi[now, own] = neurons.step(state, x[own] + external.inputs[t, own], external.currents[t, own])
             activity.v[now, own], activity.spikes[now, self.layout.sources[name]] = state.v + neurons.e_l, state.z > 0.0
         for name, readouts in self.readouts.items():
             own = self.layout.readouts(name)

@@ -62,8 +62,11 @@ class Neurons(Protocol):
     def rest(self) -> Any:
         """State before the first step; it has arrays ``v`` and ``z``."""
 
-    def step(self, state: Any, x: Array) -> Array:
-        """Advance the state by one step with the input ``x``, mV, in place; return the surrogate gradients."""
+    def step(self, state: Any, x: Array, current: OneOrEach = 0.0) -> Array:
+        """Advance the state by one step, in place; return the surrogate gradients.
+
+        ``x`` is the synaptic input, ``current`` a constant current in this step, pA.
+        """
 
     def eligibility(self) -> EligibilityTerms:
         """How spikes that arrive, and spikes of a neuron, act on the distance from its threshold."""
@@ -95,7 +98,9 @@ class LeakyNeurons:
         self.declared: EligibilityTerms | None = None
         self.alpha = np.exp(-dt / each(members, "tau_m"))
         self.zeta: OneOrEach = 1.0 - self.alpha if getattr(self.model, "scale_input", False) else 1.0
-        self.drive = each(members, "tau_m") / each(members, "c_m") * (1.0 - self.alpha) * each(members, "i_e")
+        #: Voltage after a step by a constant current of 1 pA; the neuron's own current.
+        self.per_current = each(members, "tau_m") / each(members, "c_m") * (1.0 - self.alpha)
+        self.i_e = each(members, "i_e")
         self.v_th, self.v_min = each(members, "v_th") - self.e_l, each(members, "v_min") - self.e_l
         self.v_start = start_of(members)
         self.refractory = np.rint(each(members, "t_ref") / dt)
@@ -110,12 +115,12 @@ class LeakyNeurons:
         starts = (self.v_start, self.a_start, 0.0, 0.0, 0.0, 0.0)
         return NeuronState(*(np.full(self.size, start, float) for start in starts))
 
-    def step(self, state: NeuronState, x: Array) -> Array:
+    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0) -> Array:
         """Advance by one step; the surrogate gradient is taken before the reset, and is 0 while a neuron is refractory."""
         late = self.model.delayed_reset
         r = np.maximum(state.r - 1, 0)
         a = self.rho * state.a + state.z
-        v = self.alpha * state.v + self.zeta * x + self.drive
+        v = self.alpha * state.v + self.zeta * x + self.per_current * (self.i_e + current)
         v = np.maximum(v - self.v_th * state.z if late else v, self.v_min)
         psi, z = self._threshold(v, a, r == 0)
         state.v, state.a, state.z = v if late else v - self.v_th * z, a, z
@@ -148,10 +153,10 @@ class ClampedNeurons(LeakyNeurons):
         self.v_reset = each(members, "v_reset") - self.e_l
         self.pauses = getattr(self.model, "pause_adaptation", False)
 
-    def step(self, state: NeuronState, x: Array) -> Array:
+    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0) -> Array:
         """Advance by one step; the step in which the counter reaches 0 is still clamped, but has a surrogate gradient."""
         clamped = state.r > 0
-        v = self.alpha * state.v + self.zeta * x + self.drive + state.held
+        v = self.alpha * state.v + self.zeta * x + self.per_current * (self.i_e + current) + state.held
         v = np.where(clamped, state.v, np.maximum(v, self.v_min))
         a = self.rho * state.a + state.z
         a = np.where(clamped, state.a, a) if self.pauses else a
@@ -182,11 +187,13 @@ class CurrentNeurons(LeakyNeurons):
         rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / c_m, -1.0 / tau_syn
         return np.asarray(scipy.linalg.expm(dt * rates)[..., 0, 1])
 
-    def step(self, state: NeuronState, x: Array) -> Array:
+    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0) -> Array:
         """Advance by one step; the voltage integrates the current before the input enters it."""
         free = state.r == 0
         a = self.rho * state.a + state.z
-        v = np.maximum(self.alpha * state.v + self.zeta * state.current + self.drive, self.v_min)
+        v = np.maximum(
+            self.alpha * state.v + self.zeta * state.current + self.per_current * (self.i_e + current), self.v_min
+        )
         v = np.where(free | self.subtracts, v, state.v)
         psi, z = self._threshold(v, a, free)
         after = v - self.v_th if self.subtracts else self.v_reset
@@ -247,8 +254,16 @@ class CustomNeurons:
         """State before the first step."""
         return CustomState(self._initial.copy(), self._initial[self._v].copy(), np.zeros(len(self.members)))
 
-    def step(self, state: CustomState, x: Array) -> Array:
-        """Advance by one step."""
+    def step(self, state: CustomState, x: Array, current: OneOrEach = 0.0) -> Array:
+        """Advance by one step.
+
+        Raises
+        ------
+        NetworkError
+            If there is a current: the reference cannot know how it acts.
+        """
+        if np.any(current):
+            raise NetworkError("the reference has no equations for a current into a user-defined neuron")
         state.z, psi = np.zeros((2, x.size))
         for j, input_of_neuron in enumerate(x.tolist()):
             state.z[j], psi[j] = self._step(state.rows, self._params, j, input_of_neuron)

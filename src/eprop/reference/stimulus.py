@@ -32,6 +32,8 @@ class Stimulus:
         Factor of the learning signals; None: 1.
     reward : (steps,)
         Reward of each step; None: 0.
+    inputs, currents : dict of (steps, size)
+        By population of neurons: added to the synaptic input, in its unit; constant current in a step, pA.
     """
 
     steps: int
@@ -41,6 +43,8 @@ class Stimulus:
     signals: Mapping[str, ArrayLike] = field(default_factory=dict)
     modulator: ArrayLike | None = None
     reward: ArrayLike | None = None
+    inputs: Mapping[str, ArrayLike] = field(default_factory=dict)
+    currents: Mapping[str, ArrayLike] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class External:
     ----------
     spikes : (steps, sources) bool
     target, window : (steps, readouts)
-    signals : (steps, neurons)
+    signals, inputs, currents : (steps, neurons)
     modulator, reward : (steps,)
     """
 
@@ -61,6 +65,8 @@ class External:
     signals: Array
     modulator: Array
     reward: Array
+    inputs: Array
+    currents: Array
 
     @classmethod
     def of(cls, network: Network, layout: Layout, stimulus: Stimulus) -> External:
@@ -73,13 +79,16 @@ class External:
             np.zeros((steps, layout.n_neurons)),
             _of_steps(stimulus.modulator, steps, 1.0),
             _of_steps(stimulus.reward, steps, 0.0),
+            np.zeros((steps, layout.n_neurons)),
+            np.zeros((steps, layout.n_neurons)),
         )
         for name, values in stimulus.spikes.items():
             out.spikes[:, layout.sources[name]] = np.asarray(values) != 0
         for name, values in stimulus.targets.items():
             out.target[:, layout.readouts(name)] = values
-        for name, values in stimulus.signals.items():
-            out.signals[:, layout.targets[name]] = values
+        for what in ("signals", "inputs", "currents"):
+            for name, values in getattr(stimulus, what).items():
+                getattr(out, what)[:, layout.targets[name]] = values
         windows = stimulus.window
         for p in network.populations:
             if p.model.role == "readout" and windows is not None:

@@ -19,6 +19,7 @@ from eprop.engine.build.delay_groups import (
     group_table,
     pair_powers,
 )
+from eprop.engine.build.drives import drive_tables
 from eprop.engine.build.eligibility import Components, least_left, sort_components
 from eprop.engine.build.feedback import adaptive_pairs, feedback_of
 from eprop.engine.build.fingerprint import fingerprint_of
@@ -118,6 +119,7 @@ def build(
         signal_delay=signal_delay,
         error_latency=error_latency_of_pairs(network, populations, table, branch_start, targets),
         adaptive=adaptive_pairs(network, populations, n_readouts, ranks),
+        **drive_tables(network, populations, nodes.models, ranks),
         out_degrees=out_degrees(populations, table, branch_start),
     )
     return Built(

@@ -44,6 +44,8 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
     for q in network.projections:
         for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
             _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
+    for s in network.stimulations:
+        _describe(f"{s.name} onto {s.population.name}", s.drive, out, whole)
     for f in network.feedback_projections:
         for what in ("kind", "delay"):
             _describe(f"{f.name}.{what}", getattr(f, what), out, whole)

@@ -48,6 +48,28 @@ def parameters_of_neurons(network: Network, population: Population) -> dict[str,
     return {name: np.broadcast_to(values, population.size).copy() for name, values in found.items()}
 
 
+def values_of(description: Description, size: int, seed: int, name: str) -> dict[str, np.ndarray]:
+    """Values of all numeric parameters of a description for each of ``size`` nodes, (size,) each.
+
+    Raises
+    ------
+    NetworkError
+        If a list has another length, or a drawn value violates a bound of its parameter.
+    """
+    columns = _columns(description, size, seed)
+    for parameter, column in columns.items():
+        if column.shape != (size,):
+            raise NetworkError(f"{name}: {parameter} has {column.size} values for {size} neurons")
+        for value in (column.min(), column.max()):
+            try:
+                description.replace(**{parameter: float(value)})
+            except ParameterError as error:
+                raise NetworkError(f"{name}: {error}") from None
+    numbers = {field.name: getattr(description, field.name) for field in dataclasses.fields(description)}
+    plain = {n: np.full(size, value) for n, value in numbers.items() if isinstance(value, float)}
+    return plain | columns
+
+
 def _numbers_of(description: Description) -> dict[str, float]:
     out: dict[str, float] = {}
     for field in dataclasses.fields(description):

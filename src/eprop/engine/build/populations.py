@@ -93,7 +93,8 @@ def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, 
         own = np.array([m.rate for m in neurons[p.index]])
         if own.max() * network.dt > 1000.0:
             raise NetworkError(
-                f"{p.name}: a Poisson rate of {own.max():g} Hz is more than one spike per step of {network.dt:g} ms"
+                f"{p.name}: a Poisson rate of {own.max():g} Hz is more than one spike per step of {network.dt:g} ms; "
+                "for the background of each neuron take Network.stimulate with a PoissonDrive, which has no such limit"
             )
         rates[first : first + p.size] = own * network.dt / 1000.0
     return rates

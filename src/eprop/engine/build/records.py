@@ -42,6 +42,7 @@ POPULATION = np.dtype(_FIELDS["Population"])
 DELAY_GROUP = np.dtype(_FIELDS["DelayGroup"])
 TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
 READOUT = np.dtype(_FIELDS["ReadoutConstants"])
+DRIVE = np.dtype(_FIELDS["Drive"])
 AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
+from eprop.engine.build.drives import drive_factors
 from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import run_on_all_ranks
@@ -238,7 +239,7 @@ def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Episo
     request.n_steps, request.samples = samples.n_steps, index
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
-    request.feedback = arrays.neurons.feedback
+    request.feedback, request.drive = arrays.neurons.feedback, drive_factors(arrays.network, samples.n_steps)
     return request
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
+from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import check_outputs
@@ -41,6 +42,7 @@ class Lanes:
 
     def __init__(self, episodes: Episodes, layout: SampleLayout, n: int, steps: int, learn: bool):
         arrays = episodes.arrays
+        refuse_modulation(arrays.network, "lanes")
         self.n, self._episodes, self._layout, self._learns = n, episodes, layout, learn
         self._lanes = LaneGroup(episodes, n, steps, learn)
         self._core, own = self._lanes.core, self._lanes.own

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from eprop.core import lib
+from eprop.engine.build.drives import drive_factors
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.run.guards import check_losses, check_silence, check_voltages, check_weights
 from eprop.engine.run.probes import NO_PROBES, Probes, SpikeReader
@@ -21,17 +22,18 @@ from eprop.network import Population
 
 def request_of(
     arrays: Arrays, samples: Samples, *, frozen: bool, probes: np.ndarray = NO_PROBES, clock: int = 0,
-    results: lib.RunRequest | None = None,
+    first_step: int = 0, results: lib.RunRequest | None = None,
 ) -> lib.RunRequest:  # fmt: skip
     """Make the request to the core: inputs, and arrays for the results of samples in sequence, new or those of another request.
 
-    Random numbers start at step ``clock``. The outputs will lack the leak potential, and spikes are those of own neurons.
+    Random numbers start at step ``clock``, and drives that change with time at ``first_step``. The outputs will lack the leak potential, and spikes are those of own neurons.
     """
     n = samples.n * samples.n_steps
     request = lib.RunRequest()
     request.seed, request.clock, request.frozen, request.threads = arrays.network.seed, clock, frozen, arrays.threads
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window, request.external = samples.target, samples.window, external_arrays(arrays, samples)
+    request.drive = drive_factors(arrays.network, samples.n_steps, first_step)
     request.probes, request.probed = probes, np.zeros((n, len(probes)))
     if results is None:
         request.y, request.loss = np.zeros((n, arrays.built.n_readouts)), np.zeros(n)
@@ -98,7 +100,7 @@ class OnlineRunner:
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
         online = arrays.online
-        out = request_of(arrays, sample, frozen=frozen, probes=probes.table, clock=clock)
+        out = request_of(arrays, sample, frozen=frozen, probes=probes.table, clock=clock, first_step=online.t)
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
+from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
 from eprop.engine.run.episodes import Episodes, request_of
@@ -306,6 +307,7 @@ def _check_forward(episodes: Episodes, layout: SampleLayout, samples: Any, after
         raise InputError("forward: the rollout to continue belongs to another simulator")
     if after.n != len(samples):
         raise InputError(f"forward: the rollout to continue has {after.n} samples, got {len(samples)}")
+    refuse_modulation(episodes.arrays.network, "forward(..., after=)")
     after._lanes.check_whole("this rollout")
 
 

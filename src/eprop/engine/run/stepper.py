@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
+from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.run.guards import OneThread, check_voltages, check_weights
 from eprop.engine.run.results import name_of
 from eprop.engine.run.samples import NO_REWARD_TRACE
@@ -57,6 +58,7 @@ class Stepper:
         self._inputs = _chosen("inputs", inputs, events)
         self._source = {name: events.index(name) for name in self._inputs}
         self._only = self._source[self._inputs[0]] if len(self._inputs) == 1 else None
+        refuse_modulation(network, "stepper")
         shown = _chosen("readouts", readouts, list(spans["readout"]))
         aims = {name: spans["readout"][name] for name in shown}
         source = -1 if self._only is None else self._only

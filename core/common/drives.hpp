@@ -1,0 +1,137 @@
+// What acts on neurons besides synapses: Poisson background, noise and currents, drawn by counter: a draw depends on (seed, node,
+// stimulus, step) only.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "common/rng.hpp"
+#include "common/tables.hpp"
+
+namespace eprop {
+
+// A step of the random clock; `factor` (stimuli) multiplies rates, currents and noise in this step, or is null.
+struct DriveStep {
+  std::uint64_t seed;
+  Index clock;
+  const double* factor;
+  double of(Index stimulus) const { return factor == nullptr ? 1.0 : factor[stimulus]; }
+  std::uint64_t counter(const Drive& drive) const {
+    return (static_cast<std::uint64_t>(drive.stimulus) << 48) | static_cast<std::uint64_t>(clock);
+  }
+};
+
+// Poisson numbers by the inverse of their distribution, from draws of 32 bits: probabilities are exact to 2^-32.
+class PoissonTable {
+ public:
+  static constexpr int kMost = 64;  // enough for a mean of 10: the rest has a probability below 2^-32
+
+  explicit PoissonTable(double mean) {
+    double p = std::exp(-mean), below = p;
+    for (int k = 0; k < kMost && count_ < kMost; k++) {
+      limit_[count_] = static_cast<std::int64_t>(std::ceil(below * 4294967296.0));
+      if (limit_[count_++] >= (std::int64_t{1} << 32)) break;
+      p *= mean / (k + 1);
+      below += p;
+    }
+  }
+  // Number for a draw.
+  Index operator()(std::uint32_t draw) const {
+    Index n = 0;
+    while (n < count_ && static_cast<std::int64_t>(draw) >= limit_[n]) n++;
+    return n;
+  }
+  // Numbers for eight draws.
+  using Block = std::int64_t __attribute__((vector_size(64)));
+  void operator()(const Block& draws, Block& numbers) const {
+    numbers = Block{};
+    for (int k = 0; k < count_; k++) numbers -= draws >= limit_[k];
+  }
+
+ private:
+  std::int64_t limit_[kMost];
+  int count_ = 0;
+};
+
+constexpr Index kDrawn = 32;  // nodes whose Poisson numbers come from one block of eight counters
+
+// 32-bit draws of the nodes 32 block .. 32 block + 31, four times eight: node 32 block + 4 k + j is number k of part j.
+inline void drive_draws(const DriveStep& step, const Drive& drive, Index block, PoissonTable::Block* parts) {
+  WordBlock first, second;
+  const auto target = static_cast<std::uint64_t>(block * kBlockDraws);
+  philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, first, second);
+  constexpr std::uint64_t kLow = 0xFFFFFFFF;
+  parts[0] = reinterpret_cast<PoissonTable::Block>(first & kLow);
+  parts[1] = reinterpret_cast<PoissonTable::Block>(first >> 32);
+  parts[2] = reinterpret_cast<PoissonTable::Block>(second & kLow);
+  parts[3] = reinterpret_cast<PoissonTable::Block>(second >> 32);
+}
+
+// Adds weight times a Poisson number to the input of each neuron begin .. end of a drive.
+inline void poisson_drive(const Topology& topology, const Drive& drive, Index begin, Index end, double factor,
+                          const DriveStep& step, double* input) {
+  const double* mean = topology.drive_values.row(kDriveValue) + drive.values - drive.begin;
+  const double* weight = topology.drive_values.row(kDriveSpread) + drive.values - drive.begin;
+  const Index shift = drive.first_node - drive.begin;  // node within the population minus target
+  const PoissonTable shared(factor * mean[begin]);
+  for (Index block = (begin + shift) / kDrawn; block * kDrawn < end + shift; block++) {
+    PoissonTable::Block draws[4], numbers[4];
+    drive_draws(step, drive, block, draws);
+    if (drive.shared)
+      for (int j = 0; j < 4; j++) shared(draws[j], numbers[j]);
+    const Index first = std::max(begin, block * kDrawn - shift), stop = std::min(end, (block + 1) * kDrawn - shift);
+    for (Index neuron = first; neuron < stop; neuron++) {
+      const Index node = neuron + shift - block * kDrawn, k = node >> 2, j = node & 3;
+      const Index n = drive.shared ? numbers[j][k] : PoissonTable(factor * mean[neuron])(static_cast<std::uint32_t>(draws[j][k]));
+      input[neuron] += weight[neuron] * static_cast<double>(n);
+    }
+  }
+}
+
+// Adds a current to each neuron begin .. end of a drive: a mean, and noise that is drawn anew in each step. Values are in units
+// of the input. Where the input is a decaying current, the row of that current gets the value before the step, and the input what
+// remains of it afterwards is taken from.
+inline void current_drive(const Topology& topology, const Drive& drive, Index begin, Index end, double factor,
+                          const DriveStep& step, Array2<double> state, double* input) {
+  const double* mean = topology.drive_values.row(kDriveValue) + drive.values - drive.begin;
+  const double* spread = topology.drive_values.row(kDriveSpread) + drive.values - drive.begin;
+  const double* rest = topology.drive_values.row(kDriveRest) + drive.values - drive.begin;
+  const Index shift = drive.first_node - drive.begin;
+  double* current = drive.row >= 0 ? state.row(drive.row) : nullptr;
+  for (Index block = (begin + shift) / kBlockDraws; block * kBlockDraws < end + shift; block++) {
+    double noise[kBlockDraws] = {};
+    if (drive.kind == DriveKind::noise)
+      normal_block(step.seed, kStimulus,
+                   {static_cast<std::uint64_t>(block * kBlockDraws) + WordBlock{0, 1, 2, 3, 4, 5, 6, 7},
+                    WordBlock{} + step.counter(drive)},
+                   noise);
+    const Index first = std::max(begin, block * kBlockDraws - shift), stop = std::min(end, (block + 1) * kBlockDraws - shift);
+    for (Index neuron = first; neuron < stop; neuron++) {
+      const double added = factor * (mean[neuron] + spread[neuron] * noise[neuron + shift - block * kBlockDraws]);
+      if (current == nullptr) {
+        input[neuron] += added;
+      } else {
+        current[neuron] += added;
+        input[neuron] -= rest[neuron] * added;
+      }
+    }
+  }
+}
+
+// Drives of the neurons begin .. end in a step, before they advance.
+inline void apply_drives(const Topology& topology, Index begin, Index end, const DriveStep& step, Array2<double> state,
+                         double* input) {
+  for (Index k = 0; k < topology.drives.size; k++) {
+    const Drive& drive = topology.drives[k];
+    const Index first = std::max(begin, drive.begin), stop = std::min(end, drive.end);
+    const double factor = step.of(drive.stimulus);
+    if (first >= stop || factor == 0.0) continue;
+    if (drive.kind == DriveKind::poisson) {
+      poisson_drive(topology, drive, first, stop, factor, step, input);
+    } else {
+      current_drive(topology, drive, first, stop, factor, step, state, input);
+    }
+  }
+}
+
+}  // namespace eprop

@@ -1,0 +1,112 @@
+"""The tables of drives of a network, and their factors in time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eprop import random
+from eprop.core import lib
+from eprop.engine.build.neurons import values_of
+from eprop.engine.build.records import DRIVE
+from eprop.engine.ranks.partition import RankPartition
+from eprop.errors import InputError, NetworkError
+from eprop.models import Neuron
+from eprop.network import Current, GaussianNoise, Network, PoissonDrive, Stimulation
+from eprop.network.drives import MOST_SPIKES, factors
+from eprop.parameters import Floats
+
+_KINDS = {PoissonDrive: lib.DriveKind.poisson, GaussianNoise: lib.DriveKind.noise, Current: lib.DriveKind.current}
+
+
+def drive_tables(
+    network: Network, populations: np.ndarray, models: dict[int, list[Neuron]], ranks: RankPartition
+) -> dict[str, np.ndarray]:
+    """``drives`` (own drives,) DRIVE and ``drive_values`` (3, driven neurons), see `Topology`.
+
+    Raises
+    ------
+    NetworkError
+        If a rate is too high, or the neurons of a stimulation take no current.
+    """
+    rows, columns, begin = [], [np.empty((lib.drive_rows, 0))], 0
+    for stimulation in network.stimulations:
+        p = stimulation.population
+        first, stop = ranks.own(p)
+        values, row = values_of_drive(network, stimulation, models[p.index])
+        if first == stop:
+            continue
+        own = values[:, first:stop]
+        target = int(populations["target_begin"][p.index])
+        kind, shared = _KINDS[type(stimulation.drive)], int((own[0] == own[0, 0]).all())
+        rows.append((kind, target, target + stop - first, first, stimulation.index, row, shared, begin))
+        columns.append(own)
+        begin += stop - first
+    return {"drives": np.array(rows, DRIVE), "drive_values": np.ascontiguousarray(np.hstack(columns))}
+
+
+def values_of_drive(network: Network, stimulation: Stimulation, models: list[Neuron]) -> tuple[Floats, int]:
+    """Values of all neurons of a stimulation (3, size), and the row of the state that takes its current, or -1.
+
+    For `PoissonDrive`: spikes per step and weight. Otherwise mean and noise in units of the input, and what is left after a step.
+    """
+    drive, p, dt = stimulation.drive, stimulation.population, network.dt
+    given = values_of(drive, p.size, random.derive(network.seed, random.STIMULUS, stimulation.index), stimulation.name)
+    values = np.zeros((lib.drive_rows, p.size))
+    if isinstance(drive, PoissonDrive):
+        values[0], values[1] = given["rate"] * dt * 1e-3, given["weight"]
+        _check_rate(stimulation, float(values[0].max()), dt)
+        return values, -1
+    gains = [model.current_gain(dt) for model in models]
+    if any(gain is None for gain in gains):
+        raise NetworkError(
+            f"{stimulation.name}: {type(p.model).__name__} takes no current; give it a method current_gain, or take a "
+            "PoissonDrive"
+        )
+    gain, rest = (np.broadcast_to(np.array([g[k] for g in gains if g]), p.size) for k in (0, 1))
+    mean = given["mean"] if isinstance(drive, GaussianNoise) else given["amplitude"]
+    values[0], values[1], values[2] = mean * gain, given.get("sd", np.zeros(p.size)) * gain, rest
+    rows = models[0].state_rows
+    return values, rows.index("current") if "current" in rows else -1
+
+
+def drive_factors(network: Network, n_steps: int, first_step: int = 0) -> Floats:
+    """Factors of all stimulations in some steps, (n_steps, stimulations); (0, stimulations) if none changes with time.
+
+    Raises
+    ------
+    ParameterError
+        If a modulation returns something else than a finite number for each step.
+    NetworkError
+        If a rate becomes too high.
+    """
+    stimulations = network.stimulations
+    if all(getattr(s.drive, "modulation", None) is None for s in stimulations):
+        return np.empty((0, len(stimulations)))
+    times: Floats = (first_step + np.arange(n_steps)) * np.float64(network.dt)
+    found = np.stack([factors(s.drive, s.name, times) for s in stimulations], axis=1)
+    for s, factor in zip(stimulations, found.T, strict=True):
+        if isinstance(s.drive, PoissonDrive) and n_steps and isinstance(s.drive.rate, float):
+            _check_rate(s, s.drive.rate * network.dt * 1e-3 * float(factor.max()), network.dt)
+    return np.ascontiguousarray(found)
+
+
+def refuse_modulation(network: Network, what: str) -> None:
+    """Refuse drives that change with time, where time has no single meaning.
+
+    Raises
+    ------
+    InputError
+    """
+    for s in network.stimulations:
+        if getattr(s.drive, "modulation", None) is not None:
+            raise InputError(
+                f"{what}: the drive {s.name!r} changes with time, which run, train and evaluate alone can do"
+            )
+
+
+def _check_rate(stimulation: Stimulation, spikes: float, dt: float) -> None:
+    if spikes > MOST_SPIKES:
+        raise NetworkError(
+            f"{stimulation.name}: {spikes:g} Poisson spikes in a step of {dt:g} ms are more than {MOST_SPIKES:g}; take "
+            "GaussianNoise, or a lower rate with a larger weight"
+        )

@@ -1,0 +1,198 @@
+"""Poisson background, noise and currents: their statistics, the same bits for any division, equality with the reference."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import eprop as ep
+from compare import assert_close, assert_same
+from conformance.registry import RULES
+from eprop.checks import driven, stimuli_of, time_driven
+from networks import check_run, check_training, small_network
+from ranks_in_threads import on_ranks
+from refusals import NAN, refusals
+
+pytestmark = pytest.mark.tiny
+
+# Its current forgets everything in a step, so that the recorded current is what arrives in the step.
+METER = ep.CurrentLIF(tau_syn=1e-4, v_th=1e9)
+
+
+def arriving(drive: ep.network.Drive, n=64, steps=400, dt=0.1, seed=1, **options) -> np.ndarray:
+    """What a drive adds to the input of each neuron in each step."""
+    net = ep.Network(dt=dt, seed=seed)
+    net.stimulate(net.add(METER, n, "n"), drive)
+    return ep.Simulator(net, threads=1, **options).run(steps * dt, record=[("n", "current")])["n", "current"]
+
+
+def fits_poisson(counts: np.ndarray, mean: float) -> bool:
+    """Chi-squared; the seeds are fixed, and one of a thousand true tests fails."""
+    top = int(scipy.stats.poisson.ppf(1.0 - 10.0 / counts.size, mean))
+    expected = np.append(scipy.stats.poisson.pmf(np.arange(top), mean), scipy.stats.poisson.sf(top - 1, mean))
+    found = np.bincount(np.minimum(counts, top).ravel().astype(int), minlength=top + 1)
+    return bool(scipy.stats.chisquare(found, expected * counts.size).pvalue > 1e-3)
+
+
+@pytest.mark.parametrize("mean", [0.02, 1.6, 10.0])
+def test_counts_are_poisson_in_every_neuron_and_step(mean):
+    counts = arriving(ep.PoissonDrive(rate=mean * 1e4, weight=2.0), n=97) / 2.0
+    np.testing.assert_array_equal(counts, np.rint(counts))
+    assert fits_poisson(counts, mean)
+    # Independent between neurons and between steps: sums are Poisson as well.
+    assert fits_poisson(counts[:, ::7].sum(axis=1), mean * len(range(0, 97, 7)))
+    assert fits_poisson(counts[:40].sum(axis=0), 40 * mean)
+
+
+def test_rates_may_differ_and_change_with_time():
+    rates = np.linspace(0.0, 2e4, 40)
+    drive = ep.PoissonDrive(rate=rates.tolist(), weight=1.0, modulation=lambda t: np.where(t < 200.0, 1.0, 0.25))
+    counts = arriving(drive, n=40, steps=4000)
+    assert counts[:, 0].sum() == 0.0
+    for neuron in (3, 20, 39):
+        assert fits_poisson(counts[:2000, neuron], rates[neuron] * 1e-4)
+        assert fits_poisson(counts[2000:, neuron], rates[neuron] * 0.25e-4)
+
+
+def test_shared_rates_draw_as_rates_of_each():
+    one = arriving(ep.PoissonDrive(rate=8000.0, weight=1.0))
+    each = arriving(ep.PoissonDrive(rate=[8000.0] * 63 + [8001.0], weight=1.0))
+    np.testing.assert_array_equal(one[:, :63], each[:, :63])
+
+
+def test_a_current_moves_the_voltage_as_the_parameter_does():
+    for neuron in (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.CurrentLIF, ep.CurrentALIF):
+        runs = []
+        for inside in (True, False):
+            net = ep.Network(dt=0.5)
+            cells = net.add(
+                neuron(tau_m=ep.Uniform(5.0, 20.0), v_th=1.0, c_m=10.0, t_ref=2.0, i_e=0.9 if inside else 0.2), 7
+            )
+            if not inside:
+                net.stimulate(cells, ep.Current(0.7))
+            runs.append(ep.Simulator(net, threads=1).run(200.0, record=[(cells, "v")], spikes=[cells]))
+        assert runs[0].spikes[cells.name][0].size > 5, neuron
+        assert_same(runs[1].spikes, runs[0].spikes)
+        assert_close(runs[1].traces, runs[0].traces)
+
+
+def test_noise_has_its_moments_and_pulses_their_limits():
+    drive = ep.GaussianNoise(sd=2.0, mean=0.5, modulation=ep.Pulse(10.0, 30.0))
+    net = ep.Network(dt=0.1, seed=3)
+    cells = net.add(ep.LIF(tau_m=1e-4, v_th=1e9, c_m=1e-4), 100, "n")  # the voltage is the current
+    net.stimulate(cells, drive)
+    v = ep.Simulator(net, threads=1).run(40.0, record=[("n", "v")])["n", "v"]
+    assert np.all(v[:100] == 0.0)
+    assert np.all(v[300:] == 0.0)
+    assert scipy.stats.kstest(v[100:300].ravel(), scipy.stats.norm(0.5, 2.0).cdf).pvalue > 1e-3
+    steps = ep.Steps([0.0, 10.0, 20.0], [1.0, -2.0, 0.5])
+    np.testing.assert_array_equal(steps(np.array([-1.0, 0.0, 9.9, 10.0, 25.0])), [0.0, 1.0, 1.0, -2.0, 0.5])
+
+
+def learning(rule: ep.Rule, changes: bool) -> ep.Network:
+    """A network with all drives, which learns."""
+    net = small_network(
+        (6, 9, 2), {"in->rec": ep.Normal(0.4, 0.3), "rec->rec": ep.Normal(0.0, 0.2), "rec->out": ep.Normal(0.0, 0.3)},
+        neuron=ep.LIF(tau_m=ep.Uniform(8.0, 20.0), v_th=0.9), rule=rule, feedback=ep.Symmetric(), seed=5,
+    )  # fmt: skip
+    net.stimulate("rec", ep.PoissonDrive(rate=ep.Uniform(50.0, 400.0), weight=0.2))
+    net.stimulate("rec", ep.GaussianNoise(sd=0.02, modulation=ep.Pulse(5.0, 40.0) if changes else None))
+    net.stimulate("rec", ep.Current([0.01 * k for k in range(9)], modulation=np.cos if changes else None))
+    return net
+
+
+INPUTS = np.random.default_rng(4).random((3, 60, 6)) < 0.2
+TARGETS = np.random.default_rng(5).normal(size=(3, 60, 2))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_driven_networks_equal_the_reference(rule):
+    net = learning(RULES[rule], changes=True)
+    sim = ep.Simulator(net, threads=1)
+    samples = sim.samples(3, 60, inputs={"in": INPUTS}, targets={"out": TARGETS})
+    if isinstance(RULES[rule], ep.EProp):
+        check_training(net, samples, 3)
+    else:
+        stepped, given = time_driven(net), stimuli_of(net, samples)[0]
+        check_run(stepped, stepped.run(given, record_weights=True), given)
+
+
+@pytest.mark.parametrize("rule", ["e-prop", "e-prop+"])
+def test_threads_partitions_and_ranks_do_not_change_a_bit(rule):
+    net = learning(RULES[rule], changes=True)
+
+    def result(**options):
+        sim = ep.Simulator(net, **options)
+        samples = sim.samples(3, 60, inputs={"in": INPUTS}, targets={"out": TARGETS})
+        return sim.train(samples).y, sim.connections("in->rec"), sim.run(30.0, record=[("rec", "v")])["rec", "v"]
+
+    one = result(threads=1)
+    for options in ({"threads": 2}, {"threads": 1, "partitions": 4}):
+        assert_same(result(**options), one)
+    for of_rank in on_ranks(2, lambda comm: result(threads=1, comm=comm)):
+        assert_same(of_rank, one)
+
+
+def test_lanes_and_steppers_are_driven_as_a_run_is():
+    net = learning(RULES["e-prop+"], changes=False)
+    run = ep.Simulator(net, threads=1).run(40.0, {"in": INPUTS[0, :40]})
+    step = ep.Simulator(net, threads=1).stepper()
+    y = [np.ravel(step.step({"in": np.flatnonzero(row)})).copy() for row in INPUTS[0, :40]]
+    np.testing.assert_array_equal(y, run.y["out"])
+    net = learning(RULES["e-prop"], changes=False)
+    whole = ep.Simulator(net, threads=1)
+    wanted = whole.evaluate(whole.samples(1, 40, inputs={"in": INPUTS[:1, :40]})).y[0]
+    assert np.abs(wanted).max() > 0.0
+
+
+def test_a_state_continues_with_the_same_background():
+    net = learning(RULES["e-prop+"], changes=True)
+    whole, part = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1)
+    wanted = whole.run(60.0, record=[("rec", "v")])["rec", "v"]
+    part.run(25.0)
+    again = ep.Simulator(net, threads=1)
+    again.set_state(part.state())
+    np.testing.assert_array_equal(again.run(35.0, record=[("rec", "v")])["rec", "v"], wanted[25:])
+
+
+def test_what_the_checks_draw_is_what_the_engine_draws():
+    net = ep.Network(dt=0.1, seed=9)
+    net.stimulate(net.add(METER, 10, "n"), ep.PoissonDrive(rate=1.3e4, weight=3.0, modulation=ep.Pulse(0.0, 3.0)))
+    found = ep.Simulator(net, threads=1).run(5.0, record=[("n", "current")])["n", "current"]
+    np.testing.assert_array_equal(found, driven(net, 50)[0]["n"])
+
+
+def stimulated(drive, size=3, model=None, run=10.0):
+    net = ep.Network(dt=1.0)
+    net.stimulate(net.add(model or ep.LIF(), size, "n"), drive)
+    return ep.Simulator(net, threads=1).run(run)
+
+
+@refusals(
+    (lambda: ep.PoissonDrive(rate=-1.0), ep.ParameterError, "PoissonDrive.rate must be >= 0 Hz, got -1"),
+    (lambda: ep.GaussianNoise(sd=-1.0), ep.ParameterError, "GaussianNoise.sd must be >= 0"),
+    (lambda: ep.Current(NAN), ep.ParameterError, "amplitude must be a finite number"),
+    (lambda: ep.PoissonDrive(modulation=3.0), ep.ParameterError, "modulation must be a function of time"),
+    (lambda: ep.Pulse(3.0, 3.0), ep.ParameterError, "Pulse.stop must be after start"),
+    (lambda: ep.Steps([1.0, 1.0], [1.0, 2.0]), ep.ParameterError, "Steps needs ascending times"),
+    (lambda: stimulated(ep.PoissonDrive(rate=2e4)), ep.NetworkError, "20 Poisson spikes in a step of 1 ms are more than 10"),
+    (lambda: stimulated(ep.PoissonDrive(8e3, modulation=lambda t: t)), ep.NetworkError, "72 Poisson spikes in a step"),
+    (lambda: stimulated(ep.PoissonDrive(rate=[1.0, 2.0])), ep.NetworkError, "rate has 2 values for 3 nodes"),
+    (lambda: stimulated(ep.PoissonDrive(rate=ep.Normal(0, 9.0))), ep.NetworkError, "rate must be >= 0"),
+    (lambda: stimulated(ep.PoissonDrive(modulation=lambda t: t - 5)), ep.ParameterError, "must not be negative, got -5"),
+    (lambda: stimulated(ep.Current(modulation=lambda t: t[:2])), ep.ParameterError, "must return 10 finite numbers"),
+    (lambda: stimulated(ep.Current(), model=ep.DeltaLIF(ref_input=True)), ep.NetworkError, "takes no current"),
+    (lambda: stimulated(ep.Current(), model=ep.Readout()), ep.NetworkError, "acts on neurons, but 'n' is a Readout"),
+    (lambda: stimulated(ep.Current), ep.NetworkError, r"call it: Current\(\)"),
+    (lambda: ep.Network().stimulate("n", ep.Current()), ep.NetworkError, "no population 'n'"),
+)  # fmt: skip
+def test_refused(refusal):
+    refusal.check()
+
+
+def test_a_poisson_source_that_is_too_fast_names_the_drive():
+    net = ep.Network(dt=1.0)
+    net.connect(net.add(ep.PoissonSource(rate=1200.0), 3), net.add(ep.LIF(), 3))
+    with pytest.raises(ep.NetworkError, match="PoissonDrive"):
+        ep.Simulator(net)
