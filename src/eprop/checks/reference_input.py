@@ -96,7 +96,7 @@ def driven(
         p, drive, index = s.population, s.drive, (s.index << 48) | clock
         seed = random.derive(network.seed, random.STIMULUS, s.index)
         given = values_of(drive, p.size, seed, s.name)
-        factor = factors(drive, s.name, (first_step + np.arange(steps)) * network.dt)
+        factor = factors(drive, s.name, (first_step + np.arange(steps)) * np.float64(network.dt))
         added = np.zeros((steps, p.size))
         for t in range(steps):
             if isinstance(drive, PoissonDrive):

@@ -74,6 +74,7 @@ most_filters: int
 most_own_beside_filters: int
 
 most_own: int
+
 drive_rows: int
 
 def padded(neurons: int) -> int:
