@@ -26,7 +26,8 @@ def request_of(
 ) -> lib.RunRequest:  # fmt: skip
     """Make the request to the core: inputs, and arrays for the results of samples in sequence, new or those of another request.
 
-    Random numbers start at step ``clock``, and drives that change with time at ``first_step``. The outputs will lack the leak potential, and spikes are those of own neurons.
+    Random numbers start at step ``clock``, and drives that change with time at ``first_step``. The outputs will lack the leak
+    potential, and spikes are those of own neurons.
     """
     n = samples.n * samples.n_steps
     request = lib.RunRequest()
