@@ -22,6 +22,7 @@ RULES: dict[str, ep.Rule] = {
 NEURONS: dict[str, ep.Neuron] = {
     "lif": ep.LIF(tau_m=12.0, v_th=0.8, t_ref=2.0),
     "alif": ep.ALIF(tau_m=20.0, v_th=0.8, beta=0.2, tau_adapt=60.0),
+    "current alif": ep.CurrentALIF(tau_m=12.0, tau_syn=4.0, c_m=4.0, v_th=0.8, beta=0.2, tau_adapt=60.0, t_ref=2.0),
     "delta lif": ep.DeltaLIF(tau_m=12.0, v_th=0.8, surrogate=ep.Exponential()),
 }
 PRECISIONS = ("single", "double")

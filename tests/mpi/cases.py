@@ -73,6 +73,10 @@ def reward(steps: int = STEPS, n: int = 1) -> dict[str, np.ndarray]:
 
 PLUS = {"kappa": 0.9, "c_reg": 0.01, "f_target": 20.0, "cutoff": 12.0}
 DELTA = (ep.DeltaLIF(tau_m=12.0, v_th=0.6), ep.DeltaALIF(tau_m=15.0, v_th=0.6, beta=0.3, tau_adapt=60.0))
+CURRENT = (
+    ep.CurrentLIF(tau_m=12.0, tau_syn=3.0, c_m=2.0, v_th=0.6, t_ref=2.0),
+    ep.CurrentALIF(tau_m=ep.Uniform(9.0, 15.0), tau_syn=4.0, c_m=3.0, v_th=0.6, beta=0.3, tau_adapt=60.0, v_reset=None),
+)
 PER_NEURON = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=ep.Uniform(0.2, 0.4)))
 
 
@@ -102,6 +106,8 @@ STREAMS: dict[str, Any] = {
     ),
     "plus_two_kappas_delta": lambda: network(plus(kappa_reg=0.9), plus(), models=DELTA),
     "plus_per_neuron": lambda: network(plus(), plus(), models=PER_NEURON),
+    "plus_current": lambda: network(plus(), plus(), models=CURRENT),
+    "stdp_current": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0), models=CURRENT),
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),
     "plus_reward": lambda: network(
@@ -119,6 +125,7 @@ SAMPLES: dict[str, Any] = {
     # Two ranks have 15 and 9 of "a": too few for a table, enough for runs.
     "eprop_runs": lambda: network(sample(), sample(), models=LIKE, sizes=(24, 6)),
     "eprop_per_neuron": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=PER_NEURON),
+    "eprop_current": lambda: network(sample(), sample(), models=CURRENT),
     "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
 }
 #: External signals of the cases that have some.

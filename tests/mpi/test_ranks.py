@@ -26,8 +26,18 @@ STREAMS = [
     "plus_per_neuron",
     "plus_external",
     "plus_reward",
+    "plus_current",
+    "stdp_current",
 ]
-SAMPLES = ["eprop", "eprop_symmetric", "eprop_delta", "eprop_per_neuron", "eprop_runs", "eprop_external"]
+SAMPLES = [
+    "eprop",
+    "eprop_symmetric",
+    "eprop_delta",
+    "eprop_per_neuron",
+    "eprop_runs",
+    "eprop_external",
+    "eprop_current",
+]
 
 
 def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:
