@@ -36,6 +36,7 @@ def test_help_keeps_other_sections_behind_the_parameters():
 
 def test_completion_shows_parameters_only():
     assert {n for n in dir(ep.LIF()) if n[0] != "_"} == {f.name for f in dataclasses.fields(ep.LIF)} | {
+        "each",
         "replace",
         "to_dict",
     }
