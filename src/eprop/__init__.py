@@ -6,10 +6,11 @@ Describe a network, build it, run it::
     rules/     static, e-prop, e-prop+, STDP, optimisers   engine/  build, simulate, record
 
 The loops over time, neurons and synapses are in C++, in the folder ``core/`` of the sources; `eprop.core` loads them.
-``reference/`` is a slow time-driven version straight from the equations. ``data/`` reads and simulates event recordings,
-``analysis.py`` has statistics of spikes, ``rl/`` learns from reward, ``tasks/`` defines tasks, ``training/`` trains
-networks, ``plot/`` draws, ``interop/`` exchanges networks with other simulators, ``bench/`` measures, ``figures/`` makes
-the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the core.
+``networks/`` has published networks. ``reference/`` is a slow time-driven version straight from the equations. ``data/``
+reads and simulates event recordings, ``analysis.py`` has statistics of spikes, ``rl/`` learns from reward, ``tasks/``
+defines tasks, ``training/`` trains networks, ``plot/`` draws, ``interop/`` exchanges networks with other simulators,
+``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command ``eprop``. Imports run one way,
+from the command line down to the core.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eprop import (  # noqa: I001
         analysis as analysis, bench as bench, cli as cli, core as core, data as data, engine as engine, errors as errors,
-        figures as figures, interop as interop, models as models, network as network, parallel as parallel,
-        parameters as parameters, plot as plot, random as random, reference as reference, rl as rl, rules as rules,
-        tasks as tasks, training as training,
+        figures as figures, interop as interop, models as models, network as network, networks as networks,
+        parallel as parallel, parameters as parameters, plot as plot, random as random, reference as reference, rl as rl,
+        rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
     from eprop.engine import Lanes, Record, Recording, Rollout, Samples, Simulator, Stepper
     from eprop.errors import (
@@ -92,7 +93,7 @@ __version__ = "0.3.0.dev0"
 _HOMES = ("errors", "models", "network", "rules", "engine", "training")
 _SUBPACKAGES = frozenset(
     ("analysis", "bench", "cli", "core", "data", "engine", "errors", "figures", "interop", "models", "network",
-     "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
+     "networks", "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
 )  # fmt: skip
 
 __all__ = [

@@ -1,0 +1,100 @@
+"""The network of Brunel (2000): sparse excitation and inhibition in balance, with a threshold, a reset and one delay."""
+
+from __future__ import annotations
+
+from eprop.errors import ParameterError
+from eprop.models import DeltaLIF
+from eprop.network import FixedIndegree, Network, PoissonDrive
+from eprop.parameters import check_count, is_finite_number
+from eprop.rules import Rule
+
+#: Four fifths of the neurons are excitatory.
+EXCITATORY_SHARE = 0.8
+
+
+def balanced_network(
+    neurons: int = 12_500,
+    *,
+    eta: float = 2.0,
+    g: float = 5.0,
+    weight: float = 0.1,
+    delay: float = 1.5,
+    connectivity: float = 0.1,
+    rule: Rule | None = None,
+    seed: int = 1,
+    dt: float = 0.1,
+) -> Network:
+    """Describe the balanced network of Brunel (2000), model A.
+
+    Each neuron receives ``connectivity`` of the excitatory and of the inhibitory neurons, and a Poisson background. Neurons have
+    a threshold of 20 mV, a reset to 10 mV, a time constant of 20 ms and a refractory time of 2 ms. The defaults give
+    asynchronous, irregular activity of about 38 Hz.
+
+    Parameters
+    ----------
+    neurons : int
+        Excitatory (four fifths, ``"e"``) and inhibitory (``"i"``) neurons; at least 10.
+    eta : float
+        Rate of the background, relative to the rate that takes the mean voltage to the threshold. The background alone drives
+        neurons for ``eta > 1``.
+    g : float
+        Strength of inhibitory weights relative to excitatory ones. Inhibition dominates for ``g > 4``.
+    weight : float
+        Height of an excitatory postsynaptic potential, mV.
+    delay : float
+        Delay of all synapses, ms.
+    connectivity : float
+        Share of each population from which a neuron receives synapses, in (0, 1].
+    rule : Rule, optional
+        Plasticity of the synapses from E to E. The default is static.
+    seed : int
+        Seed of every draw.
+    dt : float
+        Time step, ms.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ParameterError
+        If a number is out of its bounds, or a neuron would get no synapse from a population.
+    NetworkError
+        If ``dt``, ``seed``, ``delay`` or ``rule`` is invalid.
+
+    Examples
+    --------
+    >>> net = balanced_network(1000, weight=0.5)
+    >>> [(p.name, p.size) for p in net.populations]
+    [('e', 800), ('i', 200)]
+    """
+    check_count("balanced_network: neurons", neurons, ParameterError)
+    for name, value, most in (
+        ("eta", eta, float("inf")),
+        ("g", g, float("inf")),
+        ("weight", weight, float("inf")),
+        ("connectivity", connectivity, 1.0),
+    ):
+        if not is_finite_number(value) or not 0.0 < value <= most:
+            bounds = "> 0" if most > 1.0 else "in (0, 1]"
+            raise ParameterError(f"balanced_network: {name} must be a number {bounds}, got {value!r:.40}")
+    sizes = [round(EXCITATORY_SHARE * neurons), neurons - round(EXCITATORY_SHARE * neurons)]
+    degrees = [round(connectivity * size) for size in sizes]
+    if min(degrees) < 1:
+        raise ParameterError(
+            f"balanced_network: {neurons} neurons with connectivity {connectivity:g} leave in-degrees of {degrees[0]} and "
+            f"{degrees[1]}; raise either"
+        )
+    net = Network(dt=dt, seed=seed)
+    neuron = DeltaLIF(tau_m=20.0, v_th=20.0, v_reset=10.0, t_ref=2.0)
+    cells = [net.add(neuron, size, name) for size, name in zip(sizes, "ei", strict=True)]
+    # The mean voltage is tau_m * weight * rate.
+    rate = eta * neuron.v_th / (1e-3 * neuron.tau_m * weight)
+    for population in cells:
+        net.stimulate(population, PoissonDrive(rate=rate, weight=weight), f"{population.name} background")
+    net.connect_groups(
+        cells, cells, FixedIndegree.each(degrees, multapses=True, autapses=True),
+        weight=[weight, -g * weight], delay=delay, rule=[[rule, None], [None, None]],
+    )  # fmt: skip
+    return net
