@@ -20,8 +20,7 @@ from eprop.parameters import param
 from eprop.plot.charts import RULE_COLORS, RULE_NAMES, draw_band, draw_differences
 from eprop.plot.style import BLACK, WIDE, decades, letter, new_figure, thousands
 from eprop.training import RunConfig, Watcher
-from eprop.training.config import parse_config
-from eprop.training.engines import make_engine
+from eprop.training.config import make_engine, parse_config
 from eprop.training.epoch_order import shuffled
 from eprop.training.records import uses_softmax
 

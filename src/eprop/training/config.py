@@ -14,11 +14,15 @@ from typing import Any, Literal
 
 import tomli_w
 
+from eprop.engine import Simulator
 from eprop.engine.ranks.parallelism import DIVISIONS
-from eprop.errors import ParameterError
+from eprop.errors import InputError, ParameterError
 from eprop.files import read_text
+from eprop.network import Network
+from eprop.parallel import Communicator
 from eprop.parameters import Description, ParameterInfo, brief, param, parameters_of
 from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_file, task_named
+from eprop.training.engines import Engine, TimeDrivenEngine
 from eprop.training.learner import Learner
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
@@ -438,3 +442,35 @@ def _line(text: str, section: str, key: str) -> int | str:
         if inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number
     return "?"
+
+
+def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
+    """The untrained network of a configuration, in the engine that it names.
+
+    Raises
+    ------
+    ParameterError
+        If several ranks use the time-driven engine, which runs in one process.
+    """
+    if config.execution.engine == "time":
+        if comm is not None and comm.size > 1:
+            raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
+        return TimeDrivenEngine(_network_of(config.task))
+    return make_simulator(config, comm=comm)
+
+
+def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:
+    """The untrained network of a configuration, ready to run."""
+    execution, network = config.execution, _network_of(config.task)
+    threads = execution.threads if threads is None else threads
+    return Simulator(network, threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel)
+
+
+def _network_of(task: Task) -> Network:
+    """The untrained network of a task; checks the result of a user's own task."""
+    network = task.build_network()
+    if not isinstance(network, Network):
+        raise InputError(
+            f"the task {task.name!r}: {type(task).__name__}.build_network must return a Network, got {network!r:.80}"
+        )
+    return network

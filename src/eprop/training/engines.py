@@ -10,15 +10,13 @@ import numpy as np
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import BatchResult, Samples, Simulator
 from eprop.engine.run.online import EVALUATION_CHUNKS
-from eprop.errors import InputError, ParameterError, Status, check_status
+from eprop.errors import InputError, Status, check_status
 from eprop.network import Network
 from eprop.reference import Activity, Stimulus
 from eprop.rules import EProp
-from eprop.tasks import Task
 
 if TYPE_CHECKING:
-    from eprop.parallel import Communicator
-    from eprop.training.config import RunConfig
+    pass
 
 Progress = Callable[[int], object] | None
 
@@ -151,35 +149,3 @@ def _joined(stimuli: list[Stimulus]) -> Stimulus:
 
 #: What trains and evaluates a network.
 Engine = Simulator | TimeDrivenEngine
-
-
-def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
-    """The untrained network of a configuration, in the engine that it names.
-
-    Raises
-    ------
-    ParameterError
-        If several ranks use the time-driven engine, which runs in one process.
-    """
-    if config.execution.engine == "time":
-        if comm is not None and comm.size > 1:
-            raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return TimeDrivenEngine(_network_of(config.task))
-    return make_simulator(config, comm=comm)
-
-
-def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:
-    """The untrained network of a configuration, ready to run."""
-    execution, network = config.execution, _network_of(config.task)
-    threads = execution.threads if threads is None else threads
-    return Simulator(network, threads=threads, precision=execution.precision, comm=comm, parallel=execution.parallel)
-
-
-def _network_of(task: Task) -> Network:
-    """The untrained network of a task; checks the result of a user's own task."""
-    network = task.build_network()
-    if not isinstance(network, Network):
-        raise InputError(
-            f"the task {task.name!r}: {type(task).__name__}.build_network must return a Network, got {network!r:.80}"
-        )
-    return network

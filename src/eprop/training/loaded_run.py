@@ -21,8 +21,15 @@ from eprop.parallel import Communicator
 from eprop.rl import ObservationScale, Returns
 from eprop.tasks import Control, Dataset, EpisodeChoice, Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
-from eprop.training.config import RunConfig, learner_of, named_task, parse_config, read_config, same_task
-from eprop.training.engines import make_simulator
+from eprop.training.config import (
+    RunConfig,
+    learner_of,
+    make_simulator,
+    named_task,
+    parse_config,
+    read_config,
+    same_task,
+)
 from eprop.training.evaluation import Evaluation, evaluate
 from eprop.training.interrupt import Interrupt
 from eprop.training.learner import Setup, State, in_turn
