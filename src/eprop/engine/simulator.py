@@ -114,7 +114,7 @@ class Simulator(FixedProperties):
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._online = OnlineRunner(self._arrays, self._timer)
-        self._by_batch, self._eta_factor, self._lock = built.has_eprop, 1.0, OneThread()
+        self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
         self._episodes = Episodes(self._arrays, self.comm, replicas, self._timer, self._lock)
 
     def __repr__(self) -> str:

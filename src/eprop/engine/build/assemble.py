@@ -182,6 +182,6 @@ def _tables_of(sizes: Sizes, nodes: _Nodes) -> dict[str, Any]:
         "trace_consumers": sizes.trace_consumers,
         "kinds": np.array(sizes.kinds, np.int64).reshape(-1, 5),
         "eligibility": propagator_table(populations, components, own),
-        "adjoint": adjoint_table(populations, components, sizes.has_eprop, own),
+        "adjoint": adjoint_table(populations, components, sizes.learning.eprop, own),
         "pair_powers": pair_powers(table, sizes.pair_cutoff),
     }

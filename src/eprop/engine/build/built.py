@@ -18,6 +18,56 @@ LONGEST_SLICE = 64
 
 
 @dataclass(frozen=True)
+class Learning:
+    """What the rules of a network need."""
+
+    network: Network
+
+    def rules(self, kind: type) -> list[Any]:
+        """The rules of one kind, one for each projection that has it."""
+        return [p.rule for p in self.network.projections if isinstance(p.rule, kind)]
+
+    @property
+    def eprop_plus(self) -> bool:
+        """Whether some projection learns by e-prop+."""
+        return bool(self.rules(EPropPlus))
+
+    @property
+    def eprop(self) -> bool:
+        """Whether some projection learns by e-prop."""
+        return bool(self.rules(EProp))
+
+    @property
+    def pairs(self) -> bool:
+        """Whether some projection has a pair rule."""
+        return bool(self.rules(PairRule))
+
+    @property
+    def at_spikes(self) -> bool:
+        """Whether weights change in the online loop."""
+        return self.eprop_plus or self.pairs
+
+    @property
+    def moments(self) -> tuple[bool, bool]:
+        """Whether synapses keep first and second moments of gradients."""
+        kept = [rule.optimizer.moments for rule in self.rules(EPropPlus) + self.rules(EProp)]
+        return any(first for first, _ in kept), any(second for _, second in kept)
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
+        return self.eprop or any(
+            rule.each_step or rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
+            for rule in self.rules(EPropPlus)
+        )
+
+    @property
+    def each_step(self) -> bool:
+        """Whether some optimiser takes a step in every time step."""
+        return any(rule.each_step for rule in self.rules(EPropPlus))
+
+
+@dataclass(frozen=True)
 class Sizes:
     """What determines the shapes of all arrays of a network.
 
@@ -79,50 +129,10 @@ class Sizes:
         groups = self.groups[self.groups["projection"] == projection]
         return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
 
-    # ---------------------------------------------------------------- rules
-
-    def rules(self, kind: type) -> list[Any]:
-        """The rules of one kind, one for each projection that has it."""
-        return [p.rule for p in self.network.projections if isinstance(p.rule, kind)]
-
     @property
-    def has_eprop_plus(self) -> bool:
-        """Whether some projection learns by e-prop+."""
-        return bool(self.rules(EPropPlus))
-
-    @property
-    def has_eprop(self) -> bool:
-        """Whether some projection learns by e-prop."""
-        return bool(self.rules(EProp))
-
-    @property
-    def has_pairs(self) -> bool:
-        """Whether some projection has a pair rule."""
-        return bool(self.rules(PairRule))
-
-    @property
-    def learns_at_spikes(self) -> bool:
-        """Whether weights change in the online loop."""
-        return self.has_eprop_plus or self.has_pairs
-
-    @property
-    def moments(self) -> tuple[bool, bool]:
-        """Whether synapses keep first and second moments of gradients."""
-        kept = [rule.optimizer.moments for rule in self.rules(EPropPlus) + self.rules(EProp)]
-        return any(first for first, _ in kept), any(second for _, second in kept)
-
-    @property
-    def keeps_gradients(self) -> bool:
-        """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
-        return self.has_eprop or any(
-            rule.each_step or rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
-            for rule in self.rules(EPropPlus)
-        )
-
-    @property
-    def per_step_optimizer(self) -> bool:
-        """Whether some optimiser takes a step in every time step."""
-        return any(rule.each_step for rule in self.rules(EPropPlus))
+    def learning(self) -> Learning:
+        """What the rules need."""
+        return Learning(self.network)
 
     # ---------------------------------------------------------------- steps
 

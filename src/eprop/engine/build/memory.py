@@ -48,13 +48,13 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
     one = arrays_of(make_synapses(sizes, np.zeros(1, sizes.dtype)))
     # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Per axon: its
     # state and recent spikes; at moderate rates about as much again.
-    axon = AXON_TIMES.itemsize + 16 * sizes.n_filter_slots * sizes.n_filters if sizes.learns_at_spikes else 0
+    axon = AXON_TIMES.itemsize + 16 * sizes.n_filter_slots * sizes.n_filters if sizes.learning.at_spikes else 0
     others = 8 * (partitions + threads) * sizes.n_branches + 2 * axon * sizes.n_sources
     # Feedback, and its delays while they are drawn; parameters and state of neurons.
     others += 32 * sizes.n_readouts * n + 256 * n
     history = arrays_of(make_history(sizes, sizes.longest_delay, allocate=without_memory))
     others += sum(array.nbytes for array in history.values())
-    if sizes.has_eprop_plus:
+    if sizes.learning.eprop_plus:
         others += sizes.dtype.itemsize * lib.padded(n) * _work_entries(sizes, len(history["block_propagators"]))
     return Estimate(round(synapses), 4 + sum(array.nbytes for array in one.values()), others)
 
@@ -86,7 +86,7 @@ def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -
         return
     fits = ((1.0 - SPARE) * free - needed.others) / needed.per_synapse
     advice = [f"{fits:,.0f} synapses, {100 * fits / needed.synapses:.0f} % of them"] if fits > 0 else [FEWER]
-    if fits <= 0 and sizes.has_eprop_plus:
+    if fits <= 0 and sizes.learning.eprop_plus:
         advice.append("a shorter cutoff")
     if sizes.dtype.itemsize == 8:
         single = estimate(dataclasses.replace(sizes, dtype=np.dtype(np.float32)), partitions, threads)

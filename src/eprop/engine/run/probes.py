@@ -123,7 +123,7 @@ def _nodes(arrays: Arrays, record: Record) -> Found:
 def _synapses(arrays: Arrays, record: Record) -> Found:
     """Rows of a variable of the synapses of a projection."""
     built = arrays.built
-    known = [name for name in _SYNAPSE_KINDS if name != "trace" or built.has_eprop_plus]
+    known = [name for name in _SYNAPSE_KINDS if name != "trace" or built.learning.eprop_plus]
     if record.variable not in known:
         raise InputError(f"{record.name!r} has no variable {record.variable!r}; it has: {', '.join(known)}")
     order = order_on_all_ranks(arrays, record.name)

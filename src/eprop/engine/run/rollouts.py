@@ -292,7 +292,7 @@ def forward(episodes: Episodes, layout: SampleLayout, samples: Samples, after: R
 
 def check_learns(episodes: Episodes, call: str) -> None:
     """Refuse networks that do not learn by `EProp`."""
-    if not episodes.arrays.built.has_eprop:
+    if not episodes.arrays.built.learning.eprop:
         raise InputError(f"{call}: only EProp learns from rollouts; give a projection the rule EProp")
 
 

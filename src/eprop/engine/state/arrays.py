@@ -72,7 +72,7 @@ class Arrays:
     def _make_online(self) -> Online:
         built, make = self.built, _ONLINE[self.synapses.weight.dtype]
         online = make(
-            built.topology, self.synapses, self.axons, self.neurons, self.history, built.learns_at_spikes, self.timed
+            built.topology, self.synapses, self.axons, self.neurons, self.history, built.learning.at_spikes, self.timed
         )
         online.collect = self.exchange.several
         return online
@@ -116,7 +116,7 @@ class Arrays:
         self.neurons.feedback, self.neurons.feedback_offset = feedback, offset
         for trace in (self.synapses.trace, self.synapses.trace_reg, self.synapses.trace_reward, self.synapses.own):
             trace[...] = 0.0
-        if self.built.has_eprop_plus:
+        if self.built.learning.eprop_plus:
             self.synapses.pending[:] = 0.0
             self._restart_optimizers()
         self.online = self._make_online()
@@ -134,11 +134,11 @@ class Arrays:
 
     def effective_weights(self) -> np.ndarray:
         """Weights of all synapses as of their last spikes; e-prop+ stores the weights of the start of a block."""
-        return self.online.effective_weights() if self.built.has_eprop_plus else self.synapses.weight
+        return self.online.effective_weights() if self.built.learning.eprop_plus else self.synapses.weight
 
     def materialise_weights(self) -> None:
         """Store all weights as they are seen from outside, until the next spike."""
-        if self.built.has_eprop_plus:
+        if self.built.learning.eprop_plus:
             self.online.materialise_weights()
 
     def tie_feedback(self, groups: Sequence[int] | None = None) -> None:

@@ -168,19 +168,19 @@ def make_synapses(sizes: Sizes, weight: np.ndarray) -> Synapses:
 
     return Synapses(
         weight=weight,
-        trace=stored(sizes.has_eprop_plus),
+        trace=stored(sizes.learning.eprop_plus),
         trace_reg=stored(sizes.two_kappas),
         trace_reward=stored(sizes.reward_cutoff > 0),
         own=np.zeros((sizes.n_own, n), dtype),
-        pending=stored(sizes.keeps_gradients),
-        moment_1=stored(sizes.moments[0]),
-        moment_2=stored(sizes.moments[1]),
+        pending=stored(sizes.learning.keeps_gradients),
+        moment_1=stored(sizes.learning.moments[0]),
+        moment_2=stored(sizes.learning.moments[1]),
     )
 
 
 def make_axons(sizes: Sizes, learns: bool = True) -> Axons:
     """Allocate axons without spikes; without learning at spikes (``learns``) they have no entries."""
-    n = sizes.n_sources if sizes.learns_at_spikes and learns else 0
+    n = sizes.n_sources if sizes.learning.at_spikes and learns else 0
     times = np.zeros(n, AXON_TIMES)
     times["last_spike"] = times["position"] = -1
     return Axons(np.zeros(1, np.int64), times, aligned((n, sizes.n_filter_slots, 2 * sizes.n_filters)))
@@ -204,11 +204,11 @@ def make_neurons(built: Built) -> Neurons:
 def make_history(sizes: Sizes, max_delay: int, learns: bool = True, allocate: Allocate = aligned) -> History:
     """Allocate empty rings for the cutoff (``learns``) and the longest delay."""
     n, k, s = sizes.n_neurons, sizes.n_readouts, sizes
-    plus, pairs = s.has_eprop_plus and learns, s.has_pairs and learns
+    plus, pairs = s.learning.eprop_plus and learns, s.learning.pairs and learns
     width, entries, dtype, block = lib.padded(n) if plus else 0, s.n_entries, s.dtype, s.block_steps
     ring, blocks = (ring_size(max(s.cutoff, block) + 2), ring_size(s.cutoff // block + 3)) if plus else (1, 1)
     past = ring_size(max(s.cutoff if plus else 0, s.pair_cutoff if pairs else 0) + max_delay + 3)
-    stored = ring if s.crosses or s.per_step_optimizer else 1
+    stored = ring if s.crosses or s.learning.each_step else 1
     reward_blocks = ring_size(s.reward_cutoff // block + 3) if plus and s.reward_cutoff else 0
     reward_steps = reward_blocks * block
     waiting, n_groups = k if reward_steps else 0, len(s.trace_groups.table)
