@@ -64,11 +64,23 @@ def compare_with_nest(config: ScalingConfig) -> ScalingResult:
     """
     if config.optimizer not in IN_NEST:
         raise ParameterError(f"NEST has no optimizer {config.optimizer!r}: compare {' or '.join(IN_NEST)}")
+    given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
+    return ScalingResult(**in_nest("eprop.interop.nest_scaling", given))
+
+
+def in_nest(module: str, given: JsonObject) -> JsonObject:
+    """Run a module that drives NEST in a separate process, with a configuration; return what it prints.
+
+    Raises
+    ------
+    MissingExtraError
+        If NEST is not installed.
+    EPropError
+        If the process fails; the text quotes its error output.
+    """
     if importlib.util.find_spec("nest") is None:
         raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
-    given = {**config.to_dict(), "warm_up": config.warm_up, "sample": config.sample_steps, "steps": config.timed_steps}
-    command = [sys.executable, "-P", "-m", "eprop.interop.nest_scaling", json.dumps(given)]
-    return ScalingResult(**_printed_by(command, "NEST", None))
+    return _printed_by([sys.executable, "-P", "-m", module, json.dumps(given)], "NEST", None)
 
 
 def _printed_by(command: list[str], what: str, environment: dict[str, str] | None) -> JsonObject:

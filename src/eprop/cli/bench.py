@@ -20,21 +20,28 @@ if TYPE_CHECKING:
     from eprop.bench.scaling import NetworkConfig
 
 Compare = Annotated[str | None, typer.Option(help="nest: also measure the same network in NEST.")]
+Figure = Annotated[
+    Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the result into a PNG or PDF file.")
+]
 
 
 class _Benchmarks(Group):
     """The benchmarks, each made on request: its options come from a class that takes a second to import."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return ["scaling", "event-cost"]
+        return ["scaling", "event-cost", "microcircuit"]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        from eprop.bench import EventCostConfig, ScalingConfig
+        from eprop.bench import EventCostConfig, MicrocircuitConfig, ScalingConfig
 
         if cmd_name == "scaling":
             return single_command(cmd_name, with_options(options_from(ScalingConfig), scaling))
         if cmd_name == "event-cost":
             return single_command(cmd_name, single_process(with_options(options_from(EventCostConfig), event_cost)))
+        if cmd_name == "microcircuit":
+            return single_command(
+                cmd_name, single_process(with_options(options_from(MicrocircuitConfig), microcircuit))
+            )
         return None
 
 
@@ -108,9 +115,7 @@ def event_cost(
         ),
     ] = None,
     compare: Compare = None,
-    figure: Annotated[
-        Path | None, typer.Option(parser=path_of, metavar="FILE", help="Draw the curves into a PNG or PDF file.")
-    ] = None,
+    figure: Figure = None,
     as_json: Json = False,
 ) -> None:
     """Measure the cost of one event as interval, cutoff and network size vary.
@@ -150,6 +155,57 @@ def event_cost(
     finally:  # draw the figure even if the text could not be written
         if figure is not None:
             save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
+
+
+def microcircuit(given: dict[str, Any], compare: Compare = None, figure: Figure = None, as_json: Json = False) -> None:
+    """Time a model of 1 mm^2 of cortex, and compare its rates with the reference.
+
+    The model of Potjans and Diesmann (2014) has 77,169 neurons in eight
+    populations and 299 million synapses at full scale, steps of 0.1 ms, drawn
+    weights and delays, and Poisson background. The full network needs 4 GB and
+    some minutes. The real-time factor is the run time over the simulated time.
+    The times leave out the first 500 ms. NEST runs in a process of its own,
+    and its number of events is the expected one. The figure shows spikes and
+    rates.
+
+    [bold]Examples[/bold]
+
+      eprop bench microcircuit --scale 0.1 --figure microcircuit.png
+
+      eprop bench microcircuit --scale 1 --threads 2 --duration 10000
+
+      eprop bench microcircuit --rule eprop+ --json
+
+      eprop bench microcircuit --rule stdp --compare nest
+    """
+    from eprop.bench import MicrocircuitConfig, compare_microcircuit, run_microcircuit
+
+    _check_compare(compare)
+    if figure is not None:
+        from eprop.plot import check_picture
+
+        check_picture(figure)
+    config = MicrocircuitConfig(**given)
+    ours = run_microcircuit(config)
+    report: JsonObject = {"config": config.to_dict(), **ours.to_dict()}
+    try:
+        if compare:
+            report["nest"] = compare_microcircuit(config).to_dict()
+        with written():
+            if as_json:
+                print(json.dumps(report))
+            else:
+                _print_microcircuit(report, config.numbers.sizes.tolist())
+    finally:  # draw the figure even if NEST failed, or the text could not be written
+        if figure is not None:
+            from eprop.plot import draw_spikes, save
+
+            sizes = dict(zip(ours.rates, config.numbers.sizes.tolist(), strict=True))
+            reference = list(ours.rates_reference.values())
+            save(
+                draw_spikes(ours.spikes, sizes, start=config.warm_up, duration=config.duration, reference=reference),
+                figure,
+            )
 
 
 def _check_compare(compare: str | None) -> None:
@@ -210,6 +266,40 @@ def _print_table(report: JsonObject) -> None:
     )
     if report["phases"]:
         console.print(f"phases{of}: " + ", ".join(f"{name} {took:.3f} s" for name, took in report["phases"].items()))
+
+
+def _print_microcircuit(report: JsonObject, sizes: list[int]) -> None:
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    from eprop.training.number_text import size
+
+    sides = [report, *([report["nest"]] if "nest" in report else [])]
+    title = f"{report['neurons']:,} neurons, {report['synapses']:,} synapses"
+    table = Table("", *(Column(side["simulator"], justify="right") for side in sides), title=title)
+    rows: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+        ("real-time factor", "real_time_factor", "{:.2f}".format),
+        ("building", "build_seconds", "{:.1f} s".format),
+        ("running", "run_seconds", "{:.2f} s".format),
+        ("processor time of the run", "processor_seconds", "{:.2f} s".format),
+        ("synaptic events", "synaptic_events", "{:,}".format),
+        ("peak memory", "peak_memory_bytes", size),
+    )
+    for label, key, form in rows:
+        table.add_row(label, *(form(side[key]) for side in sides))
+    headings = ["neurons", "reference", *(f"{side['simulator']}{what}" for side in sides for what in ("", ", CV"))]
+    spikes = Table("rate, Hz", *(Column(heading, justify="right") for heading in headings))
+    for (name, reference), count in zip(report["rates_reference"].items(), sizes, strict=True):
+        cells = [
+            f"{side[key][name]:.2f}" if side[key][name] is not None else "-"
+            for side in sides
+            for key in ("rates", "cv")
+        ]
+        spikes.add_row(name, f"{count:,}", f"{reference:.2f}", *cells)
+    console = Console()
+    console.print(table)
+    console.print(spikes)
+    console.print("phases: " + ", ".join(f"{name} {took:.2f} s" for name, took in report["phases"].items()))
 
 
 def _print_costs(points: list[EventCost]) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.models import CurrentLIF
+from eprop.models import CurrentLIF, PiecewiseLinear
 from eprop.network import FixedTotalNumber, Network, Normal, PoissonDrive
 from eprop.parameters import Floats, Integers, is_finite_number
 from eprop.rules import Rule
@@ -44,8 +44,12 @@ BACKGROUND_INPUTS, BACKGROUND_RATE = np.array([1600, 1500, 2100, 1900, 2000, 190
 FIRST_VOLTAGE = np.array([-68.28, -63.16, -63.33, -63.45, -63.11, -61.66, -66.72, -61.43])
 FIRST_VOLTAGE_SD = np.array([5.36, 4.57, 4.74, 4.94, 4.94, 4.55, 5.46, 4.48])
 
-#: All neurons; a population adds its current and its first voltages.
-NEURON = CurrentLIF(tau_m=10.0, tau_syn=0.5, c_m=250.0, e_l=-65.0, v_th=-50.0, v_reset=-65.0, t_ref=2.0)
+#: All neurons; a population adds its current and its first voltages. Only learning needs the surrogate gradient: it is as wide as
+#: a third of the distance from rest to threshold.
+NEURON = CurrentLIF(
+    tau_m=10.0, tau_syn=0.5, c_m=250.0, e_l=-65.0, v_th=-50.0, v_reset=-65.0, t_ref=2.0,
+    surrogate=PiecewiseLinear(height=0.3, width=5.0),
+)  # fmt: skip
 #: Height of an excitatory postsynaptic potential, mV; inhibitory ones are -4 times as high.
 PSP, INHIBITION = 0.15, -4.0
 #: Mean delays from E and from I, ms. Relative standard deviations of weights and delays. Lowest delay that is drawn, ms.

@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from eprop.analysis import Spikes, firing_rates, last_spike
 from eprop.errors import InputError
-from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, new_axes
+from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, WIDE, look, new_axes, new_figure
 
 _COLOURS = (BLUE, RED, SKY, ORANGE, GREEN, PURPLE, BLACK, GREY)
 #: Spikes that a raster draws at most; more would be a grey area and a large file.
 _MOST = 50_000
+#: Nodes, and time in ms, that the raster next to rates shows at most.
+_NODES, _RASTER = 2000, 300.0
 
 
 def raster(
@@ -117,6 +120,38 @@ def rates(
     ax.set(ylabel="rate (Hz)", xticks=places, ylim=(0.0, None))
     ax.set_xticklabels(list(spikes))
     return ax
+
+
+def draw_spikes(
+    spikes: Mapping[str, Spikes],
+    sizes: Mapping[str, int],
+    *,
+    start: float = 0.0,
+    duration: float,
+    reference: Sequence[float] | None = None,
+) -> Figure:
+    """Draw a raster of the last 300 ms and the rates of the whole time, side by side.
+
+    Parameters
+    ----------
+    spikes, sizes, reference
+        As for `rates`.
+    start, duration : float
+        Time to draw, ms. The raster shows up to 2,000 nodes.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    with look():
+        figure = new_figure(WIDE, 3.0)
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        stop = start + duration
+        share = min(1.0, _NODES / sum(sizes.values()))
+        raster(spikes, sizes, start=max(start, stop - _RASTER), stop=stop, share=share, ax=left)
+        rates(spikes, sizes, start=start, stop=stop, reference=reference, ax=right)
+        right.tick_params(axis="x", rotation=45.0)
+    return figure
 
 
 def _check_sizes(spikes: Mapping[str, Spikes], sizes: Mapping[str, int]) -> None:

@@ -115,7 +115,9 @@ def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", ["new-task x", "info", "plot x", "report x", "figure 3", "bench event-cost"])
+@pytest.mark.parametrize(
+    "words", ["new-task x", "info", "plot x", "report x", "figure 3", "bench event-cost", "bench microcircuit"]
+)
 def test_commands_for_a_single_process_are_refused_on_several_ranks(
     words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
