@@ -56,7 +56,7 @@ std::tuple<double, double, double> optimize(std::tuple<double, double, double> b
   const auto [w, m, v] = before;
   OwedSteps owed;
   owed.prepare(first_step, last_step, constants);
-  SynapseChunk chunk{1, {w}, {m}, {v}, {g}};
+  SynapseChunk<double> chunk{1, {w}, {m}, {v}, {g}};
   take_steps(owed, chunk);
   return {chunk.weight[0], chunk.moment_1[0], chunk.moment_2[0]};
 }

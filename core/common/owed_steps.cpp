@@ -117,23 +117,25 @@ void expand_steps(const OptimizerConstants& c, OwedSteps& owed) {
 }
 
 // Step `n` of Adam.
-void adam_step(const OptimizerConstants& c, Index n, SynapseChunk& __restrict s) {
+template <class T> void adam_step(const OptimizerConstants& c, Index n, SynapseChunk<T>& __restrict s) {
   const double left_1 = power(c.beta_1, n - 1) * c.beta_1, left_2 = power(c.beta_2, n - 1) * c.beta_2;
-  const double rate = c.eta * std::sqrt(1.0 - left_2) / (1.0 - left_1);
+  const T rate(c.eta * std::sqrt(1.0 - left_2) / (1.0 - left_1));
+  const T beta_1(c.beta_1), beta_2(c.beta_2), epsilon(c.epsilon), keep(c.keep);
   for (Index i = 0; i < s.size; i++) {
-    adam_moments(s.moment_1[i], s.moment_2[i], s.gradient[i], c.beta_1, c.beta_2);
-    s.weight[i] = c.keep * s.weight[i] - rate * s.moment_1[i] / (std::sqrt(s.moment_2[i]) + c.epsilon);
+    adam_moments(s.moment_1[i], s.moment_2[i], s.gradient[i], beta_1, beta_2);
+    s.weight[i] = keep * s.weight[i] - rate * s.moment_1[i] / (std::sqrt(s.moment_2[i]) + epsilon);
   }
 }
 
 // All steps of Adam, one by one.
-void adam_by_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk& __restrict s) {
+template <class T> void adam_by_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk<T>& __restrict s) {
   for (Index n = owed.first + 1; n <= owed.first + owed.moving; n++) {
     adam_step(c, n, s);
-    std::fill_n(s.gradient, s.size, 0.0);
+    if (n < owed.last) std::fill_n(s.gradient, s.size, T(0));
   }
   const Index rest = owed.last - owed.first - owed.moving;
-  const double kept = power(c.keep, rest), left_1 = power(c.beta_1, rest), left_2 = power(c.beta_2, rest);
+  if (rest == 0) return;
+  const T kept(power(c.keep, rest)), left_1(power(c.beta_1, rest)), left_2(power(c.beta_2, rest));
   for (Index i = 0; i < s.size; i++) {
     s.weight[i] *= kept;
     s.moment_1[i] *= left_1;
@@ -142,49 +144,59 @@ void adam_by_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseCh
 }
 
 // All steps of Adam, by their ranges.
-void adam_by_ranges(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk& __restrict s) {
-  double root[SynapseChunk::kMost], sum[SynapseChunk::kMost] = {};
+template <class T> void adam_by_ranges(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk<T>& __restrict s) {
+  const T beta_1(c.beta_1), beta_2(c.beta_2), epsilon(c.epsilon), eta(c.eta), keep(c.keep), kept(owed.kept);
+  const T left_1(owed.left_1), left_2(owed.left_2);
+  T root[SynapseChunk<T>::kMost], sum[SynapseChunk<T>::kMost];
   for (Index i = 0; i < s.size; i++) {
-    adam_moments(s.moment_1[i], s.moment_2[i], s.gradient[i], c.beta_1, c.beta_2);
+    adam_moments(s.moment_1[i], s.moment_2[i], s.gradient[i], beta_1, beta_2);
     root[i] = std::sqrt(s.moment_2[i]);
+    sum[i] = 0;
   }
-  for (const AdamRange& range : owed.ranges)
+  for (const AdamRange& range : owed.ranges) {
+    T terms[AdamRange::kTerms];
+    std::copy_n(range.terms, AdamRange::kTerms, terms);
+    const T x(range.x);
     for (Index i = 0; i < s.size; i++) {
-      const double q = 1.0 / (root[i] * range.x + c.epsilon), u = 1.0 - c.epsilon * q;
-      double series = range.terms[AdamRange::kTerms - 1];
-      for (int j = AdamRange::kTerms - 2; j >= 0; j--) series = series * u + range.terms[j];
+      const T q = T(1) / (root[i] * x + epsilon), u = T(1) - epsilon * q;
+      T series = terms[AdamRange::kTerms - 1];
+      for (int j = AdamRange::kTerms - 2; j >= 0; j--) series = series * u + terms[j];
       sum[i] += q * series;
     }
+  }
   for (Index i = 0; i < s.size; i++) {
-    s.weight[i] = (c.keep * s.weight[i] - c.eta * s.moment_1[i] * sum[i]) * owed.kept;
-    s.moment_1[i] *= owed.left_1;
-    s.moment_2[i] *= owed.left_2;
+    s.weight[i] = (keep * s.weight[i] - eta * s.moment_1[i] * sum[i]) * kept;
+    s.moment_1[i] *= left_1;
+    s.moment_2[i] *= left_2;
   }
 }
 
-void momentum_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk& __restrict s) {
+template <class T> void momentum_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk<T>& __restrict s) {
   const bool nesterov = c.nesterov != 0;
-  const double eta = c.eta * owed.travel * (nesterov ? c.beta_1 : 1.0);
+  const T eta(c.eta), beta(c.beta_1), keep(c.keep), kept(owed.kept), left(owed.left_1);
+  const T travel(c.eta * owed.travel * (nesterov ? c.beta_1 : 1.0));
   for (Index i = 0; i < s.size; i++) {
-    const double w = momentum_step(c.keep * s.weight[i], s.moment_1[i], s.gradient[i], c.eta, c.beta_1, nesterov);
-    s.weight[i] = w * owed.kept - eta * s.moment_1[i];
-    s.moment_1[i] *= owed.left_1;
+    const T w = momentum_step(keep * s.weight[i], s.moment_1[i], s.gradient[i], eta, beta, nesterov);
+    s.weight[i] = w * kept - travel * s.moment_1[i];
+    s.moment_1[i] *= left;
   }
 }
 
-void rmsprop_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk& __restrict s) {
+template <class T> void rmsprop_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk<T>& __restrict s) {
+  const T eta(c.eta), beta(c.beta_1), epsilon(c.epsilon), keep(c.keep), kept(owed.kept), left(owed.left_1);
   for (Index i = 0; i < s.size; i++) {
-    const double w = rmsprop_step(c.keep * s.weight[i], s.moment_2[i], s.gradient[i], c.eta, c.beta_1, c.epsilon);
-    s.weight[i] = w * owed.kept;
-    s.moment_2[i] *= owed.left_1;
+    const T w = rmsprop_step(keep * s.weight[i], s.moment_2[i], s.gradient[i], eta, beta, epsilon);
+    s.weight[i] = w * kept;
+    s.moment_2[i] *= left;
   }
 }
 
-void descent_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk& __restrict s) {
-  for (Index i = 0; i < s.size; i++) s.weight[i] = (c.keep * s.weight[i] - c.eta * s.gradient[i]) * owed.kept;
+template <class T> void descent_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk<T>& __restrict s) {
+  const T eta(c.eta), keep(c.keep), kept(owed.kept);
+  for (Index i = 0; i < s.size; i++) s.weight[i] = (keep * s.weight[i] - eta * s.gradient[i]) * kept;
 }
 
-void any_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk& __restrict s) {
+template <class T> void any_steps(const OwedSteps& owed, const OptimizerConstants& c, SynapseChunk<T>& s) {
   switch (c.kind) {
     case Optimizer::descent:
       return descent_steps(owed, c, s);
@@ -216,11 +228,15 @@ void OwedSteps::prepare(Index first_step, Index last_step, const OptimizerConsta
   if (expands(c)) expand_steps(c, *this);
 }
 
-void take_steps(const OwedSteps& owed, SynapseChunk& __restrict s) {
+template <class T> void take_steps(const OwedSteps& owed, SynapseChunk<T>& __restrict s) {
   const OptimizerConstants& c = *owed.optimizer;
   if (c.eta == 0.0 || owed.first >= owed.last) return;
   any_steps(owed, c, s);
-  for (Index i = 0; i < s.size; i++) s.weight[i] = clip(s.weight[i], c.w_min, c.w_max);
+  const T w_min(c.w_min), w_max(c.w_max);
+  for (Index i = 0; i < s.size; i++) s.weight[i] = clip(s.weight[i], w_min, w_max);
 }
+
+template void take_steps(const OwedSteps&, SynapseChunk<float>&);
+template void take_steps(const OwedSteps&, SynapseChunk<double>&);
 
 }  // namespace eprop

@@ -24,11 +24,11 @@
 
 namespace eprop {
 
-// Numbers of some synapses side by side, in double precision for any type of the weights.
-struct SynapseChunk {
-  static constexpr Index kMost = 128;
+// Numbers of some synapses side by side.
+template <class T> struct SynapseChunk {
+  static constexpr Index kMost = 512;
   Index size;
-  double weight[kMost], moment_1[kMost], moment_2[kMost], gradient[kMost];
+  T weight[kMost], moment_1[kMost], moment_2[kMost], gradient[kMost];
 };
 
 // A range of Adam's steps: x_0, and the terms T_j.
@@ -52,6 +52,6 @@ struct OwedSteps {
 
 // Takes the steps for the synapses of a chunk, the first with their gradients; bounds apply after the last. A learning rate of
 // zero freezes synapses.
-void take_steps(const OwedSteps& owed, SynapseChunk& chunk);
+template <class T> void take_steps(const OwedSteps& owed, SynapseChunk<T>& chunk);
 
 }  // namespace eprop

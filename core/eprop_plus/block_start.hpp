@@ -23,71 +23,9 @@
 // A single own component of a synapse (n_own = 1) is moved back by dividing by its decay over the block. The build decides
 // whether this decay always stays away from zero. If not, synapses cross the rest of their block instead (crossing.hpp).
 #pragma once
-#include "eprop_plus/branches.hpp"
+#include "eprop_plus/bounds.hpp"
 
 namespace eprop {
-
-// Values of N synapses: traces, own component, reward trace.
-template <class Real, int N> struct Values {
-  Vector<Real, N> e, rate, own, waiting;
-};
-template <Kind K, int N, class Real> EPROP_INLINE Values<Real, N> read_values(const SynapsePointers<Real>& s, Index synapse) {
-  Values<Real, N> v;
-  v.e = load<N>(s.trace + synapse);
-  if constexpr (K.two_kappas) v.rate = load<N>(s.trace_reg + synapse);
-  if constexpr (K.n_own > 0) v.own = load<N>(s.own + synapse);
-  if constexpr (K.reward) v.waiting = load<N>(s.trace_reward + synapse);
-  return v;
-}
-template <Kind K, int N, class Real>
-EPROP_INLINE void write_values(const SynapsePointers<Real>& s, Index synapse, const Values<Real, N>& v) {
-  store<N, Real>(s.trace + synapse, v.e);
-  if constexpr (K.two_kappas) store<N, Real>(s.trace_reg + synapse, v.rate);
-  if constexpr (K.n_own > 0) store<N, Real>(s.own + synapse, v.own);
-  if constexpr (K.reward) store<N, Real>(s.trace_reward + synapse, v.waiting);
-}
-
-// Adds the contribution of filtered spikes and the own component to `total` through entries of propagators from `entry` on.
-template <Kind K, int entry, class V, class Real>
-EPROP_INLINE V add_through(V total, const V* m, Real z_0, Real z_1, const V& own) {
-  if constexpr (K.n_filters > 0) total += m[entry] * z_0;
-  if constexpr (K.n_filters > 1) total += m[entry + 1] * z_1;
-  if constexpr (K.n_own > 0) total += m[entry + K.n_filters] * own;
-  return total;
-}
-
-// Data for advancing the synapses of a branch: neuron-major copies of propagators, the decay of traces, filtered spikes at the
-// start; the decay of the reward trace, and its factor to the gradient by the rewards of the interval.
-template <class Real> struct Passage {
-  const Real* copies;
-  Real kappa, kappa_reg, z_0, z_1, gamma = 1, reward_factor = 0;
-};
-
-// The gradient of the interval: GE e + G (z, own) + GR e_reg + reward_factor e_reward; the entries begin at these positions.
-template <Kind K, int GE, int GR, int G, int N, class Real>
-EPROP_INLINE Vector<Real, N> collect(const Vector<Real, N>* m, const Values<Real, N>& v, const Passage<Real>& way) {
-  Vector<Real, N> g = add_through<K, G>(m[GE] * v.e, m, way.z_0, way.z_1, v.own);
-  if constexpr (K.two_kappas) g += m[GR] * v.rate;
-  if constexpr (K.reward) g += v.waiting * way.reward_factor;
-  return g;
-}
-
-// Advances values through propagators; returns the gradient of the interval:
-//     e_bar = kappa^n e_bar + E (z, own)    own = A (z, own)    g = GE e_bar + GR e_bar_reg + G (z, own)
-// and with reward also
-//     e_reward = gamma^n e_reward + SE e_bar + S (z, own)    g += reward_factor e_reward
-template <Kind K, int N, class Real>
-EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uint32_t* targets, Values<Real, N>& v) {
-  constexpr int size = static_cast<int>(record_size(K.n_entries()));
-  Vector<Real, N> m[size];
-  load_records<N, K.n_entries(), size>(way.copies, targets, m);
-  const Vector<Real, N> g = collect<K, K.GE(), K.GR(), K.G(), N>(m, v, way);
-  if constexpr (K.reward) v.waiting = add_through<K, K.S()>(way.gamma * v.waiting + m[K.SE()] * v.e, m, way.z_0, way.z_1, v.own);
-  v.e = add_through<K, K.E()>(way.kappa * v.e, m, way.z_0, way.z_1, v.own);
-  if constexpr (K.two_kappas) v.rate = add_through<K, K.R()>(way.kappa_reg * v.rate, m, way.z_0, way.z_1, v.own);
-  if constexpr (K.n_own > 0) v.own = add_through<K, K.A()>(broadcast<N>(Real(0)), m, way.z_0, way.z_1, v.own);
-  return g;
-}
 
 // ------------------------------------------------------------------------------------------------------- arriving spikes
 
@@ -103,10 +41,11 @@ template <class Real> struct LearningBranch {
 // state at the start of this block with the corrections (C) of the arriving spike:
 //     g_s = GE e_s + G (z_s, own_s)    w <- clip(w - eta (g + g_s))    x += w
 //     e_0 = e_s + C_E    own_0 = own_s + C_A    w_0 = w + eta (g_s + C_Q)
-// With moments, and with reward, the premature gradient goes into `pending`, which is part of the next gradient.
-template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse,
-                                                                                    const LearningBranch<Real>& branch,
-                                                                                    const PendingSteps<Real>& pending) {
+// With moments, and with reward, the premature gradient goes into `pending`, which is part of the next gradient. `given` is null,
+// or has a gradient for the synapse that takes the place of its own unless it is NaN (bounds.hpp).
+template <Kind K, bool moments, int N, class Real, class Given>
+EPROP_INLINE void learn_synapses(const SynapsePointers<Real>& s, Index synapse, const LearningBranch<Real>& branch,
+                                 const PendingSteps<Real>& pending, Given given) {
   constexpr int size = static_cast<int>(record_size(K.n_corrections()));
   const std::uint32_t* targets = s.targets + synapse;
   Values<Real, N> v = read_values<K, N>(s, synapse);
@@ -126,6 +65,7 @@ template <Kind K, bool moments, int N, class Real> EPROP_INLINE void learn_synap
     g += load<N>(s.pending + synapse);
     store<N, Real>(s.pending + synapse, -premature);
   }
+  if constexpr (!std::is_null_pointer_v<Given>) g = *given == *given ? *given : g;
   if (moments || (K.reward && !pending.descent)) return pending.template note<N>(synapse, g);
   const Vector<Real, N> w = descended<N>(s, synapse, g, branch.descent);
   deliver<N>(s.x, targets, w);
@@ -206,10 +146,19 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
       const double change = step.change_of_eta(arriving.last);
       if (change != 0.0) rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     }
+    const BoundedInterval interval{{arriving.last, t, arriving.optimizer_steps, arriving.z_last, false}, {back[0], back[1]}};
+    const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
     const LearningBranch<Real> b = branch;
-    for_synapses<true, moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
-      learn_synapses<K, moments, together>(s, synapse, b, pending);
-    });
+    const FollowingBranch next = following(branches, k + far);
+    if (given == nullptr) {
+      for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+        learn_synapses<K, moments, together>(s, synapse, b, pending, nullptr);
+      });
+    } else {
+      for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+        learn_synapses<K, moments, together>(s, synapse, b, pending, given + (synapse - begin));
+      });
+    }
     if (takes) pending.take_and_deliver(end);
   }
 }
@@ -281,26 +230,26 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
 // Data shared by all synapses of an expired branch.
 template <class Real> struct ExpiringBranch {
   Descent<Real> descent;
+  bool at_once;  // the gradient changes weights now: gradient descent at each step
   bool from_earlier_block;
   Passage<Real> to_block;  // from the start of the block of the last spike to the start of the previous step's block
   Passage<Real> to_end;    // from there to the end; entries for values end one step before those of the gradient
 };
 
-// N synapses collect the rest of their gradient.
-template <Kind K, bool moments, int N, class Real>
-EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synapse, const ExpiringBranch<Real>& branch) {
+// N synapses collect the rest of their gradient; `given` as in `learn_synapses`. A per-step optimiser has no steps left.
+template <Kind K, bool moments, int N, class Real, class Given>
+EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synapse, const ExpiringBranch<Real>& branch,
+                                    Given given) {
   const std::uint32_t* targets = s.targets + synapse;
   Values<Real, N> v = read_values<K, N>(s, synapse);
   Vector<Real, N> g = broadcast<N>(Real(0));
   if (branch.from_earlier_block) g = go_through<K, N>(branch.to_block, targets, v);
   g += go_through<K, N>(branch.to_end, targets, v);
   write_values<K, N>(s, synapse, v);
-  if constexpr (moments || K.reward) {
-    store<N, Real>(s.pending + synapse, load<N>(s.pending + synapse) + g);
-  } else {
-    const Descent<Real> d = branch.descent;
-    store<N, Real>(s.weight + synapse, clip<N, Real>(load<N>(s.weight + synapse) - d.eta * g, d.w_min, d.w_max));
-  }
+  if constexpr (moments || K.reward) g += load<N>(s.pending + synapse);
+  if constexpr (!std::is_null_pointer_v<Given>) g = *given == *given ? *given : g;
+  if constexpr (moments || K.reward) store<N, Real>(s.pending + synapse, branch.at_once ? broadcast<N>(Real(0)) : g);
+  if (!(moments || K.reward) || branch.at_once) store<N, Real>(s.weight + synapse, descended<N>(s, synapse, g, branch.descent));
 }
 
 // Expired branches, whose last spikes arrived in step t - cutoff, collect the rest of their gradient up to step t.
@@ -315,6 +264,7 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
   const auto decay = [&](DecayRow row, Index steps) { return static_cast<Real>(topology.decays(trace_group, row, steps)); };
   ExpiringBranch<Real> branch{
       descent_of<Real>(step.group.optimizer),
+      step.group.per_step_optimizer != 0,
       last < start,
       {copies_of<K.n_entries()>(state.plus.copies, last / block_steps & (blocks - 1), step.group.target_begin), decay(kKappa, n),
        decay(kKappaReg, n), 0, 0},
@@ -339,10 +289,20 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
     branch.to_end.z_1 = static_cast<Real>(there[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
     if (change != 0.0) rescale_weights<K>(state, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
+    const ExpiredBranch& expired = branches.first[k];
+    const BoundedInterval interval{{last, t, expired.optimizer_steps, expired.z, true}, {back[0], back[1]}};
+    const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
     const ExpiringBranch<Real> b = branch;
-    for_synapses<true, moments>(s, begin, end, following(branches, k + far), [&](auto together, Index synapse) EPROP_INLINED {
-      finalise_synapses<K, moments, together>(s, synapse, b);
-    });
+    const FollowingBranch next = following(branches, k + far);
+    if (given == nullptr) {
+      for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+        finalise_synapses<K, moments, together>(s, synapse, b, nullptr);
+      });
+    } else {
+      for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+        finalise_synapses<K, moments, together>(s, synapse, b, given + (synapse - begin));
+      });
+    }
   }
 }
 

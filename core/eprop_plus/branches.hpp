@@ -27,6 +27,12 @@ template <class Real> struct GroupStep {
   }
 };
 
+// Whether a per-step optimiser replays the steps of an interval (per_step.hpp). Gradient descent of synapses with block-start
+// states does not (bounds.hpp).
+inline bool replays(const DelayGroup& group, const Kind& kind) {
+  return group.per_step_optimizer && !(descends(group.optimizer) && kind.anchored && !kind.reward);
+}
+
 // Arrays of synapses, and the inputs of their targets.
 template <class Real> struct SynapsePointers {
   const std::uint32_t* targets;
@@ -58,16 +64,16 @@ template <class Real> Descent<Real> descent_of(const OptimizerConstants& c) {
 }
 
 // Copies the weights and moments of the synapses from `first` on, as many as the chunk has, into the chunk; or back, rounded.
-template <class Real> void read_chunk(const Synapses<Real>& s, Index first, SynapseChunk& chunk) {
-  const auto read = [&](const Array1<Real>& from, double* to) {
+template <class Real, class T> void read_chunk(const Synapses<Real>& s, Index first, SynapseChunk<T>& chunk) {
+  const auto read = [&](const Array1<Real>& from, T* to) {
     if (from.size > 0) std::copy_n(from.data + first, chunk.size, to);
   };
   read(s.weight, chunk.weight);
   read(s.moment_1, chunk.moment_1);
   read(s.moment_2, chunk.moment_2);
 }
-template <class Real> void write_chunk(const SynapseChunk& chunk, Index first, Synapses<Real>& s) {
-  const auto write = [&](const double* from, const Array1<Real>& to) {
+template <class Real, class T> void write_chunk(const SynapseChunk<T>& chunk, Index first, Synapses<Real>& s) {
+  const auto write = [&](const T* from, const Array1<Real>& to) {
     for (Index i = 0; to.size > 0 && i < chunk.size; i++) to.data[first + i] = static_cast<Real>(from[i]);
   };
   write(chunk.weight, s.weight);
@@ -101,9 +107,9 @@ template <class Real> struct PendingSteps {
   }
   // The synapses of the branch, up to `end`, take their steps.
   void take(Index end) const {
-    SynapseChunk chunk;
+    SynapseChunk<double> chunk;
     for (Index synapse = first; synapse < end; synapse += chunk.size) {
-      chunk.size = std::min(end - synapse, SynapseChunk::kMost);
+      chunk.size = std::min(end - synapse, chunk.kMost);
       read_chunk(state.synapses, synapse, chunk);
       std::copy_n(gradient + (synapse - first), chunk.size, chunk.gradient);
       take_steps(owed, chunk);

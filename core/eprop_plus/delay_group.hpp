@@ -72,7 +72,7 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
 template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.expired();
   if (branches.count == 0) return;
-  if (step.group.per_step_optimizer) return finalise_per_step<K>(step);
+  if (replays(step.group, K)) return finalise_per_step<K>(step);
   find_until_cutoff<K>(step);
   if constexpr (K.anchored) {
     const PlusWork<Real>& plus = step.state.plus;
@@ -92,7 +92,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
 template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<Real>& step) {
   const BranchList<ArrivingBranch> branches = step.arriving();
   if (branches.count == 0) return;
-  if (step.group.per_step_optimizer) return deliver_per_step<K>(step);
+  if (replays(step.group, K)) return deliver_per_step<K>(step);
   const PlusWork<Real>& plus = step.state.plus;
   const History<Real>& history = step.state.history;
   const Index t = step.t, oldest = std::max<Index>(t - step.group.cutoff, 0);

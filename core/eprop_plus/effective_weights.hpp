@@ -20,8 +20,9 @@ template <class Real> struct BranchAtStart {
 
 // Whether the synapses of a delay group have block-start states.
 template <class Real> bool has_block_start(const OnlineState<Real>& state, const DelayGroup& group) {
-  return state.learns && group.rule == Rule::eprop_plus && !group.onto_readouts && !group.per_step_optimizer &&
-         state.topology.kinds(group.kind, 2) != 0;
+  if (!state.learns || group.rule != Rule::eprop_plus || group.onto_readouts) return false;
+  const Kind kind = kind_of(state.topology, group.kind);
+  return kind.anchored && !replays(group, kind);
 }
 
 // A branch before step `t`.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "eprop_plus/bounds.hpp"
 #include "eprop_plus/corrections.hpp"
 
 namespace eprop {
@@ -48,13 +49,14 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
   const Index width = history.block_prefix.columns, entries = history.block_prefix.rows,
               blocks = history.block_propagators.planes;
   Index corrections = 0;
-  bool crosses = false;
+  bool crosses = false, bounded = false;
+  for (const DelayGroup& group : state.groups) bounded = bounded || (group.per_step_optimizer && descends(group.optimizer));
   for (Index k = 0; k < topology.kinds.rows; k++) {
     const Kind kind = kind_of(topology, k);
     if (kind.anchored) corrections = std::max<Index>(corrections, kind.n_corrections());
     crosses = crosses || !kind.anchored;
   }
-  const Index crossed = crosses ? entries : 0;
+  const Index crossed = crosses ? entries : 0, summed = bounded ? Index{kSumRows} : 0;
   const auto lay_out = [&](char* storage) {
     std::size_t used = 0;
     const auto next = [&](Index planes, Index rows, Index columns) { return place<Real>(storage, used, planes, rows, columns); };
@@ -66,6 +68,8 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
     work.until_cutoff_before = next(1, crossed, width);
     work.corrections = next(1, corrections, width);
     work.corrections_copy = next(1, width, record_size(corrections));
+    work.sums = next(blocks, summed, width);
+    work.summed = next(1, summed, width);
     work.copies = next(blocks + kExtraCopies, width, record_size(entries));
     return used;
   };
@@ -79,13 +83,16 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
   work.cached.assign(partitions, std::vector<CachedPropagators>(topology.trace_groups.size));
   work.readout_gradient.assign(partitions, std::vector<double>(topology.n_readouts()));
   work.readout_waiting.assign(partitions, std::vector<double>(history.error_trace_prefix.columns));
+  work.readout_sums = work.readout_gradient;
   work.owed.assign(partitions, OwedSteps{});
+  work.bounded.assign(partitions, {});
   work.gradients.clear();
   for (std::size_t partition = 0; partition < partitions; partition++)
     work.gradients.emplace_back(longest_branch(topology, static_cast<Index>(partition)));
   for (std::vector<CachedPropagators>& groups : work.cached)
     for (CachedPropagators& cached : groups) {
       cached.known.assign(blocks, 0);
+      cached.summed.assign(blocks, 0);
       cached.copied.assign(blocks + kExtraCopies, -1);
     }
 }
@@ -94,7 +101,9 @@ template <class Real> void clear_cached(OnlineState<Real>& state) {
   for (std::vector<CachedPropagators>& groups : state.plus.cached)
     for (CachedPropagators& cached : groups) {
       cached.block = cached.within_step = cached.until_cutoff = cached.corrections = cached.corrections_copied = -1;
+      cached.summed_step = cached.limits_step = -1;
       std::fill(cached.copied.begin(), cached.copied.end(), -1);
+      std::fill(cached.summed.begin(), cached.summed.end(), 0);
     }
 }
 

@@ -4,7 +4,7 @@
 #pragma once
 #include <algorithm>
 
-#include "eprop_plus/branches.hpp"
+#include "eprop_plus/bounds.hpp"
 #include "eprop_plus/reward.hpp"
 
 namespace eprop {
@@ -118,10 +118,10 @@ void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, c
   const Array2<double>& error = state.history.error;
   const bool waits = step.group.reward_cutoff > 0;
   OwedSteps& owed = state.plus.owed[step.partition];
-  SynapseChunk chunk;
-  double waiting[SynapseChunk::kMost];
+  SynapseChunk<double> chunk;
+  double waiting[chunk.kMost];
   for (Index synapse = begin; synapse < end; synapse += chunk.size) {
-    chunk.size = std::min(end - synapse, SynapseChunk::kMost);
+    chunk.size = std::min(end - synapse, chunk.kMost);
     read_chunk(state.synapses, synapse, chunk);
     const std::uint32_t* targets = state.topology.targets.data + synapse;
     Real* stored = state.synapses.trace_reward.data + synapse;
@@ -144,6 +144,48 @@ void replay_onto_readouts(const GroupStep<Real>& step, Index begin, Index end, c
     write_chunk(chunk, synapse, state.synapses);
     for (Index i = 0; waits && i < chunk.size; i++) stored[i] = static_cast<Real>(waiting[i]);
   }
+}
+
+// The sum of all errors of a branch's interval by their sizes, for all readouts of a partition.
+template <class Real> const double* sum_errors(const GroupStep<Real>& step, const LastSpike& last) {
+  const Array2<double>& error = step.state.history.error;
+  const Index first = step.state.topology.bounds(1, step.partition), stop = step.state.topology.bounds(1, step.partition + 1);
+  double* out = step.state.plus.readout_sums[step.partition].data();
+  std::fill(out + first, out + stop, 0.0);
+  for (Index now = std::max<Index>(last.step - 1, 0); now < step.t - 1; now++) {
+    const double* errors = error.row(now & (error.rows - 1));
+    for (Index k = first; k < stop; k++) out[k] += std::fabs(errors[k]);
+  }
+  return out;
+}
+
+// Gradient descent of a branch at each step: with the sum of its gradients, except for synapses that might touch a bound on the
+// way. No partial sum exceeds the sum of all errors times the larger filtered spike.
+template <class Real>
+void descend_each_step(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last, Index optimizer_steps) {
+  const SynapsePointers<Real> s = pointers_of(step.state);
+  const Index n_neurons = step.state.topology.n_neurons();
+  const OptimizerConstants& c = step.group.optimizer;
+  const double* gradient = find_readout_gradients(step, last);
+  const double* errors = is_bounded(c) ? sum_errors(step, last) : nullptr;
+  const double far = kSumMargin * std::fabs(c.eta) * std::max(std::fabs(last.z), std::fabs(last.z_before));
+  for (Index synapse = begin; synapse < end; synapse++) {
+    const Index k = s.targets[synapse] - n_neurons;
+    const double weight = s.weight[synapse];
+    if (errors != nullptr && !(far * errors[k] < std::min(weight - c.w_min, c.w_max - weight))) {
+      replay_onto_readouts(step, synapse, synapse + 1, last, optimizer_steps);
+    } else {
+      s.weight[synapse] = descend(s.weight[synapse], gradient[k], c);
+    }
+  }
+}
+
+// The steps of a per-step optimiser in an interval.
+template <class Real>
+void learn_each_step(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last, Index optimizer_steps) {
+  const bool at_once = descends(step.group.optimizer) && step.group.reward_cutoff == 0;
+  at_once ? descend_each_step(step, begin, end, last, optimizer_steps)
+          : replay_onto_readouts(step, begin, end, last, optimizer_steps);
 }
 
 // Advances a synapse onto readout k over such an interval; returns the gradient.
@@ -196,7 +238,7 @@ template <class Real> void descend_readouts(const GroupStep<Real>& step, Index b
 template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& step, const ArrivingBranch& branch, Index begin,
                                                        Index end, const LastSpike& last) {
   const Index interval = step.t - branch.last;
-  if (interval <= step.group.cutoff) return replay_onto_readouts(step, begin, end, last, branch.optimizer_steps);
+  if (interval <= step.group.cutoff) return learn_each_step(step, begin, end, last, branch.optimizer_steps);
   if (step.group.reward_cutoff == 0) return;
   if (interval <= step.group.reward_cutoff) replay_waiting(step, begin, end, branch.last);
   const SynapsePointers<Real> s = pointers_of(step.state);
@@ -241,7 +283,7 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
     const LastSpike last{step.t - step.group.cutoff, branch.z[0], branch.z_before[0]};
     const Index begin = branches.begin(k), end = branches.end(k);
     if (step.group.per_step_optimizer) {
-      replay_onto_readouts(step, begin, end, last, branch.optimizer_steps);
+      learn_each_step(step, begin, end, last, branch.optimizer_steps);
       continue;
     }
     if (step.group.reward_cutoff > 0) {

@@ -46,10 +46,10 @@ template <class Real> void replay_waiting(const GroupStep<Real>& step, Index beg
   const DelayGroup& group = step.group;
   const double gamma = state.topology.trace_groups[group.trace_group].gamma;
   OwedSteps& owed = state.plus.owed[step.partition];
-  SynapseChunk chunk;
-  double waiting[SynapseChunk::kMost];
+  SynapseChunk<double> chunk;
+  double waiting[chunk.kMost];
   for (Index synapse = begin; synapse < end; synapse += chunk.size) {
-    chunk.size = std::min(end - synapse, SynapseChunk::kMost);
+    chunk.size = std::min(end - synapse, chunk.kMost);
     read_chunk(state.synapses, synapse, chunk);
     std::copy_n(state.synapses.trace_reward.data + synapse, chunk.size, waiting);
     for (Index now = last + group.cutoff; now < step.t; now++) {

@@ -37,7 +37,8 @@ struct AxonTimes {
 struct Axons {
   Array1<Index> processed_until;  // (1,) spikes of earlier steps have been processed
   Array1<AxonTimes> times;        // (sources,), empty unless some synapse learns at spikes
-  Array3<double> z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; pair rules: the trace
+  Array3<double>
+      z;  // (sources, slots, 2 n_filters) filtered spikes as of the last spike, and one step before; pair rules: the trace
 };
 
 struct Neurons {
@@ -138,7 +139,11 @@ struct CachedPropagators {
   Index within_step = -1, within_first = -1;  // step that `within_block` leads to, and its first row
   Index until_cutoff = -1;                    // step that `until_cutoff` holds for
   Index corrections = -1, corrections_copied = -1;
-  std::vector<Index> copied;  // (blocks + 2,) block or step for which each neuron-major copy holds
+  std::vector<Index> copied;                  // (blocks + 2,) block or step for which each neuron-major copy holds
+  std::vector<Index> summed;                  // (blocks,) step up to which PlusWork::sums has the steps of a block
+  Index summed_first = -1, summed_step = -1;  // interval of PlusWork::summed: its first block, and the step after it
+  std::vector<double> limits;                 // largest sums and constants of the targets (bounds.hpp) ...
+  Index limits_step = -1;                     // ... in this step
 };
 
 // Work space of e-prop+: no content survives a call. `Array3` views point into `storage`.
@@ -151,12 +156,15 @@ template <class Real> struct PlusWork {
   Array3<Real> until_cutoff_before;  // the same without the last step; crossing only
   Array3<Real> corrections;          // (1, corrections, width)
   Array3<Real> corrections_copy;     // (1, width, record size) neuron-major
-  Array3<Real> copies;  // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
+  Array3<Real> copies;        // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
+  Array3<Real> sums, summed;  // (blocks, 3, width), (1, 3, width) sums over steps of blocks, and of an interval: bounds.hpp
   std::vector<std::vector<CachedPropagators>> cached;  // (partitions)(trace groups)
   std::vector<std::vector<double>> readout_gradient;   // (partitions)(readouts)
   std::vector<std::vector<double>> readout_waiting;    // (partitions)(readouts) with reward: the reward traces
+  std::vector<std::vector<double>> readout_sums;       // (partitions)(readouts) sums of |errors|
   std::vector<std::vector<double>> gradients;          // (partitions)(synapses of the longest branch)
   std::vector<OwedSteps> owed;                         // (partitions)
+  std::vector<std::vector<Real>> bounded;              // (partitions)(synapses of a branch) gradients up to a bound
   std::unique_ptr<char[]> storage;
 };
 

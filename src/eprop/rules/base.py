@@ -79,8 +79,8 @@ class EPropPlus(Rule):
     presynaptic spike the accumulation stops (NEST: ``eprop_synapse`` with ``eprop_iaf``).
 
     With ``each_step`` the optimiser takes a step at every time step, with that step's part of the gradient. For gradient descent
-    without bounds and decay this makes no difference. Otherwise the steps must be replayed, so the cost of a spike grows with the
-    interval before it.
+    without decay this makes a difference only to a synapse that touches a bound. Such a synapse, and those of all other
+    optimisers, must replay the steps, so the cost of a spike grows with the interval before it.
 
     With a ``reward`` trace, the product of learning signal and eligibility waits for reward, see `RewardTrace`.
     """
@@ -119,6 +119,12 @@ class EPropPlus(Rule):
                 f"EPropPlus.optimizer = {type(self.optimizer).__name__}() runs in Python, but EPropPlus changes weights at every "
                 "spike, in the core: take one of the package's optimisers, or the rule EProp (docs/howto/own_optimizer.md)"
             )
+
+    @property
+    def descends_each_step(self) -> bool:
+        """Whether the optimiser is gradient descent at each step: one step with the sum of an interval, unless a bound acts."""
+        descent = self.optimizer.code == GradientDescent.code and self.optimizer.decay == 0.0
+        return self.each_step and descent and self.reward is None
 
     @property
     def kappa_regularisation(self) -> float:

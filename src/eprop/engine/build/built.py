@@ -57,7 +57,7 @@ class Learning:
     def keeps_gradients(self) -> bool:
         """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
         return self.eprop or any(
-            rule.each_step or rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
+            rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
             for rule in self.rules(EPropPlus)
         )
 
@@ -65,6 +65,11 @@ class Learning:
     def each_step(self) -> bool:
         """Whether some optimiser takes a step in every time step."""
         return any(rule.each_step for rule in self.rules(EPropPlus))
+
+    @property
+    def descends_each_step(self) -> bool:
+        """Whether some optimiser is gradient descent at each step."""
+        return any(rule.descends_each_step for rule in self.rules(EPropPlus))
 
 
 @dataclass(frozen=True)

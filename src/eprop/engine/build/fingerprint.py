@@ -13,7 +13,7 @@ from eprop.errors import InputError
 from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
-from eprop.rules import PairRule
+from eprop.rules import EPropPlus, PairRule
 
 
 def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
@@ -29,6 +29,8 @@ def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block
             for kind in kinds
         )
         out["EPropPlus.synapses"] = f"{'; '.join(each)}; blocks of {block_steps} steps"
+        if any(isinstance(p.rule, EPropPlus) and p.rule.descends_each_step for p in network.projections):
+            out["EPropPlus.synapses"] += "; descent at each step from the start of a block"
     return np.frombuffer(json.dumps(out).encode(), np.uint8)
 
 

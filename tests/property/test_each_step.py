@@ -1,0 +1,120 @@
+"""Gradient descent at each step: one step with the sum of an interval, unless a bound acts on the way.
+
+The reference takes all steps one by one. Bounds are far (no synapse can reach one between two spikes), near (some might, so that
+the engine looks at their steps), and touched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_same
+from eprop.checks import time_driven
+from networks import PROJECTIONS, Case, case, check_run, run_engine
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+BOUNDS = {
+    "none": (-np.inf, np.inf),
+    "far": (-1e3, 1e3),
+    "near": (-0.85, 0.85),
+    "above": (-np.inf, 0.45),
+    "touched": (-0.3, 0.3),
+}
+NEURONS = {
+    "LIF": None,
+    "ALIF": ep.ALIF(tau_m=12.0, v_th=0.8, beta=0.3, tau_adapt=40.0),
+    "delta": ep.DeltaLIF(tau_m=12.0, v_th=0.8),
+    "currents": ep.CurrentLIF(tau_m=12.0, v_th=0.5),
+}
+WEIGHTS = [(projection, "weight") for projection in PROJECTIONS.values()]
+
+
+def drawn(bounds: str, neuron: str = "LIF", seed: int = 1, **rule: Any) -> Case:
+    w_min, w_max = BOUNDS[bounds]
+    descent = ep.GradientDescent(1e-3, w_min=w_min, w_max=w_max)
+    given = {"c_reg": 0.05, "cutoff": 25.0, "each_step": True} | rule
+    return case(seed, ep.EPropPlus(optimizer=descent, **given), neuron=NEURONS[neuron], steps=250)
+
+
+def weights(c: Case, **options: Any) -> dict[Any, np.ndarray]:
+    """All weights after every step."""
+    return run_engine(ep.Simulator(c.network, **{"threads": 1} | options), c.stimulus, WEIGHTS)
+
+
+@pytest.mark.parametrize("bounds", BOUNDS)
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("kappa_reg", [None, 0.8])
+def test_steps_one_by_one_give_the_same(bounds: str, neuron: str, kappa_reg: float | None) -> None:
+    for seed in range(3):
+        c = drawn(bounds, neuron, seed, kappa_reg=kappa_reg)
+        stepped = time_driven(c.network)
+        _, found = check_run(stepped, stepped.run(c.stimulus, record_weights=True), c.stimulus)
+        changed = max(np.ptp(found[name], axis=0).max() for name in WEIGHTS)
+        assert changed > 0.01
+        if bounds == "touched":
+            assert max(np.abs(found[name]).max() for name in WEIGHTS) == 0.3
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("bounds", ["none", "far"])
+def test_without_a_bound_in_reach_it_is_descent_at_every_spike(neuron: str, bounds: str) -> None:
+    """The same bits."""
+    each, once = (weights(drawn(bounds, neuron, each_step=each)) for each in (True, False))
+    assert_same(each, once)
+
+
+def test_a_bound_that_is_touched_makes_a_difference() -> None:
+    each, once = (weights(drawn("touched", each_step=each)) for each in (True, False))
+    assert max(np.abs(each[name] - once[name]).max() for name in WEIGHTS) > 1e-3
+
+
+@pytest.mark.parametrize("bounds", ["near", "above", "touched"])
+def test_bits_do_not_depend_on_partitions(bounds: str) -> None:
+    c = drawn(bounds)
+    assert_same(weights(c, partitions=1), weights(c, partitions=3))
+
+
+@pytest.mark.parametrize("bounds", ["near", "touched"])
+@pytest.mark.parametrize("cut", [97, 128, 161])
+def test_a_state_continues_bit_by_bit(bounds: str, cut: int) -> None:
+    """Also in a block of which only the steps are stored, not their sums."""
+    c = drawn(bounds, cutoff=61.0)
+    given = [{"in": c.inputs[part]} for part in (slice(0, cut), slice(cut, None))]
+    targets = [{"out": c.targets[part]} for part in (slice(0, cut), slice(cut, None))]
+    whole, first, second = (ep.Simulator(c.network, threads=1) for _ in range(3))
+    for now, wanted in zip(given, targets, strict=True):
+        whole.run(float(len(now["in"])), now, wanted)
+    first.run(float(cut), given[0], targets[0])
+    second.set_state(first.state())
+    second.run(float(len(c.inputs) - cut), given[1], targets[1])
+    for name in PROJECTIONS.values():
+        np.testing.assert_array_equal(second.connections(name)[2], whole.connections(name)[2])
+
+
+@pytest.mark.parametrize("bounds", ["far", "near", "touched"])
+def test_next_to_an_optimiser_with_moments(bounds: str) -> None:
+    """Then gradients wait beside the weights instead of in them."""
+    c = drawn(bounds)
+    object.__setattr__(c.network.projection("rec->rec"), "rule", c.rule.replace(optimizer=ep.Adam(1e-3, epsilon=1e-2)))
+    stepped = time_driven(c.network)
+    check_run(stepped, stepped.run(c.stimulus, record_weights=True), c.stimulus)
+
+
+def test_learning_rate_and_frozen_weights() -> None:
+    """A spike takes the steps of its interval with the present rate; frozen, it drops them."""
+    c = drawn("touched")
+    sims = [ep.Simulator(c.network, threads=1) for _ in range(2)]
+    before = None
+    for sim in sims:
+        sim.run(100.0, {"in": c.inputs[:100]}, {"out": c.targets[:100]})
+        before = sim.connections("in->rec")[2]
+    sims[0].run(100.0, {"in": c.inputs[100:200]}, {"out": c.targets[100:200]}, learn=False)
+    np.testing.assert_array_equal(sims[0].connections("in->rec")[2], before)
+    sims[1].scale_learning_rates(0.5)
+    sims[1].run(100.0, {"in": c.inputs[100:200]}, {"out": c.targets[100:200]})
+    assert np.abs(sims[1].connections("in->rec")[2]).max() <= 0.3
