@@ -52,7 +52,7 @@ def written() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except OSError as error:
-        from eprop.training.progress_bar import discard
+        from eprop.display import discard
 
         discard(sys.stdout)
         if isinstance(error, BrokenPipeError):

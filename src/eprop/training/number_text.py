@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from eprop.display import clock
+
 
 def counted(count: int, what: str) -> str:
     """``1 trial``, ``2 trials``."""
@@ -23,13 +25,6 @@ def with_spread(fraction: float, sigma: float | None) -> str:
     if sigma is None or math.isnan(sigma):
         return percent(fraction)
     return f"{100 * fraction:.1f} ± {100 * sigma:.1f} %"
-
-
-def clock(seconds: float) -> str:
-    """``83.4`` as ``1:23``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def size(count: float) -> str:

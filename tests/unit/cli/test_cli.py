@@ -276,7 +276,7 @@ def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     with Reporter(console=Console(file=text, width=200)) as reporter:
         reporter.phase("learning")
         reporter.progress(shown(10, 1.0, error=0.5))  # too soon
-        monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
+        monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
         reporter.progress(shown(20, 2.0, error=0.25, **{"validation error": 0.125}))
         reporter.progress(shown(30, 3.0))
         reporter.phase("testing")

@@ -18,7 +18,7 @@ from command_line import run
 from eprop.cli.guard import path_of
 from eprop.cli.output import mend_streams
 from eprop.cli.report import Reporter, print_info
-from eprop.training.progress_bar import BestEffortStream
+from eprop.display import BestEffortStream
 
 # The package under test, for processes that start in another folder.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}

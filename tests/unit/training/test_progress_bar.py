@@ -27,7 +27,7 @@ PROGRESS = Progress(50, 100, "samples", "epoch 1/2", 1.0, values=VALUES)
 def test_a_trainer_shows_rate_and_time_left_by_default(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
+    monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
     Trainer(learner()).run()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("eprop: epoch 1/2: 4 of 20 samples, ")
@@ -39,7 +39,7 @@ def test_a_trainer_shows_rate_and_time_left_by_default(
 def test_a_trainer_with_a_silent_watcher_shows_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", 0.0)
+    monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
     Trainer(learner(), watcher=Watcher()).run()
     assert capsys.readouterr().err == ""
 
@@ -67,7 +67,7 @@ def test_a_notebook_gets_one_bar_that_is_updated_in_place(monkeypatch: pytest.Mo
 
 
 def test_reading_shows_rate_and_time_left_as_soon_as_they_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eprop.training.progress_bar.LINE_INTERVAL", -1.0)
+    monkeypatch.setattr("eprop.display.LINE_INTERVAL", -1.0)
     now = iter(np.arange(0.0, 1000.0, 0.5))
     monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
     text = io.StringIO()
