@@ -5,7 +5,8 @@
     open_regular, read_bytes, read_text, parse_json     regular files, up to a size     reading.py
     JsonObject                                          type of a JSON object           reading.py
     memory_budget, check_budget, parsing, reason_of     limits; errors of parsers       reading.py
-    write_bytes, write_text, output_errors              complete files; full disks      writing.py
+    write_bytes, write_text, replacing, output_errors   complete files; full disks      writing.py
+    SpikeFile                                           spikes of a run, as they come   spike_file.py
     read_hdf5                                           sizes checked before reading    hdf5.py
     state_root, trust_task, is_trusted                  consent to code                 trust.py
 """
@@ -22,7 +23,7 @@ from eprop.files.reading import (
     read_text,
     reason_of,
 )
-from eprop.files.writing import output_errors, write_bytes, write_text
+from eprop.files.writing import output_errors, replacing, write_bytes, write_text
 
 __all__ = [
     "JsonObject",
@@ -36,6 +37,7 @@ __all__ = [
     "read_bytes",
     "read_text",
     "reason_of",
+    "replacing",
     "write_bytes",
     "write_text",
 ]

@@ -8,6 +8,7 @@ import os
 import pathlib
 import secrets
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from eprop.errors import OutputError
 
@@ -44,10 +45,17 @@ def _explain(error: OSError, size: int | None = None) -> str:
     return f"{text} ({size:,} bytes are needed)"
 
 
-def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
+@contextlib.contextmanager
+def replacing(path: str | pathlib.Path, size: int | None = None) -> Iterator[BinaryIO]:
     """Write a file completely, or keep the old file: write a temporary file in the same folder, sync it, rename it.
 
     The new file has the permissions of the old one. A symbolic link is replaced, not the file to which it leads.
+
+    Parameters
+    ----------
+    path : path
+    size : int, optional
+        Bytes of the file, for the message.
 
     Raises
     ------
@@ -55,14 +63,14 @@ def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
         If the file cannot be written; the old file at ``path`` is then unchanged.
     """
     path = pathlib.Path(path)
-    with output_errors(path, len(content)):
+    with output_errors(path, size):
         mode = path.stat().st_mode & 0o777 if path.is_file() and not path.is_symlink() else None
         aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         # Not `tempfile`, which ignores the umask. No moment gives others more permissions than the old file had.
         number = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else mode | 0o600)
         try:
             with os.fdopen(number, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             if mode is not None:
@@ -71,6 +79,18 @@ def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
+
+
+def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
+    """Write a file completely or not at all, as `replacing` does.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; the old file at ``path`` is then unchanged.
+    """
+    with replacing(path, len(content)) as file:
+        file.write(content)
 
 
 def write_text(path: str | pathlib.Path, text: str) -> None:

@@ -28,10 +28,10 @@ from eprop.engine import Recording, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError, ParameterError
 from eprop.files import output_errors, write_text
+from eprop.files.spike_file import add_spikes, written
 from eprop.interop.nest_models import NEURONS, named
 from eprop.interop.sonata_files import (
     EDGES,
-    SORTINGS,
     Edges,
     Place,
     attribute,
@@ -42,7 +42,6 @@ from eprop.interop.sonata_files import (
     read_group,
     text_of,
     write_types,
-    written,
 )
 from eprop.models import CurrentLIF, EventSource, Model, Readout
 from eprop.network import Explicit, Network, Population, Projection
@@ -119,10 +118,7 @@ def spikes_to_sonata(recording: Recording, path: str | pathlib.Path) -> None:
         raise InputError('spikes_to_sonata takes a Recording with spikes: Simulator.run(..., spikes=["rec"])')
     with written(path) as file:
         for name, (times, ids) in recording.spikes.items():
-            group = file.create_group(f"spikes/{name}")
-            group.attrs.create("sorting", 2, dtype=SORTINGS)
-            group.create_dataset("timestamps", data=np.asarray(times, np.float64)).attrs["units"] = "ms"
-            group["node_ids"] = np.asarray(ids, np.uint64)
+            add_spikes(file, name, times, ids)
 
 
 def spikes_from_sonata(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import io
 import json
@@ -13,17 +12,12 @@ import string
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.files import number_in, parsing, read_text, write_bytes, write_text
+from eprop.files import number_in, parsing, read_text, write_text
 from eprop.files.hdf5 import Array, Group, read_hdf5
 
-#: Header of every file: the number that identifies the format, and its version.
-MAGIC, VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)
-#: Orders of spikes.
-SORTINGS = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype=np.uint8)
 #: Parts of a circuit.
 KINDS = ("nodes", "edges")
 #: Limits for a configuration or a table of types; real ones are small.
@@ -39,16 +33,6 @@ EDGES = (
 )  # fmt: skip
 #: Values that mean "missing" in a table.
 NOTHING = ("", "NULL", "NONE", "None", "NA", "nan")
-
-
-@contextlib.contextmanager
-def written(path: str | pathlib.Path) -> Iterator[h5py.File]:
-    """Write a file, completely or not at all. It is made in memory, because the HDF5 library would crash on a full disk."""
-    image = io.BytesIO()
-    with h5py.File(image, "w") as file:
-        file.attrs["magic"], file.attrs["version"] = MAGIC, VERSION
-        yield file
-    write_bytes(path, image.getvalue())
 
 
 class Place:
