@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         parallel as parallel, parameters as parameters, plot as plot, random as random, reference as reference, rl as rl,
         rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
-    from eprop.engine import Lanes, Record, Recording, Rollout, Samples, Simulator, Stepper
+    from eprop.engine import Lanes, Record, Recording, Rollout, RunStopped, Samples, Simulator, Stepper
     from eprop.errors import (
         CheckpointError,
         DataError,
@@ -104,7 +104,7 @@ __all__ = [
     "InputError", "Lanes", "LogNormal", "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError",
     "NoFeedbackWarning", "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive",
     "PoissonSource", "Positions", "Pulse", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace",
-    "Rollout", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric",
+    "Rollout", "RunStopped", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric",
     "Uniform", "__version__", "load",
 ]  # fmt: skip
 

@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from eprop.display import clock
 from eprop.files import JsonObject
 from eprop.rl import Returns
 from eprop.tasks import Classification, Dataset, Task
 from eprop.training import Evaluation, RunFolder, per_class_error
 from eprop.training.number_text import (
-    clock,
     counted,
     facts_of,
     percent,

@@ -1,7 +1,7 @@
 """The event-driven engine: build a described network, run it, train it."""
 
 from eprop.engine.run.lanes import Lanes
-from eprop.engine.run.results import BatchResult, Record, Recording
+from eprop.engine.run.results import BatchResult, Record, Recording, RunStopped
 from eprop.engine.run.rollouts import Rollout
 from eprop.engine.run.samples import Samples, make_samples
 from eprop.engine.run.stepper import Stepper
@@ -9,5 +9,6 @@ from eprop.engine.run.timing import Latency
 from eprop.engine.simulator import Simulator
 
 __all__ = [
-    "BatchResult", "Latency", "Record", "Recording", "Rollout", "Samples", "Simulator", "Stepper", "Lanes", "make_samples",
+    "BatchResult", "Latency", "Record", "Recording", "Rollout", "RunStopped", "Samples", "Simulator", "Stepper", "Lanes",
+    "make_samples",
 ]  # fmt: skip

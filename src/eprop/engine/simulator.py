@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread, check_silence
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
+from eprop.engine.run.long import Keeping, LongRun
 from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.results import BatchResult, Record, Recording
@@ -181,6 +183,10 @@ class Simulator(FixedProperties):
         learn: bool = True,
         record: Iterable[Record | tuple[Any, ...]] = (),
         spikes: Iterable[str] = (),
+        spikes_to: str | os.PathLike[str] | None = None,
+        interval: float | None = None,
+        checkpoint: tuple[str | os.PathLike[str], float] | None = None,
+        progress: bool = False,
     ) -> Recording:
         """Simulate from the end of the last run, learning at every spike with `EPropPlus`; with `EProp` from rest.
 
@@ -214,6 +220,18 @@ class Simulator(FixedProperties):
             If `EProp` learns from the run, recording anything but outputs and spikes takes a second simulation.
         spikes : iterable of str
             Populations whose spikes are recorded.
+        spikes_to : path, optional
+            SONATA file to which spikes are written while the network runs, in place of ``Recording.spikes``: those of ``spikes``,
+            by default those of all neurons. `eprop.interop.sonata.spikes_from_sonata` reads it. If the simulator has run
+            before, a file of the same network is continued; spikes after the present time are removed. Else it is replaced.
+        interval : float, optional
+            ms between two rows of the recording, counted from the start of this run: outputs and recorded variables at the end
+            of each interval, and the loss summed over it. The default is every step.
+        checkpoint : tuple of path and float, optional
+            File to which the state is written, and ms between two times of writing. It is also written at the end and after
+            Ctrl-C. ``set_state(np.load(path))`` continues from there.
+        progress : bool
+            Show a bar with speed, real-time factor and time left.
 
         Returns
         -------
@@ -225,11 +243,16 @@ class Simulator(FixedProperties):
             If an argument does not fit the network, is not finite, or differs between ranks.
         MemoryLimitError
             If the results do not fit into memory, or with `EProp` the history of the neurons.
+        OutputError
+            If spikes or a checkpoint cannot be written, as on a full disk. What was written before can be read.
+        RunStopped
+            After Ctrl-C, with the recording so far, if one of the last four arguments is given. A second Ctrl-C stops at once.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
-        plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes)
+        keeping = Keeping(spikes_to, interval, checkpoint, progress)
+        plan = partial(checks.plan_run, self._arrays, self._layout, duration, learn, given, record, spikes, keeping)
         with self._lock:
             run = run_on_all_ranks(self.comm, "run", plan, checks.RunPlan.keys, BATCH)
             self._warn_of_no_feedback(run.sample, learn)
@@ -237,9 +260,17 @@ class Simulator(FixedProperties):
                 self._arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(run.sample, run.probes, run.spiking)
-            losses, sample = self._episodes.losses, run.sample
-            hidden = losses.without_targets(sample)
-            return losses.add_to(self._online.run(hidden, run.probes, run.spiking, frozen=not learn), sample)
+            piece = partial(self._run_piece, run)
+            if run.keeping is None:
+                return piece(run.sample)
+            names = [p.name for p in run.spiking]
+            return LongRun(self._arrays, self.comm, run.keeping, names, piece).run(run.sample, run.n_steps)
+
+    def _run_piece(self, run: checks.RunPlan, sample: Samples) -> Recording:
+        """Run a sample, the whole of a run or a piece, from the present state."""
+        losses = self._episodes.losses
+        hidden = losses.without_targets(sample)
+        return losses.add_to(self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn), sample)
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.

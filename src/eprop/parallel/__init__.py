@@ -4,6 +4,16 @@ A process is a *rank*. Every rank runs the same program and makes the same calls
 """
 
 from eprop.parallel.communicator import Communicator, Serial
+from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parallel.launch import available_threads, end_ranks, find_communicator, started_by_mpi
 
-__all__ = ["Communicator", "Serial", "available_threads", "end_ranks", "find_communicator", "started_by_mpi"]
+__all__ = [
+    "Communicator",
+    "Interrupt",
+    "Serial",
+    "Stopped",
+    "available_threads",
+    "end_ranks",
+    "find_communicator",
+    "started_by_mpi",
+]

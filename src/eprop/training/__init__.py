@@ -14,17 +14,16 @@
     load, evaluate_run      a run that is read from its folder, another test              loaded_run.py
     Watcher, ProgressBar    receive progress; show it                                     watcher.py, progress_bar.py
     TensorBoard             a callback that writes metrics                                tensorboard.py
-    Interrupt, Stopped      Ctrl-C                                                        interrupt.py
     gradient_balance        rate regularisation compared with learning                    gradient_balance.py
     record_activity, record_episode        what figures show                              records.py
 """
 
+from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.rl import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
 from eprop.training.evaluation import Evaluation, confusion_matrix, evaluate, per_class_error
 from eprop.training.gradient_balance import GradientBalance, gradient_balance
-from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.learner import Learner, Setup
 from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, UnfinishedRunWarning, evaluate_run, load
 from eprop.training.progress_bar import ProgressBar

@@ -18,6 +18,7 @@ from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
 from eprop.files import JsonObject, parsing, read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
+from eprop.parallel.interrupt import Interrupt
 from eprop.rl import ObservationScale, Returns
 from eprop.tasks import Control, Dataset, EpisodeChoice, Task
 from eprop.training.checkpoint import Checkpoint, load_checkpoint
@@ -31,7 +32,6 @@ from eprop.training.config import (
     same_task,
 )
 from eprop.training.evaluation import Evaluation, evaluate
-from eprop.training.interrupt import Interrupt
 from eprop.training.learner import Setup, State, in_turn
 from eprop.training.progress_bar import shown
 from eprop.training.reward_learner import judge, observation_scale_of

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eprop.errors import EPropError, optional_module
+from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_count
-from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.watcher import Progress, Watcher
 
 #: Jobs in other processes stop when this file is in their folder.

@@ -17,9 +17,9 @@ from eprop.files import JsonObject, output_errors, parsing, write_text
 from eprop.files.trust import trust_task
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
+from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, learner_of, make_engine
-from eprop.training.interrupt import Interrupt, Stopped
 from eprop.training.learner import Setup
 from eprop.training.loaded_run import config_of, misfit, refuse_edited
 from eprop.training.lock import locked

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from eprop.files import JsonObject
-from eprop.training.interrupt import Interrupt
+from eprop.parallel.interrupt import Interrupt
 from eprop.training.learner import Learner, State
 from eprop.training.progress_bar import shown
 from eprop.training.watcher import Watcher

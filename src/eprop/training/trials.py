@@ -13,10 +13,10 @@ from dataclasses import replace
 from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import CheckpointError, ParameterError
 from eprop.files import JsonObject, read_text, write_text
+from eprop.parallel.interrupt import Stopped
 from eprop.parameters import check_count
 from eprop.training.checkpoint import load_checkpoint
 from eprop.training.config import RunConfig, named_task, parse_config, read_config
-from eprop.training.interrupt import Stopped
 from eprop.training.loaded_run import refuse_edited, refuse_other_task
 from eprop.training.lock import locked
 from eprop.training.parallel import polled, processes, side_by_side

@@ -1,149 +1,330 @@
-"""Long runs: nothing grows with the time that has passed, the calls that were made, or the silence of a neuron."""
+"""Long runs: spikes in a file, rows at intervals, checkpoints and Ctrl-C give the bits of a run in memory."""
 
 from __future__ import annotations
 
-import gc
-import platform
-import tracemalloc
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.rules.optimizers import BUILT_IN
-from networks import small_network, two_threads
+from eprop.engine.run import long
+from eprop.interop.sonata import spikes_from_sonata
+from ranks_in_threads import on_ranks
 
-#: What decays from here is below the smallest number with all its digits after a step or two.
-ALMOST_NOTHING = 3e-308
+Spikes = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def simulator(threads=1):
-    """Half of the neurons are driven; the other half have no input but each other and stay silent."""
-    net = ep.Network(seed=2)
-    x, busy, silent = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 6, "busy"), net.add(ep.LIF(), 6, "silent")
+def network(rule: ep.EPropPlus | ep.Static | ep.EProp = ep.EPropPlus(cutoff=20.0)) -> ep.Network:
+    """Two populations that spike, a readout and a drive that changes with time."""
+    net = ep.Network(seed=3)
+    noise = net.add(ep.PoissonSource(20.0), 50, "noise")
+    given = net.add(ep.EventSource(), 4, "in")
+    rec, more = net.add(ep.LIF(v_th=0.5), 40, "rec"), net.add(ep.LIF(v_th=0.5), 10, "more")
     out = net.add(ep.Readout(), 2, "out")
-    rule = ep.EPropPlus(ep.GradientDescent(1e-4), cutoff=20.0)
-    net.connect(x, busy, weight=ep.Uniform(0.5, 1.5), rule=rule)
-    for half in (busy, silent):
-        net.connect(half, half, weight=ep.Normal(0.0, 0.1), rule=rule)
-        net.connect(half, out, weight=ep.Normal(0.0, 0.5), rule=rule)
-    net.feedback(out, busy, ep.RandomFeedback())
-    net.feedback(out, silent, ep.RandomFeedback())
-    return ep.Simulator(net, threads=threads)
+    net.connect(noise, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.1), rule=rule)
+    net.connect(given, rec, weight=0.1, rule=rule)
+    net.connect(rec, more, ep.FixedIndegree(10), weight=0.2, delay=3.0)
+    net.connect(rec, out, weight=ep.Glorot(), rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    return net
 
 
-def run(sim, steps, seed=0):
-    inputs = (np.random.default_rng(seed).random((steps, 3)) < 0.1).astype(float)
-    return sim.run(float(steps), {"in": inputs}, {"out": np.ones(2)}, spikes=["busy", "silent"])
+def events(n_steps: int) -> dict[str, Any]:
+    """Inputs and targets of a run."""
+    rng = np.random.default_rng(7)
+    inputs = {"in": (rng.random((n_steps, 4)) < 0.1).astype(float)}
+    return {"inputs": inputs, "targets": {"out": rng.normal(0.0, 1.0, (n_steps, 2))}}
 
 
-def shapes_of(sim):
-    """Shapes of the arrays of a state, but for the spikes of the last steps."""
-    return {name: a.shape for name, a in sim.state().items() if name != "spikes/sources"}
+def assert_same_spikes(found: Spikes, expected: Spikes) -> None:
+    assert set(found) == set(expected)
+    for name, pair in expected.items():
+        for a, b in zip(found[name], pair, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def test_rings_and_bytes_stay_as_they_are():
-    sim = simulator()
-    first = run(sim, 500)
-    assert first.spikes["busy"][0].size > 50
-    assert first.spikes["silent"][0].size == 0
-    held = sim.memory()
-    assert set(held) == {"synapses", "propagators", "axons", "rest"}
-    shapes = shapes_of(sim)
-    run(sim, 30_000, seed=1)
-    assert sim.memory() == held
-    assert shapes_of(sim) == shapes
+@pytest.fixture(params=[1, 7, 10_000])
+def most_steps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Pieces of one step, of an odd number of steps, and a single piece."""
+    for module in ("long", "inputs"):
+        monkeypatch.setattr(f"eprop.engine.run.{module}.MOST_STEPS", request.param)
+    most: int = request.param
+    return most
 
 
-def test_calls_leave_nothing_behind():
-    sim = simulator()
-    tracemalloc.start()
-    for seed in range(50):
-        run(sim, 2, seed)
-    arrays, objects = held_now()
-    for seed in range(150):
-        run(sim, 2, seed)
-    assert held_now()[0] == arrays
-    assert len(held_now()[1] - objects) < 100
-    tracemalloc.stop()
+@pytest.mark.parametrize("given", [False, True])
+def test_a_run_in_pieces_has_the_bits_of_one_run(most_steps: int, given: bool, tmp_path: pathlib.Path) -> None:
+    sims = [ep.Simulator(network(), threads=1) for _ in range(2)]
+    options = events(203) if given else {}
+    record = [("rec", "v", [1, 2]), ("rec->out", "weight", [0])]
+    for _ in range(2):  # the second run continues the first, and its file
+        whole = sims[0].run(203.0, **options, record=record, spikes=["rec", "more"])
+        parts = sims[1].run(203.0, **options, record=record, spikes_to=tmp_path / "s.h5")
+        assert parts.spikes == {}
+        whole.spikes, spikes = parts.spikes, whole.spikes
+        assert parts == whole
+        found = spikes_from_sonata(tmp_path / "s.h5")
+        late = {name: (times[times > sims[0].time - 203.0], nodes) for name, (times, nodes) in found.items()}
+        assert_same_spikes({name: (t, found[name][1][-len(t) :]) for name, (t, _) in late.items()}, spikes)
+    assert len(found["rec"][0]) > len(spikes["rec"][0]) > 100
+    states = [sim.state() for sim in sims]
+    for name in states[0]:
+        np.testing.assert_array_equal(*(state[name] for state in states), err_msg=name)
 
 
-def held_now():
-    """Bytes of all arrays that were made while memory was traced, and the identities of all objects with parts."""
-    gc.collect()
-    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)])
-    return sum(trace.size for trace in found.traces), {id(thing) for thing in gc.get_objects()}
+def test_memory_does_not_grow_with_the_run(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+    """No array of a piece, nor the sample, is longer than a piece, and the rows are those of the intervals."""
+    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", 50)
+    monkeypatch.setattr("eprop.engine.run.inputs.MOST_STEPS", 50)
+    sim, lengths, counts = ep.Simulator(network(ep.Static()), threads=1), [], []
+    run = sim._online.run
+
+    def watched(sample: Any, *rest: Any, **options: Any) -> ep.Recording:
+        recording = run(sample, *rest, **options)
+        lengths.append((sample.window.shape[1], recording.times.size))
+        counts.append(sum(times.size for times, _ in recording.spikes.values()))
+        return recording
+
+    monkeypatch.setattr(sim._online, "run", watched)
+    recording = sim.run(5000.0, spikes_to=tmp_path / "s.h5", interval=1000.0)
+    assert max(lengths) == (50, 50)
+    assert sum(steps for _, steps in lengths) == 5000
+    assert recording.times.tolist() == [1000.0, 2000.0, 3000.0, 4000.0, 5000.0]
+    written = spikes_from_sonata(tmp_path / "s.h5")
+    assert sum(times.size for times, _ in written.values()) == sum(counts) > 20 * max(counts)
 
 
-def subnormal(values):
-    """Which numbers are smaller than the smallest with all its digits, and not zero."""
-    if not np.issubdtype(values.dtype, np.floating):
-        return np.zeros(values.shape, bool)
-    return (values != 0) & (np.abs(values) < np.finfo(values.dtype).tiny)
+@pytest.mark.parametrize("interval", [1.0, 4.0, 50.0])
+def test_an_interval_has_the_values_at_its_end(most_steps: int, interval: float) -> None:
+    sims = [ep.Simulator(network(), threads=1) for _ in range(2)]
+    record = [("rec", "v")]
+    every = sims[0].run(202.0, **events(202), record=record, spikes=["rec"])
+    some = sims[1].run(202.0, **events(202), record=record, spikes=["rec"], interval=interval)
+    step = int(interval)
+    ends = slice(step - 1, None, step)
+    n = len(every.times[ends])
+    np.testing.assert_array_equal(some.times, every.times[ends])
+    np.testing.assert_array_equal(some.y["out"], every.y["out"][ends])
+    np.testing.assert_array_equal(some["rec", "v"], every["rec", "v"][ends])
+    np.testing.assert_allclose(some.loss, every.loss[: n * step].reshape(n, step).sum(axis=1), rtol=1e-12)
+    assert_same_spikes(some.spikes, every.spikes)
 
 
-flushes = pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="the core flushes subnormal numbers on x86-64"
-)
+def test_the_loss_of_an_interval_does_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = []
+    for most in (1, 7, 1000):
+        monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", most)
+        losses.append(ep.Simulator(network(), threads=1).run(200.0, **events(200), interval=50.0).loss)
+    np.testing.assert_array_equal(losses[0], losses[1])
+    np.testing.assert_array_equal(losses[0], losses[2])
 
 
-@flushes
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=two_threads)])
-def test_what_is_silent_for_long_becomes_zero(threads):
-    sim = simulator(threads)
-    run(sim, 10)
-    state = sim.state()
-    state["neurons/rate"][:, 6:] = ALMOST_NOTHING
-    state["neurons/state"][0, 6:] = ALMOST_NOTHING
-    sim.set_state(state)
-    run(sim, 100)
-    state = sim.state()
-    assert (state["neurons/rate"][:, 6:] == 0.0).all()
-    assert not any(subnormal(values).any() for values in state.values())
-    assert subnormal(0.5 * np.full(64, ALMOST_NOTHING)).all()  # the mode was the loop's own
+def test_a_run_from_a_checkpoint_writes_the_same_file(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, whole = network(), ep.Simulator(network(), threads=1)
+    expected = whole.run(300.0, spikes=["rec", "more"]).spikes
+    sim, saved = ep.Simulator(net, threads=1), []
+    monkeypatch.setattr(long, "_write_state", lambda path, state: saved.append(int(state["counters"][0])))
+    sim.run(110.0, checkpoint=("any", 25.0))
+    assert saved == [25, 50, 75, 100, 110]
+    monkeypatch.undo()
+    # The first simulator goes beyond its checkpoint and is lost.
+    sim = ep.Simulator(net, threads=1)
+    sim.run(100.0, checkpoint=(tmp_path / "state.npz", 60.0), spikes_to=tmp_path / "s.h5")
+    sim.run(20.0, spikes_to=tmp_path / "s.h5")
+    other = ep.Simulator(net, threads=1)
+    other.set_state(np.load(tmp_path / "state.npz"))
+    assert other.time == 100.0
+    other.run(200.0, spikes_to=tmp_path / "s.h5")
+    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
+    a, b = whole.state(), other.state()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-# After a long silence an optimiser has forgotten the size of gradients: a rounding error must not be one.
-ETA = 1e-3
+def test_a_simulator_from_the_start_replaces_the_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "s.h5"
+    path.write_text("something else")
+    for _ in range(2):
+        sim = ep.Simulator(network(), threads=1)
+        sim.run(50.0, spikes_to=path, spikes=["more"])
+        assert list(spikes_from_sonata(path)) == ["more"]
+    net = network(ep.Static())
+    other = ep.Simulator(net, threads=1)
+    other.run(10.0)
+    for options in ({"spikes": ["more"]}, {}):
+        with pytest.raises(ep.OutputError, match="holds spikes of another network or of other populations; choose"):
+            other.run(50.0, spikes_to=path, **options)
+    sim.run(50.0, spikes_to=path, spikes=["more"])
 
 
-def weights(
-    optimizer: ep.Optimizer,
-    precision: str,
-    neuron: ep.Neuron,
-    silent: int = 100_000,
-    reward: ep.RewardTrace | None = None,
-) -> np.ndarray:
-    """A weight after a silence, and after each of three times three spikes that no error follows."""
-    connections = {"in->rec": 0.5, "rec->out": {"weight": 1.0, "rule": None}}
-    models = {"neuron": neuron, "feedback": ep.Symmetric()}
-    net = small_network((1, 1, 1), connections, **models, rule=ep.EPropPlus(optimizer=optimizer, reward=reward), seed=3)
-    sim = ep.Simulator(net, threads=1, precision=precision)
-
-    def run(steps: int, spikes: list[int], wrong_until: int) -> float:
-        given = np.zeros((steps, 1), bool)
-        given[spikes] = True
-        told = {} if reward is None else {"reward": np.ones(steps)}
-        window = (np.arange(steps) < wrong_until).astype(float)
-        sim.run(float(steps), {"in": given}, {"out": [1.0]}, window=window, **told)
-        return float(sim.connections("in->rec")[2][0])
-
-    run(40, [3, 10, 17, 25], 40)
-    # Errors come before the spikes of a block, not behind them: from these nothing is to be learned.
-    return np.array([run(silent, [], 0), *(run(64, [21, 22, 24, 40], 20) for _ in range(3))])
+def test_a_full_disk_stops_in_words_and_leaves_a_file_to_read(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", 500)
+    resource = pytest.importorskip("resource")
+    path, before = tmp_path / "s.h5", resource.getrlimit(resource.RLIMIT_FSIZE)
+    sim, whole = (ep.Simulator(network(), threads=1) for _ in range(2))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, before[1]))
+    try:
+        with pytest.raises(ep.OutputError, match=r"s\.h5: cannot be written: the file would exceed the size limit"):
+            sim.run(1e6, spikes_to=path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    found = spikes_from_sonata(path)
+    end = found["rec"][0][-1]
+    assert end > 1000.0
+    expected = whole.run(sim.time, spikes=["rec", "more"]).spikes
+    for name, (times, nodes) in found.items():
+        np.testing.assert_array_equal(times, expected[name][0][: times.size])
+        np.testing.assert_array_equal(nodes, expected[name][1][: times.size])
+    np.testing.assert_array_equal(sim.run(20.0).loss, whole.run(20.0).loss)
 
 
-WAITS = ep.RewardTrace(tau=100.0, cutoff=300.0)
-KINDS = [(neuron, kind, None) for neuron in (ep.LIF, ep.ALIF, ep.DeltaLIF) for kind in BUILT_IN]
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: pathlib.Path) -> None:
+    resource = pytest.importorskip("resource")
+    path, before = tmp_path / "state.npz", resource.getrlimit(resource.RLIMIT_FSIZE)
+    sim = ep.Simulator(network(), threads=1)
+    sim.run(10.0, checkpoint=(path, 10.0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(ep.OutputError, match=r"state\.npz: cannot be written.*bytes are needed"):
+            sim.run(10.0, checkpoint=(path, 10.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in tmp_path.iterdir()] == ["state.npz"]
+    sim.set_state(np.load(path))
+    assert sim.time == 10.0
+
+
+PROGRAM = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import numpy as np
+import eprop as ep
+from test_long_runs import assert_same_spikes, network
+from eprop.interop.sonata import spikes_from_sonata
+
+sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
+print("ready", flush=True)
+try:
+    sim.run(1e8, spikes_to="s.h5", interval=10.0, checkpoint=("state.npz", 1e8))
+except ep.RunStopped as stop:
+    assert stop.exit_code == 130
+    assert "of 1e+08 ms; the simulator continues from here" in str(stop)
+    recording = stop.recording
+else:
+    raise SystemExit("the run ended by itself")
+assert sim.time > 0.0 and recording.times.size == sim.time // 10.0
+expected = other.run(sim.time, spikes=["rec", "more"])
+assert_same_spikes(spikes_from_sonata("s.h5"), expected.spikes)
+np.testing.assert_array_equal(recording.y["out"], expected.y["out"][9::10])
+third = ep.Simulator(network(), threads=1)
+third.set_state(np.load("state.npz"))
+for name, value in sim.state().items():
+    np.testing.assert_array_equal(value, third.state()[name], err_msg=name)
+np.testing.assert_array_equal(sim.run(50.0).loss, other.run(50.0).loss)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: pathlib.Path) -> Iterator[subprocess.Popen[str]]:
+    """A program in a long run of hours, half a second after its start."""
+    (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
+    tests = pathlib.Path(__file__).parent
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "program.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tests), str(tests.parents[1]), *sys.path])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.6)
+    with process:
+        yield process
+        process.kill()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_keeps_what_there_is(program: subprocess.Popen[str]) -> None:
+    program.send_signal(signal.SIGINT)
+    _, errors = program.communicate(timeout=60)
+    assert program.returncode == 0, errors
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_killed_process_leaves_a_file_to_read(program: subprocess.Popen[str], tmp_path: pathlib.Path) -> None:
+    program.kill()
+    program.wait()
+    found = spikes_from_sonata(tmp_path / "s.h5")
+    end = found["rec"][0][-1]
+    expected = ep.Simulator(network(), threads=1).run(end, spikes=["rec"]).spikes["rec"]
+    for a, b in zip(found["rec"], expected, strict=True):
+        np.testing.assert_array_equal(a, b[: a.size])
+    assert end > 100.0
+
+
+def test_ranks_write_one_file(tmp_path: pathlib.Path) -> None:
+    expected = ep.Simulator(network(), threads=1).run(120.0, spikes=["rec", "more"]).spikes
+
+    def work(comm: Any) -> ep.Recording:
+        sim = ep.Simulator(network(), threads=1, comm=comm)
+        result = sim.run(120.0, spikes_to=tmp_path / "s.h5", interval=40.0, checkpoint=(tmp_path / "state.npz", 50.0))
+        with pytest.raises(ep.OutputError if comm.rank == 0 else ep.EPropError, match="cannot be written"):
+            sim.run(10.0, spikes_to=tmp_path / "none" / "s.h5")
+        return result
+
+    first, second = on_ranks(2, work)
+    assert first == second
+    assert first.times.tolist() == [40.0, 80.0, 120.0]
+    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
+    sim = ep.Simulator(network(), threads=1)
+    sim.set_state(np.load(tmp_path / "state.npz"))
+    assert sim.time == 120.0
+
+
+def test_progress_tells_speed_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eprop.display.LINE_INTERVAL", 0.0)
+    ep.Simulator(network(), threads=1).run(500.0, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("eprop: running: 100 of 500 ms, ")
+    assert lines[-1].startswith("eprop: running: 500 of 500 ms, ")
+    for part in (" ms/s, real-time factor ", ", 0:00 left"):
+        assert part in lines[-1]
 
 
 @pytest.mark.parametrize(
-    ("neuron", "kind", "reward"), KINDS + [(ep.LIF, k, WAITS) for k in BUILT_IN if k.exact_zero_in]
+    ("options", "words"),
+    [
+        ({"interval": 0.3}, "interval must be a multiple of dt"),
+        ({"interval": "often"}, "interval must be a number of ms"),
+        ({"spikes_to": 3}, "spikes_to takes a path, got 3"),
+        ({"checkpoint": "state.npz"}, "checkpoint takes a path and ms between two checkpoints"),
+        ({"checkpoint": (3, 10.0)}, "checkpoint takes a path, got 3"),
+        ({"checkpoint": ("state.npz", 0.0)}, "the time between two checkpoints must be a multiple of dt"),
+        ({"progress": "yes"}, "progress must be True or False"),
+        ({"spikes_to": "s.h5", "spikes": ["out"]}, "is a readout and has no spikes"),
+    ],
 )
-def test_single_precision_takes_the_same_steps(neuron: Any, kind: Any, reward: ep.RewardTrace | None) -> None:
-    """Adam took a step of 27 learning rates out of a rounding error."""
-    silent = 20_000 if reward else 100_000
-    double, single = (weights(kind(ETA), p, neuron(v_th=0.6), silent, reward) for p in ("double", "single"))
-    assert np.abs(single - double).max() < 1e-3 * max(np.abs(np.diff(double)).max(), ETA)
-    assert reward is None or abs(double[0] - 0.5) > ETA
+def test_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ep.InputError, match=words):
+        ep.Simulator(network(), threads=1).run(10.0, **options)
+
+
+def test_eprop_learns_from_the_whole_run(tmp_path: pathlib.Path) -> None:
+    sim = ep.Simulator(network(ep.EProp()), threads=1)
+    for options in ({"interval": 5.0}, {"spikes_to": tmp_path / "s.h5"}, {"progress": True}):
+        with pytest.raises(ep.InputError, match="learns from a run as from one sample, not in pieces"):
+            sim.run(10.0, **options)
+    assert not list(tmp_path.iterdir())
+    sim.run(200.0, spikes_to=tmp_path / "s.h5", learn=False)
+    expected = sim.run(200.0, spikes=["rec", "more"], learn=False).spikes
+    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)

@@ -13,6 +13,7 @@ from eprop.engine.build.draws import steps_of
 from eprop.engine.build.memory import check_results
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.layout import Given, SampleLayout, by_name
+from eprop.engine.run.long import MOST_STEPS, Keeping
 from eprop.engine.run.probes import Probes, make_probes
 from eprop.engine.run.sample_events import events_in_steps
 from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
@@ -53,17 +54,24 @@ def populations_that_spike(network: Network, names: object) -> list[Population]:
 
 
 class RunPlan(NamedTuple):
-    """A run: one sample, recorded variables, populations whose spikes are recorded, and whether weights change."""
+    """A run: steps, one sample, recorded variables, populations whose spikes are recorded, whether weights change.
 
+    ``keeping`` is not None for a long run. Without inputs, its sample has the steps of the longest piece only.
+    """
+
+    n_steps: int
     sample: Samples
     probes: Probes
     spiking: list[Population]
     learn: bool
+    keeping: Keeping | None
 
     def keys(self) -> dict[str, Any]:
         """Values that must be the same on all ranks."""
         columns, nodes = [key for key, _ in self.probes.columns], checksum(*self.probes.index.values())
-        return keys_of(self.sample, self.learn, [p.name for p in self.spiking], columns, nodes)
+        return keys_of(
+            self.sample, self.learn, [p.name for p in self.spiking], columns, nodes, self.n_steps, self.keeping
+        )
 
 
 def plan_run(
@@ -74,6 +82,7 @@ def plan_run(
     given: Given,
     record: Any,
     spikes: Any,
+    keeping: Keeping,
 ) -> RunPlan:
     """Check the arguments of `Simulator.run`.
 
@@ -85,11 +94,21 @@ def plan_run(
         If the results do not fit into memory.
     """
     check_switch("learn", learn)
+    check_switch("progress", keeping.progress)
     n_steps = steps_in("duration", duration, layout.dt)
-    sample = one_sample(layout, n_steps, given)
-    probes = make_probes(arrays, record)
-    check_results(n_steps, layout.n_readouts, probes.count)
-    return RunPlan(sample, probes, populations_that_spike(arrays.network, spikes), learn)
+    found = keeping.in_steps(lambda label, value: steps_in(label, value, layout.dt)) if keeping.wanted else None
+    if found and arrays.built.has_eprop and learn:
+        raise InputError(
+            "a network with EProp learns from a run as from one sample, not in pieces: leave out spikes_to, interval, "
+            "checkpoint and progress, or give learn=False"
+        )
+    same = found is not None and all(value is None for value in given)
+    sample = one_sample(layout, min(n_steps, MOST_STEPS) if same else n_steps, given)
+    probes, spiking = make_probes(arrays, record), populations_that_spike(arrays.network, spikes)
+    check_results(n_steps // found.interval if found else n_steps, layout.n_readouts, probes.count)
+    if found and found.spikes_to is not None:
+        spiking = spiking or [p for p in arrays.network.populations if p.model.role == "neuron"]
+    return RunPlan(n_steps, sample, probes, spiking, learn, found)
 
 
 def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:

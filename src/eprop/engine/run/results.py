@@ -83,7 +83,7 @@ class _Outputs(_ByName):
 
 
 class _Spikes(_ByName):
-    what, advice = "spikes", 'to record spikes, give run() the argument spikes=["rec"]'
+    what, advice = "spikes", 'to record spikes, give run() the argument spikes=["rec"], without spikes_to'
 
 
 @dataclass(eq=False)
@@ -92,9 +92,9 @@ class Recording(ByValue):
 
     Attributes
     ----------
-    times : (steps,) ms, the end of each step
+    times : (steps,) ms, the end of each step, or of each interval with ``interval=``
     y : dict of (steps, readouts), readout voltages, mV
-    loss : (steps,) loss of each step: mV², or nats with `CrossEntropy`
+    loss : (steps,) loss of each step, or sum over an interval: mV², or nats with `CrossEntropy`
     spikes : dict of (times in ms, node indices), if requested
     traces : dict of (steps, nodes) under ``(name, variable)``
     index : dict of (nodes,), the nodes or synapses of the columns of each trace
@@ -118,7 +118,7 @@ class Recording(ByValue):
         return self.traces[key]
 
     def __repr__(self) -> str:
-        parts = [f"{self.times.size} steps to {self.times[-1]:g} ms"]
+        parts = [f"{self.times.size} steps to {_last(self.times):g} ms"]
         parts += [f"y[{name!r}] {y.shape}" for name, y in self.y.items()]
         parts += [f"{times.size} spikes of {name!r}" for name, (times, _) in self.spikes.items()]
         parts += [f"{key} {trace.shape}" for key, trace in self.traces.items()]
@@ -129,14 +129,34 @@ class Recording(ByValue):
         rows: list[tuple[str, str, str]] = [
             (f"y[{name!r}]", f"{_shape(y)} (steps x readouts)", f"{_range(y)} mV") for name, y in self.y.items()
         ]
-        rows.append(("loss", _shape(self.loss), f"{self.loss.mean():.4g} per step"))
+        rows.append(("loss", _shape(self.loss), f"{self.loss.sum() / max(self.loss.size, 1):.4g} per step"))
         rows += [
             (f"spikes[{name!r}]", f"{times.size:,} spikes", f"of {np.unique(nodes).size:,} nodes")
             for name, (times, nodes) in self.spikes.items()
         ]
         rows += [(f"[{name!r}, {variable!r}]", _shape(t), _range(t)) for (name, variable), t in self.traces.items()]
-        title = f"Recording of {self.times.size:,} steps, to {self.times[-1]:g} ms"
+        title = f"Recording of {self.times.size:,} steps, to {_last(self.times):g} ms"
         return table(title, rows, ("what", "shape", "values"))
+
+
+def _last(times: Floats) -> float:
+    """End of the last row; 0 without rows."""
+    return float(times[-1]) if times.size else 0.0
+
+
+class RunStopped(KeyboardInterrupt):
+    """Ctrl-C stopped a run; the simulator is at the end of the recording, and continues from there.
+
+    Attributes
+    ----------
+    recording : Recording
+        What was recorded so far.
+    exit_code : int
+    """
+
+    def __init__(self, message: str, exit_code: int, recording: Recording):
+        super().__init__(message)
+        self.exit_code, self.recording = exit_code, recording
 
 
 def _shape(array: np.ndarray) -> str:

@@ -96,6 +96,16 @@ class Samples(ByValue):
             reward=reward,
         )  # fmt: skip
 
+    def steps(self, begin: int, stop: int) -> Samples:
+        """Steps ``begin:stop`` of a single sample."""
+        span = slice(begin, stop)
+        target = self.target[:, span] if self.target.shape[1] > 1 else self.target
+        return replace(
+            self, event_start=np.ascontiguousarray(self.event_start[:, begin : stop + 1]), target=target,
+            window=self.window[:, span], n_steps=stop - begin, modulator=self.modulator[:, span], reward=self.reward[:, span],
+            signals={name: values[:, span] for name, values in self.signals.items()},
+        )  # fmt: skip
+
     @property
     def window_of_readouts(self) -> np.ndarray:
         """The window of each readout, (n or 1, n_steps, readouts)."""

@@ -8,11 +8,11 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from eprop.parallel import Communicator, Serial
+from eprop.parallel.communicator import Communicator, Serial
 
 
 class Stopped(KeyboardInterrupt):
-    """The user asked to stop; the training is at a safe point.
+    """The user asked to stop; the work is at a safe point.
 
     Attributes
     ----------
