@@ -97,7 +97,7 @@ def plan_run(
     check_switch("progress", keeping.progress)
     n_steps = steps_in("duration", duration, layout.dt)
     found = keeping.in_steps(lambda label, value: steps_in(label, value, layout.dt)) if keeping.wanted else None
-    if found and arrays.built.has_eprop and learn:
+    if found and arrays.built.learning.eprop and learn:
         raise InputError(
             "a network with EProp learns from a run as from one sample, not in pieces: leave out spikes_to, interval, "
             "checkpoint and progress, or give learn=False"
