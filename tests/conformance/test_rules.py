@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 
 
 every_model_and_rule = pytest.mark.parametrize(("model", "rule"), [(model, rule) for model in MODELS for rule in RULES])
-# All engines agree for each combination. Promises that do not depend on a model's constants are kept by one model of each class in
+# All engines agree for each combination. Promises that do not depend on constants are kept by one model of each class in
 # the event-driven engine, and by one model in the other engines.
 CLASSES = {(type(neuron), varies(neuron)): name for name, neuron in MODELS.items()}.values()
 every_class_rule_and_engine = pytest.mark.parametrize(
