@@ -92,6 +92,10 @@ class SilenceWarning(UserWarning):
     """Every recurrent neuron stayed silent, so nothing can be learned."""
 
 
+class InstabilityWarning(UserWarning):
+    """A population fires at a mean rate above 100 Hz for 200 ms of a run or longer: the network may run away."""
+
+
 class NoFeedbackWarning(UserWarning):
     """Weights should learn, but no learning signal reaches them."""
 

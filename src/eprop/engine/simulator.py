@@ -19,12 +19,13 @@ from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.episodes import Episodes
-from eprop.engine.run.guards import OneThread, check_silence
+from eprop.engine.run.guards import OneThread, check_activity
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.long import Keeping, LongRun
 from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
+from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import Samples, arrange_samples
@@ -247,6 +248,12 @@ class Simulator(FixedProperties):
             If spikes or a checkpoint cannot be written, as on a full disk. What was written before can be read.
         RunStopped
             After Ctrl-C, with the recording so far, if one of the last four arguments is given. A second Ctrl-C stops at once.
+
+        Warns
+        -----
+        InstabilityWarning
+            If a population fires at more than 100 Hz on average over at least 200 ms. On several ranks, and with delays of a few
+            steps only, this is the mean of all neurons. `EProp` warns only with ``learn=False``.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
@@ -260,17 +267,18 @@ class Simulator(FixedProperties):
                 self._arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(run.sample, run.probes, run.spiking)
-            piece = partial(self._run_piece, run)
+            piece = partial(self._run_piece, run, RateMonitor(self._arrays))
             if run.keeping is None:
                 return piece(run.sample)
             names = [p.name for p in run.spiking]
             return LongRun(self._arrays, self.comm, run.keeping, names, piece).run(run.sample, run.n_steps)
 
-    def _run_piece(self, run: checks.RunPlan, sample: Samples) -> Recording:
+    def _run_piece(self, run: checks.RunPlan, rates: RateMonitor, sample: Samples) -> Recording:
         """Run a sample, the whole of a run or a piece, from the present state."""
         losses = self._episodes.losses
         hidden = losses.without_targets(sample)
-        return losses.add_to(self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn), sample)
+        recording = self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn, rates=rates)
+        return losses.add_to(recording, sample)
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
         """Run step by step, with inputs that become known during the run: see `Stepper.step`.
@@ -431,7 +439,7 @@ class Simulator(FixedProperties):
         events = rollout.count_events()
         self._arrays.online.events += events
         self._episodes.optimizers.learn(rollout.backward())
-        check_silence(self._arrays, rollout.spikes)
+        check_activity(self._arrays, rollout.spikes, samples.n_steps)
         if progress:
             progress(len(samples))
         return BatchResult(rollout.loss, rollout.y, rollout.spikes, events)

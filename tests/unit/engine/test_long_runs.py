@@ -27,11 +27,11 @@ def network(rule: ep.EPropPlus | ep.Static | ep.EProp = ep.EPropPlus(cutoff=20.0
     net = ep.Network(seed=3)
     noise = net.add(ep.PoissonSource(20.0), 50, "noise")
     given = net.add(ep.EventSource(), 4, "in")
-    rec, more = net.add(ep.LIF(v_th=0.5), 40, "rec"), net.add(ep.LIF(v_th=0.5), 10, "more")
+    rec, more = net.add(ep.LIF(), 40, "rec"), net.add(ep.LIF(v_th=0.5), 10, "more")
     out = net.add(ep.Readout(), 2, "out")
     net.connect(noise, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.1), rule=rule)
     net.connect(given, rec, weight=0.1, rule=rule)
-    net.connect(rec, more, ep.FixedIndegree(10), weight=0.2, delay=3.0)
+    net.connect(rec, more, ep.FixedIndegree(10), weight=0.1, delay=3.0)
     net.connect(rec, out, weight=ep.Glorot(), rule=rule)
     net.feedback(out, rec, ep.RandomFeedback())
     return net

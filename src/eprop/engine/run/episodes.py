@@ -16,7 +16,7 @@ from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
-from eprop.engine.run.guards import check_losses, check_silence
+from eprop.engine.run.guards import check_activity, check_losses
 from eprop.engine.run.optimizers import Optimizers, batch_scale, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import spikes_of_sample
@@ -73,7 +73,7 @@ class Episodes:
             raise
         self.optimizers.take_step(scale, "train", len(samples) * samples.n_steps)
         assert result.spikes is not None
-        check_silence(arrays, result.spikes)
+        check_activity(arrays, result.spikes, samples.n_steps)
         return result
 
     def gradients(self, samples: Samples, progress: Progress) -> dict[str, np.ndarray]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.memory import refusing_failed_allocations
+from eprop.engine.run.rates import warn_if_high
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, Status, check_status
 
@@ -79,8 +80,21 @@ def check_outputs(where: str, y: np.ndarray) -> None:
         check_status(Status.EXPLODED if largest > lib.largest_voltage else Status.NOT_FINITE, where)
 
 
-def check_silence(arrays: Arrays, spikes: np.ndarray) -> None:
-    """Warn with advice if no neuron spiked; rate regularisation may still activate neurons."""
-    regularised = any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in arrays.network.projections)
-    if arrays.built.n_neurons and not spikes.any() and not regularised:
+def check_activity(arrays: Arrays, spikes: np.ndarray, n_steps: int) -> None:
+    """Warn with advice if no neuron spiked in samples, or too many did; rate regularisation may still change this.
+
+    Parameters
+    ----------
+    arrays : Arrays
+    spikes : (n,) int64
+        Spikes of all neurons in each sample.
+    n_steps : int
+        Steps of a sample.
+    """
+    neurons = [p for p in arrays.network.populations if p.model.role == "neuron"]
+    if not neurons or any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in arrays.network.projections):
+        return
+    if not spikes.any():
         check_status(Status.SILENT, "train")
+    span = spikes.size * n_steps * arrays.network.dt
+    warn_if_high("all neurons", 1e3 * float(spikes.sum()) / (span * sum(p.size for p in neurons)), span)

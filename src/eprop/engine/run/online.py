@@ -11,8 +11,9 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import drive_factors
 from eprop.engine.ranks.parallelism import run_in_threads
-from eprop.engine.run.guards import check_losses, check_silence, check_voltages, check_weights
+from eprop.engine.run.guards import check_activity, check_losses, check_voltages, check_weights
 from eprop.engine.run.probes import NO_PROBES, Probes, SpikeReader
+from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
@@ -97,7 +98,10 @@ class OnlineRunner:
             if p.model.role == "readout"
         ]
 
-    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
+    def run(
+        self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0,
+        rates: RateMonitor | None = None,
+    ) -> Recording:  # fmt: skip
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
         online = arrays.online
@@ -105,10 +109,15 @@ class OnlineRunner:
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
+            limit = rates.limit(limit) if rates else limit
             done += advance(arrays, online, out, done, limit, self._timer)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
+            if rates:
+                rates.read()
+        if rates:
+            rates.judge(int(out.spikes.sum()), n_steps)
         arrays.weight_changes += 1
         check_weights(arrays, "run", online.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
@@ -147,7 +156,7 @@ class OnlineRunner:
         check_weights(arrays, "train", arrays.online.weights_finite(arrays.threads))
         spikes = arrays.exchange.sum(out.spikes)
         self._count_events_of_all(events)
-        check_silence(arrays, spikes)
+        check_activity(arrays, spikes, n_steps)
         return self._result(samples, out, spikes, arrays.events - events)
 
     def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:

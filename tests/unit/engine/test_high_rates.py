@@ -1,0 +1,88 @@
+"""A network that runs away causes a warning, with its population and rate."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from ranks_in_threads import on_ranks
+
+pytestmark = pytest.mark.tiny
+
+
+def network(delay: float = 1.0, rule: ep.Static | ep.EProp | ep.EPropPlus = ep.Static()) -> ep.Network:
+    """A quiet population, and one of which neuron ``k`` spikes at every event."""
+    net = ep.Network(seed=1)
+    given = net.add(ep.EventSource(), 1, "in")
+    net.add(ep.LIF(v_th=1.0), 30, "quiet")
+    loud, out = net.add(ep.LIF(tau_m=1.0, v_th=0.5), 10, "loud"), net.add(ep.Readout(), 1, "out")
+    net.connect(given, loud, weight=0.6, delay=delay)
+    net.connect(loud, out, weight=0.1, rule=rule)
+    return net
+
+
+def every(steps: int, n_steps: int) -> dict[str, Any]:
+    """An event each so many steps."""
+    return {"in": (np.arange(n_steps) % steps == 0).astype(float)[:, None]}
+
+
+@pytest.mark.parametrize(("delay", "words"), [(20.0, "^loud: 1[0-9][0-9] Hz on average over 1,000 ms"), (1.0, None)])
+def test_the_loud_population_is_named(delay: float, words: str | None) -> None:
+    """Where the log is long enough to count by population; a mean of all neurons stays below the limit here."""
+    sim = ep.Simulator(network(delay), threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if words is None:
+            sim.run(1000.0, every(8, 1000))
+        else:
+            with pytest.warns(ep.InstabilityWarning, match=words):
+                recording = sim.run(1000.0, every(8, 1000), spikes=["loud"])
+            assert 1000 < len(recording.spikes["loud"][0]) < 2000
+
+
+def test_short_delays_have_the_mean_of_all_neurons() -> None:
+    with pytest.warns(ep.InstabilityWarning, match="^all neurons: 125 Hz on average over 200 ms"):
+        ep.Simulator(network(), threads=1).run(200.0, every(2, 200))
+
+
+@pytest.mark.parametrize(("steps", "duration"), [(11, 1000.0), (2, 199.0)])
+def test_no_warning_below_the_rate_or_in_a_short_run(steps: int, duration: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ep.Simulator(network(20.0), threads=1).run(duration, every(steps, int(duration)))
+
+
+def test_a_long_run_warns_once_and_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eprop.engine.run.long.MOST_STEPS", 150)
+    sim = ep.Simulator(network(20.0), threads=1)
+    with pytest.warns(ep.InstabilityWarning) as found:
+        sim.run(4000.0, every(5, 4000), interval=100.0)
+    assert len(found) == 1
+    assert str(found[0].message).startswith("loud: 184 Hz on average over 250 ms")
+
+
+def test_ranks_have_the_mean_of_all_neurons() -> None:
+    def work(comm: Any) -> str:
+        sim = ep.Simulator(network(20.0), threads=1, comm=comm)
+        sim.run(500.0, every(2, 500))
+        return "ended"
+
+    with pytest.warns(ep.InstabilityWarning, match="^all neurons: 12[0-9] Hz"):
+        assert on_ranks(2, work) == ["ended", "ended"]
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(cutoff=20.0)])
+def test_training_warns_unless_it_regularises_rates(rule: ep.EProp | ep.EPropPlus) -> None:
+    for c_reg in (0.0, 1.0):
+        sim = ep.Simulator(network(rule=rule.replace(c_reg=c_reg)), threads=1)
+        samples = sim.samples(2, 200, {"in": np.repeat(every(2, 200)["in"][None], 2, axis=0)})
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            sim.train(samples)
+        told = [str(each.message) for each in found if each.category is ep.InstabilityWarning]
+        assert len(told) == (c_reg == 0.0), told
+        assert all(text.startswith("all neurons: 12") for text in told)
