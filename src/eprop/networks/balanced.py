@@ -10,6 +10,8 @@ from eprop.rules import Rule
 
 #: Four fifths of the neurons are excitatory.
 EXCITATORY_SHARE = 0.8
+#: In-degree from each population, relative to its size.
+CONNECTED_SHARE = 0.1
 
 
 def balanced_network(
@@ -19,21 +21,20 @@ def balanced_network(
     g: float = 5.0,
     weight: float = 0.1,
     delay: float = 1.5,
-    connectivity: float = 0.1,
     rule: Rule | None = None,
     seed: int = 1,
     dt: float = 0.1,
 ) -> Network:
     """Describe the balanced network of Brunel (2000), model A.
 
-    Each neuron receives ``connectivity`` of the excitatory and of the inhibitory neurons, and a Poisson background. Neurons have
+    Each neuron receives a tenth of the excitatory and of the inhibitory neurons, and a Poisson background. Neurons have
     a threshold of 20 mV, a reset to 10 mV, a time constant of 20 ms and a refractory time of 2 ms. The defaults give
     asynchronous, irregular activity of about 38 Hz.
 
     Parameters
     ----------
     neurons : int
-        Excitatory (four fifths, ``"e"``) and inhibitory (``"i"``) neurons; at least 10.
+        Excitatory (four fifths, ``"e"``) and inhibitory (``"i"``) neurons, at least 50.
     eta : float
         Rate of the background, relative to the rate that takes the mean voltage to the threshold. The background alone drives
         neurons for ``eta > 1``.
@@ -43,8 +44,6 @@ def balanced_network(
         Height of an excitatory postsynaptic potential, mV.
     delay : float
         Delay of all synapses, ms.
-    connectivity : float
-        Share of each population from which a neuron receives synapses, in (0, 1].
     rule : Rule, optional
         Plasticity of the synapses from E to E. The default is static.
     seed : int
@@ -59,7 +58,7 @@ def balanced_network(
     Raises
     ------
     ParameterError
-        If a number is out of its bounds, or a neuron would get no synapse from a population.
+        If a number is out of its bounds.
     NetworkError
         If ``dt``, ``seed``, ``delay`` or ``rule`` is invalid.
 
@@ -70,21 +69,15 @@ def balanced_network(
     [('e', 800), ('i', 200)]
     """
     check_count("balanced_network: neurons", neurons, ParameterError)
-    for name, value, most in (
-        ("eta", eta, float("inf")),
-        ("g", g, float("inf")),
-        ("weight", weight, float("inf")),
-        ("connectivity", connectivity, 1.0),
-    ):
-        if not is_finite_number(value) or not 0.0 < value <= most:
-            bounds = "> 0" if most > 1.0 else "in (0, 1]"
-            raise ParameterError(f"balanced_network: {name} must be a number {bounds}, got {value!r:.40}")
-    sizes = [round(EXCITATORY_SHARE * neurons), neurons - round(EXCITATORY_SHARE * neurons)]
-    degrees = [round(connectivity * size) for size in sizes]
+    for name, value in (("eta", eta), ("g", g), ("weight", weight)):
+        if not is_finite_number(value) or not value > 0.0:
+            raise ParameterError(f"balanced_network: {name} must be a number > 0, got {value!r:.40}")
+    excitatory = round(EXCITATORY_SHARE * neurons)
+    sizes = [excitatory, neurons - excitatory]
+    degrees = [round(CONNECTED_SHARE * size) for size in sizes]
     if min(degrees) < 1:
         raise ParameterError(
-            f"balanced_network: {neurons} neurons with connectivity {connectivity:g} leave in-degrees of {degrees[0]} and "
-            f"{degrees[1]}; raise either"
+            f"balanced_network: {neurons} neurons leave in-degrees of {degrees[0]} and {degrees[1]}; take at least 50"
         )
     net = Network(dt=dt, seed=seed)
     neuron = DeltaLIF(tau_m=20.0, v_th=20.0, v_reset=10.0, t_ref=2.0)

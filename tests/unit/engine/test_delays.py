@@ -162,3 +162,26 @@ def test_delays_without_a_connection_are_nobodys():
         weights.append(sim.connections("in->rec")[2])
     assert np.ptp(weights[0]) > 0.01
     np.testing.assert_array_equal(*weights)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_delays_that_are_drawn_again_are_those_that_were_kept(monkeypatch, threads):
+    net = ep.Network(dt=0.1, seed=3)
+    source, cells, out = (
+        net.add(ep.EventSource(), 30, "in"),
+        net.add(ep.LIF(), 50, "rec"),
+        net.add(ep.Readout(), 3, "out"),
+    )
+    spread = ep.Normal(1.5, 0.75, low=0.05)
+    net.connect(source, cells, ep.FixedTotalNumber(900), delay=spread)
+    net.connect(cells, cells, ep.FixedOutdegree(9), delay=ep.Uniform(20.0, 40.0))  # beyond one byte
+    net.connect(cells, out, ep.Bernoulli(0.5), delay=spread)
+    kept = ep.Simulator(net, threads=threads)
+    monkeypatch.setattr("eprop.engine.build.delay_groups.available_memory", lambda: 0)
+    drawn = ep.Simulator(net, threads=1)
+    for p in net.projections:
+        assert np.array_equal(kept.delays(p.name), drawn.delays(p.name))
+        for ours, theirs in zip(kept.connections(p.name), drawn.connections(p.name), strict=True):
+            assert np.array_equal(ours, theirs)
+    assert kept.delays("rec->rec").max() > 25.6
+    assert kept.delays("in->rec").min() == 0.1

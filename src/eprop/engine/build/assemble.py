@@ -19,6 +19,7 @@ from eprop.engine.build.delay_groups import (
     group_table,
     pair_powers,
 )
+from eprop.engine.build.draws import DrawnDelays
 from eprop.engine.build.drives import drive_tables
 from eprop.engine.build.eligibility import Components, least_left, sort_components
 from eprop.engine.build.feedback import adaptive_pairs, feedback_of
@@ -100,12 +101,12 @@ def build(
     ranks = RankPartition(network, comm)
     find_ghosts(network, ranks, threads)
     nodes = _nodes_of(network)
-    sizes, groups = _sizes_of(network, ranks, nodes, dtype)
+    sizes, groups, drawn = _sizes_of(network, ranks, nodes, dtype, threads)
     check_sizes(sizes.n_sources, sizes.n_branches)
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
     populations, table, n_readouts = sizes.populations, sizes.groups, sizes.n_readouts
     bounds = np.stack([split(ranks.n_neurons, partitions), split(n_readouts, partitions)])
-    builder = ConnectionBuilder(sizes, groups, nodes.classes)
+    builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes)
     branch_start, targets, weight = draw_synapses(builder, bounds, dtype, threads)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)
@@ -148,20 +149,21 @@ def _nodes_of(network: Network) -> _Nodes:
 
 
 def _sizes_of(
-    network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type
-) -> tuple[Sizes, list[list[DelayGroup]]]:
-    """Tables of populations and delay groups, kinds of eligibility and blocks; the delay groups of each projection."""
+    network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type, threads: int
+) -> tuple[Sizes, list[list[DelayGroup]], dict[int, DrawnDelays]]:
+    """Tables of populations and delay groups, kinds of eligibility and blocks; delay groups and drawn delays of projections."""
     populations, components = populations_of(network, ranks), nodes.components
     add_models(populations, nodes.neurons, components)
     kinds = kinds_of(network, components, nodes.left, populations, dtype)
     trace_groups = trace_groups_of(network, populations, components, nodes.classes)
-    groups = delay_groups_of(network, ranks, {index: c.decay.size for index, c in nodes.classes.items()})
+    n_classes = {index: c.decay.size for index, c in nodes.classes.items()}
+    groups, drawn = delay_groups_of(network, ranks, n_classes, threads)
     table = group_table(network, groups, populations, nodes.classes, ranks, dtype)
     add_eprop_constants(network, groups, nodes.classes, populations)
     block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)
     consumers = add_filter_slots(table, len(populations))
     tables = populations, table, trace_groups, consumers
-    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps), groups
+    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps), groups, drawn
 
 
 def _tables_of(sizes: Sizes, nodes: _Nodes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Draw and store all connections: by partition, then by axon branch; targets ascend within a branch.
 
 Every connection is drawn twice, once to count and once to store. Draws are pure functions, so this needs less memory than a
-list of all connections beside the network. Threads divide the targets, and each thread holds a few chunks.
+list of all connections beside the network. Only drawn delays are kept, from the time when they determined the delay groups.
+Threads divide the targets, and each thread holds a few chunks.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.built import Sizes
 from eprop.engine.build.delay_groups import DelayGroup
-from eprop.engine.build.draws import chunks, draw_connections, draw_delays, draw_weights
+from eprop.engine.build.draws import DrawnDelays, chunks, draw_connections, draw_delays, draw_weights
 from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.ranks.partition import RankPartition
@@ -50,11 +51,20 @@ class ConnectionBuilder:
     sizes : Sizes
     groups : list of list of DelayGroup
         Delay groups of each projection.
+    drawn : dict
+        Drawn delays that were kept, by the index of the projection.
     classes : dict
         Readout classes by the index of the population.
     """
 
-    def __init__(self, sizes: Sizes, groups: list[list[DelayGroup]], classes: dict[int, ReadoutClasses]):
+    def __init__(
+        self,
+        sizes: Sizes,
+        groups: list[list[DelayGroup]],
+        drawn: dict[int, DrawnDelays],
+        classes: dict[int, ReadoutClasses],
+    ):
+        self.drawn = drawn
         self.network, self.ranks, self.groups, self.classes = sizes.network, sizes.rank_partition, groups, classes
         self.populations, self.n_branches = sizes.populations, sizes.n_branches
         self.n_sources = [self.ranks.n_local_sources(p.pre) for p in self.network.projections]
@@ -93,9 +103,12 @@ class ConnectionBuilder:
         groups, local = self.groups[p.index], self.ranks.local_ids(p.pre, sources)
         if len(groups) == 1:
             return local
-        delays = draw_delays(self.network, p, targets, indptr, sources)
+        kept = self.drawn.get(p.index)
+        delays = draw_delays(self.network, p, targets, indptr, sources) if kept is None else kept.onto(*targets)
         n_classes = 1 + groups[-1].readout_class
-        group = n_classes * np.searchsorted([part.delay for part in groups[::n_classes]], delays)
+        of_delay = np.zeros(1 + groups[-1].delay, np.int64)
+        of_delay[[part.delay for part in groups[::n_classes]]] = np.arange(0, len(groups), n_classes)
+        group = of_delay[delays]
         if n_classes > 1:
             group += np.repeat(self.classes[p.post.index].of_readout[slice(*targets)], np.diff(indptr))
         stride = self.strides[p.index]

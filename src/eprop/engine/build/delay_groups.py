@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.draws import chunks, draw_connections, draw_delays, rounded, steps_of
+from eprop.engine.build.draws import DrawnDelays, draw_all_delays, rounded, steps_of
 from eprop.engine.build.feedback import tied_of
 from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import ParameterError
+from eprop.free_memory import available_memory
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
 from eprop.parameters import parameters_of
@@ -25,6 +26,10 @@ from eprop.rules.bounds import inward
 #: Parameters of optimisers, and the corresponding fields of a delay group.
 _OPTIMIZER_FIELDS = {name: name for name in ("eta", "w_min", "w_max", "beta_1", "beta_2", "epsilon", "nesterov")}
 _OPTIMIZER_FIELDS["beta"] = "beta_1"
+
+#: Bytes of a synapse at least. A network whose synapses do not fit into the memory is refused once its size is known; until
+#: then, its drawn delays are not kept.
+LEAST_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -45,34 +50,37 @@ class DelayGroup:
     readout_class: int
 
 
-def delay_groups_of(network: Network, ranks: RankPartition, n_classes: Mapping[int, int]) -> list[list[DelayGroup]]:
+def delay_groups_of(
+    network: Network, ranks: RankPartition, n_classes: Mapping[int, int], threads: int
+) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
     """Delay groups of each projection, by ascending delay, then class; the same on every rank.
 
-    ``n_classes`` maps the index of a readout population to its number of classes.
+    ``n_classes`` maps the index of a readout population to its number of classes. The second result has the drawn delays of
+    projections, by their index.
     """
-    return [
-        [
-            DelayGroup(p, int(delay), readout_class)
-            for delay in _distinct_delays(network, p, ranks)
-            for readout_class in range(n_classes.get(p.post.index, 1))
-        ]
-        for p in network.projections
-    ]
+    synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
+    free = available_memory()
+    keep = free is None or LEAST_BYTES * synapses <= free
+    groups, kept = [], dict[int, DrawnDelays]()
+    for p in network.projections:
+        if (delays := _given_delays(network, p)) is None:
+            found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, keep=keep)
+            if drawn is not None:
+                kept[p.index] = drawn
+            delays = sorted(found.union(*ranks.comm.gather(found)))
+        classes = range(n_classes.get(p.post.index, 1))
+        # A projection without synapses has one group as well.
+        groups.append([DelayGroup(p, delay, readout_class) for delay in delays or [1] for readout_class in classes])
+    return groups, kept
 
 
-def _distinct_delays(network: Network, p: Projection, ranks: RankPartition) -> np.ndarray:
-    """Delays (steps) that occur in a projection, ascending."""
+def _given_delays(network: Network, p: Projection) -> list[int] | None:
+    """Delays (steps) that occur in a projection, ascending; None if they must be drawn."""
     if isinstance(p.delay, float):
-        return np.array([steps_of(p.delay, network.dt)])
+        return [steps_of(p.delay, network.dt)]
     if isinstance(p.delay, Array) and p.delay.values.ndim == 1:
-        delays = np.unique(rounded(p.name, p.delay.values, network.dt))
-        return delays if delays.size else np.array([1])  # for a projection without synapses
-    found: set[int] = set()
-    for targets in chunks(p, *ranks.own(p.post)):
-        indptr, sources = draw_connections(network, p, *targets)
-        found.update(np.flatnonzero(np.bincount(draw_delays(network, p, targets, indptr, sources))).tolist())
-    found.update(*ranks.comm.gather(found))
-    return np.array(sorted(found) or [1])
+        return list(np.unique(rounded(p.name, p.delay.values, network.dt)).tolist())
+    return None
 
 
 def group_table(

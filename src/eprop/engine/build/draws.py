@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from eprop import random
+from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.errors import NetworkError
 from eprop.network import Distribution, Explicit, Network, Projection
 from eprop.network.distributions import Array, ByPair, Pairs
@@ -66,6 +68,45 @@ def draw_delays(
         return np.full(sources.size, steps_of(p.delay, network.dt))
     drawn = _values(p, p.delay, targets, indptr, sources, random.derive(network.seed, random.DELAY, p.index))
     return rounded(p.name, drawn if isinstance(p.delay, Array) else _not_negative(p.name, drawn), network.dt)
+
+
+@dataclass(frozen=True)
+class DrawnDelays:
+    """Delays (steps) of the connections onto the targets ``first`` to ``first + starts.size - 2``, in the shortest type.
+
+    Reading them again is much faster than drawing them again.
+    """
+
+    first: int
+    starts: np.ndarray
+    steps: np.ndarray
+
+    def onto(self, first: int, stop: int) -> np.ndarray:
+        """Delays of the connections onto the targets ``first:stop``."""
+        return self.steps[self.starts[first - self.first] : self.starts[stop - self.first]]
+
+
+def draw_all_delays(
+    network: Network, p: Projection, targets: tuple[int, int], threads: int, *, keep: bool
+) -> tuple[set[int], DrawnDelays | None]:
+    """The delays (steps) that occur in a projection onto a range of targets; with ``keep`` also those of each connection."""
+    first, stop = targets
+    spans, found, starts = list(chunks(p, first, stop)), set[int](), np.zeros(stop - first + 1, np.int64)
+    parts = [np.empty(0, np.uint8) for _ in spans]
+
+    def draw(k: int) -> None:
+        lo, hi = spans[k]
+        indptr, sources = draw_connections(network, p, lo, hi)
+        delays = draw_delays(network, p, spans[k], indptr, sources)
+        occurring = np.flatnonzero(np.bincount(delays))
+        found.update(occurring.tolist())
+        if keep:
+            starts[lo - first + 1 : hi - first + 1] = np.diff(indptr)
+            parts[k] = delays.astype(np.min_scalar_type(int(np.max(occurring, initial=0))))
+
+    run_in_threads(draw, len(spans), threads)
+    steps = np.concatenate(parts) if parts else np.empty(0, np.uint8)
+    return found, DrawnDelays(first, np.cumsum(starts), steps) if keep else None
 
 
 def draw_signal_delays(network: Network, f: FeedbackProjection, first: int, stop: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from eprop.engine.build.user_model import in_package
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError, ParameterError
 from eprop.models import Neuron
+from eprop.models.membrane import Membrane
 from eprop.network import Distribution, Network, Population
-from eprop.parameters import Description, Values, varies
+from eprop.parameters import Description, ParameterInfo, Values, parameters_of, varies
 
 
 def neurons_of(network: Network, population: Population) -> list[Any]:
@@ -102,7 +104,23 @@ def _neuron(description: Any, columns: dict[str, Any], j: int) -> Any:
     for name, column in columns.items():
         nested = isinstance(column, dict)
         changes[name] = _neuron(getattr(description, name), column, j) if nested else float(column[j])
-    return description.replace(**changes)
+    kind: Any = type(description)
+    if kind.__post_init__ is not Description.__post_init__:
+        return description.replace(**changes)
+    # What `replace` does, but only changed parameters are checked: a large population has many neurons.
+    made = object.__new__(kind)
+    vars(made).update(vars(description))
+    declared = _declared(kind)
+    for name, value in changes.items():
+        checked = declared[name].check(kind.__name__, name, value) if name in declared else value
+        object.__setattr__(made, name, checked)
+    made.validate()
+    return made
+
+
+@functools.cache
+def _declared(kind: type) -> dict[str, ParameterInfo]:
+    return dict(parameters_of(kind))
 
 
 def neuron_arrays(
@@ -127,14 +145,15 @@ def neuron_arrays(
             continue
         span, own = slice(first_target, first_target + stop - first), neurons[p.index]
         own = own if len(own) == 1 else own[first:stop]
-        derived = [neuron.derived(network.dt) for neuron in own]
-        seed = random.derive(network.seed, random.PHASE, p.index)
+        differing = own[:1] if _differ_at_start(p.model) else own
+        derived = [neuron.derived(network.dt) for neuron in differing]
         for row, name in enumerate(own[0].parameter_rows):
             params[row, span] = [values[name] for values in derived]
-        for row, name in enumerate(own[0].state_rows):
-            initial[row, span] = _initial_values(own, name, network.dt, range(first, stop), seed)
+        seed = random.derive(network.seed, random.PHASE, p.index)
+        for name, values in _initial_values(own, network.dt, range(first, stop), seed).items():
+            initial[own[0].state_rows.index(name), span] = values
         sharing[p.index] = Sharing.each
-        if (params[:, span] == params[:, span.start, None]).all() and _same_eligibility(own, network.dt):
+        if (params[:, span] == params[:, span.start, None]).all() and _same_eligibility(differing, network.dt):
             sharing[p.index] = Sharing.shortcut if _takes_shortcut(own[0], params[:, span]) else Sharing.same
         leak[span] = [getattr(neuron, "e_l", 0.0) for neuron in own]
         first_target += stop - first
@@ -154,12 +173,17 @@ def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
     return not params[[model.parameter_rows.index(name) for name in model.shortcut]].any()
 
 
-def _initial_values(neurons: list[Any], name: str, dt: float, nodes: range, seed: int) -> Any:
-    """Initial values of one row of state, for some neurons of a population."""
+def _differ_at_start(model: Any) -> bool:
+    """Whether the neurons of a built-in model differ in their initial voltage only."""
+    return isinstance(model, Membrane) and in_package(type(model)) and not varies(model.replace(v_init=None))
+
+
+def _initial_values(neurons: list[Any], dt: float, nodes: range, seed: int) -> dict[str, Any]:
+    """Initial values of the rows of state that do not start at 0, for some neurons of a population."""
+    rows, one = neurons[0].state_rows, range(1)
     if len(neurons) == 1:
-        return neurons[0].initial(dt, nodes, seed).get(name, 0.0)
-    one = range(1)
-    return [
-        np.ravel(m.initial(dt, one, random.derive(seed, j)).get(name, 0.0))[0]
-        for j, m in zip(nodes, neurons, strict=True)
-    ]
+        found = neurons[0].initial(dt, nodes, seed)
+        return {name: found[name] for name in rows if name in found}
+    each = [m.initial(dt, one, random.derive(seed, j)) for j, m in zip(nodes, neurons, strict=True)]
+    named = {name for found in each for name in found}
+    return {name: [np.ravel(found.get(name, 0.0))[0] for found in each] for name in rows if name in named}
