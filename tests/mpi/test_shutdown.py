@@ -48,6 +48,42 @@ def test_a_rank_that_fails_ends_all(mpiexec, tmp_path, mishap, words):
     assert words is None or len(re.findall(words, done.stderr)) == 1
 
 
+LONG_RUN = """
+import os, signal, threading
+import numpy as np
+import eprop as ep
+from eprop.interop.sonata import spikes_from_sonata
+from eprop.parallel import find_communicator
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+comm = find_communicator()
+net = ep.Network(seed=1)
+noise, rec = net.add(ep.PoissonSource(50.0), 20, "noise"), net.add(ep.LIF(), 8, "rec")
+net.connect(noise, rec, weight=0.1, delay=2.0)
+sim = ep.Simulator(net, threads=1, comm=comm)
+if comm.rank == 1:
+    threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    sim.run(1e9, spikes_to="FILE", interval=1.0)
+except ep.RunStopped as stop:
+    rows = stop.recording.times.size
+assert rows == sim.time and set(comm.gather(rows)) == {rows}
+whole = ep.Simulator(net, threads=1, comm=comm).run(sim.time, spikes=["rec"]).spikes["rec"]
+if comm.rank == 0:
+    for found, expected in zip(spikes_from_sonata("FILE")["rec"], whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    print("stopped together", flush=True)
+"""
+
+
+def test_ctrl_c_on_one_rank_stops_a_long_run_on_all(mpiexec, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LONG_RUN.replace("FILE", str(tmp_path / "s.h5")))
+    done = launch(mpiexec, 2, str(program), seconds=60)
+    assert done.returncode == 0, done.stderr
+    assert "stopped together" in done.stdout
+
+
 COMMAND = """
 import os, signal, sys
 from eprop.cli import main

@@ -174,13 +174,16 @@ def test_a_full_disk_stops_in_words_and_leaves_a_file_to_read(
     sim, whole = (ep.Simulator(network(), threads=1) for _ in range(2))
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, before[1]))
     try:
-        with pytest.raises(ep.OutputError, match=r"s\.h5: cannot be written: the file would exceed the size limit"):
+        with pytest.raises(
+            ep.OutputError, match=r"s\.h5: cannot be written: the file would exceed the size limit"
+        ) as stopped:
             sim.run(1e6, spikes_to=path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     found = spikes_from_sonata(path)
     end = found["rec"][0][-1]
     assert end > 1000.0
+    assert f"it holds the spikes up to {sim.time - 500.0:g} ms" in str(stopped.value)
     expected = whole.run(sim.time, spikes=["rec", "more"]).spikes
     for name, (times, nodes) in found.items():
         np.testing.assert_array_equal(times, expected[name][0][: times.size])
@@ -317,6 +320,17 @@ def test_progress_tells_speed_and_time_left(
 def test_refused(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ep.InputError, match=words):
         ep.Simulator(network(), threads=1).run(10.0, **options)
+
+
+def test_spikes_of_sources_are_written_by_name(tmp_path: pathlib.Path) -> None:
+    net = ep.Network(seed=1)
+    net.connect(net.add(ep.PoissonSource(20.0), 50, "noise"), net.add(ep.Readout(), 1, "out"), weight=0.1)
+    sim = ep.Simulator(net, threads=1)
+    with pytest.raises(ep.InputError, match="spikes_to: the network has no neurons; name sources"):
+        sim.run(100.0, spikes_to=tmp_path / "s.h5")
+    sim.run(100.0, spikes_to=tmp_path / "s.h5", spikes=["noise"])
+    expected = ep.Simulator(net, threads=1).run(100.0, spikes=["noise"]).spikes
+    assert_same_spikes(spikes_from_sonata(tmp_path / "s.h5"), expected)
 
 
 def test_eprop_learns_from_the_whole_run(tmp_path: pathlib.Path) -> None:

@@ -108,6 +108,8 @@ def plan_run(
     check_results(n_steps // found.interval if found else n_steps, layout.n_readouts, probes.count)
     if found and found.spikes_to is not None:
         spiking = spiking or [p for p in arrays.network.populations if p.model.role == "neuron"]
+        if not spiking:
+            raise InputError("spikes_to: the network has no neurons; name sources of spikes, as in spikes=[...]")
     return RunPlan(n_steps, sample, probes, spiking, learn, found)
 
 

@@ -19,11 +19,11 @@ from eprop.engine.run.results import Recording, RunStopped
 from eprop.engine.run.samples import Samples
 from eprop.engine.state import snapshot
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InputError
+from eprop.errors import InputError, OutputError
 from eprop.files import replacing
 from eprop.parallel import Communicator
 from eprop.parallel.interrupt import Interrupt, Stopped
-from eprop.parameters import brief
+from eprop.parameters import Floats, Integers, brief
 
 if TYPE_CHECKING:
     from eprop.files.spike_file import SpikeFile
@@ -157,8 +157,19 @@ class LongRun:
         """Keep the rows of a piece, and write its spikes."""
         if self._keeping.spikes_to is not None:
             spikes, piece.spikes = piece.spikes, {}
-            self._on_first_rank(lambda: self._file.append(spikes) if self._file else None)
+            self._on_first_rank(lambda: self._append(spikes, self._arrays.t - piece.times.size))
         self._rows.add(piece)
+
+    def _append(self, spikes: dict[str, tuple[Floats, Integers]], begin: int) -> None:
+        """Write the spikes of a piece that begins at a step."""
+        assert self._file is not None
+        try:
+            self._file.append(spikes)
+        except OutputError as error:
+            # The simulator is ahead of the file: another run would leave a gap.
+            raise OutputError(
+                f"{error}; it holds the spikes up to {begin * self._dt:g} ms: continue from a checkpoint"
+            ) from error
 
     def _save(self) -> None:
         """Write the state of the whole network, if checkpoints are wanted."""
