@@ -52,3 +52,11 @@ def test_the_page_runs_as_printed_and_once_more(
     for printed in OUTPUT.findall((ROOT / page).read_text(encoding="utf-8")) * 2:
         assert printed in rest, f"{page} prints something else than\n{printed}\nnamely\n{rest}"
         rest = rest.split(printed, 1)[1]
+
+
+def test_the_microcircuit_takes_fifteen_lines() -> None:
+    code = BLOCK.findall((ROOT / "docs/howto/microcircuit.md").read_text(encoding="utf-8"))[0]
+    lines = [line for line in code.splitlines() if line.strip()]
+    assert 5 < len(lines) <= 15
+    assert lines[0].startswith("import")
+    assert any("rate" in line for line in lines)

@@ -1,0 +1,41 @@
+"""The cortical microcircuit: build time, memory, real-time factor and rates, at a tenth with three rules, and at full scale.
+
+    python benchmarks/microcircuit.py
+
+Each network runs in a process of its own, by ``eprop bench microcircuit``. The full network needs 4 GB. NEST runs the small
+networks without e-prop+, which it does not have for these neurons.
+"""
+
+from __future__ import annotations
+
+from harness import command_line, parser, write
+
+#: Scale, rule, simulated ms, and whether NEST runs it as well.
+CASES = {
+    "0.1 static": (0.1, "static", 2000, True),
+    "0.1 stdp": (0.1, "stdp", 2000, True),
+    "0.1 eprop+": (0.1, "eprop+", 2000, False),
+    "1 static": (1.0, "static", 1000, False),
+}
+
+
+def main() -> None:
+    given = parser(__doc__, threads=2, label=True).parse_args()
+    found = {}
+    for name, (scale, rule, duration, nest) in CASES.items():
+        words = ["bench", "microcircuit", "--scale", scale, "--rule", rule, "--duration", duration]
+        compare = ["--compare", "nest"] if nest else []
+        found[name] = command_line(*words, "--threads", given.threads, *compare)
+        sides = [found[name], *([found[name]["nest"]] if nest else [])]
+        for side in sides:
+            busy = 1e3 * side["processor_seconds"] / duration
+            print(
+                f"{name}, {side['simulator']}: build {side['build_seconds']:.1f} s, real-time factor "
+                f"{side['real_time_factor']:.2f}, processor {busy:.2f} s per s, peak {side['peak_memory_bytes'] / 1e9:.2f} GB",
+                flush=True,
+            )
+    write("microcircuit", found, given.label)
+
+
+if __name__ == "__main__":
+    main()
