@@ -6,9 +6,9 @@
 The network ``recurrent`` is that of ``eprop bench scaling`` with 500 synapses for each of 1,000 neurons. The others have 1,000
 inputs with 500 synapses onto each of 1,000 targets: ``ALIF`` (a component of its own for each synapse), ``reward`` (LIF with a
 reward trace) and ``readouts``. NEST runs the first network, with its optimisers gradient descent and Adam. eprop and NEST take
-turns, on one thread; times are those of the processor, and the shortest of the repeats counts. The ratio of a row is that to
-NEST in double precision with the same interval: for momentum to gradient descent, for RMSprop to Adam. The result is
-``optimizers.json``.
+turns, on one thread; times are those of the processor, and the shortest of the repeats counts. The ratio of a row of the
+first network is that to NEST in double precision with the same interval: for momentum to gradient descent, for RMSprop to
+Adam. The result is ``optimizers.json``.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def main() -> None:
             found = best_of(runs_of(case, each_step, interval, arguments.nest_events), arguments.repeats)
             theirs |= {(o, each_step, interval): values["ns"] for (o, p), values in found.items() if p == "NEST"}
             for (optimizer, precision), values in found.items():
-                nest = theirs.get((IN_NEST[optimizer], each_step, interval))
+                nest = theirs.get((IN_NEST[optimizer], each_step, interval)) if case == "recurrent" else None
                 rows.append({
                     "case": case, "optimizer": optimizer, "each_step": each_step, "interval": interval,
                     "precision": precision, **values, "nest_ns": nest, "ratio": nest and nest / values["ns"],
