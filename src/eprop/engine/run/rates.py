@@ -67,9 +67,9 @@ class RateMonitor:
         self._warned = warn_if_high(self._names[k], float(rates[k]), span)
 
 
-def warn_if_high(name: str, rate: float, span: float) -> bool:
-    """Warn of the mean rate of a population, Hz over ``span`` ms, if it is too high; return whether it is."""
-    high = rate > HIGHEST_RATE and span >= SHORTEST
+def warn_if_high(name: str, rate: float, span: float, highest: float = HIGHEST_RATE) -> bool:
+    """Warn of the mean rate of a population, Hz over ``span`` ms, if it is above the highest; return whether it is."""
+    high = rate > highest and span >= SHORTEST
     if high:
         warnings.warn(
             f"{name}: {rate:.0f} Hz on average over {span:,.0f} ms: the network may run away. Lower the weights or the drive, or "
