@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from eprop.errors import InstabilityWarning
+
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = ("docs/start", "docs/howto", "docs/explanation")
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -47,6 +49,7 @@ def test_the_page_runs_as_printed_and_once_more(
     for _ in range(2):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            warnings.simplefilter("error", InstabilityWarning)
             exec(script, {"__name__": "__main__"})
     rest = capsys.readouterr().out
     for printed in OUTPUT.findall((ROOT / page).read_text(encoding="utf-8")) * 2:
