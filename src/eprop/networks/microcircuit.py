@@ -14,7 +14,7 @@ import numpy as np
 
 from eprop.errors import ParameterError
 from eprop.models import CurrentLIF, PiecewiseLinear
-from eprop.network import FixedTotalNumber, Network, Normal, PoissonDrive
+from eprop.network import FixedTotalNumber, Network, Normal, PoissonDrive, Population
 from eprop.parameters import Floats, Integers, is_finite_number
 from eprop.rules import Rule
 
@@ -207,15 +207,7 @@ def microcircuit(
     """
     numbers = Microcircuit(scale, scale if k_scale is None else k_scale, drive)
     net = Network(dt=dt, seed=seed)
-    cells = []
-    for name, size, current, mean, sd, rate in zip(
-        POPULATIONS, numbers.sizes, numbers.currents, FIRST_VOLTAGE, FIRST_VOLTAGE_SD, numbers.background_rates, strict=True
-    ):  # fmt: skip
-        neuron = NEURON.replace(i_e=float(current), v_init=Normal(float(mean), float(sd)))
-        cells.append(net.add(neuron, int(size), name))
-        if rate:
-            background = PoissonDrive(rate=float(rate), weight=numbers.background_weight)
-            net.stimulate(cells[-1], background, f"{name} background")
+    cells = _add_cells(net, numbers)
     net.connect_groups(
         cells,
         cells,
@@ -225,6 +217,20 @@ def microcircuit(
         rule=_rules(rule),
     )
     return net
+
+
+def _add_cells(net: Network, numbers: Microcircuit) -> list[Population]:
+    """Add the populations, with their currents, first voltages and background."""
+    cells = []
+    for name, size, current, mean, sd, rate in zip(
+        POPULATIONS, numbers.sizes, numbers.currents, FIRST_VOLTAGE, FIRST_VOLTAGE_SD, numbers.background_rates, strict=True
+    ):  # fmt: skip
+        neuron = NEURON.replace(i_e=float(current), v_init=Normal(float(mean), float(sd)))
+        cells.append(net.add(neuron, int(size), name))
+        if rate:
+            background = PoissonDrive(rate=float(rate), weight=numbers.background_weight)
+            net.stimulate(cells[-1], background, f"{name} background")
+    return cells
 
 
 def _drawn_weights(means: Floats) -> np.ndarray:
