@@ -1,6 +1,7 @@
 // The lanes of e-prop for Python: EpisodesDouble, EpisodesSingle, EpisodeRequest.
 #include "episodes/episodes.hpp"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -92,8 +93,8 @@ template <class Real> struct PyEpisodes {
   }
 };
 
-template <class Real> void make_object(PyEpisodes<Real>* self, const PyTopology& tables, nb::object initial, Index lanes, Index steps,
-                                       bool continues, bool learns, int threads, Index latency) {
+template <class Real> void make_object(PyEpisodes<Real>* self, const PyTopology& tables, nb::object initial, Index lanes,
+                                       Index steps, bool continues, bool learns, int threads, Index latency) {
   const auto start = nb::cast<In2<double>>(initial, false);
   if (lanes < 0 || steps < 1 || threads < 1) throw nb::value_error("Episodes: steps and threads are at least one");
   if (static_cast<Index>(start.shape(1)) != tables.n_neurons()) throw nb::value_error("initial: one column for each neuron");
@@ -265,8 +266,9 @@ template <class Real> void bind_lanes(nb::class_<PyEpisodes<Real>>& bound) {
   bound.def(
       "spikes",
       [](const Object& self) {
-        std::vector<Index> sums;
-        for (const Lane<Real>& lane : self.episodes.lanes) sums.push_back(count_spikes(self.episodes, lane));
+        std::vector<Index> sums(self.episodes.lanes.size());
+        std::transform(self.episodes.lanes.begin(), self.episodes.lanes.end(), sums.begin(),
+                       [&self](const Lane<Real>& lane) { return count_spikes(self.episodes, lane); });
         return handed_over(std::move(sums));
       },
       "Spikes of the own neurons of each lane in this rollout.");
@@ -321,9 +323,7 @@ void bind_episodes(nb::module_& m) {
   m.def(
       "episode_bytes",
       [](const PyTopology& topology, Index state_rows, Index lanes, Index steps, bool continues, bool learns, int threads,
-         Index real_size) {
-        return episode_bytes(topology, state_rows, {lanes, steps, continues, learns, threads}, real_size);
-      },
+         Index real_size) { return episode_bytes(topology, state_rows, {lanes, steps, continues, learns, threads}, real_size); },
       "topology"_a, "state_rows"_a, "lanes"_a, "steps"_a, "continues"_a, "learns"_a, "threads"_a, "real_size"_a,
       "Bytes of lanes without their logs of spikes, and of all that they share.");
   m.def(

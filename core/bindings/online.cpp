@@ -235,7 +235,8 @@ template <class Real> void tie_chosen(PyRun<Real>& run, In1<bool> chosen) {
   if (static_cast<Index>(chosen.size()) != run.state.topology.groups.size)
     throw nb::value_error("tie_feedback: one choice for each delay group is expected");
   nb::gil_scoped_release release;
-  tie_feedback<Real>({reinterpret_cast<const std::uint8_t*>(chosen.data()), static_cast<Index>(chosen.size())}, tied_feedback(run));
+  tie_feedback<Real>({reinterpret_cast<const std::uint8_t*>(chosen.data()), static_cast<Index>(chosen.size())},
+                     tied_feedback(run));
 }
 
 template <class Real> void keep_feedback(PyRun<Real>& run, Index first, Index stop) {
@@ -255,8 +256,9 @@ template <class Real> void optimize_all(PyRun<Real>& run, Index update, In1<doub
 
 // Weights and feedback between runs.
 template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
-  bound.def("tie_feedback", &tie_chosen<Real>, "chosen"_a.noconvert(),
-            "Copy the weights of the chosen delay groups to the feedback that follows them.")
+  bound
+      .def("tie_feedback", &tie_chosen<Real>, "chosen"_a.noconvert(),
+           "Copy the weights of the chosen delay groups to the feedback that follows them.")
       .def("measure_offsets", &keep_feedback<Real>, "first"_a, "stop"_a,
            "Keep adaptive feedback unchanged after the weights of delay groups were set.")
       .def("optimize", &optimize_all<Real>, "update"_a, "scale"_a.noconvert(), "threads"_a,

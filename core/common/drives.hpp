@@ -59,7 +59,8 @@ constexpr Index kDrawn = 32;  // nodes whose Poisson numbers come from one block
 inline void drive_draws(const DriveStep& step, const Drive& drive, Index block, PoissonTable::Block* parts) {
   WordBlock first, second;
   const auto target = static_cast<std::uint64_t>(block * kBlockDraws);
-  philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, first, second);
+  philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, first,
+               second);
   constexpr std::uint64_t kLow = 0xFFFFFFFF;
   parts[0] = reinterpret_cast<PoissonTable::Block>(first & kLow);
   parts[1] = reinterpret_cast<PoissonTable::Block>(first >> 32);

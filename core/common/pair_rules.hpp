@@ -1,8 +1,9 @@
 // Pair rules: how pairs of a presynaptic and a postsynaptic spike change a weight.
 //
-// A rule is a struct with two functions. `at_post` returns the weight after a postsynaptic spike, where `step` is `post_rate` times
-// the presynaptic trace; `at_pre` the weight after a presynaptic spike, where `step` is `pre_rate` times the postsynaptic trace. A
-// trace decays exponentially and grows by 1 at each spike. The constants come from `PairRule.constants` in Python, in that order.
+// A rule is a struct with two functions. `at_post` returns the weight after a postsynaptic spike, where `step` is `post_rate`
+// times the presynaptic trace; `at_pre` the weight after a presynaptic spike, where `step` is `pre_rate` times the postsynaptic
+// trace. A trace decays exponentially and grows by 1 at each spike. The constants come from `PairRule.constants` in Python, in
+// that order.
 #pragma once
 #include <cmath>
 #include <tuple>

@@ -87,7 +87,7 @@ template <int n, class F> EPROP_INLINE void unroll(F&& f) {
 // f(0) + f(1) + ... + f(n - 1), from the left.
 template <int n, class F> EPROP_INLINE auto sum_unrolled(F&& f) {
   return [&]<int... k>(std::integer_sequence<int, k...>)
-      EPROP_INLINED { return (... + f(std::integral_constant<int, k>{})); }(std::make_integer_sequence<int, n>{});
+             EPROP_INLINED { return (... + f(std::integral_constant<int, k>{})); }(std::make_integer_sequence<int, n>{});
 }
 
 template <int N, class T> EPROP_INLINE Vector<T, N> load(const T* from) {

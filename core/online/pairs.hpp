@@ -1,8 +1,10 @@
-// Spikes over synapses with a pair rule (`common/pair_rules.hpp`), such as STDP: pair them with the postsynaptic spikes since the last one, then deliver the new weight.
+// Spikes over synapses with a pair rule (`common/pair_rules.hpp`), such as STDP: pair them with the postsynaptic spikes since the
+// last one, then deliver the new weight.
 //
 // A spike that arrives in step t with a delay of d was emitted in step t - d. The delay belongs to the dendrite, so at the
 // synapse the spike meets postsynaptic spikes that were emitted up to step t - 2 d; spikes from that very step already change
-// the weight but are not yet in the postsynaptic trace (as in NEST, by experiment). All of them are known in step t, so there is no queue.
+// the weight but are not yet in the postsynaptic trace (as in NEST, by experiment). All of them are known in step t, so there is
+// no queue.
 //
 // State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
 // its trace over the steps of the delays; for each synapse only its weight.
@@ -38,9 +40,8 @@ inline double pair_spikes(double w, const Index* times, const PairedBranch& bran
 }
 
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery.
-template <class Real, class PairRule>
-void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule& rule,
-                 const double* powers) {
+template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
+                                                       const PairedBranch& branch, const PairRule& rule, const double* powers) {
   const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
@@ -58,9 +59,9 @@ void pair_branch(OnlineState<Real>& state, Index begin, Index end, const PairedB
 }
 
 // An expired branch: postsynaptic spikes only.
-template <class Real, class PairRule>
-void finalise_pairs(OnlineState<Real>& state, Index begin, Index end, const PairedBranch& branch, const PairRule& rule,
-                    const double* powers) {
+template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& state, Index begin, Index end,
+                                                          const PairedBranch& branch, const PairRule& rule,
+                                                          const double* powers) {
   for (Index synapse = begin; synapse < end; synapse++) {
     const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
     Real& weight = state.synapses.weight[synapse];

@@ -12,9 +12,9 @@ struct CurrentLif {
   enum Param : Index { ALPHA_SYN = membrane::OWN, KEEP, RESET, kParams };
   static constexpr bool kShortcut = false;
 
-  // v_t = alpha v_{t-1} + zeta i_{t-1} + drive and i_t = alpha_syn i_{t-1} + x_t: input reaches the voltage one step later. A spike
-  // where v >= v_th turns v into `keep` v + `reset`: keep is 0 for a reset to a voltage, which clamps v for the refractory time,
-  // and 1 for a subtraction, after which v continues to integrate.
+  // v_t = alpha v_{t-1} + zeta i_{t-1} + drive and i_t = alpha_syn i_{t-1} + x_t: input reaches the voltage one step later. A
+  // spike where v >= v_th turns v into `keep` v + `reset`: keep is 0 for a reset to a voltage, which clamps v for the refractory
+  // time, and 1 for a subtraction, after which v continues to integrate.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     return spike_at_threshold(state, params, neuron, x, 0.0);
   }
@@ -45,7 +45,8 @@ struct CurrentAlif {
   enum Param : Index { RHO = CurrentLif::kParams, BETA, E_L, kParams };
   static constexpr bool kShortcut = false;
 
-  // CurrentLIF with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}; the row of the threshold is in mV, not relative.
+  // CurrentLIF with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}; the row of the threshold is in mV, not
+  // relative.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     const double a = params(RHO, neuron) * state(ADAPTATION, neuron) + state(CurrentLif::Z, neuron);
     const double rise = params(BETA, neuron) * a;
