@@ -49,6 +49,39 @@ def scaling() -> None:
         print(f"| {network} | {label} | {' | '.join(cells)} |")
 
 
+#: Names of optimisers on the pages, by their names in `optimizers.py`; NEST has the first two.
+OPTIMIZERS = {"gradient_descent": "gradient descent", "adam": "Adam", "momentum": "momentum", "rmsprop": "RMSprop"}
+
+
+def optimizers() -> None:
+    """Print the time per event of each optimiser, in double and single precision, with NEST in brackets; then other cases."""
+    found = load("optimizers")
+    if found is None:
+        return
+    rows = {
+        (r["case"], r["optimizer"], r["each_step"], r["interval"], r["precision"]): r["ns"] for r in found["result"]
+    }
+    intervals = sorted({interval for case, _, _, interval, _ in rows if case == "recurrent"})
+    print("| optimiser | step | " + " | ".join(f"{i:g} ms" for i in intervals) + " |")
+    print("|---" * (2 + len(intervals)) + "|")
+    for name, each in ((name, each) for name in OPTIMIZERS for each in (False, True)):
+        cells = []
+        for interval in intervals:
+            double, single, nest = (
+                rows.get(("recurrent", name, each, interval, kind)) for kind in ("double", "single", "NEST")
+            )
+            times = "" if nest is None else f" ({nest:,.0f}: {nest / double:.0f})"
+            cells.append(f"{double:.3g} / {single:.3g}{times}")
+        print(f"| {OPTIMIZERS[name]} | {'each time step' if each else 'spike'} | {' | '.join(cells)} |")
+    others = [case for case in dict.fromkeys(case for case, *_ in rows) if case != "recurrent"]
+    print(f"\n| at 100 ms | step | {' | '.join(others)} |")
+    print("|---" * (2 + len(others)) + "|")
+    for name, each in ((name, each) for name in OPTIMIZERS for each in (False, True)):
+        pairs = [[rows[case, name, each, 100.0, kind] for kind in ("double", "single")] for case in others]
+        cells = [f"{double:.3g} / {single:.3g}" for double, single in pairs]
+        print(f"| {OPTIMIZERS[name]} | {'each time step' if each else 'spike'} | {' | '.join(cells)} |")
+
+
 #: Names on the page of the cases of `event_cost_of_models.py`, in the order of the page.
 EVENT_COSTS = {
     "LIF, two kappas": "LIF, two kappas",
@@ -287,8 +320,8 @@ def gradient_angle() -> None:
 
 if __name__ == "__main__":
     for table in (
-        scaling, second_core, clusters, start, calls, event_costs, eprop_event_costs, own_neurons, versions, nmnist, tasks,
-        tasks_speed, gradient_angle,
+        scaling, optimizers, second_core, clusters, start, calls, event_costs, eprop_event_costs, own_neurons, versions, nmnist,
+        tasks, tasks_speed, gradient_angle,
     ):  # fmt: skip
         table()
         print()
