@@ -38,7 +38,7 @@ FORMATS = ("png", "pdf", "svg")
 #: Kinds of values of parameters, for messages.
 VALUE = "a number, a text, true or false, or a list of these"
 _SECTIONS = ("task", "data", "training", "run")
-#: Values of a configuration, by section and key.
+# Values of a configuration, by section and key.
 Sections = dict[str, dict[str, Any]]
 #: Characters of a configuration, and dots in a line of it, of which the parser's memory is a multiple of the product.
 MOST_TEXT, MOST_DOTS = 400_000, 200
