@@ -38,11 +38,11 @@ def initial(c) -> dict[str, np.ndarray]:
     return {name: np.where(c.masks[name], c.weights[name], 0.0) for name in PROJECTIONS}
 
 
-@pytest.mark.tiny
 @pytest.mark.parametrize(
     ("model", "rule", "engine", "symmetric"),
     [
-        (model, rule, engine, symmetric)
+        # Under sanitizers, all combinations take minutes.
+        pytest.param(model, rule, engine, symmetric, marks=[] if engine == "event-driven" else pytest.mark.tiny)
         for engine in ENGINES
         for model in {"time-driven": [], "event-driven": MODELS}.get(engine, CLASSES)
         for rule in RULES
