@@ -2,7 +2,7 @@
 
 Spikes are pairs ``(times, nodes)`` as in ``Recording.spikes["rec"]``, times in ms; ``n`` is the number of nodes of the
 population. Spikes count from ``start`` (exclusive) to ``stop`` (inclusive), because a recording names the end of each step;
-the default is from 0 to the last spike. `eprop.interop.to_neo` gives recordings to Elephant, which has many more statistics.
+the default is from 0 to the last spike. `eprop.interop.neo.to_neo` gives recordings to Elephant, which has many more statistics.
 """
 
 from __future__ import annotations

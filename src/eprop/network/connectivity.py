@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self
@@ -249,14 +250,21 @@ class DistanceDependent(ConnectionRule):
             lo, hi, *points, ends, shape, self.p, self.width, self.farthest, self.autapses or not same, seed
         )
 
-    def expected(self, n_pre, n_post):  # noqa: D102
+    @functools.cached_property
+    def _mean_indegree(self) -> float:
+        """Mean over some targets of the expected number of their sources."""
         assert self.pre is not None
         assert self.post is not None
-        some = np.unique(np.linspace(0, n_post - 1, _ESTIMATED).astype(np.int64))
-        near = self.pre.distances(np.tile(np.arange(n_pre), some.size), self.post, np.repeat(some, n_pre))
-        folds = near / self.width
-        found = {"gaussian": np.exp(-0.5 * folds * folds), "exponential": np.exp(-folds), "box": folds <= 1.0}
-        return max(float(self.p * np.sum(found[self.profile] * (near <= self.farthest)) * n_post / some.size), 1.0)
+        sources, found = np.arange(len(self.pre)), []
+        for target in np.unique(np.linspace(0, len(self.post) - 1, _ESTIMATED).astype(np.int64)):
+            near = self.pre.distances(sources, self.post, np.full(sources.size, target))
+            folds = near / self.width
+            profiles = {"gaussian": np.exp(-0.5 * folds * folds), "exponential": np.exp(-folds), "box": folds <= 1.0}
+            found.append(float(np.sum(profiles[self.profile] * (near <= self.farthest))))
+        return self.p * float(np.mean(found))
+
+    def expected(self, n_pre, n_post):  # noqa: D102
+        return max(self._mean_indegree * n_post, 1.0)
 
 
 @dataclass(frozen=True)

@@ -97,13 +97,14 @@ class Pulse(Description):
 
 
 @dataclass(frozen=True)
-class Steps:
+class Steps(Description):
     """Modulation: ``values[k]`` from ``times[k]`` on, ms; 0 before the first time."""
 
     times: Sequence[float]
     values: Sequence[float]
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Check that times ascend, and have as many values."""
         times, values = (real_numbers(f"Steps.{n}", getattr(self, n), ParameterError) for n in ("times", "values"))
         if times.ndim != 1 or times.shape != values.shape or not times.size or (np.diff(times) <= 0.0).any():
             raise ParameterError("Steps needs ascending times, and as many values")

@@ -134,16 +134,23 @@ def test_threads_partitions_and_ranks_do_not_change_a_bit(rule):
         assert_same(of_rank, one)
 
 
-def test_lanes_and_steppers_are_driven_as_a_run_is():
+def test_a_stepper_is_driven_as_a_run_is():
     net = learning(RULES["e-prop+"], changes=False)
     run = ep.Simulator(net, threads=1).run(40.0, {"in": INPUTS[0, :40]})
     step = ep.Simulator(net, threads=1).stepper()
     y = [np.ravel(step.step({"in": np.flatnonzero(row)})).copy() for row in INPUTS[0, :40]]
     np.testing.assert_array_equal(y, run.y["out"])
-    net = learning(RULES["e-prop"], changes=False)
-    whole = ep.Simulator(net, threads=1)
-    wanted = whole.evaluate(whole.samples(1, 40, inputs={"in": INPUTS[:1, :40]})).y[0]
-    assert np.abs(wanted).max() > 0.0
+
+
+def test_each_lane_has_a_background_of_its_own():
+    net, found = learning(RULES["e-prop"], changes=False), []
+    for options in ({"threads": 1}, {"threads": 2}, {"threads": 1, "partitions": 4}):
+        lanes = ep.Simulator(net, **options).lanes(3)
+        found.append(lanes.run(40, np.repeat(INPUTS[0, :40, None], 3, axis=1)))
+    assert_same(found[1:], [found[0], found[0]])
+    first, second, third = found[0]
+    assert np.any(first != second)
+    assert np.any(second != third)
 
 
 def test_a_state_continues_with_the_same_background():
@@ -178,6 +185,9 @@ def stimulated(drive, size=3, model=None, run=10.0):
     (lambda: ep.Steps([1.0, 1.0], [1.0, 2.0]), ep.ParameterError, "Steps needs ascending times"),
     (lambda: stimulated(ep.PoissonDrive(rate=2e4)), ep.NetworkError, "20 Poisson spikes in a step of 1 ms are more than 10"),
     (lambda: stimulated(ep.PoissonDrive(8e3, modulation=lambda t: t)), ep.NetworkError, "72 Poisson spikes in a step"),
+    (lambda: stimulated(ep.PoissonDrive([1.0, 9e3, 2.0], modulation=lambda t: t)), ep.NetworkError, "81 Poisson spikes"),
+    (lambda: ep.Simulator(learning(RULES["e-prop+"], True)).stepper(), ep.InputError, "stepper: the drive 'drive1' changes"),
+    (lambda: ep.Simulator(learning(RULES["e-prop"], True)).lanes(2), ep.InputError, "lanes: the drive 'drive1' changes"),
     (lambda: stimulated(ep.PoissonDrive(rate=[1.0, 2.0])), ep.NetworkError, "rate has 2 values for 3 nodes"),
     (lambda: stimulated(ep.PoissonDrive(rate=ep.Normal(0, 9.0))), ep.NetworkError, "rate must be >= 0"),
     (lambda: stimulated(ep.PoissonDrive(modulation=lambda t: t - 5)), ep.ParameterError, "must not be negative, got -5"),

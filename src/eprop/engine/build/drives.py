@@ -50,7 +50,7 @@ def values_of_drive(network: Network, stimulation: Stimulation, models: list[Neu
     For `PoissonDrive`: spikes per step and weight. Otherwise mean and noise in units of the input, and what is left after a step.
     """
     drive, p, dt = stimulation.drive, stimulation.population, network.dt
-    given = values_of(drive, p.size, random.derive(network.seed, random.STIMULUS, stimulation.index), stimulation.name)
+    given = _given(network, stimulation)
     values = np.zeros((lib.drive_rows, p.size))
     if isinstance(drive, PoissonDrive):
         values[0], values[1] = given["rate"] * dt * 1e-3, given["weight"]
@@ -69,6 +69,11 @@ def values_of_drive(network: Network, stimulation: Stimulation, models: list[Neu
     return values, rows.index("current") if "current" in rows else -1
 
 
+def _given(network: Network, s: Stimulation) -> dict[str, np.ndarray]:
+    """Parameters of a drive for each neuron, (size,) each."""
+    return values_of(s.drive, s.population.size, random.derive(network.seed, random.STIMULUS, s.index), s.name)
+
+
 def drive_factors(network: Network, n_steps: int, first_step: int = 0) -> Floats:
     """Factors of all stimulations in some steps, (n_steps, stimulations); (0, stimulations) if none changes with time.
 
@@ -85,8 +90,9 @@ def drive_factors(network: Network, n_steps: int, first_step: int = 0) -> Floats
     times: Floats = (first_step + np.arange(n_steps)) * np.float64(network.dt)
     found = np.stack([factors(s.drive, s.name, times) for s in stimulations], axis=1)
     for s, factor in zip(stimulations, found.T, strict=True):
-        if isinstance(s.drive, PoissonDrive) and n_steps and isinstance(s.drive.rate, float):
-            _check_rate(s, s.drive.rate * network.dt * 1e-3 * float(factor.max()), network.dt)
+        if isinstance(s.drive, PoissonDrive) and s.drive.modulation is not None and n_steps:
+            highest = _given(network, s)["rate"].max()
+            _check_rate(s, float(highest * factor.max()) * network.dt * 1e-3, network.dt)
     return np.ascontiguousarray(found)
 
 
