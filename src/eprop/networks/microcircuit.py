@@ -146,9 +146,25 @@ class Microcircuit:
         return np.asarray(1e-3 * NEURON.tau_syn * missing)
 
     @property
+    def poisson_input(self) -> tuple[Floats, Floats]:
+        """Poisson spikes in place of the synapses: rates (Hz) and weights (pA), (8, 2), from E and from I.
+
+        Mean and variance of the input are those of independent sources that spike at `REFERENCE_RATES`.
+        """
+        rates = self.full_indegrees * self.k_scale * np.array([REFERENCE_RATES[name] for name in POPULATIONS])
+        mean = _by_kind(rates * self.weights)
+        variance = _by_kind(rates * self.weights**2)
+        return mean**2 / variance, variance / mean
+
+    @property
     def delays(self) -> Floats:
         """Mean delays, ms, (8, 8)."""
         return np.tile(DELAYS, (8, 4))
+
+
+def _by_kind(values: Floats) -> Floats:
+    """Sums over the excitatory and over the inhibitory sources, (8, 2)."""
+    return np.stack([values[:, 0::2].sum(axis=1), values[:, 1::2].sum(axis=1)], axis=1)
 
 
 def current_of(psp: float) -> float:
@@ -165,6 +181,7 @@ def microcircuit(
     *,
     rule: Rule | None = None,
     drive: Background = "poisson",
+    recurrent: bool = True,
     seed: int = 1,
     dt: float = 0.1,
 ) -> Network:
@@ -182,6 +199,9 @@ def microcircuit(
         L4E to L23E twice as large: bounds of the rule must contain them.
     drive : {"poisson", "dc"}
         Poisson background of each neuron, or a current of the same mean.
+    recurrent : bool
+        False: no synapses, for comparison. Each neuron has Poisson spikes with mean and variance of the input that it would
+        receive from a network with the rates `REFERENCE_RATES`.
     seed : int
         Seed of every draw.
     dt : float
@@ -195,7 +215,8 @@ def microcircuit(
     Raises
     ------
     ParameterError
-        If a share is not in (0, 1], a population would have no neurons, or ``drive`` is unknown.
+        If a share is not in (0, 1], a population would have no neurons, or ``drive`` is unknown; if ``rule`` is given, but no
+        synapses.
     NetworkError
         If ``dt``, ``seed`` or ``rule`` is invalid.
 
@@ -206,8 +227,13 @@ def microcircuit(
     [('L23E', 414), ('L23I', 117)]
     """
     numbers = Microcircuit(scale, scale if k_scale is None else k_scale, drive)
+    if rule is not None and not recurrent:
+        raise ParameterError("microcircuit: recurrent=False leaves no synapses for the rule; leave one of them out")
     net = Network(dt=dt, seed=seed)
     cells = _add_cells(net, numbers)
+    if not recurrent:
+        _replace_synapses(net, cells, numbers)
+        return net
     net.connect_groups(
         cells,
         cells,
@@ -231,6 +257,13 @@ def _add_cells(net: Network, numbers: Microcircuit) -> list[Population]:
             background = PoissonDrive(rate=float(rate), weight=numbers.background_weight)
             net.stimulate(cells[-1], background, f"{name} background")
     return cells
+
+
+def _replace_synapses(net: Network, cells: list[Population], numbers: Microcircuit) -> None:
+    """Add Poisson spikes with mean and variance of the input from other neurons."""
+    for cell, rates, weights in zip(cells, *numbers.poisson_input, strict=True):
+        for kind, rate, weight in zip("EI", rates, weights, strict=True):
+            net.stimulate(cell, PoissonDrive(rate=float(rate), weight=float(weight)), f"{cell.name} input from {kind}")
 
 
 def _drawn_weights(means: Floats) -> np.ndarray:

@@ -3,11 +3,12 @@
 ::
 
     PatternGeneration, EvidenceAccumulation, NMNIST     the tasks                  pattern_generation.py, ...
+    MicrocircuitDigits                                  N-MNIST in a cortex        microcircuit.py
     CartPole, DelayedReward, Pong, GymnasiumTask        learned from reward        gymnasium.py, ...
     Control, EpisodeChoice                              base of these, test data   control.py
     Task, Classification, Regression                    bases of tasks             base.py
     GeneratedTask, Sample                               samples made from a seed   generated.py
-    LearningTask                                        neurons, rule, optimiser   recurrent.py
+    LearningTask, RuleTask                              neurons, rule, optimiser   recurrent.py
     DataChoice, Generated, Recordings                   sources of samples         datasets.py, recordings.py
     task_named                                          by name, or from a file    registry.py
     template                                            a task of your own         template.py
@@ -22,16 +23,17 @@ from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.generated import GeneratedTask, Sample
 from eprop.tasks.gymnasium import CartPole, GymnasiumTask
+from eprop.tasks.microcircuit import MicrocircuitDigits
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.pong import Pong
 from eprop.tasks.recordings import Recordings
-from eprop.tasks.recurrent import LearningTask
+from eprop.tasks.recurrent import LearningTask, RuleTask
 from eprop.tasks.registry import TASKS, task_file, task_named
 
 __all__ = [
     "NMNIST", "TASKS", "CartPole", "Classification", "Control", "DataChoice", "Dataset", "DelayedReward",
     "EpisodeChoice", "EvidenceAccumulation", "Generated", "GeneratedSamples", "GeneratedTask", "GymnasiumTask",
-    "LearningTask", "PatternGeneration", "Pong", "Recordings", "Regression", "Sample", "Splits", "Task",
-    "check_choice", "suggestion", "task_file", "task_named",
+    "LearningTask", "MicrocircuitDigits", "PatternGeneration", "Pong", "Recordings", "Regression", "RuleTask", "Sample",
+    "Splits", "Task", "check_choice", "suggestion", "task_file", "task_named",
 ]  # fmt: skip

@@ -31,6 +31,8 @@ class Task(Description):
     """Source of the samples: the class of the section ``[data]``."""
     learner: ClassVar[Any] = None
     """Class that learns the task, an `eprop.training.Learner`; None: from samples, or from rewards for a `Control` task."""
+    observed: ClassVar[tuple[str, ...]] = ()
+    """Populations of neurons whose rates and irregularity ``summary.json`` has, before and after a training from samples."""
     origin: ClassVar[str | None] = None
     """File of a task that is not part of the package; set when the file is loaded."""
     digest: ClassVar[str] = ""

@@ -184,11 +184,7 @@ class NMNIST(LearningTask, Classification):
         InputError
             If the recordings have other channels, steps or labels than the task.
         """
-        if (dataset.n_channels, dataset.n_steps, dataset.dt) != (N_CHANNELS, self.n_steps, self.dt):
-            raise InputError(
-                f"the task takes recordings with {N_CHANNELS} channels and {self.n_steps} steps of {self.dt:g} ms, "
-                f"got {dataset!r}"
-            )
+        check_recordings(dataset, self.n_steps, self.dt)
         return make_samples(
             network,
             len(dataset),
@@ -206,12 +202,7 @@ class NMNIST(LearningTask, Classification):
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Readouts, or their softmax, summed over the learning window."""
-        # Classes on the first axis make the sums over classes fast. Single precision does not change a prediction.
-        shown = np.ascontiguousarray(np.moveaxis(y[:, self.window_start : self.window_stop], 2, 0), np.float32)
-        if self.loss == "softmax":
-            shown = np.exp(shown - shown.max(axis=0))
-            shown /= shown.sum(axis=0)
-        return shown.sum(axis=2).T
+        return summed(y[:, self.window_start : self.window_stop], softmax=self.loss == "softmax")
 
     def _input_connections(self) -> ConnectionRule:
         """Connections from all pixels, or from the pixels of each neuron's receptive field; both polarities."""
@@ -226,3 +217,21 @@ class NMNIST(LearningTask, Classification):
 
     def _readout(self) -> Readout:
         return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())
+
+
+def check_recordings(dataset: BinnedDataset, n_steps: int, dt: float) -> None:
+    """Raise `InputError` if recordings have other channels, steps or another ``dt``."""
+    if (dataset.n_channels, dataset.n_steps, dataset.dt) != (N_CHANNELS, n_steps, dt):
+        raise InputError(
+            f"the task takes recordings with {N_CHANNELS} channels and {n_steps} steps of {dt:g} ms, got {dataset!r}"
+        )
+
+
+def summed(y: np.ndarray, *, softmax: bool) -> np.ndarray:
+    """Readouts ``(n, steps, classes)`` or their softmax, summed over the steps."""
+    # Classes on the first axis make the sums over classes fast. Single precision does not change a prediction.
+    shown = np.ascontiguousarray(np.moveaxis(y, 2, 0), np.float32)
+    if softmax:
+        shown = np.exp(shown - shown.max(axis=0))
+        shown /= shown.sum(axis=0)
+    return shown.sum(axis=2).T

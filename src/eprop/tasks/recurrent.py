@@ -101,8 +101,8 @@ class MixedTask(Task):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearningTask(RecurrentTask):
-    """Base of tasks that a recurrent network learns by e-prop or e-prop+.
+class RuleTask(Task):
+    """Base of tasks that learn by e-prop or e-prop+: the rule, its optimiser and the feedback.
 
     Parameters that are None take the values of `suited`.
     """
@@ -110,8 +110,6 @@ class LearningTask(RecurrentTask):
     rule: str = param(
         "eprop", kind=str, doc="eprop (by mini-batch, samples reset) or eprop+ (by spike, no reset)", main=True
     )
-    tau_m: float = inherited(RecurrentTask, "tau_m", None, optional=True)
-    tau_out: float = inherited(RecurrentTask, "tau_out", None, optional=True)
 
     optimizer: str = param(None, kind=str, optional=True, doc=", ".join(sorted(OPTIMIZERS)))
     beta_square: float = param(
@@ -163,3 +161,14 @@ class LearningTask(RecurrentTask):
         if self.rule == "eprop":
             return EProp(**common, average_gradient=self.average_gradient)
         return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff, each_step=self.each_step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearningTask(RuleTask, RecurrentTask):
+    """Base of tasks that a recurrent network of LIF or ALIF neurons learns by e-prop or e-prop+.
+
+    Parameters that are None take the values of `suited`.
+    """
+
+    tau_m: float = inherited(RecurrentTask, "tau_m", None, optional=True)
+    tau_out: float = inherited(RecurrentTask, "tau_out", None, optional=True)

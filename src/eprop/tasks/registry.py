@@ -24,6 +24,7 @@ from eprop.tasks.base import Task
 from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.gymnasium import CartPole, GymnasiumTask
+from eprop.tasks.microcircuit import MicrocircuitDigits
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.pong import Pong
@@ -33,6 +34,7 @@ TASKS: dict[str, type[Task]] = {
     PatternGeneration.name: PatternGeneration,
     EvidenceAccumulation.name: EvidenceAccumulation,
     NMNIST.name: NMNIST,
+    MicrocircuitDigits.name: MicrocircuitDigits,
     CartPole.name: CartPole,
     DelayedReward.name: DelayedReward,
     Pong.name: Pong,

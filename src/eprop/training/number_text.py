@@ -59,7 +59,7 @@ def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[s
 
 def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines about a finished run, each with a name."""
-    facts = [*_score(summary), *_speed(summary)]
+    facts = [*_score(summary), *_activity(summary), *_speed(summary)]
     if summary["peak_memory_bytes"]:
         facts.append(("peak memory", size(summary["peak_memory_bytes"])))
     return [*facts, ("run", str(path))]
@@ -82,6 +82,17 @@ def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         validation = f"{percent(summary['validation_error'])} on {counted(summary['validation_samples'], 'sample')}"
         facts.append((f"validation {name}", validation))
     return facts
+
+
+def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Rates and irregularity of populations, before and after the training."""
+    before, after = (summary.get("activity", {}).get(when, {}) for when in ("before", "after"))
+    return [(name, f"{_rate_and_cv(before[name])}, trained {_rate_and_cv(after[name])}") for name in before]
+
+
+def _rate_and_cv(found: Mapping[str, float | None]) -> str:
+    rate, cv = found["rate"], found["cv"]
+    return ("" if rate is None else f"{rate:.2f} Hz") + ("" if cv is None else f" (CV {cv:.2f})")
 
 
 def _speed(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -9,12 +9,12 @@ import numpy as np
 
 from eprop.engine import Recording, Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
-from eprop.models import EventSource
 from eprop.network import Network, Population
 from eprop.random import derive
 from eprop.rl import ObservationScale, ParallelNetwork
 from eprop.tasks import Classification, Dataset, Task
 from eprop.tasks.control import Control
+from eprop.training.cell_activity import inputs_of
 from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
 
 #: Pictures of an episode.
@@ -90,7 +90,7 @@ def record_activity(task: Task, simulator: Simulator, sample: Dataset) -> Activi
     network = simulator.network
     neurons = _all(network, "neuron")
     samples = task.make_samples(network, sample)
-    inputs, targets = _inputs(network, samples), _targets(network, samples)
+    inputs, targets = inputs_of(network, samples), _targets(network, samples)
     aims = {name: values for name, values in targets.items() if not np.isnan(values).any()}
     source = network.population(_shown(list(inputs) or [p.name for p in _all(network, "source")], "in"))
     readout = network.population(_shown(list(aims or targets), "out"))
@@ -187,16 +187,6 @@ def numbered_through(populations: list[Population], recording: Recording) -> tup
 def _label(task: Task, samples: Samples) -> str:
     known = isinstance(task, Classification) and samples.labels is not None
     return task.classes[samples.labels[0]] if known else ""  # type: ignore[attr-defined,index]
-
-
-def _inputs(network: Network, samples: Samples) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Times (ms) and channels of the first sample's events, for each event source."""
-    sources = [p for p in _all(network, "source") if isinstance(p.model, EventSource)]
-    found = {}
-    for population, starts in zip(sources, samples.event_start[:, : samples.n_steps + 1], strict=True):
-        steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
-        found[population.name] = steps * network.dt, samples.event_channels[starts[0] : starts[-1]]
-    return found
 
 
 def _targets(network: Network, samples: Samples) -> dict[str, np.ndarray]:

@@ -14,9 +14,10 @@ import numpy as np
 from eprop.engine import BatchResult, Samples
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
-from eprop.parameters import Description, param
+from eprop.parameters import Description, Floats, param
 from eprop.rules import EProp
 from eprop.tasks import Dataset, Task
+from eprop.training.cell_activity import described, observe
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
@@ -198,6 +199,7 @@ class SampleLearner(Learner):
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._renew, self._epoch_of_dataset = renew, 0
         self._chunk, self._warned = 1, False
+        self._activity = np.zeros((0, 0))
         plan = self.training
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
 
@@ -235,6 +237,7 @@ class SampleLearner(Learner):
             "seconds": self.seconds,
             "validation_error": self.validation_error,
             "sums": dict(self._sums.values),
+            "activity": self._activity,
             **self.best.state(),
             **{f"epochs/{name}": value for name, value in self._epochs.state().items()},
         }
@@ -246,6 +249,7 @@ class SampleLearner(Learner):
         self.done, self.learned, self.events = state["done"], state["learned"], state["events"]
         self.seconds, self.validation_error = state["seconds"], state["validation_error"]
         self._sums, self.best = Sums(dict(state["sums"])), BestNetwork.of_state(state)
+        self._activity = state.get("activity", self._activity)
         self._epochs.set_state(below("epochs", state))
 
     def finish(self) -> None:
@@ -257,6 +261,10 @@ class SampleLearner(Learner):
     def evaluate(self, show: Show | None = None) -> Evaluation:
         """Evaluate the test samples."""
         return evaluate(self.task, self.simulator, self._test_samples(), show)
+
+    def _observed(self) -> Floats:
+        """Activity of the populations that the task observes, on validation samples, if there are any."""
+        return observe(self.task, self.simulator, self.dataset if self.validation is None else self.validation)
 
     def _test_samples(self) -> Dataset:
         if self.test is None:
@@ -281,6 +289,7 @@ class SampleLearner(Learner):
             "train_samples_per_second": self.learned / max(self.seconds, 1e-9),
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
+            **described(self.task, self._activity, self._observed()),
         }
 
     def progress(self) -> Progress:
@@ -301,6 +310,8 @@ class SampleLearner(Learner):
 
     def step(self, check: Check) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
+        if self.done == 0:
+            self._activity = self._observed()
         epoch, place = divmod(self.done, len(self.dataset))
         if self._renew is not None and epoch != self._epoch_of_dataset:  # this does not count as learning time
             self.dataset, self._epoch_of_dataset = self._renew(epoch), epoch

@@ -55,6 +55,22 @@ def test_scaling_keeps_mean_and_variance_of_the_input(k_scale: float, drive: Any
         assert ours[1] == pytest.approx(theirs[1], rel=2e-3)
 
 
+@pytest.mark.parametrize("k_scale", [0.04, 1.0])
+def test_poisson_spikes_replace_mean_and_variance_of_the_synapses(k_scale: float) -> None:
+    numbers = Microcircuit(0.1, k_scale)
+    net = microcircuit(0.02, k_scale, recurrent=False)
+    assert not net.projections
+    rates = np.array(list(REFERENCE_RATES.values()))
+    for row, cell in enumerate(net.populations):
+        drives: list[Any] = [s.drive for s in net.stimulations if s.population is cell and "input from" in s.name]
+        assert len(drives) == 2
+        for power in (1, 2):
+            wanted = numbers.full_indegrees[row] * k_scale * numbers.weights[row] ** power @ rates
+            assert sum(each.rate * each.weight**power for each in drives) == pytest.approx(wanted, rel=1e-12)
+    with pytest.raises(ep.ParameterError, match="recurrent=False leaves no synapses for the rule"):
+        microcircuit(0.02, recurrent=False, rule=ep.STDP())
+
+
 def test_the_built_microcircuit_has_its_numbers() -> None:
     numbers = Microcircuit(0.03, 0.1)
     sim = ep.Simulator(microcircuit(0.03, 0.1, seed=3), threads=1)
