@@ -73,7 +73,7 @@ class MicrocircuitDigits(RuleTask, Classification):
     rule: str = inherited(RuleTask, "rule", "eprop+")
     dt: float = param(
         0.5, unit="ms", above=0.0,
-        doc="length of a step; 0.1 as in the article takes about three times as long, and rates differ by a few per cent",
+        doc="length of a step; 0.1 as in the article takes twice as long or more, and rates differ by 2 % at most",
     )  # fmt: skip
     duration: float = param(
         100.0, unit="ms", above=0.0, in_steps=True, doc="length of a sample; recordings have 300 ms"

@@ -65,14 +65,23 @@ def test_a_long_run_warns_once_and_early(monkeypatch: pytest.MonkeyPatch) -> Non
     assert str(found[0].message).startswith("loud: 184 Hz on average over 250 ms")
 
 
-def test_ranks_have_the_mean_of_all_neurons() -> None:
-    def work(comm: Any) -> str:
-        sim = ep.Simulator(network(20.0), threads=1, comm=comm)
-        sim.run(500.0, every(2, 500))
-        return "ended"
+@pytest.mark.parametrize(
+    ("delay", "steps", "words"),
+    [(20.0, 8, "^loud: 1[0-9][0-9] Hz on average over 500 ms"), (1.0, 2, "^all neurons: 12[0-9] Hz")],
+)
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_count_as_one_rank_does(delay: float, steps: int, words: str, ranks: int) -> None:
+    def told(size: int) -> str:
+        def work(comm: Any) -> str:
+            sim = ep.Simulator(network(delay), threads=1, comm=comm)
+            sim.run(500.0, every(steps, 500))
+            return "ended"
 
-    with pytest.warns(ep.InstabilityWarning, match="^all neurons: 12[0-9] Hz"):
-        assert on_ranks(2, work) == ["ended", "ended"]
+        with pytest.warns(ep.InstabilityWarning, match=words) as found:
+            assert on_ranks(size, work) == ["ended"] * size
+        return str(found[0].message)
+
+    assert told(ranks) == told(1)
 
 
 @pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(cutoff=20.0)])

@@ -8,6 +8,7 @@ import numpy as np
 
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InstabilityWarning
+from eprop.network import Population
 
 #: A population warns above this mean rate, Hz, over at least this time, ms.
 HIGHEST_RATE, SHORTEST = 100.0, 200.0
@@ -18,19 +19,19 @@ LOGGED_STEPS = 16
 class RateMonitor:
     """Counts the spikes of a run, which may have several pieces, and warns once.
 
-    It counts by population, or of all neurons together: on several ranks, and where delays are so short that the log of spikes
-    has few steps.
+    It counts by population, or of all neurons together where delays are so short that the log of spikes has few steps.
     """
 
     def __init__(self, arrays: Arrays):
         neurons = [p for p in arrays.network.populations if p.model.role == "neuron"]
         self._arrays, self._logged = arrays, len(arrays.history.log_start) - 2
-        self._apart = len(neurons) > 1 and self._logged >= LOGGED_STEPS and not arrays.exchange.several
+        self._apart = len(neurons) > 1 and self._logged >= LOGGED_STEPS
         if self._apart or len(neurons) == 1:
             self._names, self._sizes = [p.name for p in neurons], np.array([p.size for p in neurons])
         else:
             self._names, self._sizes = ["all neurons"], np.array([sum(p.size for p in neurons)])
         self._columns = [p.index for p in neurons]
+        self._own = [_own_sources(arrays, p) for p in neurons]
         self._counts, self._steps, self._read = np.zeros(len(self._names), np.int64), 0, arrays.t
         self._warned = not neurons
 
@@ -40,11 +41,16 @@ class RateMonitor:
 
     def read(self) -> None:
         """Count the spikes since the last call, if they are counted by population."""
-        if self._apart:
-            starts, begin, end = self._arrays.history.log_start, self._read, self._arrays.t
+        if not self._apart:
+            return
+        begin, end = self._read, self._arrays.t
+        if self._arrays.exchange.several:  # the log has spikes of other ranks, too
+            self._counts += [self._arrays.online.spikes(*own, begin, end)[0].size for own in self._own]
+        else:
+            starts = self._arrays.history.log_start
             rows = starts[np.arange(begin, end) % len(starts)]
             self._counts += np.diff(rows, axis=1).sum(axis=0)[self._columns]
-            self._read = end
+        self._read = end
 
     def judge(self, spikes: int, n_steps: int) -> None:
         """Warn if the rate since the last judgement was too high.
@@ -65,6 +71,13 @@ class RateMonitor:
         self._counts[:], self._steps = 0, 0
         k = int(np.argmax(rates))
         self._warned = warn_if_high(self._names[k], float(rates[k]), span)
+
+
+def _own_sources(arrays: Arrays, population: Population) -> tuple[int, int]:
+    """Range of the sources of a population that are neurons of this rank."""
+    first = int(arrays.built.topology.populations["first_source"][population.index])
+    own = arrays.built.rank_partition.own_sources(population)
+    return first + own.start, first + own.stop
 
 
 def warn_if_high(name: str, rate: float, span: float, highest: float = HIGHEST_RATE) -> bool:
