@@ -37,7 +37,7 @@ template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
 }
 
 Neurons neurons_of(nb::handle owner) {
-  return {attribute2<double>(owner, "state"),    attribute1<double>(owner, "input"),          attribute1<double>(owner, "psi"),
+  return {attribute2<double>(owner, "state"),    attribute2<double>(owner, "input"),          attribute1<double>(owner, "psi"),
           attribute1<double>(owner, "signal"),   attribute2<double>(owner, "rate"),           attribute1<double>(owner, "y"),
           attribute2<double>(owner, "feedback"), attribute2<double>(owner, "feedback_offset")};
 }

@@ -46,12 +46,12 @@ Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
 
 Fields population_fields() {
   using Record = Population;
-  return fields_of(
-      sizeof(Record),
-      {FIELD(role),  FIELD(size),         FIELD(first_source), FIELD(first_target), FIELD(target_begin), FIELD(target_end),
-       FIELD(model), FIELD(own_step),     FIELD(sharing),      FIELD(channel),      FIELD(softmax),      FIELD(trace_group),
-       FIELD(kind),  FIELD(n_components), FIELD(leaky),        FIELD(fed_back),     FIELD(voltage_row),  FIELD(pair_group),
-       FIELD(kappa), FIELD(c_reg),        FIELD(f_target),     FIELD(error_latency)});
+  return fields_of(sizeof(Record),
+                   {FIELD(role),       FIELD(size),        FIELD(first_source),   FIELD(first_target), FIELD(target_begin),
+                    FIELD(target_end), FIELD(model),       FIELD(own_step),       FIELD(sharing),      FIELD(channel),
+                    FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components), FIELD(leaky),
+                    FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),   FIELD(kappa),
+                    FIELD(c_reg),      FIELD(f_target),    FIELD(error_latency)});
 }
 
 Fields delay_group_fields() {
@@ -59,7 +59,7 @@ Fields delay_group_fields() {
   // clang-format off
   return fields_of(sizeof(Record), {
     FIELD(source_population), FIELD(first_branch), FIELD(n_branches), FIELD(branch_stride), FIELD(rule), FIELD(delay),
-    FIELD(onto_readouts), FIELD(target_begin), FIELD(target_end), FIELD(trace_group), FIELD(kind), FIELD(cutoff),
+    FIELD(onto_readouts), FIELD(receptor), FIELD(target_begin), FIELD(target_end), FIELD(trace_group), FIELD(kind), FIELD(cutoff),
     FIELD(reward_cutoff), FIELD(tied_feedback), FIELD(projection), FIELD(per_step_optimizer), FIELD(counts_events), FIELD(first_group),
     FIELD(delay_offset), FIELD(filter_slot), OPTIMIZER_FIELD(eta, "eta"), OPTIMIZER_FIELD(w_min, "w_min"),
     OPTIMIZER_FIELD(w_max, "w_max"), OPTIMIZER_FIELD(beta_1, "beta_1"), OPTIMIZER_FIELD(beta_2, "beta_2"),
@@ -85,7 +85,7 @@ Fields readout_fields() {
 Fields drive_fields() {
   using Record = Drive;
   return fields_of(sizeof(Record), {FIELD(kind), FIELD(begin), FIELD(end), FIELD(first_node), FIELD(stimulus), FIELD(row),
-                                    FIELD(shared), FIELD(values)});
+                                    FIELD(receptor), FIELD(shared), FIELD(values)});
 }
 
 Fields axon_times_fields() {

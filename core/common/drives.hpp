@@ -119,18 +119,18 @@ inline void current_drive(const Topology& topology, const Drive& drive, Index be
   }
 }
 
-// Drives of the neurons begin .. end in a step, before they advance.
+// Drives of the neurons begin .. end in a step, before they advance; `input` has a row for each receptor.
 inline void apply_drives(const Topology& topology, Index begin, Index end, const DriveStep& step, Array2<double> state,
-                         double* input) {
+                         Array2<double> input) {
   for (Index k = 0; k < topology.drives.size; k++) {
     const Drive& drive = topology.drives[k];
     const Index first = std::max(begin, drive.begin), stop = std::min(end, drive.end);
     const double factor = step.of(drive.stimulus);
     if (first >= stop || factor == 0.0) continue;
     if (drive.kind == DriveKind::poisson) {
-      poisson_drive(topology, drive, first, stop, factor, step, input);
+      poisson_drive(topology, drive, first, stop, factor, step, input.row(drive.receptor));
     } else {
-      current_drive(topology, drive, first, stop, factor, step, state, input);
+      current_drive(topology, drive, first, stop, factor, step, state, input.row(0));
     }
   }
 }

@@ -40,6 +40,7 @@ struct Population {
   Index leaky;                     // eligibility has one component, a spike filter
   Index fed_back;                  // the neuron's own spikes act on its eligibility
   Index voltage_row;               // row of the state with the voltage, or -1
+  Index inhibitory_row;            // row of the state that takes the input of the inhibitory receptor, or -1: no such receptor
   Index pair_group;                // a delay group with the constants of its postsynaptic traces (pair rules), or -1
   // e-prop per sample:
   double kappa, c_reg, f_target;  // f_target in spikes per step
@@ -54,6 +55,7 @@ struct DelayGroup {
   Rule rule;
   Index delay;  // steps
   Index onto_readouts;
+  Index receptor;                  // row of the inputs: 0, or 1 for the inhibitory receptor
   Index target_begin, target_end;  // range of its local targets
   Index trace_group, kind;         // of its targets
   Index cutoff;                    // steps after which a silent branch expires
@@ -97,6 +99,7 @@ struct Drive {
   Index first_node;  // index of the first of them within the population
   Index stimulus;    // number of the stimulus, part of its draws
   Index row;         // row of the state that takes a current, -1: the input takes it
+  Index receptor;    // row of the inputs that takes Poisson spikes
   Index shared;      // whether all neurons have the same first value
   Index values;      // its first column of Topology::drive_values
 };
@@ -146,6 +149,12 @@ struct Topology {
 
   Index n_neurons() const { return params.columns; }
   Index n_readouts() const { return readouts.size; }
+  // Rows of the inputs: a second one if some neurons have an inhibitory receptor.
+  Index n_receptors() const {
+    Index n = 1;
+    for (Index b = 0; b < populations.size; b++) n = populations[b].inhibitory_row >= 0 ? 2 : n;
+    return n;
+  }
   Index n_partitions() const { return branch_start.rows; }
   Index n_sources() const {
     Index n = 0;

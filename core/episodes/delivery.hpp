@@ -147,15 +147,16 @@ Index deliver_step(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, 
     if (spikes.count == 0) continue;
     delivered += spikes.count;
     Index reached = 1;
+    const Array2<double> input = inputs_at(episodes.plan, lane, group.receptor);
     while (reached < stride && row + topology.groups[r + reached].delay_offset < episodes.end_row()) reached++;
     if (episodes.plan.groups[r].table < 0) {
-      deliver_branches(episodes, r, reached, spikes, lane.place, partitions, lane.input.view());
+      deliver_branches(episodes, r, reached, spikes, lane.place, partitions, input);
       continue;
     }
     for (Index d = 0; d < reached; d++) {
       const GroupPlan& own = episodes.plan.groups[r + d];
       deliver_dense(spikes, first_source, episodes.plan.tables.data() + own.table, own.table_columns,
-                    lane.input.row(lane.place + topology.groups[r + d].delay_offset) + group.target_begin);
+                    input.row(lane.place + topology.groups[r + d].delay_offset) + group.target_begin);
     }
   }
   return delivered;

@@ -161,7 +161,7 @@ template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   const Index stored = episodes.learns ? episodes.rows : 1;
   Lane<Real> lane;
   lane.state = Owned2<double>(episodes.initial.rows, topology.n_neurons());
-  lane.input = Owned2<double>(episodes.plan.input_rows(), episodes.plan.columns);
+  lane.input = Owned2<double>(episodes.plan.receptors * episodes.plan.input_rows(), episodes.plan.columns);
   lane.y.resize(static_cast<std::size_t>(topology.n_readouts()));
   make_lists(topology, lane);
   lane.log.resize(static_cast<std::size_t>(std::max(4 * episodes.n_sources, kFirstLog)));

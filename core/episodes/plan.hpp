@@ -53,6 +53,7 @@ struct GradientPiece {
 struct PlanSizes {
   std::vector<GroupPlan> groups;
   Index columns = 0;          // entries of a row of inputs, and of G: all targets, padded
+  Index receptors = 1;        // receptors of neurons, each with rows of inputs
   Index longest_offset = 0;   // steps from the first to the last branch of an axon, within a sample
   Index input_steps = 1;      // steps with inputs, before later inputs are moved to the front
   Index dense = 0;            // entries of all dense tables
@@ -177,6 +178,7 @@ inline PlanSizes plan_sizes(const Topology& topology, Index n_steps, bool learns
   plan.groups.resize(static_cast<std::size_t>(topology.groups.size));
   // Sums may extend up to one SIMD vector beyond the last target.
   plan.columns = padded(topology.n_neurons() + topology.n_readouts()) + kPadding;
+  plan.receptors = topology.n_receptors();
   for (const DelayGroup* group = topology.groups.data; group != topology.groups.data + topology.groups.size; group++)
     plan.longest_offset = std::max(plan.longest_offset, std::min(group->delay_offset, n_steps - 1));
   plan.input_steps = power_of_two(plan.longest_offset + 1);

@@ -55,7 +55,7 @@ struct EarlierSpikes {
 // represent older spikes.
 template <class Real> struct Lane {
   Owned2<double> state;                           // (state rows, neurons)
-  Owned2<double> input;                           // (input_steps + longest_offset, columns) of some steps, see `PlanSizes`
+  Owned2<double> input;                           // (receptors * input_rows, columns) of some steps, see `PlanSizes`
   Index place = 0;                                // row of the inputs of the next step
   std::vector<double> y;                          // (readouts,)
   std::uint64_t seed = 0;                         // seed of its random spikes,
@@ -76,6 +76,14 @@ template <class Real> struct Lane {
   Owned2<Real> traces;      // (traces, synapses) as of the first step that is processed again
   EarlierSpikes earlier;
 };
+
+// Inputs of a lane at one receptor (input rows, columns), and at all receptors in its next step (receptors, columns at least).
+template <class Real> Array2<double> inputs_at(const PlanSizes& plan, Lane<Real>& lane, Index receptor) {
+  return {lane.input.row(receptor * plan.input_rows()), plan.input_rows(), plan.columns};
+}
+template <class Real> Array2<double> inputs_of_step(const PlanSizes& plan, Lane<Real>& lane) {
+  return {lane.input.row(lane.place), plan.receptors, plan.input_rows() * plan.columns};
+}
 
 // Work space for the backward pass of one lane.
 template <class Real> struct Backward {
@@ -224,8 +232,9 @@ inline Index episode_bytes(const Topology& topology, Index state_rows, const Epi
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
   const Index n = topology.n_neurons(), k = topology.n_readouts(), stored = learns ? rows : 1;
   const Index traces = continues && learns ? horizon.traces() * topology.targets.size * real_size : 0;
-  const Index lane = 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n + 8 * plan.input_rows() * plan.columns +
-                     8 * rows * (topology.populations.size + 1) + stored * (8 * k + real_size * plan.columns) + traces;
+  const Index lane = 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n +
+                     8 * plan.receptors * plan.input_rows() * plan.columns + 8 * rows * (topology.populations.size + 1) +
+                     stored * (8 * k + real_size * plan.columns) + traces;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);
   const Index works = !learns ? 0 : continues ? lanes_at_once(lanes, threads) : lanes;
   const Index shared = plan.dense * real_size + 4 * plan.fused + 12 * plan.series + 8 * plan.series_branches +

@@ -72,9 +72,10 @@ template <class Real> Index spikes_of_sources(const Running<Real>& run, Index b,
              : copy_events(run, b, step.t, out);
 }
 
-// Advances the neurons of one partition by a step with their inputs, and draws its Poisson sources. Lists spikes as sources, or
-// for an exchange as target ids.
-template <class Real> void advance_partition(const Running<Real>& run, const LaneStep& step, double* input, Index partition) {
+// Advances the neurons of one partition by a step with their inputs, a row for each receptor, and draws its Poisson sources.
+// Lists spikes as sources, or for an exchange as target ids.
+template <class Real>
+void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<double> input, Index partition) {
   const Episodes<Real>& episodes = run.episodes;
   const Topology& topology = episodes.topology;
   Lane<Real>& lane = run.lane;
@@ -181,7 +182,8 @@ template <class Real> void rest(const Episodes<Real>& episodes, Lane<Real>& lane
 // Moves the inputs to the front when their rows are used up.
 template <class Real> void turn_inputs(const DeliveryPlan<Real>& plan, Lane<Real>& lane) {
   if (lane.place < plan.input_steps) return;
-  move_to_front(plan.input_steps, lane.input.view());
+  for (Index receptor = 0; receptor < plan.receptors; receptor++)
+    move_to_front(plan.input_steps, inputs_at(plan, lane, receptor));
   lane.place = 0;
 }
 
@@ -194,7 +196,8 @@ template <class Real> void gather_inputs(const Episodes<Real>& episodes, Lane<Re
   for (Index t = row - episodes.plan.longest_offset; t < row; t++, lane.place++) {
     turn_inputs(episodes.plan, lane);
     deliver_step(episodes, lane, t, all_partitions(episodes.topology));
-    std::fill(lane.input.row(lane.place), lane.input.row(lane.place) + lane.input.columns, 0.0);  // already used
+    const Array2<double> used = inputs_of_step(episodes.plan, lane);  // already
+    for (Index receptor = 0; receptor < used.rows; receptor++) std::fill_n(used.row(receptor), episodes.plan.columns, 0.0);
   }
 }
 
@@ -211,7 +214,7 @@ template <class Real> Index step_partitions(const Running<Real>& run, const Lane
   const Episodes<Real>& episodes = run.episodes;
   Lane<Real>& lane = run.lane;
   turn_inputs(episodes.plan, lane);
-  double* input = lane.input.row(lane.place);
+  const Array2<double> input = inputs_of_step(episodes.plan, lane);
   const Index n = episodes.topology.n_partitions();
   const bool at_once = run.threads == 1 || episodes.plan.dense > 0;
   Index delivered = at_once ? deliver_step(episodes, lane, step.row, {0, n}) : 0;

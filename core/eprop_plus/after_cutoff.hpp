@@ -134,7 +134,7 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   const Index begin = branches.begin(k), end = branches.end(k);
   const bool takes = moments || (K.any_optimizer() && !pending.descent);
   if (takes) pending.begin(begin, arriving.optimizer_steps, step.t - 1);
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const FollowingBranch next = following(branches, k + 1);
   const auto resume = [&](auto together, Index synapse)
                           EPROP_INLINED { resume_synapses<K, moments, together>(s, synapse, branch, pending); };
@@ -147,25 +147,25 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
 }
 
 // The first spike of a branch changes nothing yet.
-template <Kind K, class Real> void deliver_first(OnlineState<Real>& state, Index begin, Index end) {
-  const SynapsePointers<Real> s = pointers_of(state);
+template <Kind K, class Real> void deliver_first(const GroupStep<Real>& step, Index begin, Index end) {
+  const SynapsePointers<Real> s = pointers_of(step);
   deliver_branch(begin, end, s.targets, s.weight, s.x);
   if constexpr (K.n_filters == 0) {
-    const auto constants = constants_of<K>(state.topology);
+    const auto constants = constants_of<K>(step.state.topology);
     for (int m = 0; m < K.n_own; m++)
       for (Index synapse = begin; synapse < end; synapse++)
-        state.synapses.own(m, synapse) = static_cast<Real>(constants[K.b() + m][s.targets[synapse]]);
+        step.state.synapses.own(m, synapse) = static_cast<Real>(constants[K.b() + m][s.targets[synapse]]);
   }
 }
 
 // Branches that spike for the first time, or after a long silence.
 template <Kind K, bool moments, class Real>
 void start_or_resume(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   for (Index k = 0; k < branches.count; k++) {
     if (moments || K.n_own > 1 || branches.first[k].last < 0) fetch_next(s, branches, k);
     if (branches.first[k].last < 0) {
-      deliver_first<K>(step.state, branches.begin(k), branches.end(k));
+      deliver_first<K>(step, branches.begin(k), branches.end(k));
     } else {
       resume_branch<K, moments>(step, branches, k);
     }

@@ -90,10 +90,10 @@ template <class Real> EPROP_INLINE Real premature_gradient(const Kind& kind, Arr
 
 // Changes the learning rate with which premature gradients were subtracted in step `last` by `change`; z are the filtered spikes
 // at the start of that step's block.
-template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(OnlineState<Real>& state, Index begin, Index end,
+template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(const GroupStep<Real>& step, Index begin, Index end,
                                                                              Index last, double change, Real z_0, Real z_1) {
-  const SynapsePointers<Real> s = pointers_of(state);
-  const Array3<Real>& history = state.history.prefix_history;
+  const SynapsePointers<Real> s = pointers_of(step);
+  const Array3<Real>& history = step.state.history.prefix_history;
   const Array2<const Real> prefix = plane_of(history, last & (history.planes - 1));
   for (Index synapse = begin; synapse < end; synapse++) {
     const Values<Real, 1> v = read_values<K, 1>(s, synapse);
@@ -107,7 +107,7 @@ template <Kind K, bool moments, class Real>
 void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
   const Index far = branches_ahead(branches);
@@ -144,7 +144,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
       if (takes) pending.begin(begin, arriving.optimizer_steps, t - 1);
     } else {
       const double change = step.change_of_eta(arriving.last);
-      if (change != 0.0) rescale_weights<K>(state, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
+      if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     }
     const BoundedInterval interval{{arriving.last, t, arriving.optimizer_steps, arriving.z_last, false}, {back[0], back[1]}};
     const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
@@ -219,7 +219,7 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
       grow(kGrowGamma)};
   if constexpr (K.reward) back.way.reward_factor = static_cast<Real>(reward_factor(state, trace_group, step.t - n, step.t));
   const Real eta = static_cast<Real>(step.group.optimizer.eta);
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   for_synapses<true, moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
     move_synapses_back<K, moments, together>(s, synapse, back, eta);
   });
@@ -257,7 +257,7 @@ template <Kind K, bool moments, class Real>
 void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index last = t - step.group.cutoff, before = last & (block_steps - 1), start = (t - 1) / block_steps * block_steps;
   const Index n = std::max<Index>(start - last + before, 0), rest = t - 1 - start, blocks = state.plus.to_current_block.planes;
@@ -288,7 +288,7 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
     branch.to_end.z_0 = static_cast<Real>(there[0]);
     branch.to_end.z_1 = static_cast<Real>(there[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
-    if (change != 0.0) rescale_weights<K>(state, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
+    if (change != 0.0) rescale_weights<K>(step, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
     const ExpiredBranch& expired = branches.first[k];
     const BoundedInterval interval{{last, t, expired.optimizer_steps, expired.z, true}, {back[0], back[1]}};
     const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);

@@ -140,7 +140,7 @@ template <Kind K, bool rough, class Real> void find_excess(const GroupStep<Real>
   const double eta = kSumMargin * std::fabs(optimizer.eta), w_min = optimizer.w_min, w_max = optimizer.w_max;
   double z[2];
   largest_spikes<K>(state.topology, step.group.trace_group, stop - first * steps, interval.z, z);
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   for (Index i = 0; i < count; i++) {
     const Index j = rough ? 0 : s.targets[synapse + i];
     const double psi = sum(kSumPsi, j);
@@ -178,7 +178,7 @@ template <Kind K, bool moments, class Real>
 void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interval, Index synapse, ReplayedChunk<K, Real>& chunk) {
   constexpr Index size = record_size(K.n_entries());
   const OnlineState<Real>& state = step.state;
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Array3<Real>& history = state.history.prefix_history;
   const Index last = interval.replay.first, n = last & (state.history.block_steps - 1), i = chunk.optimized.size++;
   const std::uint32_t target = s.targets[synapse], here = 0;

@@ -33,16 +33,16 @@ inline bool replays(const DelayGroup& group, const Kind& kind) {
   return group.per_step_optimizer && !(descends(group.optimizer) && kind.anchored && !kind.reward);
 }
 
-// Arrays of synapses, and the inputs of their targets.
+// Arrays of synapses, and the inputs of their targets at the receptor of a delay group.
 template <class Real> struct SynapsePointers {
   const std::uint32_t* targets;
   Real *weight, *trace, *trace_reg, *trace_reward, *own, *pending, *moment_1, *moment_2;
   Index own_columns;  // from one own component to the next
   double* x;
 };
-template <class Real> SynapsePointers<Real> pointers_of(OnlineState<Real>& state) {
-  Synapses<Real>& s = state.synapses;
-  return {state.topology.targets.data,
+template <class Real> SynapsePointers<Real> pointers_of(const GroupStep<Real>& step) {
+  Synapses<Real>& s = step.state.synapses;
+  return {step.state.topology.targets.data,
           s.weight.data,
           s.trace.data,
           s.trace_reg.data,
@@ -52,7 +52,7 @@ template <class Real> SynapsePointers<Real> pointers_of(OnlineState<Real>& state
           s.moment_1.data,
           s.moment_2.data,
           s.own.columns,
-          state.neurons.input.data};
+          step.state.neurons.input.row(step.group.receptor)};
 }
 
 // Learning rate and bounds in the type of the synapses.
@@ -89,6 +89,7 @@ template <class Real> struct PendingSteps {
   bool descent;  // owes nothing: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
   OwedSteps& owed;
   double* gradient;  // of the synapses of a branch
+  double* x;         // inputs of their targets
   Index first = 0;   // synapse of the branch
 
   PendingSteps(const GroupStep<Real>& step)
@@ -96,7 +97,8 @@ template <class Real> struct PendingSteps {
         state(step.state),
         descent(step.group.per_step_optimizer != 0 || descends(step.group.optimizer)),
         owed(step.state.plus.owed[step.partition]),
-        gradient(step.state.plus.gradients[step.partition].data()) {}
+        gradient(step.state.plus.gradients[step.partition].data()),
+        x(step.state.neurons.input.row(step.group.receptor)) {}
   // Prepares a branch that begins with synapse `begin`: its optimiser has taken `taken` steps, and must reach `until`.
   void begin(Index begin, Index taken, Index until) {
     first = begin;
@@ -118,7 +120,7 @@ template <class Real> struct PendingSteps {
   }
   void take_and_deliver(Index end) const {
     take(end);
-    deliver_branch(first, end, state.topology.targets.data, state.synapses.weight.data, state.neurons.input.data);
+    deliver_branch(first, end, state.topology.targets.data, state.synapses.weight.data, x);
   }
 };
 

@@ -88,7 +88,7 @@ template <Kind K, class Real>
 void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches, bool earlier) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index block_steps = state.history.block_steps, ring = state.history.prefix_history.planes - 1;
   const Descent<Real> descent = descent_of<Real>(step.group.optimizer);
   const auto found = plane_of(state.plus.interval, 0);
@@ -174,7 +174,7 @@ template <Kind K, class Real> void learn_crossing(const GroupStep<Real>& step, c
 // Expired branches cross the cutoff; the traces take part in all steps but the last.
 template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   OnlineState<Real>& state = step.state;
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
   const bool waits = K.reward || !descends(step.group.optimizer);
   Interval<Real> interval = interval_of<K>(step, step.t - step.group.cutoff, step.t, plane_of(state.plus.until_cutoff, 0),

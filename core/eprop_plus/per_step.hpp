@@ -22,13 +22,13 @@ template <Kind K, class Real> void replay_branch(const GroupStep<Real>& step, co
 // All arriving spikes of a delay group in this step.
 template <Kind K, class Real> void deliver_per_step(const GroupStep<Real>& step) {
   OnlineState<Real>& state = step.state;
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const BranchList<ArrivingBranch> branches = step.arriving();
   for (Index k = 0; k < branches.count; k++) {
     const ArrivingBranch& branch = branches.first[k];
     const Index begin = branches.begin(k), end = branches.end(k);
     if (branch.last < 0) {
-      deliver_first<K>(state, begin, end);
+      deliver_first<K>(step, begin, end);
       continue;
     }
     if (step.t - branch.last > step.group.cutoff) {

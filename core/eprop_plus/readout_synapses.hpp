@@ -163,7 +163,7 @@ template <class Real> const double* sum_errors(const GroupStep<Real>& step, cons
 // way. No partial sum exceeds the sum of all errors times the larger filtered spike.
 template <class Real>
 void descend_each_step(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last, Index optimizer_steps) {
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = step.state.topology.n_neurons();
   const OptimizerConstants& c = step.group.optimizer;
   const double* gradient = find_readout_gradients(step, last);
@@ -199,7 +199,7 @@ double cross_interval(const WaitingReadouts& interval, const SynapsePointers<Rea
 // Notes the gradients of a branch with reward traces whose last spike was within the cutoff, or earlier: then its silence ends.
 template <class Real> void note_waiting_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
                                                  const PendingSteps<Real>& pending) {
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = step.state.topology.n_neurons();
   if (step.t - last.step > step.group.cutoff) {
     const WaitingSilence<Real> silence = waiting_silence(step, last.step);
@@ -214,7 +214,7 @@ template <class Real> void note_waiting_readouts(const GroupStep<Real>& step, In
 // Notes the gradients of a branch, which wait in `pending` if they are final.
 template <class Real> void note_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
                                          const PendingSteps<Real>& pending) {
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = step.state.topology.n_neurons();
   const bool finalised = step.t - last.step > step.group.cutoff;
   const double* gradient = finalised ? nullptr : find_readout_gradients(step, last);
@@ -227,7 +227,7 @@ template <class Real> void note_readouts(const GroupStep<Real>& step, Index begi
 
 // Gradient descent of a branch.
 template <class Real> void descend_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last) {
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = step.state.topology.n_neurons();
   const double* gradient = find_readout_gradients(step, last);
   for (Index synapse = begin; synapse < end; synapse++)
@@ -241,14 +241,14 @@ template <class Real> void replay_branch_onto_readouts(const GroupStep<Real>& st
   if (interval <= step.group.cutoff) return learn_each_step(step, begin, end, last, branch.optimizer_steps);
   if (step.group.reward_cutoff == 0) return;
   if (interval <= step.group.reward_cutoff) replay_waiting(step, begin, end, branch.last);
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const WaitingSilence<Real> silence = waiting_silence(step, branch.last);
   for (Index synapse = begin; synapse < end; synapse++) end_wait<1>(s, synapse, silence);
 }
 
 // Delivers all spikes that arrive at the readouts of a partition; weights are updated first.
 template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<Real>& step) {
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const BranchList<ArrivingBranch> branches = step.arriving();
   PendingSteps<Real> pending(step);
   for (Index k = 0; k < branches.count; k++) {
@@ -275,7 +275,7 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
 // Tied feedback keeps the weight as of its last spike, as a learning rule without early finalisation would.
 template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<Real>& step) {
   OnlineState<Real>& state = step.state;
-  const SynapsePointers<Real> s = pointers_of(state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = state.topology.n_neurons();
   const BranchList<ExpiredBranch> branches = step.expired();
   for (Index k = 0; k < branches.count; k++) {

@@ -68,7 +68,7 @@ template <class Real> void finalise_unrewarded(const GroupStep<Real>& step) {
   const BranchList<ExpiredBranch> branches = step.unrewarded();
   if (branches.count == 0) return;
   const DelayGroup& group = step.group;
-  const SynapsePointers<Real> s = pointers_of(step.state);
+  const SynapsePointers<Real> s = pointers_of(step);
   const Index begin = step.t - group.reward_cutoff + group.cutoff;
   const Real factor = static_cast<Real>(
       reward_factor(step.state, group.trace_group, first_rewarded(group, begin), first_rewarded(group, step.t)));

@@ -39,9 +39,10 @@ inline double pair_spikes(double w, const Index* times, const PairedBranch& bran
   return w;
 }
 
-// A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery.
+// A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery to the inputs x.
 template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
-                                                       const PairedBranch& branch, const PairRule& rule, const double* powers) {
+                                                       const PairedBranch& branch, const PairRule& rule, const double* powers,
+                                                       double* x) {
   const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
@@ -54,7 +55,7 @@ template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state,
     w = rule.at_pre(w, rule.pre_rate * trace[target]);
     const Real changed = static_cast<Real>(w);
     state.synapses.weight[synapse] = changed;
-    state.neurons.input[target] += static_cast<double>(changed);
+    x[target] += static_cast<double>(changed);
   }
 }
 
@@ -76,6 +77,7 @@ void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Inde
   const Index* start = state.topology.branch_start.row(partition);
   const double* powers = state.topology.pair_powers.row(number);
   const Index until = t - 2 * group.delay;
+  double* x = state.neurons.input.row(group.receptor);
   const auto trace_of = [&](Index position) {
     return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
   };
@@ -84,7 +86,7 @@ void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Inde
     const Index branch = arriving[position];
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
-    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers);
+    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers, x);
   }
   const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
   for (Index position = expiring.first; position < expiring.stop; position++) {

@@ -95,7 +95,7 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const 
 template <class Real> void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive) {
   const Topology& topology = state.topology;
   apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1), drive, state.neurons.state,
-               state.neurons.input.data);
+               state.neurons.input);
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
@@ -104,9 +104,8 @@ template <class Real> void advance_partition(OnlineState<Real>& state, Index par
                           std::min(topology.bounds(0, partition + 1), population.target_end)};
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      count =
-          advance(range_of(population, range.first, range.stop, state.neurons.state, topology.params, state.neurons.input.data),
-                  state.neurons.psi.data, spikes, count);
+      count = advance(range_of(population, range.first, range.stop, state.neurons.state, topology.params, state.neurons.input),
+                      state.neurons.psi.data, spikes, count);
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
     }
@@ -147,6 +146,13 @@ void gather_external(const OnlineState<Real>& state, const RunRequest& request, 
   }
 }
 
+// Whether the inputs of neurons begin .. end are finite at all receptors.
+bool inputs_finite(Array2<double> input, Index begin, Index end) {
+  bool finite = true;
+  for (Index receptor = 0; receptor < input.rows; receptor++) finite &= all_finite(input.row(receptor) + begin, end - begin);
+  return finite;
+}
+
 // One step of one partition; `column` is the step in the request.
 template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest& request, Index partition, Index column) {
   const FlushSubnormals flush;
@@ -155,7 +161,7 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   const Topology& topology = state.topology;
   const Index begin = topology.bounds(0, partition), end = topology.bounds(0, partition + 1);
   const Index first_readout = topology.bounds(1, partition), last_readout = topology.bounds(1, partition + 1);
-  double* readout_input = state.neurons.input.data + topology.n_neurons();
+  double* readout_input = state.neurons.input.row(0) + topology.n_neurons();
   PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kBetween);
   gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
@@ -165,8 +171,8 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   deliver(run, partition, t);
   notes.watch.record(kDeliver);
   if (run.has_plus || run.has_pairs)
-    notes.input_finite &= all_finite(state.neurons.input.data + begin, end - begin) &
-                          all_finite(readout_input + first_readout, last_readout - first_readout);
+    notes.input_finite &=
+        inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
   const double* factor = request.drive.rows > 0 ? request.drive.row(column % request.drive.rows) : nullptr;
   advance_partition(state, partition, {request.seed, t + request.clock, factor});
   if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
@@ -398,7 +404,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
   const Index partitions = state.topology.n_partitions();
   const int threads = static_cast<int>(std::min<Index>(request.threads, partitions));
   const auto end = std::chrono::steady_clock::now() + kLongestCall;
-  const double targets = static_cast<double>(state.neurons.input.size);
+  const double targets = static_cast<double>(state.neurons.input.columns);
   Index column = offset;
   const std::function<void(Index)> step = [&](Index partition) { step_partition(run, request, partition, column); };
   begin_run(run, request);

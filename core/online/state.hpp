@@ -43,7 +43,7 @@ struct Axons {
 
 struct Neurons {
   Array2<double> state;            // (state rows, neurons)
-  Array1<double> input;            // (neurons + readouts,)
+  Array2<double> input;            // (receptors, neurons + readouts)
   Array1<double> psi, signal;      // (neurons,) surrogate gradient; learning signal that arrived in this step
   Array2<double> rate;             // (2, neurons) running rate now, and one step before
   Array1<double> y;                // (readouts,)

@@ -16,7 +16,7 @@ template <class Real> void deliver_static(OnlineState<Real>& state, const DelayG
   const Index* start = state.topology.branch_start.row(partition);
   const std::uint32_t* targets = state.topology.targets.data;
   const Real* weight = state.synapses.weight.data;
-  double* x = state.neurons.input.data;
+  double* x = state.neurons.input.row(group.receptor);
   const LoggedBranches branches = branches_emitted(state, group, t - group.delay);
   for (Index position = branches.first; position < branches.stop; position++) {
     const Index branch = branches[position];

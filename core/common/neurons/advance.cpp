@@ -115,6 +115,14 @@ Index collect_spikes(const std::int32_t* spiked, Index neurons, Index begin, std
   return count;
 }
 
+// Adds the input of the inhibitory receptor to the state of `n` neurons after their step, and clears it: the model need not know
+// which receptor an input came from.
+void take_inhibition(const NeuronRange& neurons, Index first, Index n) {
+  double* __restrict state = neurons.state.row(neurons.inhibitory_row) + first, * __restrict input = neurons.inhibitory + first;
+  for (Index k = 0; k < n; k++) state[k] += input[k];
+  std::fill_n(input, n, 0.0);
+}
+
 // Neurons that are advanced before their spikes are collected: marks and psi stay in the first-level cache.
 constexpr Index kBlock = 512;
 static_assert(kBlock % kMarks == 0);
@@ -145,6 +153,7 @@ template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::in
     }
     // Outside the loop: one array less to write there, and LLVM vectorises the loop of a user's model.
     std::fill_n(neurons.input + first, n, 0.0);
+    if (neurons.inhibitory != nullptr) take_inhibition(neurons, first, n);
     count = collect_spikes(spiked, n, first, spikes, count);
   }
   return count;

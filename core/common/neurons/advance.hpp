@@ -23,9 +23,11 @@ struct NeuronRange {
   Index begin = 0, end = 0;
   Array2<double> state;         // (rows of state, neurons)
   Array2<const double> params;  // (rows of parameters, neurons)
-  double* input = nullptr;      // (neurons,) synaptic input of this step, mV
+  double* input = nullptr;      // (neurons,) synaptic input of this step, mV or pA
   NeuronLoop own = nullptr;     // a user's own model, compiled for different or shared parameters, as `sharing` says
   Sharing sharing = Sharing::each;
+  double* inhibitory = nullptr;  // (neurons,) input of the inhibitory receptor; null without one
+  Index inhibitory_row = -1;     // row of the state that takes it
 };
 
 // The loop at an address, which Python passes as a number.
@@ -33,10 +35,20 @@ inline NeuronLoop loop_at(Index address) {
   return reinterpret_cast<NeuronLoop>(address);  // NOLINT(performance-no-int-to-ptr)
 }
 
-// The range of a population, from its record.
+// The range of a population, from its record; `input` has a row for each receptor.
 inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
-                            Array2<const double> params, double* input) {
-  return {static_cast<int>(population.model), begin, end, state, params, input, loop_at(population.own_step), population.sharing};
+                            Array2<const double> params, Array2<double> input) {
+  const Index row = population.inhibitory_row;
+  return {static_cast<int>(population.model),
+          begin,
+          end,
+          state,
+          params,
+          input.row(0),
+          loop_at(population.own_step),
+          population.sharing,
+          row >= 0 ? input.row(1) : nullptr,
+          row};
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that

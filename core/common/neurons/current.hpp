@@ -8,13 +8,14 @@
 namespace eprop {
 
 struct CurrentLif {
-  enum StateRow : Index { V, R, Z, CURRENT, kStateRows };
-  enum Param : Index { ALPHA_SYN = membrane::OWN, KEEP, RESET, kParams };
-  static constexpr bool kShortcut = false;
+  enum StateRow : Index { V, R, Z, CURRENT, CURRENT_IN, kStateRows };
+  enum Param : Index { ALPHA_SYN = membrane::OWN, KEEP, RESET, ZETA_IN, ALPHA_IN, kParams };
+  static constexpr bool kShortcut = true;  // one receptor: zeta_in is 0, and so is the inhibitory current
 
   // v_t = alpha v_{t-1} + zeta i_{t-1} + drive and i_t = alpha_syn i_{t-1} + x_t: input reaches the voltage one step later. A
   // spike where v >= v_th turns v into `keep` v + `reset`: keep is 0 for a reset to a voltage, which clamps v for the refractory
-  // time, and 1 for a subtraction, after which v continues to integrate.
+  // time, and 1 for a subtraction, after which v continues to integrate. The inhibitory current, of another time constant, is
+  // the same in v and decays here; `advance` adds its input.
   template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
     return spike_at_threshold(state, params, neuron, x, 0.0);
   }
@@ -25,7 +26,13 @@ struct CurrentLif {
     using namespace membrane;
     const double before = state(V, neuron), left = state(R, neuron), current = state(CURRENT, neuron);
     const double keep = params(KEEP, neuron), after = at_least(left - 1.0, 0.0), r_steps = params(R_STEPS, neuron);
-    const double integrated = at_least(integrate(params, neuron, before, current), params(V_MIN, neuron));
+    double integrated = integrate(params, neuron, before, current);
+    if constexpr (!Params::kShort) {
+      const double inhibition = state(CURRENT_IN, neuron);
+      integrated += params(ZETA_IN, neuron) * inhibition;
+      state(CURRENT_IN, neuron) = params(ALPHA_IN, neuron) * inhibition;
+    }
+    integrated = at_least(integrated, params(V_MIN, neuron));
     const double clamped = keep == 0.0 ? before : integrated;
     const double v = left == 0.0 ? integrated : clamped;
     const double above = v - (params(V_TH, neuron) + rise), gradient = surrogate_gradient(params, neuron, above);
@@ -43,7 +50,7 @@ struct CurrentLif {
 struct CurrentAlif {
   enum StateRow : Index { ADAPTATION = CurrentLif::kStateRows, THRESHOLD, kStateRows };
   enum Param : Index { RHO = CurrentLif::kParams, BETA, E_L, kParams };
-  static constexpr bool kShortcut = false;
+  static constexpr bool kShortcut = true;
 
   // CurrentLIF with the threshold v_th + beta a_t and a_t = rho a_{t-1} + z_{t-1}; the row of the threshold is in mV, not
   // relative.

@@ -14,6 +14,7 @@ from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.user_model import check_psi
 from eprop.errors import NetworkError, ParameterError, SilenceWarning
 from eprop.models import EventSource, Neuron, Readout
+from eprop.models.base import EXCITATORY, INHIBITORY, RECEPTORS
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
 from eprop.reference import Stimulus, backpropagate
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent, Rule
@@ -44,7 +45,7 @@ class NeuronCheck(dict[str, float]):
         return "\n".join([*lines, *([str(self.surrogacy)] if self.surrogacy is not None else [])])
 
 
-def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronCheck:
+def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150, *, receptor: str = EXCITATORY) -> NeuronCheck:
     """Check that a neuron model, its eligibility and the engine agree; for a user-defined model, before it is used.
 
     Parameters
@@ -54,6 +55,8 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronChe
         Time step, ms.
     steps : int
         Length of the runs.
+    receptor : str
+        Receptor of all synapses, of a neuron with two: ``"excitatory"`` or ``"inhibitory"``.
 
     Returns
     -------
@@ -78,21 +81,23 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150) -> NeuronChe
         If one of them is more than rounding, if the neuron does not spike whatever the input, if its surrogate gradient is
         larger than `largest_psi` says, or if the surrogate gradient jumps at the threshold, as one taken after the reset does.
     ParameterError
-        If ``neuron`` is no neuron model.
+        If ``neuron`` is no neuron model, or has no such receptor.
     """
     if not isinstance(neuron, Neuron):
         hint = f"; call it: {neuron.__name__}()" if isinstance(neuron, type) else ""
         raise ParameterError(f"check_neuron needs a neuron model, got {neuron!r:.80}{hint}")
+    if receptor not in RECEPTORS or (receptor == INHIBITORY and neuron.inhibitory_row is None):
+        raise ParameterError(f"check_neuron: {type(neuron).__name__} has no receptor {receptor!r}")
     found = NeuronCheck()
     if "v" in neuron.state_rows:
-        _add_response(neuron, dt, found)
-    gain, too_many = _gain(neuron, dt, steps), _too_many(neuron, dt)
+        _add_response(neuron, receptor, dt, found)
+    gain, too_many = _gain(neuron, receptor, dt, steps), _too_many(neuron, receptor, dt)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SilenceWarning)
         for name, deviation in (("e-prop", _samples), *([("e-prop+", _plus)] if not too_many else [])):
-            found[name] = deviation(neuron, gain, dt, steps)
+            found[name] = deviation(neuron, receptor, gain, dt, steps)
             _judge(neuron, found, "the engine and the time-driven rule disagree")
-        found["backpropagation"] = _factorisation(neuron, gain, dt, steps)
+        found["backpropagation"] = _factorisation(neuron, receptor, gain, dt, steps)
         _judge(neuron, found, "eligibility() does not factorise the gradient")
     if too_many:
         warnings.warn(f"e-prop+ was left out: {too_many}", stacklevel=2)
@@ -116,12 +121,13 @@ def _add_own_spike(neuron: Neuron, dt: float, found: NeuronCheck) -> None:
     _judge(neuron, found, "Eligibility.spike, or decay and output of what it reaches, is not what a spike does")
 
 
-def _too_many(neuron: Neuron, dt: float) -> str:
+def _too_many(neuron: Neuron, receptor: str, dt: float) -> str:
     """Why `EPropPlus` does not take a neuron; nothing if it does."""
-    net = _network(neuron, EProp(), 1.0, dt)
+    net = _network(neuron, receptor, EProp(), 1.0, dt)
     members = neurons_of(net, net.population("rec"))
+    declared = [m.eligibility(dt) for m in members]
     try:
-        check_components(type(neuron).__name__, sort_components("rec", [m.eligibility(dt) for m in members]))
+        check_components(type(neuron).__name__, sort_components("rec", declared, receptor))
     except NetworkError as error:
         return str(error)
     return ""
@@ -133,16 +139,16 @@ def _judge(neuron: Neuron, found: dict[str, float], what: str) -> None:
         raise NetworkError(f"{type(neuron).__name__}, {name}: {what}; largest deviation {deviation:.2g}")
 
 
-def _add_response(neuron: Neuron, dt: float, found: NeuronCheck, steps: int = 40) -> None:
+def _add_response(neuron: Neuron, receptor: str, dt: float, found: NeuronCheck, steps: int = 40) -> None:
     """Deviation of the voltage after a small pulse, against a run without, from ``output . decay^n arrival``.
 
     Only steps before the first spike count: the eligibility does not describe the reset.
     """
     net = Network(dt=dt)
     x, rec = net.add(EventSource(), 1, "in"), net.add(neuron, 1, "rec")
-    declared = effect(neurons_of(net, rec)[0], dt, steps - 2)
+    declared = effect(neurons_of(net, rec)[0], dt, steps - 2, "arrival_in" if receptor == INHIBITORY else "arrival")
     size = 1e-3 / (np.abs(declared).max() or 1.0)
-    net.connect(x, rec, weight=size)
+    net.connect(x, rec, weight=size, receptor=_receptor_of(neuron, receptor))
     pulse = np.zeros((steps, 1))
     pulse[0] = 1.0
     stepped = time_driven(net)
@@ -166,17 +172,22 @@ def _add_response(neuron: Neuron, dt: float, found: NeuronCheck, steps: int = 40
     _judge(neuron, found, "update() and eligibility() do not describe the same neuron")
 
 
-def _network(neuron: Neuron, rule: Rule, gain: float, dt: float) -> Network:
+def _network(neuron: Neuron, receptor: str, rule: Rule, gain: float, dt: float) -> Network:
     """Everything learns, with delays of their own for spikes and learning signals."""
     net = Network(dt=dt, seed=1)
     x, rec = net.add(EventSource(), INPUTS, "in"), net.add(neuron, NEURONS, "rec")
     out = net.add(Readout(tau_m=20.0 * dt), READOUTS, "out")
-    some = Uniform(0.6 * dt, 5.4 * dt)
-    net.connect(x, rec, Bernoulli(0.8), weight=Uniform(-0.2 * gain, gain), rule=rule, delay=some)
-    net.connect(rec, rec, FixedIndegree(3), weight=Uniform(-0.5 * gain, 0.5 * gain), rule=rule, delay=some)
+    some, at = Uniform(0.6 * dt, 5.4 * dt), _receptor_of(neuron, receptor)
+    net.connect(x, rec, Bernoulli(0.8), weight=Uniform(-0.2 * gain, gain), rule=rule, delay=some, receptor=at)
+    net.connect(rec, rec, FixedIndegree(3), weight=Uniform(-0.5 * gain, 0.5 * gain), rule=rule, delay=some, receptor=at)
     net.connect(rec, out, weight=Uniform(-1.0, 1.0), rule=rule, delay=some)
     net.feedback(out, rec, Symmetric(), delay=3.0 * dt)
     return net
+
+
+def _receptor_of(neuron: Neuron, receptor: str) -> str | None:
+    """``receptor`` as an argument of `Network.connect`."""
+    return None if neuron.inhibitory_row is None else receptor
 
 
 def _stimulus(steps: int) -> Stimulus:
@@ -192,11 +203,11 @@ def _samples_of(sim: Simulator, steps: int) -> Samples:
     return sim.samples(1, steps, inputs, targets)
 
 
-def _gain(neuron: Neuron, dt: float, steps: int) -> float:
+def _gain(neuron: Neuron, receptor: str, dt: float, steps: int) -> float:
     """Weights at which every neuron spikes in about every tenth step; if none does so, those at which they spike most."""
     most, best = 0, 0.0
     for gain in 2.0 ** np.arange(-12, 21):
-        sim = Simulator(_network(neuron, EProp(), gain, dt), threads=1)
+        sim = Simulator(_network(neuron, receptor, EProp(), gain, dt), threads=1)
         spikes = sim.evaluate(_samples_of(sim, steps)).spikes
         if spikes is not None and spikes.sum() > most:
             most, best = int(spikes.sum()), float(gain)
@@ -207,9 +218,9 @@ def _gain(neuron: Neuron, dt: float, steps: int) -> float:
     return best
 
 
-def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
+def _plus(neuron: Neuron, receptor: str, gain: float, dt: float, steps: int) -> float:
     """Largest deviation of the weights with which spikes arrive, in any partitions, from the time-driven e-prop+."""
-    net, given = _network(neuron, RULES["e-prop+"], gain, dt), _stimulus(steps)
+    net, given = _network(neuron, receptor, RULES["e-prop+"], gain, dt), _stimulus(steps)
     stepped = time_driven(net)
     first = stepped.weight.copy()
     wanted = stepped.run(given, record_weights=True)
@@ -225,9 +236,9 @@ def _plus(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     return float(worst)
 
 
-def _samples(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
+def _samples(neuron: Neuron, receptor: str, gain: float, dt: float, steps: int) -> float:
     """Largest deviation of the weights after two batches, in any partitions, from the time-driven e-prop."""
-    net = _network(neuron, RULES["e-prop"], gain, dt)
+    net = _network(neuron, receptor, RULES["e-prop"], gain, dt)
     stepped = time_driven(net)
     first = stepped.weight.copy()
     for _ in range(2):
@@ -242,8 +253,8 @@ def _samples(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
     return worst
 
 
-def _factorisation(neuron: Neuron, gain: float, dt: float, steps: int) -> float:
-    found = backpropagate(time_driven(_network(neuron, EProp(), gain, dt)), _stimulus(steps))
+def _factorisation(neuron: Neuron, receptor: str, gain: float, dt: float, steps: int) -> float:
+    found = backpropagate(time_driven(_network(neuron, receptor, EProp(), gain, dt)), _stimulus(steps))
     return _deviation(found.factorised, found.gradient)
 
 

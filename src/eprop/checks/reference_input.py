@@ -8,8 +8,10 @@ import scipy.stats
 from eprop import random
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.draws import draw_signal_delays
+from eprop.engine.build.drives import receptor_of_drive
 from eprop.engine.build.neurons import neurons_of, parameters_of_neurons, values_of
 from eprop.models import EventSource, PoissonSource
+from eprop.models.base import INHIBITORY
 from eprop.network import FeedbackProjection, GaussianNoise, Network, PoissonDrive, RandomFeedback
 from eprop.network.drives import factors
 from eprop.parameters import varies
@@ -78,20 +80,21 @@ def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[
         targets = {p.name: target[:, a:b] for p, a, b in zip(readouts, columns[:-1], columns[1:], strict=True)}
         windows = {p.name: window[:, k] for k, p in enumerate(readouts)}
         signals = {name: values[i] for name, values in samples.signals.items()}
-        inputs, currents = driven(network, steps, first_step + i * steps)
-        out.append(Stimulus(steps, spikes, targets, windows, signals, modulator, reward, inputs, currents))
+        added = driven(network, steps, first_step + i * steps)
+        out.append(Stimulus(steps, spikes, targets, windows, signals, modulator, reward, *added))
     return out
 
 
 def driven(
     network: Network, steps: int, clock: int = 0, first_step: int = 0
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Inputs and currents (pA) that drives add in some steps, (steps, size) each by population.
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Inputs, currents (pA) and inhibitory inputs that drives add in some steps, (steps, size) each by population.
 
     ``clock`` is the step of the random numbers, ``first_step`` that of the modulation.
     """
     inputs: dict[str, np.ndarray] = {}
     currents: dict[str, np.ndarray] = {}
+    inhibition: dict[str, np.ndarray] = {}
     for s in network.stimulations:
         p, drive, index = s.population, s.drive, (s.index << 48) | clock
         seed = random.derive(network.seed, random.STIMULUS, s.index)
@@ -109,8 +112,10 @@ def driven(
             else:
                 added[t] = factor[t] * given["amplitude"]
         into = inputs if isinstance(drive, PoissonDrive) else currents
+        if "weight" in given and receptor_of_drive(s, given["weight"]) == INHIBITORY:
+            into = inhibition
         into[p.name] = into.get(p.name, 0.0) + added
-    return inputs, currents
+    return inputs, currents, inhibition
 
 
 def _draws(seed: int, n: int, index: int) -> np.ndarray:

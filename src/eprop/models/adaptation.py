@@ -47,7 +47,10 @@ class Adaptive(Membrane):
         """
         others, rho = super().eligibility(dt), self.adaptation_decay(dt)
         decay = (*((*row, 0.0) for row in others.decay), (*(0.0 for _ in others.arrival), rho))
-        return Eligibility(decay, (*others.arrival, 0.0), (*others.output, -self.beta), (*others.spike, 1.0))
+        arrival_in = None if others.arrival_in is None else (*others.arrival_in, 0.0)
+        return Eligibility(
+            decay, (*others.arrival, 0.0), (*others.output, -self.beta), (*others.spike, 1.0), arrival_in
+        )
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows, with the rows of the adaptation."""

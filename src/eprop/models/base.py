@@ -12,6 +12,9 @@ import numpy as np
 from eprop.models import surrogate as kinds
 from eprop.parameters import Description, param, require_member
 
+#: Receptors of a neuron with two synaptic time constants.
+EXCITATORY, INHIBITORY = RECEPTORS = ("excitatory", "inhibitory")
+
 
 @dataclass(frozen=True)
 class Surrogate(Description):
@@ -113,12 +116,19 @@ class Eligibility:
         Effect of each component on the distance of the voltage from the threshold.
     spike : (d,) tuple
         Increase of each component one step after a spike of the neuron itself, without the reset of the voltage.
+    arrival_in : (d,) tuple, optional
+        ``arrival`` at the inhibitory receptor, of neurons that have one (`Neuron.inhibitory_row`).
     """
 
     decay: tuple[tuple[Any, ...], ...]
     arrival: tuple[Any, ...]
     output: tuple[Any, ...]
     spike: tuple[Any, ...]
+    arrival_in: tuple[Any, ...] | None = None
+
+    def arrival_at(self, receptor: str | None) -> tuple[Any, ...]:
+        """``arrival`` at a receptor; None is the only one of a neuron."""
+        return self.arrival_in if receptor == INHIBITORY and self.arrival_in is not None else self.arrival
 
     @classmethod
     def leaky(cls, alpha: Any, zeta: Any = 1.0) -> Eligibility:
@@ -156,6 +166,14 @@ class Neuron(Model):
     """Parameter rows of a core model. If these rows are zero, and all neurons of a population have the same parameters,
     part of the state is always zero and the core advances the population with a shorter loop. A user's subclass may have
     another initial state, so its tuple is empty."""
+
+    @property
+    def inhibitory_row(self) -> str | None:
+        """Row of the state to which input of the inhibitory receptor is added after the step; None: one receptor takes all input.
+
+        A class with such a receptor gives the name of the row, and `Eligibility.arrival_in`.
+        """
+        return None
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of ``parameter_rows`` for a step of ``dt`` ms: numbers, or arrays with a value for each neuron."""

@@ -13,20 +13,20 @@ from eprop.models.inlining import inline
 from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, check_reset, integrate, surrogate_gradient
 from eprop.parameters import param
 
-V, R, Z, CURRENT, ADAPTATION, THRESHOLD = range(6)
-ALPHA_SYN, KEEP, RESET, RHO, BETA, E_L = (OWN + k for k in range(6))
+V, R, Z, CURRENT, CURRENT_IN, ADAPTATION, THRESHOLD = range(7)
+ALPHA_SYN, KEEP, RESET, ZETA_IN, ALPHA_IN, RHO, BETA, E_L = (OWN + k for k in range(8))
 
 
 @inline
 def spike_at_threshold(state, params, j, x, rise):
     """Advance one neuron: the voltage integrates the current, then the current decays and takes up the input.
 
-    Parameters and results are those of `eprop.models.lif.subtract_at_threshold`; ``x`` is in pA. Writes ``V``, ``R``, ``Z`` and
-    ``CURRENT``.
+    Parameters and results are those of `eprop.models.lif.subtract_at_threshold`; ``x`` is in pA. Writes ``V``, ``R``, ``Z``,
+    ``CURRENT`` and ``CURRENT_IN``, which takes its input after the step.
     """
-    v, left, current = state[V, j], state[R, j], state[CURRENT, j]
+    v, left, current, inhibition = state[V, j], state[R, j], state[CURRENT, j], state[CURRENT_IN, j]
     keep, after = params[KEEP, j], max(state[R, j] - 1.0, 0.0)
-    integrated = max(integrate(params, j, v, current), params[V_MIN, j])
+    integrated = max(integrate(params, j, v, current) + params[ZETA_IN, j] * inhibition, params[V_MIN, j])
     clamped = v if keep == 0.0 else integrated
     v = integrated if left == 0.0 else clamped
     above = v - (params[V_TH, j] + rise)
@@ -38,6 +38,7 @@ def spike_at_threshold(state, params, j, x, rise):
     state[R, j] = params[R_STEPS, j] if spike else after
     state[Z, j] = 1.0 if spike else 0.0
     state[CURRENT, j] = params[ALPHA_SYN, j] * current + x
+    state[CURRENT_IN, j] = params[ALPHA_IN, j] * inhibition
     return spike, psi
 
 
@@ -72,21 +73,32 @@ class CurrentLIF(Membrane):
     ``v_th - e_l``, and the voltage continues to integrate. The neuron does not spike in the steps of the refractory time, and the
     surrogate gradient is 0 in these steps. The current integrates all input. Learning ignores the reset and the clamp, as for
     `DeltaLIF`. The row ``current`` (pA) can be recorded.
+
+    With ``tau_syn_in`` there are two currents, as in NEST: ``tau_syn`` is the time constant of the excitatory receptor,
+    ``tau_syn_in`` that of the inhibitory one. The voltage integrates both; the row ``current_in`` (pA) is the inhibitory current.
+    Each projection has one receptor, see `Network.connect`.
     """
 
     tau_syn: float = param(
-        5.0, unit="ms", above=0.0, symbol="tau_s", nest="tau_syn_ex", also=("tau_s", "tau_syn_in"),
-        doc="time constant of the synaptic current",
+        5.0, unit="ms", above=0.0, symbol="tau_s", nest="tau_syn_ex", also=("tau_s",),
+        doc="time constant of the synaptic current; with tau_syn_in, of the excitatory one",
     )  # fmt: skip
     v_reset: float | None = param(
         0.0, unit="mV", optional=True, nest="V_reset", doc="voltage after a spike; None subtracts the threshold"
     )
+    tau_syn_in: float | None = param(
+        None, unit="ms", above=0.0, optional=True, nest="tau_syn_in",
+        doc="time constant of the inhibitory synaptic current; None: one current takes all input",
+    )  # fmt: skip
 
     input_unit: ClassVar[str] = "pA"
-    state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "current")
-    parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "alpha_syn", "keep", "reset")
+    state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "current", "current_in")
+    parameter_rows: ClassVar[tuple[str, ...]] = (
+        *Membrane.parameter_rows, "alpha_syn", "keep", "reset", "zeta_in", "alpha_in",
+    )  # fmt: skip
     in_python: ClassVar[Any] = staticmethod(step_current_lif)
     core: ClassVar[str] = "current_lif"
+    shortcut: ClassVar[tuple[str, ...] | None] = ("zeta_in",)
 
     def validate(self) -> None:
         """Check that the reset is below the threshold and not below the lower bound."""
@@ -94,18 +106,27 @@ class CurrentLIF(Membrane):
         if self.v_reset is not None:
             check_reset(self, self.v_reset)
 
+    @property
+    def inhibitory_row(self) -> str | None:
+        """The current of the inhibitory receptor, with ``tau_syn_in``."""
+        return None if self.tau_syn_in is None else "current_in"
+
     def current_decay(self, dt: float) -> Any:
         """``alpha_syn = exp(-dt / tau_syn)``."""
         return decay(self.tau_syn, dt)
 
     def input_scale(self, dt: float) -> Any:
-        """``zeta``: mV in the next step by 1 pA in this step.
+        """``zeta``: mV in the next step by 1 pA in this step, of the current with ``tau_syn``."""
+        return self._voltage_by_current(self.tau_syn, dt)
+
+    def _voltage_by_current(self, tau_syn: Any, dt: float) -> Any:
+        """Voltage (mV) in the next step by 1 pA in this step.
 
         It is the integral of ``exp(-s / tau_syn) exp(-(dt - s) / tau_m)`` over the step, divided by ``c_m``. The form
         ``dt exp(-dt / slow) (1 - exp(-u)) / u`` with ``u = dt (1 / fast - 1 / slow)`` loses no digits if the time constants are
         nearly equal.
         """
-        slow, fast = np.maximum(self.tau_m, self.tau_syn), np.minimum(self.tau_m, self.tau_syn)
+        slow, fast = np.maximum(self.tau_m, tau_syn), np.minimum(self.tau_m, tau_syn)
         u = dt * (slow - fast) / (slow * fast)
         mean = np.divide(-np.expm1(-u), u, out=np.ones_like(u), where=u > 0.0)
         return dt / self.c_m * decay(slow, dt) * mean
@@ -117,14 +138,28 @@ class CurrentLIF(Membrane):
         return gain[0], self.current_decay(dt)
 
     def eligibility(self, dt: float) -> Eligibility:
-        """Two components, voltage and current: a presynaptic spike enters the current, the voltage counts."""
+        """Voltage, current, and with ``tau_syn_in`` the inhibitory current: a spike enters a current, the voltage counts."""
         alpha, zeta, alpha_syn = self.membrane_decay(dt), self.input_scale(dt), self.current_decay(dt)
-        return Eligibility(((alpha, zeta), (0.0, alpha_syn)), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))
+        if self.tau_syn_in is None:
+            return Eligibility(((alpha, zeta), (0.0, alpha_syn)), (0.0, 1.0), (1.0, 0.0), (0.0, 0.0))
+        zeta_in, alpha_in = self._voltage_by_current(self.tau_syn_in, dt), decay(self.tau_syn_in, dt)
+        transition = ((alpha, zeta, zeta_in), (0.0, alpha_syn, 0.0), (0.0, 0.0, alpha_in))
+        return Eligibility(transition, (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0), arrival_in=(0.0, 0.0, 1.0))
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""
         keep, reset = (1.0, self.e_l - self.v_th) if self.v_reset is None else (0.0, self.v_reset - self.e_l)
-        return {**super().derived(dt), "alpha_syn": self.current_decay(dt), "keep": keep, "reset": reset}
+        zeta_in, alpha_in = 0.0, 0.0
+        if self.tau_syn_in is not None:
+            zeta_in, alpha_in = self._voltage_by_current(self.tau_syn_in, dt), decay(self.tau_syn_in, dt)
+        own = {
+            "alpha_syn": self.current_decay(dt),
+            "keep": keep,
+            "reset": reset,
+            "zeta_in": zeta_in,
+            "alpha_in": alpha_in,
+        }
+        return {**super().derived(dt), **own}
 
 
 @dataclass(frozen=True)

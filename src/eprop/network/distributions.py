@@ -317,6 +317,11 @@ class Array:
     def __repr__(self) -> str:
         return f"Array(shape={self.values.shape})"
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest value; of no values ``(inf, -inf)``."""
+        return float(self.values.min(initial=np.inf)), float(self.values.max(initial=-np.inf))
+
 
 #: Advice against a sparse matrix, for arguments whose entries are connections, weights or delays.
 CONNECTIONS = "give it as the connections: Explicit(matrix)"

@@ -22,6 +22,7 @@ from eprop.network.drives import Current, Drive, GaussianNoise, PoissonDrive
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation, amount
 from eprop.network.positions import Positions
+from eprop.network.receptors import receptor_of
 from eprop.parameters import (
     Description,
     FixedProperties,
@@ -165,6 +166,7 @@ class Network(FixedProperties):
         rule: Rule | None = None,
         delay: OfConnections = None,
         name: str | None = None,
+        receptor: str | None = None,
     ) -> Projection:
         """Connect two populations.
 
@@ -188,6 +190,10 @@ class Network(FixedProperties):
             step, at least one. The longest delay is a million steps.
         name : str, optional
             Unique, without ``"/"``. The default is ``"pre->post"`` with the names of the populations.
+        receptor : str, optional
+            ``"excitatory"`` or ``"inhibitory"``, onto neurons with a time constant for each (`CurrentLIF` with ``tau_syn_in``).
+            The default is by the sign of the weights, which must all have one sign: given values, or the ends of a
+            distribution. The receptor stays if learning or `Simulator.set_weights` changes the sign of a weight.
 
         Returns
         -------
@@ -197,8 +203,8 @@ class Network(FixedProperties):
         ------
         NetworkError
             If a population belongs to another network, ``pre`` is a readout, ``post`` is a source, the connections are
-            impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule``, or the name is
-            taken.
+            impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule``, the name is
+            taken, or the receptor is unknown, missing, or one of neurons with one receptor.
         ParameterError
             If ``weight`` is a number that is not finite.
         """
@@ -223,7 +229,8 @@ class Network(FixedProperties):
         connectivity = connectivity.between(name, pre.positions, post.positions)
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = _weights(weight, connectivity, pre, post)
-        projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections))
+        receptor = receptor_of(name, receptor, weights, post)
+        projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor)
         _check_bounds(projection)
         self._projections.append(projection)
         return projection
@@ -237,6 +244,7 @@ class Network(FixedProperties):
         weight: Any = None,
         rule: Any = None,
         delay: Any = None,
+        receptor: Any = None,
     ) -> list[Projection]:
         """Connect each population of a group to each population of another.
 
@@ -244,7 +252,7 @@ class Network(FixedProperties):
         ----------
         pre, post : sequences of Population or str
             Sources and targets.
-        connectivity, weight, rule, delay
+        connectivity, weight, rule, delay, receptor
             As in `connect`, for all pairs. Or arrays that can be broadcast to the shape ``(targets, sources)``, with an entry
             for each pair: numbers, or descriptions such as ``FixedTotalNumber.each(numbers)`` and ``Normal.each(means, sds)``.
 
@@ -268,7 +276,8 @@ class Network(FixedProperties):
         4
         """
         shape, tables = (len(post), len(pre)), dict[str, Any]()
-        for what, value in {"connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay}.items():
+        given = {"connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay, "receptor": receptor}
+        for what, value in given.items():
             table = np.asarray(value, object)
             try:
                 tables[what] = np.broadcast_to(table, shape)
@@ -428,7 +437,7 @@ class Network(FixedProperties):
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
         lines += [f"  {p.name}: {p.size} x {short(p.model)}" for p in self._populations]
         lines += [
-            f"  {p.name}: {short(p.connectivity)}, weight {amount(p.weight, p.weight_unit)}, {short(p.rule)}, "
+            f"  {p.name}: {short(p.connectivity)}, weight {p.weight_text}, {short(p.rule)}, "
             f"delay {amount(p.delay, 'ms')}"
             for p in self._projections
         ]
@@ -440,7 +449,7 @@ class Network(FixedProperties):
         """Tables of populations, projections and feedback, for notebooks."""
         populations = [(p.name, p.size, short(p.model)) for p in self._populations]
         projections = [
-            (p.name, short(p.connectivity), amount(p.weight, p.weight_unit), short(p.rule), amount(p.delay, "ms"))
+            (p.name, short(p.connectivity), p.weight_text, short(p.rule), amount(p.delay, "ms"))
             for p in self._projections
         ]
         feedback = [(f.pre.name, f.post.name, short(f.kind), amount(f.delay, "ms")) for f in self._feedback]

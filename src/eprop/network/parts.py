@@ -66,6 +66,8 @@ class Projection:
         ms. A list has the order of ``weight``.
     index : int
         Position in `Network.projections`.
+    receptor : str or None
+        ``"excitatory"`` or ``"inhibitory"``; None onto nodes with one receptor.
     """
 
     name: str
@@ -76,16 +78,22 @@ class Projection:
     rule: Rule
     delay: float | Distribution | Array
     index: int
+    receptor: str | None = None
 
     @property
     def weight_unit(self) -> str:
         """Unit of the weights, which is that of the input of the target: mV, or pA for neurons with a current."""
         return self.post.model.input_unit
 
+    @property
+    def weight_text(self) -> str:
+        """The weights with their unit, and the receptor onto neurons with two."""
+        return amount(self.weight, self.weight_unit) + (f" ({self.receptor})" if self.receptor else "")
+
     def __repr__(self) -> str:
         facts = (
             short(self.connectivity),
-            f"weight {amount(self.weight, self.weight_unit)}",
+            f"weight {self.weight_text}",
             short(self.rule),
             f"delay {amount(self.delay, 'ms')}",
         )

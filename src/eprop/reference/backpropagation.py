@@ -143,7 +143,7 @@ def backpropagate(stepped: TimeDriven, stimulus: Stimulus, error: Array | None =
     reach, de_dz = _backward(stepped, run, dy)
     gradient = np.zeros(len(s))
     for t in range(stimulus.steps):
-        gradient += np.where(s.arriving(run.spikes, t), reach[t, s.target], 0.0)
+        gradient += np.where(s.arriving(run.spikes, t), reach[t, s.input], 0.0)
     sums = [_sum_of_eligibilities(stepped, run, signal) for signal in (de_dz, _direct_derivative(stepped, dy))]
     factorised, eprop = (np.where(s.onto_readout, gradient, part) for part in sums)
     return Backpropagated(gradient, factorised, eprop, de_dz)
@@ -158,7 +158,7 @@ def _filtered_errors(error: Array, alpha: Array) -> Array:
 
 
 def _backward(stepped: TimeDriven, run: Activity, dy: Array) -> tuple[Array, Array]:
-    """Derivative of the loss by the input of each target (steps, targets), and by the spikes of each neuron.
+    """Derivative of the loss by the input of each target (steps, inputs), and by the spikes of each neuron.
 
     With ``mu`` for the derivative by the hidden state after step ``t``, which obeys backward in time::
 
@@ -167,16 +167,18 @@ def _backward(stepped: TimeDriven, run: Activity, dy: Array) -> tuple[Array, Arr
     """
     s, (n_steps, n), c = stepped.synapses, run.v.shape, stepped.forward.eligibility
     mu = np.zeros((n, c.arrival.shape[1]))
-    reach, de_dz = np.zeros((n_steps, len(c.arrival))), np.zeros((n_steps, n))
-    reach[:, n:] = dy * c.arrival[n:, 0]
+    targets = len(c.arrival)  # after their inputs follow those of the inhibitory receptors
+    reach, de_dz = np.zeros((n_steps, 2 * targets)), np.zeros((n_steps, n))
+    reach[:, n:targets] = dy * c.arrival[n:, 0]
     for t in range(n_steps - 1, -1, -1):
         at = t + s.delay
-        through = np.where(at < n_steps, stepped.weight * reach[np.minimum(at, n_steps - 1), s.target], 0.0)
+        through = np.where(at < n_steps, stepped.weight * reach[np.minimum(at, n_steps - 1), s.input], 0.0)
         of_sources = np.bincount(s.source, through, minlength=stepped.forward.layout.n_sources)
         de_dz[t] = of_sources[stepped.forward.layout.source_of_neuron]
         own = (c.spike[:n] * mu).sum(axis=1)
         mu = np.einsum("jab,ja->jb", c.decay[:n], mu) + (run.psi[t] * (de_dz[t] + own))[:, None] * c.output[:n]
         reach[t, :n] = (c.arrival[:n] * mu).sum(axis=1)
+        reach[t, targets : targets + n] = (c.arrival_in[:n] * mu).sum(axis=1)
     return reach, de_dz
 
 

@@ -136,15 +136,17 @@ class Forward:
     def step(self, t: int, arriving: Booleans, activity: Activity, external: External, weight: Array) -> None:
         """Step ``t``: spikes arrive, neurons and readouts advance, outputs are compared with the targets."""
         n, now = self.layout.n_neurons, activity.past + t
-        x: Array = np.bincount(self.synapses.target, weight * arriving, minlength=n + self.layout.n_readouts)
+        width = n + self.layout.n_readouts
+        x: Array = np.bincount(self.synapses.input, weight * arriving, minlength=2 * width).reshape(2, width)
+        x[:, :n] += external.inputs[t]
         activity.events += int(np.count_nonzero(arriving))
         for (name, neurons), state in zip(self.neurons.items(), activity.neurons, strict=True):
             own = self.layout.targets[name]
-            activity.psi[now, own] = neurons.step(state, x[own] + external.inputs[t, own], external.currents[t, own])
+            activity.psi[now, own] = neurons.step(state, x[0, own], external.currents[t, own], x[1, own])
             activity.v[now, own], activity.spikes[now, self.layout.sources[name]] = state.v + neurons.e_l, state.z > 0.0
         for name, readouts in self.readouts.items():
             own = self.layout.readouts(name)
-            activity.outputs[own] = outputs = readouts.step(activity.outputs[own], x[n:][own])
+            activity.outputs[own] = outputs = readouts.step(activity.outputs[own], x[0, n:][own])
             activity.y[now, own] = y = outputs + readouts.e_l
             target, window = external.target[t, own], external.window[t, own]
             if window[0] != 0.0 and not np.isnan(target[0]):
@@ -156,4 +158,4 @@ class Forward:
 def _leaky(alpha: Array, zeta: Array) -> EligibilityTerms:
     """Eligibility of readouts."""
     one = np.ones((alpha.size, 1))
-    return EligibilityTerms(alpha[:, None, None], zeta[:, None], one, 0.0 * one)
+    return EligibilityTerms(alpha[:, None, None], zeta[:, None], one, 0.0 * one, zeta[:, None])

@@ -30,9 +30,9 @@ OneOrEach = Array | float
 
 @dataclass
 class NeuronState:
-    """Arrays (neurons,): voltage, adaptation, refractory steps left, spike of the last step, input held back, current (pA).
+    """Arrays (neurons,): voltage, adaptation, refractory steps left, spike of the last step, input held back, currents (pA).
 
-    Voltages are in mV.
+    Voltages are in mV. ``inhibition`` is the current of the inhibitory receptor.
     """
 
     v: Array
@@ -41,16 +41,18 @@ class NeuronState:
     z: Array
     held: Array
     current: Array
+    inhibition: Array
 
 
 @dataclass(frozen=True)
 class EligibilityTerms:
-    """`eprop.models.Eligibility` of each neuron: decay (neurons, d, d); arrival, output and spike (neurons, d)."""
+    """`eprop.models.Eligibility` of each neuron: decay (neurons, d, d); arrival, output, spike and arrival_in (neurons, d)."""
 
     decay: Array
     arrival: Array
     output: Array
     spike: Array
+    arrival_in: Array
 
 
 class Neurons(Protocol):
@@ -62,10 +64,11 @@ class Neurons(Protocol):
     def rest(self) -> Any:
         """State before the first step; it has arrays ``v`` and ``z``."""
 
-    def step(self, state: Any, x: Array, current: OneOrEach = 0.0) -> Array:
+    def step(self, state: Any, x: Array, current: OneOrEach = 0.0, inhibition: OneOrEach = 0.0) -> Array:
         """Advance the state by one step, in place; return the surrogate gradients.
 
-        ``x`` is the synaptic input, ``current`` a constant current in this step, pA.
+        ``x`` is the synaptic input, ``current`` a constant current in this step, pA; ``inhibition`` is the input of the
+        inhibitory receptor, of neurons that have one.
         """
 
     def eligibility(self) -> EligibilityTerms:
@@ -112,10 +115,10 @@ class LeakyNeurons:
 
     def rest(self) -> NeuronState:
         """State before the first step."""
-        starts = (self.v_start, self.a_start, 0.0, 0.0, 0.0, 0.0)
+        starts = (self.v_start, self.a_start, 0.0, 0.0, 0.0, 0.0, 0.0)
         return NeuronState(*(np.full(self.size, start, float) for start in starts))
 
-    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0) -> Array:
+    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0, inhibition: OneOrEach = 0.0) -> Array:
         """Advance by one step; the surrogate gradient is taken before the reset, and is 0 while a neuron is refractory."""
         late = self.model.delayed_reset
         r = np.maximum(state.r - 1, 0)
@@ -142,7 +145,7 @@ class LeakyNeurons:
         decay[:, 0, 0], arrival[:, 0], output[:, 0] = self.alpha, self.zeta, 1.0
         if self.adapts:
             decay[:, 1, 1], output[:, 1], spike[:, 1] = self.rho, -np.asarray(self.beta), 1.0
-        return EligibilityTerms(decay, arrival, output, spike)
+        return EligibilityTerms(decay, arrival, output, spike, arrival)
 
 
 class ClampedNeurons(LeakyNeurons):
@@ -153,7 +156,7 @@ class ClampedNeurons(LeakyNeurons):
         self.v_reset = each(members, "v_reset") - self.e_l
         self.pauses = getattr(self.model, "pause_adaptation", False)
 
-    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0) -> Array:
+    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0, inhibition: OneOrEach = 0.0) -> Array:
         """Advance by one step; the step in which the counter reaches 0 is still clamped, but has a surrogate gradient."""
         clamped = state.r > 0
         v = self.alpha * state.v + self.zeta * x + self.per_current * (self.i_e + current) + state.held
@@ -170,49 +173,57 @@ class ClampedNeurons(LeakyNeurons):
 
 
 class CurrentNeurons(LeakyNeurons):
-    """`eprop.CurrentLIF` and `eprop.CurrentALIF`: an exponentially decaying current drives the voltage."""
+    """`eprop.CurrentLIF` and `eprop.CurrentALIF`: exponentially decaying currents drive the voltage, one for each receptor."""
 
     def __init__(self, members: Members, size: int, dt: float):
         super().__init__(members, size, dt)
         self.subtracts = self.model.v_reset is None
         self.v_reset = each(members, "v_reset") - self.e_l
-        self.alpha_syn = np.exp(-dt / each(members, "tau_syn"))
-        self.zeta = self._voltage_of_current(members, dt)
+        tau_syn = each(members, "tau_syn")
+        self.has_two = self.model.tau_syn_in is not None
+        tau_in = each(members, "tau_syn_in") if self.has_two else tau_syn
+        self.alpha_syn, self.alpha_in = np.exp(-dt / tau_syn), np.exp(-dt / tau_in)
+        self.zeta, self.zeta_in = (self._voltage_of_current(members, tau, dt) for tau in (tau_syn, tau_in))
 
     @staticmethod
-    def _voltage_of_current(members: Members, dt: float) -> Array:
+    def _voltage_of_current(members: Members, tau_syn: Array, dt: float) -> Array:
         """Voltage after a step by a current of 1 at its start: an entry of a matrix exponential."""
-        tau_m, tau_syn, c_m = (each(members, name) for name in ("tau_m", "tau_syn", "c_m"))
+        tau_m, c_m = (each(members, name) for name in ("tau_m", "c_m"))
         rates = np.zeros((*tau_m.shape, 2, 2))
         rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / c_m, -1.0 / tau_syn
         return np.asarray(scipy.linalg.expm(dt * rates)[..., 0, 1])
 
-    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0) -> Array:
+    def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0, inhibition: OneOrEach = 0.0) -> Array:
         """Advance by one step; the voltage integrates the current before the input enters it."""
         free = state.r == 0
         a = self.rho * state.a + state.z
-        v = np.maximum(
-            self.alpha * state.v + self.zeta * state.current + self.per_current * (self.i_e + current), self.v_min
-        )
+        by_currents = self.zeta * state.current + self.zeta_in * state.inhibition
+        v = np.maximum(self.alpha * state.v + by_currents + self.per_current * (self.i_e + current), self.v_min)
         v = np.where(free | self.subtracts, v, state.v)
         psi, z = self._threshold(v, a, free)
         after = v - self.v_th if self.subtracts else self.v_reset
         state.v, state.a, state.z = np.where(z > 0.0, after, v), a, z
         state.r = np.where(z > 0.0, self.refractory, np.maximum(state.r - 1, 0))
         state.current = self.alpha_syn * state.current + x
+        state.inhibition = self.alpha_in * state.inhibition + inhibition
         return psi
 
     def eligibility(self) -> EligibilityTerms:
-        """``eps_v = alpha eps_v + zeta eps_i``, ``eps_i = alpha_syn eps_i + z_in``, and adaptation as in `LeakyNeurons`."""
+        """``eps_v = alpha eps_v + zeta eps_i + zeta_in eps_in``, and each ``eps_i = alpha_i eps_i + z_in`` of its receptor.
+
+        Adaptation is as in `LeakyNeurons`.
+        """
         if self.declared is not None:
             return self.declared
-        d = 3 if self.adapts else 2
-        decay, (arrival, output, spike) = np.zeros((self.size, d, d)), np.zeros((3, self.size, d))
+        d = 2 + self.has_two + self.adapts
+        decay, (arrival, output, spike, arrival_in) = np.zeros((self.size, d, d)), np.zeros((4, self.size, d))
         decay[:, 0, 0], decay[:, 0, 1], decay[:, 1, 1] = self.alpha, self.zeta, self.alpha_syn
-        arrival[:, 1], output[:, 0] = 1.0, 1.0
+        if self.has_two:
+            decay[:, 0, 2], decay[:, 2, 2] = self.zeta_in, self.alpha_in
+        arrival[:, 1], arrival_in[:, 1 + self.has_two], output[:, 0] = 1.0, 1.0, 1.0
         if self.adapts:
-            decay[:, 2, 2], output[:, 2], spike[:, 2] = self.rho, -np.asarray(self.beta), 1.0
-        return EligibilityTerms(decay, arrival, output, spike)
+            decay[:, -1, -1], output[:, -1], spike[:, -1] = self.rho, -np.asarray(self.beta), 1.0
+        return EligibilityTerms(decay, arrival, output, spike, arrival_in)
 
 
 @dataclass
@@ -249,12 +260,13 @@ class CustomNeurons:
                 self._initial[model.state_rows.index(name), j] = np.ravel(value)[0]
         self._step = step
         self._v = model.state_rows.index("v") if "v" in model.state_rows else 0
+        self._inhibition = None if model.inhibitory_row is None else model.state_rows.index(model.inhibitory_row)
 
     def rest(self) -> CustomState:
         """State before the first step."""
         return CustomState(self._initial.copy(), self._initial[self._v].copy(), np.zeros(len(self.members)))
 
-    def step(self, state: CustomState, x: Array, current: OneOrEach = 0.0) -> Array:
+    def step(self, state: CustomState, x: Array, current: OneOrEach = 0.0, inhibition: OneOrEach = 0.0) -> Array:
         """Advance by one step.
 
         Raises
@@ -267,6 +279,8 @@ class CustomNeurons:
         state.z, psi = np.zeros((2, x.size))
         for j, input_of_neuron in enumerate(x.tolist()):
             state.z[j], psi[j] = self._step(state.rows, self._params, j, input_of_neuron)
+        if self._inhibition is not None:
+            state.rows[self._inhibition] += inhibition
         state.v = state.rows[self._v].copy()
         return psi
 
@@ -365,8 +379,8 @@ def neurons_of(members: Members, size: int, dt: float) -> Neurons:
 def declared_eligibility(members: Members, dt: float) -> EligibilityTerms:
     """What models of neurons declare as their `eprop.models.Eligibility`."""
     declared = [member.eligibility(dt) for member in members]
-    parts = ("decay", "arrival", "output", "spike")
-    return EligibilityTerms(*(np.array([getattr(e, part) for e in declared], float) for part in parts))
+    parts = [(e.decay, e.arrival, e.output, e.spike, e.arrival_in or e.arrival) for e in declared]
+    return EligibilityTerms(*(np.array(part, float) for part in zip(*parts, strict=True)))
 
 
 def members_of(population: Population, members: Members | None) -> Members:

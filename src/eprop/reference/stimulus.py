@@ -34,6 +34,8 @@ class Stimulus:
         Reward of each step; None: 0.
     inputs, currents : dict of (steps, size)
         By population of neurons: added to the synaptic input, in its unit; constant current in a step, pA.
+    inhibition : dict of (steps, size)
+        By population of neurons: added to the input of their inhibitory receptor, pA.
     """
 
     steps: int
@@ -45,6 +47,7 @@ class Stimulus:
     reward: ArrayLike | None = None
     inputs: Mapping[str, ArrayLike] = field(default_factory=dict)
     currents: Mapping[str, ArrayLike] = field(default_factory=dict)
+    inhibition: Mapping[str, ArrayLike] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class External:
     ----------
     spikes : (steps, sources) bool
     target, window : (steps, readouts)
-    signals, inputs, currents : (steps, neurons)
+    inputs : (steps, receptors, neurons)
+    signals, currents : (steps, neurons)
     modulator, reward : (steps,)
     """
 
@@ -79,14 +83,17 @@ class External:
             np.zeros((steps, layout.n_neurons)),
             _of_steps(stimulus.modulator, steps, 1.0),
             _of_steps(stimulus.reward, steps, 0.0),
-            np.zeros((steps, layout.n_neurons)),
+            np.zeros((steps, 2, layout.n_neurons)),
             np.zeros((steps, layout.n_neurons)),
         )
         for name, values in stimulus.spikes.items():
             out.spikes[:, layout.sources[name]] = np.asarray(values) != 0
         for name, values in stimulus.targets.items():
             out.target[:, layout.readouts(name)] = values
-        for what in ("signals", "inputs", "currents"):
+        for receptor, inputs in enumerate((stimulus.inputs, stimulus.inhibition)):
+            for name, values in inputs.items():
+                out.inputs[:, receptor, layout.targets[name]] = values
+        for what in ("signals", "currents"):
             for name, values in getattr(stimulus, what).items():
                 getattr(out, what)[:, layout.targets[name]] = values
         windows = stimulus.window

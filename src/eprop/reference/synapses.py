@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
+from eprop.models.base import INHIBITORY
 from eprop.network import Network, Population, Projection
 from eprop.reference.neurons import Array, EligibilityTerms
 
@@ -95,6 +96,8 @@ class Synapses:
         Different pairs of source and delay: a spike arrives at all synapses of an axon in the same step.
     axon : (n,)
         The axon of each synapse.
+    input : (n,)
+        Number of the input: the target, and after all targets the inhibitory receptors.
     onto_readout : (n,) bool
     n_readouts : int
     n_components : int
@@ -109,6 +112,7 @@ class Synapses:
     delay: Integers
     axons: Integers
     axon: Integers
+    input: Integers
     onto_readout: Booleans
     n_readouts: int
     n_components: int
@@ -131,20 +135,23 @@ class Synapses:
         if missing := {p.name for p in network.projections} - connections.keys():
             raise NetworkError(f"connections of {', '.join(sorted(missing))} are missing")
         ends, none = [0], [np.zeros(0, np.int64)]
-        source, target, delay = list(none), list(none), list(none)
+        source, target, delay, inhibitory = list(none), list(none), list(none), [np.zeros(0, bool)]
         for p in network.projections:
             c = connections[p.name]
             source.append(c.source + layout.sources[p.pre.name].start)
             target.append(c.target + layout.targets[p.post.name].start)
             delay.append(np.rint(np.asarray(c.delay) / network.dt).astype(np.int64))
+            inhibitory.append(np.full(len(c.source), p.receptor == INHIBITORY))
             ends.append(ends[-1] + len(c.source))
         of_all = np.stack([np.concatenate(source), np.concatenate(delay)])
         axons, axon = np.unique(of_all, axis=1, return_inverse=True)
-        onto = np.concatenate(target)
+        onto, inhibits = np.concatenate(target), np.concatenate(inhibitory)
+        arrival = np.where(inhibits[:, None], eligibility.arrival_in[onto], eligibility.arrival[onto])
+        of_synapses = (eligibility.decay[onto], arrival, eligibility.output[onto], eligibility.spike[onto])
         return cls(
             {p.name: slice(a, b) for p, a, b in zip(network.projections, ends[:-1], ends[1:], strict=True)},
-            of_all[0], onto, of_all[1], axons, axon.ravel(), onto >= layout.n_neurons, layout.n_readouts,
-            eligibility.arrival.shape[1], *(_components(part[onto]) for part in vars(eligibility).values()),
+            of_all[0], onto, of_all[1], axons, axon.ravel(), onto + inhibits * len(eligibility.arrival),
+            onto >= layout.n_neurons, layout.n_readouts, eligibility.arrival.shape[1], *map(_components, of_synapses),
         )  # fmt: skip
 
     def __len__(self) -> int:
@@ -206,5 +213,5 @@ def padded_together(parts: list[EligibilityTerms]) -> EligibilityTerms:
     def pad(values: Array) -> Array:
         return np.pad(values, [(0, 0)] + [(0, d - size) for size in values.shape[1:]])
 
-    names = ("decay", "arrival", "output", "spike")
+    names = ("decay", "arrival", "output", "spike", "arrival_in")
     return EligibilityTerms(*(np.concatenate([pad(getattr(part, name)) for part in parts]) for name in names))

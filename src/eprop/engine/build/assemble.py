@@ -29,6 +29,7 @@ from eprop.engine.build.neurons import neuron_arrays, neurons_of
 from eprop.engine.build.populations import (
     add_loops,
     add_models,
+    learning_receptor,
     poisson_rates,
     populations_of,
     split,
@@ -143,7 +144,10 @@ def _nodes_of(network: Network) -> _Nodes:
         validate_user_model(models[p.index][0], dt)
     readouts = (p for p in network.populations if p.model.role == "readout")
     classes = {p.index: ReadoutClasses.of(models[p.index], p.size, dt) for p in readouts}
-    components = {p.index: sort_components(p.name, [m.eligibility(dt) for m in models[p.index]]) for p in neurons}
+    components = {
+        p.index: sort_components(p.name, [m.eligibility(dt) for m in models[p.index]], learning_receptor(network, p))
+        for p in neurons
+    }
     left = {p.index: least_left(components[p.index], [m.largest_psi(dt) for m in models[p.index]]) for p in neurons}
     return _Nodes(neurons, models, classes, components, left)
 

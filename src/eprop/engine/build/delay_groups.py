@@ -17,6 +17,7 @@ from eprop.engine.build.records import DELAY_GROUP, LEARN_AT_SPIKES, Role, Rule
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import ParameterError
 from eprop.free_memory import available_memory
+from eprop.models.base import INHIBITORY
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
 from eprop.parameters import parameters_of
@@ -115,7 +116,7 @@ def group_table(
         onto_readouts = post["role"] == Role.readout
         row["projection"], row["source_population"] = p.index, p.pre.index
         row["first_branch"], row["n_branches"] = first_branches[number], ranks.n_local_sources(p.pre)
-        row["branch_stride"] = strides[number]
+        row["branch_stride"], row["receptor"] = strides[number], p.receptor == INHIBITORY
         row["rule"], row["delay"], row["onto_readouts"] = p.rule.code, part.delay, onto_readouts
         # The classes of a readout population are consecutive trace groups.
         row["trace_group"], row["kind"] = post["trace_group"] + part.readout_class, post["kind"]

@@ -11,6 +11,7 @@ from eprop.engine.build.records import DRIVE
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import InputError, NetworkError
 from eprop.models import Neuron
+from eprop.models.base import EXCITATORY, INHIBITORY
 from eprop.network import Current, GaussianNoise, Network, PoissonDrive, Stimulation
 from eprop.network.drives import MOST_SPIKES, factors
 from eprop.parameters import Floats
@@ -26,19 +27,20 @@ def drive_tables(
     Raises
     ------
     NetworkError
-        If a rate is too high, or the neurons of a stimulation take no current.
+        If a rate is too high, the neurons of a stimulation take no current, or its weights belong to two receptors.
     """
     rows, columns, begin = [], [np.empty((lib.drive_rows, 0))], 0
     for stimulation in network.stimulations:
         p = stimulation.population
         first, stop = ranks.own(p)
         values, row = values_of_drive(network, stimulation, models[p.index])
+        receptor = receptor_of_drive(stimulation, values[1]) == INHIBITORY
         if first == stop:
             continue
         own = values[:, first:stop]
         target = int(populations["target_begin"][p.index])
         kind, shared = _KINDS[type(stimulation.drive)], int((own[0] == own[0, 0]).all())
-        rows.append((kind, target, target + stop - first, first, stimulation.index, row, shared, begin))
+        rows.append((kind, target, target + stop - first, first, stimulation.index, row, receptor, shared, begin))
         columns.append(own)
         begin += stop - first
     return {"drives": np.array(rows, DRIVE), "drive_values": np.ascontiguousarray(np.hstack(columns))}
@@ -67,6 +69,29 @@ def values_of_drive(network: Network, stimulation: Stimulation, models: list[Neu
     values[0], values[1], values[2] = mean * gain, given.get("sd", np.zeros(p.size)) * gain, rest
     rows = models[0].state_rows
     return values, rows.index("current") if "current" in rows else -1
+
+
+def receptor_of_drive(stimulation: Stimulation, weights: Floats) -> str | None:
+    """The receptor of background spikes by the sign of their weights (size,).
+
+    None onto neurons with one receptor, and for currents.
+
+    Raises
+    ------
+    NetworkError
+        If the weights have both signs.
+    """
+    model = stimulation.population.model
+    if not isinstance(stimulation.drive, PoissonDrive) or not isinstance(model, Neuron) or model.inhibitory_row is None:
+        return None
+    low, high = float(np.min(weights)), float(np.max(weights))
+    if low < 0.0 < high:
+        raise NetworkError(
+            f"{stimulation.name}: weights of both signs, {low:g}..{high:g} {model.input_unit}, but one drive "
+            f"acts on one receptor of {stimulation.population.name!r}; make a drive for each sign, with a rate of 0 where the "
+            "other one acts"
+        )
+    return INHIBITORY if low < 0.0 else EXCITATORY
 
 
 def _given(network: Network, s: Stimulation) -> dict[str, np.ndarray]:

@@ -41,8 +41,8 @@ class Components:
         return self.arrival.shape[1]
 
 
-def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Components:
-    """Sort the components of a population's neurons.
+def sort_components(name: str, eligibilities: Sequence[Eligibility], receptor: str | None = None) -> Components:
+    """Sort the components of a population's neurons, for input at a receptor.
 
     Raises
     ------
@@ -52,10 +52,8 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Componen
     for e in eligibilities:
         if not isinstance(e, Eligibility):
             raise NetworkError(f"{name}: eligibility(dt) must return an Eligibility, got {e!r:.80}")
-    decay, arrival, output, spike = (
-        np.array([getattr(e, part) for e in eligibilities], np.float64)
-        for part in ("decay", "arrival", "output", "spike")
-    )
+    parts = ((e.decay, e.arrival_at(receptor), e.output, e.spike) for e in eligibilities)
+    decay, arrival, output, spike = (np.array(part, np.float64) for part in zip(*parts, strict=True))
     d = arrival.shape[-1]
     if decay.shape[1:] != (d, d) or output.shape[1:] != (d,) or spike.shape[1:] != (d,) or d == 0:
         raise NetworkError(
@@ -63,6 +61,9 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility]) -> Componen
         )
     if not all(np.isfinite(a).all() for a in (decay, arrival, output, spike)):
         raise NetworkError(f"{name}: the eligibility holds a value that is not finite")
+    if eligibilities[0].arrival_in is not None:  # without the current of the other receptor
+        kept = _reached(np.abs(arrival) + np.abs(spike), decay)
+        decay, arrival, output, spike = decay[:, kept][:, :, kept], arrival[:, kept], output[:, kept], spike[:, kept]
     filters = _reached(arrival, decay)
     alike = all((a[:, filters] == a[:1, filters]).all() for a in (decay, arrival))
     if not alike:

@@ -46,6 +46,8 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
     for q in network.projections:
         for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
             _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
+        if q.receptor is not None:
+            out[f"{q.name}.receptor"] = repr(q.receptor)
     for s in network.stimulations:
         _describe(f"{s.name} onto {s.population.name}", s.drive, out, whole)
     for f in network.feedback_projections:

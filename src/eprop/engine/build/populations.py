@@ -13,6 +13,7 @@ from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
 from eprop.models import EventSource, Neuron, PoissonSource, Readout
 from eprop.network import Network, Population
+from eprop.rules import EProp, EPropPlus
 
 _ROLES = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
 
@@ -35,7 +36,7 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
         role = next((role for kind, role in _ROLES.items() if isinstance(p.model, kind)), Role.neuron)
         row["role"], row["size"] = role, ranks.n_local_sources(p)
         row["first_source"], row["channel"] = n_sources, n_channels
-        row["trace_group"] = row["pair_group"] = row["voltage_row"] = -1
+        row["trace_group"] = row["pair_group"] = row["voltage_row"] = row["inhibitory_row"] = -1
         row["error_latency"] = 1
         if role != Role.readout:
             n_sources += row["size"]
@@ -52,6 +53,29 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
     return table
 
 
+def learning_receptor(network: Network, population: Population) -> str | None:
+    """The receptor of all projections onto a population that learn by its eligibility.
+
+    None if the population has one receptor, or no projection learns.
+
+    Raises
+    ------
+    NetworkError
+        If projections onto both receptors learn: a neuron has the propagators of one eligibility.
+    """
+    found = dict[str, str]()
+    for p in network.projections:
+        if p.post is population and p.receptor is not None and isinstance(p.rule, EProp | EPropPlus):
+            found.setdefault(p.receptor, p.name)
+    if len(found) > 1:
+        both = " and ".join(f"{name} ({receptor})" for receptor, name in sorted(found.items()))
+        raise NetworkError(
+            f"{both} learn at both receptors of {population.name!r}; let the projections of one receptor be static or learn by "
+            "STDP, or give the neurons one time constant (tau_syn_in=None)"
+        )
+    return next(iter(found), None)
+
+
 def add_models(table: np.ndarray, neurons: list[Population], components: dict[int, Components]) -> None:
     """Write to the table of populations which row is the voltage, and the structure of the eligibility (``components``)."""
     for p in neurons:
@@ -59,6 +83,8 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
         assert isinstance(model, Neuron)
         if "v" in model.state_rows:
             row["voltage_row"] = model.state_rows.index("v")
+        if model.inhibitory_row is not None:
+            row["inhibitory_row"] = model.state_rows.index(model.inhibitory_row)
         row["n_components"] = c.size
         row["fed_back"] = c.spike.any()
         row["leaky"] = c.size == 1 and not c.spike.any() and bool((c.arrival == 1.0).all() and (c.output == 1.0).all())

@@ -52,6 +52,8 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
         raise NetworkError(
             f"{label}.initial() has values for {', '.join(map(str, surplus))}, which state_rows = {kind.state_rows} does not name"
         )
+    if neuron.inhibitory_row is not None:
+        _check_receptors(neuron, dt)
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
     first = neuron.initial(dt, range(1), 0)
     state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
@@ -70,6 +72,15 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
                 raise NetworkError(
                     f"{label}.update returned psi = {result[1]} for an input of {x:g} mV; it must be finite"
                 )
+
+
+def _check_receptors(neuron: Neuron, dt: float) -> None:
+    """Check what a neuron says of its inhibitory receptor."""
+    label, row = type(neuron).__name__, neuron.inhibitory_row
+    if row not in neuron.state_rows:
+        raise NetworkError(f"{label}.inhibitory_row is {row!r}, which state_rows = {neuron.state_rows} does not name")
+    if getattr(neuron.eligibility(dt), "arrival_in", None) is None:
+        raise NetworkError(f"{label} has an inhibitory receptor, so eligibility(dt) needs arrival_in as well")
 
 
 def in_package(thing: type) -> bool:

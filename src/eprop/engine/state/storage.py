@@ -72,7 +72,7 @@ class Neurons:
     Attributes
     ----------
     state : (state rows, neurons)
-    input : (neurons + readouts,)
+    input : (receptors, neurons + readouts)
     psi, signal : (neurons,) surrogate gradient; learning signal that arrived in this step
     rate : (2, neurons) running rate now, and one step before
     y : (readouts,)
@@ -191,7 +191,7 @@ def make_neurons(built: Built) -> Neurons:
     n, k = built.n_neurons, built.n_readouts
     return Neurons(
         state=built.initial.copy(),
-        input=aligned((n + k,)),
+        input=aligned((built.n_receptors, n + k)),
         psi=aligned((n,)),
         signal=aligned((n,)),
         rate=aligned((2, n)),

@@ -1,0 +1,44 @@
+"""The receptor of a projection onto neurons with an excitatory and an inhibitory synaptic time constant."""
+
+from __future__ import annotations
+
+from eprop.errors import NetworkError
+from eprop.models import Neuron
+from eprop.models.base import EXCITATORY, INHIBITORY, RECEPTORS
+from eprop.network.distributions import Array, Distribution
+from eprop.network.parts import Population
+from eprop.parameters import brief, short
+
+
+def receptor_of(name: str, given: object, weight: Distribution | Array, post: Population) -> str | None:
+    """Return the receptor of the projection ``name``: the given one, or by the sign of its weights.
+
+    None if ``post`` has one receptor.
+
+    Raises
+    ------
+    NetworkError
+        If the given receptor does not exist, or none is given and the weights may have both signs.
+    """
+    has_two = isinstance(post.model, Neuron) and post.model.inhibitory_row is not None
+    if given is not None and given not in RECEPTORS:
+        names = " or ".join(map(repr, RECEPTORS))
+        raise NetworkError(f"{name}: receptor must be {names}, got {brief(given)}")
+    if given is not None and not has_two:
+        raise NetworkError(
+            f"{name}: receptor={given!r}, but {post.name!r} has one receptor; CurrentLIF with tau_syn_in has two"
+        )
+    if given is not None or not has_two:
+        return None if given is None else str(given)
+    low, high = weight.ends
+    if low < 0.0 < high:
+        what = (
+            f"weights of {low:g}..{high:g}"
+            if isinstance(weight, Array)
+            else f"{short(weight)} draws weights of both signs"
+        )
+        raise NetworkError(
+            f"{name}: {what} {post.model.input_unit}, so their sign does not choose a receptor of {post.name!r}: give "
+            "receptor=, bound the distribution (low= or high=), or make a projection for each sign"
+        )
+    return INHIBITORY if low < 0.0 else EXCITATORY
