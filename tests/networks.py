@@ -70,11 +70,12 @@ def neuron_of(surrogate="piecewise_linear", original=False, kind="LIF", **parame
 def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="piecewise_linear", t_ref=0.0,
          symmetric=False, softmax=False, original=False, dt=1.0, tau_m=12.0, tau_out=18.0, rate=0.06, e_l=0.0,
          i_e=0.0, density=0.6, autapses=False, closed=20, neuron=None, readout=None,
-         feedback_scale=1.0) -> Case:  # fmt: skip
+         feedback_scale=1.0, receptor="excitatory") -> Case:  # fmt: skip
     """A random network of ``sizes`` (inputs, neurons, readouts) and a random stimulus.
 
     ``neuron`` and ``readout`` replace those that the other arguments describe; the threshold should be near 0.8 mV. The
-    learning window is closed at the start and for ``closed`` steps in the middle, and half open near the end.
+    learning window is closed at the start and for ``closed`` steps in the middle, and half open near the end. ``receptor`` is
+    that of all synapses onto neurons with two.
     """
     rng = np.random.default_rng(seed)
     n_in, n, k = sizes
@@ -96,7 +97,17 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
     if bounds := getattr(rule, "optimizer", None):
         weights = {name: np.clip(w, bounds.w_min, bounds.w_max) for name, w in weights.items()}
     b = rng.normal(0.0, 1.0, (n, k)) * feedback_scale
-    net = dense_network(neuron, readout, weights, "symmetric" if symmetric else b, rule, masks=masks, dt=dt, seed=seed)
+    net = dense_network(
+        neuron,
+        readout,
+        weights,
+        "symmetric" if symmetric else b,
+        rule,
+        masks=masks,
+        dt=dt,
+        seed=seed,
+        receptor=receptor,
+    )
     inputs = (rng.random((steps, n_in)) < rate * rng.uniform(0.1, 1.5, n_in)).astype(float)
     if softmax:
         targets = np.eye(k)[rng.integers(k, size=steps // 50 + 1)].repeat(50, axis=0)[:steps]
@@ -118,11 +129,13 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
 def small_network(
     sizes: tuple[int, int, int], connections: dict[str, Any] | None = None, *, source: Any = None, neuron: Any = None,
     readout: Any = None, rule: ep.Rule | None = None, feedback: Any = None, dt: float = 1.0, seed: int = 0,
+    receptor: str = "excitatory",
 ) -> ep.Network:  # fmt: skip
     """Sources ``in``, neurons ``rec`` and readouts ``out`` of ``sizes`` (those of size 0 left out), and their connections.
 
     ``connections`` holds for each projection, such as ``"in->rec"``, a weight or a dictionary of arguments of `connect`;
-    ``rule`` is that of all projections without one of their own. ``feedback``, if there is any, leads from ``out`` to ``rec``.
+    ``rule`` is that of all projections without one of their own, ``receptor`` that of projections onto neurons with two.
+    ``feedback``, if there is any, leads from ``out`` to ``rec``.
     """
     net = ep.Network(dt=dt, seed=seed)
     models = source or ep.EventSource(), neuron or ep.LIF(), readout or ep.Readout()
@@ -131,15 +144,18 @@ def small_network(
             net.add(model, size, name)
     for name, given in (connections or {}).items():
         options = given if isinstance(given, dict) else {"weight": given}
-        net.connect(*name.split("->"), **{"rule": rule} | options)
+        pre, post = name.split("->")
+        has_two = getattr(net.population(post).model, "inhibitory_row", None) is not None
+        net.connect(pre, post, **{"rule": rule, "receptor": receptor if has_two else None} | options)
     if feedback is not None:
         net.feedback("out", "rec", feedback)
     return net
 
 
 def dense_network(
-    neuron: Any, readout: ep.Readout, weights: Any, feedback: Any, rule: Any, *, masks: Any = None, dt=1.0, seed=1
-) -> ep.Network:
+    neuron: Any, readout: ep.Readout, weights: Any, feedback: Any, rule: Any, *, masks: Any = None, dt=1.0, seed=1,
+    receptor: str = "excitatory",
+) -> ep.Network:  # fmt: skip
     """Inputs, neurons and readouts connected by matrices of weights; no neuron to itself, unless ``masks`` says so.
 
     ``feedback`` is a matrix (neurons, readouts) or ``"symmetric"``; ``rule`` is that of all projections, or a dictionary.
@@ -156,7 +172,8 @@ def dense_network(
             "rule": rule[name] if isinstance(rule, dict) else rule,
         }
     kind = ep.Symmetric() if isinstance(feedback, str) else ep.RandomFeedback(feedback)
-    return small_network((n_in, n, k), connections, neuron=neuron, readout=readout, feedback=kind, dt=dt, seed=seed)
+    options = {"neuron": neuron, "readout": readout, "feedback": kind, "dt": dt, "seed": seed, "receptor": receptor}
+    return small_network((n_in, n, k), connections, **options)
 
 
 def part_of(given: Stimulus, a: int, b: int) -> Stimulus:

@@ -53,6 +53,16 @@ MODELS: dict[str, ep.Neuron] = {
         tau_m=ep.Uniform(8.0, 25.0), tau_syn=ep.Uniform(2.0, 9.0), c_m=ep.Uniform(2.0, 4.0), v_th=0.8, beta=ep.Uniform(0.1, 0.3),
         tau_adapt=60.0, t_ref=ep.Uniform(0.0, 3.0),
     ),
+    "current LIF, two receptors": neuron_of(
+        "exponential", kind="CurrentLIF", tau_m=12.0, tau_syn=3.0, tau_syn_in=7.0, v_th=0.8, c_m=3.0, t_ref=2.0
+    ),
+    "current LIF, inhibitory receptor": neuron_of(
+        kind="CurrentLIF", tau_m=12.0, tau_syn=2.0, tau_syn_in=4.0, v_th=0.8, c_m=3.0, v_reset=None
+    ),
+    "current ALIF, inhibitory receptor, each its own": ep.CurrentALIF(
+        tau_m=ep.Uniform(8.0, 25.0), tau_syn=ep.Uniform(2.0, 9.0), tau_syn_in=ep.Uniform(2.0, 9.0), c_m=3.0, v_th=0.8,
+        beta=ep.Uniform(0.1, 0.3), tau_adapt=60.0,
+    ),
     "LIF, each its own": ep.LIF(tau_m=ep.Uniform(8.0, 25.0), v_th=0.8, t_ref=ep.Uniform(0.0, 3.0)),
     "own: synaptic current": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "own: resonator": Resonator(),
@@ -138,10 +148,22 @@ ENGINES = {
 }
 
 
+def receptor_of(model: str) -> str:
+    """The receptor of all synapses onto neurons of a model with two."""
+    return "inhibitory" if "inhibitory" in model else "excitatory"
+
+
 def small(model: str, rule: ep.EProp | ep.EPropPlus, seed: int = 1, **changes) -> Case:
     """A small network of a model that learns by a rule."""
-    options = {"steps": 40, "sizes": (4, 5, 2), "rate": 0.45, "symmetric": False, "closed": 5} | changes
-    return case(seed, rule, neuron=MODELS[model], **options)
+    options = {
+        "steps": 40,
+        "sizes": (4, 5, 2),
+        "rate": 0.45,
+        "symmetric": False,
+        "closed": 5,
+        "receptor": receptor_of(model),
+    }
+    return case(seed, rule, neuron=MODELS[model], **options | changes)
 
 
-__all__ = ["ENGINES", "MODELS", "PAIR_RULES", "RULES", "SURROGATES", "Outcome", "small"]
+__all__ = ["ENGINES", "MODELS", "PAIR_RULES", "RULES", "SURROGATES", "Outcome", "receptor_of", "small"]

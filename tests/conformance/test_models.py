@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from conformance.registry import MODELS
+from conformance.registry import MODELS, receptor_of
 from eprop.checks import check_neuron
 from eprop.core import lib
 from eprop.engine.build.assemble import build
@@ -107,7 +107,7 @@ def test_check_neuron_accepts_the_model(model):
         with pytest.raises(ep.NetworkError, match=r"DeltaALIF, own spike: Eligibility\.spike"):
             check_neuron(MODELS[model], steps=60)
         return
-    found = check_neuron(MODELS[model], steps=60)
+    found = check_neuron(MODELS[model], steps=60, receptor=receptor_of(model))
     assert set(found) == {"response to a pulse", "own spike", "e-prop", "e-prop+", "backpropagation"}
     assert max(found.values()) < 1e-9
     assert found["backpropagation"] < 1e-10

@@ -22,12 +22,15 @@ def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback
     out = net.add(ep.Readout(tau_m=18.0, loss=loss or ep.SquaredError()), 3, "out")
     other = net.add(ep.Readout(tau_m=25.0), 1, "other")
     strong, weak = weights or ep.Normal(0.5, 0.3), weights or ep.Normal(0.1, 0.4)
-    net.connect(x, a, ep.AllToAll(), weight=strong, rule=rule, delay=2.0)
-    net.connect(x, b, ep.Bernoulli(0.6), weight=strong, rule=rule, delay=3.0)
-    net.connect(noise, a, ep.FixedOutdegree(4), weight=strong, delay=2.0)
-    net.connect(a, b, ep.FixedIndegree(3), weight=weak, rule=rule, delay=d)
-    net.connect(b, a, ep.FixedOutdegree(3), weight=weak, rule=rule, delay=d)
-    net.connect(a, a, ep.Bernoulli(0.5), weight=weak, rule=rule, delay=d)
+    # With two receptors, the noise inhibits and all that learns excites.
+    has_two = first.inhibitory_row is not None
+    learns, static = ({"receptor": name if has_two else None} for name in ("excitatory", "inhibitory"))
+    net.connect(x, a, ep.AllToAll(), weight=strong, rule=rule, delay=2.0, **learns)
+    net.connect(x, b, ep.Bernoulli(0.6), weight=strong, rule=rule, delay=3.0, **learns)
+    net.connect(noise, a, ep.FixedOutdegree(4), weight=strong, delay=2.0, **static)
+    net.connect(a, b, ep.FixedIndegree(3), weight=weak, rule=rule, delay=d, **learns)
+    net.connect(b, a, ep.FixedOutdegree(3), weight=weak, rule=rule, delay=d, **learns)
+    net.connect(a, a, ep.Bernoulli(0.5), weight=weak, rule=rule, delay=d, **learns)
     fixed = readout_rule or ep.Static()
     net.connect(a, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.4), rule=fixed, delay=2.0)
     net.connect(b, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.4), rule=fixed, delay=d)
@@ -77,6 +80,7 @@ CURRENT = (
     ep.CurrentLIF(tau_m=12.0, tau_syn=3.0, c_m=2.0, v_th=0.6, t_ref=2.0),
     ep.CurrentALIF(tau_m=ep.Uniform(9.0, 15.0), tau_syn=4.0, c_m=3.0, v_th=0.6, beta=0.3, tau_adapt=60.0, v_reset=None),
 )
+RECEPTORS = tuple(model.replace(tau_syn_in=6.0) for model in CURRENT)
 PER_NEURON = (ep.LIF(tau_m=ep.Uniform(9.0, 15.0), v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=ep.Uniform(0.2, 0.4)))
 
 
@@ -107,6 +111,7 @@ STREAMS: dict[str, Any] = {
     "plus_two_kappas_delta": lambda: network(plus(kappa_reg=0.9), plus(), models=DELTA),
     "plus_per_neuron": lambda: network(plus(), plus(), models=PER_NEURON),
     "plus_current": lambda: network(plus(), plus(), models=CURRENT),
+    "plus_receptors": lambda: network(plus(), plus(), models=RECEPTORS),
     "stdp_current": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0), models=CURRENT),
     "stdp": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)),
     "static": lambda: network(ep.Static(), delays=3.0),

@@ -39,6 +39,7 @@ NEURONS: dict[str, ep.Neuron] = {
     "ALIF, own adaptation": ep.ALIF(tau_m=12.0, v_th=0.8, beta=ep.Uniform(0.0, 0.5), tau_adapt=ep.Uniform(20.0, 90.0)),
     "CurrentLIF": ep.CurrentLIF(tau_m=12.0, tau_syn=4.0, c_m=3.0, v_th=0.8, v_reset=-0.1, t_ref=2.0),
     "CurrentALIF": ep.CurrentALIF(tau_m=12.0, tau_syn=6.0, c_m=3.0, v_th=0.8, v_reset=None, beta=0.2, tau_adapt=60.0),
+    "CurrentLIF, two receptors": ep.CurrentLIF(tau_m=12.0, tau_syn=4.0, tau_syn_in=7.0, c_m=3.0, v_th=0.8),
     "synaptic current": SynapticLIF(tau_m=15.0, tau_s=4.0, v_th=0.8, height=0.4, width=0.7),
     "synaptic current, each its own": SynapticLIF(
         tau_m=15.0, tau_s=ep.Uniform(2.0, 8.0), v_th=0.8, height=0.4, width=0.7
@@ -105,8 +106,10 @@ def network(
     forward, back = delays
     for post in rec:
         net.connect(x, post, ep.Bernoulli(0.7), weight=ep.Uniform(0.0, 0.8), rule=rule, delay=forward)
+        receptor = "excitatory" if post.model.inhibitory_row else None
         for pre in rec:
-            net.connect(pre, post, ep.Bernoulli(0.5), weight=ep.Uniform(-0.5, 0.5), rule=rule, delay=forward)
+            options = {"weight": ep.Uniform(-0.5, 0.5), "rule": rule, "delay": forward, "receptor": receptor}
+            net.connect(pre, post, ep.Bernoulli(0.5), **options)
         net.connect(post, out, ep.Bernoulli(0.8), weight=ep.Uniform(-0.8, 0.8), rule=rule, delay=forward)
         net.feedback(out, post, feedback, delay=back)
     return net

@@ -12,6 +12,7 @@ from eprop.engine import Samples
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError
 from eprop.models import ALIF, LIF, CurrentLIF, DeltaALIF, DeltaLIF, EventSource, Readout
+from eprop.models.base import EXCITATORY
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Adaptive, Network, Population, Projection, Symmetric
@@ -33,10 +34,26 @@ def named(description: Description) -> dict[str, Any]:
     values = {info.nest: getattr(description, name) for name, info in parameters_of(type(description)) if info.nest}
     out = {name: _bounded(value) for name, value in values.items() if value is not None}
     if isinstance(description, CurrentLIF):
-        out["tau_syn_in"] = out["tau_syn_ex"]
+        out.setdefault("tau_syn_in", out["tau_syn_ex"])  # one current takes both
         if not np.any(np.isfinite(description.v_min)):
             del out["V_min"]
     return out
+
+
+def check_signs(p: Projection, weights: np.ndarray) -> None:
+    """Check that the sign of each weight chooses the receptor of its projection, as in NEST and SONATA.
+
+    Raises
+    ------
+    NetworkError
+    """
+    wrong = weights < 0.0 if p.receptor == EXCITATORY else weights > 0.0
+    if p.receptor is not None and wrong.any():
+        raise NetworkError(
+            f"{p.name} acts on the {p.receptor} receptor of {p.post.name!r}, with weights of {weights[wrong][0]:g} "
+            f"{p.weight_unit}; in NEST the sign of a weight chooses the receptor: make a projection for each sign, and bound the "
+            "weights that learn at 0"
+        )
 
 
 def _bounded(value: npt.ArrayLike) -> npt.ArrayLike:

@@ -10,7 +10,7 @@ import numpy as np
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import NetworkError
-from eprop.interop.nest_models import NEURONS, named, optimizers_of
+from eprop.interop.nest_models import NEURONS, check_signs, named, optimizers_of
 from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
@@ -182,6 +182,7 @@ class Session:
 
     def _connect(self, p: Projection) -> None:
         sources, targets, weights = self.simulator.connections(p.name)
+        check_signs(p, weights)
         keys = targets * p.pre.size + sources
         if p.rule.plastic and np.any(np.diff(keys) == 0):
             raise NetworkError(f"{p.name} has repeated connections, which NEST's recorders cannot tell apart")

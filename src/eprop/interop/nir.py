@@ -85,8 +85,8 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     InputError
         If ``simulator`` is not a simulator of one process.
     NetworkError
-        If NIR cannot express a neuron. Without ``nearest``, NIR expresses only `DeltaLIF` and `CurrentLIF` that reset to
-        a voltage, without ``v_min`` and with a ``t_ref`` of zero steps.
+        If NIR cannot express a neuron, such as one with ``tau_syn_in``. Without ``nearest``, NIR expresses only `DeltaLIF` and
+        `CurrentLIF` that reset to a voltage, without ``v_min`` and with a ``t_ref`` of zero steps.
     MemoryLimitError
         If the matrices do not fit into memory: NIR has only dense matrices, one for each delay.
 
@@ -251,6 +251,10 @@ def _node(nir: ModuleType, network: Network, population: Population, nearest: bo
         raise NetworkError(
             f"{population.name}: NIR has no {type(model).__name__}; it has leaky neurons with a fixed threshold: LIF, "
             "DeltaLIF, CurrentLIF"
+        )
+    if getattr(model, "tau_syn_in", None) is not None:
+        raise NetworkError(
+            f"{population.name}: NIR's CubaLIF has one tau_syn; train without tau_syn_in, as one current for both signs"
         )
     members = neurons_of(network, population)
     _tell_lost(population, members, network.dt, nearest)

@@ -29,7 +29,7 @@ from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError, ParameterError
 from eprop.files import output_errors, write_text
 from eprop.files.spike_file import add_spikes, written
-from eprop.interop.nest_models import NEURONS, named
+from eprop.interop.nest_models import NEURONS, check_signs, named
 from eprop.interop.sonata_files import (
     EDGES,
     Edges,
@@ -43,7 +43,8 @@ from eprop.interop.sonata_files import (
     text_of,
     write_types,
 )
-from eprop.models import CurrentLIF, EventSource, Model, Readout
+from eprop.models import CurrentLIF, EventSource, Model, Neuron, Readout
+from eprop.models.base import EXCITATORY, INHIBITORY
 from eprop.network import Explicit, Network, Population, Projection
 from eprop.parameters import Description, brief, is_finite_number, parameters_of
 from eprop.rules import PairRule, Rule
@@ -82,7 +83,8 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
     InputError
         If ``simulator`` is not a simulator of one process.
     NetworkError
-        If a name is not a valid file name, or two files would have the same name.
+        If a name is not a valid file name, two files would have the same name, or the sign of a weight does not belong to the
+        receptor of its projection.
     OutputError
         If a file cannot be written.
     """
@@ -192,7 +194,8 @@ def from_sonata(
     Returns
     -------
     Network
-        Populations and projections have the names of the files. Weights (times ``nsyns``, the number of synapses of an edge)
+        Populations and projections have the names of the files; edges of both signs onto neurons with ``tau_syn_in`` become two
+        projections, ``NAME_excitatory`` and ``NAME_inhibitory``. Weights (times ``nsyns``, the number of synapses of an edge)
         and delays come from the edges or their types; delays are rounded to steps, at least one. Node parameters in the file
         are ignored where a model is given. Lists of values are in the order of ``node_id``.
 
@@ -219,12 +222,14 @@ def from_sonata(
         for name, group in read_group(path, "nodes", NODES, memory).groups():
             ids[name] = _add(network, models, name, group, types)
     _check_given(models, "models", [p.name for p in network.populations])
+    names = list[str]()
     for path, types in each(files, "edges"):
         for name, group in read_group(path, "edges", EDGES, memory).groups():
             own = rule.get(name) if isinstance(rule, Mapping) else rule
             _connect(network, ids, name, read_edges(name, group, types), own, weight_scale)
+            names.append(name)
     if isinstance(rule, Mapping):
-        _check_given(rule, "rule", [p.name for p in network.projections])
+        _check_given(rule, "rule", names)
     return network
 
 
@@ -282,6 +287,7 @@ def _parameters(members: list[Any]) -> dict[str, np.ndarray]:
 def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Projection) -> dict[str, Any]:
     name = _name_of(projection)
     sources, targets, weights = simulator.connections(projection.name)
+    check_signs(projection, weights)
     kind = (
         projection.rule.core
         if isinstance(projection.rule, PairRule)
@@ -357,8 +363,8 @@ def _current_neuron(name: str, group: Place, types: list[dict[str, str]], type_i
     for key, default in PSC_EXP.items():
         values = attribute(name, group, types, (key, f"dynamics_params/{key}"), type_ids, "node")[order]
         found[key] = np.where(np.isnan(values), default, values)
-    if not np.array_equal(found["tau_syn_ex"], found.pop("tau_syn_in")):
-        raise NetworkError(f"{group.path}: tau_syn_ex and tau_syn_in of {name!r} differ; CurrentLIF has one tau_syn")
+    if np.array_equal(found["tau_syn_ex"], found["tau_syn_in"]):
+        del found["tau_syn_in"]  # one current
     found["V_m"] = np.where(np.isnan(found["V_m"]), found["E_L"], found["V_m"])
     names = {info.nest: own for own, info in parameters_of(CurrentLIF)}
     plain: dict[str, Any] = {names[key]: float(v[0]) if np.all(v == v[0]) else v for key, v in found.items() if v.size}
@@ -382,11 +388,22 @@ def _connect(
                 f"{edges.path}: {name!r} connects node {numbers[lost[0]]} of {population!r}, which does not exist"
             )
         ends.append(np.searchsorted(known, numbers))
-    steps = np.maximum(np.rint(np.nan_to_num(edges.delays) / network.dt), 1.0)
-    network.connect(
-        edges.pre, edges.post, Explicit(sources=ends[0], targets=ends[1]), weight=scale * edges.weights,
-        delay=steps * network.dt if steps.size else None, rule=rule, name=name.replace("/", "_"),
-    )  # fmt: skip
+    delays = network.dt * np.maximum(np.rint(np.nan_to_num(edges.delays) / network.dt), 1.0)
+    weights, name = scale * edges.weights, name.replace("/", "_")
+    for part, chosen in _by_receptor(network.population(edges.post), weights).items():
+        network.connect(
+            edges.pre, edges.post, Explicit(sources=ends[0][chosen], targets=ends[1][chosen]), weight=weights[chosen],
+            delay=delays[chosen] if delays.size else None, rule=rule, name=name + part,
+        )  # fmt: skip
+
+
+def _by_receptor(post: Population, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Masks of the edges of each projection, by the end of its name: the sign chooses the receptor, as in NEST."""
+    negative = weights < 0.0
+    has_two = isinstance(post.model, Neuron) and post.model.inhibitory_row is not None
+    if not (has_two and negative.any() and (weights > 0.0).any()):
+        return {"": np.ones(weights.size, bool)}
+    return {f"_{EXCITATORY}": ~negative, f"_{INHIBITORY}": negative}
 
 
 def _check_given(given: Mapping[str, Any], label: str, there: list[str]) -> None:

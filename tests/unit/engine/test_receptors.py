@@ -1,0 +1,317 @@
+"""Neurons with an excitatory and an inhibitory time constant: static inhibition beside learning excitation, and the reverse."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_close, assert_same
+from conformance.registry import PAIR_RULES, RULES
+from eprop.checks import check_neuron, stimuli_of, time_driven
+from eprop.models import Eligibility, Neuron, decay, inline
+from eprop.reference import backpropagate
+from networks import check_run, check_training
+from ranks_in_threads import on_ranks
+from refusals import refusals
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+TWO = ep.CurrentLIF(tau_m=12.0, tau_syn=3.0, tau_syn_in=8.0, c_m=2.0, v_th=0.8, t_ref=2.0)
+NEURONS: dict[str, Any] = {
+    "alike": TWO,
+    "subtracting, adapting": ep.CurrentALIF(
+        tau_m=12.0, tau_syn=8.0, tau_syn_in=3.0, c_m=2.0, v_th=0.8, v_reset=None, beta=0.2, tau_adapt=60.0
+    ),
+    "each its own": TWO.replace(tau_m=ep.Uniform(8.0, 20.0), tau_syn=ep.Uniform(2.0, 6.0), tau_syn_in=ep.Uniform(4.0, 9.0)),
+}  # fmt: skip
+INPUTS, STEPS = (8, 5), 80
+RECEPTORS = ("excitatory", "inhibitory")
+
+
+def network(
+    neuron: Any, rule: ep.Rule, learns: str = "excitatory", *, delay: Any = None, readouts: int = 2, drive: bool = False
+) -> ep.Network:
+    """Inputs, neurons with two receptors, and neurons with one; only the projections of one receptor ``learn``."""
+    net, delay = ep.Network(seed=4), ep.Uniform(0.6, 4.4) if delay is None else delay
+    x, y = (net.add(ep.EventSource(), size, name) for name, size in zip(("x", "y"), INPUTS, strict=True))
+    rec, other = net.add(neuron, 9, "rec"), net.add(ep.LIF(tau_m=12.0, v_th=0.8), 6, "other")
+    of = {receptor: {"rule": rule if receptor == learns else None, "delay": delay} for receptor in RECEPTORS}
+    net.connect(x, rec, ep.Bernoulli(0.8), weight=ep.Uniform(0.3, 0.9), **of["excitatory"])
+    net.connect(y, rec, ep.Bernoulli(0.8), weight=ep.Uniform(-0.6, -0.1), **of["inhibitory"])
+    net.connect(x, other, weight=ep.Uniform(0.0, 0.5), rule=rule, delay=delay)
+    net.connect(rec, rec, ep.FixedIndegree(3), weight=ep.Uniform(0.1, 0.4), **of["excitatory"])
+    net.connect(other, rec, ep.FixedIndegree(3), weight=ep.LogNormal(scale=-0.1), **of["inhibitory"])
+    net.connect(rec, other, ep.FixedIndegree(4), weight=ep.Uniform(0.0, 0.3), rule=rule, delay=delay)
+    if drive:
+        net.stimulate(rec, ep.PoissonDrive(rate=200.0, weight=0.3))
+        net.stimulate(rec, ep.PoissonDrive(rate=ep.Uniform(50.0, 300.0), weight=-0.2))
+        net.stimulate(rec, ep.GaussianNoise(sd=0.05))
+    if readouts:
+        out = net.add(ep.Readout(tau_m=15.0), readouts, "out")
+        for pre in (rec, other):
+            net.connect(pre, out, weight=ep.Uniform(-0.8, 0.8), rule=rule)
+            net.feedback(out, pre, ep.Symmetric())
+    return net
+
+
+def inputs_of(steps: int = STEPS, n: int = 1) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(1)
+    found = {name: rng.random((n, steps, size)) < 0.15 for name, size in zip(("x", "y"), INPUTS, strict=True)}
+    return {name: spikes[0] if n == 1 else spikes for name, spikes in found.items()}
+
+
+def samples_of(sim: ep.Simulator, n: int = 3, rewarded: bool = False) -> ep.Samples:
+    rng = np.random.default_rng(2)
+    targets = {"out": rng.normal(size=(n, STEPS, 2))}
+    reward = {"reward": 0.02 * rng.normal(size=(n, STEPS))} if rewarded else {}
+    return sim.samples(n, STEPS, inputs_of(n=n), targets, **reward)
+
+
+@pytest.mark.parametrize("learns", RECEPTORS)
+@pytest.mark.parametrize(("name", "neuron"), [*zip(RULES, itertools.cycle(NEURONS))])
+def test_the_engine_equals_the_reference(name, neuron, learns):
+    optimizer = RULES[name].optimizer
+    rule = RULES[name].replace(optimizer=optimizer.replace(eta=0.3 * optimizer.eta, w_min=-2.0, w_max=2.0))
+    net = network(NEURONS[neuron], rule, learns, drive=True)
+    samples = samples_of(ep.Simulator(net, threads=1), rewarded="reward" in name)
+    if isinstance(rule, ep.EProp):
+        runs = check_training(net, samples, 3)
+        assert all(run.spikes.any() for run in runs)
+        return
+    stepped, given = time_driven(net), stimuli_of(net, samples)[0]
+    wanted = stepped.run(given, record_weights=True)
+    assert wanted.spikes[:, -15:-6].sum() > 10
+    check_run(stepped, wanted, given, partitions=3)
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_backpropagation_passes_through_both_receptors(neuron):
+    net = network(NEURONS[neuron], ep.EProp())
+    given = stimuli_of(net, samples_of(ep.Simulator(net, threads=1)))[0]
+    stepped = time_driven(net)
+    found = backpropagate(stepped, given)
+    inhibits = stepped.synapses.parts["y->rec"]
+    assert np.abs(found.gradient[inhibits]).max() > 1e-3
+    np.testing.assert_allclose(found.factorised, found.gradient, rtol=1e-9, atol=1e-11)
+
+
+def test_the_voltage_is_a_sum_of_two_differences_of_exponentials():
+    """Below the threshold the response to each spike is known in closed form."""
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 2, "x"), net.add(TWO.replace(v_th=1e3), 1, "rec")
+    net.connect(x, rec, ep.Explicit(sources=[0], targets=[0]), weight=0.5, name="up")
+    net.connect(x, rec, ep.Explicit(sources=[1], targets=[0]), weight=-0.7, name="down")
+    spikes = np.random.default_rng(0).random((40, 2)) < 0.2
+    v = ep.Simulator(net, threads=1).run(40.0, {"x": spikes}, record=[("rec", "v")])["rec", "v"][:, 0]
+
+    def kernel(tau: float) -> np.ndarray:
+        """Voltage ``k`` steps after a spike of weight 1: the difference of two exponentials."""
+        k = np.arange(40.0)
+        return 12.0 * tau / (12.0 - tau) / 2.0 * (np.exp(-k / 12.0) - np.exp(-k / tau))
+
+    wanted = sum(
+        weight * np.convolve(np.append(0.0, spikes[:-1, source]), kernel(tau))[:40]
+        for source, weight, tau in ((0, 0.5, 3.0), (1, -0.7, 8.0))
+    )
+    np.testing.assert_allclose(v, wanted, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("rule", [*RULES.values(), *PAIR_RULES.values()], ids=[*RULES, *PAIR_RULES])
+def test_equal_time_constants_are_one_current(rule):
+    """With ``tau_syn_in = tau_syn`` both currents together are the one of a neuron with one receptor."""
+    results = []
+    for tau_in in (None, 3.0):
+        pairs = isinstance(rule, ep.STDP)
+        net = network(TWO.replace(tau_syn_in=tau_in), rule, readouts=0 if pairs else 2, drive=True)
+        sim = ep.Simulator(net, threads=1)
+        if isinstance(rule, ep.EProp):
+            y = sim.train(samples_of(sim)).y
+        else:
+            run = sim.run(STEPS * 1.0, inputs_of(), record=[("rec", "v")], spikes=["rec"])
+            y = run["rec", "v"]
+            assert run.spikes["rec"][0].size > 10
+        results.append((y, [sim.connections(p.name)[2] for p in net.projections]))
+    assert_close(results[1][0], results[0][0], 1e-10, "voltages or outputs")
+    for found, wanted in zip(results[1][1], results[0][1], strict=True):
+        assert_close(found, wanted, 1e-9, "weights")
+
+
+@pytest.mark.parametrize("rule", PAIR_RULES)
+@pytest.mark.parametrize("learns", RECEPTORS)
+def test_stdp_delivers_to_its_receptor(rule, learns):
+    """Learning weights that do not change are static ones, at either receptor."""
+    still = PAIR_RULES[rule].replace(rate=0.0)
+    runs = []
+    for own in (None, still):
+        net = ep.Network(seed=2)
+        x, rec = net.add(ep.EventSource(), 8, "x"), net.add(TWO, 5, "rec")
+        drawn = {"weight": ep.Uniform(0.2, 0.8), "delay": ep.Uniform(0.6, 4.4)}
+        net.connect(x, rec, **drawn, receptor=learns, rule=own)
+        runs.append(
+            ep.Simulator(net, threads=1).run(
+                80.0, {"x": inputs_of()["x"]}, record=[("rec", "v"), ("rec", "current_in")]
+            )
+        )
+    assert_same(runs[0].traces, runs[1].traces)
+    assert runs[0]["rec", "current_in"].any() == (learns == "inhibitory")
+
+
+@pytest.mark.parametrize("name", ["e-prop, Adam", "e-prop+, reward", "e-prop+, Adam at each step"])
+def test_threads_partitions_and_ranks_change_no_bit(name):
+    net = network(NEURONS["each its own"], RULES[name], drive=True)
+
+    def result(**options):
+        sim = ep.Simulator(net, **options)
+        y = sim.train(samples_of(sim, rewarded="reward" in name)).y
+        weights = [sim.connections(p.name)[2] for p in net.projections]
+        return y, weights, sim.run(30.0, inputs_of(30), record=[("rec", "v")])["rec", "v"]
+
+    one = result(threads=1)
+    for options in ({"threads": 2}, {"threads": 1, "partitions": 7}):
+        assert_same(result(**options), one)
+    for found in on_ranks(2, lambda comm: result(threads=1, comm=comm)):
+        assert_same(found, one)
+
+
+def test_lanes_that_continue_are_one_run():
+    """Spikes in flight at the end of a rollout reach either receptor in the next one."""
+    net = network(TWO, RULES["e-prop"], delay=ep.Uniform(0.6, 9.4))
+    sim, given = ep.Simulator(net, threads=1), inputs_of(60)
+    lanes = sim.lanes(2, 20)
+    found = []
+    for t in range(60):
+        events = {name: [np.flatnonzero(spikes[t])] * 2 for name, spikes in given.items()}
+        found.append(lanes.step(events)[0].copy())
+        if t % 20 == 19:
+            lanes.backward(np.zeros((2, 20, 2)))
+    assert_close(np.array(found), sim.run(60.0, given).y["out"])
+
+
+def test_a_state_continues_with_both_currents():
+    net = network(TWO, RULES["e-prop+"])
+    sim, again, given = ep.Simulator(net, threads=1), ep.Simulator(net, threads=1), inputs_of()
+    first, second = ({name: spikes[part] for name, spikes in given.items()} for part in (slice(40), slice(40, 80)))
+    sim.run(40.0, first)
+    again.set_state(sim.state())
+    record = [("rec", "v"), ("rec", "current"), ("rec", "current_in")]
+    runs = [s.run(40.0, second, record=record) for s in (sim, again)]
+    assert_same(runs[0].traces, runs[1].traces)
+    assert runs[0]["rec", "current_in"].max() <= 0.0 <= runs[0]["rec", "current"].min()
+    assert runs[0]["rec", "current_in"].any()
+
+
+def test_the_sign_of_a_background_chooses_its_receptor():
+    runs = []
+    for tau_in, weight in ((7.0, -0.4), (None, -0.4)):
+        net = ep.Network(seed=1)
+        cell = net.add(
+            ep.CurrentLIF(tau_m=12.0, tau_syn=3.0 if tau_in else 7.0, tau_syn_in=tau_in, c_m=3.0, v_th=0.8), 40, "cell"
+        )
+        net.stimulate(cell, ep.PoissonDrive(rate=300.0, weight=weight))
+        runs.append(
+            ep.Simulator(net, threads=1).run(60.0, record=[("cell", "v"), ("cell", "current"), ("cell", "current_in")])
+        )
+    np.testing.assert_allclose(runs[0]["cell", "v"], runs[1]["cell", "v"], rtol=1e-12)
+    np.testing.assert_array_equal(runs[0]["cell", "current_in"], runs[1]["cell", "current"])
+    assert not runs[0]["cell", "current"].any()
+    assert not runs[1]["cell", "current_in"].any()
+
+
+@inline
+def step_two_currents(state, params, j, x):
+    """Two currents drive a voltage; the loop adds the input of the second one after the step."""
+    v = params[0, j] * state[0, j] + state[1, j] + state[2, j]
+    spike = v >= 0.8
+    psi = 0.4 * max(0.0, 1.0 - abs(v - 0.8) / 0.7)
+    state[0, j] = v - 0.8 if spike else v
+    state[1, j] = params[1, j] * state[1, j] + x
+    state[2, j] = params[2, j] * state[2, j]
+    return spike, psi
+
+
+@dataclass(frozen=True)
+class TwoCurrents(Neuron):
+    """A user's own model with an inhibitory receptor."""
+
+    taus: tuple[float, float, float] = (12.0, 3.0, 8.0)
+    row: str = "inhibition"
+    declares: bool = True
+
+    state_rows: ClassVar[tuple[str, ...]] = ("v", "excitation", "inhibition")
+    parameter_rows: ClassVar[tuple[str, ...]] = ("alpha", "alpha_ex", "alpha_in")
+    update: ClassVar[Any] = staticmethod(step_two_currents)
+
+    @property
+    def inhibitory_row(self) -> str:
+        return self.row
+
+    def derived(self, dt: float) -> dict[str, Any]:
+        return {name: decay(tau, dt) for name, tau in zip(self.parameter_rows, self.taus, strict=True)}
+
+    def eligibility(self, dt: float) -> Eligibility:
+        a, b, c = self.derived(dt).values()
+        arrival_in = (0.0, 0.0, 1.0) if self.declares else None
+        return Eligibility(
+            ((a, 1.0, 1.0), (0.0, b, 0.0), (0.0, 0.0, c)), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0), (0.0,) * 3, arrival_in
+        )
+
+
+@pytest.mark.parametrize("receptor", RECEPTORS)
+def test_a_model_of_ones_own_may_have_two_receptors(receptor):
+    assert max(check_neuron(TwoCurrents(), steps=60, receptor=receptor).values()) < 1e-9
+
+
+def own(**changes: Any) -> ep.Simulator:
+    net = ep.Network()
+    net.add(TwoCurrents(**changes), 2)
+    return ep.Simulator(net, threads=1)
+
+
+@refusals(
+    (
+        lambda: own(row="i"), ep.NetworkError, r"TwoCurrents\.inhibitory_row is 'i', which state_rows = .* does not name",
+    ),
+    (lambda: own(declares=False), ep.NetworkError, r"eligibility\(dt\) needs arrival_in as well"),
+    (
+        lambda: ep.Simulator(_both(ep.EPropPlus()), threads=1), ep.NetworkError,
+        r"a->rec \(excitatory\) and b->rec \(inhibitory\) learn at both receptors of 'rec'; let the projections of one",
+    ),
+    (
+        lambda: ep.Simulator(_driven([1.0, -1.0]), threads=1), ep.NetworkError,
+        r"drive0: weights of both signs, -1\.\.1 pA, but one drive acts on one receptor of 'rec'; make a drive for each",
+    ),
+    (
+        lambda: check_neuron(ep.LIF(), receptor="inhibitory"), ep.ParameterError, "LIF has no receptor 'inhibitory'",
+    ),
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(refusal):
+    refusal.check()
+
+
+def _both(rule: ep.Rule) -> ep.Network:
+    net = ep.Network()
+    a, b = (net.add(ep.EventSource(), 2, name) for name in "ab")
+    rec = net.add(TWO, 2, "rec")
+    net.connect(a, rec, rule=rule)
+    net.connect(b, rec, weight=-1.0, rule=rule)
+    return net
+
+
+def _driven(weight: Any) -> ep.Network:
+    net = ep.Network()
+    net.stimulate(net.add(TWO, 2, "rec"), ep.PoissonDrive(weight=weight))
+    return net
+
+
+def test_stdp_at_one_receptor_and_e_prop_at_the_other():
+    net = ep.Network()
+    a, b = (net.add(ep.EventSource(), 2, name) for name in "ab")
+    rec = net.add(TWO, 2, "rec")
+    net.connect(a, rec, rule=ep.EPropPlus(c_reg=0.1))
+    net.connect(b, rec, weight=0.5, rule=ep.STDP(w_max=1.0), receptor="inhibitory")
+    assert ep.Simulator(net, threads=1).run(20.0, {"a": np.ones((20, 2)), "b": np.ones((20, 2))}, spikes=["rec"]).spikes
