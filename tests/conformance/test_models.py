@@ -42,6 +42,10 @@ def has_current(neuron: ep.Neuron) -> bool:
     return "current" in neuron.state_rows
 
 
+def has_two_receptors(neuron: ep.Neuron) -> bool:
+    return neuron.inhibitory_row is not None
+
+
 def clamps(neuron: ep.Neuron) -> bool:
     return getattr(neuron, "v_reset", None) is not None
 
@@ -187,7 +191,7 @@ def test_the_eligibility_decays_and_input_reaches_it(model):
     neuron = MODELS[model]
     found = neuron.eligibility(0.5)
     d = found.size
-    assert d == 1 + adapts(neuron) + has_current(neuron)
+    assert d == 1 + adapts(neuron) + has_current(neuron) + has_two_receptors(neuron)
     assert np.shape(found.decay) == (d, d)
     assert len(found.arrival) == len(found.output) == len(found.spike) == d
     assert np.abs(np.linalg.eigvals(np.array(found.decay, float))).max() < 1.0

@@ -72,6 +72,46 @@ def test_recurrent_network_with_drawn_weights_and_delays(seed, deviations):
     assert compare(net, 5000, {"in": inputs}, deviations) > 500
 
 
+@pytest.mark.parametrize("taus", [(0.5, 2.0), (2.0, 0.5), (10.0, 3.0), (3.0, 10.0 * (1.0 + 1e-9)), (5.0, 5.0)])
+@pytest.mark.parametrize("dt", [0.1, 1.0])
+def test_two_time_constants_over_ten_thousand_steps(dt, taus, deviations):
+    """The sign of a weight chooses NEST's time constant; here that of its projection, which has one sign."""
+    rng, net = np.random.default_rng(4), ep.Network(dt=dt)
+    x, y = net.add(ep.EventSource(), N_IN, "x"), net.add(ep.EventSource(), N_IN, "y")
+    rec = net.add(NEURON.replace(tau_syn=taus[0], tau_syn_in=taus[1]), N, "rec")
+    weights = [np.abs(rng.normal(3.0, 1.0, (N, N_IN))) * 250.0 / tau for tau in taus]
+    net.connect(x, rec, weight=weights[0], delay=dt)
+    net.connect(y, rec, weight=-0.7 * weights[1], delay=2 * dt)
+    inputs = {name: rng.random((STEPS, N_IN)) < 0.02 * dt for name in ("x", "y")}
+    assert compare(net, STEPS, inputs, deviations) > 50
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_recurrent_network_whose_neurons_differ_in_both_time_constants(seed, deviations):
+    net = ep.Network(dt=0.1, seed=seed)
+    neuron = NEURON.replace(i_e=300.0, tau_syn=ep.Uniform(0.4, 2.0), tau_syn_in=ep.Uniform(1.0, 6.0))
+    x, exc, inh = net.add(ep.EventSource(), 200, "in"), net.add(neuron, 160, "exc"), net.add(neuron, 40, "inh")
+    for pre, degree, weight, delay in ((x, 40, 60.0, 1.5), (exc, 32, 60.0, 1.5), (inh, 8, -90.0, 0.8)):
+        for post in (exc, inh):
+            net.connect(
+                pre, post, ep.FixedIndegree(degree, multapses=True), weight=ep.LogNormal(sigma=0.3, scale=weight),
+                delay=ep.Normal(delay, delay / 2.0, low=0.1),
+            )  # fmt: skip
+    assert {p.receptor for p in net.projections if p.pre is inh} == {"inhibitory"}
+    inputs = np.random.default_rng(seed).random((5000, 200)) < 0.008
+    assert compare(net, 5000, {"in": inputs}, deviations) > 500
+
+
+def test_a_receptor_against_the_sign_of_its_weights():
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(NEURON.replace(tau_syn_in=2.0), 2, "rec")
+    net.connect(x, rec, weight=[[1.0, -2.0], [3.0, 4.0]], receptor="excitatory")
+    with pytest.raises(
+        ep.NetworkError, match="in->rec acts on the excitatory receptor of 'rec', with weights of -2 pA; in NEST"
+    ):
+        to_nest(net).run(5.0)
+
+
 def test_readout_that_learns_from_neurons_with_currents(deviations):
     """NEST's ``iaf_psc_exp`` does not learn, but the readout does."""
     rng, net = np.random.default_rng(3), ep.Network(dt=1.0, seed=1)

@@ -136,6 +136,13 @@ def test_neurons_with_a_current_spike_as_their_equations_say(tmp_path: pathlib.P
         np.testing.assert_allclose(found[found != 0.0].sum(), wanted.sum(), rtol=1e-12)
 
 
+def test_two_time_constants_of_the_current_are_refused():
+    net = ep.Network()
+    net.add(ep.CurrentLIF(tau_syn_in=3.0), 2, "rec")
+    with pytest.raises(ep.NetworkError, match="rec: NIR's CubaLIF has one tau_syn; train without tau_syn_in"):
+        to_nir(ep.Simulator(net, threads=1), nearest=True)
+
+
 def test_a_cuba_lif_of_others():
     """One number for all neurons, a bias, a scale of the input, and a step of its own."""
     one = {"tau_syn": 0.004, "tau_mem": 0.02, "r": 3.0, "v_leak": 0.5, "v_threshold": 2.0, "v_reset": 0.1}

@@ -191,6 +191,9 @@ CURRENT = ep.CurrentLIF(
 )  # fmt: skip
 
 
+TWO = CURRENT.replace(tau_syn_in=6.0)
+
+
 def test_neurons_with_a_current_come_back_without_their_model(tmp_path: pathlib.Path):
     net = ep.Network(dt=0.5, seed=3)
     x, rec = net.add(ep.EventSource(), 4, "in"), net.add(CURRENT, 3, "rec")
@@ -209,6 +212,44 @@ def test_neurons_with_a_current_come_back_without_their_model(tmp_path: pathlib.
     ]
     assert runs[0].spikes["rec"][0].size > 10
     assert_same(runs[1].spikes["rec"], runs[0].spikes["rec"])
+
+
+def test_two_time_constants_come_back(tmp_path: pathlib.Path):
+    net = ep.Network(dt=0.5, seed=3)
+    x, y, rec = net.add(ep.EventSource(), 4, "in"), net.add(ep.EventSource(), 4, "y"), net.add(TWO, 3, "rec")
+    net.connect(x, rec, weight=ep.Uniform(200.0, 400.0))
+    net.connect(y, rec, weight=-80.0, delay=2.0)
+    sim = ep.Simulator(net, threads=1)
+    again = from_sonata(to_sonata(sim, tmp_path), {}, dt=0.5)
+    assert again.population("rec").model == TWO
+    assert [p.receptor for p in again.projections] == ["excitatory", "inhibitory"]
+    given = {name: np.tile(events(), (2, 1))[:120] for name in ("in", "y")}
+    runs = [s.run(60.0, given, spikes=["rec"]) for s in (sim, ep.Simulator(again, threads=1))]
+    assert runs[0].spikes["rec"][0].size > 10
+    assert_same(runs[1].spikes["rec"], runs[0].spikes["rec"])
+
+
+def test_edges_of_both_signs_become_a_projection_for_each_receptor(tmp_path: pathlib.Path):
+    net = ep.Network(dt=0.5)
+    x, rec = net.add(ep.EventSource(), 4, "in"), net.add(TWO.replace(tau_syn_in=None), 3, "rec")
+    weights = np.array([[300.0, -80.0, 0.0, 5.0], [-1.0, 300.0, 2.0, -3.0], [1.0, 1.0, 1.0, -200.0]])
+    net.connect(x, rec, weight=weights, delay=ep.Uniform(0.5, 3.0))
+    sim = ep.Simulator(net, threads=1)
+    config = to_sonata(sim, tmp_path)
+    with h5py.File(tmp_path / "rec_nodes.h5", "a") as file:
+        file["nodes/rec/0/dynamics_params/tau_syn_in"][:] = 6.0
+    again = from_sonata(config, {}, dt=0.5, rule={"in_to_rec": ep.Static()})
+    assert again.population("rec").model == TWO
+    both = ep.Simulator(again, threads=1)
+    parts = [both.weights(f"in_to_rec_{receptor}").toarray() for receptor in ("excitatory", "inhibitory")]
+    np.testing.assert_array_equal(parts, [np.maximum(weights, 0.0), np.minimum(weights, 0.0)])
+    # Equal to NEST's rule with the present weights, so that the way back writes both.
+    to_sonata(both, tmp_path / "again")
+    both.set_weights("in_to_rec_inhibitory", 1.0)
+    with pytest.raises(
+        ep.NetworkError, match="in_to_rec_inhibitory acts on the inhibitory receptor of 'rec', with weights of 1 pA"
+    ):
+        to_sonata(both, tmp_path / "wrong")
 
 
 @pytest.mark.parametrize("changes", [{"v_reset": None}, {"v_min": -70.0}])
@@ -241,7 +282,7 @@ def test_neurons_with_a_current_as_others_write_them(published: pathlib.Path):
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ({"tau_syn_in": "3"}, "tau_syn_ex and tau_syn_in of 'v1' differ"),
+        ({"tau_syn_in": "-3"}, "'v1': CurrentLIF.tau_syn_in must be > 0 ms, got -3"),
         ({"tau_m": "-3"}, "'v1': CurrentLIF.tau_m must be > 0 ms, got -3"),
         ({"tau_m": "much"}, "tau_m must be a number"),
         (

@@ -32,13 +32,15 @@ def receptor_of(name: str, given: object, weight: Distribution | Array, post: Po
         return None if given is None else str(given)
     low, high = weight.ends
     if low < 0.0 < high:
+        known = isinstance(weight, Array)
         what = (
-            f"weights of {low:g}..{high:g}"
-            if isinstance(weight, Array)
-            else f"{short(weight)} draws weights of both signs"
+            f"weights are {low:g}..{high:g} {post.model.input_unit}"
+            if known
+            else f"{short(weight)} may draw both signs"
         )
+        bound = "" if known else "bound the distribution (low= or high=), "
         raise NetworkError(
-            f"{name}: {what} {post.model.input_unit}, so their sign does not choose a receptor of {post.name!r}: give "
-            "receptor=, bound the distribution (low= or high=), or make a projection for each sign"
+            f"{name}: {what}, so the sign of the weights does not choose a receptor of {post.name!r}: give receptor=, {bound}or "
+            "make a projection for each sign"
         )
     return INHIBITORY if low < 0.0 else EXCITATORY

@@ -295,6 +295,69 @@ def test_weights_have_the_unit_of_their_target():
         sim.set_weights("more", 70.0)
 
 
+TWO_RECEPTORS = ep.CurrentLIF(tau_syn_in=3.0)
+
+
+@pytest.mark.parametrize(
+    ("weight", "receptor"),
+    [
+        (None, "excitatory"), (2.0, "excitatory"), (0.0, "excitatory"), (-2.0, "inhibitory"), ([[-1.0, 0.0]], "inhibitory"),
+        ([[1.0, 0.0]], "excitatory"), (ep.Uniform(-2.0, 0.0), "inhibitory"), (ep.Normal(1.0, 2.0, low=0.0), "excitatory"),
+        (ep.LogNormal(scale=-1.0), "inhibitory"), (ep.Normal(-3.0, 0.0), "inhibitory"),
+        (ep.Clipped(ep.Normal(0.0, 1.0), high=0.0), "inhibitory"),
+    ],
+)  # fmt: skip
+def test_the_sign_of_the_weights_chooses_the_receptor(weight, receptor):
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(TWO_RECEPTORS, 1, "rec")
+    assert net.connect(x, rec, weight=weight).receptor == receptor
+    assert net.connect(x, rec, weight=weight, receptor="excitatory", name="given").receptor == "excitatory"
+    assert net.connect(x, net.add(ep.LIF(), 1, "other"), weight=weight).receptor is None
+    assert f"({receptor})" in repr(net)
+    assert f"({receptor})" in net._repr_html_()
+
+
+def test_an_empty_list_of_connections_excites():
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(TWO_RECEPTORS, 1, "rec")
+    assert net.connect(x, rec, ep.Explicit(sources=[], targets=[]), weight=[]).receptor == "excitatory"
+
+
+def test_groups_may_have_receptors():
+    net = ep.Network()
+    x, y, rec = net.add(ep.EventSource(), 2, "x"), net.add(ep.EventSource(), 2, "y"), net.add(TWO_RECEPTORS, 3, "rec")
+    made = net.connect_groups([x, y], [rec], weight=ep.Normal(0.0, 1.0), receptor=["excitatory", "inhibitory"])
+    assert [p.receptor for p in made] == ["excitatory", "inhibitory"]
+
+
+def onto(model: ep.Neuron, **options) -> ep.network.Projection:
+    net = ep.Network()
+    return net.connect(net.add(ep.EventSource(), 2, "in"), net.add(model, 2, "rec"), **options)
+
+
+@refusals(
+    (
+        lambda: onto(TWO_RECEPTORS, receptor="ampa"), ep.NetworkError,
+        "in->rec: receptor must be 'excitatory' or 'inhibitory', got 'ampa'",
+    ),
+    (lambda: onto(TWO_RECEPTORS, receptor=1), ep.NetworkError, "receptor must be 'excitatory' or 'inhibitory', got 1"),
+    (
+        lambda: onto(ep.CurrentLIF(), receptor="inhibitory"), ep.NetworkError,
+        "receptor='inhibitory', but 'rec' has one receptor; CurrentLIF with tau_syn_in has two",
+    ),
+    (
+        lambda: onto(TWO_RECEPTORS, weight=[[1.0, -2.0], [0.0, 0.0]]), ep.NetworkError,
+        r"in->rec: weights are -2\.\.1 pA, so the sign",
+    ),
+    *(
+        (lambda w=w: onto(TWO_RECEPTORS, weight=w), ep.NetworkError, "may draw both signs, so the sign of the weights does not")
+        for w in (ep.Normal(-3.0, 0.1), ep.Uniform(-1.0, 1.0), ep.Glorot(), ep.ByPair(lambda pairs: 1.0))
+    ),
+)  # fmt: skip
+def test_receptors_that_cannot_be(refusal):
+    refusal.check()
+
+
 def test_explicit_weights_keep_their_pairs(parts):
     parts.connect(THREE, weight=[30.0, 1.0, 10.0])
     found = parts.simulator().weights("in->rec").toarray()
