@@ -27,6 +27,7 @@ STREAMS = [
     "plus_external",
     "plus_reward",
     "plus_current",
+    "plus_receptors",
     "stdp_current",
 ]
 SAMPLES = [

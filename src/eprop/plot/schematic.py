@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Patch
 
 from eprop.errors import ParameterError
+from eprop.models.base import INHIBITORY
 from eprop.network import Network, Population, Projection
 from eprop.plot.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, look, new_axes
 
@@ -29,7 +30,7 @@ def draw_network(net: Network, ax: Axes | None = None) -> Axes:
     """Draw populations, projections and feedback of a network.
 
     Sources are on the left, readouts on the right. The position of neurons between them is the number of projections from the
-    sources. A line that ends in a dot is a projection whose initial weights are never positive.
+    sources. A line that ends in a dot is a projection whose receptor inhibits, or whose initial weights are never positive.
 
     Parameters
     ----------
@@ -164,11 +165,9 @@ def _add_arrow(ax: Axes, a: Place, b: Place, bend: float, **line: Any) -> None:
 
 
 def _inhibits(projection: Projection) -> bool:
-    """Whether no initial weight is positive, and some weights are negative."""
-    weight = projection.weight
-    values = getattr(weight, "values", None)
-    low, high = (float(values.min()), float(values.max())) if values is not None else weight.ends  # type: ignore[union-attr]
-    return high <= 0.0 and low < 0.0
+    """Whether the receptor inhibits, or no initial weight is positive and some weights are negative."""
+    low, high = projection.weight.ends
+    return projection.receptor == INHIBITORY or low < 0.0 >= high
 
 
 def _connections(projection: Projection) -> str:

@@ -83,6 +83,14 @@ def test_inhibition_ends_in_a_dot() -> None:
     assert plain == ["inhibitory->excitatory"]
 
 
+def test_the_receptor_decides_whether_a_line_ends_in_a_dot() -> None:
+    net = ep.Network()
+    a, b = net.add(ep.LIF(), 2, "a"), net.add(ep.CurrentLIF(tau_syn_in=3.0), 1, "b")
+    net.connect(a, b, weight=ep.Normal(1.0, 3.0), receptor="inhibitory")
+    net.connect(a, b, weight=ep.Clipped(ep.Normal(), low=0.0), name="other")
+    assert len([p for p in draw(net).patches if isinstance(p, Circle)]) == 1
+
+
 def test_given_weights_and_a_network_of_one_population_are_drawn() -> None:
     net = ep.Network()
     a, b = net.add(ep.LIF(), 2, "a"), net.add(ep.LIF(), 1, "b")

@@ -23,7 +23,9 @@ class RateMonitor:
     """
 
     def __init__(self, arrays: Arrays):
-        neurons = [p for p in arrays.network.populations if p.model.role == "neuron"]
+        # Populations may have been added to the network since it was built.
+        populations = arrays.network.populations[: len(arrays.built.topology.populations)]
+        neurons = [p for p in populations if p.model.role == "neuron"]
         self._arrays, self._logged = arrays, len(arrays.history.log_start) - 2
         self._apart = len(neurons) > 1 and self._logged >= LOGGED_STEPS
         if self._apart or len(neurons) == 1:
