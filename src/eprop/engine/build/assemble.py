@@ -108,7 +108,7 @@ def build(
     populations, table, n_readouts = sizes.populations, sizes.groups, sizes.n_readouts
     bounds = np.stack([split(ranks.n_neurons, partitions), split(n_readouts, partitions)])
     builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes)
-    branch_start, targets, weight = draw_synapses(builder, bounds, dtype, threads)
+    branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)
     feedback, signal_delay = feedback_of(network, populations, n_readouts, ranks)
@@ -129,6 +129,7 @@ def build(
         topology=topology,
         fingerprint=fingerprint_of(network, dtype, sizes.kinds, sizes.block_steps),
         weight=weight,
+        synapse_counts=synapse_counts,
         feedback=feedback,
         initial=initial,
         leak=leak,
@@ -155,7 +156,7 @@ def _nodes_of(network: Network) -> _Nodes:
 def _sizes_of(
     network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type, threads: int
 ) -> tuple[Sizes, list[list[DelayGroup]], dict[int, DrawnDelays]]:
-    """Tables of populations and delay groups, kinds of eligibility and blocks; delay groups and drawn delays of projections."""
+    """Tables of populations and delay groups, kinds of eligibility, blocks; delay groups of bundles, drawn delays."""
     populations, components = populations_of(network, ranks), nodes.components
     add_models(populations, nodes.neurons, components)
     kinds = kinds_of(network, components, nodes.left, populations, dtype)
@@ -167,7 +168,10 @@ def _sizes_of(
     block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)
     consumers = add_filter_slots(table, len(populations))
     tables = populations, table, trace_groups, consumers
-    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps), groups, drawn
+    leaders = np.empty(len(network.projections), np.int64)
+    for own in groups:
+        leaders[[p.index for p in own[0].bundle]] = own[0].leader.index
+    return Sizes(network, ranks, np.dtype(dtype), *tables, kinds, block_steps, leaders), groups, drawn
 
 
 def _tables_of(sizes: Sizes, nodes: _Nodes) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Sizes:
         Kinds of eligibility of the targets of e-prop+.
     block_steps : int
         Steps of a block.
+    leaders : (projections,)
+        Index of the first projection of each projection's bundle, see `eprop.engine.build.delay_groups`.
     """
 
     network: Network
@@ -100,6 +102,7 @@ class Sizes:
     trace_consumers: np.ndarray
     kinds: tuple[Kind, ...]
     block_steps: int
+    leaders: np.ndarray
 
     # ---------------------------------------------------------------- nodes and axon branches of this rank
 
@@ -130,13 +133,12 @@ class Sizes:
 
     @property
     def delay_groups(self) -> list[list[int]]:
-        """For each projection, its rows of the table of delay groups."""
-        of_group = self.groups["projection"]
-        return [np.flatnonzero(of_group == p.index).tolist() for p in self.network.projections]
+        """For each projection, the rows of its bundle in the table of delay groups."""
+        return [np.flatnonzero(self.groups["projection"] == leader).tolist() for leader in self.leaders]
 
     def branch_span(self, projection: int) -> tuple[int, int]:
-        """First axon branch of a projection, and number of branches in all its delay groups."""
-        groups = self.groups[self.groups["projection"] == projection]
+        """First axon branch of a projection's bundle, and number of branches in all its delay groups."""
+        groups = self.groups[self.groups["projection"] == self.leaders[projection]]
         return int(groups["first_branch"][0]), int(groups["n_branches"].sum())
 
     @property
@@ -227,6 +229,8 @@ class Built(Sizes):
     initial : (state rows, own neurons)
     leak : (own neurons,)
         Leak potential, mV.
+    synapse_counts : (projections,)
+        Synapses of each projection on this rank.
     max_delay : int
         Longest delay of synapses and learning signals on all ranks, steps.
     """
@@ -237,4 +241,5 @@ class Built(Sizes):
     feedback: np.ndarray
     initial: np.ndarray
     leak: np.ndarray
+    synapse_counts: np.ndarray
     max_delay: int

@@ -50,7 +50,7 @@ class ConnectionBuilder:
     ----------
     sizes : Sizes
     groups : list of list of DelayGroup
-        Delay groups of each projection.
+        Delay groups of each bundle.
     drawn : dict
         Drawn delays that were kept, by the index of the projection.
     classes : dict
@@ -65,18 +65,21 @@ class ConnectionBuilder:
         classes: dict[int, ReadoutClasses],
     ):
         self.drawn = drawn
-        self.network, self.ranks, self.groups, self.classes = sizes.network, sizes.rank_partition, groups, classes
+        self.network, self.ranks, self.classes = sizes.network, sizes.rank_partition, classes
+        self.groups = {p.index: own for own in groups for p in own[0].bundle}
+        # Populations of targets in ascending order: so targets ascend within a branch of a bundle.
+        self.projections = sorted(self.network.projections, key=lambda p: p.post.index)
         self.populations, self.n_branches = sizes.populations, sizes.n_branches
-        self.n_sources = [self.ranks.n_local_sources(p.pre) for p in self.network.projections]
         spans = (sizes.branch_span(p.index) for p in self.network.projections)
         self.branches = [slice(first, first + branches) for first, branches in spans]
         self.strides = [int(sizes.groups["branch_stride"][rows[0]]) for rows in sizes.delay_groups]
 
-    def count(self, targets: TargetRange, counts: np.ndarray) -> None:
-        """Add the number of connections of each branch onto some targets to ``counts``."""
-        for p in self.network.projections:
+    def count(self, targets: TargetRange, counts: np.ndarray, of_projections: np.ndarray) -> None:
+        """Add the number of connections onto some targets, of each branch to ``counts`` and of each projection."""
+        for p in self.projections:
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 indptr, sources = draw_connections(self.network, p, *chunk)
+                of_projections[p.index] += sources.size
                 lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index]])
 
     def place(self, targets: TargetRange, places: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
@@ -87,7 +90,7 @@ class ConnectionBuilder:
         NetworkError
             If a weight is out of bounds.
         """
-        for p in self.network.projections:
+        for p in self.projections:
             first_target, own = self._first_target(p.post), places[self.branches[p.index]]
             # With one delay, branches ascend as sources do.
             tile = TILE if len(self.groups[p.index]) == 1 else max(own.size, 1)
@@ -99,7 +102,7 @@ class ConnectionBuilder:
                 lib.place_synapses(indptr, branches, values, chunk[0] + first_target, own, target, weight, tile)
 
     def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
-        """Branch of each connection, relative to the first branch of the projection."""
+        """Branch of each connection, relative to the first branch of the bundle."""
         groups, local = self.groups[p.index], self.ranks.local_ids(p.pre, sources)
         if len(groups) == 1:
             return local
@@ -112,9 +115,9 @@ class ConnectionBuilder:
         if n_classes > 1:
             group += np.repeat(self.classes[p.post.index].of_readout[slice(*targets)], np.diff(indptr))
         stride = self.strides[p.index]
-        if stride > 1:
+        if p.post.model.role == "neuron":
             return local.astype(np.int64) * stride + group
-        return group * self.n_sources[p.index] + local
+        return group * self.ranks.n_local_sources(p.pre) + local
 
     def _first_target(self, p: Population) -> int:
         """Local target id of node 0 of a population, also if another rank owns it."""
@@ -153,7 +156,7 @@ def _drawn_sources(
 
 def draw_synapses(
     builder: ConnectionBuilder, bounds: np.ndarray, dtype: type, threads: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw all synapses onto the targets of a rank.
 
     Parameters
@@ -170,12 +173,15 @@ def draw_synapses(
     branch_start : (partitions, branches + 1) int64
     targets : (synapses,) uint32
     weight : (synapses,) dtype
+    of_projections : (projections,) int64
+        Synapses of each projection.
     """
     partitions, branches = bounds.shape[1] - 1, builder.n_branches
     ranges = _target_ranges(bounds, -(-threads // partitions))
     each = len(ranges) // partitions
     places = np.zeros((len(ranges), branches), np.int64)
-    run_in_threads(lambda k: builder.count(ranges[k], places[k]), len(ranges), threads)
+    counts = np.zeros((len(ranges), len(builder.projections)), np.int64)
+    run_in_threads(lambda k: builder.count(ranges[k], places[k], counts[k]), len(ranges), threads)
     branch_start = np.zeros((partitions, branches + 1), np.int64)
     for part in range(partitions):
         first = int(branch_start[part - 1, -1]) if part else 0
@@ -184,7 +190,7 @@ def draw_synapses(
     targets = np.empty(total, np.uint32)
     weight: np.ndarray = np.empty(total, dtype)
     run_in_threads(lambda k: builder.place(ranges[k], places[k], targets, weight), len(ranges), threads)
-    return branch_start, targets, weight
+    return branch_start, targets, weight, counts.sum(axis=0)
 
 
 def _target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:

@@ -1,9 +1,14 @@
-"""Delay groups: the synapses of a projection with the same delay, and their table with the constants of their rules."""
+"""Delay groups: the synapses of a bundle of projections with the same delay, and their table with the constants of their rules.
+
+A *bundle* is the projections from one population that the core need not tell apart: they have the same rule and different
+targets. A spike reaches all of them in one row of memory, into however many populations a user divides the targets.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,7 +26,7 @@ from eprop.models.base import INHIBITORY
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
 from eprop.parameters import parameters_of
-from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule
+from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule, Static
 from eprop.rules.bounds import inward
 
 #: Parameters of optimisers, and the corresponding fields of a delay group.
@@ -35,26 +40,48 @@ LEAST_BYTES = 8
 
 @dataclass(frozen=True)
 class DelayGroup:
-    """The synapses of a projection with the same delay.
+    """The synapses of a bundle with the same delay.
 
     Attributes
     ----------
-    projection : Projection
+    bundle : tuple of Projection
+        By ascending targets.
     delay : int
         Steps.
     readout_class : int
         Class of the target readouts, see `eprop.engine.build.readouts`; 0 for neurons.
     """
 
-    projection: Projection
+    bundle: tuple[Projection, ...]
     delay: int
     readout_class: int
+
+    @property
+    def leader(self) -> Projection:
+        """First projection of the bundle."""
+        return self.bundle[0]
+
+
+def bundles_of(network: Network) -> list[tuple[Projection, ...]]:
+    """All bundles.
+
+    Projections between the same two populations are in different bundles. Rules with propagators, one set for each population of
+    targets, and e-prop, which sums inputs projection by projection, have no bundles of several projections.
+    """
+    alone = any(isinstance(p.rule, EProp) for p in network.projections)
+    bundles = dict[tuple[object, ...], list[Projection]]()
+    pairs = Counter[tuple[int, int]]()
+    for p in network.projections:
+        pairs[pair := (p.pre.index, p.post.index)] += 1
+        together = isinstance(p.rule, (Static, PairRule)) and p.post.model.role == "neuron" and not alone
+        bundles.setdefault((p.pre.index, p.rule, pairs[pair]) if together else (p.index,), []).append(p)
+    return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
 
 def delay_groups_of(
     network: Network, ranks: RankPartition, n_classes: Mapping[int, int], threads: int
 ) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
-    """Delay groups of each projection, by ascending delay, then class; the same on every rank.
+    """Delay groups of each bundle, by ascending delay, then class; the same on every rank.
 
     ``n_classes`` maps the index of a readout population to its number of classes. The second result has the drawn delays of
     projections, by their index.
@@ -63,24 +90,27 @@ def delay_groups_of(
     free = available_memory()
     keep = free is None or LEAST_BYTES * synapses <= free
     groups, kept = [], dict[int, DrawnDelays]()
-    for p in network.projections:
-        if (delays := _given_delays(network, p)) is None:
-            found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, keep=keep)
-            if drawn is not None:
-                kept[p.index] = drawn
-            delays = sorted(found.union(*ranks.comm.gather(found)))
-        classes = range(n_classes.get(p.post.index, 1))
-        # A projection without synapses has one group as well.
-        groups.append([DelayGroup(p, delay, readout_class) for delay in delays or [1] for readout_class in classes])
+    for bundle in bundles_of(network):
+        occurring = set[int]()
+        for p in bundle:
+            if (delays := _given_delays(network, p)) is None:
+                found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, keep=keep)
+                if drawn is not None:
+                    kept[p.index] = drawn
+                delays = found.union(*ranks.comm.gather(found))
+            occurring |= set(delays)
+        classes = range(n_classes.get(bundle[0].post.index, 1))
+        # A bundle without synapses has one group as well.
+        groups.append([DelayGroup(bundle, delay, k) for delay in sorted(occurring) or [1] for k in classes])
     return groups, kept
 
 
-def _given_delays(network: Network, p: Projection) -> list[int] | None:
-    """Delays (steps) that occur in a projection, ascending; None if they must be drawn."""
+def _given_delays(network: Network, p: Projection) -> set[int] | None:
+    """Delays (steps) that occur in a projection; None if they must be drawn."""
     if isinstance(p.delay, float):
-        return [steps_of(p.delay, network.dt)]
+        return {steps_of(p.delay, network.dt)}
     if isinstance(p.delay, Array) and p.delay.values.ndim == 1:
-        return list(np.unique(rounded(p.name, p.delay.values, network.dt)).tolist())
+        return set(np.unique(rounded(p.name, p.delay.values, network.dt)).tolist())
     return None
 
 
@@ -98,7 +128,7 @@ def group_table(
     ----------
     network : Network
     groups : list of list of DelayGroup
-        Delay groups of each projection.
+        Delay groups of each bundle.
     populations : (populations,) POPULATION
         With trace groups and kinds filled in.
     classes : dict
@@ -112,7 +142,7 @@ def group_table(
     tied = {(f.post.index, f.pre.index): tied_of(f) for f in network.feedback_projections}
     first_branches, strides = _branches(groups, ranks)
     for number, part in enumerate(parts):
-        row, p, post = table[number], part.projection, populations[part.projection.post.index]
+        row, p, post = table[number], part.leader, populations[part.leader.post.index]
         onto_readouts = post["role"] == Role.readout
         row["projection"], row["source_population"] = p.index, p.pre.index
         row["first_branch"], row["n_branches"] = first_branches[number], ranks.n_local_sources(p.pre)
@@ -120,7 +150,8 @@ def group_table(
         row["rule"], row["delay"], row["onto_readouts"] = p.rule.code, part.delay, onto_readouts
         # The classes of a readout population are consecutive trace groups.
         row["trace_group"], row["kind"] = post["trace_group"] + part.readout_class, post["kind"]
-        row["target_begin"], row["target_end"] = post["target_begin"], post["target_end"]
+        own = [q.post.index for q in part.bundle]
+        row["target_begin"], row["target_end"] = post["target_begin"], populations["target_end"][own[-1]]
         row["first_group"] = number
         if strides[number] > 1 and number and table[number - 1]["projection"] == p.index:
             row["first_group"] = table[number - 1]["first_group"]
@@ -130,7 +161,7 @@ def group_table(
         # For neurons, the input scale is part of their eligibility.
         row["input_scale"] = classes[p.post.index].scale[part.readout_class] if onto_readouts else 1.0
         if isinstance(p.rule, PairRule):
-            post["pair_group"] = number
+            populations["pair_group"][own] = number
         _write_rule(row, p, network.dt)
         row["w_min"], row["w_max"] = inward((row["w_min"], row["w_max"]), dtype)
     return table
@@ -179,7 +210,7 @@ def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[lis
     at = 0
     for at_spikes in (True, False):
         for number, own in enumerate(groups):
-            p = own[0].projection
+            p = own[0].leader
             if (p.rule.code in LEARN_AT_SPIKES) != at_spikes:
                 continue
             sources, neighbours = ranks.n_local_sources(p.pre), p.post.model.role != "readout"

@@ -23,7 +23,7 @@ def add_eprop_constants(
     ----------
     network : Network
     groups : list of list of DelayGroup
-        Delay groups of each projection.
+        Delay groups of each bundle.
     classes : dict
         Readout classes by the index of the population.
     populations : (populations,) POPULATION
@@ -38,8 +38,11 @@ def add_eprop_constants(
     for p in network.projections:
         row = populations[p.post.index]
         if p.post.model.role == "readout" and p.pre.model.role == "neuron":
-            same = [q for q in network.projections if q.pre is p.pre and q.post.model.role == "readout"]
-            populations["error_latency"][p.pre.index] = min(part.delay for q in same for part in groups[q.index])
+            leaders = [own[0].leader for own in groups]
+            same = [
+                own for own, q in zip(groups, leaders, strict=True) if q.pre is p.pre and q.post.model.role == "readout"
+            ]
+            populations["error_latency"][p.pre.index] = min(part.delay for own in same for part in own)
         if not isinstance(p.rule, EProp) or p.post.model.role != "neuron":
             continue
         known = rules.setdefault(p.post.index, p.rule)

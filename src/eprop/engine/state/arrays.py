@@ -54,10 +54,7 @@ class Arrays:
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
         self.network, self.built, self.threads, self.timed = network, built, threads, timed
         self.exchange = Exchange(built)
-        starts = built.topology.branch_start
-        spans = (built.branch_span(p.index) for p in network.projections)
-        counts = [sum(part[first + n] - part[first] for part in starts) for first, n in spans]
-        self.gatherer = StateGatherer(network, built, np.array(counts, np.int64))
+        self.gatherer = StateGatherer(network, built, built.synapse_counts)
         self.synapses, self.axons, self.neurons = (
             make_synapses(built, built.weight),
             make_axons(built),

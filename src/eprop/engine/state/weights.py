@@ -26,17 +26,23 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
     """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
     built, described = arrays.built, arrays.network.projections[projection]
     starts, partition = built.topology.branch_start, built.rank_partition
-    leader = built.topology.groups[built.delay_groups[projection][0]]
+    post, leader = built.populations[described.post.index], built.groups[built.delay_groups[projection][0]]
     (first, branches), size, stride = built.branch_span(projection), leader["n_branches"], leader["branch_stride"]
-    where = np.concatenate([np.arange(part[first], part[first + branches]) for part in starts])
-    lengths = np.concatenate([np.diff(part[first : first + branches + 1]) for part in starts])
     nodes = np.repeat(partition.global_ids(described.pre), stride)
-    nodes = np.tile(nodes, branches // max(size * stride, 1) * len(starts))
-    sources = np.repeat(nodes, lengths)
-    own = partition.own(described.post)[0] - leader["target_begin"]
-    targets = built.topology.targets[where].astype(np.int64) + own
+    nodes = np.tile(nodes, branches // max(size * stride, 1))
+    parts = [_onto(post, built.topology.targets, part[first : first + branches + 1], nodes) for part in starts]
+    where, sources = (np.concatenate(found) for found in zip(*parts, strict=True))
+    targets = built.topology.targets[where].astype(np.int64) + partition.own(described.post)[0] - post["target_begin"]
     order = np.lexsort((sources, targets))
     return where[order], sources[order], targets[order]
+
+
+def _onto(post: np.void, targets: np.ndarray, starts: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and sources of the synapses of some adjacent branches, from ``nodes``, onto one population."""
+    near = targets[starts[0] : starts[-1]]
+    where = np.flatnonzero((near >= post["target_begin"]) & (near < post["target_end"]))
+    sources = np.repeat(nodes, np.diff(starts))[where]
+    return starts[0] + where, sources
 
 
 def all_synapses(arrays: Arrays) -> np.ndarray:
