@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "common/rng.hpp"
 #include "common/tables.hpp"
@@ -21,51 +22,66 @@ struct DriveStep {
   }
 };
 
-// Poisson numbers by the inverse of their distribution, from draws of 32 bits: probabilities are exact to 2^-32.
-class PoissonTable {
+// Limits of the draws of 32 bits that give Poisson numbers, by the inverse of their distribution: probabilities are exact to
+// 2^-32.
+class PoissonLimits {
  public:
   static constexpr int kMost = 64;  // enough for a mean of 10: the rest has a probability below 2^-32
 
+  explicit PoissonLimits(double mean) : mean_(mean), p_(std::exp(-mean)), below_(p_) {}
+  // The draws below it give a number up to the number of calls before.
+  std::int64_t next() {
+    const auto limit = static_cast<std::int64_t>(std::ceil(below_ * 4294967296.0));
+    p_ *= mean_ / ++number_;
+    below_ += p_;
+    return limit;
+  }
+
+ private:
+  double mean_, p_, below_;
+  int number_ = 0;
+};
+
+inline Index poisson_number(double mean, std::uint32_t draw) {
+  PoissonLimits limits(mean);
+  Index n = 0;
+  while (n < PoissonLimits::kMost && static_cast<std::int64_t>(draw) >= limits.next()) n++;
+  return n;
+}
+
+// Poisson numbers with one mean for sixteen draws.
+class PoissonTable {
+ public:
+  using Draws = std::uint32_t __attribute__((vector_size(64)));
+  using Numbers = std::int32_t __attribute__((vector_size(64)));
+
   explicit PoissonTable(double mean) {
-    double p = std::exp(-mean), below = p;
-    for (int k = 0; k < kMost && count_ < kMost; k++) {
-      limit_[count_] = static_cast<std::int64_t>(std::ceil(below * 4294967296.0));
-      if (limit_[count_++] >= (std::int64_t{1} << 32)) break;
-      p *= mean / (k + 1);
-      below += p;
+    PoissonLimits limits(mean);
+    for (int k = 0; k < PoissonLimits::kMost; k++) {
+      const std::int64_t limit = limits.next();
+      if (limit >= std::int64_t{1} << 32) break;
+      limit_[count_++] = static_cast<std::uint32_t>(limit);
     }
   }
-  // Number for a draw.
-  Index operator()(std::uint32_t draw) const {
-    Index n = 0;
-    while (n < count_ && static_cast<std::int64_t>(draw) >= limit_[n]) n++;
-    return n;
-  }
-  // Numbers for eight draws.
-  using Block = std::int64_t __attribute__((vector_size(64)));
-  void operator()(const Block& draws, Block& numbers) const {
-    numbers = Block{};
+  void operator()(const Draws& draws, Numbers& numbers) const {
+    numbers = Numbers{};
     for (int k = 0; k < count_; k++) numbers -= draws >= limit_[k];
   }
 
  private:
-  std::int64_t limit_[kMost];
+  std::uint32_t limit_[PoissonLimits::kMost];
   int count_ = 0;
 };
 
 constexpr Index kDrawn = 32;  // nodes whose Poisson numbers come from one block of eight counters
 
-// 32-bit draws of the nodes 32 block .. 32 block + 31, four times eight: node 32 block + 4 k + j is number k of part j.
-inline void drive_draws(const DriveStep& step, const Drive& drive, Index block, PoissonTable::Block* parts) {
-  WordBlock first, second;
+// 32-bit draws of the nodes 32 block .. 32 block + 31: the first words of the counters, then the second words.
+inline void drive_draws(const DriveStep& step, const Drive& drive, Index block, PoissonTable::Draws* parts) {
+  WordBlock words[2];
   const auto target = static_cast<std::uint64_t>(block * kBlockDraws);
-  philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, first,
-               second);
-  constexpr std::uint64_t kLow = 0xFFFFFFFF;
-  parts[0] = reinterpret_cast<PoissonTable::Block>(first & kLow);
-  parts[1] = reinterpret_cast<PoissonTable::Block>(first >> 32);
-  parts[2] = reinterpret_cast<PoissonTable::Block>(second & kLow);
-  parts[3] = reinterpret_cast<PoissonTable::Block>(second >> 32);
+  philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, words[0],
+               words[1]);
+  std::memcpy(parts, words, sizeof words);
 }
 
 // Adds weight times a Poisson number to the input of each neuron begin .. end of a drive.
@@ -76,16 +92,24 @@ inline void poisson_drive(const Topology& topology, const Drive& drive, Index be
   const Index shift = drive.first_node - drive.begin;  // node within the population minus target
   const PoissonTable shared(factor * mean[begin]);
   for (Index block = (begin + shift) / kDrawn; block * kDrawn < end + shift; block++) {
-    PoissonTable::Block draws[4], numbers[4];
+    PoissonTable::Draws draws[2];
+    PoissonTable::Numbers numbers[2];
     drive_draws(step, drive, block, draws);
-    if (drive.shared)
-      for (int j = 0; j < 4; j++) shared(draws[j], numbers[j]);
-    const Index first = std::max(begin, block * kDrawn - shift), stop = std::min(end, (block + 1) * kDrawn - shift);
-    for (Index neuron = first; neuron < stop; neuron++) {
-      const Index node = neuron + shift - block * kDrawn, k = node >> 2, j = node & 3;
-      const Index n = drive.shared ? numbers[j][k] : PoissonTable(factor * mean[neuron])(static_cast<std::uint32_t>(draws[j][k]));
-      input[neuron] += weight[neuron] * static_cast<double>(n);
+    const Index before = block * kDrawn - shift;  // target of its first node
+    const Index first = std::max(begin, before), stop = std::min(end, before + kDrawn);
+    if (drive.shared) {
+      for (int part = 0; part < 2; part++) shared(draws[part], numbers[part]);
+    } else {
+      for (Index neuron = first; neuron < stop; neuron++) {
+        const Index k = neuron - before;
+        numbers[k / 16][k % 16] = static_cast<std::int32_t>(poisson_number(factor * mean[neuron], draws[k / 16][k % 16]));
+      }
     }
+    std::int32_t drawn[kDrawn];
+    std::memcpy(drawn, numbers, sizeof drawn);
+#pragma GCC ivdep
+    for (Index neuron = first; neuron < stop; neuron++)
+      input[neuron] += weight[neuron] * static_cast<double>(drawn[neuron - before]);
   }
 }
 

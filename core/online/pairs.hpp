@@ -84,6 +84,10 @@ void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Inde
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
   for (Index position = arriving.first; position < arriving.stop; position++) {
     const Index branch = arriving[position];
+    if (position + 1 < arriving.stop) {
+      const Index next = arriving[position + 1];
+      fetch_branch(start[next], start[next + 1], state.topology.targets.data, state.synapses.weight.data);
+    }
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
     pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers, x);
@@ -101,7 +105,10 @@ void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Inde
 // The same with the rule of the delay group; a rate of 0 makes its synapses static.
 template <class Real> void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
-  if (group.optimizer.eta == 0.0) return deliver_static(state, group, partition, t);
+  if (group.optimizer.eta == 0.0) {
+    deliver_static(state, group, partition, t);
+    return;
+  }
   with_pair_rule(group, [&](const auto& rule) { deliver_pairs(state, number, partition, t, rule); });
 }
 

@@ -41,7 +41,7 @@ template <class Real> void extend_propagators(OnlineRun<Real>& run, Index begin,
   }
 }
 
-// Number of arrivals at synapses of a delay group, in a partition and step t.
+// Number of arrivals at synapses of a delay group that learns, in a partition and step t.
 template <class Real> Index count_events(const OnlineState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
@@ -66,11 +66,14 @@ template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index 
   for (Index k = 0; k < state.topology.delivery_order.size; k++) {
     const Index number = state.topology.delivery_order[k];
     const DelayGroup& group = state.groups[number];
+    if (group.rule != Rule::pairs && group.rule != Rule::eprop_plus) {
+      const Index events = deliver_static(state, group, partition, t);
+      if (group.counts_events) run.notes[partition].events += events;
+      continue;
+    }
     if (group.counts_events) run.notes[partition].events += count_events(state, number, partition, t);
     if (group.rule == Rule::pairs) {
       deliver_pairs(state, number, partition, t);
-    } else if (group.rule != Rule::eprop_plus) {
-      deliver_static(state, group, partition, t);
     } else if (group.onto_readouts) {
       learn_readouts(state, number, partition, t);
     } else if (group.first_group == number) {  // together with the groups that follow it

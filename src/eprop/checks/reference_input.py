@@ -119,9 +119,10 @@ def driven(
 
 
 def _draws(seed: int, n: int, index: int) -> np.ndarray:
-    """Draws of 32 bits: each counter has those of four nodes."""
-    words = [random.philox(seed, random.STIMULUS, block, index) for block in range(-(-n // 4))]
-    return np.array([word >> shift & 0xFFFFFFFF for pair in words for word in pair for shift in (0, 32)], float)[:n]
+    """Draws of 32 bits: eight counters have those of 32 nodes, in the first words of all, then in the second."""
+    words = [random.philox(seed, random.STIMULUS, counter, index) for counter in range(-(-n // 32) * 8)]
+    blocks = np.array(words, np.uint64).reshape(-1, 8, 2).swapaxes(1, 2).ravel()
+    return np.stack([blocks & np.uint64(0xFFFFFFFF), blocks >> np.uint64(32)], axis=1).ravel()[:n].astype(float)
 
 
 def _events(network: Network, samples: Samples, index: int) -> dict[str, np.ndarray]:

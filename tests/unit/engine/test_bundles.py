@@ -1,0 +1,95 @@
+"""Projections of a source that share their rows of synapses, because they have the same rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_same
+from eprop.checks import time_driven
+from eprop.engine.build.delay_groups import bundles_of
+from eprop.reference import Stimulus
+from networks import check_run
+
+pytestmark = pytest.mark.tiny
+STEPS, INPUTS, SIZES = 150, 6, {"c": 5, "a": 3, "b": 8}
+EVENTS = np.random.default_rng(5).random((STEPS, INPUTS)) < 0.2
+RULES = {"static": ep.Static(), "stdp": ep.STDP(rate=0.05, w_max=4.0)}
+
+
+def network(rule: ep.Rule) -> ep.Network:
+    """One source onto three populations, twice onto one of them."""
+    net = ep.Network(dt=0.5, seed=4)
+    source = net.add(ep.EventSource(), INPUTS, "in")
+    targets = {name: net.add(ep.CurrentLIF(v_th=1.5), size, name) for name, size in SIZES.items()}
+    drawn = {"weight": ep.Uniform(0.2, 2.0), "rule": rule, "connectivity": ep.Bernoulli(0.7)}
+    net.connect(source, targets["b"], delay=ep.Uniform(0.5, 4.0), name="in->b", **drawn)
+    net.connect(source, targets["a"], delay=1.5, name="in->a", **drawn)
+    net.connect(source, targets["c"], delay=ep.Uniform(1.0, 6.0), name="in->c", **drawn)
+    net.connect(source, targets["a"], delay=ep.Uniform(0.5, 3.0), name="in->a again", **drawn)
+    net.connect(targets["b"], targets["c"], delay=ep.Uniform(0.5, 3.0), name="b->c", **drawn)
+    net.connect(targets["a"], net.add(ep.Readout(), 1, "out"))
+    return net
+
+
+def apart(monkeypatch: pytest.MonkeyPatch, rule: ep.Rule, threads: int) -> ep.Simulator:
+    """The same network with a bundle for each projection."""
+    with monkeypatch.context() as patched:
+        patched.setattr("eprop.engine.build.delay_groups.bundles_of", lambda net: [(p,) for p in net.projections])
+        return ep.Simulator(network(rule), threads=threads)
+
+
+def test_rule_and_targets_decide():
+    names = [[p.name for p in bundle] for bundle in bundles_of(network(RULES["static"]))]
+    assert names == [["in->c", "in->a", "in->b"], ["in->a again"], ["b->c"], ["a->out"]]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_projection_keeps_its_connections(rule, threads, monkeypatch):
+    bundled, single = ep.Simulator(network(RULES[rule]), threads=threads), apart(monkeypatch, RULES[rule], threads)
+    for p in bundled.network.projections:
+        for found, expected in zip(bundled.connections(p), single.connections(p.name), strict=True):
+            np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(bundled.delays(p), single.delays(p.name))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_weights_of_one_projection_are_set(rule):
+    sim = ep.Simulator(network(RULES[rule]), threads=2)
+    before = {p.name: sim.weights(p).toarray() for p in sim.network.projections}
+    sim.set_weights("in->a", np.full(sim.connections("in->a")[2].size, 0.125))
+    for name, weights in before.items():
+        now = sim.weights(name).toarray()
+        np.testing.assert_array_equal(now, np.where(weights != 0.0, 0.125, 0.0) if name == "in->a" else weights)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_bundles_run_as_the_reference(threads):
+    stepped, given = time_driven(network(RULES["static"])), Stimulus(STEPS, {"in": EVENTS})
+    wanted = stepped.run(given, record_weights=True)
+    check_run(stepped, wanted, given, threads=threads)
+    assert wanted.spikes.sum() > EVENTS.sum() + 50
+
+
+def test_synapses_of_bundles_learn_as_those_of_single_projections(monkeypatch):
+    bundled, single = ep.Simulator(network(RULES["stdp"]), threads=2), apart(monkeypatch, RULES["stdp"], 2)
+    for sim in (bundled, single):
+        sim.run(STEPS * 0.5, {"in": EVENTS})
+    for p in bundled.network.projections[:-1]:
+        weights = bundled.connections(p)[2]
+        np.testing.assert_allclose(weights, single.connections(p.name)[2], rtol=1e-12)
+        assert not np.array_equal(weights, ep.Simulator(bundled.network).connections(p)[2])
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_state_moves_between_numbers_of_partitions(rule):
+    halves = {"in": EVENTS[: STEPS // 2]}, {"in": EVENTS[STEPS // 2 :]}
+    whole, first, second = (ep.Simulator(network(RULES[rule]), threads=k) for k in (1, 3, 2))
+    for half in halves:
+        whole.run(STEPS * 0.25, half)
+    first.run(STEPS * 0.25, halves[0])
+    second.set_state(first.state())
+    second.run(STEPS * 0.25, halves[1])
+    assert_same(second.state(), whole.state())
