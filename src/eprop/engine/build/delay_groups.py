@@ -1,7 +1,7 @@
 """Delay groups: the synapses of a bundle of projections with the same delay, and their table with the constants of their rules.
 
-A *bundle* is the projections from one population that the core need not tell apart: they have the same rule and different
-targets. A spike reaches all of them in one row of memory, into however many populations a user divides the targets.
+A *bundle* is the projections from one population that the core need not tell apart: they have the same rule and receptor,
+and different targets. A spike reaches all of them in one row of memory, into however many populations a user divides the targets.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def bundles_of(network: Network) -> list[tuple[Projection, ...]]:
     for p in network.projections:
         pairs[pair := (p.pre.index, p.post.index)] += 1
         together = isinstance(p.rule, (Static, PairRule)) and p.post.model.role == "neuron" and not alone
-        bundles.setdefault((p.pre.index, p.rule, pairs[pair]) if together else (p.index,), []).append(p)
+        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, pairs[pair]) if together else (p.index,)
+        bundles.setdefault(key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
 
