@@ -48,15 +48,17 @@ def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environm
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_any_number_of_ranks_gives_the_same_bits(mpiexec, ranks):
+@pytest.mark.parametrize(("ranks", "threads"), [(1, 1), (2, 1), (2, 2)])
+def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads):
     """Both rules, all models, delays of every kind."""
-    compare(mpiexec, ranks, 1, STREAMS + SAMPLES)
+    compare(mpiexec, ranks, threads, STREAMS + SAMPLES)
 
 
 @pytest.mark.mpi
-def test_ranks_and_threads_give_the_same_bits(mpiexec):
-    compare(mpiexec, 2, 2, STREAMS + SAMPLES)
+@pytest.mark.parametrize("ranks", [3, 4])
+def test_any_number_of_ranks_gives_the_same_bits(mpiexec, ranks):
+    """More ranks than cores wait for each other for long: each number takes half of the cases."""
+    compare(mpiexec, ranks, 1, (STREAMS + SAMPLES)[ranks % 2 :: 2])
 
 
 TRAIN = "from eprop.cli import main; main()"

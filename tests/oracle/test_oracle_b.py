@@ -132,8 +132,16 @@ def batches(task: Task, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(emitted[k : k + size], aimed[k : k + size]) for k in range(0, ITERATIONS * size, size)]
 
 
-@pytest.mark.parametrize("size", [1, 2], ids=["batch of 1", "batch of 2"])
-@pytest.mark.parametrize("losses", [losses_of_engine, losses_of_reference])
+@pytest.mark.parametrize(
+    ("losses", "size"),
+    [
+        pytest.param(losses_of_engine, 1, id="engine, batch of 1"),
+        pytest.param(losses_of_engine, 2, id="engine, batch of 2"),
+        pytest.param(losses_of_reference, 1, id="reference, batch of 1"),
+        # It equals the engine in mini-batches (`test_time_driven`), which equals NEST.
+        pytest.param(losses_of_reference, 2, id="reference, batch of 2", marks=pytest.mark.slow),
+    ],
+)
 def test_losses_of_tensorflow_and_of_nest(losses, size):
     found = np.array(losses(drawn(size), size)) / RECALL
     np.testing.assert_allclose(found, NEST[size], rtol=1e-8)

@@ -41,41 +41,42 @@ class Descent:
         """Let some synapses take all steps up to ``clock``, in place; ``factor`` is that of the learning rate."""
         self.gradient[synapses] += gradient
         late = synapses[self.taken[synapses] < clock]
-        for taken in np.unique(self.taken[late]).tolist():
-            self._catch_up(weights, late[self.taken[late] == taken], taken, clock, factor)
+        if len(late):
+            self._catch_up(weights, late, clock, factor)
 
-    def _catch_up(self, weights: Array, synapses: Integers, taken: int, due: int, factor: float) -> None:
-        """Synapses that have taken as many steps take those up to ``due``; all but the first have no gradient."""
+    def _catch_up(self, weights: Array, synapses: Integers, due: int, factor: float) -> None:
+        """Synapses take the steps that each owes up to ``due``; all but the first have no gradient."""
         o, eta = self.optimizer, factor * self.optimizer.eta
-        w, g = weights[synapses], self.gradient[synapses].copy()
-        for n in range(taken + 1, due + 1):
-            w = self._step((1.0 - o.decay if eta > 0.0 else 1.0) * w, g, synapses, n, eta)
-            g = np.zeros_like(g)
+        keep = 1.0 - o.decay if eta > 0.0 else 1.0
+        synapses = synapses[np.argsort(self.taken[synapses])]
+        taken, w, gradient = self.taken[synapses], weights[synapses], self.gradient[synapses]
+        m, v = self.m[synapses], self.v[synapses]
+        for n in range(taken[0] + 1, due + 1):
+            owing = slice(np.searchsorted(taken, n))
+            g = np.where(taken[owing] == n - 1, gradient[owing], 0.0)
+            w[owing], m[owing], v[owing] = self._step(keep * w[owing], g, m[owing], v[owing], n, eta)
+        self.m[synapses], self.v[synapses] = m, v
         self.gradient[synapses], self.taken[synapses] = 0.0, due
         # Clipped after all owed steps, not after each: as NEST does.
         weights[synapses] = np.clip(w, o.w_min, o.w_max)
 
-    def _step(self, w: Array, g: Array, synapses: Integers, n: int, eta: float) -> Array:
-        """Step ``n`` with the gradient ``g``; returns the weights."""
+    def _step(self, w: Array, g: Array, m: Array, v: Array, n: int, eta: float) -> tuple[Array, Array, Array]:
+        """Step ``n`` with the gradient ``g``; returns the weights and both running means."""
         match None if self.optimizer.in_python else self.optimizer:  # a derived class may have a step of its own
             case rules.GradientDescent():
-                return w - eta * g
+                return w - eta * g, m, v
             case rules.Momentum(beta=beta, nesterov=nesterov):
-                self.m[synapses] = m = beta * self.m[synapses] + g
-                return w - eta * (g + beta * m if nesterov else m)
+                m = beta * m + g
+                return w - eta * (g + beta * m if nesterov else m), m, v
             case rules.RMSprop(beta=beta, epsilon=epsilon):
-                self.v[synapses] = v = beta * self.v[synapses] + (1.0 - beta) * g**2
-                return w - eta * g / (np.sqrt(v) + epsilon)
+                v = beta * v + (1.0 - beta) * g**2
+                return w - eta * g / (np.sqrt(v) + epsilon), m, v
             case rules.Adam(beta_1=beta_1, beta_2=beta_2, epsilon=epsilon):
                 # Kingma and Ba 2015, the form at the end of their section 2.
-                self.m[synapses] = m = beta_1 * self.m[synapses] + (1.0 - beta_1) * g
-                self.v[synapses] = v = beta_2 * self.v[synapses] + (1.0 - beta_2) * g**2
+                m = beta_1 * m + (1.0 - beta_1) * g
+                v = beta_2 * v + (1.0 - beta_2) * g**2
                 rate = eta * np.sqrt(1.0 - beta_2**n) / (1.0 - beta_1**n)
-                return w - rate * m / (np.sqrt(v) + epsilon)
-        # A user-defined one.
-        kept = [part for part, keep in zip((self.m, self.v), self.optimizer.moments, strict=True) if keep]
-        moments = tuple(part[synapses] for part in kept)
-        w = np.asarray(self.optimizer.replace(eta=eta).step(w, g, moments, n))
-        for part, values in zip(kept, moments, strict=True):
-            part[synapses] = values
-        return w
+                return w - rate * m / (np.sqrt(v) + epsilon), m, v
+        # A user-defined one, which changes its moments in place.
+        kept = tuple(part for part, keep in zip((m, v), self.optimizer.moments, strict=True) if keep)
+        return np.asarray(self.optimizer.replace(eta=eta).step(w, g, kept, n)), m, v

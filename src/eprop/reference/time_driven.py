@@ -198,6 +198,8 @@ class TimeDriven:
         for name, descent in self.descents.items():
             part = self.synapses.parts[name]
             chosen = np.flatnonzero(where[part])
+            if len(chosen) == 0:
+                continue
             descent.update(weight[part], gradient[part][chosen], chosen, clock, self.learning_rate_factor)
 
     def _fade(self, where: Booleans) -> None:

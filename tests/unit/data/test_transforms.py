@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ SIDE = 34
 CAMERA = EventCamera()
 
 
+@functools.cache
 def place(step, dt):
     """Where the movement has the image's corner in the middle of a step."""
     path = sample_path(SACCADES, 400.0, 1.0, CAMERA.smoothing)
