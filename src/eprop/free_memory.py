@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 import pathlib
 from collections.abc import Iterator
 
@@ -48,8 +50,7 @@ def _groups(root: pathlib.Path) -> Iterator[int]:
 
 def _around(folder: pathlib.Path, path: str, limit: str, used: str, given_up: str) -> Iterator[int]:
     """Free memory of a group and the groups around it; inside a container the group may appear as the root."""
-    group = folder / path.strip("/")
-    for place in {folder, group, *(p for p in group.parents if folder in p.parents)}:
+    for place in itertools.accumulate(filter(None, path.split("/")), operator.truediv, initial=folder):
         yield from _group(place, limit, used, given_up)
 
 

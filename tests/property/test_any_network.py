@@ -169,14 +169,14 @@ def is_steady(net: ep.Network, seed: int) -> bool:
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("feedback", FEEDBACK)
-@pytest.mark.parametrize(
-    ("name", "rule"),
-    [(name, rule) for name in ("LIF", "ALIF", "ALIF, each its own") for rule in MORE_PLUS],
-)
-def test_every_optimiser_equals_the_reference(name, rule, feedback):
+@pytest.mark.parametrize("rule", MORE_PLUS)
+@pytest.mark.parametrize(("first", "name"), [(0, "LIF"), (1, "ALIF"), (2, "ALIF, each its own")])
+def test_every_optimiser_equals_the_reference(first, name, rule):
+    """With these neurons, each rule meets all pairs of delays and feedback."""
+    feedback = [*FEEDBACK.values()]
     for seed, delays in enumerate(DELAYS.values()):
-        check_plus(network(seed, NEURONS[name], MORE_PLUS[rule], delays, FEEDBACK[feedback]), seed, 2)
+        net = network(seed, NEURONS[name], MORE_PLUS[rule], delays, feedback[(first + seed) % len(feedback)])
+        check_plus(net, seed, 2)
 
 
 @pytest.mark.tiny

@@ -106,7 +106,7 @@ def test_every_kind_of_target_is_learned_and_drawn(target: str, tmp_path: pathli
 
 @pytest.mark.parametrize("rule", ["eprop", "eprop+ --cutoff 1000"])
 def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
-    text = f"{PATTERN} --rule {rule} --precision double --schedule constant"
+    text = f"{PATTERN} --rule {rule} --precision double --schedule constant --no-figures"
     found = [summary_of(f"{text} --engine {engine} --out {engine}") for engine in ("event", "time")]
     texts = [pathlib.Path(engine, "metrics.jsonl").read_text() for engine in ("event", "time")]
     losses = [[json.loads(each)["loss"] for each in text.splitlines()] for text in texts]
@@ -162,9 +162,9 @@ def test_a_task_of_ones_own() -> None:
     assert (out / "figures" / "confusion.png").exists()
     for words in (
         f"evaluate {out}",
-        f"train my_own.py --resume {out} --quiet",
-        f"train --resume={out} -q",
-        f"train my_own.py --config {out}/config.toml --quiet --out b",
+        f"train my_own.py --resume {out} --quiet --no-figures",
+        f"train --resume={out} -q --no-figures",
+        f"train my_own.py --config {out}/config.toml --quiet --no-figures --out b",
     ):
         assert line(words).exit_code == 0, words
     assert "An example to replace" in line("train my_own.py --help").stdout

@@ -178,9 +178,7 @@ def own(model: type[ep.LIF]) -> Any:
 OWN = {kind.__name__: kind for kind in MODELS[:-1]}
 
 
-@pytest.mark.parametrize(
-    ("sharing", "shape"), [(EACH, "fast_sigmoid"), (SAME, "fast_sigmoid"), (SAME, "piecewise_linear")]
-)
+@pytest.mark.parametrize(("sharing", "shape"), [(EACH, "fast_sigmoid"), (SAME, "piecewise_linear")])
 @pytest.mark.parametrize("model", OWN)
 def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing, shape):
     """By the package's functions for Python; the same bits, whoever compiles them."""
