@@ -25,7 +25,7 @@ from eprop.network import Network
 
 #: Units of recorded variables and of variables that depend on the loss. Weights have the unit of their projection; other state
 #: variables depend on the model.
-UNITS = {"v": "mV", "y": "mV", "threshold": "mV", "current": "pA", "surrogate": "1/mV"}
+UNITS = {"v": "mV", "y": "mV", "threshold": "mV", "current": "pA", "current_in": "pA", "surrogate": "1/mV"}
 UNITS_OF_LOSS: dict[type, dict[str, str]] = {
     SquaredError: {"error": "mV", "learning_signal": "mV**2", "loss": "mV**2"},
     CrossEntropy: {"learning_signal": "mV"},
