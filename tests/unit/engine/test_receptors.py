@@ -121,6 +121,26 @@ def test_the_voltage_is_a_sum_of_two_differences_of_exponentials():
     np.testing.assert_allclose(v, wanted, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("delay", [1.0, ep.Uniform(0.6, 4.4)], ids=["one", "drawn"])
+@pytest.mark.parametrize("rule", [None, PAIR_RULES["STDP, additive"]], ids=["static", "STDP"])
+def test_a_source_at_both_receptors_is_two_sources(rule, delay):
+    """Projections of one source with one delay and one rule go to their own receptors, of one population or several."""
+    spikes, results = np.random.default_rng(0).random((80, 6)) < 0.15, []
+    for second in "xy":
+        net = ep.Network(seed=3)
+        sources = [net.add(ep.EventSource(), 6, name) for name in "xy"]
+        a, b, c = net.add(TWO, 5, "a"), net.add(ep.LIF(tau_m=12.0, v_th=0.8), 4, "b"), net.add(TWO, 3, "c")
+        for k, (post, receptor) in enumerate([(a, "inhibitory"), (a, "excitatory"), (b, None), (c, "excitatory")]):
+            pre = net.population(second) if k % 2 else sources[0]
+            weight = np.random.default_rng(k).uniform(0.1, 0.6, (post.size, 6))
+            net.connect(pre, post, weight=weight, delay=delay, rule=rule, receptor=receptor, name=f"p{k}")
+        sim = ep.Simulator(net, threads=1, partitions=2)
+        samples = sim.samples(1, 80, dict.fromkeys("xy", spikes[None]))
+        run = sim.run(80.0, dict.fromkeys("xy", spikes), record=[(p.name, "v") for p in (a, b, c)])
+        results.append((run.traces, sim.evaluate(samples).spikes))
+    assert_same(results[0], results[1])
+
+
 @pytest.mark.parametrize("rule", [*RULES.values(), *PAIR_RULES.values()], ids=[*RULES, *PAIR_RULES])
 def test_equal_time_constants_are_one_current(rule):
     """With ``tau_syn_in = tau_syn`` both currents together are the one of a neuron with one receptor."""
