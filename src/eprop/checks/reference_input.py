@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.stats
 
 from eprop import random
 from eprop.engine import Samples, Simulator
@@ -92,6 +91,8 @@ def driven(
 
     ``clock`` is the step of the random numbers, ``first_step`` that of the modulation.
     """
+    from scipy.stats import poisson  # half of the time in which the package is imported
+
     inputs: dict[str, np.ndarray] = {}
     currents: dict[str, np.ndarray] = {}
     inhibition: dict[str, np.ndarray] = {}
@@ -105,7 +106,7 @@ def driven(
             if isinstance(drive, PoissonDrive):
                 draws = _draws(network.seed, p.size, index + t)
                 mean = factor[t] * given["rate"] * network.dt / 1000.0
-                added[t] = given["weight"] * scipy.stats.poisson.ppf((draws + 0.5) / 2.0**32, mean)
+                added[t] = given["weight"] * poisson.ppf((draws + 0.5) / 2.0**32, mean)
             elif isinstance(drive, GaussianNoise):
                 noise = random.normal(network.seed, random.STIMULUS, np.arange(p.size), index + t)
                 added[t] = factor[t] * (given["mean"] + given["sd"] * noise)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from eprop.errors import DataError, ParameterError
 from eprop.files import check_budget, memory_budget, number_in, read_bytes, read_text
@@ -227,6 +226,8 @@ def lemniscate(n: int, seed: int) -> np.ndarray:
 
 def handwriting(n: int, seed: int) -> np.ndarray:
     """A word in cursive writing, as points at equal distances along a smooth curve."""
+    from scipy.interpolate import CubicSpline  # takes longer to import than most of the package
+
     points = np.array(POINTS)
     chords = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
     curve = CubicSpline(chords, points)
