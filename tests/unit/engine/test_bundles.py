@@ -8,14 +8,18 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from eprop.checks import time_driven
-from eprop.engine.build.delay_groups import bundles_of
+from eprop.engine.build.assemble import build
 from eprop.reference import Stimulus
 from networks import check_run
 
 pytestmark = pytest.mark.tiny
 STEPS, INPUTS, SIZES = 150, 6, {"c": 5, "a": 3, "b": 8}
 EVENTS = np.random.default_rng(5).random((STEPS, INPUTS)) < 0.2
-RULES = {"static": ep.Static(), "stdp": ep.STDP(rate=0.05, w_max=4.0)}
+RULES = {
+    "static": ep.Static(),
+    "stdp": ep.STDP(rate=0.05, w_max=4.0),
+    "e-prop+": ep.EPropPlus(ep.GradientDescent(1e-2), c_reg=0.05, cutoff=20.0),
+}
 
 
 def network(rule: ep.Rule) -> ep.Network:
@@ -29,20 +33,32 @@ def network(rule: ep.Rule) -> ep.Network:
     net.connect(source, targets["c"], delay=ep.Uniform(1.0, 6.0), name="in->c", **drawn)
     net.connect(source, targets["a"], delay=ep.Uniform(0.5, 3.0), name="in->a again", **drawn)
     net.connect(targets["b"], targets["c"], delay=ep.Uniform(0.5, 3.0), name="b->c", **drawn)
-    net.connect(targets["a"], net.add(ep.Readout(), 1, "out"))
+    out = net.add(ep.Readout(), 1, "out")
+    net.connect(targets["a"], out)
+    for target in targets.values():
+        net.feedback(out, target, ep.RandomFeedback())
     return net
 
 
 def apart(monkeypatch: pytest.MonkeyPatch, rule: ep.Rule, threads: int) -> ep.Simulator:
     """The same network with a bundle for each projection."""
     with monkeypatch.context() as patched:
-        patched.setattr("eprop.engine.build.delay_groups.bundles_of", lambda net: [(p,) for p in net.projections])
+        patched.setattr("eprop.engine.build.delay_groups.bundles_of", lambda net, _: [(p,) for p in net.projections])
         return ep.Simulator(network(rule), threads=threads)
 
 
-def test_rule_and_targets_decide():
-    names = [[p.name for p in bundle] for bundle in bundles_of(network(RULES["static"]))]
-    assert names == [["in->c", "in->a", "in->b"], ["in->a again"], ["b->c"], ["a->out"]]
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_and_targets_decide(rule):
+    net = network(RULES[rule])
+    built = build(net, 1, np.float64)
+    assert [net.projections[k].name for k in built.leaders] == [
+        "in->c",
+        "in->c",
+        "in->c",
+        "in->a again",
+        "b->c",
+        "a->out",
+    ]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -65,12 +81,17 @@ def test_weights_of_one_projection_are_set(rule):
         np.testing.assert_array_equal(now, np.where(weights != 0.0, 0.125, 0.0) if name == "in->a" else weights)
 
 
+@pytest.mark.parametrize("rule", ["static", "e-prop+"])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_bundles_run_as_the_reference(threads):
-    stepped, given = time_driven(network(RULES["static"])), Stimulus(STEPS, {"in": EVENTS})
+def test_bundles_run_as_the_reference(rule, threads):
+    stepped, given = (
+        time_driven(network(RULES[rule])),
+        Stimulus(STEPS, {"in": EVENTS}, targets={"out": np.ones((STEPS, 1))}),
+    )
     wanted = stepped.run(given, record_weights=True)
     check_run(stepped, wanted, given, threads=threads)
     assert wanted.spikes.sum() > EVENTS.sum() + 50
+    assert (np.ptp(wanted.weights, axis=0) > 0).any() == (rule == "e-prop+")
 
 
 def test_synapses_of_bundles_learn_as_those_of_single_projections(monkeypatch):

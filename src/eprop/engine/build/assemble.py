@@ -162,7 +162,7 @@ def _sizes_of(
     kinds = kinds_of(network, components, nodes.left, populations, dtype)
     trace_groups = trace_groups_of(network, populations, components, nodes.classes)
     n_classes = {index: c.decay.size for index, c in nodes.classes.items()}
-    groups, drawn = delay_groups_of(network, ranks, n_classes, threads)
+    groups, drawn = delay_groups_of(network, ranks, populations, n_classes, threads)
     table = group_table(network, groups, populations, nodes.classes, ranks, dtype)
     add_eprop_constants(network, groups, nodes.classes, populations)
     block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)

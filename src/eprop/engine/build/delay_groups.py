@@ -26,7 +26,7 @@ from eprop.models.base import INHIBITORY
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
 from eprop.parameters import parameters_of
-from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule, Static
+from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule
 from eprop.rules.bounds import inward
 
 #: Parameters of optimisers, and the corresponding fields of a delay group.
@@ -62,36 +62,36 @@ class DelayGroup:
         return self.bundle[0]
 
 
-def bundles_of(network: Network) -> list[tuple[Projection, ...]]:
-    """All bundles.
+def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projection, ...]]:
+    """All bundles; ``populations`` has the trace groups.
 
-    Projections between the same two populations are in different bundles. Rules with propagators, one set for each population of
-    targets, and e-prop, which sums inputs projection by projection, have no bundles of several projections.
+    Targets of e-prop+ are in one bundle if they are in one trace group. Projections between the same two populations are in
+    different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections.
     """
     alone = any(isinstance(p.rule, EProp) for p in network.projections)
     bundles = dict[tuple[object, ...], list[Projection]]()
     pairs = Counter[tuple[int, int]]()
     for p in network.projections:
         pairs[pair := (p.pre.index, p.post.index)] += 1
-        together = isinstance(p.rule, (Static, PairRule)) and p.post.model.role == "neuron" and not alone
-        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, pairs[pair]) if together else (p.index,)
-        bundles.setdefault(key, []).append(p)
+        group = populations["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
+        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, group, pairs[pair])
+        bundles.setdefault((p.index,) if alone or p.post.model.role == "readout" else key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
 
 def delay_groups_of(
-    network: Network, ranks: RankPartition, n_classes: Mapping[int, int], threads: int
+    network: Network, ranks: RankPartition, populations: np.ndarray, n_classes: Mapping[int, int], threads: int
 ) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
     """Delay groups of each bundle, by ascending delay, then class; the same on every rank.
 
-    ``n_classes`` maps the index of a readout population to its number of classes. The second result has the drawn delays of
-    projections, by their index.
+    ``populations`` has the trace groups; ``n_classes`` maps the index of a readout population to its number of classes. The
+    second result has the drawn delays of projections, by their index.
     """
     synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
     free = available_memory()
     keep = free is None or LEAST_BYTES * synapses <= free
     groups, kept = [], dict[int, DrawnDelays]()
-    for bundle in bundles_of(network):
+    for bundle in bundles_of(network, populations):
         occurring = set[int]()
         for p in bundle:
             if (delays := _given_delays(network, p)) is None:
@@ -152,7 +152,13 @@ def group_table(
         # The classes of a readout population are consecutive trace groups.
         row["trace_group"], row["kind"] = post["trace_group"] + part.readout_class, post["kind"]
         own = [q.post.index for q in part.bundle]
-        row["target_begin"], row["target_end"] = post["target_begin"], populations["target_end"][own[-1]]
+        reached = own
+        if row["rule"] == Rule.eprop_plus:  # propagators are found for a whole trace group
+            reached = np.flatnonzero(populations["trace_group"] == post["trace_group"]).tolist()
+        row["target_begin"], row["target_end"] = (
+            populations["target_begin"][reached[0]],
+            populations["target_end"][reached[-1]],
+        )
         row["first_group"] = number
         if strides[number] > 1 and number and table[number - 1]["projection"] == p.index:
             row["first_group"] = table[number - 1]["first_group"]

@@ -33,6 +33,10 @@ MOST_BLOCKS = 16
 DOUBLINGS = 62
 
 
+#: Rule, index of the source population, receptor.
+_Source = tuple[EPropPlus, int, str | None]
+
+
 @dataclass(frozen=True)
 class TraceGroups:
     """Targets with the same trace constants.
@@ -100,7 +104,8 @@ def trace_groups_of(
 ) -> TraceGroups:
     """Trace groups of the targets of e-prop+; writes them to ``populations``.
 
-    A neuron population is one trace group; a readout population has one for each class.
+    A readout population has one trace group for each class. Populations of neurons with the same constants share one if they
+    follow each other and one source reaches both with the same rule: then its projections onto them are a bundle.
 
     Raises
     ------
@@ -109,26 +114,43 @@ def trace_groups_of(
     """
     rows: list[tuple[float, ...]] = []
     filters: list[tuple[np.ndarray, np.ndarray]] = []
-    rules: dict[int, EPropPlus] = {}
-    for projection in network.projections:
-        rule, post = projection.rule, projection.post
-        if not isinstance(rule, EPropPlus):
-            continue
-        if post.index in rules:
-            _check_same_traces(rules[post.index], rule, post.name)
-            continue
-        rules[post.index] = rule
-        populations["trace_group"][post.index] = len(rows)
-        if post.index in components:
-            c = components[post.index]
+    reached, shared = _reached_by(network), -1
+    before, last = set[_Source](), b""
+    for index, sources in sorted(reached.items()):
+        rule = next(iter(sources))[0]
+        if index in components:
+            c = components[index]
             part = list(c.filters)
             own, left = [(c.decay[0][np.ix_(part, part)], c.arrival[0][part])], _own_decay(c)
         else:
-            own, left = classes[post.index].filters, np.nan
-        filters += own
+            own, left = classes[index].filters, np.nan
         gamma = 0.0 if rule.reward is None else rule.reward.decay(network.dt)
-        rows += [(rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left, gamma)] * len(own)
+        row = (rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left, gamma)
+        constants = np.concatenate(
+            [row, *(np.append(decay, b) for decay, b in own), [populations["kind"][index]]]
+        ).tobytes()
+        if index in components and constants == last and not sources.isdisjoint(before):
+            populations["trace_group"][index] = shared
+            before = sources
+            continue
+        populations["trace_group"][index] = len(rows)
+        if index in components:
+            before, last, shared = sources, constants, len(rows)
+        filters += own
+        rows += [row] * len(own)
     return TraceGroups(np.array(rows, TRACE_GROUP), filters)
+
+
+def _reached_by(network: Network) -> dict[int, set[_Source]]:
+    """Rules and sources of e-prop+ onto each population, whose rules have the same trace constants."""
+    found = dict[int, set[_Source]]()
+    for p in network.projections:
+        if isinstance(p.rule, EPropPlus):
+            own = found.setdefault(p.post.index, set())
+            if own:
+                _check_same_traces(next(iter(own))[0], p.rule, p.post.name)
+            own.add((p.rule, p.pre.index, p.receptor))
+    return found
 
 
 def _own_decay(c: Components) -> float:
