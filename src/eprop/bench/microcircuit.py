@@ -121,7 +121,7 @@ def run_microcircuit(config: MicrocircuitConfig) -> MicrocircuitResult:
         If a duration is not a multiple of 0.1 ms.
     """
     network, began = network_of(config), time.perf_counter()
-    sim = Simulator(network, threads=config.threads, precision=config.precision, timers=True)
+    sim = Simulator(network, threads=config.threads, precision=config.precision, timers=True, progress=True)
     built = time.perf_counter() - began
     if config.warm_up:
         _run(sim, config.warm_up)

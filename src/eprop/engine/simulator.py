@@ -10,11 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse
 
+from eprop.display import Display
 from eprop.engine.build.assemble import build
 from eprop.engine.build.check import untaught_projections, warn_of_no_feedback
 from eprop.engine.build.feedback import check_single_pairs
 from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import parameters_of_neurons
+from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
@@ -70,6 +72,8 @@ class Simulator(FixedProperties):
     partitions : int, optional
         Number of partitions of the neurons, for tests: the results do not depend on it. The default is one for each thread,
         or a single one if threads do not divide the neurons.
+    progress : bool
+        Whether to show a bar while connections are drawn.
 
     Raises
     ------
@@ -97,7 +101,9 @@ class Simulator(FixedProperties):
         partitions: int | None = None,
         comm: Communicator | None = None,
         parallel: Literal["model", "data"] = "model",
+        progress: bool = False,
     ):
+        checks.check_switch("Simulator.progress", progress)
         self._comm: Communicator = comm or Serial()
         begin = partial(check_options, network, precision, parallel, threads, partitions)
         self._network = same_network(self.comm, begin, precision=precision, parallel=parallel)
@@ -110,8 +116,9 @@ class Simulator(FixedProperties):
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
         parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, self.comm.ranks_on_machine()
-        with refusing_failed_allocations():
-            built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts))
+        with refusing_failed_allocations(), Display(quiet=not progress or self.comm.rank > 0) as display:
+            report = BuildProgress(self.network, divided.size, display)
+            built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts, report=report))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
         self._arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -74,6 +75,7 @@ def build(
     threads: int = 1,
     comm: Communicator | None = None,
     neighbours: int = 1,
+    report: Callable[[int], None] = lambda connections: None,
 ) -> Built:
     """Build all arrays of a network; with several ranks, the arrays of this rank.
 
@@ -90,6 +92,8 @@ def build(
         Ranks that divide the network.
     neighbours : int
         Ranks that share the memory of this machine.
+    report : callable
+        Called with each number of drawn connections.
 
     Raises
     ------
@@ -102,12 +106,12 @@ def build(
     ranks = RankPartition(network, comm)
     find_ghosts(network, ranks, threads)
     nodes = _nodes_of(network)
-    sizes, groups, drawn = _sizes_of(network, ranks, nodes, dtype, threads)
+    sizes, groups, drawn = _sizes_of(network, ranks, nodes, dtype, threads, report)
     check_sizes(sizes.n_sources, sizes.n_branches)
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
     populations, table, n_readouts = sizes.populations, sizes.groups, sizes.n_readouts
     bounds = np.stack([split(ranks.n_neurons, partitions), split(n_readouts, partitions)])
-    builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes)
+    builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes, report)
     branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)
@@ -154,7 +158,7 @@ def _nodes_of(network: Network) -> _Nodes:
 
 
 def _sizes_of(
-    network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type, threads: int
+    network: Network, ranks: RankPartition, nodes: _Nodes, dtype: type, threads: int, report: Callable[[int], None]
 ) -> tuple[Sizes, list[list[DelayGroup]], dict[int, DrawnDelays]]:
     """Tables of populations and delay groups, kinds of eligibility, blocks; delay groups of bundles, drawn delays."""
     populations, components = populations_of(network, ranks), nodes.components
@@ -162,7 +166,7 @@ def _sizes_of(
     kinds = kinds_of(network, components, nodes.left, populations, dtype)
     trace_groups = trace_groups_of(network, populations, components, nodes.classes)
     n_classes = {index: c.decay.size for index, c in nodes.classes.items()}
-    groups, drawn = delay_groups_of(network, ranks, populations, n_classes, threads)
+    groups, drawn = delay_groups_of(network, ranks, populations, n_classes, threads, report)
     table = group_table(network, groups, populations, nodes.classes, ranks, dtype)
     add_eprop_constants(network, groups, nodes.classes, populations)
     block_steps = block_steps_of(trace_groups, kinds, nodes.left, populations, dtype)

@@ -8,7 +8,7 @@ Threads divide the targets, and each thread holds a few chunks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,8 @@ class ConnectionBuilder:
         Drawn delays that were kept, by the index of the projection.
     classes : dict
         Readout classes by the index of the population.
+    report : callable
+        Called with each number of drawn connections.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class ConnectionBuilder:
         groups: list[list[DelayGroup]],
         drawn: dict[int, DrawnDelays],
         classes: dict[int, ReadoutClasses],
+        report: Callable[[int], None],
     ):
-        self.drawn = drawn
+        self.drawn, self.report = drawn, report
         self.network, self.ranks, self.classes = sizes.network, sizes.rank_partition, classes
         self.groups = {p.index: own for own in groups for p in own[0].bundle}
         # Populations of targets in ascending order: so targets ascend within a branch of a bundle.
@@ -80,6 +83,7 @@ class ConnectionBuilder:
             for chunk in chunks(p, *self._nodes(targets, p.post)):
                 indptr, sources = draw_connections(self.network, p, *chunk)
                 of_projections[p.index] += sources.size
+                self.report(sources.size)
                 lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index]])
 
     def place(self, targets: TargetRange, places: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
@@ -100,6 +104,7 @@ class ConnectionBuilder:
                 values = np.ascontiguousarray(_within_bounds(p, values, weight.dtype.type), np.float64)
                 branches = self._branches(p, chunk, indptr, sources)
                 lib.place_synapses(indptr, branches, values, chunk[0] + first_target, own, target, weight, tile)
+                self.report(sources.size)
 
     def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Branch of each connection, relative to the first branch of the bundle."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,12 +80,17 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
 
 
 def delay_groups_of(
-    network: Network, ranks: RankPartition, populations: np.ndarray, n_classes: Mapping[int, int], threads: int
+    network: Network,
+    ranks: RankPartition,
+    populations: np.ndarray,
+    n_classes: Mapping[int, int],
+    threads: int,
+    report: Callable[[int], None],
 ) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
     """Delay groups of each bundle, by ascending delay, then class; the same on every rank.
 
     ``populations`` has the trace groups; ``n_classes`` maps the index of a readout population to its number of classes. The
-    second result has the drawn delays of projections, by their index.
+    second result has the drawn delays of projections, by their index. ``report`` is called with each number of drawn delays.
     """
     synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
     free = available_memory()
@@ -95,7 +100,7 @@ def delay_groups_of(
         occurring = set[int]()
         for p in bundle:
             if (delays := _given_delays(network, p)) is None:
-                found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, keep=keep)
+                found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, report, keep=keep)
                 if drawn is not None:
                     kept[p.index] = drawn
                 delays = found.union(*ranks.comm.gather(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,7 +87,13 @@ class DrawnDelays:
 
 
 def draw_all_delays(
-    network: Network, p: Projection, targets: tuple[int, int], threads: int, *, keep: bool
+    network: Network,
+    p: Projection,
+    targets: tuple[int, int],
+    threads: int,
+    report: Callable[[int], None],
+    *,
+    keep: bool,
 ) -> tuple[set[int], DrawnDelays | None]:
     """The delays (steps) that occur in a projection onto a range of targets; with ``keep`` also those of each connection."""
     first, stop = targets
@@ -98,6 +104,7 @@ def draw_all_delays(
         lo, hi = spans[k]
         indptr, sources = draw_connections(network, p, lo, hi)
         delays = draw_delays(network, p, spans[k], indptr, sources)
+        report(delays.size)
         occurring = np.flatnonzero(np.bincount(delays))
         found.update(occurring.tolist())
         if keep:
