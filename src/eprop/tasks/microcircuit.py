@@ -41,7 +41,7 @@ _PIXELS = 2
 #: Default values of parameters that are None, for each rule.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {"optimizer": "adam", "eta": 1e-2, "eta_out": 2e-3, "feedback": "random", "c_reg": 1.0},
-    "eprop+": {"optimizer": "gradient_descent", "eta": 1e-3, "eta_out": 2e-4, "feedback": "random", "c_reg": 200.0},
+    "eprop+": {"optimizer": "gradient_descent", "eta": 3e-3, "eta_out": 2e-4, "feedback": "random", "c_reg": 200.0},
 }
 
 
