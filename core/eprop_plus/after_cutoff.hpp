@@ -162,10 +162,13 @@ template <Kind K, class Real> void deliver_first(const GroupStep<Real>& step, In
 template <Kind K, bool moments, class Real>
 void start_or_resume(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   const SynapsePointers<Real> s = pointers_of(step);
+  const bool glides = moments && glides_each_step(step.group);
   for (Index k = 0; k < branches.count; k++) {
     if (moments || K.n_own > 1 || branches.first[k].last < 0) fetch_next(s, branches, k);
     if (branches.first[k].last < 0) {
       deliver_first<K>(step, branches.begin(k), branches.end(k));
+    } else if (glides) {
+      resume_branch<K, false>(step, branches, k);  // takes no steps
     } else {
       resume_branch<K, moments>(step, branches, k);
     }

@@ -23,19 +23,11 @@
 // A single own component of a synapse (n_own = 1) is moved back by dividing by its decay over the block. The build decides
 // whether this decay always stays away from zero. If not, synapses cross the rest of their block instead (crossing.hpp).
 #pragma once
-#include "eprop_plus/bounds.hpp"
+#include "eprop_plus/momentum.hpp"
 
 namespace eprop {
 
 // ------------------------------------------------------------------------------------------------------- arriving spikes
-
-// Data shared by all synapses of an arriving branch.
-template <class Real> struct LearningBranch {
-  Descent<Real> descent;
-  bool from_earlier_block;
-  Passage<Real> to_block;  // from the start of the block of the last spike to the start of this block
-  Passage<Real> to_step;   // from there to this step: the copies are corrections
-};
 
 // N synapses advance from their block-start state to the start of this block and to this step, update, deliver, and store the
 // state at the start of this block with the corrections (C) of the arriving spike:
@@ -101,18 +93,37 @@ template <Kind K, class Real> __attribute__((noinline)) void rescale_weights(con
   }
 }
 
+// The synapses of an arriving branch.
+template <Kind K, bool moments, class Real> void learn_branch(const GroupStep<Real>& step, Index begin, Index end,
+                                                              const BoundedInterval& interval, const LearningBranch<Real>& branch,
+                                                              FollowingBranch next, const PendingSteps<Real>& pending) {
+  const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
+  const LearningBranch<Real> b = branch;
+  const SynapsePointers<Real> s = pointers_of(step);
+  if (given == nullptr) {
+    for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+      learn_synapses<K, moments, together>(s, synapse, b, pending, nullptr);
+    });
+  } else {
+    for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+      learn_synapses<K, moments, together>(s, synapse, b, pending, given + (synapse - begin));
+    });
+  }
+}
+
 // Arriving branches with a last spike within the cutoff: their synapses advance, update and deliver. Branches with last spikes in
 // the same block are adjacent.
 template <Kind K, bool moments, class Real>
 void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
-  const SynapsePointers<Real> s = pointers_of(step);
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
   const Index far = branches_ahead(branches);
   PendingSteps<Real> pending(step);
-  const bool takes = moments || (K.reward && !pending.descent);
+  const bool glides = moments && glides_each_step(step.group), takes = !glides && (moments || (K.reward && !pending.descent));
+  double arrived[2];
+  arrival_moved_back<K>(topology, trace_group, n, arrived);
   LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
   branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
   if constexpr (K.reward) branch.to_step.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
@@ -147,18 +158,16 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
       if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     }
     const BoundedInterval interval{{arriving.last, t, arriving.optimizer_steps, arriving.z_last, false}, {back[0], back[1]}};
-    const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
-    const LearningBranch<Real> b = branch;
     const FollowingBranch next = following(branches, k + far);
-    if (given == nullptr) {
-      for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-        learn_synapses<K, moments, together>(s, synapse, b, pending, nullptr);
-      });
-    } else {
-      for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-        learn_synapses<K, moments, together>(s, synapse, b, pending, given + (synapse - begin));
-      });
+    if constexpr (moments) {
+      if (glides) {
+        Gliding<Real> gliding = gliding_of<K>(step, arriving.last, start, arriving.optimizer_steps, kHere);
+        for (int d = 0; d < 2; d++) gliding.arrived[d] = static_cast<Real>(here[d] + arrived[d]);
+        learn_gliding_branch<K>(step, begin, end, interval, branch, next, gliding);
+        continue;
+      }
     }
+    learn_branch<K, moments>(step, begin, end, interval, branch, next, pending);
     if (takes) pending.take_and_deliver(end);
   }
 }
@@ -223,18 +232,13 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
   for_synapses<true, moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
     move_synapses_back<K, moments, together>(s, synapse, back, eta);
   });
+  if constexpr (moments) {
+    if (glides_each_step(step.group))
+      start_gliding<K>(step, branches.begin(k), branches.end(k), branches.first[k].last, back.way);
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------ expired branches
-
-// Data shared by all synapses of an expired branch.
-template <class Real> struct ExpiringBranch {
-  Descent<Real> descent;
-  bool at_once;  // the gradient changes weights now: gradient descent at each step
-  bool from_earlier_block;
-  Passage<Real> to_block;  // from the start of the block of the last spike to the start of the previous step's block
-  Passage<Real> to_end;    // from there to the end; entries for values end one step before those of the gradient
-};
 
 // N synapses collect the rest of their gradient; `given` as in `learn_synapses`. A per-step optimiser has no steps left.
 template <Kind K, bool moments, int N, class Real, class Given>
@@ -252,12 +256,29 @@ EPROP_INLINE void finalise_synapses(const SynapsePointers<Real>& s, Index synaps
   if (!(moments || K.reward) || branch.at_once) store<N, Real>(s.weight + synapse, descended<N>(s, synapse, g, branch.descent));
 }
 
+// The synapses of an expired branch.
+template <Kind K, bool moments, class Real> void finalise_branch(const GroupStep<Real>& step, Index begin, Index end,
+                                                                 const BoundedInterval& interval,
+                                                                 const ExpiringBranch<Real>& branch, FollowingBranch next) {
+  const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
+  const ExpiringBranch<Real> b = branch;
+  const SynapsePointers<Real> s = pointers_of(step);
+  if (given == nullptr) {
+    for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+      finalise_synapses<K, moments, together>(s, synapse, b, nullptr);
+    });
+  } else {
+    for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
+      finalise_synapses<K, moments, together>(s, synapse, b, given + (synapse - begin));
+    });
+  }
+}
+
 // Expired branches, whose last spikes arrived in step t - cutoff, collect the rest of their gradient up to step t.
 template <Kind K, bool moments, class Real>
 void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBranch>& branches) {
   OnlineState<Real>& state = step.state;
   const Topology& topology = state.topology;
-  const SynapsePointers<Real> s = pointers_of(step);
   const Index trace_group = step.group.trace_group, block_steps = state.history.block_steps, t = step.t;
   const Index last = t - step.group.cutoff, before = last & (block_steps - 1), start = (t - 1) / block_steps * block_steps;
   const Index n = std::max<Index>(start - last + before, 0), rest = t - 1 - start, blocks = state.plus.to_current_block.planes;
@@ -291,18 +312,15 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
     if (change != 0.0) rescale_weights<K>(step, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
     const ExpiredBranch& expired = branches.first[k];
     const BoundedInterval interval{{last, t, expired.optimizer_steps, expired.z, true}, {back[0], back[1]}};
-    const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
-    const ExpiringBranch<Real> b = branch;
     const FollowingBranch next = following(branches, k + far);
-    if (given == nullptr) {
-      for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-        finalise_synapses<K, moments, together>(s, synapse, b, nullptr);
-      });
-    } else {
-      for_synapses<false, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
-        finalise_synapses<K, moments, together>(s, synapse, b, given + (synapse - begin));
-      });
+    if constexpr (moments) {
+      if (glides_each_step(step.group)) {
+        const Gliding<Real> gliding = gliding_of<K>(step, last, start, expired.optimizer_steps, kExpired);
+        finalise_gliding_branch<K>(step, begin, end, interval, branch, next, gliding);
+        continue;
+      }
     }
+    finalise_branch<K, moments>(step, begin, end, interval, branch, next);
   }
 }
 

@@ -79,19 +79,19 @@ template <class Listed> bool have_more(const BranchList<Listed>& branches, Index
 }
 
 // Copies a propagator that holds for step `t` for the targets of some branches; if that is cheaper, for all neurons.
-template <Kind K, class Real, class Listed> void copy_for_targets(const TargetRange<Real>& targets,
-                                                                  const BranchList<Listed>& branches, Array2<const Real> from,
-                                                                  Real* copies, Index t, Index& copied) {
+template <int entries, class Real, class Listed>
+void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>& branches, Array2<const Real> from, Real* copies,
+                      Index t, Index& copied) {
   if (copied == t) return;
   if (have_more(branches, (targets.end - targets.begin) / kCostAlone)) {
-    copy_neurons<K.n_entries()>(targets.begin, targets.end, from, copies);
+    copy_neurons<entries>(targets.begin, targets.end, from, copies);
     copied = t;
     return;
   }
   const std::uint32_t* target = targets.state.topology.targets.data;
   for (Index k = 0; k < branches.count; k++)
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++)
-      copy_neuron<K.n_entries()>(from, target[synapse], copies);
+      copy_neuron<entries>(from, target[synapse], copies);
 }
 
 // ------------------------------------------------------------------------------------------------------ spike corrections

@@ -79,9 +79,15 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
     const Index steps = step.state.history.block_steps, blocks = plus.to_current_block.planes;
     const Index current = (step.t - 1) / steps, block = (step.t - step.group.cutoff) / steps;
     if (block < current) copy_to_current_block<K>(step, block, current);
-    copy_for_targets<K>(step.targets, branches, plane_of(plus.until_cutoff, 0),
-                        copies_of<K.n_entries()>(plus.copies, blocks + kExpired, step.group.target_begin), step.t,
-                        step.targets.cached->copied[blocks + kExpired]);
+    copy_for_targets<K.n_entries()>(step.targets, branches, plane_of(plus.until_cutoff, 0),
+                                    copies_of<K.n_entries()>(plus.copies, blocks + kExpired, step.group.target_begin), step.t,
+                                    step.targets.cached->copied[blocks + kExpired]);
+    if constexpr (moments) {
+      if (glides_each_step(step.group)) {
+        if (block < current) copy_discounts_ahead<K>(step, momentum_of(plus, step.group), block, current);
+        copy_discounts<K>(step, branches, current, kExpired);
+      }
+    }
     finalise_branches<K, moments>(step, branches);
   } else {
     finalise_crossing<K>(step, branches);
@@ -96,15 +102,18 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   const PlusWork<Real>& plus = step.state.plus;
   const History<Real>& history = step.state.history;
   const Index t = step.t, oldest = std::max<Index>(t - step.group.cutoff, 0);
+  if constexpr (moments) {
+    if (glides_each_step(step.group)) copy_discounts<K>(step, branches, t / history.block_steps, kHere);
+  }
   Index silent = 0;
   while (silent < branches.count && branches.first[silent].last < oldest) silent++;
   if (silent > 0) {
     const auto first = branches.part(0, silent);
     const Index here = plus.to_current_block.planes + kHere;
     if constexpr (K.anchored)
-      copy_for_targets<K>(step.targets, first, plane_of(history.prefix_history, t & (history.prefix_history.planes - 1)),
-                          copies_of<K.n_entries()>(plus.copies, here, step.group.target_begin), t,
-                          step.targets.cached->copied[here]);
+      copy_for_targets<K.n_entries()>(
+          step.targets, first, plane_of(history.prefix_history, t & (history.prefix_history.planes - 1)),
+          copies_of<K.n_entries()>(plus.copies, here, step.group.target_begin), t, step.targets.cached->copied[here]);
     start_or_resume<K, moments>(step, first);
   }
   if (silent == branches.count) return;
@@ -112,6 +121,9 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   turn_to_block(*step.targets.cached, t / history.block_steps);
   if constexpr (K.anchored) {
     find_for_branches<K>(step, learning);
+    if constexpr (moments) {
+      if (glides_each_step(step.group)) copy_discounts_of_blocks<K>(step, learning, t / history.block_steps);
+    }
     copy_corrections<K>(step.targets, learning, copies_of<K.n_corrections()>(plus.corrections_copy, 0, step.group.target_begin),
                         t);
     learn_branches<K, moments>(step, learning);

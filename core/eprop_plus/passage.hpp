@@ -66,4 +66,21 @@ EPROP_INLINE Vector<Real, N> go_through(const Passage<Real>& way, const std::uin
   return g;
 }
 
+// Data shared by all synapses of an arriving branch.
+template <class Real> struct LearningBranch {
+  Descent<Real> descent;
+  bool from_earlier_block;
+  Passage<Real> to_block;  // from the start of the block of the last spike to the start of this block
+  Passage<Real> to_step;   // from there to this step: the copies are corrections
+};
+
+// Data shared by all synapses of an expired branch.
+template <class Real> struct ExpiringBranch {
+  Descent<Real> descent;
+  bool at_once;  // the gradient changes weights now: gradient descent at each step
+  bool from_earlier_block;
+  Passage<Real> to_block;  // from the start of the block of the last spike to the start of the previous step's block
+  Passage<Real> to_end;    // from there to the end; entries for values end one step before those of the gradient
+};
+
 }  // namespace eprop
