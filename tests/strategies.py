@@ -103,6 +103,10 @@ def reward_traces(draw, cutoff: float) -> ep.RewardTrace:
     return ep.RewardTrace(tau=draw(st.sampled_from([1.0, 8.0, 60.0, 1000.0])), cutoff=cutoff + more)
 
 
+#: At each step, these take the steps of an interval at once.
+LINEAR = (ep.GradientDescent, ep.Momentum)
+
+
 @st.composite
 def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer], rewarded: bool = False) -> ep.EPropPlus:
     """e-prop+ with equal or different kappas and a kind of optimiser, with learning that waits for reward or not."""
@@ -116,7 +120,7 @@ def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer], rewarded: bo
         kappa_reg=draw(st.sampled_from([k for k in kappas if k != kappa])) if two_kappas else None,
         c_reg=draw(st.sampled_from([0.0, 0.05])),
         cutoff=cutoff,
-        each_step=rewarded and draw(st.integers(0, 3)) == 0,
+        each_step=(rewarded or kind in LINEAR) and draw(st.integers(0, 3)) == 0,
         reward=draw(reward_traces(cutoff)) if rewarded else None,
     )
 

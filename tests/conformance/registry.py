@@ -80,6 +80,9 @@ RULES = {
         optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0
     ),
     "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
+    "e-prop+, momentum at each step": ep.EPropPlus(
+        optimizer=ep.Momentum(5e-4, beta=0.8), c_reg=0.05, cutoff=15.0, each_step=True
+    ),
     "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
     "e-prop+, reward": ep.EPropPlus(
         optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=15.0, reward=ep.RewardTrace(tau=30.0, cutoff=40.0)

@@ -70,6 +70,9 @@ MORE_PLUS = {
         cutoff=15.0,
         each_step=True,
     ),
+    "Nesterov at each step": ep.EPropPlus(
+        optimizer=ep.Momentum(5e-5, nesterov=True, w_min=-0.81, w_max=0.81), c_reg=0.02, cutoff=20.0, each_step=True
+    ),
 }
 
 
