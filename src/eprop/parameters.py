@@ -425,6 +425,10 @@ def check_steps(where: str, description: Description, dt: float) -> None:
 
 def real_numbers(label: str, values: npt.ArrayLike, error: type[Exception]) -> np.ndarray:
     """Convert to an array of whole or real numbers, keeping their type; raise ``error`` for other values."""
+    if np.ma.is_masked(values):
+        raise error(
+            f"{label} has masked values, which have no meaning here; fill them (values.filled) or leave them out"
+        )
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as problem:

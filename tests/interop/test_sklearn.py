@@ -107,5 +107,15 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         EPropClassifier(**SMALL).fit(np.eye(3), [1, 1, 1])
     with pytest.raises(ParameterError, match=r'EPropClassifier.rule must be "eprop" or "eprop\+"'):
         EPropClassifier(rule="bptt").fit(np.eye(2), [0, 1])
+    for name, wrong in {"n_steps": 0, "epochs": 0, "batch_size": 1.5, "neurons": -1, "receptive_fields": 0}.items():
+        with pytest.raises(ParameterError, match=rf"EPropClassifier.{name} must be a whole number >= 1, got {wrong}"):
+            EPropClassifier(**SMALL | {name: wrong}).fit(np.eye(2), [0, 1])
+    for window in (-1, 0.0, 2, np.nan):
+        with pytest.raises(ParameterError, match="window is the last part of the steps, above 0 and at most 1; got"):
+            EPropClassifier(**SMALL | {"window": window}).fit(np.eye(2), [0, 1])
+    with pytest.raises(InputError, match=r"features of X must be at most 1e\+150; scale them"):
+        EPropClassifier(**SMALL).fit(1e308 * np.eye(2), [0, 1])
+    with pytest.raises(InputError, match="channels of events must be whole numbers"):
+        EPropClassifier(**SMALL).fit([([1.0], [0.7]), ([2.0], [1])], [0, 1])
     with pytest.raises(InputError, match="the same number of samples, got 2 and 3"):
         EPropRegressor(**SMALL).fit(np.eye(2), [0.0, 1.0, 2.0])

@@ -76,7 +76,8 @@ class LiveEvents:
     ):  # fmt: skip
         self._shape = size if isinstance(size, tuple) else None
         self.size = 2 * size[0] * size[1] if isinstance(size, tuple) else size
-        check_count("LiveEvents.size", self.size)
+        for length in self._shape or (size,):
+            check_count("LiveEvents.size", length)
         check_count("LiveEvents.capacity", capacity)
         if not is_finite_number(dt) or dt <= 0.0 or not is_finite_number(delay) or delay < 0.0:
             raise ParameterError(f"LiveEvents.dt must be > 0 ms and delay >= 0 ms, got {brief(dt)} and {brief(delay)}")
@@ -249,13 +250,14 @@ class LiveEvents:
     def _wait_for_time(self, step: int) -> bool:
         """Sleep until a step is due; False if the source ends before."""
         with self._changed:
-            self._changed.wait_for(lambda: self._base is not None or self._ended)
-            if self._base is None or (self._ended and self._newest < step):
+            self._changed.wait_for(lambda: self._base is not None or self._ended or self._closed)
+            if self._closed or self._base is None or (self._ended and self._newest < step):
                 return False
         self.due = self._began + 1e-3 * ((step + 1) * self._dt + self._delay)
         left = self.due - time.perf_counter()
         if left > 0.0:
-            time.sleep(left)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, timeout=left)
         elif left < -1e-3 * self._dt:
             self.behind += 1
         return True
@@ -264,8 +266,8 @@ class LiveEvents:
         """Wait for an event of a later step, or the end; False if there is no such step."""
         with self._changed:
             self._changed.notify_all()  # a source that waits for room must see that nothing can be returned yet
-            self._changed.wait_for(lambda: self._newest > step or self._ended)
-            return self._newest >= step
+            self._changed.wait_for(lambda: self._newest > step or self._ended or self._closed)
+            return self._newest >= step and not self._closed
 
     def _take(self, step: int) -> np.ndarray:
         """Channels of a step; from now on, its events are late."""

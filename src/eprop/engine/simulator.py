@@ -427,7 +427,8 @@ class Simulator(FixedProperties):
         Raises
         ------
         InputError
-            If the samples belong to another network, or differ between ranks, or ``progress`` is not callable.
+            If the samples belong to another network, or differ between ranks, or ``progress`` is not callable, or uses this
+            simulator.
         MemoryLimitError
             If the results do not fit into memory, or the states and histories of parallel samples.
         DivergenceError
@@ -436,7 +437,7 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "train", self._layout, samples, progress)
             self._warn_of_no_feedback(samples)
-            return self._train(samples, progress)
+            return self._train(samples, self._lock.outside(progress))
 
     def _train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from checked samples; a loss in Python takes the parts of a mini-batch."""
@@ -482,6 +483,7 @@ class Simulator(FixedProperties):
         """
         with self._lock:
             checks.check_call(self.comm, "evaluate", self._layout, samples, progress, reset=reset)
+            progress = self._lock.outside(progress)
             if self._by_batch if reset is None else reset:
                 return self._episodes.run(samples, False, progress)
             losses = self._episodes.losses
@@ -516,7 +518,7 @@ class Simulator(FixedProperties):
             checks.check_call(self.comm, "gradients", self._layout, samples, progress)
             self._warn_of_no_feedback(samples)
             if not self._episodes.losses:
-                return self._episodes.gradients(samples, progress)
+                return self._episodes.gradients(samples, self._lock.outside(progress))
             clock = self._arrays.learned_steps
             try:
                 return forward(self._episodes, self._layout, samples, None).backward()

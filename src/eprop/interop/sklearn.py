@@ -18,6 +18,7 @@ from eprop.engine import Samples, Simulator, make_samples
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Readout
 from eprop.network import Network, Normal, Symmetric
+from eprop.parameters import brief, check_count, is_finite_number
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 from eprop.rules.base import Rule
 from eprop.tasks import Task, check_choice
@@ -35,10 +36,21 @@ __all__ = ["EPropClassifier", "EPropRegressor"]
 
 #: Largest rate of an input that encodes a number, spikes per step.
 _RATE = 0.5
+#: Largest feature: the range between two of them is finite, and so is its square.
+_LARGEST = 1e150
 #: Seed of a fit, as scikit-learn takes it.
 Seed = int | np.random.RandomState | None
 #: Default learning rates by rule.
 _ETA = {"eprop": 5e-3, "eprop+": 1e-3}
+
+
+def _whole(channels: Any) -> np.ndarray:
+    """Channels of events as whole numbers."""
+    given = np.asarray(channels)
+    whole: np.ndarray = given.astype(np.int64)
+    if (whole != given).any():
+        raise InputError(f"X: channels of events must be whole numbers, got {brief(channels)}")
+    return whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +111,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
                 self.n_steps_, self.n_channels_, self.n_features_in_ = X.n_steps, X.n_channels, X.n_channels
             return _pairs_of(X, self.dt)
         if _are_events(X):
-            pairs = [(np.asarray(times, float), np.asarray(channels, np.int64)) for times, channels in X]
+            pairs = [(np.asarray(times, float), _whole(channels)) for times, channels in X]
             if reset:
                 last, most = (
                     max((float(each.max()) for each in part if each.size), default=0.0)
@@ -125,6 +137,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             )
         if reset:
             self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
+            if np.abs(X).max(initial=0.0) > _LARGEST:
+                raise InputError(f"features of X must be at most {_LARGEST:g}; scale them (StandardScaler)")
             self.n_steps_ = self.n_steps or 30
             self.n_channels_ = X.shape[1] * self.receptive_fields
         return self._encoded(X)
@@ -152,9 +166,25 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     # ------------------------------------------------------------------------------------------------- network
 
+    def _check_parameters(self) -> None:
+        """Refuse parameters with which no network can be built; `fit` does it, as scikit-learn asks."""
+        name = type(self).__name__
+        check_choice(f"{name}.rule", self.rule, tuple(_ETA))
+        for count in (
+            "neurons",
+            "epochs",
+            "batch_size",
+            "receptive_fields",
+            *(["n_steps"] if self.n_steps is not None else []),
+        ):
+            check_count(f"{name}.{count}", getattr(self, count))
+        if not is_finite_number(self.window) or not 0.0 < self.window <= 1.0:
+            raise ParameterError(
+                f"{name}.window is the last part of the steps, above 0 and at most 1; got {brief(self.window)}"
+            )
+
     def _build(self, readouts: int, softmax: bool) -> None:
         """Build the untrained network."""
-        check_choice(f"{type(self).__name__}.rule", self.rule, tuple(_ETA))
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         net = Network(dt=self.dt, seed=self.seed_)
         x = net.add(EventSource(), self.n_channels_, "in")
@@ -176,6 +206,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _fit(self, X: object, y: object, epochs: int, *, new: bool, classes: npt.ArrayLike | None = None) -> None:
         """Learn from samples, in an order that differs between calls; if ``new``, from new initial weights."""
+        self._check_parameters()
         inputs = self._inputs(X, reset=new)
         if y is None:
             raise ParameterError("requires y to be passed, but the target y is None")

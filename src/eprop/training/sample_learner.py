@@ -188,6 +188,10 @@ class SampleLearner(Learner):
         test: Dataset | None = None,
         renew: Callable[[int], Dataset] | None = None,
     ):
+        if not hasattr(dataset, "subset"):
+            raise DataError(
+                f"dataset must be a dataset of the task, see eprop.tasks.Dataset; got {type(dataset).__name__}"
+            )
         if len(dataset) == 0:
             raise DataError("there is no sample to learn from")
         check_task(task, simulator.network, dataset)

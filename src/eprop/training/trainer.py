@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from eprop.files import JsonObject
 from eprop.parallel.interrupt import Interrupt
 from eprop.training.learner import Learner, State
@@ -129,6 +131,6 @@ class Trainer:
         if found is None:
             return
         line = {"samples": self.done, "total": self.total, "learned": self.done, **found}
-        ends = [callback(self, line) is True for callback in self.callbacks]  # all are called
-        self._ended = self._ended or any(ends)
+        ends = [callback(self, line) for callback in self.callbacks]  # all are called
+        self._ended = self._ended or any(isinstance(end, (bool, np.bool_)) and bool(end) for end in ends)
         watcher.metrics(line)

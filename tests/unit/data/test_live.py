@@ -134,6 +134,7 @@ def test_items_that_are_no_events_are_refused(source, words):
 def test_parameters_out_of_bounds_are_refused():
     for options, words in (
         ({"size": 0}, "LiveEvents.size must be a whole number >= 1, got 0"),
+        ({"size": (-3, -3)}, "LiveEvents.size must be a whole number >= 1, got -3"),
         ({"size": 4, "capacity": 0}, "LiveEvents.capacity"),
         ({"size": 4, "dt": 0.0}, "LiveEvents.dt must be > 0 ms"),
         ({"size": 4, "delay": -1.0}, "delay >= 0 ms"),
@@ -306,6 +307,26 @@ def test_a_closed_receiver_ends():
     live._reader.join(SECONDS)
     assert not live._reader.is_alive()
     assert list(live) == []
+
+
+@pytest.mark.parametrize("real_time", [True, False])
+def test_closing_wakes_the_consumer(real_time):
+    """Also one that waits for the first event, or for the time of a step."""
+    for first in ([], [(0.0, 1)]):
+        go_on = threading.Event()
+
+        def source(first=first, go_on=go_on):
+            yield from first
+            go_on.wait(SECONDS)
+
+        live = LiveEvents(source(), 8, real_time=real_time, delay=1e6)
+        consumer = threading.Thread(target=list, args=(live,))
+        consumer.start()
+        time.sleep(0.02)
+        live.close()
+        consumer.join(SECONDS / 2)
+        assert not consumer.is_alive()
+        go_on.set()
 
 
 def test_duplicate_datagrams_do_not_count_as_lost() -> None:

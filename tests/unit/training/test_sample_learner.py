@@ -196,6 +196,8 @@ def test_empty_data_are_refused() -> None:
     learns, nothing = learner(), digits.recordings(4).subset(slice(0, 0))
     with pytest.raises(DataError, match="there is no sample to learn from"):
         learner(dataset=nothing)
+    with pytest.raises(DataError, match=r"dataset must be a dataset of the task, .*; got tuple"):
+        learner(dataset=(np.zeros((2, 3)), np.zeros(2)))
     with pytest.raises(DataError, match="there is no sample to evaluate"):
         evaluate(learns.task, learns.simulator, nothing)
 

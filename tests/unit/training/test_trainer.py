@@ -88,7 +88,7 @@ def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
 
     def stop(trainer: Trainer, line: dict[str, Any]) -> bool:
         seen.append((trainer.done, line["samples"]))
-        return trainer.done >= 20
+        return np.bool_(trainer.done >= 20)  # as a comparison of arrays gives it
 
     training = {"epochs": 4, "batch_size": 2, "reports": 20}
     trainer, log = run(learner(training=training), callbacks=[stop, lambda trainer, line: None])

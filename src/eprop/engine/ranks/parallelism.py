@@ -34,7 +34,7 @@ def check_options(network: object, precision: object, parallel: object, threads:
     """
     if not isinstance(network, Network):
         raise NetworkError(f"Simulator needs a Network, got {network!r:.80}")
-    if precision not in PRECISIONS:
+    if not isinstance(precision, str) or precision not in PRECISIONS:
         raise ParameterError(f'Simulator.precision must be "double" or "single", got {precision!r}')
     _check_division(network, parallel)
     if threads is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,8 +28,11 @@ class OneThread:
 
     def __init__(self) -> None:
         self.in_use = lib.InUse()
+        self._calls_back = False
 
     def __enter__(self) -> None:
+        if self._calls_back:
+            raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
         if not self.in_use.acquire():
             self.refuse()
 
@@ -37,6 +41,20 @@ class OneThread:
         if isinstance(problem, MemoryError):
             with refusing_failed_allocations():
                 raise problem
+
+    def outside(self, progress: Callable[[int], None] | None) -> Callable[[int], None] | None:
+        """A function that is called while the simulator is in use, and must not use it."""
+        if progress is None:
+            return None
+
+        def call(n: int) -> None:
+            self._calls_back = True
+            try:
+                progress(n)
+            finally:
+                self._calls_back = False
+
+        return call
 
     def refuse(self) -> None:
         """Raise the error for a second thread."""

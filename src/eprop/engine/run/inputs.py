@@ -135,6 +135,8 @@ def _one_array(
 ) -> np.ndarray:
     """Give an array of a run an axis of samples; it may be ``constant``: the same in all steps."""
     given = real_numbers(f"{what} {name!r}", value, InputError)
+    if constant and size == 1 and given.shape == (n_steps,):
+        given = given[:, None]  # one readout needs no axis
     known = [(n_steps, size)] + [(size,), (1, size)] * constant
     if size is not None and given.shape not in known:
         shape = f"({n_steps}, {size}) = (steps, size)" + f" or ({size},)" * constant
@@ -145,11 +147,20 @@ def _one_array(
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
     """Convert the input of one run to the form of `make_samples`."""
     size = layout.sizes[0].get(name)
+    if scipy.sparse.issparse(value):
+        value = _dense(name, value)
     if isinstance(value, tuple) and len(value) == 2:
         return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
-    if scipy.sparse.issparse(value) or real_numbers(f"input {name!r}", value, InputError).ndim != 2:
-        raise InputError(f"input {name!r} must be a dense array (steps, size) or a pair (times, channels)")
+    if real_numbers(f"input {name!r}", value, InputError).ndim != 2:
+        raise InputError(f"input {name!r} must be an array (steps, size), sparse or not, or a pair (times, channels)")
     return _one_array("input", name, value, n_steps, size)
+
+
+def _dense(name: str, matrix: Any) -> np.ndarray:
+    """A sparse input as an array of bytes, if it holds zeros and ones."""
+    if not np.isin(matrix.tocoo().data, (0, 1)).all():
+        raise InputError(f"input {name!r} must hold zeros and ones")
+    return np.asarray(matrix.astype(np.uint8).toarray())
 
 
 def check_call(

@@ -195,8 +195,10 @@ def _labels(labels: object, n: int) -> np.ndarray | None:
     if labels is None:
         return None
     out = real_numbers("labels", labels, InputError)
-    if out.shape != (n,) or out.dtype.kind not in "iu":
+    if out.shape != (n,) or out.dtype.kind == "b":
         raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}, type {out.dtype}")
+    if out.dtype.kind == "f" and (fractions := np.flatnonzero(~np.isfinite(out) | (out != np.rint(out)))).size:
+        raise InputError(f"labels must be {n} whole numbers, but label {fractions[0]} is {out[fractions[0]]:g}")
     labels_of_samples: np.ndarray = out.astype(np.int64)
     return labels_of_samples
 
@@ -210,7 +212,10 @@ def _targets(
     check_names("readout", targets, layout.sizes[1])
     arrays, length = {}, 1
     for name, value in targets.items():
-        arrays[name] = array = real_numbers(f"target {name!r}", value, InputError)
+        array = real_numbers(f"target {name!r}", value, InputError)
+        if layout.sizes[1][name] == 1 and array.ndim == 2:
+            array = array[:, :, None]  # one readout needs no axis
+        arrays[name] = array
         if array.ndim == 3 and array.shape[1] != 1:
             length = n_steps
     out = np.empty((n, length, layout.n_readouts))

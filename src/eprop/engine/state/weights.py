@@ -218,7 +218,7 @@ def _from_matrix(
     name: str, values: object, sources: np.ndarray, targets: np.ndarray, shape: tuple[int, int]
 ) -> np.ndarray:
     """Values of a matrix at the connections; all other entries must be zero."""
-    matrix = scipy.sparse.csr_matrix(values)
+    matrix = scipy.sparse.csr_matrix(values if scipy.sparse.issparse(values) else np.asarray(values, np.float64))
     if matrix.shape != shape:
         raise InputError(f"weights of {name} must have shape {shape} = (targets, sources), got {matrix.shape}")
     if len(set(zip(targets.tolist(), sources.tolist(), strict=True))) != sources.size:

@@ -60,9 +60,11 @@ INPUTS = [
     ({5: OK}, "no event source named 5"),
     ({"in": None}, "input 'in' must be real numbers"),
     ({"in": OK[:4]}, r"input 'in' must have shape \(5, 4\) = \(steps, size\), got \(4, 4\)"),
-    ({"in": OK[None]}, "must be a dense array"),
-    ({"in": OK[0]}, "must be a dense array"),
-    ({"in": scipy.sparse.csr_matrix(OK)}, "must be a dense array"),
+    ({"in": OK[None]}, "must be an array"),
+    ({"in": OK[0]}, "must be an array"),
+    ({"in": scipy.sparse.csr_matrix(OK[:4])}, r"must have shape \(5, 4\)"),
+    ({"in": 2 * scipy.sparse.eye_array(5, 4)}, "must hold zeros and ones"),
+    ({"in": np.ma.masked_array(OK, OK[0, 0] == OK)}, "has masked values, which have no meaning"),
     *(
         ({"in": OK + value}, "must hold only zeros and ones: at most one event per channel")
         for value in (0.5, 2, -1, NAN)
@@ -207,7 +209,7 @@ SAMPLE_TARGETS = [
 LABELS = [
     ([0, 2], "labels must lie in 0..1, got 0..2"),
     ([-1, 0], "labels must lie in 0..1, got -1..0"),
-    *((wrong, "labels must be 2 whole numbers") for wrong in ([0], [0.0, 1.0], [0, NAN], [True, False], [[0], [1]], 5)),
+    *((wrong, "labels must be 2 whole numbers") for wrong in ([0], [0.0, 0.5], [0, NAN], [True, False], [[0], [1]], 5)),
 ]
 COUNTS = [0, -1, "a", 2.0, 2.5, None, NAN, True, [2]]
 METHODS = [(name, progress) for name in ("train", "evaluate") for progress in (None, np.zeros((9, 9)))]
@@ -247,6 +249,31 @@ def test_samples_that_will_do(learner):
     done: list[int] = []
     learner.train(learner.samples(2, 5), progress=done.append)
     assert sum(done) == 2
+
+
+def test_what_an_array_can_only_mean_one_way(learner):
+    """Sparse input, labels that are whole floats, targets of a single readout, weights in half precision."""
+    assert learner.samples(2, 5, labels=[0.0, 1.0]).labels.dtype == np.int64
+    net = ep.Network()
+    net.connect(net.add(ep.EventSource(), 4, "in"), net.add(ep.Readout(), 1, "out"), name="w")
+    events = scipy.sparse.eye_array(5, 4)
+    sparse, dense = (ep.Simulator(net).run(5.0, {"in": x}).y["out"] for x in (events, events.toarray()))
+    np.testing.assert_array_equal(sparse, dense)
+    assert sparse.any()
+    sim, target = ep.Simulator(net), np.arange(10.0).reshape(2, 5)
+    np.testing.assert_array_equal(sim.samples(2, 5, targets={"out": target}).target, target[:, :, None])
+    losses = [ep.Simulator(net).run(5.0, targets={"out": t}).loss for t in (target[0], target[0][:, None])]
+    np.testing.assert_array_equal(*losses)
+    sim.set_weights("w", np.full((1, 4), 0.5, np.float16))
+    np.testing.assert_array_equal(sim.weights("w").toarray(), np.full((1, 4), 0.5))
+
+
+@pytest.mark.parametrize("call", ["train", "evaluate"])
+def test_progress_that_uses_its_simulator_is_refused(learner, call):
+    samples = learner.samples(2, 5, labels=[0, 1])
+    with refuse("progress must not run or change the simulator that calls it"):
+        getattr(learner, call)(samples, progress=lambda n: learner.gradients(samples))
+    getattr(learner, call)(samples)  # is free again
 
 
 def test_events_are_sorted_within_a_step(learner):
