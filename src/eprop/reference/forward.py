@@ -137,7 +137,8 @@ class Forward:
         """Step ``t``: spikes arrive, neurons and readouts advance, outputs are compared with the targets."""
         n, now = self.layout.n_neurons, activity.past + t
         width = n + self.layout.n_readouts
-        x: Array = np.bincount(self.synapses.input, weight * arriving, minlength=2 * width).reshape(2, width)
+        sums = np.bincount(self.synapses.input, weight * arriving, minlength=2 * width)
+        x: Array = sums.astype(float).reshape(2, width)  # without synapses they would be integers
         x[:, :n] += external.inputs[t]
         activity.events += int(np.count_nonzero(arriving))
         for (name, neurons), state in zip(self.neurons.items(), activity.neurons, strict=True):
