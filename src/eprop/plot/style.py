@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backend_bases import FigureCanvasBase
@@ -62,8 +63,8 @@ _STYLE: Any = {
 
 
 def look() -> AbstractContextManager[None]:
-    """Context with the style of the package; the user's own settings stay unchanged."""
-    return mpl.rc_context(_STYLE)
+    """Context with the style of the package: the user's own settings, such as a matplotlibrc, neither count nor change."""
+    return mpl.style.context(["default", _STYLE])
 
 
 def new_figure(width: float, height: float) -> Figure:

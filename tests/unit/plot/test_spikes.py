@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 
 from eprop import InputError
-from eprop.plot import raster, rates
+from eprop.plot import draw_spikes, raster, rates, save
 
 SPIKES = {"e": (np.array([1.0, 5.0, 9.0]), np.array([0, 3, 9])), "i": (np.array([2.0]), np.array([1]))}
 SIZES = {"e": 10, "i": 4}
@@ -35,3 +36,12 @@ def test_refused():
         raster(SPIKES, SIZES, share=0.0)
     with pytest.raises(InputError, match="reference must have 2 rates"):
         rates(SPIKES, SIZES, reference=[1.0])
+
+
+def test_settings_of_the_user_do_not_count(tmp_path):
+    """Such as a matplotlibrc of the working folder, which may ask for LaTeX."""
+    own = {"text.usetex": True, "lines.linewidth": 9.0, "savefig.facecolor": "red"}
+    plain = save(draw_spikes(SPIKES, SIZES, duration=10.0), tmp_path / "plain.png").read_bytes()
+    with mpl.rc_context(own):
+        assert save(draw_spikes(SPIKES, SIZES, duration=10.0), tmp_path / "same.png").read_bytes() == plain
+        assert mpl.rcParams["lines.linewidth"] == 9.0
