@@ -1,4 +1,4 @@
-"""The cortical microcircuit: build time, memory, real-time factor and rates, at a tenth with three rules, and at full scale.
+"""The cortical microcircuit: build time, memory, real-time factor and rates, at a tenth and at full scale, with three rules.
 
     python benchmarks/microcircuit.py
 
@@ -16,6 +16,8 @@ CASES = {
     "0.1 stdp": (0.1, "stdp", 1, 2000, True),
     "0.1 eprop+": (0.1, "eprop+", 1, 2000, False),
     "1 static": (1.0, "static", 2, 1000, False),
+    "1 stdp": (1.0, "stdp", 2, 1000, False),
+    "1 eprop+": (1.0, "eprop+", 2, 1000, False),
 }
 
 
