@@ -70,9 +70,10 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
   }
 }
 
-// Spikes of a delay group that arrive in step t, and branches that expire, at the targets of a partition.
+// Spikes of a delay group that arrive in step t, and branches that expire, at the targets of a partition; returns the number of
+// synapses where spikes arrive.
 template <class Real, class PairRule>
-void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t, const PairRule& rule) {
+Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t, const PairRule& rule) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
   const double* powers = state.topology.pair_powers.row(number);
@@ -81,16 +82,15 @@ void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Inde
   const auto trace_of = [&](Index position) {
     return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
   };
+  Index events = 0;
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
   for (Index position = arriving.first; position < arriving.stop; position++) {
     const Index branch = arriving[position];
-    if (position + 1 < arriving.stop) {
-      const Index next = arriving[position + 1];
-      fetch_branch(start[next], start[next + 1], state.topology.targets.data, state.synapses.weight.data);
-    }
+    fetch_ahead(state, start, state.deliveries.logged_first[number] + position - arriving.first);
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
     pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers, x);
+    events += start[branch + 1] - start[branch];
   }
   const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
   for (Index position = expiring.first; position < expiring.stop; position++) {
@@ -100,16 +100,16 @@ void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Inde
     const double trace = trace_with_spike(trace_of(position), times.interval, group.pre_decay);
     finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace}, rule, powers);
   }
+  return events;
 }
 
 // The same with the rule of the delay group; a rate of 0 makes its synapses static.
-template <class Real> void deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t) {
+template <class Real> Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t) {
   const DelayGroup& group = state.groups[number];
-  if (group.optimizer.eta == 0.0) {
-    deliver_static(state, group, partition, t);
-    return;
-  }
-  with_pair_rule(group, [&](const auto& rule) { deliver_pairs(state, number, partition, t, rule); });
+  if (group.optimizer.eta == 0.0) return deliver_static(state, number, partition, t);
+  Index events = 0;
+  with_pair_rule(group, [&](const auto& rule) { events = deliver_pairs(state, number, partition, t, rule); });
+  return events;
 }
 
 // Traces of the neurons begin .. end of a partition for step t + 1, and their spikes of step t. Returns whether some neuron's

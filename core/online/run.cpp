@@ -41,22 +41,13 @@ template <class Real> void extend_propagators(OnlineRun<Real>& run, Index begin,
   }
 }
 
-// Number of arrivals at synapses of a delay group that learns, in a partition and step t.
-template <class Real> Index count_events(const OnlineState<Real>& state, Index number, Index partition, Index t) {
-  const DelayGroup& group = state.groups[number];
+// Number of arrivals at synapses of a delay group of e-prop+.
+template <class Real> Index count_events(const OnlineState<Real>& state, Index number, Index partition) {
   const Index* start = state.topology.branch_start.row(partition);
+  const ArrivingBranch* arriving = state.deliveries.arriving.data();
   Index events = 0;
-  if (group.rule == Rule::eprop_plus) {
-    const ArrivingBranch* arriving = state.deliveries.arriving.data();
-    for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++)
-      events += start[arriving[k].branch + 1] - start[arriving[k].branch];
-    return events;
-  }
-  const LoggedBranches branches = branches_emitted(state, group, t - group.delay);
-  for (Index position = branches.first; position < branches.stop; position++) {
-    const Index branch = branches[position];
-    events += start[branch + 1] - start[branch];
-  }
+  for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++)
+    events += start[arriving[k].branch + 1] - start[arriving[k].branch];
   return events;
 }
 
@@ -66,19 +57,18 @@ template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index 
   for (Index k = 0; k < state.topology.delivery_order.size; k++) {
     const Index number = state.topology.delivery_order[k];
     const DelayGroup& group = state.groups[number];
-    if (group.rule != Rule::pairs && group.rule != Rule::eprop_plus) {
-      const Index events = deliver_static(state, group, partition, t);
-      if (group.counts_events) run.notes[partition].events += events;
-      continue;
-    }
-    if (group.counts_events) run.notes[partition].events += count_events(state, number, partition, t);
+    Index events = 0;
     if (group.rule == Rule::pairs) {
-      deliver_pairs(state, number, partition, t);
-    } else if (group.onto_readouts) {
-      learn_readouts(state, number, partition, t);
-    } else if (group.first_group == number) {  // together with the groups that follow it
-      with_kind(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
+      events = deliver_pairs(state, number, partition, t);
+    } else if (group.rule != Rule::eprop_plus) {
+      events = deliver_static(state, number, partition, t);
+    } else {
+      events = count_events(state, number, partition);
+      if (group.onto_readouts) learn_readouts(state, number, partition, t);
+      if (!group.onto_readouts && group.first_group == number)  // together with the groups that follow it
+        with_kind(run.kinds[group.kind], [&]<Kind K>() { learn<K>(state, number, partition, t); });
     }
+    if (group.counts_events) run.notes[partition].events += events;
   }
 }
 
@@ -383,6 +373,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   state.deliveries.arriving_start.assign(state.groups.size() + 1, 0);
   state.deliveries.expired_start.assign(state.groups.size() + 1, 0);
   state.deliveries.unrewarded_start.assign(state.groups.size() + 1, 0);
+  state.deliveries.logged_first.assign(state.groups.size(), 0);
   state.spikes.assign(partitions, std::vector<std::int32_t>(topology.n_neurons()));
   state.spike_count.assign(partitions, std::vector<Index>(populations, 0));
   run.notes = std::vector<PartitionNotes>(partitions);
@@ -416,6 +407,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     take_external(run, column, request);
     if (!run.collect && log_is_full(state.log, run.t)) grow_log(state.log, run.t);
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
+    list_logged(state, run.t);
     run.watch.record(kExchange);
     parallel_for(partitions, threads, step);
     run.watch.record(kRegion);

@@ -129,7 +129,9 @@ struct Deliveries {
   std::vector<Index> expired_start;
   std::vector<ExpiredBranch> unrewarded;  // branches whose reward cutoff has passed
   std::vector<Index> unrewarded_start;
-  std::vector<Index> places;  // work space of the sort
+  std::vector<Index> logged;        // arriving branches of the other rules, in the order of delivery ...
+  std::vector<Index> logged_first;  // ... and the number of the first of each delay group
+  std::vector<Index> places;        // work space of the sort
 };
 
 // Propagators of a trace group that are already computed, in one partition.

@@ -11,25 +11,18 @@ inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets,
   for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<double>(weight[synapse]);
 }
 
-// Branches between fetching one from memory and its turn: first the place of its synapses, then they themselves.
-constexpr Index kFetchStart = 16, kFetchBranch = 6;
-
 // All arriving spikes of a delay group in step t, at the targets of a partition; returns their number of synapses.
-template <class Real> Index deliver_static(OnlineState<Real>& state, const DelayGroup& group, Index partition, Index t) {
+template <class Real> Index deliver_static(OnlineState<Real>& state, Index number, Index partition, Index t) {
+  const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
-  const std::uint32_t* targets = state.topology.targets.data;
-  const Real* weight = state.synapses.weight.data;
   double* x = state.neurons.input.row(group.receptor);
-  const LoggedBranches branches = branches_emitted(state, group, t - group.delay);
+  const Index first = state.deliveries.logged_first[number];
+  const Index stop = first + branches_emitted(state, group, t - group.delay).size();
   Index events = 0;
-  for (Index position = branches.first; position < branches.stop; position++) {
-    const Index branch = branches[position];
-    if (position + kFetchStart < branches.stop) prefetch(start + branches[position + kFetchStart]);
-    if (position + kFetchBranch < branches.stop) {
-      const Index next = branches[position + kFetchBranch];
-      fetch_branch(start[next], start[next + 1], targets, weight);
-    }
-    deliver_branch(start[branch], start[branch + 1], targets, weight, x);
+  for (Index k = first; k < stop; k++) {
+    const Index branch = state.deliveries.logged[k];
+    fetch_ahead(state, start, k);
+    deliver_branch(start[branch], start[branch + 1], state.topology.targets.data, state.synapses.weight.data, x);
     events += start[branch + 1] - start[branch];
   }
   return events;
