@@ -3,12 +3,13 @@
     python benchmarks/optimizers.py
     python benchmarks/optimizers.py --intervals 100 --cases recurrent --repeats 1
 
-The network ``recurrent`` is that of ``eprop bench scaling`` with 500 synapses for each of 1,000 neurons. The others have 1,000
-inputs with 500 synapses onto each of 1,000 targets: ``ALIF`` (a component of its own for each synapse), ``reward`` (LIF with a
-reward trace) and ``readouts``. NEST runs the first network, with its optimisers gradient descent and Adam. eprop and NEST take
-turns, on one thread; times are those of the processor, and the shortest of the repeats counts. The ratio of a row of the
-first network is that to NEST in double precision with the same interval: for momentum to gradient descent, for RMSprop to
-Adam. The result is ``optimizers.json``.
+The network ``recurrent`` is that of ``eprop bench scaling`` with 500 synapses for each of 1,000 neurons; two ranks divide
+it in ``two ranks``, whose times are those of the clock. The others have 1,000 inputs with 500 synapses onto each of 1,000
+targets: ``ALIF`` (a component of its own for each synapse), ``reward`` (LIF with a reward trace) and ``readouts``. NEST
+runs the first network, with its optimisers gradient descent and Adam. eprop and NEST take turns, on one thread; times are
+those of the processor, and the shortest of the repeats counts. The ratio of a row of the first network is that to NEST in
+double precision with the same interval: for momentum to gradient descent, for RMSprop to Adam. The result is
+``optimizers.json``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 
 import eprop as ep
 from eprop.bench import ScalingConfig, scaling
+from eprop.bench.in_subprocess import measure_in_subprocess
 from eprop.interop import nest_scaling
 from eprop.rules.optimizers import BY_NAME
 
@@ -35,7 +37,7 @@ PRECISIONS: tuple[Precision, Precision] = ("double", "single")
 NEURONS, INDEGREE = 1000, 500
 IN_NEST = {"gradient_descent": "gradient_descent", "adam": "adam", "momentum": "gradient_descent", "rmsprop": "adam"}
 NEURON = {"ALIF": event_cost_of_models.ALIF, "reward": event_cost_of_models.LIF}
-CASES = ("recurrent", "ALIF", "reward", "readouts")
+CASES = ("recurrent", "two ranks", "ALIF", "reward", "readouts")
 # Events of a measurement: a replay takes some hundred times as long.
 EVENTS = {False: 3e6, True: 3e5}
 
@@ -60,6 +62,11 @@ def recurrent(config: ScalingConfig) -> Callable[[], float]:
         return 1e9 * (time.process_time() - began) / (sim.events - events)
 
     return measured
+
+
+def on_two_ranks(config: ScalingConfig) -> float:
+    """Return the time of an event of the network ``recurrent`` on two ranks, by the clock."""
+    return float(measure_in_subprocess(config, ranks=2)["ns_per_synaptic_event"])
 
 
 def from_inputs(case: str, config: ScalingConfig) -> Callable[[], float]:
@@ -134,7 +141,10 @@ def runs_of(case: str, each_step: bool, interval: float, nest_events: float) -> 
     for optimizer in BY_NAME:
         for precision in PRECISIONS:
             config = config_of(optimizer, each_step, precision, interval, EVENTS[each_step])
-            runs[optimizer, precision] = recurrent(config) if case == "recurrent" else from_inputs(case, config)
+            if case == "two ranks":
+                runs[optimizer, precision] = functools.partial(on_two_ranks, config)
+            else:
+                runs[optimizer, precision] = recurrent(config) if case == "recurrent" else from_inputs(case, config)
     for optimizer in sorted(set(IN_NEST.values())) if case == "recurrent" else ():
         runs[optimizer, "NEST"] = functools.partial(in_nest, optimizer, each_step, interval, nest_events)
     return runs

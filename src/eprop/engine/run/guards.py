@@ -31,10 +31,11 @@ class OneThread:
         self._calls_back = False
 
     def __enter__(self) -> None:
-        if self._calls_back:
-            raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
         if not self.in_use.acquire():
             self.refuse()
+        if self._calls_back:
+            self.in_use.release()
+            raise InputError("progress must not run or change the simulator that calls it; use a copy (copy.copy)")
 
     def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
         self.in_use.release()
