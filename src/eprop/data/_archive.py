@@ -109,9 +109,8 @@ class ZipTree:
 
     def names(self) -> list[str]:
         """All files, in any order."""
-        names = [
-            info.filename for info in self.archive.infolist() if not info.filename.endswith("/")
-        ]  # is_dir of Python 3.11 fails without a name
+        # `is_dir` of Python 3.11 fails for an entry without a name.
+        names = [info.filename for info in self.archive.infolist() if not info.filename.endswith("/")]
         return [n for n in names if not any(part.startswith(_HIDDEN) for part in n.split("/"))]
 
     def size(self, name: str) -> int:
