@@ -14,7 +14,7 @@ import numpy as np
 from eprop.engine import BatchResult, Samples
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
-from eprop.parameters import Description, Floats, param
+from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Dataset, Task
 from eprop.training.cell_activity import described, observe
@@ -203,7 +203,7 @@ class SampleLearner(Learner):
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._renew, self._epoch_of_dataset = renew, 0
         self._chunk, self._warned = 1, False
-        self._activity = np.zeros((0, 0))
+        self._activity, self._observed = np.zeros((0, 0)), dataset if validation is None else validation
         plan = self.training
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
 
@@ -266,10 +266,6 @@ class SampleLearner(Learner):
         """Evaluate the test samples."""
         return evaluate(self.task, self.simulator, self._test_samples(), show)
 
-    def _observed(self) -> Floats:
-        """Activity of the populations that the task observes, on validation samples, if there are any."""
-        return observe(self.task, self.simulator, self.dataset if self.validation is None else self.validation)
-
     def _test_samples(self) -> Dataset:
         if self.test is None:
             raise DataError("there is no sample to test on: give some with SampleLearner(..., test=...)")
@@ -293,7 +289,7 @@ class SampleLearner(Learner):
             "train_samples_per_second": self.learned / max(self.seconds, 1e-9),
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
-            **described(self.task, self._activity, self._observed()),
+            **described(self.task, self._activity, observe(self.task, self.simulator, self._observed)),
         }
 
     def progress(self) -> Progress:
@@ -315,7 +311,7 @@ class SampleLearner(Learner):
     def step(self, check: Check) -> None:
         """Learn one mini-batch, or with e-prop+ as much of it as a call may take."""
         if self.done == 0:
-            self._activity = self._observed()
+            self._activity = observe(self.task, self.simulator, self._observed)
         epoch, place = divmod(self.done, len(self.dataset))
         if self._renew is not None and epoch != self._epoch_of_dataset:  # this does not count as learning time
             self.dataset, self._epoch_of_dataset = self._renew(epoch), epoch

@@ -128,11 +128,6 @@ class Sizes:
         return sum(p.size for p in self.network.populations if p.model.role == "readout")
 
     @property
-    def n_receptors(self) -> int:
-        """Rows of inputs: 2 if some neurons have an inhibitory receptor."""
-        return 2 if (self.populations["inhibitory_row"] >= 0).any() else 1
-
-    @property
     def n_sources(self) -> int:
         """Nodes that can spike and that this rank owns or listens to."""
         return int(self.populations["size"][self.populations["role"] != Role.readout].sum())

@@ -189,9 +189,10 @@ def make_axons(sizes: Sizes, learns: bool = True) -> Axons:
 def make_neurons(built: Built) -> Neurons:
     """Allocate all nodes at rest."""
     n, k = built.n_neurons, built.n_readouts
+    receptors = 2 if (built.populations["inhibitory_row"] >= 0).any() else 1
     return Neurons(
         state=built.initial.copy(),
-        input=aligned((built.n_receptors, n + k)),
+        input=aligned((receptors, n + k)),
         psi=aligned((n,)),
         signal=aligned((n,)),
         rate=aligned((2, n)),
