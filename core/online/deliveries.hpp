@@ -17,18 +17,15 @@ template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bo
 // Lists the arriving branches of all rules but e-prop+ in step t.
 template <class Real> void list_logged(OnlineState<Real>& state, Index t);
 
-// Fetches memory of branches that follow number k of the list: first the places of their synapses, then these. A long branch
-// hides the wait for the next one, and would evict those after it.
+// Fetches memory of branches that follow number k of the list: first the places of their synapses, then these.
 template <class Real> void fetch_ahead(const OnlineState<Real>& state, const Index* start, Index k) {
-  constexpr Index kPlaces = 16, kShort = 8, kLong = 256;
+  constexpr Index kPlaces = 16, kSynapses = 8;
   const std::vector<Index>& logged = state.deliveries.logged;
-  const Index n = static_cast<Index>(logged.size()), now = logged[k];
-  const Index next = k + (start[now + 1] - start[now] < kLong ? kShort : 1);
+  const Index n = static_cast<Index>(logged.size());
   if (k + kPlaces < n) prefetch(start + logged[k + kPlaces]);
-  if (next >= n) return;
-  const Index begin = start[logged[next]], end = start[logged[next] + 1];
-  fetch_branch(begin, end, state.topology.targets.data, state.synapses.weight.data);
-  if (begin < end) fetch_branch(end - 1, end, state.topology.targets.data, state.synapses.weight.data);  // its last line
+  if (k + kSynapses >= n) return;
+  const Index branch = logged[k + kSynapses];
+  fetch_branch(start[branch], start[branch + 1], state.topology.targets.data, state.synapses.weight.data);
 }
 
 // Branches of a delay group whose spikes were emitted in a step, in the order of the log.

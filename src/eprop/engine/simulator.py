@@ -82,6 +82,8 @@ class Simulator(FixedProperties):
         networks.
     ParameterError
         If ``precision``, ``threads`` or ``parallel`` has an invalid value.
+    InputError
+        If ``progress`` is neither True nor False.
     MemoryLimitError
         If the network does not fit into the available memory.
 

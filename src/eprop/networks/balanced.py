@@ -30,15 +30,17 @@ def balanced_network(
 ) -> Network:
     """Describe the balanced network of Brunel (2000), model A.
 
-    Each neuron receives a tenth of both populations, and a Poisson background. The defaults give asynchronous, irregular activity
-    of about 38 Hz.
+    Each neuron receives a tenth of the excitatory and of the inhibitory neurons, and a Poisson background. Neurons have
+    a threshold of 20 mV, a reset to 10 mV, a time constant of 20 ms and a refractory time of 2 ms. The defaults give
+    asynchronous, irregular activity of about 38 Hz.
 
     Parameters
     ----------
     neurons : int
         Excitatory (four fifths, ``"e"``) and inhibitory (``"i"``) neurons, at least 50.
     eta : float
-        Rate of the background, relative to the rate that takes the mean voltage to the threshold.
+        Rate of the background, relative to the rate that takes the mean voltage to the threshold. The background alone drives
+        neurons for ``eta > 1``.
     g : float
         Strength of inhibitory weights relative to excitatory ones. Inhibition dominates for ``g > 4``.
     weight : float
@@ -47,8 +49,10 @@ def balanced_network(
         Delay of all synapses, ms.
     rule : Rule, optional
         Plasticity of the synapses from E to E. The default is static.
-    seed, dt : int and float
-        Seed of every draw; time step, ms.
+    seed : int
+        Seed of every draw.
+    dt : float
+        Time step, ms.
 
     Returns
     -------
@@ -60,6 +64,12 @@ def balanced_network(
         If a number is out of its bounds.
     NetworkError
         If ``dt``, ``seed``, ``delay`` or ``rule`` is invalid.
+
+    Examples
+    --------
+    >>> net = balanced_network(1000, weight=0.5)
+    >>> [(p.name, p.size) for p in net.populations]
+    [('e', 800), ('i', 200)]
     """
     sizes, degrees = _sizes_and_degrees(neurons)
     _check_positive(eta=eta, g=g, weight=weight)

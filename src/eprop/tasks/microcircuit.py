@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.data.binned import BinnedDataset
-from eprop.engine import Samples, make_samples
+from eprop.engine import Samples
 from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, Readout
 from eprop.models.base import steps
@@ -25,7 +25,7 @@ from eprop.parameters import inherited, param
 from eprop.rules import Rule
 from eprop.tasks.base import Classification, check_choice
 from eprop.tasks.fields import SIDE, corners, in_squares
-from eprop.tasks.nmnist import N_CHANNELS, N_CLASSES, check_recordings, summed
+from eprop.tasks.nmnist import N_CHANNELS, N_CLASSES, samples_of, summed
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.recurrent import RULES, RuleTask
 
@@ -213,9 +213,7 @@ class MicrocircuitDigits(RuleTask, Classification):
         InputError
             If the recordings have other channels, steps or labels than the task.
         """
-        check_recordings(dataset, self.n_steps, self.dt)
-        inputs = {"in": (dataset.ptr, dataset.channels)}
-        return make_samples(network, len(dataset), self.n_steps, inputs, labels=dataset.labels, window=self.window)
+        return samples_of(network, dataset, self.window, self.dt)
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Softmax of the readouts, summed over the learning window."""

@@ -184,15 +184,7 @@ class NMNIST(LearningTask, Classification):
         InputError
             If the recordings have other channels, steps or labels than the task.
         """
-        check_recordings(dataset, self.n_steps, self.dt)
-        return make_samples(
-            network,
-            len(dataset),
-            self.n_steps,
-            inputs={"in": (dataset.ptr, dataset.channels)},
-            labels=dataset.labels,
-            window=self.window,
-        )
+        return samples_of(network, dataset, self.window, self.dt)
 
     def views(self, dataset: BinnedDataset) -> Sequence[BinnedDataset]:
         """The recordings; with ``test_augmentation`` also shifted by one pixel to each side."""
@@ -219,12 +211,15 @@ class NMNIST(LearningTask, Classification):
         return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())
 
 
-def check_recordings(dataset: BinnedDataset, n_steps: int, dt: float) -> None:
-    """Raise `InputError` if recordings have other channels, steps or another ``dt``."""
+def samples_of(network: Network, dataset: BinnedDataset, window: np.ndarray, dt: float) -> Samples:
+    """Samples from recordings, with a weight for each step (n_steps,); raise `InputError` if they have others, or channels."""
+    n_steps = len(window)
     if (dataset.n_channels, dataset.n_steps, dataset.dt) != (N_CHANNELS, n_steps, dt):
         raise InputError(
             f"the task takes recordings with {N_CHANNELS} channels and {n_steps} steps of {dt:g} ms, got {dataset!r}"
         )
+    inputs = {"in": (dataset.ptr, dataset.channels)}
+    return make_samples(network, len(dataset), n_steps, inputs, labels=dataset.labels, window=window)
 
 
 def summed(y: np.ndarray, *, softmax: bool) -> np.ndarray:
