@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.encoders import Encoder, PopulationCode
 from eprop.parameters import param
-from eprop.rl import ContinuousActions, DiscreteActions, Encoder, Observation, Outcome, PopulationCode
+from eprop.rl import ContinuousActions, DiscreteActions, Observation, Outcome
 from eprop.tasks import Control
 
 LEFT, RIGHT = 0, 1

@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 # Small, so that most of the time goes into starting Python.
 ARGUMENTS: dict[str, list[str]] = {
+    "encoders.py": ["encoders.png"],
     "live_camera.py": ["--seconds", "2", "--neurons", "50"],
     "own_neuron.py": ["--iterations", "20"],
     "nmnist_authors.py": [],
@@ -41,7 +42,8 @@ def losses(text: str) -> list[float]:
 def test_example_prints_and_leaves_no_files(name: str, tmp_path: pathlib.Path) -> None:
     printed = run(name, tmp_path)
     assert printed.strip()
-    assert not list(tmp_path.iterdir())
+    pictures = {argument for argument in ARGUMENTS[name] if argument.endswith(".png")}
+    assert {path.name for path in tmp_path.iterdir()} == pictures
     if name == "compare_with_nest.py":
         deviations = [float(number) for number in re.findall(r"(\d\.\de[+-]\d+)$", printed, re.MULTILINE)]
         assert len(deviations) == 5

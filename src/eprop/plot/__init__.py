@@ -10,6 +10,7 @@
     draw_band, draw_bars, draw_points       several trials of one or more variants             charts.py
     draw_confusion, draw_event_cost         true and predicted classes; time per event         charts.py
     raster, rates, draw_spikes              spikes of populations                              spikes.py
+    draw_encoding                           a number, its spikes, the number read from them    encoding.py
     draw_network                            a schematic of a network                           schematic.py
     draw_run                                all figures for the folder of a run, or of trials  report.py
     write_report                            one HTML page about a run, or about trials         report.py
@@ -18,6 +19,7 @@
 
 from eprop.plot.activity import draw_activity, draw_episode, draw_pattern, telling_neuron
 from eprop.plot.charts import draw_band, draw_bars, draw_confusion, draw_event_cost, draw_points
+from eprop.plot.encoding import draw_encoding
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.report import draw_run, write_report
 from eprop.plot.schematic import draw_network
@@ -26,8 +28,8 @@ from eprop.plot.style import check_picture, look, save
 from eprop.plot.weight_change import draw_weight_change, draw_weights
 
 __all__ = [
-    "check_picture", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_episode", "draw_event_cost",
-    "draw_learning_curve", "draw_network", "draw_pattern", "draw_points", "draw_returns", "draw_returns_of_trials",
-    "draw_run", "draw_spikes", "draw_trials", "draw_weight_change", "draw_weights", "look", "raster", "rates", "save",
-    "telling_neuron", "write_report",
+    "check_picture", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_encoding", "draw_episode",
+    "draw_event_cost", "draw_learning_curve", "draw_network", "draw_pattern", "draw_points", "draw_returns",
+    "draw_returns_of_trials", "draw_run", "draw_spikes", "draw_trials", "draw_weight_change", "draw_weights", "look",
+    "raster", "rates", "save", "telling_neuron", "write_report",
 ]  # fmt: skip

@@ -1,8 +1,9 @@
-"""LEARNING FROM REWARD: environments, encoders, policies, and actor and critic learned by e-prop.
+"""LEARNING FROM REWARD: environments, encoders of pictures, policies, and actor and critic learned by e-prop.
+
+Encoders of vectors, such as `PopulationCode`, are in `eprop.encoders`.
 
 ::
 
-    PopulationCode, RateCode, LatencyCode, PoissonCode     observations to spikes      encoders.py
     PixelEvents                                            pictures to events          pixels.py
     ObjectCode, Region                                     pictures to positions       objects.py
     SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
@@ -15,7 +16,6 @@
     OnlineActor, RewardBaseline                            without a critic, e-prop+   online.py
 """
 
-from eprop.rl.encoders import Encoder, LatencyCode, PoissonCode, PopulationCode, RateCode
 from eprop.rl.environments import Environments, EpisodeRestartedWarning, Episodes, Finished, Observation, Outcome
 from eprop.rl.gym import GymnasiumEnvironments
 from eprop.rl.learner import Agent, ParallelNetwork, Returns, RolloutLearner, check_readouts, play
@@ -40,10 +40,10 @@ from eprop.rl.policies import Actions, ContinuousActions, DiscreteActions, Gauss
 from eprop.rl.scaling import ObservationScale, RewardScale, RunningMoments
 
 __all__ = [
-    "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Encoder", "Environments",
+    "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments",
-    "LatencyCode", "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
-    "PixelEvents", "PoissonCode", "Policy", "PopulationCode", "RateCode", "Region", "Returns", "RewardBaseline",
+    "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
+    "PixelEvents", "Policy", "Region", "Returns", "RewardBaseline",
     "RewardScale", "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "check_readouts", "credit", "diagnose",
     "discounted_returns", "generalised_advantages", "loss", "next_values", "objective_errors", "play", "td_errors",
 ]  # fmt: skip

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from eprop.encoders import Encoder
 from eprop.errors import InputError
 from eprop.network import Network
 from eprop.parameters import check_count
-from eprop.rl.encoders import Encoder
 from eprop.rl.environments import Environments, Episodes, Finished
 from eprop.rl.objective import Experience, Objective, credit, objective_errors
 from eprop.rl.policies import Policy

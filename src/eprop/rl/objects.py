@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.encoders import Encoder, drawn, receptive_fields
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import Description, param
-from eprop.rl.encoders import Encoder, drawn, receptive_fields
 
 AXES = ("rows", "columns", "both")
 #: The background is the median of every fourth pixel in rows and columns.

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from eprop.encoders import Encoder
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import brief, check_count, is_finite_number
-from eprop.rl.encoders import Encoder
 from eprop.rl.policies import Policy
 
 

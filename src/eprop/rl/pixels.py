@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.encoders import Encoder
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import param
-from eprop.rl.encoders import Encoder
 
 # Weights of red, green and blue in the light of a pixel (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114])

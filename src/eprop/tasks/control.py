@@ -8,10 +8,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from eprop.encoders import Encoder
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
 from eprop.parameters import inherited, param
-from eprop.rl import Actions, ContinuousActions, Encoder, Environments, GaussianPolicy, Policy, SoftmaxPolicy
+from eprop.rl import Actions, ContinuousActions, Environments, GaussianPolicy, Policy, SoftmaxPolicy
 from eprop.rules import Adam, EProp
 from eprop.tasks.base import check_choice
 from eprop.tasks.datasets import DataChoice

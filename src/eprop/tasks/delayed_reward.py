@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.encoders import Encoder, PoissonCode
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import inherited, is_multiple
-from eprop.rl import Actions, DiscreteActions, Encoder, Environments, Observation, Outcome, PoissonCode
+from eprop.rl import Actions, DiscreteActions, Environments, Observation, Outcome
 from eprop.tasks.control import Control
 from eprop.tasks.cues import CueTask
 

@@ -5,17 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from eprop.encoders import Encoder, LatencyCode, PopulationCode, RateCode
 from eprop.errors import ParameterError
 from eprop.parameters import inherited, param
-from eprop.rl import (
-    Encoder,
-    Environments,
-    GymnasiumEnvironments,
-    LatencyCode,
-    PixelEvents,
-    PopulationCode,
-    RateCode,
-)
+from eprop.rl import Environments, GymnasiumEnvironments, PixelEvents
 from eprop.tasks.base import check_choice
 from eprop.tasks.control import Control, spaces
 
@@ -104,6 +97,8 @@ class GymnasiumTask(Control):
         given = {name: getattr(self, name) for name in names}
         if not given.get("scale", True):
             given["scale"] = (DEVIATIONS,)
+        if "probability" in given:
+            given |= {"rate": given.pop("probability") * 1000.0 / self.dt, "dt": self.dt}
         return kind(**given)
 
     @property
@@ -141,5 +136,6 @@ class CartPole(Control):
     def make_encoder(self) -> Encoder:
         """Scales in m, m/s, rad, rad/s: about what a pole that stands does not exceed."""
         return PopulationCode(
-            scale=(2.0, 2.1, 0.175, 2.1), fields=self.fields, width=self.width, probability=self.probability
-        )
+            scale=(2.0, 2.1, 0.175, 2.1), fields=self.fields, width=self.width,
+            rate=self.probability * 1000.0 / self.dt, dt=self.dt,
+        )  # fmt: skip

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from eprop.encoders import Encoder
 from eprop.parameters import inherited, param
-from eprop.rl import Encoder, Environments, GymnasiumEnvironments, ObjectCode, PixelEvents, Region
+from eprop.rl import Environments, GymnasiumEnvironments, ObjectCode, PixelEvents, Region
 from eprop.tasks.base import check_choice
 from eprop.tasks.control import Control
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.encoders import PopulationCode
 from eprop.errors import InputError, ParameterError
 from eprop.rl import (
     Agent,
@@ -13,7 +14,6 @@ from eprop.rl import (
     GaussianPolicy,
     Objective,
     PixelEvents,
-    PopulationCode,
     RolloutLearner,
     SoftmaxPolicy,
     check_readouts,

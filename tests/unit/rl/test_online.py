@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.encoders import PopulationCode
 from eprop.errors import InputError, ParameterError
-from eprop.rl import OnlineActor, PixelEvents, PopulationCode, SoftmaxPolicy
+from eprop.rl import OnlineActor, PixelEvents, SoftmaxPolicy
 
 
 def actor(eta: float = 2e-3, value: bool = False, **rule_options) -> OnlineActor:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from eprop.encoders import PopulationCode
 from eprop.errors import InputError
 from eprop.rl import (
     Agent,
     Episodes,
     Objective,
     ObservationScale,
-    PopulationCode,
     RewardScale,
     RolloutLearner,
     RunningMoments,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eprop.rl import LatencyCode, PixelEvents, PopulationCode, RateCode
+from eprop.encoders import LatencyCode, PopulationCode, RateCode
+from eprop.rl import PixelEvents
 from eprop.tasks.gymnasium import GymnasiumTask
 from eprop.training import RunConfig
 from eprop.training.config import UnusedParameterWarning
