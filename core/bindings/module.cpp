@@ -26,6 +26,7 @@ namespace eprop {
 void bind_tables(nb::module_& m);
 void bind_bandwidth(nb::module_& m);
 void bind_camera(nb::module_& m);
+void bind_cochlea(nb::module_& m);
 void bind_connections(nb::module_& m);
 void bind_events(nb::module_& m);
 void bind_neurons(nb::module_& m);
@@ -47,6 +48,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_tables(m);
   bind_bandwidth(m);
   bind_camera(m);
+  bind_cochlea(m);
   bind_connections(m);
   bind_events(m);
   bind_random(m);

@@ -91,7 +91,8 @@ void bind_random(nb::module_& m) {
       .value("parameter", kParameter)
       .value("deskew", kDeskew)
       .value("total", kTotal)
-      .value("stimulus", kStimulus);
+      .value("stimulus", kStimulus)
+      .value("cochlea", kCochlea);
 }
 
 }  // namespace eprop

@@ -29,6 +29,7 @@ enum Purpose : std::uint32_t {
   kDeskew = 10,
   kTotal = 11,
   kStimulus = 12,
+  kCochlea = 13,
 };
 
 // Two independent words for one counter.

@@ -16,9 +16,9 @@ import numpy as np
 from eprop.core import lib
 
 # Purposes separate draws with the same seed, target and index (core/common/rng.hpp).
-CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW, TOTAL, STIMULUS = map(
-    int, lib.Purpose
-)
+(
+    CONNECT, WEIGHT, POISSON, FEEDBACK, SHUFFLE, DELAY, CAMERA, PHASE, PARAMETER, DESKEW, TOTAL, STIMULUS, COCHLEA,
+) = map(int, lib.Purpose)  # fmt: skip
 
 _WORD, _HALF = 2**64 - 1, 2**32 - 1
 

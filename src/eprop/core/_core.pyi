@@ -100,6 +100,26 @@ def distort_digit(settings: object, images: NDArray[numpy.uint8], indices: NDArr
 
 def record_digits(settings: object, images: NDArray[numpy.uint8], indices: NDArray[numpy.int64], seed: int, most: int, threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int32], NDArray[numpy.int64]] | None: ...
 
+cochlea_constants: dict[str, int]
+
+class Cochlea:
+    """One ear that hears one sound."""
+
+    def __init__(self, settings: object, filters: NDArray[numpy.float64], seed: int) -> None: ...
+
+    def hear(self, samples: NDArray[numpy.float64], gain: float) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32]]:
+        """
+        Hear further samples; return steps and channels of the spikes.
+
+        C++: `Cochlea::hear` in core/data/cochlea.hpp.
+        """
+
+    @property
+    def steps(self) -> int:
+        """Steps that were heard."""
+
+def hear_sounds(settings: object, samples: NDArray[numpy.float64], offsets: NDArray[numpy.int64], filters: NDArray[numpy.float64], gains: NDArray[numpy.float64], seeds: NDArray[numpy.uint64], threads: int) -> tuple[NDArray[numpy.int64], NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
 class Profile(enum.IntEnum):
     """How the probability of a connection falls with distance."""
 
@@ -271,6 +291,8 @@ class Purpose(enum.IntEnum):
     total = 11
 
     stimulus = 12
+
+    cochlea = 13
 
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """

@@ -8,12 +8,14 @@
     deskew, shift   recordings with upright, centred digits; moved by some pixels         transforms.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
+    audio       sound: cochlea, readers of recordings                                             audio/
     EventCamera from images to recordings as in N-MNIST                                           camera.py
     LiveEvents  events that arrive live: an iterator, standard input, datagrams          live.py, live_readers.py
     cached      data sets on disk                                                                 cache.py
     download_nmnist     the full N-MNIST                                                          download.py
 """
 
+from eprop.data import audio as audio
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.data.binning import EventTimeWarning, from_iterable
 from eprop.data.cache import cached, load_dataset, save_dataset

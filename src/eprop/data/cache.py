@@ -188,7 +188,7 @@ def _bytes(array: np.ndarray) -> memoryview:
 def _code_digest() -> str:
     """Digest of this folder's code and of the core's `data_version`: a change of either renews all entries."""
     out = hashlib.sha256(str(lib.data_version).encode())
-    for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
+    for path in sorted(pathlib.Path(__file__).parent.rglob("*.py")):
         out.update(path.read_bytes())
     return out.hexdigest()[:16]
 
