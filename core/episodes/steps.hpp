@@ -117,6 +117,7 @@ template <class Real> Index copy_lists(const Lane<Real>& lane, Index b, std::int
 template <class Real> void end_rows(const Episodes<Real>& episodes, Lane<Real>& lane, Index row) {
   const Index position = lane.start(row - 1, lane.start.columns - 1);
   std::fill(lane.start.row(row), lane.start.row(row) + episodes.horizon.delay * lane.start.columns, position);
+  if (episodes.learns) std::fill_n(lane.psi.row(row), episodes.horizon.delay * lane.psi.columns, Real{0});
 }
 
 // Logs a step, population by population: spikes(b, out) writes the spikes of population b as sources and returns their number.

@@ -92,6 +92,10 @@ class SilenceWarning(UserWarning):
     """Every recurrent neuron stayed silent, so nothing can be learned."""
 
 
+class FiguresWarning(UserWarning):
+    """A figure could not be drawn; what it shows is complete and kept."""
+
+
 class InstabilityWarning(UserWarning):
     """A population fires at a mean rate above 100 Hz for 200 ms of a run or longer: the network may run away.
 

@@ -141,6 +141,7 @@ def event_cost(
     _warn_unused(config)
     if figure is not None:
         from eprop.plot import check_picture, draw_event_cost, save
+        from eprop.plot.style import drawing
 
         check_picture(figure)
     points = measure(config, names, compare is not None)
@@ -154,7 +155,8 @@ def event_cost(
                 _print_costs(points)
     finally:  # draw the figure even if the text could not be written
         if figure is not None:
-            save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
+            with drawing(str(figure)):
+                save(draw_event_cost({name: [p for p in points if p.quantity == name] for name in names}), figure)
 
 
 def microcircuit(given: dict[str, Any], compare: Compare = None, figure: Figure = None, as_json: Json = False) -> None:
@@ -199,13 +201,15 @@ def microcircuit(given: dict[str, Any], compare: Compare = None, figure: Figure 
     finally:  # draw the figure even if NEST failed, or the text could not be written
         if figure is not None:
             from eprop.plot import draw_spikes, save
+            from eprop.plot.style import drawing
 
             sizes = dict(zip(ours.rates, config.numbers.sizes.tolist(), strict=True))
             reference = list(ours.rates_reference.values())
-            save(
-                draw_spikes(ours.spikes, sizes, start=config.warm_up, duration=config.duration, reference=reference),
-                figure,
-            )
+            with drawing(str(figure)):
+                shown = draw_spikes(
+                    ours.spikes, sizes, start=config.warm_up, duration=config.duration, reference=reference
+                )
+                save(shown, figure)
 
 
 def _check_compare(compare: str | None) -> None:

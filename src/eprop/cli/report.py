@@ -19,6 +19,7 @@ from eprop.tasks import Classification, Dataset, Task
 from eprop.training import Evaluation, RunFolder, per_class_error
 from eprop.training.number_text import (
     counted,
+    counted_episodes,
     facts_of,
     percent,
     return_with_spread,
@@ -123,7 +124,7 @@ def print_evaluation(task: Task, evaluation: Evaluation, test: Dataset) -> None:
 def print_returns(task: Task, returns: Returns) -> None:
     """Print the mean return of episodes, with the lowest and the highest."""
     console = _out()
-    text = f"{return_with_spread(returns.mean, returns.std)} over {counted(returns.totals.size, 'episode')}"
+    text = f"{return_with_spread(returns.mean, returns.std)} over {counted_episodes(returns.totals.size, returns.cut)}"
     console.print(Text.assemble((f"{task.score_name} ", "bold"), text))
     console.print(Text(f"lowest {returns.totals.min():.4g}, highest {returns.totals.max():.4g}"))
 

@@ -87,7 +87,7 @@ class NMNISTRecordings:
         """Digest of the files' names, sizes and modification times (or checksums), for a cache key."""
         out = hashlib.sha256()
         for name in self._files:
-            out.update(f"{name} {self._tree.stamp(name)};".encode())
+            out.update(f"{name} {self._tree.stamp(name)};".encode(errors="surrogateescape"))
         return out.hexdigest()[:32]
 
     def binned(

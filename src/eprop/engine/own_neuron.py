@@ -108,8 +108,13 @@ def _identity(value: object) -> Hashable:
     return type(value), repr(value)
 
 
-#: Functions of Numba's run time that allocate memory.
-ALLOCATIONS = ("NRT_Allocate", "NRT_MemInfo_alloc", "NRT_MemInfo_new")
+#: What compiled code must not do, by the functions of Numba's run time that it would call: nobody takes an error from the loop.
+REFUSED_CALLS = {
+    ("NRT_Allocate", "NRT_MemInfo_alloc", "NRT_MemInfo_new"): "it makes an array, a list or a text",
+    (
+        "numba_do_raise",
+    ): "it may raise an error (raise, assert, a power of integers), which the loop over neurons cannot report",
+}
 
 
 class NeuronLoop(NamedTuple):
@@ -170,8 +175,9 @@ def _compiled(neuron: Neuron, update: Callable[..., Any], shared: bool) -> Any:
             if collects:
                 gc.enable()
         code = loop.inspect_llvm()
-        if any(name in code for name in ALLOCATIONS):
-            raise _refusal(model, update, "it makes an array, a list or a text")
+        for names, reason in REFUSED_CALLS.items():
+            if any(name in code for name in names):
+                raise _refusal(model, update, reason)
         _LOOPS[key] = loop
     return _LOOPS[key]
 
@@ -208,5 +214,5 @@ def _refusal(model: type[Neuron], update: Any, reason: str) -> NetworkError:
     return NetworkError(
         f"{model.__name__}.update ({code.co_filename}, line {code.co_firstlineno}) cannot be compiled. It may use numbers, "
         "functions of math and NumPy on numbers, and functions with @inline, but not arrays, lists, dictionaries or f-strings "
-        f"of its own. The compiler says: {reason}"
+        f"of its own, and it must not raise errors. The compiler says: {reason}"
     )

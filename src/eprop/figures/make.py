@@ -20,6 +20,7 @@ from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import read_tables, write_tables
 from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
 from eprop.plot import save
+from eprop.plot.style import drawing
 from eprop.tasks import check_choice
 from eprop.training.lock import LOCK, locked
 from eprop.training.parallel import STOP
@@ -121,8 +122,10 @@ def make_figure(
                 runner.clear()
             facts = _compute(folder, figure, runner)
         watching.phase("drawing")
-        drawing = figure.draw(read_tables(folder / NUMBERS))
-        pictures = [save(drawing, folder / f"figure-{number}.{kind}", RESOLUTION[kind]) for kind in formats]
+        pictures: list[pathlib.Path] = []
+        with drawing(f"{folder}: figure {number}"):
+            picture = figure.draw(read_tables(folder / NUMBERS))
+            pictures = [save(picture, folder / f"figure-{number}.{kind}", RESOLUTION[kind]) for kind in formats]
     return FigureResult(folder, figure, pictures, sorted((folder / NUMBERS).glob("*.csv")), facts, due)
 
 

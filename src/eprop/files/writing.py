@@ -94,5 +94,5 @@ def write_bytes(path: str | pathlib.Path, content: bytes) -> None:
 
 
 def write_text(path: str | pathlib.Path, text: str) -> None:
-    """Write a text in UTF-8 as `write_bytes` does."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a text in UTF-8 as `write_bytes` does; bytes of paths that are no UTF-8 are escaped."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))

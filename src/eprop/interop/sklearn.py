@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from eprop.data import BinnedDataset
 from eprop.engine import Samples, Simulator, make_samples
+from eprop.engine.run.layout import MOST
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Readout
 from eprop.network import Network, Normal, Symmetric
@@ -117,6 +118,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
                     max((float(each.max()) for each in part if each.size), default=0.0)
                     for part in zip(*pairs, strict=True)
                 )
+                if last / self.dt >= MOST:
+                    raise InputError(f"X: times of events in ms must be below {MOST * self.dt:g}, got {last:g}")
                 self.n_steps_ = self.n_steps or int(last / self.dt) + 1
                 self.n_channels_ = self.n_features_in_ = 1 + int(most)
             return pairs
@@ -146,7 +149,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _encoded(self, X: np.ndarray) -> np.ndarray:
         """Encode numbers as spikes: inputs with Gaussian receptive fields over the range of each feature spike regularly."""
         span = np.where(self.high_ > self.low_, self.high_ - self.low_, 1.0)
-        place = np.clip((X - self.low_) / span, -0.5, 1.5)
+        with np.errstate(over="ignore"):  # what is far outside the range is at its end
+            place = np.clip((X - self.low_) / span, -0.5, 1.5)
         centres = np.linspace(0.0, 1.0, self.receptive_fields)
         width = 1.0 / max(self.receptive_fields - 1, 1)
         rates = _RATE * np.exp(-0.5 * ((place[:, :, None] - centres) / width) ** 2)
@@ -375,6 +379,8 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
             raise InputError(
                 "y must be finite numbers of shape (samples,) or (samples, outputs); it has NaN, inf or another shape"
             )
+        if np.abs(targets).max(initial=0.0) > _LARGEST:
+            raise InputError(f"y must be at most {_LARGEST:g}; scale it (TransformedTargetRegressor)")
         single = targets.ndim == 2 and targets.shape[1] == 1
         return np.asarray(column_or_1d(targets, warn=True)) if single else targets
 

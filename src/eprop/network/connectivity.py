@@ -371,7 +371,7 @@ def _as_coo(matrix: Any) -> Any:
                 f"Explicit needs a SciPy sparse matrix or a 2-d array of numbers, got {matrix!r:.80}; "
                 "give lists by name: Explicit(sources=[0, 9], targets=[0, 1])"
             )
-        out = scipy.sparse.coo_matrix(dense)
+        out = scipy.sparse.coo_matrix(dense.astype(np.float32) if dense.dtype == np.float16 else dense)
     real_numbers("Explicit matrix", out.data, NetworkError)
     if not np.all(np.isfinite(out.data)):
         raise NetworkError("Explicit matrix holds weights that are not finite")

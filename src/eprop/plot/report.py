@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
 import html
 import io
 import pathlib
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -23,14 +24,14 @@ from eprop.plot.activity import draw_activity, draw_episode, draw_pattern
 from eprop.plot.charts import draw_confusion
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.schematic import draw_network
-from eprop.plot.style import look, save
+from eprop.plot.style import drawing, look, save
 from eprop.plot.weight_change import draw_weights
 from eprop.rules import Static
 from eprop.tasks import Classification, Control, EpisodeChoice, Regression, check_choice
 from eprop.training import LoadedRun, RunConfig, RunFolder, load, load_checkpoint, read_config
 from eprop.training.config import FORMATS, parse_config
 from eprop.training.number_text import facts_of, score_of_trial, score_of_trials, size
-from eprop.training.records import record_activity, record_episode, uses_softmax
+from eprop.training.records import Activity, record_activity, record_episode, uses_softmax
 from eprop.training.reward_learner import value_unit_of
 from eprop.training.run_folder import PICTURES
 from eprop.training.trials import spread_of
@@ -82,15 +83,24 @@ def draw_run(
         If there is no such format.
     OutputError
         If the figures cannot be written.
+
+    Warns
+    -----
+    FiguresWarning
+        If a figure fails; the others are drawn.
     """
     for kind in formats:
         check_choice("format", kind, FORMATS)
     figures = figures_of_run(path, trust=trust)
-    run = RunFolder(path)
+    run, paths = RunFolder(path), list[pathlib.Path]()
     folder = pathlib.Path(out) if out is not None else run.figures
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return [save(figure, folder / f"{name}.{kind}") for name, figure in sorted(figures.items()) for kind in formats]
+    for name, figure in sorted(figures.items()):
+        for kind in formats:
+            with drawing(f"{run.path}: figure {name!r}"):
+                paths.append(save(figure, folder / f"{name}.{kind}"))
+    return paths
 
 
 def write_report(
@@ -132,10 +142,11 @@ def write_report(
     sections: dict[str, str] = {"Result": result}
     for name, (title, caption) in PICTURES.items():
         if name in figures:
-            image = f'<img src="{_embedded(figures[name])}" alt="{html.escape(caption)}">'
-            sections[title] = f"<p>{html.escape(caption)}</p>{image}"
+            with drawing(f"{folder.path}: figure {name!r}"):
+                image = f'<img src="{_embedded(figures[name])}" alt="{html.escape(caption)}">'
+                sections[title] = f"<p>{html.escape(caption)}</p>{image}"
     if run is not None:
-        sections["Weights"] += _weight_table(run)
+        sections["Weights"] = sections.get("Weights", "") + _weight_table(run)
         sections["Metrics"] = _metrics_table(folder.read_metrics())
     sections["Configuration"] = f"<pre>{html.escape(text)}</pre>"
     sections["Machine"] = table("", _flat(summary.get("machine", {})))
@@ -156,26 +167,50 @@ def figures_of_run(path: str | pathlib.Path, *, trust: bool = False) -> dict[str
 
 
 def _of_run(run: LoadedRun) -> dict[str, Figure]:
-    config, before, after = run.config, run.untrained(), run.simulator
-    summary, metrics = run.summary, run.folder.read_metrics()
-    figures = {
-        "weights": draw_weights(weight_changes(before, after), weight_units(before.network)),
-        "network": _figure_of(draw_network(after.network)),
+    """The figures of a run that can be drawn, by name."""
+    before, figures = run.untrained(), dict[str, Figure]()
+    own = _of_reward(run) if isinstance(run.config.task, Control) else _of_samples(run, before)
+    makers: dict[str, Callable[[], Figure]] = {
+        "weights": lambda: draw_weights(weight_changes(before, run.simulator), weight_units(before.network)),
+        "network": lambda: _figure_of(draw_network(run.simulator.network)),
+        **own,
     }
-    if isinstance(config.task, Control):
-        returns = {"returns": draw_returns(metrics, summary, config.task.reward_range)} if metrics else {}
-        return figures | returns | {"episode": _episode(run)}
-    if summary.get("confusion") and isinstance(config.task, Classification):
-        figures["confusion"] = _figure_of(draw_confusion(summary["confusion"], config.task.classes))
-    sample = config.data.unpack(config.task, run.checkpoint.example)
-    first, last = (record_activity(config.task, simulator, sample) for simulator in (before, after))
-    figures["activity"] = draw_activity(first, last)
-    if metrics:
-        unit, steps = loss_unit(after.network), steps_of(first.window)
-        figures["learning_curve"] = draw_learning_curve(metrics, summary, config.task.score_name, unit, steps)
-    if isinstance(config.task, Regression):
-        figures["pattern"] = draw_pattern(first, last)
+    for name, make in makers.items():
+        with drawing(f"{run.folder.path}: figure {name!r}"):
+            figures[name] = make()
     return figures
+
+
+def _of_reward(run: LoadedRun) -> dict[str, Callable[[], Figure]]:
+    """Functions that draw the figures of a run with reward."""
+    task, metrics = cast("Control", run.config.task), run.folder.read_metrics()
+    out: dict[str, Callable[[], Figure]] = {"episode": lambda: _episode(run)}
+    if metrics:
+        out["returns"] = lambda: draw_returns(metrics, run.summary, task.reward_range)
+    return out
+
+
+def _of_samples(run: LoadedRun, before: Simulator) -> dict[str, Callable[[], Figure]]:
+    """Functions that draw the figures of a run that learned from samples."""
+    task, summary, metrics = run.config.task, run.summary, run.folder.read_metrics()
+
+    @functools.cache
+    def recorded() -> tuple[Activity, Activity]:
+        sample = run.config.data.unpack(task, run.checkpoint.example)
+        return record_activity(task, before, sample), record_activity(task, run.simulator, sample)
+
+    def curve() -> Figure:
+        unit, steps = loss_unit(run.simulator.network), steps_of(recorded()[0].window)
+        return draw_learning_curve(metrics, summary, task.score_name, unit, steps)
+
+    out: dict[str, Callable[[], Figure]] = {"activity": lambda: draw_activity(*recorded())}
+    if summary.get("confusion") and isinstance(task, Classification):
+        out["confusion"] = lambda: _figure_of(draw_confusion(summary["confusion"], task.classes))
+    if metrics:
+        out["learning_curve"] = curve
+    if isinstance(task, Regression):
+        out["pattern"] = lambda: draw_pattern(*recorded())
+    return out
 
 
 def _episode(run: LoadedRun) -> Figure:

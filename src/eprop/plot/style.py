@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import pathlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from eprop.errors import OutputError, ParameterError
+from eprop.errors import EPropError, FiguresWarning, OutputError, ParameterError
 from eprop.files import write_bytes
 
 #: Colours of Okabe and Ito (2008), distinguishable for colour-blind readers and in grey print.
@@ -168,6 +169,23 @@ def check_picture(path: str | pathlib.Path) -> str:
             f"{path}: cannot be written: the folder {path.parent} does not exist; make it, or choose another"
         )
     return kind
+
+
+@contextmanager
+def drawing(what: str) -> Iterator[None]:
+    """Warn if a figure fails, so that it ends neither a command nor other figures; errors of the package are raised.
+
+    Warns
+    -----
+    FiguresWarning
+    """
+    try:
+        yield
+    except EPropError:
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        warnings.warn(f"{what} could not be drawn: {problem:.300}", FiguresWarning, stacklevel=3)
 
 
 def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from eprop.errors import InputError
-from eprop.parameters import brief, is_finite_number
+from eprop.parameters import brief, check_count, is_finite_number
 from eprop.random import derive
 from eprop.rl.policies import Actions, DiscreteActions
 
@@ -49,6 +49,10 @@ class Outcome(NamedTuple):
         if not is_finite_number(self.reward):
             raise InputError(f"environment {number} gave a reward that is not a finite number: {brief(self.reward)}")
         return self
+
+
+#: Steps of an episode after which it is cut, if nothing else is said: some environments never end on their own.
+LONGEST = 10_000
 
 
 class Environments(Protocol):
@@ -92,12 +96,15 @@ class Finished:
     total : float
         Sum of the rewards, not discounted.
     steps : int
+    cut : bool
+        Whether it had the largest number of steps and was cut; the environment had not ended it.
     """
 
     number: int
     episode: int
     total: float
     steps: int
+    cut: bool = False
 
 
 class Episodes:
@@ -110,15 +117,23 @@ class Episodes:
         A number: when an episode ends, the next one starts at once. Episode ``k`` of environment ``i`` is a function of
         ``seed``, ``i``, ``k`` and the actions. A sequence: one episode in each environment, with these seeds; an environment
         waits when its episode has ended.
+    longest : int
+        Steps of an episode; a longer one is cut there, as if the environment had truncated it.
 
     Attributes
     ----------
     observations : ndarray, shape (n, ...)
     masks : ndarray of bool, shape (n, actions), or None
+
+    Raises
+    ------
+    InputError
+        If an environment returns something else than an `Observation` and an `Outcome` of the shape that it declares.
     """
 
-    def __init__(self, environments: Environments, seed: int | Sequence[int]):
+    def __init__(self, environments: Environments, seed: int | Sequence[int], *, longest: int = LONGEST):
         self.environments, self.seed = environments, seed
+        self.longest = check_count("Episodes.longest", longest)
         n = environments.n
         self._episode, self._total, self._waits = np.zeros(n, np.int64), np.zeros(n), np.zeros(n, bool)
         self._actions: list[list[Any]] = [[] for _ in range(n)]
@@ -146,11 +161,13 @@ class Episodes:
         for number in np.flatnonzero(~self._waits).tolist():
             outcome = self._act(number, actions[number])
             rewards[number] = outcome.reward
-            terminated[number], truncated[number] = outcome.terminated, outcome.truncated and not outcome.terminated
+            total, steps = float(self._total[number]), len(self._actions[number])
+            cut = steps >= self.longest and not (outcome.terminated or outcome.truncated)
+            terminated[number] = outcome.terminated
+            truncated[number] = (outcome.truncated or cut) and not outcome.terminated
             observation = outcome.observation
-            if outcome.terminated or outcome.truncated:
-                total, steps = float(self._total[number]), len(self._actions[number])
-                finished.append(Finished(number, int(self._episode[number]), total, steps))
+            if outcome.terminated or outcome.truncated or cut:
+                finished.append(Finished(number, int(self._episode[number]), total, steps, cut))
                 if isinstance(self.seed, Sequence):
                     self._waits[number] = True
                 else:
@@ -208,30 +225,47 @@ class Episodes:
         return restarted
 
     def _show(self, number: int, observation: Observation) -> None:
-        values = np.asarray(observation.values)
-        if values.shape != self.observations.shape[1:]:
-            raise InputError(
-                f"environment {number} gave an observation of shape {values.shape}, before {self.observations.shape[1:]}"
-            )
+        values = observation.values
         # Whole numbers at first must not round later observations.
         self.observations = self.observations.astype(np.result_type(self.observations, values), copy=False)
         self.observations[number] = values
         if observation.mask is not None:
             if self.masks is None:
                 raise InputError("an environment gives action masks, but gave none when it was reset")
-            self.masks[number] = observation.mask
+            self.masks[number] = _checked_mask(observation.mask, self.environments.actions)
 
     def _begin(self, number: int) -> Observation:
         self._total[number], self._actions[number] = 0.0, []
         if isinstance(self.seed, Sequence):
-            return self.environments.reset(number, self.seed[number])
-        return self.environments.reset(number, derive(self.seed, number, int(self._episode[number])) % 2**31)
+            seed = self.seed[number]
+        else:
+            seed = derive(self.seed, number, int(self._episode[number])) % 2**31
+        return self._checked(number, self.environments.reset(number, seed), "reset")
 
     def _act(self, number: int, action: Any) -> Outcome:
-        outcome = self.environments.step(number, action).checked(number)
+        given: Any = self.environments.step(number, action)
+        if not isinstance(given, Outcome):
+            raise InputError(f"environment {number} must return an Outcome from step, got {brief(given)}")
+        outcome = given.checked(number)._replace(observation=self._checked(number, given.observation, "step"))
         self._total[number] += outcome.reward
         self._actions[number].append(action)
         return outcome
+
+    def _checked(self, number: int, given: Any, method: str) -> Observation:
+        """An observation as arrays of the declared shape."""
+        label = f"environment {number}"
+        if not isinstance(given, Observation):
+            raise InputError(f"{label} must give an Observation when it is asked to {method}, got {brief(given)}")
+        try:
+            values = np.asarray(given.values)
+        except ValueError:  # ragged lists
+            values = np.array(None)
+        if values.dtype.kind not in "biuf":
+            raise InputError(f"{label} gave an observation that is no array of numbers: {brief(given.values)}")
+        if values.shape != tuple(self.environments.shape):
+            declared = tuple(self.environments.shape)
+            raise InputError(f"{label} gave an observation of shape {values.shape}, but declares the shape {declared}")
+        return Observation(values, given.mask)
 
     def _repeat(self, number: int, taken: list[Any]) -> Observation | None:
         """Observation after some actions of an episode; None if it ends before."""
@@ -248,12 +282,13 @@ def _stacked_masks(observations: Sequence[Observation], actions: Actions) -> np.
     """Masks of all environments, or None."""
     if observations[0].mask is None:
         return None
+    return np.stack([_checked_mask(observation.mask, actions) for observation in observations])
+
+
+def _checked_mask(mask: object, actions: Actions) -> np.ndarray:
     if not isinstance(actions, DiscreteActions):
         raise InputError("action masks are for discrete actions")
-    masks = [np.asarray(observation.mask, bool) for observation in observations]
-    for mask in masks:
-        if mask.shape != (actions.n,):
-            raise InputError(
-                f"an action mask must have shape ({actions.n},), one entry for each action, got {mask.shape}"
-            )
-    return np.stack(masks)
+    out = np.asarray(mask, bool)
+    if out.shape != (actions.n,):
+        raise InputError(f"an action mask must have shape ({actions.n},), one entry for each action, got {out.shape}")
+    return out

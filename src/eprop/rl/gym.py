@@ -12,7 +12,7 @@ import numpy as np
 
 from eprop.errors import InputError, ParameterError, optional_module
 from eprop.files import reason_of
-from eprop.parameters import check_count, suggestion
+from eprop.parameters import brief, check_count, is_finite_number, suggestion
 from eprop.rl.environments import Observation, Outcome
 from eprop.rl.policies import Actions, ContinuousActions, DiscreteActions
 
@@ -65,7 +65,8 @@ class GymnasiumEnvironments:
             near = suggestion(name, gymnasium.registry)
             raise ParameterError(f"gymnasium has no environment {name!r:.80} here: {reason_of(error)}{near}") from error
         self.name, self.n, self._render, self._repeat = name, n, render, repeat
-        box, self._flatten = _as_box(name, self._each[0].observation_space, gymnasium.spaces)
+        self._space = self._each[0].observation_space
+        box, self._flatten = _as_box(name, self._space, gymnasium.spaces)
         self.shape = tuple(int(size) for size in box.shape)
         self.actions, self._choices = _actions(name, self._each[0].action_space, gymnasium.spaces, choices)
         first = int(getattr(self._each[0].action_space, "start", 0))
@@ -74,7 +75,7 @@ class GymnasiumEnvironments:
 
     def reset(self, number: int, seed: int) -> Observation:
         """See `Environments.reset`."""
-        observation, info = self._each[number].reset(seed=seed)
+        observation, info = self._parts(2, self._each[number].reset(seed=seed), "reset", "observation and info")
         return self._observation(observation, info)
 
     def step(self, number: int, action: Any) -> Outcome:
@@ -85,7 +86,11 @@ class GymnasiumEnvironments:
             action = np.asarray(action, self._dtype)
         total = 0.0
         for _ in range(self._repeat):
-            observation, reward, terminated, truncated, info = self._each[number].step(action)
+            found = self._each[number].step(action)
+            parts = self._parts(5, found, "step", "observation, reward, terminated, truncated and info")
+            observation, reward, terminated, truncated, info = parts
+            if not is_finite_number(reward):
+                raise InputError(f"{self.name}: a reward must be a finite number, got {brief(reward)}")
             total += float(reward)
             if terminated or truncated:
                 break
@@ -105,9 +110,21 @@ class GymnasiumEnvironments:
         for environment in self._each:
             environment.close()
 
-    def _observation(self, observation: Any, info: dict[str, Any]) -> Observation:
-        observation = self._flatten(observation)
-        mask = info.get("action_mask") if isinstance(self.actions, DiscreteActions) else None
+    def _parts(self, n: int, found: Any, method: str, names: str) -> tuple[Any, ...]:
+        """What a method of an environment returned; an error in words if it is something else."""
+        if not isinstance(found, tuple) or len(found) != n:
+            raise InputError(f"{self.name}: {method} must return {names}, got {brief(found)}")
+        return found
+
+    def _observation(self, observation: Any, info: Any) -> Observation:
+        try:
+            observation = self._flatten(observation)
+        except Exception as error:  # Gymnasium's functions assume an observation of the space
+            raise InputError(
+                f"{self.name}: the observation {brief(observation)} does not belong to {self._space}"
+            ) from error
+        masked = isinstance(self.actions, DiscreteActions) and isinstance(info, dict)
+        mask = info.get("action_mask") if masked else None
         return Observation(observation, None if mask is None else np.asarray(mask, bool)[self._masked])
 
 

@@ -12,7 +12,7 @@ from eprop.encoders import Encoder
 from eprop.errors import InputError
 from eprop.network import Network
 from eprop.parameters import check_count
-from eprop.rl.environments import Environments, Episodes, Finished
+from eprop.rl.environments import LONGEST, Environments, Episodes, Finished
 from eprop.rl.objective import Experience, Objective, credit, objective_errors
 from eprop.rl.policies import Policy
 from eprop.rl.scaling import ObservationScale, RewardScale
@@ -246,11 +246,14 @@ class Returns:
         Steps of the environment.
     seconds : float
         Wall clock time.
+    cut : int
+        Number of episodes that were cut at the largest number of steps.
     """
 
     totals: np.ndarray
     steps: np.ndarray
     seconds: float = 0.0
+    cut: int = 0
 
     @property
     def mean(self) -> float:
@@ -268,6 +271,7 @@ class Returns:
             "mean_return": self.mean,
             "std_return": self.std,
             "episodes": int(self.totals.size),
+            "episodes_cut": self.cut,
             "mean_steps": float(self.steps.mean()),
             "test_seconds": self.seconds,
         }
@@ -280,6 +284,7 @@ def play(
     *,
     greedy: bool = True,
     progress: Callable[[int], None] | None = None,
+    longest: int = LONGEST,
 ) -> Returns:
     """Play one episode in each of several parallel environments, with frozen weights.
 
@@ -293,8 +298,10 @@ def play(
     greedy : bool
         Take the most probable action instead of a random one.
     progress : callable of (episodes that ended since the last call), optional
+    longest : int
+        Steps after which an episode is cut.
     """
-    episodes, finished = Episodes(environments, seeds), list[Finished]()
+    episodes, finished = Episodes(environments, seeds, longest=longest), list[Finished]()
     while len(finished) < environments.n:
         actions, _ = agent.act(episodes.observations, episodes.masks, greedy=greedy)
         *_, ended = episodes.step(agent.policy.to_environment(actions, environments.actions))
@@ -302,4 +309,5 @@ def play(
         if progress is not None:
             progress(len(ended))
     finished.sort(key=lambda episode: episode.number)
-    return Returns(np.array([each.total for each in finished]), np.array([each.steps for each in finished]))
+    totals, steps = np.array([each.total for each in finished]), np.array([each.steps for each in finished])
+    return Returns(totals, steps, cut=sum(each.cut for each in finished))

@@ -13,6 +13,7 @@ from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Bernoulli, Glorot, Network, Normal
 from eprop.parameters import inherited, param
 from eprop.rl import Actions, ContinuousActions, Environments, GaussianPolicy, Policy, SoftmaxPolicy
+from eprop.rl.environments import LONGEST
 from eprop.rules import Adam, EProp
 from eprop.tasks.base import check_choice
 from eprop.tasks.datasets import DataChoice
@@ -66,6 +67,7 @@ class Control(MixedTask, RecurrentTask):
     sd: float = param(0.5, above=0.0, doc="continuous actions: standard deviation, of half the range, at first")
     learned_sd: bool = param(True, kind=bool, doc="continuous actions: readouts set the standard deviation")
     greedy: bool = param(True, kind=bool, doc="take the most probable action in an evaluation")
+    longest: int = param(LONGEST, kind=int, at_least=1, doc="steps after which an episode is cut, in training and test")
 
     def validate(self) -> None:
         """Check names and the number of neurons; replace None by the values of `suited`."""

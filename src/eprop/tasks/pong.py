@@ -62,6 +62,7 @@ class Pong(Control):
     eta_out: float = inherited(Control, "eta_out", 5e-3)
     eta_value: float = inherited(Control, "eta_value", 1e-2)
     greedy: bool = inherited(Control, "greedy", False)
+    longest: int = inherited(Control, "longest", 27_000)  # the game's own limit of 108,000 frames, four for an action
 
     name: ClassVar[str] = "pong"
     reward_range: ClassVar[str] = "points won minus points lost, -21 to 21"

@@ -139,7 +139,7 @@ def _from_file(path: pathlib.Path, named_by: str | None) -> type[Task]:
 def _module(path: pathlib.Path, named_by: str | None) -> ModuleType:
     # The name of the module depends on the path: files with one name in two folders are two modules. A loaded module is kept,
     # because loading it again would make a second class.
-    name = f"{_PREFIX}{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    name = f"{_PREFIX}{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
@@ -208,7 +208,8 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
         raise ParameterError(
             f"a task {name!r} would be the class {own}, which hides what the task is made of; give another name"
         )
-    return file, text.replace("MyTask", own).replace("my-task", name).replace("FILE", str(file))
+    shown = os.fsencode(file).decode("utf-8", "replace")  # a text of Python cannot hold other paths
+    return file, text.replace("MyTask", own).replace("my-task", name).replace("FILE", shown)
 
 
 def _hides_module(file: pathlib.Path) -> bool:

@@ -161,6 +161,12 @@ class RunConfig:
             if section == "task":
                 lines.append(tomli_w.dumps({"name": self.task_name}).strip())
             lines += _entries(part)
+        for line in lines:
+            if not line.isascii() and re.search("[\ud800-\udfff]", line):
+                raise ParameterError(
+                    "a configuration is UTF-8 text and cannot hold a path that is not; rename the file or folder: "
+                    f"{line.partition('  #')[0]!r:.200}"
+                )
         return "\n".join(lines).lstrip("\n") + "\n"
 
     @property

@@ -15,6 +15,11 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def counted_episodes(count: int, cut: int) -> str:
+    """``100 episodes``, and how many of them were cut."""
+    return counted(count, "episode") + (f", {cut:,} of them cut (--set longest=N)" if cut else "")
+
+
 def percent(fraction: float) -> str:
     """``0.0215`` as ``2.1 %``."""
     return f"{100 * fraction:.1f} %"
@@ -71,7 +76,7 @@ def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "mean_return" in summary:
         value = return_with_spread(summary["mean_return"], summary["std_return"])
         return [
-            (name, f"{value} over {counted(summary['episodes'], 'episode')}"),
+            (name, f"{value} over {counted_episodes(summary['episodes'], summary.get('episodes_cut', 0))}"),
             ("", "weights frozen; ± standard deviation over episodes"),
         ]
     error = with_spread(summary["test_error"], summary["test_error_sigma"])

@@ -136,7 +136,7 @@ class RewardLearner(Learner):
         self._learner = RolloutLearner(
             simulator,
             make_agent(task, self._lanes, derive(task.seed, LEARN_AGENT), scale),
-            Episodes(self._environments, derive(task.seed, LEARN_EPISODES)),
+            Episodes(self._environments, derive(task.seed, LEARN_EPISODES), longest=task.longest),
             self.training,
             self.training.rollout,
             self.training.passes,
@@ -352,7 +352,7 @@ def judge(
     """
     choice, began = choice or EpisodeChoice(), time.perf_counter()
     progress = counted_by(show, choice.episodes)
-    totals, steps = [], []
+    parts: list[Returns] = []
     for first in range(0, choice.episodes, PARALLEL_EPISODES):
         n = min(PARALLEL_EPISODES, choice.episodes - first)
         lanes = simulator.lanes(n, learn=False)
@@ -360,9 +360,8 @@ def judge(
         environments = task.make_environments(n)
         seeds = [derive(choice.seed, TEST_EPISODES, first + k) % 2**31 for k in range(n)]
         try:
-            part = play(agent, environments, seeds, greedy=task.greedy, progress=progress)
+            parts.append(play(agent, environments, seeds, greedy=task.greedy, progress=progress, longest=task.longest))
         finally:
             environments.close()
-        totals.append(part.totals)
-        steps.append(part.steps)
-    return Returns(np.concatenate(totals), np.concatenate(steps), time.perf_counter() - began)
+    totals, steps = (np.concatenate([getattr(part, name) for part in parts]) for name in ("totals", "steps"))
+    return Returns(totals, steps, time.perf_counter() - began, sum(part.cut for part in parts))

@@ -100,6 +100,22 @@ def test_characters_that_cannot_be_encoded_are_replaced(monkeypatch: pytest.Monk
 
 
 @pytest.mark.tiny
+def test_paths_need_not_be_utf_8() -> None:
+    odd = os.fsdecode(b"odd\xff")
+    small = ["--set", "duration=40", "--set", "neurons=4", "--no-figures"]
+    for words in (
+        ["train", "pattern-generation", *small, "--out", odd], ["plot", odd], ["report", odd], ["evaluate", odd],
+        ["new-task", "mine", "--out", f"{odd}.py"],
+    ):  # fmt: skip
+        done = run(*words, "-q")
+        assert done.exit_code == 0, (words, done.output)
+    assert "eprop train odd\ufffd.py" in pathlib.Path(f"{odd}.py").read_text(encoding="utf-8")
+    refused = run("train", f"{odd}.py", "--epochs", 1, "--no-figures")
+    assert refused.exit_code == 2
+    assert "a configuration is UTF-8 text and cannot hold a path that is not; rename the file" in refused.stderr
+
+
+@pytest.mark.tiny
 def test_a_tilde_with_an_unknown_user_is_a_name(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert path_of("~/x") == tmp_path / "x"

@@ -106,7 +106,10 @@ def test_patience_and_callbacks_end_a_training(own: pathlib.Path) -> None:
     summary = json.loads(done.stdout)
     # Nothing changes: the second evaluation is no better.
     assert (summary["stopped_early"], summary["samples_learned"]) == (True, 4)
-    pathlib.Path("mine.py").write_text("def stop(trainer, line):\n    return trainer.done >= 6\n")
+    kind = "from dataclasses import dataclass\n@dataclass\nclass Own:\n    a: int = 1\n"  # looks for its module
+    pathlib.Path("mine.py").write_text(
+        f"from __future__ import annotations\n{kind}def stop(trainer, line):\n    return trainer.done >= 6\n"
+    )
     summary = json.loads(line(f"{words} --callback mine.py:stop").stdout)
     assert (summary["stopped_early"], summary["samples_learned"]) == (True, 6)
     for more, message in (

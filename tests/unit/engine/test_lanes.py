@@ -148,6 +148,18 @@ def test_a_state_resumes_with_the_same_bits(cut: str) -> None:
         assert_same(again.backward(errors), lanes.backward(errors))
         assert_same(again.replay(), lanes.replay())
     assert_same(play(sim, lanes, 5, 2), play(other, again, 5, 2))
+    assert_same(again.state(), lanes.state())
+
+
+def test_a_state_has_no_surrogate_gradients_of_neurons_that_do_not_learn() -> None:
+    net = network("ALIF", "each its own", noise=True)
+    size = sum(p.size for p in net.populations if p.model.role == "neuron")
+    net.connect("in", net.add(ep.LIF(), 3, name="static"), weight=2.0)
+    lanes = ep.Simulator(net, threads=1).lanes(N)
+    stepped(lanes, range(20))
+    psi = lanes.state()["psi"]
+    assert psi[:, :size].any()
+    assert not psi[:, size:].any()
 
 
 def resumed(state: list[dict[str, np.ndarray]], **options: Any) -> tuple[dict[str, np.ndarray], list[Any]]:
@@ -293,6 +305,11 @@ NONE = [np.zeros(0, int)] * 2
     (lambda lanes: lanes.replay(), ep.InputError, "no step since the last rollout"),
     (lambda lanes: lanes.backward(np.zeros((2, 0, 1))), ep.InputError, "no step since the last rollout"),
     (lambda _: two_sources().lanes(0), ep.InputError, "number of lanes must be a whole number >= 1"),
+    (lambda _: two_sources().lanes(2**62), ep.InputError, "number of lanes must be at most 1,099,511,627,776"),
+    (lambda _: two_sources().lanes(2**40), ep.MemoryLimitError, "1,099,511,627,776 lanes would take"),
+    (lambda _: two_sources().lanes(1, 10**30), ep.InputError, "number of steps must be at most"),
+    (lambda lanes: lanes.run(10**30), ep.InputError, "number of steps must be at most"),
+    (lambda lanes: lanes.run(2**33), ep.MemoryLimitError, "2 lanes of 8,589,934,592 steps would take"),
     (lambda _: two_sources().lanes(2, learn="no"), ep.InputError, "learn must be True or False"),
     *each_of([lambda lanes: lanes.replay(), lambda lanes: lanes.backward(np.zeros((2, 1, 1)))],
              lambda call, _: call(two_sources().lanes(2, learn=False)), ep.InputError, "made with learn=False"),

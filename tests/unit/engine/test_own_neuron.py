@@ -16,6 +16,7 @@ from eprop.engine.build.records import Sharing
 from eprop.engine.own_neuron import MarkedCopies, loop_of
 from eprop.models import inline
 from own_model import Integrator
+from own_neurons import asserts
 
 PROGRAM = """
 import math
@@ -159,9 +160,25 @@ def makes_a_text(state, params, j, x):
     return x > params[0, j], 0.3
 
 
+@inline
+def raises(state, params, j, x):
+    """Never fails in the steps that are tried at the build."""
+    if x > 1e9:
+        raise ValueError("too much")
+    return x > params[0, j], 0.3
+
+
+@inline
+def calls_what_raises(state, params, j, x):
+    return raises(state, params, j, x)
+
+
 @pytest.mark.parametrize(
     ("update", "reason"),
     [
+        (asserts, r"it may raise an error \(raise, assert"),
+        (raises, "it may raise an error"),
+        (calls_what_raises, "it may raise an error"),
         (makes_an_array, "it makes an array, a list"),
         (makes_a_text, "(?s:.*)(f-strings|opcode)"),
         (uses_libraries, "(?s:.*)No implementation of function .*clip"),
@@ -169,7 +186,7 @@ def makes_a_text(state, params, j, x):
 )
 def test_what_cannot_be_compiled_is_refused(update, reason):
     first = update.py_func.__code__.co_firstlineno
-    words = rf"Own.update \(.*test_own_neuron.py, line {first}\) cannot be compiled. It may use numbers.* not arrays.*: {reason}"
+    words = rf"Own.update \(.*own_neurons?.py, line {first}\) cannot be compiled. It may use numbers.* not arrays.*: {reason}"
     with pytest.raises(ep.NetworkError, match=words):
         stepped(update)
 

@@ -163,6 +163,7 @@ WRONG = [
     ({"channels": np.ones(6, bool)}, "channels must be one list of whole numbers.*np.flatnonzero"),
     ({"channels": np.ones((1, 2), np.int64)}, "channels must be one list of whole numbers"),
     ({"channels": "ab"}, "channels must be one list of whole numbers"),
+    ({"channels": [[0, 1], [2]]}, "channels must be one list of whole numbers"),
     ({"channels": {"x": [1]}}, "this stepper has no input 'x'; it has 'in'"),
     ({"target": np.ones(2)}, r"target of 'out' must have shape \(3,\), got \(2,\)"),
     ({"target": [1.0, np.nan, 1.0]}, "target holds values that are not finite"),

@@ -231,6 +231,7 @@ def test_explicit_forms():
         np.testing.assert_array_equal(sim.weights(f"matrix {k}").toarray(), dense)
     np.testing.assert_array_equal(sim.weights("other weights").toarray(), 3.0 * (dense != 0.0))
     assert sim.weights("none").nnz == 0
+    assert ep.Explicit(dense.astype(np.float16)).weights.tolist() == [2.0, 0.5, -1.0]
     assert ep.Explicit(dense).replace().weights.tolist() == [2.0, 0.5, -1.0]
     assert ep.Explicit(dense).replace(matrix=2.0 * dense).weights.tolist() == [4.0, 1.0, -2.0]
     assert ep.Explicit(dense).replace(targets=[2, 2, 0]).to_dict()["targets"] == [0, 2, 2]

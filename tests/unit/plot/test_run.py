@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from eprop import plot
-from eprop.errors import CheckpointError, OutputError
+from eprop.errors import CheckpointError, FiguresWarning, OutputError
 from eprop.training import RunConfig, run_trials, start_run
 from learning_metrics import lines
 
@@ -66,6 +66,23 @@ def test_the_learning_curve_of_trials_knows_its_units(
         metrics.unlink()
     with pytest.raises(CheckpointError, match=r"trials: none of its 2 trials has reported anything yet"):
         plot.draw_run(tmp_path / "trials")
+
+
+@pytest.mark.tiny
+def test_a_figure_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start_run(short_run("pattern-generation")[0], tmp_path / "run")
+    monkeypatch.setattr(plot.report, "draw_weights", lambda *_: 1 / 0)
+    with pytest.warns(FiguresWarning, match="figure 'weights' could not be drawn: ZeroDivisionError: division by zero"):
+        paths = plot.draw_run(tmp_path / "run")
+    assert {path.stem for path in paths} == {"activity", "learning_curve", "network", "pattern"}
+    with pytest.warns(FiguresWarning, match="'weights'"):
+        page = plot.write_report(tmp_path / "run").read_text()
+    assert page.count("<img") == 4
+    assert "in-&gt;rec" in page  # the table of the weights is there
+    monkeypatch.undo()
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: [][0])
+    with pytest.warns(FiguresWarning, match="could not be drawn: IndexError"):
+        assert plot.draw_run(tmp_path / "run") == []
 
 
 @pytest.mark.tiny

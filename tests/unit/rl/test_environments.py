@@ -76,6 +76,28 @@ def test_what_does_not_repeat_itself_begins_anew():
         assert Episodes(Corridor(2, forgetful=True), seed=4).set_state(whole.state()) == [0, 1]
 
 
+class Endless(Corridor):
+    """A corridor whose episodes never end."""
+
+    def step(self, number, action):
+        super().step(number, action)
+        return Outcome(self._observation(number), 1.0, False, False)
+
+
+def test_an_episode_without_end_is_cut():
+    episodes = Episodes(Endless(2), seed=3, longest=4)
+    steps = [episodes.step([RIGHT, RIGHT]) for _ in range(9)]
+    assert [truncated.tolist() for _, _, truncated, _ in steps] == [[k % 4 == 3] * 2 for k in range(9)]
+    assert not any(terminated.any() for _, terminated, _, _ in steps)
+    assert [(each.total, each.steps, each.cut) for each in steps[3][3]] == [(4.0, 4, True)] * 2
+    other = Episodes(Endless(2), seed=3, longest=4)
+    assert other.set_state(episodes.state()) == []
+    walk = Episodes(Corridor(1), seed=3, longest=30)
+    ended = [each for _ in range(60) for each in walk.step([RIGHT])[3]]
+    assert ended
+    assert not any(each.cut for each in ended)  # the environment has ended them
+
+
 # ------------------------------------------------------------------------------------------------------------ Gymnasium
 
 
@@ -159,12 +181,38 @@ def test_whole_numbers_at_first_do_not_make_later_observations_whole():
     [
         (Observation(ZEROS), Observation(ZEROS, BOTH), "gave none when it was reset"),
         (Observation(ZEROS, np.ones(3, bool)), Observation(ZEROS), r"an action mask must have shape \(2,\), .* got \(3,\)"),
-        (Observation(ZEROS), Observation(np.zeros(())), r"environment 0 gave an observation of shape \(\), before \(1,\)"),
+        (Observation(ZEROS), Observation(np.zeros(())), r"environment 0 gave an observation of shape \(\), but declares"),
+        (Observation(np.zeros(2)), Observation(ZEROS), r"environment 0 gave an observation of shape \(2,\), but declares"),
+        (Observation(ZEROS), None, "must give an Observation when it is asked to step, got None"),
+        (None, Observation(ZEROS), "must give an Observation when it is asked to reset, got None"),
+        (Observation([[1.0], 2.0]), Observation(ZEROS), "gave an observation that is no array of numbers"),
+        (Observation(ZEROS, BOTH), Observation(ZEROS, np.ones(3, bool)), r"an action mask must have shape \(2,\)"),
     ],
 )  # fmt: skip
 def test_what_an_environment_shows_must_fit(at_first, later, words):
     with pytest.raises(InputError, match=words):
         Episodes(Told(at_first, later), 1).step([0, 0])
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "words"),
+    [
+        ("reset", None, "Odd-v0: reset must return observation and info, got None"),
+        ("reset", (None, {}), "gave an observation that is no array of numbers: (array\\()?None"),
+        ("step", None, "Odd-v0: step must return observation, reward, .* got None"),
+        ("step", (np.zeros(4), None, False, False, {}), "Odd-v0: a reward must be a finite number, got None"),
+        ("step", (np.zeros(3), 0.0, False, False, None), r"of shape \(3,\), but declares the shape \(4,\)"),
+    ],
+)
+def test_what_an_environment_of_gymnasium_returns_must_fit(monkeypatch, method, given, words):
+    gymnasium = pytest.importorskip("gymnasium", reason="needs the extra rl")
+    kind = type("Odd", (gymnasium.envs.classic_control.CartPoleEnv,), {method: lambda self, *_, **__: given})
+    gymnasium.register("Odd-v0", kind)
+    try:
+        with pytest.raises(InputError, match=words):
+            Episodes(GymnasiumEnvironments("Odd-v0"), 1).step([0])
+    finally:
+        del gymnasium.registry["Odd-v0"]
 
 
 def test_observations_that_are_no_box_are_flattened(monkeypatch):

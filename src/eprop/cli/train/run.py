@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,16 +15,12 @@ from eprop.cli.guard import text_of
 from eprop.cli.output import print_result
 from eprop.cli.report import Reporter, print_finished, print_trials
 from eprop.cli.train.options import Request
-from eprop.errors import EPropError, ParameterError
+from eprop.errors import EPropError, FiguresWarning, ParameterError
 from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
 from eprop.training import RunConfig, RunFolder, Watcher, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import Sections, parse_settings, read_config
 from eprop.training.trainer import Callback
-
-
-class FiguresWarning(UserWarning):
-    """A run is complete, but its figures could not be drawn."""
 
 
 def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> None:
@@ -133,7 +130,7 @@ def _names_in(path: Path) -> dict[str, Any]:
     spec = importlib.util.spec_from_file_location(f"eprop_callbacks_{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ParameterError(f"{path}: no such file; a callback is given as FILE.py:NAME")
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look for it there
     try:
         spec.loader.exec_module(module)
     except Exception as error:

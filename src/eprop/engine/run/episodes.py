@@ -138,10 +138,10 @@ class Episodes:
         if self._latency is None:  # sums are divided alike on all ranks
             self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(built.topology)))
         options = n_steps, continues, learn, max(self.arrays.threads, 1)
-        self._check_room(n, *options)
+        self.check_room(n, *options)
         return CORES[built.weight.dtype](built.topology, built.initial, n, *options, self._latency)
 
-    def _check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
+    def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
         """Refuse new lanes that exceed the available memory, on all ranks that share the network."""
         built, advice = self.arrays.built, "take fewer lanes, or shorter rollouts or samples"
         if built.weight.itemsize == 8:

@@ -17,6 +17,7 @@ from eprop.engine.run.rollouts import LaneGroup
 from eprop.engine.state.snapshot import COUNTS, MOST_COUNTED, SOURCES, check_log, checked_numbers, damaged
 from eprop.engine.state.weights import all_synapses
 from eprop.errors import InputError
+from eprop.rules import EProp
 
 # Numbers of each lane in ``counters``, see core/bindings/lane_state.hpp; the core also counts the logged spikes.
 TRACED, CUTS, COUNTERS = 1, 3, 4
@@ -72,12 +73,26 @@ def _traces(lanes: LaneGroup) -> int:
     return int(lanes.episodes.arrays.built.topology.populations["n_components"].max(initial=1)) + 1
 
 
+def _columns_without_learning(lanes: LaneGroup) -> np.ndarray:
+    """Columns of neurons onto which no synapse learns by e-prop."""
+    arrays = lanes.episodes.arrays
+    table, learning = (
+        arrays.built.topology.populations,
+        {p.post.index for p in arrays.network.projections if isinstance(p.rule, EProp)},
+    )
+    still = [p for p in arrays.network.populations if p.model.role == "neuron" and p.index not in learning]
+    return np.concatenate(
+        [np.arange(*table[["target_begin", "target_end"]][p.index]) for p in still] or [np.zeros(0, int)]
+    )
+
+
 def _shaped(lanes: LaneGroup, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The flat arrays of the core with their axes, without padding; synapses in the order of `Simulator.connections`."""
     built, n, order = lanes.episodes.arrays.built, lanes.own.size, all_synapses(lanes.episodes.arrays)
     counters = found["counters"].reshape(n, -1)[:, :COUNTERS] if n else np.zeros((0, COUNTERS), np.int64)
     rows = int(_rows(lanes, counters, lanes.core.steps).sum()) if lanes.core.learns else 0
     psi = found["psi"].reshape(rows, found["psi"].size // max(rows, 1))
+    psi[:, _columns_without_learning(lanes)] = 0.0  # the core overwrites them in each step
     traces = found["traces"].reshape(_traces(lanes) * int(np.count_nonzero(counters[:, TRACED])), order.size)
     neurons: tuple[int, ...] = (n, len(built.initial), built.n_neurons)
     readouts = (n, built.n_readouts)

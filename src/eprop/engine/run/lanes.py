@@ -11,6 +11,7 @@ import numpy as np
 from eprop import random
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.build.memory import check_room
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import check_outputs
@@ -25,6 +26,10 @@ from eprop.parameters import Floats, Integers
 
 # Lanes that do not learn keep at most this many steps.
 STEPS_UNLEARNED = 1024
+
+
+# Least number of bytes that a lane takes; how many it takes is known when lists of lanes have been made.
+LEAST_BYTES = 500
 
 
 class Lanes:
@@ -43,6 +48,7 @@ class Lanes:
     def __init__(self, episodes: Episodes, layout: SampleLayout, n: int, steps: int, learn: bool):
         arrays = episodes.arrays
         refuse_modulation(arrays.network, "lanes")
+        check_room(f"{n:,} lanes", LEAST_BYTES * n, "take fewer lanes")
         self.n, self._episodes, self._layout, self._learns = n, episodes, layout, learn
         self._lanes = LaneGroup(episodes, n, steps, learn)
         self._core, own = self._lanes.core, self._lanes.own
@@ -243,6 +249,9 @@ class Lanes:
     def _run(self, n_steps: int, channels: object) -> np.ndarray:
         """Simulate steps; returns the outputs, (n, n_steps, readouts)."""
         self._prepare()
+        if n_steps > STEPS_UNLEARNED:
+            steps, threads = self.steps + n_steps, max(self._episodes.arrays.threads, 1)
+            self._episodes.check_room(self._lanes.own.size, steps, True, self._learns, threads)
         read = partial(self._read, n_steps, channels)
         start, events = run_on_all_ranks(self._episodes.comm, "step", read, self._keys)
         request, out = self._request(n_steps)

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from eprop.errors import InputError
 from eprop.models import EventSource, Readout
 from eprop.network import Network
-from eprop.parameters import check_count
+from eprop.parameters import brief, check_count
 
+# Largest count of samples, lanes or steps.
+MOST = 2**40
 # Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 
@@ -81,8 +83,11 @@ class Given(NamedTuple):
 
 
 def count_of(what: str, value: object) -> int:
-    """Check a count, at least one."""
-    return check_count(f"number of {what}", value, InputError)
+    """Check a count, at least one; products of a larger one than `MOST` would have no room in 64 bits."""
+    count = check_count(f"number of {what}", value, InputError)
+    if count > MOST:
+        raise InputError(f"number of {what} must be at most {MOST:,}, got {brief(value)}")
+    return count
 
 
 def by_name(what: str, given: object) -> dict[str, Any]:

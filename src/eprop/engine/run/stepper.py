@@ -178,7 +178,10 @@ class Stepper:
             name = name_of(key)
             if name not in self._source:
                 raise InputError(f"this stepper has no input {name!r}; it has {_listed(self._inputs)}")
-            array = np.asarray(value)
+            try:
+                array = np.asarray(value)
+            except ValueError as error:  # ragged lists
+                raise _no_channels(value) from error
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)
             if not self._step.take(self._source[name], np.require(array, np.int64, ["C", "A"])):

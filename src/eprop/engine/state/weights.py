@@ -223,7 +223,7 @@ def _from_matrix(
         raise InputError(f"weights of {name} must have shape {shape} = (targets, sources), got {matrix.shape}")
     if len(set(zip(targets.tolist(), sources.tolist(), strict=True))) != sources.size:
         raise InputError(f"{name} has repeated connections; write its weights as a list, in the order of connections()")
-    flat = np.asarray(matrix[targets, sources]).ravel() if sources.size else np.zeros(0)
+    flat = np.asarray(matrix[targets, sources], np.float64).ravel() if sources.size else np.zeros(0)
     if np.count_nonzero(flat) != np.count_nonzero(matrix.toarray() if matrix.nnz < 1 else matrix.data):
         raise InputError(f"the matrix for {name} has weights where there is no connection")
     return flat
