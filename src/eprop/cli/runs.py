@@ -185,6 +185,14 @@ def new_task(
             help="File to write.  \\[default: NAME.py, with underscores]",
         ),
     ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="arrays|camera|generated",
+            help="Where the samples come from: your own arrays or lists of spikes, recordings of an event camera, or a "
+            "function that draws them.",
+        ),
+    ] = "generated",
     quiet: Quiet = False,
 ) -> None:
     """Write the file of a new task: it runs at once, and its comments explain every part.
@@ -195,6 +203,7 @@ def new_task(
     [bold]Examples[/bold]
 
       eprop new-task delayed-match
+      eprop new-task gestures --data arrays
       eprop train delayed_match.py
       eprop train delayed_match.py --set neurons=50 --trials 3
     """
@@ -202,7 +211,7 @@ def new_task(
     from eprop.files import write_text
     from eprop.tasks.registry import new_task as made
 
-    file, text = made(name, out)
+    file, text = made(name, out, data)
     if file.exists():
         raise OutputError(f"{file} exists already: give another name or --out")
     write_text(file, text)

@@ -4,7 +4,8 @@
 
     load_recordings, load_test    from a folder, an archive or nothing to training and test data  splits.py
     BinnedDataset   active channels per step                                                  binned.py
-    from_iterable   any iterable of (events, label)                                           binning.py
+    from_arrays     spikes of any origin: arrays, lists of (times, channels), generators      arrays.py
+    from_iterable   any iterable of (events, label) of a camera, or of Tonic               binning.py
     deskew, shift   recordings with upright, centred digits; moved by some pixels         transforms.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
@@ -16,6 +17,7 @@
 """
 
 from eprop.data import audio as audio
+from eprop.data.arrays import from_arrays
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.data.binning import EventTimeWarning, from_iterable
 from eprop.data.cache import cached, load_dataset, save_dataset
@@ -51,6 +53,7 @@ __all__ = [
     "concatenate",
     "deskew",
     "embedded_digits",
+    "from_arrays",
     "from_iterable",
     "load_recordings",
     "load_dataset",

@@ -41,6 +41,7 @@ class BinnedDataset:
     channels : ndarray of int32, shape (n_entries,)
         Channel numbers, strictly ascending within a step. A pixel's channel is ``p * height * width + y * width + x``.
     labels : ndarray of int32, shape (n_samples,)
+        Classes; 0 for all samples that have targets instead.
     n_channels : int
     dt : float
         Length of a step in ms.
@@ -48,6 +49,8 @@ class BinnedDataset:
         Whether a simulated camera made the events.
     name : str
         Source of the samples, in words.
+    targets : ndarray of float64, shape (n_samples, 1 or n_steps, outputs), optional
+        Targets of a regression: one value for all steps, or one for each step.
     """
 
     ptr: np.ndarray
@@ -57,6 +60,7 @@ class BinnedDataset:
     dt: float = 1.0
     simulated: bool = False
     name: str = ""
+    targets: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
@@ -69,12 +73,27 @@ class BinnedDataset:
             raise DataError(f"{self.ptr.shape[0]} rows of offsets but {self.labels.shape[0]} labels")
         if self.ptr.shape[1] < 2:
             raise DataError("a binned data set needs at least one step")
+        self._check_targets()
         check_steps(self.n_steps, self.dt)
         for field, kind in (("n_channels", numbers.Integral), ("dt", numbers.Real), ("simulated", bool), ("name", str)):
             if not isinstance(value := getattr(self, field), kind):
                 raise DataError(f"BinnedDataset.{field} must be a {kind.__name__.lower()}, got {value!r:.80}")
         if not 0 <= self.n_channels <= np.iinfo(np.int32).max:
             raise DataError(f"BinnedDataset.n_channels must lie in 0..{np.iinfo(np.int32).max}, got {self.n_channels}")
+
+    def _check_targets(self) -> None:
+        """Convert the targets; raise `DataError` unless their shape fits and they are finite."""
+        if self.targets is None:
+            return
+        targets = np.ascontiguousarray(real_numbers("targets", self.targets, DataError), np.float64)
+        if targets.ndim != 3 or len(targets) != len(self) or targets.shape[1] not in (1, self.n_steps):
+            raise DataError(
+                f"targets must have the shape ({len(self)}, 1 or {self.n_steps}, outputs): samples, steps, outputs; "
+                f"got {targets.shape}"
+            )
+        if not np.isfinite(targets).all():
+            raise DataError(f"targets of sample {np.argwhere(~np.isfinite(targets))[0][0]} are not finite")
+        object.__setattr__(self, "targets", targets)
 
     @property
     def n_steps(self) -> int:
@@ -93,8 +112,9 @@ class BinnedDataset:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the three arrays."""
-        return int(self.ptr.nbytes + self.channels.nbytes + self.labels.nbytes)
+        """Bytes of all arrays."""
+        targets = 0 if self.targets is None else self.targets.nbytes
+        return int(self.ptr.nbytes + self.channels.nbytes + self.labels.nbytes + targets)
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -134,7 +154,9 @@ class BinnedDataset:
             If an index lies outside the data set.
         """
         chosen = chosen_rows(indices, len(self))
-        return replace(self, ptr=self.ptr[chosen], labels=self.labels[chosen], name=self.name if name is None else name)
+        targets = None if self.targets is None else self.targets[chosen]
+        name = self.name if name is None else name
+        return replace(self, ptr=self.ptr[chosen], labels=self.labels[chosen], targets=targets, name=name)
 
     def shuffled(self, seed: int) -> BinnedDataset:
         """Return the same samples in a random order that depends only on ``seed`` and the number of samples."""
@@ -306,12 +328,15 @@ def concatenate(parts: Sequence[BinnedDataset], name: str | None = None) -> Binn
     for part in parts[1:]:
         if (part.n_channels, part.n_steps, part.dt) != (first.n_channels, first.n_steps, first.dt):
             raise DataError(f"{part!r} and {first!r} differ in channels or steps")
+        if (part.targets is None) != (first.targets is None):
+            raise DataError(f"{part!r} and {first!r}: only one of them has targets")
     starts = np.cumsum([0, *(part.channels.shape[0] for part in parts)])
     return replace(
         first,
         ptr=np.concatenate([part.ptr + start for part, start in zip(parts, starts, strict=False)]),
         channels=np.concatenate([part.channels for part in parts]),
         labels=np.concatenate([part.labels for part in parts]),
+        targets=None if first.targets is None else np.concatenate([part.targets for part in parts]),
         simulated=any(part.simulated for part in parts),
         name=first.name if name is None else name,
     )

@@ -28,6 +28,8 @@ from eprop.files import open_regular, output_errors, parse_json, read_text, reas
 #: Version of the layout on disk.
 FORMAT = 2
 _ARRAYS = ("ptr", "channels", "labels")
+#: Array of data sets for a regression only.
+_TARGETS = "targets"
 _META = "dataset.json"
 
 
@@ -151,10 +153,11 @@ def _loaded(folder: pathlib.Path) -> BinnedDataset:
         raise DataError("from another version")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # for some damaged headers, NumPy only warns
-        for name in _ARRAYS:
+        names = (*_ARRAYS, *[_TARGETS] * (folder / f"{_TARGETS}.npy").exists())
+        for name in names:
             open_regular(folder / f"{name}.npy").close()
         # Mapped: changes stay in memory.
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in _ARRAYS}
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="c", allow_pickle=False) for name in names}
     dataset = BinnedDataset(**arrays, **meta["attributes"])
     dataset.validate()
     return dataset
@@ -163,6 +166,8 @@ def _loaded(folder: pathlib.Path) -> BinnedDataset:
 def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, object] | None) -> None:
     for name in _ARRAYS:
         _save_array(folder / f"{name}.npy", getattr(dataset, name))
+    if dataset.targets is not None:
+        _save_array(folder / f"{_TARGETS}.npy", dataset.targets)
     attributes = {
         "n_channels": int(dataset.n_channels), "dt": float(dataset.dt), "simulated": bool(dataset.simulated),
         "name": str(dataset.name),

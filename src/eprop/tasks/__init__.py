@@ -8,14 +8,16 @@
     Control, EpisodeChoice                              base of these, test data   control.py
     Task, Classification, Regression                    bases of tasks             base.py
     GeneratedTask, Sample                               samples made from a seed   generated.py
+    ArrayTask, ArrayData                                data of a user             arrays.py
     LearningTask, RuleTask                              neurons, rule, optimiser   recurrent.py
     DataChoice, Generated, Recordings                   sources of samples         datasets.py, recordings.py
     task_named                                          by name, or from a file    registry.py
-    template                                            a task of your own         template.py
+    templates                                           a task of your own         templates/
 """
 
 from eprop.data.splits import Splits
 from eprop.parameters import suggestion
+from eprop.tasks.arrays import ArrayData, ArrayTask
 from eprop.tasks.base import Classification, Regression, Task, check_choice
 from eprop.tasks.control import Control, EpisodeChoice
 from eprop.tasks.datasets import DataChoice, Dataset, Generated, GeneratedSamples
@@ -32,8 +34,8 @@ from eprop.tasks.recurrent import LearningTask, RuleTask
 from eprop.tasks.registry import TASKS, task_file, task_named
 
 __all__ = [
-    "NMNIST", "TASKS", "CartPole", "Classification", "Control", "DataChoice", "Dataset", "DelayedReward",
-    "EpisodeChoice", "EvidenceAccumulation", "Generated", "GeneratedSamples", "GeneratedTask", "GymnasiumTask",
+    "NMNIST", "TASKS", "ArrayData", "ArrayTask", "CartPole", "Classification", "Control", "DataChoice", "Dataset",
+    "DelayedReward", "EpisodeChoice", "EvidenceAccumulation", "Generated", "GeneratedSamples", "GeneratedTask", "GymnasiumTask",
     "LearningTask", "MicrocircuitDigits", "PatternGeneration", "Pong", "Recordings", "Regression", "RuleTask", "Sample",
     "Splits", "Task", "check_choice", "suggestion", "task_file", "task_named",
 ]  # fmt: skip

@@ -7,12 +7,15 @@ task turns them into inputs and targets (`Task.make_samples`).
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from eprop.data.binned import BinnedDataset
+from eprop.data.cache import describe_bytes
 from eprop.data.splits import Splits
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import Description, param
@@ -100,6 +103,34 @@ class DataChoice(Description):
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         """Samples from the arrays of `pack`."""
         raise TypeError(f"{type(self).__name__} does not define unpack()")
+
+
+@dataclass(frozen=True)
+class BinnedChoice(DataChoice):
+    """Base of sources whose samples are a `BinnedDataset`: how these are identified and kept."""
+
+    def fingerprint(self, task: Any, dataset: Any) -> str:
+        """Checksum of labels, targets and numbers of events."""
+        return describe_bytes(dataset.labels, dataset.counts, *[] if dataset.targets is None else [dataset.targets])
+
+    def pack(self, dataset: Any) -> dict[str, np.ndarray]:
+        """Offsets, channels, labels and targets."""
+        kept = dataset.compact()
+        targets = {} if kept.targets is None else {"targets": kept.targets}
+        return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels, **targets}
+
+    def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
+        """Samples from the arrays of `pack`."""
+        sources = [p for p in task.build_network().populations if p.model.role == "source"]
+        channels = next((p for p in sources if p.name == "in"), sources[0]).size
+        if not {"ptr", "channels", "labels"} <= arrays.keys():
+            raise DataError("the sample that was kept is not one of recordings")
+        kept = BinnedDataset(
+            arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0),
+            targets=arrays.get("targets"),
+        )  # fmt: skip
+        kept.validate()
+        return kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,3 +234,15 @@ class Generated(DataChoice):
         if not {"seed", "numbers"} <= arrays.keys():
             raise DataError("the sample that was kept is not one that is made from a seed")
         return GeneratedSamples(tuple(arrays["seed"].tolist()), np.asarray(arrays["numbers"]))
+
+
+def at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
+    """At most ``count`` samples, chosen at random with equal fractions of the classes."""
+    if count is None or count >= len(data):
+        return data
+    return data.split((count,), seed=seed)[0]
+
+
+def absolute_path(path: str) -> str:
+    """A path that does not depend on the working folder; ``~`` is expanded."""
+    return os.path.abspath(os.path.expanduser(path))

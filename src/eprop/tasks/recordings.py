@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
-
 from eprop.data import BinnedDataset, EventCamera, Loader, load_recordings, load_test
-from eprop.data.cache import describe_bytes
 from eprop.data.splits import Splits
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import param
-from eprop.tasks.datasets import DataChoice, Progress
+from eprop.tasks.datasets import BinnedChoice, Progress, absolute_path, at_most
 
 #: Default number of validation samples; at most a twentieth of the training samples, or a ninth of the embedded digits.
 VALIDATION = 1000
@@ -27,7 +24,7 @@ WARP, SHIFT = 0.07, 0.3
 
 
 @dataclass(frozen=True)
-class Recordings(DataChoice):
+class Recordings(BinnedChoice):
     """Recordings for training, validation and test."""
 
     data: str | None = param(
@@ -115,8 +112,8 @@ class Recordings(DataChoice):
 
     def absolute(self) -> Self:
         """The same choice with absolute paths."""
-        whole = {name: _absolute(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
-        return self.replace(test_data=tuple(map(_absolute, self.test_data)), **whole)
+        whole = {name: absolute_path(path) for name in ("data", "mnist") if (path := getattr(self, name)) is not None}
+        return self.replace(test_data=tuple(map(absolute_path, self.test_data)), **whole)
 
     def load(self, task: Any, *, threads: int = 1, progress: Progress | None = None, epoch: int = 0) -> Splits:
         """Training, validation and test data; each ``epoch`` has other recordings of simulated training digits."""
@@ -135,7 +132,7 @@ class Recordings(DataChoice):
         if test is None:
             names = (f"{train.name}, nine tenths", f"{train.name}, the other tenth")
             train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.seed, names=names)
-        train, test = _at_most(train, self.samples, self.seed), _at_most(test, self.test_samples, self.seed)
+        train, test = at_most(train, self.samples, self.seed), at_most(test, self.test_samples, self.seed)
         return Splits(train, splits.validation, test)
 
     def load_test(
@@ -143,25 +140,6 @@ class Recordings(DataChoice):
     ) -> BinnedDataset:
         """Test data: recordings, or simulated recordings of the test digits of MNIST folders, with the default camera."""
         return load_test(list(paths), loader=self._loader(task, Recordings().seed, threads, progress))
-
-    def fingerprint(self, task: Any, dataset: Any) -> str:
-        """Checksum of labels and numbers of events."""
-        return describe_bytes(dataset.labels, dataset.counts)
-
-    def pack(self, dataset: Any) -> dict[str, np.ndarray]:
-        """Offsets, channels and labels."""
-        kept = dataset.compact()
-        return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels}
-
-    def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
-        """Recordings from the arrays of `pack`."""
-        sources = [p for p in task.build_network().populations if p.model.role == "source"]
-        channels = next((p for p in sources if p.name == "in"), sources[0]).size
-        if not {"ptr", "channels", "labels"} <= arrays.keys():
-            raise DataError("the sample that was kept is not one of recordings")
-        kept = BinnedDataset(arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0))
-        kept.validate()
-        return kept
 
     def _varied(self) -> EventCamera:
         """The simulated camera for training digits."""
@@ -201,14 +179,3 @@ def parse_range(text: str) -> tuple[int, int]:
     if start >= stop:
         raise ParameterError(f"range must have start < stop, got {text!r}")
     return start, stop
-
-
-def _at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
-    """At most ``count`` samples, chosen at random with equal fractions of the classes."""
-    if count is None or count >= len(data):
-        return data
-    return data.split((count,), seed=seed)[0]
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))

@@ -20,7 +20,7 @@ from eprop.files import read_bytes, reason_of
 from eprop.files.reading import MOST_TEXT
 from eprop.files.trust import is_trusted
 from eprop.parameters import suggestion
-from eprop.tasks.base import Task
+from eprop.tasks.base import Task, check_choice
 from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.gymnasium import CartPole, GymnasiumTask
@@ -40,6 +40,8 @@ TASKS: dict[str, type[Task]] = {
     Pong.name: Pong,
     GymnasiumTask.name: GymnasiumTask,
 }
+#: Kinds of data for which there is a template.
+TEMPLATES = ("generated", "arrays", "camera")
 _DIGEST = "__digest__"
 _PREFIX = "eprop_task_"
 
@@ -169,7 +171,7 @@ def _module(path: pathlib.Path, named_by: str | None) -> ModuleType:
     return module
 
 
-def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path, str]:
+def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated") -> tuple[pathlib.Path, str]:
     """Path and text of the file of a new task.
 
     Parameters
@@ -178,12 +180,15 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
         Such as ``"delayed-match"``: lower-case words joined by hyphens.
     file : path, optional
         By default ``delayed_match.py`` in the working folder.
+    data : {"generated", "arrays", "camera"}
+        Where the samples come from.
 
     Raises
     ------
     ParameterError
         If the name is not allowed or exists already; or the file name does not end with ``.py``, or is that of a module.
     """
+    check_choice("data", data, TEMPLATES)
     words = name.split("-")
     if keyword.iskeyword(name):
         raise ParameterError(f"{name!r} is a word of Python itself and cannot name a task")
@@ -201,15 +206,21 @@ def new_task(name: str, file: pathlib.Path | None = None) -> tuple[pathlib.Path,
             f"{file}: Python programs in its folder would import this file in place of the module {file.stem!r}; "
             "give another name, or another file with --out"
         )
-    text = importlib.resources.files("eprop.tasks").joinpath("template.py").read_text(encoding="utf-8")
+    text = importlib.resources.files("eprop.tasks").joinpath("templates", f"{data}.py").read_text(encoding="utf-8")
     own = "".join(word.capitalize() for word in words)
-    imports = (node for node in ast.walk(ast.parse(text)) if isinstance(node, (ast.Import, ast.ImportFrom)))
-    if any(own in (alias.asname, alias.name) for node in imports for alias in node.names):
+    if own in _names_in(text):
         raise ParameterError(
             f"a task {name!r} would be the class {own}, which hides what the task is made of; give another name"
         )
     shown = os.fsencode(file).decode("utf-8", "replace")  # a text of Python cannot hold other paths
     return file, text.replace("MyTask", own).replace("my-task", name).replace("FILE", shown)
+
+
+def _names_in(template: str) -> set[str | None]:
+    """Names that a template imports or defines, which the class of a new task must not have."""
+    imports = (node for node in ast.walk(ast.parse(template)) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    classes = {node.name for node in ast.parse(template).body if isinstance(node, ast.ClassDef)} - {"MyTask"}
+    return classes | {name for node in imports for alias in node.names for name in (alias.asname, alias.name)}
 
 
 def _hides_module(file: pathlib.Path) -> bool:

@@ -1,0 +1,122 @@
+"""Data sets from arrays, lists and generators: the same samples in every form, and refusals that name the sample."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import eprop as ep
+from compare import assert_same
+from eprop.data import EventTimeWarning, cached, concatenate, from_arrays
+from eprop.errors import DataError, MemoryLimitError
+from refusals import refusals
+
+pytestmark = pytest.mark.tiny
+
+RNG = np.random.default_rng(0)
+DENSE = RNG.random((6, 30, 4)) < 0.2
+DENSE[:, -1, -1] = True  # all samples have all steps and channels
+PAIRS = [np.nonzero(one) for one in DENSE]
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        DENSE,
+        DENSE.astype(float),
+        np.asfortranarray(DENSE),
+        list(DENSE),
+        PAIRS,
+        (pair for pair in PAIRS),
+        [(steps + 0.999, channels.astype(float)) for steps, channels in PAIRS],
+        [tuple(part.tolist() for part in pair) for pair in PAIRS],
+        [scipy.sparse.csr_array(one) for one in DENSE],
+    ],
+    ids=["dense", "float", "fortran", "rows", "pairs", "generator", "late in the step", "lists", "sparse"],
+)
+def test_every_form_gives_the_same_samples(events):
+    data = from_arrays(events, LABELS)
+    assert_same(data, from_arrays(DENSE, LABELS))
+    data.validate()
+    assert all((data.dense(k) == one).all() for k, one in enumerate(DENSE))
+    assert data.labels.tolist() == LABELS.tolist()
+
+
+def test_a_generator_may_bring_labels():
+    data = from_arrays(((pair, label) for pair, label in zip(PAIRS, LABELS, strict=True)))
+    assert_same(data, from_arrays(DENSE, LABELS))
+
+
+def test_steps_are_those_of_the_engine():
+    times = np.array([0.0, 0.29, 0.3, 0.6000000000000001, 0.8999999999999999, 1.19999])
+    for dtype in (np.float64, np.float32):
+        pair = (times.astype(dtype), np.arange(6) % 3)
+        data = from_arrays([pair], [0], dt=0.3)
+        net = ep.Network(dt=0.3)
+        net.add(ep.EventSource(), 3, "in")
+        net.add(ep.LIF(), 1)
+        samples = ep.Simulator(net, threads=1).samples(1, data.n_steps, {"in": [pair]})
+        np.testing.assert_array_equal(data.ptr[0], samples.event_start[0])
+        np.testing.assert_array_equal(data.channels, samples.event_channels)
+
+
+def test_shorter_samples_end_in_silence():
+    data = from_arrays([([0.5, 2.0], [3, 1]), ([], []), ([7.9], [0])], [1, 0, 1])
+    assert (data.n_steps, data.n_channels) == (8, 4)
+    assert data.dense(0).sum(axis=1).tolist() == [1, 0, 1, 0, 0, 0, 0, 0]
+    assert data.counts.tolist() == [2, 0, 1]
+    assert from_arrays([np.eye(3), np.zeros((5, 3))], [0, 1]).n_steps == 5
+
+
+def test_a_channel_spikes_once_in_a_step():
+    assert from_arrays([([1.2, 1.8, 0.1], [2, 2, 0])], [0]).channels.tolist() == [0, 2]
+
+
+def test_late_spikes_are_dropped_with_a_warning():
+    with pytest.warns(EventTimeWarning, match="1 of 3 spikes come after step 4"):
+        data = from_arrays([([0.0, 3.9, 4.0], [0, 1, 2])], [0], n_steps=4)
+    assert data.channels.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 2), (6, 30, 2), (6, 1, 3)])
+def test_targets_go_with_their_samples(shape, tmp_path):
+    targets = RNG.normal(size=shape)
+    data = from_arrays(DENSE, targets=targets)
+    whole = targets if targets.ndim == 3 else targets.reshape(6, 1, -1)
+    np.testing.assert_array_equal(data.targets, whole)
+    np.testing.assert_array_equal(data[[4, 1]].targets, whole[[4, 1]])
+    np.testing.assert_array_equal(concatenate([data, data]).targets, np.concatenate([whole, whole]))
+    first, rest = data.split((2, -1), seed=3)
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([first.targets, rest.targets]), axis=0), np.sort(whole, axis=0)
+    )
+    np.testing.assert_array_equal(data.keep([1, 2]).targets, whole)
+    for kept in (cached({}, lambda: data, tmp_path), cached({}, pytest.fail, tmp_path)):
+        assert_same(kept, data)
+
+
+@refusals(
+    (lambda: from_arrays([], []), DataError, "no samples"),
+    (lambda: from_arrays(np.zeros((0, 3, 2)), []), DataError, "no samples"),
+    (lambda: from_arrays(DENSE, LABELS[:5]), DataError, "one whole number for each of 6 samples"),
+    (lambda: from_arrays(DENSE, LABELS, targets=LABELS), DataError, "either labels or targets"),
+    (lambda: from_arrays(DENSE, ["a"] * 6), DataError, r"np\.unique\(names, return_inverse=True\)"),
+    (lambda: from_arrays(DENSE, LABELS - 1), DataError, "sample 0: a label must be a whole number >= 0"),
+    (lambda: from_arrays(DENSE * 0.5, LABELS), DataError, "only zeros and ones; .* encoder"),
+    (lambda: from_arrays([np.eye(2), [[0.0, 7.0]]], [0, 1]), DataError, "sample 1 must hold only zeros and ones"),
+    (lambda: from_arrays([([1.0], [0]), ([1.0, 2.0], [0])], [0, 1]), DataError, "sample 1: as many channels as times"),
+    (lambda: from_arrays([([-1.0], [0])], [0]), DataError, "sample 0: times must be finite and >= 0 ms"),
+    (lambda: from_arrays([([1.0], [0.5])], [0]), DataError, "sample 0: channels must be whole numbers"),
+    (lambda: from_arrays([([1.0], [9])], [0], n_channels=4), DataError, "sample 0 has 10 channels, more than n_channels = 4"),
+    (lambda: from_arrays([([1e15], [0])], [0]), MemoryLimitError, "are the times in ms"),
+    (lambda: from_arrays([3.0], [0]), DataError, "sample 0 must be a tuple"),
+    (lambda: from_arrays([3.0]), DataError, "sample 0 must be a pair .sample, label."),
+    (lambda: from_arrays(7), DataError, "an array, a list or a generator"),
+    (lambda: from_arrays(DENSE, LABELS, dt=0.0), DataError, "dt must be a number > 0 ms"),
+    (lambda: from_arrays(DENSE, targets=np.zeros((6, 29, 1))), DataError, "targets must have the shape"),
+    (lambda: from_arrays(DENSE, targets=np.full(6, np.nan)), DataError, "targets of sample 0 are not finite"),
+)  # fmt: skip
+def test_what_has_no_such_form_is_refused(refusal):
+    refusal.check()
