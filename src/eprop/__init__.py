@@ -86,7 +86,7 @@ if TYPE_CHECKING:
         Uniform,
     )
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RewardTrace, RMSprop, Static
-    from eprop.training import load
+    from eprop.training import History, fit, load
 
 __version__ = "0.3.0.dev0"
 
@@ -98,15 +98,16 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "ByPair", "CheckpointError", "Clipped",
-    "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF", "DeltaLIF",
-    "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential",
-    "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedTotalNumber", "GaussianNoise", "Glorot", "GradientDescent",
-    "InputError", "InstabilityWarning", "Lanes", "LogNormal", "MemoryLimitError", "MissingExtraError", "Momentum", "Network",
-    "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne", "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive",
-    "PoissonSource", "Positions", "Pulse", "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace",
-    "Rollout", "RunStopped", "Samples", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric",
-    "Uniform", "__version__", "load",
+    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "ByPair", "CheckpointError",
+    "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF",
+    "DeltaLIF", "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit",
+    "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedTotalNumber", "GaussianNoise", "Glorot",
+    "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "LogNormal", "MemoryLimitError",
+    "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
+    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse",
+    "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
+    "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
+    "__version__", "fit", "load",
 ]  # fmt: skip
 
 

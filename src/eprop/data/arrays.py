@@ -94,8 +94,8 @@ def from_arrays(
     if labels is not None and targets is not None:
         raise DataError("give either labels or targets, not both")
     check_steps(1 if n_steps is None else check_count("n_steps", n_steps, DataError), _positive(dt))
-    if isinstance(events, np.ndarray) and events.ndim == 3:
-        ptr, channels, n_channels = _of_dense(events, n_steps, n_channels)
+    if isinstance(events, np.ndarray) and events.ndim == 3 and n_steps in (None, events.shape[1]):
+        ptr, channels, n_channels = _of_dense(events, n_channels)
     else:
         samples, found = _read(events, dt, paired=labels is None and targets is None)
         labels = found if labels is None and targets is None else labels
@@ -136,17 +136,17 @@ def _targets(targets: npt.ArrayLike, n: int) -> np.ndarray:
     return given if given.ndim == 3 else given.reshape(n, 1, -1)
 
 
-def _of_dense(events: np.ndarray, n_steps: int | None, n_channels: int | None) -> tuple[np.ndarray, np.ndarray, int]:
+def _of_dense(events: np.ndarray, n_channels: int | None) -> tuple[np.ndarray, np.ndarray, int]:
     """Offsets, channels and number of channels of an array (samples, steps, channels)."""
     n, steps, size = events.shape
     if n == 0:
         raise DataError("the data set has no samples")
-    if n_channels not in (None, size) or n_steps not in (None, steps):
-        raise DataError(f"events have {steps} steps and {size} channels: leave out n_steps and n_channels")
+    if n_channels is not None and n_channels < size:
+        raise DataError(f"events have {size} channels, more than n_channels = {n_channels}")
     start = np.zeros(n * steps + 1, np.int64)
     channels = _ones(events.reshape(n * steps, size), start, "events")
     rows = np.arange(n)[:, None] * steps + np.arange(steps + 1)
-    return start[rows], channels, size
+    return start[rows], channels, size if n_channels is None else n_channels
 
 
 def _ones(rows: np.ndarray, start: np.ndarray, label: str) -> np.ndarray:

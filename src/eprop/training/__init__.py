@@ -5,6 +5,7 @@
     Learner                 what learns: the protocol; a class of your own is one more    learner.py
     SampleLearner, Training         from samples with targets                             sample_learner.py
     RewardLearner, PolicyTraining   from rewards                                          reward_learner.py
+    fit, History            your network and samples: one call                            fitting.py
     Trainer                 drives a learner: reports, callbacks, Ctrl-C                  trainer.py
     evaluate, judge         frozen weights: samples, episodes                             evaluation.py, reward_learner.py
     RunConfig               everything that determines a run, as a TOML file              config.py
@@ -23,6 +24,7 @@ from eprop.rl import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
 from eprop.training.evaluation import Evaluation, confusion_matrix, evaluate, per_class_error
+from eprop.training.fitting import History, fit
 from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.learner import Learner, Setup
 from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, UnfinishedRunWarning, evaluate_run, load
@@ -37,10 +39,10 @@ from eprop.training.trials import resume_trials, run_trials
 from eprop.training.watcher import Progress, Watcher
 
 __all__ = [
-    "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "Interrupt", "Learner",
-    "LoadedRun", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
+    "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History", "Interrupt",
+    "Learner", "LoadedRun", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
     "RunFolder", "SampleLearner", "Setup", "Stopped", "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning",
     "UnstableWarning", "UnusedParameterWarning", "Watcher", "confusion_matrix", "evaluate", "evaluate_run",
-    "gradient_balance", "judge", "load", "load_checkpoint", "per_class_error", "read_config", "resume_run",
+    "fit", "gradient_balance", "judge", "load", "load_checkpoint", "per_class_error", "read_config", "resume_run",
     "resume_trials", "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

@@ -74,6 +74,16 @@ def test_a_channel_spikes_once_in_a_step():
     assert from_arrays([([1.2, 1.8, 0.1], [2, 2, 0])], [0]).channels.tolist() == [0, 2]
 
 
+def test_an_array_may_have_other_steps_and_channels_than_wanted():
+    padded = from_arrays(DENSE, LABELS, n_steps=40, n_channels=9)
+    assert (padded.n_steps, padded.n_channels) == (40, 9)
+    np.testing.assert_array_equal(padded.dense(2)[:30, :4], DENSE[2])
+    assert padded.counts.tolist() == DENSE.sum(axis=(1, 2)).tolist()
+    with pytest.warns(EventTimeWarning, match="after step 20"):
+        cut = from_arrays(DENSE, LABELS, n_steps=20)
+    np.testing.assert_array_equal(cut.dense(2), DENSE[2, :20])
+
+
 def test_late_spikes_are_dropped_with_a_warning():
     with pytest.warns(EventTimeWarning, match="1 of 3 spikes come after step 4"):
         data = from_arrays([([0.0, 3.9, 4.0], [0, 1, 2])], [0], n_steps=4)
@@ -113,6 +123,7 @@ def test_targets_go_with_their_samples(shape, tmp_path):
     (lambda: from_arrays([([1e15], [0])], [0]), MemoryLimitError, "are the times in ms"),
     (lambda: from_arrays([3.0], [0]), DataError, "sample 0 must be a tuple"),
     (lambda: from_arrays([3.0]), DataError, "sample 0 must be a pair .sample, label."),
+    (lambda: from_arrays(DENSE, LABELS, n_channels=3), DataError, "events have 4 channels, more than n_channels = 3"),
     (lambda: from_arrays(7), DataError, "an array, a list or a generator"),
     (lambda: from_arrays(DENSE, LABELS, dt=0.0), DataError, "dt must be a number > 0 ms"),
     (lambda: from_arrays(DENSE, targets=np.zeros((6, 29, 1))), DataError, "targets must have the shape"),

@@ -1,0 +1,299 @@
+"""`fit`: train a network of one's own on samples of one's own, by the loop of the command line, and keep the history."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from eprop.data import BinnedDataset, from_arrays
+from eprop.engine import Samples, Simulator
+from eprop.errors import DataError, InputError, ParameterError
+from eprop.files import JsonObject
+from eprop.markup import table
+from eprop.models import CrossEntropy
+from eprop.network import Network
+from eprop.tasks import Classification, Regression, Task
+from eprop.tasks.arrays import only, samples_of_dataset
+from eprop.training.evaluation import Evaluation, evaluate
+from eprop.training.sample_learner import SampleLearner, Training
+from eprop.training.trainer import Callback, Trainer
+from eprop.training.watcher import Watcher
+
+#: Samples in a form that `fit` takes.
+Data: TypeAlias = "BinnedDataset | Samples | tuple[Any, Any]"
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSet:
+    """`Samples` as the data of a task."""
+
+    samples: Samples
+    name: str = "samples"
+    simulated: bool | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def subset(self, indices: Any) -> SampleSet:
+        """The samples at ``indices``."""
+        return SampleSet(self.samples[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class GivenTask(Task):
+    """A task that consists of a network and samples; the score is the fraction of wrong classes, or the normalised error."""
+
+    name: ClassVar[str] = "fit"
+
+    weights: np.ndarray | None = None
+
+    def make_samples(self, network: Network, dataset: Any) -> Samples:
+        """The samples themselves, or those of a data set."""
+        if isinstance(dataset, SampleSet):
+            return dataset.samples
+        return samples_of_dataset(network, dataset, self.weights)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenCurves(GivenTask, Regression):
+    """Readouts follow targets."""
+
+
+@dataclass(frozen=True, eq=False)
+class GivenClasses(GivenTask, Classification):
+    """Each readout is a class; the prediction is the largest mean over the window, of the softmax with `CrossEntropy`."""
+
+    n_classes: int = 2
+    softmax: bool = True
+
+    @property
+    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The numbers of the classes."""
+        return tuple(map(str, range(self.n_classes)))
+
+    def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """See `Classification.evidence`."""
+        if self.softmax:
+            y = np.exp(y - y.max(axis=2, keepdims=True))
+            y = y / y.sum(axis=2, keepdims=True)
+        window = np.broadcast_to(samples.window[:, :, 0], y.shape[:2])
+        return np.asarray(np.einsum("ntk,nt->nk", y, window))
+
+
+@dataclass(eq=False, repr=False)
+class History:
+    """What a training has reported, and the means to test its network.
+
+    ``history["loss"]`` is an array with an entry for each report, NaN where a value is missing; there is a report at the end of
+    each epoch.
+
+    Attributes
+    ----------
+    lines : list of dict
+        The reports: samples, epoch, loss, error, validation_loss, validation_error, eta_factor, seconds and others.
+    task : Task
+        Defines the score.
+    simulator : Simulator
+        The trained network.
+    stopped_early : bool
+        Whether a callback or the patience ended the training before the last epoch.
+    """
+
+    task: Task
+    simulator: Simulator
+    lines: list[JsonObject] = field(default_factory=list)
+    stopped_early: bool = False
+
+    def __call__(self, trainer: Trainer, line: JsonObject) -> None:
+        """Note a report; a callback of the trainer."""
+        self.lines.append(line)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if not any(name in line for line in self.lines):
+            known = sorted({key for line in self.lines for key in line})
+            raise KeyError(f"no report has {name!r}; they have: {', '.join(known) or 'nothing yet'}")
+        return np.array([math.nan if line.get(name) is None else line[name] for line in self.lines], float)
+
+    @property
+    def accuracy(self) -> np.ndarray:
+        """Fraction of correct classes while learning, before each mini-batch was learned; NaN with e-prop+."""
+        return self._accuracy("error")
+
+    @property
+    def validation_accuracy(self) -> np.ndarray:
+        """Fraction of correct classes of the validation samples."""
+        return self._accuracy("validation_error")
+
+    def _accuracy(self, name: str) -> np.ndarray:
+        if not isinstance(self.task, Classification):
+            raise TypeError(f"a regression has no accuracy: take history[{name!r}], the normalised error")
+        return 1.0 - self[name]
+
+    def evaluate(self, data: Data) -> Evaluation:
+        """Test the network with frozen weights: error, its uncertainty, and the confusion matrix.
+
+        Parameters
+        ----------
+        data : BinnedDataset, Samples or (events, labels)
+            As of `fit`.
+        """
+        return evaluate(self.task, self.simulator, dataset_of(self.simulator.network, data, "data"))
+
+    def plot(self) -> Any:
+        """Draw error and loss over the learned samples; returns a Matplotlib figure."""
+        plot: Any = importlib.import_module("eprop.plot")  # figures are built on trainings
+        last = self.lines[-1] if self.lines else {}
+        epochs = {"epochs": last.get("epoch", 1)}
+        return plot.draw_learning_curve(self.lines, epochs, self.task.score_name)
+
+    def __repr__(self) -> str:
+        facts = ", ".join(f"{name} {text}" for name, text in self._facts())
+        return f"History({facts})"
+
+    def _repr_html_(self) -> str:
+        """Table of the last report, for notebooks."""
+        return table("Training", self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        """The last report in words."""
+        if not self.lines:
+            return [("reports", "none")]
+        facts = [("epochs", f"{self.lines[-1]['epoch']}{', stopped early' if self.stopped_early else ''}")]
+        for name in ("loss", "error", "validation_loss", "validation_error"):
+            if any(line.get(name) is not None for line in self.lines):
+                known = self[name][~np.isnan(self[name])][-1]
+                shown = f"{100.0 * known:.1f} %" if "error" in name else f"{known:.4g}"
+                facts.append((name.replace("_", " "), shown))
+        return facts
+
+
+def fit(
+    simulator: Simulator,
+    train: Data,
+    validation: Data | None = None,
+    *,
+    epochs: int = 10,
+    batch_size: int = 32,
+    window: npt.ArrayLike | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+    seed: int | None = None,
+    **settings: Any,
+) -> History:
+    """Train a network: shuffled mini-batches, validation after each epoch, early stopping, a progress bar with the time left.
+
+    Parameters
+    ----------
+    simulator : Simulator
+        Its network has one event source and one readout population, or names them ``in`` and ``out``. Samples made by
+        `Simulator.samples` fit any network.
+    train : BinnedDataset, Samples or (events, labels)
+        Training samples: a data set such as `eprop.data.from_arrays` makes; or the result of `Simulator.samples`; or a pair of
+        events in a form of `from_arrays` and labels. Numbers in place of labels are the targets of a network whose readouts are
+        not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
+    validation : BinnedDataset, Samples or (events, labels), optional
+        Samples that are evaluated after each epoch and never learned from.
+    epochs : int
+        Passes over the training samples.
+    batch_size : int
+        Samples of an update; with `EPropPlus`, which learns at every spike, of a change of the learning rates.
+    window : array, shape (n_steps,), optional
+        Weight of each step in loss and answer, as of `Simulator.samples`; by default all steps count.
+    callbacks : sequence of callables of (trainer, line), optional
+        Called after each report, a dict of numbers; the return value True ends the training.
+    progress : bool
+        Whether to show the bar.
+    seed : int, optional
+        Seed of the order of samples; by default that of the network.
+    **settings
+        Further parameters of `eprop.training.Training`, such as ``patience``, ``schedule``, ``eta_final`` or ``keep_best``.
+
+    Returns
+    -------
+    History
+        `History.plot` draws it, `History.evaluate` tests the network.
+
+    Raises
+    ------
+    InputError, DataError
+        If samples do not fit the network.
+    ParameterError
+        If a setting has an invalid value, or needs validation samples.
+    DivergenceError
+        If a voltage or weight is no longer finite.
+    Stopped
+        After Ctrl-C, between two updates; the network keeps what it has learned.
+
+    Examples
+    --------
+    >>> history = ep.fit(sim, train, validation, epochs=20, patience=3)
+    >>> history.plot()
+    >>> history.evaluate(test).error
+    """
+    network = simulator.network
+    learned = dataset_of(network, train, "train")
+    task = task_of(network, learned, window, network.seed if seed is None else seed)
+    validating = None if validation is None else dataset_of(network, validation, "validation")
+    if validating is None and (missing := [k for k in ("patience", "keep_best") if settings.get(k)]):
+        raise ParameterError(f"{missing[0]} needs validation samples: ep.fit(simulator, train, validation)")
+    training = Training(
+        **{"epochs": epochs, "batch_size": batch_size, "reports": epochs, "validations": epochs, **settings}
+    )
+    history = History(task, simulator)
+    learner = SampleLearner(task, simulator, learned, training, validation=validating)
+    trainer = Trainer(learner, watcher=None if progress else Watcher(), callbacks=[history, *callbacks])
+    trainer.run()
+    history.stopped_early = trainer.stopped_early
+    return history
+
+
+def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | SampleSet:
+    """Samples in any form as the data of a task; ``label`` names them in messages.
+
+    Raises
+    ------
+    DataError
+        If they have none of the forms.
+    """
+    if isinstance(data, Samples):
+        return SampleSet(data)
+    if isinstance(data, BinnedDataset):
+        return data
+    pair: Any = data
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise DataError(
+            f"{label} must be a data set (eprop.data.from_arrays), samples (Simulator.samples) or a pair (events, labels), got "
+            f"{type(data).__name__}"
+        )
+    events, given = pair
+    source, readout = only(network, "source", "in"), only(network, "readout", "out")
+    kind = "labels" if np.ndim(given) == 1 and readout.size > 1 else "targets"
+    aims: dict[str, Any] = {kind: given}
+    return from_arrays(events, **aims, dt=network.dt, n_channels=source.size, name=label)
+
+
+def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> Task:
+    """The task of a network and its samples: classes if the samples have labels, else curves."""
+    weights = None if window is None else np.asarray(window, float)
+    if isinstance(dataset, BinnedDataset):
+        labelled = dataset.targets is None
+    else:
+        labelled = dataset.samples.labels is not None
+        if window is not None:
+            raise InputError(
+                "window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)"
+            )
+    if not labelled:
+        return GivenCurves(weights=weights, seed=seed)
+    readout = only(network, "readout", "out")
+    softmax = isinstance(readout.model.loss, CrossEntropy)
+    return GivenClasses(weights=weights, seed=seed, n_classes=readout.size, softmax=softmax)
