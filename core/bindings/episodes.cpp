@@ -39,6 +39,7 @@ void bind_request(nb::module_& m) {
   bind_array<Out3<double>>(bound, "error", &R::error);
   bind_array<Out1<double>>(bound, "loss", &R::loss);
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes);
+  bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons);
   bind_array<Out1<Index>>(bound, "events", &R::events);
   bind_external(bound);
 }
@@ -71,6 +72,7 @@ template <class Real> struct PyEpisodes {
     for (Index s = 0; s < n; s++) check(0 <= q.samples[s] && q.samples[s] < samples, "samples");
     check(q.event_start.rows == static_cast<Index>(events.sizes.size()) && q.event_start.columns > samples * steps, "events");
     check((q.spikes.size == 0 || q.spikes.size >= n) && (q.events.size == 0 || q.events.size >= n), "counts");
+    check(q.of_neurons.size == 0 || q.of_neurons.size == t.n_neurons(), "counts of neurons");
     check(episodes.weight.size == t.targets.size, "weights");
     check(drive_fits(t, q.drive, steps), "factors of drives");
     if (q.target.planes == 0) return;

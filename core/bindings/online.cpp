@@ -22,7 +22,8 @@ void check_request(const RunRequest& r, const Topology& topology, Index n_steps,
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
                     r.probed.columns == r.probes.rows && (r.window.planes == 1 || r.window.planes == samples) &&
                     (r.target.rows == 1 || r.target.rows == r.window.rows) &&
-                    (r.event_start.rows == 0 || r.event_start.columns > steps);
+                    (r.event_start.rows == 0 || r.event_start.columns > steps) &&
+                    (r.of_neurons.size == 0 || r.of_neurons.size == topology.n_neurons());
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
   if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
@@ -324,6 +325,7 @@ void bind_request(nb::module_& m) {
   bind_array<Out2<double>>(bound, "y", &R::y, "Out: (steps of all samples, readouts), without the leak potential, mV.");
   bind_array<Out1<double>>(bound, "loss", &R::loss, "Out: (steps of all samples,); losses are added.");
   bind_array<Out1<Index>>(bound, "spikes", &R::spikes, "Out: (samples,) spikes of own neurons; they are added.");
+  bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons, "Out: (own neurons or 0,) spikes of each; they are added.");
 }
 
 void bind_codes(nb::module_& m) {

@@ -73,6 +73,28 @@ template <class Real> void finish_lane(const Running<Real>& run) {
     request.loss[run.index] = std::numeric_limits<double>::quiet_NaN();  // even if the outputs are finite
 }
 
+// Calls found(target) for each spike of the neurons of this rank in the steps of a lane.
+template <class Real, class Found> void each_spike(const Episodes<Real>& episodes, const Lane<Real>& lane, const Found& found) {
+  for (Index b = 0; b < episodes.topology.populations.size; b++) {
+    const Population& population = episodes.topology.populations[b];
+    if (population.role != Role::neuron) continue;
+    const Index shift = population.first_target - population.first_source;
+    for (const Segment& segment : segments_of(episodes, lane))
+      for (Index t = segment.begin; t < segment.end; t++)
+        for (Index k = lane.start(t, b); k < lane.start(t, b + 1); k++) {
+          const Index target = lane.log[k] + shift;  // of another rank: outside the range
+          if (population.target_begin <= target && target < population.target_end) found(target);
+        }
+  }
+}
+
+// Adds the spikes of each neuron in the samples of a chunk, which are complete.
+template <class Real>
+void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
+  for (Index s = 0; request.of_neurons.size > 0 && s < chunk.width; s++)
+    each_spike(episodes, episodes.lanes[chunk.lane + s], [&](Index target) { request.of_neurons[target]++; });
+}
+
 // Runs the samples of a chunk, forward and, for training, backward.
 template <class Real>
 bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request, Interrupt interrupt) {
@@ -294,6 +316,7 @@ template <class Real> void receive(Episodes<Real>& episodes, const Chunk& chunk,
 
 template <class Real> void finish(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
   for (Index s = 0; s < chunk.width; s++) finish_lane(running(episodes, chunk, s, request, 1, false));
+  count_neurons(episodes, chunk, request);
 }
 
 template <class Real> bool backward(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
@@ -317,6 +340,7 @@ template <class Real> Index run_samples(Episodes<Real>& episodes, Index begin, I
   while (index < stop) {
     const Chunk chunk{0, index, std::min(static_cast<Index>(episodes.lanes.size()), stop - index)};
     if (!run_chunk(episodes, chunk, request, interrupt)) return -1;
+    count_neurons(episodes, chunk, request);
     if (request.learn && !accumulate(episodes, chunk, request, pending, interrupt)) return -1;
     index += chunk.width;
     if (std::chrono::steady_clock::now() - began > kCall) break;
@@ -373,17 +397,7 @@ template <class Real> Index find_diverged(const Episodes<Real>& episodes, double
 
 template <class Real> Index count_spikes(const Episodes<Real>& episodes, const Lane<Real>& lane) {
   Index spikes = 0;
-  for (Index b = 0; b < episodes.topology.populations.size; b++) {
-    const Population& population = episodes.topology.populations[b];
-    if (population.role != Role::neuron) continue;
-    const Index shift = population.first_target - population.first_source;
-    for (const Segment& segment : segments_of(episodes, lane))
-      for (Index t = segment.begin; t < segment.end; t++)
-        for (Index k = lane.start(t, b); k < lane.start(t, b + 1); k++) {
-          const Index target = lane.log[k] + shift;  // of another rank: outside the range
-          spikes += population.target_begin <= target && target < population.target_end;
-        }
-  }
+  each_spike(episodes, lane, [&](Index) { spikes++; });
   return spikes;
 }
 

@@ -180,8 +180,9 @@ struct EpisodeRequest {
   Array3<double> y;      // (n, n_steps, readouts) mV
   Array3<double> error;  // (n, n_steps, readouts); without planes they are stored for the backward pass
   Array1<double> loss;   // (n,) not finite if a sample diverged
-  Array1<Index> spikes;  // (n,) of neurons
-  Array1<Index> events;  // (n,) synaptic events of samples from rest
+  Array1<Index> spikes;      // (n,) of neurons
+  Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
+  Array1<Index> events;      // (n,) synaptic events of samples from rest
 };
 
 // Lists of spikes with capacity for one step.

@@ -260,6 +260,8 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
     run.unchecked_work += static_cast<double>(notes.events);
     notes.events = 0;
     spikes += state.spike_count[partition].back();
+    for (Index k = 0; request.of_neurons.size > 0 && k < state.spike_count[partition].back(); k++)
+      request.of_neurons[state.spikes[partition][k]]++;
     post_full |= notes.post_full;
   }
   if (post_full) grow_post_spikes(state.post);

@@ -29,6 +29,7 @@ struct RunRequest {
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)
   Array1<Index> spikes;        // (samples,)
+  Array1<Index> of_neurons;    // (neurons or 0,) spikes of each neuron in all samples
 };
 
 // Time of the phases of one thread; without `timed` it does nothing.

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         NoFeedbackWarning,
         OutputError,
         ParameterError,
+        SaturationWarning,
         SilenceWarning,
     )
     from eprop.models import (
@@ -106,7 +107,7 @@ __all__ = [
     "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse",
     "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
-    "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
+    "SaturationWarning", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
     "__version__", "fit", "load",
 ]  # fmt: skip
 

@@ -103,6 +103,10 @@ class InstabilityWarning(UserWarning):
     """
 
 
+class SaturationWarning(InstabilityWarning):
+    """The neurons of a population spike in a training as often as they can, so that their spikes carry no information."""
+
+
 class NoFeedbackWarning(UserWarning):
     """Weights should learn, but no learning signal reaches them."""
 

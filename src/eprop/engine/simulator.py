@@ -21,7 +21,7 @@ from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
 from eprop.engine.run.episodes import Episodes
-from eprop.engine.run.guards import OneThread, check_activity
+from eprop.engine.run.guards import OneThread
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.long import Keeping, LongRun
@@ -449,10 +449,11 @@ class Simulator(FixedProperties):
         events = rollout.count_events()
         self._arrays.online.events += events
         self._episodes.optimizers.learn(rollout.backward())
-        check_activity(self._arrays, rollout.spikes, samples.n_steps)
+        result = BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
+        self._episodes.rates.judge(result, samples.n_steps)
         if progress:
             progress(len(samples))
-        return BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
+        return result
 
     def evaluate(
         self, samples: Samples, *, reset: bool | None = None, progress: Callable[[int], None] | None = None

@@ -44,6 +44,7 @@ class TimeDrivenEngine:
         self.stepped = time_driven(self._simulator)
         self._by_batch = any(isinstance(p.rule, EProp) for p in self.network.projections)
         self.events, self._learned_steps = 0, 0
+        self._neurons = [p for p in network.populations if p.model.role == "neuron"]
 
     def connections(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `Simulator.connections`."""
@@ -101,7 +102,12 @@ class TimeDrivenEngine:
             check_status(Status.NOT_FINITE, "time-driven")
         neurons = self.stepped.forward.layout.source_of_neuron
         spikes = np.array([int(run.spikes[:, neurons].sum()) for run in runs])
-        return BatchResult(loss, y, spikes, sum(run.events for run in runs))
+        ends, every = (
+            np.cumsum([p.size for p in self._neurons]),
+            sum(run.spikes[:, neurons].sum(axis=0) for run in runs),
+        )
+        counts = {p.name: every[end - p.size : end] for p, end in zip(self._neurons, ends, strict=True)}
+        return BatchResult(loss, y, spikes, sum(run.events for run in runs), counts)
 
     # ---------------------------------------------------------------- checkpoints
 

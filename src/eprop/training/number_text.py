@@ -92,7 +92,12 @@ def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Rates and irregularity of populations, before and after the training."""
     before, after = (summary.get("activity", {}).get(when, {}) for when in ("before", "after"))
-    return [(name, f"{_rate_and_cv(before[name])}, trained {_rate_and_cv(after[name])}") for name in before]
+    facts = [(name, f"{_rate_and_cv(before[name])}, trained {_rate_and_cv(after[name])}") for name in before]
+    rates = {name: found for name, found in summary.get("rates", {}).items() if name not in before}
+    return facts + [
+        (f"rate of {name}", f"{found['mean']:.1f} ± {found['sd']:.1f} Hz, mean and spread of its neurons at the end")
+        for name, found in rates.items()
+    ]
 
 
 def _rate_and_cv(found: Mapping[str, float | None]) -> str:

@@ -200,6 +200,8 @@ class SampleLearner(Learner):
         self._check_validation()
         self.learned, self.events, self.seconds = 0, 0, 0.0
         self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
+        self._counts: dict[str, np.ndarray] = {}  # spikes of each neuron since the last line, by population
+        self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._renew, self._epoch_of_dataset = renew, 0
         self._chunk, self._warned = 1, False
@@ -244,6 +246,8 @@ class SampleLearner(Learner):
             "activity": self._activity,
             **self.best.state(),
             **{f"epochs/{name}": value for name, value in self._epochs.state().items()},
+            **{f"counts/{name}": value for name, value in self._counts.items()},
+            **{f"rates/{name}": list(value) for name, value in self._rates.items()},
         }
 
     def set_state(self, state: State) -> None:
@@ -255,6 +259,8 @@ class SampleLearner(Learner):
         self._sums, self.best = Sums(dict(state["sums"])), BestNetwork.of_state(state)
         self._activity = state.get("activity", self._activity)
         self._epochs.set_state(below("epochs", state))
+        self._counts = {name: np.array(value) for name, value in below("counts", state).items()}
+        self._rates = {name: (mean, sd) for name, (mean, sd) in below("rates", state).items()}
 
     def finish(self) -> None:
         """Restore the best network, if the training keeps it; reset the learning rates."""
@@ -289,6 +295,7 @@ class SampleLearner(Learner):
             "train_samples_per_second": self.learned / max(self.seconds, 1e-9),
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
+            "rates": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in self._rates.items()},
             **described(self.task, self._activity, observe(self.task, self.simulator, self._observed)),
         }
 
@@ -348,6 +355,9 @@ class SampleLearner(Learner):
         self._recent_loss.extend(result.loss)
         sums = self._sums
         sums.add(samples=len(samples), spikes=0 if result.spikes is None else int(np.sum(result.spikes)))
+        sums.add(seconds_of_network=1e-3 * len(samples) * samples.n_steps * self.simulator.network.dt)
+        for name, counts in (result.neuron_spikes or {}).items():
+            self._counts[name] = counts + self._counts.get(name, 0)
         sums.values["loss"] = _added(sums["loss"], result.loss)
         if self.by_batch:
             score = self.task.score(samples, result.y)
@@ -378,13 +388,17 @@ class SampleLearner(Learner):
         }
         if self.by_batch:
             line["spikes_per_sample"] = sums["spikes"] / samples
+        for name, counts in self._counts.items():
+            rates = counts / sums["seconds_of_network"]
+            self._rates[name] = float(rates.mean()), float(rates.std())
+            line[f"rate_{name}"], line[f"rate_sd_{name}"] = self._rates[name]
         if validation is not None:
             found = evaluate(self.task, self.simulator, validation, lambda done, total: check())
             line |= {"validation_error": found.error, "validation_loss": found.loss}
             self.validation_error = found.error
             if self.best.note(found) and self.training.keeps_best:
                 self.best.network = self.simulator.state()
-        self._sums = Sums()
+        self._sums, self._counts = Sums(), {}
         return line
 
     def _due_validation(self) -> Dataset | None:

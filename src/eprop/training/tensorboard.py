@@ -72,7 +72,8 @@ class TensorBoard:
             if self._writer is None:
                 self._writer = self._make(str(self.folder))
             for line in lines:
-                for name, tag in TAGS.items():
+                rates = {name: f"activity/{name.replace('_', ' ')}, Hz" for name in line if name.startswith("rate_")}
+                for name, tag in {**TAGS, **rates}.items():
                     if line.get(name) is not None:
                         self._writer.add_scalar(tag, line[name], line["learned"])
             self._writer.flush()

@@ -71,6 +71,25 @@ def test_reports_add_up(rule: str) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_lines_have_the_rates_of_populations(rule: str) -> None:
+    learns = learner(rule, training={"reports": 1})
+    whole, log = run(learns)
+    milliseconds = 20 * whole.simulator.network.dt
+    size = whole.simulator.network.population("rec").size
+    assert log.lines[-1]["rate_rec"] > 0.0
+    if rule == "eprop":
+        spikes = log.lines[-1]["spikes_per_sample"]
+        assert log.lines[-1]["rate_rec"] == pytest.approx(1e3 * spikes / (size * milliseconds))
+    assert log.lines[-1]["rate_sd_rec"] > 0.0
+    _, other = resumed(
+        learner(rule, training={"reports": 1}), stopped(learner(rule, training={"reports": 1}), at=12)
+    )
+    assert [other.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")] == [
+        log.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")
+    ]
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("reports", [1, 3, 7, 200])
 def test_number_of_reports_does_not_move_validations(rule: str, reports: int) -> None:
     options = {"batch_size": 1, "reports": reports, "validations": 5}

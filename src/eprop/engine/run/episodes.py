@@ -16,10 +16,11 @@ from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
-from eprop.engine.run.guards import check_activity, check_losses
+from eprop.engine.run.guards import check_losses
 from eprop.engine.run.optimizers import Optimizers, batch_scale, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import spikes_of_sample
+from eprop.engine.run.rates import TrainingRates, by_population
 from eprop.engine.run.results import BatchResult
 from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
@@ -55,6 +56,7 @@ class Episodes:
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
         self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
+        self.rates = TrainingRates(arrays.network)
         self._timer = timer
         self._core: Core | None = None
         self._learned = False  # whether the previous lanes could learn
@@ -72,8 +74,7 @@ class Episodes:
             arrays.synapses.pending[:] = 0.0  # discard the gradients of an interrupted batch
             raise
         self.optimizers.take_step(scale, "train", len(samples) * samples.n_steps)
-        assert result.spikes is not None
-        check_activity(arrays, result.spikes, samples.n_steps)
+        self.rates.judge(result, samples.n_steps)
         return result
 
     def gradients(self, samples: Samples, progress: Progress) -> dict[str, np.ndarray]:
@@ -101,18 +102,19 @@ class Episodes:
             found = self._run(samples, own, learn, None) if own.size else None
         except (DivergenceError, MemoryError) as error:
             problem = error
-        parts = comm.gather(((found.loss, found.spikes, found.events) if found else None, problem))
+        parts = comm.gather(((found.loss, found.spikes, found.events, found.neuron_spikes) if found else None, problem))
         for _, problem in parts:
             if problem is not None:
                 raise problem
         if progress:
             progress(n)
-        losses, spikes, events = zip(*(part for part, _ in parts if part is not None), strict=True)
+        losses, spikes, events, counts = zip(*(part for part, _ in parts if part is not None), strict=True)
         if learn:
             self.arrays.synapses.pending[:] = comm.sum(self.arrays.synapses.pending)
             self.arrays.online.events += sum(events) - (found.events if found else 0)
         y = self.joined(found.y if found else np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), n)
-        return BatchResult(np.concatenate(losses), y, np.concatenate(spikes), sum(events))
+        counted = {name: sum(part[name] for part in counts) for name in counts[0]} if learn else None
+        return BatchResult(np.concatenate(losses), y, np.concatenate(spikes), sum(events), counted)
 
     def own(self, n: int) -> np.ndarray:
         """Those of ``n`` samples or lanes that this replica runs."""
@@ -168,7 +170,8 @@ class Episodes:
         spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
         if learn:
             arrays.online.events += events
-        return BatchResult(request.loss, request.y, spikes, events)
+        counted = by_population(arrays, request.of_neurons) if learn else None
+        return BatchResult(request.loss, request.y, spikes, events, counted)
 
     def _run_alone(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
         """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
@@ -201,6 +204,7 @@ class Episodes:
         request.external = external_arrays(arrays, samples)
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
+        request.of_neurons = np.zeros(arrays.built.n_neurons if learn else 0, np.int64)
         return request
 
     def _width(self, n_steps: int, n: int) -> int:

@@ -9,8 +9,6 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.memory import refusing_failed_allocations
-from eprop.engine.build.neurons import parameters_of_neurons
-from eprop.engine.run.rates import HIGHEST_RATE, warn_if_high
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, Status, check_status
 
@@ -98,27 +96,3 @@ def check_outputs(where: str, y: np.ndarray) -> None:
     largest = max(y.max(initial=0.0), -y.min(initial=0.0))
     if not largest <= lib.largest_voltage:  # also true for NaN
         check_status(Status.EXPLODED if largest > lib.largest_voltage else Status.NOT_FINITE, where)
-
-
-def check_activity(arrays: Arrays, spikes: np.ndarray, n_steps: int) -> None:
-    """Warn with advice if no neuron spiked in samples, or too many did; rate regularisation may still change this.
-
-    Parameters
-    ----------
-    arrays : Arrays
-    spikes : (n,) int64
-        Spikes of all neurons in each sample.
-    n_steps : int
-        Steps of a sample.
-    """
-    neurons = [p for p in arrays.network.populations if p.model.role == "neuron"]
-    if not neurons or any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in arrays.network.projections):
-        return
-    if not spikes.any():
-        check_status(Status.SILENT, "train")
-    span = spikes.size * n_steps * arrays.network.dt
-    rate = 1e3 * float(spikes.sum()) / (span * sum(p.size for p in neurons))
-    if rate > HIGHEST_RATE:
-        # A task may need high rates: only half of the possible ones are too high.
-        waits = [parameters_of_neurons(arrays.network, p).get("t_ref", np.zeros(p.size)) for p in neurons]
-        warn_if_high("all neurons", rate, span, float(np.mean(500.0 / (np.concatenate(waits) + arrays.network.dt))))

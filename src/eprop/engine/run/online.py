@@ -11,9 +11,9 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import drive_factors
 from eprop.engine.ranks.parallelism import run_in_threads
-from eprop.engine.run.guards import check_activity, check_losses, check_voltages, check_weights
+from eprop.engine.run.guards import check_losses, check_voltages, check_weights
 from eprop.engine.run.probes import NO_PROBES, Probes, SpikeReader
-from eprop.engine.run.rates import RateMonitor
+from eprop.engine.run.rates import RateMonitor, TrainingRates, by_population
 from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
@@ -88,7 +88,7 @@ class OnlineRunner:
     """
 
     def __init__(self, arrays: Arrays, timer: PhaseTimer):
-        self._arrays, self._timer = arrays, timer
+        self._arrays, self._timer, self._rates = arrays, timer, TrainingRates(arrays.network)
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         self._leak = arrays.built.topology.readouts["leak"].copy()
         self._leaks = bool(self._leak.any())
@@ -143,6 +143,7 @@ class OnlineRunner:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
         out, events, done = request_of(arrays, samples, frozen=False), arrays.events, 0
+        out.of_neurons = counts = np.zeros(arrays.built.n_neurons, np.int64)
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
@@ -156,8 +157,10 @@ class OnlineRunner:
         check_weights(arrays, "train", arrays.online.weights_finite(arrays.threads))
         spikes = arrays.exchange.sum(out.spikes)
         self._count_events_of_all(events)
-        check_activity(arrays, spikes, n_steps)
-        return self._result(samples, out, spikes, arrays.events - events)
+        result = self._result(samples, out, spikes, arrays.events - events)
+        result.neuron_spikes = by_population(arrays, counts)
+        self._rates.judge(result, n_steps)
+        return result
 
     def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:
         """Run samples in a fixed number of chunks; each chunk is a copy of the network that runs without resets."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from functools import cached_property
 
 import numpy as np
 
+from eprop.engine.build.neurons import parameters_of_neurons
+from eprop.engine.ranks.gathering import Axis
+from eprop.engine.run.results import BatchResult
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InstabilityWarning
-from eprop.network import Population
+from eprop.errors import InstabilityWarning, SaturationWarning, Status, check_status
+from eprop.network import Network, Population
 
 #: A population warns above this mean rate, Hz, over at least this time, ms.
 HIGHEST_RATE, SHORTEST = 100.0, 200.0
@@ -73,6 +77,81 @@ class RateMonitor:
         self._counts[:], self._steps = 0, 0
         k = int(np.argmax(rates))
         self._warned = warn_if_high(self._names[k], float(rates[k]), span)
+
+
+#: A population is saturated above this fraction of the possible rate, 1 / (t_ref + dt).
+SATURATED = 0.75
+#: Samples after which rate regularisation should have lowered the rates.
+REGULATED = 1000
+
+
+class TrainingRates:
+    """Judges the rates of the populations of a network in its trainings, and warns of silence, high rates and saturation.
+
+    Parameters
+    ----------
+    network : Network
+    """
+
+    def __init__(self, network: Network):
+        self._network = network
+        self._neurons = [p for p in network.populations if p.model.role == "neuron"]
+        self._regulated = any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in network.projections)
+        self._saturated: dict[str, int] = {}  # samples since a population is saturated
+
+    @cached_property
+    def _intervals(self) -> dict[str, np.ndarray]:
+        """Least number of ms between two spikes of each neuron, by population."""
+        waits = {p.name: parameters_of_neurons(self._network, p).get("t_ref", 0.0) for p in self._neurons}
+        return {p.name: np.zeros(p.size) + waits[p.name] + self._network.dt for p in self._neurons}
+
+    def judge(self, result: BatchResult, n_steps: int) -> None:
+        """Warn of the rates of a mini-batch; where rate regularisation may still change them, only if they stay too high."""
+        assert result.spikes is not None
+        if not self._neurons:
+            return
+        span = result.spikes.size * n_steps * self._network.dt
+        if self._warn_of_saturation(result, span) or self._regulated:
+            return
+        if not result.spikes.any():
+            check_status(Status.SILENT, "train")
+        intervals = np.concatenate(list(self._intervals.values()))
+        rate = 1e3 * float(result.spikes.sum()) / (span * intervals.size)
+        if rate > HIGHEST_RATE:
+            # A task may need high rates: only half of the possible ones are too high.
+            warn_if_high("all neurons", rate, span, float(np.mean(500.0 / intervals)))
+
+    def _warn_of_saturation(self, result: BatchResult, span: float) -> bool:
+        """Warn of populations at almost the possible rate; return whether there is one."""
+        saturated = False
+        for name, counts in (result.neuron_spikes or {}).items():
+            interval = self._intervals[name]
+            if span < SHORTEST or float((counts * interval).mean()) <= SATURATED * span:
+                self._saturated.pop(name, None)
+                continue
+            saturated, before = True, self._saturated.get(name, 0)
+            self._saturated[name] = before + len(result.loss)
+            if before <= (due := REGULATED if self._regulated else 0) < self._saturated[name]:
+                rate, most = 1e3 * float(counts.mean()) / span, float((1e3 / interval).mean())
+                warnings.warn(
+                    f"{name}: {rate:.0f} Hz on average, of {most:.0f} Hz at the most"
+                    f"{f', after {due:,} samples with rate regularisation' if due else ''}: spikes in almost every step carry no "
+                    "information, and nothing is learned. Lower the input weights, raise v_th, or "
+                    f"{'raise' if due else 'add rate regularisation:'} c_reg.",
+                    SaturationWarning,
+                    stacklevel=6,
+                )
+        return saturated
+
+
+def by_population(arrays: Arrays, own: np.ndarray) -> dict[str, np.ndarray]:
+    """Numbers of own neurons as those of all ranks, ``(size,)`` for each population of neurons."""
+    every = arrays.gatherer.whole({"counts": own}, {"counts": Axis.neuron})["counts"]
+    table = arrays.built.topology.populations
+    populations = arrays.network.populations[: len(table)]  # others may have been added since
+    neurons = [p for p in populations if p.model.role == "neuron"]
+    ends = np.cumsum([p.size for p in neurons])
+    return {p.name: every[end - p.size : end] for p, end in zip(neurons, ends, strict=True)}
 
 
 def _own_sources(arrays: Arrays, population: Population) -> tuple[int, int]:

@@ -184,12 +184,14 @@ class BatchResult(ByValue):
     y : (n, n_steps, readouts) readout voltages, mV
     spikes : (n,) spikes of all neurons, or None if not counted
     events : int, synaptic events: arrivals of spikes at synapses
+    neuron_spikes : dict of (size,), by population: spikes of each neuron in all samples, or None if not counted
     """
 
     loss: Floats
     y: Floats
     spikes: Integers | None
     events: int
+    neuron_spikes: dict[str, Integers] | None = None
 
     def __repr__(self) -> str:
         parts = [f"{self.loss.size} samples", f"loss {np.mean(self.loss):g} on average", f"y {self.y.shape}"]
