@@ -442,6 +442,12 @@ class EpisodeRequest:
     def spikes(self, array: NDArray[numpy.int64]) -> None: ...
 
     @property
+    def of_neurons(self) -> NDArray[numpy.int64]: ...
+
+    @of_neurons.setter
+    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
     def events(self) -> NDArray[numpy.int64]: ...
 
     @events.setter
@@ -975,6 +981,13 @@ class RunRequest:
 
     @spikes.setter
     def spikes(self, array: NDArray[numpy.int64]) -> None: ...
+
+    @property
+    def of_neurons(self) -> NDArray[numpy.int64]:
+        """Out: (own neurons or 0,) spikes of each; they are added."""
+
+    @of_neurons.setter
+    def of_neurons(self, array: NDArray[numpy.int64]) -> None: ...
 
 class OnlineSingle:
     """

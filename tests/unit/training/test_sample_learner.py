@@ -81,9 +81,7 @@ def test_lines_have_the_rates_of_populations(rule: str) -> None:
         spikes = log.lines[-1]["spikes_per_sample"]
         assert log.lines[-1]["rate_rec"] == pytest.approx(1e3 * spikes / (size * milliseconds))
     assert log.lines[-1]["rate_sd_rec"] > 0.0
-    _, other = resumed(
-        learner(rule, training={"reports": 1}), stopped(learner(rule, training={"reports": 1}), at=12)
-    )
+    _, other = resumed(learner(rule, training={"reports": 1}), stopped(learner(rule, training={"reports": 1}), at=12))
     assert [other.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")] == [
         log.lines[-1][name] for name in ("rate_rec", "rate_sd_rec")
     ]
