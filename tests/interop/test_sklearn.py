@@ -17,8 +17,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from eprop.data import from_iterable
-from eprop.errors import InputError, ParameterError
+import eprop as ep
+from eprop.data import from_arrays, from_iterable
+from eprop.encoders import LatencyCode
+from eprop.errors import DataError, InputError, ParameterError
 from eprop.interop.sklearn import EPropClassifier, EPropRegressor
 
 SMALL: dict[str, Any] = {"neurons": 20, "n_steps": 20, "epochs": 15, "eta": 0.01, "threads": 1}
@@ -92,6 +94,73 @@ def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:
         classifier.partial_fit(X[:2], [0, 7])
 
 
+def test_a_data_set_brings_its_labels_or_targets() -> None:
+    X, y = events(40, 1)
+    options: dict[str, Any] = {"neurons": 10, "epochs": 2, "n_steps": 40, "threads": 1}
+    data = from_arrays(X, y, n_steps=40)
+    whole = EPropClassifier(**options).fit(data)
+    np.testing.assert_array_equal(whole.predict_proba(data), EPropClassifier(**options).fit(X, y).predict_proba(X))
+    numbers = from_arrays(X, targets=100.0 * y, n_steps=40)
+    found = EPropRegressor(**options).fit(numbers)
+    np.testing.assert_array_equal(found.predict(numbers), EPropRegressor(**options).fit(X, 100.0 * y).predict(X))
+
+
+@pytest.mark.parametrize("kind", [EPropClassifier, EPropRegressor])
+def test_early_stopping_ends_with_the_best_network_and_keeps_the_curve(kind: type) -> None:
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), rng.integers(2, size=60)  # nothing to learn
+    model = kind(**{**SMALL, "epochs": 60}, early_stopping=True, validation_fraction=0.3, n_iter_no_change=3).fit(X, y)
+    assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_scores_) < 60
+    best = int(np.argmax(model.validation_scores_))
+    assert model.n_iter_ >= best + 1
+    _, validation = model._parts(model._inputs(X, reset=False))
+    assert len(validation) == 18
+    assert model.history_.stopped_early
+    assert model.history_.plot().axes
+
+
+def test_the_validation_score_is_that_of_the_estimator() -> None:
+    rng = np.random.default_rng(1)
+    X = rng.uniform(-1.0, 1.0, (90, 2))
+    Y = np.column_stack([100.0 * X[:, 0], X[:, 1] ** 2])
+    options: dict[str, Any] = {
+        **SMALL,
+        "epochs": 20,
+        "early_stopping": True,
+        "validation_fraction": 0.4,
+        "n_iter_no_change": 20,
+    }
+    regressor = EPropRegressor(**options).fit(X, Y)
+    data = regressor._inputs(X, reset=False)
+    numbered = ep.data.BinnedDataset(data.ptr, data.channels, np.arange(90), data.n_channels)
+    _, held = numbered.split((-1, 36), seed=regressor.seed_, stratified=False)
+    train, validation = (np.setdiff1d(np.arange(90), held.labels), held.labels)
+    errors = ((regressor.predict(X[validation]) - Y[validation]) ** 2).mean(axis=0) / Y[train].var(axis=0)
+    assert max(regressor.validation_scores_) == pytest.approx(1.0 - errors.mean(), abs=0.02)
+
+
+def test_the_network_is_the_one_that_was_asked_for() -> None:
+    X, y = events(20, 1)
+    neuron = ep.ALIF(tau_m=15.0, tau_adapt=300.0)
+    model = EPropClassifier(
+        neurons=30, epochs=1, n_steps=40, neuron=neuron, input_connectivity=0.3, recurrent_connectivity=0.1, threads=1
+    ).fit(X, y)
+    network = model.simulator_.network
+    assert network.population("rec").model == neuron
+    counts = {p.name: model.simulator_.connection_count(p.name) for p in network.projections}
+    assert counts == {"in->rec": 3 * 30, "rec->rec": 3 * 30, "rec->out": 60}
+    alone = EPropClassifier(neurons=30, epochs=1, recurrent_connectivity=0.0, threads=1).fit(*events(20, 1))
+    assert [p.name for p in alone.simulator_.network.projections] == ["in->rec", "rec->out"]
+
+
+def test_another_encoder_is_fitted_and_learned_from() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = EPropClassifier(**SMALL, encoder=LatencyCode()).fit(X, y)
+    assert model.encoder_ == LatencyCode().fit(X)
+    assert model.score(X, y) > 0.85
+    assert clone(model).encoder == LatencyCode()
+
+
 def test_two_outputs_are_regressed_in_their_units() -> None:
     rng = np.random.default_rng(0)
     X = rng.uniform(-1.0, 1.0, (120, 2))
@@ -110,18 +179,27 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
     for name, wrong in {"n_steps": 0, "epochs": 0, "batch_size": 1.5, "neurons": -1, "receptive_fields": 0}.items():
         with pytest.raises(ParameterError, match=rf"EPropClassifier.{name} must be a whole number >= 1, got {wrong}"):
             EPropClassifier(**SMALL | {name: wrong}).fit(np.eye(2), [0, 1])
-    for window in (-1, 0.0, 2, np.nan):
-        with pytest.raises(ParameterError, match="window is the last part of the steps, above 0 and at most 1; got"):
-            EPropClassifier(**SMALL | {"window": window}).fit(np.eye(2), [0, 1])
+    for part in ("readout_fraction", "input_connectivity", "recurrent_connectivity"):
+        for wrong in (-1, 2, np.nan, *[0.0] * (part != "recurrent_connectivity")):
+            with pytest.raises(ParameterError, match=f"{part} is a fraction, above 0 and at most 1; got"):
+                EPropClassifier(**SMALL | {part: wrong}).fit(np.eye(2), [0, 1])
+    with pytest.raises(ParameterError, match="neuron must be a Neuron or None, got 'alif'"):
+        EPropClassifier(**SMALL | {"neuron": "alif"}).fit(np.eye(2), [0, 1])
+    with pytest.raises(ParameterError, match="validation_fraction must be above 0 and below 1, got 1"):
+        EPropClassifier(**SMALL | {"validation_fraction": 1}).fit(np.eye(2), [0, 1])
+    with pytest.raises(ParameterError, match="early stopping takes 1 of 1 samples"):
+        EPropRegressor(**SMALL | {"early_stopping": True}).fit(np.eye(2)[:1], [0.5])
+    with pytest.raises(InputError, match="targets of X are curves"):
+        EPropRegressor(**SMALL).fit(from_arrays(np.ones((2, 5, 1)), targets=np.ones((2, 5, 1))))
     with pytest.raises(InputError, match=r"features of X must be at most 1e\+150; scale them"):
         EPropClassifier(**SMALL).fit(1e308 * np.eye(2), [0, 1])
     with pytest.raises(InputError, match=r"y must be at most 1e\+150; scale it"):
         EPropRegressor(**SMALL).fit(np.eye(2), [1e200, -1e200])
-    with pytest.raises(InputError, match=r"times of events in ms must be below 1.09951e\+12, got 1e\+308"):
+    with pytest.raises(DataError, match=r"sample 0: times of events in ms must be below 1.09951e\+12, got 1e\+308"):
         EPropClassifier(**SMALL).fit([([1e308], [0]), ([2.0], [1])], [0, 1])
     far = EPropClassifier(**SMALL).fit(np.array([[0.0], [1e-310]]), [0, 1])  # the range of the feature is tiny
     assert set(far.predict(np.array([[-1e100], [1e100]]))) <= {0, 1}
-    with pytest.raises(InputError, match="channels of events must be whole numbers"):
+    with pytest.raises(DataError, match="sample 0: channels must be whole numbers"):
         EPropClassifier(**SMALL).fit([([1.0], [0.7]), ([2.0], [1])], [0, 1])
     with pytest.raises(InputError, match="the same number of samples, got 2 and 3"):
         EPropRegressor(**SMALL).fit(np.eye(2), [0.0, 1.0, 2.0])

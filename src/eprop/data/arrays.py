@@ -19,6 +19,8 @@ from eprop.parameters import brief, check_count, is_finite_number, real_numbers
 
 #: Channels are numbers of four bytes.
 _MOST = 2**31 - 1
+#: Times have this many steps at most, as in the engine.
+_MOST_STEPS = 2**40
 
 
 class _Sample(NamedTuple):
@@ -217,7 +219,10 @@ def _of_pair(label: str, pair: Any, dt: float) -> _Sample:
         raise DataError(f"{label}: times must be finite and >= 0 ms, got {times.min():g}..{times.max():g}")
     if channels.size and ((channels != np.rint(channels)).any() or channels.min() < 0 or channels.max() >= _MOST):
         raise DataError(f"{label}: channels must be whole numbers >= 0, got {brief(pair[1])}")
-    steps = int(np.max(times, initial=0.0) / dt) + 2  # rounding may add one
+    last = float(np.max(times, initial=0.0))
+    if last / dt >= _MOST_STEPS:
+        raise DataError(f"{label}: times of events in ms must be below {_MOST_STEPS * dt:g}, got {last:g}")
+    steps = int(last / dt) + 2  # rounding may add one
     _check_room(label, 1, steps)
     precision = np.finfo(times.dtype if times.dtype.kind == "f" else np.float64).eps
     start = np.zeros(steps + 1, np.int64)

@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from eprop.data import BinnedDataset
-from eprop.engine import Samples, Simulator, make_samples
-from eprop.engine.run.layout import MOST
+from eprop.data import BinnedDataset, from_arrays
+from eprop.encoders import Encoder
+from eprop.engine import Simulator
 from eprop.errors import InputError, MissingExtraError, ParameterError
-from eprop.models import LIF, CrossEntropy, EventSource, Readout
-from eprop.network import Network, Normal, Symmetric
+from eprop.models import LIF, CrossEntropy, EventSource, Neuron, Readout
+from eprop.network import AllToAll, ConnectionRule, FixedIndegree, Network, Normal, Symmetric
 from eprop.parameters import brief, check_count, is_finite_number
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 from eprop.rules.base import Rule
-from eprop.tasks import Task, check_choice
-from eprop.training import SampleLearner, Trainer, Training, Watcher
+from eprop.tasks import check_choice
+from eprop.tasks.arrays import samples_of_dataset
+from eprop.training import History, fit
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -42,46 +43,7 @@ _LARGEST = 1e150
 #: Seed of a fit, as scikit-learn takes it.
 Seed = int | np.random.RandomState | None
 #: Default learning rates by rule.
-_ETA = {"eprop": 5e-3, "eprop+": 1e-3}
-
-
-def _whole(channels: Any) -> np.ndarray:
-    """Channels of events as whole numbers."""
-    given = np.asarray(channels)
-    whole: np.ndarray = given.astype(np.int64)
-    if (whole != given).any():
-        raise InputError(f"X: channels of events must be whole numbers, got {brief(channels)}")
-    return whole
-
-
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """Samples as the data of a task."""
-
-    samples: Samples
-    name: str = "arrays"
-    simulated: bool | None = None
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def subset(self, indices: np.ndarray) -> _Data:
-        """The samples at ``indices``."""
-        return _Data(self.samples[indices])
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fit(Task):
-    """A task of the given samples; its score is their loss."""
-
-    name = "fit"
-
-    def make_samples(self, network: Network, dataset: Any) -> Samples:
-        samples: Samples = dataset.samples
-        return samples
-
-    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
-        return np.zeros(len(samples))
+_ETA = {"eprop": 5e-3, "eprop+": 2e-4}
 
 
 class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
@@ -89,13 +51,20 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self, neurons: int = 100, *, rule: str = "eprop", epochs: int = 30, batch_size: int = 16, eta: float | None = None,
-        n_steps: int | None = None, window: float = 0.5, receptive_fields: int = 8, tau_m: float = 10.0,
-        tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0, threads: int | None = None, random_state: Seed = 0,
+        neuron: Neuron | None = None, input_connectivity: float = 1.0, recurrent_connectivity: float = 1.0,
+        n_steps: int | None = None, readout_fraction: float = 0.5, receptive_fields: int = 8, encoder: Encoder | None = None,
+        tau_m: float = 10.0, tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0, early_stopping: bool = False,
+        validation_fraction: float = 0.1, n_iter_no_change: int = 5, threads: int | None = None, random_state: Seed = 0,
         verbose: bool = False,
     ):  # fmt: skip
         self.neurons, self.rule, self.epochs, self.batch_size, self.eta = neurons, rule, epochs, batch_size, eta
-        self.n_steps, self.window, self.receptive_fields = n_steps, window, receptive_fields
+        self.neuron, self.input_connectivity = neuron, input_connectivity
+        self.recurrent_connectivity = recurrent_connectivity
+        self.n_steps, self.readout_fraction = n_steps, readout_fraction
+        self.receptive_fields, self.encoder = receptive_fields, encoder
         self.tau_m, self.tau_out, self.c_reg, self.dt = tau_m, tau_out, c_reg, dt
+        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.threads, self.random_state, self.verbose = threads, random_state, verbose
 
     def __sklearn_tags__(self) -> Any:
@@ -105,33 +74,15 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
 
     # --------------------------------------------------------------------------------------------------- input
 
-    def _inputs(self, X: Any, *, reset: bool) -> Any:
-        """Events for `make_samples`; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
+    def _inputs(self, X: Any, *, reset: bool) -> BinnedDataset:
+        """A data set without labels; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
         if isinstance(X, BinnedDataset):
-            if reset:
-                self.n_steps_, self.n_channels_, self.n_features_in_ = X.n_steps, X.n_channels, X.n_channels
-            return _pairs_of(X, self.dt)
-        if _are_events(X):
-            pairs = [(np.asarray(times, float), _whole(channels)) for times, channels in X]
-            if reset:
-                last, most = (
-                    max((float(each.max()) for each in part if each.size), default=0.0)
-                    for part in zip(*pairs, strict=True)
-                )
-                if last / self.dt >= MOST:
-                    raise InputError(f"X: times of events in ms must be below {MOST * self.dt:g}, got {last:g}")
-                self.n_steps_ = self.n_steps or int(last / self.dt) + 1
-                self.n_channels_ = self.n_features_in_ = 1 + int(most)
-            return pairs
-        if isinstance(X, np.ndarray) and X.ndim == 3:
-            if reset:
-                self.n_steps_, self.n_channels_, self.n_features_in_ = X.shape[1], X.shape[2], X.shape[2]
-            elif X.shape[1:] != (self.n_steps_, self.n_channels_):
-                raise InputError(
-                    f"X has samples of {X.shape[1]} steps and {X.shape[2]} channels, but was fitted with {self.n_steps_} and "
-                    f"{self.n_channels_}"
-                )
-            return X
+            return self._sized(replace(X, dt=float(self.dt)), reset)
+        if (isinstance(X, np.ndarray) and X.ndim == 3) or _are_events(X):
+            steps, channels = (None, None) if reset else (self.n_steps_, self.n_channels_)
+            steps = self.n_steps if reset and _are_events(X) else steps
+            labels = np.zeros(len(X), np.int32)
+            return self._sized(from_arrays(X, labels, dt=self.dt, n_steps=steps, n_channels=channels), reset)
         X = validate_data(self, X, reset=reset, allow_nd=True, dtype=float)
         if X.ndim != 2:
             raise InputError(
@@ -139,15 +90,36 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
                 f"got {X.shape}"
             )
         if reset:
-            self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
-            if np.abs(X).max(initial=0.0) > _LARGEST:
-                raise InputError(f"features of X must be at most {_LARGEST:g}; scale them (StandardScaler)")
-            self.n_steps_ = self.n_steps or 30
-            self.n_channels_ = X.shape[1] * self.receptive_fields
-        return self._encoded(X)
+            self._scale(X)
+        return from_arrays(self._encoded(X), np.zeros(len(X), np.int32), dt=self.dt)
+
+    def _sized(self, data: BinnedDataset, reset: bool) -> BinnedDataset:
+        """Store steps and channels of spikes, or compare with those stored."""
+        if reset:
+            self.n_steps_, self.n_channels_ = data.n_steps, data.n_channels
+            self.n_features_in_ = data.n_channels
+        elif data.n_steps != self.n_steps_ or data.n_channels > self.n_channels_:
+            raise InputError(
+                f"X has samples of {data.n_steps} steps and {data.n_channels} channels, but was fitted with {self.n_steps_} and "
+                f"{self.n_channels_}"
+            )
+        return data
+
+    def _scale(self, X: np.ndarray) -> None:
+        """Store the ranges of the features, and the size of the input that encodes them."""
+        if np.abs(X).max(initial=0.0) > _LARGEST:
+            raise InputError(f"features of X must be at most {_LARGEST:g}; scale them (StandardScaler)")
+        self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
+        self.n_steps_ = self.n_steps or 30
+        self.n_channels_ = X.shape[1] * self.receptive_fields
+        if self.encoder is not None:
+            self.encoder_ = self.encoder.fit(X)
+            self.n_channels_ = self.encoder_.channels(X.shape[1:])
 
     def _encoded(self, X: np.ndarray) -> np.ndarray:
         """Encode numbers as spikes: inputs with Gaussian receptive fields over the range of each feature spike regularly."""
+        if self.encoder is not None:
+            return self.encoder_.encode(X, self.n_steps_)
         span = np.where(self.high_ > self.low_, self.high_ - self.low_, 1.0)
         with np.errstate(over="ignore"):  # what is far outside the range is at its end
             place = np.clip((X - self.low_) / span, -0.5, 1.5)
@@ -161,12 +133,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _weights(self) -> np.ndarray:
         """Weight of each step in the loss and in the answer."""
         weight = np.zeros(self.n_steps_)
-        weight[-max(1, math.ceil(self.window * self.n_steps_)) :] = 1.0
+        weight[-max(1, math.ceil(self.readout_fraction * self.n_steps_)) :] = 1.0
         return weight
-
-    def _samples(self, inputs: Any, **aims: Any) -> Samples:
-        network = self.simulator_.network
-        return make_samples(network, len(inputs), self.n_steps_, {"in": inputs}, window=self._weights, **aims)
 
     # ------------------------------------------------------------------------------------------------- network
 
@@ -174,30 +142,36 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         """Refuse parameters with which no network can be built; `fit` does it, as scikit-learn asks."""
         name = type(self).__name__
         check_choice(f"{name}.rule", self.rule, tuple(_ETA))
-        for count in (
-            "neurons",
-            "epochs",
-            "batch_size",
-            "receptive_fields",
-            *(["n_steps"] if self.n_steps is not None else []),
-        ):
+        counts = ["neurons", "epochs", "batch_size", "receptive_fields", "n_iter_no_change"]
+        for count in counts + ["n_steps"] * (self.n_steps is not None):
             check_count(f"{name}.{count}", getattr(self, count))
-        if not is_finite_number(self.window) or not 0.0 < self.window <= 1.0:
+        for part, lowest in (("readout_fraction", None), ("input_connectivity", None), ("recurrent_connectivity", 0.0)):
+            value = getattr(self, part)
+            if not is_finite_number(value) or not (0.0 < value <= 1.0 or value == lowest):
+                raise ParameterError(f"{name}.{part} is a fraction, above 0 and at most 1; got {brief(value)}")
+        if not is_finite_number(self.validation_fraction) or not 0.0 < self.validation_fraction < 1.0:
             raise ParameterError(
-                f"{name}.window is the last part of the steps, above 0 and at most 1; got {brief(self.window)}"
+                f"{name}.validation_fraction must be above 0 and below 1, got {brief(self.validation_fraction)}"
             )
+        for part, kind in (("neuron", Neuron), ("encoder", Encoder)):
+            value = getattr(self, part)
+            if value is not None and not isinstance(value, kind):
+                raise ParameterError(f"{name}.{part} must be a {kind.__name__} or None, got {brief(value)}")
 
     def _build(self, readouts: int, softmax: bool) -> None:
         """Build the untrained network."""
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
         net = Network(dt=self.dt, seed=self.seed_)
         x = net.add(EventSource(), self.n_channels_, "in")
-        rec = net.add(LIF(tau_m=self.tau_m), self.neurons, "rec")
+        rec = net.add(self.neuron or LIF(tau_m=self.tau_m), self.neurons, "rec")
         loss = {"loss": CrossEntropy()} if softmax else {}
         out = net.add(Readout(tau_m=self.tau_out, **loss), readouts, "out")
         rule = self._rule()
-        net.connect(x, rec, weight=Normal(0.0, 1.0 / math.sqrt(x.size)), rule=rule)
-        net.connect(rec, rec, weight=Normal(0.0, 0.5 / math.sqrt(rec.size)), rule=rule)
+        some, degree = _sparse(self.input_connectivity, x.size)
+        net.connect(x, rec, some, weight=Normal(0.0, 1.0 / math.sqrt(degree)), rule=rule)
+        if self.recurrent_connectivity > 0.0:
+            some, degree = _sparse(self.recurrent_connectivity, rec.size)
+            net.connect(rec, rec, some, weight=Normal(0.0, 0.5 / math.sqrt(degree)), rule=rule)
         net.connect(rec, out, weight=Normal(0.0, 0.2 / math.sqrt(rec.size)), rule=rule)
         net.feedback(out, rec, Symmetric())
         self.simulator_ = Simulator(net, threads=self.threads)
@@ -212,6 +186,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         """Learn from samples, in an order that differs between calls; if ``new``, from new initial weights."""
         self._check_parameters()
         inputs = self._inputs(X, reset=new)
+        y = _aims_of(X) if y is None and isinstance(X, BinnedDataset) else y
         if y is None:
             raise ParameterError("requires y to be passed, but the target y is None")
         checked = self._checked(y)
@@ -220,22 +195,57 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         if new:
             self._begin(checked, classes)
             self.n_fits_ = 0
-        samples = self._samples(inputs, **self._aims(checked))
-        training = Training(epochs=epochs, batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant")
-        task = _Fit(seed=(self.seed_ + self.n_fits_) % 2**31)
+        data = replace(inputs, **self._aims(checked))
+        train, validation = self._parts(data) if epochs > 1 else (data, None)
+        stops: dict[str, Any] = {} if validation is None else {"patience": self.n_iter_no_change}
+        self.history_: History = fit(
+            self.simulator_, train, validation, epochs=epochs, batch_size=self.batch_size, window=self._weights,
+            schedule="linear" if epochs > 1 else "constant", seed=(self.seed_ + self.n_fits_) % 2**31,
+            progress=self.verbose, **stops,
+        )  # fmt: skip
         self.n_fits_ += 1
-        learner = SampleLearner(task, self.simulator_, _Data(samples), training)
-        Trainer(learner, watcher=None if self.verbose else Watcher()).run()
+        self.n_iter_ = len(self.history_)
+
+    def _parts(self, data: BinnedDataset) -> tuple[BinnedDataset, BinnedDataset | None]:
+        """Training and validation samples; no validation samples without early stopping."""
+        if not self.early_stopping:
+            return data, None
+        size = math.ceil(self.validation_fraction * len(data))
+        if size >= len(data):
+            raise ParameterError(
+                f"early stopping takes {size} of {len(data)} samples for validation, and nothing is left to learn from"
+            )
+        train, validation = data.split((-1, size), seed=self.seed_)
+        return train, validation
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Mean loss of a sample in each epoch of the last fit."""
+        return self.history_["loss"].tolist()
+
+    @property
+    def validation_scores_(self) -> list[float]:
+        """Score of the validation samples after each epoch, with early stopping: accuracy, or R2."""
+        return (1.0 - self.history_["validation_error"]).tolist()
 
     def _outputs(self, X: object) -> np.ndarray:
         """Readout voltages of each sample in each step, (samples, steps, readouts), mV."""
         check_is_fitted(self, "simulator_")
-        return self.simulator_.evaluate(self._samples(self._inputs(X, reset=False)), reset=True).y
+        data = self._inputs(X, reset=False)
+        unknown = replace(data, labels=np.zeros(len(data), np.int32), targets=None)
+        samples = samples_of_dataset(self.simulator_.network, unknown, self._weights)
+        return self.simulator_.evaluate(samples, reset=True).y
 
     def _averaged(self, values: np.ndarray) -> np.ndarray:
         """Mean over the learning window."""
         mean: np.ndarray = np.einsum("ntk,t->nk", values, self._weights) / self._weights.sum()
         return mean
+
+
+def _sparse(connectivity: float, sources: int) -> tuple[ConnectionRule, int]:
+    """Connections of each target from a fraction of the sources, and their number."""
+    degree = max(1, round(connectivity * sources))
+    return (AllToAll() if degree == sources else FixedIndegree(degree)), degree
 
 
 class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
@@ -252,16 +262,28 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         Learning rate. The default depends on the rule.
     n_steps : int, optional
         Steps of a sample. The default is 30 for arrays, and the length of the longest sample for events.
-    window : float
+    neuron : Neuron, optional
+        Model of the recurrent neurons, such as ``ep.ALIF(tau_adapt=500.0)``; by default ``ep.LIF(tau_m=tau_m)``.
+    input_connectivity, recurrent_connectivity : float
+        Fraction of the inputs, and of the neurons, from which each neuron has a connection; 0: no recurrent connections.
+    readout_fraction : float
         Fraction of the steps, at the end, in which errors count and the answer is read.
     receptive_fields : int
         Inputs for each feature of an array. The rate of an input depends on the distance of the value from its centre.
+    encoder : Encoder, optional
+        Another code for features, such as ``eprop.encoders.LatencyCode()``; it is fitted to the training data.
     tau_m, tau_out : float
         Time constants of neurons and readouts, ms.
     c_reg : float
         Strength of rate regularisation.
     dt : float
         Time step, ms.
+    early_stopping : bool
+        Whether `fit` takes a part of the samples for validation, and ends with the best network when their error no longer falls.
+    validation_fraction : float
+        This part.
+    n_iter_no_change : int
+        Epochs without a lower error after which the training ends.
     threads : int, optional
         Threads; the result does not depend on their number.
     random_state : int, RandomState or None
@@ -274,11 +296,18 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     classes_ : ndarray
     simulator_ : Simulator
         The trained network.
+    history_ : History
+        Reports of the last fit: ``history_.plot()``.
+    loss_curve_, validation_scores_ : list of float
+        Loss and, with early stopping, validation score after each epoch.
+    n_iter_ : int
+        Epochs of the last fit.
 
     Notes
     -----
     ``X`` is an array ``(samples, features)`` of real numbers; or an array ``(samples, steps, channels)`` of zeros and ones; or
-    a sequence of tuples ``(times, channels)``, times in ms; or an `eprop.data.BinnedDataset`, which searches cannot split.
+    a sequence of tuples ``(times, channels)``, times in ms; or an `eprop.data.BinnedDataset`, which searches cannot split, and
+    whose own labels or targets are taken without ``y``.
 
     Examples
     --------
@@ -288,7 +317,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     >>> search.fit(X, y).best_score_
     """
 
-    def fit(self, X: object, y: object) -> EPropClassifier:
+    def fit(self, X: object, y: object = None) -> EPropClassifier:
         """Train from new initial weights.
 
         Raises
@@ -301,7 +330,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         self._fit(X, y, self.epochs, new=True)
         return self
 
-    def partial_fit(self, X: object, y: object, classes: npt.ArrayLike | None = None) -> EPropClassifier:
+    def partial_fit(self, X: object, y: object = None, classes: npt.ArrayLike | None = None) -> EPropClassifier:
         """Continue training with one pass over the samples.
 
         Parameters
@@ -337,13 +366,13 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         self._build(self.classes_.size, softmax=True)
 
     def _aims(self, y: np.ndarray) -> dict[str, Any]:
-        """Indices of the classes."""
+        """Indices of the classes, as labels of a data set."""
         place = np.searchsorted(self.classes_, y).clip(0, self.classes_.size - 1)
         if (unknown := np.flatnonzero(self.classes_[place] != y)).size:
             raise InputError(
                 f"y has an unknown class: {y[unknown[0]]}; give all classes=[...] to the first partial_fit"
             )
-        return {"labels": place}
+        return {"labels": place, "targets": None}
 
 
 class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
@@ -353,12 +382,12 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
     ``(samples, outputs)``. A readout for each output learns it in units of its standard deviation.
     """
 
-    def fit(self, X: object, y: object) -> EPropRegressor:
+    def fit(self, X: object, y: object = None) -> EPropRegressor:
         """Train from new initial weights."""
         self._fit(X, y, self.epochs, new=True)
         return self
 
-    def partial_fit(self, X: object, y: object) -> EPropRegressor:
+    def partial_fit(self, X: object, y: object = None) -> EPropRegressor:
         """Continue training with one pass over the samples; mean and scale of ``y`` come from the first call."""
         self._fit(X, y, 1, new=not hasattr(self, "simulator_"))
         return self
@@ -392,16 +421,17 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
 
     def _aims(self, y: np.ndarray) -> dict[str, Any]:
         """Targets in units of their standard deviations."""
-        return {"targets": {"out": ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]}}
+        return {"targets": ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]}
 
 
-def _pairs_of(data: BinnedDataset, dt: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Times (ms) and channels of each sample of a data set; its steps become the steps of the network."""
-    steps = np.arange(data.ptr.shape[1] - 1)
-    return [
-        ((np.repeat(steps, np.diff(row)) + 0.5) * dt, np.asarray(data.channels[row[0] : row[-1]], np.int64))
-        for row in data.ptr
-    ]
+def _aims_of(data: BinnedDataset) -> np.ndarray:
+    """Labels of a data set, or its targets if these hold during whole samples."""
+    if data.targets is None:
+        return data.labels
+    if data.targets.shape[1] != 1:
+        raise InputError("targets of X are curves; an estimator predicts one number for each sample and output")
+    numbers = data.targets[:, 0]
+    return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 
 def _are_events(X: object) -> bool:

@@ -62,7 +62,24 @@ class GivenTask(Task):
 
 @dataclass(frozen=True, eq=False)
 class GivenCurves(GivenTask, Regression):
-    """Readouts follow targets."""
+    """Readouts follow targets.
+
+    The score is the squared error divided by the variance of the training targets, ``1 - R2``, averaged over the outputs. If
+    targets hold during whole samples, the mean of a readout over the window is the answer.
+    """
+
+    variances: np.ndarray | None = None
+
+    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """See `Task.score`."""
+        window = np.broadcast_to(samples.window_of_readouts, y.shape)
+        total = window.sum(axis=1)
+        target = np.broadcast_to(samples.target, y.shape)
+        if samples.target.shape[1] == 1:
+            error = ((window * y).sum(axis=1) / total - samples.target[:, 0]) ** 2
+        else:
+            error = (window * (y - target) ** 2).sum(axis=1) / total
+        return np.asarray(np.nanmean(error / self.variances, axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,7 +310,9 @@ def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.Ar
                 "window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)"
             )
     if not labelled:
-        return GivenCurves(weights=weights, seed=seed)
+        targets = dataset.targets if isinstance(dataset, BinnedDataset) else dataset.samples.target
+        variances = np.var(np.asarray(targets), axis=(0, 1))
+        return GivenCurves(weights=weights, seed=seed, variances=np.where(variances > 0.0, variances, 1.0))
     readout = only(network, "readout", "out")
     softmax = isinstance(readout.model.loss, CrossEntropy)
     return GivenClasses(weights=weights, seed=seed, n_classes=readout.size, softmax=softmax)
