@@ -108,7 +108,9 @@ class ParameterInfo:
         return value
 
 
-#: Alternatives to a number for a parameter that may differ between nodes.
+#: Types that a parameter that may differ between nodes takes in addition.
+_SEVERAL = "array | Distribution"
+#: The same, for messages.
 _PER_NODE = ", a list with a value for each node, or a distribution"
 
 
@@ -159,9 +161,24 @@ def inherited(base: type, name: str, default: Any, **changes: Any) -> Any:
     return dataclasses.field(default=default, metadata={_META: dataclasses.replace(info, **changes)})
 
 
+class _ClassSignature:
+    """The signature that tools show for a class: its parameters with their defaults, in place of those of ``__new__``."""
+
+    def __get__(self, instance: object, owner: type[Description]) -> inspect.Signature:
+        """Parameters of a class; a number that may differ between nodes says so."""
+        _, *parameters = inspect.signature(owner.__init__).parameters.values()
+        numbers = {name for name, info in parameters_of(owner) if owner.per_node and info.kind is float}
+        return inspect.Signature([
+            each.replace(annotation=f"{each.annotation} | {_SEVERAL}") if each.name in numbers else each
+            for each in parameters
+        ])  # fmt: skip
+
+
 @dataclasses.dataclass(frozen=True)
 class Description:
     """Base of all descriptions, which hold no arrays: frozen, comparable, printable, checked."""
+
+    __signature__ = _ClassSignature()
 
     per_node: ClassVar[bool] = False
     """Whether a numeric parameter may be a distribution, or a list with a value for each node."""
@@ -267,7 +284,7 @@ def _entry(name: str, field: dataclasses.Field[Any], per_node: bool) -> str:
     """One parameter in numpydoc's form: kind, default, meaning, bounds with the unit, symbol, NEST's name."""
     info: ParameterInfo = field.metadata[_META]
     kinds = [kind.__name__ for kind in (info.kind if isinstance(info.kind, tuple) else (info.kind,))]
-    kinds += ["list", "Distribution"] if per_node and info.kind is float else []
+    kinds += _SEVERAL.split(" | ") if per_node and info.kind is float else []
     kinds += ["None"] if info.optional else []
     default = "" if field.default is dataclasses.MISSING else f", default {field.default!r}"
     signs = ((">", info.above), (">=", info.at_least), ("<", info.below), ("<=", info.at_most))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import pathlib
 
 import pytest
@@ -27,6 +28,33 @@ def test_help_shows_each_parameter(cls):
         assert entry, f"{cls.__name__}.{name}"
         if info.unit:
             assert info.unit in entry.split("\n")[0], f"{cls.__name__}.{name}"
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [getattr(ep, name) for name in ep.__all__ if isinstance(getattr(ep, name), type)],
+    ids=lambda cls: cls.__name__,
+)
+def test_the_signature_names_each_parameter_with_its_default(cls):
+    if not issubclass(cls, Description):
+        return
+    found = inspect.signature(cls).parameters
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
+    assert list(found) == list(fields)
+    for name, field in fields.items():
+        missing = field.default is dataclasses.MISSING
+        assert found[name].default is (inspect.Parameter.empty if missing else field.default)
+    assert (
+        inspect.getattr_static(cls, "__signature__", None) is not None
+    )  # Sphinx and Python 3.11 would look at __new__
+
+
+def test_the_signature_tells_what_may_differ_between_neurons():
+    found = inspect.signature(ep.LIF).parameters
+    assert str(found["tau_m"]) == "tau_m: 'float | array | Distribution' = 20.0"
+    assert str(found["delayed_reset"]) == "delayed_reset: 'bool' = False"
+    assert str(inspect.signature(ep.Adam).parameters["eta"]) == "eta: 'float' = 0.0001"
+    assert "tau_m : float or array or Distribution, default 20.0" in ep.LIF.__doc__
 
 
 def test_help_keeps_other_sections_behind_the_parameters():
