@@ -85,7 +85,7 @@ Fields readout_fields() {
 Fields drive_fields() {
   using Record = Drive;
   return fields_of(sizeof(Record), {FIELD(kind), FIELD(begin), FIELD(end), FIELD(first_node), FIELD(stimulus), FIELD(row),
-                                    FIELD(receptor), FIELD(shared), FIELD(values)});
+                                    FIELD(receptor), FIELD(same_rate), FIELD(same_weight), FIELD(values)});
 }
 
 Fields axon_times_fields() {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 #include "common/rng.hpp"
 #include "common/tables.hpp"
@@ -49,13 +50,13 @@ inline Index poisson_number(double mean, std::uint32_t draw) {
   return n;
 }
 
-// Poisson numbers with one mean for sixteen draws.
+// Poisson numbers with one mean, sixteen to a register.
 class PoissonTable {
  public:
   using Draws = std::uint32_t __attribute__((vector_size(64)));
   using Numbers = std::int32_t __attribute__((vector_size(64)));
 
-  explicit PoissonTable(double mean) {
+  explicit PoissonTable(double mean) : mean_(mean) {
     PoissonLimits limits(mean);
     for (int k = 0; k < PoissonLimits::kMost; k++) {
       const std::int64_t limit = limits.next();
@@ -63,42 +64,67 @@ class PoissonTable {
       limit_[count_++] = static_cast<std::uint32_t>(limit);
     }
   }
-  void operator()(const Draws& draws, Numbers& numbers) const {
-    numbers = Numbers{};
-    for (int k = 0; k < count_; k++) numbers -= draws >= limit_[k];
+  double mean() const { return mean_; }
+  template <int registers> void operator()(const Draws (&draws)[registers], Numbers (&numbers)[registers]) const {
+    for (Numbers& some : numbers) some = Numbers{};
+    for (int k = 0; k < count_; k++)
+      for (int part = 0; part < registers; part++) numbers[part] -= draws[part] >= limit_[k];
   }
 
  private:
+  double mean_;
   std::uint32_t limit_[PoissonLimits::kMost];
   int count_ = 0;
 };
 
-constexpr Index kDrawn = 32;  // nodes whose Poisson numbers come from one block of eight counters
+// Tables of all drives whose neurons have the same rate. They stay until rates change.
+class PoissonTables {
+ public:
+  void follow(const Topology& topology, const DriveStep& step) {
+    tables_.resize(topology.drives.size, PoissonTable(0.0));
+    for (Index k = 0; k < topology.drives.size; k++) {
+      const Drive& drive = topology.drives[k];
+      if (drive.kind != DriveKind::poisson || drive.same_rate == 0) continue;
+      const double mean = step.of(drive.stimulus) * topology.drive_values(kDriveValue, drive.values);
+      if (mean != tables_[k].mean()) tables_[k] = PoissonTable(mean);
+    }
+  }
+  const PoissonTable& operator[](Index drive) const { return tables_[drive]; }
 
-// 32-bit draws of the nodes 32 block .. 32 block + 31: the first words of the counters, then the second words.
-inline void drive_draws(const DriveStep& step, const Drive& drive, Index block, PoissonTable::Draws* parts) {
-  WordBlock words[2];
-  const auto target = static_cast<std::uint64_t>(block * kBlockDraws);
-  philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, words[0],
-               words[1]);
-  std::memcpy(parts, words, sizeof words);
+ private:
+  std::vector<PoissonTable> tables_;
+};
+
+// Nodes whose Poisson numbers are drawn together, and the blocks of eight counters for them, 32 nodes each.
+constexpr Index kDrawn = 64, kCounterBlocks = 2;
+
+// 32-bit draws of the nodes 64 block .. 64 block + 63: for each block of counters the first words, then the second words.
+inline void drive_draws(const DriveStep& step, const Drive& drive, Index block,
+                        PoissonTable::Draws (&draws)[2 * kCounterBlocks]) {
+  for (Index k = 0; k < kCounterBlocks; k++) {
+    WordBlock words[2];
+    const auto target = static_cast<std::uint64_t>((kCounterBlocks * block + k) * kBlockDraws);
+    philox_block(step.seed, kStimulus, {target + WordBlock{0, 1, 2, 3, 4, 5, 6, 7}, WordBlock{} + step.counter(drive)}, words[0],
+                 words[1]);
+    std::memcpy(draws + 2 * k, words, sizeof words);
+  }
 }
 
 // Adds weight times a Poisson number to the input of each neuron begin .. end of a drive.
-inline void poisson_drive(const Topology& topology, const Drive& drive, Index begin, Index end, double factor,
+inline void poisson_drive(const Topology& topology, const Drive& drive, Index begin, Index end, const PoissonTable& same,
                           const DriveStep& step, double* input) {
+  const double factor = step.of(drive.stimulus);
   const double* mean = topology.drive_values.row(kDriveValue) + drive.values - drive.begin;
   const double* weight = topology.drive_values.row(kDriveSpread) + drive.values - drive.begin;
   const Index shift = drive.first_node - drive.begin;  // node within the population minus target
-  const PoissonTable shared(factor * mean[begin]);
   for (Index block = (begin + shift) / kDrawn; block * kDrawn < end + shift; block++) {
-    PoissonTable::Draws draws[2];
-    PoissonTable::Numbers numbers[2];
+    PoissonTable::Draws draws[2 * kCounterBlocks];
+    PoissonTable::Numbers numbers[2 * kCounterBlocks];
     drive_draws(step, drive, block, draws);
     const Index before = block * kDrawn - shift;  // target of its first node
     const Index first = std::max(begin, before), stop = std::min(end, before + kDrawn);
-    if (drive.shared) {
-      for (int part = 0; part < 2; part++) shared(draws[part], numbers[part]);
+    if (drive.same_rate != 0) {
+      same(draws, numbers);
     } else {
       for (Index neuron = first; neuron < stop; neuron++) {
         const Index k = neuron - before;
@@ -107,9 +133,12 @@ inline void poisson_drive(const Topology& topology, const Drive& drive, Index be
     }
     std::int32_t drawn[kDrawn];
     std::memcpy(drawn, numbers, sizeof drawn);
+    // One weight for all is not read for each: the memory of the neurons has to stay in the second-level cache.
+    const double* __restrict weights = drive.same_weight != 0 ? nullptr : weight;
+    const double one = weight[begin];
 #pragma GCC ivdep
     for (Index neuron = first; neuron < stop; neuron++)
-      input[neuron] += weight[neuron] * static_cast<double>(drawn[neuron - before]);
+      input[neuron] += (weights == nullptr ? one : weights[neuron]) * static_cast<double>(drawn[neuron - before]);
   }
 }
 
@@ -143,16 +172,17 @@ inline void current_drive(const Topology& topology, const Drive& drive, Index be
   }
 }
 
-// Drives of the neurons begin .. end in a step, before they advance; `input` has a row for each receptor.
-inline void apply_drives(const Topology& topology, Index begin, Index end, const DriveStep& step, Array2<double> state,
-                         Array2<double> input) {
+// Drives of the neurons begin .. end in a step, before they advance; `input` has a row for each receptor, `tables` follow the
+// step.
+inline void apply_drives(const Topology& topology, Index begin, Index end, const DriveStep& step, const PoissonTables& tables,
+                         Array2<double> state, Array2<double> input) {
   for (Index k = 0; k < topology.drives.size; k++) {
     const Drive& drive = topology.drives[k];
     const Index first = std::max(begin, drive.begin), stop = std::min(end, drive.end);
     const double factor = step.of(drive.stimulus);
     if (first >= stop || factor == 0.0) continue;
     if (drive.kind == DriveKind::poisson) {
-      poisson_drive(topology, drive, first, stop, factor, step, input.row(drive.receptor));
+      poisson_drive(topology, drive, first, stop, tables[k], step, input.row(drive.receptor));
     } else {
       current_drive(topology, drive, first, stop, factor, step, state, input.row(0));
     }

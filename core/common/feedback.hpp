@@ -17,14 +17,16 @@ inline void gather_delayed_signals(Index t, Index begin, Index end, const Neuron
 }
 
 // The learning signals that arrive in step t at neurons begin .. end: errors of earlier steps, times the feedback weights.
-inline void gather_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
-                           Array2<const Index> delay) {
+// Returns whether they are known to be zero; `silent`: they are zero already.
+inline bool gather_signals(Index t, Index begin, Index end, const Neurons& neurons, Array2<double> error,
+                           Array2<const Index> delay, bool silent) {
   double* signal = neurons.signal.data;
   const bool delayed = t == 0 || delay.size() > 0;
   if (delayed) std::fill(signal + begin, signal + end, 0.0);
-  if (t > 0 && delayed) return gather_delayed_signals(t, begin, end, neurons, error, delay);
+  if (t > 0 && delayed) gather_delayed_signals(t, begin, end, neurons, error, delay);
+  if (delayed) return false;
   const Array2<const double> feedback{neurons.feedback.data, neurons.feedback.rows, neurons.feedback.columns};
-  if (t > 0) learning_signals(error.row((t - 1) & (error.rows - 1)), feedback, begin, end, false, signal);
+  return learning_signals(error.row((t - 1) & (error.rows - 1)), feedback, begin, end, silent, signal);
 }
 
 // Feedback weights, their offsets from the readout weights that they follow, and the readout weights.

@@ -5,8 +5,8 @@
 
 namespace eprop {
 
-// Codes of `eprop.models.Surrogate.code`. All neurons of a population have the same code.
-enum class Surrogate : int { kPiecewiseLinear, kExponential, kFastSigmoid, kArctan };
+// Codes of `eprop.models.Surrogate.code`, and none, where nothing learns. All neurons of a population have the same code.
+enum class Surrogate : int { kPiecewiseLinear, kExponential, kFastSigmoid, kArctan, kNone };
 
 // Surrogate gradient of one kind with a `height` (1/mV) and a `width` (mV).
 template <Surrogate kind> [[gnu::always_inline]] inline double surrogate(double u, double height, double width) {
@@ -18,6 +18,8 @@ template <Surrogate kind> [[gnu::always_inline]] inline double surrogate(double 
   } else if constexpr (kind == Surrogate::kFastSigmoid) {
     const double d = 1.0 + std::abs(u) / width;
     return height / (d * d);
+  } else if constexpr (kind == Surrogate::kNone) {
+    return 0.0;
   } else {
     const double d = u / width;
     return height / (1.0 + d * d);

@@ -95,13 +95,13 @@ enum class DriveKind : Index { poisson, noise, current };
 // A stimulus of a population, see drives.hpp.
 struct Drive {
   DriveKind kind;
-  Index begin, end;  // its local neurons
-  Index first_node;  // index of the first of them within the population
-  Index stimulus;    // number of the stimulus, part of its draws
-  Index row;         // row of the state that takes a current, -1: the input takes it
-  Index receptor;    // row of the inputs that takes Poisson spikes
-  Index shared;      // whether all neurons have the same first value
-  Index values;      // its first column of Topology::drive_values
+  Index begin, end;              // its local neurons
+  Index first_node;              // index of the first of them within the population
+  Index stimulus;                // number of the stimulus, part of its draws
+  Index row;                     // row of the state that takes a current, -1: the input takes it
+  Index receptor;                // row of the inputs that takes Poisson spikes
+  Index same_rate, same_weight;  // whether all neurons have the same first value, and the same second one
+  Index values;                  // its first column of Topology::drive_values
 };
 // Rows of Topology::drive_values: Poisson numbers or a current; weight or noise; what remains of a current after a step.
 enum DriveRow : Index { kDriveValue, kDriveSpread, kDriveRest, kDriveRows };

@@ -82,8 +82,11 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
   std::int32_t* spikes = lane.spikes[partition].data();
   Index count = 0;
   const double* factor = run.request.drive.rows > 0 ? run.request.drive.row(step.t) : nullptr;
-  apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1),
-               {lane.seed, lane.clock + step.at, factor}, lane.state.view(), input);
+  const DriveStep drive{lane.seed, lane.clock + step.at, factor};
+  PoissonTables tables;
+  tables.follow(topology, drive);
+  apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1), drive, tables, lane.state.view(),
+               input);
   for (Index b = 0; b < topology.populations.size; b++) {
     const Population& population = topology.populations[b];
     const Index begin = std::max(topology.bounds(0, partition), population.target_begin);

@@ -3,7 +3,6 @@
 #include <atomic>
 #include <cmath>
 
-#include "common/drives.hpp"
 #include "common/feedback.hpp"
 #include "common/finite.hpp"
 #include "common/neurons/advance.hpp"
@@ -84,11 +83,31 @@ void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const 
   for (Index k = 0; k < n_spikes; k++) now[spikes[k]] += 1.0 - kappa_reg;
 }
 
-// Advances the neurons of a partition and lists their spikes, population by population.
-template <class Real> void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive) {
+// Neurons that are driven and advanced together: their inputs stay in the first-level cache.
+constexpr Index kDrivenTogether = 1024;
+
+// Drives neurons of a population and advances them by a step; appends their spikes to a list of `count`.
+template <class Real> Index advance_population(OnlineState<Real>& state, Index b, Positions range, const DriveStep& drive,
+                                               const PoissonTables& tables, std::int32_t* spikes, Index count) {
   const Topology& topology = state.topology;
-  apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1), drive, state.neurons.state,
-               state.neurons.input);
+  double* psi = state.trace_group[b] >= 0 || state.keeps_psi ? state.neurons.psi.data : nullptr;
+  const Population& population = topology.populations[b];
+  const Index before = (range.first - population.first_target) % kDrawn;  // of the nodes that are drawn with the first one
+  for (Index first = range.first, stop = 0; first < range.stop; first = stop) {
+    stop = std::min(first + kDrivenTogether - (first == range.first ? before : 0), range.stop);
+    apply_drives(topology, first, stop, drive, tables, state.neurons.state, state.neurons.input);
+    NeuronRange neurons = range_of(population, first, stop, state.neurons.state, topology.params, state.neurons.input);
+    neurons.active = state.active.data();
+    count = advance(neurons, psi, spikes, count);
+  }
+  return count;
+}
+
+// Advances the neurons of a partition and lists their spikes, population by population.
+template <class Real>
+void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, PoissonTables& tables) {
+  const Topology& topology = state.topology;
+  tables.follow(topology, drive);
   std::int32_t* spikes = state.spikes[partition].data();
   Index count = 0;
   for (Index b = 0; b < topology.populations.size; b++) {
@@ -97,8 +116,7 @@ template <class Real> void advance_partition(OnlineState<Real>& state, Index par
                           std::min(topology.bounds(0, partition + 1), population.target_end)};
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
-      count = advance(range_of(population, range.first, range.stop, state.neurons.state, topology.params, state.neurons.input),
-                      state.neurons.psi.data, spikes, count);
+      count = advance_population(state, b, range, drive, tables, spikes, count);
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
     }
@@ -157,8 +175,11 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   double* readout_input = state.neurons.input.row(0) + topology.n_neurons();
   PartitionNotes& notes = run.notes[partition];
   notes.watch.record(kBetween);
-  gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay);
-  if (!request.external.empty()) gather_external(state, request, column, begin, end);
+  notes.silent = gather_signals(t, begin, end, state.neurons, state.history.error, topology.signal_delay, notes.silent);
+  if (!request.external.empty()) {
+    gather_external(state, request, column, begin, end);
+    notes.silent = false;
+  }
   extend_propagators(run, begin, end, t);
   notes.watch.record(kPropagators);
   deliver(run, partition, t);
@@ -167,7 +188,7 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
     notes.input_finite &=
         inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
   const double* factor = request.drive.rows > 0 ? request.drive.row(column % request.drive.rows) : nullptr;
-  advance_partition(state, partition, {request.seed, t + request.clock, factor});
+  advance_partition(state, partition, {request.seed, t + request.clock, factor}, notes.drawn);
   if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
   if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);
@@ -342,6 +363,10 @@ template <class Real> void begin_run(OnlineRun<Real>& run, const RunRequest& req
   for (std::size_t group = 0; group < state.groups.size(); group++)
     state.groups[group].optimizer.eta = request.frozen ? 0.0 : state.topology.groups[group].optimizer.eta;
   note_logged(history_of(state), run.t - run.outbox.steps());
+  state.active.assign(state.topology.n_neurons(), 1);  // Python may have changed the state
+  for (PartitionNotes& notes : run.notes) notes.silent = false;
+  state.keeps_psi = false;
+  for (Index m = 0; m < request.probes.rows; m++) state.keeps_psi |= static_cast<Probe>(request.probes(m, 0)) == Probe::psi;
 }
 
 }  // namespace

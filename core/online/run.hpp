@@ -3,6 +3,7 @@
 #include <chrono>
 #include <vector>
 
+#include "common/drives.hpp"
 #include "common/exchange.hpp"
 #include "common/signals.hpp"
 #include "eprop_plus/eprop_plus.hpp"
@@ -53,6 +54,8 @@ struct alignas(64) PartitionNotes {
   bool input_finite = true;           // all inputs of the steps so far were finite
   std::vector<std::int32_t> poisson;  // its Poisson sources that spiked, by index within their populations; full capacity
   std::vector<Index> poisson_count;   // (populations,) running counts
+  bool silent = false;                // all learning signals of the step before were zero
+  PoissonTables drawn;                // numbers of its Poisson drives
   StopWatch watch;
 };
 

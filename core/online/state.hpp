@@ -196,6 +196,8 @@ template <class Real> struct OnlineState {
   PostSpikes post;
   Deliveries deliveries;
   PlusWork<Real> plus;
+  std::vector<std::uint8_t> active;               // (neurons,) which groups of neurons have spiked lately, see `ModelLoop`
+  bool keeps_psi = true;                          // whether surrogate gradients of neurons that do not learn are recorded
   std::vector<std::vector<std::int32_t>> spikes;  // (partitions)(neurons) ids of the neurons that spiked
   std::vector<std::vector<Index>> spike_count;    // (partitions)(populations) running counts over the populations
 };

@@ -4,15 +4,22 @@
 #include <span>
 
 #include "common/neurons/own.hpp"
+#include "common/surrogate.hpp"
 #include "common/tables.hpp"
 
 namespace eprop {
+
+// The loop of a built-in model: as `NeuronLoop`, and psi may be null. `active` is null, or has for each group of `kRestGroup`
+// neurons, at its first neuron, whether one of them has spiked lately; the loop reads and updates it.
+using ModelLoop = void (*)(Index begin, Index neurons, Index columns, double* state, const double* params, const double* input,
+                           double* psi, std::int32_t* spiked, std::uint8_t* active);
+inline constexpr Index kRestGroup = 16;
 
 // A built-in model; its code is its index in `models()`.
 struct NeuronModel {
   const char* name;
   Index state_rows, params;  // rows of state, rows of parameters
-  NeuronLoop (*loop)(Sharing sharing, int surrogate);
+  ModelLoop (*loop)(Sharing sharing, Surrogate surrogate);
 };
 
 std::span<const NeuronModel> models();
@@ -28,6 +35,9 @@ struct NeuronRange {
   Sharing sharing = Sharing::each;
   double* inhibitory = nullptr;  // (neurons,) input of the inhibitory receptor; null without one
   Index inhibitory_row = -1;     // row of the state that takes it
+  // (neurons,) null, or as for a `ModelLoop`, where groups begin at `begin` and ranges of earlier steps were the same; before
+  // the first step all are 1.
+  std::uint8_t* active = nullptr;
 };
 
 // The loop at an address, which Python passes as a number.
@@ -52,7 +62,8 @@ inline NeuronRange range_of(const Population& population, Index begin, Index end
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that
-// spike to `spikes` from position `count` on, in ascending order, and returns the new count. Psi is float or double.
+// spike to `spikes` from position `count` on, in ascending order, and returns the new count. Psi is float or double; null: it is
+// not needed.
 template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::int32_t* spikes, Index count);
 
 extern template Index advance(const NeuronRange&, float*, std::int32_t*, Index);

@@ -11,18 +11,26 @@ struct CurrentLif {
   enum StateRow : Index { V, R, Z, CURRENT, CURRENT_IN, kStateRows };
   enum Param : Index { ALPHA_SYN = membrane::OWN, KEEP, RESET, ZETA_IN, ALPHA_IN, kParams };
   static constexpr bool kShortcut = true;  // one receptor: zeta_in is 0, and so is the inhibitory current
+  // Rows that are zero but for some time after a spike.
+  static constexpr bool is_after_spike(Index row) { return row == R || row == Z; }
+  template <class Params> static void note_spike(State state, const Params& params, Index neuron) {
+    state(R, neuron) = params(membrane::R_STEPS, neuron);
+    state(Z, neuron) = 1.0;
+  }
 
   // v_t = alpha v_{t-1} + zeta i_{t-1} + drive and i_t = alpha_syn i_{t-1} + x_t: input reaches the voltage one step later. A
   // spike where v >= v_th turns v into `keep` v + `reset`: keep is 0 for a reset to a voltage, which clamps v for the refractory
   // time, and 1 for a subtraction, after which v continues to integrate. The inhibitory current, of another time constant, is
   // the same in v and decays here; `advance` adds its input.
-  template <class Params> [[gnu::always_inline]] static Step update(State state, const Params& params, Index neuron, double x) {
+  template <class Rows, class Params>
+  [[gnu::always_inline]] static Step update(const Rows& state, const Params& params, Index neuron, double x) {
     return spike_at_threshold(state, params, neuron, x, 0.0);
   }
 
   // One step of a neuron whose threshold is `rise` mV higher now. No branches, as in `Lif::subtract_at_threshold`.
-  template <class Params>
-  [[gnu::always_inline]] static Step spike_at_threshold(State state, const Params& params, Index neuron, double x, double rise) {
+  template <class Rows, class Params> [[gnu::always_inline]] static Step spike_at_threshold(const Rows& state,
+                                                                                            const Params& params, Index neuron,
+                                                                                            double x, double rise) {
     using namespace membrane;
     const double before = state(V, neuron), left = state(R, neuron), current = state(CURRENT, neuron);
     const double keep = params(KEEP, neuron), after = at_least(left - 1.0, 0.0), r_steps = params(R_STEPS, neuron);

@@ -23,6 +23,16 @@ struct State {
   double& operator()(Index row, Index neuron) const { return (data + row * columns)[neuron]; }
 };
 
+// State of one neuron that has not spiked lately: rows `Model::is_after_spike` are zero, and memory does not have to be read.
+// What is written there is lost: after a spike, `Model::note_spike` writes these rows.
+template <class Model> struct RestingState {
+  State all;
+  double (&zero)[Model::kStateRows];
+  [[gnu::always_inline]] double& operator()(Index row, Index neuron) const {
+    return Model::is_after_spike(row) ? zero[row] : all(row, neuron);
+  }
+};
+
 // Parameters of a population whose neurons differ; rows and columns as in `State`.
 template <Surrogate kind> struct OwnParams {
   static constexpr Surrogate kSurrogate = kind;

@@ -39,8 +39,8 @@ def drive_tables(
             continue
         own = values[:, first:stop]
         target = int(populations["target_begin"][p.index])
-        kind, shared = _KINDS[type(stimulation.drive)], int((own[0] == own[0, 0]).all())
-        rows.append((kind, target, target + stop - first, first, stimulation.index, row, receptor, shared, begin))
+        kind, same = _KINDS[type(stimulation.drive)], (own == own[:, :1]).all(axis=1)
+        rows.append((kind, target, target + stop - first, first, stimulation.index, row, receptor, *same[:2], begin))
         columns.append(own)
         begin += stop - first
     return {"drives": np.array(rows, DRIVE), "drive_values": np.ascontiguousarray(np.hstack(columns))}
