@@ -25,15 +25,28 @@ void check(bool well, const char* what) {
 // Reads the attributes of a Python object, one for each field, by name.
 CochleaSettings read_settings(nb::handle settings) {
   CochleaSettings c;
-  for (const auto& [name, field] : std::initializer_list<std::pair<const char*, Index*>>{
-           {"places", &c.places}, {"n_fibres", &c.n_fibres}, {"refractory", &c.refractory}, {"up", &c.up}, {"down", &c.down},
-           {"n_taps", &c.n_taps}})
+  for (const auto& [name, field] : std::initializer_list<std::pair<const char*, Index*>>{{"places", &c.places},
+                                                                                         {"n_fibres", &c.n_fibres},
+                                                                                         {"refractory", &c.refractory},
+                                                                                         {"up", &c.up},
+                                                                                         {"down", &c.down},
+                                                                                         {"n_taps", &c.n_taps}})
     *field = nb::cast<Index>(settings.attr(name));
-  for (const auto& [name, field] : std::initializer_list<std::pair<const char*, double*>>{
-           {"middle_ear", &c.middle_ear}, {"a", &c.a}, {"b", &c.b}, {"release", &c.release}, {"replenish", &c.replenish},
-           {"loss", &c.loss}, {"reuptake", &c.reuptake}, {"reprocess", &c.reprocess}, {"firing", &c.firing}, {"free", &c.free},
-           {"cleft", &c.cleft}, {"reprocessing", &c.reprocessing}, {"keep_current", &c.keep_current},
-           {"keep_voltage", &c.keep_voltage}, {"gain", &c.gain}})
+  for (const auto& [name, field] : std::initializer_list<std::pair<const char*, double*>>{{"middle_ear", &c.middle_ear},
+                                                                                          {"a", &c.a},
+                                                                                          {"b", &c.b},
+                                                                                          {"release", &c.release},
+                                                                                          {"replenish", &c.replenish},
+                                                                                          {"loss", &c.loss},
+                                                                                          {"reuptake", &c.reuptake},
+                                                                                          {"reprocess", &c.reprocess},
+                                                                                          {"firing", &c.firing},
+                                                                                          {"free", &c.free},
+                                                                                          {"cleft", &c.cleft},
+                                                                                          {"reprocessing", &c.reprocessing},
+                                                                                          {"keep_current", &c.keep_current},
+                                                                                          {"keep_voltage", &c.keep_voltage},
+                                                                                          {"gain", &c.gain}})
     *field = nb::cast<double>(settings.attr(name));
   c.taps = nb::cast<std::vector<double>>(settings.attr("taps"));
   c.sensitivities = nb::cast<std::vector<double>>(settings.attr("sensitivities"));

@@ -7,6 +7,7 @@
 //   parse_bytes(text, out) -> int                                               count of numbers read, -1 for a fault
 //   decode_nmnist(raw, offsets, size)          -> ((times, channels, offsets), (file, byte, kind)), (-1, 0, 0) without a fault
 //   deskew_events(ptr, channels, side, path, centre, steepest)                  -> (channels, ptr)
+//   vary_events(ptr, channels, n_channels, places, (shift, stretch, delay, drop), seed, numbers, threads) -> (channels, ptr)
 //   data_version
 #include "data/events.hpp"
 
@@ -56,6 +57,17 @@ Made deskew(const Ptr& ptr, const Channels& channels, Index side, const In2<doub
                 [&] { return deskew_events({view2(ptr), view1(channels)}, {side, view2(path), centre, steepest}); });
 }
 
+Made vary(const Ptr& ptr, const Channels& channels, Index n_channels, Index places,
+          std::tuple<double, double, double, double> most, std::uint64_t seed, const In1<Index>& numbers, int threads) {
+  if (places < 1 || n_channels % places != 0) throw std::invalid_argument("n_channels must be a multiple of places");
+  if (numbers.shape(0) != ptr.shape(0)) throw std::invalid_argument("as many numbers as samples");
+  const auto [shift, stretch, delay, drop] = most;
+  return binned(ptr.shape(1), [&] {
+    return vary_events({view2(ptr), view1(channels)}, n_channels, {places, shift, stretch, delay, drop}, seed, view1(numbers),
+                       threads);
+  });
+}
+
 auto decode(const In1<std::uint8_t>& raw, const In1<Index>& offsets, Index size) {
   DecodedEvents decoded;
   const EventFaultAt fault = unlocked([&] { return decode_nmnist(view1(raw), view1(offsets), size, decoded); });
@@ -91,6 +103,8 @@ void bind_events(nb::module_& m) {
   m.def("decode_nmnist", &decode, "raw"_a.noconvert(), "offsets"_a.noconvert(), "size"_a);
   m.def("deskew_events", &deskew, "ptr"_a.noconvert(), "channels"_a.noconvert(), "side"_a, "path"_a.noconvert(), "centre"_a,
         "steepest"_a);
+  m.def("vary_events", &vary, "ptr"_a.noconvert(), "channels"_a.noconvert(), "n_channels"_a, "places"_a, "most"_a, "seed"_a,
+        "numbers"_a.noconvert(), "threads"_a);
 }
 
 }  // namespace eprop

@@ -92,7 +92,8 @@ void bind_random(nb::module_& m) {
       .value("deskew", kDeskew)
       .value("total", kTotal)
       .value("stimulus", kStimulus)
-      .value("cochlea", kCochlea);
+      .value("cochlea", kCochlea)
+      .value("vary", kVary);
 }
 
 }  // namespace eprop

@@ -30,6 +30,7 @@ enum Purpose : std::uint32_t {
   kTotal = 11,
   kStimulus = 12,
   kCochlea = 13,
+  kVary = 14,
 };
 
 // Two independent words for one counter.

@@ -269,4 +269,41 @@ Binned deskew_events(const BinnedView& data, const Deskewing& d) {
   return made;
 }
 
+namespace {
+
+// Moves the events of one sample; appends them.
+void vary_sample(const Index* ptr, const BinnedView& data, const Variety& v, UniformStream draws, DecodedEvents& out) {
+  const Index n_steps = data.ptr.columns - 1;
+  const double shift = v.shift * (2.0 * draws.next() - 1.0);
+  const double stretch = std::pow(1.0 + v.stretch, 2.0 * draws.next() - 1.0), delay = v.delay * draws.next();
+  for (Index s = 0; s < n_steps; s++) {
+    for (Index e = ptr[s]; e < ptr[s + 1]; e++) {
+      // The fractions of places and steps are drawn, so that means are right.
+      const double up = std::floor(shift + draws.next());
+      const auto step = static_cast<Index>((static_cast<double>(s) + draws.next()) * stretch + delay);
+      const Index place = data.channels[e] % v.places + static_cast<Index>(up);
+      if (draws.next() < v.drop || place < 0 || place >= v.places || step >= n_steps) continue;
+      out.times.push_back(static_cast<std::int32_t>(step));
+      out.channels.push_back(static_cast<std::int32_t>(data.channels[e] / v.places * v.places + place));
+    }
+  }
+}
+
+}  // namespace
+
+Binned vary_events(const BinnedView& data, Index n_channels, const Variety& variety, std::uint64_t seed,
+                   Array1<const Index> numbers, int threads) {
+  DecodedEvents moved;
+  moved.times.reserve(entries_of(data));
+  moved.channels.reserve(entries_of(data));
+  moved.offsets.assign(1, 0);
+  for (Index i = 0; i < data.ptr.rows; i++) {
+    vary_sample(data.ptr.row(i), data, variety, {seed, kVary, static_cast<std::uint32_t>(numbers[i])}, moved);
+    moved.offsets.push_back(static_cast<Index>(moved.times.size()));
+  }
+  const auto view = [](const auto& values) { return Array1{values.data(), static_cast<Index>(values.size())}; };
+  return bin_events({view(moved.times), view(moved.channels), view(moved.offsets)}, {n_channels, data.ptr.columns - 1, 1.0},
+                    threads);
+}
+
 }  // namespace eprop

@@ -75,6 +75,20 @@ struct Deskewing {
   double steepest;            // largest slope dx / dy that is removed
 };
 
+// How recordings of sound may differ: each sample draws its own change.
+struct Variety {
+  Index places;    // channel = type * places + place
+  double shift;    // largest change of the place, up or down
+  double stretch;  // largest factor of time minus one; time may also shrink so much
+  double delay;    // longest delay, steps
+  double drop;     // fraction of events that are lost
+};
+
+// Moves the events of each sample in place and time, and drops some. Sample i depends on seed and numbers[i]. Events that leave
+// the places or the steps are lost.
+Binned vary_events(const BinnedView& data, Index n_channels, const Variety& variety, std::uint64_t seed,
+                   Array1<const Index> numbers, int threads);
+
 // Shears and moves the events of each sample, so that its digit is upright and centred.
 Binned deskew_events(const BinnedView& data, const Deskewing& deskewing);
 

@@ -247,6 +247,8 @@ def decode_nmnist(raw: NDArray[numpy.uint8], offsets: NDArray[numpy.int64], size
 
 def deskew_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], side: int, path: NDArray[numpy.float64], centre: float, steepest: float) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
 
+def vary_events(ptr: NDArray[numpy.int64], channels: NDArray[numpy.int32], n_channels: int, places: int, most: tuple[float, float, float, float], seed: int, numbers: NDArray[numpy.int64], threads: int) -> tuple[NDArray[numpy.int32], NDArray[numpy.int64]]: ...
+
 def philox(seed: int, purpose: int, target: int, index: int) -> tuple[int, int]:
     """Two independent words for a counter."""
 
@@ -293,6 +295,8 @@ class Purpose(enum.IntEnum):
     stimulus = 12
 
     cochlea = 13
+
+    vary = 14
 
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from eprop.errors import DataError
-from eprop.files.reading import memory_budget, open_regular, parsing
+from eprop.files.reading import check_budget, memory_budget, open_regular, parsing
 
 #: Largest depth of groups, and largest number of objects; files of this package stay below.
 DEEPEST, MOST_OBJECTS = 24, 10_000
@@ -86,6 +86,56 @@ def read_hdf5(
     with parsing(str(path), what), h5py.File(path, "r", locking=False) as file:
         reader.refuse_external_links(file)
         return reader.group(file, 0)
+
+
+def read_ragged(
+    path: str | pathlib.Path, places: Sequence[str], *, block: int = 256, memory: int | None = None
+) -> Iterator[list[tuple[np.ndarray, np.ndarray]]]:
+    """Read arrays whose rows have different lengths, block by block.
+
+    Parameters
+    ----------
+    path : path
+    places : sequence of str
+        Paths of the arrays, such as ``"spikes/times"``; they have equally many rows.
+    block : int
+        Rows of a block.
+    memory : int, optional
+        Bytes allowed for a block. The default is most of the free memory.
+
+    Yields
+    ------
+    list of (values, offsets)
+        For each array: row ``i`` of the block is ``values[offsets[i] : offsets[i + 1]]``.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or has no such arrays of numbers.
+    MemoryLimitError
+        If a block exceeds the memory; it is checked after reading one.
+    """
+    open_regular(path).close()
+    budget = memory_budget(memory)
+    with parsing(str(path), "cannot be read"), h5py.File(path, "r", locking=False) as file:
+        _Reader(str(path), None, budget, False).refuse_external_links(file)
+        nodes = [_ragged(str(path), file, place) for place in places]
+        if len({node.shape for node in nodes}) > 1:
+            raise DataError(
+                f"{path}: {' and '.join(places)} have {' and '.join(str(len(node)) for node in nodes)} rows"
+            )
+        for first in range(0, len(nodes[0]), block):
+            found = [list(node[first : first + block]) for node in nodes]
+            check_budget(str(path), 2 * sum(row.nbytes for rows in found for row in rows), budget)
+            yield [(np.concatenate(rows), np.cumsum([0, *map(len, rows)])) for rows in found]
+
+
+def _ragged(path: str, file: h5py.File, place: str) -> h5py.Dataset:
+    node = file.get(place)
+    kind = h5py.check_vlen_dtype(node.dtype) if isinstance(node, h5py.Dataset) else None
+    if kind is None or kind is str or kind.kind not in "iuf" or node.ndim != 1 or node.external or node.is_virtual:
+        raise DataError(f"{path}: has no array {place} with a row of numbers for each sample")
+    return node
 
 
 class _Reader:

@@ -100,6 +100,12 @@ class Cochlea(SoundEncoder):
         0.0, unit="dB", at_least=0.0, at_most=100.0, doc="variety of levels: up to so much more or less"
     )
 
+    colour: float = param(
+        0.0, unit="dB", at_least=0.0, at_most=100.0,
+        doc="variety of microphones and voices: each spectrum gets its own slope, up to so much more at one end "
+        "and so much less at the other, and its own curvature",
+    )  # fmt: skip
+
     def validate(self) -> None:
         """Check frequencies and types."""
         if not self.low < self.high:
@@ -130,7 +136,7 @@ class Cochlea(SoundEncoder):
     def stream(self, rate: float, *, seed: int = 1, gain: float = 0.0) -> CochleaStream:
         """An ear that hears one sound without an end, in chunks of any lengths.
 
-        `level`, `warp` and `loudness` do not act: they need the whole recording.
+        `level`, `warp`, `loudness` and `colour` do not act: they need the whole recording.
 
         Parameters
         ----------
@@ -155,6 +161,7 @@ class Cochlea(SoundEncoder):
         rates = [check_rate(rate, self.high) for _, rate in sounds]
         gains = np.array([self._gain(*each) for each in zip(samples, rates, seeds, strict=True)])
         filters = np.stack([self._filters(self._factor(key)) for key in seeds])
+        filters[:, 2] *= np.stack([self._colour(key) for key in seeds])
         out: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros(0), np.zeros(0))] * len(sounds)
         for rate in set(rates):
             which = np.flatnonzero(np.array(rates) == rate)
@@ -179,6 +186,12 @@ class Cochlea(SoundEncoder):
     def _factor(self, key: np.uint64) -> float:
         """Factor of all frequencies of a recording."""
         return float((1.0 + self.warp) ** (2.0 * uniform(int(key), COCHLEA, _VARIED, 0) - 1.0))
+
+    def _colour(self, key: np.uint64) -> Floats:
+        """Factor of each place of a recording: a slope and a curvature over the places, in dB."""
+        slope, curvature = 2.0 * uniform(int(key), COCHLEA, _VARIED, np.array([2, 3])) - 1.0
+        z = np.linspace(-1.0, 1.0, self.places)
+        return np.asarray(10.0 ** (self.colour / 20.0 * (slope * z + curvature * (2.0 * z**2 - 1.0))))
 
     def _gain(self, sound: np.ndarray, rate: int, key: np.uint64) -> float:
         """Factor that brings a recording to its level."""
