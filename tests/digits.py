@@ -15,21 +15,23 @@ from eprop.tasks.nmnist import N_CHANNELS
 CLASSES = 2
 
 
-def recordings(n: int = 24, n_steps: int = 20, rate: float = 0.25, seed: int = 0) -> BinnedDataset:
-    """Random events; class ``k`` is active in a hundred channels of its own."""
+def recordings(
+    n: int = 24, n_steps: int = 20, rate: float = 0.25, seed: int = 0, channels: int = N_CHANNELS, dt: float = 1.0
+) -> BinnedDataset:
+    """Random events; class ``k`` is active in a hundred channels of its own, or in half of them."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % CLASSES
-    channels, ptr = [], np.zeros((n, n_steps + 1), np.int64)
+    found, ptr = [], np.zeros((n, n_steps + 1), np.int64)
     at = 0
     for i, label in enumerate(labels):
-        first = N_CHANNELS // CLASSES * label
+        first, width = channels // CLASSES * label, min(100, channels // CLASSES)
         for s in range(n_steps):
-            active = np.flatnonzero(rng.random(100) < rate) + first
-            channels.append(active)
+            active = np.flatnonzero(rng.random(width) < rate) + first
+            found.append(active)
             ptr[i, s] = at
             at += active.size
         ptr[i, n_steps] = at
-    return BinnedDataset(ptr, np.concatenate(channels), labels, N_CHANNELS, 1.0, True, "invented")
+    return BinnedDataset(ptr, np.concatenate(found), labels, channels, dt, True, "invented")
 
 
 def zipped(path: Any, members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Any:

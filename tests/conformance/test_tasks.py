@@ -11,6 +11,7 @@ from eprop.networks import POPULATIONS
 from eprop.rl import Agent, DiscreteActions, Episodes, check_readouts
 from eprop.tasks import TASKS, Classification, Control, GeneratedTask, Task
 from eprop.tasks.control import spaces
+from eprop.tasks.speech import SpeechTask
 from eprop.training import PolicyTraining, RunConfig
 from eprop.training.config import parse_config
 
@@ -20,6 +21,8 @@ SMALL: dict[str, dict] = {
     "evidence-accumulation": {"lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0},
     "nmnist": {"neurons": 5, "n_steps": 20},
     "microcircuit": {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0},
+    "spoken-digits": {"neurons": 6, "channels": 5, "n_steps": 30, "spread": 0.3, "input_delay": 20.0},
+    "shd": {"neurons": 6, "pool": 70, "n_steps": 20, "window_start": 3},
 }  # fmt: skip
 #: Every task that is learned from reward, small, and the extra it needs.
 CONTROL: dict[str, tuple[dict, str | None]] = {
@@ -56,6 +59,8 @@ def is_static(projection: ep.network.Projection) -> bool:
 def splits_of(task: Task, n: int = 4):
     if isinstance(task, GeneratedTask):
         return task.data(samples=n).load(task).train
+    if isinstance(task, SpeechTask):
+        return digits.recordings(n, task.n_steps, channels=task.n_channels, dt=task.dt)
     return digits.recordings(n, task.n_steps)
 
 

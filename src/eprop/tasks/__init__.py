@@ -4,6 +4,7 @@
 
     PatternGeneration, EvidenceAccumulation, NMNIST     the tasks                  pattern_generation.py, ...
     MicrocircuitDigits                                  N-MNIST in a cortex        microcircuit.py
+    SpokenDigits, SHD                                   spoken words               speech.py
     CartPole, DelayedReward, Pong, GymnasiumTask        learned from reward        gymnasium.py, ...
     Control, EpisodeChoice                              base of these, test data   control.py
     Task, Classification, Regression                    bases of tasks             base.py
@@ -32,10 +33,11 @@ from eprop.tasks.pong import Pong
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.recurrent import LearningTask, RuleTask
 from eprop.tasks.registry import TASKS, task_file, task_named
+from eprop.tasks.speech import SHD, SpokenDigits
 
 __all__ = [
-    "NMNIST", "TASKS", "ArrayData", "ArrayTask", "CartPole", "Classification", "Control", "DataChoice", "Dataset",
+    "NMNIST", "SHD", "TASKS", "ArrayData", "ArrayTask", "CartPole", "Classification", "Control", "DataChoice", "Dataset",
     "DelayedReward", "EpisodeChoice", "EvidenceAccumulation", "Generated", "GeneratedSamples", "GeneratedTask", "GymnasiumTask",
     "LearningTask", "MicrocircuitDigits", "PatternGeneration", "Pong", "Recordings", "Regression", "RuleTask", "Sample",
-    "Splits", "Task", "check_choice", "suggestion", "task_file", "task_named",
+    "Splits", "SpokenDigits", "Task", "check_choice", "suggestion", "task_file", "task_named",
 ]  # fmt: skip

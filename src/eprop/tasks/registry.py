@@ -28,6 +28,7 @@ from eprop.tasks.microcircuit import MicrocircuitDigits
 from eprop.tasks.nmnist import NMNIST
 from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.pong import Pong
+from eprop.tasks.speech import SHD, SpokenDigits
 
 #: Every task by name; one line each.
 TASKS: dict[str, type[Task]] = {
@@ -35,6 +36,8 @@ TASKS: dict[str, type[Task]] = {
     EvidenceAccumulation.name: EvidenceAccumulation,
     NMNIST.name: NMNIST,
     MicrocircuitDigits.name: MicrocircuitDigits,
+    SpokenDigits.name: SpokenDigits,
+    SHD.name: SHD,
     CartPole.name: CartPole,
     DelayedReward.name: DelayedReward,
     Pong.name: Pong,

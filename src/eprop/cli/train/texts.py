@@ -104,6 +104,36 @@ replaces all synapses between neurons by Poisson spikes. --eta 0 or
   eprop train microcircuit --recurrence none
   eprop train microcircuit --dt 0.1 --duration 300
 """,
+    "spoken-digits": """Learn to name spoken digits from the spikes of a cochlea.
+
+WAV files become spikes of 35 places and two types of nerve fibres each; a
+recurrent network names the word while it is spoken. Without --data, the
+network learns from synthetic words, which resemble speech only roughly.
+Recordings whose number is below 5 (--set test_takes=5) are the test, as the
+Free Spoken Digit Dataset proposes; --leave SPEAKER tests on a speaker that
+the network has never heard. Folders of Speech Commands work as well.
+
+[bold]Examples[/bold]
+
+  eprop train spoken-digits
+  eprop train spoken-digits --data free-spoken-digit-dataset/
+  eprop train spoken-digits --data fsdd.zip --leave theo --trials 3
+  eprop train spoken-digits --data fsdd.zip --encoder mel --channels 40
+  eprop train spoken-digits --data mine/ --test-data yours/
+""",
+    "shd": """Learn to name spoken digits from the files of SHD (Spiking Heidelberg Digits).
+
+The folder has shd_train.h5 and shd_test.h5, from
+https://zenkelab.org/datasets. Five neighbouring channels of the 700 become
+one (--pool). The network is that of eprop train spoken-digits, with twenty
+classes. The page "Sound" in the documentation says what to report.
+
+[bold]Examples[/bold]
+
+  eprop train shd --data SHD/
+  eprop train shd --data SHD/ --neurons 500 --trials 5
+  eprop train shd --data SHD/ --pool 10 --validation 800
+""",
     "cartpole": """Learn to balance a pole on a cart, by reward alone (CartPole-v1).
 
 48 inputs encode position, speed, angle and angular speed as spikes;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,16 @@ from eprop.parameters import Description, Floats
 
 #: Samples (n,) and samples per second.
 Sound: TypeAlias = tuple[ArrayLike, float]
+
+
+class Sounds(Protocol):
+    """Recordings by number: a list, or a `SoundRecordings`, which reads a file when its turn comes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sound: ...
+
+
 #: Sounds that are encoded together.
 _BLOCK = 64
 #: Sample rates, Hz.
@@ -67,7 +77,7 @@ class SoundEncoder(Description):
 
     def binned(
         self,
-        sounds: Sequence[Sound],
+        sounds: Sounds,
         labels: ArrayLike,
         *,
         seed: int,
@@ -82,7 +92,7 @@ class SoundEncoder(Description):
         Parameters
         ----------
         sounds : sequence of (samples, rate)
-            Such as a `SoundRecordings`, which reads a file when its turn comes.
+            Such as a list, or a `SoundRecordings`, which reads a file when its turn comes.
         labels : array of int, shape (n,)
         seed : int
             Seed and index of a recording fix its spikes, for any number of threads and any other recordings.
@@ -116,7 +126,7 @@ class SoundEncoder(Description):
         return BinnedDataset(ptr, channels, labels, self.n_channels, dt, name=getattr(sounds, "name", ""))
 
     def _blocks(
-        self, sounds: Sequence[Sound], indices: np.ndarray, seed: int, threads: int,
+        self, sounds: Sounds, indices: np.ndarray, seed: int, threads: int,
         progress: Callable[[int, int], None] | None = None, longest: float = math.inf,
     ) -> Iterator[Block]:  # fmt: skip
         """Times (us), channels and offsets of each block; at most ``longest`` seconds of each sound."""
