@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from eprop.network import (
         Adaptive,
         AllToAll,
+        Balanced,
         Bernoulli,
         ByPair,
         Clipped,
@@ -99,8 +100,8 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Bernoulli", "ByPair", "CheckpointError",
-    "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF",
+    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair",
+    "CheckpointError", "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF",
     "DeltaLIF", "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit",
     "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedTotalNumber", "GaussianNoise", "Glorot",
     "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "LogNormal", "MemoryLimitError",

@@ -12,28 +12,34 @@ N_IN, STEPS = 7, 40
 
 
 def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback: Any = None, delays: Any = None,
-            loss: Any = None, weights: Any = None, sizes: Any = (7, 6), seed: int = 3) -> ep.Network:  # fmt: skip
-    """Inputs of both kinds, two populations of neurons, two of readouts; connections by every rule."""
+            loss: Any = None, weights: Any = None, sizes: Any = (7, 6), seed: int = 3,
+            sign: Any = None) -> ep.Network:  # fmt: skip
+    """Inputs of both kinds, two populations of neurons, two of readouts; connections by every rule.
+
+    With ``sign``, all synapses that learn keep their signs, and half of all neurons are excitatory.
+    """
     net = ep.Network(dt=1.0, seed=seed)
     first, second = models or (ep.LIF(tau_m=12.0, v_th=0.6), ep.ALIF(tau_m=15.0, v_th=0.6, beta=0.3, tau_adapt=60.0))
     d = delays or ep.Uniform(2.0, 5.0)
     x, noise = net.add(ep.EventSource(), N_IN, "in"), net.add(ep.PoissonSource(rate=60.0), 3, "noise")
-    a, b = net.add(first, sizes[0], "a"), net.add(second, sizes[1], "b")
+    half = None if sign is None else 0.5
+    a, b = net.add(first, sizes[0], "a", excitatory=half), net.add(second, sizes[1], "b", excitatory=half)
     out = net.add(ep.Readout(tau_m=18.0, loss=loss or ep.SquaredError()), 3, "out")
     other = net.add(ep.Readout(tau_m=25.0), 1, "other")
     strong, weak = weights or ep.Normal(0.5, 0.3), weights or ep.Normal(0.1, 0.4)
     # With two receptors, the noise inhibits and all that learns excites.
     has_two = first.inhibitory_row is not None
     learns, static = ({"receptor": name if has_two else None} for name in ("excitatory", "inhibitory"))
-    net.connect(x, a, ep.AllToAll(), weight=strong, rule=rule, delay=2.0, **learns)
-    net.connect(x, b, ep.Bernoulli(0.6), weight=strong, rule=rule, delay=3.0, **learns)
+    kept = None if sign is None else "fixed"  # inputs have no signs
+    net.connect(x, a, ep.AllToAll(), weight=strong, rule=rule, delay=2.0, sign=kept, **learns)
+    net.connect(x, b, ep.Bernoulli(0.6), weight=strong, rule=rule, delay=3.0, sign=kept, **learns)
     net.connect(noise, a, ep.FixedOutdegree(4), weight=strong, delay=2.0, **static)
-    net.connect(a, b, ep.FixedIndegree(3), weight=weak, rule=rule, delay=d, **learns)
-    net.connect(b, a, ep.FixedOutdegree(3), weight=weak, rule=rule, delay=d, **learns)
-    net.connect(a, a, ep.Bernoulli(0.5), weight=weak, rule=rule, delay=d, **learns)
+    net.connect(a, b, ep.FixedIndegree(3), weight=weak, rule=rule, delay=d, sign=sign, **learns)
+    net.connect(b, a, ep.FixedOutdegree(3), weight=weak, rule=rule, delay=d, sign=sign, **learns)
+    net.connect(a, a, ep.Bernoulli(0.5), weight=weak, rule=rule, delay=d, sign=sign, **learns)
     fixed = readout_rule or ep.Static()
-    net.connect(a, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.4), rule=fixed, delay=2.0)
-    net.connect(b, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.4), rule=fixed, delay=d)
+    net.connect(a, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.4), rule=fixed, delay=2.0, sign=sign)
+    net.connect(b, out, ep.AllToAll(), weight=ep.Normal(0.0, 0.4), rule=fixed, delay=d, sign=sign)
     net.connect(b, other, ep.Bernoulli(0.7), weight=ep.Normal(0.0, 0.4), delay=4.0)
     kind = feedback or ep.RandomFeedback(ep.Normal(0.0, 1.0))
     net.feedback(out, a, kind)
@@ -120,6 +126,7 @@ STREAMS: dict[str, Any] = {
     ),
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
     "plus_external": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
+    "plus_signs": lambda: network(plus(ep.GradientDescent(eta=0.05)), plus(), feedback=ep.Symmetric(), sign="source"),
 }
 #: Networks that learn from samples.
 SAMPLES: dict[str, Any] = {
@@ -132,6 +139,7 @@ SAMPLES: dict[str, Any] = {
     "eprop_per_neuron": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=PER_NEURON),
     "eprop_current": lambda: network(sample(), sample(), models=CURRENT),
     "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
+    "eprop_signs": lambda: network(sample(ep.Adam(eta=0.1)), sample(), sign="fixed"),
 }
 #: External signals of the cases that have some.
 EXTERNAL = {"plus_external": external, "eprop_external": external, "plus_reward": reward}

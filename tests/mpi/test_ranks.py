@@ -28,6 +28,7 @@ STREAMS = [
     "plus_reward",
     "plus_current",
     "plus_receptors",
+    "plus_signs",
     "stdp_current",
 ]
 SAMPLES = [
@@ -38,6 +39,7 @@ SAMPLES = [
     "eprop_runs",
     "eprop_external",
     "eprop_current",
+    "eprop_signs",
 ]
 
 

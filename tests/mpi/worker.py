@@ -116,11 +116,17 @@ def weights(sim: ep.Simulator) -> Results:
     return out | {"counts": [sim.connection_count(p.name) for p in sim.network.projections], "n": sim.n_synapses}
 
 
+def set_sizes(sim: ep.Simulator) -> None:
+    """Set the sizes of some weights, which keep their signs."""
+    now = sim.connections("a->b")[2]
+    sim.set_weights("a->b", np.copysign(0.1 + 0.01 * np.arange(now.size), now))
+
+
 def resumed(run: Any, name: str, comm: Communicator, threads: int, state: Any) -> Results:
     """Go on from a state, whoever took it."""
     make = cases.STREAMS.get(name) or cases.SAMPLES[name]
     sim = ep.Simulator(make(), threads=threads, comm=comm)
-    sim.set_weights("a->b", 0.1 + 0.01 * np.arange(sim.connection_count("a->b")))
+    set_sizes(sim)
     sim.set_state(state)
     if run is stream:
         external = cases.EXTERNAL.get(name, lambda *_: {})

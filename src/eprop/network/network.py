@@ -13,6 +13,7 @@ import numpy.typing as npt
 import scipy.sparse
 from numpy.typing import ArrayLike
 
+from eprop import random
 from eprop.errors import NetworkError
 from eprop.markup import table
 from eprop.models import EventSource, Model, Neuron, PoissonSource, Readout
@@ -23,6 +24,7 @@ from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation, amount
 from eprop.network.positions import Positions
 from eprop.network.receptors import receptor_of
+from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
 from eprop.parameters import (
     Description,
     FixedProperties,
@@ -101,8 +103,9 @@ class Network(FixedProperties):
         return tuple(self._stimulations)
 
     def add(
-        self, model: Model, size: int, name: str | None = None, *, positions: Positions | ArrayLike | None = None
-    ) -> Population:
+        self, model: Model, size: int, name: str | None = None, *, positions: Positions | ArrayLike | None = None,
+        excitatory: float | npt.NDArray[np.bool_] | Sequence[bool] | None = None,
+    ) -> Population:  # fmt: skip
         """Add nodes of one model.
 
         Parameters
@@ -116,6 +119,10 @@ class Network(FixedProperties):
             such as ``"lif0"``.
         positions : Positions or array (size, 1 to 3 dimensions), optional
             Points of the nodes, for `DistanceDependent` connections and values `ByPair`.
+        excitatory : float or array of bool (size,), optional
+            Share of excitatory nodes, for ``connect(..., sign="source")``: 1 or True for all, 0 or False for none. Of a share
+            between, the nodes are drawn; their number is rounded. Or which nodes are excitatory. `Population.signs` has the
+            result.
 
         Returns
         -------
@@ -126,7 +133,7 @@ class Network(FixedProperties):
         ------
         NetworkError
             If ``model`` is no model, ``size`` or ``name`` is invalid, the name is taken, a list of parameters does not
-            have ``size`` values, or a single readout has `CrossEntropy`.
+            have ``size`` values, ``excitatory`` is no share, or a single readout has `CrossEntropy`.
         """
         if not isinstance(model, Model):
             raise NetworkError(f"Network.add needs a model such as LIF(){instead_of(model)}")
@@ -152,7 +159,8 @@ class Network(FixedProperties):
             positions = Positions(positions)
         if positions is not None and len(positions) != size:
             raise NetworkError(f"Network.add: {len(positions)} positions for {size} nodes of {name!r}")
-        population = Population(name, model, int(size), len(self._populations), positions)
+        signs = self._signs(name, model, int(size), excitatory)
+        population = Population(name, model, int(size), len(self._populations), positions, signs)
         self._populations.append(population)
         return population
 
@@ -167,6 +175,7 @@ class Network(FixedProperties):
         delay: OfConnections = None,
         name: str | None = None,
         receptor: str | None = None,
+        sign: str | None = None,
     ) -> Projection:
         """Connect two populations.
 
@@ -194,6 +203,11 @@ class Network(FixedProperties):
             ``"excitatory"`` or ``"inhibitory"``, onto neurons with a time constant for each (`CurrentLIF` with ``tau_syn_in``).
             The default is by the sign of the weights, which must all have one sign: given values, or the ends of a
             distribution. The receptor stays if learning or `Simulator.set_weights` changes the sign of a weight.
+        sign : str, optional
+            ``"source"``, Dale's law: weights have the sign of their source, which `add` got by ``excitatory``. Numbers and
+            distributions give the absolute values; given arrays must have the signs. ``"fixed"``: each synapse keeps the sign
+            of its initial weight; a zero is excitatory, but -0.0 and the zeros of a projection without positive weights are
+            inhibitory. Every update clips weights at 0, and at the bounds of ``rule``.
 
         Returns
         -------
@@ -203,8 +217,8 @@ class Network(FixedProperties):
         ------
         NetworkError
             If a population belongs to another network, ``pre`` is a readout, ``post`` is a source, the connections are
-            impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule``, the name is
-            taken, or the receptor is unknown, missing, or one of neurons with one receptor.
+            impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule`` or contradict
+            ``sign``, the name is taken, or the receptor is unknown, missing, or one of neurons with one receptor.
         ParameterError
             If ``weight`` is a number that is not finite.
         """
@@ -229,8 +243,12 @@ class Network(FixedProperties):
         connectivity = connectivity.between(name, pre.positions, post.positions)
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = _weights(weight, connectivity, pre, post)
-        receptor = receptor_of(name, receptor, weights, post)
-        projection = Projection(name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor)
+        check_sign(name, sign, pre, weights, rule)
+        receptor = receptor_of(name, receptor, weights, (pre, post), sign)
+        projection = Projection(
+            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign
+        )
+        check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
         self._projections.append(projection)
         return projection
@@ -245,6 +263,7 @@ class Network(FixedProperties):
         rule: Any = None,
         delay: Any = None,
         receptor: Any = None,
+        sign: Any = None,
     ) -> list[Projection]:
         """Connect each population of a group to each population of another.
 
@@ -252,7 +271,7 @@ class Network(FixedProperties):
         ----------
         pre, post : sequences of Population or str
             Sources and targets.
-        connectivity, weight, rule, delay, receptor
+        connectivity, weight, rule, delay, receptor, sign
             As in `connect`, for all pairs. Or arrays that can be broadcast to the shape ``(targets, sources)``, with an entry
             for each pair: numbers, or descriptions such as ``FixedTotalNumber.each(numbers)`` and ``Normal.each(means, sds)``.
 
@@ -276,7 +295,9 @@ class Network(FixedProperties):
         4
         """
         shape, tables = (len(post), len(pre)), dict[str, Any]()
-        given = {"connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay, "receptor": receptor}
+        given = {
+            "connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay, "receptor": receptor, "sign": sign,
+        }  # fmt: skip
         for what, value in given.items():
             table = np.asarray(value, object)
             try:
@@ -483,29 +504,33 @@ class Network(FixedProperties):
         """Return a `copy`: parts never change, so that both networks can share them."""
         return self.copy()
 
-    def with_rules(self, change: Callable[[Projection], Rule]) -> Network:
+    def with_rules(self, change: Callable[[Projection], Rule], *, signs: bool = True) -> Network:
         """Return a network with the same populations, connections and feedback, but other rules.
 
         Parameters
         ----------
         change : callable
             Receives each projection and returns its rule; ``lambda projection: ep.Static()`` freezes all weights.
+        signs : bool
+            If False, no projection keeps signs (``sign=None``), and weights are drawn without them.
 
         Returns
         -------
         Network
-            Draws the same connections and weights.
+            Draws the same connections, and with ``signs`` the same weights.
 
         Raises
         ------
         NetworkError
-            If ``change`` does not return a `Rule`, or known weights lie outside the bounds of the new rule.
+            If ``change`` does not return a `Rule`, or known weights or signs do not fit the new rule.
         """
         made = self.copy()
-        made._projections = [dataclasses.replace(p, rule=change(p)) for p in self._projections]
+        own = self._projections if signs else map(without_signs, self._projections)
+        made._projections = [dataclasses.replace(p, rule=change(p)) for p in own]
         for p in made._projections:
             if not isinstance(p.rule, Rule):
                 raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
+            check_sign(p.name, p.sign, p.pre, p.weight, p.rule)
             _check_bounds(p)
         return made
 
@@ -514,6 +539,14 @@ class Network(FixedProperties):
         own, others = ([*n._populations, *n._projections, *n._feedback, *n._stimulations] for n in (self, other))
         same = len(own) == len(others) and all(a is b for a, b in zip(own, others, strict=True))
         return same and (self.dt, self.seed) == (other.dt, other.seed)
+
+    def _signs(self, name: str, model: Model, size: int, excitatory: object) -> npt.NDArray[np.int8] | None:
+        """Signs of the nodes of the next population, if it has some."""
+        if excitatory is None:
+            return None
+        if isinstance(model, Readout):
+            raise NetworkError(f"Network.add: {name!r} is a readout and emits no spikes; leave out excitatory")
+        return signs_of_nodes(name, excitatory, size, random.derive(self.seed, random.SHUFFLE, len(self._populations)))
 
     def _delays(
         self, name: str, rule: ConnectionRule, delay: object, pre: Population, post: Population
@@ -654,7 +687,7 @@ def _check_bounds(p: Projection) -> None:
     """
     if not isinstance(p.weight, (Array, Constant)):
         return
-    values = p.weight.values if isinstance(p.weight, Array) else np.array([p.weight.value])
+    values = p.weight.values if isinstance(p.weight, Array) else np.array(signed_constants(p, p.weight.value))
     everywhere = _is_everywhere(p.connectivity, p.pre, p.post)
     if (values.ndim == 1 or everywhere) and outside(values, p.rule.bounds):
         low, high = p.rule.bounds

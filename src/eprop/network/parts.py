@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from eprop.models import Model
 from eprop.network.connectivity import ConnectionRule
@@ -30,6 +33,8 @@ class Population:
         Position in `Network.populations`.
     positions : Positions or None
         Points of the nodes in space.
+    signs : (size,) int8, or None
+        1 for excitatory, -1 for inhibitory nodes, if `Network.add` got ``excitatory``.
     """
 
     name: str
@@ -37,6 +42,7 @@ class Population:
     size: int
     index: int
     positions: Positions | None = None
+    signs: npt.NDArray[np.int8] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return self.size
@@ -68,6 +74,8 @@ class Projection:
         Position in `Network.projections`.
     receptor : str or None
         ``"excitatory"`` or ``"inhibitory"``; None onto nodes with one receptor.
+    sign : str or None
+        ``"source"`` or ``"fixed"``, see `Network.connect`; None: weights may have both signs.
     """
 
     name: str
@@ -79,6 +87,7 @@ class Projection:
     delay: float | Distribution | Array
     index: int
     receptor: str | None = None
+    sign: str | None = None
 
     @property
     def weight_unit(self) -> str:
@@ -87,8 +96,10 @@ class Projection:
 
     @property
     def weight_text(self) -> str:
-        """The weights with their unit, and the receptor onto neurons with two."""
-        return amount(self.weight, self.weight_unit) + (f" ({self.receptor})" if self.receptor else "")
+        """The weights with their unit, the receptor onto neurons with two, and which sign they keep."""
+        signs = {"source": "signs of the sources", "fixed": "each keeps its sign"}
+        more = [text for text in (self.receptor, signs.get(self.sign or "")) if text]
+        return amount(self.weight, self.weight_unit) + (f" ({', '.join(more)})" if more else "")
 
     def __repr__(self) -> str:
         facts = (

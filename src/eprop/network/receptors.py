@@ -7,19 +7,23 @@ from eprop.models import Neuron
 from eprop.models.base import EXCITATORY, INHIBITORY, RECEPTORS
 from eprop.network.distributions import Array, Distribution
 from eprop.network.parts import Population
+from eprop.network.signs import ends_of_weights
 from eprop.parameters import brief, short
 
 
-def receptor_of(name: str, given: object, weight: Distribution | Array, post: Population) -> str | None:
+def receptor_of(
+    name: str, given: object, weight: Distribution | Array, ends: tuple[Population, Population], sign: object = None
+) -> str | None:
     """Return the receptor of the projection ``name``: the given one, or by the sign of its weights.
 
-    None if ``post`` has one receptor.
+    None if the target has one receptor. ``ends`` are source and target; ``sign`` is that of `Network.connect`.
 
     Raises
     ------
     NetworkError
         If the given receptor does not exist, or none is given and the weights may have both signs.
     """
+    pre, post = ends
     has_two = isinstance(post.model, Neuron) and post.model.inhibitory_row is not None
     if given is not None and given not in RECEPTORS:
         names = " or ".join(map(repr, RECEPTORS))
@@ -30,7 +34,7 @@ def receptor_of(name: str, given: object, weight: Distribution | Array, post: Po
         )
     if given is not None or not has_two:
         return None if given is None else str(given)
-    low, high = weight.ends
+    low, high = ends_of_weights(sign, pre, weight)
     if low < 0.0 < high:
         known = isinstance(weight, Array)
         what = (

@@ -21,8 +21,8 @@ class Descent:
     Parameters
     ----------
     optimizer : Optimizer
-    size : int
-        Number of weights.
+    signs : (size,) int
+        1 and -1 of weights that keep their sign, 0 of others.
 
     Attributes
     ----------
@@ -32,10 +32,12 @@ class Descent:
         Steps taken.
     """
 
-    def __init__(self, optimizer: rules.Optimizer, size: int):
+    def __init__(self, optimizer: rules.Optimizer, signs: npt.NDArray[np.integer]):
         self.optimizer = optimizer
-        self.m, self.v, self.gradient = np.zeros((3, size))
-        self.taken = np.zeros(size, np.int64)
+        self.low = np.where(signs > 0, max(optimizer.w_min, 0.0), optimizer.w_min)
+        self.high = np.where(signs < 0, min(optimizer.w_max, 0.0), optimizer.w_max)
+        self.m, self.v, self.gradient = np.zeros((3, signs.size))
+        self.taken = np.zeros(signs.size, np.int64)
 
     def update(self, weights: Array, gradient: Array, synapses: Integers, clock: int, factor: float = 1.0) -> None:
         """Let some synapses take all steps up to ``clock``, in place; ``factor`` is that of the learning rate."""
@@ -58,7 +60,7 @@ class Descent:
         self.m[synapses], self.v[synapses] = m, v
         self.gradient[synapses], self.taken[synapses] = 0.0, due
         # Clipped after all owed steps, not after each: as NEST does.
-        weights[synapses] = np.clip(w, o.w_min, o.w_max)
+        weights[synapses] = np.clip(w, self.low[synapses], self.high[synapses])
 
     def _step(self, w: Array, g: Array, m: Array, v: Array, n: int, eta: float) -> tuple[Array, Array, Array]:
         """Step ``n`` with the gradient ``g``; returns the weights and both running means."""

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
-from eprop.network import Network
+from eprop.network import Network, Projection
+from eprop.network.signs import signs_of_synapses
 from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_of_steps
 from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
 from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
@@ -68,6 +69,7 @@ class TimeDriven:
         self.forward = Forward(network, connections, members)
         self.synapses, layout = self.forward.synapses, self.forward.layout
         self.weight = np.concatenate([np.zeros(0), *(connections[p.name].weight for p in network.projections)])
+        self._signs = {p.name: _signs_of(p, connections[p.name]) for p in network.projections}
         self.feedback = FeedbackWeights(network, layout, self.synapses, feedback or {}, self.weight)
         self.latency = Latency.of(network, layout, self.synapses)
         self.learning_rate_factor = 1.0
@@ -80,7 +82,7 @@ class TimeDriven:
         for p in network.projections:
             if isinstance(p.rule, (EProp, EPropPlus)):
                 part = self.synapses.parts[p.name]
-                self.descents[p.name] = Descent(p.rule.optimizer, part.stop - part.start)
+                self.descents[p.name] = Descent(p.rule.optimizer, self._signs[p.name])
                 self._keep[part] = 1.0 - p.rule.optimizer.decay if p.rule.learning_rate > 0.0 else 1.0
         self.reset()
 
@@ -99,7 +101,7 @@ class TimeDriven:
         for p in self.network.projections:
             if isinstance(p.rule, EPropPlus):
                 part = self.synapses.parts[p.name]
-                self.descents[p.name] = Descent(p.rule.optimizer, part.stop - part.start)
+                self.descents[p.name] = Descent(p.rule.optimizer, self._signs[p.name])
                 self.feedback.followed_steps[part] = 0
 
     def weights_of(self, projection: str) -> Array:
@@ -228,3 +230,10 @@ class TimeDriven:
                 if isinstance(value, np.ndarray) and (part not in kept or name in kept[part]):
                     found[f"{part}/{name}".lstrip("/")] = value
         return found
+
+
+def _signs_of(p: Projection, connections: Connections) -> npt.NDArray[np.int8]:
+    """Signs of connections that keep them, by their sources or weights; 0 of others."""
+    if p.sign is None:
+        return np.zeros(connections.source.size, np.int8)
+    return signs_of_synapses(p, connections.source, connections.weight)

@@ -89,7 +89,7 @@ def _onto_neurons(projection: Projection) -> bool:
 
 def _gradients(simulator: Simulator, samples: Samples, regularise: bool) -> dict[str, np.ndarray]:
     """Gradients of all projections, measured in a copy of the network with the same weights."""
-    network = simulator.network.with_rules(_rule_for(regularise))
+    network = simulator.network.with_rules(_rule_for(regularise), signs=False)
     own = Simulator(network, threads=simulator.threads)
     for projection in network.projections:
         own.set_weights(projection.name, simulator.connections(projection.name)[2])
@@ -102,7 +102,7 @@ def _gradients(simulator: Simulator, samples: Samples, regularise: bool) -> dict
 
 
 def _rule_for(regularise: bool) -> Callable[[Projection], Rule]:
-    """The rule with which a gradient is measured: no bounds, no decay and, unless ``regularise``, no regularisation."""
+    """The rule with which a gradient is measured: no bounds and signs, no decay and, unless ``regularise``, no regularisation."""
 
     def changed(projection: Projection) -> Rule:
         rule = projection.rule

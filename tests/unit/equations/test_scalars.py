@@ -69,7 +69,7 @@ CASES = {kind.__name__: (kind(1e-2), PENDING[:3], 1e-13, 1e-13) for kind in BUIL
 def test_optimisers_are_those_of_the_reference(name):
     """Pending steps are taken together, the first with the gradient."""
     optimizer, gradients, of_weight, of_moments = CASES[name]
-    descent, weights, clock = Descent(optimizer, 1), np.array([0.3]), 0
+    descent, weights, clock = Descent(optimizer, np.zeros(1, int)), np.array([0.3]), 0
     state = 0.3, 0.0, 0.0
     for g, later in gradients:
         descent.update(weights, np.array([g]), np.array([0]), later)

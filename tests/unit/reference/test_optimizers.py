@@ -12,7 +12,7 @@ from eprop.rules.optimizers import BUILT_IN
 
 def updated(optimizer, clock_and_gradients, start=1.0):
     """Weight of one synapse after each update."""
-    weights, descent, seen = np.array([start]), Descent(optimizer, 1), []
+    weights, descent, seen = np.array([start]), Descent(optimizer, np.zeros(1, int)), []
     for clock, gradient in clock_and_gradients:
         descent.update(weights, np.array([gradient]), np.array([0]), clock)
         seen.append(weights[0])
@@ -75,6 +75,6 @@ def test_synapses_have_their_own_clocks():
 
 def test_a_factor_scales_the_learning_rate():
     for optimizer in (kind(0.1) for kind in BUILT_IN):
-        weights, descent = np.ones(1), Descent(optimizer, 1)
+        weights, descent = np.ones(1), Descent(optimizer, np.zeros(1, int))
         descent.update(weights, np.array([0.3]), np.array([0]), 1, 0.5)
         assert weights[0] == updated(optimizer.replace(eta=0.05), [(1, 0.3)])[0]

@@ -16,12 +16,13 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.built import Sizes
 from eprop.engine.build.delay_groups import DelayGroup
-from eprop.engine.build.draws import DrawnDelays, chunks, draw_connections, draw_delays, draw_weights
+from eprop.engine.build.draws import DrawnDelays, chunks, draw_connections, draw_delays, draw_signs, draw_weights
 from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.ranks.parallelism import run_in_threads
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
 from eprop.network import Distribution, Network, Population, Projection
+from eprop.network.signs import sign_classes
 from eprop.rules.bounds import inward, outside
 
 #: Branches that are filled together: few enough that their write positions stay in the cache.
@@ -108,7 +109,19 @@ class ConnectionBuilder:
 
     def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
         """Branch of each connection, relative to the first branch of the bundle."""
-        groups, local = self.groups[p.index], self.ranks.local_ids(p.pre, sources)
+        groups = self.groups[p.index]
+        each = len(groups) // len(sign_classes(p))
+        branches = self._branches_of_sign(p, groups[:each], targets, indptr, sources)
+        if each < len(groups):
+            signs = draw_signs(self.network, p, targets, indptr, sources)
+            branches = branches + (signs < 0) * (each * self.ranks.n_local_sources(p.pre))
+        return branches
+
+    def _branches_of_sign(
+        self, p: Projection, groups: list[DelayGroup], targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+    ) -> np.ndarray:
+        """Branch of each connection among the branches of one sign, with the delay groups ``groups``."""
+        local = self.ranks.local_ids(p.pre, sources)
         if len(groups) == 1:
             return local
         kept = self.drawn.get(p.index)

@@ -1,7 +1,8 @@
-"""Delay groups: the synapses of a bundle of projections with the same delay, and their table with the constants of their rules.
+"""Delay groups: the synapses of a bundle of projections with the same delay and sign, with the constants of their rules.
 
-A *bundle* is the projections from one population that the core need not tell apart: they have the same rule and receptor,
-and different targets. A spike reaches all of them in one row of memory, into however many populations a user divides the targets.
+A *bundle* is the projections from one population that the core need not tell apart: they have the same rule, receptor and
+signs, and different targets. A spike reaches all of them in one row of memory, into however many populations a user divides
+the targets.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from eprop.free_memory import available_memory
 from eprop.models.base import INHIBITORY
 from eprop.network import Network, Projection
 from eprop.network.distributions import Array
+from eprop.network.signs import sign_classes, signed_bounds
 from eprop.parameters import parameters_of
 from eprop.rules import EProp, EPropPlus, GradientDescent, Optimizer, PairRule
 from eprop.rules.bounds import inward
@@ -40,7 +42,7 @@ LEAST_BYTES = 8
 
 @dataclass(frozen=True)
 class DelayGroup:
-    """The synapses of a bundle with the same delay.
+    """The synapses of a bundle with the same delay, and the same sign if they keep their signs.
 
     Attributes
     ----------
@@ -50,11 +52,14 @@ class DelayGroup:
         Steps.
     readout_class : int
         Class of the target readouts, see `eprop.engine.build.readouts`; 0 for neurons.
+    sign : int
+        1 or -1; 0 if weights may have any sign.
     """
 
     bundle: tuple[Projection, ...]
     delay: int
     readout_class: int
+    sign: int
 
     @property
     def leader(self) -> Projection:
@@ -74,7 +79,7 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
     for p in network.projections:
         pairs[pair := (p.pre.index, p.post.index)] += 1
         group = populations["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
-        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, group, pairs[pair])
+        key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair])
         bundles.setdefault((p.index,) if alone or p.post.model.role == "readout" else key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
@@ -87,7 +92,7 @@ def delay_groups_of(
     threads: int,
     report: Callable[[int], None],
 ) -> tuple[list[list[DelayGroup]], dict[int, DrawnDelays]]:
-    """Delay groups of each bundle, by ascending delay, then class; the same on every rank.
+    """Delay groups of each bundle, by sign, then ascending delay, then class; the same on every rank.
 
     ``populations`` has the trace groups; ``n_classes`` maps the index of a readout population to its number of classes. The
     second result has the drawn delays of projections, by their index. ``report`` is called with each number of drawn delays.
@@ -107,7 +112,8 @@ def delay_groups_of(
             occurring |= set(delays)
         classes = range(n_classes.get(bundle[0].post.index, 1))
         # A bundle without synapses has one group as well.
-        groups.append([DelayGroup(bundle, delay, k) for delay in sorted(occurring) or [1] for k in classes])
+        parts = itertools.product(sign_classes(bundle[0]), sorted(occurring) or [1], classes)
+        groups.append([DelayGroup(bundle, delay, k, sign) for sign, delay, k in parts])
     return groups, kept
 
 
@@ -165,7 +171,7 @@ def group_table(
             populations["target_end"][reached[-1]],
         )
         row["first_group"] = number
-        if strides[number] > 1 and number and table[number - 1]["projection"] == p.index:
+        if strides[number] > 1 and number and _follows(part, parts[number - 1]):
             row["first_group"] = table[number - 1]["first_group"]
         row["delay_offset"] = part.delay - parts[row["first_group"]].delay
         row["counts_events"] = not onto_readouts or ranks.comm.rank == 0
@@ -175,8 +181,13 @@ def group_table(
         if isinstance(p.rule, PairRule):
             populations["pair_group"][own] = number
         _write_rule(row, p, network.dt)
-        row["w_min"], row["w_max"] = inward((row["w_min"], row["w_max"]), dtype)
+        row["w_min"], row["w_max"] = inward(signed_bounds(p.rule.bounds, part.sign), dtype)
     return table
+
+
+def _follows(part: DelayGroup, before: DelayGroup) -> bool:
+    """Whether the branches of a delay group lie beside those of the one before it in the table."""
+    return part.leader is before.leader and part.sign == before.sign
 
 
 def _write_rule(row: np.void, p: Projection, dt: float) -> None:
@@ -190,7 +201,7 @@ def _write_rule(row: np.void, p: Projection, dt: float) -> None:
             row["reward_cutoff"] = rule.reward.cutoff_steps(dt, row["cutoff"])
     if isinstance(rule, PairRule):
         row["cutoff"], row["pair_rule"] = rule.cutoff(dt), lib.pair_rules[rule.core]
-        row["eta"], (row["w_min"], row["w_max"]) = rule.rate, rule.bounds
+        row["eta"] = rule.rate
         row["pair_constants"][: len(rule.constants)] = rule.constants
         row["pre_decay"], row["post_decay"] = math.exp(-dt / rule.tau_plus), math.exp(-dt / rule.tau_minus)
 
@@ -215,7 +226,7 @@ def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[lis
     """First branch of each delay group, and the distance between its branches.
 
     Groups that learn at spikes come first. The branches of an axon onto neurons, which its spike reaches in consecutive
-    steps, are adjacent in memory.
+    steps, are adjacent in memory; those of inhibitory synapses come after those of all excitatory ones.
     """
     firsts: list[list[int]] = [[] for _ in groups]
     strides: list[list[int]] = [[] for _ in groups]
@@ -226,8 +237,12 @@ def _branches(groups: list[list[DelayGroup]], ranks: RankPartition) -> tuple[lis
             if (p.rule.code in LEARN_AT_SPIKES) != at_spikes:
                 continue
             sources, neighbours = ranks.n_local_sources(p.pre), p.post.model.role != "readout"
-            firsts[number] = [at + k * (1 if neighbours else sources) for k in range(len(own))]
-            strides[number] = [len(own) if neighbours else 1] * len(own)
+            each = len(own) // len(sign_classes(p))  # delay groups of a sign
+            firsts[number] = [
+                at + sign * each * sources + k * (1 if neighbours else sources)
+                for sign, k in map(divmod, range(len(own)), itertools.repeat(each))
+            ]
+            strides[number] = [each if neighbours else 1] * len(own)
             at += sources * len(own)
     return list(itertools.chain(*firsts)), list(itertools.chain(*strides))
 

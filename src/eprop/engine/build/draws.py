@@ -14,6 +14,7 @@ from eprop.network import Distribution, Explicit, Network, Projection
 from eprop.network.distributions import Array, ByPair, Pairs
 from eprop.network.network import LONGEST_DELAY
 from eprop.network.parts import FeedbackProjection
+from eprop.network.signs import FIXED, sign_classes, signed_weights, signs_of_synapses
 
 #: Synapses per chunk: enough targets together that writes to a branch are contiguous.
 CHUNK = 1 << 21
@@ -50,8 +51,17 @@ def draw_connections(network: Network, p: Projection, first: int, stop: int) -> 
 def draw_weights(
     network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
 ) -> np.ndarray:
-    """Weights (mV) of the connections of a range of targets."""
-    return _values(p, p.weight, targets, indptr, sources, random.derive(network.seed, random.WEIGHT, p.index))
+    """Weights (mV) of the connections of a range of targets, with their signs."""
+    drawn = _values(p, p.weight, targets, indptr, sources, random.derive(network.seed, random.WEIGHT, p.index))
+    return signed_weights(p, sources, drawn)
+
+
+def draw_signs(
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
+) -> np.ndarray:
+    """Signs of the connections of a range of targets, in a projection with ``sign``."""
+    drawn = p.sign == FIXED and len(sign_classes(p)) > 1
+    return signs_of_synapses(p, sources, draw_weights(network, p, targets, indptr, sources) if drawn else sources)
 
 
 def draw_delays(

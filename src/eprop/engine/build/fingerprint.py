@@ -45,11 +45,13 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
     for p in network.populations:
         out[f"size of {p.name}"] = repr(p.size)
         _describe(p.name, p.model, out, whole)
+        _describe(f"{p.name}.signs", p.signs, out, whole)
     for q in network.projections:
         for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
             _describe(f"{q.name}.{what}", getattr(q, what), out, whole)
         if q.receptor is not None:
             out[f"{q.name}.receptor"] = repr(q.receptor)
+        _describe(f"{q.name}.sign", q.sign, out, whole)
     for s in network.stimulations:
         _describe(f"{s.name} onto {s.population.name}", s.drive, out, whole)
     for f in network.feedback_projections:

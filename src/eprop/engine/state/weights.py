@@ -16,7 +16,7 @@ from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator
 from eprop.parameters import is_finite_number, real_numbers
-from eprop.rules.bounds import inward, outside
+from eprop.rules.bounds import outside
 
 if TYPE_CHECKING:
     from eprop.engine.state.arrays import Arrays
@@ -26,23 +26,27 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
     """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
     built, described = arrays.built, arrays.network.projections[projection]
     starts, partition = built.topology.branch_start, built.rank_partition
-    post, leader = built.populations[described.post.index], built.groups[built.delay_groups[projection][0]]
-    (first, branches), size, stride = built.branch_span(projection), leader["n_branches"], leader["branch_stride"]
-    nodes = np.repeat(partition.global_ids(described.pre), stride)
-    nodes = np.tile(nodes, branches // max(size * stride, 1))
-    parts = [_onto(post, built.topology.targets, part[first : first + branches + 1], nodes) for part in starts]
-    where, sources = (np.concatenate(found) for found in zip(*parts, strict=True))
+    post, (first, branches) = built.populations[described.post.index], built.branch_span(projection)
+    # Source and delay. Without signs, the synapses of a pair lie in the order of their delays.
+    of_branches = np.empty((1 if described.sign is None else 2, branches), np.int64)
+    for group in built.groups[built.delay_groups[projection]]:
+        own = branches_of(group)
+        own = slice(own.start - first, own.stop - first, own.step)
+        of_branches[1:, own], of_branches[0, own] = group["delay"], partition.global_ids(described.pre)
+    parts = [_onto(post, built.topology.targets, part[first : first + branches + 1], of_branches) for part in starts]
+    where, found = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
     targets = built.topology.targets[where].astype(np.int64) + partition.own(described.post)[0] - post["target_begin"]
-    order = np.lexsort((sources, targets))
-    return where[order], sources[order], targets[order]
+    order = np.lexsort((*found[::-1], targets))
+    return where[order], found[0, order], targets[order]
 
 
-def _onto(post: np.void, targets: np.ndarray, starts: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and sources of the synapses of some adjacent branches, from ``nodes``, onto one population."""
+def _onto(
+    post: np.void, targets: np.ndarray, starts: np.ndarray, of_branches: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of the synapses of some adjacent branches onto one population, and the rows ``of_branches`` of each."""
     near = targets[starts[0] : starts[-1]]
     where = np.flatnonzero((near >= post["target_begin"]) & (near < post["target_end"]))
-    sources = np.repeat(nodes, np.diff(starts))[where]
-    return starts[0] + where, sources
+    return starts[0] + where, np.repeat(of_branches, np.diff(starts), axis=1)[:, where]
 
 
 def all_synapses(arrays: Arrays) -> np.ndarray:
@@ -82,8 +86,10 @@ def connections(arrays: Arrays, name: Projection | str) -> tuple[np.ndarray, np.
 
 def _connections(arrays: Arrays, projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     order, sources, targets = synapse_order(arrays, projection.index)
-    found = [sources, targets, arrays.effective_weights()[order].astype(np.float64)]
-    sources, targets, weights = of_all_ranks(arrays, projection, found)
+    weights = arrays.effective_weights()[order].astype(np.float64)
+    if projection.sign is not None:  # zeros as well
+        weights = np.copysign(weights, _bounds_at(arrays, order)[1])
+    sources, targets, weights = of_all_ranks(arrays, projection, [sources, targets, weights])
     return sources, targets, weights
 
 
@@ -120,7 +126,7 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     """Set the weights of a projection, see `Simulator.set_weights`."""
     projection = _projection(comm, arrays, name)
     sources, targets, _ = _connections(arrays, projection)
-    check = partial(_checked, arrays, projection, values, sources, targets)
+    check = partial(_checked, arrays, projection, values, (sources, targets), _bounds(arrays, projection))
     flat = run_on_all_ranks(comm, "set_weights", check, lambda flat: {"weights": checksum(flat)})
     order = synapse_order(arrays, projection.index)[0]
     arrays.materialise_weights()
@@ -131,23 +137,57 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     arrays.tie_feedback(groups)
 
 
+def _bounds(arrays: Arrays, projection: Projection) -> list[np.ndarray]:
+    """Lowest and highest weight of each connection of a projection, or (1,) for all."""
+    if projection.sign is None:
+        group = arrays.built.groups[arrays.built.delay_groups[projection.index][0]]
+        return [np.array([group["w_min"]]), np.array([group["w_max"]])]
+    return of_all_ranks(arrays, projection, _bounds_at(arrays, synapse_order(arrays, projection.index)[0]))
+
+
+def _bounds_at(arrays: Arrays, where: np.ndarray) -> list[np.ndarray]:
+    """Bounds of the synapses at some positions; the upper ones have the signs of the synapses."""
+    groups = arrays.built.groups[branches_at(arrays.built, where)[1]]
+    return [groups["w_min"], groups["w_max"]]
+
+
 def _checked(
-    arrays: Arrays, projection: Projection, values: object, sources: np.ndarray, targets: np.ndarray
+    arrays: Arrays,
+    projection: Projection,
+    values: object,
+    nodes: tuple[np.ndarray, np.ndarray],
+    bounds: list[np.ndarray],
 ) -> np.ndarray:
-    """Check given weights, one for each connection, against the bounds."""
+    """Check given weights, one for each connection, against the bounds; ``nodes`` are sources and targets."""
     name, unit = projection.name, projection.weight_unit
-    flat = _flat(name, values, sources, targets, (projection.post.size, projection.pre.size))
+    flat = _flat(name, values, *nodes, (projection.post.size, projection.pre.size))
     largest = float(np.finfo(arrays.synapses.weight.dtype).max)
     if np.abs(flat).max(initial=0.0) > largest:
         raise InputError(
             f'weights of {name} must be at most {largest:g} {unit} with precision="single", got {np.abs(flat).max():g}'
         )
-    w_min, w_max = bounds = projection.rule.bounds
-    if outside(flat, bounds):
+    w_min, w_max = projection.rule.bounds
+    if outside(flat, (w_min, w_max)):
         raise InputError(
             f"weights of {name} must lie in {w_min:.9g}..{w_max:.9g} {unit}, got {flat.min():.9g}..{flat.max():.9g} {unit}"
         )
-    return np.asarray(flat.clip(*inward(bounds, arrays.synapses.weight.dtype.type)))
+    _check_signs(projection, flat, nodes, bounds)
+    return np.asarray(flat.clip(*bounds))
+
+
+def _check_signs(
+    projection: Projection, flat: np.ndarray, nodes: tuple[np.ndarray, np.ndarray], bounds: list[np.ndarray]
+) -> None:
+    """Check that given weights have the signs of their connections."""
+    low, high = bounds
+    wrong = np.flatnonzero(((flat < 0.0) & (low == 0.0)) | ((flat > 0.0) & (high == 0.0)))
+    if projection.sign is not None and wrong.size:
+        at = wrong[0]
+        kind = "inhibitory" if flat[at] > 0.0 else "excitatory"
+        raise InputError(
+            f"weights of {projection.name} must keep their signs: the connection from node {nodes[0][at]} to node "
+            f"{nodes[1][at]} is {kind}, got {flat[at]:g} {projection.weight_unit}"
+        )
 
 
 def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> None:
