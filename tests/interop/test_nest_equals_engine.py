@@ -521,3 +521,50 @@ def test_samples_where_each_has_its_own_parameters(kind, deviations):
     found.note(deviations, "e-prop, each its own parameters", "output", "weight")
     assert all(np.isfinite(weights[2]).any() for weights in found.theirs.weights.values())
     assert found.spikes > 20
+
+
+# --------------------------------------------------------------------------------------------------------------------- signs
+
+
+def signed_network(rule) -> ep.Network:
+    """Neurons of both signs, whose weights learn so fast that some reach 0."""
+    original = isinstance(rule, ep.EProp)
+    net, gain = ep.Network(seed=5), 12.0 if original else 1.0
+    x = net.add(ep.EventSource(), 8, "in", excitatory=0.5)
+    neuron = ep.LIF(tau_m=12.0, v_th=0.6, delayed_reset=original, scale_input=original)
+    rec, out = net.add(neuron, 12, "rec", excitatory=0.8), net.add(ep.Readout(tau_m=15.0), 2, "out")
+    net.connect(x, rec, ep.Bernoulli(0.8), weight=ep.Normal(0.3 * gain, 0.2 * gain), rule=rule, sign="fixed")
+    net.connect(rec, rec, ep.Bernoulli(0.5), weight=ep.Balanced(ep.Uniform(0.0, 0.2 * gain)), rule=rule, sign="source")
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=rule, sign="source")
+    net.feedback(out, rec, ep.RandomFeedback())
+    return net
+
+
+def check_signs(net: ep.Network, found: Found) -> None:
+    """NEST's weights keep their signs, and some stop at 0."""
+    assert found.spikes > 20
+    stopped = 0
+    for p in net.projections:
+        initial, seen = ep.Simulator(net, threads=1).connections(p)[2], found.theirs.weights[p.name]
+        assert (initial * np.nan_to_num(seen) >= 0.0).all()
+        stopped += int((seen == 0.0).sum())
+    assert stopped > 0
+
+
+def test_plus_with_signs(deviations):
+    net = signed_network(ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), cutoff=30.0))
+    rng = np.random.default_rng(0)
+    found = run_in_both(net, 250.0, {"in": rng.random((250, 8)) < 0.1}, {"out": rng.normal(size=(250, 2))})
+    found.note(deviations, "e-prop+, signs", "voltage", "weight")
+    check_signs(net, found)
+
+
+def test_samples_with_signs(deviations):
+    net = signed_network(ep.EProp(optimizer=ep.Adam(3e-2, epsilon=1e-4), c_reg=0.3))
+    rng = np.random.default_rng(1)
+    x = rng.random((2, 80, 8)) < 0.1
+    x[:, 0] = False
+    batch = {"in": x}, {"out": rng.normal(size=(2, 80, 2))}
+    found = train_in_both(net, [batch] * 4, np.arange(80) >= 40)
+    found.note(deviations, "e-prop, signs", "voltage", "weight")
+    check_signs(net, found)

@@ -521,3 +521,18 @@ def test_reading_a_file_adds_no_inputs(tmp_path: pathlib.Path):
     back = from_nir(graph)
     assert [p.name for p in back.populations] == ["driven", "out"]
     assert [p.name for p in back.projections] == ["driven->out"]
+
+
+def test_weights_of_a_graph_keep_their_signs():
+    """A network under Dale's law comes back with its weights, which keep their signs when they learn."""
+    net = ep.Network(seed=1)
+    x, out = net.add(ep.EventSource(), 20, "in", excitatory=0.5), net.add(ep.Readout(tau_m=5.0), 3, "out")
+    net.connect(x, out, weight=ep.Normal(0.0, 0.1), sign="source")
+    written = ep.Simulator(net, threads=1)
+    rule = ep.EProp(optimizer=ep.GradientDescent(0.1))
+    sim = ep.Simulator(from_nir(to_nir(written), rule=rule, sign="fixed"), threads=1)
+    np.testing.assert_allclose(sim.connections("in->out")[2], written.connections("in->out")[2], rtol=1e-12)
+    sim.train(sim.samples(1, 50, {"in": np.ones((1, 50, 20))}, {"out": np.full((1, 50, 3), 5.0)}))
+    sources, _, weights = sim.connections("in->out")
+    assert (weights * x.signs[sources] >= 0.0).all()
+    assert (weights == 0.0).any()

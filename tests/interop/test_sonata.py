@@ -252,6 +252,27 @@ def test_edges_of_both_signs_become_a_projection_for_each_receptor(tmp_path: pat
         to_sonata(both, tmp_path / "wrong")
 
 
+def test_signs_come_back(tmp_path: pathlib.Path):
+    """Weights that have stopped at 0 keep their sides."""
+    net = ep.Network(seed=1)
+    x, out = net.add(ep.EventSource(), 20, "in", excitatory=0.5), net.add(ep.Readout(tau_m=5.0), 3, "out")
+    rule = ep.EProp(optimizer=ep.GradientDescent(0.1))
+    net.connect(x, out, weight=ep.Normal(0.0, 0.05), rule=rule, sign="source")
+    sim = ep.Simulator(net, threads=1)
+    samples = sim.samples(1, 50, {"in": np.ones((1, 50, 20))}, {"out": np.full((1, 50, 3), 5.0)})
+    sim.train(samples)
+    sources, _, weights = sim.connections("in->out")
+    stopped = weights == 0.0
+    assert stopped.any()
+    made = from_sonata(to_sonata(sim, tmp_path), {"out": ep.Readout(tau_m=5.0)}, dt=1.0, rule=rule, sign="fixed")
+    again = ep.Simulator(made, threads=1)
+    assert_same(np.copysign(1.0, again.connections("in_to_out")[2]), x.signs[sources].astype(float))
+    again.train(again.samples(1, 50, {"in": np.ones((1, 50, 20))}, {"out": np.full((1, 50, 3), -5.0)}))
+    back = again.connections("in_to_out")[2]
+    assert (back * x.signs[sources] >= 0.0).all()
+    assert (back[stopped] < 0.0).all()
+
+
 @pytest.mark.parametrize("changes", [{"v_reset": None}, {"v_min": -70.0}])
 def test_neurons_that_nest_does_not_have_get_no_template_of_nest(tmp_path: pathlib.Path, changes):
     net = ep.Network()

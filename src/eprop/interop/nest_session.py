@@ -16,6 +16,7 @@ from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
 from eprop.models.membrane import Membrane
 from eprop.network import Population, Projection
+from eprop.network.signs import signed_bounds
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 
 #: End of the names of NEST's models of the original rule.
@@ -188,28 +189,44 @@ class Session:
             raise NetworkError(f"{p.name} has repeated connections, which NEST's recorders cannot tell apart")
         if sources.size == 0:
             return
-        model = "static_synapse"
         # A static synapse would carry the last spikes of a sample into the next sample; e-prop synapses do not.
-        if p.rule.plastic or self.suffix:
-            model = f"plastic_{p.index}"
-            settings = self._plasticity(p)
-            if self.record:
-                self.recorders[p.name, "weight"] = settings["weight_recorder"] = self.nest.Create("weight_recorder")
-            self.nest.CopyModel(f"eprop_synapse{self.suffix}", model, settings)
+        plastic = p.rule.plastic or bool(self.suffix)
+        if plastic and self.record:
+            self.recorders[p.name, "weight"] = self.nest.Create("weight_recorder")
         ids = [np.array(self.nodes[q.name].tolist()) for q in (p.pre, p.post)]
         delays = steps_of(self.simulator.delays(p.name), self.dt) * self.dt
-        spec = {"synapse_model": model, "weight": weights, "delay": delays}
-        self.nest.Connect(ids[0][sources], ids[1][targets], "one_to_one", spec)
+        # Zeros have the signs of their synapses.
+        signs = np.zeros(weights.size) if p.sign is None or not plastic else np.copysign(1.0, weights)
+        for sign in np.unique(signs).astype(int):
+            own = signs == sign
+            model = self._model(p, sign) if plastic else "static_synapse"
+            spec = {"synapse_model": model, "weight": weights[own], "delay": delays[own]}
+            self.nest.Connect(ids[0][sources[own]], ids[1][targets[own]], "one_to_one", spec)
 
-    def _plasticity(self, p: Projection) -> dict[str, Any]:
+    def _model(self, p: Projection, sign: int) -> str:
+        """Make NEST's model of the synapses of a projection with this sign, 0 for any; return its name."""
+        name, settings = f"plastic_{p.index}_{sign}".replace("-", "minus_"), self._plasticity(p, sign)
+        if self.record:
+            settings["weight_recorder"] = self.recorders[p.name, "weight"]
+        self.nest.CopyModel(f"eprop_synapse{self.suffix}", name, settings)
+        return name
+
+    def _plasticity(self, p: Projection, sign: int) -> dict[str, Any]:
         rule: Any = p.rule if p.rule.plastic else EProp(optimizer=GradientDescent(eta=0.0))
         kind = "adam" if isinstance(rule.optimizer, Adam) else "gradient_descent"
-        optimizer: dict[str, Any] = named(rule.optimizer) | {"type": kind, "batch_size": len(self.batches[0])}
+        low, high = signed_bounds(rule.bounds, sign)
+        bounded = rule.optimizer.replace(w_min=low, w_max=high)
+        optimizer: dict[str, Any] = named(bounded) | {"type": kind, "batch_size": len(self.batches[0])}
+        weight = min(max(0.0, low), high)  # NEST checks the default weight of a model as well
         if not self.suffix:
-            return {"optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)}}
+            return {
+                "weight": weight,
+                "optimizer": optimizer | {"optimize_each_step": getattr(rule, "each_step", False)},
+            }
         kappa = self.simulator._arrays.built.topology.populations["kappa"][p.post.index]
         tau = -self.dt / np.log(kappa) if kappa > 0.0 else 1e-3 * self.dt
-        return {"optimizer": optimizer, "average_gradient": rule.average_gradient, "tau_m_readout": float(tau)}
+        of_rule = {"average_gradient": rule.average_gradient, "tau_m_readout": float(tau)}
+        return {"weight": weight, "optimizer": optimizer} | of_rule
 
     def _rate(self, receptor: int) -> dict[str, Any]:
         return {"synapse_model": "rate_connection_delayed", "delay": self.dt, "receptor_type": receptor}

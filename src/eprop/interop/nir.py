@@ -133,7 +133,7 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
 
 
 def from_nir(
-    graph: Any, dt: float | None = None, *, seed: int = 0, rule: Rule | Mapping[str, Rule] | None = None,
+    graph: Any, dt: float | None = None, *, seed: int = 0, rule: Rule | Mapping[str, Rule] | None = None, sign: str | None = None,
     neuron: DeltaLIF | None = None, readout: Readout | None = None, zeros: bool = False, memory: int | None = None,
 ) -> Network:  # fmt: skip
     """Make a network from a graph of NIR.
@@ -150,6 +150,8 @@ def from_nir(
     seed : int
     rule : Rule, or mapping of str to Rule, optional
         Plasticity of all projections, or by their names. The default is static. Add feedback afterwards.
+    sign : str, optional
+        ``"fixed"``: each weight keeps its sign, see `Network.connect`.
     neuron, readout : DeltaLIF, Readout, optional
         Templates with the surrogate gradient and the loss, which NIR cannot express. A `CurrentLIF` takes surrogate gradient,
         refractory time and lower bound of ``neuron``.
@@ -197,7 +199,7 @@ def from_nir(
     charge = 1.0 if written is None else written / network.dt
     for ends, entries in found.paths.items():
         entries["weight"] *= (charge * _rise(found.populations[ends[1]], network.dt))[entries["signal"]]
-        _connect(network, ends, entries, rule, zeros)
+        _connect(network, ends, entries, zeros, {"rule": rule, "sign": sign})
     names = [p.name for p in network.projections]
     if isinstance(rule, Mapping) and (unknown := sorted(set(rule) - set(names))):
         raise NetworkError(f"from_nir: rule names {unknown[0]!r}; the projections are: {', '.join(names)}")
@@ -385,9 +387,12 @@ def _plain(values: np.ndarray) -> float | list[float]:
 
 
 def _connect(
-    network: Network, ends: tuple[str, str], entries: np.ndarray, rule: Rule | Mapping[str, Rule] | None, zeros: bool
+    network: Network, ends: tuple[str, str], entries: np.ndarray, zeros: bool, given: Mapping[str, Any]
 ) -> None:
-    """Connect two populations by a projection: a connection for each entry with a weight; with ``zeros``, at least one a pair."""
+    """Connect two populations by a projection: a connection for each entry with a weight; with ``zeros``, at least one a pair.
+
+    ``given`` has the arguments ``rule`` and ``sign`` of `from_nir`.
+    """
     entries = entries[np.lexsort((entries["delay"], entries["weight"] == 0.0, entries["source"], entries["signal"]))]
     pairs = entries[["signal", "source"]]
     first = np.append(True, pairs[1:] != pairs[:-1])[: entries.size]
@@ -399,6 +404,6 @@ def _connect(
     name = f"{pre}->{post}"
     network.connect(
         pre, post, Explicit(sources=entries["source"], targets=entries["signal"]), weight=entries["weight"],
-        delay=_plain(steps * network.dt) if steps.size else None, name=name,
-        rule=rule.get(name) if isinstance(rule, Mapping) else rule,
+        delay=_plain(steps * network.dt) if steps.size else None, name=name, sign=given["sign"],
+        rule=given["rule"].get(name) if isinstance(given["rule"], Mapping) else given["rule"],
     )  # fmt: skip

@@ -169,7 +169,7 @@ def spikes_from_sonata(
 
 def from_sonata(
     config: str | pathlib.Path, models: Mapping[str, Model], dt: float, *, seed: int = 0,
-    rule: Rule | Mapping[str, Rule] | None = None, weight_scale: float = 1.0, memory: int | None = None,
+    rule: Rule | Mapping[str, Rule] | None = None, sign: str | None = None, weight_scale: float = 1.0, memory: int | None = None,
 ) -> Network:  # fmt: skip
     """Read a network.
 
@@ -186,6 +186,8 @@ def from_sonata(
         Seed of the network.
     rule : Rule, or mapping of str to Rule, optional
         Plasticity of all edges, or by the names of their populations. The default is static. Add feedback afterwards.
+    sign : str, optional
+        ``"fixed"``: each weight keeps its sign, see `Network.connect`.
     weight_scale : float
         mV, or pA onto neurons with a current, for each unit of ``syn_weight``; a finite number.
     memory : int, optional
@@ -225,7 +227,7 @@ def from_sonata(
     names = list[str]()
     for path, types in each(files, "edges"):
         for name, group in read_group(path, "edges", EDGES, memory).groups():
-            own = rule.get(name) if isinstance(rule, Mapping) else rule
+            own = {"rule": rule.get(name) if isinstance(rule, Mapping) else rule, "sign": sign}
             _connect(network, ids, name, read_edges(name, group, types), own, weight_scale)
             names.append(name)
     if isinstance(rule, Mapping):
@@ -375,9 +377,9 @@ def _current_neuron(name: str, group: Place, types: list[dict[str, str]], type_i
 
 
 def _connect(
-    network: Network, ids: dict[str, np.ndarray], name: str, edges: Edges, rule: Rule | None, scale: float
+    network: Network, ids: dict[str, np.ndarray], name: str, edges: Edges, own: Mapping[str, Any], scale: float
 ) -> None:
-    """Connect two populations; ``name`` is the name of the edges."""
+    """Connect two populations; ``name`` is the name of the edges, ``own`` has their rule and sign."""
     ends = []
     for numbers, population in ((edges.sources, edges.pre), (edges.targets, edges.post)):
         if population not in ids:
@@ -393,7 +395,7 @@ def _connect(
     for part, chosen in _by_receptor(network.population(edges.post), weights).items():
         network.connect(
             edges.pre, edges.post, Explicit(sources=ends[0][chosen], targets=ends[1][chosen]), weight=weights[chosen],
-            delay=delays[chosen] if delays.size else None, rule=rule, name=name + part,
+            delay=delays[chosen] if delays.size else None, name=name + part, **own,
         )  # fmt: skip
 
 

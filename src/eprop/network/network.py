@@ -456,7 +456,7 @@ class Network(FixedProperties):
 
     def __repr__(self) -> str:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]
-        lines += [f"  {p.name}: {p.size} x {short(p.model)}" for p in self._populations]
+        lines += [f"  {p.name}: {p.size} x {p.model_text}" for p in self._populations]
         lines += [
             f"  {p.name}: {short(p.connectivity)}, weight {p.weight_text}, {short(p.rule)}, "
             f"delay {amount(p.delay, 'ms')}"
@@ -468,7 +468,7 @@ class Network(FixedProperties):
 
     def _repr_html_(self) -> str:
         """Tables of populations, projections and feedback, for notebooks."""
-        populations = [(p.name, p.size, short(p.model)) for p in self._populations]
+        populations = [(p.name, p.size, p.model_text) for p in self._populations]
         projections = [
             (p.name, short(p.connectivity), p.weight_text, short(p.rule), amount(p.delay, "ms"))
             for p in self._projections

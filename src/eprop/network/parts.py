@@ -47,8 +47,14 @@ class Population:
     def __len__(self) -> int:
         return self.size
 
+    @property
+    def model_text(self) -> str:
+        """The model, and how many nodes are excitatory if that is known."""
+        known = "" if self.signs is None else f", {int((self.signs > 0).sum()):,} excitatory"
+        return short(self.model) + known
+
     def __repr__(self) -> str:
-        return f"Population({self.name!r}: {self.size:,} x {short(self.model)})"
+        return f"Population({self.name!r}: {self.size:,} x {self.model_text})"
 
 
 @dataclass(frozen=True, repr=False)

@@ -219,6 +219,7 @@ def test_state_of_a_network_with_other_signs_is_refused():
 
 def test_a_network_says_which_signs_it_keeps():
     assert "weight 1 mV (signs of the sources)" in repr(network())
+    assert repr(network().populations[0]) == "Population('rec': 50 x LIF(), 40 excitatory)"
     assert "(each keeps its sign)" in network(sign="fixed")._repr_html_()
 
 
