@@ -210,15 +210,14 @@ class SpokenWords(SpeechData):
                 f"{self.data}: no recording is for the test: none has a number below test_takes = {self.test_takes} in its name; "
                 "give --test-data or --leave"
             )
-        chosen = {
-            part: sounds.subset(parts == part, f"{sounds.name}, {part} part")
-            for part in ("train", "validation", "test")
-        }
-        return Splits(
-            self._encoded(task, chosen["train"], variant, threads, progress),
-            self._encoded(task, chosen["validation"], None, threads, progress) if len(chosen["validation"]) else None,
-            None if self.test_data else self._encoded(task, chosen["test"], None, threads, progress),
-        )
+        # All recordings are encoded, so that other parts need no new encoding.
+        varied, plain = (self._encoded(task, sounds, which, threads, progress) for which in (variant, None))
+
+        def part(data: BinnedDataset, name: str) -> BinnedDataset | None:
+            chosen = parts == name
+            return data.subset(chosen, f"{data.name}, {name} part") if chosen.any() else None
+
+        return Splits(part(varied, "train"), part(plain, "validation"), None if self.test_data else part(plain, "test"))
 
     def read_test(self, task: Any, path: Any, *, threads: int, progress: Progress | None) -> BinnedDataset:
         """All recordings of a folder or archive."""
@@ -316,6 +315,9 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
     """Base of tasks that name a word from spikes: the network, the window, the score."""
 
     dt: float = inherited(RecurrentTask, "dt", 5.0)
+    kappa: float = param(
+        None, at_least=0.0, below=1.0, optional=True, doc="eprop+: filter of the eligibility traces, per step"
+    )
     neurons: int = param(200, kind=int, at_least=1, doc="recurrent neurons", main=True)
     neuron: str = param("alif", kind=str, doc="lif, or alif with an adaptive threshold", main=True)
     spread: float = param(
@@ -323,7 +325,7 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         doc="sd of the logarithm of tau_m and tau_adapt, which are then drawn for each neuron",
     )  # fmt: skip
     input_delay: float = param(
-        0.0, unit="ms", at_least=0.0, at_most=1000.0,
+        60.0, unit="ms", at_least=0.0, at_most=1000.0,
         doc="longest delay of an input synapse, drawn for each: a neuron then hears sounds of different times together",
     )  # fmt: skip
     n_steps: int = param(100, kind=int, at_least=2, doc="time steps of a sample")
@@ -338,8 +340,10 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Default values for the rule in ``given``."""
-        return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        """Default values for the rule in ``given``; kappa of e-prop+ has the time constant of the readouts."""
+        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
+        tau_out = given.get("tau_out") or settings.get("tau_out", 50.0)
+        return {**settings, "kappa": math.exp(-given.get("dt", 5.0) / tau_out)}
 
     def validate(self) -> None:
         """Check the window; replace None by the values of `suited`."""
@@ -435,6 +439,10 @@ class SpokenDigits(SpeechTask):
         """Allowed values of parameters that are names."""
         return {**super().choices(), "encoder": ENCODERS}
 
+    def default_data(self) -> dict[str, Any]:
+        """Variety of the training recordings: they are encoded four times, moved and stretched."""
+        return {"variants": 4, "colour": 12.0, "loudness": 6.0, "shift": self.channels * 0.04, "stretch": 0.15}
+
     def make_encoder(self) -> SoundEncoder:
         """The ear."""
         return Cochlea(places=self.channels) if self.encoder == "cochlea" else MelSpikes(bands=self.channels)
@@ -465,6 +473,10 @@ class SHD(SpeechTask):
     name: ClassVar[str] = "shd"
     classes: ClassVar[tuple[str, ...]] = (*(f"{k}" for k in range(10)), *(f"{k} (German)" for k in range(10)))
     data: ClassVar[Any] = SpikingSpeech
+
+    def default_data(self) -> dict[str, Any]:
+        """Variety of the training samples: moved by as much of the frequencies as in `SpokenDigits`, and stretched."""
+        return {"shift": self.places * 0.04, "stretch": 0.15}
 
     def validate(self) -> None:
         """Check that `pool` divides the channels."""
