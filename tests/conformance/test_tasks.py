@@ -22,7 +22,7 @@ SMALL: dict[str, dict] = {
     "nmnist": {"neurons": 5, "n_steps": 20},
     "microcircuit": {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0},
     "spoken-digits": {"neurons": 6, "channels": 5, "n_steps": 30, "spread": 0.3, "input_delay": 20.0},
-    "shd": {"neurons": 6, "pool": 70, "n_steps": 20, "window_start": 3},
+    "shd": {"neurons": 6, "pool": 70, "n_steps": 20, "window_start": 3, "input_delay": 0.0, "w_in": 0.5},
 }  # fmt: skip
 #: Every task that is learned from reward, small, and the extra it needs.
 CONTROL: dict[str, tuple[dict, str | None]] = {

@@ -17,6 +17,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "live_camera.py": ["--seconds", "2", "--neurons", "50"],
     "own_neuron.py": ["--iterations", "20"],
     "nmnist_authors.py": [],
+    "spoken_digits.py": ["--neurons", "30", "--epochs", "2", "--samples", "60", "--pace", "3"],
     "pattern_generation.py": ["--neurons", "30", "--iterations", "20"],
     "compare_with_nest.py": ["--neurons", "12", "--duration", "200"],
 }

@@ -154,12 +154,29 @@ class Cochlea(SoundEncoder):
         """
         return CochleaStream(self, rate, seed, gain)
 
+    def gain(self, sound: ArrayLike, rate: float) -> float:
+        """Amplification that brings a sound to `level`, dB: 0 without a level, or in silence.
+
+        A stream has no level of its own: give it the gain of an earlier recording of the same microphone.
+
+        Raises
+        ------
+        DataError
+            If the sound is empty, not mono or not finite.
+        """
+        samples = as_samples(sound, "the sound")
+        heard = samples - self._weight(rate) * np.concatenate([[0.0], samples[:-1]])  # behind the middle ear
+        amplitude = math.sqrt(float(np.mean(heard**2)))
+        if self.level is None or amplitude == 0.0:
+            return 0.0
+        return self.level + 20.0 * math.log10(SILENT / amplitude)
+
     def _encode(self, sounds: Sequence[Sound], indices: np.ndarray, seed: int, threads: int, longest: float) -> Block:
         """One block; recordings of one sample rate are encoded together."""
         seeds = np.array([derive(seed, int(index)) for index in indices], np.uint64)
         samples = [as_samples(sound, f"sound {index}") for (sound, _), index in zip(sounds, indices, strict=True)]
         rates = [check_rate(rate, self.high) for _, rate in sounds]
-        gains = np.array([self._gain(*each) for each in zip(samples, rates, seeds, strict=True)])
+        gains = np.array([self._factor_of_level(*each) for each in zip(samples, rates, seeds, strict=True)])
         filters = np.stack([self._filters(self._factor(key)) for key in seeds])
         filters[:, 2] *= np.stack([self._colour(key) for key in seeds])
         out: list[tuple[np.ndarray, np.ndarray]] = [(np.zeros(0), np.zeros(0))] * len(sounds)
@@ -193,14 +210,10 @@ class Cochlea(SoundEncoder):
         z = np.linspace(-1.0, 1.0, self.places)
         return np.asarray(10.0 ** (self.colour / 20.0 * (slope * z + curvature * (2.0 * z**2 - 1.0))))
 
-    def _gain(self, sound: np.ndarray, rate: int, key: np.uint64) -> float:
-        """Factor that brings a recording to its level."""
-        gain = 10.0 ** (self.loudness / 20.0 * (2.0 * uniform(int(key), COCHLEA, _VARIED, 1) - 1.0))
-        if self.level is None:
-            return float(gain)
-        heard = sound - self._weight(rate) * np.concatenate([[0.0], sound[:-1]])  # behind the middle ear
-        amplitude = math.sqrt(float(np.mean(heard**2)))
-        return float(gain * 10.0 ** (self.level / 20.0) * SILENT / amplitude) if amplitude > 0.0 else 1.0
+    def _factor_of_level(self, sound: np.ndarray, rate: int, key: np.uint64) -> float:
+        """Factor that brings a recording to its level, with its own loudness."""
+        own = self.loudness * (2.0 * uniform(int(key), COCHLEA, _VARIED, 1) - 1.0)
+        return float(10.0 ** ((self.gain(sound, rate) + own) / 20.0))
 
     def _weight(self, rate: float = RATE) -> float:
         """Weight of the sample before that the middle ear subtracts."""
