@@ -19,6 +19,8 @@ from rich.text import Text
 LINE_INTERVAL = 10.0
 #: Seconds between updates in a notebook, at least.
 NOTEBOOK_INTERVAL = 0.2
+#: Width of a bar in a terminal, characters.
+SHORTEST_BAR, LONGEST_BAR = 10, 30
 
 
 class Display:
@@ -69,10 +71,10 @@ class _Terminal:
     """A bar of Rich that disappears at the end; no bar if standard error is not a terminal."""
 
     def __init__(self, console: Console, quiet: bool):
-        self.live = console.is_terminal and not quiet
+        self.live, self._console, self._column = console.is_terminal and not quiet, console, BarColumn(LONGEST_BAR)
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
+            self._column,
             TextColumn("{task.fields[facts]}", markup=False),
             console=console,
             transient=True,
@@ -88,6 +90,7 @@ class _Terminal:
         self._bars.stop()
 
     def show(self, name: str, done: float, total: float | None, facts: str) -> None:
+        facts, self._column.bar_width = fitted(facts, self._console.width - len(name) - 2)
         if self._bar is None:
             self._bar = self._bars.add_task(name, total=total, facts=facts)
         self._bars.update(self._bar, description=name, completed=done, total=total, facts=facts)
@@ -96,6 +99,15 @@ class _Terminal:
         if self._bar is not None:
             self._bars.remove_task(self._bar)
             self._bar = None
+
+
+def fitted(facts: str, room: int) -> tuple[str, int]:
+    """The first of some facts, divided by commas, that fit next to a bar into a line, and the width of the bar."""
+    parts = facts.split(", ")
+    while len(parts) > 1 and len(", ".join(parts)) > room - SHORTEST_BAR:
+        parts.pop()
+    text = ", ".join(parts)
+    return text, max(min(room - len(text), LONGEST_BAR), SHORTEST_BAR)
 
 
 class _Notebook:

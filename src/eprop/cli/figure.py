@@ -95,7 +95,8 @@ def _command(kind: type[PaperFigure]) -> Any:
             made = make_figure(
                 kind.number, options, out, fresh=fresh, threads=threads, watcher=reporter, formats=pictures
             )
-        print_result(_facts(made), lambda: print_figure(made), as_json=as_json, quiet=quiet)
+        line = str(made.folder) if quiet else None
+        print_result(_facts(made), lambda: print_figure(made), as_json=as_json, line=line)
 
     command.__doc__ = _help(kind)
     return single_command(str(kind.number), single_process(with_options(options_from(kind, _OF_FIGURE), command)))

@@ -27,7 +27,7 @@ Json = Annotated[
     typer.Option("--json", rich_help_panel=_OUTPUT, help="Print the result, and nothing else, as JSON."),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show neither progress nor tables.")
+    bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show no progress, and the result in one line.")
 ]
 Trust = Annotated[
     bool,

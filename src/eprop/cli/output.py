@@ -26,13 +26,17 @@ def mend_streams() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def print_result(facts: Mapping[str, Any], show: Callable[[], object], *, as_json: bool, quiet: bool = False) -> None:
-    """Print the result of a command: ``facts`` as JSON, else for a person by ``show`` unless ``quiet``; see `written`."""
+def print_result(
+    facts: Mapping[str, Any], show: Callable[[], object], *, as_json: bool, line: str | None = None
+) -> None:
+    """Print the result of a command: ``facts`` as JSON, else for a person, by ``show`` or as one ``line``; see `written`."""
     with written():
         if as_json:
             print(json.dumps(facts, indent=2))
-        elif not quiet:
+        elif line is None:
             show()
+        else:
+            print(line)
 
 
 @contextlib.contextmanager

@@ -78,6 +78,7 @@ def evaluate(
     from eprop.parallel import find_communicator
     from eprop.rl import Returns
     from eprop.training import evaluate_run
+    from eprop.training.number_text import line_of
     from eprop.training.sample_learner import simulated
 
     comm = find_communicator()
@@ -95,7 +96,8 @@ def evaluate(
         dataset = cast("Dataset", test)
         facts = {"data": dataset.name, **simulated("simulated", dataset), "score": config.task.score_name, **facts}
         show = partial(print_evaluation, config.task, outcome, dataset)
-    print_result({"run": str(run), **facts}, show, as_json=as_json, quiet=quiet)
+    line = line_of(run, {**facts, **outcome.summary()} | {"score": config.task.score_name}) if quiet else None
+    print_result({"run": str(run), **facts}, show, as_json=as_json, line=line)
 
 
 @guarded
@@ -136,7 +138,7 @@ def plot(
         reporter.phase("drawing figures")
         paths = draw_run(run, out, formats=formats or ("png",), trust=trust)
     figures = [str(path) for path in paths]
-    print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json, quiet=quiet)
+    print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json)
 
 
 @guarded
@@ -169,7 +171,7 @@ def report(
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
         path = write_report(run, out, trust=trust)
-    print_result({"run": str(run), "report": str(path)}, lambda: print(path), as_json=as_json, quiet=quiet)
+    print_result({"run": str(run), "report": str(path)}, lambda: print(path), as_json=as_json)
 
 
 @guarded
@@ -215,9 +217,8 @@ def new_task(
     if file.exists():
         raise OutputError(f"{file} exists already: give another name or --out")
     write_text(file, text)
-    if not quiet:
-        with written():
-            print(f"{file}: written; to run the task: eprop train {file}")
+    with written():
+        print(file if quiet else f"{file}: written; to run the task: eprop train {file}")
 
 
 @guarded

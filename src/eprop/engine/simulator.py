@@ -430,14 +430,20 @@ class Simulator(FixedProperties):
         ------
         InputError
             If the samples belong to another network, or differ between ranks, or ``progress`` is not callable, or uses this
-            simulator.
+            simulator; if nothing can be learned from them, see Notes.
         MemoryLimitError
             If the results do not fit into memory, or the states and histories of parallel samples.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
+
+        Notes
+        -----
+        Samples must have labels, targets or ``signals``, unless synapses also learn without errors: by rate regularisation
+        (``c_reg``) or by a rule for pairs of spikes.
         """
         with self._lock:
             checks.check_call(self.comm, "train", self._layout, samples, progress)
+            checks.check_errors(self.network, samples)
             self._warn_of_no_feedback(samples)
             return self._train(samples, self._lock.outside(progress))
 

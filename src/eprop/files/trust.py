@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import stat
 import sys
 
 from eprop.errors import EPropError
@@ -42,13 +43,35 @@ def trust_task(path: str, digest: str) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (folder / _TASKS).open("ab") as file:
             # The first newline ends a line that is incomplete. One call: other processes may append as well.
-            file.write(f"\n{digest} {' '.join(str(path).split())}\n".encode("utf-8", "replace"))
+            file.write(b"\n" + digest.encode() + b" " + _shown(path) + b"\n")
 
 
 def is_trusted(digest: str) -> bool:
     """Whether this user has trained with a task file of this SHA-256."""
+    return digest.encode() in {line.split(b" ", 1)[0] for line in _known()}
+
+
+def is_own(path: pathlib.Path) -> bool:
+    """Whether this user has trained with a task file at this path before, and only this user can have changed it."""
+    if _shown(path) not in {line.partition(b" ")[2] for line in _known()}:
+        return False
+    try:
+        facts = [path.stat(), path.parent.stat()]
+    except OSError:
+        return False
+    user = getattr(os, "getuid", lambda: facts[0].st_uid)()
+    return all(each.st_uid == user and not each.st_mode & stat.S_IWOTH for each in facts)
+
+
+def _known() -> list[bytes]:
+    """Lines of the list, each a digest, a space and a path."""
     try:
         known = read_bytes(state_root() / _TASKS, _MOST)
     except (EPropError, RuntimeError):
-        return False
-    return digest.encode() in {line.split(b" ", 1)[0] for line in known.splitlines() if line}
+        return []
+    return [line for line in known.splitlines() if line]
+
+
+def _shown(path: str | pathlib.Path) -> bytes:
+    """A path as it stands in the list, on one line."""
+    return " ".join(str(path).split()).encode("utf-8", "replace")

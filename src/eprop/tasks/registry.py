@@ -18,7 +18,7 @@ from types import ModuleType
 from eprop.errors import ParameterError
 from eprop.files import read_bytes, reason_of
 from eprop.files.reading import MOST_TEXT
-from eprop.files.trust import is_trusted
+from eprop.files.trust import is_own, is_trusted
 from eprop.parameters import suggestion
 from eprop.tasks.base import Task, check_choice
 from eprop.tasks.delayed_reward import DelayedReward
@@ -59,7 +59,7 @@ def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -
     name : str
     named_by : str, optional
         The data that give the name, such as a run's ``config.toml``. A file is then executed only if this user has trained
-        with it.
+        with it, or with an earlier version of it at the same place.
     trust : bool
         Execute the file in any case.
 
@@ -156,10 +156,10 @@ def _module(path: pathlib.Path, named_by: str | None) -> ModuleType:
     # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put next to the file.
     text = read_bytes(path, MOST_TEXT, ParameterError)
     digest = hashlib.sha256(text).hexdigest()
-    if named_by is not None and not is_trusted(digest):
+    if named_by is not None and not is_trusted(digest) and not is_own(path):
         raise ParameterError(
-            f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; eprop did not execute the file, because "
-            "you have not trained a run with its current content. Read the file; if you trust it, give --trust (in Python: "
+            f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; eprop did not execute the file, "
+            "because you have not trained a run with it. Read the file; if you trust it, give --trust (in Python: "
             "trust=True)"
         )
     module = importlib.util.module_from_spec(spec)

@@ -102,10 +102,8 @@ class TimeDrivenEngine:
             check_status(Status.NOT_FINITE, "time-driven")
         neurons = self.stepped.forward.layout.source_of_neuron
         spikes = np.array([int(run.spikes[:, neurons].sum()) for run in runs])
-        ends, every = (
-            np.cumsum([p.size for p in self._neurons]),
-            sum(run.spikes[:, neurons].sum(axis=0) for run in runs),
-        )
+        every = np.sum([run.spikes[:, neurons].sum(axis=0) for run in runs], axis=0)
+        ends = np.cumsum([p.size for p in self._neurons])
         counts = {p.name: every[end - p.size : end] for p, end in zip(self._neurons, ends, strict=True)}
         return BatchResult(loss, y, spikes, sum(run.events for run in runs), counts)
 

@@ -64,7 +64,7 @@ def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[s
 
 def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines about a finished run, each with a name."""
-    facts = [*_score(summary), *_activity(summary), *_speed(summary)]
+    facts = [*_score(summary), *_end(summary), *_activity(summary), *_speed(summary)]
     if summary["peak_memory_bytes"]:
         facts.append(("peak memory", size(summary["peak_memory_bytes"])))
     return [*facts, ("run", str(path))]
@@ -87,6 +87,29 @@ def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         validation = f"{percent(summary['validation_error'])} on {counted(summary['validation_samples'], 'sample')}"
         facts.append((f"validation {name}", validation))
     return facts
+
+
+def _end(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Whether the training ended before its time."""
+    if not summary.get("stopped_early"):
+        return []
+    if "samples_learned" not in summary:
+        return [("stopped early", "before all steps were done")]
+    epochs = summary["samples_learned"] / max(summary["train_samples"], 1)
+    best = summary.get("best_validation_error")
+    shown = "" if best is None else f"; lowest validation error {percent(best)}"
+    return [("stopped early", f"after {epochs:.3g} of {counted(summary['epochs'], 'epoch')}{shown}")]
+
+
+def line_of(path: pathlib.Path, summary: Mapping[str, Any]) -> str:
+    """Result of a finished run, or of several trials, in one line."""
+    name = summary["score"] if "mean_return" in summary else f"test {summary['score']}"
+    if "trials" in summary:
+        found = f"{score_of_trials(summary, summary.get('sd'))[0]} over {counted(len(summary['trials']), 'trial')}"
+    else:
+        found = score_of(summary)
+    early = ", stopped early" if summary.get("stopped_early") else ""
+    return f"{name} {found}{early}; {path}"
 
 
 def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -50,14 +50,15 @@ class ProgressBar(Display, Watcher):
 
     def progress(self, progress: Progress) -> None:
         """An update was learned."""
-        facts = [f"{progress.per_second:,.0f} {progress.unit}/s"]
+        facts, left = list[str](), progress.seconds_left
+        if math.isfinite(left):
+            facts.append(f"{clock(left)} left")
         values = {name: value for name, value in progress.values.items() if not math.isnan(value)}
         if "error" in values:  # tells more than the loss
             values.pop("loss", None)
         for name, value in values.items():
             facts.append(f"{name.removesuffix(' error')} {percent(value) if 'error' in name else f'{value:.4g}'}")
-        if math.isfinite(progress.seconds_left):
-            facts.append(f"{clock(progress.seconds_left)} left")
+        facts.append(f"{progress.per_second:,.0f} {progress.unit}/s")
         self._show(progress.phase, progress.done, progress.total, progress.unit, *facts)
 
     def trial(self, done: int, total: int, summary: JsonObject) -> None:
@@ -81,7 +82,7 @@ class ProgressBar(Display, Watcher):
         if unit != "samples":
             return (clock(seconds),)
         rate = (done - first) / max(seconds, 1e-9)
-        return (f"{rate:,.0f} samples/s", f"{clock((total - done) / rate)} left") if rate > 0.0 else ()
+        return (f"{clock((total - done) / rate)} left", f"{rate:,.0f} samples/s") if rate > 0.0 else ()
 
     def _show(self, name: str, done: int, total: int, unit: str, *facts: str) -> None:
         self.draw(name, done, total, ", ".join((f"{done:,} of {counted(total, unit.removesuffix('s'))}", *facts)))

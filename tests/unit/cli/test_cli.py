@@ -136,14 +136,15 @@ def test_a_run_from_end_to_end(trained: pathlib.Path) -> None:
     assert config["task"]["neurons"] == 5
 
 
-def test_the_output_of_a_training_is_a_table_or_json_or_nothing(data: pathlib.Path, trained: pathlib.Path) -> None:
+def test_the_output_of_a_training_is_a_table_or_json_or_one_line(data: pathlib.Path, trained: pathlib.Path) -> None:
     words = ["train", "nmnist", "--data", data, *SMALL, "--no-figures"]
     table = run(*words, "--rule", "eprop+", "--eta", 1e-7, "--eta-out", 1e-6)
     for word in ("test error", "validation error", "samples/s", "ns per synaptic event", "runs/nmnist-eprop+-1-001"):
         assert word in table.stdout
     assert "eprop: learning" in table.stderr
     quiet = run(*words, "--quiet")
-    assert (quiet.stdout, quiet.stderr) == ("", "")
+    assert re.fullmatch(r"test error [\d.]+ ± [\d.]+ %; runs/nmnist-eprop-1-00\d\n", quiet.stdout)
+    assert quiet.stderr == ""
     summary = json.loads(run("train", "nmnist", "--config", trained / "config.toml", "--json", "--no-figures").stdout)
     assert {"run", "test_error", "train_samples_per_second", "synaptic_events", "seed", "version"} <= summary.keys()
     assert summary["test_loss"] == json.loads((trained / "summary.json").read_text())["test_loss"]
@@ -206,6 +207,7 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
     judged = run("evaluate", out, "--quiet")
     assert judged.exit_code == 0
+    assert re.fullmatch(rf"test error [\d.]+ ± [\d.]+ %; {out}\n", judged.stdout)
     assert re.fullmatch(
         r"eprop: warning: .*run: was stopped after [\d,]+ of 4,000,000 samples; this evaluation is of its last checkpoint\n",
         judged.stderr,
@@ -284,8 +286,8 @@ def test_progress_is_lines_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -
         reporter.evaluating(2, 3, "episodes")
     assert text.getvalue().splitlines() == [
         "eprop: learning",
-        "eprop: epoch 1/2: 20 of 100 samples, 10 samples/s, error 25.0 %, validation 12.5 %, 0:08 left",
-        "eprop: epoch 1/2: 30 of 100 samples, 10 samples/s, loss 5, 0:07 left",
+        "eprop: epoch 1/2: 20 of 100 samples, 0:08 left, error 25.0 %, validation 12.5 %, 10 samples/s",
+        "eprop: epoch 1/2: 30 of 100 samples, 0:07 left, loss 5, 10 samples/s",
         "eprop: testing",
         "eprop: testing: 0 of 3 episodes, 0:00",
         "eprop: testing: 2 of 3 episodes, 0:00",
@@ -305,7 +307,7 @@ def test_progress_is_a_bar_on_a_terminal() -> None:
         reporter._display._bars.refresh()
         reporter.phase("testing")
         reporter.evaluating(5, 10)
-    assert "50 of 100 samples, 50 samples/s, error 50.0 %, 0:01 left" in text.getvalue()
+    assert "50 of 100 samples, 0:01 left, error 50.0 %, 50 samples/s" in text.getvalue()
     before = len(text.getvalue())
     with reporter:  # again, for what comes behind the result
         reporter.phase("drawing figures")

@@ -19,6 +19,8 @@ from eprop.cli.guard import path_of
 from eprop.cli.output import mend_streams
 from eprop.cli.report import Reporter, print_info
 from eprop.display import BestEffortStream
+from eprop.files import write_text
+from eprop.tasks.registry import new_task
 
 # The package under test, for processes that start in another folder.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
@@ -105,10 +107,10 @@ def test_paths_need_not_be_utf_8() -> None:
     small = ["--set", "duration=40", "--set", "neurons=4", "--no-figures"]
     for words in (
         ["train", "pattern-generation", *small, "--out", odd], ["plot", odd], ["report", odd], ["evaluate", odd],
-        ["new-task", "mine", "--out", f"{odd}.py"],
     ):  # fmt: skip
-        done = run(*words, "-q")
+        done = run(*words, "--json")
         assert done.exit_code == 0, (words, done.output)
+    write_text(*new_task("mine", pathlib.Path(f"{odd}.py")))
     assert "eprop train odd\ufffd.py" in pathlib.Path(f"{odd}.py").read_text(encoding="utf-8")
     refused = run("train", f"{odd}.py", "--epochs", 1, "--no-figures")
     assert refused.exit_code == 2

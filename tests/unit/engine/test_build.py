@@ -146,7 +146,7 @@ class Crowd(Serial):
 @pytest.mark.parametrize("call", ["lanes", "train", "evaluate", "forward"])
 def test_failed_allocations_are_refused_and_change_nothing(comm, call, monkeypatch):
     sim = ep.Simulator(network(FixedIndegree(2), EProp(), neurons=10), threads=1, comm=comm, parallel="data")
-    samples, before = sim.samples(2 * comm.size, 3, window=None), sim.state()
+    samples, before = sim.samples(2 * comm.size, 3, targets={"out": np.zeros((2 * comm.size, 1, 3))}), sim.state()
     monkeypatch.setattr(sim._episodes, "make_lanes", no_memory)
     with pytest.raises(
         MemoryLimitError, match=r"the system grants no more memory \(.+\): take fewer or shorter samples"

@@ -43,7 +43,7 @@ def test_voltages_explode(where):
     net = small_network((1, 2, 1), connections)
     sim = ep.Simulator(net, threads=1)
     inputs = np.ones((20, 1))
-    samples = sim.samples(1, 20, inputs={"in": inputs[None]})
+    samples = sim.samples(1, 20, {"in": inputs[None]}, {"out": np.zeros((1, 1, 1))})
     work = {
         "run": lambda: sim.run(20.0, {"in": inputs}, window=np.zeros(20)),
         "train": lambda: sim.train(samples),

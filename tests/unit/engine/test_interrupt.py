@@ -36,8 +36,8 @@ def network(rule):
     net.feedback(out, rec, ep.RandomFeedback())
     return net
 
-PLUS = network(ep.EPropPlus(optimizer=ep.GradientDescent(1e-6, w_min=-1.0, w_max=1.0), cutoff=20.0))
-SAMPLE = network(ep.EProp(optimizer=ep.GradientDescent(1e-4, w_min=-1.0, w_max=1.0)))
+PLUS = network(ep.EPropPlus(optimizer=ep.GradientDescent(1e-6, w_min=-1.0, w_max=1.0), cutoff=20.0, c_reg=1e-3))
+SAMPLE = network(ep.EProp(optimizer=ep.GradientDescent(1e-4, w_min=-1.0, w_max=1.0), c_reg=1e-3))
 
 def interrupted(work):
     print("ready", flush=True)

@@ -305,7 +305,7 @@ NONE = [np.zeros(0, int)] * 2
     (lambda lanes: lanes.replay(), ep.InputError, "no step since the last rollout"),
     (lambda lanes: lanes.backward(np.zeros((2, 0, 1))), ep.InputError, "no step since the last rollout"),
     (lambda _: two_sources().lanes(0), ep.InputError, "number of lanes must be a whole number >= 1"),
-    (lambda _: two_sources().lanes(2**62), ep.InputError, "number of lanes must be at most 1,099,511,627,776"),
+    (lambda _: two_sources().lanes(2**62), ep.InputError, "number of lanes must be at most 1,000,000,000,000,000,000"),
     (lambda _: two_sources().lanes(2**40), ep.MemoryLimitError, "1,099,511,627,776 lanes would take"),
     (lambda _: two_sources().lanes(1, 10**30), ep.InputError, "number of steps must be at most"),
     (lambda lanes: lanes.run(10**30), ep.InputError, "number of steps must be at most"),

@@ -79,7 +79,7 @@ def test_all_ways_of_running_count_the_same_events(rule):
     net.feedback(out, rec, ep.Symmetric())
     sim, run = (ep.Simulator(net, threads=1) for _ in range(2))
     x = np.random.default_rng(0).random((1, 50, 5)) < 0.3
-    samples = sim.samples(1, 50, inputs={"in": x})
+    samples = sim.samples(1, 50, inputs={"in": x}, signals={"rec": np.zeros((1, 50, 20))})
     found = [sim.evaluate(samples, reset=reset) for reset in (True, False)]
     assert (sim.time, sim.events, sim.updates) == (0.0, 0, 0)
     found.append(sim.train(samples))

@@ -82,14 +82,20 @@ def test_the_reference_agrees(targets):
 
 
 @each_rule
-def test_samples_without_targets_teach_nothing(rule):
-    sim = ep.Simulator(network(rule, c_reg=0.0), threads=1)
+def test_samples_without_targets_are_not_learned_from(rule):
+    sim, inputs = ep.Simulator(network(rule, c_reg=0.0), threads=1), {"in": np.stack([EVENTS, EVENTS])}
     before = [sim.connections(name)[2] for name in NAMES]
-    samples = sim.samples(2, STEPS, inputs={"in": np.stack([EVENTS, EVENTS])})
-    for result in (sim.evaluate(samples), sim.train(samples)):
-        assert not result.loss.any()
-        assert result.y.any()
+    samples = sim.samples(2, STEPS, inputs)
+    assert not sim.evaluate(samples).loss.any()
+    with pytest.raises(ep.InputError, match="neither labels nor targets, so nothing can be learned"):
+        sim.train(samples)
+    sim.train(sim.samples(2, STEPS, inputs, signals={"rec": np.zeros((2, STEPS, sim.network.population("rec").size))}))
     assert_same([sim.connections(name)[2] for name in NAMES], before)
+    regulated = ep.Simulator(network(rule, c_reg=1.0), threads=1)
+    regulated.train(regulated.samples(2, STEPS, inputs))  # it learns rates
+    assert any(
+        not np.array_equal(regulated.connections(name)[2], weights) for name, weights in zip(NAMES, before, strict=True)
+    )
 
 
 # ---------------------------------------------------------------------------------------------- told from outside

@@ -21,6 +21,7 @@ from eprop.plot import draw_run, write_report
 from eprop.tasks import task_named
 from eprop.tasks.registry import new_task
 from eprop.training import RunConfig, RunFolder, evaluate_run, read_config, resume_run, resume_trials, start_run
+from eprop.training.loaded_run import ChangedTaskWarning
 
 SMALL = {"task": {"neurons": 3, "group": 2, "n_steps": 4}, "data": {"samples": 4, "test_samples": 2}}
 
@@ -95,14 +96,38 @@ def test_consent_is_given_once_or_by_training(strange: tuple[pathlib.Path, pathl
         forget()
 
 
-def test_a_file_that_was_edited_is_another_one(strange: tuple[pathlib.Path, pathlib.Path]) -> None:
-    run, _ = strange
+def test_a_file_of_ones_own_may_be_edited(strange: tuple[pathlib.Path, pathlib.Path]) -> None:
+    run, ran = strange
     resume_run(run, trust=True)
     forget()
-    with (run.parent / "payload.py").open("a") as file:
+    ran.unlink()
+    payload = run.parent / "payload.py"
+    with payload.open("a") as file:
         file.write("# one more line\n")
-    with pytest.raises(ParameterError, match="not trained a run with its current content"):
+    with pytest.warns(ChangedTaskWarning, match=f"{payload}: has changed since {run} was trained"):
         evaluate_run(run)
+    assert ran.exists()
+
+
+@pytest.mark.parametrize("what", ["file for everybody", "folder for everybody", "another place"])
+def test_an_edited_file_that_others_may_have_changed_is_not_run(
+    strange: tuple[pathlib.Path, pathlib.Path], what: str
+) -> None:
+    run, ran = strange
+    resume_run(run, trust=True)
+    forget()
+    ran.unlink()
+    payload = run.parent / "payload.py"
+    with payload.open("a") as file:
+        file.write("# one more line\n")
+    if what == "another place":
+        state = state_root() / "trusted_tasks.txt"
+        state.write_bytes(state.read_bytes().replace(b"payload.py", b"other.py"))
+    else:
+        (payload if "file" in what else payload.parent).chmod(0o777)
+    with pytest.raises(ParameterError, match="because you have not trained a run with it"):
+        evaluate_run(run)
+    assert not ran.exists()
 
 
 def test_a_configuration_that_was_exchanged_runs_nothing(strange: tuple[pathlib.Path, pathlib.Path]) -> None:

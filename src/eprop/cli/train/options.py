@@ -66,7 +66,7 @@ class Request(Description):
         "comes from somebody else; read the file first",
     )  # fmt: skip
     as_json: bool = param(False, kind=bool, metavar="flag", doc="print the result, and nothing else, as JSON")
-    quiet: bool = param(False, kind=bool, metavar="flag", doc="show neither progress nor tables")
+    quiet: bool = param(False, kind=bool, metavar="flag", doc="show no progress, and the result in one line")
 
     @property
     def kinds_of_figures(self) -> tuple[str, ...] | None:

@@ -20,6 +20,7 @@ from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
 from eprop.training import RunConfig, RunFolder, Watcher, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import Sections, parse_settings, read_config
+from eprop.training.number_text import line_of
 from eprop.training.trainer import Callback
 
 
@@ -65,7 +66,8 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
     trials = [RunFolder(folder.path / trial["run"]) for trial in summary["trials"]] if several else []
     show = partial(print_trials if several else print_finished, folder, summary)
     try:
-        print_result({"run": str(folder.path), **summary}, show, as_json=request.as_json, quiet=request.quiet)
+        line = line_of(folder.path, summary) if request.quiet else None
+        print_result({"run": str(folder.path), **summary}, show, as_json=request.as_json, line=line)
     finally:
         _draw([folder, *trials], formats, reporter)
 

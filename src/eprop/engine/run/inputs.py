@@ -22,6 +22,7 @@ from eprop.errors import InputError
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
 from eprop.parameters import brief, is_finite_number, real_numbers
+from eprop.rules import EProp, EPropPlus
 
 
 def steps_in(label: str, duration: Any, dt: float) -> int:
@@ -181,6 +182,25 @@ def check_call(
                 check_switch(name, value)
 
     run_on_all_ranks(comm, call, check, lambda _: keys_of(samples, *switches.values()), BATCH)
+
+
+def check_errors(network: Network, samples: Samples) -> None:
+    """Refuse samples from which a network cannot learn, because nothing says what is wrong.
+
+    Raises
+    ------
+    InputError
+        If they have neither targets nor signals, synapses learn by e-prop or e-prop+, and none learns without errors.
+    """
+    rules = [p.rule for p in network.projections if p.rule.plastic]
+    led = [rule for rule in rules if isinstance(rule, (EProp, EPropPlus))]
+    if samples.signals or len(led) < len(rules) or not led or any(rule.c_reg > 0.0 for rule in led):
+        return
+    if np.isnan(samples.target).all():
+        raise InputError(
+            "train: the samples have neither labels nor targets, so nothing can be learned; give labels= or targets= to "
+            "sim.samples(...), signals= if learning signals come from outside, or use sim.evaluate(samples)"
+        )
 
 
 def keys_of(samples: Samples, *others: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from eprop.network import Network
 from eprop.parameters import brief, check_count
 
 # Largest count of samples, lanes or steps.
-MOST = 2**40
+MOST = 10**18
 # Sizes of the sources, and of the readouts with or without softmax, for which samples are made.
 Shape = tuple[tuple[int, ...], tuple[tuple[int, bool], ...]]
 

@@ -247,7 +247,7 @@ def test_samples_that_are_refused(refusal, learner):
 def test_samples_that_will_do(learner):
     np.testing.assert_array_equal(learner.samples(2, 5, labels=[0, 1]).target[:, 0], np.eye(2))
     done: list[int] = []
-    learner.train(learner.samples(2, 5), progress=done.append)
+    learner.train(learner.samples(2, 5, labels=[0, 1]), progress=done.append)
     assert sum(done) == 2
 
 
