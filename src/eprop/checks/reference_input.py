@@ -91,8 +91,6 @@ def driven(
 
     ``clock`` is the step of the random numbers, ``first_step`` that of the modulation.
     """
-    from scipy.stats import poisson  # half of the time in which the package is imported
-
     inputs: dict[str, np.ndarray] = {}
     currents: dict[str, np.ndarray] = {}
     inhibition: dict[str, np.ndarray] = {}
@@ -106,7 +104,7 @@ def driven(
             if isinstance(drive, PoissonDrive):
                 draws = _draws(network.seed, p.size, index + t)
                 mean = factor[t] * given["rate"] * network.dt / 1000.0
-                added[t] = given["weight"] * poisson.ppf((draws + 0.5) / 2.0**32, mean)
+                added[t] = given["weight"] * _counts((draws + 0.5) / 2.0**32, mean)
             elif isinstance(drive, GaussianNoise):
                 noise = random.normal(network.seed, random.STIMULUS, np.arange(p.size), index + t)
                 added[t] = factor[t] * (given["mean"] + given["sd"] * noise)
@@ -117,6 +115,16 @@ def driven(
             into = inhibition
         into[p.name] = into.get(p.name, 0.0) + added
     return inputs, currents, inhibition
+
+
+def _counts(shares: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Poisson numbers by the inverse of the distribution; a shared mean needs its distribution once."""
+    from scipy.stats import poisson  # half of the time in which the package is imported
+
+    if np.ptp(mean):
+        return np.asarray(poisson.ppf(shares, mean))
+    highest = int(poisson.ppf(shares.max(), mean[0]))
+    return np.searchsorted(poisson.cdf(np.arange(highest + 1), mean[0]), shares)
 
 
 def _draws(seed: int, n: int, index: int) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from eprop.engine import Samples
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError
+from eprop.interop.nest_drives import check_drives
 from eprop.models import ALIF, LIF, CurrentLIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import EXCITATORY
 from eprop.models.base import steps as steps_of
@@ -72,6 +73,7 @@ def optimizers_of(network: Network) -> list[Any]:
 def check_network(network: Network) -> None:
     """Raise `NetworkError` for features that NEST does not have, or implements differently."""
     original = any(isinstance(p.rule, EProp) for p in network.projections)
+    check_drives(network, original, any(isinstance(o, Adam) for o in optimizers_of(network)))
     for population in network.populations:
         _check_population(population, original)
         for member in neurons_of(network, population) if population.model.per_node else []:
@@ -174,7 +176,7 @@ def _check_neuron(model: Membrane, name: str, original: bool, dt: float) -> None
         raise NetworkError(
             f"{name!r}: i_e makes it spike in the first step of a sample, from which NEST does not learn"
         )
-    if np.any(start >= v_th):
+    if np.any(start >= v_th) and not isinstance(model, CurrentLIF):
         raise NetworkError(f"{name!r}: v_init makes it spike in the empty first step of NEST")
 
 

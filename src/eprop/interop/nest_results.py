@@ -52,7 +52,9 @@ class NestResult:
 def run_of(session: Session) -> NestResult:
     """Simulate one continuous run."""
     (samples,) = session.batches
-    session.nest.Simulate((session.first + session.n_steps + 1) * session.dt)
+    if session.held:
+        session.release()
+    session.nest.Simulate((session.n_steps + 1 + (0 if session.held else session.first)) * session.dt)
     out = _activity(session)
     out.loss = _losses(session, {name: y[None] for name, y in out.y.items()}, samples)[0]
     for p in _plastic(session):

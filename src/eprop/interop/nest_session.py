@@ -10,7 +10,8 @@ import numpy as np
 from eprop.engine import Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.errors import NetworkError
-from eprop.interop.nest_models import NEURONS, check_signs, named, optimizers_of
+from eprop.interop.nest_drives import drive_nodes, empty_steps
+from eprop.interop.nest_models import LARGEST, NEURONS, check_signs, named, optimizers_of
 from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Readout
 from eprop.models.adaptation import Adaptive as Adapting
 from eprop.models.base import steps as steps_of
@@ -48,6 +49,8 @@ class Session:
         End of the names of the models; empty for e-prop+.
     first, n_steps : int
         First step of the run that counts, and the number of the steps from there on.
+    held : list of (node, threshold)
+        Neurons that start above their threshold, mV. The empty steps hold them there, by a threshold that none reaches.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Session:
         self.dt, self.batches = self.network.dt, batches
         self.suffix = SUFFIX if any(isinstance(p.rule, EProp) for p in self.network.projections) else ""
         counted = any(isinstance(o, Adam) for o in optimizers_of(self.network))  # steps of the clock, by the optimiser
-        self.first = FIRST_STEP if self.suffix else 0 if counted else 1
+        self.first = FIRST_STEP if self.suffix else 0 if counted else empty_steps(self.network)
         # NEST's neurons and readouts process a sample one step apart.
         self.length = batches[0].n_steps - (1 if self.suffix else 0)
         self.n_steps = sum(map(len, batches)) * self.length
@@ -68,6 +71,7 @@ class Session:
             interval, learning = self.dt * self.length, self.dt * window
             nest.set(eprop_update_interval=interval, eprop_learning_window=learning, eprop_reset_neurons_on_update=True)
         self.nodes: dict[str, Any] = {}
+        self.held: list[tuple[Any, float]] = []
         self.generators: dict[str, Any] = {}
         self.recorders: dict[tuple[str, str], Any] = {}
         for population in self.network.populations:
@@ -79,6 +83,8 @@ class Session:
             model = f"eprop_learning_signal_connection{self.suffix}"
             spec = {"synapse_model": model, "delay": self.dt, "weight": weights}
             nest.Connect(self.nodes[f.pre.name], self.nodes[f.post.name], "all_to_all", spec)
+        if self.network.stimulations:
+            drive_nodes(nest, self.network, self.nodes, self.n_steps, self.first)
         self._emit()
         if self.readouts:
             self._aim()
@@ -104,7 +110,9 @@ class Session:
         if isinstance(model, Membrane):
             self.nodes[name] = nest.Create(NEURONS[type(model)] + self.suffix, size)
             # A dictionary for each node: NEST would split the name of a surrogate next to a list of values.
-            self.nodes[name].set(self._of_each(population, self._neuron))
+            parameters = self._of_each(population, self._neuron)
+            self.nodes[name].set(parameters)
+            self._hold_above(population, parameters)
             if not self.record:
                 return
             self._record(name, "spikes", "spike_recorder", {})
@@ -126,15 +134,30 @@ class Session:
         found = [parameters(population, member) for member in members]
         return found * population.size if len(members) == 1 else found
 
+    def _hold_above(self, population: Population, parameters: list[dict[str, Any]]) -> None:
+        """Note the neurons whose threshold is to be set after the empty steps."""
+        members = neurons_of(self.network, population)
+        for k, given in enumerate(parameters):
+            if given["V_th"] == LARGEST:
+                self.held.append((self.nodes[population.name][k], float(members[k % len(members)].v_th)))
+
+    def release(self) -> None:
+        """Run the empty steps; then set the thresholds of `held`."""
+        self.nest.Simulate(self.first * self.dt)
+        for node, threshold in self.held:
+            node.V_th = threshold
+
     def _neuron(self, population: Population, model: Any) -> dict[str, Any]:
         out: dict[str, Any] = named(model)
         out["t_ref"] = steps_of(model.t_ref, self.dt) * self.dt
         out["V_m"] = self._start(model)
         if isinstance(model, CurrentLIF):
+            if self.first and model.v_init is not None and model.v_init >= model.v_th:
+                out["V_th"] = LARGEST
             return out
         out |= named(model.surrogate) | {"surrogate_gradient_function": model.surrogate.nest_name}
         if isinstance(model, Adapting) and self.first:
-            out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt)
+            out["adaptation"] = model.adaptation / model.adaptation_decay(self.dt) ** self.first
         if self.suffix:
             assert isinstance(model, LIF)
             constants = self.simulator._arrays.built.topology.populations[population.index]
@@ -157,16 +180,20 @@ class Session:
     def _start(self, model: Membrane | Readout) -> float:
         """Voltage before the first step.
 
-        The empty step turns it into the initial voltage. NEST's constant current starts one step late in neurons without a reset
+        The empty steps turn it into the initial voltage. NEST's constant current starts one step late in neurons without a reset
         to a voltage: without an empty step, compensate for it.
         """
         start = 0.0 if model.v_init is None else model.v_init - model.e_l
         alpha = model.membrane_decay(self.dt)
         drive = model.tau_m / model.c_m * (1.0 - alpha) * model.i_e
         at_once = isinstance(model, (DeltaLIF, CurrentLIF))
-        if self.first and not self.suffix:
-            return model.e_l + (start - (drive if at_once else 0.0)) / alpha
-        return model.e_l + start + (0.0 if self.suffix or at_once else drive / alpha)
+        if self.suffix:
+            return model.e_l + start
+        if not self.first:
+            return model.e_l + start + (0.0 if at_once else drive / alpha)
+        for step in range(self.first):
+            start = (start - (drive if at_once or step < self.first - 1 else 0.0)) / alpha
+        return model.e_l + start
 
     def _traces(self, population: Population) -> dict[str, Any]:
         """Constants of the traces, which NEST keeps in the neuron, not in the rule."""

@@ -105,6 +105,42 @@ def test_bernoulli_has_its_probability():
         assert np.all(np.abs(degrees - 0.3 * n) < 5.5 * np.sqrt(0.3 * 0.7 * n))
 
 
+@pytest.mark.parametrize("same", [False, True])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ep.Bernoulli(0.3),
+        ep.FixedIndegree(4),
+        ep.FixedIndegree(15, multapses=True),
+        ep.FixedOutdegree(4),
+        ep.FixedOutdegree(15, multapses=True),
+        ep.FixedTotalNumber(60),
+    ],
+    ids=repr,
+)
+def test_allowed_pairs_are_drawn_equally_often(rule, same):
+    """Chi-squared over all pairs; at this level one of a thousand true tests fails, and the seeds are fixed."""
+    n, draws = 12, 500
+    counts = np.zeros((n, n))
+    for seed in range(draws):
+        np.add.at(counts, tuple(np.array(pairs(rule, 0, n, same=same, seed=seed)).T), 1.0)
+    allowed = ~np.eye(n, dtype=bool) if same else np.ones((n, n), bool)
+    assert np.all(counts[~allowed] == 0.0)
+    candidates, total = allowed.sum() // n, allowed.sum()
+    if isinstance(rule, ep.Bernoulli):
+        mean, degrees = draws * rule.p, total
+        variance = mean * (1.0 - rule.p)
+    elif isinstance(rule, ep.FixedTotalNumber):
+        mean = variance = draws * rule.number / total
+        degrees = total - 1
+    else:  # the counts of a neuron have a fixed sum
+        mean, degrees = draws * rule.degree / candidates, n * (candidates - 1)
+        finite = 1.0 if rule.multapses else (candidates - rule.degree) / (candidates - 1)
+        variance = mean * finite
+    squares = np.sum((counts[allowed] - mean) ** 2) / variance
+    assert 1e-3 < scipy.stats.chi2.sf(squares, degrees) < 1.0 - 1e-3
+
+
 def test_choices_are_uniform():
     """Floyd's method with an excluded source: each of the others equally often."""
     n, degree, draws = 12, 5, 400

@@ -1,0 +1,116 @@
+"""Background, noise and currents of `Network.stimulate` in live NEST: the same draws, so the same spikes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from eprop.interop.nest import to_nest
+from eprop.networks import POPULATIONS, balanced_network, microcircuit
+
+pytestmark = pytest.mark.nest
+
+NEURONS: dict[str, Any] = {
+    "CurrentLIF": ep.CurrentLIF(tau_m=10.0, tau_syn=0.5, c_m=0.5, v_th=1.0, v_reset=0.0, v_init=ep.Uniform(-0.5, 0.5)),
+    "two time constants": ep.CurrentLIF(tau_m=10.0, tau_syn=0.5, tau_syn_in=2.0, c_m=0.5, v_th=1.0, v_reset=0.0),
+    "LIF": ep.LIF(tau_m=10.0, c_m=10.0, v_th=1.0, t_ref=2.0, i_e=0.1, v_init=0.4),
+    "ALIF": ep.ALIF(tau_m=10.0, c_m=10.0, v_th=1.0, beta=0.2, adaptation=0.5),
+    "DeltaLIF": ep.DeltaLIF(tau_m=10.0, c_m=10.0, v_th=1.0, t_ref=1.0, i_e=0.1, v_init=-0.2),
+    "DeltaALIF": ep.DeltaALIF(tau_m=10.0, c_m=10.0, v_th=1.0, beta=0.2, adaptation=0.5),
+}
+DRIVES = {
+    "background": [ep.PoissonDrive(rate=ep.Uniform(500.0, 3000.0), weight=0.4)],
+    "many spikes in a step": [ep.PoissonDrive(rate=18_000.0, weight=0.03)],
+    "background of both signs": [
+        ep.PoissonDrive(rate=3000.0, weight=0.4), ep.PoissonDrive(rate=1000.0, weight=-0.3, modulation=ep.Pulse(20.0, 80.0))
+    ],
+    "noise": [ep.GaussianNoise(sd=2.0, mean=1.0)],
+    "currents": [
+        ep.Current([0.9, 1.1, 1.3, 1.5, 1.7]), ep.Current(0.5, modulation=ep.Steps([0.0, 30.0, 90.0], [1.0, -1.0, 0.5]))
+    ],
+    "all": [ep.PoissonDrive(rate=1000.0, weight=0.3), ep.GaussianNoise(sd=1.0), ep.Current(0.8, modulation=ep.Pulse(0.0, 60.0))],
+}  # fmt: skip
+
+
+def check(net: ep.Network, duration: float, names: list[str], row: str, deviations: Any) -> int:
+    """The same spikes, and voltages to 1e-10 mV. Returns the number of spikes."""
+    theirs = to_nest(net).run(duration)
+    ours = ep.Simulator(net, threads=1).run(duration, record=[(name, key) for name in names for key in ("v", "z")])
+    for name in names:
+        np.testing.assert_array_equal(ours[name, "z"], theirs.spikes[name])
+    voltage = max(float(np.abs(ours[name, "v"] - theirs.v[name]).max()) for name in names)
+    spikes = sum(int(theirs.spikes[name].sum()) for name in names)
+    deviations.note(row, 0, spikes, voltage=voltage)
+    assert voltage < 1e-10
+    return spikes
+
+
+@pytest.mark.parametrize("drives", DRIVES)
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_driven_neurons(neuron, drives, deviations):
+    net = ep.Network(dt=0.5, seed=3)
+    cells = net.add(NEURONS[neuron], 5, "cells")
+    for drive in DRIVES[drives]:
+        net.stimulate(cells, drive)
+    assert check(net, 200.0, ["cells"], "driven by `stimulate`", deviations) > 5
+
+
+def test_driven_networks_that_learn(deviations):
+    net = ep.Network(dt=1.0, seed=1)
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=3e-4), c_reg=0.05, cutoff=40.0)
+    x, rec, out = net.add(ep.EventSource(), 20, "in"), net.add(ep.LIF(), 30, "rec"), net.add(ep.Readout(), 2, "out")
+    net.connect(x, rec, ep.Bernoulli(0.5), weight=ep.Normal(0.1, 0.3), rule=rule)
+    net.connect(rec, rec, ep.FixedIndegree(10), weight=ep.Normal(0.0, 0.2), rule=rule)
+    net.connect(rec, out, weight=ep.Glorot(), rule=rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    net.stimulate(rec, ep.PoissonDrive(rate=100.0, weight=0.3))
+    net.stimulate(rec, ep.GaussianNoise(sd=2.0))
+    rng = np.random.default_rng(0)
+    given = 300.0, {"in": rng.random((300, 20)) < 0.03}, {"out": rng.normal(size=(300, 2))}
+    theirs = to_nest(net).run(*given)
+    ours = ep.Simulator(net, threads=1).run(*given, record=[("rec", "v"), ("rec->rec", "weight")])
+    seen = ~np.isnan(theirs.weights["rec->rec"])
+    assert seen.sum() > 1000
+    assert np.abs(theirs.weights["rec->rec"][seen] - ours["rec->rec", "weight"][seen]).max() < 1e-10
+    assert np.abs(ours["rec", "v"] - theirs.v["rec"]).max() < 1e-9
+
+
+def test_microcircuit_at_a_fiftieth_with_its_background(deviations):
+    assert check(microcircuit(0.02), 100.0, list(POPULATIONS), "microcircuit, scale 0.02", deviations) > 300
+
+
+def test_balanced_network_with_its_background(deviations):
+    assert (
+        check(balanced_network(500, weight=2.5), 100.0, ["e", "i"], "balanced network, 500 neurons", deviations) > 300
+    )
+
+
+@pytest.mark.slow
+def test_microcircuit_at_a_tenth_with_its_background(deviations):
+    assert check(microcircuit(0.1), 200.0, list(POPULATIONS), "microcircuit, scale 0.1", deviations) > 4000
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (ep.EProp(), "NEST's samples with EProp would begin without its drive"),
+        (ep.EPropPlus(optimizer=ep.Adam()), "NEST's first step with Adam would begin without its drive"),
+    ],
+)
+def test_drives_that_nest_cannot_start_in_time(rule, message):
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(delayed_reset=isinstance(rule, ep.EProp)), 2, "rec")
+    net.connect(x, rec, weight=1.0, rule=rule)
+    net.stimulate(rec, ep.Current(1.0))
+    with pytest.raises(ep.NetworkError, match=message):
+        to_nest(net)
+
+
+def test_a_run_whose_drives_are_too_many():
+    net = ep.Network(dt=0.1)
+    net.stimulate(net.add(ep.DeltaLIF(), 10_000, "cells"), ep.PoissonDrive())
+    with pytest.raises(ep.NetworkError, match="from lists, at most 200,000,000 values; run at most 2000 ms"):
+        to_nest(net).run(5000.0)
