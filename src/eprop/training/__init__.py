@@ -16,6 +16,7 @@
     Watcher, ProgressBar    receive progress; show it                                     watcher.py, progress_bar.py
     TensorBoard             a callback that writes metrics                                tensorboard.py
     gradient_balance        rate regularisation compared with learning                    gradient_balance.py
+    neurobench, NeuroBench  footprint, sparsity, synaptic operations                      workload.py
     record_activity, record_episode        what figures show                              records.py
 """
 
@@ -37,12 +38,14 @@ from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Trainer
 from eprop.training.trials import resume_trials, run_trials
 from eprop.training.watcher import Progress, Watcher
+from eprop.training.workload import NeuroBench, neurobench
 
 __all__ = [
     "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History", "Interrupt",
-    "Learner", "LoadedRun", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
+    "Learner", "LoadedRun", "NeuroBench",
+    "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
     "RunFolder", "SampleLearner", "Setup", "Stopped", "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning",
     "UnstableWarning", "UnusedParameterWarning", "Watcher", "confusion_matrix", "evaluate", "evaluate_run",
-    "fit", "gradient_balance", "judge", "load", "load_checkpoint", "per_class_error", "read_config", "resume_run",
+    "fit", "gradient_balance", "judge", "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "resume_run",
     "resume_trials", "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eprop.engine import Simulator
 from eprop.errors import DataError, InputError
 from eprop.files import JsonObject
 from eprop.markup import table
@@ -18,6 +19,7 @@ from eprop.tasks import Classification, Dataset, Task
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import shuffled
 from eprop.training.number_text import counted, with_spread
+from eprop.training.workload import NeuroBench, SpikeCounts, metrics_of
 
 #: Samples per call of `Simulator.evaluate`; this bounds the memory. A network without resets carries its state from sample to
 #: sample within a slice, so results depend on this constant.
@@ -41,6 +43,8 @@ class Evaluation:
         0 if the task is not a classification.
     seconds : float
         Wall clock time.
+    neurobench : NeuroBench or None
+        Footprint, sparsity and operations; None for an engine that is no `Simulator`.
     """
 
     scores: np.ndarray
@@ -49,6 +53,7 @@ class Evaluation:
     predictions: np.ndarray | None = None
     n_classes: int = 0
     seconds: float = 0.0
+    neurobench: NeuroBench | None = None
 
     @property
     def error(self) -> float:
@@ -93,6 +98,7 @@ class Evaluation:
             "test_seconds": self.seconds,
             "per_class_error": None if confusion is None else per_class_error(confusion),
             "confusion": None if confusion is None else confusion.tolist(),
+            "neurobench": None if self.neurobench is None else self.neurobench.summary(),
         }
 
     def confusion(self) -> np.ndarray:
@@ -131,7 +137,7 @@ def evaluate(
     began, progress = time.perf_counter(), None
     order = shuffled(task.seed, EVALUATION_STREAM, n)
     scores, losses = np.zeros(n), np.zeros(n)
-    labels, predictions = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    labels, predictions, counts = np.zeros(n, np.int64), np.zeros(n, np.int64), SpikeCounts()
     for first in range(0, n, SLICE):
         where = order[first : first + SLICE]
         part = dataset.subset(where)
@@ -140,6 +146,7 @@ def evaluate(
         for view in views:
             samples = task.make_samples(simulator.network, view)
             result = simulator.evaluate(samples, progress=progress)
+            counts.add(simulator.network, samples, result)
             losses[where] += result.loss / len(views)
             readouts.append(result.y)
         scores[where] = task.score(samples, *readouts)
@@ -147,9 +154,10 @@ def evaluate(
             labels[where] = samples.labels
             predictions[where] = task.predict(samples, *readouts)
     seconds = time.perf_counter() - began
+    metrics = metrics_of(simulator, counts) if isinstance(simulator, Simulator) else None
     if isinstance(task, Classification):
-        return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds)
-    return Evaluation(scores, losses, seconds=seconds)
+        return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds, metrics)
+    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics)
 
 
 def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int = 1) -> Callable[[int], None] | None:

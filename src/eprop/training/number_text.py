@@ -65,6 +65,8 @@ def score_of_trials(summary: Mapping[str, Any], spread: float | None) -> tuple[s
 def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Lines about a finished run, each with a name."""
     facts = [*_score(summary), *_end(summary), *_activity(summary), *_speed(summary)]
+    if summary.get("neurobench"):
+        facts.append(("neurobench", _neurobench(summary["neurobench"])))
     if summary["peak_memory_bytes"]:
         facts.append(("peak memory", size(summary["peak_memory_bytes"])))
     return [*facts, ("run", str(path))]
@@ -121,6 +123,16 @@ def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         (f"rate of {name}", f"{found['mean']:.1f} ± {found['sd']:.1f} Hz, mean and spread of its neurons at the end")
         for name, found in rates.items()
     ]
+
+
+def _neurobench(metrics: Mapping[str, Any]) -> str:
+    """NeuroBench's metrics on a line."""
+    operations = metrics["synaptic_operations"]
+    return (
+        f"footprint {size(metrics['footprint'])}, sparsity of connections {metrics['connection_sparsity']:.3f}, of activations "
+        f"{metrics['activation_sparsity']:.3f}; {operations['Effective_ACs']:.3g} accumulates per sample, of "
+        f"{operations['Dense']:.3g} dense"
+    )
 
 
 def _rate_and_cv(found: Mapping[str, float | None]) -> str:

@@ -113,7 +113,7 @@ class Episodes:
             self.arrays.synapses.pending[:] = comm.sum(self.arrays.synapses.pending)
             self.arrays.online.events += sum(events) - (found.events if found else 0)
         y = self.joined(found.y if found else np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), n)
-        counted = {name: sum(part[name] for part in counts) for name in counts[0]} if learn else None
+        counted = {name: sum(part[name] for part in counts) for name in counts[0]}
         return BatchResult(np.concatenate(losses), y, np.concatenate(spikes), sum(events), counted)
 
     def own(self, n: int) -> np.ndarray:
@@ -170,8 +170,7 @@ class Episodes:
         spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
         if learn:
             arrays.online.events += events
-        counted = by_population(arrays, request.of_neurons) if learn else None
-        return BatchResult(request.loss, request.y, spikes, events, counted)
+        return BatchResult(request.loss, request.y, spikes, events, by_population(arrays, request.of_neurons))
 
     def _run_alone(self, core: Core, request: lib.EpisodeRequest, n: int, progress: Progress) -> None:
         """Run chunk after chunk; the core returns regularly, so that Ctrl-C is handled."""
@@ -204,7 +203,7 @@ class Episodes:
         request.external = external_arrays(arrays, samples)
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        request.of_neurons = np.zeros(arrays.built.n_neurons if learn else 0, np.int64)
+        request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)
         return request
 
     def _width(self, n_steps: int, n: int) -> int:

@@ -167,15 +167,18 @@ class OnlineRunner:
         arrays, several = self._arrays, self._arrays.exchange.several
         chunks = np.array_split(np.arange(len(samples)), min(EVALUATION_CHUNKS, len(samples)))
         events, stop = np.zeros(len(chunks), np.int64), threading.Event()
+        counts = np.zeros((len(chunks), arrays.built.n_neurons), np.int64)
         out, weight = request_of(arrays, samples, frozen=True), arrays.effective_weights()
 
         def one(c: int) -> None:
-            events[c] = _run_chunk(arrays, weight, samples, out, chunks[c], stop, progress)
+            events[c] = _run_chunk(arrays, weight, samples, out, chunks[c], counts[c], stop, progress)
 
         run_in_threads(one, len(chunks), 1 if several else arrays.threads, stop)
         check_losses(out.loss.reshape(len(samples), -1).sum(axis=1), out.y)
         spikes, events = arrays.exchange.sum(out.spikes), arrays.exchange.sum(events)
-        return self._result(samples, out, spikes, int(events.sum()))
+        result = self._result(samples, out, spikes, int(events.sum()))
+        result.neuron_spikes = by_population(arrays, counts.sum(axis=0))
+        return result
 
     def _count_events_of_all(self, before: int) -> None:
         """Sum the events since ``before`` over all ranks."""
@@ -193,15 +196,18 @@ class OnlineRunner:
 
 
 def _run_chunk(
-    arrays: Arrays, weight: np.ndarray, samples: Samples, out: lib.RunRequest, chunk: np.ndarray, stop: threading.Event,
-    progress: Progress,
+    arrays: Arrays, weight: np.ndarray, samples: Samples, out: lib.RunRequest, chunk: np.ndarray, counts: np.ndarray,
+    stop: threading.Event, progress: Progress,
 ) -> int:  # fmt: skip
-    """Run the samples of one chunk from rest with frozen weights; return their synaptic events on this rank."""
+    """Run the samples of one chunk from rest with frozen weights; return their synaptic events on this rank.
+
+    ``counts`` (neurons,) gets the spikes of each neuron.
+    """
     n_steps, online = samples.n_steps, arrays.online_at_rest(weight)
     first, total, t = int(chunk[0]) * n_steps, len(chunk) * n_steps, 0
     # Each chunk has the random numbers of its samples.
     request = request_of(arrays, samples, frozen=True, clock=first, results=out)
-    request.threads = arrays.threads if arrays.exchange.several else 1
+    request.threads, request.of_neurons = arrays.threads if arrays.exchange.several else 1, counts
     while t < total and not stop.is_set():
         before = t
         t += advance(arrays, online, request, first + t, total - t)
