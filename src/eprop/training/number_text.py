@@ -66,7 +66,7 @@ def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, 
     """Lines about a finished run, each with a name."""
     facts = [*_score(summary), *_end(summary), *_activity(summary), *_speed(summary)]
     if summary.get("neurobench"):
-        facts.append(("neurobench", _neurobench(summary["neurobench"])))
+        facts += _neurobench(summary["neurobench"])
     if summary["peak_memory_bytes"]:
         facts.append(("peak memory", size(summary["peak_memory_bytes"])))
     return [*facts, ("run", str(path))]
@@ -125,14 +125,12 @@ def _activity(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _neurobench(metrics: Mapping[str, Any]) -> str:
-    """NeuroBench's metrics on a line."""
-    operations = metrics["synaptic_operations"]
-    return (
-        f"footprint {size(metrics['footprint'])}, sparsity of connections {metrics['connection_sparsity']:.3f}, of activations "
-        f"{metrics['activation_sparsity']:.3f}; {operations['Effective_ACs']:.3g} accumulates per sample, of "
-        f"{operations['Dense']:.3g} dense"
-    )
+def _neurobench(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """NeuroBench's metrics."""
+    operations, footprint = metrics["synaptic_operations"], metrics["footprint"] / 1e6
+    sparsity = f"connections {metrics['connection_sparsity']:.3f}, activations {metrics['activation_sparsity']:.3f}"
+    counts = f"{operations['Effective_ACs']:.3g} accumulates per sample, of {operations['Dense']:.3g} dense"
+    return [("sparsity", f"{sparsity}; footprint {footprint:.3g} MB"), ("operations", counts)]
 
 
 def _rate_and_cv(found: Mapping[str, float | None]) -> str:
