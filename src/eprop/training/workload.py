@@ -69,7 +69,7 @@ class SpikeCounts:
     def add(self, network: Network, samples: Samples, result: BatchResult) -> None:
         """Add the spikes of some samples; of Poisson sources, the expected ones."""
         self.samples, self.steps = self.samples + len(samples), self.steps + len(samples) * samples.n_steps
-        found: dict[str, np.ndarray] = {name: counts for name, counts in (result.neuron_spikes or {}).items()}
+        found: dict[str, np.ndarray] = dict(result.neuron_spikes or {})
         events = [p for p in network.populations if isinstance(p.model, EventSource)]
         for p, start in zip(events, samples.event_start, strict=True):
             found[p.name] = np.bincount(samples.event_channels[start[0] : start[-1]], minlength=p.size)
