@@ -22,6 +22,7 @@ from eprop.data.audio import (
     SoundRecordings,
     SyntheticWords,
     Variety,
+    download_digits,
     read_sounds,
     read_spikes_of_speech,
 )
@@ -159,6 +160,10 @@ class SpokenWords(SpeechData):
         None, kind=str, optional=True, main=True, metavar="DIR|ZIP",
         doc="WAV files for training: Free Spoken Digit Dataset, or Speech Commands; without data, synthetic words",
     )  # fmt: skip
+    download: bool = param(
+        False, kind=bool, main=True,
+        doc="download the Free Spoken Digit Dataset for training and test (12 MB, once; needs the extra download)",
+    )  # fmt: skip
     leave: tuple[str, ...] = param(
         (), kind=(tuple, list), doc="speakers whose recordings are the test, and no others", main=True, metavar="NAME"
     )
@@ -175,8 +180,10 @@ class SpokenWords(SpeechData):
     colour: float = inherited(Cochlea, "colour", 0.0)
 
     def validate(self) -> None:
-        """Check that speakers are text."""
+        """Check that speakers are text, and that there is one source."""
         super().validate()
+        if self.download and self.data is not None:
+            raise ParameterError("give either data, or download, not both")
         if any(not isinstance(name, str) for name in self.leave):
             raise ParameterError(f"SpokenWords.leave must be a list of names, got {self.leave!r:.80}")
         object.__setattr__(self, "leave", tuple(self.leave))
@@ -189,9 +196,11 @@ class SpokenWords(SpeechData):
     def read(self, task: Any, *, threads: int, progress: Progress | None, epoch: int) -> Splits:
         """Encode the recordings of both parts."""
         variant = epoch % self.variants
-        if self.data is None:
+        if self.data is None and not self.download:
             if self.leave:
-                raise ParameterError("the synthetic words have no speakers to leave out: give recordings with --data")
+                raise ParameterError(
+                    "the synthetic words have no speakers to leave out: give recordings with --data, or --download"
+                )
             train = SyntheticWords(self.samples or 800, seed=self.seed, speakers=_VOICES)
             test = SyntheticWords(
                 self.test_samples or 200, seed=self.seed, first=10**6, speakers=_VOICES // 2, first_speaker=_VOICES
@@ -201,13 +210,13 @@ class SpokenWords(SpeechData):
                 None,
                 self._encoded(task, test, None, threads, progress),
             )
-        sounds = read_sounds(self.data, classes=DIGITS)
+        sounds = read_sounds(download_digits() if self.data is None else self.data, classes=DIGITS)
         parts = self._parts(sounds)
         if not (parts == "train").any():
-            raise DataError(f"{self.data}: all {len(sounds)} recordings are for the test; none is left for training")
+            raise DataError(f"{sounds.name}: all {len(sounds)} recordings are for the test; none is left for training")
         if not self.test_data and not (parts == "test").any():
             raise DataError(
-                f"{self.data}: no recording is for the test: none has a number below test_takes = {self.test_takes} in its name; "
+                f"{sounds.name}: no recording is for the test: none has a number below {self.test_takes} in its name; "
                 "give --test-data or --leave"
             )
         # All recordings are encoded, so that other parts need no new encoding.
@@ -229,7 +238,7 @@ class SpokenWords(SpeechData):
             known = sorted(set(sounds.speakers.tolist()) - {""})
             if unknown := sorted(set(self.leave) - set(known)):
                 raise DataError(
-                    f"{self.data}: no recording by {', '.join(unknown)}; the speakers are: {', '.join(known[:20]) or 'unknown'}"
+                    f"{sounds.name}: no recording by {', '.join(unknown)}; the speakers are: {', '.join(known[:20]) or 'unknown'}"
                 )
             return np.where(np.isin(sounds.speakers, self.leave), "test", "train")
         if self.test_data:

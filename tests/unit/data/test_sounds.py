@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import http.server
+import io
 import struct
+import tarfile
+import threading
 
 import h5py
 import numpy as np
@@ -14,11 +20,12 @@ from eprop.data.audio import (
     Cochlea,
     SyntheticWords,
     Variety,
+    download_digits,
     read_sounds,
     read_spikes_of_speech,
     read_wav,
 )
-from eprop.errors import DataError, ParameterError
+from eprop.errors import DataError, MissingExtraError, ParameterError
 
 
 def wav(samples, rate=8000, channels=1, kind=1, bits=16, extra=b"", extensible=False, declared=None):
@@ -251,3 +258,50 @@ def test_variety_moves_each_recording():
     for given in ({"places": 21}, {"places": 20, "numbers": [1]}):
         with pytest.raises(DataError, match="cannot vary"):
             Variety().vary(data, seed=1, **given)
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves an archive with one recording; the address, and the checksum of the archive."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for name, content in (
+            ("digits-1.0.9/recordings/7_ann_3.wav", wav([1, 2])),
+            ("digits-1.0.9/README.md", b"digits"),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    (tmp_path / "served").mkdir()
+    (tmp_path / "served" / "digits.tar.gz").write_bytes(made.getvalue())
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path / "served"))
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_address[1]}/digits.tar.gz", hashlib.sha256(made.getvalue()).hexdigest()
+    running.shutdown()
+    running.server_close()
+
+
+def test_recordings_are_downloaded_once_and_verified(server, tmp_path):
+    pytest.importorskip("pooch", reason="needs the extra download")
+    url, digest = server
+    folder = download_digits(tmp_path / "here", url=url, sha256=digest)
+    assert read_sounds(folder).speakers.tolist() == ["ann"]
+    (tmp_path / "served" / "digits.tar.gz").unlink()
+    assert download_digits(tmp_path / "here", url=url, sha256=digest) == folder
+    with pytest.raises(DataError, match=r"cannot be downloaded.*give its folder with --data"):
+        download_digits(tmp_path / "there", url=url, sha256=digest)
+    (tmp_path / "served" / "digits.tar.gz").write_bytes(b"something else")
+    with pytest.raises(DataError, match="cannot be downloaded"):
+        download_digits(tmp_path / "there", url=url, sha256=digest)
+    assert not (tmp_path / "there" / "spoken-digits").exists()
+
+
+def test_a_download_without_pooch_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pooch", None)
+    with pytest.raises(MissingExtraError, match="download"):
+        download_digits()

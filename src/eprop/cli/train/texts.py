@@ -116,6 +116,7 @@ the network has never heard. Folders of Speech Commands work as well.
 [bold]Examples[/bold]
 
   eprop train spoken-digits
+  eprop train spoken-digits --download
   eprop train spoken-digits --data free-spoken-digit-dataset/
   eprop train spoken-digits --data fsdd.zip --leave theo --trials 3
   eprop train spoken-digits --data fsdd.zip --encoder mel --channels 40
