@@ -87,13 +87,14 @@ if TYPE_CHECKING:
         Symmetric,
         Uniform,
     )
+    from eprop.networks import recurrent
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RewardTrace, RMSprop, Static
     from eprop.training import History, fit, load
 
 __version__ = "0.3.0.dev0"
 
 # Subpackages with the public names, searched in this order on first use, so that `eprop --help` does not load libraries.
-_HOMES = ("errors", "models", "network", "rules", "engine", "training")
+_HOMES = ("errors", "models", "network", "rules", "engine", "training", "networks")
 _SUBPACKAGES = frozenset(
     ("analysis", "bench", "cli", "core", "data", "encoders", "engine", "errors", "figures", "interop", "models", "network",
      "networks", "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
@@ -109,7 +110,7 @@ __all__ = [
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse",
     "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
     "SaturationWarning", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
-    "__version__", "fit", "load",
+    "__version__", "fit", "load", "recurrent",
 ]  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_the_signature_tells_what_may_differ_between_neurons():
     found = inspect.signature(ep.LIF).parameters
     assert str(found["tau_m"]) == "tau_m: 'float | array | Distribution' = 20.0"
     assert str(found["delayed_reset"]) == "delayed_reset: 'bool' = False"
-    assert str(inspect.signature(ep.Adam).parameters["eta"]) == "eta: 'float' = 0.0001"
+    assert str(inspect.signature(ep.Adam).parameters["eta"]) == "eta: 'float' = 0.005"
     assert "tau_m : float or array or Distribution, default 20.0" in ep.LIF.__doc__
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.parameters import Description, param, require_member
+from eprop.parameters import Description, inherited, param, require_member
 
 __all__ = ["Adam", "GradientDescent", "Momentum", "Optimizer", "RMSprop"]
 
@@ -79,6 +79,7 @@ class Adam(Optimizer):
     A synapse without a gradient keeps moving by its momentum.
     """
 
+    eta: float = inherited(Optimizer, "eta", 5e-3)
     beta_1: float = param(0.9, at_least=0.0, below=1.0, nest="beta_1", doc="decay of the first moment")
     beta_2: float = param(0.999, at_least=0.0, below=1.0, nest="beta_2", doc="decay of the second moment")
     epsilon: float = param(1e-8, above=0.0, nest="epsilon", doc="keeps the division finite")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from eprop.errors import ParameterError
 from eprop.files import JsonObject
 from eprop.parallel.interrupt import Interrupt
 from eprop.training.learner import Learner, State
@@ -40,6 +41,11 @@ class Trainer:
         Called after each line of metrics, which is a dict; the return value True ends the training. All ranks call them, and
         they must return the same value on all ranks.
 
+    Raises
+    ------
+    ParameterError
+        If ``learner`` is no learner.
+
     Examples
     --------
     >>> learner = SampleLearner(task, ep.Simulator(task.build_network()), dataset, Training(epochs=3))
@@ -56,6 +62,11 @@ class Trainer:
         interrupt: Interrupt | None = None,
         callbacks: Sequence[Callback] = (),
     ):
+        if not callable(getattr(learner, "step", None)):
+            raise ParameterError(
+                f"Trainer drives a learner, such as SampleLearner(task, simulator, dataset), got {type(learner).__name__}; "
+                "ep.fit(simulator, (events, labels)) trains from arrays"
+            )
         self.learner, self.callbacks = learner, tuple(callbacks)
         self._watcher, self._save, self._interrupt = watcher, save, interrupt
         self._ended, self._unreported = False, False

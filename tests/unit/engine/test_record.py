@@ -153,6 +153,40 @@ def test_a_recording_shows_all_that_was_recorded(simulator: ep.Simulator) -> Non
     assert repr(simulator) == "Simulator(3 in, 4 rec, 2 out; 20 synapses, double precision, at 10 ms)"
 
 
+def test_a_recording_is_a_table(simulator: ep.Simulator) -> None:
+    pytest.importorskip("pandas", reason="needs the extra pandas")
+    record = [("rec", "v"), ("in->rec", "weight", [2, 0])]
+    recording = simulator.run(10.0, {"in": np.ones((10, 3))}, record=record, spikes=["rec", "in"])
+    steps, spikes = recording.to_pandas(), recording.to_pandas("spikes")
+    assert steps.index.name == "time"
+    np.testing.assert_array_equal(steps.index, recording.times)
+    np.testing.assert_array_equal(steps["out"]["y"], recording.y["out"])
+    np.testing.assert_array_equal(steps["rec"]["v"], recording["rec", "v"])
+    assert steps["in->rec"]["weight"].columns.tolist() == recording.index["in->rec", "weight"].tolist()
+    np.testing.assert_array_equal(steps["", "loss", 0], recording.loss)
+    assert spikes["time"].is_monotonic_increasing
+    for name, (times, nodes) in recording.spikes.items():
+        own = spikes[spikes["population"] == name]
+        assert sorted(zip(own["time"], own["node"], strict=True)) == sorted(zip(times, nodes, strict=True))
+    assert simulator.run(5.0).to_pandas("spikes").empty
+    with pytest.raises(ep.InputError, match='to_pandas takes "steps" or "spikes"'):
+        recording.to_pandas("weights")
+
+
+def test_a_recording_is_labelled_arrays(simulator: ep.Simulator) -> None:
+    pytest.importorskip("xarray", reason="needs the extra xarray")
+    recording = simulator.run(10.0, {"in": np.ones((10, 3))}, record=[("rec", "v", [3, 1])], spikes=["rec"])
+    found = recording.to_xarray()
+    np.testing.assert_array_equal(found["time"], recording.times)
+    np.testing.assert_array_equal(found["out_y"], recording.y["out"])
+    nodes = recording.index["rec", "v"].tolist()
+    np.testing.assert_array_equal(found["rec_v"].sel(rec_v_node=1), recording["rec", "v"][:, nodes.index(1)])
+    times, spiking = recording.spikes["rec"]
+    np.testing.assert_array_equal(found["rec_spike_time"], times)
+    np.testing.assert_array_equal(found["rec_spike_node"], spiking)
+    assert (found["time"].attrs["units"], found["out_y"].attrs["units"]) == ("ms", "mV")
+
+
 def test_samples_and_their_results_show_sizes_and_means(simulator: ep.Simulator) -> None:
     samples = simulator.samples(2, 5, {"in": np.ones((2, 5, 3))}, labels=[0, 1], window=np.arange(5) >= 3)
     assert "0: 1, 1: 1" in samples._repr_html_()

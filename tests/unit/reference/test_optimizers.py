@@ -67,7 +67,7 @@ def test_owed_steps_are_taken_with_no_gradient():
 
 
 def test_synapses_have_their_own_clocks():
-    weights, descent = np.ones(2), Descent(GradientDescent(0.1), 2)
+    weights, descent = np.ones(2), Descent(GradientDescent(0.1), np.zeros(2, np.int8))
     descent.update(weights, np.array([1.0]), np.array([1]), 4)
     np.testing.assert_allclose(weights, [1.0, 0.9])
     np.testing.assert_array_equal(descent.taken, [0, 4])

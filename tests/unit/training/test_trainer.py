@@ -9,6 +9,7 @@ import pytest
 
 import digits
 from compare import assert_same
+from eprop.errors import ParameterError
 from eprop.training import Evaluation, SampleLearner, Trainer
 from eprop.training.sample_learner import BestNetwork
 from small_learner import Log, learner, resumed, run, stopped, weights
@@ -107,3 +108,11 @@ def test_checkpoints_are_saved_at_intervals(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("eprop.training.trainer.SAVE_SHARE", 1e9)
     run(learner(), save=lambda trainer: saved.append(trainer.done), watcher=Log())
     assert saved == [4, 8, 10, 14, 18, 20]
+
+
+@pytest.mark.parametrize("given", [(np.zeros((2, 3)), np.zeros(2)), None, "learner"])
+def test_what_is_no_learner_is_refused(given: Any) -> None:
+    with pytest.raises(
+        ParameterError, match=f"Trainer drives a learner, such as SampleLearner.*got {type(given).__name__}"
+    ):
+        Trainer(given)

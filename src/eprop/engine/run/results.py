@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.errors import InputError
+from eprop.errors import InputError, optional_module
 from eprop.markup import table
 from eprop.network import Population, Projection
 from eprop.parameters import Floats, Integers, brief
@@ -116,6 +116,72 @@ class Recording(ByValue):
             known = ", ".join(map(str, self.traces)) or "nothing"
             raise InputError(f"{key} was not recorded; recorded: {known}")
         return self.traces[key]
+
+    def to_pandas(self, what: str = "steps") -> Any:
+        """Return the recording as a table (extra ``pandas``).
+
+        Parameters
+        ----------
+        what : {"steps", "spikes"}
+            Outputs (mV), recorded variables and the loss of each step; or all spikes, a row for each.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Steps: the index is the time (ms), columns have the levels population, variable, and node or synapse. Spikes: the
+            columns ``time`` (ms), ``population`` and ``node``, in the order of time.
+
+        Raises
+        ------
+        MissingExtraError
+            If pandas is not installed.
+        InputError
+            If ``what`` is something else.
+        """
+        pandas: Any = optional_module("pandas", "pandas", "Recording.to_pandas")
+        if what == "spikes":
+            rows = [(times, np.full(times.size, name), nodes) for name, (times, nodes) in self.spikes.items()]
+            columns: list[Any] = [np.concatenate(part) for part in zip(*rows, strict=True)] if rows else [[], [], []]
+            table_of_spikes = pandas.DataFrame(dict(zip(("time", "population", "node"), columns, strict=True)))
+            return table_of_spikes.sort_values(["time", "population", "node"], kind="stable", ignore_index=True)
+        if what != "steps":
+            raise InputError(f'to_pandas takes "steps" or "spikes", got {brief(what)}')
+        parts = {(name, "y"): (y, np.arange(y.shape[1])) for name, y in self.y.items()}
+        parts |= {key: (trace, self.index[key]) for key, trace in self.traces.items()}
+        keys = [(*key, int(node)) for key, (_, nodes) in parts.items() for node in nodes]
+        values = np.column_stack([self.loss, *(array for array, _ in parts.values())])
+        header = pandas.MultiIndex.from_tuples([("", "loss", 0), *keys], names=["population", "variable", "node"])
+        return pandas.DataFrame(values, pandas.Index(self.times, name="time"), header)
+
+    def to_xarray(self) -> Any:
+        """Return the recording as labelled arrays (extra ``xarray``).
+
+        Returns
+        -------
+        xarray.Dataset
+            ``loss`` along ``time`` (ms); ``NAME_y`` of readouts and ``NAME_VARIABLE`` of recorded variables along ``time`` and
+            ``NAME_VARIABLE_node``; ``NAME_spike_time`` (ms) and ``NAME_spike_node`` along ``NAME_spike``. Units are attributes.
+
+        Raises
+        ------
+        MissingExtraError
+            If xarray is not installed.
+        """
+        xarray: Any = optional_module("xarray", "xarray", "Recording.to_xarray")
+        parts = {f"{name}_y": (y, np.arange(y.shape[1])) for name, y in self.y.items()}
+        parts |= {
+            f"{name}_{variable}": (trace, self.index[name, variable]) for (name, variable), trace in self.traces.items()
+        }
+        data: dict[str, Any] = {key: (("time", f"{key}_node"), array) for key, (array, _) in parts.items()}
+        data["loss"] = "time", self.loss
+        for name, (times, nodes) in self.spikes.items():
+            data |= {f"{name}_spike_time": (f"{name}_spike", times), f"{name}_spike_node": (f"{name}_spike", nodes)}
+        found = xarray.Dataset(data, {"time": self.times} | {f"{key}_node": nodes for key, (_, nodes) in parts.items()})
+        for key in ("time", *(f"{name}_spike_time" for name in self.spikes)):
+            found[key].attrs["units"] = "ms"
+        for key in (f"{name}_y" for name in self.y):
+            found[key].attrs["units"] = "mV"
+        return found
 
     def __repr__(self) -> str:
         parts = [f"{self.times.size} steps to {_last(self.times):g} ms"]
