@@ -65,3 +65,10 @@ def test_the_microcircuit_takes_fifteen_lines() -> None:
     assert 5 < len(lines) <= 15
     assert lines[0].startswith("import")
     assert any("rate" in line for line in lines)
+
+
+def test_ten_lines_make_the_microcircuit_learn() -> None:
+    code = BLOCK.findall((ROOT / "docs/howto/microcircuit.md").read_text(encoding="utf-8"))[1]
+    taught = [line for line in code.split("test = ")[0].splitlines() if line.strip()]
+    assert len(taught) <= 10
+    assert ".run(" in taught[-1]
