@@ -190,9 +190,9 @@ def new_task(
     data: Annotated[
         str,
         typer.Option(
-            metavar="arrays|camera|generated",
-            help="Where the samples come from: your own arrays or lists of spikes, recordings of an event camera, or a "
-            "function that draws them.",
+            metavar="arrays|camera|audio|generated",
+            help="Where the samples come from: your own arrays or lists of spikes, recordings of an event camera "
+            "or of sound, or a function that draws them.",
         ),
     ] = "generated",
     quiet: Quiet = False,

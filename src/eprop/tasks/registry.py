@@ -44,7 +44,7 @@ TASKS: dict[str, type[Task]] = {
     GymnasiumTask.name: GymnasiumTask,
 }
 #: Kinds of data for which there is a template.
-TEMPLATES = ("generated", "arrays", "camera")
+TEMPLATES = ("generated", "arrays", "camera", "audio")
 _DIGEST = "__digest__"
 _PREFIX = "eprop_task_"
 
@@ -183,7 +183,7 @@ def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated
         Such as ``"delayed-match"``: lower-case words joined by hyphens.
     file : path, optional
         By default ``delayed_match.py`` in the working folder.
-    data : {"generated", "arrays", "camera"}
+    data : {"generated", "arrays", "camera", "audio"}
         Where the samples come from.
 
     Raises

@@ -55,8 +55,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "c_reg": 0.0,
     },
     "eprop+": {
-        "tau_m": 20.0, "tau_out": 50.0, "optimizer": "adam", "eta": 1e-3, "eta_out": 1e-3, "feedback": "symmetric",
-        "c_reg": 0.0,
+        "tau_m": 20.0, "tau_out": 50.0, "optimizer": "gradient_descent", "eta": 5e-4, "eta_out": 5e-4,
+        "feedback": "symmetric", "c_reg": 0.0,
     },
 }  # fmt: skip
 
@@ -426,7 +426,7 @@ class SpokenDigits(SpeechTask):
     Examples
     --------
     >>> SpokenDigits(rule="eprop+", neurons=300).eta
-    0.001
+    0.0005
     """
 
     encoder: str = param("cochlea", kind=str, doc="cochlea, or mel for a log-mel spectrum", main=True)
