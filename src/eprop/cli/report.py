@@ -79,7 +79,7 @@ class Reporter(ProgressBar):
 
 def print_finished(folder: RunFolder, summary: JsonObject) -> None:
     """Print a small table of a finished run."""
-    _print_facts(facts_of(folder.path, summary))
+    print_facts(facts_of(folder.path, summary))
 
 
 def print_trials(folder: RunFolder, summary: JsonObject) -> None:
@@ -101,7 +101,7 @@ def print_figure(made: FigureResult) -> None:
     from eprop.figures.paper_figure import QUICK_NOTE
 
     key_numbers = made.facts["summary"].items()
-    _print_facts(
+    print_facts(
         [
             *((name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in key_numbers),
             *([("note", QUICK_NOTE)] if made.figure.quick else []),
@@ -151,10 +151,10 @@ def print_info(facts: JsonObject) -> None:
         elif name.endswith("_bytes"):
             name, value = name.removesuffix("_bytes"), "?" if value is None else size(value)
         rows.append((name.replace("_", " "), str(value)))
-    _print_facts(rows)
+    print_facts(rows)
 
 
-def _print_facts(rows: Iterable[tuple[str, str]]) -> None:
+def print_facts(rows: Iterable[tuple[str, str]]) -> None:
     """Print a small table of names and values."""
     table = Table(Column(style="bold"), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for row in rows:

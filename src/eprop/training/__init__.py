@@ -9,6 +9,7 @@
     Trainer                 drives a learner: reports, callbacks, Ctrl-C                  trainer.py
     evaluate, judge         frozen weights: samples, episodes                             evaluation.py, reward_learner.py
     RunConfig               everything that determines a run, as a TOML file              config.py
+    estimate_run            what a run will take, before it begins                        estimate.py
     start_run, resume_run   drive a learner, write a run folder                           run.py
     run_trials, resume_trials              several seeds in processes                     trials.py
     RunFolder, Checkpoint   the files of a run                                            run_folder.py, checkpoint.py
@@ -24,6 +25,7 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.rl import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
+from eprop.training.estimate import RunEstimate, estimate_run
 from eprop.training.evaluation import Evaluation, confusion_matrix, evaluate, per_class_error
 from eprop.training.fitting import History, fit
 from eprop.training.gradient_balance import GradientBalance, gradient_balance
@@ -41,11 +43,11 @@ from eprop.training.watcher import Progress, Watcher
 from eprop.training.workload import NeuroBench, neurobench
 
 __all__ = [
-    "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History", "Interrupt",
-    "Learner", "LoadedRun", "NeuroBench",
-    "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "Run", "RunConfig",
-    "RunFolder", "SampleLearner", "Setup", "Stopped", "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning",
-    "UnstableWarning", "UnusedParameterWarning", "Watcher", "confusion_matrix", "evaluate", "evaluate_run",
-    "fit", "gradient_balance", "judge", "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "resume_run",
-    "resume_trials", "run_trials", "save_checkpoint", "start_run",
+    "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History",
+    "Interrupt", "Learner", "LoadedRun", "NeuroBench", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline",
+    "RewardLearner", "Run", "RunConfig", "RunEstimate", "RunFolder", "SampleLearner", "Setup", "Stopped",
+    "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnstableWarning", "UnusedParameterWarning",
+    "Watcher", "confusion_matrix", "estimate_run", "evaluate", "evaluate_run", "fit", "gradient_balance", "judge",
+    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "resume_run", "resume_trials",
+    "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

@@ -20,7 +20,7 @@ from eprop.tasks import Dataset, Task
 from eprop.training.cell_activity import described, observe
 from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
-from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
+from eprop.training.evaluation import SLICE, Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
@@ -312,6 +312,30 @@ class SampleLearner(Learner):
             "validation error": self.validation_error,
         }
         return Progress(self.done, self.total, self.unit, f"epoch {epoch}/{epochs}", self.seconds, values)
+
+    def other_seconds(self) -> dict[str, float]:
+        """See `Learner.other_seconds`: test, validations, and new samples for later epochs."""
+        found: dict[str, float] = {}
+        if self._renew is not None and self.training.epochs > 1:
+            began = time.perf_counter()
+            self._renew(1)
+            found["new samples"] = (self.training.epochs - 1) * (time.perf_counter() - began)
+        if self.validation is not None:
+            found["validation"] = self._validations * self._seconds_of(self.validation)
+        if self.test is not None:
+            found["test"] = self._seconds_of(self.test)
+        return found
+
+    @property
+    def _validations(self) -> int:
+        """Evaluations of the validation samples in the whole training."""
+        interval, batches = self.training.validation_interval, -(-self.total // self.training.batch_size)
+        return min(self.training.validations if interval is None else -(-self.total // interval), batches)
+
+    def _seconds_of(self, dataset: Dataset) -> float:
+        """Seconds of an evaluation, measured on a part of the samples."""
+        part = dataset.subset(np.arange(min(len(dataset), SLICE)))
+        return evaluate(self.task, self.simulator, part).seconds * len(dataset) / len(part)
 
     # ---------------------------------------------------------------- one step
 

@@ -46,6 +46,10 @@ class Request(Description):
         doc="folder for the run; by default runs/TASK-RULE-SEED-001 or the next free number",
     )  # fmt: skip
     force: bool = param(False, kind=bool, metavar="flag", doc="replace the run in the folder")
+    estimate: bool = param(
+        False, kind=bool, metavar="flag",
+        doc="learn for a few seconds, print how long the run will take and how much memory, and write nothing",
+    )  # fmt: skip
     figures: bool | None = param(
         None,
         kind=bool,

@@ -13,12 +13,12 @@ from typing import Any
 
 from eprop.cli.guard import text_of
 from eprop.cli.output import print_result
-from eprop.cli.report import Reporter, print_finished, print_trials
+from eprop.cli.report import Reporter, print_facts, print_finished, print_trials
 from eprop.cli.train.options import Request
 from eprop.errors import EPropError, FiguresWarning, ParameterError
 from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
-from eprop.training import RunConfig, RunFolder, Watcher, resume_run, resume_trials, run_trials, start_run
+from eprop.training import RunConfig, RunFolder, Watcher, estimate_run, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import Sections, parse_settings, read_config
 from eprop.training.number_text import line_of
 from eprop.training.trainer import Callback
@@ -45,6 +45,9 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
         sections["run"]["figures"] = tuple(request.kinds_of_figures)
     if request.figures is False and request.formats:
         raise ParameterError("--no-figures and --format contradict each other: leave out one")
+    if request.estimate:
+        _estimate(task, sections, request)
+        return
     if request.resume is not None:
         _refuse_beside_resume(sections, request)
     several = request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials())
@@ -88,6 +91,20 @@ def _one(
             callbacks=callbacks,
         )  # fmt: skip
     return finished.run, finished.summary
+
+
+def _estimate(task: str, sections: Sections, request: Request) -> None:
+    """Print what a run will take."""
+    given = {"--resume": request.resume, "--trials": request.trials, "--out": request.out}
+    if named := [name for name, value in given.items() if value is not None]:
+        raise ParameterError(
+            f"--estimate measures a single run from its beginning and writes nothing: leave out {named[0]}"
+        )
+    comm = find_communicator()
+    with Reporter(quiet=request.quiet, silent=comm.rank > 0) as reporter:
+        found = estimate_run(_config(task, sections, request), watcher=reporter, comm=comm)
+    if comm.rank == 0:
+        print_result(found.to_dict(), partial(print_facts, found.facts()), as_json=request.as_json)
 
 
 def _several(
