@@ -1,9 +1,9 @@
 r"""Angle between the gradients of e-prop and of backpropagation through time, before and after a training.
 
-    eprop train pattern-generation --trials 3 --out runs/sines
-    eprop train evidence-accumulation --trials 3 --out runs/evidence
+    eprop train pattern-generation --seeds 3 --out runs/sines
+    eprop train evidence-accumulation --seeds 3 --out runs/evidence
     eprop train nmnist --mnist mnist/ --range 1000:60000 --test-data N-MNIST/Train --test-data N-MNIST/Test \
-        --epochs 3 --trials 3 --out runs/nmnist
+        --epochs 3 --seeds 3 --out runs/nmnist
     python benchmarks/gradient_angle.py runs/sines runs/evidence runs/nmnist
 
 An argument is a run of ``eprop train`` with the rule e-prop, or a folder of several trials. The angle is that of a

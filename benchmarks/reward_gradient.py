@@ -1,6 +1,6 @@
 """Angle between the gradients of e-prop and of backpropagation through time when the network learns from reward.
 
-    eprop train cartpole --trials 3 --out runs/cartpole
+    eprop train cartpole --seeds 3 --out runs/cartpole
     python benchmarks/reward_gradient.py runs/cartpole
 
 An argument is a run of ``eprop train cartpole``, or a folder of several trials. The errors are those of a rollout of

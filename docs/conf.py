@@ -25,6 +25,7 @@ extensions = [
     "myst_nb",
     "sphinx_copybutton",
     "command_help",
+    "public_names",
 ]
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext", "reference/nest_deviations.md"]
@@ -55,12 +56,10 @@ _foreign = "set_fit_request, set_partial_fit_request, set_score_request"
 autodoc_default_options = {
     "members": True,
     "show-inheritance": True,
-    "ignore-module-all": True,
     "exclude-members": _foreign,
 }
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc sections say it; signatures stay short
-autodoc_mock_imports = [name for name in ("mpi4py",) if importlib.util.find_spec(name) is None]  # not in `dev-light`
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 

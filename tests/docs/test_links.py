@@ -94,3 +94,15 @@ def test_the_changelog_has_the_version_or_says_that_it_is_not_released() -> None
     headings = re.findall(r"^## \[([^]]+)\]", read("CHANGELOG.md"), re.MULTILINE)
     expected = "Unreleased" if ".dev" in eprop.__version__ else eprop.__version__
     assert headings[0] == expected
+
+
+def test_each_how_to_page_is_in_one_group() -> None:
+    listed = re.findall(r"^howto/(\w+)$", read("docs/index.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "docs/howto").glob("*.md"))
+
+
+def test_each_name_of_the_package_has_a_place_in_its_reference() -> None:
+    """Errors share the page of `eprop.errors`."""
+    listed = re.findall(r"^   (\w+)$", read("docs/reference/api.md").partition("## Subpackages")[0], re.MULTILINE)
+    names = {name for name in eprop.__all__ if name != "__version__" and not hasattr(eprop.errors, name)}
+    assert sorted(listed) == sorted(names)

@@ -91,7 +91,7 @@ def print_trials(folder: RunFolder, summary: JsonObject) -> None:
     console = _out()
     console.print(table)
     mean, extremes = score_of_trials(summary, spread_of(summary))
-    text = f"{mean} over {counted(len(summary['trials']), 'trial')}"
+    text = f"{mean} over {counted(len(summary['trials']), 'seed')}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))
 

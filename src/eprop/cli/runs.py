@@ -121,7 +121,7 @@ def plot(
     the run used one. Recordings are not needed. The configuration gives the
     network before training, the checkpoint gives the network after training.
 
-    For the folder of several trials (--trials), the command draws learning
+    For the folder of several trials (--seeds), the command draws learning
     curves: mean, standard deviation and each trial, with the test scores
     next to them. Mean and standard deviation leave out stopped trials.
 
@@ -207,7 +207,7 @@ def new_task(
       eprop new-task delayed-match
       eprop new-task gestures --data arrays
       eprop train delayed_match.py
-      eprop train delayed_match.py --set neurons=50 --trials 3
+      eprop train delayed_match.py --set neurons=50 --seeds 3
     """
     from eprop.errors import OutputError
     from eprop.files import write_text

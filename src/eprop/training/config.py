@@ -53,7 +53,7 @@ class Execution(Description):
         kind=int,
         at_least=1,
         optional=True,
-        doc="number of threads; does not change the result; by default all, and one for eprop+ with few neurons and for --trials",
+        doc="number of threads; does not change the result; by default all, and one for eprop+ with few neurons and for --seeds",
         main=True,
     )
     precision: Literal["single", "double"] = param(

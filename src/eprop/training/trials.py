@@ -70,7 +70,7 @@ def run_trials(
         After Ctrl-C. Each trial has written a checkpoint, and `resume_trials` continues. After a second Ctrl-C, trials
         continue from their last regular checkpoints.
     """
-    check_count("the number of trials", count)
+    check_count("the number of seeds", count)
     jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
     _check_threads(config)
     config = config.absolute()

@@ -1,4 +1,4 @@
-"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--engine``, ``--trials``, files."""
+"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--engine``, ``--seeds``, files."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_task_with_rewards_from_end_to_end(tmp_path: pathlib.Path) -> None:
 
 def test_trials_with_rewards() -> None:
     pytest.importorskip("joblib", reason="needs the extra trials")
-    summary = summary_of(f"{DELAYED} --trials 2 --jobs 1 --out several --no-figures")
+    summary = summary_of(f"{DELAYED} --seeds 2 --jobs 1 --out several --no-figures")
     returns = [trial["mean_return"] for trial in summary["trials"]]
     assert summary["mean"] == pytest.approx(sum(returns) / 2)
     assert summary["score"] == "mean return"
@@ -119,9 +119,9 @@ def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
 
 
 def test_trials_are_printed_drawn_and_resumed() -> None:
-    done = line(f"{PATTERN} --trials 2 --jobs 1 --seed 5")
+    done = line(f"{PATTERN} --seeds 2 --jobs 1 --seed 5")
     assert done.exit_code == 0, done.output
-    assert "over 2 trials" in done.stdout
+    assert "over 2 seeds" in done.stdout
     folder = pathlib.Path("runs/pattern-generation-sines-eprop-trials-001")
     assert (folder / "seed-6" / "figures" / "pattern.png").exists()
     summary = json.loads((folder / "summary.json").read_text())
@@ -144,7 +144,7 @@ def test_a_run_whose_figures_cannot_be_drawn_is_complete(monkeypatch: pytest.Mon
         raise DivergenceError("run: a membrane voltage exploded")
 
     monkeypatch.setattr("eprop.plot.draw_run", exploded)
-    for words, folders in (("--out out", ["out"]), ("--out all --trials 1 --jobs 1", ["all", "all/seed-1"])):
+    for words, folders in (("--out out", ["out"]), ("--out all --seeds 1 --jobs 1", ["all", "all/seed-1"])):
         done = line(f"{PATTERN} {words} --json")
         assert done.exit_code == 0
         assert json.loads(done.stdout)["run"] == folders[0]

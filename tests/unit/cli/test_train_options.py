@@ -115,7 +115,7 @@ def test_patience_and_callbacks_end_a_training(own: pathlib.Path) -> None:
     for more, message in (
         ("--callback mine.py:other", "has no 'other'"),
         ("--callback mine", "such as callbacks.py:stop_early"),
-        ("--callback mine.py:stop --trials 2", "leave out one of the two"),
+        ("--callback mine.py:stop --seeds 2", "leave out one of the two"),
     ):
         assert message in line(f"{words} {more}").stderr
     assert "needs validation samples" in line(f"{PATTERN} --patience 2").stderr

@@ -114,7 +114,7 @@ def test_the_command_prints_it_and_writes_nothing(tmp_path: pathlib.Path, monkey
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("option", ["--trials 2", "--out here", "--resume here"])
+@pytest.mark.parametrize("option", ["--seeds 2", "--out here", "--resume here"])
 def test_nothing_is_estimated_beside_other_wishes(
     option: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

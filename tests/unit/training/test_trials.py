@@ -182,7 +182,7 @@ def test_the_spread_is_that_between_trials_or_within_one(
     assert (one["sd"], one["sigma"]) == (None, None)
     same = [{**run.summary, "score": "error", "test_error": 0.0, "test_error_sigma": s} for s in (0.03, 0.04)]
     for given, words in (
-        (same, "0.0 ± 3.5 % over 2 trials"),
+        (same, "0.0 ± 3.5 % over 2 seeds"),
         ([same[0], {**same[1], "test_error": 0.02}], "1.0 ± 1.4 %"),
     ):
         print_trials(RunFolder(tmp_path), summarise(given))

@@ -27,19 +27,19 @@ class Request(Description):
         (), kind=(tuple, list), metavar="KEY=VALUE",
         doc="set any parameter of config.toml, such as eta=0.002 or training.schedule=cosine",
     )  # fmt: skip
-    trials: int | None = param(
+    seeds: int | None = param(
         None, kind=int, optional=True,
         doc="train N times with the seeds S, S+1, ... in parallel processes, each with its own run folder; show mean and "
         "standard deviation",
     )  # fmt: skip
-    jobs: int | None = param(None, kind=int, optional=True, doc="processes for --trials; by default one for each core")
+    jobs: int | None = param(None, kind=int, optional=True, doc="processes for --seeds; by default one for each core")
     config: Path | None = param(
         None, kind=Path, optional=True, metavar="FILE",
         doc="take all settings from a file such as the config.toml of a run; options win over the file",
     )  # fmt: skip
     resume: Path | None = param(
         None, kind=Path, optional=True, metavar="RUN",
-        doc="continue a stopped run or stopped trials; the result has the bits of an uninterrupted run",
+        doc="continue a stopped run, or the stopped runs of several seeds; the result has the bits of an uninterrupted run",
     )  # fmt: skip
     out: Path | None = param(
         None, kind=Path, optional=True, metavar="DIR",

@@ -50,7 +50,7 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
         return
     if request.resume is not None:
         _refuse_beside_resume(sections, request)
-    several = request.trials is not None or (request.resume is not None and RunFolder(request.resume).read_trials())
+    several = request.seeds is not None or (request.resume is not None and RunFolder(request.resume).read_trials())
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
     with reporter:
@@ -80,8 +80,8 @@ def _one(
 ) -> tuple[RunFolder, JsonObject]:
     """Train with one seed, or resume a run; folder and summary."""
     if request.jobs is not None:
-        too = "give --trials as well" if request.resume is None else f"{request.resume} is a single run"
-        raise ParameterError(f"--jobs is the number of processes for --trials: {too}")
+        too = "give --seeds as well" if request.resume is None else f"{request.resume} is a single run"
+        raise ParameterError(f"--jobs is the number of processes for --seeds: {too}")
     callbacks = [_callback(text) for text in request.callbacks]
     if config is not None:
         finished = start_run(config, request.out, force=request.force, watcher=watcher, comm=comm, callbacks=callbacks)
@@ -95,7 +95,7 @@ def _one(
 
 def _estimate(task: str, sections: Sections, request: Request) -> None:
     """Print what a run will take."""
-    given = {"--resume": request.resume, "--trials": request.trials, "--out": request.out}
+    given = {"--resume": request.resume, "--seeds": request.seeds, "--out": request.out}
     if named := [name for name, value in given.items() if value is not None]:
         raise ParameterError(
             f"--estimate measures a single run from its beginning and writes nothing: leave out {named[0]}"
@@ -112,12 +112,12 @@ def _several(
 ) -> tuple[RunFolder, JsonObject]:
     """Train with several seeds in parallel processes, or resume such trials; folder and summary."""
     if started_by_mpi():
-        raise ParameterError("--trials starts its own processes: leave out mpiexec")
+        raise ParameterError("--seeds starts its own processes: leave out mpiexec")
     if request.callbacks:
-        raise ParameterError("--callback does not reach the processes of --trials: leave out one of the two")
+        raise ParameterError("--callback does not reach the processes of --seeds: leave out one of the two")
     jobs = request.jobs
-    if config is not None and request.trials is not None:
-        return run_trials(config, request.trials, request.out, jobs=jobs, force=request.force, watcher=watcher)
+    if config is not None and request.seeds is not None:
+        return run_trials(config, request.seeds, request.out, jobs=jobs, force=request.force, watcher=watcher)
     return resume_trials(
         str(request.resume), task=task, jobs=jobs, threads=threads, trust=request.trust, watcher=watcher
     )
@@ -219,7 +219,7 @@ def _refuse_beside_resume(sections: Sections, request: Request) -> None:
     names = [name for values in sections.values() for name in values if name not in ("threads", "figures")]
     others = {
         "set": request.settings, "config": request.config, "out": request.out, "force": request.force,
-        "trials": request.trials is not None,
+        "seeds": request.seeds is not None,
     }  # fmt: skip
     names += [name for name, value in others.items() if value]
     if names:

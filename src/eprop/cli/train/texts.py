@@ -49,7 +49,7 @@ An epoch is one presentation of the pattern.
   eprop train pattern-generation --rule eprop+ --seed 2
   eprop train pattern-generation --target handwriting
   eprop train pattern-generation --target path.csv --epochs 5000
-  eprop train pattern-generation --trials 10
+  eprop train pattern-generation --seeds 10
 """,
     "evidence-accumulation": """Learn to decide which side had more cues, a second later.
 
@@ -62,7 +62,7 @@ samples of its own, the same for every seed of the network.
 
   eprop train evidence-accumulation
   eprop train evidence-accumulation --rule eprop+ --seed 2
-  eprop train evidence-accumulation --trials 10 --no-figures
+  eprop train evidence-accumulation --seeds 10 --no-figures
   eprop train evidence-accumulation --cues 3 --delay 300
 """,
     "nmnist": """Learn to read digits from the events of a camera (N-MNIST).
@@ -76,7 +76,7 @@ sources). A simulated camera turns the digits into events. The default of
 
   eprop train nmnist
   eprop train nmnist --rule eprop+ --neurons 300 --seed 2
-  eprop train nmnist --neuron alif --trials 3
+  eprop train nmnist --neuron alif --seeds 3
   eprop train nmnist --mnist mnist/ --range 1000:60000 --epochs 3
   eprop train nmnist --data N-MNIST/ --out runs/real
   eprop train nmnist --config runs/real/config.toml --eta 0.002
@@ -99,7 +99,7 @@ replaces all synapses between neurons by Poisson spikes. --eta 0 or
 [bold]Examples[/bold]
 
   eprop train microcircuit --scale 0.05 --samples 1000
-  eprop train microcircuit --data N-MNIST/ --samples 5000 --trials 3
+  eprop train microcircuit --data N-MNIST/ --samples 5000 --seeds 3
   eprop train microcircuit --recurrence static
   eprop train microcircuit --recurrence none
   eprop train microcircuit --dt 0.1 --duration 300
@@ -118,7 +118,7 @@ the network has never heard. Folders of Speech Commands work as well.
   eprop train spoken-digits
   eprop train spoken-digits --download
   eprop train spoken-digits --data free-spoken-digit-dataset/
-  eprop train spoken-digits --data fsdd.zip --leave theo --trials 3
+  eprop train spoken-digits --data fsdd.zip --leave theo --seeds 3
   eprop train spoken-digits --data fsdd.zip --encoder mel --channels 40
   eprop train spoken-digits --data mine/ --test-data yours/
 """,
@@ -132,7 +132,7 @@ classes. The page "Sound" in the documentation says what to report.
 [bold]Examples[/bold]
 
   eprop train shd --data SHD/
-  eprop train shd --data SHD/ --neurons 500 --trials 5
+  eprop train shd --data SHD/ --neurons 500 --seeds 5
   eprop train shd --data SHD/ --pool 10 --validation 800
 """,
     "cartpole": """Learn to balance a pole on a cart, by reward alone (CartPole-v1).
@@ -148,7 +148,7 @@ rl: pip install ".\\[rl]" in the folder of the sources.
 
   eprop train cartpole
   eprop train cartpole --seed 2 --lif 50 --steps 200000
-  eprop train cartpole --trials 5 --no-figures
+  eprop train cartpole --seeds 5 --no-figures
   eprop train cartpole --clip 0.2 --passes 2
   eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
 """,

@@ -5,7 +5,7 @@ defaults for each rule, how a sample is drawn, the network, and how outputs are 
 and this text; the file runs at every step:
 
     eprop train FILE
-    eprop train FILE --epochs 5 --seed 2 --trials 3
+    eprop train FILE --epochs 5 --seed 2 --seeds 3
     eprop train FILE --set rule=eprop+ --set neurons=50
     eprop evaluate runs/my-task-eprop-1-001
 """
