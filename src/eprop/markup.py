@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
-_LEFT = "text-align: left"
+#: Long words break, so that a table fits a narrow page; Jupyter aligns cells to the right by default.
+_LEFT = "text-align: left; vertical-align: top; white-space: normal; overflow-wrap: anywhere"
 
 
 def table(caption: str, rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:

@@ -467,23 +467,25 @@ class Network(FixedProperties):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Tables of populations, projections and feedback, for notebooks."""
+        """Tables of populations, projections and feedback, for notebooks; few columns, to be read on a narrow page."""
         populations = [(p.name, p.size, p.model_text) for p in self._populations]
         projections = [
-            (p.name, short(p.connectivity), p.weight_text, short(p.rule), amount(p.delay, "ms"))
+            (p.name, f"{short(p.connectivity)}, weight {p.weight_text}, {short(p.rule)}, delay {amount(p.delay, 'ms')}")
             for p in self._projections
         ]
-        feedback = [(f.pre.name, f.post.name, short(f.kind), amount(f.delay, "ms")) for f in self._feedback]
+        feedback = [
+            (f"{f.pre.name}->{f.post.name}", f"{short(f.kind)}, delay {amount(f.delay, 'ms')}") for f in self._feedback
+        ]
         parts = [
             table(f"Network, dt = {self.dt:g} ms, seed {self.seed}", populations, ("population", "nodes", "model"))
         ]
         if projections:
-            parts.append(table("", projections, ("projection", "connections", "weight", "rule", "delay")))
+            parts.append(table("", projections, ("projection", "connections, weight, rule, delay")))
         if self._stimulations:
-            rows = [(s.name, s.population.name, short(s.drive)) for s in self._stimulations]
-            parts.append(table("", rows, ("stimulation", "of", "drive")))
+            rows = [(s.population.name, short(s.drive)) for s in self._stimulations]
+            parts.append(table("", rows, ("stimulation of", "drive")))
         if feedback:
-            parts.append(table("", feedback, ("feedback from", "to", "weights", "delay")))
+            parts.append(table("", feedback, ("feedback", "weights, delay")))
         return "".join(parts)
 
     def _own(self, call: str, *given: Population | str) -> tuple[Population, ...]:

@@ -42,7 +42,13 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bot
 nav a { margin-right: 1em; } img { max-width: 100%; }
 table { border-collapse: collapse; margin: .6rem 0; } caption { caption-side: top; }
 th, td { padding: .15rem .8rem .15rem 0; vertical-align: top; }
+table, details { max-width: 100%; } details { overflow-x: auto; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: 13px; }
+@media (max-width: 32rem) {
+  body { font-size: 14px; margin: 1rem auto; padding: 0 .6rem; } h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
+  nav a { display: inline-block; padding: .2rem 0; } th, td { padding-right: .5rem; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+}
 """
 
 

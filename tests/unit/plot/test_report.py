@@ -54,7 +54,8 @@ def test_a_run_that_was_stopped_has_a_report(tmp_path: pathlib.Path, run: pathli
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
-def test_a_browser_shows_every_picture_of_a_report(run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("width", [1200, 400])
+def test_a_browser_shows_every_picture_of_a_report(width: int, run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """A script that is added here tells what the browser made of the page: sizes of the pictures, and whether it overflows."""
     page = write_report(run, tmp_path / "report.html")
     text = page.read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def test_a_browser_shows_every_picture_of_a_report(run: pathlib.Path, tmp_path: 
     page.write_text(text.replace("</body>", script), encoding="utf-8")
     assert CHROMIUM is not None
     done = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,900", "--virtual-time-budget=5000",
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},900", "--virtual-time-budget=5000",
          f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
