@@ -68,6 +68,7 @@ def test_summary_is_by_population():
 def test_statistics_equal_those_of_elephant():
     pytest.importorskip("elephant", reason="Elephant is not installed")
     import elephant.conversion
+    import elephant.spectral
     import elephant.spike_train_correlation
     import elephant.statistics
     import neo
@@ -88,6 +89,12 @@ def test_statistics_equal_those_of_elephant():
     np.testing.assert_allclose(analysis.correlations((times, nodes), 8, 50.0, stop=20_000.0), pearson, rtol=1e-9)
     fano = [of.fanofactor([t.time_slice(k * 500 * pq.ms, (k + 1) * 500 * pq.ms) for k in range(40)]) for t in trains]
     np.testing.assert_allclose(analysis.fano_factors((times, nodes), 8, 500.0, stop=20_000.0), fano, rtol=1e-9)
+    frequencies, power = analysis.power_spectrum((times, nodes), 8, 5.0, stop=20_000.0)
+    rate = analysis.spike_counts((times, nodes), 8, 5.0, stop=20_000.0).sum(axis=0) / (8 * 5e-3)
+    signal = neo.AnalogSignal(rate[:, None] * pq.Hz, sampling_rate=200 * pq.Hz)
+    found = elephant.spectral.welch_psd(signal, len_segment=2 * (frequencies.size - 1), overlap=0.5)
+    np.testing.assert_allclose(frequencies, found[0].magnitude, rtol=1e-12)
+    np.testing.assert_allclose(power, found[1].magnitude[0], rtol=1e-9)
 
 
 ONE = (np.array([1.0, 2.0]), np.array([0, 1]))
