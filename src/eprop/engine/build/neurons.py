@@ -33,6 +33,11 @@ def neurons_of(network: Network, population: Population) -> list[Any]:
         return [population.model]
     seed = random.derive(network.seed, random.PARAMETER, population.index)
     columns = _columns(population.model, population.size, seed)
+    if _valid_together(population.model, columns):
+        named = {name: column.tolist() for name, column in columns.items()}
+        return [
+            _changed(population.model, dict(zip(named, row, strict=True))) for row in zip(*named.values(), strict=True)
+        ]
     found = []
     for j in range(population.size):
         try:
@@ -108,14 +113,40 @@ def _neuron(description: Any, columns: dict[str, Any], j: int) -> Any:
     if kind.__post_init__ is not Description.__post_init__:
         return description.replace(**changes)
     # What `replace` does, but only changed parameters are checked: a large population has many neurons.
-    made = object.__new__(kind)
-    vars(made).update(vars(description))
     declared = _declared(kind)
     for name, value in changes.items():
-        checked = declared[name].check(kind.__name__, name, value) if name in declared else value
-        object.__setattr__(made, name, checked)
+        changes[name] = declared[name].check(kind.__name__, name, value) if name in declared else value
+    made = _changed(description, changes)
     made.validate()
     return made
+
+
+def _changed(description: Any, values: dict[str, Any]) -> Any:
+    """A copy with other values, which are not checked."""
+    made = object.__new__(type(description))
+    vars(made).update(vars(description) | values)
+    return made
+
+
+def _valid_together(model: Any, columns: dict[str, Any]) -> bool:
+    """Whether one check of arrays finds all neurons valid; otherwise each neuron is checked, to name it.
+
+    Only for built-in neurons: their checks take arrays. A network of a cortex has 77,000 neurons, and each check takes 50 us.
+    """
+    kind: Any = type(model)
+    declared = _declared(kind)
+    if not (isinstance(model, Membrane) and in_package(kind)) or not all(name in declared for name in columns):
+        return False
+    if any(isinstance(column, dict) or declared[name].kind is not float for name, column in columns.items()):
+        return False
+    try:
+        for name, column in columns.items():
+            for value in (column.min(), column.max()):
+                declared[name].check(kind.__name__, name, float(value))
+        _changed(model, columns).validate()
+    except ParameterError:
+        return False
+    return True
 
 
 @functools.cache
