@@ -44,11 +44,16 @@ NEURONS: dict[str, list[str]] = {
 #: Settings to choose from.
 CANDIDATES: dict[str, list[str]] = {
     "default": [],
-    "no delays": ["input_delay=0"],
-    "no variety": ["shift=0", "stretch=0", "variants=1", "colour=0", "loudness=0"],
-    "more variety": ["shift=2.5", "stretch=0.25", "drop=0.1"],
+    "drawn constants": ["spread=0.5"],
     "longer delays": ["input_delay=120"],
     "400 neurons": ["neurons=400"],
+    "400 neurons, longer delays, more variety": [
+        "neurons=400",
+        "input_delay=120",
+        "shift=2.5",
+        "stretch=0.25",
+        "training.epochs=30",
+    ],
 }
 
 

@@ -305,3 +305,19 @@ def test_a_download_without_pooch_names_the_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pooch", None)
     with pytest.raises(MissingExtraError, match="download"):
         download_digits()
+
+
+@pytest.mark.shared
+def test_real_recordings_of_digits(shared):
+    sounds = read_sounds(shared / "fsdd.zip")
+    assert (len(sounds), sounds.classes) == (2450, tuple("0123456789"))
+    assert sorted(set(sounds.speakers.tolist())) == ["george", "jackson", "nicolas", "theo", "yweweler"]
+    assert np.sum(sounds.takes < 5) == 200
+    chosen = sounds.subset((sounds.takes == 7) & np.isin(sounds.labels, [6, 9]))
+    assert len(chosen) == 10
+    assert {rate for _, rate in chosen} == {8000}
+    data = Cochlea().binned(chosen, chosen.labels, seed=1)
+    assert 300 < data.counts.min() <= data.counts.max() < 3000
+    onsets = [data.dense(k)[:16] for k in range(10)]  # 80 ms: the hiss of "six" is high, "nine" begins low
+    high = [onset[:, 25:35].sum() / max(onset[:, :35].sum(), 1) for onset in onsets]
+    assert np.mean(high[:5]) > np.mean(high[5:]) + 0.2

@@ -13,6 +13,8 @@ from eprop.data.audio import SyntheticWords
 from eprop.errors import DataError, ParameterError
 from eprop.tasks import SHD, SpokenDigits
 from eprop.tasks.speech import SpikingSpeech, SpokenWords
+from eprop.training import RunConfig, evaluate_run, resume_run, start_run
+from eprop.training import load as load_run
 
 TASK = SpokenDigits(neurons=8, channels=8, n_steps=60)
 
@@ -160,3 +162,27 @@ def test_shd_reads_its_files(tmp_path):
     (tmp_path / "shd_test.h5").unlink()
     with pytest.raises(DataError, match="no file of the split test, only train"):
         choice.load(task)
+
+
+def test_a_stopped_run_with_variety_resumes_to_the_same_bits(folder, tmp_path):
+    config = RunConfig.make(
+        "spoken-digits",
+        task={"neurons": 8, "channels": 8, "n_steps": 60},
+        data={"data": str(folder), "variants": 2, "shift": 1.0},
+        training={"epochs": 3, "batch_size": 8},
+        run={"threads": 1},
+    )
+    whole = start_run(config, tmp_path / "whole")
+    lines = []
+
+    def interrupt(trainer, line):
+        lines.append(line)
+        if len(lines) == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start_run(config, tmp_path / "part", callbacks=[interrupt])
+    assert resume_run(tmp_path / "part").summary["test_error"] == whole.summary["test_error"]
+    weights = [load_run(tmp_path / name).simulator.connections("in->rec")[2] for name in ("whole", "part")]
+    assert np.array_equal(*weights)
+    assert evaluate_run(tmp_path / "part", [folder])[1].scores.size == 80
