@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         parallel as parallel, parameters as parameters, plot as plot, random as random, reference as reference, rl as rl,
         rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
-    from eprop.engine import Lanes, Record, Recording, Rollout, RunStopped, Samples, Simulator, Stepper
+    from eprop.engine import Lanes, Record, Recording, Rollout, RunStopped, Samples, Simulator, Stepper, quantise
     from eprop.errors import (
         CheckpointError,
         DataError,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         Explicit,
         FixedIndegree,
         FixedOutdegree,
+        FixedPoint,
         FixedTotalNumber,
         GaussianNoise,
         Glorot,
@@ -104,13 +105,13 @@ __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair",
     "CheckpointError", "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF",
     "DeltaLIF", "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit",
-    "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedTotalNumber", "GaussianNoise", "Glorot",
+    "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber", "GaussianNoise", "Glorot",
     "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "LogNormal", "MemoryLimitError",
     "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse",
     "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
     "SaturationWarning", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
-    "__version__", "fit", "load", "recurrent",
+    "__version__", "fit", "load", "quantise", "recurrent",
 ]  # fmt: skip
 
 

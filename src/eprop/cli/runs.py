@@ -45,6 +45,17 @@ Episodes = Annotated[
     ),
 ]
 
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=2,
+        max=16,
+        show_default=False,
+        help="Test with weights rounded to N bits, with one scale for each projection.",
+    ),
+]
+
 
 @guarded
 def evaluate(
@@ -54,6 +65,7 @@ def evaluate(
     data: Data = None,
     fresh: Fresh = None,
     episodes: Episodes = None,
+    bits: Bits = None,
     threads: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
     ] = None,
@@ -73,6 +85,7 @@ def evaluate(
       eprop evaluate runs/nmnist-eprop-1-001 --data N-MNIST/Test --json
       eprop evaluate runs/evidence-accumulation-eprop-1-001 --fresh 2000
       eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
+      eprop evaluate runs/nmnist-eprop-1-001 --bits 4
     """
     from eprop.cli.report import Reporter, print_evaluation, print_returns
     from eprop.parallel import find_communicator
@@ -84,11 +97,14 @@ def evaluate(
     comm = find_communicator()
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
         config, outcome, test = evaluate_run(
-            run, data or None, fresh=fresh, episodes=episodes, threads=threads, trust=trust, watcher=reporter, comm=comm
-        )
+            run, data or None, fresh=fresh, episodes=episodes, bits=bits, threads=threads, trust=trust, watcher=reporter,
+            comm=comm,
+        )  # fmt: skip
     if comm.rank > 0:
         return
     facts: JsonObject = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
+    if bits is not None:
+        facts["bits"] = bits
     if isinstance(outcome, Returns):
         facts["returns"] = outcome.totals.tolist()
         show = partial(print_returns, config.task, outcome)

@@ -1,5 +1,6 @@
 """The event-driven engine: build a described network, run it, train it."""
 
+from eprop.engine.few_bits import Quantised, quantise
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.results import BatchResult, Record, Recording, RunStopped
 from eprop.engine.run.rollouts import Rollout
@@ -9,6 +10,6 @@ from eprop.engine.run.timing import Latency
 from eprop.engine.simulator import Simulator
 
 __all__ = [
-    "BatchResult", "Latency", "Record", "Recording", "Rollout", "RunStopped", "Samples", "Simulator", "Stepper", "Lanes",
-    "make_samples",
+    "BatchResult", "Latency", "Quantised", "Record", "Recording", "Rollout", "RunStopped", "Samples", "Simulator", "Stepper",
+    "Lanes", "make_samples", "quantise",
 ]  # fmt: skip

@@ -27,12 +27,13 @@ from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.network import Network
 from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation
 from eprop.network.positions import Positions
+from eprop.network.precision import FixedPoint
 from eprop.network.signs import Balanced
 
 __all__ = [
     "Adaptive", "AllToAll", "Balanced", "Bernoulli", "ByPair", "Clipped", "ConnectionRule", "Constant", "Current",
     "DistanceDependent", "Distribution", "Drive", "Explicit", "Feedback", "FeedbackProjection", "FixedIndegree",
-    "FixedOutdegree", "FixedTotalNumber", "GaussianNoise", "Glorot", "LogNormal", "Network", "Normal", "OneToOne",
+    "FixedOutdegree", "FixedPoint", "FixedTotalNumber", "GaussianNoise", "Glorot", "LogNormal", "Network", "Normal", "OneToOne",
     "Pairs", "PoissonDrive", "Population", "Positions", "Projection", "Pulse", "RandomFeedback", "Steps", "Stimulation",
     "Symmetric", "Uniform",
 ]  # fmt: skip

@@ -6,14 +6,14 @@ import pathlib
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import scipy.sparse
 
-from eprop.engine import Simulator
+from eprop.engine import Simulator, quantise
 from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
 from eprop.files import JsonObject, parsing, read_text
 from eprop.network import Network
@@ -177,6 +177,7 @@ def evaluate_run(
     *,
     fresh: int | None = None,
     episodes: int | None = None,
+    bits: int | None = None,
     threads: int | None = None,
     trust: bool = False,
     watcher: Watcher | None = None,
@@ -194,6 +195,8 @@ def evaluate_run(
         Number of new samples, for a task that makes its samples from a seed. No other test uses these samples.
     episodes : int, optional
         Number of episodes, for a task that is learned from reward; by default that of the run's own test.
+    bits : int, optional
+        Test the network with weights rounded to so many bits, see `eprop.quantise`.
     threads : int, optional
     trust : bool
         As of `load`.
@@ -213,7 +216,8 @@ def evaluate_run(
     Raises
     ------
     ParameterError
-        If more than one of ``data``, ``fresh`` and ``episodes`` is given, or the task does not support it.
+        If more than one of ``data``, ``fresh`` and ``episodes`` is given, or the task does not support it, or ``bits`` is not
+        in 2 to 16.
 
     Warns
     -----
@@ -222,6 +226,8 @@ def evaluate_run(
     """
     run = load(path, threads=threads, trust=trust, comm=comm)
     _refuse_other_test(run.config.task, data, fresh, episodes)
+    if bits is not None:
+        run = replace(run, simulator=quantise(run.simulator, bits).simulator)
     _warn_if_unfinished(path, run.checkpoint.position, learner_of(type(run.config.task)).unit)
     with shown(watcher, comm) as watching:
         evaluation, test = _tested(run, data, fresh, episodes, watching)

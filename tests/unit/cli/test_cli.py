@@ -153,6 +153,10 @@ def test_the_output_of_a_training_is_a_table_or_json_or_one_line(data: pathlib.P
 def test_evaluate_gives_the_error_of_the_run(data: pathlib.Path, trained: pathlib.Path) -> None:
     error = json.loads((trained / "summary.json").read_text())["test_error"]
     result = json.loads(run("evaluate", trained, "--data", data / "Test", "--json").stdout)
+    coarse = json.loads(run("evaluate", trained, "--data", data / "Test", "--bits", "3", "--json").stdout)
+    assert coarse["bits"] == 3
+    assert coarse["loss"] != result["loss"]
+    assert run("evaluate", trained, "--bits", "17").exit_code == 2
     assert result["error"] == error
     assert result["simulated"] is False
     assert result["samples"] == sum(map(sum, result["confusion"])) == 12
