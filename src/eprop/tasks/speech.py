@@ -269,8 +269,6 @@ class SpokenWords(SpeechData):
             )
             return replace(made, name=name, simulated=isinstance(sounds, SyntheticWords))
 
-        if isinstance(sounds, SyntheticWords):
-            return make()
         key = {"sounds": sounds.stamp(), "encoder": encoder.to_dict(), "kind": task.encoder, "name": name, "seed": seed}
         return cached({**key, "n_steps": task.n_steps, "dt": task.dt}, make)
 

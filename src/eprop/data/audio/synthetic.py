@@ -81,6 +81,10 @@ class SyntheticWords(Sequence[Wav]):
     def __len__(self) -> int:
         return int(self.numbers.size)
 
+    def stamp(self) -> str:
+        """What determines the sounds, for a cache key."""
+        return f"{self.seed} {self.numbers[0]} {self.numbers.size} {self.speakers[0]} {np.unique(self.speakers).size}"
+
     def __getitem__(self, index: int) -> Wav:  # type: ignore[override]
         voice = np.random.default_rng([self.seed, 1, int(self.speakers[index])])
         spoken = np.random.default_rng([self.seed, 2, int(self.numbers[index])])
