@@ -74,6 +74,23 @@ def test_balanced_weights_cancel_and_keep_the_variance():
     assert found[found < 0.0].mean() == pytest.approx(-4.0 * found[found > 0.0].mean(), rel=0.01)
 
 
+def test_rates_hold_with_balanced_weights():
+    """A network of both signs fires about as much as one without signs; without balance it fires in each step."""
+    rates, events = {}, np.random.default_rng(0).random((300, 40)) < 0.02
+    weight = ep.Normal(0.0, 0.1)
+    for name, recurrent, sign in (
+        ("any sign", weight, None), ("balanced", ep.Balanced(weight), "source"), ("not balanced", weight, "source"),
+    ):  # fmt: skip
+        net = ep.Network(seed=1)
+        x, rec = net.add(ep.EventSource(), 40, "in"), net.add(ep.LIF(), 100, "rec", excitatory=0.8)
+        net.connect(x, rec, weight=ep.Uniform(0.0, 0.15))
+        net.connect(rec, rec, weight=recurrent, sign=sign)
+        run = ep.Simulator(net, threads=1).run(300.0, {"in": events}, spikes=["rec"])
+        rates[name] = run.spikes["rec"][0].size / 100 / 0.3
+    assert 0.5 < rates["balanced"] / rates["any sign"] < 2.0
+    assert rates["not balanced"] > 10.0 * rates["balanced"]
+
+
 def test_zero_has_the_sign_of_its_bit():
     """A weight that an update has clipped can grow again on its side only, in a network made from it as well."""
     signs = [1.0, -1.0, 1.0, -1.0]
