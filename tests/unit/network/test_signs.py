@@ -181,6 +181,13 @@ def test_optimiser_in_python_is_clipped_as_well():
     assert (sim.connections("in->out")[2][[1, 3]] < -0.1).all()
 
 
+def test_gradients_of_ones_own_stop_at_zero():
+    """As with rollouts and objectives of a user: gradients are given, and the optimiser clips."""
+    sim = ep.Simulator(one_by_one([0.1, -0.1, 0.1, -0.1], "fixed"), threads=1)
+    sim.learn({"in->out": np.array([5.0, 5.0, -5.0, -5.0])})
+    assert_same(sim.connections("in->out")[2], np.array([0.0, -0.6, 0.6, -0.0]))
+
+
 def test_rules_without_signs():
     net = network(weight=ep.Balanced(ep.Normal(0.0, 0.1)), rule=ep.EProp())
     free = net.with_rules(lambda p: p.rule, signs=False)
