@@ -35,6 +35,8 @@ void bind_request(nb::module_& m) {
   bind_array<In2<double>>(bound, "feedback", &R::feedback);
   bind_array<In2<double>>(bound, "scales", &R::scales);
   bind_array<In3<double>>(bound, "given_errors", &R::given_errors);
+  bind_array<In2<double>>(bound, "product_scales", &R::product_scales);
+  bind_array<Out2<double>>(bound, "products", &R::products);
   bind_array<Out3<double>>(bound, "y", &R::y);
   bind_array<Out3<double>>(bound, "error", &R::error);
   bind_array<Out1<double>>(bound, "loss", &R::loss);
@@ -91,6 +93,9 @@ template <class Real> struct PyEpisodes {
           "errors");
     check(q.feedback.rows == t.n_readouts() && q.feedback.columns == t.n_neurons(), "feedback weights");
     check(q.scales.rows >= n && q.scales.columns == t.groups.size, "scales");
+    check(t.products.size == 0 || (q.product_scales.rows >= n && q.product_scales.columns == t.populations.size &&
+                                   q.products.rows == t.products.size && q.products.columns == t.n_neurons() + t.n_readouts()),
+          "inner products");
     check(external_fits(t, q.external, given_samples(q), steps), "signals");
   }
 };

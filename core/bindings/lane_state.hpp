@@ -36,6 +36,13 @@ template <class Real, class Visit> void each_part(const Episodes<Real>& episodes
   visit(
       "traces", [](Of& lane) -> auto& { return lane.traces.values; },
       [&](Of& lane) { return lane.traced ? lane.traces.view().size() : 0; });
+  if (episodes.topology.products.size == 0) return;
+  visit(
+      "kept", [](Of& lane) -> auto& { return lane.kept.values; },
+      [&](Of& lane) { return episodes.learns ? episodes.used_rows(lane) * lane.kept.columns : 0; });
+  visit(
+      "product_traces", [](Of& lane) -> auto& { return lane.product_traces.values; },
+      [&](Of& lane) { return lane.traced ? lane.product_traces.view().size() : 0; });
 }
 
 template <class Real> nb::dict lane_state(Episodes<Real>& episodes) {
@@ -67,6 +74,7 @@ template <class Real> void set_counters(Episodes<Real>& episodes, Array1<const I
     lane.clock = counter[kClock];
     lane.cuts.assign(static_cast<std::size_t>(counter[kCuts]), 0);
     if (lane.traced) lane.traces = Owned2<Real>(episodes.horizon.traces(), episodes.topology.targets.size);
+    if (lane.traced) lane.product_traces = make_product_traces(episodes);
   }
   reserve_rows(episodes, 1);
   for (Index s = 0; s < n; s++) {

@@ -51,7 +51,7 @@ Fields population_fields() {
                     FIELD(target_end), FIELD(model),       FIELD(own_step),       FIELD(sharing),      FIELD(channel),
                     FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components), FIELD(leaky),
                     FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),   FIELD(kappa),
-                    FIELD(c_reg),      FIELD(f_target),    FIELD(error_latency)});
+                    FIELD(c_reg),      FIELD(f_target),    FIELD(kappa_gain),     FIELD(error_latency)});
 }
 
 Fields delay_group_fields() {
@@ -86,6 +86,11 @@ Fields drive_fields() {
   using Record = Drive;
   return fields_of(sizeof(Record), {FIELD(kind), FIELD(begin), FIELD(end), FIELD(first_node), FIELD(stimulus), FIELD(row),
                                     FIELD(receptor), FIELD(same_rate), FIELD(same_weight), FIELD(values)});
+}
+
+Fields product_fields() {
+  using Record = Product;
+  return fields_of(sizeof(Record), {FIELD(population), FIELD(component), FIELD(slot)});
 }
 
 Fields axon_times_fields() {
@@ -128,6 +133,8 @@ Topology topology_of(nb::handle owner) {
   topology.drives = const_records<Drive>(owner, "drives");
   topology.drive_values = attribute2<const double>(owner, "drive_values");
   topology.out_degrees = attribute1<const Index>(owner, "out_degrees");
+  topology.products = const_records<Product>(owner, "products");
+  topology.kept_rows = attribute1<const Index>(owner, "kept_rows");
   return topology;
 }
 
@@ -204,6 +211,7 @@ void bind_tables(nb::module_& m) {
         fields["TraceGroup"] = trace_group_fields();
         fields["ReadoutConstants"] = readout_fields();
         fields["Drive"] = drive_fields();
+        fields["Product"] = product_fields();
         fields["AxonTimes"] = axon_times_fields();
         return fields;
       },

@@ -44,6 +44,7 @@ struct Population {
   Index pair_group;                // a delay group with the constants of its postsynaptic traces (pair rules), or -1
   // e-prop per sample:
   double kappa, c_reg, f_target;  // f_target in spikes per step
+  double kappa_gain;              // 1 - kappa; if kappa learns, of its first value: gradients keep their scale
   Index error_latency;            // steps from a spike to the first error that it causes
 };
 
@@ -119,6 +120,14 @@ enum Way : Index { kForward, kInverse };
 // Rows of Topology::decays: kappa^n, kappa_reg^n, gamma^n and their inverses.
 enum DecayRow : Index { kKappa, kKappaReg, kGamma, kGrowKappa, kGrowKappaReg, kGrowGamma };
 
+// An inner product over the steps of a sample, from which gradients of learned constants are made (episodes/constants.hpp): the
+// adjoint of a component of the hidden state, times a row of the state before each step.
+struct Product {
+  Index population;  // of neurons or readouts
+  Index component;   // of the eligibility vector; -1: the distance from the threshold
+  Index slot;        // index in Topology::kept_rows; -1: the factor is 1
+};
+
 struct Topology {
   Array1<Population> populations;
   Array1<DelayGroup> groups;           // from the build; a run works on a copy (frozen: eta = 0)
@@ -146,6 +155,8 @@ struct Topology {
   Array1<const Drive> drives;
   Array2<const double> drive_values;  // (DriveRow, driven neurons)
   Array1<const Index> out_degrees;    // (sources,) synapses of each source on this rank, for counting events
+  Array1<const Product> products;     // e-prop: for the gradients of learned constants
+  Array1<const Index> kept_rows;      // rows of the state of neurons that `products` read; slot 0 also keeps outputs
 
   Index n_neurons() const { return params.columns; }
   Index n_readouts() const { return readouts.size; }

@@ -4,7 +4,7 @@
 // neuron and the step of its arrival. With the eligibility of a neuron (A, b, c, u), see `eprop.models.Eligibility`:
 //
 //     lambda(t) = L(t) + kappa lambda(t + 1)
-//     d(t)      = (1 - kappa) lambda(t) + F + u . mu(t + 1)
+//     d(t)      = gain lambda(t) + F + u . mu(t + 1),   gain = 1 - kappa
 //     mu(t)     = A^T mu(t + 1) + psi(t) d(t) c
 //     G(t)      = b . mu(t)
 //
@@ -33,7 +33,7 @@ struct AdjointConstants {
 // Neurons begin:end of one population in a backward step, with rows of their work space.
 struct AdjointNeurons {
   Index begin, end;
-  double kappa;
+  double kappa, gain;  // of the eligibility's filter
   AdjointConstants constants;
   Array2<double> work;
 };
@@ -59,11 +59,11 @@ template <bool same, class Real> void step_back_leaky(const AdjointNeurons& neur
   const double* __restrict decay = neurons.constants.A(0, 0);
   double* __restrict lambda = neurons.work.row(kLambda);
   double* __restrict mu = neurons.work.row(kMu);
-  const double kappa = neurons.kappa, first_decay = decay[neurons.begin];
+  const double kappa = neurons.kappa, gain = neurons.gain, first_decay = decay[neurons.begin];
   for (Index j = neurons.begin; j < neurons.end; j++) {
     const double filtered = signal[j] + kappa * lambda[j];
     const double next =
-        static_cast<double>(psi[j]) * ((1.0 - kappa) * filtered + drift[j]) + (same ? first_decay : decay[j]) * mu[j];
+        static_cast<double>(psi[j]) * (gain * filtered + drift[j]) + (same ? first_decay : decay[j]) * mu[j];
     lambda[j] = filtered;
     mu[j] = next;
     psi[j] = static_cast<Real>(next);
@@ -79,14 +79,14 @@ template <bool same, class Real> void step_back_pair(const AdjointNeurons& neuro
   double* __restrict mu_1 = neurons.work.row(kMu + 1);
   const double* __restrict rows = neurons.constants.rows.data;
   const Index columns = neurons.constants.rows.columns;
-  const double kappa = neurons.kappa;
+  const double kappa = neurons.kappa, gain = neurons.gain;
   enum { A00, A01, A10, A11, B0, B1, C0, C1, U0, U1, kRows };
   double of_first[kRows];
   for (Index row = 0; row < kRows; row++) of_first[row] = rows[row * columns + neurons.begin];
   for (Index j = neurons.begin; j < neurons.end; j++) {
     const auto constant = [&](Index row) { return same ? of_first[row] : rows[row * columns + j]; };
     const double filtered = signal[j] + kappa * lambda[j], first = mu_0[j], second = mu_1[j];
-    double drive = ((1.0 - kappa) * filtered + drift[j]) + constant(U0) * first;
+    double drive = (gain * filtered + drift[j]) + constant(U0) * first;
     drive = (drive + constant(U1) * second) * static_cast<double>(psi[j]);
     const double next_0 = (constant(C0) * drive + constant(A00) * first) + constant(A10) * second;
     const double next_1 = (constant(C1) * drive + constant(A01) * first) + constant(A11) * second;
@@ -99,7 +99,7 @@ template <bool same, class Real> void step_back_pair(const AdjointNeurons& neuro
 
 // One step back with any number of components.
 template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_back, Real* __restrict psi) {
-  const auto& [begin, end, kappa, constants, work] = neurons;
+  const auto& [begin, end, kappa, gain, constants, work] = neurons;
   const Index n = constants.n, next = kMu + n;
   const auto add = [&](double* __restrict to, const double* __restrict factor, const double* __restrict from) {
     for (Index j = neurons.begin; j < neurons.end; j++) to[j] += factor[j] * from[j];
@@ -108,7 +108,7 @@ template <class Real> void step_back(const AdjointNeurons& neurons, bool fed_bac
   const double* __restrict signal = work.row(kSignal), * __restrict drift = work.row(kDrift);
   for (Index j = begin; j < end; j++) {
     lambda[j] = signal[j] + kappa * lambda[j];
-    drive[j] = (1.0 - kappa) * lambda[j] + drift[j];
+    drive[j] = gain * lambda[j] + drift[j];
   }
   for (Index i = 0; fed_back && i < n; i++) add(drive, constants.u(i), work.row(kMu + i));
   for (Index j = begin; j < end; j++) drive[j] *= static_cast<double>(psi[j]);

@@ -14,6 +14,7 @@
 
 #include "common/threads.hpp"
 #include "episodes/adjoint.hpp"
+#include "episodes/constants.hpp"
 #include "episodes/gradients.hpp"
 
 namespace eprop {
@@ -47,9 +48,12 @@ template <class Real> struct AdjointRange {
   // One step back: psi of row t becomes G.
   void step(Index t) const {
     const Population& of = population();
-    const AdjointNeurons neurons{some.begin, some.end, of.kappa, {topology.adjoint, of.n_components}, work.adjoint.view()};
+    const AdjointConstants constants{topology.adjoint, of.n_components};
+    const AdjointNeurons neurons{some.begin, some.end, of.kappa, of.kappa_gain, constants, work.adjoint.view()};
     if (work.G.rows > 0) std::copy(lane.psi.row(t) + some.begin, lane.psi.row(t) + some.end, G.row(t) + some.begin);
+    if (work.products.rows > 0) find_drive(of, neurons, G.row(t), work.drive.data());
     step_back_neurons(of, neurons, G.row(t));
+    if (work.products.rows > 0) add_products(topology, some, lane, t, work);
   }
   // G of rows that cause no error.
   void skip(const RowsBack& rows) const {
@@ -136,11 +140,13 @@ template <class Real> void adjoint_readouts(const Topology& topology, const Rows
   const Array2<Real> G = rows_of_G(lane, work);
   const Index first = topology.n_neurons();
   std::fill(work.later.begin(), work.later.end(), later);
-  for (Index t = rows.last - 1; t >= rows.first; t--)
+  for (Index t = rows.last - 1; t >= rows.first; t--) {
     for (Index k = 0; k < topology.n_readouts(); k++) {
       work.later[k] = (with_errors ? lane.error(t, k) : 0.0) + topology.readouts[k].alpha * work.later[k];
       G(t, first + k) = static_cast<Real>(work.later[k]);
     }
+    add_products_of_readouts(topology, lane, t, work);
+  }
   if (work.before.rows > 0) std::copy(work.later.begin(), work.later.end(), work.before.row(0) + first);
 }
 
@@ -182,6 +188,7 @@ template <class Real> void look_back(const Episodes<Real>& episodes, Lane<Real>&
   const Topology& topology = episodes.topology;
   const std::vector<Segment> segments = segments_of(episodes, lane);
   std::fill(work.before.values.begin(), work.before.values.end(), 0.0);
+  std::fill(work.products.values.begin(), work.products.values.end(), 0.0);
   if (const Array3<const double>& given = errors.request.given_errors; given.planes > 0)
     take_errors(lane, segments, given.plane(errors.index));
   const auto one = [&](Index p, Watch& own) {
@@ -227,6 +234,7 @@ template <class Real>
 void look_back_for_trace(const Episodes<Real>& episodes, Lane<Real>& lane, Index c, const RowsBack& rows, Backward<Real>& work) {
   std::fill(work.G.values.begin(), work.G.values.begin() + episodes.used_rows(lane) * work.G.columns, Real{0});
   std::fill(work.before.values.begin(), work.before.values.end(), 0.0);
+  std::fill(work.products.values.begin(), work.products.values.end(), 0.0);
   for (Index p = 0; p < episodes.topology.n_partitions(); p++)
     each_learning_range(episodes, lane, work, p, [&](const AdjointRange<Real>& at) {
       const bool filtered = c == episodes.horizon.components;
@@ -250,6 +258,7 @@ template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& la
   if (!lane.traced) return;
   sort_spikes(episodes, lane, work);
   if (work.traces.rows == 0) work.traces = Owned2<Real>(episodes.horizon.traces(), episodes.topology.targets.size);
+  if (work.product_traces.rows == 0) work.product_traces = make_product_traces(episodes);
   for (Index c = 0; c < episodes.horizon.traces(); c++) {
     look_back_for_trace(episodes, lane, c, rows, work);
     const Array1<Real> to{work.traces.row(c), work.traces.columns};
@@ -258,8 +267,12 @@ template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& la
       accumulate_terms(episodes, piece, terms_of(episodes, lane, work, work.G.view()), Real{1}, thread, to);
       if (continues) add_traces(episodes, piece, lane.traces, work.before, Real{1}, to);
     }
+    if (work.products.rows == 0) continue;
+    if (continues) add_product_traces(lane.product_traces, work);
+    std::copy(work.products.values.begin(), work.products.values.end(), work.product_traces.row(c * work.products.rows));
   }
   std::swap(lane.traces, work.traces);
+  std::swap(lane.product_traces, work.product_traces);
 }
 
 }  // namespace eprop

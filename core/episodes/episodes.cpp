@@ -113,6 +113,11 @@ bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeReques
 template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
                                       Array1<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(episodes.plan.pieces.size());
+  for (Index s = 0; episodes.topology.products.size > 0 && s < chunk.width; s++) {
+    if (episodes.lanes[chunk.lane + s].traced)
+      add_product_traces(episodes.lanes[chunk.lane + s].product_traces, episodes.works[s]);
+    add_scaled_products(episodes.topology, episodes.works[s], request, chunk.index + s);
+  }
   return divide(n, episodes.threads, interrupt, [&](Index thread, Index number, Watch& watch) {
     const GradientPiece& piece = episodes.plan.pieces[number];
     for (Index s = 0; s < chunk.width && !watch.stopped(kPiece); s++) {
@@ -138,6 +143,8 @@ template <class Real> void make_works(Episodes<Real>& episodes, Index wanted) {
     work.adjoint = Owned2<double>(adjoint_rows(topology), topology.n_neurons());
     work.before = Owned2<double>(episodes.horizon.continues ? episodes.horizon.traces() : 0, episodes.plan.columns);
     work.later.resize(static_cast<std::size_t>(topology.n_readouts()));
+    work.products = Owned2<double>(topology.products.size, episodes.plan.columns);
+    work.drive.resize(static_cast<std::size_t>(topology.products.size > 0 ? topology.n_neurons() : 0));
     work.first.resize(static_cast<std::size_t>(episodes.n_sources + 1));
   }
 }
@@ -153,6 +160,7 @@ template <class Real> void resize_rows(Episodes<Real>& episodes, Index rows) {
     if (!episodes.learns) continue;
     longer(lane.psi);
     longer(lane.error);
+    longer(lane.kept);
   }
 }
 
@@ -170,7 +178,9 @@ template <class Real> void keep_history(Episodes<Real>& episodes, Lane<Real>& la
   std::copy(lane.log.begin() + from, lane.log.begin() + to, lane.log.begin());
   for (Index t = 0; t < history; t++) {
     for (Index b = 0; b <= end; b++) lane.start(t, b) = lane.start(first + t, b) - from;
-    if (episodes.learns) std::copy(lane.psi.row(first + t), lane.psi.row(first + t) + lane.psi.columns, lane.psi.row(t));
+    if (!episodes.learns) continue;
+    std::copy(lane.psi.row(first + t), lane.psi.row(first + t) + lane.psi.columns, lane.psi.row(t));
+    std::copy(lane.kept.row(first + t), lane.kept.row(first + t) + lane.kept.columns, lane.kept.row(t));
   }
   lane.age = lane.cuts.empty() ? lane.age + episodes.steps : episodes.steps - lane.cuts.back();
   lane.clock += episodes.steps;
@@ -190,6 +200,7 @@ template <class Real> Lane<Real> make_lane(const Episodes<Real>& episodes) {
   lane.start = Owned2<Index>(episodes.rows, topology.populations.size + 1);
   lane.psi = Owned2<Real>(stored, episodes.plan.columns);
   lane.error = Owned2<double>(stored, topology.n_readouts());
+  lane.kept = Owned2<double>(stored, topology.kept_rows.size * episodes.plan.columns);
   rest(episodes, lane);
   if (episodes.horizon.continues) lane.begin = state_of(lane);
   return lane;

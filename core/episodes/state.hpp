@@ -68,12 +68,14 @@ template <class Real> struct Lane {
   Owned2<Index> start;            // (rows, populations + 1) offsets of each step in `log`
   Owned2<Real> psi;               // (rows or 1, columns) surrogate gradients
   Owned2<double> error;           // (rows or 1, readouts) of the backward pass
+  Owned2<double> kept;            // (rows or 1, kept rows * columns) state before each step, for learned constants
 
   Index age = 0;            // steps of its episode before the rollout
   bool traced = false;      // whether `traces` are set
   std::vector<Index> cuts;  // steps of the rollout before which an episode ends, ascending
   NetworkState begin;       // state at the start of the rollout
   Owned2<Real> traces;      // (traces, synapses) as of the first step that is processed again
+  Owned2<double> product_traces;  // (traces * products, columns) the same of learned constants
   EarlierSpikes earlier;
 };
 
@@ -94,6 +96,9 @@ template <class Real> struct Backward {
   std::vector<Index> first;   // (sources + 1,) offsets of each source in `steps`
   std::vector<std::int32_t> steps;  // rows of the spikes of each source, ascending
   Owned2<Real> traces;
+  Owned2<double> products;      // (products, columns) of this lane, see `Product`
+  std::vector<double> drive;    // (neurons,) adjoint of the distance from the threshold, for products
+  Owned2<double> product_traces;
 };
 
 // Lanes per thread before gradients are added up: differences in duration between lanes average out, and threads wait for each
@@ -132,6 +137,10 @@ template <class Real> struct Episodes {
   // The first row that no spike needs to reach.
   Index end_row() const { return horizon.continues ? std::numeric_limits<Index>::max() : rows; }
 };
+
+template <class Real> Owned2<double> make_product_traces(const Episodes<Real>& episodes) {
+  return {episodes.horizon.traces() * episodes.topology.products.size, episodes.plan.columns};
+}
 
 // Steps of one episode within a rollout: rows begin .. end - 1; `step` is the step of row begin.
 struct Segment {
@@ -176,6 +185,7 @@ struct EpisodeRequest {
   Array2<const double> feedback;      // (readouts, neurons)
   Array2<const double> scales;        // (n, delay groups) factors of gradients
   Array3<const double> given_errors;  // (n, n_steps, readouts); without planes, those of the targets
+  Array2<const double> product_scales;  // (n, populations) factors of `products`
   // Results:
   Array3<double> y;      // (n, n_steps, readouts) mV
   Array3<double> error;  // (n, n_steps, readouts); without planes they are stored for the backward pass
@@ -183,6 +193,7 @@ struct EpisodeRequest {
   Array1<Index> spikes;      // (n,) of neurons
   Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
   Array1<Index> events;      // (n,) synaptic events of samples from rest
+  Array2<double> products;   // (products, targets) the backward pass adds to them
 };
 
 // Lists of spikes with capacity for one step.
@@ -233,7 +244,8 @@ inline Index episode_bytes(const Topology& topology, Index state_rows, const Epi
   const PlanSizes plan = plan_sizes(topology, rows, learns, threads, real_size);
   const Index n = topology.n_neurons(), k = topology.n_readouts(), stored = learns ? rows : 1;
   const Index traces = continues && learns ? horizon.traces() * topology.targets.size * real_size : 0;
-  const Index lane = 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n +
+  const Index kept = 8 * topology.kept_rows.size * plan.columns;
+  const Index lane = stored * kept + 8 * (n * state_rows + k) * (continues ? 2 : 1) + 4 * n +
                      8 * plan.receptors * plan.input_rows() * plan.columns + 8 * rows * (topology.populations.size + 1) +
                      stored * (8 * k + real_size * plan.columns) + traces;
   const Index work = 8 * (n * adjoint_rows(topology) + topology.n_sources()) + (continues ? rows * plan.columns * real_size : 0);

@@ -7,6 +7,7 @@
 #include "common/readouts.hpp"
 #include "common/sources.hpp"
 #include "common/threads.hpp"
+#include "episodes/constants.hpp"
 #include "episodes/delivery.hpp"
 
 namespace eprop {
@@ -94,6 +95,7 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
     if (population.role == Role::neuron && begin < end) {
       // If nothing learns, psi is overwritten in every step: a history of psi would push weights out of the cache.
       Real* psi = lane.psi.row(run.request.learn && episodes.learning[b] ? step.row : 0);
+      if (run.request.learn && episodes.learning[b]) keep_state(episodes, lane, step.row, begin, end);
       const Index before = count;
       count = advance(range_of(population, begin, end, lane.state.view(), topology.params, input), psi, spikes, count);
       const auto shift = run.exchanges ? 0 : static_cast<std::int32_t>(population.first_source - population.first_target);
@@ -262,6 +264,7 @@ template <class Real> void run_steps(const Running<Real>& run, const Steps& step
     if (run.begins_again(step.at)) rest(episodes, lane);
     delivered = step_partitions(run, step);
     log_step(run, step);
+    if (run.request.learn) keep_outputs(episodes, lane, step.row);
     integrate_readouts(0, topology.n_readouts(), topology.readouts, lane.input.row(lane.place) + topology.n_neurons(),
                        lane.y.data());
     lane.place++;

@@ -14,7 +14,7 @@ import numbers
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Self, TypeGuard
+from typing import Any, ClassVar, Literal, Self, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ class ParameterInfo:
 
     ``in_steps`` marks a duration that must be a multiple of the time step, see `check_steps`. On the command line, each parameter
     of a task or a training is an option; ``--help`` lists the ``main`` ones, with ``metavar`` as the name of the value.
+    ``learned`` marks a constant that `eprop.Learned` may stand for: it moves as it is, or by its logarithm.
     """
 
     kind: type | tuple[type, ...] = float
@@ -53,6 +54,7 @@ class ParameterInfo:
     doc: str = ""
     main: bool = False
     metavar: str = ""
+    learned: Literal["", "linear", "log"] = ""
 
     def check(self, owner: str, name: str, value: Any, per_node: bool = False) -> Any:
         """Return ``value`` in its final type; with ``per_node``, a number may differ between nodes.
@@ -65,6 +67,8 @@ class ParameterInfo:
         label = f"{owner}.{name}"
         if value is None and self.optional:
             return None
+        if isinstance(value, NodeValue):
+            return value.checked_for(label, self)
         if self.kind is float and per_node and not isinstance(value, numbers.Real):
             if isinstance(value, Values):
                 value = value.values
@@ -321,13 +325,28 @@ def _others_with(cls: type, name: str) -> list[str]:
     return sorted(public & {kind.__name__ for kind in others})
 
 
+@dataclasses.dataclass(frozen=True)
+class NodeValue(Description):
+    """Stands for a number of each node and checks itself where it does; see `eprop.models.learned.Learned`."""
+
+    def checked_for(self, label: str, info: ParameterInfo) -> Self:
+        """Return itself if it may stand for the parameter ``label``.
+
+        Raises
+        ------
+        ParameterError
+        """
+        raise ParameterError(f"{label} takes no {type(self).__name__}")
+
+
 def varies(description: Description) -> bool:
     """Whether a parameter of a description, or of a nested description, differs between nodes."""
     if not description.per_node:
         return False
     values = (getattr(description, field.name) for field in dataclasses.fields(description))
     return any(
-        isinstance(v, Values) or (isinstance(v, Description) and (hasattr(v, "draw") or varies(v))) for v in values
+        isinstance(v, (Values, NodeValue)) or (isinstance(v, Description) and (hasattr(v, "draw") or varies(v)))
+        for v in values
     )
 
 

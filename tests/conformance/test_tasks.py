@@ -19,6 +19,7 @@ from eprop.training.config import parse_config
 SMALL: dict[str, dict] = {
     "pattern-generation": {"duration": 60.0, "neurons": 6, "inputs": 5},
     "evidence-accumulation": {"lif": 6, "alif": 0, "group": 2, "cues": 3, "cue": 10.0, "gap": 5.0, "delay": 10.0, "recall": 10.0},
+    "delayed-cue": {"neurons": 6, "group": 2, "delay": 100.0},
     "nmnist": {"neurons": 5, "n_steps": 20},
     "microcircuit": {"scale": 0.001, "dt": 1.0, "duration": 20.0, "window_start": 5.0},
     "spoken-digits": {"neurons": 6, "channels": 5, "n_steps": 30, "spread": 0.3, "input_delay": 20.0},

@@ -15,11 +15,12 @@ from eprop.engine.build.assemble import build
 from eprop.engine.build.check import untaught_projections, warn_of_no_feedback
 from eprop.engine.build.feedback import check_single_pairs
 from eprop.engine.build.memory import refusing_failed_allocations
-from eprop.engine.build.neurons import parameters_of_neurons
+from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
 from eprop.engine.build.progress import BuildProgress
-from eprop.engine.ranks.collective import BATCH, run_on_all_ranks, same_network
+from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
+from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread
 from eprop.engine.run.lanes import Lanes
@@ -285,6 +286,7 @@ class Simulator(FixedProperties):
     def _run_piece(self, run: checks.RunPlan, rates: RateMonitor, sample: Samples) -> Recording:
         """Run a sample, the whole of a run or a piece, from the present state."""
         losses = self._episodes.losses
+        sample = self._without_dropped(sample) if run.learn else sample
         hidden = losses.without_targets(sample)
         recording = self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn, rates=rates)
         return losses.add_to(recording, sample)
@@ -323,6 +325,13 @@ class Simulator(FixedProperties):
             )
         return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock)
 
+    def _without_dropped(self, samples: Samples) -> Samples:
+        """Samples as the network learns from them, see `EventSource.dropout`."""
+        arrays, learning = self._arrays, self._arrays.built.learning
+        if not (learning.eprop or learning.at_spikes):
+            return samples
+        return without_dropped(self.network, samples, arrays.learned_steps if learning.eprop else arrays.t)
+
     def _warn_of_no_feedback(self, samples: Samples, learn: bool = True) -> None:
         """Warn once, when learning begins, of neurons without learning signals."""
         if self._untaught and learn:
@@ -331,6 +340,7 @@ class Simulator(FixedProperties):
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""
+        sample = self._without_dropped(sample)
         recording, events, given = None, self.events, self._episodes.losses.without_targets(sample)
         # Among replicas, only one rank runs the sample and has its spikes.
         simple = self._episodes.replicas.size == 1 and not self._episodes.losses
@@ -449,6 +459,7 @@ class Simulator(FixedProperties):
 
     def _train(self, samples: Samples, progress: Callable[[int], None] | None = None) -> BatchResult:
         """Learn from checked samples; a loss in Python takes the parts of a mini-batch."""
+        samples = self._without_dropped(samples)
         if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._online).train(samples, progress)
         rollout = forward(self._episodes, self._layout, samples, None)
@@ -527,7 +538,7 @@ class Simulator(FixedProperties):
             checks.check_call(self.comm, "gradients", self._layout, samples, progress)
             self._warn_of_no_feedback(samples)
             if not self._episodes.losses:
-                return self._episodes.gradients(samples, self._lock.outside(progress))
+                return self._episodes.gradients(self._without_dropped(samples), self._lock.outside(progress))
             clock = self._arrays.learned_steps
             try:
                 return forward(self._episodes, self._layout, samples, None).backward()
@@ -635,7 +646,7 @@ class Simulator(FixedProperties):
         return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
 
     def parameters(self, name: Population | str) -> dict[str, Floats]:
-        """Return the parameters of the nodes of a population, including drawn ones.
+        """Return the present parameters of the nodes of a population: also drawn ones, and those that learn.
 
         Parameters
         ----------
@@ -651,7 +662,43 @@ class Simulator(FixedProperties):
         NetworkError
             If there is no population of this name.
         """
-        return parameters_of_neurons(self.network, self.network.population(name))
+        population = self.network.population(name)
+        return parameters_of_neurons(self.network, population) | self._arrays.constants.of_population(population)
+
+    def models(self, name: Population | str) -> list[Any]:
+        """Return the model of each node of a population with its present parameters; a single one if all nodes are alike.
+
+        Raises
+        ------
+        NetworkError
+            If there is no population of this name.
+        """
+        population = self.network.population(name)
+        return neurons_of(self.network, population, self._arrays.constants.of_population(population))
+
+    def set_constants(self, name: Population | str, values: Mapping[str, object]) -> None:
+        """Set constants of a population that learn (`eprop.Learned`); their optimisers stay.
+
+        Parameters
+        ----------
+        name : Population or str
+        values : dict
+            By parameter name: one number, or a value for each node.
+
+        Raises
+        ------
+        NetworkError
+            If there is no population of this name.
+        InputError
+            If a constant does not learn, or values have another shape, lie outside the bounds or differ between ranks.
+        """
+        population = self.network.population(name)
+        with self._lock:
+            check = partial(self._arrays.constants.checked, population, values)
+            given = run_on_all_ranks(
+                self.comm, "set_constants", check, lambda found: {k: checksum(v) for k, v in found.items()}
+            )
+            self._arrays.constants.set_values(given)
 
     # ---------------------------------------------------------------- weights
 

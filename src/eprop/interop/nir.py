@@ -38,7 +38,6 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.engine.build.memory import check_room
-from eprop.engine.build.neurons import neurons_of
 from eprop.errors import InputError, NetworkError, optional_module
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
@@ -107,7 +106,7 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
     sparse = "it has a matrix for each delay of a projection; SONATA is sparse: eprop.interop.sonata"
     check_room("a graph of NIR", needed, sparse)
-    parts = [(population.name, _node(nir, network, population, nearest)) for population in shown]
+    parts = [(population.name, _node(nir, simulator, population, nearest)) for population in shown]
     for projection in projections:
         for name, delay, weight in _weights_by_delay(simulator, projection.name):
             parts.append((name, nir.Linear(weight=weight)))
@@ -245,8 +244,8 @@ def _without_added_inputs(nir: ModuleType, graph: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- to NIR
 
 
-def _node(nir: ModuleType, network: Network, population: Population, nearest: bool) -> Any:
-    model, size = population.model, population.size
+def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest: bool) -> Any:
+    network, model, size = simulator.network, population.model, population.size
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
     if type(model) not in (LIF, DeltaLIF, CurrentLIF, Readout):
@@ -258,7 +257,7 @@ def _node(nir: ModuleType, network: Network, population: Population, nearest: bo
         raise NetworkError(
             f"{population.name}: NIR's CubaLIF has one tau_syn; train without tau_syn_in, as one current for both signs"
         )
-    members = neurons_of(network, population)
+    members = simulator.models(population)
     _tell_lost(population, members, network.dt, nearest)
 
     def each(value: Callable[[Any], float]) -> np.ndarray:
@@ -309,7 +308,7 @@ def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, fl
     """For each delay: name of its node, delay beyond one step (ms), and the weights, (targets, sources)."""
     network = simulator.network
     projection, dt = network.projection(name), network.dt
-    post = neurons_of(network, projection.post)
+    post = simulator.models(projection.post)
     current = np.ones(projection.post.size)
     if not isinstance(projection.post.model, CurrentLIF):  # the input of a CubaLIF has a scale of its own
         current = _each(post, projection.post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))

@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from eprop.engine import Recording, Simulator
-from eprop.engine.build.neurons import neurons_of
 from eprop.errors import DataError, InputError, NetworkError, ParameterError
 from eprop.files import output_errors, write_text
 from eprop.files.spike_file import add_spikes, written
@@ -98,7 +97,7 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".sonata.", dir=folder) as name:
             aside = pathlib.Path(name)
-            nodes = [_write_nodes(aside, network, p) for p in network.populations]
+            nodes = [_write_nodes(aside, simulator, p) for p in network.populations]
             edges = [_write_edges(aside, simulator, p) for p in network.projections]
             config = {"manifest": {"$BASE_DIR": "."}, "networks": {"nodes": nodes, "edges": edges}}
             write_text(aside / CONFIG, json.dumps(config, indent=2) + "\n")
@@ -245,7 +244,7 @@ def _put_in_place(aside: pathlib.Path, folder: pathlib.Path) -> None:
         file.replace(folder / file.name)
 
 
-def _write_nodes(folder: pathlib.Path, network: Network, population: Population) -> dict[str, Any]:
+def _write_nodes(folder: pathlib.Path, simulator: Simulator, population: Population) -> dict[str, Any]:
     name, size = population.name, population.size
     source = population.model.role == "source"
     row = {"node_type_id": population.index, "population": name, "model_type": "virtual" if source else "point_neuron"}
@@ -258,7 +257,7 @@ def _write_nodes(folder: pathlib.Path, network: Network, population: Population)
         group["node_group_id"] = np.zeros(size, np.uint32)
         group["node_group_index"] = np.arange(size, dtype=np.uint64)
         parameters = group.create_group("0/dynamics_params")
-        for key, values in ({} if source else _parameters(neurons_of(network, population))).items():
+        for key, values in ({} if source else _parameters(simulator.models(population))).items():
             parameters[key] = np.broadcast_to(values, (size,))
     types = write_types(folder / f"{name}_node_types.csv", row)
     file = f"$BASE_DIR/{name}_nodes.h5"

@@ -21,6 +21,7 @@ from eprop.models.delta import DeltaLIF
 from eprop.models.delta_adapt import DeltaALIF
 from eprop.models.forced import ForcedLIF
 from eprop.models.inlining import inline
+from eprop.models.learned import Learned
 from eprop.models.lif import LIF
 from eprop.models.readout import CrossEntropy, Loss, Readout, SquaredError
 from eprop.models.sources import EventSource, PoissonSource
@@ -28,6 +29,6 @@ from eprop.parameters import param
 
 __all__ = [
     "ALIF", "LIF", "Arctan", "CrossEntropy", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "Eligibility",
-    "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Loss", "Model", "Neuron", "PiecewiseLinear",
+    "EventSource", "Exponential", "FastSigmoid", "ForcedLIF", "Learned", "Loss", "Model", "Neuron", "PiecewiseLinear",
     "PoissonSource", "Readout", "SquaredError", "Surrogate", "decay", "inline", "param",
 ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from eprop.models.base import Eligibility, decay
+from eprop.models.base import DISTANCE, Effect, Eligibility, decay, decay_by_tau
 from eprop.models.inlining import inline
 from eprop.models.membrane import Membrane
 from eprop.parameters import param
@@ -28,11 +28,13 @@ class Adaptive(Membrane):
         symbol="tau_a",
         nest="adapt_tau",
         also=("tau_a",),
+        learned="log",
         doc="time constant of the adaptation",
     )
     beta: float = param(
-        0.1, unit="mV", at_least=0.0, symbol="beta", nest="adapt_beta", doc="rise of the threshold at each spike"
-    )
+        0.1, unit="mV", at_least=0.0, symbol="beta", nest="adapt_beta", learned="linear",
+        doc="rise of the threshold at each spike",
+    )  # fmt: skip
     adaptation: float = param(0.0, nest="adaptation", doc="initial adaptation")
 
     def adaptation_decay(self, dt: float) -> Any:
@@ -51,6 +53,14 @@ class Adaptive(Membrane):
         return Eligibility(
             decay, (*others.arrival, 0.0), (*others.output, -self.beta), (*others.spike, 1.0), arrival_in
         )
+
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """``a(t) = rho a(t - 1) + z(t - 1)`` lies between the voltage and the threshold, times ``beta``."""
+        last, rho = super().eligibility(dt).size, self.adaptation_decay(dt)
+        return super().effects(dt) | {
+            "tau_adapt": (Effect(last, "adaptation", decay_by_tau(self.tau_adapt, dt)),),
+            "beta": (Effect(DISTANCE, "adaptation", -rho), Effect(DISTANCE, "z", -1.0)),
+        }
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows, with the rows of the adaptation."""

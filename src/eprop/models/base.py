@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -141,6 +141,27 @@ class Eligibility:
         return len(self.arrival)
 
 
+#: Stands for the distance of the voltage from the threshold in an `Effect`, in place of a component.
+DISTANCE = -1
+
+
+class Effect(NamedTuple):
+    """How a constant acts directly in a step: the derivative of a component by the constant, at a given state before the step.
+
+    Attributes
+    ----------
+    component : int
+        Component of the eligibility vector, or `DISTANCE`.
+    row : str or None
+        Row of the state before the step that the factor multiplies; None: the factor is the derivative.
+    factor : float or array (neurons,)
+    """
+
+    component: int
+    row: str | None
+    factor: Any
+
+
 @dataclass(frozen=True)
 class Neuron(Model):
     """Base of spiking neurons with a linear eligibility.
@@ -207,6 +228,13 @@ class Neuron(Model):
         """Eligibility of the neuron, for a step of ``dt`` ms."""
         raise TypeError(f"{type(self).__name__} does not define eligibility()")
 
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """Direct effects of the constants that can learn (`eprop.Learned`), by name; the default is none.
+
+        Parameters may be arrays here, with a value for each neuron. Spikes in a reset count as given.
+        """
+        return {}
+
 
 def core_model(model: type[Neuron]) -> str | None:
     """Return the name of the core model that advances these neurons; None if a user's own ``update`` does."""
@@ -235,3 +263,8 @@ def steps(duration: Any, dt: float) -> Any:
 def decay(tau: Any, dt: float) -> Any:
     """``exp(-dt / tau)``, the propagator of a leaky integrator; an array of time constants gives an array."""
     return np.exp(-dt / tau)
+
+
+def decay_by_tau(tau: Any, dt: float) -> Any:
+    """Derivative of `decay` by ``tau``, 1/ms."""
+    return decay(tau, dt) * dt / tau**2

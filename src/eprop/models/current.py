@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.models.adaptation import Adaptive, adapt
-from eprop.models.base import Eligibility, decay
+from eprop.models.base import Effect, Eligibility, decay, decay_by_tau
 from eprop.models.inlining import inline
 from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, check_reset, integrate, surrogate_gradient
 from eprop.parameters import param
 
 V, R, Z, CURRENT, CURRENT_IN, ADAPTATION, THRESHOLD = range(7)
+# Gauss-Legendre quadrature: exact to rounding for the exponentials of a step.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 ALPHA_SYN, KEEP, RESET, ZETA_IN, ALPHA_IN, RHO, BETA, E_L = (OWN + k for k in range(8))
 
 
@@ -80,7 +82,7 @@ class CurrentLIF(Membrane):
     """
 
     tau_syn: float = param(
-        5.0, unit="ms", above=0.0, symbol="tau_s", nest="tau_syn_ex", also=("tau_s",),
+        5.0, unit="ms", above=0.0, symbol="tau_s", nest="tau_syn_ex", also=("tau_s",), learned="log",
         doc="time constant of the synaptic current; with tau_syn_in, of the excitatory one",
     )  # fmt: skip
     v_reset: float | None = param(
@@ -130,6 +132,30 @@ class CurrentLIF(Membrane):
         u = dt * (slow - fast) / (slow * fast)
         mean = np.divide(-np.expm1(-u), u, out=np.ones_like(u), where=u > 0.0)
         return dt / self.c_m * decay(slow, dt) * mean
+
+    def _voltage_by_current_slopes(self, tau_syn: Any, dt: float) -> tuple[Any, Any]:
+        """Derivatives of `_voltage_by_current` by ``tau_m`` and by ``tau_syn``: its integral, by quadrature."""
+        s, weights = (0.5 * dt * part for part in (_NODES + 1.0, _WEIGHTS))
+        tau_m, tau_syn, c_m = (np.asarray(part)[..., None] for part in (self.tau_m, tau_syn, self.c_m))
+        kernel = weights * np.exp(-s / tau_syn - (dt - s) / tau_m) / c_m
+        return (kernel * (dt - s) / tau_m**2).sum(axis=-1), (kernel * s / tau_syn**2).sum(axis=-1)
+
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """As for other membranes, with the currents; with two of them, the time constant of neither learns."""
+        found = super().effects(dt)
+        by_tau_m, by_tau_syn = self._voltage_by_current_slopes(self.tau_syn, dt)
+        found["tau_m"] = (*found["tau_m"], Effect(0, "current", by_tau_m))
+        if self.tau_syn_in is None:
+            found["tau_syn"] = (
+                Effect(0, "current", by_tau_syn),
+                Effect(1, "current", decay_by_tau(self.tau_syn, dt)),
+            )
+        else:
+            by_tau_m, _ = self._voltage_by_current_slopes(self.tau_syn_in, dt)
+            found["tau_m"] = (*found["tau_m"], Effect(0, "current_in", by_tau_m))
+        if self.v_reset is None:
+            found["v_th"] = (*found["v_th"], Effect(0, "z", -self.membrane_decay(dt)))
+        return found
 
     def current_gain(self, dt: float) -> tuple[float, float] | None:
         """As for other membranes, by way of the synaptic current, which decays after the step."""

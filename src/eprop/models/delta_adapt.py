@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eprop.models.adaptation import Adaptive, adapt
+from eprop.models.base import Effect
 from eprop.models.delta import DeltaLIF, R, Z, reset_at_threshold
 from eprop.models.inlining import inline
 from eprop.models.membrane import OWN, V_TH
@@ -43,6 +44,11 @@ class DeltaALIF(Adaptive, DeltaLIF):
     parameter_rows: ClassVar[tuple[str, ...]] = (*DeltaLIF.parameter_rows, "pause", "rho", "beta", "e_l")
     in_python: ClassVar[Any] = staticmethod(step_delta_alif)
     core: ClassVar[str] = "delta_alif"
+
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """As for other adapting neurons; an adaptation that pauses has no constants that learn."""
+        paused = ("tau_adapt", "beta") if self.pause_adaptation else ()
+        return {name: parts for name, parts in super().effects(dt).items() if name not in paused}
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eprop.models.base import Effect
 from eprop.models.inlining import inline
 from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, integrate, surrogate_gradient
 from eprop.parameters import param
@@ -84,6 +85,14 @@ class LIF(Membrane):
     def input_scale(self, dt: float) -> Any:
         """``zeta``: 1, or ``1 - alpha`` with ``scale_input``."""
         return 1.0 - self.membrane_decay(dt) * self.scale_input
+
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """As for other membranes; the threshold is also the height of the reset, and with it of the step after a spike."""
+        found = super().effects(dt)
+        after = 1.0 if self.delayed_reset else self.membrane_decay(dt)
+        if self.scale_input:  # the step of the voltage would depend on the input, which is not kept
+            del found["tau_m"]
+        return found | {"v_th": (*found["v_th"], Effect(0, "z", -after))}
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the parameter rows; voltages relative to ``e_l``."""

@@ -13,7 +13,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from eprop.errors import ParameterError
-from eprop.models.base import Eligibility, Neuron, PiecewiseLinear, Surrogate, compiled_step, decay, steps
+from eprop.models.base import (
+    DISTANCE,
+    Effect,
+    Eligibility,
+    Neuron,
+    PiecewiseLinear,
+    Surrogate,
+    compiled_step,
+    decay,
+    decay_by_tau,
+    steps,
+)
 from eprop.models.inlining import inline
 from eprop.models.surrogate import surrogate as _surrogate
 from eprop.parameters import param
@@ -46,8 +57,12 @@ def surrogate_gradient(params, j, u):
 class Membrane(Neuron):
     """Base of neurons whose voltage is a leaky integral; subclasses define the effect of a spike."""
 
-    tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_m", nest="tau_m", doc="membrane time constant")
-    v_th: float = param(1.0, unit="mV", nest="V_th", also=("threshold", "v_threshold"), doc="threshold; above e_l")
+    tau_m: float = param(
+        20.0, unit="ms", above=0.0, symbol="tau_m", nest="tau_m", learned="log", doc="membrane time constant"
+    )
+    v_th: float = param(
+        1.0, unit="mV", nest="V_th", also=("threshold", "v_threshold"), learned="linear", doc="threshold; above e_l"
+    )
     t_ref: float = param(
         0.0,
         unit="ms",
@@ -58,7 +73,7 @@ class Membrane(Neuron):
     )
     e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
-    i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
+    i_e: float = param(0.0, unit="pA", nest="I_e", learned="linear", doc="constant external current")
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the voltage")
     v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="initial voltage; None takes e_l")
     surrogate: Surrogate = param(
@@ -96,6 +111,16 @@ class Membrane(Neuron):
     def eligibility(self, dt: float) -> Eligibility:
         """One component: the filtered presynaptic spikes."""
         return Eligibility.leaky(self.membrane_decay(dt), self.input_scale(dt))
+
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """``v(t) = alpha v(t - 1) + (tau_m / c_m)(1 - alpha) i_e + ...``; a higher threshold is further away."""
+        alpha, by_tau = self.membrane_decay(dt), decay_by_tau(self.tau_m, dt)
+        constant = self.i_e / self.c_m * (1.0 - alpha - self.tau_m * by_tau)
+        return {
+            "tau_m": (Effect(0, "v", by_tau), Effect(0, None, constant)),
+            "v_th": (Effect(DISTANCE, None, -1.0),),
+            "i_e": (Effect(0, None, self.tau_m / self.c_m * (1.0 - alpha)),),
+        }
 
     def derived(self, dt: float) -> dict[str, Any]:
         """Values of the shared parameter rows; voltages relative to ``e_l``."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.models.base import Model, decay
+from eprop.models.base import Effect, Model, decay, decay_by_tau
 from eprop.parameters import Description, param, require_member
 
 
@@ -62,10 +62,12 @@ class Readout(Model):
     may be a number, a list with a value for each readout, or a distribution.
     """
 
-    tau_m: float = param(20.0, unit="ms", above=0.0, symbol="tau_out", nest="tau_m", doc="membrane time constant")
+    tau_m: float = param(
+        20.0, unit="ms", above=0.0, symbol="tau_out", nest="tau_m", learned="log", doc="membrane time constant"
+    )
     e_l: float = param(0.0, unit="mV", nest="E_L", doc="leak potential")
     c_m: float = param(1.0, unit="pF", above=0.0, nest="C_m", doc="membrane capacitance")
-    i_e: float = param(0.0, unit="pA", nest="I_e", doc="constant external current")
+    i_e: float = param(0.0, unit="pA", nest="I_e", learned="linear", doc="constant external current")
     v_min: float = param(-np.inf, unit="mV", infinite=True, nest="V_min", doc="lower bound of the output")
     v_init: float | None = param(None, unit="mV", optional=True, nest="V_m", doc="initial output; None takes e_l")
     scale_input: bool = param(False, kind=bool, doc="multiply the synaptic input by 1 - alpha")
@@ -81,3 +83,12 @@ class Readout(Model):
     def input_scale(self, dt: float) -> Any:
         """``zeta``: 1, or ``1 - alpha_o`` with ``scale_input``."""
         return 1.0 - self.membrane_decay(dt) * self.scale_input
+
+    def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:
+        """Direct effects of the constants that can learn, see `eprop.models.base.Neuron.effects`."""
+        alpha, by_tau = self.membrane_decay(dt), decay_by_tau(self.tau_m, dt)
+        constant = self.i_e / self.c_m * (1.0 - alpha - self.tau_m * by_tau)
+        found: dict[str, tuple[Effect, ...]] = {"i_e": (Effect(0, None, self.tau_m / self.c_m * (1.0 - alpha)),)}
+        if not self.scale_input:  # the input, on which its scale would act, is not kept
+            found["tau_m"] = (Effect(0, "y", by_tau), Effect(0, None, constant))
+        return found

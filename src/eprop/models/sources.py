@@ -11,7 +11,16 @@ from eprop.parameters import param
 
 @dataclass(frozen=True)
 class EventSource(Model):
-    """Emits the events of a run's input: one channel for each node, at most one event per channel and step."""
+    """Emits the events of a run's input: one channel for each node, at most one event per channel and step.
+
+    With ``dropout`` each event is lost with this probability while the network learns: in `Simulator.train`, `gradients`,
+    `forward` and runs that learn. `evaluate`, the stepper and lanes take all events. A draw depends on (seed, population,
+    channel, step) only.
+    """
+
+    dropout: float = param(
+        0.0, at_least=0.0, below=1.0, doc="fraction of events that are dropped while the network learns"
+    )
 
     role: ClassVar[str] = "source"
 

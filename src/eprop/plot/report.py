@@ -19,9 +19,12 @@ from eprop.engine import Simulator
 from eprop.errors import CheckpointError
 from eprop.files import output_errors, read_text, write_text
 from eprop.markup import table
+from eprop.models.learned import learned_of
 from eprop.network import Network
+from eprop.parameters import parameters_of
 from eprop.plot.activity import draw_activity, draw_episode, draw_pattern
 from eprop.plot.charts import draw_confusion
+from eprop.plot.constant_change import draw_constants
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.schematic import draw_network
 from eprop.plot.style import drawing, look, save
@@ -61,10 +64,10 @@ def draw_run(
 ) -> list[pathlib.Path]:
     """Draw the figures of a run, or of several trials.
 
-    For a run, the figures are ``learning_curve``, ``activity``, ``network`` and ``weights``. A classification adds
-    ``confusion``, readouts with a target curve add ``pattern``. A task with reward has ``returns`` and ``episode`` instead of
-    curve and activity. For several trials there is only their ``learning_curve`` or ``returns``: each trial is a run with its
-    own figures.
+    For a run, the figures are ``learning_curve``, ``activity``, ``network`` and ``weights``, and ``constants`` that learn. A
+    classification adds ``confusion``, readouts with a target curve add ``pattern``. A task with reward has ``returns`` and
+    ``episode`` instead of curve and activity. For several trials there is only their ``learning_curve`` or ``returns``: each
+    trial is a run with its own figures.
 
     Parameters
     ----------
@@ -179,12 +182,24 @@ def _of_run(run: LoadedRun) -> dict[str, Figure]:
     makers: dict[str, Callable[[], Figure]] = {
         "weights": lambda: draw_weights(weight_changes(before, run.simulator), weight_units(before.network)),
         "network": lambda: _figure_of(draw_network(run.simulator.network)),
+        **_of_constants(run, before),
         **own,
     }
     for name, make in makers.items():
         with drawing(f"{run.folder.path}: figure {name!r}"):
             figures[name] = make()
     return figures
+
+
+def _of_constants(run: LoadedRun, before: Simulator) -> dict[str, Callable[[], Figure]]:
+    """Function that draws the constants that learn, if there are any."""
+    changes, units = {}, {}
+    for p in run.network.populations:
+        info, now = dict(parameters_of(type(p.model))), run.simulator.parameters(p)
+        for name in learned_of(p.model):
+            changes[f"{p.name}.{name}"] = before.parameters(p)[name], now[name]
+            units[f"{p.name}.{name}"] = info[name].unit
+    return {"constants": lambda: draw_constants(changes, units)} if changes else {}
 
 
 def _of_reward(run: LoadedRun) -> dict[str, Callable[[], Figure]]:

@@ -40,22 +40,29 @@ class SampleConstants:
         Filter of the eligibility; 0 onto readouts.
     averaged : (synapses,) bool
         Whether the gradient is divided by the length of the learning window.
+    gain : (synapses,)
+        ``1 - kappa``; if ``kappa`` learns, of its first value.
+    kappa_of_neurons, gain_of_neurons : (neurons,)
+        The same filter, of the constants that learn.
     c_reg, f_target : (neurons,)
         Regularisation, and its target in spikes per step.
     """
 
     learns: Booleans
     kappa: Array
+    gain: Array
     averaged: Booleans
+    kappa_of_neurons: Array
+    gain_of_neurons: Array
     c_reg: Array
     f_target: Array
 
     @classmethod
-    def of(cls, network: Network, forward: Forward) -> SampleConstants:
-        """The constants of a network."""
+    def of(cls, network: Network, forward: Forward, first: SampleConstants | None = None) -> SampleConstants:
+        """The constants of a network; ``first`` are those with the first values of constants that learn."""
         layout, synapses = forward.layout, forward.synapses
         learns, averaged = np.zeros((2, len(synapses)), bool)
-        kappa, (c_reg, f_target) = np.zeros(len(synapses)), np.zeros((2, layout.n_neurons))
+        kappa, (of_neurons, c_reg, f_target) = np.zeros(len(synapses)), np.zeros((3, layout.n_neurons))
         for p in network.projections:
             if not isinstance(p.rule, EProp):
                 continue
@@ -64,8 +71,10 @@ class SampleConstants:
             if p.post.model.role == "neuron":
                 own = layout.targets[p.post.name]
                 kappa[part] = _decay_of_readouts(network, forward, p.post) if p.rule.kappa is None else p.rule.kappa
+                of_neurons[own] = kappa[part][0] if part.start < part.stop else 0.0
                 c_reg[own], f_target[own] = p.rule.c_reg, p.rule.f_target * network.dt / 1000.0
-        return cls(learns, kappa, averaged, c_reg, f_target)
+        gains = (1.0 - kappa, 1.0 - of_neurons) if first is None else (first.gain, first.gain_of_neurons)
+        return cls(learns, kappa, gains[0], averaged, of_neurons, gains[1], c_reg, f_target)
 
     def rate_terms(self, spikes: npt.ArrayLike, length: npt.ArrayLike) -> Array:
         """``c_reg (f_mean - f_target) / T`` of each neuron with its ``spikes`` in ``T = length`` steps."""
@@ -104,6 +113,6 @@ def gradient_from_traces(
     s, kappa, none = forward.synapses, constants.kappa, np.zeros(forward.layout.n_readouts)
     e_bar = g = np.zeros(len(s))
     for e, signal, rate in zip(s.eligibilities(activity.spikes, activity.psi), received, rates, strict=True):
-        e_bar = kappa * e_bar + (1.0 - kappa) * e
+        e_bar = kappa * e_bar + constants.gain * e
         g = g + (signal[s.target] * e_bar + np.append(rate, none)[s.target] * e)
     return np.where(constants.learns, g, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -125,11 +125,14 @@ class Forward:
         out.neurons, out.outputs = activity.neurons, activity.outputs
         return out
 
-    def run(self, external: External, weight: Array) -> Activity:
-        """All steps, from rest."""
+    def run(
+        self, external: External, weight: Array, before: Callable[[Activity], None] = lambda activity: None
+    ) -> Activity:
+        """All steps, from rest; ``before`` is called before each step."""
         activity = self.rest(len(external.spikes))
         activity.spikes |= external.spikes
         for t in range(len(external.spikes)):
+            before(activity)
             self.step(t, self.synapses.arriving(activity.spikes, t), activity, external, weight)
         return activity
 

@@ -9,7 +9,7 @@ A class has the parameters of a population, arrays (neurons,) or (1,). Voltages 
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -74,6 +74,9 @@ class Neurons(Protocol):
     def eligibility(self) -> EligibilityTerms:
         """How spikes that arrive, and spikes of a neuron, act on the distance from its threshold."""
 
+    def direct(self, name: str, before: Any) -> tuple[Array, Array]:
+        """Effects of a constant in one step, see `LeakyNeurons.direct`."""
+
 
 def surrogate_gradient(surrogate: models.Surrogate, u: Array, height: OneOrEach, width: OneOrEach) -> Array:
     """Replace the derivative of a spike; ``u`` is the distance from the threshold, mV."""
@@ -99,7 +102,8 @@ class LeakyNeurons:
         self.size, self.e_l = size, each(members, "e_l")
         #: Eligibility of a class that derives from a model of the package and declares its own.
         self.declared: EligibilityTerms | None = None
-        self.alpha = np.exp(-dt / each(members, "tau_m"))
+        self._dt, self.tau_m, self.c_m = dt, each(members, "tau_m"), each(members, "c_m")
+        self.alpha = np.exp(-dt / self.tau_m)
         self.zeta: OneOrEach = 1.0 - self.alpha if getattr(self.model, "scale_input", False) else 1.0
         #: Voltage after a step by a constant current of 1 pA; the neuron's own current.
         self.per_current = each(members, "tau_m") / each(members, "c_m") * (1.0 - self.alpha)
@@ -111,7 +115,8 @@ class LeakyNeurons:
         self.adapts = hasattr(self.model, "beta")
         self.beta: OneOrEach = each(members, "beta") if self.adapts else 0.0
         self.a_start: OneOrEach = each(members, "adaptation") if self.adapts else 0.0
-        self.rho: OneOrEach = np.exp(-dt / each(members, "tau_adapt")) if self.adapts else 0.0
+        self.tau_adapt: OneOrEach = each(members, "tau_adapt") if self.adapts else 1.0
+        self.rho: OneOrEach = np.exp(-dt / self.tau_adapt) if self.adapts else 0.0
 
     def rest(self) -> NeuronState:
         """State before the first step."""
@@ -147,6 +152,34 @@ class LeakyNeurons:
             decay[:, 1, 1], output[:, 1], spike[:, 1] = self.rho, -np.asarray(self.beta), 1.0
         return EligibilityTerms(decay, arrival, output, spike, arrival)
 
+    def direct(self, name: str, before: NeuronState) -> tuple[Array, Array]:
+        """Derivatives of the hidden state (neurons, d), and of the distance from the threshold, by a constant in one step.
+
+        Given the state before the step and its spikes; a lower bound of the voltage and a clamp are ignored.
+        """
+        onto, distance = np.zeros(self.eligibility().arrival.shape), np.zeros(self.size)
+        if name == "tau_m":
+            onto[:, 0] = slope(lambda tau: self._voltage(tau, before), self.tau_m)
+        elif name == "i_e":
+            onto[:, 0] = self.per_current
+        elif name == "tau_adapt":
+            onto[:, -1] = slope(lambda tau: np.exp(-self._dt / tau) * before.a, self.tau_adapt)
+        elif name == "beta":
+            distance -= self.rho * before.a + before.z
+        elif name == "v_th":
+            distance -= 1.0
+            onto[:, 0] = -self._lowered(before.z)
+        return onto, distance
+
+    def _voltage(self, tau: Array, before: NeuronState) -> Array:
+        """Voltage after a step without input, for a time constant that may be complex."""
+        alpha = np.exp(-self._dt / tau)
+        return np.asarray(alpha * before.v + tau / self.c_m * (1.0 - alpha) * self.i_e)
+
+    def _lowered(self, z: Array) -> Array:
+        """How much a step's voltage falls with the height of the reset, after spikes ``z`` in the step before."""
+        return z if self.model.delayed_reset else self.alpha * z
+
 
 class ClampedNeurons(LeakyNeurons):
     """`eprop.DeltaLIF` and `eprop.DeltaALIF`: a spike sets the voltage and clamps it for the refractory time."""
@@ -171,6 +204,10 @@ class ClampedNeurons(LeakyNeurons):
         state.r = np.where(z > 0.0, self.refractory, r)
         return psi
 
+    def _lowered(self, z: Array) -> Array:
+        """The reset does not depend on the threshold."""
+        return np.zeros_like(z)
+
 
 class CurrentNeurons(LeakyNeurons):
     """`eprop.CurrentLIF` and `eprop.CurrentALIF`: exponentially decaying currents drive the voltage, one for each receptor."""
@@ -180,18 +217,33 @@ class CurrentNeurons(LeakyNeurons):
         self.subtracts = self.model.v_reset is None
         self.v_reset = each(members, "v_reset") - self.e_l
         tau_syn = each(members, "tau_syn")
-        self.has_two = self.model.tau_syn_in is not None
+        self.has_two, self.tau_syn = self.model.tau_syn_in is not None, tau_syn
         tau_in = each(members, "tau_syn_in") if self.has_two else tau_syn
         self.alpha_syn, self.alpha_in = np.exp(-dt / tau_syn), np.exp(-dt / tau_in)
-        self.zeta, self.zeta_in = (self._voltage_of_current(members, tau, dt) for tau in (tau_syn, tau_in))
+        self._tau_in = tau_in
+        self.zeta, self.zeta_in = (self._voltage_of_current(self.tau_m, tau) for tau in (tau_syn, tau_in))
 
-    @staticmethod
-    def _voltage_of_current(members: Members, tau_syn: Array, dt: float) -> Array:
+    def _voltage_of_current(self, tau_m: Array, tau_syn: Array) -> Array:
         """Voltage after a step by a current of 1 at its start: an entry of a matrix exponential."""
-        tau_m, c_m = (each(members, name) for name in ("tau_m", "c_m"))
-        rates = np.zeros((*tau_m.shape, 2, 2))
-        rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / c_m, -1.0 / tau_syn
-        return np.asarray(scipy.linalg.expm(dt * rates)[..., 0, 1])
+        rates = np.zeros((*np.broadcast_shapes(tau_m.shape, tau_syn.shape), 2, 2), np.result_type(tau_m, tau_syn))
+        rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / self.c_m, -1.0 / tau_syn
+        return np.asarray(scipy.linalg.expm(self._dt * rates)[..., 0, 1])
+
+    def direct(self, name: str, before: NeuronState) -> tuple[Array, Array]:
+        """As for other neurons, with the time constant of the current."""
+        onto, distance = super().direct(name, before)
+        if name == "tau_syn":
+            onto[:, 0] = slope(lambda tau: self._voltage_of_current(self.tau_m, tau), self.tau_syn) * before.current
+            onto[:, 1] = slope(lambda tau: np.exp(-self._dt / tau), self.tau_syn) * before.current
+        return onto, distance
+
+    def _voltage(self, tau: Array, before: NeuronState) -> Array:
+        by_current = self._voltage_of_current(tau, self.tau_syn) * before.current
+        by_current = by_current + self.has_two * self._voltage_of_current(tau, self._tau_in) * before.inhibition
+        return super()._voltage(tau, before) + by_current
+
+    def _lowered(self, z: Array) -> Array:
+        return self.alpha * z if self.subtracts else np.zeros_like(z)
 
     def step(self, state: NeuronState, x: Array, current: OneOrEach = 0.0, inhibition: OneOrEach = 0.0) -> Array:
         """Advance by one step; the voltage integrates the current before the input enters it."""
@@ -288,6 +340,19 @@ class CustomNeurons:
         """What the model declares."""
         return declared_eligibility(self.members, self._dt)
 
+    def direct(self, name: str, before: CustomState) -> tuple[Array, Array]:
+        """What the model declares as its `eprop.models.base.Effect`."""
+        found = [member.effects(self._dt)[name] for member in self.members]
+        onto, distance = np.zeros(self.eligibility().arrival.shape), np.zeros(len(self.members))
+        for j, effects in enumerate(found):
+            for component, row, factor in effects:
+                value = factor * (1.0 if row is None else before.rows[self.members[0].state_rows.index(row), j])
+                if component < 0:
+                    distance[j] += value
+                else:
+                    onto[j, component] += value
+        return onto, distance
+
 
 class Readouts:
     """Readouts of one population: leaky integrators without spikes.
@@ -308,6 +373,8 @@ class Readouts:
             np.full(size, value)
             for value in (np.exp(-dt / tau_m), e_l, each(members, "v_min") - e_l, drive, start_of(members))
         )
+        self._dt, self._tau_m, self._i_e = dt, np.full(size, tau_m), np.full(size, each(members, "i_e"))
+        self._c_m = np.full(size, each(members, "c_m"))
         self._drive = drive * (1.0 - self.alpha)
         self.zeta = 1.0 - self.alpha if model.scale_input else np.ones(size)
         self.loss = model.loss
@@ -315,6 +382,22 @@ class Readouts:
     def step(self, y: Array, x: Array) -> Array:
         """Outputs one step later, relative to the leak potential, with the input ``x``, mV."""
         return np.maximum(self.alpha * y + self.zeta * x + self._drive, self._v_min)
+
+    def direct(self, name: str, before: Array) -> Array:
+        """Derivatives of the outputs by a constant in one step, for the outputs ``before`` it."""
+
+        def output(tau: Any, i_e: Any) -> Any:
+            alpha = np.exp(-self._dt / tau)
+            return alpha * before + tau / self._c_m * (1.0 - alpha) * i_e
+
+        if name == "tau_m":
+            return slope(lambda tau: output(tau, self._i_e), self._tau_m)
+        return slope(lambda i_e: output(self._tau_m, i_e), self._i_e)
+
+
+def slope(f: Callable[[Any], Any], x: OneOrEach) -> Array:
+    """Derivative of an analytic function by a complex step: exact but for rounding."""
+    return np.asarray(np.imag(f(np.asarray(x) + 1e-30j)) / 1e-30)
 
 
 def softmax(y: Array) -> Array:

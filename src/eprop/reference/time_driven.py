@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
-from eprop.network import Network, Projection
+from eprop.network import Network, Population, Projection
 from eprop.network.signs import signs_of_synapses
+from eprop.reference.constants import StateRecorder, gradients_of_constants, learned_constants, members_with
 from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_of_steps
 from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
 from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
@@ -45,6 +46,8 @@ class TimeDriven:
         mV, projection by projection, in the order of ``connections``. To change it, call `set_weights`.
     learning_rate_factor : float
         Of all learning rates.
+    constants : list of LearnedConstant
+        Constants that learn, by `EProp`.
     forward, feedback, descents, traces, activity
         Parts of the network at work; `arrays` has all that a run changes.
 
@@ -66,14 +69,15 @@ class TimeDriven:
                 "TimeDriven learns by EProp and EPropPlus; for pairs of spikes see eprop.reference.pair_weights"
             )
         self.network = network
-        self.forward = Forward(network, connections, members)
-        self.synapses, layout = self.forward.synapses, self.forward.layout
+        self._connections, self._members = connections, members or {}
+        self.constants = learned_constants(network, self._members)
+        self.follow_constants()
+        layout = self.forward.layout
         self.weight = np.concatenate([np.zeros(0), *(connections[p.name].weight for p in network.projections)])
         self._signs = {p.name: _signs_of(p, connections[p.name]) for p in network.projections}
         self.feedback = FeedbackWeights(network, layout, self.synapses, feedback or {}, self.weight)
         self.latency = Latency.of(network, layout, self.synapses)
         self.learning_rate_factor = 1.0
-        self.of_samples = SampleConstants.of(network, self.forward)
         self._plus = PlusConstants.of(network, self.synapses)
         self._keep = np.ones(len(self.synapses))
         #: Mini-batches so far, and steps since rest.
@@ -89,6 +93,12 @@ class TimeDriven:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
         return f"TimeDriven({sizes}; {len(self.synapses):,} synapses)"
+
+    def follow_constants(self) -> None:
+        """Take the present values of constants that learn."""
+        self.forward = Forward(self.network, self._connections, members_with(self.constants, self._members))
+        first: SampleConstants | None = getattr(self, "of_samples", None)
+        self.synapses, self.of_samples = self.forward.synapses, SampleConstants.of(self.network, self.forward, first)
 
     def reset(self) -> None:
         """Put the network at rest; optimisers of e-prop+ start again: they count the steps since rest."""
@@ -122,16 +132,30 @@ class TimeDriven:
 
     def gradient(self, stimulus: Stimulus) -> tuple[Array, Activity]:
         """Gradient of a sample by e-prop, (synapses,), 0 where nothing learns by `EProp`; and the activity from rest."""
-        external, constants = self._external(stimulus), self.of_samples
-        run = self.forward.run(external, self.weight)
+        found, _, run = self.gradients(stimulus)
+        return found, run
+
+    def gradients(self, stimulus: Stimulus) -> tuple[Array, dict[str, Array], Activity]:
+        """As `gradient`, and the gradients of constants that learn, by `LearnedConstant.key`."""
+        external, constants, before = self._external(stimulus), self.of_samples, StateRecorder()
+        run = self.forward.run(external, self.weight, before)
         received = Received.of_sample(run.error, external.signals, external.modulator)
         learning = received.learning_signals(self.latency, self.feedback.now(self.weight))
         rates = rates_of_steps(constants, self.forward.layout, self.latency, run.spikes)
-        found = gradient_from_traces(self.forward, constants, run, np.hstack([learning, run.error]), rates)
+        signals = np.hstack([learning, run.error])
+        found = gradient_from_traces(self.forward, constants, run, signals, rates)
+        of_constants = gradients_of_constants(self.forward, self.constants, constants, run, before, signals, rates)
         length = float(np.abs(external.window).sum(axis=0).max(initial=0.0)) or 1.0
-        return np.where(constants.averaged, found / length, found), run
+        for c in self.constants:
+            of_constants[c.key] /= length if self._is_averaged(c.population) else 1.0
+        return np.where(constants.averaged, found / length, found), of_constants, run
 
-    def train(self, stimuli: Sequence[Stimulus]) -> list[Activity]:
+    def _is_averaged(self, population: Population) -> bool:
+        """Whether gradients of a population's constants are divided by the length of the learning window."""
+        rules = [p.rule for p in self.network.projections if p.post is population]
+        return all(rule.average_gradient for rule in rules if isinstance(rule, EProp))
+
+    def train(self, stimuli: Iterable[Stimulus]) -> list[Activity]:
         """Learn from a mini-batch.
 
         By `EProp` each sample starts at rest, and the optimisers take one step with the mean gradient. By `EPropPlus` the samples
@@ -139,15 +163,31 @@ class TimeDriven:
         """
         if self._plus.learns.any() or not self.of_samples.learns.any():
             return [self.run(stimulus) for stimulus in stimuli]
-        found = [self.gradient(stimulus) for stimulus in stimuli]
-        self.learn(np.mean([gradient for gradient, _ in found], axis=0))
-        return [run for _, run in found]
+        found = [self.gradients(stimulus) for stimulus in stimuli]
+        keys = [c.key for c in self.constants]
+        of_constants = {key: np.mean([part[key] for _, part, _ in found], axis=0) for key in keys}
+        self.learn(np.mean([gradient for gradient, _, _ in found], axis=0), of_constants)
+        return [run for _, _, run in found]
 
-    def learn(self, gradient: Array) -> None:
-        """Take one step of the optimisers of `EProp` with a gradient (synapses,)."""
+    def learn(self, gradient: Array, of_constants: Mapping[str, Array] | None = None) -> None:
+        """Take one step of the optimisers of `EProp` with a gradient (synapses,), and with those of constants by their key."""
         self.counters[0] += 1
-        self._update(self.of_samples.learns, gradient, int(self.counters[0]), self.weight)
+        self._update(self.of_samples.learns, self._clipped(gradient), int(self.counters[0]), self.weight)
         self._fade(self.of_samples.learns)
+        if of_constants:
+            for c in self.constants:
+                c.step(of_constants[c.key], int(self.counters[0]), self.learning_rate_factor)
+            self.follow_constants()
+
+    def _clipped(self, gradient: Array) -> Array:
+        """Gradients of projections, none longer than `EProp.clip_norm`."""
+        out = gradient.copy()
+        for p in self.network.projections:
+            limit = p.rule.clip_norm if isinstance(p.rule, EProp) else None
+            part = self.synapses.parts[p.name]
+            if limit is not None and (norm := float(np.linalg.norm(gradient[part]))) > limit:
+                out[part] *= limit / norm
+        return out
 
     # ---------------------------------------------------------------- e-prop+: one step after the other
 
@@ -219,6 +259,8 @@ class TimeDriven:
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array that a run changes, itself and not a copy, by name: a copy of all is a checkpoint."""
         parts = {"": self, "feedback": self.feedback, "traces": self.traces, "activity": self.activity}
+        parts |= {f"constants/{c.key}": c for c in self.constants}
+        parts |= {f"constants/{c.key}/optimizer": c.descent for c in self.constants}
         parts |= {f"optimizer/{name}": descent for name, descent in self.descents.items()}
         parts |= {
             f"neurons/{name}": state for name, state in zip(self.forward.neurons, self.activity.neurons, strict=True)

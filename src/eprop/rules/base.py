@@ -69,6 +69,10 @@ class EProp(Rule):
     average_gradient: bool = param(
         False, kind=bool, nest="average_gradient", doc="divide the gradient by the sum of the window's absolute weights"
     )
+    clip_norm: float | None = param(
+        None, above=0.0, optional=True,
+        doc="largest norm of a projection's gradient in a mini-batch: a longer one is scaled down to it",
+    )  # fmt: skip
 
     code: ClassVar[int] = 1
 

@@ -107,6 +107,14 @@ class Task(Description):
         """
         raise TypeError(f"{type(self).__name__} does not define make_samples()")
 
+    def stage(self, done: float) -> Self:
+        """The task as it is when the fraction ``done`` (0 to 1) of a training from samples is done, for the next mini-batch.
+
+        A task that becomes harder during training returns an easier one at first: with another length of samples, for example.
+        The network is that of the task itself. Validation and test use the task itself.
+        """
+        return self
+
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Score of each sample, shape ``(n,)``, from the readouts ``y`` of shape ``(n, n_steps, readouts)``."""
         raise TypeError(f"{type(self).__name__} does not define score()")

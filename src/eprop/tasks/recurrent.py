@@ -21,6 +21,7 @@ FEEDBACKS = ("symmetric", "random", "adaptive")
 # Parameters that have an effect only if another parameter has a certain value.
 NEEDED = {
     "average_gradient": {"rule": "eprop"},
+    "clip_norm": {"rule": "eprop"},
     "kappa": {"rule": "eprop+"},
     "cutoff": {"rule": "eprop+"},
     "each_step": {"rule": "eprop+"},
@@ -127,6 +128,9 @@ class RuleTask(Task):
     c_reg: float = inherited(RecurrentTask, "c_reg", None, optional=True)
     f_target: float = inherited(RecurrentTask, "f_target", 10.0)
     average_gradient: bool = param(False, kind=bool, doc="eprop: divide the gradient by the length of the window")
+    clip_norm: float | None = param(
+        None, above=0.0, optional=True, doc="eprop: largest norm of a projection's gradient in a mini-batch"
+    )
     kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
     each_step: bool = param(False, kind=bool, doc="eprop+: one optimiser step for every time step, not for every spike")
@@ -159,7 +163,7 @@ class RuleTask(Task):
         optimizer: Optimizer = kind(eta=eta, decay=self.decay, **more)
         common: dict[str, Any] = {"optimizer": optimizer, "c_reg": self.c_reg, "f_target": self.f_target}
         if self.rule == "eprop":
-            return EProp(**common, average_gradient=self.average_gradient)
+            return EProp(**common, average_gradient=self.average_gradient, clip_norm=self.clip_norm)
         return EPropPlus(**common, kappa=self.kappa, cutoff=self.cutoff, each_step=self.each_step)
 
 

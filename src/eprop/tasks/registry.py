@@ -21,6 +21,7 @@ from eprop.files.reading import MOST_TEXT
 from eprop.files.trust import is_own, is_trusted
 from eprop.parameters import suggestion
 from eprop.tasks.base import Task, check_choice
+from eprop.tasks.delayed_cue import DelayedCue
 from eprop.tasks.delayed_reward import DelayedReward
 from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.gymnasium import CartPole, GymnasiumTask
@@ -34,6 +35,7 @@ from eprop.tasks.speech import SHD, SpokenDigits
 TASKS: dict[str, type[Task]] = {
     PatternGeneration.name: PatternGeneration,
     EvidenceAccumulation.name: EvidenceAccumulation,
+    DelayedCue.name: DelayedCue,
     NMNIST.name: NMNIST,
     MicrocircuitDigits.name: MicrocircuitDigits,
     SpokenDigits.name: SpokenDigits,

@@ -9,6 +9,7 @@ import numpy as np
 
 from eprop.checks import stimuli_of, time_driven
 from eprop.engine import BatchResult, Samples, Simulator
+from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.online import EVALUATION_CHUNKS
 from eprop.errors import InputError, Status, check_status
 from eprop.network import Network
@@ -64,13 +65,8 @@ class TimeDrivenEngine:
     def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
         """As `Simulator.train`."""
         first_step = self._learned_steps if self._by_batch else int(self.stepped.counters[1])
-        stimuli = stimuli_of(self.network, samples, first_step)
-        if self._by_batch:
-            found = [self.stepped.gradient(stimulus) for stimulus in _counted(stimuli, progress)]
-            self.stepped.learn(np.mean([gradient for gradient, _ in found], axis=0))
-            runs = [run for _, run in found]
-        else:
-            runs = [self.stepped.run(stimulus) for stimulus in _counted(stimuli, progress)]
+        stimuli = stimuli_of(self.network, without_dropped(self.network, samples, first_step), first_step)
+        runs = self.stepped.train(_counted(stimuli, progress))
         self._learned_steps += len(samples) * samples.n_steps
         self.events += sum(run.events for run in runs)
         return self._result(runs)
@@ -128,6 +124,7 @@ class TimeDrivenEngine:
                 )
         for name, array in self._arrays().items():
             array[...] = state[name]
+        self.stepped.follow_constants()
         self.events, self._learned_steps = (int(count) for count in state["counted"])
 
 

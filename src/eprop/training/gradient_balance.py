@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.engine import Samples, Simulator
 from eprop.errors import InputError
+from eprop.models.learned import learned_of
 from eprop.network import Projection
 from eprop.rules import EProp, EPropPlus, GradientDescent, Rule
 
@@ -93,6 +94,9 @@ def _gradients(simulator: Simulator, samples: Samples, regularise: bool) -> dict
     own = Simulator(network, threads=simulator.threads)
     for projection in network.projections:
         own.set_weights(projection.name, simulator.connections(projection.name)[2])
+    for population in network.populations:
+        now, learned = simulator.parameters(population), learned_of(population.model)
+        own.set_constants(population, {name: now[name][: 1 if how.shared else None] for name, how in learned.items()})
     if any(isinstance(p.rule, EProp) for p in network.projections):
         return own.gradients(samples)
     plastic = [p.name for p in network.projections if isinstance(p.rule, EPropPlus)]

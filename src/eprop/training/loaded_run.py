@@ -163,6 +163,7 @@ def load(
     try:
         if config.execution.engine == "time":
             _set_weights(simulator, checkpoint.state["synapses/weight"])
+            _set_constants(simulator, checkpoint.state)
         else:
             simulator.set_state(checkpoint.state)
             simulator.reset()
@@ -309,6 +310,12 @@ def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
         count = simulator.connection_count(projection.name)
         simulator.set_weights(projection.name, weights[first : first + count])
         first += count
+
+
+def _set_constants(simulator: Simulator, state: Mapping[str, np.ndarray]) -> None:
+    """Set the constants that learn, from a state of the time-driven engine, which has their names in common."""
+    own = simulator.state()
+    simulator.set_state(own | {name: state[name] for name in own if name.startswith("constants/")})
 
 
 def _column(values: list[Any]) -> np.ndarray:

@@ -33,6 +33,7 @@ PICTURES = {
     "activity": ("Activity", "One test sample, before and after training."),
     "network": ("Network", "Populations, projections and feedback."),
     "weights": ("Weights", "Each weight before and after training."),
+    "constants": ("Constants", "Constants that learn: how many nodes have which value, before and after training."),
 }
 
 

@@ -355,9 +355,12 @@ class SampleLearner(Learner):
             stop = min(stop, index + self._chunk)
         # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
         self.simulator.scale_learning_rates(self._eta_factor(start + order.begin(batch)))
-        which = order.samples[index:stop]
-        samples = self.task.make_samples(self.simulator.network, self.dataset.subset(which))
-        self._note(which, samples, self._train(samples, check), start + order.begin(stop))
+        which, task = order.samples[index:stop], self.task.stage((start + order.begin(batch)) / self.total)
+        samples = task.make_samples(self.simulator.network, self.dataset.subset(which))
+        result = self._train(samples, check)
+        score = task.score(samples, result.y) if self.by_batch else None
+        self._note(which, samples, result, score)
+        self.done = start + order.begin(stop)
         # All ranks must choose the same length of the next chunk.
         seconds = self.simulator.comm.broadcast(time.perf_counter() - began)
         self.seconds += seconds
@@ -373,8 +376,8 @@ class SampleLearner(Learner):
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} samples, {error}") from None
 
-    def _note(self, which: np.ndarray, samples: Samples, result: BatchResult, done: int) -> None:
-        self.done, self.learned, self.events = done, self.learned + len(samples), self.events + result.events
+    def _note(self, which: np.ndarray, samples: Samples, result: BatchResult, score: np.ndarray | None) -> None:
+        self.learned, self.events = self.learned + len(samples), self.events + result.events
         self._epochs.losses[which] = result.loss
         self._recent_loss.extend(result.loss)
         sums = self._sums
@@ -383,8 +386,7 @@ class SampleLearner(Learner):
         for name, counts in (result.neuron_spikes or {}).items():
             self._counts[name] = counts + self._counts.get(name, 0)
         sums.values["loss"] = _added(sums["loss"], result.loss)
-        if self.by_batch:
-            score = self.task.score(samples, result.y)
+        if score is not None:
             sums.values["score"] = _added(sums["score"], score)
             self._recent_error.extend(score)
 

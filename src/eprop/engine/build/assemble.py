@@ -12,6 +12,7 @@ import numpy as np
 from eprop.engine.build.built import Built, Sizes
 from eprop.engine.build.check import check_network, check_sizes
 from eprop.engine.build.connections import ConnectionBuilder, draw_synapses, find_ghosts
+from eprop.engine.build.constants import check_constants, constants_of, product_tables
 from eprop.engine.build.delay_groups import (
     DelayGroup,
     add_filter_slots,
@@ -105,7 +106,9 @@ def build(
     check_network(network)
     ranks = RankPartition(network, comm)
     find_ghosts(network, ranks, threads)
+    check_constants(network)
     nodes = _nodes_of(network)
+    constants = constants_of(network, {index: c.kept for index, c in nodes.components.items()})
     sizes, groups, drawn = _sizes_of(network, ranks, nodes, dtype, threads, report)
     check_sizes(sizes.n_sources, sizes.n_branches)
     run_on_all_ranks(ranks.comm, "Simulator", partial(check_memory, sizes, partitions, threads, neighbours))
@@ -126,11 +129,13 @@ def build(
         error_latency=error_latency_of_pairs(network, populations, table, branch_start, targets),
         adaptive=adaptive_pairs(network, populations, n_readouts, ranks),
         **drive_tables(network, populations, nodes.models, ranks),
+        **product_tables(constants),
         out_degrees=out_degrees(populations, table, branch_start),
     )
     return Built(
         **vars(sizes),
         topology=topology,
+        constants=constants,
         fingerprint=fingerprint_of(network, dtype, sizes.kinds, sizes.block_steps),
         weight=weight,
         synapse_counts=synapse_counts,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from eprop.engine.build.constants import Constant
 from eprop.engine.build.propagators import TraceGroups, span_blocks_of
 from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
@@ -228,6 +229,8 @@ class Built(Sizes):
     Attributes
     ----------
     topology : Topology
+    constants : tuple of Constant
+        Constants that learn.
     fingerprint : (bytes,) uint8
         See `eprop.engine.build.fingerprint`.
     weight : (synapses,) dtype
@@ -242,6 +245,7 @@ class Built(Sizes):
     """
 
     topology: Topology
+    constants: tuple[Constant, ...]
     fingerprint: np.ndarray
     weight: np.ndarray
     feedback: np.ndarray

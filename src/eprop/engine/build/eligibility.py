@@ -26,6 +26,8 @@ class Components:
         Fields of `Eligibility`.
     filters, own : tuples of int
         Components stored per axon, and components stored per synapse; a component may be in both.
+    kept : tuple of int
+        Numbers of the components in the model's `Eligibility`.
     """
 
     decay: np.ndarray
@@ -34,6 +36,7 @@ class Components:
     spike: np.ndarray
     filters: tuple[int, ...]
     own: tuple[int, ...]
+    kept: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -61,6 +64,7 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility], receptor: s
         )
     if not all(np.isfinite(a).all() for a in (decay, arrival, output, spike)):
         raise NetworkError(f"{name}: the eligibility holds a value that is not finite")
+    kept = list(range(d))
     if eligibilities[0].arrival_in is not None:  # without the current of the other receptor
         kept = _reached(np.abs(arrival) + np.abs(spike), decay)
         decay, arrival, output, spike = decay[:, kept][:, :, kept], arrival[:, kept], output[:, kept], spike[:, kept]
@@ -70,7 +74,7 @@ def sort_components(name: str, eligibilities: Sequence[Eligibility], receptor: s
         filters, own = [], _reached(np.abs(arrival) + np.abs(spike), decay)
     else:
         own = _reached(spike, decay) or ([] if filters else [0])
-    return Components(decay, arrival, output, spike, tuple(filters), tuple(own))
+    return Components(decay, arrival, output, spike, tuple(filters), tuple(own), tuple(kept))
 
 
 def _reached(start: np.ndarray, decay: np.ndarray) -> list[int]:

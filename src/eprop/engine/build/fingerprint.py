@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.engine.build.records import Kind
 from eprop.errors import InputError
+from eprop.models import Learned
 from eprop.network import Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
@@ -87,6 +88,7 @@ def _describe(name: str, value: object, out: dict[str, str], whole: bool) -> Non
         for part in dataclasses.fields(value):
             # The state replaces initial weights, and training may continue at another rate.
             rate = part.name == "eta" or (isinstance(value, PairRule) and part.name == "rate")
+            rate |= part.name == "start" and isinstance(value, Learned)  # a state has the present value
             if whole or not (rate or (part.name == "weight" and name.startswith("feedback "))):
                 _describe(f"{name}.{part.name}", getattr(value, part.name), out, whole)
     elif isinstance(value, (Values, Array, np.ndarray, list, tuple)):

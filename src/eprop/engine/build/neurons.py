@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,18 @@ from eprop.engine.build.records import Sharing
 from eprop.engine.build.user_model import in_package
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError, ParameterError
-from eprop.models import Neuron
+from eprop.models import Learned, Neuron
+from eprop.models.learned import learned_of
 from eprop.models.membrane import Membrane
 from eprop.network import Distribution, Network, Population
 from eprop.parameters import Description, ParameterInfo, Values, parameters_of, varies
 
 
-def neurons_of(network: Network, population: Population) -> list[Any]:
+def neurons_of(network: Network, population: Population, values: Mapping[str, np.ndarray] | None = None) -> list[Any]:
     """The model of each neuron or readout, or a list with one model if all are alike.
 
-    A drawn parameter depends only on (the network's seed, population, parameter, neuron).
+    A drawn parameter depends only on (the network's seed, population, parameter, neuron). Constants that learn have their first
+    values, or the given ``values`` (size,).
 
     Raises
     ------
@@ -31,8 +34,7 @@ def neurons_of(network: Network, population: Population) -> list[Any]:
     """
     if not varies(population.model):
         return [population.model]
-    seed = random.derive(network.seed, random.PARAMETER, population.index)
-    columns = _columns(population.model, population.size, seed)
+    columns = columns_of(network, population) | dict(values or {})
     if _valid_together(population.model, columns):
         named = {name: column.tolist() for name, column in columns.items()}
         return [
@@ -45,6 +47,21 @@ def neurons_of(network: Network, population: Population) -> list[Any]:
         except ParameterError as error:
             raise NetworkError(f"{population.name}, {population.model.role} {j}: {error}") from None
     return found
+
+
+def columns_of(network: Network, population: Population) -> dict[str, Any]:
+    """Values of the parameters that vary, ``(size,)`` each; those of a part as a nested dictionary."""
+    return _columns(population.model, population.size, random.derive(network.seed, random.PARAMETER, population.index))
+
+
+def with_columns(description: Any, columns: dict[str, Any]) -> Any:
+    """Return an unchecked copy whose parameters are arrays with a value for each node."""
+    made = object.__new__(type(description))
+    vars(made).update(vars(description))
+    for name, column in columns.items():
+        part = with_columns(getattr(description, name), column) if isinstance(column, dict) else column
+        object.__setattr__(made, name, part)
+    return made
 
 
 def parameters_of_neurons(network: Network, population: Population) -> dict[str, np.ndarray]:
@@ -92,8 +109,12 @@ def _columns(description: Description, size: int, seed: int) -> dict[str, Any]:
     """Values of the parameters that vary, each ``(size,)``; nested descriptions give a nested dictionary."""
     out: dict[str, Any] = {}
     for k, field in enumerate(dataclasses.fields(description)):
-        value = getattr(description, field.name)
+        value: Any = getattr(description, field.name)
         own = random.derive(seed, k)
+        if isinstance(value, Learned):
+            value = value.start
+            if isinstance(value, float):
+                out[field.name] = np.full(size, value)
         if isinstance(value, Values):
             out[field.name] = np.array(value.values)
         elif isinstance(value, Distribution):
@@ -184,7 +205,8 @@ def neuron_arrays(
         for name, values in _initial_values(own, network.dt, range(first, stop), seed).items():
             initial[own[0].state_rows.index(name), span] = values
         sharing[p.index] = Sharing.each
-        if (params[:, span] == params[:, span.start, None]).all() and _same_eligibility(differing, network.dt):
+        alike = (params[:, span] == params[:, span.start, None]).all() and not learned_of(p.model)
+        if alike and _same_eligibility(differing, network.dt):
             sharing[p.index] = Sharing.shortcut if _takes_shortcut(own[0], params[:, span]) else Sharing.same
         leak[span] = [getattr(neuron, "e_l", 0.0) for neuron in own]
         first_target += stop - first

@@ -37,7 +37,7 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
         row["role"], row["size"] = role, ranks.n_local_sources(p)
         row["first_source"], row["channel"] = n_sources, n_channels
         row["trace_group"] = row["pair_group"] = row["voltage_row"] = row["inhibitory_row"] = -1
-        row["error_latency"] = 1
+        row["error_latency"], row["kappa_gain"] = 1, 1.0
         if role != Role.readout:
             n_sources += row["size"]
         if role == Role.neuron:

@@ -43,6 +43,7 @@ DELAY_GROUP = np.dtype(_FIELDS["DelayGroup"])
 TRACE_GROUP = np.dtype(_FIELDS["TraceGroup"])
 READOUT = np.dtype(_FIELDS["ReadoutConstants"])
 DRIVE = np.dtype(_FIELDS["Drive"])
+PRODUCT = np.dtype(_FIELDS["Product"])
 AXON_TIMES = np.dtype(_FIELDS["AxonTimes"])
 
 

@@ -50,6 +50,7 @@ def add_eprop_constants(
             if getattr(known, field) != getattr(p.rule, field):
                 raise NetworkError(f"all EProp projections onto {p.post.name!r} must share {field}")
         row["kappa"] = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p, classes)
+        row["kappa_gain"] = 1.0 - row["kappa"]
         row["c_reg"], row["f_target"] = regularisation(p.rule, network.dt)
 
 

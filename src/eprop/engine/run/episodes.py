@@ -17,7 +17,7 @@ from eprop.engine.build.records import Rule
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
 from eprop.engine.run.guards import check_losses
-from eprop.engine.run.optimizers import Optimizers, batch_scale, sample_scales
+from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import spikes_of_sample
 from eprop.engine.run.rates import TrainingRates, by_population
@@ -70,10 +70,12 @@ class Episodes:
         scale = batch_scale(arrays, samples)
         try:
             result = self.run(samples, True, progress)
+            of_constants = self._gradients_of_constants(samples)
         except BaseException:
-            arrays.synapses.pending[:] = 0.0  # discard the gradients of an interrupted batch
+            arrays.discard_gradients()  # of an interrupted batch
             raise
-        self.optimizers.take_step(scale, "train", len(samples) * samples.n_steps)
+        arrays.constants.pending[:] = 0.0
+        self.optimizers.take_step(scale, of_constants, "train", len(samples) * samples.n_steps)
         self.rates.judge(result, samples.n_steps)
         return result
 
@@ -83,11 +85,20 @@ class Episodes:
         arrays.tie_feedback()
         try:
             self.run(samples, True, progress)
-            found = arrays.synapses.pending.copy()
+            found, products = arrays.synapses.pending.copy(), arrays.constants.pending.copy()
         finally:
-            arrays.synapses.pending[:] = 0.0
+            arrays.discard_gradients()
             arrays.online.events = events
-        return self.optimizers.by_projection(found, batch_scale(arrays, samples))
+        means = constant_scales(arrays, samples, np.arange(1)).of_sum
+        return self.optimizers.by_name(found, batch_scale(arrays, samples), products, means)
+
+    def _gradients_of_constants(self, samples: Samples) -> dict[str, np.ndarray]:
+        """Gradients of constants that learn, after the samples have run."""
+        arrays = self.arrays
+        if not arrays.constants:
+            return {}
+        means = constant_scales(arrays, samples, np.arange(1)).of_sum
+        return arrays.constants.gradients(arrays.constants.pending, means, arrays.exchange)
 
     def run(self, samples: Samples, learn: bool, progress: Progress) -> BatchResult:
         """Run all samples from rest and sum the gradients. Replicas divide the samples and join the results."""
@@ -111,6 +122,8 @@ class Episodes:
         losses, spikes, events, counts = zip(*(part for part, _ in parts if part is not None), strict=True)
         if learn:
             self.arrays.synapses.pending[:] = comm.sum(self.arrays.synapses.pending)
+            if self.arrays.constants:
+                self.arrays.constants.pending[:] = comm.sum(self.arrays.constants.pending)
             self.arrays.online.events += sum(events) - (found.events if found else 0)
         y = self.joined(found.y if found else np.empty((0, samples.n_steps, self.arrays.built.n_readouts)), n)
         counted = {name: sum(part[name] for part in counts) for name in counts[0]}
@@ -201,6 +214,9 @@ class Episodes:
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
         request.external = external_arrays(arrays, samples)
+        if arrays.constants:
+            request.product_scales = constant_scales(arrays, samples, index).of_samples
+            request.products = arrays.constants.pending
         request.y, request.loss = np.zeros((n, samples.n_steps, arrays.built.n_readouts)), np.zeros(n)
         request.spikes, request.events = np.zeros(n, np.int64), np.zeros(n, np.int64)
         request.of_neurons = np.zeros(arrays.built.n_neurons, np.int64)

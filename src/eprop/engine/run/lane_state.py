@@ -25,6 +25,10 @@ AXES = {
     "counters": Axis.same, "neurons": Axis.neuron, "y": Axis.same, "begin_neurons": Axis.neuron, "begin_y": Axis.same,
     "cuts": Axis.same, "psi": Axis.neuron, "traces": Axis.synapse,
 }  # fmt: skip
+#: The same of constants that learn: states before each step and traces, which the core keeps for neurons and readouts together.
+AXES_OF_CONSTANTS = {
+    "kept": Axis.neuron, "kept_outputs": Axis.same, "product_traces": Axis.neuron, "product_traces_outputs": Axis.same,
+}  # fmt: skip
 
 
 def state_of_lanes(lanes: LaneGroup, closed: bool) -> dict[str, np.ndarray]:
@@ -34,7 +38,7 @@ def state_of_lanes(lanes: LaneGroup, closed: bool) -> dict[str, np.ndarray]:
     own = _shaped(lanes, found)
     starts = found["start"].reshape(-1, len(arrays.built.topology.populations) + 1)
     log = arrays.gatherer.whole_log(SpikeLog(starts[:, -1] - starts[:, 0], found["log"]))
-    out = arrays.gatherer.whole(own, AXES) | {COUNTS: log.counts, SOURCES: log.sources}
+    out = arrays.gatherer.whole(own, _axes(lanes)) | {COUNTS: log.counts, SOURCES: log.sources}
     if replicas.size > 1:
         parts = replicas.gather(out)
         out = {name: np.concatenate([part[name] for part in parts]) for name in out}
@@ -60,6 +64,10 @@ def set_lanes(lanes: LaneGroup, state: Mapping[str, np.ndarray]) -> bool:
     if not lanes.core.set_state(steps, _for_core(lanes, _of_replica(lanes, given, steps), steps)):
         raise damaged("its arrays are not as long as its counters say")
     return bool(given["lanes"][2])
+
+
+def _axes(lanes: LaneGroup) -> dict[str, Axis]:
+    return AXES | AXES_OF_CONSTANTS if lanes.episodes.arrays.constants else AXES
 
 
 def _rows(lanes: LaneGroup, counters: np.ndarray, steps: int) -> np.ndarray:
@@ -96,12 +104,29 @@ def _shaped(lanes: LaneGroup, found: Mapping[str, np.ndarray]) -> dict[str, np.n
     traces = found["traces"].reshape(_traces(lanes) * int(np.count_nonzero(counters[:, TRACED])), order.size)
     neurons: tuple[int, ...] = (n, len(built.initial), built.n_neurons)
     readouts = (n, built.n_readouts)
-    return {
+    out = {
         "counters": counters, "cuts": found["cuts"], "traces": traces[:, order],
         "psi": psi[:, : built.n_neurons] if rows else np.zeros((0, built.n_neurons), psi.dtype),
         "neurons": found["neurons"].reshape(neurons), "begin_neurons": found["begin_neurons"].reshape(neurons),
         "y": found["y"].reshape(readouts), "begin_y": found["begin_y"].reshape(readouts),
     }  # fmt: skip
+    return out | (_shaped_of_constants(lanes, found, rows, counters) if lanes.episodes.arrays.constants else {})
+
+
+def _shaped_of_constants(
+    lanes: LaneGroup, found: Mapping[str, np.ndarray], rows: int, counters: np.ndarray
+) -> dict[str, np.ndarray]:
+    """As `_shaped`, of constants that learn: (rows, slots, nodes) and (traces of all lanes, products, nodes)."""
+    built = lanes.episodes.arrays.built
+    n, slots, products = built.n_neurons, built.topology.kept_rows.size, len(built.topology.products)
+    traced = _traces(lanes) * int(np.count_nonzero(counters[:, TRACED]))
+    out = {}
+    for name, shape in (("kept", (rows, slots)), ("product_traces", (traced, products))):
+        part = found[name].reshape(*shape, found[name].size // max(shape[0] * shape[1], 1))
+        empty = np.zeros((*shape, n + built.n_readouts))
+        part = part if part.size else empty
+        out[name], out[f"{name}_outputs"] = part[..., :n], part[..., n : n + built.n_readouts]
+    return out
 
 
 def _of_replica(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
@@ -115,16 +140,19 @@ def _of_replica(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -
     out = {name: part(name, ones) for name in ("counters", "neurons", "y", "begin_neurons", "begin_y")}
     first, stop = int(rows[: here.start].sum()), int(rows[: here.stop].sum())
     spikes = slice(int(given[COUNTS][:first].sum()), int(given[COUNTS][:stop].sum()))
+    traced = _traces(lanes) * (counters[:, TRACED] != 0)
+    for name in _axes(lanes).keys() & AXES_OF_CONSTANTS.keys():
+        out[name] = part(name, rows * lanes.core.learns if name.startswith("kept") else traced)
     return out | {
         "cuts": part("cuts", counters[:, CUTS]), "psi": part("psi", rows * lanes.core.learns), COUNTS: part(COUNTS, rows),
-        "traces": part("traces", _traces(lanes) * (counters[:, TRACED] != 0)), SOURCES: given[SOURCES][spikes],
+        "traces": part("traces", traced), SOURCES: given[SOURCES][spikes],
     }  # fmt: skip
 
 
 def _for_core(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> dict[str, np.ndarray]:
     """The arrays of this rank as the core takes them, the inverse of `_shaped`."""
     arrays, own = lanes.episodes.arrays, lanes.core.state()
-    part, order = arrays.gatherer.part(given, AXES), all_synapses(arrays)
+    part, order = arrays.gatherer.part(given, _axes(lanes)), all_synapses(arrays)
     log = arrays.gatherer.part_log(SpikeLog(given[COUNTS], given[SOURCES]))
     rows, starts = _rows(lanes, part["counters"], steps), log.starts(arrays.gatherer.first_sources)
     ends = np.append(starts[:, 0], log.sources.size)[np.concatenate([[0], np.cumsum(rows)])]
@@ -136,6 +164,9 @@ def _for_core(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int) -> 
         own_rows = int(_rows(lanes, own["counters"].reshape(lanes.own.size, -1), lanes.core.steps).sum())
         columns = own["psi"].size // own_rows
         out["psi"] = np.pad(part["psi"], ((0, 0), (0, columns - part["psi"].shape[1])))
+        for name in ("kept", "product_traces") if arrays.constants else ():
+            both = np.concatenate([part[name], part[f"{name}_outputs"]], axis=-1)
+            out[name] = np.pad(both, ((0, 0), (0, 0), (0, columns - both.shape[-1])))
     return {name: np.ascontiguousarray(out[name], have.dtype).ravel() for name, have in own.items()}
 
 
@@ -174,6 +205,8 @@ def _check_lengths(lanes: LaneGroup, given: Mapping[str, np.ndarray], steps: int
         "psi": rows * lanes.core.learns,
         "traces": _traces(lanes) * int(np.count_nonzero(counters[:, TRACED])),
     }
+    for name in _axes(lanes).keys() & AXES_OF_CONSTANTS.keys():
+        lengths[name] = lengths["psi" if name.startswith("kept") else "traces"]
     for name, length in lengths.items():
         if len(given[name]) != length:
             raise damaged(f"{name} has {len(given[name]):,} rows, but its counters tell of {length:,}")

@@ -18,7 +18,7 @@ from eprop.engine.run.guards import check_outputs
 from eprop.engine.run.lane_events import ChannelReader, chosen_parts
 from eprop.engine.run.lane_state import set_lanes, state_of_lanes
 from eprop.engine.run.layout import SampleLayout, count_of
-from eprop.engine.run.optimizers import rollout_scales
+from eprop.engine.run.optimizers import constant_scales_of_rollout, rollout_scales
 from eprop.engine.run.rollouts import LaneGroup, checked_errors, chosen_lanes
 from eprop.engine.run.samples import External, arrange_external
 from eprop.errors import InputError
@@ -192,7 +192,9 @@ class Lanes:
             given, external = run_on_all_ranks(self._episodes.comm, "backward", check, self._keys_of_errors)
             self._lanes.follow_weights()
             self._lanes.check_diverged("backward")
-            found = self._lanes.backward(given, external, *rollout_scales(self._episodes.arrays, self.n, self.steps))
+            scales = self._episodes.arrays, self.n, self.steps
+            of_constants = constant_scales_of_rollout(*scales)
+            found = self._lanes.backward(given, external, *rollout_scales(*scales), of_constants)
             self._closed = True
             return found
 

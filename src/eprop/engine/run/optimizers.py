@@ -42,6 +42,44 @@ def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.nda
     return np.ascontiguousarray(scales, np.float64)
 
 
+class ConstantScales(NamedTuple):
+    """Factors of the inner products of constants that learn, per population.
+
+    Attributes
+    ----------
+    of_samples : (samples, populations)
+        As the samples are added up.
+    of_sum : (populations,)
+        Of their sum.
+    """
+
+    of_samples: np.ndarray
+    of_sum: np.ndarray
+
+
+def constant_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> ConstantScales:
+    """Factors for samples ``index``; they are those of synapses onto the population."""
+    lengths, averaged = np.broadcast_to(_lengths(samples), len(samples)), _averaged_populations(arrays)
+    shares = np.where(averaged, (lengths[0] / lengths[index])[:, None], 1.0)
+    return ConstantScales(shares, np.where(averaged, 1.0 / len(samples) / lengths[0], 1.0 / len(samples)))
+
+
+def constant_scales_of_rollout(arrays: Arrays, n: int, n_steps: int) -> ConstantScales:
+    """The same for ``n`` lanes and a rollout, all of whose steps count."""
+    averaged = _averaged_populations(arrays)
+    return ConstantScales(np.ones((n, averaged.size)), np.where(averaged, 1.0 / n / n_steps, 1.0 / n))
+
+
+def _averaged_populations(arrays: Arrays) -> np.ndarray:
+    """Per population: whether all `EProp` rules onto it average their gradients over the learning window."""
+    found = []
+    for q in arrays.network.populations:
+        rules = [p.rule for p in arrays.network.projections if p.post is q]
+        own = [rule.average_gradient for rule in rules if isinstance(rule, EProp)]
+        found.append(bool(own) and all(own))
+    return np.array(found, np.bool_)
+
+
 def rollout_scales(arrays: Arrays, n: int, n_steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Factors as `sample_scales` and `batch_scale` give, for ``n`` lanes and a rollout, all of whose steps count."""
     averaged = _averaged(arrays)
@@ -134,14 +172,42 @@ class Optimizers:
         self._groups: np.ndarray | None = None
         self._order = functools.lru_cache(maxsize=None)(lambda projection: synapse_order(arrays, projection)[0])
 
-    def by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
-        """Sums of gradients times a factor for each delay group, as the optimisers multiply them, by projection."""
+    def by_name(
+        self, pending: np.ndarray, scale: np.ndarray, products: np.ndarray, of_constants: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Gradients as the optimisers take them, by projection and by constant.
+
+        Parameters
+        ----------
+        pending : (synapses,)
+        scale : (delay groups,)
+            Factors of ``pending``.
+        products : (products, targets)
+            Sums for the constants that learn.
+        of_constants : (populations,)
+            Factors of ``products``.
+        """
+        found = self._by_projection(pending, scale)
+        return found | self._arrays.constants.gradients(products, of_constants, self._arrays.exchange)
+
+    def _by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
         arrays = self._arrays
         if self._groups is None:
             self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
         # The product has the type of a synapse.
         found = (pending * scale.astype(pending.dtype)[self._groups]).astype(np.float64)
         return {p.name: weights.of_all_ranks(arrays, p, [found[self._order(p.index)]])[0] for p in self._learning()}
+
+    def _clip(self, scale: np.ndarray) -> None:
+        """Scale down the pending gradients of each projection whose norm, after ``scale``, exceeds `EProp.clip_norm`."""
+        limits = {p: p.rule.clip_norm for p in self._learning() if isinstance(p.rule, EProp) and p.rule.clip_norm}
+        if not limits:
+            return
+        pending, found = self._arrays.synapses.pending, self._by_projection(self._arrays.synapses.pending, scale)
+        for p, limit in limits.items():
+            # The order of the sum is that of the connections, whatever part of them this rank has.
+            if (norm := float(np.sqrt(np.square(found[p.name]).sum()))) > limit:
+                pending[self._order(p.index)] *= pending.dtype.type(limit / norm)
 
     def _learning(self) -> list[Projection]:
         """Projections that learn by `EProp`."""
@@ -153,48 +219,66 @@ class Optimizers:
         check = partial(self._checked, gradients)
         given = run_on_all_ranks(self._comm, "learn", check, lambda given: {k: checksum(g) for k, g in given.items()})
         arrays.tie_feedback()
-        for name, values in given.items():
-            index = arrays.network.projection(name).index
-            arrays.synapses.pending[self._order(index)] = values[arrays.gatherer.held(index)]
-        self.take_step(np.ones(len(arrays.built.groups)), "learn")
+        for p in self._learning():
+            arrays.synapses.pending[self._order(p.index)] = given[p.name][arrays.gatherer.held(p.index)]
+        self.take_step(np.ones(len(arrays.built.groups)), given, "learn")
 
-    def take_step(self, scale: np.ndarray, where: str, n_steps: int = 0) -> None:
-        """Apply an optimiser step with the pending gradients, of ``n_steps`` steps, times ``scale`` for each delay group."""
+    def take_step(
+        self, scale: np.ndarray, of_constants: Mapping[str, np.ndarray], where: str, n_steps: int = 0
+    ) -> None:
+        """Apply an optimiser step with the gradients of ``n_steps`` steps.
+
+        Parameters
+        ----------
+        scale : (delay groups,)
+            Factors of the pending gradients of synapses.
+        of_constants : dict
+            Gradients of constants, by `Constant.key`; other entries are not read.
+        where : str
+            Name of the call, for messages.
+        n_steps : int
+        """
         arrays, synapses = self._arrays, self._arrays.synapses
         try:
             # Ctrl-C is handled after the call, so weights and their step count change together.
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
             began = time.perf_counter()
+            self._clip(scale)
             waiting = take_gradients(arrays, scale)
             arrays.online.optimize(arrays.updates, scale, arrays.threads)
             take_steps(arrays, waiting)
+            if arrays.constants:
+                arrays.constants.step(of_constants, arrays.updates)
             self._timer.add_since("update", began)
         except BaseException:
-            synapses.pending[:] = 0.0
+            arrays.discard_gradients()
             raise
         arrays.weight_changes += 1
         arrays.tie_feedback()
         check_weights(arrays, where, bool(np.isfinite(synapses.weight.sum())))
 
     def _checked(self, gradients: object) -> dict[str, np.ndarray]:
-        """Check that there is a gradient for each connection of each projection that learns by `EProp`."""
+        """Check that there is a gradient for each connection and each constant that learns by `EProp`."""
         arrays = self._arrays
         if not isinstance(gradients, Mapping):
             raise InputError(
                 f"learn takes gradients by projection, as backward returns them, got {type(gradients).__name__}"
             )
-        names = [p.name for p in self._learning()]
+        constants = arrays.constants.values
+        names = [*(p.name for p in self._learning()), *constants]
         if set(gradients) != set(names):
             raise InputError(
-                f"learn takes the gradients of all projections that learn by EProp ({', '.join(names)}), got those of "
+                f"learn takes the gradients of all that learns by EProp ({', '.join(names)}), got those of "
                 f"{', '.join(map(str, gradients)) or 'none'}"
             )
+        shapes: dict[str, tuple[int, ...]] = {p.name: (arrays.gatherer.count(p.index),) for p in self._learning()}
+        shapes |= {key: values.moved.shape for key, values in constants.items()}
         given = {}
-        for p in self._learning():
-            values = real_numbers(f"gradient of {p.name}", gradients[p.name], InputError).astype(np.float64, copy=False)
-            if values.shape != (count := (arrays.gatherer.count(p.index),)):
-                raise InputError(f"the gradient of {p.name} must have shape {count}, got {values.shape}")
+        for name, shape in shapes.items():
+            values = real_numbers(f"gradient of {name}", gradients[name], InputError).astype(np.float64, copy=False)
+            if values.shape != shape:
+                raise InputError(f"the gradient of {name} must have shape {shape}, got {values.shape}")
             if not lib.all_finite(np.ascontiguousarray(values)):
-                raise InputError(f"the gradient of {p.name} holds values that are not finite")
-            given[p.name] = values
+                raise InputError(f"the gradient of {name} holds values that are not finite")
+            given[name] = values
         return given

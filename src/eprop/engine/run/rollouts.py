@@ -11,10 +11,11 @@ from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
+from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.episodes import Episodes, request_of
 from eprop.engine.run.inputs import check_samples, keys_of
 from eprop.engine.run.layout import SampleLayout
-from eprop.engine.run.optimizers import batch_scale, sample_scales
+from eprop.engine.run.optimizers import ConstantScales, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.samples import External, Samples, external_arrays
 from eprop.errors import DivergenceError, InputError, Status, check_status
 from eprop.parameters import Floats, Integers, real_numbers
@@ -74,9 +75,10 @@ class LaneGroup:
         run_in_slices(self.episodes.arrays.exchange, self.core, request, 0, self.own.size)
 
     def backward(
-        self, errors: np.ndarray, external: Samples | External, scales: np.ndarray, mean: np.ndarray
-    ) -> dict[str, Any]:
-        """Gradients for errors of all lanes, by projection.
+        self, errors: np.ndarray, external: Samples | External, scales: np.ndarray, mean: np.ndarray,
+        of_constants: ConstantScales,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Gradients for errors of all lanes, by projection and by constant.
 
         Parameters
         ----------
@@ -87,6 +89,8 @@ class LaneGroup:
             Factors of the gradients of each lane.
         mean : (delay groups,)
             Factors of their sum.
+        of_constants : ConstantScales
+            The same of constants, for all lanes.
         """
         arrays, replicas, request = self.episodes.arrays, self.episodes.replicas, lib.EpisodeRequest()
         arrays.tie_feedback()
@@ -94,17 +98,19 @@ class LaneGroup:
         request.samples, request.feedback = np.arange(self.own.size), arrays.neurons.feedback
         request.scales, request.given_errors = scales[self.here], errors[self.here]
         request.external = external_arrays(arrays, external)
+        request.product_scales, products = of_constants.of_samples[self.here], arrays.constants.no_products()
+        request.products = products
         if self.own.size:
             self.core.backward(0, self.own.size, request, pending)
         if replicas.size > 1:
-            pending = replicas.sum(pending)
+            pending, products = replicas.sum(pending), replicas.sum(products)
         with np.errstate(invalid="ignore"):  # infinities of both signs
-            finite = np.isfinite(pending.sum())
+            finite = np.isfinite(pending.sum()) and np.isfinite(products.sum())
         if arrays.exchange.worst(Status.OK if finite else Status.NOT_FINITE) != Status.OK:
             raise DivergenceError(
                 "backward: a gradient became infinite or NaN: make the errors, or what they weigh, smaller"
             )
-        return self.episodes.optimizers.by_projection(pending, mean)
+        return self.episodes.optimizers.by_name(pending, mean, products, of_constants.of_sum)
 
     def reset(self, chosen: np.ndarray) -> None:
         """End the episodes of some of all lanes."""
@@ -154,6 +160,7 @@ class Rollout:
         self.n, self.n_steps = lanes.n, samples.n_steps
         self._lanes, self._samples, self._scale = lanes, samples, batch_scale(episodes.arrays, samples)
         self._scales = sample_scales(episodes.arrays, samples, np.arange(self.n))
+        self._of_constants = constant_scales(episodes.arrays, samples, np.arange(self.n))
         # Samples of this replica; of none, any sample gives the arrays their shapes.
         given = episodes.losses.without_targets(samples)
         self._own = given if lanes.own.size == self.n else given[lanes.own if lanes.own.size else [0]]
@@ -210,7 +217,7 @@ class Rollout:
             self._lanes.check_whole("this rollout")
             check = partial(checked_errors, self.errors if errors is None else errors, self.y.shape)
             given = run_on_all_ranks(episodes.comm, "backward", check, lambda given: {"errors": checksum(given)})
-            return self._lanes.backward(given, self._own, self._scales, self._scale)
+            return self._lanes.backward(given, self._own, self._scales, self._scale, self._of_constants)
 
     def replay(self) -> Rollout:
         """Simulate again from the start of this rollout, with the same inputs and random numbers, and the present weights.
@@ -280,6 +287,7 @@ def forward(episodes: Episodes, layout: SampleLayout, samples: Samples, after: R
         check = partial(_check_forward, episodes, layout, samples, after)
         run_on_all_ranks(episodes.comm, "forward", check, lambda _: keys_of(samples, after is None))
         n, n_steps = len(samples), samples.n_steps
+        samples = without_dropped(arrays.network, samples, arrays.learned_steps)
         lanes = LaneGroup(episodes, n, n_steps, after=after._lanes if after else None)
         arrays.tie_feedback()
         seeds = np.full(lanes.own.size, arrays.network.seed, np.uint64)

@@ -13,6 +13,7 @@ from eprop.engine.build.built import Built
 from eprop.engine.build.records import LEARN_AT_SPIKES
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
+from eprop.engine.state.constants import Constants
 from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
 from eprop.network import Network
 
@@ -41,6 +42,8 @@ class Arrays:
     gatherer : StateGatherer
     synapses, axons, neurons, history
         Of the running network, see `eprop.engine.state.storage`. `reset` replaces all of these except the synapses.
+    constants : Constants
+        Constants that learn.
     online : Online
         The core's loop over time on these arrays; it has the clock ``t`` (steps), ``events`` and the spike log.
     updates : int
@@ -61,6 +64,7 @@ class Arrays:
             make_neurons(built),
         )
         self.history = make_history(built, built.max_delay)
+        self.constants = Constants(network, built)
         self.online = self._make_online()
         self.updates = self.learned_steps = self.weight_changes = 0
         self.measure_offsets(range(len(built.topology.groups)))
@@ -153,6 +157,11 @@ class Arrays:
                 table["target_begin"] == first["target_begin"]
             )
         self.online.tie_feedback(chosen)
+
+    def discard_gradients(self) -> None:
+        """Forget the gradients of a mini-batch."""
+        self.synapses.pending[:] = 0.0
+        self.constants.pending[:] = 0.0
 
     def measure_offsets(self, groups: Sequence[int]) -> None:
         """Keep adaptive feedback unchanged after the weights of delay groups were set."""

@@ -101,6 +101,7 @@ def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     log = gatherer.whole_log(_logged(arrays))
     counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
     whole = gatherer.whole(_state_here(arrays), AXES)
+    whole |= {name: part.copy() for name, part in arrays.constants.arrays().items()}
     return whole | {
         COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
     }  # fmt: skip
@@ -121,6 +122,9 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.axons.times["position"] = -1
     arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
+    for name, part_of_constant in arrays.constants.arrays().items():
+        part_of_constant[...] = whole[name]
+    arrays.constants.refresh()
     arrays.weight_changes += 1
     _set_log(arrays, arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES])))
     online.set_post_times(np.ascontiguousarray(part[POST_TIMES].T, np.int64))

@@ -197,6 +197,7 @@ def scale_learning_rates(arrays: Arrays, comm: Communicator, factor: float) -> N
     for p, groups in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
         if p.rule.plastic:
             eta[groups] = float(factor) * p.rule.learning_rate
+    arrays.constants.factor = float(factor)
 
 
 def _check_factor(factor: Any) -> None:

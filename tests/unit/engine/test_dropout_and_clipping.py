@@ -1,0 +1,125 @@
+"""Dropout of input events, and gradients whose norm is limited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_close, assert_same
+from eprop.checks import stimuli_of, time_driven
+from eprop.engine.run.dropout import without_dropped
+from networks import small_network
+from ranks_in_threads import on_ranks
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+SIZES = (20, 8, 2)
+PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), cutoff=20.0)
+
+
+def network(dropout: float = 0.0, rule: ep.Rule | None = None, **given: Any) -> ep.Network:
+    connections = {
+        "in->rec": {"weight": ep.Normal(0.3, 0.3)}, "rec->rec": {"weight": ep.Normal(0.0, 0.3)}, "rec->out": {"weight": 0.2},
+    }  # fmt: skip
+    rule = rule or ep.EProp(**{"optimizer": ep.Adam(eta=0.01)} | given)
+    source, neuron = ep.EventSource(dropout=dropout), ep.LIF(v_th=0.6)
+    return small_network(SIZES, connections, source=source, neuron=neuron, rule=rule, feedback=ep.Symmetric(), seed=3)
+
+
+def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.Samples:
+    rng = np.random.default_rng(seed)
+    events, targets = rng.random((6, 40, SIZES[0])) < 0.2, rng.normal(size=(6, 40, SIZES[2]))
+    return sim.samples(6, 40, {"in": events}, {"out": targets})
+
+
+def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
+    return {name: sim.connections(name)[2] for name in ("in->rec", "rec->rec", "rec->out")}
+
+
+def test_a_fraction_of_the_events_is_dropped_each_time_another_one() -> None:
+    sim = ep.Simulator(network(0.3), threads=1)
+    samples = samples_of(sim)
+    first, second = (without_dropped(sim.network, samples, clock) for clock in (0, 240))
+    assert first.event_channels.size / samples.event_channels.size == pytest.approx(0.7, abs=0.05)
+    assert first.event_channels.size != second.event_channels.size
+    assert_same(without_dropped(sim.network, first, 0), first)
+    whole, thin = (stimuli_of(sim.network, s) for s in (samples, first))
+    assert all((b.spikes["in"] <= a.spikes["in"]).all() for a, b in zip(whole, thin, strict=True))
+
+
+@pytest.mark.parametrize("rule", [None, PLUS], ids=["e-prop", "e-prop+"])
+def test_training_drops_events_and_evaluation_takes_all(rule: ep.Rule | None) -> None:
+    sim, plain = ep.Simulator(network(0.3, rule), threads=1), ep.Simulator(network(0.0, rule), threads=1)
+    for seed in range(2):
+        samples = samples_of(sim, seed)
+        sim.train(samples)
+        plain.train(without_dropped(sim.network, samples, 240 * seed))
+    assert_same(weights_of(sim), weights_of(plain))
+    assert_same(sim.evaluate(samples).y, plain.evaluate(samples).y)
+
+
+def test_parts_of_a_training_drop_the_same_events() -> None:
+    whole, parts = (ep.Simulator(network(0.3), threads=1) for _ in range(2))
+    for seed in range(2):
+        assert_same(parts.gradients(samples_of(parts, seed)), whole.gradients(samples_of(whole, seed)))
+        whole.train(samples_of(whole, seed))
+        parts.learn(parts.forward(samples_of(parts, seed)).backward())
+    assert_same(weights_of(parts), weights_of(whole))
+
+
+def test_a_run_in_pieces_drops_the_same_events() -> None:
+    whole, pieces = (ep.Simulator(network(0.4, PLUS), threads=1) for _ in range(2))
+    events = np.random.default_rng(1).random((60, SIZES[0])) < 0.2
+    target = {"out": np.ones(SIZES[2])}
+    whole.run(60.0, {"in": events}, target)
+    for begin, end in ((0, 25), (25, 60)):
+        pieces.run(float(end - begin), {"in": events[begin:end]}, target)
+    assert_same(weights_of(pieces), weights_of(whole))
+
+
+# ------------------------------------------------------------------------------------------------------------------------ norms
+def test_a_gradient_beyond_the_limit_is_scaled_down_to_it() -> None:
+    limits = {"small": 0.01, "large": 1e9}
+    sims = {
+        name: ep.Simulator(network(clip_norm=limit, optimizer=ep.GradientDescent(eta=0.5)), threads=1)
+        for name, limit in limits.items()
+    }
+    free = ep.Simulator(network(optimizer=ep.GradientDescent(eta=0.5)), threads=1)
+    before, samples = weights_of(free), samples_of(free)
+    gradients = free.gradients(samples)
+    for sim in (free, *sims.values()):
+        sim.train(samples)
+    assert_same(weights_of(sims["large"]), weights_of(free))
+    for name, weight in weights_of(sims["small"]).items():
+        norm = np.linalg.norm(gradients[name])
+        assert norm > 0.01
+        assert_close(before[name] - weight, 0.5 * 0.01 / norm * gradients[name], 1e-9)
+
+
+def test_limited_gradients_equal_the_reference() -> None:
+    net = network(clip_norm=0.02)
+    sim = ep.Simulator(net, threads=1)
+    reference = time_driven(sim)
+    for seed in range(3):
+        samples = samples_of(sim, seed)
+        sim.train(samples)
+        reference.train(stimuli_of(net, samples))
+    for p in net.projections:
+        assert_close(sim.connections(p.name)[2], reference.weights_of(p.name), 1e-9)
+
+
+def trained(**options: Any) -> dict[str, np.ndarray]:
+    sim = ep.Simulator(network(0.2, clip_norm=0.02), **options)
+    for seed in range(3):
+        sim.train(samples_of(sim, seed))
+    return weights_of(sim)
+
+
+def test_no_division_changes_a_bit() -> None:
+    wanted = trained(threads=1)
+    assert_same(trained(threads=2, partitions=3), wanted)
+    for found in on_ranks(2, lambda comm: trained(threads=1, comm=comm)):
+        assert_same(found, wanted)
