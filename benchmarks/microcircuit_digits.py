@@ -1,12 +1,14 @@
-"""A cortical microcircuit learns digits: error, learning curve, rates and irregularity, over several seeds.
+r"""A cortical microcircuit learns digits: error, learning curve, rates and irregularity, over several seeds.
 
     python benchmarks/microcircuit_digits.py --keep runs
-    python benchmarks/microcircuit_digits.py --scale 1 --seeds 1 --recurrence plastic --threads 2 --minutes 40 --label full
+    python benchmarks/microcircuit_digits.py --scale 1 --seeds 1 --recurrence plastic --threads 2 --samples 800 --minutes 40 \
+        --validation 50 --validations 8 --test-samples 200 --label full
 
 Trains ``eprop train microcircuit`` with recurrent synapses that learn, with recurrent synapses that keep their weights, and
 without them, and tests with frozen weights. Each training runs in a process of its own; the result is written after each of
-them. ``--keep`` leaves the runs in a folder, and a second call skips those that are complete. With ``--minutes``, a training
-ends after this time (of the training alone), and the test follows.
+them. ``--keep`` leaves the runs in a folder, and a second call skips those that are complete: so two processes can share the
+seeds, and a third call joins their results. With ``--minutes``, a training ends after this time (of the training alone), and
+the test follows.
 
 Goals are an error of 15 % after 30 minutes of two cores (silence: 90 %), rates of 0.5 to 15 Hz and a CV of 0.5 to 1.2.
 """
@@ -71,7 +73,8 @@ def settings(given: argparse.Namespace) -> dict[str, Any]:
 
 def trained(given: argparse.Namespace, seed: int, recurrence: str, folder: pathlib.Path) -> dict[str, Any]:
     """Train one network, unless its run is complete in ``folder``. Returns what is recorded."""
-    where = folder / "-".join(filter(None, ("microcircuit", f"{given.scale:g}", given.label, recurrence, str(seed))))
+    parts = ("microcircuit", f"{given.scale:g}", str(given.samples), given.label, recurrence, str(seed))
+    where = folder / "-".join(filter(None, parts))
     if not (where / "summary.json").exists():
         options: list[Any] = [
             "--scale",
