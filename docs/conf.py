@@ -28,7 +28,7 @@ extensions = [
     "public_names",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_ext", "reference/nest_deviations.md"]
+exclude_patterns = ["_build", "_ext", "jupyter_execute", "reference/nest_deviations.md"]
 nitpicky = False
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
@@ -59,6 +59,7 @@ autodoc_default_options = {
     "exclude-members": _foreign,
 }
 autodoc_member_order = "bysource"
+autodoc_mock_imports = [name for name in ("sklearn",) if importlib.util.find_spec(name) is None]  # the extra `docs` has it not
 autodoc_typehints = "none"  # numpydoc sections say it; signatures stay short
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
