@@ -59,7 +59,8 @@ autodoc_default_options = {
     "exclude-members": _foreign,
 }
 autodoc_member_order = "bysource"
-autodoc_mock_imports = [name for name in ("sklearn",) if importlib.util.find_spec(name) is None]  # the extra `docs` has it not
+#: The extra `docs` has it not.
+autodoc_mock_imports = [name for name in ("sklearn",) if importlib.util.find_spec(name) is None]
 autodoc_typehints = "none"  # numpydoc sections say it; signatures stay short
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
