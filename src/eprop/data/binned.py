@@ -73,27 +73,14 @@ class BinnedDataset:
             raise DataError(f"{self.ptr.shape[0]} rows of offsets but {self.labels.shape[0]} labels")
         if self.ptr.shape[1] < 2:
             raise DataError("a binned data set needs at least one step")
-        self._check_targets()
+        if self.targets is not None:
+            object.__setattr__(self, "targets", checked_targets(self.targets, len(self), self.n_steps))
         check_steps(self.n_steps, self.dt)
         for field, kind in (("n_channels", numbers.Integral), ("dt", numbers.Real), ("simulated", bool), ("name", str)):
             if not isinstance(value := getattr(self, field), kind):
                 raise DataError(f"BinnedDataset.{field} must be a {kind.__name__.lower()}, got {value!r:.80}")
         if not 0 <= self.n_channels <= np.iinfo(np.int32).max:
             raise DataError(f"BinnedDataset.n_channels must lie in 0..{np.iinfo(np.int32).max}, got {self.n_channels}")
-
-    def _check_targets(self) -> None:
-        """Convert the targets; raise `DataError` unless their shape fits and they are finite."""
-        if self.targets is None:
-            return
-        targets = np.ascontiguousarray(real_numbers("targets", self.targets, DataError), np.float64)
-        if targets.ndim != 3 or len(targets) != len(self) or targets.shape[1] not in (1, self.n_steps):
-            raise DataError(
-                f"targets must have the shape ({len(self)}, 1 or {self.n_steps}, outputs): samples, steps, outputs; "
-                f"got {targets.shape}"
-            )
-        if not np.isfinite(targets).all():
-            raise DataError(f"targets of sample {np.argwhere(~np.isfinite(targets))[0][0]} are not finite")
-        object.__setattr__(self, "targets", targets)
 
     @property
     def n_steps(self) -> int:
@@ -272,6 +259,18 @@ def chosen_rows(indices: Selection, n: int) -> np.ndarray:
         return np.atleast_1d(np.arange(n)[indices])
     except IndexError as error:
         raise DataError(f"subset of {n} samples: {error}") from None
+
+
+def checked_targets(targets: ArrayLike, n: int, n_steps: int) -> np.ndarray:
+    """Targets of ``n`` samples as float64; raise `DataError` unless their shape fits and they are finite."""
+    out = np.ascontiguousarray(real_numbers("targets", targets, DataError), np.float64)
+    if out.ndim != 3 or len(out) != n or out.shape[1] not in (1, n_steps):
+        raise DataError(
+            f"targets must have the shape ({n}, 1 or {n_steps}, outputs): samples, steps, outputs; got {out.shape}"
+        )
+    if not np.isfinite(out).all():
+        raise DataError(f"targets of sample {np.argwhere(~np.isfinite(out))[0][0]} are not finite")
+    return out
 
 
 def check_labels(labels: ArrayLike) -> None:

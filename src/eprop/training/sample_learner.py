@@ -321,21 +321,10 @@ class SampleLearner(Learner):
             self._renew(1)
             found["new samples"] = (self.training.epochs - 1) * (time.perf_counter() - began)
         if self.validation is not None:
-            found["validation"] = self._validations * self._seconds_of(self.validation)
+            found["validation"] = validations(self.training, self.total) * seconds_of(self, self.validation)
         if self.test is not None:
-            found["test"] = self._seconds_of(self.test)
+            found["test"] = seconds_of(self, self.test)
         return found
-
-    @property
-    def _validations(self) -> int:
-        """Evaluations of the validation samples in the whole training."""
-        interval, batches = self.training.validation_interval, -(-self.total // self.training.batch_size)
-        return min(self.training.validations if interval is None else -(-self.total // interval), batches)
-
-    def _seconds_of(self, dataset: Dataset) -> float:
-        """Seconds of an evaluation, measured on a part of the samples."""
-        part = dataset.subset(np.arange(min(len(dataset), SLICE)))
-        return evaluate(self.task, self.simulator, part).seconds * len(dataset) / len(part)
 
     # ---------------------------------------------------------------- one step
 
@@ -455,6 +444,18 @@ class SampleLearner(Learner):
                     f"Training.{name} needs validation samples, and there are none: give some "
                     "(SampleLearner(..., validation=...), in a configuration data.validation), or leave it out"
                 )
+
+
+def validations(training: Training, total: int) -> int:
+    """Evaluations of the validation samples in a training of ``total`` samples."""
+    interval, batches = training.validation_interval, -(-total // training.batch_size)
+    return min(training.validations if interval is None else -(-total // interval), batches)
+
+
+def seconds_of(learner: SampleLearner, dataset: Dataset) -> float:
+    """Seconds of an evaluation, measured on a part of the samples."""
+    part = dataset.subset(np.arange(min(len(dataset), SLICE)))
+    return evaluate(learner.task, learner.simulator, part).seconds * len(dataset) / len(part)
 
 
 def simulated(name: str, dataset: Dataset) -> dict[str, bool]:
