@@ -18,6 +18,7 @@ WORDS = {
     "load": "howto/save",
     "Adam": "reference/generated/eprop.Adam",
     "noise": "howto/background",
+    "dropout": "howto/dropout",
     "encoder": "howto/encoders",
     "weights": "howto/weights",
     "learning rate": "howto/schedules",
