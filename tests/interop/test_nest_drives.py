@@ -58,6 +58,18 @@ def test_driven_neurons(neuron, drives, deviations):
     assert check(net, 200.0, ["cells"], "driven by `stimulate`", deviations) > 5
 
 
+@pytest.mark.parametrize("driven", [False, True])
+def test_neurons_that_start_above_their_threshold(driven, deviations):
+    net = ep.Network(dt=0.1, seed=2)
+    cells = net.add(
+        ep.CurrentLIF(tau_m=10.0, v_th=1.0, v_reset=0.0, v_init=ep.Uniform(0.5, 1.5), t_ref=1.0), 20, "cells"
+    )
+    net.connect(cells, cells, ep.FixedIndegree(5), weight=5.0)
+    if driven:
+        net.stimulate(cells, ep.GaussianNoise(sd=1.0))
+    assert check(net, 30.0, ["cells"], "starts above the threshold", deviations) >= 8
+
+
 def test_driven_networks_that_learn(deviations):
     net = ep.Network(dt=1.0, seed=1)
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(eta=3e-4), c_reg=0.05, cutoff=40.0)

@@ -87,7 +87,6 @@ REFUSED = [
     (network(SAMPLE, ep.CurrentLIF()), "'rec': NEST has iaf_psc_exp only without EProp"),
     (network(ep.Static(), ep.CurrentLIF(v_reset=None), feedback=NONE), "'rec': NEST's iaf_psc_exp resets to a voltage"),
     (network(ep.Static(), ep.CurrentLIF(v_min=-1.0), feedback=NONE), "'rec': NEST's iaf_psc_exp has no lower bound"),
-    (network(ep.Static(), ep.CurrentLIF(v_init=1.0), feedback=NONE), "'rec': v_init makes it spike in the empty first step"),
     (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
 ]  # fmt: skip
 

@@ -73,7 +73,6 @@ def optimizers_of(network: Network) -> list[Any]:
 def check_network(network: Network) -> None:
     """Raise `NetworkError` for features that NEST does not have, or implements differently."""
     original = any(isinstance(p.rule, EProp) for p in network.projections)
-    check_drives(network, original, any(isinstance(o, Adam) for o in optimizers_of(network)))
     for population in network.populations:
         _check_population(population, original)
         for member in neurons_of(network, population) if population.model.per_node else []:
@@ -82,6 +81,7 @@ def check_network(network: Network) -> None:
         if original or isinstance(projection.rule, EPropPlus):
             _check_delay(projection.name, projection.delay, network.dt)
         _check_rule(projection)
+    check_drives(network, original, any(isinstance(o, Adam) for o in optimizers_of(network)))
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]
         if isinstance(feedback.kind, (Symmetric, Adaptive)) and any(p.rule.plastic for p in back):
