@@ -195,9 +195,9 @@ def _of_constants(run: LoadedRun, before: Simulator) -> dict[str, Callable[[], F
     """Function that draws the constants that learn, if there are any."""
     changes, units = {}, {}
     for p in run.network.populations:
-        info, now = dict(parameters_of(type(p.model))), run.simulator.parameters(p)
+        info, now = dict(parameters_of(type(p.model))), run.simulator.parameters(p.name)
         for name in learned_of(p.model):
-            changes[f"{p.name}.{name}"] = before.parameters(p)[name], now[name]
+            changes[f"{p.name}.{name}"] = before.parameters(p.name)[name], now[name]
             units[f"{p.name}.{name}"] = info[name].unit
     return {"constants": lambda: draw_constants(changes, units)} if changes else {}
 

@@ -95,8 +95,10 @@ def _gradients(simulator: Simulator, samples: Samples, regularise: bool) -> dict
     for projection in network.projections:
         own.set_weights(projection.name, simulator.connections(projection.name)[2])
     for population in network.populations:
-        now, learned = simulator.parameters(population), learned_of(population.model)
-        own.set_constants(population, {name: now[name][: 1 if how.shared else None] for name, how in learned.items()})
+        now, learned = simulator.parameters(population.name), learned_of(population.model)
+        own.set_constants(
+            population.name, {name: now[name][: 1 if how.shared else None] for name, how in learned.items()}
+        )
     if any(isinstance(p.rule, EProp) for p in network.projections):
         return own.gradients(samples)
     plastic = [p.name for p in network.projections if isinstance(p.rule, EPropPlus)]

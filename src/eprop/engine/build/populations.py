@@ -15,7 +15,7 @@ from eprop.models import EventSource, Neuron, PoissonSource, Readout
 from eprop.network import Network, Population
 from eprop.rules import EProp, EPropPlus
 
-_ROLES = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
+_ROLES: dict[type, Role] = {EventSource: Role.events, PoissonSource: Role.poisson, Readout: Role.readout}
 
 
 def rules_of(network: Network, kind: type) -> list[Any]:
