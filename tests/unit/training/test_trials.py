@@ -160,7 +160,7 @@ def test_force_replaces_all_trials(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        *(({"count": count}, "number of trials must be a whole number >= 1, got") for count in (2.5, "3", True, 0)),
+        *(({"count": count}, "number of seeds must be a whole number >= 1, got") for count in (2.5, "3", True, 0)),
         *(({"count": 2, "jobs": jobs}, "number of jobs must be a whole number >= 1, got") for jobs in (1.5, 0)),
         ({"count": 2, "config": config(threads=1000)}, "threads is 1000, but only"),
     ],
