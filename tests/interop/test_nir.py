@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import sys
+from typing import Any
 
 import nir
 import numpy as np
@@ -536,3 +537,59 @@ def test_weights_of_a_graph_keep_their_signs():
     sources, _, weights = sim.connections("in->out")
     assert (weights * x.signs[sources] >= 0.0).all()
     assert (weights == 0.0).any()
+
+
+def eulers_steps(graph: Any, events: np.ndarray, dt: float) -> np.ndarray:
+    """Spikes of a graph in steps of ``dt`` (s) by Euler's rule, (steps, neurons); a spike arrives one step after its emission."""
+    rec, w_in, w_rec = graph.nodes["rec"], graph.nodes["in->rec"].weight, graph.nodes["rec->rec"].weight
+    v, i, z, spikes = rec.v_leak.copy(), np.zeros(rec.v_leak.size), np.zeros(rec.v_leak.size), []
+    for x in np.vstack([np.zeros(events.shape[1]), events[:-1]]):
+        current = w_in @ x + w_rec @ z
+        if hasattr(rec, "tau_syn"):
+            v = v + dt / rec.tau_mem * (rec.v_leak - v + rec.r * i)
+            i = i + dt / rec.tau_syn * (rec.w_in * current - i)
+        else:
+            v = v + dt / rec.tau * (rec.v_leak - v + rec.r * current)
+        z = (v >= rec.v_threshold).astype(float)
+        v = np.where(z > 0.0, rec.v_reset, v)
+        spikes.append(z)
+    return np.array(spikes)
+
+
+@pytest.mark.parametrize(
+    "neuron", [ep.DeltaLIF(tau_m=10.0, e_l=-0.2, v_reset=-0.3), ep.CurrentLIF(tau_m=10.0, tau_syn=5.0, v_reset=0.0)]
+)
+@pytest.mark.parametrize(("dt", "reader"), [(1.0, 0.1), (0.5, None)])
+def test_a_graph_for_eulers_steps_has_all_spikes(neuron: Any, dt: float, reader: float | None) -> None:
+    net = ep.Network(dt=dt, seed=1)
+    scale = 1.0 if isinstance(neuron, ep.DeltaLIF) else 4.0
+    x, rec = net.add(ep.EventSource(), 30, "in"), net.add(neuron, 20, "rec")
+    net.connect(x, rec, weight=ep.Normal(0.05, 0.3 * scale))
+    net.connect(rec, rec, weight=ep.Normal(0.0, 0.2 * scale))
+    sim, steps = ep.Simulator(net, threads=1), 300
+    events = (np.random.default_rng(0).random((steps, 30)) < 0.1).astype(float)
+    times, nodes = sim.run(steps * dt, {"in": events}, spikes=["rec"]).spikes["rec"]
+    wanted = np.zeros((steps, 20))
+    wanted[np.rint(times / dt).astype(int) - 1, nodes] = 1.0
+    graph = to_nir(sim, step="euler", dt=reader)
+    np.testing.assert_array_equal(eulers_steps(graph, events, (reader or dt) / 1000.0), wanted)
+    assert wanted.sum() > 100
+    exact = eulers_steps(to_nir(sim), events, dt / 1000.0)
+    assert (exact != wanted).any()
+    with pytest.raises(ep.NetworkError, match="for programs that step by Euler's rule"):
+        from_nir(graph)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"step": "heun"}, r'to_nir: step must be "exact" or "euler"'),
+        ({"dt": 0.1}, 'dt is the step of a program with step="euler"'),
+        ({"step": "euler", "dt": 0.0}, "dt must be a number of ms > 0, got 0.0"),
+    ],
+)
+def test_steps_of_readers_that_are_refused(given: dict[str, Any], words: str) -> None:
+    net = ep.Network()
+    net.add(ep.DeltaLIF(), 2, "rec")
+    with pytest.raises(ep.ParameterError, match=words):
+        to_nir(ep.Simulator(net, threads=1), **given)

@@ -201,7 +201,9 @@ class Session:
             if p.post is population and isinstance(p.rule, EPropPlus):
                 out = named(p.rule)
                 out.pop("optimize_each_step")  # belongs to the optimiser
-                out["kappa_reg"] = p.rule.kappa_regularisation
+                topology = self.simulator._arrays.built.topology
+                group = topology.trace_groups[topology.populations["trace_group"][population.index]]
+                out["kappa"], out["kappa_reg"] = float(group["kappa"]), float(group["kappa_reg"])
                 out["eprop_isi_trace_cutoff"] = steps_of(p.rule.cutoff, self.dt) * self.dt
                 # NEST divides the spike by dt, but not the target: both have the same unit only for dt = 1 ms.
                 out["c_reg"], out["f_target"] = p.rule.c_reg * self.dt, p.rule.f_target / self.dt

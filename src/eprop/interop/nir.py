@@ -38,25 +38,31 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.engine.build.memory import check_room
-from eprop.errors import InputError, NetworkError, optional_module
+from eprop.errors import InputError, NetworkError, ParameterError, optional_module
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_signals import Signals
 from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Model, Readout
 from eprop.models.base import steps as steps_of
 from eprop.network import Explicit, Network, Population
+from eprop.parameters import brief, is_finite_number
 from eprop.rules import Rule
+from eprop.tasks import check_choice
 
 SECOND = 1000.0  # ms
 # Key of the graph's metadata for the names of its inputs, one per line.
 INPUTS = "inputs"
+# Key of the metadata for the rule by which a graph is to be stepped, if it is not the exact solution.
+STEP = "step"
 
 
 class NearestWarning(UserWarning):
     """NIR, or this package, cannot express a part of the network; the conversion took the nearest equivalent."""
 
 
-def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False) -> Any:
+def to_nir(
+    simulator: Simulator, *, readouts: bool = True, nearest: bool = False, step: str = "exact", dt: float | None = None
+) -> Any:
     """Convert a network with its present weights to a graph of NIR.
 
     Parameters
@@ -69,6 +75,12 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     nearest : bool
         Replace features that NIR cannot express by the nearest equivalent, and warn. A reset that subtracts the threshold
         becomes a reset to the leak potential; refractory times and lower bounds are left out.
+    step : {"exact", "euler"}
+        How the reader solves the equations. With ``"euler"``, for programs that take steps ``v += dt / tau (v_leak - v + r I)``,
+        time constants are ``dt / (1 - exp(-dt / tau))``, so that such a step is the exact one; `from_nir` refuses this graph.
+    dt : float, optional
+        With ``"euler"``: step that the reader takes, ms, such as 0.1 for snnTorch's importer; one of its steps is one of the
+        network. The default is the network's.
 
     Returns
     -------
@@ -100,19 +112,21 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
     if simulator.comm.size > 1:
         raise InputError("to_nir takes a simulator of one process: load the checkpoint without mpiexec")
     network = simulator.network
+    reader = _reader_step(step, dt, network.dt)
     edges: list[tuple[str, str]] = []
     shown = [p for p in network.populations if readouts or p.model.role != "readout"]
     projections = [p for p in network.projections if p.post in shown]
     needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
     sparse = "it has a matrix for each delay of a projection; SONATA is sparse: eprop.interop.sonata"
     check_room("a graph of NIR", needed, sparse)
-    parts = [(population.name, _node(nir, simulator, population, nearest)) for population in shown]
+    parts = [(population.name, _node(nir, simulator, population, nearest, reader)) for population in shown]
     for projection in projections:
         for name, delay, weight in _weights_by_delay(simulator, projection.name):
             parts.append((name, nir.Linear(weight=weight)))
             edges.append((name, projection.post.name))
             if delay > 0.0:
-                parts.append((f"{name} delay", nir.Delay(delay=np.full(projection.pre.size, delay / SECOND))))
+                wait = delay if reader is None else delay / network.dt * reader
+                parts.append((f"{name} delay", nir.Delay(delay=np.full(projection.pre.size, wait / SECOND))))
                 edges.append((f"{name} delay", name))
             edges.append((projection.pre.name, f"{name} delay" if delay > 0.0 else name))
     outputs = [p for p in shown if p.model.role == "readout"] or [p for p in shown if p.model.role == "neuron"]
@@ -127,7 +141,7 @@ def to_nir(simulator: Simulator, *, readouts: bool = True, nearest: bool = False
         )
     # Types are known. To infer them as `nir.read` does would add inputs to populations without incoming edges.
     sources = [p.name for p in shown if p.model.role == "source"]
-    metadata = {"dt": network.dt / SECOND, INPUTS: "\n".join(sources)}
+    metadata = {"dt": (reader or network.dt) / SECOND, INPUTS: "\n".join(sources)} | ({STEP: step} if reader else {})
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata, type_check=False)
 
 
@@ -183,6 +197,10 @@ def from_nir(
     """
     nir = optional_module("nir", "nir", "A graph of NIR")
     graph = _graph_of(nir, graph, memory)
+    if isinstance(graph.metadata, dict) and STEP in graph.metadata:
+        raise NetworkError(
+            "from_nir: the graph is for programs that step by Euler's rule; read that of to_nir(sim) without step"
+        )
     written = _step_of(graph)
     if dt is None and written is None:
         raise InputError("from_nir: the graph does not give its time step; give it: from_nir(graph, dt=1.0), in ms")
@@ -244,7 +262,19 @@ def _without_added_inputs(nir: ModuleType, graph: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------------- to NIR
 
 
-def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest: bool) -> Any:
+def _reader_step(step: str, dt: float | None, own: float) -> float | None:
+    """Step (ms) of a program that steps by Euler's rule; None for one that solves the equations."""
+    check_choice("to_nir: step", step, ("exact", "euler"))
+    if step == "exact" and dt is not None:
+        raise ParameterError(
+            'to_nir: dt is the step of a program with step="euler"; the exact solution holds for any step'
+        )
+    if dt is not None and not (is_finite_number(dt) and dt > 0.0):
+        raise ParameterError(f"to_nir: dt must be a number of ms > 0, got {brief(dt)}")
+    return None if step == "exact" else own if dt is None else float(dt)
+
+
+def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest: bool, reader: float | None) -> Any:
     network, model, size = simulator.network, population.model, population.size
     if model.role == "source":
         return nir.Input(input_type={"input": np.array([size])})
@@ -263,7 +293,12 @@ def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest
     def each(value: Callable[[Any], float]) -> np.ndarray:
         return _each(members, size, value)
 
-    tau, v_leak = each(lambda m: m.tau_m / SECOND), each(lambda m: m.e_l + m.tau_m / m.c_m * m.i_e)
+    def constant(left: Callable[[Any], float], tau: Callable[[Any], float]) -> np.ndarray:
+        """A time constant in s: the model's, or the one whose Euler step leaves the same."""
+        return each(lambda m: (tau(m) if reader is None else reader / (1.0 - left(m))) / SECOND)
+
+    tau = constant(lambda m: m.membrane_decay(network.dt), lambda m: m.tau_m)
+    v_leak = each(lambda m: m.e_l + m.tau_m / m.c_m * m.i_e)
     start = {"v_init": each(lambda m: m.e_l if m.v_init is None else m.v_init)}
     if isinstance(model, Readout):
         return nir.LI(tau=tau, r=np.ones(size), v_leak=v_leak, metadata=start)
@@ -272,7 +307,9 @@ def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest
     if not isinstance(model, CurrentLIF):
         return nir.LIF(tau=tau, r=np.ones(size), **shared)
     rise = each(lambda m: 1.0 - m.current_decay(network.dt))
-    tau_syn, r = each(lambda m: m.tau_syn / SECOND), each(lambda m: m.tau_m / m.c_m)
+    tau_syn, r = constant(lambda m: m.current_decay(network.dt), lambda m: m.tau_syn), each(lambda m: m.tau_m / m.c_m)
+    if reader is not None:
+        r = each(lambda m: m.input_scale(network.dt) / (1.0 - m.membrane_decay(network.dt)))
     return nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, r=r, w_in=1.0 / rise, **shared)
 
 

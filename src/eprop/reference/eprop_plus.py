@@ -38,7 +38,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eprop.network import Network
+from eprop.network import Network, Population
+from eprop.reference.forward import Forward
 from eprop.reference.neurons import Array
 from eprop.reference.synapses import Booleans, Integers, Synapses
 from eprop.rules import EPropPlus
@@ -72,8 +73,9 @@ class PlusConstants:
     reward_cutoff: Integers
 
     @classmethod
-    def of(cls, network: Network, synapses: Synapses) -> PlusConstants:
+    def of(cls, network: Network, forward: Forward) -> PlusConstants:
         """The constants of a network."""
+        synapses = forward.synapses
         learns, each_step = np.zeros((2, len(synapses)), bool)
         kappa, kappa_reg, c_reg, f_target, gamma = np.zeros((5, len(synapses)))
         cutoff, reward_cutoff = np.zeros((2, len(synapses)), np.int64)
@@ -86,9 +88,17 @@ class PlusConstants:
                 gamma[part] = np.exp(-dt / rule.reward.tau)
                 reward_cutoff[part] = rule.reward.cutoff_steps(dt, round(rule.cutoff / dt))
             if p.post.model.role == "neuron":
-                kappa[part], kappa_reg[part], c_reg[part] = rule.kappa, rule.kappa_regularisation, rule.c_reg
+                own = _slowest_readout(network, forward, p.post) if rule.kappa is None else rule.kappa
+                kappa[part], kappa_reg[part] = own, own if rule.kappa_reg is None else rule.kappa_reg
+                c_reg[part] = rule.c_reg
                 f_target[part] = rule.f_target * dt / 1000.0
         return cls(learns, each_step, kappa, kappa_reg, c_reg, f_target, cutoff, gamma, reward_cutoff)
+
+
+def _slowest_readout(network: Network, forward: Forward, post: Population) -> float:
+    """Largest decay of the outputs that send feedback to a population, or else of the first readouts; 0.97 without any."""
+    senders = [f.pre.name for f in network.feedback_projections if f.post is post] or list(forward.readouts)[:1]
+    return max((float(np.max(forward.readouts[name].alpha)) for name in senders), default=0.97)
 
 
 class PlusTraces:

@@ -94,9 +94,13 @@ class EPropPlus(Rule):
     """
 
     optimizer: Optimizer = param(
-        GradientDescent(), kind=Optimizer, doc="turns the gradient of an interval into a weight"
+        GradientDescent(eta=1e-3), kind=Optimizer, doc="turns the gradient of an interval into a weight"
     )
-    kappa: float = param(0.97, at_least=0.0, below=1.0, nest="kappa", doc="filter of the eligibility trace, per step")
+    kappa: float | None = param(
+        None, at_least=0.0, below=1.0, optional=True, nest="kappa",
+        doc="filter of the eligibility trace, per step; None takes the readout's alpha, the largest if they differ, 0.97 without "
+        "readouts",
+    )  # fmt: skip
     kappa_reg: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa_reg",
         doc="filter of the running rate and of regularisation; None takes kappa",
@@ -141,6 +145,6 @@ class EPropPlus(Rule):
         return self.each_step and momentum and self.optimizer.decay == 0.0 and self.reward is None
 
     @property
-    def kappa_regularisation(self) -> float:
-        """``kappa_reg``, or ``kappa`` if ``kappa_reg`` is None."""
+    def kappa_regularisation(self) -> float | None:
+        """``kappa_reg``, or ``kappa`` if ``kappa_reg`` is None; None if both are."""
         return self.kappa if self.kappa_reg is None else self.kappa_reg

@@ -150,10 +150,6 @@ class NMNIST(LearningTask, Classification):
         """Recurrent in-degree of each neuron; there are no autapses."""
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
-    def neuron_kinds(self) -> tuple[str, ...]:
-        """See `RecurrentTask.neuron_kinds`."""
-        return (self.neuron,)
-
     def build_network(self) -> Network:
         """Populations ``in``, ``rec``, ``out`` (and ``filters``, ``bias``); projections onto ``filters`` are static."""
         net = Network(dt=self.dt, seed=self.seed)

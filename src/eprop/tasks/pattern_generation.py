@@ -115,10 +115,6 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
             return self
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
 
-    def neuron_kinds(self) -> tuple[str, ...]:
-        """See `RecurrentTask.neuron_kinds`."""
-        return ("lif",)
-
     def sources(self) -> dict[str, str]:
         """The CSV file, if the target is one."""
         if self.target in TARGETS:

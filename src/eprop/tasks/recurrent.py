@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from eprop.errors import ParameterError
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
@@ -61,8 +61,9 @@ class RecurrentTask(Task):
         """Kinds of neurons in the network, as for `make_neuron`."""
         return NEURONS
 
-    def make_neuron(self, kind: str = "lif") -> Neuron:
-        """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold."""
+    def make_neuron(self, kind: str | None = None) -> Neuron:
+        """The neuron model, with (``alif``) or without (``lif``) an adaptive threshold; by default that of the task."""
+        kind = getattr(self, "neuron", "lif") if kind is None else kind
         surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
         common: dict[str, Any] = {"tau_m": self.tau_m, "v_th": self.v_th, "t_ref": self.t_ref, "surrogate": surrogate}
         return LIF(**common) if kind == "lif" else ALIF(**common, beta=self.beta, tau_adapt=self.tau_adapt)
@@ -80,6 +81,7 @@ class MixedTask(Task):
 
     lif: int = param(100, kind=int, at_least=0, doc="neurons without adaptation", main=True)
     alif: int = param(0, kind=int, at_least=0, doc="neurons with adaptation", main=True)
+    neuron: ClassVar[str] = "lif"  # no parameter: the network has neurons of both kinds
 
     def validate(self) -> None:
         """Check that there are neurons."""
@@ -174,5 +176,15 @@ class LearningTask(RuleTask, RecurrentTask):
     Parameters that are None take the values of `suited`.
     """
 
+    neuron: str = param("lif", kind=str, doc="lif, or alif with an adaptive threshold", main=True)
     tau_m: float = inherited(RecurrentTask, "tau_m", None, optional=True)
     tau_out: float = inherited(RecurrentTask, "tau_out", None, optional=True)
+
+    def validate(self) -> None:
+        """Check the kind of neurons as well."""
+        super().validate()
+        check_choice(f"{type(self).__name__}.neuron", self.neuron, NEURONS)
+
+    def neuron_kinds(self) -> tuple[str, ...]:
+        """See `RecurrentTask.neuron_kinds`."""
+        return (self.neuron,)

@@ -384,11 +384,7 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         """``log(classes)`` for each step of the window."""
         return math.log(len(self.classes)) * (self.n_steps - self.window_start)
 
-    def neuron_kinds(self) -> tuple[str, ...]:
-        """See `RecurrentTask.neuron_kinds`."""
-        return (self.neuron,)
-
-    def make_neuron(self, kind: str = "alif") -> Neuron:
+    def make_neuron(self, kind: str | None = None) -> Neuron:
         """The neuron model; with `spread`, its time constants are drawn."""
         made = super().make_neuron(kind)
         if self.spread == 0.0:

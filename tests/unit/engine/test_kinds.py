@@ -102,3 +102,28 @@ def test_a_state_knows_how_synapses_were_kept():
     words = [bytes(found.fingerprint).decode() for found in (built(ep.ALIF()), built(FORGETFUL))]
     assert "1 filters, 1 own, anchored; blocks of 32 steps" in words[0]
     assert "1 filters, 1 own, crossing; blocks of 16 steps" in words[1]
+
+
+@pytest.mark.parametrize("dt", [1.0, 5.0])
+def test_kappa_follows_the_readouts_and_the_time_step(dt: float) -> None:
+    """That of the readouts that send feedback, the slowest of them; whatever the step, its time constant is theirs."""
+
+    def kappas(rule: ep.EPropPlus, tau: float | list[float] | None) -> tuple[float, float]:
+        net = ep.Network(dt=dt, seed=1)
+        x, rec = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec")
+        net.connect(x, rec, weight=1.0, rule=rule)
+        if tau is not None:
+            net.connect(rec, net.add(ep.Readout(tau_m=500.0), 1, "silent"))
+            out = net.add(ep.Readout(tau_m=tau), 2, "out")
+            net.connect(rec, out, rule=rule)
+            net.feedback(out, rec)
+        topology = ep.Simulator(net, threads=1)._arrays.built.topology
+        group = topology.trace_groups[topology.populations["trace_group"][rec.index]]
+        return float(group["kappa"]), float(group["kappa_reg"])
+
+    rule = ep.EPropPlus()
+    assert kappas(rule, 40.0) == pytest.approx((np.exp(-dt / 40.0),) * 2)
+    assert kappas(rule, [20.0, 60.0]) == pytest.approx((np.exp(-dt / 60.0),) * 2)
+    assert kappas(rule, None) == (0.97, 0.97)
+    assert kappas(rule.replace(kappa=0.5), 40.0) == (0.5, 0.5)
+    assert kappas(rule.replace(kappa_reg=0.5), 40.0) == pytest.approx((np.exp(-dt / 40.0), 0.5))

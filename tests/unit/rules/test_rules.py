@@ -40,8 +40,8 @@ def test_rules_share_nothing():
 
 def test_defaults_are_those_of_the_documentation():
     assert ep.EProp().optimizer == ep.Adam()
-    assert ep.EPropPlus().optimizer == ep.GradientDescent()
-    assert (ep.EPropPlus().kappa, ep.EPropPlus().cutoff) == (0.97, 100.0)
+    assert ep.EPropPlus().optimizer == ep.GradientDescent(eta=1e-3)
+    assert (ep.EPropPlus().kappa, ep.EPropPlus().cutoff) == (None, 100.0)
     assert (ep.Adam().beta_1, ep.Adam().beta_2, ep.Adam().epsilon) == (0.9, 0.999, 1e-8)
 
 

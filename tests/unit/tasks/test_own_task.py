@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import re
 import sys
@@ -10,8 +11,10 @@ import warnings
 import numpy as np
 import pytest
 
+import eprop as ep
 from eprop.errors import CheckpointError, InputError, ParameterError
-from eprop.tasks import Classification, task_named
+from eprop.tasks import Classification, PatternGeneration, task_named
+from eprop.tasks.evidence_accumulation import EvidenceAccumulation
 from eprop.tasks.registry import line_in_task, new_task
 from eprop.training import ChangedTaskWarning, RunConfig, evaluate_run, resume_run, start_run
 from eprop.training.config import same_task
@@ -221,10 +224,8 @@ def test_an_edited_file_is_noticed(tmp_path: pathlib.Path) -> None:
         evaluate_run(run)  # what is carried out is still what was loaded
     for name in [name for name in sys.modules if name.startswith("eprop_task_")]:
         del sys.modules[name]  # as in another process
-    with pytest.raises(ParameterError, match="give --trust"):
-        evaluate_run(run)
     with pytest.warns(ChangedTaskWarning, match=r"own.py: has changed since .*run was trained"):
-        evaluate_run(run, trust=True)
+        evaluate_run(run)
     with pytest.warns(ChangedTaskWarning):
         resume_run(run)
 
@@ -283,3 +284,16 @@ def test_a_run_finds_the_file_of_its_task_where_the_command_is_given(
     assert same_task(str(first), str(second))
     first.touch()
     assert not same_task(str(first), str(second))
+
+
+def test_a_task_has_options_for_its_neurons() -> None:
+    """A task with one population chooses between neurons; one with both kinds sets their numbers."""
+    adapting = PatternGeneration(neuron="alif", beta=0.3)
+    model = adapting.build_network().population("rec").model
+    assert isinstance(model, ep.ALIF)
+    assert model.beta == 0.3
+    assert PatternGeneration().unused_reason("beta") == "no neuron has an adaptive threshold"
+    assert adapting.unused_reason("beta") is None
+    with pytest.raises(ParameterError, match=r'PatternGeneration\.neuron must be "lif" or "alif"'):
+        PatternGeneration(neuron="adaptive")
+    assert "neuron" not in {field.name for field in dataclasses.fields(EvidenceAccumulation)}

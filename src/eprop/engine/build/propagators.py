@@ -19,7 +19,7 @@ from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.build.records import TRACE_GROUP, Kind
 from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
-from eprop.network import Network
+from eprop.network import Network, Population
 from eprop.rules import EProp, EPropPlus
 
 #: Smallest alpha^n and kappa^n to divide by: a division may cost three to four of sixteen digits, or two of seven.
@@ -75,7 +75,9 @@ def kinds_of(
         anchored[form] = anchored.get(form, True) and kept
     forms = sorted(anchored)
     # With reward the core always filters errors and rates separately; otherwise only if a rule needs it.
-    differ = any(rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus))
+    differ = any(
+        rule.kappa != rule.kappa_regularisation for rule in rules_of(network, EPropPlus)
+    )  # None: both are equal
     two_kappas = differ or any(form[0] and (form[2] > 0 or not anchored[form]) for form in forms)
     for index, form in of_population.items():
         populations["kind"][index] = forms.index(form)
@@ -125,7 +127,8 @@ def trace_groups_of(
         else:
             own, left = classes[index].filters, np.nan
         gamma = 0.0 if rule.reward is None else rule.reward.decay(network.dt)
-        row = (rule.kappa, rule.kappa_regularisation, *regularisation(rule, network.dt), left, gamma)
+        kappas = plus_kappas(network, rule, network.populations[index], classes)
+        row = (*kappas, *regularisation(rule, network.dt), left, gamma)
         constants = np.concatenate(
             [row, *(np.append(decay, b) for decay, b in own), [populations["kind"][index]]]
         ).tobytes()
@@ -139,6 +142,22 @@ def trace_groups_of(
         filters += own
         rows += [row] * len(own)
     return TraceGroups(np.array(rows, TRACE_GROUP), filters)
+
+
+#: ``kappa`` of e-prop+ where no readout can give it.
+KAPPA_WITHOUT_READOUTS = 0.97
+
+
+def plus_kappas(
+    network: Network, rule: EPropPlus, post: Population, classes: dict[int, ReadoutClasses]
+) -> tuple[float, float]:
+    """``kappa`` and ``kappa_reg`` of e-prop+ onto a population; what the rule leaves open is the decay of the readouts."""
+    kappa = rule.kappa
+    if kappa is None:
+        senders = [f.pre.index for f in network.feedback_projections if f.post is post] or list(classes)[:1]
+        decays = [float(decay) for index in senders for decay in classes[index].decay]
+        kappa = max(decays, default=KAPPA_WITHOUT_READOUTS)
+    return kappa, kappa if rule.kappa_reg is None else rule.kappa_reg
 
 
 def _reached_by(network: Network) -> dict[int, set[_Source]]:
@@ -166,7 +185,7 @@ def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
         if a != b:
             raise NetworkError(
                 f"all EPropPlus projections onto {name!r} must share {field.replace('_regularisation', '_reg')}, "
-                f"got {a:g} and {b:g}; optimisers may differ"
+                f"got {' and '.join('None' if each is None else f'{each:g}' for each in (a, b))}; optimisers may differ"
             )
     if first.reward != second.reward:
         raise NetworkError(
