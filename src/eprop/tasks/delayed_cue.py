@@ -82,6 +82,7 @@ class DelayedCue(LearningTask, GeneratedTask, Classification):
     beta: float = inherited(RecurrentTask, "beta", 0.3)
 
     name: ClassVar[str] = "delayed-cue"
+    neuron: ClassVar[str] = "alif"  # type: ignore[misc]  # no parameter: all neurons adapt
     classes: ClassVar[tuple[str, ...]] = ("a", "b", "c", "d")
 
     @classmethod
@@ -170,7 +171,7 @@ class DelayedCue(LearningTask, GeneratedTask, Classification):
         net.feedback(out, rec, self.make_feedback())
         return net
 
-    def make_neuron(self, kind: str = "alif") -> Neuron:
+    def make_neuron(self, kind: str | None = None) -> Neuron:
         """The neuron, some of whose constants learn."""
         surrogate = PiecewiseLinear(height=self.surrogate_height, width=self.surrogate_width)
         given: dict[str, Any] = {
