@@ -34,12 +34,12 @@ With symmetric feedback the learning signal uses the readout weights after the u
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from eprop.network import Network, Population
-from eprop.reference.forward import Forward
 from eprop.reference.neurons import Array
 from eprop.reference.synapses import Booleans, Integers, Synapses
 from eprop.rules import EPropPlus
@@ -73,9 +73,8 @@ class PlusConstants:
     reward_cutoff: Integers
 
     @classmethod
-    def of(cls, network: Network, forward: Forward) -> PlusConstants:
-        """The constants of a network."""
-        synapses = forward.synapses
+    def of(cls, network: Network, synapses: Synapses, decays: Mapping[str, Array]) -> PlusConstants:
+        """The constants of a network; ``decays`` are those of its readouts, by population."""
         learns, each_step = np.zeros((2, len(synapses)), bool)
         kappa, kappa_reg, c_reg, f_target, gamma = np.zeros((5, len(synapses)))
         cutoff, reward_cutoff = np.zeros((2, len(synapses)), np.int64)
@@ -88,17 +87,17 @@ class PlusConstants:
                 gamma[part] = np.exp(-dt / rule.reward.tau)
                 reward_cutoff[part] = rule.reward.cutoff_steps(dt, round(rule.cutoff / dt))
             if p.post.model.role == "neuron":
-                own = _slowest_readout(network, forward, p.post) if rule.kappa is None else rule.kappa
+                own = _slowest_readout(network, decays, p.post) if rule.kappa is None else rule.kappa
                 kappa[part], kappa_reg[part] = own, own if rule.kappa_reg is None else rule.kappa_reg
                 c_reg[part] = rule.c_reg
                 f_target[part] = rule.f_target * dt / 1000.0
         return cls(learns, each_step, kappa, kappa_reg, c_reg, f_target, cutoff, gamma, reward_cutoff)
 
 
-def _slowest_readout(network: Network, forward: Forward, post: Population) -> float:
+def _slowest_readout(network: Network, decays: Mapping[str, Array], post: Population) -> float:
     """Largest decay of the outputs that send feedback to a population, or else of the first readouts; 0.97 without any."""
-    senders = [f.pre.name for f in network.feedback_projections if f.post is post] or list(forward.readouts)[:1]
-    return max((float(np.max(forward.readouts[name].alpha)) for name in senders), default=0.97)
+    senders = [f.pre.name for f in network.feedback_projections if f.post is post] or list(decays)[:1]
+    return max((float(np.max(decays[name])) for name in senders), default=0.97)
 
 
 class PlusTraces:

@@ -78,7 +78,8 @@ class TimeDriven:
         self.feedback = FeedbackWeights(network, layout, self.synapses, feedback or {}, self.weight)
         self.latency = Latency.of(network, layout, self.synapses)
         self.learning_rate_factor = 1.0
-        self._plus = PlusConstants.of(network, self.forward)
+        decays = {name: outputs.alpha for name, outputs in self.forward.readouts.items()}
+        self._plus = PlusConstants.of(network, self.synapses, decays)
         self._keep = np.ones(len(self.synapses))
         #: Mini-batches so far, and steps since rest.
         self.counters = np.zeros(2, np.int64)
