@@ -137,6 +137,25 @@ def test_neurons_with_a_current_spike_as_their_equations_say(tmp_path: pathlib.P
         np.testing.assert_allclose(found[found != 0.0].sum(), wanted.sum(), rtol=1e-12)
 
 
+def test_constants_that_have_learned_are_written_for_each_neuron():
+    net = ep.Network(seed=2)
+    rule, tau = ep.EProp(optimizer=ep.Adam(eta=0.01)), ep.Learned(15.0, low=5.0, high=50.0, eta=0.2)
+    x, rec, out = (
+        net.add(ep.EventSource(), 5, "in"),
+        net.add(ep.DeltaLIF(tau_m=tau), 4, "rec"),
+        net.add(ep.Readout(), 1, "out"),
+    )
+    net.connect(x, rec, weight=0.8, rule=rule)
+    net.connect(rec, out, weight=ep.Normal(), rule=rule)
+    net.feedback(out, rec)
+    sim = ep.Simulator(net, threads=1)
+    events_ = np.random.default_rng(1).random((3, 40, 5)) < 0.2
+    sim.train(sim.samples(3, 40, {"in": events_}, {"out": np.ones((3, 1, 1))}))
+    learned = sim.parameters("rec")["tau_m"]
+    assert np.unique(learned).size > 1
+    np.testing.assert_allclose(to_nir(sim).nodes["rec"].tau, learned / 1000.0)
+
+
 def test_two_time_constants_of_the_current_are_refused():
     net = ep.Network()
     net.add(ep.CurrentLIF(tau_syn_in=3.0), 2, "rec")

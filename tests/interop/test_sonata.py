@@ -67,6 +67,27 @@ def test_what_comes_back_runs_as_what_was_written(written):
     np.testing.assert_allclose(runs[1].y["out"], runs[0].y["out"], rtol=1e-12, atol=1e-15)
 
 
+def test_constants_that_have_learned_are_written_for_each_neuron(tmp_path: pathlib.Path):
+    net = ep.Network(seed=2)
+    rule, tau = ep.EProp(optimizer=ep.Adam(eta=0.01)), ep.Learned(200.0, low=50.0, high=500.0, eta=0.2)
+    x, rec, out = (
+        net.add(ep.EventSource(), 5, "in"),
+        net.add(ep.ALIF(tau_adapt=tau), 4, "rec"),
+        net.add(ep.Readout(), 1, "out"),
+    )
+    net.connect(x, rec, weight=0.8, rule=rule)
+    net.connect(rec, out, weight=ep.Normal(), rule=rule)
+    net.feedback(out, rec)
+    sim = ep.Simulator(net, threads=1)
+    given = np.random.default_rng(1).random((3, 60, 5)) < 0.2
+    sim.train(sim.samples(3, 60, {"in": given}, {"out": np.ones((3, 1, 1))}))
+    learned = sim.parameters("rec")["tau_adapt"]
+    assert np.unique(learned).size > 1
+    to_sonata(sim, tmp_path)
+    with h5py.File(tmp_path / "rec_nodes.h5") as file:
+        np.testing.assert_array_equal(file["nodes/rec/0/dynamics_params/adapt_tau"], learned)
+
+
 def test_another_reader_finds_the_network(written):
     libsonata = pytest.importorskip("libsonata")
     sim, config = written
