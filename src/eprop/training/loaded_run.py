@@ -313,9 +313,11 @@ def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
 
 
 def _set_constants(simulator: Simulator, state: Mapping[str, np.ndarray]) -> None:
-    """Set the constants that learn, from a state of the time-driven engine, which has their names in common."""
+    """Set the constants that learn, from a state of the time-driven engine; its optimisers are its own."""
     own = simulator.state()
-    simulator.set_state(own | {name: state[name] for name in own if name.startswith("constants/")})
+    simulator.set_state(
+        own | {name: state[name] for name in own if name.startswith("constants/") and name.endswith("/moved")}
+    )
 
 
 def _column(values: list[Any]) -> np.ndarray:

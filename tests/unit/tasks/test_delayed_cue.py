@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import eprop as ep
 from eprop.models.learned import learned_of
 from eprop.tasks.delayed_cue import DelayedCue
-from eprop.training import Training
+from eprop.training import RunConfig, Training, start_run
 from eprop.training.sample_learner import SampleLearner
 from refusals import Refusal, refusals
 
@@ -107,3 +108,19 @@ def test_a_network_whose_time_constants_learn_remembers(learn: str) -> None:
     samples = task.make_samples(sim.network, data.test)
     error = task.score(samples, sim.evaluate(samples).y).mean()
     assert error > 0.5 if learn == "none" else error < 0.05
+
+
+def test_both_engines_learn_the_same_constants_and_runs_keep_them(tmp_path: pathlib.Path) -> None:
+    found = {}
+    for engine in ("event", "time"):
+        config = RunConfig.make(
+            "delayed-cue",
+            task={"neurons": 4, "group": 2, "delay": 100.0},
+            data={"samples": 12, "test_samples": 4},
+            training={"epochs": 1, "batch_size": 4},
+            run={"engine": engine, "precision": "double", "threads": 1},
+        )
+        start_run(config, tmp_path / engine)
+        found[engine] = ep.load(tmp_path / engine).simulator.parameters("rec")["tau_adapt"]
+    assert np.unique(found["event"]).size > 1
+    np.testing.assert_allclose(found["time"], found["event"], rtol=1e-10)
