@@ -27,7 +27,7 @@ from eprop.engine.build.eligibility import Components, least_left, sort_componen
 from eprop.engine.build.feedback import adaptive_pairs, feedback_of
 from eprop.engine.build.fingerprint import fingerprint_of
 from eprop.engine.build.memory import check_memory
-from eprop.engine.build.neurons import neuron_arrays, neurons_of
+from eprop.engine.build.neurons import differing, neuron_arrays, neurons_of
 from eprop.engine.build.populations import (
     add_loops,
     add_models,
@@ -155,10 +155,10 @@ def _nodes_of(network: Network) -> _Nodes:
     readouts = (p for p in network.populations if p.model.role == "readout")
     classes = {p.index: ReadoutClasses.of(models[p.index], p.size, dt) for p in readouts}
     components = {
-        p.index: sort_components(p.name, [m.eligibility(dt) for m in models[p.index]], learning_receptor(network, p))
+        p.index: sort_components(p.name, [m.eligibility(dt) for m in differing(p, models)], learning_receptor(network, p))
         for p in neurons
     }
-    left = {p.index: least_left(components[p.index], [m.largest_psi(dt) for m in models[p.index]]) for p in neurons}
+    left = {p.index: least_left(components[p.index], [m.largest_psi(dt) for m in differing(p, models)]) for p in neurons}
     return _Nodes(neurons, models, classes, components, left)
 
 

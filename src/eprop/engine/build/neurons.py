@@ -197,8 +197,8 @@ def neuron_arrays(
             continue
         span, own = slice(first_target, first_target + stop - first), neurons[p.index]
         own = own if len(own) == 1 else own[first:stop]
-        differing = own[:1] if _differ_at_start(p.model) else own
-        derived = [neuron.derived(network.dt) for neuron in differing]
+        others = own[:1] if _differ_at_start(p.model) else own
+        derived = [neuron.derived(network.dt) for neuron in others]
         for row, name in enumerate(own[0].parameter_rows):
             params[row, span] = [values[name] for values in derived]
         seed = random.derive(network.seed, random.PHASE, p.index)
@@ -206,7 +206,7 @@ def neuron_arrays(
             initial[own[0].state_rows.index(name), span] = values
         sharing[p.index] = Sharing.each
         alike = (params[:, span] == params[:, span.start, None]).all() and not learned_of(p.model)
-        if alike and _same_eligibility(differing, network.dt):
+        if alike and _same_eligibility(others, network.dt):
             sharing[p.index] = Sharing.shortcut if _takes_shortcut(own[0], params[:, span]) else Sharing.same
         leak[span] = [getattr(neuron, "e_l", 0.0) for neuron in own]
         first_target += stop - first
@@ -224,6 +224,12 @@ def _takes_shortcut(model: Neuron, params: np.ndarray) -> bool:
     if not model.shortcut or not in_package(type(model)):
         return False
     return not params[[model.parameter_rows.index(name) for name in model.shortcut]].any()
+
+
+def differing(population: Population, models: dict[int, list[Any]]) -> list[Any]:
+    """The neurons of a population, or one of them if they differ at the start only."""
+    neurons = models[population.index]
+    return neurons[:1] if _differ_at_start(population.model) else neurons
 
 
 def _differ_at_start(model: Any) -> bool:
