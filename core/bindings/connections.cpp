@@ -94,12 +94,12 @@ Result<double> weights(Index first, Index stop, const In1<Index>& indptr, double
   return handed_over(unlocked([&] { return draw({first, stop}, view1(indptr), one, other, seed); }));
 }
 
-template <class Branch, class Value, class Weight>
+template <class Branch, class Value, class Target, class Weight>
 void place(const In1<Index>& indptr, const In1<Branch>& branches, const In1<Value>& values, Index first_target,
-           const Out1<Index>& next, const Out1<std::uint32_t>& target, const Out1<Weight>& weight, Index tile) {
+           const Out1<Index>& next, const Out1<Target>& target, const Out1<Weight>& weight, Index tile) {
   if (tile < 1) throw std::invalid_argument("tile must be at least 1");
-  place_synapses<Branch, Value, Weight>({view1(indptr), view1(branches), view1(values)}, first_target,
-                                        {view1(next), view1(target), view1(weight)}, tile);
+  place_synapses<Branch, Value, Target, Weight>({view1(indptr), view1(branches), view1(values)}, first_target,
+                                                {view1(next), view1(target), view1(weight)}, tile);
 }
 
 template <class Branch> void bind_placing(nb::module_& m) {
@@ -112,9 +112,10 @@ template <class Branch> void bind_placing(nb::module_& m) {
           "next"_a.noconvert(), "target"_a.noconvert(), "weight"_a.noconvert(), "tile"_a, Unlocked(),
           "Put synapses where their branches have room: advance `next` (branches,), write `target` and `weight`.");
   };
-  def(&place<Branch, double, double>);
-  def(&place<Branch, double, float>);
-  def(&place<Branch, float, float>);
+  def(&place<Branch, double, std::uint32_t, double>);
+  def(&place<Branch, double, std::uint32_t, float>);
+  def(&place<Branch, double, std::uint16_t, double>);
+  def(&place<Branch, double, std::uint16_t, float>);
 }
 
 using Bits = In1<std::uint64_t>;

@@ -123,6 +123,7 @@ Topology topology_of(nb::handle owner) {
   topology.adjoint = attribute2<const double>(owner, "adjoint");
   topology.branch_start = attribute2<const Index>(owner, "branch_start");
   topology.targets = attribute1<const std::uint32_t>(owner, "targets");
+  topology.near_targets = attribute1<const std::uint16_t>(owner, "near_targets");
   topology.params = attribute2<const double>(owner, "params");
   topology.bounds = attribute2<const Index>(owner, "bounds");
   topology.signal_delay = attribute2<const Index>(owner, "signal_delay");

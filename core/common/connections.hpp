@@ -74,9 +74,9 @@ template <class Branch, class Value> struct DrawnSynapses {
 };
 
 // Synapse arrays: by branch, and within a branch by ascending target.
-template <class Weight> struct PlacedSynapses {
+template <class Target, class Weight> struct PlacedSynapses {
   Array1<Index> next;  // for each branch, the position of its next synapse; advances
-  Array1<std::uint32_t> target;
+  Array1<Target> target;
   Array1<Weight> weight;
 };
 
@@ -84,9 +84,9 @@ template <class Weight> struct PlacedSynapses {
 // If branches ascend within a target, `tile` of them can be filled at a time, from all targets: the write positions of a few
 // branches stay in the cache, while those of all branches lie on as many pages (2.6e8 synapses on 128,000 branches: 25 ns each
 // instead of 55). Otherwise `tile` must be the number of branches.
-template <class Branch, class Value, class Weight> void place_synapses(const DrawnSynapses<Branch, Value>& drawn,
-                                                                       Index first_target, const PlacedSynapses<Weight>& placed,
-                                                                       Index tile) {
+template <class Branch, class Value, class Target, class Weight>
+void place_synapses(const DrawnSynapses<Branch, Value>& drawn, Index first_target, const PlacedSynapses<Target, Weight>& placed,
+                    Index tile) {
   std::vector<Index> reached(drawn.indptr.data, drawn.indptr.data + drawn.indptr.size);
   const Index n_targets = drawn.indptr.size - 1, n_branches = placed.next.size;
   for (Index stop = tile; stop < n_branches + tile; stop += tile) {
@@ -95,7 +95,7 @@ template <class Branch, class Value, class Weight> void place_synapses(const Dra
       const Index end = drawn.indptr[j + 1];
       for (; k < end && static_cast<Index>(drawn.branches[k]) < stop; k++) {
         const Index synapse = placed.next[static_cast<Index>(drawn.branches[k])]++;
-        placed.target[synapse] = static_cast<std::uint32_t>(first_target + j);
+        placed.target[synapse] = static_cast<Target>(first_target + j);
         placed.weight[synapse] = static_cast<Weight>(drawn.values[k]);
       }
       reached[static_cast<std::size_t>(j)] = k;

@@ -314,8 +314,11 @@ EPROP_INLINE void prefetch(const void* address) { __builtin_prefetch(address); }
 // hardware prefetcher recognises it; the prefetcher finds the rest of a long one.
 template <class... Value> EPROP_INLINE void fetch_branch(Index begin, Index end, const Value*... arrays) {
   constexpr Index kLines = 8, kLine = 16;
-  for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += kLine)
-    (prefetch(arrays + synapse), ...);
+  const auto fetch = [&](const auto* array) EPROP_INLINED {
+    constexpr Index step = std::max<Index>(kLine, 64 / sizeof(*array));
+    for (Index synapse = begin; synapse < std::min(end, begin + kLines * kLine); synapse += step) prefetch(array + synapse);
+  };
+  (fetch(arrays), ...);
 }
 
 }  // namespace eprop

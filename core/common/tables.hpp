@@ -144,7 +144,9 @@ struct Topology {
   Array2<const double> eligibility;     // (rows, padded neurons) constants of propagators, see kind.hpp
   Array2<const double> adjoint;  // (rows, neurons) constants of the adjoint pass: decay (d x d, row: to), arrival, output, spike
   Array2<const Index> branch_start;     // (partitions, branches + 1) into the synapse arrays
-  Array1<const std::uint32_t> targets;  // (synapses,)
+  Array1<const std::uint32_t> targets;  // (synapses,), or empty
+  // (synapses,) of a network that does not learn: targets minus the first neuron of their partition; otherwise empty.
+  Array1<const std::uint16_t> near_targets;
   Array2<const double> params;          // (parameter rows, neurons)
   Array2<const Index> bounds;           // (2, partitions + 1) of neurons, of readouts
   Array2<const Index> signal_delay;     // (readouts, neurons) delay of learning signals, steps; (0, 0): all are one

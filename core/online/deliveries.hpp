@@ -18,14 +18,15 @@ template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bo
 template <class Real> void list_logged(OnlineState<Real>& state, Index t);
 
 // Fetches memory of branches that follow number k of the list: first the places of their synapses, then these.
-template <class Real> void fetch_ahead(const OnlineState<Real>& state, const Index* start, Index k) {
+template <class Real, class Target>
+void fetch_ahead(const OnlineState<Real>& state, const Index* start, const Target* targets, Index k) {
   constexpr Index kPlaces = 16, kSynapses = 8;
   const std::vector<Index>& logged = state.deliveries.logged;
   const Index n = static_cast<Index>(logged.size());
   if (k + kPlaces < n) prefetch(start + logged[k + kPlaces]);
   if (k + kSynapses >= n) return;
   const Index branch = logged[k + kSynapses];
-  fetch_branch(start[branch], start[branch + 1], state.topology.targets.data, state.synapses.weight.data);
+  fetch_branch(start[branch], start[branch + 1], targets, state.synapses.weight.data);
 }
 
 // Branches of a delay group whose spikes were emitted in a step, in the order of the log.

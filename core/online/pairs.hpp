@@ -86,7 +86,7 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
   for (Index position = arriving.first; position < arriving.stop; position++) {
     const Index branch = arriving[position];
-    fetch_ahead(state, start, state.deliveries.logged_first[number] + position - arriving.first);
+    fetch_ahead(state, start, state.topology.targets.data, state.deliveries.logged_first[number] + position - arriving.first);
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
     pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers, x);

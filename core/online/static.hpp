@@ -6,30 +6,38 @@
 namespace eprop {
 
 // Adds the weights of the synapses begin .. end to the inputs of their targets.
-template <class Real>
-inline void deliver_branch(Index begin, Index end, const std::uint32_t* targets, const Real* weight, double* x) {
+template <class Real, class Target>
+inline void deliver_branch(Index begin, Index end, const Target* targets, const Real* weight, double* x) {
 #pragma GCC unroll 4
   for (Index synapse = begin; synapse < end; synapse++) x[targets[synapse]] += static_cast<double>(weight[synapse]);
 }
 
-// All arriving spikes of a delay group in step t, at the targets of a partition; returns their number of synapses.
-template <class Real> Index deliver_static(OnlineState<Real>& state, Index number, Index partition, Index t) {
+// All arriving spikes of a delay group in step t, at the targets of a partition, whose inputs begin at x; returns their number of
+// synapses.
+template <class Real, class Target>
+Index deliver_static(OnlineState<Real>& state, Index number, Index partition, Index t, const Target* targets, double* x) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
-  const std::uint32_t* targets = state.topology.targets.data;
   const Real* weight = state.synapses.weight.data;
-  double* x = state.neurons.input.row(group.receptor);
   const Index* logged = state.deliveries.logged.data();
   const Index first = state.deliveries.logged_first[number];
   const Index stop = first + branches_emitted(state, group, t - group.delay).size();
   Index events = 0;
   for (Index k = first; k < stop; k++) {
     const Index begin = start[logged[k]], end = start[logged[k] + 1];
-    fetch_ahead(state, start, k);
+    fetch_ahead(state, start, targets, k);
     deliver_branch(begin, end, targets, weight, x);
     events += end - begin;
   }
   return events;
+}
+
+// The same with the targets that the network has.
+template <class Real> Index deliver_static(OnlineState<Real>& state, Index number, Index partition, Index t) {
+  const Topology& topology = state.topology;
+  double* x = state.neurons.input.row(state.groups[number].receptor);
+  if (topology.near_targets.size == 0) return deliver_static(state, number, partition, t, topology.targets.data, x);
+  return deliver_static(state, number, partition, t, topology.near_targets.data, x + topology.bounds(0, partition));
 }
 
 }  // namespace eprop

@@ -115,14 +115,16 @@ def build(
     populations, table, n_readouts = sizes.populations, sizes.groups, sizes.n_readouts
     bounds = np.stack([split(ranks.n_neurons, partitions), split(n_readouts, partitions)])
     builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes, report)
-    branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads)
+    near, none = sizes.has_near_targets(partitions), np.empty(0)
+    branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)
     feedback, signal_delay = feedback_of(network, populations, n_readouts, ranks)
     topology = Topology(
         **_tables_of(sizes, nodes),
         branch_start=branch_start,
-        targets=targets,
+        targets=none.astype(np.uint32) if near else targets,
+        near_targets=targets if near else none.astype(np.uint16),
         params=params,
         bounds=bounds,
         signal_delay=signal_delay,
@@ -155,10 +157,14 @@ def _nodes_of(network: Network) -> _Nodes:
     readouts = (p for p in network.populations if p.model.role == "readout")
     classes = {p.index: ReadoutClasses.of(models[p.index], p.size, dt) for p in readouts}
     components = {
-        p.index: sort_components(p.name, [m.eligibility(dt) for m in differing(p, models)], learning_receptor(network, p))
+        p.index: sort_components(
+            p.name, [m.eligibility(dt) for m in differing(p, models)], learning_receptor(network, p)
+        )
         for p in neurons
     }
-    left = {p.index: least_left(components[p.index], [m.largest_psi(dt) for m in differing(p, models)]) for p in neurons}
+    left = {
+        p.index: least_left(components[p.index], [m.largest_psi(dt) for m in differing(p, models)]) for p in neurons
+    }
     return _Nodes(neurons, models, classes, components, left)
 
 

@@ -14,6 +14,8 @@ from eprop.engine.ranks.partition import RankPartition
 from eprop.network import Network
 from eprop.rules import EProp, EPropPlus, Momentum, PairRule
 
+#: Neurons of a partition that two bytes can count.
+NEAR = 1 << 16
 #: Most steps between exchanges of spikes, even if all delays are longer: spikes are buffered until the exchange.
 LONGEST_SLICE = 64
 
@@ -133,6 +135,14 @@ class Sizes:
         """Nodes that can spike and that this rank owns or listens to."""
         return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
 
+    def has_near_targets(self, partitions: int) -> bool:
+        """Whether synapses count their targets from the first neuron of the partition, in two bytes instead of four.
+
+        Loops that learn, and readouts, need the ids of targets.
+        """
+        learns = any(p.rule.plastic for p in self.network.projections)
+        return not learns and self.n_readouts == 0 and -(-self.n_neurons // partitions) < NEAR
+
     @property
     def n_branches(self) -> int:
         """Axon branches of all sources."""
@@ -220,6 +230,19 @@ class Sizes:
     def n_filter_slots(self) -> int:
         """Number of filter slots per axon."""
         return int(self.trace_consumers.shape[1])
+
+
+def all_targets(topology: Topology) -> np.ndarray:
+    """Target of each synapse (synapses,)."""
+    starts = topology.branch_start
+    return np.concatenate([targets_of(topology, part, own[0], own[-1]) for part, own in enumerate(starts)])
+
+
+def targets_of(topology: Topology, partition: int, first: int, stop: int) -> np.ndarray:
+    """Targets of the synapses ``first:stop`` of a partition, uint32."""
+    if topology.targets.size:
+        return topology.targets[first:stop]
+    return topology.near_targets[first:stop].astype(np.uint32) + np.uint32(topology.bounds[0, partition])
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,12 @@ class ConnectionBuilder:
                 self.report(sources.size)
                 lib.count_synapses(self._branches(p, chunk, indptr, sources), counts[self.branches[p.index]])
 
-    def place(self, targets: TargetRange, places: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
+    def place(
+        self, targets: TargetRange, places: np.ndarray, base: int, target: np.ndarray, weight: np.ndarray
+    ) -> None:
         """Write the connections onto some targets at the positions ``places`` (branches,), and advance the positions.
+
+        Targets are counted from ``base`` on.
 
         Raises
         ------
@@ -104,7 +108,8 @@ class ConnectionBuilder:
                 values = draw_weights(self.network, p, chunk, indptr, sources)
                 values = np.ascontiguousarray(_within_bounds(p, values, weight.dtype.type), np.float64)
                 branches = self._branches(p, chunk, indptr, sources)
-                lib.place_synapses(indptr, branches, values, chunk[0] + first_target, own, target, weight, tile)
+                first = chunk[0] + first_target - base
+                lib.place_synapses(indptr, branches, values, first, own, target, weight, tile)
                 self.report(sources.size)
 
     def _branches(self, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray) -> np.ndarray:
@@ -173,7 +178,7 @@ def _drawn_sources(
 
 
 def draw_synapses(
-    builder: ConnectionBuilder, bounds: np.ndarray, dtype: type, threads: int
+    builder: ConnectionBuilder, bounds: np.ndarray, dtype: type, threads: int, *, near: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Draw all synapses onto the targets of a rank.
 
@@ -185,11 +190,13 @@ def draw_synapses(
     dtype : type
         Type of the weights.
     threads : int
+    near : bool
+        Count targets from the first neuron of their partition, see `Sizes.has_near_targets`.
 
     Returns
     -------
     branch_start : (partitions, branches + 1) int64
-    targets : (synapses,) uint32
+    targets : (synapses,) uint32, or uint16 if they are near
     weight : (synapses,) dtype
     of_projections : (projections,) int64
         Synapses of each projection.
@@ -205,9 +212,14 @@ def draw_synapses(
         first = int(branch_start[part - 1, -1]) if part else 0
         lib.synapse_places(places[part * each : (part + 1) * each], branch_start[part], first)
     total = int(branch_start[-1, -1])
-    targets = np.empty(total, np.uint32)
+    targets: np.ndarray = np.empty(total, np.uint16 if near else np.uint32)
+    base = bounds[0] if near else np.zeros_like(bounds[0])
     weight: np.ndarray = np.empty(total, dtype)
-    run_in_threads(lambda k: builder.place(ranges[k], places[k], targets, weight), len(ranges), threads)
+
+    def place(k: int) -> None:
+        builder.place(ranges[k], places[k], int(base[ranges[k].partition]), targets, weight)
+
+    run_in_threads(place, len(ranges), threads)
     return branch_start, targets, weight, counts.sum(axis=0)
 
 

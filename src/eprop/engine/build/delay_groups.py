@@ -37,7 +37,7 @@ _OPTIMIZER_FIELDS["beta"] = "beta_1"
 
 #: Bytes of a synapse at least. A network whose synapses do not fit into the memory is refused once its size is known; until
 #: then, its drawn delays are not kept.
-LEAST_BYTES = 8
+LEAST_BYTES = 6
 
 
 @dataclass(frozen=True)

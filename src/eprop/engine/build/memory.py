@@ -56,7 +56,8 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
     others += sum(array.nbytes for array in history.values())
     if sizes.learning.eprop_plus:
         others += sizes.dtype.itemsize * lib.padded(n) * _work_entries(sizes, len(history["block_propagators"]))
-    return Estimate(round(synapses), 4 + sum(array.nbytes for array in one.values()), others)
+    target = 2 if sizes.has_near_targets(partitions) else 4
+    return Estimate(round(synapses), target + sum(array.nbytes for array in one.values()), others)
 
 
 def _work_entries(sizes: Sizes, blocks: int) -> int:

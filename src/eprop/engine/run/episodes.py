@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,10 +11,10 @@ from functools import partial
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.built import Built
+from eprop.engine.build.built import Built, all_targets
 from eprop.engine.build.drives import drive_factors
 from eprop.engine.build.memory import check_room
-from eprop.engine.build.records import Rule
+from eprop.engine.build.records import Rule, Topology
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
 from eprop.engine.run.guards import check_losses
@@ -147,14 +148,23 @@ class Episodes:
         """Times (ms) and nodes of the spikes of the last sample that was run alone."""
         return spikes_of_sample(self.arrays, wanted, self._core, 0) if self._core is not None and wanted else {}
 
+    @functools.cached_property
+    def _topology(self) -> Topology:
+        """The topology with ids of all targets, which lanes need."""
+        topology = self.arrays.built.topology
+        if not topology.near_targets.size:
+            return topology
+        wide = {"targets": all_targets(topology), "near_targets": topology.near_targets[:0]}
+        return Topology(**topology.arrays() | wide)
+
     def make_lanes(self, n: int, n_steps: int, continues: bool, learn: bool) -> Core:
         """Make ``n`` lanes of the core at rest, with capacity for some steps."""
         built = self.arrays.built
         if self._latency is None:  # sums are divided alike on all ranks
-            self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(built.topology)))
+            self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(self._topology)))
         options = n_steps, continues, learn, max(self.arrays.threads, 1)
         self.check_room(n, *options)
-        return CORES[built.weight.dtype](built.topology, built.initial, n, *options, self._latency)
+        return CORES[built.weight.dtype](self._topology, built.initial, n, *options, self._latency)
 
     def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
         """Refuse new lanes that exceed the available memory, on all ranks that share the network."""
@@ -164,7 +174,7 @@ class Episodes:
         needed = 8 * n * n_steps
         if needed < MOST_BYTES:
             sizes = n, n_steps, continues, learn, threads, built.weight.itemsize
-            needed = lib.episode_bytes(built.topology, built.initial.shape[0], *sizes)
+            needed = lib.episode_bytes(self._topology, built.initial.shape[0], *sizes)
         check = partial(check_room, f"{n:,} lanes of {n_steps:,} steps", needed, advice)
         run_on_all_ranks(self.arrays.exchange.comm, "lanes", check)
 

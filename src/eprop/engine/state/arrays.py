@@ -172,11 +172,12 @@ class Arrays:
         """Return the bytes held by this rank, see `Simulator.memory`."""
         topology, own = self.built.topology, self.built.rank_partition
         grown = self.online.bytes()
-        synapses = _bytes(arrays_of(self.synapses).values()) + topology.targets.nbytes
+        targets = topology.targets.nbytes + topology.near_targets.nbytes
+        synapses = _bytes(arrays_of(self.synapses).values()) + targets
         propagators = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
         axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
         axons += grown["spike_records"] + grown["deliveries"]
-        rest = _bytes(topology.arrays().values()) - topology.targets.nbytes - topology.branch_start.nbytes
+        rest = _bytes(topology.arrays().values()) - targets - topology.branch_start.nbytes
         rest += _bytes((*arrays_of(self.neurons).values(), own.bits, own.counts))
         return {"synapses": synapses, "propagators": propagators, "axons": axons, "rest": rest}
 

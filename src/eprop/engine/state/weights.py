@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
-from eprop.engine.build.built import Built
-from eprop.engine.build.records import branches_of
+from eprop.engine.build.built import Built, targets_of
+from eprop.engine.build.records import Topology, branches_of
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError, ParameterError
@@ -33,20 +33,22 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
         own = branches_of(group)
         own = slice(own.start - first, own.stop - first, own.step)
         of_branches[1:, own], of_branches[0, own] = group["delay"], partition.global_ids(described.pre)
-    parts = [_onto(post, built.topology.targets, part[first : first + branches + 1], of_branches) for part in starts]
-    where, found = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
-    targets = built.topology.targets[where].astype(np.int64) + partition.own(described.post)[0] - post["target_begin"]
+    parts = [
+        _onto(post, (built.topology, k), part[first : first + branches + 1], of_branches) for k, part in enumerate(starts)
+    ]
+    where, found, targets = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
+    targets = targets.astype(np.int64) + partition.own(described.post)[0] - post["target_begin"]
     order = np.lexsort((*found[::-1], targets))
     return where[order], found[0, order], targets[order]
 
 
 def _onto(
-    post: np.void, targets: np.ndarray, starts: np.ndarray, of_branches: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the synapses of some adjacent branches onto one population, and the rows ``of_branches`` of each."""
-    near = targets[starts[0] : starts[-1]]
-    where = np.flatnonzero((near >= post["target_begin"]) & (near < post["target_end"]))
-    return starts[0] + where, np.repeat(of_branches, np.diff(starts), axis=1)[:, where]
+    post: np.void, partition: tuple[Topology, int], starts: np.ndarray, of_branches: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of the synapses of adjacent branches of a partition onto a population, rows ``of_branches``, and targets."""
+    targets = targets_of(*partition, starts[0], starts[-1])
+    where = np.flatnonzero((targets >= post["target_begin"]) & (targets < post["target_end"]))
+    return starts[0] + where, np.repeat(of_branches, np.diff(starts), axis=1)[:, where], targets[where]
 
 
 def all_synapses(arrays: Arrays) -> np.ndarray:
