@@ -34,7 +34,8 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
         own = slice(own.start - first, own.stop - first, own.step)
         of_branches[1:, own], of_branches[0, own] = group["delay"], partition.global_ids(described.pre)
     parts = [
-        _onto(post, (built.topology, k), part[first : first + branches + 1], of_branches) for k, part in enumerate(starts)
+        _onto(post, (built.topology, k), part[first : first + branches + 1], of_branches)
+        for k, part in enumerate(starts)
     ]
     where, found, targets = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
     targets = targets.astype(np.int64) + partition.own(described.post)[0] - post["target_begin"]
