@@ -139,12 +139,12 @@ template <class Real> void set_log(PyRun<Real>& run, In1<std::int32_t> sources) 
 template <class Real> void set_post_times(PyRun<Real>& run, In2<Index> times) {
   PostSpikes& post = run.state.post;
   if (!run.has_pairs) return;
-  if (static_cast<Index>(times.shape(0)) != run.state.topology.n_neurons() || times.shape(1) == 0)
+  if (static_cast<Index>(times.shape(1)) != post.neurons || times.shape(0) == 0)
     throw nb::value_error("set_post_times: the array is of another network");
-  post.capacity = static_cast<Index>(times.shape(1));
+  post.capacity = static_cast<Index>(times.shape(0));
   post.times.assign(times.data(), times.data() + times.size());
-  for (Index last = post.capacity - 1; last < static_cast<Index>(post.times.size()); last += post.capacity)
-    if (post.times[last] > run.t - post.span) return grow_post_spikes(post);
+  const Index* oldest = post.row(post.capacity - 1);
+  if (std::any_of(oldest, oldest + post.neurons, [&](Index time) { return time > run.t - post.span; })) grow_post_spikes(post);
 }
 
 template <class Real> auto effective_weights(PyRun<Real>& run) {
@@ -197,7 +197,7 @@ template <class Real> void restart(PyRun<Real>& run, Index first_step, Index roo
 template <class Real> auto post_times(PyRun<Real>& run) {
   const PostSpikes& post = run.state.post;
   const std::size_t capacity = post.capacity;
-  return handed_over<2>(std::vector<Index>(post.times), {post.times.size() / capacity, capacity});
+  return handed_over<2>(std::vector<Index>(post.times), {capacity, post.times.size() / capacity});
 }
 
 template <class Real> auto log_of(PyRun<Real>& run) { return handed_over(std::vector<std::int32_t>(run.state.log.sources)); }
@@ -211,7 +211,7 @@ template <class Real> bool check_weights(PyRun<Real>& run, int threads) {
 template <class Real> void bind_state(nb::class_<PyRun<Real>>& bound) {
   bound.def("log", &log_of<Real>, "Ring of the sources of all spikes, in order.")
       .def("set_log", &set_log<Real>, "sources"_a.noconvert(), "Set the ring of a loaded state; its length is a power of two.")
-      .def("post_times", &post_times<Real>, "Steps of the last spikes of each neuron (neurons, capacity), for pair rules.")
+      .def("post_times", &post_times<Real>, "Steps of the last spikes of each neuron (capacity, neurons), for pair rules.")
       .def("set_post_times", &set_post_times<Real>, "times"_a.noconvert(), "Set `post_times` of a loaded state; set `t` first.")
       .def("spike_records", &spike_records<Real>,
            "Records of the spikes about their sources, (records, 4), and their filters (records, slots, parts).")

@@ -64,8 +64,8 @@ Fields delay_group_fields() {
     FIELD(delay_offset), FIELD(filter_slot), OPTIMIZER_FIELD(eta, "eta"), OPTIMIZER_FIELD(w_min, "w_min"),
     OPTIMIZER_FIELD(w_max, "w_max"), OPTIMIZER_FIELD(beta_1, "beta_1"), OPTIMIZER_FIELD(beta_2, "beta_2"),
     OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
-    OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pair_rule), FIELD(pre_decay), FIELD(post_decay),
-    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)}
+    OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pair_rule), FIELD(pair_powers), FIELD(pre_decay),
+    FIELD(post_decay),    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)}
   });
   // clang-format on
 }

@@ -9,9 +9,14 @@
 // State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
 // its trace over the steps of the delays; for each synapse only its weight.
 //
+// How many postsynaptic spikes a synapse pairs cannot be predicted. So the synapses of a branch pair theirs several at a time: all
+// take as many turns as the one with the most spikes, and a turn without a spike leaves a weight as it is.
+//
 // A silent branch expires after the cutoff: its pairs so far are then applied, and all later ones are negligible. So no
 // postsynaptic spike is needed for longer than `PostSpikes::span` steps.
 #pragma once
+#include <algorithm>
+
 #include "common/pair_rules.hpp"
 #include "online/static.hpp"
 
@@ -23,39 +28,62 @@ struct PairedBranch {
   double trace;        // presynaptic, as of the last spike
 };
 
-// The weight after the spikes of one neuron, in their order. `times` are its spikes, the newest first. The oldest stored spike is
-// older than any needed one, so the search needs no other end.
-template <class PairRule>
-inline double pair_spikes(double w, const Index* times, const PairedBranch& branch, const PairRule& rule, const double* powers) {
-  const double step = rule.post_rate * branch.trace;
-  Index newest = 0;
-  while (times[newest] > branch.until) newest++;
-  Index k = newest;
-  while (times[k] > branch.after) k++;
-  while (k > newest) {
-    k--;
-    w = rule.at_post(w, step * powers[times[k] - branch.after]);
+// Up to eight synapses of a branch; the places of missing ones repeat the first.
+struct PairedSynapses {
+  std::uint32_t target[kTogether];
+  double w[kTogether];
+
+  template <class Real> PairedSynapses(const OnlineState<Real>& state, Index first, Index count) {
+    for (int i = 0; i < kTogether; i++) {
+      const Index synapse = first + (i < count ? i : 0);
+      target[i] = state.topology.targets[synapse];
+      w[i] = static_cast<double>(state.synapses.weight[synapse]);
+    }
   }
-  return w;
+};
+
+// The weights after the spikes of the neurons, in their order. The oldest stored spikes are older than any needed one, so the
+// search needs no other end.
+template <class PairRule> inline void pair_spikes(PairedSynapses& synapses, const PostSpikes& post, const PairedBranch& branch,
+                                                  const PairRule& rule, const double* powers) {
+  const double step = rule.post_rate * branch.trace;
+  const Index after = branch.after, until = branch.until;
+  const auto is_due = [&](const Index* times) {
+    bool due = false;
+    for (int i = 0; i < kTogether; i++) due |= times[synapses.target[i]] > after;
+    return due;
+  };
+  Index turns = 0;
+  while (is_due(post.row(turns))) turns++;
+  while (turns > 0) {
+    const Index* times = post.row(--turns);
+    for (int i = 0; i < kTogether; i++) {
+      const Index time = times[synapses.target[i]];
+      const bool paired = (time > after) & (time <= until);
+      const double changed = rule.at_post(synapses.w[i], step * powers[paired ? time - after : 0]);
+      synapses.w[i] = paired ? changed : synapses.w[i];
+    }
+  }
 }
 
 // A branch with an arriving spike: the postsynaptic spikes since the last one, this spike, delivery to the inputs x.
 template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state, Index begin, Index end,
                                                        const PairedBranch& branch, const PairRule& rule, const double* powers,
                                                        double* x) {
-  const std::uint32_t* targets = state.topology.targets.data;
   const Array2<double>& post_trace = state.history.post_trace;
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
-  for (Index synapse = begin; synapse < end; synapse++) {
-    const Index target = targets[synapse];
-    double w = static_cast<double>(state.synapses.weight[synapse]);
-    if (branch.trace > 0.0) {
-      w = pair_spikes(w, state.post.times.data() + target * state.post.capacity, branch, rule, powers);
+  for (Index first = begin; first < end; first += kTogether) {
+    const Index count = std::min<Index>(end - first, kTogether);
+    PairedSynapses synapses(state, first, count);
+    double step[kTogether];  // read first, since nobody knows how long the pairs will take
+    for (int i = 0; i < kTogether; i++) step[i] = rule.pre_rate * trace[synapses.target[i]];
+    if (branch.trace > 0.0) pair_spikes(synapses, state.post, branch, rule, powers);
+    for (int i = 0; i < kTogether; i++) synapses.w[i] = rule.at_pre(synapses.w[i], step[i]);
+    for (Index i = 0; i < count; i++) {
+      const Real changed = static_cast<Real>(synapses.w[i]);
+      state.synapses.weight[first + i] = changed;
+      x[synapses.target[i]] += static_cast<double>(changed);
     }
-    w = rule.at_pre(w, rule.pre_rate * trace[target]);
-    const Real changed = static_cast<Real>(w);
-    state.synapses.weight[synapse] = changed;
-    x[target] += static_cast<double>(changed);
   }
 }
 
@@ -63,11 +91,17 @@ template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state,
 template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& state, Index begin, Index end,
                                                           const PairedBranch& branch, const PairRule& rule,
                                                           const double* powers) {
-  for (Index synapse = begin; synapse < end; synapse++) {
-    const Index* times = state.post.times.data() + state.topology.targets[synapse] * state.post.capacity;
-    Real& weight = state.synapses.weight[synapse];
-    weight = static_cast<Real>(pair_spikes(static_cast<double>(weight), times, branch, rule, powers));
+  for (Index first = begin; first < end; first += kTogether) {
+    const Index count = std::min<Index>(end - first, kTogether);
+    PairedSynapses synapses(state, first, count);
+    pair_spikes(synapses, state.post, branch, rule, powers);
+    for (Index i = 0; i < count; i++) state.synapses.weight[first + i] = static_cast<Real>(synapses.w[i]);
   }
+}
+
+// Fetches the traces of a branch's targets: one row of the ring is read here and there, and has left the cache since it was written.
+inline void fetch_traces(const std::uint32_t* targets, Index begin, Index end, const double* trace) {
+  for (Index synapse = begin; synapse < end; synapse++) prefetch(trace + targets[synapse]);
 }
 
 // Spikes of a delay group that arrive in step t, and branches that expire, at the targets of a partition; returns the number of
@@ -76,7 +110,7 @@ template <class Real, class PairRule>
 Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Index t, const PairRule& rule) {
   const DelayGroup& group = state.groups[number];
   const Index* start = state.topology.branch_start.row(partition);
-  const double* powers = state.topology.pair_powers.row(number);
+  const double* powers = state.topology.pair_powers.row(group.pair_powers);
   const Index until = t - 2 * group.delay;
   double* x = state.neurons.input.row(group.receptor);
   const auto trace_of = [&](Index position) {
@@ -84,9 +118,16 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   };
   Index events = 0;
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
+  const Array2<double>& ring = state.history.post_trace;
+  const auto fetch = [&](Index position) {
+    const Index branch = arriving[position];
+    fetch_traces(state.topology.targets.data, start[branch], start[branch + 1], ring.row(until & (ring.rows - 1)));
+  };
+  if (arriving.size() > 0) fetch(arriving.first);
   for (Index position = arriving.first; position < arriving.stop; position++) {
     const Index branch = arriving[position];
     fetch_ahead(state, start, state.topology.targets.data, state.deliveries.logged_first[number] + position - arriving.first);
+    if (position + 1 < arriving.stop) fetch(position + 1);
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
     pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers, x);
@@ -131,10 +172,10 @@ template <class Real> bool follow_post_spikes(OnlineState<Real>& state, Index pa
     for (Index neuron = first; neuron < stop; neuron++) next[neuron] = decay * now[neuron];
     for (Index k = b > 0 ? count[b - 1] : 0; k < count[b]; k++) {
       next[spikes[k]] += decay;
-      Index* times = state.post.times.data() + spikes[k] * state.post.capacity;
-      std::copy_backward(times, times + state.post.capacity - 1, times + state.post.capacity);
-      times[0] = t;
-      full |= times[state.post.capacity - 1] > t + 1 - state.post.span;
+      const Index neuron = spikes[k], oldest = state.post.capacity - 1;
+      for (Index row = oldest; row > 0; row--) state.post.row(row)[neuron] = state.post.row(row - 1)[neuron];
+      state.post.row(0)[neuron] = t;
+      full |= state.post.row(oldest)[neuron] > t + 1 - state.post.span;
     }
   }
   return full;
@@ -142,12 +183,8 @@ template <class Real> bool follow_post_spikes(OnlineState<Real>& state, Index pa
 
 // Doubles the capacity for postsynaptic spikes of each neuron.
 inline void grow_post_spikes(PostSpikes& post) {
-  const Index neurons = static_cast<Index>(post.times.size()) / post.capacity;
-  std::vector<Index> times(2 * post.times.size(), kNever);
-  for (Index neuron = 0; neuron < neurons; neuron++)
-    std::copy_n(post.times.begin() + neuron * post.capacity, post.capacity, times.begin() + 2 * neuron * post.capacity);
-  post.times = std::move(times);
   post.capacity *= 2;
+  post.times.resize(2 * post.times.size(), kNever);
 }
 
 }  // namespace eprop

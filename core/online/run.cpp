@@ -390,6 +390,7 @@ template <class Real> void prepare_run(OnlineRun<Real>& run, bool timed) {
   constexpr Index kFirstRecords = 1024, kFirstPostSpikes = 8, kFirstDeliveries = 1024;
   if (run.has_plus || run.has_pairs) restart_records(history_of(state), 0, kFirstRecords);
   state.post.capacity = kFirstPostSpikes;
+  state.post.neurons = topology.n_neurons();
   if (run.has_pairs) state.post.times.assign(topology.n_neurons() * kFirstPostSpikes, kNever);
   if (run.has_plus) {  // initial capacity that small networks never exceed
     const std::size_t room = std::min<Index>(topology.branch_start.columns + 1, kFirstDeliveries);

@@ -102,9 +102,11 @@ struct SpikeLog {
 
 // The last spikes of each neuron, the newest first (pair rules).
 struct PostSpikes {
-  std::vector<Index> times;  // (neurons, capacity)
-  Index capacity = 0;
+  std::vector<Index> times;  // (capacity, neurons)
+  Index capacity = 0, neurons = 0;
   Index span = 0;  // spikes of this many steps may still be read
+  const Index* row(Index k) const { return times.data() + k * neurons; }
+  Index* row(Index k) { return times.data() + k * neurons; }
 };
 
 struct ArrivingBranch {  // a branch with a spike that arrives in this step

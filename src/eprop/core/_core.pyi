@@ -1074,7 +1074,7 @@ class OnlineSingle:
 
     def post_times(self) -> NDArray[numpy.int64]:
         """
-        Steps of the last spikes of each neuron (neurons, capacity), for pair rules.
+        Steps of the last spikes of each neuron (capacity, neurons), for pair rules.
         """
 
     def set_post_times(self, times: NDArray[numpy.int64]) -> None:
@@ -1199,7 +1199,7 @@ class OnlineDouble:
 
     def post_times(self) -> NDArray[numpy.int64]:
         """
-        Steps of the last spikes of each neuron (neurons, capacity), for pair rules.
+        Steps of the last spikes of each neuron (capacity, neurons), for pair rules.
         """
 
     def set_post_times(self, times: NDArray[numpy.int64]) -> None:

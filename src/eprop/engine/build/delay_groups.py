@@ -277,8 +277,11 @@ def add_filter_slots(groups: np.ndarray, n_populations: int) -> np.ndarray:
 
 
 def pair_powers(groups: np.ndarray, cutoff: int) -> np.ndarray:
-    """Decay of presynaptic traces of pair rules over each interval within the cutoff, one row per delay group."""
-    if cutoff == 0:
-        return np.zeros((len(groups), 0))
-    powers = groups["pre_decay"][:, None] ** np.arange(cutoff + 1)
-    return np.where((groups["rule"] == Rule.pairs)[:, None], powers, 0.0)
+    """Decay of presynaptic traces of pair rules over each interval within the cutoff, one row per decay.
+
+    The numbers of the rows are written to ``groups``.
+    """
+    paired = groups["rule"] == Rule.pairs
+    decays, rows = np.unique(groups["pre_decay"][paired], return_inverse=True)
+    groups["pair_powers"][paired] = rows
+    return np.asarray(decays[:, None] ** np.arange(cutoff + 1))

@@ -127,7 +127,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.constants.refresh()
     arrays.weight_changes += 1
     _set_log(arrays, arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES])))
-    online.set_post_times(np.ascontiguousarray(part[POST_TIMES].T, np.int64))
+    online.set_post_times(np.ascontiguousarray(part[POST_TIMES], np.int64))
 
 
 def _logged(arrays: Arrays) -> SpikeLog:
@@ -179,7 +179,7 @@ def _views(arrays: Arrays) -> dict[str, np.ndarray]:
 def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """Part of the arrays of a state that this rank holds."""
     order = all_synapses(arrays)
-    out = _axons_before_records(arrays) | {POST_TIMES: np.ascontiguousarray(arrays.online.post_times().T)}
+    out = _axons_before_records(arrays) | {POST_TIMES: arrays.online.post_times()}
     for name, view in _views(arrays).items():
         out[name] = view[..., order] if AXES[name] is Axis.synapse and view.size else view.copy()
     out["history/steps"][:, STEP_WORK:] = 0.0
