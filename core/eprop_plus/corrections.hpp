@@ -35,27 +35,28 @@ template <int entries, class Real> Real* copies_of(const Array3<Real>& copies, I
 }
 
 // Copies one neuron.
-template <int entries, class Real> void copy_neuron(Array2<const Real> from, Index neuron, Real* copies) {
+template <int entries, class Real> void copy_neuron(const Rows<entries, const Real>& from, Index neuron, Real* copies) {
   Real* record = copies + neuron * record_size(entries);
-  for (int k = 0; k < entries; k++) record[k] = from.data[k * from.columns + neuron];
+  for (int k = 0; k < entries; k++) record[k] = from[k][neuron];
 }
 
 // Copies many neurons, several at a time.
-template <int entries, class Real> void copy_neurons(Index begin, Index end, Array2<const Real> from, Real* copies) {
+template <int entries, class Real>
+void copy_neurons(Index begin, Index end, const Rows<entries, const Real>& from, Real* copies) {
   constexpr int size = static_cast<int>(record_size(entries));
   Index neuron = begin;
   for (; neuron + kTogether <= end; neuron += kTogether) {
     Vector<Real, kTogether> rows[size];
     unroll<size>([&](auto k) EPROP_INLINED {
       if constexpr (k < entries) {
-        rows[k] = load<kTogether>(from.data + k * from.columns + neuron);
+        rows[k] = load<kTogether>(from[k] + neuron);
       } else {
         rows[k] = broadcast<kTogether>(Real(0));
       }
     });
     store_records<size, size>(rows, copies + neuron * size);
   }
-  for (; neuron < end; neuron++) copy_neuron<entries>(from, neuron, copies);
+  for (; neuron < end; neuron++) copy_neuron(from, neuron, copies);
 }
 
 // Branches of a list, arriving or expired, in one partition.
@@ -78,20 +79,20 @@ template <class Listed> bool have_more(const BranchList<Listed>& branches, Index
   return false;
 }
 
-// Copies a propagator that holds for step `t` for the targets of some branches; if that is cheaper, for all neurons.
+// Copies a propagator that holds for `time`, a step or a block, for the targets of some branches; if that is cheaper, for all
+// neurons. `rest` is the number of steps, with this one, in which as many branches may ask for it.
 template <int entries, class Real, class Listed>
-void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>& branches, Array2<const Real> from, Real* copies,
-                      Index t, Index& copied) {
-  if (copied == t) return;
-  if (have_more(branches, (targets.end - targets.begin) / kCostAlone)) {
-    copy_neurons<entries>(targets.begin, targets.end, from, copies);
-    copied = t;
+void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>& branches, const Rows<entries, const Real>& from,
+                      Real* copies, Index time, Index& copied, Index rest = 1) {
+  if (copied == time) return;
+  if (have_more(branches, (targets.end - targets.begin) / (kCostAlone * rest))) {
+    copy_neurons(targets.begin, targets.end, from, copies);
+    copied = time;
     return;
   }
   const std::uint32_t* target = targets.state.topology.targets.data;
   for (Index k = 0; k < branches.count; k++)
-    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++)
-      copy_neuron<entries>(from, target[synapse], copies);
+    for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) copy_neuron(from, target[synapse], copies);
 }
 
 // ------------------------------------------------------------------------------------------------------ spike corrections
@@ -205,10 +206,10 @@ template <Kind K, class Real>
 void copy_corrections(const TargetRange<Real>& targets, const BranchList<ArrivingBranch>& branches, Real* copies, Index t) {
   if (targets.cached->corrections_copied == t) return;
   const Corrections<K, Real> c = corrections_of<K>(targets, t);
-  const Array2<const Real> found = plane_of(targets.state.plus.corrections, 0);
+  const auto found = rows_of<K.n_corrections()>(plane_of(targets.state.plus.corrections, 0));
   if (have_more(branches, (targets.end - targets.begin) / kCostAlone)) {
     if (targets.cached->corrections != t) correct<K>(targets.begin, targets.end, c);
-    copy_neurons<K.n_corrections()>(targets.begin, targets.end, found, copies);
+    copy_neurons(targets.begin, targets.end, found, copies);
     targets.cached->corrections = targets.cached->corrections_copied = t;
     return;
   }
@@ -216,7 +217,7 @@ void copy_corrections(const TargetRange<Real>& targets, const BranchList<Arrivin
   for (Index k = 0; k < branches.count; k++)
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
       correct<K>(target[synapse], target[synapse] + 1, c);
-      copy_neuron<K.n_corrections()>(found, target[synapse], copies);
+      copy_neuron(found, target[synapse], copies);
     }
 }
 

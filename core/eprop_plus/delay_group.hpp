@@ -8,15 +8,15 @@
 
 namespace eprop {
 
-// Copies the propagator from one block to the current one for all neurons, for the rest of the block.
-template <Kind K, class Real> void copy_to_current_block(const GroupStep<Real>& step, Index block, Index current) {
+// Copies the propagator from one block to the current one for the targets of some branches, or for all neurons, for the `rest`
+// steps of the block.
+template <Kind K, class Real, class Listed>
+void copy_to_current_block(const GroupStep<Real>& step, const BranchList<Listed>& branches, Index block, Index current) {
   const PlusWork<Real>& plus = step.state.plus;
-  const Index row = block & (plus.to_current_block.planes - 1);
-  Index& copied = step.targets.cached->copied[row];
-  if (copied == current) return;
-  copied = current;
-  copy_neurons<K.n_entries()>(step.targets.begin, step.targets.end, plane_of(plus.to_current_block, row),
-                              copies_of<K.n_entries()>(plus.copies, row, step.group.target_begin));
+  const Index row = block & (plus.to_current_block.planes - 1), steps = step.state.history.block_steps;
+  copy_for_targets(step.targets, branches, entries_of<K>(plane_of(plus.to_current_block, row)),
+                   copies_of<K.n_entries()>(plus.copies, row, step.group.target_begin), current, step.targets.cached->copied[row],
+                   std::max<Index>((current + 1) * steps - step.t, 1));
 }
 
 // Finds the propagators from the blocks of some branches' last spikes to the current block.
@@ -24,44 +24,44 @@ template <Kind K, class Real> void find_for_branches(const GroupStep<Real>& step
   const Index steps = step.state.history.block_steps, current = step.t / steps,
               mask = step.state.plus.to_current_block.planes - 1;
   for (Index k = 0; k < branches.count;) {
-    const Index block = branches.first[k].last / steps;
+    const Index block = branches.first[k].last / steps, first = k;
     if (block == current) return;
     while (k < branches.count && branches.first[k].last < (block + 1) * steps) k++;  // branches with the same one are adjacent
     if (!step.targets.cached->known[block & mask]) find_to_current_block<K>(step.targets, block, current);
-    copy_to_current_block<K>(step, block, current);
+    copy_to_current_block<K>(step, branches.part(first, k), block, current);
   }
 }
 
-// Finds the propagators over the cutoff that ends with this step; the traces take part in all steps but the last. With
-// block-start states these are the propagator from the block of the first step to the start of the previous step's block, and the
-// rest, whose entries for values end one step early. All delay groups onto a population share them.
+// The second part of the propagator over the cutoff that ends with this step; the first leads from the block of the first step to
+// the start of the previous step's block. The traces take part in all steps but the last: entries for values end one step early.
+template <Kind K, class Real> Rows<K.n_entries(), const Real> rest_until_cutoff(const GroupStep<Real>& step) {
+  const History<Real>& history = step.state.history;
+  const Index t = step.t, steps = history.block_steps, block = (t - 1) / steps & (history.block_propagators.planes - 1);
+  const auto at = [&](Index s) { return plane_of(history.prefix_history, s & (history.prefix_history.planes - 1)); };
+  auto rows = entries_of<K>((t & (steps - 1)) != 0 ? at(t) : plane_of(history.block_propagators, block));
+  const auto values = entries_of<K>(at(t - 1));
+  for (int k = 0; k < K.n_entries(); k++)
+    if (k < K.GE() || k >= K.A()) rows.row[k] = values[k];
+  return rows;
+}
+
+// Finds the propagators over the cutoff that ends with this step, for synapses without block-start states. All delay groups onto
+// a population share them.
 template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step) {
   OnlineState<Real>& state = step.state;
-  const History<Real>& history = state.history;
   const TargetRange<Real>& targets = step.targets;
-  const Index t = step.t, n = step.group.cutoff, steps = history.block_steps, current = (t - 1) / steps;
-  const Index ring = history.prefix_history.planes - 1, begin = targets.begin, end = targets.end;
-  const Array2<Real> out = state.plus.until_cutoff.plane(0);
-  turn_to_block(*targets.cached, current);
-  if constexpr (K.anchored) find_to_current_block<K>(targets, (t - n) / steps, current);
+  const Index t = step.t, n = step.group.cutoff;
   if (targets.cached->until_cutoff == t) return;
   targets.cached->until_cutoff = t;
-  if constexpr (K.anchored) {
-    if ((t & (steps - 1)) != 0) {
-      copy<K>(begin, end, plane_of(history.prefix_history, t & ring), out);
-    } else {
-      copy<K>(begin, end, plane_of(history.block_propagators, current & (history.block_propagators.planes - 1)), out);
-    }
-    copy_values<K>(begin, end, plane_of(history.prefix_history, (t - 1) & ring), out);
-  } else {
-    const Array2<Real> before = state.plus.until_cutoff_before.plane(0);
-    turn_to_step(*targets.cached, t - 1);
-    find_interval<K>(targets, t - n, t - 1, before);
-    const Extended<K, Real, void> write{entries_of<K>(out), {}};
-    extend_entries<K>(begin, end, stored_step(history, t - 1), state.topology.trace_groups[targets.trace_group],
-                      powers<K, double>(state.topology, targets.trace_group, n - 1), constants_of<K>(state.topology),
-                      entries_of<K>(before), write);
-  }
+  const Array2<Real> before = state.plus.until_cutoff_before.plane(0);
+  turn_to_block(*targets.cached, (t - 1) / state.history.block_steps);
+  turn_to_step(*targets.cached, t - 1);
+  find_interval<K>(targets, t - n, t - 1, before);
+  const Extended<K, Real, void> write{entries_of<K>(state.plus.until_cutoff.plane(0)), {}};
+  extend_entries<K>(targets.begin, targets.end, stored_step(state.history, t - 1),
+                    state.topology.trace_groups[targets.trace_group],
+                    powers<K, double>(state.topology, targets.trace_group, n - 1), constants_of<K>(state.topology),
+                    entries_of<K>(before), write);
 }
 
 // Finalises the gradients of branches whose last spike arrived exactly one cutoff ago.
@@ -73,15 +73,16 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
   const BranchList<ExpiredBranch> branches = step.expired();
   if (branches.count == 0) return;
   if (replays(step.group, K)) return finalise_per_step<K>(step);
-  find_until_cutoff<K>(step);
   if constexpr (K.anchored) {
     const PlusWork<Real>& plus = step.state.plus;
-    const Index steps = step.state.history.block_steps, blocks = plus.to_current_block.planes;
+    const Index steps = step.state.history.block_steps, expired = plus.to_current_block.planes + kExpired;
     const Index current = (step.t - 1) / steps, block = (step.t - step.group.cutoff) / steps;
-    if (block < current) copy_to_current_block<K>(step, block, current);
-    copy_for_targets<K.n_entries()>(step.targets, branches, plane_of(plus.until_cutoff, 0),
-                                    copies_of<K.n_entries()>(plus.copies, blocks + kExpired, step.group.target_begin), step.t,
-                                    step.targets.cached->copied[blocks + kExpired]);
+    turn_to_block(*step.targets.cached, current);
+    find_to_current_block<K>(step.targets, block, current);
+    if (block < current) copy_to_current_block<K>(step, branches, block, current);
+    copy_for_targets(step.targets, branches, rest_until_cutoff<K>(step),
+                     copies_of<K.n_entries()>(plus.copies, expired, step.group.target_begin), step.t,
+                     step.targets.cached->copied[expired]);
     if constexpr (moments) {
       if (glides_each_step(step.group)) {
         if (block < current) copy_discounts_ahead<K>(step, momentum_of(plus, step.group), block, current);
@@ -90,6 +91,7 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
     }
     finalise_branches<K, moments>(step, branches);
   } else {
+    find_until_cutoff<K>(step);
     finalise_crossing<K>(step, branches);
   }
 }
@@ -111,8 +113,8 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
     const auto first = branches.part(0, silent);
     const Index here = plus.to_current_block.planes + kHere;
     if constexpr (K.anchored)
-      copy_for_targets<K.n_entries()>(
-          step.targets, first, plane_of(history.prefix_history, t & (history.prefix_history.planes - 1)),
+      copy_for_targets(
+          step.targets, first, entries_of<K>(plane_of(history.prefix_history, t & (history.prefix_history.planes - 1))),
           copies_of<K.n_entries()>(plus.copies, here, step.group.target_begin), t, step.targets.cached->copied[here]);
     start_or_resume<K, moments>(step, first);
   }

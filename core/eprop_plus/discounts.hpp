@@ -29,9 +29,7 @@ template <class Real> Index discount_copy(const PlusWork<Real>& plus, Index mome
 }
 
 template <Kind K, class T> EPROP_INLINE Rows<K.n_discounted(), T> discounts_of(const Array2<T>& a) {
-  Rows<K.n_discounted(), T> out;
-  for (int k = 0; k < K.n_discounted(); k++) out.row[k] = a.data + k * a.columns;
-  return out;
+  return rows_of<K.n_discounted()>(a);
 }
 
 // Adds a step to the entries, `before` which are the powers and the block prefix.
@@ -130,9 +128,9 @@ template <Kind K, class Real> void copy_discounts_ahead(const GroupStep<Real>& s
   if (copied == current) return;
   copied = current;
   find_discounts_ahead<K>(step.targets, momentum, block, current);
-  copy_neurons<K.n_discounted()>(step.targets.begin, step.targets.end,
-                                 plane_of(plus.discounts_ahead, discount_row(plus, momentum, block)),
-                                 copies_of<K.n_discounted()>(plus.discount_copies, row, step.group.target_begin));
+  copy_neurons(step.targets.begin, step.targets.end,
+               discounts_of<K>(plane_of(plus.discounts_ahead, discount_row(plus, momentum, block))),
+               copies_of<K.n_discounted()>(plus.discount_copies, row, step.group.target_begin));
 }
 
 // Neuron-major copies of the entries from the start of `block` to this step, for the targets of some branches.
@@ -140,9 +138,9 @@ template <Kind K, class Real, class Listed>
 void copy_discounts(const GroupStep<Real>& step, const BranchList<Listed>& branches, Index block, ExtraCopy copy) {
   const PlusWork<Real>& plus = step.state.plus;
   const Index momentum = momentum_of(plus, step.group), row = discount_copy(plus, momentum, plus.to_current_block.planes + copy);
-  copy_for_targets<K.n_discounted()>(step.targets, branches, discount_block<K>(step.targets, momentum, block, step.t),
-                                     copies_of<K.n_discounted()>(plus.discount_copies, row, step.group.target_begin), step.t,
-                                     step.targets.cached->discounts_copied[row]);
+  copy_for_targets(step.targets, branches, discounts_of<K>(discount_block<K>(step.targets, momentum, block, step.t)),
+                   copies_of<K.n_discounted()>(plus.discount_copies, row, step.group.target_begin), step.t,
+                   step.targets.cached->discounts_copied[row]);
 }
 
 // Copies for branches whose last spikes lie within the cutoff; those with last spikes in the same block are adjacent.

@@ -89,10 +89,13 @@ template <int n, class T> struct Rows {
   T* row[n];
   T* operator[](int k) const { return row[k]; }
 };
-template <Kind K, class T> EPROP_INLINE Rows<K.n_entries(), T> entries_of(const Array2<T>& a) {
-  Rows<K.n_entries(), T> out;
-  for (int k = 0; k < K.n_entries(); k++) out.row[k] = a.data + k * a.columns;
+template <int n, class T> EPROP_INLINE Rows<n, T> rows_of(const Array2<T>& a) {
+  Rows<n, T> out;
+  for (int k = 0; k < n; k++) out.row[k] = a.data + k * a.columns;
   return out;
+}
+template <Kind K, class T> EPROP_INLINE Rows<K.n_entries(), T> entries_of(const Array2<T>& a) {
+  return rows_of<K.n_entries()>(a);
 }
 template <Kind K> EPROP_INLINE Rows<K.n_constants(), const double> constants_of(const Topology& topology) {
   Rows<K.n_constants(), const double> out;
@@ -114,13 +117,6 @@ template <class From, class To> void copy_rows(Index begin, Index end, int rows,
 
 template <Kind K, class From, class To> void copy(Index begin, Index end, Array2<const From> from, Array2<To> to) {
   copy_rows(begin, end, K.n_entries(), from, to);
-}
-
-// Copies the entries that lead to filtered eligibility and own components, not to the reward trace or the gradient.
-template <Kind K, class From, class To> void copy_values(Index begin, Index end, Array2<const From> from, Array2<To> to) {
-  copy_rows(begin, end, K.GE(), from, to);  // E and R
-  const auto own = [](auto a) { return decltype(a){a.data + K.A() * a.columns, a.rows - K.A(), a.columns}; };
-  if constexpr (K.n_own > 0) copy_rows(begin, end, K.n_entries() - K.A(), own(from), own(to));
 }
 
 // The propagator over zero steps: own components stay unchanged.
@@ -433,29 +429,35 @@ inline void turn_to_step(CachedPropagators& cached, Index now) {
   if (cached.within_step != now) cached.within_step = cached.within_first = now;
 }
 
-// Finds the propagators from the start of block `lowest`, and of all blocks between, to the start of block `current`.
+// Finds the propagators from the start of block `lowest`, and of all blocks between, to the start of block `current`. Each needs
+// the one after it, so a group of neurons goes back through all blocks while its numbers are in the nearest cache.
 template <Kind K, class Real> void find_to_current_block(const TargetRange<Real>& targets, Index lowest, Index current) {
   OnlineState<Real>& state = targets.state;
-  History<Real>& history = state.history;
+  const History<Real>& history = state.history;
   const Array3<Real>& ahead = state.plus.to_current_block;
   const Index mask = ahead.planes - 1, steps = history.block_steps, span = history.span_blocks;
   const Index spans_end = span > 0 ? current / span * span : 0;  // before this block there are only whole spans
-  for (Index at = current; at > lowest;) {
-    const Index begin = at > spans_end ? at - 1 : std::max(lowest, (at - 1) / span * span);
-    std::uint8_t& known = targets.cached->known[begin & mask];
-    if (!known) {
-      const auto first = plane_of(at > spans_end ? history.block_propagators : history.span_suffixes, begin & mask);
-      if (at == current) {
-        copy<K>(targets.begin, targets.end, first, ahead.plane(begin & mask));
-      } else {
-        compose<K>(targets.begin, targets.end, powers<K, Real>(state.topology, targets.trace_group, (at - begin) * steps), first,
-                   powers_between<K, Real>(state, targets.trace_group, at * steps, current * steps), plane_of(ahead, at & mask),
-                   ahead.plane(begin & mask));
+  std::vector<std::uint8_t>& known = targets.cached->known;
+  const auto begin_before = [&](Index at) { return at > spans_end ? at - 1 : std::max(lowest, (at - 1) / span * span); };
+  constexpr Index kNeurons = 512;
+  for (Index first = targets.begin; first < targets.end; first += kNeurons) {
+    const Index end = std::min(first + kNeurons, targets.end);
+    for (Index at = current; at > lowest;) {
+      const Index begin = begin_before(at);
+      if (!known[begin & mask]) {
+        const auto part = plane_of(at > spans_end ? history.block_propagators : history.span_suffixes, begin & mask);
+        if (at == current) {
+          copy<K>(first, end, part, ahead.plane(begin & mask));
+        } else {
+          compose<K>(first, end, powers<K, Real>(state.topology, targets.trace_group, (at - begin) * steps), part,
+                     powers_between<K, Real>(state, targets.trace_group, at * steps, current * steps), plane_of(ahead, at & mask),
+                     ahead.plane(begin & mask));
+        }
       }
-      known = 1;
+      at = begin;
     }
-    at = begin;
   }
+  for (Index at = current; at > lowest; at = begin_before(at)) known[begin_before(at) & mask] = 1;
 }
 
 // Propagator from the start of block `first` to step `now`, into `interval`; after `find_to_current_block` for all neurons.

@@ -9,8 +9,8 @@
 // State: for each axon the last spike and the presynaptic trace; for each neuron its last spikes, the newest first, and a ring of
 // its trace over the steps of the delays; for each synapse only its weight.
 //
-// How many postsynaptic spikes a synapse pairs cannot be predicted. So the synapses of a branch pair theirs several at a time: all
-// take as many turns as the one with the most spikes, and a turn without a spike leaves a weight as it is.
+// How many postsynaptic spikes a synapse pairs cannot be predicted. So the synapses of a branch pair theirs several at a time:
+// all take as many turns as the one with the most spikes, and a turn without a spike leaves a weight as it is.
 //
 // A silent branch expires after the cutoff: its pairs so far are then applied, and all later ones are negligible. So no
 // postsynaptic spike is needed for longer than `PostSpikes::span` steps.
@@ -99,7 +99,8 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
   }
 }
 
-// Fetches the traces of a branch's targets: one row of the ring is read here and there, and has left the cache since it was written.
+// Fetches the traces of a branch's targets: one row of the ring is read here and there, and has left the cache since it was
+// written.
 inline void fetch_traces(const std::uint32_t* targets, Index begin, Index end, const double* trace) {
   for (Index synapse = begin; synapse < end; synapse++) prefetch(trace + targets[synapse]);
 }
