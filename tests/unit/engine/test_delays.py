@@ -185,3 +185,28 @@ def test_delays_that_are_drawn_again_are_those_that_were_kept(monkeypatch, threa
             assert np.array_equal(ours, theirs)
     assert kept.delays("rec->rec").max() > 25.6
     assert kept.delays("in->rec").min() == 0.1
+
+
+@pytest.mark.parametrize("neuron", [ep.LIF(v_th=0.5), ep.CurrentLIF(v_th=0.5)], ids=["LIF", "CurrentLIF"])
+def test_many_neurons_with_few_synapses(neuron):
+    """More neurons than propagators are composed for at a time, most of which no spike of a step reaches."""
+    drawn = {"connectivity": ep.Bernoulli(0.1), "weight": ep.Uniform(0.1, 0.6), "delay": ep.Uniform(1.0, 6.0)}
+    rule = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=50.0)
+    connections = {"in->rec": drawn, "rec->out": {"connectivity": ep.Bernoulli(0.1)}}
+    net = small_network((6, 1100, 1), connections, neuron=neuron, rule=rule, feedback=ep.RandomFeedback(), seed=5)
+    rng, stepped = np.random.default_rng(5), time_driven(net)
+    given = Stimulus(120, {"in": rng.random((120, 6)) < 0.05}, {"out": rng.normal(size=(120, 1))})
+    wanted = stepped.run(given, record_weights=True)
+    whole, parts = (check_run(stepped, wanted, given, partitions=n)[1] for n in (1, 3))
+    assert_same([whole["in->rec", "weight"]], [parts["in->rec", "weight"]])
+
+
+def test_delays_share_the_decays_of_a_pair_rule():
+    net = small_network((3, 4, 0), {}, seed=1)
+    for k, tau in enumerate((10.0, 16.8, 10.0)):
+        rule = ep.STDP(rate=0.1 + k, tau_plus=tau, w_max=1.0)
+        net.connect("in", "rec", weight=0.5, rule=rule, delay=ep.Uniform(0.5, 6.5), name=f"in->rec {k}")
+    topology = ep.Simulator(net, threads=1)._arrays.built.topology
+    assert len(topology.groups) > 6
+    assert len(topology.pair_powers) == 2
+    np.testing.assert_array_equal(topology.pair_powers[topology.groups["pair_powers"], 1], topology.groups["pre_decay"])
