@@ -90,6 +90,7 @@ void copy_for_targets(const TargetRange<Real>& targets, const BranchList<Listed>
     copied = time;
     return;
   }
+  copied = -1;  // no longer those of all neurons
   const std::uint32_t* target = targets.state.topology.targets.data;
   for (Index k = 0; k < branches.count; k++)
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) copy_neuron(from, target[synapse], copies);
