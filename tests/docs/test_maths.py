@@ -160,6 +160,7 @@ def test_of_an_episode_the_reward_trace_is_an_advantage() -> None:
 
 
 RULES = {
+    "static, nothing learns and no readout": ep.Static(),
     "static": ep.Static(),
     "STDP": ep.STDP(),
     "e-prop, gradient descent": ep.EProp(optimizer=ep.GradientDescent()),
@@ -181,5 +182,6 @@ def test_bytes_per_synapse() -> None:
     assert {name for name, _, _ in rows} == set(RULES)
     for name, *told in rows:
         for precision, claimed in zip(("single", "double"), told, strict=True):
-            sim = ep.Simulator(small(ep.LIF(), RULES[name]), threads=1, precision=precision)
+            net = small_network((0, 8, 0)) if "no readout" in name else small(ep.LIF(), RULES[name])
+            sim = ep.Simulator(net, threads=1, precision=precision)
             assert sim.memory()["synapses"] == int(claimed) * sim.n_synapses, name

@@ -106,7 +106,8 @@ def described(label: str, r: ep.Recording) -> Results:
 
 
 def batch(label: str, r: Any) -> Results:
-    return {f"{label} {name}": value for name, value in vars(r).items()}
+    counts = {f"{label} spikes of {name}": value for name, value in (r.neuron_spikes or {}).items()}
+    return counts | {f"{label} {name}": value for name, value in vars(r).items() if name != "neuron_spikes"}
 
 
 def weights(sim: ep.Simulator) -> Results:

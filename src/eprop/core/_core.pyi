@@ -190,7 +190,10 @@ def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32],
 def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None: ...
 
 @overload
-def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float32], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None: ...
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint16], weight: NDArray[numpy.float64], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int32], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint16], weight: NDArray[numpy.float32], tile: int) -> None: ...
 
 @overload
 def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float64], tile: int) -> None: ...
@@ -199,7 +202,10 @@ def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64],
 def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None: ...
 
 @overload
-def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float32], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint32], weight: NDArray[numpy.float32], tile: int) -> None:
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint16], weight: NDArray[numpy.float64], tile: int) -> None: ...
+
+@overload
+def place_synapses(indptr: NDArray[numpy.int64], branches: NDArray[numpy.int64], values: NDArray[numpy.float64], first_target: int, next: NDArray[numpy.int64], target: NDArray[numpy.uint16], weight: NDArray[numpy.float32], tile: int) -> None:
     """
     Put synapses where their branches have room: advance `next` (branches,), write `target` and `weight`.
     """

@@ -309,7 +309,7 @@ def test_a_download_without_pooch_names_the_extra(monkeypatch):
 
 @pytest.mark.shared
 def test_real_recordings_of_digits(shared):
-    sounds = read_sounds(shared / "fsdd.zip")
+    sounds = read_sounds(shared / "data" / "fsdd.zip")
     assert (len(sounds), sounds.classes) == (2450, tuple("0123456789"))
     assert sorted(set(sounds.speakers.tolist())) == ["george", "jackson", "nicolas", "theo", "yweweler"]
     assert np.sum(sounds.takes < 5) == 200

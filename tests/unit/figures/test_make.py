@@ -278,7 +278,7 @@ def test_options_reach_the_figure() -> None:
     assert "largest" in table
     assert "before" in table
     assert QUICK_NOTE in table
-    assert run(7, "--no-quick", "--out", "figures/figure-7-quick", "--quiet").stdout == ""
+    assert run(7, "--no-quick", "--out", "figures/figure-7-quick", "--quiet").stdout == "figures/figure-7-quick\n"
 
 
 @pytest.mark.parametrize(

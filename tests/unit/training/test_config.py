@@ -86,7 +86,7 @@ def test_paths_become_absolute(tmp_path: pathlib.Path, monkeypatch: pytest.Monke
         ("[training]\nepoch = 3\n", "file: line 2: [training] has no key 'epoch'; did you mean 'epochs'?"),
         ("[task]\nneurons = 3\n\n[ran]\n", "file: line 4: unknown section 'ran'"),
         ("neurons = 3\n", "file: line 1: unknown key outside of a section 'neurons'"),
-        ("[task]\nname = 'ecg'\n", "unknown task 'ecg'; the tasks are: pattern-generation, evidence-accumulation, nmnist"),
+        ("[task]\nname = 'ecg'\n", "unknown task 'ecg'; the tasks are: pattern-generation, evidence-accumulation, delayed-cue"),
         ("[task\n", "file: is not valid TOML"),
         ("[task]\nneurons = \n", "file: is not valid TOML"),
         # values

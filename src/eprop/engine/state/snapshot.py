@@ -183,6 +183,9 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     for name, view in _views(arrays).items():
         out[name] = view[..., order] if AXES[name] is Axis.synapse and view.size else view.copy()
     out["history/steps"][:, STEP_WORK:] = 0.0
+    for population in arrays.built.topology.populations:
+        if population["trace_group"] < 0:  # computed where they are recorded only, and read by nobody
+            out["neurons/psi"][population["target_begin"] : population["target_end"]] = 0.0
     return out
 
 
