@@ -148,9 +148,9 @@ struct Topology {
   Array1<const std::uint32_t> targets;  // (synapses,), or empty
   // (synapses,) of a network that does not learn: targets minus the first neuron of their partition; otherwise empty.
   Array1<const std::uint16_t> near_targets;
-  Array2<const double> params;          // (parameter rows, neurons)
-  Array2<const Index> bounds;           // (2, partitions + 1) of neurons, of readouts
-  Array2<const Index> signal_delay;     // (readouts, neurons) delay of learning signals, steps; (0, 0): all are one
+  Array2<const double> params;       // (parameter rows, neurons)
+  Array2<const Index> bounds;        // (2, partitions + 1) of neurons, of readouts
+  Array2<const Index> signal_delay;  // (readouts, neurons) delay of learning signals, steps; (0, 0): all are one
   Array2<const Index>
       error_latency;  // (readouts, neurons) e-prop: steps from a spike to its error; (0, 0): values of the population
   Array2<const std::uint8_t> adaptive;  // (readouts, neurons) pairs whose feedback learns like the readout weights; or (0, 0)

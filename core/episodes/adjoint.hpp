@@ -62,8 +62,7 @@ template <bool same, class Real> void step_back_leaky(const AdjointNeurons& neur
   const double kappa = neurons.kappa, gain = neurons.gain, first_decay = decay[neurons.begin];
   for (Index j = neurons.begin; j < neurons.end; j++) {
     const double filtered = signal[j] + kappa * lambda[j];
-    const double next =
-        static_cast<double>(psi[j]) * (gain * filtered + drift[j]) + (same ? first_decay : decay[j]) * mu[j];
+    const double next = static_cast<double>(psi[j]) * (gain * filtered + drift[j]) + (same ? first_decay : decay[j]) * mu[j];
     lambda[j] = filtered;
     mu[j] = next;
     psi[j] = static_cast<Real>(next);

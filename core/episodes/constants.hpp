@@ -16,8 +16,7 @@
 namespace eprop {
 
 // Keeps rows of the state of some neurons before a step.
-template <class Real>
-void keep_state(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, Index begin, Index end) {
+template <class Real> void keep_state(const Episodes<Real>& episodes, Lane<Real>& lane, Index row, Index begin, Index end) {
   const Array1<const Index> rows = episodes.topology.kept_rows;
   for (Index slot = 0; slot < rows.size; slot++) {
     const double* from = lane.state.row(rows[slot]);
@@ -50,10 +49,10 @@ inline void add_product(const double* __restrict adjoint, const double* __restri
 template <class Real>
 void find_drive(const Population& population, const AdjointNeurons& neurons, const Real* psi, double* __restrict drive) {
   const auto& [begin, end, kappa, gain, constants, work] = neurons;
-  const double *__restrict signal = work.row(kSignal), *__restrict drift = work.row(kDrift), *__restrict lambda = work.row(kLambda);
+  const double* __restrict signal = work.row(kSignal), * __restrict drift = work.row(kDrift), * __restrict lambda = work.row(kLambda);
   for (Index j = begin; j < end; j++) drive[j] = gain * (signal[j] + kappa * lambda[j]) + drift[j];
   for (Index i = 0; population.fed_back && i < constants.n; i++) {
-    const double *__restrict u = constants.u(i), *__restrict mu = work.row(kMu + i);
+    const double* __restrict u = constants.u(i), * __restrict mu = work.row(kMu + i);
     for (Index j = begin; j < end; j++) drive[j] += u[j] * mu[j];
   }
   for (Index j = begin; j < end; j++) drive[j] *= static_cast<double>(psi[j]);

@@ -89,8 +89,7 @@ template <class Real, class Found> void each_spike(const Episodes<Real>& episode
 }
 
 // Adds the spikes of each neuron in the samples of a chunk, which are complete.
-template <class Real>
-void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
+template <class Real> void count_neurons(const Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
   for (Index s = 0; request.of_neurons.size > 0 && s < chunk.width; s++)
     each_spike(episodes, episodes.lanes[chunk.lane + s], [&](Index target) { request.of_neurons[target]++; });
 }

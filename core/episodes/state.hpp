@@ -70,11 +70,11 @@ template <class Real> struct Lane {
   Owned2<double> error;           // (rows or 1, readouts) of the backward pass
   Owned2<double> kept;            // (rows or 1, kept rows * columns) state before each step, for learned constants
 
-  Index age = 0;            // steps of its episode before the rollout
-  bool traced = false;      // whether `traces` are set
-  std::vector<Index> cuts;  // steps of the rollout before which an episode ends, ascending
-  NetworkState begin;       // state at the start of the rollout
-  Owned2<Real> traces;      // (traces, synapses) as of the first step that is processed again
+  Index age = 0;                  // steps of its episode before the rollout
+  bool traced = false;            // whether `traces` are set
+  std::vector<Index> cuts;        // steps of the rollout before which an episode ends, ascending
+  NetworkState begin;             // state at the start of the rollout
+  Owned2<Real> traces;            // (traces, synapses) as of the first step that is processed again
   Owned2<double> product_traces;  // (traces * products, columns) the same of learned constants
   EarlierSpikes earlier;
 };
@@ -96,8 +96,8 @@ template <class Real> struct Backward {
   std::vector<Index> first;   // (sources + 1,) offsets of each source in `steps`
   std::vector<std::int32_t> steps;  // rows of the spikes of each source, ascending
   Owned2<Real> traces;
-  Owned2<double> products;      // (products, columns) of this lane, see `Product`
-  std::vector<double> drive;    // (neurons,) adjoint of the distance from the threshold, for products
+  Owned2<double> products;    // (products, columns) of this lane, see `Product`
+  std::vector<double> drive;  // (neurons,) adjoint of the distance from the threshold, for products
   Owned2<double> product_traces;
 };
 
@@ -182,14 +182,14 @@ struct EpisodeRequest {
   External external;            // for all samples
   Array2<const double> drive;   // (n_steps or 0, stimuli) their factors in time
   // For the backward pass:
-  Array2<const double> feedback;      // (readouts, neurons)
-  Array2<const double> scales;        // (n, delay groups) factors of gradients
-  Array3<const double> given_errors;  // (n, n_steps, readouts); without planes, those of the targets
+  Array2<const double> feedback;        // (readouts, neurons)
+  Array2<const double> scales;          // (n, delay groups) factors of gradients
+  Array3<const double> given_errors;    // (n, n_steps, readouts); without planes, those of the targets
   Array2<const double> product_scales;  // (n, populations) factors of `products`
   // Results:
-  Array3<double> y;      // (n, n_steps, readouts) mV
-  Array3<double> error;  // (n, n_steps, readouts); without planes they are stored for the backward pass
-  Array1<double> loss;   // (n,) not finite if a sample diverged
+  Array3<double> y;          // (n, n_steps, readouts) mV
+  Array3<double> error;      // (n, n_steps, readouts); without planes they are stored for the backward pass
+  Array1<double> loss;       // (n,) not finite if a sample diverged
   Array1<Index> spikes;      // (n,) of neurons
   Array1<Index> of_neurons;  // (neurons or 0,) spikes of each neuron in all samples
   Array1<Index> events;      // (n,) synaptic events of samples from rest
