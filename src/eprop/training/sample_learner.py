@@ -343,7 +343,7 @@ class SampleLearner(Learner):
         if not self.by_batch:
             stop = min(stop, index + self._chunk)
         # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
-        self.simulator.scale_learning_rates(self._eta_factor(start + order.begin(batch)))
+        self.simulator.scale_learning_rates(self.training.eta_factor((start + order.begin(batch)) / self.total))
         which, task = order.samples[index:stop], self.task.stage((start + order.begin(batch)) / self.total)
         samples = task.make_samples(self.simulator.network, self.dataset.subset(which))
         result = self._train(samples, check)
@@ -379,9 +379,6 @@ class SampleLearner(Learner):
             sums.values["score"] = _added(sums["score"], score)
             self._recent_error.extend(score)
 
-    def _eta_factor(self, done: int) -> float:
-        return self.training.eta_factor(done / self.total)
-
     # ---------------------------------------------------------------- reports
 
     def report(self, check: Check) -> JsonObject | None:
@@ -397,7 +394,7 @@ class SampleLearner(Learner):
             "epoch": self._epochs.number(self.done),
             "loss": loss,
             "error": sums["score"] / samples if self.by_batch else None,
-            "eta_factor": self._eta_factor(self.done),
+            "eta_factor": self.training.eta_factor(self.done / self.total),
             "seconds": self.seconds,
             "samples_per_second": samples / max(sums["seconds"], 1e-9),
         }
