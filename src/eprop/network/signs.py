@@ -171,12 +171,12 @@ def signed_weights(p: Projection, sources: np.ndarray, values: np.ndarray) -> np
         If a given weight has not the sign of its source, or a distribution draws a value beyond its ends.
     """
     if p.sign == FIXED and len(classes := sign_classes(p)) == 1:
-        _check_sign_of_each(p, np.full(values.size, classes[0]), values, f"the ends of {short(p.weight)}")
+        _check_sign_of_each(p, np.full(values.size, classes[0]), values, f"{short(p.weight)} says that it is")
     if p.sign != SOURCE:
         return values
     signs, share = _of_nodes(p)[sources], float((_of_nodes(p) > 0).mean())
     if isinstance(p.weight, Array):
-        _check_sign_of_each(p, signs, values, f"{p.pre.name!r}", sources)
+        _check_sign_of_each(p, signs, values, "its source is", sources)
         return np.copysign(values, signs)
     size = np.abs(values)
     if isinstance(p.weight, Balanced):
@@ -189,10 +189,10 @@ def _check_sign_of_each(
 ) -> None:
     if (wrong := np.flatnonzero(signs * values < 0.0)).size:
         at = wrong[0]
-        node = "" if sources is None else f" from node {sources[at]}"
+        node = "" if sources is None else f" from node {sources[at]} of {p.pre.name!r}"
         kind = "excitatory" if signs[at] > 0 else "inhibitory"
         raise NetworkError(
-            f"{p.name}: a weight{node} is {values[at]:g} {p.weight_unit}, but is {kind} by {by}; give weights of the right sign, "
+            f"{p.name}: a weight{node} is {values[at]:g} {p.weight_unit}, but {by} {kind}; give weights of the right sign, "
             'or a distribution, which takes the signs of the sources, or sign="fixed"'
         )
 

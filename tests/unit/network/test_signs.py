@@ -275,13 +275,17 @@ PAIRS = ep.Explicit(sources=np.arange(50), targets=np.roll(np.arange(50), 1))
     ),
     (lambda: network(sign=None, weight=ep.Balanced()), ep.NetworkError, "Balanced weights need sign="),
     (lambda: network(1.0, weight=ep.Balanced()), ep.NetworkError, "and a population with both signs"),
-    (lambda: network(connectivity=PAIRS, weight=LIST), ep.NetworkError, "is 0.1 mV, but is inhibitory by 'rec'"),
+    (lambda: network(connectivity=PAIRS, weight=LIST), ep.NetworkError, "is 0.1 mV, but its source is inhibitory"),
     (
         lambda: network(connectivity=ep.AllToAll(autapses=True), weight=np.full((50, 50), 0.1)),
         ep.NetworkError,
-        "is 0.1 mV, but is inhibitory by 'rec'; give weights of the right sign",
+        "is 0.1 mV, but its source is inhibitory; give weights of the right sign",
     ),
-    (lambda: weights(network(weight=np.full((50, 50), 0.1))), ep.NetworkError, "is 0.1 mV, but is inhibitory by 'rec'"),
+    (
+        lambda: weights(network(weight=np.full((50, 50), 0.1))),
+        ep.NetworkError,
+        "is 0.1 mV, but its source is inhibitory",
+    ),
     (
         lambda: network(0.0, weight=0.1, rule=ep.EProp(optimizer=ep.Adam(w_min=0.0))),
         ep.NetworkError,
