@@ -186,6 +186,13 @@ void take_inhibition(const NeuronRange& neurons, Index first, Index n) {
   std::fill_n(input, n, 0.0);
 }
 
+// The loop of a built-in model; a user's own model has no row for the kind of its surrogate gradient.
+ModelLoop built_in_loop(const NeuronRange& neurons, bool with_psi) {
+  if (!with_psi) return kModels[neurons.model].loop(neurons.sharing, Surrogate::kNone);
+  const auto surrogate = static_cast<Surrogate>(neurons.params(membrane::KIND, neurons.begin));
+  return kModels[neurons.model].loop(neurons.sharing, surrogate);
+}
+
 // Neurons that are advanced before their spikes are collected: marks and psi stay in the first-level cache.
 constexpr Index kBlock = 512;
 static_assert(kBlock % kMarks == 0);
@@ -198,10 +205,8 @@ template <class Psi> Index advance(const NeuronRange& neurons, Psi* psi, std::in
   if (neurons.begin == neurons.end) return count;
   const Array2<double>& state = neurons.state;
   const Array2<const double>& params = neurons.params;
-  const Sharing sharing = neurons.sharing;
-  const auto surrogate = psi == nullptr ? Surrogate::kNone : static_cast<Surrogate>(params(membrane::KIND, neurons.begin));
-  const ModelLoop loop = neurons.own != nullptr ? nullptr : kModels[neurons.model].loop(sharing, surrogate);
-  const double* first_params = sharing == Sharing::each ? params.data : params.data + neurons.begin;
+  const ModelLoop loop = neurons.own != nullptr ? nullptr : built_in_loop(neurons, psi != nullptr);
+  const double* first_params = neurons.sharing == Sharing::each ? params.data : params.data + neurons.begin;
   alignas(64) std::int32_t spiked[kBlock];
   for (Index first = neurons.begin; first < neurons.end; first += kBlock) {
     const Index n = std::min(kBlock, neurons.end - first);
