@@ -111,6 +111,10 @@ class NoFeedbackWarning(UserWarning):
     """Weights should learn, but no learning signal reaches them."""
 
 
+class FilterWarning(UserWarning):
+    """`EPropPlus.kappa` filters the eligibility over a much longer or shorter time than readouts filter their input."""
+
+
 class Status(enum.IntEnum):
     """How a run ended."""
 

@@ -492,6 +492,34 @@ def compare_samples(c: Case, batches: list, window: np.ndarray, deviations) -> N
     assert found.different > 0.3 * found.compared
 
 
+def test_a_batch_takes_constants_as_they_have_learned():
+    """Voltages, outputs and the weights after the batch; several batches are refused."""
+    tau, v_th = ep.Learned(60.0, low=20.0, high=200.0, eta=0.2), ep.Learned(0.6, low=0.3, high=1.0, eta=0.1)
+    rule = ep.EProp(optimizer=ep.GradientDescent(1e-3))
+    net = small_network(
+        (6, 5, 1), {"in->rec": {"weight": ep.Normal(0.5, 0.3)}, "rec->out": {"weight": ep.Normal()}},
+        neuron=ep.ALIF(v_th=v_th, tau_adapt=tau, beta=0.3, delayed_reset=True), rule=rule, feedback=ep.RandomFeedback(),
+        readout=ep.Readout(tau_m=ep.Learned(20.0, low=5.0, high=50.0, eta=0.1, shared=True)),
+    )  # fmt: skip
+    sim, given = ep.Simulator(net, threads=1), np.random.default_rng(3).random((3, 60, 6)) < 0.2
+    given[:, 0] = False
+    samples = sim.samples(3, 60, {"in": given}, {"out": np.ones((3, 1, 1))}, np.arange(60) >= 20)
+    for _ in range(3):
+        sim.train(samples)
+    assert np.unique(sim.parameters("rec")["tau_adapt"]).size > 1
+    theirs, first = to_nest(net, sim).train(samples), to_nest(net).train(samples)
+    with pytest.raises(
+        ep.NetworkError, match=r"rec\.v_th, rec.tau_adapt, out.tau_m would change after the first of 2 batches"
+    ):
+        to_nest(net, sim).train([samples, samples])
+    result = sim.train(samples)
+    assert deviation(result.y[:, :, 0], theirs.y["out"][:, :, 0]) < EXACT < deviation(result.y, first.y["out"]) / 1e6
+    for name in plastic_of(net):
+        sources, targets, weights = sim.connections(name)
+        found = np.asarray(theirs.final_weights[name][targets, sources]).ravel()
+        assert deviation(found, weights) < EXACT
+
+
 def test_samples_with_several_populations(deviations):
     net = two_populations(ep.EProp(optimizer=ep.GradientDescent(1e-4, w_min=-99.0, w_max=99.0), c_reg=0.3))
     rng, window = np.random.default_rng(0), np.arange(80) >= 40

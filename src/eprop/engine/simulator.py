@@ -12,7 +12,7 @@ import scipy.sparse
 
 from eprop.display import Display
 from eprop.engine.build.assemble import build
-from eprop.engine.build.check import untaught_projections, warn_of_no_feedback
+from eprop.engine.build.check import untaught_projections, warn_of_filters, warn_of_no_feedback
 from eprop.engine.build.feedback import check_single_pairs
 from eprop.engine.build.memory import refusing_failed_allocations
 from eprop.engine.build.neurons import neurons_of, parameters_of_neurons
@@ -92,6 +92,8 @@ class Simulator(FixedProperties):
     -----
     NoFeedbackWarning
         When the network first learns, if the targets of plastic weights get no learning signal.
+    FilterWarning
+        If the time constant of an `EPropPlus.kappa` is more than five times longer or shorter than that of the readouts.
     """
 
     def __init__(
@@ -123,6 +125,8 @@ class Simulator(FixedProperties):
             report = BuildProgress(self.network, divided.size, display)
             built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts, report=report))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
+        if self.comm.rank == 0:
+            warn_of_filters(self.network, stacklevel=2)
         self._arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)

@@ -36,6 +36,7 @@ from eprop.engine.run.layout import Given, SampleLayout
 from eprop.errors import InputError, NetworkError, optional_module
 from eprop.interop.nest_models import (
     NEURONS,
+    check_constants,
     check_first_step,
     check_network,
     check_targets,
@@ -55,7 +56,7 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
     ----------
     network : Network
     simulator : Simulator, optional
-        Source of the weights, as they are now. The default is the weights that the description draws.
+        Source of the weights and of constants that learn, as they are now. The default is what the description draws.
 
     Returns
     -------
@@ -75,8 +76,9 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
     if simulator is not None and not (isinstance(theirs, Network) and theirs.has_parts_of(network)):
         raise NetworkError("to_nest: the simulator must be built from this network, without later changes")
     nest_module()
-    check_network(network)
-    return NestNetwork(network, simulator or Simulator(network, threads=1))
+    simulator = simulator or Simulator(network, threads=1)
+    check_network(network, simulator)
+    return NestNetwork(network, simulator)
 
 
 def nest_module() -> Any:
@@ -152,7 +154,7 @@ class NestNetwork:
         Raises
         ------
         NetworkError
-            If the network does not learn by `EProp`, or has repeated connections.
+            If the network does not learn by `EProp`, or has repeated connections; if constants learn from more than one batch.
         InputError
             If there is no batch, or a batch does not meet the conditions above or belongs to another network; with
             ``average_gradient`` also if the first step lies in the learning window.
@@ -160,6 +162,7 @@ class NestNetwork:
         if not self._eprop:
             raise NetworkError("the network does not learn by EProp: use run()")
         given = [batches] if isinstance(batches, Samples) else list(batches)
+        check_constants(self.network, len(given))
         n_window = learning_window_of(given)
         for batch in given:
             check_samples(SampleLayout.of(self.network), batch)

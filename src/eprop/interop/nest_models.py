@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eprop.engine import Samples
-from eprop.engine.build.neurons import neurons_of
+from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, NetworkError
 from eprop.interop.nest_drives import check_drives
 from eprop.models import ALIF, LIF, CurrentLIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import EXCITATORY
 from eprop.models.base import steps as steps_of
+from eprop.models.learned import learned_of
 from eprop.models.membrane import Membrane
 from eprop.network import Adaptive, Network, Population, Projection, Symmetric
 from eprop.parameters import Description, parameters_of
@@ -70,12 +70,12 @@ def optimizers_of(network: Network) -> list[Any]:
     return [p.rule.optimizer for p in network.projections if p.rule.plastic]  # type: ignore[attr-defined]
 
 
-def check_network(network: Network) -> None:
-    """Raise `NetworkError` for features that NEST does not have, or implements differently."""
+def check_network(network: Network, simulator: Simulator) -> None:
+    """Raise `NetworkError` for features of a simulator's network that NEST does not have, or implements differently."""
     original = any(isinstance(p.rule, EProp) for p in network.projections)
     for population in network.populations:
         _check_population(population, original)
-        for member in neurons_of(network, population) if population.model.per_node else []:
+        for member in simulator.models(population) if population.model.per_node else []:
             _check_member(member, population.name, original, network.dt)
     for projection in network.projections:
         if original or isinstance(projection.rule, EPropPlus):
@@ -94,6 +94,16 @@ def check_network(network: Network) -> None:
                 f"{feedback.post.name!r}: NEST's iaf_psc_exp takes no learning signals; leave out the feedback"
             )
         _check_delay(f"feedback to {feedback.post.name!r}", feedback.delay, network.dt)
+
+
+def check_constants(network: Network, batches: int) -> None:
+    """Raise `NetworkError` if constants would learn from one batch for the next one."""
+    learned = [f"{p.name}.{name}" for p in network.populations for name in learned_of(p.model)]
+    if learned and batches > 1:
+        raise NetworkError(
+            f"NEST's constants do not learn, and {', '.join(learned)} would change after the first of {batches} batches: give "
+            "one batch, and call to_nest(network, simulator) again after each"
+        )
 
 
 def _check_delay(what: str, delay: object, dt: float) -> None:

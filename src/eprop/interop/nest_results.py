@@ -10,7 +10,6 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine import Samples
-from eprop.engine.build.neurons import neurons_of
 from eprop.interop.nest_session import Session
 from eprop.models import Readout
 from eprop.models.adaptation import Adaptive
@@ -71,7 +70,7 @@ def training_of(session: Session, batches: Sequence[Samples]) -> NestResult:
     for part in (out.v, out.threshold, out.spikes, out.y):
         part |= {name: values[: n * length].reshape(n, length, -1) for name, values in part.items()}
     for p, _ in session.readouts:
-        leak = np.array([m.e_l for m in neurons_of(session.network, p)])
+        leak = np.array([m.e_l for m in session.simulator.models(p)])
         start = np.broadcast_to(leak, (n, 1, p.size))
         out.y[p.name] = np.concatenate([start, out.y[p.name]], axis=1)
     begin, losses = 0, []

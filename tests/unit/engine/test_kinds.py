@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,3 +129,31 @@ def test_kappa_follows_the_readouts_and_the_time_step(dt: float) -> None:
     assert kappas(rule, None) == (0.97, 0.97)
     assert kappas(rule.replace(kappa=0.5), 40.0) == (0.5, 0.5)
     assert kappas(rule.replace(kappa_reg=0.5), 40.0) == pytest.approx((np.exp(-dt / 40.0), 0.5))
+
+
+@pytest.mark.parametrize(("dt", "kappa", "tau", "warns"), [
+    (1.0, 0.97, 20.0, False), (5.0, 0.97, 20.0, True), (5.0, None, 20.0, False), (1.0, 0.0, 20.0, False), (1.0, 0.6, 20.0, True),
+    (1.0, 0.97, [2.0, 30.0], False), (1.0, 0.97, None, False),
+])  # fmt: skip
+def test_a_filter_far_from_that_of_the_readouts_warns_once(
+    dt: float, kappa: float | None, tau: Any, warns: bool
+) -> None:
+    net, rule = ep.Network(dt=dt, seed=1), ep.EPropPlus(kappa=kappa)
+    x, rec, other = net.add(ep.EventSource(), 3, "in"), net.add(ep.LIF(), 4, "rec"), net.add(ep.LIF(), 4, "other")
+    out = net.add(ep.Readout(tau_m=20.0 if tau is None else tau), 2, "out")
+    for post in (rec, other):
+        net.connect(x, post, weight=1.0, rule=rule)
+        net.connect(rec, post, weight=1.0, rule=rule)
+    net.connect(rec, out, rule=rule)
+    if tau is not None:
+        net.feedback(out, rec)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ep.FilterWarning)
+        ep.Simulator(net, threads=1)
+    assert [w.category for w in caught] == [ep.FilterWarning] * warns
+    if warns:
+        message = str(caught[0].message)
+        own, default = -dt / np.log(kappa), np.exp(-dt / 20.0)
+        assert f"onto 'rec' filters over {own:.3g} ms" in message
+        assert f"over 20 ms (kappa = {default:.4g})" in message
+        assert caught[0].filename == __file__

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Container
 
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.feedback import check_tied, tied_of
+from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.records import Tied
-from eprop.errors import NetworkError, NoFeedbackWarning
+from eprop.errors import FilterWarning, NetworkError, NoFeedbackWarning
 from eprop.models import Readout
-from eprop.network import Network, Projection
+from eprop.network import Network, Population, Projection
 from eprop.parameters import check_steps
 from eprop.rules import EProp, EPropPlus, PairRule, RewardTrace
 
@@ -18,6 +20,8 @@ from eprop.rules import EProp, EPropPlus, PairRule, RewardTrace
 LONGEST_CUTOFF = 1_000_000
 #: Sources and axons have 32-bit ids.
 MOST = 2**31 - 1
+#: A filter of the eligibility whose time constant differs from that of the outputs by a larger factor is probably a mistake.
+LARGEST_RATIO = 5.0
 
 
 def check_network(network: Network) -> None:
@@ -89,6 +93,29 @@ def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str], sta
             NoFeedbackWarning,
             stacklevel=stacklevel + 1,
         )
+
+
+def warn_of_filters(network: Network, stacklevel: int) -> None:
+    """Warn once of all `EPropPlus.kappa` that are far from the decay of the outputs whose errors arrive."""
+    given = {p.post.index: p.rule.kappa for p in network.projections if isinstance(p.rule, EPropPlus) and p.rule.kappa}
+    found = [_far_filter(network, network.populations[index], kappa) for index, kappa in given.items()]
+    if texts := [text for text in found if text]:
+        advice = "leave kappa out to take the time constant of the outputs"
+        warnings.warn(f"{'; '.join(texts)}: {advice}", FilterWarning, stacklevel=stacklevel + 1)
+
+
+def _far_filter(network: Network, post: Population, kappa: float) -> str | None:
+    dt, senders = network.dt, [f.pre for f in network.feedback_projections if f.post is post]
+    decays = [readout.membrane_decay(dt) for p in senders for readout in neurons_of(network, p)]
+    if not decays or post.model.role != "neuron":
+        return None
+    own, default = -dt / math.log(kappa), -dt / math.log(max(decays))
+    if 1.0 / LARGEST_RATIO <= own / default <= LARGEST_RATIO:
+        return None
+    return (
+        f"EPropPlus.kappa = {kappa:g} onto {post.name!r} filters over {own:.3g} ms in steps of {dt:g} ms, but the outputs of "
+        f"{senders[0].name!r} over {default:.3g} ms (kappa = {max(decays):.4g})"
+    )
 
 
 def check_sizes(sources: int, axons: int) -> None:
