@@ -104,14 +104,14 @@ _SUBPACKAGES = frozenset(
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair",
-    "CheckpointError", "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF",
-    "DeltaLIF", "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit",
-    "Exponential", "FastSigmoid", "FilterWarning", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber",
-    "GaussianNoise", "Glorot", "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "Learned", "LogNormal", "MemoryLimitError",
-    "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
-    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse",
-    "RMSprop", "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
+    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair", "CheckpointError",
+    "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF", "DeltaLIF",
+    "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential",
+    "FastSigmoid", "FilterWarning", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber", "GaussianNoise",
+    "Glorot", "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "Learned", "LogNormal",
+    "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
+    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop",
+    "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
     "SaturationWarning", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
     "__version__", "fit", "load", "quantise", "recurrent",
 ]  # fmt: skip
