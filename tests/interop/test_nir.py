@@ -193,6 +193,10 @@ def test_a_graph_names_what_it_was_made_of():
     spikes = to_nir(ep.Simulator(network(), threads=1), readouts=False)
     assert set(graph.nodes) - set(spikes.nodes) == {"out", "rec->out", "out output"}
     assert ("rec", "rec output") in spikes.edges
+    deep = network()
+    deep.connect("rec", deep.add(ep.DeltaLIF(), 3, "unread"))
+    graph = to_nir(ep.Simulator(deep, threads=1), readouts=False)
+    assert [name for name in graph.nodes if name.endswith("output")] == ["rec output"]
     spiking = ep.Network()
     spiking.add(ep.DeltaLIF(), 3, "only")
     assert ("only", "only output") in to_nir(ep.Simulator(spiking, threads=1)).edges

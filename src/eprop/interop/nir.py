@@ -14,10 +14,12 @@ of a neuron's input:
 
 * A spike is a current for the length of a step. The weight is ``zeta w / (1 - alpha)`` with ``r = 1``, which some programs
   assume. The exact solution then is ``v = alpha v + zeta w``, as in this package. A program that integrates by Euler's rule
-  differs by the order of ``dt / tau``. A program with another step needs ``dt``, which is in the graph's metadata, in s.
+  differs by the order of ``dt / tau``, unless the graph was written for Euler's rule. A program with another step needs ``dt``,
+  which is in the graph's metadata, in s.
 * A `CurrentLIF` is a ``CubaLIF``, ``tau_syn di/dt = -i + w_in s``, with ``r = tau_m / c_m`` and ``w_in = 1 / (1 - alpha_syn)``: a
   spike of weight ``w`` (pA) raises the current by ``w`` within its step. Here the current rises at the end of the step; a program
-  that solves the equations within the step differs by the order of ``dt / tau_syn``.
+  that solves the equations within the step differs by the order of ``dt / tau_syn``. With Euler's rule, the current is in mV
+  per step, ``r = tau_m / dt``, and ``w_in`` includes ``zeta``.
 * A constant current is part of ``v_leak``. Voltages are in mV and absolute. The metadata of a node hold the initial voltage
   (``v_init``, mV), which `from_nir` reads; other programs start at 0 or elsewhere.
 * A spike arrives one step after its emission, in any program. A longer delay becomes a ``Delay`` of the difference.
@@ -71,7 +73,7 @@ def to_nir(
         Simulator of one process.
     readouts : bool
         If True, the outputs are the voltages of the readouts. If False, for programs without ``LI``, the outputs are the
-        spikes of the neurons.
+        spikes of the neurons that connect to readouts. Without readouts, the outputs are the spikes of all neurons.
     nearest : bool
         Replace features that NIR cannot express by the nearest equivalent, and warn. A reset that subtracts the threshold
         becomes a reset to the leak potential; refractory times and lower bounds are left out.
@@ -129,8 +131,7 @@ def to_nir(
                 parts.append((f"{name} delay", nir.Delay(delay=np.full(projection.pre.size, wait / SECOND))))
                 edges.append((f"{name} delay", name))
             edges.append((projection.pre.name, f"{name} delay" if delay > 0.0 else name))
-    outputs = [p for p in shown if p.model.role == "readout"] or [p for p in shown if p.model.role == "neuron"]
-    for population in outputs:
+    for population in _outputs(network, readouts):
         parts.append((f"{population.name} output", nir.Output(output_type={"output": np.array([population.size])})))
         edges.append((population.name, f"{population.name} output"))
     nodes = dict(parts)
@@ -274,6 +275,16 @@ def _reader_step(step: str, dt: float | None, own: float) -> float | None:
     return None if step == "exact" else own if dt is None else float(dt)
 
 
+def _outputs(network: Network, readouts: bool) -> list[Population]:
+    """Populations whose signals are the graph's outputs, in the network's order."""
+    last = [p for p in network.populations if p.model.role == "readout"]
+    if last and readouts:
+        return last
+    neurons = [p for p in network.populations if p.model.role == "neuron"]
+    read = {projection.pre.name for projection in network.projections if projection.post in last}
+    return [p for p in neurons if p.name in read] or neurons
+
+
 def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest: bool, reader: float | None) -> Any:
     network, model, size = simulator.network, population.model, population.size
     if model.role == "source":
@@ -308,9 +319,10 @@ def _node(nir: ModuleType, simulator: Simulator, population: Population, nearest
         return nir.LIF(tau=tau, r=np.ones(size), **shared)
     rise = each(lambda m: 1.0 - m.current_decay(network.dt))
     tau_syn, r = constant(lambda m: m.current_decay(network.dt), lambda m: m.tau_syn), each(lambda m: m.tau_m / m.c_m)
-    if reader is not None:
-        r = each(lambda m: m.input_scale(network.dt) / (1.0 - m.membrane_decay(network.dt)))
-    return nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, r=r, w_in=1.0 / rise, **shared)
+    scale = np.ones(size)
+    if reader is not None:  # snnTorch reads no other r; it is that of a current in mV per step
+        r, scale = tau * SECOND / reader, each(lambda m: m.input_scale(network.dt))
+    return nir.CubaLIF(tau_syn=tau_syn, tau_mem=tau, r=r, w_in=scale / rise, **shared)
 
 
 def _each(members: list[Any], size: int, value: Callable[[Any], float]) -> np.ndarray:
