@@ -51,6 +51,7 @@ template <class Real> struct PyEpisodes {
   nb::object topology, initial, weight;  // keep the viewed objects alive
   LaneEvents events;
   std::vector<Index> numbers;  // of the lanes
+  nb::object absent{};         // keeps the absent connections and their gradients alive
 
   Index n() const { return static_cast<Index>(episodes.lanes.size()); }
   const Topology& tables() const { return episodes.topology; }
@@ -301,6 +302,24 @@ template <class Real> void bind_class(nb::module_& m, const char* name) {
         set_weights(self.episodes, view1(weight));
       },
       "weight"_a.noconvert(), "Use these weights from the next step on.");
+  bound.def(
+      "set_absent",
+      [](Object& self, const PyTopology& topology, Out1<Real> gradients) {
+        if (static_cast<Index>(gradients.shape(0)) != topology.targets.size || topology.groups.size != self.tables().groups.size)
+          throw nb::value_error("set_absent: one gradient for each connection, of the same delay groups");
+        self.absent = nb::make_tuple(nb::find(topology), gradients);
+        nb::gil_scoped_release release;
+        set_absent(self.episodes, topology, view1(gradients));
+      },
+      "topology"_a, "gradients"_a.noconvert(),
+      "Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.");
+  bound.def(
+      "forget_absent",
+      [](Object& self) {
+        forget_absent(self.episodes);
+        self.absent = nb::none();
+      },
+      "Forget absent connections.");
   bound.def(
       "diverged", [](const Object& self) { return find_diverged(self.episodes, kLargestVoltage); },
       "The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.");

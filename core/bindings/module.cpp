@@ -35,6 +35,7 @@ void bind_inputs(nb::module_& m);
 void bind_stepper(nb::module_& m);
 void bind_online(nb::module_& m);
 void bind_episodes(nb::module_& m);
+void bind_rewiring(nb::module_& m);
 }  // namespace eprop
 
 NB_MODULE(EPROP_MODULE, m) {
@@ -54,6 +55,7 @@ NB_MODULE(EPROP_MODULE, m) {
   bind_random(m);
   bind_neurons(m);
   bind_episodes(m);
+  bind_rewiring(m);
   bind_inputs(m);
   bind_stepper(m);
   bind_online(m);

@@ -264,7 +264,7 @@ template <class Real> void carry_traces(Episodes<Real>& episodes, Lane<Real>& la
     const Array1<Real> to{work.traces.row(c), work.traces.columns};
     std::fill(to.data, to.data + to.size, Real{0});
     for (const GradientPiece& piece : episodes.plan.pieces) {
-      accumulate_terms(episodes, piece, terms_of(episodes, lane, work, work.G.view()), Real{1}, thread, to);
+      accumulate_terms(tables_of(episodes, thread), piece, terms_of(episodes, lane, work, work.G.view()), Real{1}, to);
       if (continues) add_traces(episodes, piece, lane.traces, work.before, Real{1}, to);
     }
     if (work.products.rows == 0) continue;

@@ -108,7 +108,8 @@ bool run_chunk(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeReques
   });
 }
 
-// Adds the gradients of the lanes of a chunk, after their adjoint pass.
+// Adds the gradients of the lanes of a chunk, after their adjoint pass. Absent connections have no traces: their gradients are
+// those of episodes that begin with the rollout.
 template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request,
                                       Array1<Real> pending, Interrupt interrupt) {
   const auto n = static_cast<Index>(episodes.plan.pieces.size());
@@ -117,15 +118,20 @@ template <class Real> bool accumulate(Episodes<Real>& episodes, const Chunk& chu
       add_product_traces(episodes.lanes[chunk.lane + s].product_traces, episodes.works[s]);
     add_scaled_products(episodes.topology, episodes.works[s], request, chunk.index + s);
   }
-  return divide(n, episodes.threads, interrupt, [&](Index thread, Index number, Watch& watch) {
-    const GradientPiece& piece = episodes.plan.pieces[number];
-    for (Index s = 0; s < chunk.width && !watch.stopped(kPiece); s++) {
-      Lane<Real>& lane = episodes.lanes[chunk.lane + s];
-      Backward<Real>& work = episodes.works[s];
-      const auto scale = static_cast<Real>(request.scales(chunk.index + s, piece.group));
-      accumulate_terms(episodes, piece, terms_of(episodes, lane, work, rows_of_G(lane, work)), scale, thread, pending);
-      if (lane.traced) add_traces(episodes, piece, lane.traces, work.before, scale, pending);
-    }
+  const auto add = [&](const GradientTables<Real>& tables, const GradientPiece& piece, Index s, Array1<Real> to) {
+    Lane<Real>& lane = episodes.lanes[chunk.lane + s];
+    Backward<Real>& work = episodes.works[s];
+    const auto scale = static_cast<Real>(request.scales(chunk.index + s, piece.group));
+    accumulate_terms(tables, piece, terms_of(episodes, lane, work, rows_of_G(lane, work)), scale, to);
+    if (lane.traced && to.data == pending.data) add_traces(episodes, piece, lane.traces, work.before, scale, to);
+  };
+  const Index absent = episodes.absent ? static_cast<Index>(episodes.absent->plan.pieces.size()) : 0;
+  return divide(n + absent, episodes.threads, interrupt, [&](Index thread, Index number, Watch& watch) {
+    for (Index s = 0; s < chunk.width && !watch.stopped(kPiece); s++)
+      if (number < n)
+        add(tables_of(episodes, thread), episodes.plan.pieces[number], s, pending);
+      else
+        add(absent_tables_of(episodes, thread), episodes.absent->plan.pieces[number - n], s, episodes.absent->gradients);
   });
 }
 
@@ -232,6 +238,7 @@ Episodes<Real> make_episodes(const Topology& topology, Array2<const double> init
                           topology.n_sources(),
                           poisson_limits(topology),
                           make_plan<Real>(topology, rows, learns, threads)};
+  episodes.plan.tables.resize(static_cast<std::size_t>(episodes.plan.dense));
   for (Index b = 0; b < topology.populations.size; b++)
     episodes.learning.push_back(learns_onto(topology, topology.populations[b]));
   for (Index s = 0; s < n; s++) episodes.lanes.push_back(make_lane(episodes));
@@ -258,6 +265,15 @@ template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Re
   divide(static_cast<Index>(episodes.lanes.size()), episodes.threads, {},
          [&](Index, Index s, Watch&) { gather_inputs(episodes, episodes.lanes[s], episodes.used_rows(episodes.lanes[s])); });
 }
+
+template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& topology, Array1<Real> gradients) {
+  episodes.absent.emplace(
+      AbsentConnections<Real>{topology, make_plan<Real>(topology, episodes.rows, true, episodes.threads), gradients});
+  for (int thread = 0; thread < episodes.threads; thread++)
+    episodes.absent->synapse_sums.emplace_back(static_cast<std::size_t>(episodes.absent->plan.sums + kPadding));
+}
+
+template <class Real> void forget_absent(Episodes<Real>& episodes) { episodes.absent.reset(); }
 
 template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request) {
   episodes.steps = request.n_steps;
@@ -392,6 +408,7 @@ template <class Real> Episodes<Real> continue_in_copy(Episodes<Real>& episodes, 
   begin_next(next);
   resize_rows(next, rows_of(next.horizon, n_steps));
   next.works.clear();
+  next.absent.reset();
   return next;
 }
 
@@ -424,6 +441,8 @@ void read_spikes(const Lane<Real>& lane, Index first, Index stop, std::vector<In
 #define EPROP_EPISODES(Real)                                                                                  \
   template Episodes<Real> make_episodes(const Topology&, Array2<const double>, const EpisodeSizes&);          \
   template void set_weights(Episodes<Real>&, Array1<const Real>);                                             \
+  template void set_absent(Episodes<Real>&, const Topology&, Array1<Real>);                                   \
+  template void forget_absent(Episodes<Real>&);                                                               \
   template void begin_samples(Episodes<Real>&, const Chunk&, const EpisodeRequest&);                          \
   template void reserve_rows(Episodes<Real>&, Index);                                                         \
   template void begin_steps(Episodes<Real>&, Index);                                                          \

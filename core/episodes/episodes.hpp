@@ -21,6 +21,11 @@ Episodes<Real> make_episodes(const Topology& topology, Array2<const double> init
 // Sets the weights of later steps; the array must outlive them. Spikes in flight arrive with the new weights.
 template <class Real> void set_weights(Episodes<Real>& episodes, Array1<const Real> weight);
 
+// From now on, backward passes also add the gradients that absent connections, the synapses of `topology`, would have. Both must
+// outlive them. `forget_absent` ends it.
+template <class Real> void set_absent(Episodes<Real>& episodes, const Topology& topology, Array1<Real> gradients);
+template <class Real> void forget_absent(Episodes<Real>& episodes);
+
 // Begins the samples of a chunk at rest.
 template <class Real> void begin_samples(Episodes<Real>& episodes, const Chunk& chunk, const EpisodeRequest& request);
 

@@ -84,14 +84,30 @@ template <class Real> SourceSpikes spikes_in_time(const GradientTerms<Real>& ter
   return {terms.steps + begin, end - begin};
 }
 
+// Synapses whose gradients are summed, or absent connections in their place, with the work space of a thread.
+template <class Real> struct GradientTables {
+  const Topology& topology;
+  const DeliveryPlan<Real>& plan;
+  Real* row_sums;      // (columns,)
+  Real* synapse_sums;  // (plan.sums,)
+};
+template <class Real> GradientTables<Real> tables_of(Episodes<Real>& episodes, Index thread) {
+  return {episodes.topology, episodes.plan, episodes.row_sums[thread].data(), episodes.synapse_sums[thread].data()};
+}
+template <class Real> GradientTables<Real> absent_tables_of(Episodes<Real>& episodes, Index thread) {
+  AbsentConnections<Real>& absent = *episodes.absent;
+  return {absent.topology, absent.plan, episodes.row_sums[thread].data(), absent.synapse_sums[thread].data()};
+}
+
 // Adds the gradients of a piece whose branches have many targets: G of all targets is summed, then gathered; or, for contiguous
 // targets, series by series.
-template <class Real> void accumulate_rows(const Episodes<Real>& episodes, const GradientPiece& piece,
-                                           const GradientTerms<Real>& terms, Real scale, Real* sums, Array1<Real> pending) {
-  const Topology& topology = episodes.topology;
+template <class Real> void accumulate_rows(const GradientTables<Real>& tables, const GradientPiece& piece,
+                                           const GradientTerms<Real>& terms, Real scale, Array1<Real> pending) {
+  const Topology& topology = tables.topology;
+  Real* sums = tables.row_sums;
   const DelayGroup& first = topology.groups[piece.group];
   const Index source = topology.populations[first.source_population].first_source, first_target = first.target_begin;
-  const bool contiguous = episodes.plan.groups[piece.group].contiguous;
+  const bool contiguous = tables.plan.groups[piece.group].contiguous;
   for (Index branch = first.first_branch + piece.begin * first.branch_stride, i = piece.begin; i < piece.end; i++)
     for (Index d = 0; d < first.branch_stride; d++, branch++) {
       const Index delay = topology.groups[piece.group + d].delay;
@@ -100,7 +116,7 @@ template <class Real> void accumulate_rows(const Episodes<Real>& episodes, const
       const SummedRows<Real> rows{terms.G.row(delay), terms.G.columns, spikes.steps, spikes.count, scale};
       if (!contiguous) sum_rows(rows, first_target, first.target_end - first_target, sums);
       for (Index p = 0; p < topology.n_partitions(); p++) {
-        const ContiguousTargets neighbours = contiguous_targets(topology, episodes.plan, piece.group, p);
+        const ContiguousTargets neighbours = contiguous_targets(topology, tables.plan, piece.group, p);
         if (neighbours.start != nullptr) {
           // Nothing beyond the piece is touched: it may belong to another thread.
           const Index end = topology.branch_start(p, first.first_branch + piece.end * first.branch_stride);
@@ -127,13 +143,13 @@ void add_synapses(Index begin, Index end, const Places& places, const Real* __re
 }
 
 // Adds the gradients of a piece whose branches have few targets, spike by spike: the spikes of a step read the same rows of G.
-template <class Real> void accumulate_spikes(const Episodes<Real>& episodes, const GradientPiece& piece,
-                                             const GradientTerms<Real>& terms, Real scale, Index p, Real* sums,
-                                             Real* __restrict pending) {
-  const Topology& topology = episodes.topology;
+template <class Real> void accumulate_spikes(const GradientTables<Real>& tables, const GradientPiece& piece,
+                                             const GradientTerms<Real>& terms, Real scale, Index p, Real* __restrict pending) {
+  const Topology& topology = tables.topology;
+  Real* sums = tables.synapse_sums;
   const DelayGroup& group = topology.groups[piece.group];
-  const GroupPlan& own = episodes.plan.groups[piece.group];
-  const Places places = places_of(topology, episodes.plan, piece.group, p);
+  const GroupPlan& own = tables.plan.groups[piece.group];
+  const Places places = places_of(topology, tables.plan, piece.group, p);
   const Index stride = group.branch_stride, first_source = topology.populations[group.source_population].first_source;
   const Index begin = first_source + piece.begin, end = first_source + piece.end,
               shift = group.first_branch - stride * first_source;
@@ -171,12 +187,10 @@ template <class Real> void accumulate_spikes(const Episodes<Real>& episodes, con
 }
 
 // Adds the gradient of a lane for the synapses of a piece of axons.
-template <class Real> void accumulate_terms(Episodes<Real>& episodes, const GradientPiece& piece,
-                                            const GradientTerms<Real>& terms, Real scale, Index thread, Array1<Real> pending) {
-  if (!episodes.plan.groups[piece.group].per_spike)
-    return accumulate_rows(episodes, piece, terms, scale, episodes.row_sums[thread].data(), pending);
-  for (Index p = 0; p < episodes.topology.n_partitions(); p++)
-    accumulate_spikes(episodes, piece, terms, scale, p, episodes.synapse_sums[thread].data(), pending.data);
+template <class Real> void accumulate_terms(const GradientTables<Real>& tables, const GradientPiece& piece,
+                                            const GradientTerms<Real>& terms, Real scale, Array1<Real> pending) {
+  if (!tables.plan.groups[piece.group].per_spike) return accumulate_rows(tables, piece, terms, scale, pending);
+  for (Index p = 0; p < tables.topology.n_partitions(); p++) accumulate_spikes(tables, piece, terms, scale, p, pending.data);
 }
 
 }  // namespace eprop

@@ -274,7 +274,6 @@ template <class Real> void fill_pieces(const Topology& topology, DeliveryPlan<Re
 
 template <class Real> DeliveryPlan<Real> make_plan(const Topology& topology, Index n_steps, bool learns, int threads) {
   DeliveryPlan<Real> plan(plan_sizes(topology, n_steps, learns, threads, sizeof(Real)));
-  plan.tables.resize(static_cast<std::size_t>(plan.dense));
   fill_offsets(topology, plan);
   fill_series(topology, plan);
   if (learns) fill_pieces(topology, plan, threads);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "common/aligned.hpp"
@@ -107,6 +108,14 @@ inline constexpr Index kLanesPerThread = 4;
 // Lanes whose gradients are added up together; a single thread keeps G of one lane in its cache.
 inline Index lanes_at_once(Index lanes, int threads) { return threads == 1 ? 1 : std::min(lanes, kLanesPerThread * threads); }
 
+// Connections that the network does not have, by the same branches, and the gradients that they would have.
+template <class Real> struct AbsentConnections {
+  Topology topology;
+  DeliveryPlan<Real> plan;
+  Array1<Real> gradients;                     // the backward pass adds to them
+  std::vector<Aligned<Real>> synapse_sums{};  // (threads)(plan.sums)
+};
+
 template <class Real> struct Episodes {
   Topology topology;
   Array2<const double> initial;  // (state rows, neurons)
@@ -124,6 +133,7 @@ template <class Real> struct Episodes {
   Index steps = 0;                            // of this rollout so far
   std::vector<Lane<Real>> lanes{};
   std::vector<Backward<Real>> works{};
+  std::optional<AbsentConnections<Real>> absent{};
 
   // Number of used rows of a lane.
   Index used_rows(const Lane<Real>& lane) const {

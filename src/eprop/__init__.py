@@ -86,6 +86,7 @@ if TYPE_CHECKING:
         Positions,
         Pulse,
         RandomFeedback,
+        Rewiring,
         Steps,
         Symmetric,
         Uniform,
@@ -111,7 +112,7 @@ __all__ = [
     "Glorot", "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "Learned", "LogNormal",
     "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
     "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop",
-    "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rollout", "RunStopped", "Samples",
+    "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rewiring", "Rollout", "RunStopped", "Samples",
     "SaturationWarning", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
     "__version__", "fit", "load", "quantise", "recurrent",
 ]  # fmt: skip

@@ -509,6 +509,14 @@ class EpisodesDouble:
     def set_weights(self, weight: NDArray[numpy.float64]) -> None:
         """Use these weights from the next step on."""
 
+    def set_absent(self, topology: Topology, gradients: NDArray[numpy.float64]) -> None:
+        """
+        Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.
+        """
+
+    def forget_absent(self) -> None:
+        """Forget absent connections."""
+
     def diverged(self) -> int:
         """
         The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.
@@ -609,6 +617,14 @@ class EpisodesSingle:
     def set_weights(self, weight: NDArray[numpy.float32]) -> None:
         """Use these weights from the next step on."""
 
+    def set_absent(self, topology: Topology, gradients: NDArray[numpy.float32]) -> None:
+        """
+        Add the gradients that the synapses of `topology` would have to `gradients`, until `forget_absent`.
+        """
+
+    def forget_absent(self) -> None:
+        """Forget absent connections."""
+
     def diverged(self) -> int:
         """
         The first lane with a voltage that is not finite, or an output beyond 1e9 mV; -1: none.
@@ -692,6 +708,24 @@ def episode_bytes(topology: Topology, state_rows: int, lanes: int, steps: int, c
 def longest_latency(topology: Topology) -> int:
     """
     Longest time from a spike to an error that it causes and to later external signals, steps.
+    """
+
+class Drop(enum.IntEnum):
+    """Which synapses a target drops."""
+
+    weight = 0
+
+    zero = 1
+
+@overload
+def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int: ...
+
+@overload
+def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], absent: Topology, score: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], drop: Drop, share: float, by_gradient: bool, now: int, threads: int) -> int:
+    """
+    Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.
+
+    C++: `rewire` in core/common/rewiring.hpp.
     """
 
 @overload

@@ -30,6 +30,7 @@ from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Record, Recording
+from eprop.engine.run.rewiring import PART, Moved
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
@@ -41,7 +42,7 @@ from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.launch import available_threads
-from eprop.parameters import FixedProperties, Floats, Integers
+from eprop.parameters import FixedProperties, Floats, Integers, check_count
 
 Precision = Literal["double", "single"]
 
@@ -466,10 +467,17 @@ class Simulator(FixedProperties):
         samples = self._without_dropped(samples)
         if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._online).train(samples, progress)
-        rollout = forward(self._episodes, self._layout, samples, None)
-        events = rollout.count_events()
+        rewirer = self._episodes.rewirer
+        rewirer.begin()
+        try:
+            rollout = forward(self._episodes, self._layout, samples, None)
+            events, gradients = rollout.count_events(), rollout.backward()
+        except BaseException:
+            rewirer.discard()
+            raise
         self._arrays.online.events += events
-        self._episodes.optimizers.learn(rollout.backward())
+        self._episodes.optimizers.learn(gradients)
+        rewirer.finish()
         result = BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
         self._episodes.rates.judge(result, samples.n_steps)
         if progress:
@@ -644,7 +652,7 @@ class Simulator(FixedProperties):
     def phases(self) -> dict[str, float]:
         """Seconds spent so far in each phase of a step, see `eprop.engine.run.timing`; only with ``timers``.
 
-        For e-prop per sample the phases are ``samples``, forward and backward, and ``update``, the optimiser.
+        For e-prop per sample the phases are ``samples``, forward and backward, ``update``, the optimiser, and ``rewiring``.
         """
         names = BATCH_PHASES if self._by_batch else PHASES
         return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
@@ -828,6 +836,42 @@ class Simulator(FixedProperties):
             If there is no population with one of these names, or they are not readouts and neurons.
         """
         return weights.feedback_matrix(self._arrays, pre, post)
+
+    def moved(self, name: Projection | str) -> Moved:
+        """Return how the synapses of a projection have moved, see `eprop.Rewiring`.
+
+        Parameters
+        ----------
+        name : Projection or str
+
+        Returns
+        -------
+        Moved
+            ``total`` and ``last`` numbers of moved synapses, ``turnover``, the share of synapses that the build did not have, and
+            ``ages`` ``(connections,)`` in mini-batches, in the order of `connections`.
+
+        Raises
+        ------
+        NetworkError
+            If there is no projection of this name.
+        """
+        projection = self.network.projection(name)
+        with self._lock:
+            return self._episodes.rewirer.moved(projection)
+
+    def plan_rewiring(self, updates: int | None) -> None:
+        """Let synapses of each `Rewiring` without ``until`` stay after three quarters of so many mini-batches; None: never.
+
+        `eprop.fit` and the command line call this.
+
+        Raises
+        ------
+        InputError
+            If ``updates`` is neither None nor a whole number >= 1, or differs between ranks.
+        """
+        check = partial(check_count, "plan_rewiring: updates", 1 if updates is None else updates, InputError)
+        run_on_all_ranks(self.comm, "plan_rewiring", check, lambda _: {"updates": updates})
+        self._episodes.rewirer.until = None if updates is None else max(1, round(PART * updates))
 
     def connection_count(self, name: Projection | str) -> int:
         """Return the number of synapses of a projection.

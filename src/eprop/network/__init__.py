@@ -28,12 +28,13 @@ from eprop.network.network import Network
 from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation
 from eprop.network.positions import Positions
 from eprop.network.precision import FixedPoint
+from eprop.network.rewiring import Rewiring
 from eprop.network.signs import Balanced
 
 __all__ = [
     "Adaptive", "AllToAll", "Balanced", "Bernoulli", "ByPair", "Clipped", "ConnectionRule", "Constant", "Current",
     "DistanceDependent", "Distribution", "Drive", "Explicit", "Feedback", "FeedbackProjection", "FixedIndegree",
     "FixedOutdegree", "FixedPoint", "FixedTotalNumber", "GaussianNoise", "Glorot", "LogNormal", "Network", "Normal", "OneToOne",
-    "Pairs", "PoissonDrive", "Population", "Positions", "Projection", "Pulse", "RandomFeedback", "Steps", "Stimulation",
+    "Pairs", "PoissonDrive", "Population", "Positions", "Projection", "Pulse", "RandomFeedback", "Rewiring", "Steps", "Stimulation",
     "Symmetric", "Uniform",
 ]  # fmt: skip

@@ -22,10 +22,13 @@ from eprop.parameters import Description, param, real_numbers
 class ConnectionRule(Description):
     """Base of all connection rules.
 
-    ``sweeps`` is True if `make` draws all connections even to find the connections of a few targets.
+    ``sweeps`` is True if `make` draws all connections even to find the connections of a few targets. ``everywhere`` is True if
+    each pair of different nodes may be connected. ``stays`` says why `eprop.Rewiring` cannot move the connections of a rule.
     """
 
     sweeps: ClassVar[bool] = False
+    everywhere: ClassVar[bool] = False
+    stays: ClassVar[str] = ""
 
     def check(self, n_pre: int, n_post: int, same: bool) -> None:
         """Raise `NetworkError` if the rule is impossible; ``same`` is True if both sides are one population."""
@@ -62,6 +65,13 @@ class ConnectionRule(Description):
             In ascending order within a target.
         """
         raise TypeError(f"{type(self).__name__} does not define make()")
+
+    def thinned(self, share: float) -> ConnectionRule:
+        """A rule for the same pairs that draws about this share of the connections: candidates for `eprop.Rewiring`.
+
+        Other rules than the package's draw all of them, by another seed.
+        """
+        return self
 
     def made(
         self, name: str, lo: int, hi: int, n_pre: int, n_post: int, same: bool, seed: int
@@ -131,6 +141,8 @@ class ConnectionRule(Description):
 class AllToAll(ConnectionRule):
     """Every source connects to every target; autapses only if allowed."""
 
+    stays: ClassVar[str] = "all connections are there already; take FixedIndegree or Bernoulli"
+
     autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
@@ -143,6 +155,8 @@ class AllToAll(ConnectionRule):
 @dataclass(frozen=True)
 class OneToOne(ConnectionRule):
     """Node ``k`` connects to node ``k``."""
+
+    stays: ClassVar[str] = "each node has one possible source; take FixedIndegree or Bernoulli"
 
     def check(self, n_pre, n_post, same):  # noqa: D102
         if n_pre != n_post:
@@ -159,6 +173,8 @@ class OneToOne(ConnectionRule):
 class Bernoulli(ConnectionRule):
     """Each pair connects with probability ``p``, independently."""
 
+    everywhere: ClassVar[bool] = True
+
     p: float = param(at_least=0.0, at_most=1.0, doc="probability of a connection")
     autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
 
@@ -167,6 +183,9 @@ class Bernoulli(ConnectionRule):
             return np.zeros(hi - lo + 1, np.int64), np.empty(0, np.int32)
         return lib.bernoulli(lo, hi, n_pre, self.p, self.autapses or not same, seed)
 
+    def thinned(self, share):  # noqa: D102
+        return self.replace(p=self.p * share)
+
     def expected(self, n_pre, n_post):  # noqa: D102
         return self.p * n_pre * n_post
 
@@ -174,6 +193,8 @@ class Bernoulli(ConnectionRule):
 @dataclass(frozen=True)
 class FixedIndegree(ConnectionRule):
     """Each target gets exactly ``degree`` sources."""
+
+    everywhere: ClassVar[bool] = True
 
     degree: int = param(kind=int, at_least=0, doc="connections into each target")
     autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
@@ -185,6 +206,9 @@ class FixedIndegree(ConnectionRule):
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
         return lib.fixed_indegree(lo, hi, n_pre, self.degree, self.autapses or not same, self.multapses, seed)
 
+    def thinned(self, share):  # noqa: D102
+        return self.replace(degree=math.ceil(self.degree * share))
+
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(self.degree) * n_post
 
@@ -192,6 +216,8 @@ class FixedIndegree(ConnectionRule):
 @dataclass(frozen=True)
 class FixedTotalNumber(ConnectionRule):
     """``number`` connections in all; each draws its source and its target, so pairs may repeat."""
+
+    everywhere: ClassVar[bool] = True
 
     number: int = param(kind=int, at_least=0, doc="connections of the projection")
     autapses: bool = param(False, kind=bool, doc="whether a neuron may connect to itself")
@@ -202,6 +228,9 @@ class FixedTotalNumber(ConnectionRule):
 
     def make(self, lo, hi, n_pre, n_post, same, seed):  # noqa: D102
         return lib.fixed_total_number(lo, hi, n_pre, n_post, self.number, self.autapses or not same, seed)
+
+    def thinned(self, share):  # noqa: D102
+        return self.replace(number=math.ceil(self.number * share))
 
     def expected(self, n_pre, n_post):  # noqa: D102
         return float(self.number)
@@ -250,6 +279,9 @@ class DistanceDependent(ConnectionRule):
             lo, hi, *points, ends, shape, self.p, self.width, self.farthest, self.autapses or not same, seed
         )
 
+    def thinned(self, share):  # noqa: D102
+        return self.replace(p=self.p * share)
+
     @functools.cached_property
     def _mean_indegree(self) -> float:
         """Mean over some targets of the expected number of their sources."""
@@ -270,6 +302,8 @@ class DistanceDependent(ConnectionRule):
 @dataclass(frozen=True)
 class FixedOutdegree(ConnectionRule):
     """Each source gets exactly ``degree`` targets."""
+
+    stays: ClassVar[str] = "the number of targets of a source would change; take FixedIndegree"
 
     sweeps: ClassVar[bool] = True
 
@@ -303,6 +337,8 @@ class Explicit(ConnectionRule):
     A matrix is a SciPy sparse matrix of shape ``(n_post, n_pre)`` or a dense array, whose zeros are no connections. The
     entries of the matrix are the weights, unless ``connect`` gets a weight. Repeated pairs of the lists are kept.
     """
+
+    stays: ClassVar[str] = "given connections do not say which others are possible; take FixedIndegree or Bernoulli"
 
     matrix: Any = None
     sources: Any = None

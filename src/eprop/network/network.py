@@ -24,6 +24,7 @@ from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation, amount
 from eprop.network.positions import Positions
 from eprop.network.receptors import receptor_of
+from eprop.network.rewiring import Rewiring, check_rewiring
 from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
 from eprop.parameters import (
     Description,
@@ -35,7 +36,7 @@ from eprop.parameters import (
     is_multiple,
     short,
 )
-from eprop.rules import Rule, Static
+from eprop.rules import EProp, Rule, Static
 from eprop.rules.bounds import outside
 
 _Part = TypeVar("_Part", Population, Projection)
@@ -176,6 +177,7 @@ class Network(FixedProperties):
         name: str | None = None,
         receptor: str | None = None,
         sign: str | None = None,
+        rewiring: Rewiring | None = None,
     ) -> Projection:
         """Connect two populations.
 
@@ -208,6 +210,8 @@ class Network(FixedProperties):
             distributions give the absolute values; given arrays must have the signs. ``"fixed"``: each synapse keeps the sign
             of its initial weight; a zero is excitatory, but -0.0 and the zeros of a projection without positive weights are
             inhibitory. Every update clips weights at 0, and at the bounds of ``rule``.
+        rewiring : Rewiring, optional
+            Synapses move while `EProp` learns. The default is that they stay.
 
         Returns
         -------
@@ -218,7 +222,8 @@ class Network(FixedProperties):
         NetworkError
             If a population belongs to another network, ``pre`` is a readout, ``post`` is a source, the connections are
             impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule`` or contradict
-            ``sign``, the name is taken, or the receptor is unknown, missing, or one of neurons with one receptor.
+            ``sign``, the name is taken, the receptor is unknown, missing, or one of neurons with one receptor, or synapses of
+            this rule and these connections cannot move.
         ParameterError
             If ``weight`` is a number that is not finite.
         """
@@ -246,10 +251,11 @@ class Network(FixedProperties):
         check_sign(name, sign, pre, weights, rule)
         receptor = receptor_of(name, receptor, weights, (pre, post), sign)
         projection = Projection(
-            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign
+            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign, rewiring
         )
         check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
+        check_rewiring(projection)
         self._projections.append(projection)
         return projection
 
@@ -264,6 +270,7 @@ class Network(FixedProperties):
         delay: Any = None,
         receptor: Any = None,
         sign: Any = None,
+        rewiring: Any = None,
     ) -> list[Projection]:
         """Connect each population of a group to each population of another.
 
@@ -271,7 +278,7 @@ class Network(FixedProperties):
         ----------
         pre, post : sequences of Population or str
             Sources and targets.
-        connectivity, weight, rule, delay, receptor, sign
+        connectivity, weight, rule, delay, receptor, sign, rewiring
             As in `connect`, for all pairs. Or arrays that can be broadcast to the shape ``(targets, sources)``, with an entry
             for each pair: numbers, or descriptions such as ``FixedTotalNumber.each(numbers)`` and ``Normal.each(means, sds)``.
 
@@ -297,6 +304,7 @@ class Network(FixedProperties):
         shape, tables = (len(post), len(pre)), dict[str, Any]()
         given = {
             "connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay, "receptor": receptor, "sign": sign,
+            "rewiring": rewiring,
         }  # fmt: skip
         for what, value in given.items():
             table = np.asarray(value, object)
@@ -459,7 +467,7 @@ class Network(FixedProperties):
         lines += [f"  {p.name}: {p.size} x {p.model_text}" for p in self._populations]
         lines += [
             f"  {p.name}: {short(p.connectivity)}, weight {p.weight_text}, {short(p.rule)}, "
-            f"delay {amount(p.delay, 'ms')}"
+            f"delay {amount(p.delay, 'ms')}{f', {short(p.rewiring)}' if p.rewiring else ''}"
             for p in self._projections
         ]
         lines += [f"  {s.name}: {short(s.drive)} onto {s.population.name}" for s in self._stimulations]
@@ -519,7 +527,7 @@ class Network(FixedProperties):
         Returns
         -------
         Network
-            Draws the same connections, and with ``signs`` the same weights.
+            Draws the same connections, and with ``signs`` the same weights. Synapses move only where the new rule is `EProp`.
 
         Raises
         ------
@@ -528,12 +536,13 @@ class Network(FixedProperties):
         """
         made = self.copy()
         own = self._projections if signs else map(without_signs, self._projections)
-        made._projections = [dataclasses.replace(p, rule=change(p)) for p in own]
+        made._projections = [_with_rule(p, change(p)) for p in own]
         for p in made._projections:
             if not isinstance(p.rule, Rule):
                 raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
             check_sign(p.name, p.sign, p.pre, p.weight, p.rule)
             _check_bounds(p)
+            check_rewiring(p)
         return made
 
     def has_parts_of(self, other: Network) -> bool:
@@ -629,6 +638,11 @@ def _of_connections(
             f"a list of {array.size} {what}s needs as many Explicit connections, got {made}; or give an (n_post, n_pre) array"
         )
     return Array(array[rule.order])  # type: ignore[attr-defined]
+
+
+def _with_rule(p: Projection, rule: Rule) -> Projection:
+    """The same connections with another rule, at rest unless it is e-prop."""
+    return dataclasses.replace(p, rule=rule, rewiring=p.rewiring if isinstance(rule, EProp) else None)
 
 
 def _connects_nothing(rule: object) -> bool:

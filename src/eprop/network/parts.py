@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from eprop.network.feedback import Feedback
 from eprop.network.positions import Positions
 from eprop.parameters import short
 from eprop.rules import Rule
+
+if TYPE_CHECKING:
+    from eprop.network.rewiring import Rewiring
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +86,8 @@ class Projection:
         ``"excitatory"`` or ``"inhibitory"``; None onto nodes with one receptor.
     sign : str or None
         ``"source"`` or ``"fixed"``, see `Network.connect`; None: weights may have both signs.
+    rewiring : Rewiring or None
+        How synapses move.
     """
 
     name: str
@@ -94,6 +100,7 @@ class Projection:
     index: int
     receptor: str | None = None
     sign: str | None = None
+    rewiring: Rewiring | None = None
 
     @property
     def weight_unit(self) -> str:
@@ -113,6 +120,7 @@ class Projection:
             f"weight {self.weight_text}",
             short(self.rule),
             f"delay {amount(self.delay, 'ms')}",
+            *([short(self.rewiring)] if self.rewiring else []),
         )
         return f"Projection({self.name!r}: {', '.join(facts)})"
 

@@ -173,6 +173,9 @@ def _drawn_sources(
     """Sources of connections onto a range of all neurons, and onto all readouts if requested, in chunks."""
     for p in network.projections:
         nodes = ranks.within(p.post, *neurons) if p.post.model.role == "neuron" else (0, p.post.size * readouts)
+        if p.rewiring is not None:  # any source may become one
+            yield p.pre, np.arange(p.pre.size, dtype=np.int32)
+            continue
         for first, last in chunks(p, *nodes):
             yield p.pre, draw_connections(network, p, first, last)[1]
 
@@ -202,7 +205,7 @@ def draw_synapses(
         Synapses of each projection.
     """
     partitions, branches = bounds.shape[1] - 1, builder.n_branches
-    ranges = _target_ranges(bounds, -(-threads // partitions))
+    ranges = target_ranges(bounds, -(-threads // partitions))
     each = len(ranges) // partitions
     places = np.zeros((len(ranges), branches), np.int64)
     counts = np.zeros((len(ranges), len(builder.projections)), np.int64)
@@ -223,7 +226,7 @@ def draw_synapses(
     return branch_start, targets, weight, counts.sum(axis=0)
 
 
-def _target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
+def target_ranges(bounds: np.ndarray, each: int) -> list[TargetRange]:
     """Divide each partition into ``each`` ranges of nearly equal size."""
     cuts = [[np.linspace(lo, hi, each + 1).astype(np.int64) for lo, hi in itertools.pairwise(b)] for b in bounds]
     return [

@@ -42,10 +42,20 @@ def chunks(p: Projection, first: int, stop: int) -> Iterator[tuple[int, int]]:
         yield begin, min(begin + size, stop)
 
 
-def draw_connections(network: Network, p: Projection, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """``(indptr, sources)`` of the targets ``first:stop``, see `eprop.network.connectivity.ConnectionRule.make`."""
-    seed = random.derive(network.seed, random.CONNECT, p.index)
+def draw_connections(
+    network: Network, p: Projection, first: int, stop: int, *, again: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """``(indptr, sources)`` of the targets ``first:stop``, see `eprop.network.connectivity.ConnectionRule.make`.
+
+    ``again`` is a number for other draws than those of the network.
+    """
+    seed = random.derive(network.seed, random.CONNECT, p.index, *_numbers(again))
     return p.connectivity.made(p.name, first, stop, p.pre.size, p.post.size, p.pre is p.post, seed)
+
+
+def _numbers(again: int | None) -> tuple[int, ...]:
+    """Part of the seed of other draws than those of the network."""
+    return () if again is None else (again,)
 
 
 def draw_weights(
@@ -65,9 +75,12 @@ def draw_signs(
 
 
 def draw_delays(
-    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray
-) -> np.ndarray:
+    network: Network, p: Projection, targets: tuple[int, int], indptr: np.ndarray, sources: np.ndarray, *,
+    again: int | None = None,
+) -> np.ndarray:  # fmt: skip
     """Delays (steps) of the connections of a range of targets; a drawn delay is at least one step.
+
+    ``again`` is a number for other draws than those of the network.
 
     Raises
     ------
@@ -76,7 +89,8 @@ def draw_delays(
     """
     if isinstance(p.delay, float):
         return np.full(sources.size, steps_of(p.delay, network.dt))
-    drawn = _values(p, p.delay, targets, indptr, sources, random.derive(network.seed, random.DELAY, p.index))
+    seed = random.derive(network.seed, random.DELAY, p.index, *_numbers(again))
+    drawn = _values(p, p.delay, targets, indptr, sources, seed)
     return rounded(p.name, drawn if isinstance(p.delay, Array) else _not_negative(p.name, drawn), network.dt)
 
 

@@ -53,6 +53,8 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
         if q.receptor is not None:
             out[f"{q.name}.receptor"] = repr(q.receptor)
         _describe(f"{q.name}.sign", q.sign, out, whole)
+        if q.rewiring is not None:
+            _describe(f"{q.name}.rewiring", q.rewiring, out, whole)
     for s in network.stimulations:
         _describe(f"{s.name} onto {s.population.name}", s.drive, out, whole)
     for f in network.feedback_projections:

@@ -57,6 +57,7 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
     if sizes.learning.eprop_plus:
         others += sizes.dtype.itemsize * lib.padded(n) * _work_entries(sizes, len(history["block_propagators"]))
     target = 2 if sizes.has_near_targets(partitions) else 4
+    target += 4 * any(p.rewiring is not None for p in network.projections)  # when a synapse was made
     return Estimate(round(synapses), target + sum(array.nbytes for array in one.values()), others)
 
 

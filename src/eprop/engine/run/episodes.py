@@ -23,6 +23,7 @@ from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import spikes_of_sample
 from eprop.engine.run.rates import TrainingRates, by_population
 from eprop.engine.run.results import BatchResult
+from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
@@ -57,9 +58,10 @@ class Episodes:
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
         self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
-        self.rates = TrainingRates(arrays.network)
+        self.rates, self.rewirer = TrainingRates(arrays.network), Rewirer(arrays, replicas, timer)
         self._timer = timer
         self._core: Core | None = None
+        self._wiring = 0  # count of wiring changes as of the connections that the core has
         self._learned = False  # whether the previous lanes could learn
         self._learners = _count_learners(arrays.built)
         self._latency: int | None = None
@@ -69,14 +71,17 @@ class Episodes:
         arrays = self.arrays
         arrays.tie_feedback()
         scale = batch_scale(arrays, samples)
+        self.rewirer.begin()
         try:
             result = self.run(samples, True, progress)
             of_constants = self._gradients_of_constants(samples)
         except BaseException:
             arrays.discard_gradients()  # of an interrupted batch
+            self.rewirer.discard()
             raise
         arrays.constants.pending[:] = 0.0
         self.optimizers.take_step(scale, of_constants, "train", len(samples) * samples.n_steps)
+        self.rewirer.finish()
         self.rates.judge(result, samples.n_steps)
         return result
 
@@ -184,10 +189,11 @@ class Episodes:
         core, request = self._core_for(samples.n_steps, len(index), learn), self._request(samples, index, learn)
         core.set_weights(arrays.synapses.weight if learn else arrays.effective_weights())
         began = time.perf_counter()
-        if exchange.several:
-            self._run_in_slices(core, request, len(index), progress)
-        else:
-            self._run_alone(core, request, len(index), progress)
+        with self.rewirer.watching(core):
+            if exchange.several:
+                self._run_in_slices(core, request, len(index), progress)
+            else:
+                self._run_alone(core, request, len(index), progress)
         self._timer.add_since("samples", began)
         check_losses(exchange.sum(request.loss), request.y)  # a sample with non-finite voltages has no finite loss
         spikes, events = exchange.sum(request.spikes), exchange.total(int(request.events.sum()))
@@ -247,6 +253,7 @@ class Episodes:
         core = self._core
         return (
             core is not None
+            and self._wiring == self.arrays.wiring_changes
             and core.lanes >= self._width(n_steps, n)
             and core.rows == n_steps
             and (core.learns or not learn)
@@ -258,6 +265,7 @@ class Episodes:
             if self._core is not None:
                 self._learned, self._core = self._core.learns, None  # makes room for the new ones
             self._core = self.make_lanes(self._width(n_steps, n), n_steps, False, learn or self._learned)
+            self._wiring = self.arrays.wiring_changes
         assert self._core is not None
         return self._core
 

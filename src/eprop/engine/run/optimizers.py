@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -170,7 +169,18 @@ class Optimizers:
     def __init__(self, arrays: Arrays, comm: Communicator, timer: PhaseTimer):
         self._arrays, self._comm, self._timer = arrays, comm, timer
         self._groups: np.ndarray | None = None
-        self._order = functools.lru_cache(maxsize=None)(lambda projection: synapse_order(arrays, projection)[0])
+        self._orders, self._wiring = dict[int, np.ndarray](), 0
+
+    def _order(self, projection: int) -> np.ndarray:
+        """Positions of a projection's synapses in the order of connections; kept until connections move."""
+        self._follow_wiring()
+        if projection not in self._orders:
+            self._orders[projection] = synapse_order(self._arrays, projection)[0]
+        return self._orders[projection]
+
+    def _follow_wiring(self) -> None:
+        if self._wiring != self._arrays.wiring_changes:
+            self._orders, self._groups, self._wiring = {}, None, self._arrays.wiring_changes
 
     def by_name(
         self, pending: np.ndarray, scale: np.ndarray, products: np.ndarray, of_constants: np.ndarray
@@ -192,6 +202,7 @@ class Optimizers:
 
     def _by_projection(self, pending: np.ndarray, scale: np.ndarray) -> dict[str, np.ndarray]:
         arrays = self._arrays
+        self._follow_wiring()
         if self._groups is None:
             self._groups = branches_at(arrays.built, np.arange(pending.size))[1]
         # The product has the type of a synapse.

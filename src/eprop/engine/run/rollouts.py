@@ -48,10 +48,17 @@ class LaneGroup:
         self.here = slice(int(self.own[0]), int(self.own[-1]) + 1) if self.own.size else slice(0, 0)
         self.whole = True  # False: a replay was interrupted
         self.weights = -1  # count of weight changes as of the weights that the core has
+        self.wiring = episodes.arrays.wiring_changes
+
+    def check_wiring(self) -> None:
+        """Raise if connections have moved: the traces of synapses would belong to others."""
+        if self.wiring != self.episodes.arrays.wiring_changes:
+            raise InputError("connections have moved since these lanes or this rollout began; make new ones after a rewiring")
 
     def follow_weights(self) -> None:
         """Use the present weights from now on."""
         arrays = self.episodes.arrays
+        self.check_wiring()
         if self.weights != arrays.weight_changes:
             self.core.set_weights(arrays.synapses.weight)
             self.weights = arrays.weight_changes
@@ -93,6 +100,7 @@ class LaneGroup:
             The same of constants, for all lanes.
         """
         arrays, replicas, request = self.episodes.arrays, self.episodes.replicas, lib.EpisodeRequest()
+        self.check_wiring()
         arrays.tie_feedback()
         pending = np.zeros_like(arrays.synapses.pending)
         request.samples, request.feedback = np.arange(self.own.size), arrays.neurons.feedback
@@ -101,7 +109,8 @@ class LaneGroup:
         request.product_scales, products = of_constants.of_samples[self.here], arrays.constants.no_products()
         request.products = products
         if self.own.size:
-            self.core.backward(0, self.own.size, request, pending)
+            with self.episodes.rewirer.watching(self.core):
+                self.core.backward(0, self.own.size, request, pending)
         if replicas.size > 1:
             pending, products = replicas.sum(pending), replicas.sum(products)
         with np.errstate(invalid="ignore"):  # infinities of both signs
@@ -317,6 +326,7 @@ def _check_forward(episodes: Episodes, layout: SampleLayout, samples: Any, after
         raise InputError(f"forward: the rollout to continue has {after.n} samples, got {len(samples)}")
     refuse_modulation(episodes.arrays.network, "forward(..., after=)")
     after._lanes.check_whole("this rollout")
+    after._lanes.check_wiring()
 
 
 def checked_errors(errors: Any, shape: tuple[int, ...]) -> np.ndarray:

@@ -13,7 +13,7 @@ Phase = lib.Phase
 #: Phases of a step. They add up to the time of the loop.
 PHASES = ("propagators", "deliver", "advance", "readout", "wait", "exchange")
 #: Phases of e-prop per sample: forward and backward passes, and the optimiser.
-BATCH_PHASES = ("samples", "update")
+BATCH_PHASES = ("samples", "update", "rewiring")
 
 
 def phases_of(measured: np.ndarray) -> dict[str, float]:

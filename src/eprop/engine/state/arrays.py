@@ -10,11 +10,12 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.records import LEARN_AT_SPIKES
+from eprop.engine.build.records import LEARN_AT_SPIKES, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
 from eprop.engine.state.constants import Constants
 from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
+from eprop.engine.state.wiring import Moves
 from eprop.network import Network
 
 #: The core's loop over time of a network that learns at every spike, or does not learn.
@@ -50,8 +51,10 @@ class Arrays:
         Optimiser steps so far (e-prop).
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes.
-    weight_changes : int
-        Number of weight changes between runs, for owners of copies of the weights.
+    weight_changes, wiring_changes : int
+        Number of changes of weights between runs, and of connections, for owners of copies.
+    moves : Moves
+        What moved, in a network with rewiring.
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
@@ -66,7 +69,8 @@ class Arrays:
         self.history = make_history(built, built.max_delay)
         self.constants = Constants(network, built)
         self.online = self._make_online()
-        self.updates = self.learned_steps = self.weight_changes = 0
+        self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
+        self.moves = Moves.of(network, built)
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
 
@@ -158,6 +162,13 @@ class Arrays:
             )
         self.online.tie_feedback(chosen)
 
+    def note_moved(self) -> None:
+        """Restore what follows from the connections after some have moved."""
+        built = self.built
+        built.topology.out_degrees[...] = out_degrees(built.populations, built.groups, built.topology.branch_start)
+        self.wiring_changes += 1
+        self.weight_changes += 1
+
     def discard_gradients(self) -> None:
         """Forget the gradients of a mini-batch."""
         self.synapses.pending[:] = 0.0
@@ -173,7 +184,7 @@ class Arrays:
         topology, own = self.built.topology, self.built.rank_partition
         grown = self.online.bytes()
         targets = topology.targets.nbytes + topology.near_targets.nbytes
-        synapses = _bytes(arrays_of(self.synapses).values()) + targets
+        synapses = _bytes(arrays_of(self.synapses).values()) + targets + self.moves.born.nbytes
         propagators = _bytes(arrays_of(self.history).values()) + grown["spike_log"] + grown["post_spikes"]
         axons = _bytes(arrays_of(self.axons).values()) + topology.branch_start.nbytes
         axons += grown["spike_records"] + grown["deliveries"]

@@ -14,8 +14,10 @@ from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import Axis, SpikeLog
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.storage import History, Neurons, Synapses, axes_of
-from eprop.engine.state.weights import all_synapses
+from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
+from eprop.engine.state.wiring import Connections, replace_tables
 from eprop.errors import InputError
+from eprop.network import Projection
 from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 
@@ -84,6 +86,9 @@ AXES = {
     "neurons/input": Axis.neuron, "neurons/readout_input": Axis.same,
     **{f"{group}/{name}": axis for group, kind in GROUPS.items() for name, axis in axes_of(kind).items()},
 }  # fmt: skip
+# The same of a network with rewiring: sources and delay groups of its connections, and `Moves`.
+SOURCE, GROUP, BORN, MOVED, LAST = (f"wiring/{name}" for name in ("source", "group", "born", "moved", "last"))
+WIRING = {SOURCE: Axis.synapse, GROUP: Axis.synapse, BORN: Axis.synapse, MOVED: Axis.same, LAST: Axis.same}
 # Rows of ``history/steps`` from here on are work space, which depends on the partitions.
 STEP_WORK = 3
 # Initial capacity for the log and for spike records.
@@ -100,7 +105,7 @@ def state_of(arrays: Arrays) -> dict[str, np.ndarray]:
     arrays.online.follow()
     log = gatherer.whole_log(_logged(arrays))
     counters = np.array([arrays.t, arrays.updates, arrays.events, arrays.learned_steps], np.int64)
-    whole = gatherer.whole(_state_here(arrays), AXES)
+    whole = gatherer.whole(_state_here(arrays), _axes(arrays))
     whole |= {name: part.copy() for name, part in arrays.constants.arrays().items()}
     return whole | {
         COUNTS: log.counts, SOURCES: log.sources, "counters": counters, NETWORK: arrays.built.fingerprint.copy(),
@@ -111,10 +116,13 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     """Continue from a state of the whole network, see `Simulator.set_state`."""
     own = state_of(arrays)
     whole = run_on_all_ranks(comm, "set_state", partial(_checked, arrays, state, own), partial(_keys, own))
-    online, order = arrays.online, all_synapses(arrays)
-    part = arrays.gatherer.part(whole, AXES)
+    online, axes = arrays.online, _axes(arrays)
+    part = arrays.gatherer.part(whole, axes)
+    if arrays.moves:
+        _set_wiring(arrays, part)
+    order = all_synapses(arrays)
     for name, view in _views(arrays).items():
-        if AXES[name] is not Axis.synapse:
+        if axes[name] is not Axis.synapse:
             view[...] = part[name]
         elif view.size:
             view[..., order] = part[name]
@@ -128,6 +136,61 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.weight_changes += 1
     _set_log(arrays, arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES])))
     online.set_post_times(np.ascontiguousarray(part[POST_TIMES], np.int64))
+
+
+def _axes(arrays: Arrays) -> dict[str, Axis]:
+    """Axes of the arrays of a state."""
+    return AXES | WIRING if arrays.moves else AXES
+
+
+def _wiring_here(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Sources and delay groups of the connections of this rank, in the order of `all_synapses`."""
+    sources, groups = [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
+    for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
+        order, found, _ = synapse_order(arrays, p.index)
+        sources.append(found.astype(np.int32))
+        groups.append((branches_at(arrays.built, order)[1] - rows[0]).astype(np.int32))
+    return {SOURCE: np.concatenate(sources), GROUP: np.concatenate(groups)}
+
+
+def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:
+    """Take the connections of a checked state, unless this network has them."""
+    own = _wiring_here(arrays)
+    if all(np.array_equal(own[name], part[name]) for name in own):
+        return
+    first, given = 0, dict[int, Connections]()
+    for p in arrays.network.projections:
+        targets = synapse_order(arrays, p.index)[2]
+        span = slice(first, first := first + targets.size)
+        if p.rewiring is not None:
+            begin, stop = arrays.built.rank_partition.own(p.post)
+            indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
+            given[p.index] = Connections(indptr, part[SOURCE][span], part[GROUP][span], np.zeros(targets.size))
+
+    def give(p: Projection, first: int, stop: int) -> Connections:
+        begin = arrays.built.rank_partition.own(p.post)[0]
+        indptr, *rest = given[p.index]
+        span = slice(indptr[first - begin], indptr[stop - begin])
+        sources, groups, values = (np.ascontiguousarray(each[span]) for each in rest)
+        return Connections(indptr[first - begin : stop - begin + 1] - indptr[first - begin], sources, groups, values)
+
+    rewired = [p for p in arrays.network.projections if p.rewiring is not None]
+    replace_tables(arrays.network, arrays.built, rewired, give, arrays.threads)
+    arrays.note_moved()
+
+
+def _check_wiring(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[str, np.ndarray]) -> None:
+    """Check the connections of a state, by which the core finds its way through its arrays."""
+    first, same = 0, (state[SOURCE] == own[SOURCE]) & (state[GROUP] == own[GROUP])
+    for p, rows in zip(arrays.network.projections, arrays.built.delay_groups, strict=True):
+        span = slice(first, first := first + arrays.gatherer.count(p.index))
+        if p.rewiring is None and not same[span].all():
+            raise damaged(f"connections of {p.name} have moved, which has no rewiring")
+        sources, groups = state[SOURCE][span], state[GROUP][span]
+        if min(sources.min(initial=0), groups.min(initial=0)) < 0 or (
+            sources.max(initial=-1) >= p.pre.size or groups.max(initial=-1) >= len(rows)
+        ):
+            raise damaged(f"connections of {p.name} come from nodes, or have delays, that do not exist")
 
 
 def _logged(arrays: Arrays) -> SpikeLog:
@@ -173,15 +236,18 @@ def _views(arrays: Arrays) -> dict[str, np.ndarray]:
         for name, axis in axes_of(kind).items():
             value = getattr(getattr(arrays, group), name)
             out[f"{group}/{name}"] = value[..., :n] if axis is Axis.neuron else value
+    if arrays.moves:
+        out |= {BORN: arrays.moves.born, MOVED: arrays.moves.moved, LAST: arrays.moves.last}
     return out
 
 
 def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     """Part of the arrays of a state that this rank holds."""
-    order = all_synapses(arrays)
+    order, axes = all_synapses(arrays), _axes(arrays)
     out = _axons_before_records(arrays) | {POST_TIMES: arrays.online.post_times()}
+    out |= _wiring_here(arrays) if arrays.moves else {}
     for name, view in _views(arrays).items():
-        out[name] = view[..., order] if AXES[name] is Axis.synapse and view.size else view.copy()
+        out[name] = view[..., order] if axes[name] is Axis.synapse and view.size else view.copy()
     out["history/steps"][:, STEP_WORK:] = 0.0
     for population in arrays.built.topology.populations:
         if population["trace_group"] < 0:  # computed where they are recorded only, and read by nobody
@@ -236,6 +302,8 @@ def _checked(
                     f"the state belongs to another network: {name} has shape {given.shape}, not {have.shape}"
                 )
     # The core reads the following arrays without checks.
+    if arrays.moves:
+        _check_wiring(arrays, whole, own)
     now, history = int(whole["counters"][0]), arrays.history
     _check_clocks(whole, now, history.record_steps)
     log = SpikeLog(whole[COUNTS], whole[SOURCES])

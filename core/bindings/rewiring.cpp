@@ -1,0 +1,78 @@
+// Rewiring for Python.
+#include "common/rewiring.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "bindings/convert.hpp"
+#include "bindings/topology.hpp"
+#include "common/threads.hpp"
+
+namespace eprop {
+namespace {
+
+// Arrays of all synapses, of which each partition has a part.
+template <class Real> struct AllSynapses {
+  Array2<Index> start;
+  MovedSynapses<Real> moved;
+  MovedSynapses<Real> of_partition(Index partition, Index first_branch) const {
+    MovedSynapses<Real> part = moved;
+    part.start = start.row(partition) + first_branch;
+    return part;
+  }
+};
+
+template <class Real> Real* optional_row(nb::handle owner, const char* name) {
+  const auto array = attribute1<Real>(owner, name);
+  return array.size > 0 ? array.data : nullptr;
+}
+
+// All partitions in parallel; returns how many synapses have moved.
+template <class Real>
+Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint32_t> born, const PyTopology& absent,
+                 In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop, double share, bool by_gradient,
+                 std::uint32_t now, int threads) {
+  if (shape.shape(0) != 6) throw nb::value_error("shape: first branch, sources, delays, classes, first target, end of targets");
+  const Index* given = shape.data();
+  const RewiredBranches branches{given[0], given[1], given[2], given[3], given[4], given[5], signs.data()};
+  const auto targets = attribute1<std::uint32_t>(topology.arrays, "targets");
+  const auto candidates = attribute1<std::uint32_t>(absent.arrays, "targets");
+  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
+                              {nullptr, targets.data, attribute1<Real>(synapses, "weight").data,
+                               optional_row<Real>(synapses, "moment_1"), optional_row<Real>(synapses, "moment_2"), born.data()}};
+  const bool fits = static_cast<Index>(born.shape(0)) == targets.size && absent.branch_start.rows == topology.n_partitions() &&
+                    static_cast<Index>(score.shape(0)) == candidates.size &&
+                    static_cast<Index>(signs.shape(0)) == branches.classes &&
+                    branches.first + branches.count() < topology.branch_start.columns &&
+                    absent.branch_start.columns == topology.branch_start.columns;
+  if (!fits) throw nb::value_error("rewire: synapses, candidates and branches do not fit");
+  nb::gil_scoped_release release;
+  std::vector<Index> moved(static_cast<std::size_t>(topology.n_partitions()));
+  parallel_for(topology.n_partitions(), std::max(threads, 1), [&](Index p) {
+    const Index begin = std::max(topology.bounds(0, p), branches.target_begin);
+    const Index end = std::min(topology.bounds(0, p + 1), branches.target_end);
+    const Candidates<Real> some{absent.branch_start.row(p) + branches.first, candidates.data, score.data()};
+    moved[p] = rewire(branches, begin, end, {drop, share, by_gradient}, now, all.of_partition(p, branches.first), some);
+  });
+  return std::accumulate(moved.begin(), moved.end(), Index{0});
+}
+
+template <class Real> void bind_rewire(nb::module_& m) {
+  m.def("rewire", &rewire_all<Real>, "topology"_a, "synapses"_a, "born"_a.noconvert(), "absent"_a, "score"_a.noconvert(),
+        "shape"_a.noconvert(), "signs"_a.noconvert(), "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
+        "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
+        "C++: `rewire` in core/common/rewiring.hpp.");
+}
+
+}  // namespace
+
+void bind_rewiring(nb::module_& m) {
+  nb::enum_<Drop>(m, "Drop", nb::is_arithmetic(), "Which synapses a target drops.")
+      .value("weight", Drop::weight)
+      .value("zero", Drop::zero);
+  bind_rewire<float>(m);
+  bind_rewire<double>(m);
+}
+
+}  // namespace eprop

@@ -1,0 +1,184 @@
+#include "common/rewiring.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
+
+namespace eprop {
+namespace {
+
+// Synapses and candidates of the targets that are decided together.
+constexpr Index kTogether = 1 << 18;
+
+// A synapse or a candidate of some target; the lowest keys are chosen.
+template <class Real> struct Choice {
+  Real key;
+  Index at;
+  bool operator<(const Choice& other) const { return key < other.key || (key == other.key && at < other.at); }
+};
+
+// Discards candidates that are present, or that occur twice.
+template <class Real> void discard_present(const RewiredBranches& branches, Index begin, Index end,
+                                           const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+  std::vector<char> taken(static_cast<std::size_t>(end - begin));
+  std::vector<std::uint32_t> touched;
+  const Index stride = branches.sources * branches.delays;
+  for (Index source = 0; source < branches.sources; source++) {
+    touched.clear();
+    const auto each = [&](const Index* start, const auto& visit) {
+      for (Index c = 0; c < branches.classes; c++) {
+        const Index first = c * stride + source * branches.delays;
+        for (Index k = start[first]; k < start[first + branches.delays]; k++) visit(k);
+      }
+    };
+    each(synapses.start, [&](Index k) {
+      taken[synapses.targets[k] - begin] = 1;
+      touched.push_back(synapses.targets[k]);
+    });
+    each(candidates.start, [&](Index k) {
+      std::uint32_t& target = candidates.targets[k];
+      if (std::exchange(taken[target - begin], 1) != 0)
+        target = kNoTarget;
+      else
+        touched.push_back(target);
+    });
+    for (const std::uint32_t target : touched) taken[target - begin] = 0;
+  }
+}
+
+// Lists of the entries of each target, block of targets by block of targets: within a list in the order of branches.
+template <class Real> class ByTarget {
+ public:
+  ByTarget(const Index* start, Index n_branches, const std::uint32_t* targets, Index begin, Index end)
+      : start_(start), targets_(targets), begin_(begin), counts_(static_cast<std::size_t>(end - begin)) {
+    for (Index k = start[0]; k < start[n_branches]; k++)
+      if (targets[k] != kNoTarget) counts_[targets[k] - begin]++;
+    reached_.assign(start, start + n_branches);
+  }
+  Index count(Index target) const { return counts_[target - begin_]; }
+
+  // Collects the lists of the targets first .. stop - 1, which follow those of the last call; key(branch, entry).
+  template <class Key> void collect(Index first, Index stop, const Key& key) {
+    first_ = first;
+    offsets_.assign(1, 0);
+    for (Index target = first; target < stop; target++) offsets_.push_back(offsets_.back() + count(target));
+    entries_.resize(static_cast<std::size_t>(offsets_.back()));
+    next_.assign(offsets_.begin(), offsets_.end() - 1);
+    const auto n_branches = static_cast<Index>(reached_.size());
+    for (Index branch = 0; branch < n_branches; branch++) {
+      Index& k = reached_[branch];
+      for (; k < start_[branch + 1] && (targets_[k] == kNoTarget || targets_[k] < stop); k++)
+        if (targets_[k] != kNoTarget) entries_[next_[targets_[k] - first]++] = {key(branch, k), k};
+    }
+  }
+  Choice<Real>* list(Index target) { return entries_.data() + offsets_[target - first_]; }
+
+ private:
+  const Index* start_;
+  const std::uint32_t* targets_;
+  Index begin_, first_ = 0;
+  std::vector<Index> counts_, reached_, offsets_, next_;
+  std::vector<Choice<Real>> entries_;
+};
+
+// Marks what each target drops, and the candidates that it does not take; returns how many synapses move.
+template <class Real> Index decide(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
+                                   const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+  const Index stride = branches.sources * branches.delays;
+  ByTarget<Real> present(synapses.start, branches.count(), synapses.targets, begin, end);
+  ByTarget<Real> absent(candidates.start, branches.count(), candidates.targets, begin, end);
+  const auto size = [&](Index, Index k) { return std::fabs(synapses.weight[k]); };
+  const auto gain = [&](Index branch, Index k) {
+    const Real score = candidates.score[k];
+    const Index sign = branches.signs[branch / stride];
+    if (!step.by_gradient || !std::isfinite(score)) return step.by_gradient ? Real{0} : -score;
+    return sign == 0 ? -std::fabs(score) : score * static_cast<Real>(sign);
+  };
+  Index moved = 0;
+  for (Index first = begin, stop = begin; first < end; first = stop) {
+    for (Index n = 0; stop < end && (n == 0 || n < kTogether); stop++) n += present.count(stop) + absent.count(stop) + 1;
+    present.collect(first, stop, size);
+    absent.collect(first, stop, gain);
+    for (Index target = first; target < stop; target++) {
+      Choice<Real>*own = present.list(target), *found = absent.list(target);
+      const Index n_own = present.count(target), n_found = absent.count(target);
+      const auto zeros = std::count_if(own, own + n_own, [](const Choice<Real>& choice) { return choice.key == Real{0}; });
+      const auto wanted = static_cast<Index>(step.share * static_cast<double>(n_own) + 0.5);
+      const Index n = std::min(step.drop == Drop::zero ? static_cast<Index>(zeros) : std::min(wanted, n_own), n_found);
+      std::nth_element(own, own + n, own + n_own);
+      std::nth_element(found, found + n, found + n_found);
+      for (Index k = 0; k < n; k++) synapses.targets[own[k].at] = kNoTarget;
+      for (Index k = n; k < n_found; k++) candidates.targets[found[k].at] = kNoTarget;
+      moved += n;
+    }
+  }
+  return moved;
+}
+
+template <class Real> void copy(const MovedSynapses<Real>& synapses, Index from, Index to) {
+  synapses.targets[to] = synapses.targets[from];
+  synapses.weight[to] = synapses.weight[from];
+  if (synapses.moment_1 != nullptr) synapses.moment_1[to] = synapses.moment_1[from];
+  if (synapses.moment_2 != nullptr) synapses.moment_2[to] = synapses.moment_2[from];
+  synapses.born[to] = synapses.born[from];
+}
+
+template <class Real> void begin_new(const MovedSynapses<Real>& synapses, Index at, std::uint32_t target, std::uint32_t now) {
+  synapses.targets[at] = target;
+  synapses.weight[at] = Real{0};
+  if (synapses.moment_1 != nullptr) synapses.moment_1[at] = Real{0};
+  if (synapses.moment_2 != nullptr) synapses.moment_2[at] = Real{0};
+  synapses.born[at] = now;
+}
+
+// Moves what remains to the end of the table, from the last synapse on; the starts of the branches follow.
+template <class Real> void close_gaps(Index n_branches, const MovedSynapses<Real>& synapses) {
+  Index end = synapses.start[n_branches], to = end;
+  for (Index branch = n_branches - 1; branch >= 0; branch--) {
+    const Index begin = synapses.start[branch];
+    for (Index from = end - 1; from >= begin; from--)
+      if (synapses.targets[from] != kNoTarget && --to != from) copy(synapses, from, to);
+    synapses.start[branch] = to;
+    end = begin;
+  }
+}
+
+// Merges remaining and new synapses from `to`, the first place of the table, on.
+template <class Real> void merge(Index n_branches, Index to, std::uint32_t now, const MovedSynapses<Real>& synapses,
+                                 const Candidates<Real>& candidates) {
+  for (Index branch = 0; branch < n_branches; branch++) {
+    Index from = synapses.start[branch];
+    const Index end = synapses.start[branch + 1];
+    synapses.start[branch] = to;
+    for (Index k = candidates.start[branch]; k < candidates.start[branch + 1]; k++) {
+      const std::uint32_t target = candidates.targets[k];
+      if (target == kNoTarget) continue;
+      for (; from < end && synapses.targets[from] < target; from++, to++)
+        if (from != to) copy(synapses, from, to);
+      begin_new(synapses, to++, target, now);
+    }
+    for (; from < end; from++, to++)
+      if (from != to) copy(synapses, from, to);
+  }
+}
+
+}  // namespace
+
+template <class Real> Index rewire(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
+                                   std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+  if (begin >= end) return 0;
+  discard_present(branches, begin, end, synapses, candidates);
+  const Index moved = decide(branches, begin, end, step, synapses, candidates), first = synapses.start[0];
+  if (moved == 0) return 0;
+  close_gaps(branches.count(), synapses);
+  merge(branches.count(), first, now, synapses, candidates);
+  return moved;
+}
+
+template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, std::uint32_t, const MovedSynapses<float>&,
+                      const Candidates<float>&);
+template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, std::uint32_t, const MovedSynapses<double>&,
+                      const Candidates<double>&);
+
+}  // namespace eprop

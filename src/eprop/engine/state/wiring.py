@@ -1,0 +1,177 @@
+"""Tables of connections that are made while a network exists: of a loaded state, and of candidates for new synapses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from eprop.core import lib
+from eprop.engine.build.built import Built
+from eprop.engine.build.connections import TILE, target_ranges
+from eprop.engine.build.draws import chunks
+from eprop.engine.ranks.parallelism import run_in_threads
+from eprop.network import Network, Projection
+from eprop.network.signs import sign_classes
+
+
+class Connections(NamedTuple):
+    """Connections onto a range of targets, by target, then source.
+
+    Attributes
+    ----------
+    indptr : (targets + 1,) int64
+    sources : (connections,) int32
+    groups : (connections,) or one int
+        Delay groups, counted from the first one of the projection.
+    values : (connections,) float64
+        One number for each: a weight or a score.
+    """
+
+    indptr: np.ndarray
+    sources: np.ndarray
+    groups: np.ndarray | int
+    values: np.ndarray
+
+
+#: Gives the connections of a projection onto the targets ``first:stop``.
+Give = Callable[[Projection, int, int], Connections]
+
+
+class Tables(NamedTuple):
+    """Connections by branch, as a topology has them; ``values`` have the type of weights."""
+
+    branch_start: np.ndarray
+    targets: np.ndarray
+    values: np.ndarray
+
+
+class Branches(NamedTuple):
+    """Branches of a projection onto neurons, see ``core/common/rewiring.hpp``."""
+
+    first: int
+    sources: int
+    delays: int
+    signs: tuple[int, ...]
+
+    @classmethod
+    def of(cls, built: Built, p: Projection) -> Branches:
+        """Those of a projection of the network."""
+        signs = sign_classes(p)
+        each = len(built.delay_groups[p.index]) // len(signs)
+        return cls(built.branch_span(p.index)[0], built.rank_partition.n_local_sources(p.pre), each, signs)
+
+    @property
+    def count(self) -> int:
+        """Number of branches."""
+        return len(self.signs) * self.sources * self.delays
+
+    def at(self, local: np.ndarray, groups: np.ndarray | int) -> np.ndarray:
+        """Branches of connections from local sources, counted from the first one."""
+        if self.delays == len(self.signs) == 1:
+            return local
+        sign, delay = np.divmod(groups, self.delays)
+        return (sign * self.sources + local.astype(np.int64)) * self.delays + delay
+
+
+def placed(network: Network, built: Built, projections: Sequence[Projection], give: Give, threads: int) -> Tables:
+    """Tables of the connections that ``give`` gives for projections onto neurons; other projections have none.
+
+    Threads divide the targets, as in the build of a network.
+    """
+    bounds, dtype = built.topology.bounds, built.weight.dtype
+    partitions, branches = bounds.shape[1] - 1, built.n_branches
+    ranges = target_ranges(bounds, -(-threads // partitions))
+    each = len(ranges) // partitions
+    places = np.zeros((len(ranges), branches), np.int64)
+    found: list[list[_Placing]] = [[] for _ in ranges]
+
+    def count(k: int) -> None:
+        for p in projections:
+            own = Branches.of(built, p)
+            counts = places[k, own.first : own.first + own.count]
+            for first, stop in chunks(p, *ranges[k].within(p.post, built.rank_partition.first_target(p.post))):
+                one = give(p, first, stop)
+                at = np.ascontiguousarray(own.at(built.rank_partition.local_ids(p.pre, one.sources), one.groups))
+                lib.count_synapses(at, counts)
+                found[k].append(_Placing(p, own, first, one, at))
+
+    run_in_threads(count, len(ranges), threads)
+    start = np.zeros((partitions, branches + 1), np.int64)
+    for part in range(partitions):
+        first = int(start[part - 1, -1]) if part else 0
+        lib.synapse_places(places[part * each : (part + 1) * each], start[part], first)
+    tables = Tables(start, np.empty(int(start[-1, -1]), np.uint32), np.empty(int(start[-1, -1]), dtype))
+
+    def place(k: int) -> None:
+        for one in found[k]:
+            one.place(built, places[k], tables)
+
+    run_in_threads(place, len(ranges), threads)
+    return tables
+
+
+def replace_tables(
+    network: Network, built: Built, projections: Sequence[Projection], give: Give, threads: int
+) -> None:
+    """Replace the connections of projections by those that ``give`` gives, as many onto each target."""
+    tables, topology = placed(network, built, projections, give, threads), built.topology
+    for p in projections:
+        own = Branches.of(built, p)
+        branches = slice(own.first, own.first + own.count + 1)
+        for there, here in zip(tables.branch_start[:, branches], topology.branch_start[:, branches], strict=True):
+            topology.targets[here[0] : here[-1]] = tables.targets[there[0] : there[-1]]
+            here[...] = there + (here[0] - there[0])
+
+
+class _Placing(NamedTuple):
+    """Some connections, and their branches."""
+
+    p: Projection
+    own: Branches
+    first: int
+    connections: Connections
+    at: np.ndarray
+
+    def place(self, built: Built, places: np.ndarray, tables: Tables) -> None:
+        """Write them to the tables; ``places`` advance."""
+        own, first_target = self.own, built.rank_partition.first_target(self.p.post) + self.first
+        next_places = places[own.first : own.first + own.count]
+        tile = TILE if own.delays == len(own.signs) == 1 else max(own.count, 1)
+        values = np.ascontiguousarray(self.connections.values, np.float64)
+        lib.place_synapses(
+            self.connections.indptr, self.at, values, first_target, next_places, tables.targets, tables.values, tile
+        )
+
+
+@dataclass(frozen=True)
+class Moves:
+    """What moved in a network with rewiring.
+
+    Attributes
+    ----------
+    born : (synapses,) uint32
+        Mini-batch after which a synapse was made; 0 for those of the build.
+    moved : (projections,) int64
+        Synapses that have moved, on all ranks.
+    last : (projections,) int64
+        Those of the last rewiring.
+    """
+
+    born: np.ndarray
+    moved: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, network: Network, built: Built) -> Moves:
+        """None yet; without entries if no synapse can move."""
+        rewired = any(p.rewiring is not None for p in network.projections)
+        n = len(network.projections) if rewired else 0
+        return cls(
+            np.zeros(built.weight.size if rewired else 0, np.uint32), np.zeros(n, np.int64), np.zeros(n, np.int64)
+        )
+
+    def __bool__(self) -> bool:
+        return self.moved.size > 0
