@@ -28,22 +28,29 @@ template <class Real> Real* optional_row(nb::handle owner, const char* name) {
   return array.size > 0 ? array.data : nullptr;
 }
 
+RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
+  if (shape.shape(0) != 6) throw nb::value_error("shape: first branch, sources, delays, classes, first target, end of targets");
+  const Index* given = shape.data();
+  if (static_cast<Index>(signs.shape(0)) != given[3]) throw nb::value_error("signs: one for each class");
+  return {given[0], given[1], given[2], given[3], given[4], given[5], signs.data()};
+}
+
+template <class Real> AllSynapses<Real> synapses_of(const PyTopology& topology, nb::handle synapses, std::uint32_t* born) {
+  return {attribute2<Index>(topology.arrays, "branch_start"),
+          {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, attribute1<Real>(synapses, "weight").data,
+           optional_row<Real>(synapses, "moment_1"), optional_row<Real>(synapses, "moment_2"), born}};
+}
+
 // All partitions in parallel; returns how many synapses have moved.
 template <class Real>
 Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint32_t> born, const PyTopology& absent,
                  In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop, double share, bool by_gradient,
                  std::uint32_t now, int threads) {
-  if (shape.shape(0) != 6) throw nb::value_error("shape: first branch, sources, delays, classes, first target, end of targets");
-  const Index* given = shape.data();
-  const RewiredBranches branches{given[0], given[1], given[2], given[3], given[4], given[5], signs.data()};
-  const auto targets = attribute1<std::uint32_t>(topology.arrays, "targets");
+  const RewiredBranches branches = branches_of(shape, signs);
   const auto candidates = attribute1<std::uint32_t>(absent.arrays, "targets");
-  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
-                              {nullptr, targets.data, attribute1<Real>(synapses, "weight").data,
-                               optional_row<Real>(synapses, "moment_1"), optional_row<Real>(synapses, "moment_2"), born.data()}};
-  const bool fits = static_cast<Index>(born.shape(0)) == targets.size && absent.branch_start.rows == topology.n_partitions() &&
+  const AllSynapses<Real> all = synapses_of<Real>(topology, synapses, born.data());
+  const bool fits = static_cast<Index>(born.shape(0)) == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&
                     static_cast<Index>(score.shape(0)) == candidates.size &&
-                    static_cast<Index>(signs.shape(0)) == branches.classes &&
                     branches.first + branches.count() < topology.branch_start.columns &&
                     absent.branch_start.columns == topology.branch_start.columns;
   if (!fits) throw nb::value_error("rewire: synapses, candidates and branches do not fit");
@@ -58,11 +65,31 @@ Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint
   return std::accumulate(moved.begin(), moved.end(), Index{0});
 }
 
+// All partitions in parallel.
+template <class Real>
+void perturb_all(const PyTopology& topology, Out1<Real> weight, In1<Index> shape, In1<Index> signs, In2<double> bounds,
+                 In1<Index> nodes, Index first_node, double l1, double noise, std::uint64_t seed, int threads) {
+  const RewiredBranches branches = branches_of(shape, signs);
+  if (static_cast<Index>(bounds.shape(1)) != branches.classes * branches.delays || bounds.shape(0) != 2 ||
+      static_cast<Index>(nodes.shape(0)) != branches.sources || static_cast<Index>(weight.shape(0)) != topology.targets.size)
+    throw nb::value_error("perturb: weights, bounds or nodes do not fit");
+  const Perturbation perturbation{l1, noise, seed, first_node, nodes.data(), view2(bounds).row(0), view2(bounds).row(1)};
+  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
+                              {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), nullptr,
+                               nullptr, nullptr}};
+  nb::gil_scoped_release release;
+  parallel_for(topology.n_partitions(), std::max(threads, 1),
+               [&](Index p) { perturb(branches, perturbation, all.of_partition(p, branches.first)); });
+}
+
 template <class Real> void bind_rewire(nb::module_& m) {
   m.def("rewire", &rewire_all<Real>, "topology"_a, "synapses"_a, "born"_a.noconvert(), "absent"_a, "score"_a.noconvert(),
         "shape"_a.noconvert(), "signs"_a.noconvert(), "drop"_a, "share"_a, "by_gradient"_a, "now"_a, "threads"_a,
         "Let the weakest synapses of each target of a projection make room for candidates; return how many have moved.\n\n"
         "C++: `rewire` in core/common/rewiring.hpp.");
+  m.def("perturb", &perturb_all<Real>, "topology"_a, "weight"_a.noconvert(), "shape"_a.noconvert(), "signs"_a.noconvert(),
+        "bounds"_a.noconvert(), "nodes"_a.noconvert(), "first_node"_a, "l1"_a, "noise"_a, "seed"_a, "threads"_a,
+        "Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).");
 }
 
 }  // namespace

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "common/rng.hpp"
+
 namespace eprop {
 namespace {
 
@@ -176,6 +178,24 @@ template <class Real> Index rewire(const RewiredBranches& branches, Index begin,
   return moved;
 }
 
+template <class Real>
+void perturb(const RewiredBranches& branches, const Perturbation& perturbation, const MovedSynapses<Real>& synapses) {
+  const Index groups = branches.classes * branches.delays, stride = branches.sources * branches.delays;
+  for (Index branch = 0; branch < branches.count(); branch++) {
+    const Index group = branch / stride * branches.delays + branch % branches.delays;
+    const auto index = static_cast<std::uint64_t>(perturbation.nodes[branch % stride / branches.delays] * groups + group);
+    for (Index k = synapses.start[branch]; k < synapses.start[branch + 1]; k++) {
+      const auto node = static_cast<std::uint32_t>(synapses.targets[k] - branches.target_begin + perturbation.first_node);
+      double weight = static_cast<double>(synapses.weight[k]);
+      weight = std::copysign(std::max(std::fabs(weight) - perturbation.l1, 0.0), weight);
+      if (perturbation.noise > 0.0) weight += perturbation.noise * normal(perturbation.seed, kWeight, node, index);
+      synapses.weight[k] = static_cast<Real>(std::clamp(weight, perturbation.low[group], perturbation.high[group]));
+    }
+  }
+}
+
+template void perturb(const RewiredBranches&, const Perturbation&, const MovedSynapses<float>&);
+template void perturb(const RewiredBranches&, const Perturbation&, const MovedSynapses<double>&);
 template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, std::uint32_t, const MovedSynapses<float>&,
                       const Candidates<float>&);
 template Index rewire(const RewiredBranches&, Index, Index, const RewiringStep&, std::uint32_t, const MovedSynapses<double>&,

@@ -57,4 +57,17 @@ template <class Real> struct Candidates {
 template <class Real> Index rewire(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
                                    std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates);
 
+// What acts on the weights of a projection after each mini-batch: shrinkage by `l1`, and normal noise.
+struct Perturbation {
+  double l1, noise;
+  std::uint64_t seed;
+  Index first_node;     // node of the first target
+  const Index* nodes;   // of the sources
+  const double *low, *high;  // bounds of the weights, by sign class and delay
+};
+
+// Changes the weights of a projection in one partition. Draws depend on target, source, sign class and delay only.
+template <class Real>
+void perturb(const RewiredBranches& branches, const Perturbation& perturbation, const MovedSynapses<Real>& synapses);
+
 }  // namespace eprop

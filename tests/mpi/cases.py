@@ -13,7 +13,7 @@ N_IN, STEPS = 7, 40
 
 def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback: Any = None, delays: Any = None,
             loss: Any = None, weights: Any = None, sizes: Any = (7, 6), seed: int = 3,
-            sign: Any = None) -> ep.Network:  # fmt: skip
+            sign: Any = None, rewiring: Any = None) -> ep.Network:  # fmt: skip
     """Inputs of both kinds, two populations of neurons, two of readouts; connections by every rule.
 
     With ``sign``, all synapses that learn keep their signs, and half of all neurons are excitatory.
@@ -32,9 +32,9 @@ def network(rule: Any, readout_rule: Any = None, *, models: Any = None, feedback
     learns, static = ({"receptor": name if has_two else None} for name in ("excitatory", "inhibitory"))
     kept = None if sign is None else "fixed"  # inputs have no signs
     net.connect(x, a, ep.AllToAll(), weight=strong, rule=rule, delay=2.0, sign=kept, **learns)
-    net.connect(x, b, ep.Bernoulli(0.6), weight=strong, rule=rule, delay=3.0, sign=kept, **learns)
+    net.connect(x, b, ep.Bernoulli(0.6), weight=strong, rule=rule, delay=3.0, sign=kept, rewiring=rewiring, **learns)
     net.connect(noise, a, ep.FixedOutdegree(4), weight=strong, delay=2.0, **static)
-    net.connect(a, b, ep.FixedIndegree(3), weight=weak, rule=rule, delay=d, sign=sign, **learns)
+    net.connect(a, b, ep.FixedIndegree(3), weight=weak, rule=rule, delay=d, sign=sign, rewiring=rewiring, **learns)
     net.connect(b, a, ep.FixedOutdegree(3), weight=weak, rule=rule, delay=d, sign=sign, **learns)
     net.connect(a, a, ep.Bernoulli(0.5), weight=weak, rule=rule, delay=d, sign=sign, **learns)
     fixed = readout_rule or ep.Static()
@@ -139,6 +139,7 @@ SAMPLES: dict[str, Any] = {
     "eprop_per_neuron": lambda: network(sample(ep.Momentum(eta=0.05)), sample(), models=PER_NEURON),
     "eprop_current": lambda: network(sample(), sample(), models=CURRENT),
     "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
+    "eprop_rewiring": lambda: network(sample(), sample(), rewiring=ep.Rewiring(every=1)),
     "eprop_signs": lambda: network(sample(ep.Adam(eta=0.1)), sample(), sign="fixed"),
 }
 #: External signals of the cases that have some.

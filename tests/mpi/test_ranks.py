@@ -40,6 +40,7 @@ SAMPLES = [
     "eprop_external",
     "eprop_current",
     "eprop_signs",
+    "eprop_rewiring",
 ]
 
 

@@ -13,6 +13,7 @@ from compare import assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus
 from networks import check_run, check_training
+from ranks_in_threads import on_ranks
 from strategies import SEEDS, examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -163,3 +164,53 @@ def learn(sim: ep.Simulator, given_: Stimulus) -> None:
     else:
         reward = {} if given_.reward is None else {"reward": given_.reward}
         sim.run(float(given_.steps), given_.spikes, given_.targets, **reward)
+
+
+@examples(0.06)
+@given(
+    seed=SEEDS,
+    sign=KINDS,
+    delay=st.sampled_from(list(DELAYS)),
+    grow=st.sampled_from(["gradient", "random"]),
+    candidates=st.sampled_from([None, 1.0, 4.0]),
+    fraction=st.sampled_from([0.1, 0.5, 1.0]),
+    partitions=st.integers(2, 4),
+)
+def test_rewiring_loses_and_doubles_no_synapse_in_any_division(
+    seed, sign, delay, grow, candidates, fraction, partitions
+):
+    moves = ep.Rewiring(every=1, fraction=fraction, grow=grow, candidates=candidates)
+    rule = SAMPLES["Adam"].replace(optimizer=ep.Adam(0.1))
+
+    def moving() -> ep.Network:
+        net = ep.Network(seed=seed)
+        x, rec = (
+            net.add(ep.EventSource(), 11, "in", excitatory=0.5),
+            net.add(ep.LIF(v_th=0.3), 13, "rec", excitatory=0.4),
+        )
+        out = net.add(ep.Readout(), 2, "out")
+        options = {"weight": ep.Normal(0.0, 0.3), "rule": rule, "delay": DELAYS[delay], "sign": sign, "rewiring": moves}
+        net.connect(x, rec, ep.FixedIndegree(4), **options)
+        net.connect(rec, rec, ep.Bernoulli(0.3), **options)
+        net.connect(rec, out, weight=ep.Normal(0.0, 0.3))
+        net.feedback(out, rec)
+        return net
+
+    def train(comm: Any = None, times: int = 6, **options: Any) -> dict[str, np.ndarray]:
+        sim = ep.Simulator(moving(), comm=comm, **{"threads": 1, **options})
+        rng = np.random.default_rng(seed)
+        for _ in range(times):
+            inputs, target = rng.random((1, 6, 11)) < 0.4, rng.normal(size=(1, 6, 2))
+            before = {name: sim.connections(name) for name in ("in->rec", "rec->rec")}
+            sim.train(sim.samples(1, 6, {"in": inputs}, {"out": target}))
+            for name, (_, targets, _) in before.items():
+                sources, now, _ = sim.connections(name)
+                np.testing.assert_array_equal(now, targets)
+                assert len(set(zip(sources, now, strict=True))) == now.size
+                assert name == "in->rec" or (sources != now).all()
+        return sim.state()
+
+    wanted = train()
+    for found in (train(partitions=partitions, threads=2), on_ranks(2, train)[1]):
+        for name, value in wanted.items():
+            assert name.startswith("spikes/") or np.array_equal(found[name], value), name

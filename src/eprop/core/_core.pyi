@@ -729,6 +729,15 @@ def rewire(topology: Topology, synapses: object, born: NDArray[numpy.uint32], ab
     """
 
 @overload
+def perturb(topology: Topology, weight: NDArray[numpy.float32], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None: ...
+
+@overload
+def perturb(topology: Topology, weight: NDArray[numpy.float64], shape: NDArray[numpy.int64], signs: NDArray[numpy.int64], bounds: NDArray[numpy.float64], nodes: NDArray[numpy.int64], first_node: int, l1: float, noise: float, seed: int, threads: int) -> None:
+    """
+    Shrink the weights of a projection, and add noise; `bounds` (2, sign classes * delays).
+    """
+
+@overload
 def find_ones(dense: NDArray[numpy.float64], start: NDArray[numpy.int64]) -> NDArray[numpy.int32] | None: ...
 
 @overload

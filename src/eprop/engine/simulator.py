@@ -30,14 +30,14 @@ from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Record, Recording
-from eprop.engine.run.rewiring import PART, Moved
+from eprop.engine.run.rewiring import PART, Moved, Pairs
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import NetworkError
+from eprop.errors import InputError, NetworkError
 from eprop.markup import table
 from eprop.network import Network, Population, Projection
 from eprop.parallel import Communicator, Serial
@@ -549,13 +549,57 @@ class Simulator(FixedProperties):
         with self._lock:
             checks.check_call(self.comm, "gradients", self._layout, samples, progress)
             self._warn_of_no_feedback(samples)
-            if not self._episodes.losses:
-                return self._episodes.gradients(self._without_dropped(samples), self._lock.outside(progress))
-            clock = self._arrays.learned_steps
-            try:
-                return forward(self._episodes, self._layout, samples, None).backward()
-            finally:
-                self._arrays.learned_steps = clock
+            return self._gradients(samples, self._lock.outside(progress))
+
+    def _gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
+        """Gradients of checked samples; a loss in Python takes the parts of a mini-batch."""
+        if not self._episodes.losses:
+            return self._episodes.gradients(self._without_dropped(samples), progress)
+        clock = self._arrays.learned_steps
+        try:
+            return forward(self._episodes, self._layout, samples, None).backward()
+        finally:
+            self._arrays.learned_steps = clock
+
+    def absent_gradients(
+        self, samples: Samples, name: Projection | str, sources: object, targets: object, delays: object = None
+    ) -> Floats:
+        """Compute the gradients that connections would have which the network does not have, with weight 0.
+
+        Parameters
+        ----------
+        samples : Samples
+            As for `gradients`.
+        name : Projection or str
+            A projection onto neurons that learns by `EProp`.
+        sources, targets : array of int, shape (n,)
+            Nodes.
+        delays : float or array, optional
+            ms, of those that the projection has. The default is the shortest.
+
+        Returns
+        -------
+        ndarray, shape (n,), float64
+            As from `gradients`, for each pair.
+
+        Raises
+        ------
+        NetworkError
+            If there is no projection of this name.
+        InputError
+            If the pairs do not fit the projection. Else as for `gradients`.
+        """
+        check_learns(self._episodes, "absent_gradients")
+        projection = self.network.projection(name)
+        with self._lock:
+            checks.check_call(self.comm, "absent_gradients", self._layout, samples, None)
+            check = partial(Pairs.checked, self._arrays, projection, sources, targets, delays)
+            pairs = run_on_all_ranks(
+                self.comm, "absent_gradients", check, lambda pairs: {"pairs": checksum(pairs.keys)}
+            )
+            with self._episodes.rewirer.absent(projection, pairs) as step:
+                self._gradients(samples)
+                return self._episodes.rewirer.gradients_of(step, pairs, samples)
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
         """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.

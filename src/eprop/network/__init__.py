@@ -35,6 +35,6 @@ __all__ = [
     "Adaptive", "AllToAll", "Balanced", "Bernoulli", "ByPair", "Clipped", "ConnectionRule", "Constant", "Current",
     "DistanceDependent", "Distribution", "Drive", "Explicit", "Feedback", "FeedbackProjection", "FixedIndegree",
     "FixedOutdegree", "FixedPoint", "FixedTotalNumber", "GaussianNoise", "Glorot", "LogNormal", "Network", "Normal", "OneToOne",
-    "Pairs", "PoissonDrive", "Population", "Positions", "Projection", "Pulse", "RandomFeedback", "Rewiring", "Steps", "Stimulation",
-    "Symmetric", "Uniform",
+    "Pairs", "PoissonDrive", "Population", "Positions", "Projection", "Pulse", "RandomFeedback", "Rewiring", "Steps",
+    "Stimulation", "Symmetric", "Uniform",
 ]  # fmt: skip

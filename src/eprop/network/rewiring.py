@@ -48,7 +48,7 @@ class Rewiring(Description):
     drop: Literal["weight", "sign"] = param("weight", kind=str, doc="weight or sign")
     candidates: float | None = param(
         None, at_least=1.0, optional=True,
-        doc="absent connections that are drawn for each new one; None: all of them up to 2^22 possible ones, 3 in larger projections",
+        doc="absent connections drawn for each new one; None: all of them up to 2^22 possible ones, 3 in larger projections",
     )  # fmt: skip
     l1: float = param(0.0, unit="mV", at_least=0.0, doc="taken from each absolute weight after a mini-batch")
     noise: float = param(0.0, unit="mV", at_least=0.0, doc="sd of what is added to each weight after a mini-batch")
@@ -84,13 +84,17 @@ def check_rewiring(p: Projection) -> None:
     if p.rewiring is None:
         return
     if not isinstance(p.rewiring, Rewiring):
-        raise NetworkError(f"{p.name}: rewiring must be a Rewiring, such as ep.Rewiring(every=25), got {p.rewiring!r:.80}")
+        raise NetworkError(
+            f"{p.name}: rewiring must be a Rewiring, such as ep.Rewiring(every=25), got {p.rewiring!r:.80}"
+        )
     if not isinstance(p.rule, EProp):
         raise NetworkError(
             f"{p.name}: Rewiring needs mini-batches of e-prop, and {type(p.rule).__name__} has none; give rule=ep.EProp()"
         )
     if p.post.model.role == "readout":
-        raise NetworkError(f"{p.name}: synapses onto readouts do not move, because feedback follows them; leave out rewiring")
+        raise NetworkError(
+            f"{p.name}: synapses onto readouts do not move, because feedback follows them; leave out rewiring"
+        )
     if p.connectivity.stays:
         raise NetworkError(f"{p.name}: rewiring does not fit {type(p.connectivity).__name__}: {p.connectivity.stays}")
     if p.rewiring.drop == "sign" and p.sign is None:

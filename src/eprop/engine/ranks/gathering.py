@@ -162,7 +162,8 @@ def _contributed(value: np.ndarray, given: np.ndarray) -> np.ndarray:
 def _scattered(parts: list[tuple[np.ndarray, np.ndarray]], size: int) -> np.ndarray:
     """Join parts with their positions; lists of postsynaptic spikes may differ in length."""
     leading = np.max([part.shape[:-1] for _, part in parts], axis=0).astype(int)
-    out = np.full((*leading, size), NEVER, parts[0][1].dtype)
+    dtype = parts[0][1].dtype
+    out = np.full((*leading, size), NEVER if dtype.itemsize == 8 else 0, dtype)
     for where, part in parts:
         out[tuple(map(slice, part.shape[:-1]))][..., where] = part
     return out

@@ -15,15 +15,19 @@ from eprop import random
 from eprop.core import lib
 from eprop.engine.build.draws import draw_connections, draw_delays
 from eprop.engine.ranks.exchange import Core
+from eprop.engine.run.optimizers import batch_scale
+from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import of_all_ranks, synapse_order
 from eprop.engine.state.wiring import Branches, Connections, Tables, placed
+from eprop.errors import InputError
 from eprop.network import Projection
 from eprop.network.rewiring import Rewiring
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
 from eprop.parallel import Communicator
-from eprop.parameters import Integers
+from eprop.parameters import Floats, Integers, real_numbers
+from eprop.rules import EProp
 
 #: Part of a training in which synapses move.
 PART = 0.75
@@ -114,7 +118,10 @@ class Rewirer:
             core.forget_absent()
 
     def finish(self) -> None:
-        """Move synapses after the optimiser step of a mini-batch with `begin`."""
+        """Shrink weights, add noise and move synapses after the optimiser step of a mini-batch with `begin`."""
+        for p in self._projections:
+            if _rewiring(p).l1 > 0.0 or _rewiring(p).noise > 0.0:
+                self._perturb(p)
         watched, self._watched = self._watched, None
         if watched is not None and self._replicas.size > 1:
             watched.absent.values[...] = self._replicas.sum(watched.absent.values)
@@ -130,6 +137,26 @@ class Rewirer:
         finally:
             self._arrays.note_moved()
         self._timer.add_since("rewiring", began)
+
+    @contextmanager
+    def absent(self, p: Projection, pairs: Pairs) -> Iterator[_Step]:
+        """Let backward passes find the gradients of given absent connections."""
+        arrays = self._arrays
+        absent = placed(arrays.network, arrays.built, [p], pairs.give, arrays.threads)
+        self._watched = _Step(0, [(p, 0.0)], absent, topology_with(arrays, absent))
+        try:
+            yield self._watched
+        finally:
+            self._watched = None
+
+    def gradients_of(self, step: _Step, pairs: Pairs, samples: Samples) -> Floats:
+        """Gradients of given absent connections after a mini-batch without a step, in their order."""
+        arrays, values = self._arrays, step.absent.values
+        p = step.moving[0][0]
+        if self._replicas.size > 1:
+            values[...] = self._replicas.sum(values)
+        values *= values.dtype.type(batch_scale(arrays, samples)[arrays.built.delay_groups[p.index][0]])
+        return arrays.exchange.sum(pairs.taken(arrays, p, step.absent))
 
     def moved(self, p: Projection) -> Moved:
         """See `Simulator.moved`."""
@@ -153,13 +180,15 @@ class Rewirer:
         self._timer.add_since("rewiring", began)
         return _Step(update, due, absent, topology_with(arrays, absent))
 
-    def _candidates(self, update: int, shares: Mapping[int, float], p: Projection, first: int, stop: int) -> Connections:
+    def _candidates(
+        self, update: int, shares: Mapping[int, float], p: Projection, first: int, stop: int
+    ) -> Connections:
         """Candidates for new synapses onto the targets ``first:stop``; random scores unless the gradient gives them."""
         network, rewiring, targets = self._arrays.network, _rewiring(p), (first, stop)
         drawn = replace(p, connectivity=rewiring.candidates_of(p, shares[p.index]))
         indptr, sources = draw_connections(network, drawn, first, stop, again=update)
         nodes = np.repeat(np.arange(first, stop), np.diff(indptr))
-        groups: np.ndarray | int = 0
+        groups = np.zeros(sources.size, np.int64)
         rows = self._arrays.built.delay_groups[p.index]
         each = len(rows) // len(classes := sign_classes(p))
         if each > 1:
@@ -180,18 +209,119 @@ class Rewirer:
         seed = random.derive(self._arrays.network.seed, random.WEIGHT, p.index, update)
         return np.where(random.uniform(seed, random.WEIGHT, nodes, sources) < 0.5, 1, -1)
 
+    def _shape(self, p: Projection) -> tuple[np.ndarray, np.ndarray]:
+        """Branches and targets of a projection for the core, and the signs of its classes."""
+        own, (begin, end) = (
+            Branches.of(self._arrays.built, p),
+            self._arrays.built.populations[["target_begin", "target_end"]][p.post.index],
+        )
+        shape = own.first, own.sources, own.delays, len(own.signs), begin, end
+        return np.array(shape, np.int64), np.array(own.signs, np.int64)
+
+    def _perturb(self, p: Projection) -> None:
+        """Shrink the weights of a projection, and add noise."""
+        arrays, rewiring, ranks = self._arrays, _rewiring(p), self._arrays.built.rank_partition
+        groups = arrays.built.groups[arrays.built.delay_groups[p.index]]
+        seed = random.derive(arrays.network.seed, random.WEIGHT, p.index, arrays.updates)
+        lib.perturb(
+            arrays.built.topology, arrays.synapses.weight, *self._shape(p), np.stack([groups["w_min"], groups["w_max"]]),
+            ranks.global_ids(p.pre), ranks.own(p.post)[0], rewiring.l1, rewiring.noise, seed, arrays.threads,
+        )  # fmt: skip
+
     def _move(self, step: _Step, p: Projection, share: float) -> None:
-        arrays, rewiring, own = self._arrays, _rewiring(p), Branches.of(self._arrays.built, p)
-        ends = arrays.built.populations[["target_begin", "target_end"]][p.post.index]
-        shape = np.array([own.first, own.sources, own.delays, len(own.signs), *ends], np.int64)
+        arrays, rewiring = self._arrays, _rewiring(p)
         drop = lib.Drop.weight if rewiring.drop == "weight" else lib.Drop.zero
         moved = lib.rewire(
-            arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values, shape,
-            np.array(own.signs, np.int64), drop, share, rewiring.grow == "gradient", step.update, arrays.threads,
+            arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
+            *self._shape(p), drop, share, rewiring.grow == "gradient", step.update, arrays.threads,
         )  # fmt: skip
         moved = arrays.exchange.total(moved)
         arrays.moves.moved[p.index] += moved
         arrays.moves.last[p.index] = moved
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Given connections.
+
+    Attributes
+    ----------
+    sources, targets, groups : (connections,) int64
+        Nodes, and delay groups counted from the first one of the projection.
+    """
+
+    sources: np.ndarray
+    targets: np.ndarray
+    groups: np.ndarray
+
+    @classmethod
+    def checked(cls, arrays: Arrays, p: Projection, sources: object, targets: object, delays: object) -> Pairs:
+        """Connections from arguments of `Simulator.absent_gradients`.
+
+        Raises
+        ------
+        InputError
+        """
+        if p.rule.code != EProp.code or p.post.model.role != "neuron":
+            raise InputError(f"absent_gradients: {p.name} must learn by EProp, onto neurons")
+        if arrays.exchange.several and p.rewiring is None and p.pre.model.role == "neuron":
+            raise InputError(
+                f"absent_gradients: with several ranks, {p.name} needs rewiring=, by which ranks know all sources"
+            )
+        if len(sign_classes(p)) > 1:
+            raise InputError(
+                f"absent_gradients: {p.name} keeps signs; gradients do not depend on them, so leave out sign"
+            )
+        ends: list[np.ndarray] = []
+        for what, given, size in (("sources", sources, p.pre.size), ("targets", targets, p.post.size)):
+            nodes = real_numbers(f"absent_gradients: {what}", given, InputError)
+            if nodes.ndim != 1 or (
+                nodes.size and (nodes.dtype.kind not in "iu" or nodes.min() < 0 or nodes.max() >= size)
+            ):
+                raise InputError(
+                    f"absent_gradients: {what} must be a list of nodes in 0..{size - 1}, got {given!r:.60}"
+                )
+            ends.append(nodes.astype(np.int64))
+        if ends[0].size != ends[1].size:
+            raise InputError(f"absent_gradients: {ends[0].size} sources, but {ends[1].size} targets")
+        known = arrays.built.groups["delay"][arrays.built.delay_groups[p.index]] * arrays.network.dt
+        wanted = np.broadcast_to(
+            real_numbers("delays", known[0] if delays is None else delays, InputError), ends[0].shape
+        )
+        groups = np.abs(wanted[:, None] - known).argmin(axis=1)
+        if not np.allclose(known[groups], wanted, rtol=1e-9):
+            raise InputError(f"absent_gradients: delays of {p.name} are {', '.join(f'{d:g}' for d in known[:9])} ms")
+        return cls(ends[0], ends[1], groups)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """All numbers."""
+        return np.stack([self.sources, self.targets, self.groups])
+
+    @property
+    def order(self) -> np.ndarray:
+        """Order by target, then source."""
+        return np.lexsort((self.groups, self.sources, self.targets))
+
+    def give(self, p: Projection, first: int, stop: int) -> Connections:
+        """Those onto some targets."""
+        order = self.order
+        begin, end = np.searchsorted(self.targets[order], (first, stop))
+        own = order[begin:end]
+        indptr = np.searchsorted(self.targets[own], np.arange(first, stop + 1))
+        return Connections(indptr, self.sources[own].astype(np.int32), self.groups[own], np.zeros(own.size))
+
+    def taken(self, arrays: Arrays, p: Projection, tables: Tables) -> np.ndarray:
+        """The values of tables of these connections, in their order; 0 for connections onto targets of other ranks."""
+        partition, own = arrays.built.rank_partition, Branches.of(arrays.built, p)
+        first, stop = partition.own(p.post)
+        here = np.flatnonzero((self.targets >= first) & (self.targets < stop))
+        targets = self.targets[here] + partition.first_target(p.post)
+        branches = own.at(partition.local_ids(p.pre, self.sources[here].astype(np.int32)), self.groups[here])
+        parts = np.searchsorted(arrays.built.topology.bounds[0], targets, side="right")
+        out = np.zeros(self.targets.size)
+        out[here[np.lexsort((targets, branches, parts))]] = tables.values
+        return out
 
 
 def topology_with(arrays: Arrays, tables: Tables) -> Any:

@@ -53,7 +53,9 @@ class LaneGroup:
     def check_wiring(self) -> None:
         """Raise if connections have moved: the traces of synapses would belong to others."""
         if self.wiring != self.episodes.arrays.wiring_changes:
-            raise InputError("connections have moved since these lanes or this rollout began; make new ones after a rewiring")
+            raise InputError(
+                "connections have moved since these lanes or this rollout began; make new ones after a rewiring"
+            )
 
     def follow_weights(self) -> None:
         """Use the present weights from now on."""

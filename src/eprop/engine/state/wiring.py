@@ -24,7 +24,7 @@ class Connections(NamedTuple):
     ----------
     indptr : (targets + 1,) int64
     sources : (connections,) int32
-    groups : (connections,) or one int
+    groups : (connections,) int
         Delay groups, counted from the first one of the projection.
     values : (connections,) float64
         One number for each: a weight or a score.
@@ -32,7 +32,7 @@ class Connections(NamedTuple):
 
     indptr: np.ndarray
     sources: np.ndarray
-    groups: np.ndarray | int
+    groups: np.ndarray
     values: np.ndarray
 
 
@@ -64,11 +64,11 @@ class Branches(NamedTuple):
         return cls(built.branch_span(p.index)[0], built.rank_partition.n_local_sources(p.pre), each, signs)
 
     @property
-    def count(self) -> int:
-        """Number of branches."""
-        return len(self.signs) * self.sources * self.delays
+    def span(self) -> slice:
+        """The branches of the network."""
+        return slice(self.first, self.first + len(self.signs) * self.sources * self.delays)
 
-    def at(self, local: np.ndarray, groups: np.ndarray | int) -> np.ndarray:
+    def at(self, local: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """Branches of connections from local sources, counted from the first one."""
         if self.delays == len(self.signs) == 1:
             return local
@@ -91,7 +91,7 @@ def placed(network: Network, built: Built, projections: Sequence[Projection], gi
     def count(k: int) -> None:
         for p in projections:
             own = Branches.of(built, p)
-            counts = places[k, own.first : own.first + own.count]
+            counts = places[k, own.span]
             for first, stop in chunks(p, *ranges[k].within(p.post, built.rank_partition.first_target(p.post))):
                 one = give(p, first, stop)
                 at = np.ascontiguousarray(own.at(built.rank_partition.local_ids(p.pre, one.sources), one.groups))
@@ -113,14 +113,12 @@ def placed(network: Network, built: Built, projections: Sequence[Projection], gi
     return tables
 
 
-def replace_tables(
-    network: Network, built: Built, projections: Sequence[Projection], give: Give, threads: int
-) -> None:
+def replace_tables(network: Network, built: Built, projections: Sequence[Projection], give: Give, threads: int) -> None:
     """Replace the connections of projections by those that ``give`` gives, as many onto each target."""
     tables, topology = placed(network, built, projections, give, threads), built.topology
     for p in projections:
         own = Branches.of(built, p)
-        branches = slice(own.first, own.first + own.count + 1)
+        branches = slice(own.span.start, own.span.stop + 1)
         for there, here in zip(tables.branch_start[:, branches], topology.branch_start[:, branches], strict=True):
             topology.targets[here[0] : here[-1]] = tables.targets[there[0] : there[-1]]
             here[...] = there + (here[0] - there[0])
@@ -138,8 +136,8 @@ class _Placing(NamedTuple):
     def place(self, built: Built, places: np.ndarray, tables: Tables) -> None:
         """Write them to the tables; ``places`` advance."""
         own, first_target = self.own, built.rank_partition.first_target(self.p.post) + self.first
-        next_places = places[own.first : own.first + own.count]
-        tile = TILE if own.delays == len(own.signs) == 1 else max(own.count, 1)
+        next_places = places[own.span]
+        tile = TILE if own.delays == len(own.signs) == 1 else max(next_places.size, 1)
         values = np.ascontiguousarray(self.connections.values, np.float64)
         lib.place_synapses(
             self.connections.indptr, self.at, values, first_target, next_places, tables.targets, tables.values, tile
