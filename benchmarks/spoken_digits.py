@@ -6,8 +6,8 @@
     python benchmarks/spoken_digits.py --data fsdd.zip --choose --seeds 1 --label choice
 
 The official test has the recordings with numbers below 5; in the other splits all recordings of one speaker are the test. The
-neurons are LIF, ALIF, and ALIF with drawn time constants (``drawn``). BPTT (`bptt.py`) trains a dense copy of the same network on
-the same spikes in the same order, with Adam and the learning rate of e-prop.
+neurons are LIF, ALIF, and ALIF whose time constants are drawn (``drawn``) or learn (``learned``). BPTT (`bptt.py`) trains a
+dense copy of the same network on the same spikes in the same order, with Adam and the learning rate of e-prop.
 
 With ``--choose`` the settings for each left-out speaker are chosen from `CANDIDATES` on the other four only: each network learns
 from three speakers, and is judged on the fourth. The result names the best candidate of each speaker, and its error on the
@@ -40,6 +40,7 @@ NEURONS: dict[str, list[str]] = {
     "lif": ["neuron=lif"],
     "alif": ["neuron=alif"],
     "drawn": ["neuron=alif", "spread=0.5"],
+    "learned": ["neuron=alif", "learn_taus=true"],
 }
 #: Settings to choose from.
 CANDIDATES: dict[str, list[str]] = {

@@ -30,8 +30,8 @@ from eprop.data.audio.recordings import DIGITS
 from eprop.data.audio.spiking_datasets import UNITS, splits_of_speech
 from eprop.engine import Samples
 from eprop.errors import DataError, ParameterError
-from eprop.models import ALIF, CrossEntropy, EventSource, Neuron, Readout
-from eprop.network import Glorot, LogNormal, Network, Normal, Uniform
+from eprop.models import ALIF, CrossEntropy, EventSource, Learned, Neuron, Readout
+from eprop.network import Clipped, Glorot, LogNormal, Network, Normal, Uniform
 from eprop.parameters import inherited, param
 from eprop.random import derive
 from eprop.tasks.arrays import ArrayTask
@@ -59,6 +59,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "feedback": "symmetric", "c_reg": 0.0,
     },
 }  # fmt: skip
+
+#: Longest time constant of a neuron, ms, and the learning rate of time constants that learn.
+LONGEST, ETA_TAUS = 5000.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -331,6 +334,9 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         0.0, at_least=0.0, at_most=3.0, main=True,
         doc="sd of the logarithm of tau_m and tau_adapt, which are then drawn for each neuron",
     )  # fmt: skip
+    learn_taus: bool = param(
+        False, kind=bool, doc="eprop: let tau_m and tau_adapt of each neuron learn from their first values", main=True
+    )
     input_delay: float = param(
         60.0, unit="ms", at_least=0.0, at_most=1000.0,
         doc="longest delay of an input synapse, drawn for each: a neuron then hears sounds of different times together",
@@ -353,8 +359,10 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         return {**settings, "kappa": math.exp(-given.get("dt", 5.0) / tau_out)}
 
     def validate(self) -> None:
-        """Check the window; replace None by the values of `suited`."""
+        """Check the window and what learns; replace None by the values of `suited`."""
         super().validate()
+        if self.learn_taus and self.rule != "eprop":
+            raise ParameterError(f'{type(self).__name__}.learn_taus needs rule = "eprop": only e-prop learns constants')
         if not self.window_start < self.n_steps:
             raise ParameterError(
                 f"{type(self).__name__}.window_start must be below n_steps = {self.n_steps}, got {self.window_start}"
@@ -385,14 +393,17 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         return math.log(len(self.classes)) * (self.n_steps - self.window_start)
 
     def make_neuron(self, kind: str | None = None) -> Neuron:
-        """The neuron model; with `spread`, its time constants are drawn."""
+        """The neuron model; its time constants may be drawn (`spread`), and learn."""
         made = super().make_neuron(kind)
-        if self.spread == 0.0:
-            return made
-        drawn = {"tau_m": LogNormal(math.log(self.tau_m), self.spread)}
-        if isinstance(made, ALIF):
-            drawn["tau_adapt"] = LogNormal(math.log(self.tau_adapt), self.spread)
-        return made.replace(**drawn)
+        names = ("tau_m", "tau_adapt") if isinstance(made, ALIF) else ("tau_m",)
+        return made.replace(**{name: self._constant(getattr(self, name)) for name in names})
+
+    def _constant(self, tau: float) -> Any:
+        drawn = LogNormal(math.log(tau), self.spread) if self.spread > 0.0 else tau
+        if not self.learn_taus:
+            return drawn
+        start = Clipped(drawn, self.dt, LONGEST) if isinstance(drawn, LogNormal) else drawn
+        return Learned(start, low=self.dt, high=LONGEST, eta=ETA_TAUS)
 
     def build_network(self) -> Network:
         """Populations ``in``, ``rec`` and ``out``; all projections are plastic."""

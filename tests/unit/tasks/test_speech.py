@@ -126,6 +126,20 @@ def test_a_network_learns_synthetic_words():
     assert np.mean(task.score(test, sim.evaluate(test).y)) < 0.4  # chance is 0.9; the voices of the test are others
 
 
+def test_time_constants_learn():
+    task = SpokenDigits(neurons=20, channels=8, n_steps=60, spread=0.5, learn_taus=True)
+    network = task.build_network()
+    sim = ep.Simulator(network, threads=1)
+    before = sim.parameters("rec")
+    sim.train(task.make_samples(network, load(task, samples=20, test_samples=20).train))
+    after = sim.parameters("rec")
+    for name in ("tau_m", "tau_adapt"):
+        change = np.abs(np.log(after[name] / before[name]))
+        assert 0.0 < change.max() <= 0.021  # a step of Adam is about the learning rate
+    with pytest.raises(ParameterError, match=r'learn_taus needs rule = "eprop"'):
+        SpokenDigits(rule="eprop+", learn_taus=True)
+
+
 def test_constants_are_drawn_and_kappa_follows_the_readouts():
     sim = ep.Simulator(SpokenDigits(neurons=100, spread=0.5).build_network(), threads=1)
     tau_m, tau_adapt = (sim.parameters("rec")[name] for name in ("tau_m", "tau_adapt"))
