@@ -129,19 +129,19 @@ def case(seed: int, rule: Any, *, steps: int = 300, sizes=(6, 8, 3), surrogate="
 def small_network(
     sizes: tuple[int, int, int], connections: dict[str, Any] | None = None, *, source: Any = None, neuron: Any = None,
     readout: Any = None, rule: ep.Rule | None = None, feedback: Any = None, dt: float = 1.0, seed: int = 0,
-    receptor: str = "excitatory",
+    receptor: str = "excitatory", dropout: float = 0.0,
 ) -> ep.Network:  # fmt: skip
     """Sources ``in``, neurons ``rec`` and readouts ``out`` of ``sizes`` (those of size 0 left out), and their connections.
 
     ``connections`` holds for each projection, such as ``"in->rec"``, a weight or a dictionary of arguments of `connect`;
     ``rule`` is that of all projections without one of their own, ``receptor`` that of projections onto neurons with two.
-    ``feedback``, if there is any, leads from ``out`` to ``rec``.
+    ``feedback``, if there is any, leads from ``out`` to ``rec``; ``dropout`` is that of the neurons.
     """
     net = ep.Network(dt=dt, seed=seed)
     models = source or ep.EventSource(), neuron or ep.LIF(), readout or ep.Readout()
     for model, size, name in zip(models, sizes, ("in", "rec", "out"), strict=True):
         if size:
-            net.add(model, size, name)
+            net.add(model, size, name, dropout=dropout if name == "rec" else 0.0)
     for name, given in (connections or {}).items():
         options = given if isinstance(given, dict) else {"weight": given}
         pre, post = name.split("->")

@@ -44,6 +44,7 @@ void bind_request(nb::module_& m) {
   bind_array<Out1<Index>>(bound, "of_neurons", &R::of_neurons);
   bind_array<Out1<Index>>(bound, "events", &R::events);
   bind_external(bound);
+  bind_currents(bound);
 }
 
 template <class Real> struct PyEpisodes {
@@ -78,6 +79,7 @@ template <class Real> struct PyEpisodes {
     check(q.of_neurons.size == 0 || q.of_neurons.size == t.n_neurons(), "counts of neurons");
     check(episodes.weight.size == t.targets.size, "weights");
     check(drive_fits(t, q.drive, steps), "factors of drives");
+    check(currents_fit(t, q.currents, samples, steps, episodes.initial.rows), "currents");
     if (q.target.planes == 0) return;
     check(q.target.columns == k && (q.target.rows == 1 || q.target.rows == steps), "targets");
     check(q.window.rows == steps && (q.window.planes == 1 || q.window.planes >= samples) && windows_fit(t, q.window), "windows");

@@ -16,7 +16,7 @@ namespace {
 using PyRunRequest = PyRequest<RunRequest>;
 
 // Refuses a request whose arrays do not fit together, the network or the steps of a call.
-void check_request(const RunRequest& r, const Topology& topology, Index n_steps, Index offset) {
+void check_request(const RunRequest& r, const Topology& topology, Index state_rows, Index n_steps, Index offset) {
   const Index steps = r.loss.size, samples = r.target.planes;
   const bool fits = r.window.rows > 0 && r.window.rows * samples == steps && r.spikes.size == samples && r.y.rows == steps &&
                     (r.probes.rows == 0 || (r.probed.rows == steps && r.probes.columns == 4)) &&
@@ -27,7 +27,8 @@ void check_request(const RunRequest& r, const Topology& topology, Index n_steps,
   if (!fits) throw nb::value_error("RunRequest: the arrays do not fit together");
   if (n_steps < 0 || offset < 0 || offset + n_steps > steps) throw nb::value_error("run: more steps than the request has");
   if (r.y.columns != topology.readouts.size || r.target.columns != r.y.columns || !windows_fit(topology, r.window) ||
-      !external_fits(topology, r.external, samples, r.window.rows) || !drive_fits(topology, r.drive, r.window.rows))
+      !external_fits(topology, r.external, samples, r.window.rows) || !drive_fits(topology, r.drive, r.window.rows) ||
+      !currents_fit(topology, r.currents, samples, r.window.rows, state_rows))
     throw nb::value_error("run: the request is for another network");
 }
 
@@ -175,14 +176,14 @@ template <class Real> auto take_message(PyRun<Real>& run) {
 template <class Real> void receive(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request,
                                    In1<std::uint8_t> messages, In1<Index> begin, In1<Index> first, In1<std::uint64_t> bits,
                                    In1<std::uint32_t> counts) {
-  check_request(request, run.state.topology, n_steps, offset);
+  check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
   nb::gil_scoped_release release;
   const Inbox inbox{view1(messages), view1(begin), view1(first), {view1(bits), view1(counts)}};
   receive_spikes(run, n_steps, offset, request, inbox);
 }
 
 template <class Real> Index advance(PyRun<Real>& run, Index n_steps, Index offset, const PyRunRequest& request) {
-  check_request(request, run.state.topology, n_steps, offset);
+  check_request(request, run.state.topology, run.state.neurons.state.rows, n_steps, offset);
   nb::gil_scoped_release release;
   return run_online(run, n_steps, offset, request);
 }
@@ -319,6 +320,7 @@ void bind_request(nb::module_& m) {
   bind_array<In3<double>>(bound, "target", &R::target, "(samples, steps or 1, readouts)");
   bind_array<In3<double>>(bound, "window", &R::window, "(samples or 1, steps, readout populations or 1)");
   bind_external(bound);
+  bind_currents(bound);
   bind_array<In2<double>>(bound, "drive", &R::drive, "(steps of a sample or 0, stimuli): factors of the stimuli in time.");
   bind_array<In2<Index>>(bound, "probes", &R::probes, "(probes, 4): a `Probe`, row of the state or branch, index, delay group.");
   bind_array<Out2<double>>(bound, "probed", &R::probed, "Out: (steps of all samples, probes)");

@@ -93,7 +93,8 @@ void bind_random(nb::module_& m) {
       .value("total", kTotal)
       .value("stimulus", kStimulus)
       .value("cochlea", kCochlea)
-      .value("vary", kVary);
+      .value("vary", kVary)
+      .value("dropout", kDropout);
 }
 
 }  // namespace eprop

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "bindings/convert.hpp"
+#include "common/drives.hpp"
 #include "common/signals.hpp"
 #include "common/tables.hpp"
 
@@ -19,10 +20,14 @@ inline External external_of(const ExternalArrays& arrays) {
   return {view3(signals), view1(first), view2(modulator), view2(reward)};
 }
 
+// Arrays (values, first, row, rest) of given currents.
+using CurrentArrays = std::tuple<In3<double>, In1<Index>, In1<Index>, In1<double>>;
+
 // A request, and the arrays that it views, by field.
 template <class Request> struct PyRequest : Request {
   nb::dict arrays;
   ExternalArrays external_arrays;
+  CurrentArrays current_arrays;
 };
 
 // A field that is an array: the request views it and keeps it alive.
@@ -48,6 +53,40 @@ template <class Request> void bind_external(nb::class_<PyRequest<Request>>& boun
       "Signals, their first columns, modulator and reward; see `ExternalSignals`.");
 }
 
+template <class Request> void bind_currents(nb::class_<PyRequest<Request>>& bound) {
+  bound.def_prop_rw(
+      "currents", [](const PyRequest<Request>& self) { return self.current_arrays; },
+      [](PyRequest<Request>& self, const CurrentArrays& arrays) {
+        const auto& [values, first, row, rest] = arrays;
+        self.currents = {view3(values), view1(first), view1(row), view1(rest)};
+        self.current_arrays = arrays;
+      },
+      nb::for_setter(nb::arg("arrays").noconvert()), nb::for_getter(nb::rv_policy::automatic),
+      "Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.");
+  bound.def_rw("drops", &PyRequest<Request>::drops, "Whether spikes of neurons are lost, see `Population::dropout`.");
+}
+
+// Whether each population with a column `first` >= 0 has columns for all of its own neurons.
+inline bool columns_fit(const Topology& topology, const Array1<const Index>& first, Index columns) {
+  if (first.size != topology.populations.size) return false;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (first[b] < 0) continue;
+    if (population.role != Role::neuron || first[b] + population.target_end - population.target_begin > columns) return false;
+  }
+  return true;
+}
+
+// Whether given currents cover all samples, steps and own neurons of their populations.
+inline bool currents_fit(const Topology& topology, const GivenCurrents& given, Index samples, Index n_steps, Index state_rows) {
+  if (given.values.planes == 0) return true;
+  const bool covers = given.values.planes == samples && given.values.rows == n_steps && given.rest.size == given.values.columns;
+  if (!covers || given.row.size != topology.populations.size) return false;
+  for (Index b = 0; b < given.row.size; b++)
+    if (given.row[b] >= state_rows) return false;
+  return columns_fit(topology, given.first, given.values.columns);
+}
+
 // Whether the signals of all samples have columns for the own neurons of their populations, and cover all steps.
 inline bool external_fits(const Topology& topology, const External& external, Index samples, Index n_steps) {
   const Array3<const double>& signals = external.signals;
@@ -56,14 +95,7 @@ inline bool external_fits(const Topology& topology, const External& external, In
   };
   if (!covers(external.modulator) || !covers(external.reward)) return false;
   if (signals.planes == 0) return true;
-  if (signals.planes != samples || signals.rows != n_steps || external.first.size != topology.populations.size) return false;
-  for (Index b = 0; b < topology.populations.size; b++) {
-    const Population& population = topology.populations[b];
-    if (external.first[b] < 0) continue;
-    if (population.role != Role::neuron) return false;
-    if (external.first[b] + population.target_end - population.target_begin > signals.columns) return false;
-  }
-  return true;
+  return signals.planes == samples && signals.rows == n_steps && columns_fit(topology, external.first, signals.columns);
 }
 
 // Whether factors of drives are given for no step or for all, and for all stimuli.

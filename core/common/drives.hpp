@@ -1,5 +1,5 @@
 // What acts on neurons besides synapses: Poisson background, noise and currents, drawn by counter: a draw depends on (seed, node,
-// stimulus, step) only.
+// stimulus, step) only. Currents may also be given for each step. What is lost of the neurons' spikes is drawn likewise.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -12,11 +12,21 @@
 
 namespace eprop {
 
-// A step of the random clock; `factor` (stimuli) multiplies rates, currents and noise in this step, or is null.
+// Currents of all samples, given for each step in units of the input.
+struct GivenCurrents {
+  Array3<const double> values;  // (samples or 0, steps, columns) of own neurons
+  Array1<const Index> first;    // (populations,) column of its first own neuron, or -1
+  Array1<const Index> row;      // (populations,) row of the state that takes the current, or -1: the input takes it
+  Array1<const double> rest;    // (columns,) what remains of a current after a step
+};
+
+// A step of the random clock, and the inputs of this step: `factor` (stimuli) multiplies rates, currents and noise, or is null.
 struct DriveStep {
   std::uint64_t seed;
   Index clock;
   const double* factor;
+  const GivenCurrents& given;
+  Index sample, step;  // of the given currents
   double of(Index stimulus) const { return factor == nullptr ? 1.0 : factor[stimulus]; }
   std::uint64_t counter(const Drive& drive) const {
     return (static_cast<std::uint64_t>(drive.stimulus) << 48) | static_cast<std::uint64_t>(clock);
@@ -142,9 +152,19 @@ inline void poisson_drive(const Topology& topology, const Drive& drive, Index be
   }
 }
 
+// Adds a current to a neuron. Where the input is a decaying current, the row of that current gets the value before the step, and
+// the input what remains of it afterwards is taken from.
+inline void add_current(double added, double rest, double* current, double& input) {
+  if (current == nullptr) {
+    input += added;
+  } else {
+    *current += added;
+    input -= rest * added;
+  }
+}
+
 // Adds a current to each neuron begin .. end of a drive: a mean, and noise that is drawn anew in each step. Values are in units
-// of the input. Where the input is a decaying current, the row of that current gets the value before the step, and the input what
-// remains of it afterwards is taken from.
+// of the input.
 inline void current_drive(const Topology& topology, const Drive& drive, Index begin, Index end, double factor,
                           const DriveStep& step, Array2<double> state, double* input) {
   const double* mean = topology.drive_values.row(kDriveValue) + drive.values - drive.begin;
@@ -162,13 +182,25 @@ inline void current_drive(const Topology& topology, const Drive& drive, Index be
     const Index first = std::max(begin, block * kBlockDraws - shift), stop = std::min(end, (block + 1) * kBlockDraws - shift);
     for (Index neuron = first; neuron < stop; neuron++) {
       const double added = factor * (mean[neuron] + spread[neuron] * noise[neuron + shift - block * kBlockDraws]);
-      if (current == nullptr) {
-        input[neuron] += added;
-      } else {
-        current[neuron] += added;
-        input[neuron] -= rest[neuron] * added;
-      }
+      add_current(added, rest[neuron], current == nullptr ? nullptr : current + neuron, input[neuron]);
     }
+  }
+}
+
+// Adds the given currents of a step to the neurons begin .. end.
+inline void given_currents(const Topology& topology, Index begin, Index end, const DriveStep& step, Array2<double> state,
+                           double* input) {
+  const GivenCurrents& given = step.given;
+  if (given.values.planes == 0) return;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    if (given.first[b] < 0) continue;
+    const Population& population = topology.populations[b];
+    const Index shift = given.first[b] - population.target_begin;
+    const double* values = given.values.row(step.sample, step.step);
+    double* current = given.row[b] >= 0 ? state.row(given.row[b]) : nullptr;
+    for (Index neuron = std::max(begin, population.target_begin); neuron < std::min(end, population.target_end); neuron++)
+      add_current(values[neuron + shift], given.rest[neuron + shift], current == nullptr ? nullptr : current + neuron,
+                  input[neuron]);
   }
 }
 
@@ -187,6 +219,19 @@ inline void apply_drives(const Topology& topology, Index begin, Index end, const
       current_drive(topology, drive, first, stop, factor, step, state, input.row(0));
     }
   }
+  given_currents(topology, begin, end, step, state, input.row(0));
+}
+
+// Removes what is lost of the spikes of population b from the entries begin .. end of a list of neurons; returns the new end.
+inline Index drop_spikes(const Population& population, Index b, const DriveStep& step, Index begin, Index end,
+                         std::int32_t* spikes) {
+  const auto index = (static_cast<std::uint64_t>(b) << 48) | static_cast<std::uint64_t>(step.clock);
+  Index kept = begin;
+  for (Index k = begin; k < end; k++) {
+    const auto node = static_cast<std::uint32_t>(spikes[k] - population.target_begin + population.first_node);
+    if (uniform(step.seed, kDropout, node, index) >= population.dropout) spikes[kept++] = spikes[k];
+  }
+  return kept;
 }
 
 }  // namespace eprop

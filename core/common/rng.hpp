@@ -31,6 +31,7 @@ enum Purpose : std::uint32_t {
   kStimulus = 12,
   kCochlea = 13,
   kVary = 14,
+  kDropout = 15,
 };
 
 // Two independent words for one counter.

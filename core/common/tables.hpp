@@ -26,6 +26,7 @@ enum class Sharing : Index {
 struct Population {
   Role role;
   Index size;                      // local nodes
+  Index first_node;                // index within the population of the first neuron of this rank
   Index first_source;              // id of its first node among the sources
   Index first_target;              // target id of its first source, also if another rank owns it: converts sources to targets
   Index target_begin, target_end;  // its local targets
@@ -46,6 +47,7 @@ struct Population {
   double kappa, c_reg, f_target;  // f_target in spikes per step
   double kappa_gain;              // 1 - kappa; if kappa learns, of its first value: gradients keep their scale
   Index error_latency;            // steps from a spike to the first error that it causes
+  double dropout;                 // fraction of its spikes that are lost while the network learns
 };
 
 // The synapses of a projection with the same delay (and, onto readouts, the same time constant).

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/aligned.hpp"
+#include "common/drives.hpp"
 #include "common/exchange.hpp"
 #include "common/interrupt.hpp"
 #include "common/signals.hpp"
@@ -191,6 +192,8 @@ struct EpisodeRequest {
   Array3<const double> window;  // (all samples or 1, n_steps, readout populations or 1)
   External external;            // for all samples
   Array2<const double> drive;   // (n_steps or 0, stimuli) their factors in time
+  GivenCurrents currents;       // for all samples
+  bool drops = false;           // whether spikes of neurons are lost, see `Population::dropout`
   // For the backward pass:
   Array2<const double> feedback;        // (readouts, neurons)
   Array2<const double> scales;          // (n, delay groups) factors of gradients

@@ -83,7 +83,7 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
   std::int32_t* spikes = lane.spikes[partition].data();
   Index count = 0;
   const double* factor = run.request.drive.rows > 0 ? run.request.drive.row(step.t) : nullptr;
-  const DriveStep drive{lane.seed, lane.clock + step.at, factor};
+  const DriveStep drive{lane.seed, lane.clock + step.at, factor, run.request.currents, run.sample(), step.t};
   PoissonTables tables;
   tables.follow(topology, drive);
   apply_drives(topology, topology.bounds(0, partition), topology.bounds(0, partition + 1), drive, tables, lane.state.view(),
@@ -98,6 +98,7 @@ void advance_partition(const Running<Real>& run, const LaneStep& step, Array2<do
       if (run.request.learn && episodes.learning[b]) keep_state(episodes, lane, step.row, begin, end);
       const Index before = count;
       count = advance(range_of(population, begin, end, lane.state.view(), topology.params, input), psi, spikes, count);
+      if (run.request.drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
       const auto shift = run.exchanges ? 0 : static_cast<std::int32_t>(population.first_source - population.first_target);
       for (Index k = before; k < count; k++) spikes[k] += shift;
     } else if (population.role == Role::poisson && run.draws()) {

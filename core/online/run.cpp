@@ -105,7 +105,7 @@ template <class Real> Index advance_population(OnlineState<Real>& state, Index b
 
 // Advances the neurons of a partition and lists their spikes, population by population.
 template <class Real>
-void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, PoissonTables& tables) {
+void advance_partition(OnlineState<Real>& state, Index partition, const DriveStep& drive, bool drops, PoissonTables& tables) {
   const Topology& topology = state.topology;
   tables.follow(topology, drive);
   std::int32_t* spikes = state.spikes[partition].data();
@@ -117,6 +117,7 @@ void advance_partition(OnlineState<Real>& state, Index partition, const DriveSte
     if (population.role == Role::neuron && range.size() > 0) {
       const Index before = count, group = state.trace_group[b];
       count = advance_population(state, b, range, drive, tables, spikes, count);
+      if (drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
       if (group >= 0)
         follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
     }
@@ -187,8 +188,10 @@ template <class Real> void step_partition(OnlineRun<Real>& run, const RunRequest
   if (run.has_plus || run.has_pairs)
     notes.input_finite &=
         inputs_finite(state.neurons.input, begin, end) && all_finite(readout_input + first_readout, last_readout - first_readout);
-  const double* factor = request.drive.rows > 0 ? request.drive.row(column % request.drive.rows) : nullptr;
-  advance_partition(state, partition, {request.seed, t + request.clock, factor}, notes.drawn);
+  const Index steps = request.window.rows, sample = column / steps, step = column % steps;
+  const double* factor = request.drive.rows > 0 ? request.drive.row(step) : nullptr;
+  const DriveStep drive{request.seed, t + request.clock, factor, request.currents, sample, step};
+  advance_partition(state, partition, drive, request.drops, notes.drawn);
   if (run.has_pairs) notes.post_full = follow_post_spikes(state, partition, t);
   if (!run.collect) draw_poisson(run, partition, request.seed, t + request.clock);
   notes.watch.record(kAdvance);

@@ -26,6 +26,8 @@ struct RunRequest {
   Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
   External external;
   Array2<const double> drive;  // (steps of a sample or 0, stimuli) their factors in time
+  GivenCurrents currents;
+  bool drops = false;          // whether spikes of neurons are lost, see `Population::dropout`
   Array2<const Index> probes;  // (probes, 4), see Probe
   Array2<double> probed, y;    // (steps of all samples, probes), (.., readouts) without the leak potential
   Array1<double> loss;         // (steps of all samples,)

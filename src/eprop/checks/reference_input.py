@@ -51,7 +51,7 @@ def _feedback(sim: Simulator, f: FeedbackProjection) -> FeedbackConnections:
     return FeedbackConnections(weight, delay, exists)
 
 
-def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[Stimulus]:
+def stimuli_of(network: Network, samples: Samples, first_step: int = 0, *, learns: bool = False) -> list[Stimulus]:
     """Samples of the engine as the reference takes them.
 
     Parameters
@@ -61,6 +61,8 @@ def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[
         Made for this network.
     first_step : int
         Steps since rest, or steps of training so far with `EProp`: Poisson sources emit the spikes of these steps.
+    learns : bool
+        Whether spikes of neurons are lost, see `Network.add`.
 
     Returns
     -------
@@ -79,7 +81,11 @@ def stimuli_of(network: Network, samples: Samples, first_step: int = 0) -> list[
         targets = {p.name: target[:, a:b] for p, a, b in zip(readouts, columns[:-1], columns[1:], strict=True)}
         windows = {p.name: window[:, k] for k, p in enumerate(readouts)}
         signals = {name: values[i] for name, values in samples.signals.items()}
-        added = driven(network, steps, first_step + i * steps)
+        inputs, currents, inhibition = driven(network, steps, first_step + i * steps)
+        for name, values in samples.currents.items():
+            currents[name] = currents.get(name, 0.0) + values[i]
+        lost = lost_spikes(network, steps, first_step + i * steps) if learns else {}
+        added = inputs, currents, inhibition, lost
         out.append(Stimulus(steps, spikes, targets, windows, signals, modulator, reward, *added))
     return out
 
@@ -142,6 +148,15 @@ def _events(network: Network, samples: Samples, index: int) -> dict[str, np.ndar
         out[p.name] = np.zeros((samples.n_steps, p.size), bool)
         steps = np.repeat(np.arange(samples.n_steps), np.diff(starts))
         out[p.name][steps, samples.event_channels[starts[0] : starts[-1]]] = True
+    return out
+
+
+def lost_spikes(network: Network, steps: int, first_step: int = 0) -> dict[str, np.ndarray]:
+    """Where spikes of neurons are lost in some steps of a network that learns, (steps, size) by population."""
+    out = {}
+    for p in (p for p in network.populations if p.dropout):
+        index = (p.index << 48) | (first_step + np.arange(steps)[:, None])
+        out[p.name] = random.uniform(network.seed, random.DROPOUT, np.arange(p.size), index) < p.dropout
     return out
 
 

@@ -304,6 +304,8 @@ class Purpose(enum.IntEnum):
 
     vary = 14
 
+    dropout = 15
+
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """
     Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.
@@ -483,6 +485,22 @@ class EpisodeRequest:
 
     @external.setter
     def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
+        """
+        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
+        """
+
+    @currents.setter
+    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
 
 class EpisodesDouble:
     """
@@ -1002,6 +1020,22 @@ class RunRequest:
 
     @external.setter
     def external(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.float64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def currents(self) -> tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]:
+        """
+        Currents of the neurons in each step, their first columns, rows of the state, and what remains; see `GivenCurrents`.
+        """
+
+    @currents.setter
+    def currents(self, arrays: tuple[NDArray[numpy.float64], NDArray[numpy.int64], NDArray[numpy.int64], NDArray[numpy.float64]]) -> None: ...
+
+    @property
+    def drops(self) -> bool:
+        """Whether spikes of neurons are lost, see `Population::dropout`."""
+
+    @drops.setter
+    def drops(self, arg: bool, /) -> None: ...
 
     @property
     def drive(self) -> NDArray[numpy.float64]:

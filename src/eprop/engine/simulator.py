@@ -213,7 +213,8 @@ class Simulator(FixedProperties):
         inputs : dict
             For each event source: a dense array ``(steps, size)`` of zeros and ones, or a pair ``(times, channels)`` with
             times in ms from the start of this run; an event in step ``s`` has ``s dt <= time < (s + 1) dt``. Repeated events of a
-            channel in a step count once, because a spike has no size. A dense array must not hold anything above 1.
+            channel in a step count once, because a spike has no size. A dense array must not hold anything above 1. For neurons:
+            a current for each step, ``(steps, size)``, pA.
         targets : dict
             For each readout population: an array ``(steps, size)`` or ``(size,)``. A population without a target has no error
             and no loss in this run; everything else goes on, with regularisation and optimisers.
@@ -383,7 +384,7 @@ class Simulator(FixedProperties):
             ``(n, n_steps + 1)`` pointing into ``channels`` (as in `eprop.data.BinnedDataset`), a dense array
             ``(n, n_steps, size)`` of zeros and ones, or a list of ``n`` pairs ``(times, channels)``, times in ms, as for
             `Simulator.run`. A channel may be active once in a step: the first two forms refuse repeated events; repeated times in
-            a step count once.
+            a step count once. For each population of neurons: currents ``(n, n_steps, size)``, pA.
         targets : dict
             For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. For `CrossEntropy` the
             entries are class probabilities, which sum to one where the window is open. A population without a target has no

@@ -37,6 +37,7 @@ from eprop.errors import InputError, NetworkError, optional_module
 from eprop.interop.nest_models import (
     NEURONS,
     check_constants,
+    check_currents,
     check_first_step,
     check_network,
     check_targets,
@@ -127,6 +128,7 @@ class NestNetwork:
             raise NetworkError("NEST learns by EProp from samples: use train()")
         n_steps = steps_in("duration", duration, self.network.dt)
         samples = one_sample(SampleLayout.of(self.network), n_steps, Given(inputs, targets, window))
+        check_currents(samples)
         if any(isinstance(o, Adam) for o in optimizers_of(self.network)):
             check_first_step(samples, "with Adam at every spike, NEST's clock is its step count", window=True)
         return run_of(Session(nest_module(), self._simulator, [samples]))

@@ -73,10 +73,13 @@ def optimizers_of(network: Network) -> list[Any]:
 def check_network(network: Network, simulator: Simulator) -> None:
     """Raise `NetworkError` for features of a simulator's network that NEST does not have, or implements differently."""
     original = any(isinstance(p.rule, EProp) for p in network.projections)
+    plastic = any(p.rule.plastic for p in network.projections)
     for population in network.populations:
         _check_population(population, original)
         for member in simulator.models(population) if population.model.per_node else []:
             _check_member(member, population.name, original, network.dt)
+        if plastic and (population.dropout or getattr(population.model, "dropout", 0.0)):
+            raise NetworkError(f"{population.name!r}: NEST loses no spikes; leave out dropout")
     for projection in network.projections:
         if original or isinstance(projection.rule, EPropPlus):
             _check_delay(projection.name, projection.delay, network.dt)
@@ -199,6 +202,14 @@ def check_first_step(samples: Samples, why: str, window: bool) -> None:
         raise InputError(f"to compare with NEST, window must be 0 in the first step: {why}")
 
 
+def check_currents(samples: Samples) -> None:
+    """Raise `InputError` if neurons are given currents."""
+    if samples.currents:
+        raise InputError(
+            f"to compare with NEST, describe currents into {', '.join(samples.currents)} by Network.stimulate with a Current"
+        )
+
+
 def check_targets(network: Network, samples: Samples) -> None:
     """Raise `InputError` if a readout has no target."""
     at = 0
@@ -222,6 +233,7 @@ def learning_window_of(batches: Sequence[Samples]) -> int:
             raise InputError(
                 "NEST's neurons take neither external signals nor a modulator; leave them out of the comparison"
             )
+        check_currents(batch)
         if (len(batch), batch.n_steps) != (len(batches[0]), batches[0].n_steps):
             raise InputError("to compare with NEST, all batches must have the same number of samples and steps")
     windows = np.concatenate([batch.window[:, 1:] for batch in batches])

@@ -105,7 +105,7 @@ class Network(FixedProperties):
 
     def add(
         self, model: Model, size: int, name: str | None = None, *, positions: Positions | ArrayLike | None = None,
-        excitatory: float | npt.NDArray[np.bool_] | Sequence[bool] | None = None,
+        excitatory: float | npt.NDArray[np.bool_] | Sequence[bool] | None = None, dropout: float = 0.0,
     ) -> Population:  # fmt: skip
         """Add nodes of one model.
 
@@ -124,6 +124,10 @@ class Network(FixedProperties):
             Share of excitatory nodes, for ``connect(..., sign="source")``: 1 or True for all, 0 or False for none. Of a share
             between, the nodes are drawn; their number is rounded. Or which nodes are excitatory. `Population.signs` has the
             result.
+        dropout : float
+            Fraction of the spikes of neurons that are lost while the network learns: in `Simulator.train`, `gradients`,
+            `forward` and runs that learn. A lost spike resets its neuron, and reaches no other node, learning rule or result. A
+            draw depends on (seed, population, neuron, step) only.
 
         Returns
         -------
@@ -134,7 +138,8 @@ class Network(FixedProperties):
         ------
         NetworkError
             If ``model`` is no model, ``size`` or ``name`` is invalid, the name is taken, a list of parameters does not
-            have ``size`` values, ``excitatory`` is no share, or a single readout has `CrossEntropy`.
+            have ``size`` values, ``excitatory`` is no share, ``dropout`` is not in [0, 1) or given for other nodes than neurons,
+            or a single readout has `CrossEntropy`.
         """
         if not isinstance(model, Model):
             raise NetworkError(f"Network.add needs a model such as LIF(){instead_of(model)}")
@@ -161,7 +166,8 @@ class Network(FixedProperties):
         if positions is not None and len(positions) != size:
             raise NetworkError(f"Network.add: {len(positions)} positions for {size} nodes of {name!r}")
         signs = self._signs(name, model, int(size), excitatory)
-        population = Population(name, model, int(size), len(self._populations), positions, signs)
+        share = _dropout(name, model, dropout)
+        population = Population(name, model, int(size), len(self._populations), positions, signs, share)
         self._populations.append(population)
         return population
 
@@ -679,6 +685,16 @@ def _name(call: str, name: object) -> str:
     if not isinstance(name, str) or not name.strip() or "/" in name:
         raise NetworkError(f"Network.{call}: name must be a text without '/', got {name!r}")
     return name
+
+
+def _dropout(name: str, model: Model, dropout: object) -> float:
+    """The fraction of spikes that neurons lose."""
+    if not is_finite_number(dropout) or not 0.0 <= dropout < 1.0:
+        raise NetworkError(f"Network.add: dropout must be a number in [0, 1), got {brief(dropout)}")
+    if dropout and not isinstance(model, Neuron):
+        other = "; EventSource(dropout=...) drops events" if isinstance(model, EventSource) else ""
+        raise NetworkError(f"Network.add: dropout is for neurons, and {name!r} is {type(model).__name__}{other}")
+    return float(dropout)
 
 
 def _check_sizes(name: str, description: Description, size: int) -> None:

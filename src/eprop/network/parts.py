@@ -39,6 +39,8 @@ class Population:
         Points of the nodes in space.
     signs : (size,) int8, or None
         1 for excitatory, -1 for inhibitory nodes, if `Network.add` got ``excitatory``.
+    dropout : float
+        Fraction of the spikes of neurons that are lost while the network learns.
     """
 
     name: str
@@ -47,15 +49,17 @@ class Population:
     index: int
     positions: Positions | None = None
     signs: npt.NDArray[np.int8] | None = field(default=None, compare=False)
+    dropout: float = 0.0
 
     def __len__(self) -> int:
         return self.size
 
     @property
     def model_text(self) -> str:
-        """The model, and how many nodes are excitatory if that is known."""
+        """The model, how many nodes are excitatory if that is known, and how many spikes are lost."""
         known = "" if self.signs is None else f", {int((self.signs > 0).sum()):,} excitatory"
-        return short(self.model) + known
+        lost = f", dropout {self.dropout:g}" if self.dropout else ""
+        return short(self.model) + known + lost
 
     def __repr__(self) -> str:
         return f"Population({self.name!r}: {self.size:,} x {self.model_text})"

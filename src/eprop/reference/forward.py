@@ -147,7 +147,8 @@ class Forward:
         for (name, neurons), state in zip(self.neurons.items(), activity.neurons, strict=True):
             own = self.layout.targets[name]
             activity.psi[now, own] = neurons.step(state, x[0, own], external.currents[t, own], x[1, own])
-            activity.v[now, own], activity.spikes[now, self.layout.sources[name]] = state.v + neurons.e_l, state.z > 0.0
+            activity.v[now, own] = state.v + neurons.e_l
+            activity.spikes[now, self.layout.sources[name]] = (state.z > 0.0) & ~external.lost[t, own]
         for name, readouts in self.readouts.items():
             own = self.layout.readouts(name)
             activity.outputs[own] = outputs = readouts.step(activity.outputs[own], x[0, n:][own])

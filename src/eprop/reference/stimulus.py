@@ -36,6 +36,8 @@ class Stimulus:
         By population of neurons: added to the synaptic input, in its unit; constant current in a step, pA.
     inhibition : dict of (steps, size)
         By population of neurons: added to the input of their inhibitory receptor, pA.
+    lost : dict of (steps, size) bool
+        By population of neurons: where a spike resets its neuron, but is lost for everything else.
     """
 
     steps: int
@@ -48,6 +50,7 @@ class Stimulus:
     inputs: Mapping[str, ArrayLike] = field(default_factory=dict)
     currents: Mapping[str, ArrayLike] = field(default_factory=dict)
     inhibition: Mapping[str, ArrayLike] = field(default_factory=dict)
+    lost: Mapping[str, ArrayLike] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class External:
     inputs : (steps, receptors, neurons)
     signals, currents : (steps, neurons)
     modulator, reward : (steps,)
+    lost : (steps, neurons) bool
     """
 
     spikes: Booleans
@@ -71,6 +75,7 @@ class External:
     reward: Array
     inputs: Array
     currents: Array
+    lost: Booleans
 
     @classmethod
     def of(cls, network: Network, layout: Layout, stimulus: Stimulus) -> External:
@@ -85,6 +90,7 @@ class External:
             _of_steps(stimulus.reward, steps, 0.0),
             np.zeros((steps, 2, layout.n_neurons)),
             np.zeros((steps, layout.n_neurons)),
+            np.zeros((steps, layout.n_neurons), bool),
         )
         for name, values in stimulus.spikes.items():
             out.spikes[:, layout.sources[name]] = np.asarray(values) != 0
@@ -93,7 +99,7 @@ class External:
         for receptor, inputs in enumerate((stimulus.inputs, stimulus.inhibition)):
             for name, values in inputs.items():
                 out.inputs[:, receptor, layout.targets[name]] = values
-        for what in ("signals", "currents"):
+        for what in ("signals", "currents", "lost"):
             for name, values in getattr(stimulus, what).items():
                 getattr(out, what)[:, layout.targets[name]] = values
         windows = stimulus.window

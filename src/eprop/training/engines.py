@@ -65,7 +65,7 @@ class TimeDrivenEngine:
     def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
         """As `Simulator.train`."""
         first_step = self._learned_steps if self._by_batch else int(self.stepped.counters[1])
-        stimuli = stimuli_of(self.network, without_dropped(self.network, samples, first_step), first_step)
+        stimuli = stimuli_of(self.network, without_dropped(self.network, samples, first_step), first_step, learns=True)
         runs = self.stepped.train(_counted(stimuli, progress))
         self._learned_steps += len(samples) * samples.n_steps
         self.events += sum(run.events for run in runs)
@@ -143,7 +143,7 @@ def _joined(stimuli: list[Stimulus]) -> Stimulus:
     """Samples of equal length, one after the other, as one."""
     parts = {
         name: {key: np.concatenate([getattr(s, name)[key] for s in stimuli]) for key in getattr(stimuli[0], name)}
-        for name in ("spikes", "targets", "window")
+        for name in ("spikes", "targets", "window", "inputs", "currents", "inhibition")
     }
     return Stimulus(sum(s.steps for s in stimuli), **parts)
 

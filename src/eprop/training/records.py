@@ -98,7 +98,7 @@ def record_activity(task: Task, simulator: Simulator, sample: Dataset) -> Activi
     simulator.reset()
     recording = simulator.run(
         samples.n_steps * network.dt,
-        inputs=inputs,
+        inputs=inputs | {name: values[0] for name, values in samples.currents.items()},
         targets=aims,
         window=windows,
         signals={name: values[0] for name, values in samples.signals.items()},

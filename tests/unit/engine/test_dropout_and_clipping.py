@@ -1,4 +1,4 @@
-"""Dropout of input events, and gradients whose norm is limited."""
+"""Dropout of input events and of spikes, and gradients whose norm is limited."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from eprop.checks import stimuli_of, time_driven
 from eprop.engine.run.dropout import without_dropped
 from networks import small_network
 from ranks_in_threads import on_ranks
+from refusals import Refusal, refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -20,13 +21,15 @@ SIZES = (20, 8, 2)
 PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), cutoff=20.0)
 
 
-def network(dropout: float = 0.0, rule: ep.Rule | None = None, **given: Any) -> ep.Network:
+def network(dropout: float = 0.0, rule: ep.Rule | None = None, lost: float = 0.0, **given: Any) -> ep.Network:
+    """``dropout`` of events, and ``lost`` spikes of the neurons."""
     connections = {
         "in->rec": {"weight": ep.Normal(0.3, 0.3)}, "rec->rec": {"weight": ep.Normal(0.0, 0.3)}, "rec->out": {"weight": 0.2},
     }  # fmt: skip
     rule = rule or ep.EProp(**{"optimizer": ep.Adam(eta=0.01)} | given)
     source, neuron = ep.EventSource(dropout=dropout), ep.LIF(v_th=0.6)
-    return small_network(SIZES, connections, source=source, neuron=neuron, rule=rule, feedback=ep.Symmetric(), seed=3)
+    parts = {"source": source, "neuron": neuron, "rule": rule, "feedback": ep.Symmetric()}
+    return small_network(SIZES, connections, **parts, dropout=lost, seed=3)
 
 
 def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.Samples:
@@ -78,6 +81,83 @@ def test_a_run_in_pieces_drops_the_same_events() -> None:
     for begin, end in ((0, 25), (25, 60)):
         pieces.run(float(end - begin), {"in": events[begin:end]}, target)
     assert_same(weights_of(pieces), weights_of(whole))
+
+
+# ----------------------------------------------------------------------------------------------------------------------- spikes
+@pytest.mark.parametrize("rule", [None, PLUS], ids=["e-prop", "e-prop+"])
+def test_lost_spikes_equal_the_reference(rule: ep.Rule | None) -> None:
+    sim = ep.Simulator(network(0.2, rule, lost=0.3, **({} if rule else {"c_reg": 0.3, "f_target": 50.0})), threads=1)
+    reference = time_driven(sim)
+    for seed in range(2):
+        samples, first = samples_of(sim, seed), 240 * seed
+        result = sim.train(samples)
+        given = stimuli_of(sim.network, without_dropped(sim.network, samples, first), first, learns=True)
+        runs = reference.train(given)
+        assert result.spikes.min() > 5
+        assert_close(result.y, np.stack([run.y for run in runs]), 1e-9)
+    # Of e-prop+, the reference applies the last gradients of a synapse at its next spike.
+    for name, weights in weights_of(sim).items() if rule is None else ():
+        assert_close(weights, reference.weights_of(name), 1e-9)
+
+
+def test_a_lost_spike_resets_its_neuron_and_is_not_recorded() -> None:
+    """Of one neuron, driven by a current: the voltages are the same, and a fraction of the spikes is left."""
+    found = []
+    for lost in (0.0, 0.4):
+        net, rule = ep.Network(seed=1), ep.EPropPlus(optimizer=ep.GradientDescent(eta=0.0))
+        rec = net.add(ep.LIF(v_th=0.5, i_e=0.1), 20, "rec", dropout=lost)
+        net.connect(rec, net.add(ep.Readout(), 1, "out"), weight=0.1, rule=rule)
+        sim = ep.Simulator(net, threads=1)
+        learning = sim.run(100.0, record=[("rec", "v")], spikes=["rec"])
+        frozen = sim.run(100.0, learn=False, spikes=["rec"]).spikes["rec"][0].size
+        found.append((learning["rec", "v"], learning.spikes["rec"][0].size, frozen))
+    (v, whole, of_whole), (other, left, of_other) = found
+    assert_same(other, v)
+    assert left / whole == pytest.approx(0.6, abs=0.05)
+    assert of_other == of_whole > 0
+
+
+@pytest.mark.parametrize("rule", [None, PLUS], ids=["e-prop", "e-prop+"])
+def test_all_ways_of_learning_lose_the_same_spikes(rule: ep.Rule | None) -> None:
+    """As samples, as runs whose voltages are recorded, in parts, and on threads and ranks; evaluation loses none."""
+
+    def learned(**options: Any) -> dict[str, np.ndarray]:
+        sim = ep.Simulator(network(0.0, rule, lost=0.3), **options)
+        results = [sim.train(samples_of(sim, seed)[[0]]).y for seed in range(2)]
+        return weights_of(sim) | {"y": np.concatenate(results)}
+
+    wanted, whole = learned(threads=1), ep.Simulator(network(0.0, rule), threads=1)
+    runs, parts = (ep.Simulator(network(0.0, rule, lost=0.3), threads=1) for _ in range(2))
+    assert_same(runs.evaluate(samples_of(runs)).y, whole.evaluate(samples_of(whole)).y)
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        events, targets = rng.random((6, 40, SIZES[0])) < 0.2, rng.normal(size=(6, 40, SIZES[2]))
+        y = runs.run(40.0, {"in": events[0]}, {"out": targets[0]}, record=[("rec", "v")]).y["out"]
+        assert_same(y, wanted["y"][seed])
+        if rule is None:
+            rollout = parts.forward(samples_of(parts, seed)[[0]])
+            assert_same(rollout.replay().y, wanted["y"][[seed]])
+            parts.learn(rollout.backward())
+    assert_same(weights_of(runs), {name: wanted[name] for name in weights_of(runs)})
+    if rule is None:
+        assert_same(weights_of(parts), weights_of(runs))
+    assert_same(learned(threads=2, partitions=3), wanted)
+    for found in on_ranks(2, lambda comm: learned(threads=1, comm=comm)):
+        assert_same(found, wanted)
+
+
+@refusals(
+    (lambda net: net.add(ep.LIF(), 2, dropout=1.0), ep.NetworkError, r"dropout must be a number in \[0, 1\), got 1.0"),
+    (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), ep.NetworkError, "dropout must be a number"),
+    (
+        lambda net: net.add(ep.EventSource(), 2, "x", dropout=0.1),
+        ep.NetworkError,
+        r"for neurons.*EventSource\(dropout=",
+    ),
+    (lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1), ep.NetworkError, "for neurons, and 'y' is Readout$"),
+)
+def test_dropout_of_other_nodes_is_refused(refusal: Refusal) -> None:
+    refusal.check(ep.Network())
 
 
 # ------------------------------------------------------------------------------------------------------------------------ norms

@@ -118,8 +118,13 @@ def _reason(model: Any, name: str) -> str:
     return f"effects(dt) of {kind} does not have it"
 
 
+def is_changed_by_currents(constant: str) -> bool:
+    """Whether the effect of a current depends on a constant of its neuron."""
+    return constant.startswith("tau_") and constant != "tau_adapt"
+
+
 def _check_drives(network: Network, p: Population, name: str) -> None:
-    if not name.startswith("tau_") or name == "tau_adapt":
+    if not is_changed_by_currents(name):
         return
     for s in network.stimulations:
         if s.population is p and not isinstance(s.drive, PoissonDrive):

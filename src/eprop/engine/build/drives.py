@@ -58,17 +58,30 @@ def values_of_drive(network: Network, stimulation: Stimulation, models: list[Neu
         values[0], values[1] = given["rate"] * dt * 1e-3, given["weight"]
         _check_rate(stimulation, float(values[0].max()), dt)
         return values, -1
-    gains = [model.current_gain(dt) for model in models]
-    if any(gain is None for gain in gains):
+    found = current_gains(models, p.size, dt)
+    if found is None:
         raise NetworkError(
             f"{stimulation.name}: {type(p.model).__name__} takes no current; give it a method current_gain, or take a "
             "PoissonDrive"
         )
-    gain, rest = (np.broadcast_to(np.array([g[k] for g in gains if g]), p.size) for k in (0, 1))
+    gain, rest = found
     mean = given["mean"] if isinstance(drive, GaussianNoise) else given["amplitude"]
     values[0], values[1], values[2] = mean * gain, given.get("sd", np.zeros(p.size)) * gain, rest
-    rows = models[0].state_rows
-    return values, rows.index("current") if "current" in rows else -1
+    return values, row_of_current(models[0])
+
+
+def current_gains(models: list[Neuron], size: int, dt: float) -> tuple[Floats, Floats] | None:
+    """`Neuron.current_gain` of each neuron (size,): input for 1 pA, and what remains of it after a step; None without."""
+    gains = [gain for model in models if (gain := model.current_gain(dt)) is not None]
+    if len(gains) < len(models):
+        return None
+    gain, rest = np.broadcast_to(np.array(gains, np.float64), (size, 2)).T
+    return gain, rest
+
+
+def row_of_current(model: Neuron) -> int:
+    """Row of the state that takes a current, or -1."""
+    return model.state_rows.index("current") if "current" in model.state_rows else -1
 
 
 def receptor_of_drive(stimulation: Stimulation, weights: Floats) -> str | None:

@@ -47,6 +47,7 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
         out[f"size of {p.name}"] = repr(p.size)
         _describe(p.name, p.model, out, whole)
         _describe(f"{p.name}.signs", p.signs, out, whole)
+        _describe(f"{p.name}.dropout", p.dropout, out, whole)
     for q in network.projections:
         for what in ("connectivity", "rule", "delay", *(("weight",) if whole else ())):
             _describe(f"{q.name}.{what}", getattr(q, what), out, whole)

@@ -37,11 +37,12 @@ def populations_of(network: Network, ranks: RankPartition) -> np.ndarray:
         row["role"], row["size"] = role, ranks.n_local_sources(p)
         row["first_source"], row["channel"] = n_sources, n_channels
         row["trace_group"] = row["pair_group"] = row["voltage_row"] = row["inhibitory_row"] = -1
-        row["error_latency"], row["kappa_gain"] = 1, 1.0
+        row["error_latency"], row["kappa_gain"], row["dropout"] = 1, 1.0, p.dropout
         if role != Role.readout:
             n_sources += row["size"]
         if role == Role.neuron:
             first, (begin, stop) = ranks.first_target(p), ranks.own(p)
+            row["first_node"] = begin
             row["target_begin"], row["target_end"] = np.clip((first + begin, first + stop), 0, ranks.n_neurons)
             row["first_target"] = row["target_begin"] - ranks.own_sources(p).start
         if isinstance(p.model, Readout):

@@ -17,6 +17,7 @@ from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule, Topology
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
+from eprop.engine.run.currents import given_currents
 from eprop.engine.run.guards import check_losses
 from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
@@ -226,7 +227,7 @@ class Episodes:
         """Make a request for samples ``index``, with arrays for their results."""
         arrays, n = self.arrays, len(index)
         request = request_of(arrays, samples, index)
-        request.seed, request.learn = arrays.network.seed, learn
+        request.seed, request.learn, request.drops = arrays.network.seed, learn, learn
         request.clocks = arrays.noise_clocks(samples.n_steps, index, learn)
         request.scales = sample_scales(arrays, samples, index)
         request.external = external_arrays(arrays, samples)
@@ -277,6 +278,7 @@ def request_of(arrays: Arrays, samples: Samples, index: np.ndarray) -> lib.Episo
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window = samples.target, samples.window
     request.feedback, request.drive = arrays.neurons.feedback, drive_factors(arrays.network, samples.n_steps)
+    request.currents = given_currents(arrays, samples)
     return request
 
 

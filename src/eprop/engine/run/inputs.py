@@ -147,6 +147,8 @@ def _one_array(
 
 def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any:
     """Convert the input of one run to the form of `make_samples`."""
+    if name in layout.neurons:
+        return _one_array("currents into", name, value, n_steps, layout.neurons[name])
     size = layout.sizes[0].get(name)
     if scipy.sparse.issparse(value):
         value = _dense(name, value)
@@ -214,6 +216,7 @@ def keys_of(samples: Samples, *others: object) -> dict[str, Any]:
         "signals": (list(samples.signals), checksum(*samples.signals.values())),
         "modulator": checksum(samples.modulator),
         "reward": checksum(samples.reward),
+        "currents": (list(samples.currents), checksum(*samples.currents.values())),
         "options": str(others),
     }
 
@@ -230,11 +233,12 @@ def check_samples(layout: SampleLayout, samples: object, progress: object = None
         )
     if len(samples.reward) and not layout.rewarded:
         raise InputError(NO_REWARD_TRACE)
-    for name, values in samples.signals.items():
-        if layout.neurons.get(name) != values.shape[2]:
-            raise InputError(
-                f"the samples were made for another network: they have signals for {values.shape[2]} neurons {name!r}"
-            )
+    for what, given in (("signals for", samples.signals), ("currents into", samples.currents)):
+        for name, values in given.items():
+            if layout.neurons.get(name) != values.shape[2]:
+                raise InputError(
+                    f"the samples were made for another network: they have {what} {values.shape[2]} neurons {name!r}"
+                )
     for p, start in zip(layout.sources, samples.event_start, strict=True):
         channels = samples.event_channels[start[0] : start[-1]]
         if channels.size and (channels.min() < 0 or channels.max() >= p.size):

@@ -23,6 +23,7 @@ class ChannelReader:
 
     def __init__(self, layout: SampleLayout, n: int):
         self._names, self._sizes, self._n = [p.name for p in layout.sources], [p.size for p in layout.sources], n
+        self._neurons = layout.neurons
 
     def parts(self, channels: object) -> tuple[Any, ...]:
         """Events of each event source, or None."""
@@ -35,6 +36,8 @@ class ChannelReader:
             raise InputError(f"step takes channels by the names of the event sources ({known}) in a dictionary")
         given = by_name("channels", channels)
         for name in given:
+            if name in self._neurons:
+                raise InputError(f"lanes take no currents into {name!r}; Simulator.forward and train do, from samples")
             if name not in self._names:
                 raise InputError(f"no event source named {name!r}; there are: {', '.join(self._names) or 'none'}")
         return tuple(_as_bytes(given.get(name)) for name in self._names)

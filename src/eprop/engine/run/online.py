@@ -11,6 +11,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import drive_factors
 from eprop.engine.ranks.parallelism import run_in_threads
+from eprop.engine.run.currents import given_currents
 from eprop.engine.run.guards import check_losses, check_voltages, check_weights
 from eprop.engine.run.probes import NO_PROBES, Probes, SpikeReader
 from eprop.engine.run.rates import RateMonitor, TrainingRates, by_population
@@ -36,6 +37,8 @@ def request_of(
     request.event_start, request.event_channels = samples.event_start, samples.event_channels
     request.target, request.window, request.external = samples.target, samples.window, external_arrays(arrays, samples)
     request.drive = drive_factors(arrays.network, samples.n_steps, first_step)
+    request.currents = given_currents(arrays, samples) if results is None else results.currents
+    request.drops = not frozen and (arrays.built.learning.eprop or arrays.built.learning.at_spikes)
     request.probes, request.probed = probes, np.zeros((n, len(probes)))
     if results is None:
         request.y, request.loss = np.zeros((n, arrays.built.n_readouts)), np.zeros(n)

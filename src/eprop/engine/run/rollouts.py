@@ -177,7 +177,7 @@ class Rollout:
         self._own = given if lanes.own.size == self.n else given[lanes.own if lanes.own.size else [0]]
         self._request, n = request_of(episodes.arrays, self._own, lanes.own), lanes.own.size
         shape = n, self.n_steps, episodes.arrays.built.n_readouts
-        self._request.learn = True
+        self._request.learn = self._request.drops = True
         self._out = np.zeros(shape), np.zeros(shape), np.zeros(n)
         self._request.y, self._request.error, self._request.loss = self._out
         self.y: Floats

@@ -133,7 +133,10 @@ def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.n
     except TypeError:  # not contiguous, or of a type that the core does not support
         channels = lib.find_ones(np.ascontiguousarray(rows, np.float64), start)
     if channels is None:
-        raise InputError(f"input {p.name!r} must hold only zeros and ones: at most one event per channel and step")
+        raise InputError(
+            f"input {p.name!r} must hold only zeros and ones: at most one event per channel and step. Currents (pA) are "
+            "given by the name of a population of neurons in place of a source; encoders turn numbers into events"
+        )
     return channels
 
 

@@ -55,6 +55,8 @@ class Samples(ByValue):
         Factor of all learning signals that arrive in a step.
     reward : (n, 1 or 0; n_steps) float64
         Reward of a step for the reward traces, see `eprop.RewardTrace`.
+    currents : dict of (n, n_steps, size) float64
+        For neuron populations by name: current into each neuron in a step, pA.
     made_for : sizes of the sources and of the readouts, and which of these have a softmax
     """
 
@@ -68,6 +70,7 @@ class Samples(ByValue):
     signals: Mapping[str, Floats] = field(default_factory=dict)
     modulator: Floats = field(default_factory=lambda: NONE_GIVEN)
     reward: Floats = field(default_factory=lambda: NONE_GIVEN)
+    currents: Mapping[str, Floats] = field(default_factory=dict)
     made_for: Shape = ((), ())
 
     def __len__(self) -> int:
@@ -93,7 +96,7 @@ class Samples(ByValue):
             self, event_start=starts, event_channels=np.concatenate(parts or [self.event_channels[:0]]),
             target=self.target[chosen], window=window, n=chosen.size, labels=None if self.labels is None else self.labels[chosen],
             signals={name: values[chosen] for name, values in self.signals.items()}, modulator=modulator,
-            reward=reward,
+            currents={name: values[chosen] for name, values in self.currents.items()}, reward=reward,
         )  # fmt: skip
 
     def steps(self, begin: int, stop: int) -> Samples:
@@ -104,6 +107,7 @@ class Samples(ByValue):
             self, event_start=np.ascontiguousarray(self.event_start[:, begin : stop + 1]), target=target,
             window=self.window[:, span], n_steps=stop - begin, modulator=self.modulator[:, span], reward=self.reward[:, span],
             signals={name: values[:, span] for name, values in self.signals.items()},
+            currents={name: values[:, span] for name, values in self.currents.items()},
         )  # fmt: skip
 
     @property
@@ -119,6 +123,7 @@ class Samples(ByValue):
             f"{np.count_nonzero(self.window.any(axis=(0, 2)))} steps in the window",
         ]
         parts += ["labels"] if self.labels is not None else []
+        parts += [f"currents into {name!r}" for name in self.currents]
         parts += [f"signals of {name!r}" for name in self.signals] + ["modulator"] * bool(len(self.modulator))
         parts += ["reward"] * bool(len(self.reward))
         return f"Samples({'; '.join(parts)})"
@@ -182,13 +187,17 @@ def arrange_samples(layout: SampleLayout, n: int, n_steps: int, given: Given) ->
 
 
 def _arranged(layout: SampleLayout, n: int, n_steps: int, given: Given) -> Samples:
-    starts, channels = events_of(layout, given.inputs, n, n_steps)
+    into_neurons = {name: value for name, value in given.inputs.items() if name in layout.neurons}
+    events = {name: value for name, value in given.inputs.items() if name not in into_neurons}
+    starts, channels = events_of(layout, events, n, n_steps)
+    currents = _of_neurons("currents into", layout, into_neurons, n, n_steps)
     window = _window(layout, given.window, n, n_steps)
     target = _targets(layout, given.targets, given.labels, n, n_steps, window)
     labels = _labels(given.labels, n)
     signals, modulator = arrange_external(layout, n, n_steps, given.signals, given.modulator)
     reward = _reward(layout, given.reward, n, n_steps)
-    return Samples(starts, channels, target, window, n, n_steps, labels, signals, modulator, reward, layout.made_for)
+    external = signals, modulator, reward, currents
+    return Samples(starts, channels, target, window, n, n_steps, labels, *external, layout.made_for)
 
 
 def _labels(labels: object, n: int) -> np.ndarray | None:
@@ -294,7 +303,7 @@ def arrange_external(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Make ``signals`` and ``modulator`` of `Samples`."""
     factors = NONE_GIVEN if modulator is None else _of_steps("modulator", modulator, n, n_steps)
-    return _signals(layout, by_name("signals", signals), n, n_steps), factors
+    return _of_neurons("signals", layout, by_name("signals", signals), n, n_steps), factors
 
 
 def _reward(layout: SampleLayout, reward: object, n: int, n_steps: int) -> np.ndarray:
@@ -306,19 +315,23 @@ def _reward(layout: SampleLayout, reward: object, n: int, n_steps: int) -> np.nd
     return _of_steps("reward", reward, n, n_steps)
 
 
-def _signals(layout: SampleLayout, signals: Mapping[str, Any], n: int, n_steps: int) -> dict[str, np.ndarray]:
-    """Make ``signals`` of `Samples`, in the order of the network."""
-    check_names("population of neurons", signals, layout.neurons)
+def _of_neurons(
+    what: str, layout: SampleLayout, given: Mapping[str, Any], n: int, n_steps: int
+) -> dict[str, np.ndarray]:
+    """Make ``signals`` or ``currents`` of `Samples`, in the order of the network."""
+    check_names("population of neurons", given, layout.neurons)
     out = {}
     for name, size in layout.neurons.items():
-        if name not in signals:
+        if name not in given:
             continue
-        value = real_numbers(f"signals {name!r}", signals[name], InputError)
+        value = real_numbers(f"{what} {name!r}", given[name], InputError)
         if value.shape != (n, n_steps, size):
-            raise InputError(f"signals {name!r} must have shape ({n}, {n_steps}, {size}), got {value.shape}")
+            raise InputError(f"{what} {name!r} must have shape ({n}, {n_steps}, {size}), got {value.shape}")
+        if value.dtype.kind == "b":
+            raise InputError(f"{what} {name!r} must be numbers, got True and False; spikes need an EventSource")
         out[name] = np.array(value, np.float64, order="C")
         if not lib.all_finite(out[name]):
-            raise InputError(f"signals {name!r} hold values that are not finite")
+            raise InputError(f"{what} {name!r} hold values that are not finite")
     return out
 
 

@@ -17,6 +17,7 @@ from eprop.engine.state.constants import Constants
 from eprop.engine.state.storage import arrays_of, make_axons, make_history, make_neurons, make_synapses
 from eprop.engine.state.wiring import Moves
 from eprop.network import Network
+from eprop.parameters import Floats
 
 #: The core's loop over time of a network that learns at every spike, or does not learn.
 Online = lib.OnlineDouble | lib.OnlineSingle
@@ -55,6 +56,8 @@ class Arrays:
         Number of changes of weights between runs, and of connections, for owners of copies.
     moves : Moves
         What moved, in a network with rewiring.
+    current_effects : dict
+        How a current acts on the neurons of a population, by its index, once it was needed (`eprop.engine.run.currents`).
     """
 
     def __init__(self, network: Network, built: Built, threads: int, timed: bool = False):
@@ -71,6 +74,7 @@ class Arrays:
         self.online = self._make_online()
         self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
         self.moves = Moves.of(network, built)
+        self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))
         self.tie_feedback()
 

@@ -56,7 +56,7 @@ DURATIONS = [
 ]  # fmt: skip
 INPUTS = [
     ({"x": OK}, "no event source named 'x'; there are: in"),
-    ({"rec": OK}, "no event source named 'rec'"),
+    ({"rec": OK}, r"currents into 'rec' must have shape \(5, 3\)"),
     ({5: OK}, "no event source named 5"),
     ({"in": None}, "input 'in' must be real numbers"),
     ({"in": OK[:4]}, r"input 'in' must have shape \(5, 4\) = \(steps, size\), got \(4, 4\)"),
