@@ -88,6 +88,8 @@ REFUSED = [
     (network(ep.Static(), ep.CurrentLIF(v_reset=None), feedback=NONE), "'rec': NEST's iaf_psc_exp resets to a voltage"),
     (network(ep.Static(), ep.CurrentLIF(v_min=-1.0), feedback=NONE), "'rec': NEST's iaf_psc_exp has no lower bound"),
     (network(source=ep.PoissonSource()), "'in': .* got PoissonSource; .* record the spikes"),
+    (network(source=ep.EventSource(dropout=0.1)), "'in': NEST loses no spikes; leave out dropout"),
+    (small_network((3, 4, 2), {"in->rec": 0.5}, rule=PLUS, dropout=0.1), "'rec': NEST loses no spikes; leave out dropout"),
 ]  # fmt: skip
 
 
@@ -110,6 +112,17 @@ def test_symmetric_feedback_of_static_readouts():
     seen = ~np.isnan(theirs.weights["in->rec"])
     assert np.ptp(theirs.weights["in->rec"][seen]) > 1e-6
     np.testing.assert_allclose(ours["in->rec", "weight"][seen], theirs.weights["in->rec"][seen], rtol=0, atol=1e-12)
+
+
+@pytest.mark.nest
+def test_currents_in_time_are_refused():
+    given, words = {"rec": np.ones((60, 4))}, "describe currents into rec by Network.stimulate with a Current"
+    with pytest.raises(ep.InputError, match=words):
+        to_nest(network()).run(60.0, given)
+    net = network(SAMPLE)
+    samples = ep.Simulator(net, threads=1).samples(1, 60, {"rec": np.ones((1, 60, 4))}, {"out": np.ones((1, 1, 2))})
+    with pytest.raises(ep.InputError, match=words):
+        to_nest(net).train(samples)
 
 
 @pytest.mark.nest
