@@ -104,7 +104,7 @@ def test_characters_that_cannot_be_encoded_are_replaced(monkeypatch: pytest.Monk
 @pytest.mark.tiny
 def test_paths_need_not_be_utf_8() -> None:
     odd = os.fsdecode(b"odd\xff")
-    small = ["--set", "duration=40", "--set", "neurons=4", "--no-figures"]
+    small = ["--set", "duration=40", "--set", "neurons=4", "--epochs", "3", "--no-figures"]
     for words in (
         ["train", "pattern-generation", *small, "--out", odd], ["plot", odd], ["report", odd], ["evaluate", odd],
     ):  # fmt: skip

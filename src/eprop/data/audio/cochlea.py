@@ -28,7 +28,6 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
-import scipy.signal
 from numpy.typing import ArrayLike
 
 from eprop.core import lib
@@ -297,13 +296,15 @@ def resampling_filter(rate: int) -> tuple[int, int, Floats]:
     taps : ndarray, shape (up, n)
         Row k gives the step k / up after the newest sample from the last n samples, oldest first.
     """
+    from scipy.signal import firwin  # takes longer to import than the whole package
+
     common = math.gcd(rate, RATE)
     up, down = RATE // common, rate // common
     if up == down:
         return 1, 1, np.ones((1, 1))
     n = math.ceil(_PERIODS * max(1.0, rate / RATE))
     cutoff = 0.95 * min(rate, RATE) / 2.0
-    filtered = scipy.signal.firwin(n * up, cutoff, window=("kaiser", 6.0), fs=rate * up)
+    filtered = firwin(n * up, cutoff, window=("kaiser", 6.0), fs=rate * up)
     return up, down, np.ascontiguousarray(up * filtered.reshape(n, up).T[:, ::-1])
 
 

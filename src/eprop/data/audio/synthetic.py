@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.signal
 
 from eprop.data.audio.recordings import DIGITS
 from eprop.data.audio.wav import Wav
@@ -93,6 +92,8 @@ class SyntheticWords(Sequence[Wav]):
 
 def _speak(word: str, voice: np.random.Generator, spoken: np.random.Generator) -> Floats:
     """Samples of a word."""
+    from scipy.signal import lfilter  # takes longer to import than the whole package
+
     pitch, tract, speed = voice.uniform(90.0, 220.0), voice.uniform(0.88, 1.18), voice.uniform(0.8, 1.25)
     pitch, speed = pitch * spoken.uniform(0.9, 1.1), speed * spoken.uniform(0.85, 1.15)
     parts = [np.zeros(int(RATE * spoken.uniform(0.0, 0.05)))]
@@ -108,7 +109,7 @@ def _speak(word: str, voice: np.random.Generator, spoken: np.random.Generator) -
             angle = 2.0 * np.pi * min(formant * tract * spoken.uniform(0.96, 1.04), 3800.0) / RATE
             radius = np.exp(-np.pi * width / RATE)
             poles = [1.0, -2.0 * radius * np.cos(angle), radius**2]
-            out = scipy.signal.lfilter([sum(poles)], poles, out)
+            out = lfilter([sum(poles)], poles, out)
         # Soft edges, and the loudness of the phone whatever its formants amplify.
         edges = np.minimum(1.0, np.minimum(np.arange(n), np.arange(n)[::-1] + 20) / (0.008 * RATE))
         parts.append(out * edges * phone.amplitude / max(np.sqrt(np.mean(out**2)), 1e-9))
