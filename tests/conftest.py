@@ -23,8 +23,8 @@ if "EPROP_STATE_DIR" not in os.environ:
     atexit.register(shutil.rmtree, os.environ["EPROP_STATE_DIR"], ignore_errors=True)
 
 # No example has a deadline: tests do not judge how fast anything is. CI draws the same examples at each run.
-hypothesis.settings.register_profile("dev", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=50)
+hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True, max_examples=25)
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, print_blob=True, max_examples=4)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
@@ -39,6 +39,14 @@ ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "docs")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw four times as many examples in long tests."""
+    if config.getoption("--slow"):
+        usual = hypothesis.settings.default
+        hypothesis.settings.register_profile("slow", usual, max_examples=4 * usual.max_examples)
+        hypothesis.settings.load_profile("slow")
 
 
 def find_mpiexec() -> str | None:

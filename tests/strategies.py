@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 def examples(share: float) -> hypothesis.settings:
-    """A share of the profile's examples (100 unless the profile says otherwise), three at least."""
+    """A share of the profile's examples (25 unless the profile says otherwise), three at least."""
     return hypothesis.settings(max_examples=max(3, round(share * hypothesis.settings.default.max_examples)))
 
 

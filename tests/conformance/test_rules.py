@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,23 +11,30 @@ import pytest
 from compare import assert_close, assert_same
 from conformance.registry import ENGINES, MODELS, RULES, Outcome, small
 from eprop.parameters import varies
+from families import pairwise
 from networks import PROJECTIONS
 
 pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 
 
-# The engine agrees with the reference for each model and rule; in several partitions, and with symmetric feedback, for one model
+# The engine agrees with the reference for each model and rule; in several partitions or with symmetric feedback, for one model
 # of each class. Promises that do not depend on constants are kept by these, and by one model in the other engines.
 CLASSES = {(type(neuron), varies(neuron)): name for name, neuron in MODELS.items()}.values()
-every_class_rule_and_engine = pytest.mark.parametrize(
-    ("model", "rule", "engine"),
-    [
-        (model, rule, engine)
-        for engine in ENGINES
-        for model in (CLASSES if engine == "event-driven" else ["ALIF"])
-        for rule in RULES
-    ],
-)
+
+
+def for_each_rule(promise: Callable[[str, str, str], None]) -> Callable[[str, str], None]:
+    """A test of a promise with all rules: by a model of each class in the engine, by one model in the other engines."""
+
+    @pytest.mark.parametrize(
+        ("model", "engine"),
+        [(model, engine) for engine in ENGINES for model in (CLASSES if engine == "event-driven" else ["ALIF"])],
+    )
+    def test(model: str, engine: str) -> None:
+        for rule in RULES:
+            promise(model, rule, engine)
+
+    test.__doc__ = promise.__doc__
+    return test
 
 
 @functools.cache
@@ -38,18 +46,22 @@ def initial(c) -> dict[str, np.ndarray]:
     return {name: np.where(c.masks[name], c.weights[name], 0.0) for name in PROJECTIONS}
 
 
-@pytest.mark.parametrize(
-    ("model", "rule", "engine", "symmetric"),
-    [
-        # Under sanitizers, all combinations take minutes.
-        pytest.param(model, rule, engine, symmetric, marks=[] if engine == "event-driven" else pytest.mark.tiny)
-        for engine in ENGINES
-        for model in {"time-driven": [], "event-driven": MODELS}.get(engine, CLASSES)
-        for rule in RULES
-        for symmetric in ((False, True) if engine == "event-driven" and model in CLASSES else (False,))
-    ],
-)
-def test_all_engines_agree(model, rule, engine, symmetric):
+@pytest.mark.parametrize("model", MODELS)
+def test_the_engine_agrees_with_the_reference(model):
+    for rule in RULES:  # under sanitizers, these take minutes
+        check_agreement(model, rule, "event-driven", symmetric=False)
+
+
+OTHERWISE = [("event-driven, 2 partitions", False), ("event-driven, 5 partitions", False), ("event-driven", True)]
+
+
+@pytest.mark.tiny
+@pairwise("model rule otherwise", CLASSES, RULES, OTHERWISE)
+def test_partitions_and_symmetric_feedback_agree_with_the_reference(model, rule, otherwise):
+    check_agreement(model, rule, *otherwise)
+
+
+def check_agreement(model: str, rule: str, engine: str, symmetric: bool) -> None:
     wanted = learned(model, rule, "time-driven", symmetric)
     found = learned(model, rule, engine, symmetric)
     assert_close(found.y, wanted.y, what="y")
@@ -77,7 +89,7 @@ def spikes(model: str, rule: str, symmetric: bool) -> np.ndarray:
     return found
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_learning_moves_existing_synapses_only(model, rule, engine):
     c, found = small(model, RULES[rule]), learned(model, rule, engine)
     start = initial(c)
@@ -86,7 +98,7 @@ def test_learning_moves_existing_synapses_only(model, rule, engine):
         assert np.any(found.weights[name] != start[name])
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_a_learning_rate_of_zero_changes_no_weight(model, rule, engine):
     still = RULES[rule].replace(optimizer=RULES[rule].optimizer.replace(eta=0.0))
     c = small(model, still)
@@ -94,7 +106,7 @@ def test_a_learning_rate_of_zero_changes_no_weight(model, rule, engine):
     assert_same(found.weights, initial(c))
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_weights_stay_within_their_bounds(model, rule, engine):
     optimizer = RULES[rule].optimizer
     scale = 10.0 if "original" in model else 1.0
@@ -108,7 +120,7 @@ def test_weights_stay_within_their_bounds(model, rule, engine):
     assert any(where.any() for where in at_bounds)
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_no_input_no_change(model, rule, engine):
     c = small(model, RULES[rule])
     c.inputs[:] = 0.0
@@ -117,7 +129,7 @@ def test_no_input_no_change(model, rule, engine):
     assert_same(found.weights, initial(c))
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_closed_window_no_change(model, rule, engine):
     """Without errors, and without regularisation, there is nothing to learn."""
     c = small(model, RULES[rule].replace(c_reg=0.0))
@@ -126,7 +138,7 @@ def test_closed_window_no_change(model, rule, engine):
     assert_same(found.weights, initial(c))
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_no_feedback_readouts_learn_alone(model, rule, engine):
     c = small(model, RULES[rule].replace(c_reg=0.0), feedback_scale=0.0)
     found = ENGINES[engine](c)
@@ -136,7 +148,7 @@ def test_no_feedback_readouts_learn_alone(model, rule, engine):
     assert np.any(found.weights["readout"] != start["readout"])
 
 
-@every_class_rule_and_engine
+@for_each_rule
 def test_the_same_run_gives_the_same_bits(model, rule, engine):
     again = ENGINES[engine](small(model, RULES[rule]))
     first = learned(model, rule, engine)

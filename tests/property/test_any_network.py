@@ -6,6 +6,7 @@ To 1e-10, relative to the largest value. Learning rates are small: a network tha
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
+from families import pairwise
 from networks import check_run, check_training, disagreement, small_network
 from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 from strategies import SEEDS, examples, st
@@ -138,9 +140,24 @@ def samples_of(sim: ep.Simulator, stimuli: list[Stimulus]) -> ep.Samples:
     return sim.samples(len(stimuli), stimuli[0].steps, {"in": x}, {"out": target}, window)
 
 
+def turns(name: str) -> Iterator[tuple[int, Any, ep.network.Feedback]]:
+    """Each delay with a seed and a feedback; three neurons have all pairs of delays and feedback."""
+    first, kinds = [*NEURONS].index(name), [*FEEDBACK.values()]
+    for k, delays in enumerate(DELAYS.values(), first):
+        yield k, delays, kinds[(k + first) % len(kinds)]
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_eprop_plus_equals_the_reference(name):
+    for k, delays, feedback in turns(name):
+        rule = [*PLUS.values()][k % len(PLUS)]
+        check_plus(network(k, NEURONS[name], rule, delays, feedback), k, partitions=[1, 2, 5][k % 3])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
-def test_eprop_plus_equals_the_reference(name, delays):
+def test_eprop_plus_equals_the_reference_whatever_is_drawn(name, delays):
     rules = list(PLUS)
 
     @examples(0.04)
@@ -183,11 +200,10 @@ def test_every_optimiser_equals_the_reference(first, name, rule):
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("rule", REWARD)
-@pytest.mark.parametrize("name", NEURONS)
-def test_reward_traces_equal_the_reference(name, rule):
-    for seed, (delays, feedback) in enumerate(zip(DELAYS.values(), FEEDBACK.values(), strict=True)):
-        check_plus(network(seed, NEURONS[name], REWARD[rule], delays, feedback), seed, 2)
+@pairwise("name rule seed", NEURONS, REWARD, range(3))
+def test_reward_traces_equal_the_reference(name, rule, seed):
+    delays, feedback = [*DELAYS.values()][seed], [*FEEDBACK.values()][seed]
+    check_plus(network(seed, NEURONS[name], REWARD[rule], delays, feedback), seed, 2)
 
 
 @pytest.mark.tiny
@@ -213,36 +229,46 @@ def check_plus(net: ep.Network, seed: int, partitions: int) -> None:
     check_run(stepped, stepped.run(given_, record_weights=True), given_, partitions=partitions)
 
 
-@pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("rule", ["gradient descent", "two kappas, Adam", "Adam at each step"])
-@pytest.mark.parametrize("readout", READOUTS)
-def test_eprop_plus_with_readouts_that_differ(readout, rule, delays):
-    for seed, feedback in enumerate(FEEDBACK.values()):
-        net = network(
-            seed, NEURONS["LIF"], (PLUS | MORE_PLUS)[rule], DELAYS[delays], feedback, readout=READOUTS[readout]
-        )
-        check_plus(net, seed, 2)
+@pairwise(
+    "readout rule delays feedback",
+    READOUTS, ["gradient descent", "two kappas, Adam", "Adam at each step"], DELAYS, FEEDBACK,
+)  # fmt: skip
+def test_eprop_plus_with_readouts_that_differ(readout, rule, delays, feedback):
+    learns, seed = (PLUS | MORE_PLUS)[rule], [*FEEDBACK].index(feedback)
+    net = network(seed, NEURONS["LIF"], learns, DELAYS[delays], FEEDBACK[feedback], readout=READOUTS[readout])
+    check_plus(net, seed, 2)
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("readout", READOUTS)
-def test_eprop_with_readouts_that_differ(readout, delays):
-    for seed, feedback in enumerate(FEEDBACK.values()):
-        rule = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9)
-        check_samples(network(seed, NEURONS["LIF"], rule, DELAYS[delays], feedback, True, READOUTS[readout]), seed)
+@pairwise("readout delays feedback", READOUTS, DELAYS, FEEDBACK)
+def test_eprop_with_readouts_that_differ(readout, delays, feedback):
+    rule, seed = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9), [*FEEDBACK].index(feedback)
+    given_ = seed, NEURONS["LIF"], rule, DELAYS[delays], FEEDBACK[feedback]
+    check_samples(network(*given_, mixed=True, readout=READOUTS[readout]), seed)
+
+
+def eprop(adam: bool, average: bool) -> ep.EProp:
+    optimizer = ep.Adam(3e-3, epsilon=1e-2, decay=0.1) if adam else ep.GradientDescent(3e-3)
+    return ep.EProp(optimizer=optimizer, c_reg=0.2, average_gradient=average)
 
 
 @pytest.mark.tiny
+@pytest.mark.parametrize("name", NEURONS)
+def test_eprop_equals_the_reference(name):
+    for k, delays, feedback in turns(name):
+        rule = eprop(adam=k % 2 == 0, average=k // 2 % 2 == 0)
+        check_samples(network(k, NEURONS[name], rule, delays, feedback, mixed=k % 3 == 0), k)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("delays", DELAYS)
 @pytest.mark.parametrize("name", NEURONS)
-def test_eprop_equals_the_reference(name, delays):
+def test_eprop_equals_the_reference_whatever_is_drawn(name, delays):
     @examples(0.04)
     @given(SEEDS, st.booleans(), st.sampled_from(list(FEEDBACK)), st.booleans())
     def holds(seed, adam, feedback, average):
-        optimizer = ep.Adam(3e-3, epsilon=1e-2, decay=0.1) if adam else ep.GradientDescent(3e-3)
-        rule = ep.EProp(optimizer=optimizer, c_reg=0.2, average_gradient=average)
-        check_samples(network(seed, NEURONS[name], rule, DELAYS[delays], FEEDBACK[feedback], seed % 2 == 0), seed)
+        net = network(seed, NEURONS[name], eprop(adam, average), DELAYS[delays], FEEDBACK[feedback], seed % 2 == 0)
+        check_samples(net, seed)
 
     holds()
 
@@ -300,20 +326,18 @@ def test_two_kinds_of_neurons_equal_the_reference(name):
     check_partitions(net, *stimulus(net, 3, steps))
 
 
+QUIET = {
+    "ALIF": ep.ALIF(tau_m=6.0, v_th=0.5, beta=0.3, tau_adapt=40.0),
+    "ALIF, forgetful": NEURONS["ALIF, forgetful"],
+    "LIF": ep.LIF(tau_m=3.0, v_th=0.5),
+}
+
+
 @pytest.mark.tiny
-@pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("indegree", ["all", "few"])
-@pytest.mark.parametrize(
-    "neuron",
-    [
-        pytest.param(ep.ALIF(tau_m=6.0, v_th=0.5, beta=0.3, tau_adapt=40.0), id="ALIF"),
-        pytest.param(NEURONS["ALIF, forgetful"], id="ALIF, forgetful"),
-        pytest.param(ep.LIF(tau_m=3.0, v_th=0.5), id="LIF"),
-    ],
-)
-def test_long_intervals_equal_the_reference(neuron, indegree, delays):
+@pairwise("name delays indegree", QUIET, DELAYS, ["all", "few"])
+def test_long_intervals_equal_the_reference(name, delays, indegree):
     """Some cross many blocks of maps, and spans of blocks; rows of few synapses do so alone."""
-    cutoff = 300
+    neuron, cutoff = QUIET[name], 300
     rule = ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=float(cutoff))
     both = isinstance(neuron, ep.ALIF)  # two kinds of eligibility in one network
     net = network(7, neuron, rule, DELAYS[delays], ep.Symmetric(), mixed=both)

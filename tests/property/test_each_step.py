@@ -14,6 +14,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
+from families import pairwise
 from networks import PROJECTIONS, Case, case, check_run, run_engine
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -52,12 +53,12 @@ def weights(c: Case, **options: Any) -> dict[Any, np.ndarray]:
     return run_engine(ep.Simulator(c.network, **{"threads": 1} | options), c.stimulus, WEIGHTS)
 
 
-@pytest.mark.parametrize("bounds", BOUNDS)
-@pytest.mark.parametrize("neuron", NEURONS)
-@pytest.mark.parametrize(
-    ("optimizer", "kappa_reg"), [("descent", None), ("descent", 0.8), ("momentum", None), ("Nesterov", 0.8)]
-)
-def test_steps_one_by_one_give_the_same(bounds: str, neuron: str, optimizer: str, kappa_reg: float | None) -> None:
+LEARNING = [("descent", None), ("descent", 0.8), ("momentum", None), ("Nesterov", 0.8)]
+
+
+@pairwise("bounds neuron learning", BOUNDS, NEURONS, LEARNING)
+def test_steps_one_by_one_give_the_same(bounds: str, neuron: str, learning: tuple[str, float | None]) -> None:
+    optimizer, kappa_reg = learning
     for seed in range(2):
         c = drawn(bounds, neuron, seed, optimizer, kappa_reg=kappa_reg)
         stepped = time_driven(c.network)

@@ -8,8 +8,6 @@ update to update; 1e-13 is typical. Adam divides by ``sqrt(v) + epsilon`` on top
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -20,6 +18,7 @@ from eprop.checks import time_driven
 from eprop.engine.build import assemble
 from eprop.reference import Activity, Stimulus, TimeDriven
 from eprop.rules.optimizers import BUILT_IN
+from families import pairwise
 from networks import Case, case, check_run, check_training, samples_of, small_network, stimuli
 from strategies import SEEDS, examples, networks, plus_rules, sample_rules, st
 
@@ -28,24 +27,10 @@ TOLERANCE = 1e-10
 EXPLODED = 1e6  # mV, of a weight
 
 
-def rules_of(optimizers: dict[str, ep.Optimizer], kappa_reg: float, **others: float) -> Any:
-    """Each optimiser with one and two kappas."""
-    made = {
-        f"{kappas}-{name}": ep.EPropPlus(optimizer=optimizer, kappa_reg=second, **others)
-        for name, optimizer in optimizers.items()
-        for kappas, second in (("one kappa", None), ("two kappas", kappa_reg))
-    }
-    return [pytest.param(rule, id=name) for name, rule in made.items()]
-
-
-EACH_OPTIMIZER = {kind.__name__: kind() for kind in BUILT_IN}
-
-
 @pytest.mark.parametrize("rewarded", [False, True], ids=["at once", "with reward"])
-@pytest.mark.parametrize("like", rules_of(EACH_OPTIMIZER, 0.5))
-def test_plus_equals_time_driven(like, rewarded):
-    two_kappas, kind = like.kappa_reg is not None, type(like.optimizer)
-
+@pytest.mark.parametrize("two_kappas", [False, True], ids=["one kappa", "two kappas"])
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_plus_equals_time_driven(kind, two_kappas, rewarded):
     @examples(0.2 if rewarded else 0.3)
     @given(plus_rules(two_kappas, kind, rewarded).flatmap(networks), st.sampled_from([1, 3]))
     def holds(c, partitions):
@@ -76,31 +61,30 @@ LONG_SILENCE = {
 }
 
 
-@pytest.mark.parametrize("rule", rules_of(LONG_SILENCE, 0.99, kappa=0.999, c_reg=0.05))
-@pytest.mark.parametrize(
-    ("cutoff", "tabled"),
-    [
-        pytest.param(5.0, True, id="5, powers from the table"),
-        pytest.param(30.0, True, id="30, powers from the table"),
-        pytest.param(30.0, False, id="30, powers computed"),
-    ],
+@pairwise(
+    "optimizer powers kappa_reg", LONG_SILENCE, [(5.0, "tabled"), (30.0, "tabled"), (30.0, "computed")], [None, 0.99]
 )
-def test_long_silence(rule, cutoff, tabled, monkeypatch):
+def test_long_silence(optimizer, powers, kappa_reg, monkeypatch):
     """Traces that outlive a silence far beyond the cutoff, and beyond the table of powers."""
-    if not tabled:
+    cutoff, made = powers
+    if made == "computed":
         monkeypatch.setattr(assemble, "TABLED_POWERS", 0)
-    c = case(5, rule.replace(cutoff=cutoff), steps=700, rate=0.5, tau_m=400.0, density=0.8)
+    rule = ep.EPropPlus(LONG_SILENCE[optimizer], kappa=0.999, kappa_reg=kappa_reg, c_reg=0.05, cutoff=cutoff)
+    c = case(5, rule, steps=700, rate=0.5, tau_m=400.0, density=0.8)
     for span in (slice(40, 350), slice(380, 420), slice(450, 690)):
         c.inputs[span] = 0.0
     check_case(c)
     assert c.inputs[349:379].any()
 
 
-@pytest.mark.parametrize("rule", rules_of(LONG_SILENCE, 0.99, kappa=0.99, c_reg=0.05, cutoff=20.0))
-@pytest.mark.parametrize(("cutoff", "each_step"), [(60.0, False), (2000.0, False), (200.0, True)])
-def test_reward_in_a_long_silence(rule, cutoff, each_step):
+@pairwise("optimizer waits kappa_reg", LONG_SILENCE, [(60.0, False), (2000.0, False), (200.0, True)], [None, 0.99])
+def test_reward_in_a_long_silence(optimizer, waits, kappa_reg):
     """Rewards that come long after the cutoff of the eligibility, before and after that of what waits for them."""
-    rule = rule.replace(reward=ep.RewardTrace(tau=150.0, cutoff=cutoff), each_step=each_step)
+    cutoff, each_step = waits
+    rule = ep.EPropPlus(
+        LONG_SILENCE[optimizer], kappa=0.99, kappa_reg=kappa_reg, c_reg=0.05, cutoff=20.0, each_step=each_step,
+        reward=ep.RewardTrace(tau=150.0, cutoff=cutoff),
+    )  # fmt: skip
     c = case(5, rule, steps=500, sizes=(4, 4, 2), rate=0.5, tau_m=30.0, density=0.8)
     c.reward[:] = 0.0
     c.reward[[120, 128, 200, 231, 310, 420]] = [1.0, -0.5, 2.0, 0.7, 1.5, -1.0]
