@@ -42,14 +42,14 @@ template <class Real> AllSynapses<Real> synapses_of(const PyTopology& topology, 
 }
 
 // All partitions in parallel; returns how many synapses have moved.
-template <class Real>
-Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint32_t> born, const PyTopology& absent,
-                 In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop, double share, bool by_gradient,
-                 std::uint32_t now, int threads) {
+template <class Real> Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint32_t> born,
+                                       const PyTopology& absent, In1<Real> score, In1<Index> shape, In1<Index> signs, Drop drop,
+                                       double share, bool by_gradient, std::uint32_t now, int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   const auto candidates = attribute1<std::uint32_t>(absent.arrays, "targets");
   const AllSynapses<Real> all = synapses_of<Real>(topology, synapses, born.data());
-  const bool fits = static_cast<Index>(born.shape(0)) == topology.targets.size && absent.branch_start.rows == topology.n_partitions() &&
+  const bool fits = static_cast<Index>(born.shape(0)) == topology.targets.size &&
+                    absent.branch_start.rows == topology.n_partitions() &&
                     static_cast<Index>(score.shape(0)) == candidates.size &&
                     branches.first + branches.count() < topology.branch_start.columns &&
                     absent.branch_start.columns == topology.branch_start.columns;
@@ -66,17 +66,17 @@ Index rewire_all(const PyTopology& topology, nb::object synapses, Out1<std::uint
 }
 
 // All partitions in parallel.
-template <class Real>
-void perturb_all(const PyTopology& topology, Out1<Real> weight, In1<Index> shape, In1<Index> signs, In2<double> bounds,
-                 In1<Index> nodes, Index first_node, double l1, double noise, std::uint64_t seed, int threads) {
+template <class Real> void perturb_all(const PyTopology& topology, Out1<Real> weight, In1<Index> shape, In1<Index> signs,
+                                       In2<double> bounds, In1<Index> nodes, Index first_node, double l1, double noise,
+                                       std::uint64_t seed, int threads) {
   const RewiredBranches branches = branches_of(shape, signs);
   if (static_cast<Index>(bounds.shape(1)) != branches.classes * branches.delays || bounds.shape(0) != 2 ||
       static_cast<Index>(nodes.shape(0)) != branches.sources || static_cast<Index>(weight.shape(0)) != topology.targets.size)
     throw nb::value_error("perturb: weights, bounds or nodes do not fit");
   const Perturbation perturbation{l1, noise, seed, first_node, nodes.data(), view2(bounds).row(0), view2(bounds).row(1)};
-  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
-                              {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), nullptr,
-                               nullptr, nullptr}};
+  const AllSynapses<Real> all{
+      attribute2<Index>(topology.arrays, "branch_start"),
+      {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), nullptr, nullptr, nullptr}};
   nb::gil_scoped_release release;
   parallel_for(topology.n_partitions(), std::max(threads, 1),
                [&](Index p) { perturb(branches, perturbation, all.of_partition(p, branches.first)); });

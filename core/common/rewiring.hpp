@@ -8,7 +8,8 @@
 // 4. From the front, remaining and new synapses are merged branch by branch, by ascending target: the place that is written never
 //    overtakes the one that is read.
 //
-// Ties are decided by the order of branches, which is that of sources. So results do not depend on partitions and ranks.
+// Weights and scores are compared in single precision; ties are decided by the order of branches, which is that of sources. So
+// results do not depend on partitions and ranks.
 #pragma once
 #include <cstdint>
 
@@ -34,13 +35,13 @@ struct RewiredBranches {
 
 struct RewiringStep {
   Drop drop;
-  double share;       // of the synapses of a target
-  bool by_gradient;   // scores are gradients: the best candidate is the one that gains most; else the one with the largest score
+  double share;      // of the synapses of a target
+  bool by_gradient;  // scores are gradients: the best candidate is the one that gains most; else the one with the largest score
 };
 
 // Synapses of a partition; empty arrays are not used.
 template <class Real> struct MovedSynapses {
-  Index* start;            // of the projection's branches
+  Index* start;  // of the projection's branches
   std::uint32_t* targets;
   Real *weight, *moment_1, *moment_2;  // the last two may be null
   std::uint32_t* born;                 // optimiser step in which a synapse was made
@@ -61,8 +62,8 @@ template <class Real> Index rewire(const RewiredBranches& branches, Index begin,
 struct Perturbation {
   double l1, noise;
   std::uint64_t seed;
-  Index first_node;     // node of the first target
-  const Index* nodes;   // of the sources
+  Index first_node;          // node of the first target
+  const Index* nodes;        // of the sources
   const double *low, *high;  // bounds of the weights, by sign class and delay
 };
 

@@ -3,6 +3,7 @@
 from eprop.engine.few_bits import Quantised, quantise
 from eprop.engine.run.lanes import Lanes
 from eprop.engine.run.results import BatchResult, Record, Recording, RunStopped
+from eprop.engine.run.rewiring import Moved
 from eprop.engine.run.rollouts import Rollout
 from eprop.engine.run.samples import Samples, make_samples
 from eprop.engine.run.stepper import Stepper
@@ -10,6 +11,6 @@ from eprop.engine.run.timing import Latency
 from eprop.engine.simulator import Simulator
 
 __all__ = [
-    "BatchResult", "Latency", "Quantised", "Record", "Recording", "Rollout", "RunStopped", "Samples", "Simulator", "Stepper",
-    "Lanes", "make_samples", "quantise",
+    "BatchResult", "Lanes", "Latency", "Moved", "Quantised", "Record", "Recording", "Rollout", "RunStopped", "Samples",
+    "Simulator", "Stepper", "make_samples", "quantise",
 ]  # fmt: skip

@@ -905,9 +905,14 @@ class Simulator(FixedProperties):
             return self._episodes.rewirer.moved(projection)
 
     def plan_rewiring(self, updates: int | None) -> None:
-        """Let synapses of each `Rewiring` without ``until`` stay after three quarters of so many mini-batches; None: never.
+        """Let synapses of each `Rewiring` without ``until`` move in three quarters of the next mini-batches.
 
         `eprop.fit` and the command line call this.
+
+        Parameters
+        ----------
+        updates : int or None
+            Mini-batches of the training that begins; None: no end is known.
 
         Raises
         ------
@@ -916,7 +921,8 @@ class Simulator(FixedProperties):
         """
         check = partial(check_count, "plan_rewiring: updates", 1 if updates is None else updates, InputError)
         run_on_all_ranks(self.comm, "plan_rewiring", check, lambda _: {"updates": updates})
-        self._episodes.rewirer.until = None if updates is None else max(1, round(PART * updates))
+        now = self.updates
+        self._episodes.rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
 
     def connection_count(self, name: Projection | str) -> int:
         """Return the number of synapses of a projection.

@@ -16,7 +16,7 @@ GROW, DROP = ("gradient", "random"), ("weight", "sign")
 #: Projections with at most this many possible connections grow among all of them.
 ALL_PAIRS = 1 << 22
 #: Candidates for each new connection in larger projections.
-DRAWN = 3.0
+DRAWN = 2.0
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Rewiring(Description):
     drop: Literal["weight", "sign"] = param("weight", kind=str, doc="weight or sign")
     candidates: float | None = param(
         None, at_least=1.0, optional=True,
-        doc="absent connections drawn for each new one; None: all of them up to 2^22 possible ones, 3 in larger projections",
+        doc="absent connections drawn for each new one; None: all of them up to 2^22 possible ones, 2 in larger projections",
     )  # fmt: skip
     l1: float = param(0.0, unit="mV", at_least=0.0, doc="taken from each absolute weight after a mini-batch")
     noise: float = param(0.0, unit="mV", at_least=0.0, doc="sd of what is added to each weight after a mini-batch")
@@ -59,10 +59,10 @@ class Rewiring(Description):
             if (given := getattr(self, name)) not in known:
                 raise ParameterError(f"Rewiring.{name} must be one of {', '.join(known)}, got {given!r:.80}")
 
-    def share(self, update: int, until: int | None) -> float:
-        """Share of synapses that move after mini-batch ``update``; ``until`` is that of a training."""
-        last = self.until or until
-        progress = 0.0 if last is None else min(update / last, 1.0)
+    def share(self, update: int, training: tuple[int, int] | None = None) -> float:
+        """Share of synapses that move after a mini-batch; ``training`` is the first and the last one in which they move."""
+        first, last = (0, self.until) if self.until is not None else training or (0, None)
+        progress = 0.0 if last is None else min((update - first) / (last - first), 1.0)
         return self.fraction * 0.5 * (1.0 + math.cos(math.pi * progress)) if progress < 1.0 else 0.0
 
     def candidates_of(self, p: Projection, share: float) -> ConnectionRule:

@@ -8,6 +8,7 @@
     draw_episode                            an episode of an environment                       activity.py
     draw_weights, draw_weight_change        before and after training                          weight_change.py
     draw_constants                          constants that learn, before and after training    constant_change.py
+    draw_rewiring                           synapses of each source, before and after they move moved_synapses.py
     draw_band, draw_bars, draw_points       several trials of one or more variants             charts.py
     draw_confusion, draw_event_cost         true and predicted classes; time per event         charts.py
     raster, rates, draw_spikes              spikes of populations                              spikes.py
@@ -24,6 +25,7 @@ from eprop.plot.charts import draw_band, draw_bars, draw_confusion, draw_event_c
 from eprop.plot.constant_change import draw_constants
 from eprop.plot.encoding import draw_encoding
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
+from eprop.plot.moved_synapses import draw_rewiring
 from eprop.plot.report import draw_run, write_report
 from eprop.plot.schematic import draw_network
 from eprop.plot.sounds import cochleagram
@@ -34,6 +36,6 @@ from eprop.plot.weight_change import draw_weight_change, draw_weights
 __all__ = [
     "check_picture", "cochleagram", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_constants",
     "draw_encoding", "draw_episode", "draw_event_cost", "draw_learning_curve", "draw_network", "draw_pattern",
-    "draw_points", "draw_returns", "draw_returns_of_trials", "draw_run", "draw_spikes", "draw_trials",
+    "draw_points", "draw_returns", "draw_returns_of_trials", "draw_rewiring", "draw_run", "draw_spikes", "draw_trials",
     "draw_weight_change", "draw_weights", "look", "raster", "rates", "save", "telling_neuron", "write_report",
 ]  # fmt: skip

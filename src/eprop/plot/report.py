@@ -26,6 +26,7 @@ from eprop.plot.activity import draw_activity, draw_episode, draw_pattern
 from eprop.plot.charts import draw_confusion
 from eprop.plot.constant_change import draw_constants
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
+from eprop.plot.moved_synapses import SynapseCounts, draw_rewiring
 from eprop.plot.schematic import draw_network
 from eprop.plot.style import drawing, look, save
 from eprop.plot.weight_change import draw_weights
@@ -38,6 +39,8 @@ from eprop.training.records import Activity, record_activity, record_episode, us
 from eprop.training.reward_learner import value_unit_of
 from eprop.training.run_folder import PICTURES
 from eprop.training.trials import spread_of
+
+Connections = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 58rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
@@ -64,10 +67,10 @@ def draw_run(
 ) -> list[pathlib.Path]:
     """Draw the figures of a run, or of several trials.
 
-    For a run, the figures are ``learning_curve``, ``activity``, ``network`` and ``weights``, and ``constants`` that learn. A
-    classification adds ``confusion``, readouts with a target curve add ``pattern``. A task with reward has ``returns`` and
-    ``episode`` instead of curve and activity. For several trials there is only their ``learning_curve`` or ``returns``: each
-    trial is a run with its own figures.
+    For a run, the figures are ``learning_curve``, ``activity``, ``network`` and ``weights``, ``constants`` that learn, and
+    ``rewiring`` where synapses move. A classification adds ``confusion``, readouts with a target curve add ``pattern``. A task
+    with reward has ``returns`` and ``episode`` instead of curve and activity. For several trials there is only their
+    ``learning_curve`` or ``returns``: each trial is a run with its own figures.
 
     Parameters
     ----------
@@ -183,6 +186,7 @@ def _of_run(run: LoadedRun) -> dict[str, Figure]:
         "weights": lambda: draw_weights(weight_changes(before, run.simulator), weight_units(before.network)),
         "network": lambda: _figure_of(draw_network(run.simulator.network)),
         **_of_constants(run, before),
+        **_of_rewiring(run, before),
         **own,
     }
     for name, make in makers.items():
@@ -200,6 +204,18 @@ def _of_constants(run: LoadedRun, before: Simulator) -> dict[str, Callable[[], F
             changes[f"{p.name}.{name}"] = before.parameters(p.name)[name], now[name]
             units[f"{p.name}.{name}"] = info[name].unit
     return {"constants": lambda: draw_constants(changes, units)} if changes else {}
+
+
+def _of_rewiring(run: LoadedRun, before: Simulator) -> dict[str, Callable[[], Figure]]:
+    """Function that draws the synapses that move, if there are any."""
+    names = [p.name for p in run.network.projections if p.rewiring is not None]
+    return {"rewiring": lambda: draw_rewiring({name: _counts(run, before, name) for name in names})} if names else {}
+
+
+def _counts(run: LoadedRun, before: Simulator, name: str) -> SynapseCounts:
+    pre = run.network.projection(name).pre
+    old, new = (np.bincount(sim.connections(name)[0], minlength=pre.size) for sim in (before, run.simulator))
+    return SynapseCounts(old, new, run.config.task.image_of(pre.name))
 
 
 def _of_reward(run: LoadedRun) -> dict[str, Callable[[], Figure]]:
@@ -277,7 +293,19 @@ def loss_unit(network: Network) -> str:
 def weight_changes(before: Simulator, after: Simulator) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Weights of all plastic projections in two simulators of the same network."""
     names = [p.name for p in before.network.projections if not isinstance(p.rule, Static)]
-    return {name: (before.connections(name)[2], after.connections(name)[2]) for name in names}
+    return {name: _paired(before.connections(name), after.connections(name)) for name in names}
+
+
+def _paired(before: Connections, after: Connections) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of the same connections; those of a connection that one of the two lacks are 0 there."""
+    if np.array_equal(before[0], after[0]):
+        return before[2], after[2]
+    keys = [targets << 32 | sources for sources, targets, _ in (before, after)]
+    all_keys = np.union1d(*keys)
+    weights = np.zeros((2, all_keys.size))
+    for row, own, (_, _, values) in zip(weights, keys, (before, after), strict=True):
+        np.add.at(row, np.searchsorted(all_keys, own), values)
+    return weights[0], weights[1]
 
 
 def weight_units(network: Network) -> dict[str, str]:
@@ -334,11 +362,12 @@ def _result_of_trials(folder: RunFolder, summary: Mapping[str, Any]) -> str:
 
 def _weight_table(run: LoadedRun) -> str:
     """Table of the mean and standard deviation of the weights of each plastic projection, before and after training."""
-    units = weight_units(run.simulator.network)
+    units, simulators = weight_units(run.simulator.network), (run.untrained(), run.simulator)
+    weights = {name: [sim.connections(name)[2] for sim in simulators] for name in units}
     rows = [
-        (name, int(new.size), *(f"{np.mean(w):.4f} ± {np.std(w):.4f} {units[name]}" for w in (old, new)))
-        for name, (old, new) in weight_changes(run.untrained(), run.simulator).items()
-        if new.size
+        (name, own[1].size, *(f"{np.mean(w):.4f} ± {np.std(w):.4f} {units[name]}" for w in own))
+        for name, own in weights.items()
+        if own[1].size
     ]
     return table("mean ± standard deviation", rows, ("projection", "synapses", "before", "after"))
 

@@ -172,6 +172,7 @@ class TimeDriven:
 
     def learn(self, gradient: Array, of_constants: Mapping[str, Array] | None = None) -> None:
         """Take one step of the optimisers of `EProp` with a gradient (synapses,), and with those of constants by their key."""
+        check_moves(self.network)
         self.counters[0] += 1
         self._update(self.of_samples.learns, self._clipped(gradient), int(self.counters[0]), self.weight)
         self._fade(self.of_samples.learns)
@@ -273,6 +274,13 @@ class TimeDriven:
                 if isinstance(value, np.ndarray) and (part not in kept or name in kept[part]):
                     found[f"{part}/{name}".lstrip("/")] = value
         return found
+
+
+def check_moves(network: Network) -> None:
+    """Raise `NetworkError` if synapses move: the reference gives gradients, and moves none."""
+    for p in network.projections:
+        if p.rewiring is not None:
+            raise NetworkError(f"{p.name}: the time-driven reference does not move synapses; leave out rewiring")
 
 
 def _signs_of(p: Projection, connections: Connections) -> npt.NDArray[np.int8]:

@@ -90,6 +90,10 @@ class Task(Description):
         """Build the untrained network; it depends on the parameters only."""
         raise TypeError(f"{type(self).__name__} does not define build_network()")
 
+    def image_of(self, population: str) -> tuple[int, int] | None:
+        """Rows and columns if the nodes of a population are the pixels of an image, or of several, for figures."""
+        return None
+
     def make_samples(self, network: Network, dataset: Any) -> Samples:
         """Make samples for the engine: inputs, targets and learning window, for `Simulator.train` and `evaluate`.
 

@@ -19,7 +19,8 @@ from eprop.data.binned import BinnedDataset
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
 from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
-from eprop.network import AllToAll, Bernoulli, ConnectionRule, Explicit, FixedIndegree, Network, Normal
+from eprop.network import AllToAll, Bernoulli, ConnectionRule, Explicit, FixedIndegree, Network, Normal, Rewiring
+from eprop.network.rewiring import GROW
 from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.fields import HEARD, PLACES, SIDE, add_filters, corners, filters_in_squares, in_squares
@@ -84,6 +85,14 @@ class NMNIST(LearningTask, Classification):
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
     )
+    rewiring: str = param(
+        "none", kind=str, main=True,
+        doc="eprop: none, or where synapses of input and recurrence move to: gradient (of absent connections) or random",
+    )  # fmt: skip
+    rewiring_every: int = param(25, kind=int, at_least=1, doc="mini-batches between two rewirings")
+    rewiring_fraction: float = param(
+        0.3, above=0.0, at_most=1.0, doc="share of its synapses that a neuron moves at first; it falls to 0"
+    )
     n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
     window_start: int = param(None, kind=int, at_least=0, optional=True, doc="first step of the learning window")
     window_stop: int = param(None, kind=int, at_least=1, optional=True, doc="step after the last one of the window")
@@ -113,11 +122,21 @@ class NMNIST(LearningTask, Classification):
                 f"NMNIST.window_start and window_stop must satisfy 0 <= start < stop <= n_steps = {self.n_steps}, "
                 f"got {self.window_start} and {self.window_stop}"
             )
+        if self.rewiring != "none" and (self.rule != "eprop" or self.receptive_field != SIDE):
+            raise ParameterError(
+                f"NMNIST.rewiring = {self.rewiring} needs rule = eprop, which learns by mini-batch, and receptive_field = {SIDE}"
+            )
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:
         """Allowed values of parameters that are names."""
-        return {"rule": RULES, "loss": LOSSES, "neuron": NEURONS}
+        return {"rule": RULES, "loss": LOSSES, "neuron": NEURONS, "rewiring": ("none", *GROW)}
+
+    def unused_reason(self, name: str) -> str | None:
+        """See `Task.unused_reason`."""
+        if name in ("rewiring_every", "rewiring_fraction") and self.rewiring == "none":
+            return "rewiring is none"
+        return super().unused_reason(name)
 
     def default_training(self, data: Any) -> dict[str, Any]:
         """More epochs for the embedded digits, which are few."""
@@ -159,8 +178,9 @@ class NMNIST(LearningTask, Classification):
         out = net.add(self._readout(), N_CLASSES, name="out")
         degree = self.recurrent_degree
         w_rec = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
-        net.connect(x, rec, self._input_connections(), weight=Normal(0.0, self.w_in), rule=rule)
-        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule)
+        moves = self._rewiring()
+        net.connect(x, rec, self._input_connections(), weight=Normal(0.0, self.w_in), rule=rule, rewiring=moves)
+        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule, rewiring=moves)
         net.connect(rec, out, AllToAll(), weight=Normal(0.0, self.w_out / math.sqrt(self.neurons)), rule=rule_out)
         if self.bias:
             always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")
@@ -191,6 +211,15 @@ class NMNIST(LearningTask, Classification):
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Readouts, or their softmax, summed over the learning window."""
         return summed(y[:, self.window_start : self.window_stop], softmax=self.loss == "softmax")
+
+    def image_of(self, population: str) -> tuple[int, int] | None:
+        """See `Task.image_of`."""
+        return (SIDE, SIDE) if population == "in" else None
+
+    def _rewiring(self) -> Rewiring | None:
+        if self.rewiring == "none":
+            return None
+        return Rewiring(every=self.rewiring_every, fraction=self.rewiring_fraction, grow=self.rewiring)  # type: ignore[arg-type]
 
     def _input_connections(self) -> ConnectionRule:
         """Connections from all pixels, or from the pixels of each neuron's receptive field; both polarities."""

@@ -14,6 +14,7 @@ from eprop.engine.run.online import EVALUATION_CHUNKS
 from eprop.errors import InputError, Status, check_status
 from eprop.network import Network
 from eprop.reference import Activity, Stimulus
+from eprop.reference.time_driven import check_moves
 from eprop.rules import EProp
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class TimeDrivenEngine:
     precision = "double"
 
     def __init__(self, network: Network):
+        check_moves(network)
         self._simulator = Simulator(network, threads=1)
         self.network, self.comm, self.n_synapses = network, self._simulator.comm, self._simulator.n_synapses
         self.stepped = time_driven(self._simulator)

@@ -34,6 +34,7 @@ PICTURES = {
     "network": ("Network", "Populations, projections and feedback."),
     "weights": ("Weights", "Each weight before and after training."),
     "constants": ("Constants", "Constants that learn: how many nodes have which value, before and after training."),
+    "rewiring": ("Moved synapses", "Synapses of each source, before and after training."),
 }
 
 

@@ -22,6 +22,7 @@ from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import SLICE, Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
+from eprop.training.moved_synapses import moves, rewired, summary_of_moves
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
 
@@ -208,6 +209,8 @@ class SampleLearner(Learner):
         self._activity, self._observed = np.zeros((0, 0)), dataset if validation is None else validation
         plan = self.training
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
+        if rewired(simulator):
+            simulator.plan_rewiring(plan.epochs * -(-len(dataset) // plan.batch_size))
 
     @classmethod
     def of_run(cls, setup: Setup) -> SampleLearner:
@@ -296,6 +299,7 @@ class SampleLearner(Learner):
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
             "rates": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in self._rates.items()},
+            **summary_of_moves(self.simulator),
             **described(self.task, self._activity, observe(self.task, self.simulator, self._observed)),
         }
 
@@ -404,6 +408,8 @@ class SampleLearner(Learner):
             rates = counts / sums["seconds_of_network"]
             self._rates[name] = float(rates.mean()), float(rates.std())
             line[f"rate_{name}"], line[f"rate_sd_{name}"] = self._rates[name]
+        for name, moved in moves(self.simulator).items():
+            line[f"moved_{name}"], line[f"turnover_{name}"] = moved.total, moved.turnover
         if validation is not None:
             found = evaluate(self.task, self.simulator, validation, lambda done, total: check())
             line |= {"validation_error": found.error, "validation_loss": found.loss}

@@ -161,10 +161,10 @@ def test_noise_and_shrinkage_act_on_every_weight():
 
 def test_the_share_falls_to_zero_by_a_cosine():
     rewiring = ep.Rewiring(fraction=0.4)
-    assert rewiring.share(50, None) == 0.4
-    assert rewiring.share(50, 100) == pytest.approx(0.2)
-    assert rewiring.share(100, 100) == 0.0
-    assert rewiring.replace(until=50).share(50, 100) == 0.0
+    assert rewiring.share(50) == 0.4
+    assert rewiring.share(60, (10, 110)) == pytest.approx(0.2)
+    assert rewiring.share(110, (10, 110)) == 0.0
+    assert rewiring.replace(until=50).share(50, (0, 100)) == 0.0
     sim = ep.Simulator(network(MOVES), threads=1)
     sim.plan_rewiring(4)  # until three quarters
     for _ in range(4):

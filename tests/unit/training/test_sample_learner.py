@@ -14,6 +14,7 @@ from eprop.data import Digits, Loader
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.training import Checkpoint, Trainer, UnstableWarning, Watcher, evaluate, load_checkpoint, save_checkpoint
 from eprop.training.epoch_order import shuffled
+from eprop.training.moved_synapses import summary_of_moves
 from small_learner import RULES, learner, resumed, run, stopped, weights
 
 pytestmark = pytest.mark.tiny
@@ -255,3 +256,22 @@ def test_a_later_epoch_records_the_same_digits_again() -> None:
     np.testing.assert_array_equal(made[0].labels, made[1].labels)
     assert not np.array_equal(made[0].channels, made[1].channels)
     np.testing.assert_array_equal(made[1].channels, made[2].channels)
+
+
+def test_synapses_move_in_three_quarters_of_a_training() -> None:
+    moving = {"rewiring": "random", "rewiring_every": 1, "input_probability": 0.02}
+    trained, log = run(learner(task=moving, training={"epochs": 4}))
+    moved = [line["moved_in->rec"] for line in log.lines]
+    # 12 mini-batches, of which 8 move some: the share of the ninth is 0.
+    ages = trained.simulator.moved("in->rec").ages
+    assert moved == sorted(moved)
+    assert moved[0] > 0
+    assert set(ages[ages < 12]) <= set(range(4, 12))
+    assert log.lines[-1]["turnover_in->rec"] == np.mean(ages < 12)
+    summary = summary_of_moves(trained.simulator)
+    assert summary["rewiring"]["in->rec"]["moved"] == moved[-1]
+    assert summary["rewiring"]["in->rec"]["mean_age"] == np.mean(ages)
+    halted = stopped(learner(task=moving, training={"epochs": 4}), at=14)
+    again, _ = resumed(learner(task=moving, training={"epochs": 4}), halted)
+    for name, value in trained.simulator.state().items():
+        np.testing.assert_array_equal(again.simulator.state()[name], value, err_msg=name)

@@ -103,3 +103,11 @@ def test_what_diverges_is_refused() -> None:
     samples = ep.Simulator(net, threads=1).samples(1, 30, {"in": np.ones((1, 30, 4))}, {"out": np.ones((1, 1, 2))})
     with np.errstate(all="ignore"), pytest.raises(ep.DivergenceError, match="time-driven"):
         [time.train(samples) for _ in range(3)]
+
+
+def test_synapses_that_move_are_refused() -> None:
+    net = ep.Network()
+    x, rec = net.add(ep.EventSource(), 9, "in"), net.add(ep.LIF(), 3, "rec")
+    net.connect(x, rec, ep.FixedIndegree(3), rule=ep.EProp(c_reg=1.0), rewiring=ep.Rewiring())
+    with pytest.raises(ep.NetworkError, match="in->rec: the time-driven reference does not move synapses"):
+        TimeDrivenEngine(net)

@@ -87,15 +87,15 @@ class Rewirer:
 
     Attributes
     ----------
-    until : int or None
-        Mini-batch after which synapses of a `Rewiring` without ``until`` stay.
+    training : (int, int) or None
+        First and last mini-batch in which synapses of a `Rewiring` without ``until`` move.
     """
 
     def __init__(self, arrays: Arrays, replicas: Communicator, timer: PhaseTimer):
         self._arrays, self._replicas, self._timer = arrays, replicas, timer
         self._projections = [p for p in arrays.network.projections if p.rewiring is not None]
         self._watched: _Step | None = None
-        self.until: int | None = None
+        self.training: tuple[int, int] | None = None
 
     def begin(self) -> None:
         """Draw the candidates whose gradients the next mini-batch gives, if synapses move after it."""
@@ -170,7 +170,7 @@ class Rewirer:
 
     def _drawn(self, grow: str, update: int) -> _Step | None:
         """The candidates of all projections that move synapses after a mini-batch."""
-        shares = [(p, r.share(update, self.until)) for p in self._projections if (r := _rewiring(p)).grow == grow]
+        shares = [(p, r.share(update, self.training)) for p in self._projections if (r := _rewiring(p)).grow == grow]
         due = [(p, share) for p, share in shares if share > 0.0 and update % _rewiring(p).every == 0]
         if not due:
             return None

@@ -1,0 +1,30 @@
+"""Synapses that move in a training: its metrics and its summary."""
+
+from __future__ import annotations
+
+from typing import TypeGuard
+
+from eprop.engine import Moved, Simulator
+from eprop.files import JsonObject
+from eprop.training.engines import Engine
+
+
+def rewired(simulator: Engine) -> TypeGuard[Simulator]:
+    """Whether synapses of a network move."""
+    return any(p.rewiring is not None for p in simulator.network.projections)
+
+
+def moves(simulator: Engine) -> dict[str, Moved]:
+    """How the synapses of each projection have moved that can move."""
+    if not rewired(simulator):
+        return {}
+    return {p.name: simulator.moved(p) for p in simulator.network.projections if p.rewiring is not None}
+
+
+def summary_of_moves(simulator: Engine) -> JsonObject:
+    """Moved synapses of each projection, their share of all, and the mean age of synapses in mini-batches."""
+    found: JsonObject = {
+        name: {"moved": m.total, "turnover": m.turnover, "mean_age": float(m.ages.mean()) if m.ages.size else 0.0}
+        for name, m in moves(simulator).items()
+    }
+    return {"rewiring": found} if found else {}
