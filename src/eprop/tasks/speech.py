@@ -402,7 +402,7 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         drawn = LogNormal(math.log(tau), self.spread) if self.spread > 0.0 else tau
         if not self.learn_taus:
             return drawn
-        start = Clipped(drawn, self.dt, LONGEST) if isinstance(drawn, LogNormal) else drawn
+        start: Any = Clipped(drawn, self.dt, LONGEST) if isinstance(drawn, LogNormal) else drawn
         return Learned(start, low=self.dt, high=LONGEST, eta=ETA_TAUS)
 
     def build_network(self) -> Network:
