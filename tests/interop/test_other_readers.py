@@ -1,6 +1,6 @@
 """snnTorch and Norse, in an environment of their own, read the graphs of `to_nir` as the page says.
 
-The environment is made with pip, which loads PyTorch; ``EPROP_READERS=PYTHON`` names the Python of one that exists.
+The environment is made with pip, which fetches PyTorch for CPUs; ``EPROP_READERS=PYTHON`` names the Python of one that exists.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "howto" / "interop.md"
 SCRIPT = pathlib.Path(__file__).with_name("other_readers.py")
-REQUIREMENTS = ("snntorch==1.0.0", "norse==1.1.0", "nirtorch==2.6", "nir==1.0.8", "torch")
-INDEX = "https://download.pytorch.org/whl/cpu"  # smaller, where it can be reached
+REQUIREMENTS = ("snntorch==1.0.0", "norse==1.1.0", "nirtorch==2.6", "nir==1.0.8")
+INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI has only PyTorch for GPUs, which is several gigabytes
 STEPS, INPUTS, NEURONS = 300, 20, 30
 DELTA, CURRENT = (
     ep.DeltaLIF(tau_m=20.0),
@@ -81,10 +81,11 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("readers") / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
-    command = [python, "-m", "pip", "install", "-q", "--extra-index-url", INDEX, *REQUIREMENTS]
-    made = subprocess.run(command, capture_output=True, text=True)
-    if made.returncode:
-        pytest.skip(f"pip cannot make an environment with snnTorch and Norse: {made.stderr.strip().splitlines()[-1]}")
+    for packages in (["--retries", "1", "--index-url", INDEX, "torch"], [*REQUIREMENTS]):
+        made = subprocess.run([python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True)
+        if made.returncode:
+            told = made.stderr.strip().splitlines()[-1]
+            pytest.skip(f"cannot make an environment with snnTorch and Norse, and EPROP_READERS names none: {told}")
     return python
 
 

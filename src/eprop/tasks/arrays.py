@@ -149,9 +149,14 @@ def samples_of_dataset(network: Network, dataset: BinnedDataset, window: object 
         If they do not fit each other.
     """
     source, readout = only(network, "source", "in"), only(network, "readout", "out")
-    if dataset.n_channels > source.size or dataset.dt != network.dt:
+    if dataset.n_channels > source.size:
         raise InputError(
-            f"the network has {source.size} inputs ({source.name!r}) and steps of {network.dt:g} ms, got {dataset!r}"
+            f"the samples have {dataset.n_channels} channels, but the network has {source.size} inputs ({source.name!r}); "
+            "make an input for each channel"
+        )
+    if dataset.dt != network.dt:
+        raise InputError(
+            f"the samples have steps of {dataset.dt:g} ms, but the network has steps of {network.dt:g} ms; give both the same dt"
         )
     aims = {"labels": dataset.labels} if dataset.targets is None else {"targets": {readout.name: dataset.targets}}
     inputs = {source.name: (dataset.ptr, dataset.channels)}

@@ -178,12 +178,16 @@ def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int 
 def check_task(task: Task, network: Network, dataset: Dataset) -> None:
     """Encode two samples and score silent readouts, to find mistakes before the training begins.
 
+    Of labelled data the two samples have the lowest and the highest label.
+
     Raises
     ------
     InputError
         If the samples do not fit the network, or the scores have a wrong shape.
     """
-    samples = task.make_samples(network, dataset.subset(np.arange(min(len(dataset), 2))))
+    labels = getattr(dataset, "labels", None)
+    tried = np.arange(min(len(dataset), 2)) if labels is None else np.unique([np.argmin(labels), np.argmax(labels)])
+    samples = task.make_samples(network, dataset.subset(tried))
     with np.errstate(all="ignore"):
         scores = task.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
     if np.shape(scores) != (len(samples),):

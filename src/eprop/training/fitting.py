@@ -190,6 +190,11 @@ class History:
                 known = self[name][~np.isnan(self[name])][-1]
                 shown = f"{100.0 * known:.1f} %" if "error" in name else f"{known:.4g}"
                 facts.append((name.replace("_", " "), shown))
+        rates = {
+            name.removeprefix("rate_sd_"): sd for name, sd in self.lines[-1].items() if name.startswith("rate_sd_")
+        }
+        for name, sd in rates.items():
+            facts.append((f"rate of {name}", f"{self.lines[-1][f'rate_{name}']:.1f} ± {sd:.1f} Hz"))
         return facts
 
 

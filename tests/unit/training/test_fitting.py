@@ -150,6 +150,7 @@ def test_the_history_is_drawn_and_shown() -> None:
     assert "loss" in bottom.get_ylabel()
     assert "validation error" in history._repr_html_()
     assert repr(history).startswith("History(epochs 3, loss ")
+    assert f"rate of lif1 {history['rate_lif1'][-1]:.1f} ± " in repr(history)
     with pytest.raises(KeyError, match=r"no report has 'los'; they have: .*loss"):
         history["los"]
 
@@ -170,7 +171,8 @@ def two_sources() -> ep.Simulator:
     (lambda: ep.fit(simulator(), TRAIN, patience=2, progress=False), ParameterError, "patience needs validation samples: ep.fit"),
     (lambda: ep.fit(simulator(), TRAIN, epoch=2, progress=False), ParameterError, "Training has no parameter epoch; .*epochs"),
     (lambda: ep.fit(simulator(), TRAIN, epochs=0, progress=False), ParameterError, "epochs must be >= 1"),
-    (lambda: ep.fit(simulator(readouts=2), TRAIN, progress=False), InputError, "labels must lie in 0..1"),
+    (lambda: ep.fit(simulator(readouts=2), (EVENTS, np.sort(LABELS)), progress=False), InputError,
+     "labels must lie in 0..1, got 0..2: each class needs a readout, and there are 2"),
     (lambda: ep.fit(simulator(), TRAIN, window=np.ones(3), progress=False), InputError, "window must have shape .20,."),
     (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), DataError, "more than n_channels = 6"),
 )  # fmt: skip

@@ -265,7 +265,9 @@ def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels
         raise InputError("labels need exactly one readout population, and no targets")
     size = readouts[0].size
     if labels.min() < 0 or labels.max() >= size:
-        raise InputError(f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}")
+        raise InputError(
+            f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}: each class needs a readout, and there are {size}"
+        )
     return np.eye(size)[labels][:, None, :]
 
 
