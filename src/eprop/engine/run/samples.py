@@ -266,7 +266,8 @@ def _one_hot(readouts: tuple[InputPart, ...], targets: Mapping[str, Any], labels
     size = readouts[0].size
     if labels.min() < 0 or labels.max() >= size:
         raise InputError(
-            f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}: each class needs a readout, and there are {size}"
+            f"labels must lie in 0..{size - 1}, got {labels.min()}..{labels.max()}: each class needs a readout, and there "
+            f"are {size}"
         )
     return np.eye(size)[labels][:, None, :]
 
