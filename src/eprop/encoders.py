@@ -53,7 +53,7 @@ class Encoder(Description):
         Parameters
         ----------
         values : array, shape (samples, ...)
-            The training data, and no test data.
+            One observation per row, of the training data and no test data.
         """
         raise TypeError(f"{type(self).__name__} does not define fit()")
 
@@ -476,7 +476,10 @@ def check_numbers(encoder: Encoder, name: str, *, positive: bool = False) -> Non
 def check_entries(encoder: Encoder, name: str, entries: int) -> None:
     """Raise `InputError` unless a parameter has one value, or one for each entry."""
     if (count := len(getattr(encoder, name))) not in (1, entries):
-        raise InputError(f"{type(encoder).__name__}.{name} has {count} values for observations of {entries} entries")
+        raise InputError(
+            f"{type(encoder).__name__}.{name} has {count} values for observations of {entries} entries; fit takes one observation "
+            "per row, of series for instance series.reshape(-1, entries)"
+        )
 
 
 def check_rate(encoder: Any) -> None:
