@@ -150,14 +150,14 @@ class BinnedDataset:
         return self.subset(np.random.default_rng(seed).permutation(len(self)))
 
     def split(
-        self, sizes: Sequence[int], seed: int | None = 0, stratified: bool = True, names: Sequence[str] = ()
+        self, sizes: Sequence[float], seed: int | None = 0, stratified: bool = True, names: Sequence[str] = ()
     ) -> list[BinnedDataset]:
         """Divide the samples into disjoint parts of the given sizes.
 
         Parameters
         ----------
-        sizes : sequence of int
-            Number of samples of each part; one may be -1 and takes the rest.
+        sizes : sequence of int or float
+            Number of samples of each part, or a fraction between 0 and 1 (rounded down); one may be -1 and takes the rest.
         seed : int or None
             Seed of the random choice; ``None`` cuts the samples in their order.
         stratified : bool
@@ -168,7 +168,7 @@ class BinnedDataset:
         Raises
         ------
         DataError
-            If the sizes exceed the number of samples.
+            If the sizes are no such numbers, or exceed the number of samples.
         """
         parts = split_rows(self.labels, sizes, seed, stratified)
         labels = [*names, *[self.name] * (len(parts) - len(names))]
@@ -281,23 +281,28 @@ def check_labels(labels: ArrayLike) -> None:
         raise DataError(f"sample {wrong[0]}: a label must be a whole number >= 0, got {given.ravel()[wrong[0]]}")
 
 
-def split_rows(labels: np.ndarray, sizes: Sequence[int], seed: int | None, stratified: bool = True) -> list[np.ndarray]:
+def split_rows(
+    labels: np.ndarray, sizes: Sequence[float], seed: int | None, stratified: bool = True
+) -> list[np.ndarray]:
     """Indices of the samples of each part; arguments of `BinnedDataset.split`."""
-    sizes = _complete(sizes, labels.shape[0])
+    counts = _complete(sizes, labels.shape[0])
     order = np.arange(labels.shape[0])
     if seed is not None:
         order = np.random.default_rng(seed).permutation(labels.shape[0])
         if stratified:
             order = order[_interleave(labels[order])]
-    ends = np.cumsum([0, *sizes])
+    ends = np.cumsum([0, *counts])
     return [order[a:b] for a, b in itertools.pairwise(ends)]
 
 
-def _complete(sizes: Sequence[int], available: int) -> list[int]:
-    """Replace one -1 by the rest, and check the sum."""
-    out = [int(size) for size in sizes]
-    if out.count(-1) > 1 or min(out, default=0) < -1:
-        raise DataError(f"sizes of a split must be >= 0, at most one of them -1; got {out}")
+def _complete(sizes: Sequence[float], available: int) -> list[int]:
+    """Replace fractions by counts and one -1 by the rest, and check the sum."""
+    out = [int(size * available) if 0.0 < size < 1.0 else int(size) for size in sizes]
+    whole = all(0.0 < size < 1.0 or size == int(size) for size in sizes)
+    if not whole or out.count(-1) > 1 or min(out, default=0) < -1:
+        raise DataError(
+            f"sizes of a split must be whole numbers >= 0 or fractions below 1, at most one of them -1; got {list(sizes)}"
+        )
     known = sum(size for size in out if size >= 0)
     if known > available:
         raise DataError(f"cannot take {known} samples from {available}")

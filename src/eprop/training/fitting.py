@@ -261,6 +261,8 @@ def fit(
     >>> history.plot()
     >>> history.evaluate(test).error
     """
+    if isinstance(simulator, Network):
+        raise InputError("fit takes a Simulator, got a Network: ep.fit(ep.Simulator(network), ...)")
     network = simulator.network
     learned = dataset_of(network, train, "train")
     task = task_of(network, learned, window, network.seed if seed is None else seed)

@@ -183,9 +183,14 @@ def test_a_split_is_disjoint_and_stratified():
     assert not np.array_equal(data.split((50,), seed=5)[0].ptr, validation.ptr)
     assert np.array_equal(data.split((3, 2), seed=None)[1].ptr[:, 0], [3, 4])
     assert len(data.split((20,), stratified=False)[0]) == 20
+    assert [len(part) for part in data.split((0.5, 0.25, -1))] == [
+        len(data) // 2,
+        len(data) // 4,
+        len(data) - 3 * len(data) // 4,
+    ]
 
 
-@pytest.mark.parametrize("sizes", [(501,), (-1, -1), (-2,), (400, 101)])
+@pytest.mark.parametrize("sizes", [(501,), (-1, -1), (-2,), (400, 101), (1.5,), (-0.5,), (0.9, 0.2)])
 def test_impossible_splits_are_refused(sizes):
     with pytest.raises(DataError):
         make(500).split(sizes)

@@ -167,6 +167,7 @@ def two_sources() -> ep.Simulator:
 @refusals(
     (lambda: ep.fit(two_sources(), TRAIN, progress=False), InputError, "one event source, or one named 'in'; .* 'a', 'b'"),
     (lambda: ep.fit(simulator(), EVENTS, progress=False), DataError, "train must be a data set .*got ndarray"),
+    (lambda: ep.fit(simulator().network, TRAIN), InputError, "fit takes a Simulator, got a Network"),
     (lambda: ep.fit(simulator(), TRAIN, EVENTS, progress=False), DataError, "validation must be a data set"),
     (lambda: ep.fit(simulator(), TRAIN, patience=2, progress=False), ParameterError, "patience needs validation samples: ep.fit"),
     (lambda: ep.fit(simulator(), TRAIN, epoch=2, progress=False), ParameterError, "Training has no parameter epoch; .*epochs"),
