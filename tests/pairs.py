@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 import eprop as ep
 from eprop import reference
+from eprop.reference.few_bits import Rounding
 from eprop.rules import PairRule
 from networks import small_network
 
@@ -30,8 +31,9 @@ def drawn_rule(rng: np.random.Generator, **changes) -> ep.STDP:
 
 
 def pair_network(
-    seed: int, sizes=(7, 9), dt: float = 1.0, other: ep.Rule | None = None, rules: Sequence[PairRule] = ()
-) -> ep.Network:
+    seed: int, sizes=(7, 9), dt: float = 1.0, other: ep.Rule | None = None, rules: Sequence[PairRule] = (),
+    precision: ep.FixedPoint | None = None,
+) -> ep.Network:  # fmt: skip
     """Inputs and recurrent neurons that learn by two pair rules (drawn: STDP), with delays; another kind onto readouts."""
     rng = np.random.default_rng(seed)
     neuron = ep.LIF(tau_m=15.0, v_th=0.8, t_ref=float(rng.choice([0.0, 2.0])))
@@ -42,7 +44,9 @@ def pair_network(
         rule = rules[k] if rules else drawn_rule(rng)
         least, size = rule.bounds[0], rule.bounds[1] - rule.bounds[0]
         weight = ep.Uniform(least + low * size, least + high * size) if rules else ep.Uniform(low, high)
-        net.connect(source, "rec", ep.Bernoulli(p), weight=weight, rule=rule, delay=float(delays[k]))
+        net.connect(
+            source, "rec", ep.Bernoulli(p), weight=weight, rule=rule, delay=float(delays[k]), precision=precision
+        )
     net.connect("rec", "out", weight=0.5, rule=other)
     drive = ep.Uniform(0.5, 1.5) if rules else ep.Normal(0.0, 0.2)  # neurons must spike whatever a given rule does
     net.connect("in", "rec", ep.Bernoulli(0.5), weight=drive, rule=other, name="other")
@@ -90,6 +94,17 @@ def run(net: ep.Network, x: np.ndarray, pieces: tuple[int, ...] = (), **options)
     return sim, start, parts
 
 
+def rounding_of(net: ep.Network, p: ep.Projection, connections, c: int) -> Callable[[float, int], float]:
+    """What rounds the weight of connection ``c`` after an update in a step."""
+    if p.precision is None:
+        return lambda weight, step: weight
+    source, target, _ = connections
+    low, high = (np.full(source.size, bound) for bound in p.rule.bounds)
+    nodes = reference.Connections(source, target, connections[2], np.ones(source.size))
+    one = Rounding.of(net, p, p.precision, nodes, low, high)
+    return lambda weight, step: float(one(np.array([weight]), np.array([c]), step)[0])
+
+
 def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, int]:
     """Largest deviation from the reference, relative to the range of weights; number of compared arrivals."""
     worst, compared = 0.0, 0
@@ -97,7 +112,9 @@ def worst_pair(net: ep.Network, start, recording, steps: int) -> tuple[float, in
         p = net.projection(name)
         delay = round(p.delay / net.dt)
         for c, at, pre, post, weight in arrivals(net, name, recording, start[name], steps):
-            wanted = reference.pair_weights(pre, post, delay, weight, p.rule, net.dt)
+            wanted = reference.pair_weights(
+                pre, post, delay, weight, p.rule, net.dt, rounding_of(net, p, start[name], c)
+            )
             worst = max(worst, np.abs(recording[name, "weight"][at, c] - wanted).max() / np.ptp(p.rule.bounds))
             compared += at.size
     return worst, compared

@@ -256,6 +256,11 @@ template <class Real> void optimize_all(PyRun<Real>& run, Index update, In1<doub
   if (run.state.neurons.feedback_offset.size() > 0) fade_offsets(topology, run.state.neurons.feedback_offset);
 }
 
+template <class Real> void round_by_update(PyRun<Real>& run, Index update, int threads) {
+  nb::gil_scoped_release release;
+  round_all(run.state.topology, run.state.synapses, update, std::max(threads, 1));
+}
+
 // Weights and feedback between runs.
 template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
   bound
@@ -267,6 +272,9 @@ template <class Real> void bind_weights(nb::class_<PyRun<Real>>& bound) {
            "One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive "
            "feedback decays like the weights.\n\n"
            "C++: `optimize` in core/episodes/optimizer_step.hpp.")
+      .def("round_weights", &round_by_update<Real>, "update"_a, "threads"_a,
+           "Round the e-prop weights of few bits after the optimiser step `update`.\n\n"
+           "C++: `round_all` in core/episodes/optimizer_step.hpp.")
       .def(
           "losses_of_steps",
           [](const PyRun<Real>& run, In2<double> y, In2<double> target, In2<double> window, Out1<double> loss) {

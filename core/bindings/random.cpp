@@ -94,7 +94,8 @@ void bind_random(nb::module_& m) {
       .value("stimulus", kStimulus)
       .value("cochlea", kCochlea)
       .value("vary", kVary)
-      .value("dropout", kDropout);
+      .value("dropout", kDropout)
+      .value("round", kRound);
 }
 
 }  // namespace eprop

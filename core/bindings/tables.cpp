@@ -66,7 +66,8 @@ Fields delay_group_fields() {
     OPTIMIZER_FIELD(w_max, "w_max"), OPTIMIZER_FIELD(beta_1, "beta_1"), OPTIMIZER_FIELD(beta_2, "beta_2"),
     OPTIMIZER_FIELD(epsilon, "epsilon"), OPTIMIZER_FIELD(kind, "optimizer"), OPTIMIZER_FIELD(nesterov, "nesterov"),
     OPTIMIZER_FIELD(keep, "keep"), FIELD(input_scale), FIELD(pair_rule), FIELD(pair_powers), FIELD(pre_decay),
-    FIELD(post_decay),    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)}
+    FIELD(post_decay),    {"pair_constants", "4f8", offsetof(Record, pair_constants), sizeof(Record::pair_constants)},
+    FIELD(level), FIELD(lowest), FIELD(highest), FIELD(stochastic), FIELD(rounding_seed), FIELD(first_node)
   });
   // clang-format on
 }
@@ -135,6 +136,7 @@ Topology topology_of(nb::handle owner) {
   topology.drives = const_records<Drive>(owner, "drives");
   topology.drive_values = attribute2<const double>(owner, "drive_values");
   topology.out_degrees = attribute1<const Index>(owner, "out_degrees");
+  topology.source_nodes = attribute1<const Index>(owner, "source_nodes");
   topology.products = const_records<Product>(owner, "products");
   topology.kept_rows = attribute1<const Index>(owner, "kept_rows");
   return topology;

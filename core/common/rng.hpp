@@ -32,6 +32,7 @@ enum Purpose : std::uint32_t {
   kCochlea = 13,
   kVary = 14,
   kDropout = 15,
+  kRound = 16,
 };
 
 // Two independent words for one counter.

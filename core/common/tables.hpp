@@ -76,10 +76,18 @@ struct DelayGroup {
   Index pair_powers;             // row of Topology::pair_powers
   double pre_decay, post_decay;  // of the traces of pair rules, per step
   double pair_constants[4];      // meaning: see its pair rule
+  double level;                  // few bits (few_bits.hpp): weight of one level; 0: weights may have any value
+  double lowest, highest;        // levels
+  Index stochastic;              // rounding is stochastic, not to the nearest
+  Index rounding_seed;           // seed of the draws of its projection
+  Index first_node;              // local target id of node 0 of its targets, also if another rank owns it
 };
 
 // Number of steps of a per-step optimiser after a spike, if no other spike follows.
 inline Index steps_of_optimizer(const DelayGroup& group) { return group.reward_cutoff > 0 ? group.reward_cutoff : group.cutoff; }
+
+// Whether the gradient of an interval may change a weight at any time before the next spike: w <- w - eta g, and nothing else.
+inline bool descends(const DelayGroup& group) { return descends(group.optimizer) && group.level == 0.0; }
 
 // Targets with the same trace constants (e-prop+).
 struct TraceGroup {
@@ -160,6 +168,7 @@ struct Topology {
   Array1<const Drive> drives;
   Array2<const double> drive_values;  // (DriveRow, driven neurons)
   Array1<const Index> out_degrees;    // (sources,) synapses of each source on this rank, for counting events
+  Array1<const Index> source_nodes;   // (sources,) index of each source within its population; empty if ids tell it, or unused
   Array1<const Product> products;     // e-prop: for the gradients of learned constants
   Array1<const Index> kept_rows;      // rows of the state of neurons that `products` read; slot 0 also keeps outputs
 

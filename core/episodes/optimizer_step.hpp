@@ -1,5 +1,8 @@
 // The optimiser step of all synapses after a mini-batch of e-prop; threads divide them.
 #pragma once
+#include <limits>
+
+#include "common/few_bits.hpp"
 #include "common/optimizers.hpp"
 #include "common/threads.hpp"
 #include "online/state.hpp"
@@ -25,6 +28,26 @@ void optimize(const Topology& topology, const Synapses<Real>& synapses, Index up
       }
     }
   });
+}
+
+// Rounds the weights of few bits after the optimiser step `update`.
+template <class Real> void round_all(const Topology& topology, const Synapses<Real>& synapses, Index update, int threads) {
+  for (Index r = 0; r < topology.groups.size; r++) {
+    const DelayGroup& group = topology.groups[r];
+    if (group.rule != Rule::eprop || !has_few_bits(group)) continue;
+    parallel_for(threads, threads, [&](Index share) {
+      const FlushSubnormals flush;
+      for (Index k = group.n_branches * share / threads; k < group.n_branches * (share + 1) / threads; k++) {
+        const Index branch = group.first_branch + k * group.branch_stride;
+        const Update of_branch{group, source_node(topology, group, branch), update};
+        for (Index p = 0; p < topology.n_partitions(); p++) {
+          const Index first = topology.branch_start(p, branch), size = topology.branch_start(p, branch + 1) - first;
+          round_weights(of_branch, topology.targets.data + first, size, std::numeric_limits<Real>::epsilon(),
+                        synapses.weight.data + first);
+        }
+      }
+    });
+  }
 }
 
 }  // namespace eprop

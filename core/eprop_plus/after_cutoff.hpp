@@ -133,7 +133,7 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   PendingSteps<Real> pending(step);
   const Index begin = branches.begin(k), end = branches.end(k);
   const bool takes = moments || (K.any_optimizer() && !pending.descent);
-  if (takes) pending.begin(begin, arriving.optimizer_steps, step.t - 1);
+  if (takes) pending.begin(arriving.branch, begin, arriving.optimizer_steps, step.t - 1);
   const SynapsePointers<Real> s = pointers_of(step);
   const FollowingBranch next = following(branches, k + 1);
   const auto resume = [&](auto together, Index synapse)

@@ -152,7 +152,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     branch.to_step.z_1 = static_cast<Real>(here[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
     if constexpr (moments || K.reward) {
-      if (takes) pending.begin(begin, arriving.optimizer_steps, t - 1);
+      if (takes) pending.begin(arriving.branch, begin, arriving.optimizer_steps, t - 1);
     } else {
       const double change = step.change_of_eta(arriving.last);
       if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);

@@ -1,5 +1,8 @@
 // Common parts of all loops over the synapses of an axon branch: pointers, the optimiser, and the loop itself.
 #pragma once
+#include <limits>
+
+#include "common/few_bits.hpp"
 #include "common/optimizers.hpp"
 #include "eprop_plus/corrections.hpp"
 #include "eprop_plus/propagators.hpp"
@@ -87,25 +90,27 @@ template <class Real, class T> void write_chunk(const SynapseChunk<T>& chunk, In
 // The steps that the synapses of a branch owe to an optimiser. The loop over the synapses notes their gradients; then all of them
 // take their steps and deliver.
 template <class Real> struct PendingSteps {
-  const OptimizerConstants& constants;
+  const DelayGroup& group;
   OnlineState<Real>& state;
   bool descent;  // owes nothing: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
   OwedSteps& owed;
   double* gradient;  // of the synapses of a branch
   double* x;         // inputs of their targets
   Index first = 0;   // synapse of the branch
+  Index source = 0;  // its source node
 
   PendingSteps(const GroupStep<Real>& step)
-      : constants(step.group.optimizer),
+      : group(step.group),
         state(step.state),
-        descent(step.group.per_step_optimizer != 0 || descends(step.group.optimizer)),
+        descent(step.group.per_step_optimizer != 0 || descends(step.group)),
         owed(step.state.plus.owed[step.partition]),
         gradient(step.state.plus.gradients[step.partition].data()),
         x(step.state.neurons.input.row(step.group.receptor)) {}
   // Prepares a branch that begins with synapse `begin`: its optimiser has taken `taken` steps, and must reach `until`.
-  void begin(Index begin, Index taken, Index until) {
+  void begin(Index branch, Index begin, Index taken, Index until) {
     first = begin;
-    owed.prepare(taken, until, constants);
+    if (has_few_bits(group)) source = source_node(state.topology, group, branch);
+    owed.prepare(taken, until, group.optimizer);
   }
   template <int N, class V> EPROP_INLINE void note(Index synapse, const V& g) const {
     store<N, double>(gradient + (synapse - first), convert<double, N>(g));
@@ -118,6 +123,9 @@ template <class Real> struct PendingSteps {
       read_chunk(state.synapses, synapse, chunk);
       std::copy_n(gradient + (synapse - first), chunk.size, chunk.gradient);
       take_steps(owed, chunk);
+      if (has_few_bits(group) && group.optimizer.eta != 0.0)
+        round_weights({group, source, owed.last}, state.topology.targets.data + synapse, chunk.size,
+                      std::numeric_limits<Real>::epsilon(), chunk.weight);
       write_chunk(chunk, synapse, state.synapses);
     }
   }

@@ -105,7 +105,7 @@ void learn_through(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
     set_spikes<K>(to_end, branch.z_last);
     set_spikes<K>(to_step, earlier ? z : branch.z_last);
     const Index begin = branches.begin(k), end = branches.end(k);
-    if (!pending.descent) pending.begin(begin, branch.optimizer_steps, step.t - 1);
+    if (!pending.descent) pending.begin(branch.branch, begin, branch.optimizer_steps, step.t - 1);
     for (Index synapse = begin; synapse < end; synapse++) {
       const Index target = s.targets[synapse];
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
@@ -176,7 +176,7 @@ template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step
   OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(step);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
-  const bool waits = K.reward || !descends(step.group.optimizer);
+  const bool waits = K.reward || !descends(step.group);
   Interval<Real> interval = interval_of<K>(step, step.t - step.group.cutoff, step.t, plane_of(state.plus.until_cutoff, 0),
                                            plane_of(state.plus.until_cutoff_before, 0));
   interval.kappa = static_cast<Real>(state.topology.decays(step.group.trace_group, kKappa, step.group.cutoff - 1));

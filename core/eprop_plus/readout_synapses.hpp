@@ -259,7 +259,7 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
     if (spiked && step.group.per_step_optimizer) {
       replay_branch_onto_readouts(step, branch, begin, end, last);
     } else if (spiked && moments) {
-      pending.begin(begin, branch.optimizer_steps, step.t - 1);
+      pending.begin(branch.branch, begin, branch.optimizer_steps, step.t - 1);
       step.group.reward_cutoff > 0 ? note_waiting_readouts(step, begin, end, last, pending)
                                    : note_readouts(step, begin, end, last, pending);
       pending.take(end);

@@ -73,7 +73,7 @@ template <class Real> void finalise_unrewarded(const GroupStep<Real>& step) {
   const Real factor = static_cast<Real>(
       reward_factor(step.state, group.trace_group, first_rewarded(group, begin), first_rewarded(group, step.t)));
   const Descent<Real> d = descent_of<Real>(group.optimizer);
-  const bool now = descends(group.optimizer);
+  const bool now = descends(group);
   for (Index k = 0; k < branches.count; k++) {
     if (group.per_step_optimizer) {
       replay_waiting(step, branches.begin(k), branches.end(k), step.t - group.reward_cutoff);

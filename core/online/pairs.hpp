@@ -16,7 +16,9 @@
 // postsynaptic spike is needed for longer than `PostSpikes::span` steps.
 #pragma once
 #include <algorithm>
+#include <limits>
 
+#include "common/few_bits.hpp"
 #include "common/pair_rules.hpp"
 #include "online/static.hpp"
 
@@ -26,6 +28,7 @@ namespace eprop {
 struct PairedBranch {
   Index after, until;  // postsynaptic spikes of steps after + 1 .. until
   double trace;        // presynaptic, as of the last spike
+  Update update;
 };
 
 // Up to eight synapses of a branch; the places of missing ones repeat the first.
@@ -40,7 +43,17 @@ struct PairedSynapses {
       w[i] = static_cast<double>(state.synapses.weight[synapse]);
     }
   }
+  // The new weight of synapse i.
+  template <class Real> Real store(OnlineState<Real>& state, Index first, int i) const {
+    return state.synapses.weight[first + i] = static_cast<Real>(w[i]);
+  }
 };
+
+// Rounds the weights of some synapses after an update, if they have few bits.
+template <class Real> void round_pairs(PairedSynapses& synapses, const Update& update) {
+  if (has_few_bits(update.group))
+    round_weights(update, synapses.target, kTogether, std::numeric_limits<Real>::epsilon(), synapses.w);
+}
 
 // The weights after the spikes of the neurons, in their order. The oldest stored spikes are older than any needed one, so the
 // search needs no other end.
@@ -79,11 +92,8 @@ template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state,
     for (int i = 0; i < kTogether; i++) step[i] = rule.pre_rate * trace[synapses.target[i]];
     if (branch.trace > 0.0) pair_spikes(synapses, state.post, branch, rule, powers);
     for (int i = 0; i < kTogether; i++) synapses.w[i] = rule.at_pre(synapses.w[i], step[i]);
-    for (Index i = 0; i < count; i++) {
-      const Real changed = static_cast<Real>(synapses.w[i]);
-      state.synapses.weight[first + i] = changed;
-      x[synapses.target[i]] += static_cast<double>(changed);
-    }
+    round_pairs<Real>(synapses, branch.update);
+    for (int i = 0; i < count; i++) x[synapses.target[i]] += static_cast<double>(synapses.store(state, first, i));
   }
 }
 
@@ -95,7 +105,8 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
     const Index count = std::min<Index>(end - first, kTogether);
     PairedSynapses synapses(state, first, count);
     pair_spikes(synapses, state.post, branch, rule, powers);
-    for (Index i = 0; i < count; i++) state.synapses.weight[first + i] = static_cast<Real>(synapses.w[i]);
+    round_pairs<Real>(synapses, branch.update);
+    for (int i = 0; i < count; i++) synapses.store(state, first, i);
   }
 }
 
@@ -117,6 +128,9 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   const auto trace_of = [&](Index position) {
     return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
   };
+  const auto update_of = [&](Index branch) {
+    return Update{group, has_few_bits(group) ? source_node(state.topology, group, branch) : 0, t};
+  };
   Index events = 0;
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
   const Array2<double>& ring = state.history.post_trace;
@@ -131,7 +145,8 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
     if (position + 1 < arriving.stop) fetch(position + 1);
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
-    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace}, rule, powers, x);
+    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace, update_of(branch)}, rule, powers,
+                x);
     events += start[branch + 1] - start[branch];
   }
   const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
@@ -140,7 +155,8 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
     if (is_followed(times, group.cutoff)) continue;
     const Index branch = expiring[position];
     const double trace = trace_with_spike(trace_of(position), times.interval, group.pre_decay);
-    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace}, rule, powers);
+    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace, update_of(branch)}, rule,
+                   powers);
   }
   return events;
 }

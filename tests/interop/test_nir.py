@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.engine.build import memory
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 from networks import small_network
@@ -560,6 +561,33 @@ def test_weights_of_a_graph_keep_their_signs():
     sources, _, weights = sim.connections("in->out")
     assert (weights * x.signs[sources] >= 0.0).all()
     assert (weights == 0.0).any()
+
+
+def test_weights_of_few_bits_come_back(tmp_path: pathlib.Path):
+    """Through a file, and with whole numbers for a chip: the matrix divided by the scale in its metadata."""
+    net = ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), 20, "in"), net.add(ep.DeltaLIF(tau_m=9.0, v_reset=0.0), 5, "rec")
+    out = net.add(ep.Readout(tau_m=ep.Uniform(4.0, 9.0)), 3, "out")
+    net.connect(x, rec, weight=ep.Normal(0.0, 0.1), delay=3.0, precision=ep.FixedPoint(6, rounding="nearest"))
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.1), precision=ep.FixedPoint(6))
+    sim = ep.Simulator(net, threads=1)
+    graph = to_nir(sim)
+    own = graph.nodes["in->rec"]
+    levels = own.weight / own.metadata["scale"]
+    np.testing.assert_allclose(levels, np.rint(levels), atol=1e-12)
+    assert "bits" not in graph.nodes["rec->out"].metadata  # each readout has a scale of its own
+    nir.write(tmp_path / "graph.nir", graph)
+    for given in (graph, tmp_path / "graph.nir"):
+        again = ep.Simulator(from_nir(given, zeros=True), threads=1)
+        (one,) = again.formats.values()
+        assert (one.bits, one.rounding) == (6, "nearest")
+        assert one.scale == pytest.approx(sim.formats["in->rec"].scale, rel=1e-12)
+        assert_same(
+            one.levels(again.connections("in->rec")[2]), sim.formats["in->rec"].levels(sim.connections("in->rec")[2])
+        )
+    own.metadata["bits"] = 40
+    with pytest.raises(ep.NetworkError, match="bits must be <= 16"):
+        from_nir(graph)
 
 
 def eulers_steps(graph: Any, events: np.ndarray, dt: float) -> np.ndarray:

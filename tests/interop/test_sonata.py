@@ -294,6 +294,21 @@ def test_signs_come_back(tmp_path: pathlib.Path):
     assert (back[stopped] < 0.0).all()
 
 
+def test_weights_of_few_bits_come_back(tmp_path: pathlib.Path):
+    net = ep.Network(seed=1)
+    x, out = net.add(ep.EventSource(), 20, "in"), net.add(ep.Readout(tau_m=5.0), 3, "out")
+    net.connect(x, out, weight=ep.Normal(0.0, 0.05), precision=ep.FixedPoint(6, rounding="nearest"))
+    sim = ep.Simulator(net, threads=1)
+    config = to_sonata(sim, tmp_path)
+    again = ep.Simulator(from_sonata(config, {"out": ep.Readout(tau_m=5.0)}, dt=1.0), threads=1)
+    assert again.formats == {"in_to_out": sim.formats["in->out"]}
+    assert_same(again.connections("in_to_out")[2], sim.connections("in->out")[2])
+    types = tmp_path / "in_to_out_edge_types.csv"
+    types.write_text(types.read_text().replace("nearest", "somehow"))
+    with pytest.raises(ep.DataError, match="bits, scale and rounding must be those of weights of few bits"):
+        from_sonata(config, {"out": ep.Readout(tau_m=5.0)}, dt=1.0)
+
+
 @pytest.mark.parametrize("changes", [{"v_reset": None}, {"v_min": -70.0}])
 def test_neurons_that_nest_does_not_have_get_no_template_of_nest(tmp_path: pathlib.Path, changes):
     net = ep.Network()

@@ -127,6 +127,10 @@ STREAMS: dict[str, Any] = {
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
     "plus_external": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
     "plus_signs": lambda: network(plus(ep.GradientDescent(eta=0.05)), plus(), feedback=ep.Symmetric(), sign="source"),
+    "plus_few_bits": lambda: network(plus(), plus(), feedback=ep.Symmetric()).with_precision(ep.FixedPoint(5)),
+    "stdp_few_bits": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)).with_precision(
+        ep.FixedPoint(6)
+    ),
 }
 #: Networks that learn from samples.
 SAMPLES: dict[str, Any] = {
@@ -141,6 +145,7 @@ SAMPLES: dict[str, Any] = {
     "eprop_external": lambda: network(sample(), sample(), loss=ep.CrossEntropy()),
     "eprop_rewiring": lambda: network(sample(), sample(), rewiring=ep.Rewiring(every=1)),
     "eprop_signs": lambda: network(sample(ep.Adam(eta=0.1)), sample(), sign="fixed"),
+    "eprop_few_bits": lambda: network(sample(), sample(), sign="source").with_precision(ep.FixedPoint(5)),
 }
 #: External signals of the cases that have some.
 EXTERNAL = {"plus_external": external, "eprop_external": external, "plus_reward": reward}

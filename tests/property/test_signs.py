@@ -1,4 +1,5 @@
-"""Networks that keep signs: the engine equals the reference, no weight changes its sign, any division gives the same bits."""
+"""Networks that keep signs or have weights of few bits: the engine equals the reference, no weight changes its sign or leaves its
+levels, any division gives the same bits."""
 
 from __future__ import annotations
 
@@ -45,17 +46,35 @@ SAMPLES = {
     "momentum": ep.EProp(kappa=0.9, optimizer=ep.Momentum(1e-2, nesterov=True, w_min=-0.1), average_gradient=True),
 }
 DELAYS = {"one step": 1.0, "drawn": ep.Uniform(0.6, 5.0)}
+PRECISIONS = {
+    "of the simulator": None,
+    "4 bits": ep.FixedPoint(4),
+    "7 bits, scale given": ep.FixedPoint(7, scale=0.013),
+    "10 bits, to the nearest": ep.FixedPoint(10, rounding="nearest"),
+}
 
 
-def network(seed: int, neuron: str, rule: Any, delay: str, share: float, signs: tuple[Any, ...]) -> ep.Network:
-    """Inputs, neurons and readouts, whose projections have ``signs``; the neurons have a ``share`` of excitatory ones."""
+def network(
+    seed: int,
+    neuron: str,
+    rule: Any,
+    delay: str,
+    share: float,
+    signs: tuple[Any, ...],
+    precision: str = "of the simulator",
+) -> ep.Network:
+    """Inputs, neurons and readouts, whose projections have ``signs``; the neurons have a ``share`` of excitatory ones.
+
+    With steps at each time step, weights have the precision of the simulator.
+    """
     net = ep.Network(seed=seed)
     largest = min(-rule.bounds[0], rule.bounds[1])
     drawn = ep.Clipped(ep.Normal(0.0, 0.2), -largest, largest)
     x, rec = net.add(ep.EventSource(), 6, "in", excitatory=0.5), net.add(NEURONS[neuron], 9, "rec", excitatory=share)
     out = net.add(ep.Readout(tau_m=ep.Uniform(8.0, 30.0)), 2, "out")
     balanced = signs[1] == "source" and 0.0 < share < 1.0 and largest == np.inf
-    options = {"rule": rule, "delay": DELAYS[delay]}
+    few_bits = None if getattr(rule, "each_step", False) else PRECISIONS[precision]
+    options = {"rule": rule, "delay": DELAYS[delay], "precision": few_bits}
     net.connect(x, rec, ep.FixedIndegree(7, multapses=True), weight=drawn, sign=signs[0], **options)
     recurrent = ep.Balanced(ep.Uniform(0.0, 0.3)) if balanced else drawn
     net.connect(rec, rec, ep.Bernoulli(0.6), weight=recurrent, sign=signs[1], **options)
@@ -82,6 +101,16 @@ def check_signs(net: ep.Network, before: dict[str, np.ndarray], after: dict[str,
     return stopped
 
 
+def check_levels(sim: ep.Simulator) -> int:
+    """Weights of few bits are whole numbers of levels; the number of such weights."""
+    counted = 0
+    for name, one in sim.formats.items():
+        weights = sim.connections(name)[2]
+        np.testing.assert_allclose(weights, one.rounded(weights), rtol=1e-7, atol=0.0)
+        counted += weights.size
+    return counted
+
+
 def weights_of(sim: ep.Simulator) -> dict[str, np.ndarray]:
     return {p.name: sim.connections(p)[2] for p in sim.network.projections}
 
@@ -92,7 +121,8 @@ NETWORKS = {
     "neuron": st.sampled_from(list(NEURONS)),
     "delay": st.sampled_from(list(DELAYS)),
     "share": st.sampled_from([0.0, 0.5, 0.8, 1.0]),
-    "signs": st.tuples(KINDS, KINDS, KINDS).filter(any),
+    "signs": st.tuples(KINDS, KINDS, KINDS),
+    "precision": st.sampled_from(list(PRECISIONS)),
 }
 
 
@@ -111,6 +141,7 @@ def test_eprop_plus_with_signs_equals_the_reference(rule):
                 recorded = found[p.name, "weight"]
                 assert (recorded * recorded[0] >= 0.0).all()
         check_signs(net, weights_of(ep.Simulator(net, threads=1)), weights_of(sim))
+        check_levels(sim)
 
     holds()
 
@@ -129,6 +160,7 @@ def test_eprop_with_signs_equals_the_reference(rule):
         before = weights_of(sim)
         sim.train(samples)
         check_signs(net, before, weights_of(sim))
+        check_levels(sim)
 
     holds()
 
@@ -140,7 +172,9 @@ def test_weights_stop_at_zero_in_any_division(rule, sign):
     chosen: Any = PLUS[rule] if rule in PLUS else SAMPLES[rule.removeprefix("e-prop, ")]
     rate = 20.0 * chosen.optimizer.eta
     chosen = chosen.replace(optimizer=chosen.optimizer.replace(eta=rate, w_min=-0.4, w_max=0.4))
-    net = network(4, "ALIF", chosen, "drawn", 0.6, (sign, sign, sign))
+    net = network(
+        4, "ALIF", chosen, "drawn", 0.6, (sign, sign, sign), "10 bits, to the nearest" if sign == "fixed" else "4 bits"
+    )
     parts = [signals(seed, 60, chosen) for seed in (1, 2)]
     sims = [ep.Simulator(net, threads=1, partitions=n, precision="single") for n in (1, 2, 5)]
     before = weights_of(sims[0])
@@ -152,6 +186,7 @@ def test_weights_stop_at_zero_in_any_division(rule, sign):
         learn(sim, parts[1])
         assert_same(sim.state(), sims[0].state())
     assert check_signs(net, before, weights_of(sims[0])) > 0
+    assert (check_levels(sims[0]) > 0) != getattr(chosen, "each_step", False)
 
 
 def learn(sim: ep.Simulator, given_: Stimulus) -> None:

@@ -24,16 +24,18 @@ PLUS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.05, cutoff=20.0)
     st.sampled_from([1, 2, 5]),
     st.sampled_from([1.0, 0.5]),
     st.sampled_from([None, PLUS]),
+    st.sampled_from([None, ep.FixedPoint(5, 0.06), ep.FixedPoint(8, 0.007, "nearest")]),
 )
-def test_weights_are_those_of_all_pairs(seed, partitions, dt, other):
-    net = pair_network(seed, dt=dt, other=other)
+def test_weights_are_those_of_all_pairs(seed, partitions, dt, other, precision):
+    net = pair_network(seed, dt=dt, other=other, precision=precision)
     _, start, (recording,) = run(net, stimulus(seed, 150, 7), partitions=partitions)
     assert worst_pair(net, start, recording, 150)[0] < TOLERANCE
 
 
-def test_long_silence_and_lively_neurons():
+@pytest.mark.parametrize("precision", [None, ep.FixedPoint(6, 0.03)], ids=["", "few bits"])
+def test_long_silence_and_lively_neurons(precision):
     """Rows that are due long before their next spike, and neurons whose spikes outgrow the room they had."""
-    net, steps = pair_network(3), 1500
+    net, steps = pair_network(3, precision=precision), 1500
     x = stimulus(3, steps, 7, rate=0.05)
     x[20:1400, 1] = False
     assert steps > 1000 > max(p.rule.cutoff(1.0) for p in map(net.projection, NAMES))

@@ -20,7 +20,16 @@ from eprop.engine import Simulator
 from eprop.errors import ParameterError
 from eprop.files import JsonObject
 from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
-from eprop.network import Distribution, FixedIndegree, FixedOutdegree, Network, Normal, RandomFeedback, Uniform
+from eprop.network import (
+    Distribution,
+    FixedIndegree,
+    FixedOutdegree,
+    FixedPoint,
+    Network,
+    Normal,
+    RandomFeedback,
+    Uniform,
+)
 from eprop.parallel import Communicator, Serial
 from eprop.parameters import Description, param
 from eprop.rules import STDP, EProp, EPropPlus, Rule, Static
@@ -79,6 +88,10 @@ class ScalingConfig(NetworkConfig):
     each_step: bool = param(False, kind=bool, doc="eprop+: one optimiser step for every time step, not for every spike")
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs of 5 Hz; each neuron receives up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts; each receives up to 1000 neurons")
+    bits: int | None = param(
+        None, kind=int, optional=True, at_least=2, at_most=16, metavar="N", doc="bits of the recurrent weights, 2 to 16, rounded "
+        "stochastically after each update; the default is those of the precision",
+    )  # fmt: skip
     timers: bool = param(False, kind=bool, doc="measure the phases of a step")
 
     def validate(self) -> None:
@@ -137,6 +150,7 @@ class ScalingResult:
     bandwidth_fraction: float | None = None
     phases: dict[str, float] = field(default_factory=dict)
     ranks: int = 1
+    bits: int | None = None
 
     def to_dict(self) -> JsonObject:
         """Plain dictionary for JSON."""
@@ -154,7 +168,7 @@ def network_of(config: ScalingConfig) -> Network:
     net.connect(inputs, recurrent, FixedIndegree(into, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(into)))
     net.connect(
         recurrent, recurrent, FixedIndegree(config.indegree, multapses=True, autapses=True),
-        weight=_recurrent_weight(config), rule=_rule(config),
+        weight=_recurrent_weight(config), rule=_rule(config), precision=None if config.bits is None else FixedPoint(config.bits),
     )  # fmt: skip
     net.connect(recurrent, readouts, FixedIndegree(out, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(out)))
     feedback = FixedOutdegree(min(100, config.neurons), multapses=False)
@@ -210,7 +224,7 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
         held[0] / sim.n_synapses, grown, int(held[1]), int(held[2]),
         bandwidth, moved / comm.size / seconds / bandwidth,
         {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
-        comm.size,
+        comm.size, config.bits,
     )  # fmt: skip
 
 
@@ -219,7 +233,8 @@ def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
     value = VALUE_BYTES[config.precision]
     per_sample = bytes_per_sample(config.mode, value) * synapses * (config.timed_steps / config.sample_steps)
     moments = sum(BY_NAME[config.optimizer].moments)
-    more = moments + (moments > 0 or config.each_step)  # and the gradient that waits
+    waits = moments > 0 or config.each_step or config.bits is not None  # the gradient
+    more = moments + waits
     return bytes_per_event(config.mode, value, more) * events + per_sample
 
 

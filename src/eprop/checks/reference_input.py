@@ -38,7 +38,8 @@ def time_driven(network: Network | Simulator) -> TimeDriven:
     net = sim.network
     connections = {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections}
     members = {p.name: sim.models(p) for p in net.populations if varies(p.model)}
-    return TimeDriven(net, connections, members, {f.name: _feedback(sim, f) for f in net.feedback_projections})
+    feedback = {f.name: _feedback(sim, f) for f in net.feedback_projections}
+    return TimeDriven(net, connections, members, feedback, sim.formats)
 
 
 def _feedback(sim: Simulator, f: FeedbackProjection) -> FeedbackConnections:

@@ -306,6 +306,8 @@ class Purpose(enum.IntEnum):
 
     dropout = 15
 
+    round = 16
+
 def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """
     Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.
@@ -1201,6 +1203,13 @@ class OnlineSingle:
         C++: `optimize` in core/episodes/optimizer_step.hpp.
         """
 
+    def round_weights(self, update: int, threads: int) -> None:
+        """
+        Round the e-prop weights of few bits after the optimiser step `update`.
+
+        C++: `round_all` in core/episodes/optimizer_step.hpp.
+        """
+
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
@@ -1324,6 +1333,13 @@ class OnlineDouble:
         One optimiser step of all e-prop synapses with gradient scale * pending, which is cleared; the offset of adaptive feedback decays like the weights.
 
         C++: `optimize` in core/episodes/optimizer_step.hpp.
+        """
+
+    def round_weights(self, update: int, threads: int) -> None:
+        """
+        Round the e-prop weights of few bits after the optimiser step `update`.
+
+        C++: `round_all` in core/episodes/optimizer_step.hpp.
         """
 
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:

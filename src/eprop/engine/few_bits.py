@@ -12,7 +12,7 @@ from eprop.engine.run.samples import Samples
 from eprop.engine.simulator import Simulator
 from eprop.errors import InputError
 from eprop.markup import table
-from eprop.network import FixedPoint, Projection
+from eprop.network import FixedPoint
 from eprop.parameters import brief
 
 
@@ -49,7 +49,7 @@ class Quantised:
     def _repr_html_(self) -> str:
         """Table of projections, for notebooks."""
         rows = [
-            (name, one.bits, f"{one.scale:.4g}", f"{100 * self.errors[name]:.3g} %", self.saturated[name])
+            (name, one.bits, f"{one.level:.4g}", f"{100 * self.errors[name]:.3g} %", self.saturated[name])
             for name, one in self.formats.items()
         ]
         shown = table("Quantised", rows, ("projection", "bits", "scale", "change of weights", "saturated"))
@@ -89,7 +89,7 @@ def quantise(
     ParameterError
         If ``bits`` is not a whole number from 2 to 16, or a scale is not a number > 0.
     InputError
-        If ``simulator`` is no simulator, or ``scale`` names another projection.
+        If ``simulator`` is no simulator or has weights of few bits already, or ``scale`` names another projection.
 
     Examples
     --------
@@ -100,7 +100,12 @@ def quantise(
         raise InputError(
             f"quantise takes a Simulator, got {type(simulator).__name__}; of a run it is ep.load(path).simulator"
         )
-    FixedPoint(bits, 1.0)  # checks the bits before all else
+    FixedPoint(bits)  # checks the bits before all else
+    if simulator.formats:
+        raise InputError(
+            f"quantise rounds trained weights; those of {', '.join(simulator.formats)} have few bits already, see "
+            "Simulator.formats"
+        )
     names = [p.name for p in simulator.network.projections]
     if isinstance(scale, Mapping) and (unknown := sorted(set(scale) - set(names))):
         raise InputError(f"quantise: scale names {brief(unknown[0])}; the projections are: {', '.join(names)}")
@@ -109,7 +114,7 @@ def quantise(
         given = scale.get(p.name) if isinstance(scale, Mapping) else scale
         weights = simulator.connections(p)[2]
         one = FixedPoint.closest(bits, weights) if given is None else FixedPoint(bits, given)
-        values = _within_bounds(p, one, weights)
+        values = one.rounded(weights, *p.rule.bounds)
         rounded.simulator.set_weights(p, values)
         size = float(np.square(weights).sum())
         rounded.formats[p.name], rounded.saturated[p.name] = one, one.saturated(weights)
@@ -118,10 +123,3 @@ def quantise(
         return rounded
     before, after = (float(one.evaluate(samples).loss.mean()) for one in (simulator, rounded.simulator))
     return Quantised(rounded.simulator, rounded.formats, rounded.errors, rounded.saturated, (before, after))
-
-
-def _within_bounds(p: Projection, one: FixedPoint, weights: np.ndarray) -> np.ndarray:
-    """Rounded weights; where rounding crosses a bound of the rule, one level inside."""
-    (low, high), values = p.rule.bounds, one.rounded(weights)
-    values = np.where(values > high, values - one.scale, values)
-    return np.where(values < low, values + one.scale, values)

@@ -39,7 +39,7 @@ from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError
 from eprop.markup import table
-from eprop.network import Network, Population, Projection
+from eprop.network import FixedPoint, Network, Population, Projection
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.launch import available_threads
 from eprop.parameters import FixedProperties, Floats, Integers, check_count
@@ -933,6 +933,18 @@ class Simulator(FixedProperties):
             If there is no projection of this name.
         """
         return self._arrays.gatherer.count(self.network.projection(name).index)
+
+    @property
+    def formats(self) -> dict[str, FixedPoint]:
+        """Weights of few bits by projection, with their scales: ``formats[name].levels(weights)`` are whole numbers."""
+        return dict(self._arrays.built.formats)
+
+    def saturation(self) -> dict[str, float]:
+        """Share of the weights of few bits that are at the lowest or highest level, by projection.
+
+        More than a few percent say that the scale is too small for what the network learns.
+        """
+        return weights.saturation(self._arrays)
 
     @property
     def n_synapses(self) -> int:

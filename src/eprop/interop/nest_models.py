@@ -130,6 +130,10 @@ def _check_rule(projection: Projection) -> None:
         )
     if rule.plastic and isinstance(projection.post.model, CurrentLIF):
         raise NetworkError(f"{projection.name}: NEST's iaf_psc_exp does not learn; make the projection static")
+    if rule.plastic and projection.precision is not None:
+        raise NetworkError(
+            f"{projection.name}: NEST learns in double precision; leave out precision, or make the projection static"
+        )
     if isinstance(rule, EPropPlus) and rule.reward is not None:
         raise NetworkError(f"{projection.name}: NEST's e-prop does not support reward; leave out EPropPlus.reward")
 

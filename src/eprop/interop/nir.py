@@ -46,7 +46,7 @@ from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_signals import Signals
 from eprop.models import LIF, CurrentLIF, DeltaLIF, EventSource, Model, Readout
 from eprop.models.base import steps as steps_of
-from eprop.network import Explicit, Network, Population
+from eprop.network import Explicit, FixedPoint, Network, Population, Projection
 from eprop.parameters import brief, is_finite_number
 from eprop.rules import Rule
 from eprop.tasks import check_choice
@@ -89,7 +89,9 @@ def to_nir(
     nir.NIRGraph
         A node ``LIF``, ``CubaLIF`` or ``LI`` for each population and an ``Input`` for each source, under their names. A
         ``Linear`` for each projection, shape (targets, sources), with weights as above, and a ``Delay`` before it if it is longer
-        than a step. A projection with several delays has such a pair for each delay.
+        than a step. A projection with several delays has such a pair for each delay. The metadata of the ``Linear`` of weights of
+        few bits have ``bits``, ``scale`` and ``rounding`` of `FixedPoint`; the scale is that of the matrix, so that its weights
+        are whole numbers of it. They are left out if the targets have different constants.
 
     Raises
     ------
@@ -124,7 +126,7 @@ def to_nir(
     parts = [(population.name, _node(nir, simulator, population, nearest, reader)) for population in shown]
     for projection in projections:
         for name, delay, weight in _weights_by_delay(simulator, projection.name):
-            parts.append((name, nir.Linear(weight=weight)))
+            parts.append((name, nir.Linear(weight=weight, metadata=_few_bits(simulator, projection, weight))))
             edges.append((name, projection.post.name))
             if delay > 0.0:
                 wait = delay if reader is None else delay / network.dt * reader
@@ -181,6 +183,7 @@ def from_nir(
         names (``"/"`` becomes ``"_"``). Biases become constant currents, in a ``CubaLIF`` without their onset, and so does a
         ``v_leak`` above the threshold. All paths from one population to another become one projection; paths of equal delay
         between two nodes add up to one synapse. Each synapse has its own delay: one step plus its ``Delay``, rounded to steps.
+        Weights have few bits where the metadata of `to_nir` say so.
 
     Raises
     ------
@@ -214,10 +217,14 @@ def from_nir(
     templates = neuron or DeltaLIF(), readout or Readout()
     for name, node in found.populations.items():
         network.add(_model(nir, name, node, found.biases[name], templates), found.sizes[name], _own_name(name))
-    charge = 1.0 if written is None else written / network.dt
+    charge, formats = 1.0 if written is None else written / network.dt, _formats(nir, graph)
     for ends, entries in found.paths.items():
         entries["weight"] *= (charge * _rise(found.populations[ends[1]], network.dt))[entries["signal"]]
-        _connect(network, ends, entries, zeros, {"rule": rule, "sign": sign})
+        one = formats.get(ends)
+        if one is not None:  # all targets have the same constants
+            rise = charge * float(_rise(found.populations[ends[1]], network.dt).flat[0])
+            one = one.replace(scale=one.level * rise)
+        _connect(network, ends, entries, zeros, {"rule": rule, "sign": sign, "precision": one})
     names = [p.name for p in network.projections]
     if isinstance(rule, Mapping) and (unknown := sorted(set(rule) - set(names))):
         raise NetworkError(f"from_nir: rule names {unknown[0]!r}; the projections are: {', '.join(names)}")
@@ -240,6 +247,32 @@ def _step_of(graph: Any) -> float | None:
     own = graph.metadata.get("dt") if isinstance(graph.metadata, dict) else None
     with parsing("from_nir", "the metadata of the graph do not give its time step", NetworkError):
         return None if own is None else SECOND * float(own)
+
+
+def _formats(nir: ModuleType, graph: Any) -> dict[tuple[str, str], FixedPoint]:
+    """Formats of weights of few bits in the metadata of matrices, by the populations on both sides."""
+    found = dict[tuple[str, str], set[FixedPoint | None]]()
+    for name, node in graph.nodes.items():
+        if not isinstance(node, nir.Linear):
+            continue
+        before = [pre for pre, post in graph.edges if post == name]
+        waits = [pre for pre in before if isinstance(graph.nodes[pre], nir.Delay)]
+        before += [pre for pre, post in graph.edges if post in waits]
+        for ends in ((pre, post) for pre in before for at, post in graph.edges if at == name):
+            found.setdefault(ends, set()).add(_format(name, node))
+    return {ends: one for ends, (one, *others) in found.items() if one is not None and not others}
+
+
+def _format(name: str, node: Any) -> FixedPoint | None:
+    own = node.metadata if isinstance(getattr(node, "metadata", None), dict) else {}
+    if not {"bits", "scale", "rounding"} <= own.keys():
+        return None
+    rounding = own["rounding"]
+    try:
+        text = rounding.decode() if isinstance(rounding, bytes) else str(rounding)
+        return FixedPoint(int(own["bits"]), float(own["scale"]), text)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"{name}: its metadata are not those of weights of few bits: {error}") from error
 
 
 def _without_added_inputs(nir: ModuleType, graph: Any) -> Any:
@@ -353,14 +386,30 @@ def _tell_lost(population: Population, members: list[Any], dt: float, nearest: b
         )
 
 
+def _currents(simulator: Simulator, projection: Projection) -> np.ndarray:
+    """Weight in NIR of a synapse of weight 1, for each target."""
+    dt, post = simulator.network.dt, projection.post
+    if isinstance(post.model, CurrentLIF):  # the input of a CubaLIF has a scale of its own
+        return np.ones(post.size)
+    return _each(simulator.models(post), post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
+
+
+def _few_bits(simulator: Simulator, projection: Projection, weight: np.ndarray) -> dict[str, Any]:
+    """Metadata of a matrix of weights of few bits; empty if its weights are not whole numbers of one scale."""
+    one, units = simulator.formats.get(projection.name), np.unique(_currents(simulator, projection))
+    if one is None or units.size > 1:
+        return {}
+    scale = float(one.level * units[0])
+    if np.abs(weight).max(initial=0.0) > (one.largest + 0.5) * scale:  # sums over repeated connections
+        return {}
+    return {"bits": one.bits, "scale": scale, "rounding": one.rounding}
+
+
 def _weights_by_delay(simulator: Simulator, name: str) -> Iterator[tuple[str, float, np.ndarray]]:
     """For each delay: name of its node, delay beyond one step (ms), and the weights, (targets, sources)."""
     network = simulator.network
     projection, dt = network.projection(name), network.dt
-    post = simulator.models(projection.post)
-    current = np.ones(projection.post.size)
-    if not isinstance(projection.post.model, CurrentLIF):  # the input of a CubaLIF has a scale of its own
-        current = _each(post, projection.post.size, lambda m: m.input_scale(dt) / (1.0 - m.membrane_decay(dt)))
+    current = _currents(simulator, projection)
     sources, targets, weights = simulator.connections(name)
     steps = np.rint(simulator.delays(name) / dt).astype(np.int64)
     several = np.unique(steps)
@@ -439,7 +488,7 @@ def _connect(
 ) -> None:
     """Connect two populations by a projection: a connection for each entry with a weight; with ``zeros``, at least one a pair.
 
-    ``given`` has the arguments ``rule`` and ``sign`` of `from_nir`.
+    ``given`` has the arguments ``rule`` and ``sign`` of `from_nir`, and the precision.
     """
     entries = entries[np.lexsort((entries["delay"], entries["weight"] == 0.0, entries["source"], entries["signal"]))]
     pairs = entries[["signal", "source"]]
@@ -452,6 +501,6 @@ def _connect(
     name = f"{pre}->{post}"
     network.connect(
         pre, post, Explicit(sources=entries["source"], targets=entries["signal"]), weight=entries["weight"],
-        delay=_plain(steps * network.dt) if steps.size else None, name=name, sign=given["sign"],
+        delay=_plain(steps * network.dt) if steps.size else None, name=name, sign=given["sign"], precision=given["precision"],
         rule=given["rule"].get(name) if isinstance(given["rule"], Mapping) else given["rule"],
     )  # fmt: skip

@@ -44,7 +44,7 @@ from eprop.interop.sonata_files import (
 )
 from eprop.models import CurrentLIF, EventSource, Model, Neuron, Readout
 from eprop.models.base import EXCITATORY, INHIBITORY
-from eprop.network import Explicit, Network, Population, Projection
+from eprop.network import Explicit, FixedPoint, Network, Population, Projection
 from eprop.parameters import Description, brief, is_finite_number, parameters_of
 from eprop.rules import PairRule, Rule
 
@@ -75,7 +75,8 @@ def to_sonata(simulator: Simulator, folder: str | pathlib.Path) -> pathlib.Path:
         Path of ``circuit_config.json``. Each population has ``NAME_nodes.h5`` and ``NAME_node_types.csv``. Sources are
         ``virtual``, neurons and readouts are ``point_neuron`` with a template of NEST (or ``eprop:CLASS``) and their parameters
         as ``dynamics_params``. Each projection has ``NAME_edges.h5`` with ``syn_weight`` (mV or pA) and ``delay`` (ms),
-        and ``NAME_edge_types.csv``; ``->`` in its name becomes ``_to_``.
+        and ``NAME_edge_types.csv``; ``->`` in its name becomes ``_to_``. Types of weights of few bits have the columns ``bits``,
+        ``scale`` and ``rounding`` of `FixedPoint`.
 
     Raises
     ------
@@ -196,7 +197,8 @@ def from_sonata(
     -------
     Network
         Populations and projections have the names of the files; edges of both signs onto neurons with ``tau_syn_in`` become two
-        projections, ``NAME_excitatory`` and ``NAME_inhibitory``. Weights (times ``nsyns``, the number of synapses of an edge)
+        projections, ``NAME_excitatory`` and ``NAME_inhibitory``. Weights have few bits where the types have the columns of
+        `to_sonata`. Weights (times ``nsyns``, the number of synapses of an edge)
         and delays come from the edges or their types; delays are rounded to steps, at least one. Node parameters in the file
         are ignored where a model is given. Lists of values are in the order of ``node_id``.
 
@@ -306,6 +308,8 @@ def _write_edges(folder: pathlib.Path, simulator: Simulator, projection: Project
         group["edge_group_index"] = np.arange(sources.size, dtype=np.uint64)
         group["0/syn_weight"], group["0/delay"] = weights, simulator.delays(projection.name)
     row = {"edge_type_id": projection.index, "population": name, "model_template": f"{kind}_synapse"}
+    if (one := simulator.formats.get(projection.name)) is not None:
+        row |= {"bits": one.bits, "scale": repr(one.level), "rounding": one.rounding}
     types = write_types(folder / f"{name}_edge_types.csv", row)
     return {
         "edges_file": f"$BASE_DIR/{name}_edges.h5",
@@ -394,8 +398,12 @@ def _connect(
     for part, chosen in _by_receptor(network.population(edges.post), weights).items():
         network.connect(
             edges.pre, edges.post, Explicit(sources=ends[0][chosen], targets=ends[1][chosen]), weight=weights[chosen],
-            delay=delays[chosen] if delays.size else None, name=name + part, **own,
+            delay=delays[chosen] if delays.size else None, name=name + part, precision=_scaled(edges.precision, scale), **own,
         )  # fmt: skip
+
+
+def _scaled(one: FixedPoint | None, scale: float) -> FixedPoint | None:
+    return None if one is None or scale == 0.0 else one.replace(scale=one.level * abs(scale))
 
 
 def _by_receptor(post: Population, weights: np.ndarray) -> dict[str, np.ndarray]:

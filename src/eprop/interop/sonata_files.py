@@ -17,6 +17,7 @@ import numpy as np
 from eprop.errors import DataError
 from eprop.files import number_in, parsing, read_text, write_text
 from eprop.files.hdf5 import Array, Group, read_hdf5
+from eprop.network import FixedPoint
 
 #: Parts of a circuit.
 KINDS = ("nodes", "edges")
@@ -223,7 +224,10 @@ def of_types(types: list[dict[str, str]], population: str, ids: np.ndarray, colu
 
 
 class Edges(NamedTuple):
-    """Edges in the order of the file: names of populations, ``node_id`` of both ends, summed weights, delays (ms, or NaN)."""
+    """Edges in the order of the file: names of populations, ``node_id`` of both ends, summed weights, delays (ms, or NaN).
+
+    ``precision`` is that of weights of few bits, if all types have the same.
+    """
 
     path: str
     pre: str
@@ -232,6 +236,7 @@ class Edges(NamedTuple):
     targets: np.ndarray
     weights: np.ndarray
     delays: np.ndarray
+    precision: FixedPoint | None
 
 
 def read_edges(name: str, group: Place, types: list[dict[str, str]]) -> Edges:
@@ -261,7 +266,25 @@ def read_edges(name: str, group: Place, types: list[dict[str, str]]) -> Edges:
         raise DataError(f"{path}: the delay of edge {np.flatnonzero(delays < 0.0)[0]} of {name!r} is negative")
     if np.any((counts < 0.0) | (counts != np.rint(counts)) & ~np.isnan(counts)):
         raise DataError(f"{path}: nsyns of {name!r} must be whole numbers from 0 on")
-    return Edges(path, pre, post, sources, targets, weights * np.where(np.isnan(counts), 1.0, counts), delays)
+    summed = weights * np.where(np.isnan(counts), 1.0, counts)
+    precision = None if np.any(counts > 1.0) else _precision(name, group, types)
+    return Edges(path, pre, post, sources, targets, summed, delays, precision)
+
+
+def _precision(name: str, group: Place, types: list[dict[str, str]]) -> FixedPoint | None:
+    """The format of all edges, from the columns of their types; None if a type has none, or types differ."""
+    ids = np.unique(group.whole("edge_type_id", least=None))
+    columns = [of_types(types, name, ids, column) for column in ("bits", "scale", "rounding")]
+    found = {tuple(column.get(int(i)) for column in columns) for i in ids}
+    if len(found) != 1 or None in (values := found.pop()):
+        return None
+    bits, scale, rounding = map(str, values)
+    try:
+        return FixedPoint(int(bits), float(scale), rounding)
+    except ValueError as error:
+        raise DataError(
+            f"the types of {group.path}: bits, scale and rounding must be those of weights of few bits: {error}"
+        ) from error
 
 
 def attribute(

@@ -23,6 +23,7 @@ from eprop.network.drives import Current, Drive, GaussianNoise, PoissonDrive
 from eprop.network.feedback import Adaptive, Feedback, RandomFeedback, Symmetric
 from eprop.network.parts import FeedbackProjection, Population, Projection, Stimulation, amount
 from eprop.network.positions import Positions
+from eprop.network.precision import FixedPoint, check_precision
 from eprop.network.receptors import receptor_of
 from eprop.network.rewiring import Rewiring, check_rewiring
 from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
@@ -184,6 +185,7 @@ class Network(FixedProperties):
         receptor: str | None = None,
         sign: str | None = None,
         rewiring: Rewiring | None = None,
+        precision: FixedPoint | None = None,
     ) -> Projection:
         """Connect two populations.
 
@@ -218,6 +220,9 @@ class Network(FixedProperties):
             inhibitory. Every update clips weights at 0, and at the bounds of ``rule``.
         rewiring : Rewiring, optional
             Synapses move while `EProp` learns. The default is that they stay.
+        precision : FixedPoint, optional
+            Weights of few bits, at all times: initial weights and those of `Simulator.set_weights` are rounded to the nearest
+            level, and every update of ``rule`` as the format says. The default is the precision of the simulator.
 
         Returns
         -------
@@ -228,8 +233,9 @@ class Network(FixedProperties):
         NetworkError
             If a population belongs to another network, ``pre`` is a readout, ``post`` is a source, the connections are
             impossible, weights or delays do not fit the connections, weights exceed the bounds of ``rule`` or contradict
-            ``sign``, the name is taken, the receptor is unknown, missing, or one of neurons with one receptor, or synapses of
-            this rule and these connections cannot move.
+            ``sign``, the name is taken, the receptor is unknown, missing, or one of neurons with one receptor, ``rule`` cannot
+            learn with weights of few bits or its bounds are between two levels, or synapses of this rule and these connections
+            cannot move.
         ParameterError
             If ``weight`` is a number that is not finite.
         """
@@ -255,9 +261,10 @@ class Network(FixedProperties):
         delay = self._delays(name, connectivity, delay, pre, post)
         weights = _weights(weight, connectivity, pre, post)
         check_sign(name, sign, pre, weights, rule)
+        check_precision(name, precision, rule)
         receptor = receptor_of(name, receptor, weights, (pre, post), sign)
         projection = Projection(
-            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign, rewiring
+            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign, rewiring, precision
         )
         check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
@@ -277,6 +284,7 @@ class Network(FixedProperties):
         receptor: Any = None,
         sign: Any = None,
         rewiring: Any = None,
+        precision: Any = None,
     ) -> list[Projection]:
         """Connect each population of a group to each population of another.
 
@@ -284,7 +292,7 @@ class Network(FixedProperties):
         ----------
         pre, post : sequences of Population or str
             Sources and targets.
-        connectivity, weight, rule, delay, receptor, sign, rewiring
+        connectivity, weight, rule, delay, receptor, sign, rewiring, precision
             As in `connect`, for all pairs. Or arrays that can be broadcast to the shape ``(targets, sources)``, with an entry
             for each pair: numbers, or descriptions such as ``FixedTotalNumber.each(numbers)`` and ``Normal.each(means, sds)``.
 
@@ -310,7 +318,7 @@ class Network(FixedProperties):
         shape, tables = (len(post), len(pre)), dict[str, Any]()
         given = {
             "connectivity": connectivity, "weight": weight, "rule": rule, "delay": delay, "receptor": receptor, "sign": sign,
-            "rewiring": rewiring,
+            "rewiring": rewiring, "precision": precision,
         }  # fmt: skip
         for what, value in given.items():
             table = np.asarray(value, object)
@@ -547,8 +555,27 @@ class Network(FixedProperties):
             if not isinstance(p.rule, Rule):
                 raise NetworkError(f"{p.name}: with_rules needs a rule for each projection, got {brief(p.rule)}")
             check_sign(p.name, p.sign, p.pre, p.weight, p.rule)
+            check_precision(p.name, p.precision, p.rule)
             _check_bounds(p)
             check_rewiring(p)
+        return made
+
+    def with_precision(self, precision: FixedPoint | None) -> Network:
+        """Return the same network with weights of few bits in all projections, or with ``None`` those of the simulator.
+
+        Raises
+        ------
+        NetworkError
+            If ``precision`` is no `FixedPoint`, or the rule of a projection cannot learn with it.
+
+        Examples
+        --------
+        >>> sim = ep.Simulator(net.with_precision(ep.FixedPoint(bits=8)))
+        """
+        made = self.copy()
+        made._projections = [dataclasses.replace(p, precision=precision) for p in self._projections]
+        for p in made._projections:
+            check_precision(p.name, p.precision, p.rule)
         return made
 
     def has_parts_of(self, other: Network) -> bool:

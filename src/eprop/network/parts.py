@@ -14,6 +14,7 @@ from eprop.network.distributions import Array, Constant, Distribution
 from eprop.network.drives import Drive
 from eprop.network.feedback import Feedback
 from eprop.network.positions import Positions
+from eprop.network.precision import FixedPoint
 from eprop.parameters import short
 from eprop.rules import Rule
 
@@ -92,6 +93,8 @@ class Projection:
         ``"source"`` or ``"fixed"``, see `Network.connect`; None: weights may have both signs.
     rewiring : Rewiring or None
         How synapses move.
+    precision : FixedPoint or None
+        Few bits of the weights; None: those of the simulator.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Projection:
     receptor: str | None = None
     sign: str | None = None
     rewiring: Rewiring | None = None
+    precision: FixedPoint | None = None
 
     @property
     def weight_unit(self) -> str:
@@ -113,9 +117,10 @@ class Projection:
 
     @property
     def weight_text(self) -> str:
-        """The weights with their unit, the receptor onto neurons with two, and which sign they keep."""
+        """The weights with their unit, the receptor onto neurons with two, which sign they keep, and few bits."""
         signs = {"source": "signs of the sources", "fixed": "each keeps its sign"}
-        more = [text for text in (self.receptor, signs.get(self.sign or "")) if text]
+        bits = "" if self.precision is None else f"{self.precision.bits} bits"
+        more = [text for text in (self.receptor, signs.get(self.sign or ""), bits) if text]
         return amount(self.weight, self.weight_unit) + (f" ({', '.join(more)})" if more else "")
 
     def __repr__(self) -> str:

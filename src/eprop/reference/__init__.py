@@ -9,6 +9,7 @@ equations
 =================== ====================================================================================
 ``neurons``         neurons with and without adaptation, readouts and their losses, surrogate gradients
 ``optimizers``      all optimisers of `eprop.rules`, with the steps that a silent synapse owes
+``few_bits``        rounding of weights of few bits after each update
 ``eprop``           e-prop: weights change once per mini-batch of samples
 ``eprop_plus``      e-prop+: weights change at every presynaptic spike
 ``feedback``        feedback weights; when errors and external signals reach a neuron

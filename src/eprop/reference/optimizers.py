@@ -6,6 +6,8 @@ steps and takes them at its next update: the first with the gradient since then,
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +25,8 @@ class Descent:
     optimizer : Optimizer
     signs : (size,) int
         1 and -1 of weights that keep their sign, 0 of others.
+    rounding : callable, optional
+        Rounds weights of few bits after each update.
 
     Attributes
     ----------
@@ -32,8 +36,10 @@ class Descent:
         Steps taken.
     """
 
-    def __init__(self, optimizer: rules.Optimizer, signs: npt.NDArray[np.integer]):
-        self.optimizer = optimizer
+    def __init__(
+        self, optimizer: rules.Optimizer, signs: npt.NDArray[np.integer], rounding: Callable[..., Array] | None = None
+    ):
+        self.optimizer, self.rounding = optimizer, rounding
         self.low = np.where(signs > 0, max(optimizer.w_min, 0.0), optimizer.w_min)
         self.high = np.where(signs < 0, min(optimizer.w_max, 0.0), optimizer.w_max)
         self.m, self.v, self.gradient = np.zeros((3, signs.size))
@@ -61,6 +67,8 @@ class Descent:
         self.gradient[synapses], self.taken[synapses] = 0.0, due
         # Clipped after all owed steps, not after each: as NEST does.
         weights[synapses] = np.clip(w, self.low[synapses], self.high[synapses])
+        if self.rounding is not None:
+            weights[synapses] = self.rounding(weights[synapses], synapses, due)
 
     def _step(self, w: Array, g: Array, m: Array, v: Array, n: int, eta: float) -> tuple[Array, Array, Array]:
         """Step ``n`` with the gradient ``g``; returns the weights and both running means."""

@@ -38,8 +38,9 @@ CHANGES: dict[type, tuple[Callable[..., float], Callable[..., float]]] = {STDP: 
 
 
 def pair_weights(
-    pre: npt.ArrayLike, post: npt.ArrayLike, delay: int, weight: float, rule: PairRule, dt: float = 1.0
-) -> Array:
+    pre: npt.ArrayLike, post: npt.ArrayLike, delay: int, weight: float, rule: PairRule, dt: float = 1.0,
+    rounded: Callable[[float, int], float] = lambda weight, step: weight,
+) -> Array:  # fmt: skip
     """Weights of one synapse.
 
     Parameters
@@ -54,6 +55,9 @@ def pair_weights(
         Parameters.
     dt
         Step in ms.
+    rounded
+        The weight after an update in a step, for weights of few bits. They are rounded when a presynaptic spike arrives, and when
+        its trace ends: `PairRule.cutoff` steps later, unless the next spike arrives before.
 
     Returns
     -------
@@ -68,6 +72,8 @@ def pair_weights(
             for q in reached[(reached > steps[n - 1]) & (reached <= s)]:
                 k_plus = np.exp(-(q - steps[:n]) * dt / rule.tau_plus).sum()
                 w = at_post(w, k_plus, rule)
+            if s - steps[n - 1] > rule.cutoff(dt):
+                w = rounded(w, int(steps[n - 1]) + delay + rule.cutoff(dt))
         k_minus = np.exp(-(s - reached[reached < s]) * dt / rule.tau_minus).sum()
-        weights[n] = w = at_pre(w, k_minus, rule)
+        weights[n] = w = rounded(at_pre(w, k_minus, rule), int(s) + delay)
     return weights

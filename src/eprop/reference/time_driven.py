@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
-from eprop.network import Network, Population, Projection
+from eprop.network import FixedPoint, Network, Population, Projection
 from eprop.network.signs import signs_of_synapses
 from eprop.reference.constants import StateRecorder, gradients_of_constants, learned_constants, members_with
 from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_of_steps
 from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
 from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
+from eprop.reference.few_bits import Rounding
 from eprop.reference.forward import Activity, Forward
 from eprop.reference.neurons import Array, Members
 from eprop.reference.optimizers import Descent
@@ -39,6 +40,8 @@ class TimeDriven:
         The model of each neuron or readout, where they differ or are drawn; for values see `Simulator.parameters`.
     feedback : dict of FeedbackConnections by the name of the feedback projection
         As from `Simulator.feedback_weights`; symmetric feedback with one delay needs none.
+    formats : dict of FixedPoint by projection
+        Of weights of few bits, as from `Simulator.formats`; ``connections`` have rounded weights.
 
     Attributes
     ----------
@@ -63,13 +66,14 @@ class TimeDriven:
         connections: Mapping[str, Connections],
         members: Mapping[str, Members] | None = None,
         feedback: Mapping[str, FeedbackConnections] | None = None,
+        formats: Mapping[str, FixedPoint] | None = None,
     ):
         if any(isinstance(p.rule, PairRule) for p in network.projections):
             raise NetworkError(
                 "TimeDriven learns by EProp and EPropPlus; for pairs of spikes see eprop.reference.pair_weights"
             )
         self.network = network
-        self._connections, self._members = connections, members or {}
+        self._connections, self._members, self._formats = connections, members or {}, formats or {}
         self.constants = learned_constants(network, self._members)
         self.follow_constants()
         layout = self.forward.layout
@@ -87,9 +91,17 @@ class TimeDriven:
         for p in network.projections:
             if isinstance(p.rule, (EProp, EPropPlus)):
                 part = self.synapses.parts[p.name]
-                self.descents[p.name] = Descent(p.rule.optimizer, self._signs[p.name])
+                self.descents[p.name] = self._descent(p)
                 self._keep[part] = 1.0 - p.rule.optimizer.decay if p.rule.learning_rate > 0.0 else 1.0
         self.reset()
+
+    def _descent(self, p: Projection) -> Descent:
+        """The optimiser of a projection at work."""
+        descent = Descent(p.rule.optimizer, self._signs[p.name])  # type: ignore[attr-defined]
+        if p.name in self._formats:
+            bounds, connections = (descent.low, descent.high), self._connections[p.name]
+            descent.rounding = Rounding.of(self.network, p, self._formats[p.name], connections, *bounds)
+        return descent
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -112,7 +124,7 @@ class TimeDriven:
         for p in self.network.projections:
             if isinstance(p.rule, EPropPlus):
                 part = self.synapses.parts[p.name]
-                self.descents[p.name] = Descent(p.rule.optimizer, self._signs[p.name])
+                self.descents[p.name] = self._descent(p)
                 self.feedback.followed_steps[part] = 0
 
     def weights_of(self, projection: str) -> Array:

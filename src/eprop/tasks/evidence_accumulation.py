@@ -19,7 +19,7 @@ from eprop.parameters import inherited
 from eprop.tasks.base import Classification
 from eprop.tasks.cues import CueTask
 from eprop.tasks.generated import GeneratedTask, Sample
-from eprop.tasks.recurrent import LearningTask
+from eprop.tasks.recurrent import FewBitsTask, LearningTask
 
 #: Default values of parameters that are None, for each rule.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification):
+class EvidenceAccumulation(CueTask, FewBitsTask, LearningTask, GeneratedTask, Classification):
     """The task and its network. Parameters that are None take the values of `SETTINGS` for the rule."""
 
     average_gradient: bool = inherited(LearningTask, "average_gradient", True)
@@ -91,10 +91,10 @@ class EvidenceAccumulation(CueTask, LearningTask, GeneratedTask, Classification)
         who = AllToAll() if p == 1.0 else Bernoulli(p)
         w_in, w_rec = self.w_in / math.sqrt(p * x.size), self.w_rec / math.sqrt(p * self.neurons)
         for post in hidden:
-            net.connect(x, post, who, weight=Normal(0.0, w_in), rule=rule)
+            net.connect(x, post, who, weight=Normal(0.0, w_in), rule=rule, precision=self.few_bits)
             for pre in hidden:
-                net.connect(pre, post, who, weight=Normal(0.0, w_rec), rule=rule)
-            net.connect(post, out, AllToAll(), weight=Glorot(), rule=rule_out)
+                net.connect(pre, post, who, weight=Normal(0.0, w_rec), rule=rule, precision=self.few_bits)
+            net.connect(post, out, AllToAll(), weight=Glorot(), rule=rule_out, precision=self.few_bits)
             net.feedback(out, post, self.make_feedback())
         return net
 

@@ -25,7 +25,7 @@ from eprop.parameters import param
 from eprop.tasks.base import Classification
 from eprop.tasks.fields import HEARD, PLACES, SIDE, add_filters, corners, filters_in_squares, in_squares
 from eprop.tasks.recordings import Recordings
-from eprop.tasks.recurrent import LOSSES, NEURONS, RULES, LearningTask
+from eprop.tasks.recurrent import LOSSES, NEURONS, RULES, FewBitsTask, LearningTask
 
 #: Channels of a recording: two polarities of all pixels.
 N_CHANNELS = 2 * SIDE**2
@@ -59,7 +59,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class NMNIST(LearningTask, Classification):
+class NMNIST(FewBitsTask, LearningTask, Classification):
     """The N-MNIST task and its network. Parameters that are None take the values of `SETTINGS` for the rule and loss.
 
     Examples
@@ -178,17 +178,18 @@ class NMNIST(LearningTask, Classification):
         out = net.add(self._readout(), N_CLASSES, name="out")
         degree = self.recurrent_degree
         w_rec = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
-        moves = self._rewiring()
-        net.connect(x, rec, self._input_connections(), weight=Normal(0.0, self.w_in), rule=rule, rewiring=moves)
-        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule, rewiring=moves)
-        net.connect(rec, out, AllToAll(), weight=Normal(0.0, self.w_out / math.sqrt(self.neurons)), rule=rule_out)
+        w_out, few, moves = Normal(0.0, self.w_out / math.sqrt(self.neurons)), self.few_bits, self._rewiring()
+        x_rec = self._input_connections()
+        net.connect(x, rec, x_rec, weight=Normal(0.0, self.w_in), rule=rule, rewiring=moves, precision=few)
+        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule, rewiring=moves, precision=few)
+        net.connect(rec, out, AllToAll(), weight=w_out, rule=rule_out, precision=few)
         if self.bias:
             always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")
             net.connect(always, out, AllToAll(), weight=0.0, rule=rule_out)
         if self.edge_filters:
             filters = add_filters(net, x)
             heard = filters_in_squares(corners(self.neurons, PLACES, HEARD))
-            net.connect(filters, rec, heard, weight=Normal(0.0, self.w_filters), rule=rule)
+            net.connect(filters, rec, heard, weight=Normal(0.0, self.w_filters), rule=rule, precision=few)
         net.feedback(out, rec, self.make_feedback())
         return net
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from eprop.errors import ParameterError
 from eprop.models import ALIF, LIF, Neuron, PiecewiseLinear
-from eprop.network import Adaptive, Feedback, Network, Normal, Population, RandomFeedback, Symmetric
+from eprop.network import Adaptive, Feedback, FixedPoint, Network, Normal, Population, RandomFeedback, Symmetric
+from eprop.network.precision import ROUNDINGS, STOCHASTIC
 from eprop.parameters import inherited, param
 from eprop.rules import EProp, EPropPlus, Optimizer, RMSprop, Rule
 from eprop.rules.optimizers import BY_NAME as OPTIMIZERS
@@ -101,6 +102,31 @@ class MixedTask(Task):
     def add_neurons(self: Any, net: Network) -> list[Population]:
         """Add the populations ``lif`` and ``alif``, if they have neurons."""
         return [net.add(self.make_neuron(kind), getattr(self, kind), name=kind) for kind in self.neuron_kinds()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewBitsTask(Task):
+    """Base of tasks whose weights may have few bits, while they learn; stands before `RuleTask` among the bases."""
+
+    bits: int | None = param(
+        None, kind=int, optional=True, at_least=2, at_most=16, metavar="N",
+        doc="bits of all weights but biases, 2 to 16; the default is single or double precision",
+    )  # fmt: skip
+    rounding: str = param(STOCHASTIC, kind=str, doc="of weights of few bits after each update: stochastic or nearest")
+
+    def validate(self) -> None:
+        """Check the rounding as well."""
+        super().validate()
+        check_choice(f"{type(self).__name__}.rounding", self.rounding, ROUNDINGS)
+
+    def unused_reason(self, name: str) -> str | None:
+        """See `Task.unused_reason`."""
+        return "bits is not given" if name == "rounding" and self.bits is None else super().unused_reason(name)
+
+    @property
+    def few_bits(self) -> FixedPoint | None:
+        """Format of the weights."""
+        return None if self.bits is None else FixedPoint(self.bits, rounding=self.rounding)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,8 @@ class TimeDrivenEngine:
     Attributes
     ----------
     stepped : TimeDriven
+    formats : dict of FixedPoint
+        As `Simulator.formats`.
     events : int
         Synaptic events of all training so far.
     """
@@ -44,7 +46,7 @@ class TimeDrivenEngine:
         check_moves(network)
         self._simulator = Simulator(network, threads=1)
         self.network, self.comm, self.n_synapses = network, self._simulator.comm, self._simulator.n_synapses
-        self.stepped = time_driven(self._simulator)
+        self.stepped, self.formats = time_driven(self._simulator), self._simulator.formats
         self._by_batch = any(isinstance(p.rule, EProp) for p in self.network.projections)
         self.events, self._learned_steps = 0, 0
         self._neurons = [p for p in network.populations if p.model.role == "neuron"]

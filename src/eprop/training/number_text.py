@@ -67,9 +67,18 @@ def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, 
     facts = [*_score(summary), *_end(summary), *_activity(summary), *_speed(summary)]
     if summary.get("neurobench"):
         facts += _neurobench(summary["neurobench"])
+    if summary.get("few_bits"):
+        facts.append(("weights", _few_bits(summary["few_bits"])))
     if summary["peak_memory_bytes"]:
         facts.append(("peak memory", size(summary["peak_memory_bytes"])))
     return [*facts, ("run", str(path))]
+
+
+def _few_bits(formats: Mapping[str, Mapping[str, Any]]) -> str:
+    """Bits of the weights, and the projection with most weights at the ends of its levels."""
+    bits = sorted({one["bits"] for one in formats.values()})
+    name = max(formats, key=lambda name: formats[name]["saturated"])
+    return f"{', '.join(map(str, bits))} bits; {percent(formats[name]['saturated'])} of {name} saturated, others less"
 
 
 def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

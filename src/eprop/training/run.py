@@ -20,6 +20,7 @@ from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, learner_of, make_engine
+from eprop.training.engines import Engine
 from eprop.training.learner import Setup
 from eprop.training.loaded_run import config_of, misfit, refuse_edited
 from eprop.training.lock import locked
@@ -258,10 +259,26 @@ class Run:
             "threads": self.simulator.threads,
             "ranks": self.comm.size,
             "precision": self.simulator.precision,
+            **few_bits_of(self.simulator),
             "engine": self.config.execution.engine,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),
         }
+
+
+def few_bits_of(simulator: Engine) -> JsonObject:
+    """Weights of few bits, for a summary: format of each projection, and share of the weights at the ends of its levels."""
+    found = {
+        name: {
+            "bits": one.bits,
+            "scale": one.level,
+            "rounding": one.rounding,
+            "saturated": one.at_ends(weights) / max(weights.size, 1),
+        }
+        for name, one in simulator.formats.items()
+        for weights in [simulator.connections(name)[2]]
+    }
+    return {"few_bits": found} if found else {}
 
 
 def start_run(

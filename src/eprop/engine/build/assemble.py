@@ -26,6 +26,7 @@ from eprop.engine.build.drives import drive_tables
 from eprop.engine.build.eligibility import Components, least_left, sort_components
 from eprop.engine.build.feedback import adaptive_pairs, feedback_of
 from eprop.engine.build.fingerprint import fingerprint_of
+from eprop.engine.build.levels import set_levels, source_nodes
 from eprop.engine.build.memory import check_memory
 from eprop.engine.build.neurons import differing, neuron_arrays, neurons_of
 from eprop.engine.build.populations import (
@@ -117,6 +118,7 @@ def build(
     builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes, report)
     near, none = sizes.has_near_targets(partitions), np.empty(0)
     branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
+    formats = set_levels(network, ranks, table, branch_start, weight)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)
     feedback, signal_delay = feedback_of(network, populations, n_readouts, ranks)
@@ -133,12 +135,14 @@ def build(
         **drive_tables(network, populations, nodes.models, ranks),
         **product_tables(constants),
         out_degrees=out_degrees(populations, table, branch_start),
+        source_nodes=source_nodes(network, ranks),
     )
     return Built(
         **vars(sizes),
         topology=topology,
         constants=constants,
-        fingerprint=fingerprint_of(network, dtype, sizes.kinds, sizes.block_steps),
+        formats=formats,
+        fingerprint=fingerprint_of(network, dtype, sizes.kinds, sizes.block_steps, formats),
         weight=weight,
         synapse_counts=synapse_counts,
         feedback=feedback,

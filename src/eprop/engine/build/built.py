@@ -11,7 +11,7 @@ from eprop.engine.build.constants import Constant
 from eprop.engine.build.propagators import TraceGroups, span_blocks_of
 from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
-from eprop.network import Network
+from eprop.network import FixedPoint, Network
 from eprop.rules import EProp, EPropPlus, Momentum, PairRule
 
 #: Neurons of a partition that two bytes can count.
@@ -59,9 +59,13 @@ class Learning:
     @property
     def keeps_gradients(self) -> bool:
         """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
-        return self.eprop or any(
-            rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
-            for rule in self.rules(EPropPlus)
+        return (
+            self.eprop
+            or any(
+                rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
+                for rule in self.rules(EPropPlus)
+            )
+            or any(p.precision is not None for p in self.network.projections if isinstance(p.rule, EPropPlus))
         )
 
     @property
@@ -254,6 +258,8 @@ class Built(Sizes):
     topology : Topology
     constants : tuple of Constant
         Constants that learn.
+    formats : dict of FixedPoint
+        Weights of few bits with their scales, by projection.
     fingerprint : (bytes,) uint8
         See `eprop.engine.build.fingerprint`.
     weight : (synapses,) dtype
@@ -269,6 +275,7 @@ class Built(Sizes):
 
     topology: Topology
     constants: tuple[Constant, ...]
+    formats: dict[str, FixedPoint]
     fingerprint: np.ndarray
     weight: np.ndarray
     feedback: np.ndarray

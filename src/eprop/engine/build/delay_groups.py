@@ -71,7 +71,8 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
     """All bundles; ``populations`` has the trace groups.
 
     Targets of e-prop+ are in one bundle if they are in one trace group. Projections between the same two populations are in
-    different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections.
+    different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections; nor
+    have projections with weights of few bits, whose scales differ.
     """
     alone = any(isinstance(p.rule, EProp) for p in network.projections)
     bundles = dict[tuple[object, ...], list[Projection]]()
@@ -80,7 +81,8 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
         pairs[pair := (p.pre.index, p.post.index)] += 1
         group = populations["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
         key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair])
-        bundles.setdefault((p.index,) if alone or p.post.model.role == "readout" else key, []).append(p)
+        single = alone or p.precision is not None or p.post.model.role == "readout"
+        bundles.setdefault((p.index,) if single else key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 
 
@@ -182,6 +184,7 @@ def group_table(
             populations["pair_group"][own] = number
         _write_rule(row, p, network.dt)
         row["w_min"], row["w_max"] = inward(signed_bounds(p.rule.bounds, part.sign), dtype)
+        row["first_node"] = post["target_begin"] if onto_readouts else ranks.first_target(p.post)
     return table
 
 

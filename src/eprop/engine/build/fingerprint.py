@@ -5,25 +5,30 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 
 import numpy as np
 
 from eprop.engine.build.records import Kind
 from eprop.errors import InputError
 from eprop.models import Learned
-from eprop.network import Network
+from eprop.network import FixedPoint, Network
 from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
 from eprop.rules import EPropPlus, PairRule
 
 
-def fingerprint_of(network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int) -> np.ndarray:
+def fingerprint_of(
+    network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int, formats: Mapping[str, FixedPoint]
+) -> np.ndarray:
     """Everything of a network except initial weights and learning rates: (bytes,) uint8, the same on every rank.
 
     The fingerprint determines the connections: they are drawn from the seed, or a digest stands for given ones. The state of
     an e-prop+ synapse depends on its kind and on the steps of a block, so both are included.
     """
     out = {"precision": np.dtype(dtype).name} | description_of(network)
+    for name, one in formats.items():
+        out[f"{name}.precision.scale"] = repr(one.scale)
     if kinds:
         each = (
             f"{kind.n_filters} filters, {kind.n_own} own, {'anchored' if kind.anchored else 'crossing'}"
@@ -56,6 +61,8 @@ def description_of(network: Network, *, whole: bool = False) -> dict[str, str]:
         _describe(f"{q.name}.sign", q.sign, out, whole)
         if q.rewiring is not None:
             _describe(f"{q.name}.rewiring", q.rewiring, out, whole)
+        if q.precision is not None:
+            _describe(f"{q.name}.precision", q.precision, out, whole)
     for s in network.stimulations:
         _describe(f"{s.name} onto {s.population.name}", s.drive, out, whole)
     for f in network.feedback_projections:

@@ -258,6 +258,7 @@ class Optimizers:
             waiting = take_gradients(arrays, scale)
             arrays.online.optimize(arrays.updates, scale, arrays.threads)
             take_steps(arrays, waiting)
+            arrays.online.round_weights(arrays.updates, arrays.threads)
             if arrays.constants:
                 arrays.constants.step(of_constants, arrays.updates)
             self._timer.add_since("update", began)

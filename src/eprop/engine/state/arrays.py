@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
+from eprop.engine.build.levels import round_to_nearest
 from eprop.engine.build.records import LEARN_AT_SPIKES, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
@@ -149,6 +150,14 @@ class Arrays:
         """Store all weights as they are seen from outside, until the next spike."""
         if self.built.learning.eprop_plus:
             self.online.materialise_weights()
+
+    def round_weights(self) -> None:
+        """Round weights of few bits to the nearest level."""
+        built = self.built
+        for p in self.network.projections:
+            if p.name in built.formats:
+                rows, starts = built.delay_groups[p.index], built.topology.branch_start
+                round_to_nearest(built.formats[p.name], built.groups, rows, starts, self.synapses.weight)
 
     def tie_feedback(self, groups: Sequence[int] | None = None) -> None:
         """Make symmetric and adaptive feedback follow the weights: all, or some delay groups of one projection.

@@ -126,6 +126,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
             view[...] = part[name]
         elif view.size:
             view[..., order] = part[name]
+    arrays.round_weights()
     arrays.axons.times["last_spike"], arrays.axons.times["interval"] = part["axons/times"]
     arrays.axons.times["position"] = -1
     arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
