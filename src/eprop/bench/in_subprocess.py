@@ -43,7 +43,7 @@ def measure_in_subprocess(config: ScalingConfig, *, ranks: int = 1, nest: bool =
     for name, value in config.to_dict().items():
         if isinstance(value, bool):
             options += [f"--{name.replace('_', '-')}"] if value else []
-        elif name != "type":
+        elif name != "type" and value is not None:
             options.append(f"--{name}={value}")
     launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
     # The environment may set one thread: a process that computes a figure does.
