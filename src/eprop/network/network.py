@@ -264,7 +264,18 @@ class Network(FixedProperties):
         check_precision(name, precision, rule)
         receptor = receptor_of(name, receptor, weights, (pre, post), sign)
         projection = Projection(
-            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign, rewiring, precision
+            name,
+            pre,
+            post,
+            connectivity,
+            weights,
+            rule,
+            delay,
+            len(self._projections),
+            receptor,
+            sign,
+            rewiring,
+            precision,
         )
         check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
@@ -576,6 +587,7 @@ class Network(FixedProperties):
         made._projections = [dataclasses.replace(p, precision=precision) for p in self._projections]
         for p in made._projections:
             check_precision(p.name, p.precision, p.rule)
+            check_rewiring(p)
         return made
 
     def has_parts_of(self, other: Network) -> bool:

@@ -97,6 +97,10 @@ def check_rewiring(p: Projection) -> None:
         )
     if p.connectivity.stays:
         raise NetworkError(f"{p.name}: rewiring does not fit {type(p.connectivity).__name__}: {p.connectivity.stays}")
+    if p.precision is not None and (p.rewiring.l1 > 0.0 or p.rewiring.noise > 0.0):
+        raise NetworkError(
+            f"{p.name}: Rewiring(l1=..., noise=...) changes weights without rounding; leave out both, or precision"
+        )
     if p.rewiring.drop == "sign" and p.sign is None:
         raise NetworkError(
             f'{p.name}: Rewiring(drop="sign") drops synapses at the bound of their sign: give sign="fixed" or sign="source", or '

@@ -98,6 +98,28 @@ def test_a_state_of_a_network_without_few_bits_is_rounded_and_other_scales_are_r
         other.set_state(coarse.state())
 
 
+@pytest.mark.tiny
+def test_synapses_of_few_bits_move():
+    """With the same bits in any division: a draw belongs to source and target, wherever the synapse lies in memory."""
+    sims = [ep.Simulator(moving(ep.FixedPoint(5)), threads=1, partitions=n) for n in (1, 3)]
+    for sim in sims:
+        learned(sim, 6)
+        weights = sim.connections("in->rec")[2]
+        np.testing.assert_array_equal(weights, sim.formats["in->rec"].rounded(weights))
+    assert_same(sims[0].connections("in->rec"), sims[1].connections("in->rec"))
+    assert sims[0].moved("in->rec").total > 0
+
+
+def moving(precision: ep.FixedPoint, noise: float = 0.0) -> ep.Network:
+    net = small_network((20, 30, 2), neuron=ep.LIF(v_th=0.5), seed=3)
+    rule = ep.EProp(optimizer=ep.Adam(2e-2))
+    moves = ep.Rewiring(every=2, noise=noise)
+    net.connect("in", "rec", ep.FixedIndegree(6), weight=NORMAL, rule=rule, precision=precision, rewiring=moves)
+    net.connect("rec", "out", weight=NORMAL, rule=rule)
+    net.feedback("out", "rec", ep.RandomFeedback())
+    return net
+
+
 BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
 
 
@@ -111,6 +133,7 @@ BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
     (lambda: few_bits(ep.FixedPoint(8), ep.EPropPlus(each_step=True)), ep.NetworkError, "takes a step at every spike"),
     (lambda: few_bits(ep.FixedPoint(8, 0.1), BOUNDED), ep.NetworkError, "no level of 8 bits with scale 0.1 lies within"),
     (lambda: ep.Simulator(few_bits(ep.FixedPoint(8), weight=ep.Constant(0.0))), ep.NetworkError, "all initial weights are 0"),
+    (lambda: moving(ep.FixedPoint(8), noise=0.1), ep.NetworkError, "changes weights without rounding; leave out both"),
     (lambda: few_bits(None).with_precision("8"), ep.NetworkError, "precision must be FixedPoint"),
     (lambda: ep.FixedPoint(8).rounded(0.1), ep.ParameterError, "FixedPoint.scale is None"),
 )  # fmt: skip
