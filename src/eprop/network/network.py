@@ -264,19 +264,8 @@ class Network(FixedProperties):
         check_precision(name, precision, rule)
         receptor = receptor_of(name, receptor, weights, (pre, post), sign)
         projection = Projection(
-            name,
-            pre,
-            post,
-            connectivity,
-            weights,
-            rule,
-            delay,
-            len(self._projections),
-            receptor,
-            sign,
-            rewiring,
-            precision,
-        )
+            name, pre, post, connectivity, weights, rule, delay, len(self._projections), receptor, sign, rewiring, precision,
+        )  # fmt: skip
         check_given_signs(projection, _is_everywhere(connectivity, pre, post))
         _check_bounds(projection)
         check_rewiring(projection)

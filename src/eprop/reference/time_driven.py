@@ -51,6 +51,8 @@ class TimeDriven:
         Of all learning rates.
     constants : list of LearnedConstant
         Constants that learn, by `EProp`.
+    connections, formats, signs
+        Of each projection.
     forward, feedback, descents, traces, activity
         Parts of the network at work; `arrays` has all that a run changes.
 
@@ -73,12 +75,12 @@ class TimeDriven:
                 "TimeDriven learns by EProp and EPropPlus; for pairs of spikes see eprop.reference.pair_weights"
             )
         self.network = network
-        self._connections, self._members, self._formats = connections, members or {}, formats or {}
+        self.connections, self._members, self.formats = connections, members or {}, formats or {}
         self.constants = learned_constants(network, self._members)
         self.follow_constants()
         layout = self.forward.layout
         self.weight = np.concatenate([np.zeros(0), *(connections[p.name].weight for p in network.projections)])
-        self._signs = {p.name: _signs_of(p, connections[p.name]) for p in network.projections}
+        self.signs = {p.name: _signs_of(p, connections[p.name]) for p in network.projections}
         self.feedback = FeedbackWeights(network, layout, self.synapses, feedback or {}, self.weight)
         self.latency = Latency.of(network, layout, self.synapses)
         self.learning_rate_factor = 1.0
@@ -91,17 +93,9 @@ class TimeDriven:
         for p in network.projections:
             if isinstance(p.rule, (EProp, EPropPlus)):
                 part = self.synapses.parts[p.name]
-                self.descents[p.name] = self._descent(p)
+                self.descents[p.name] = _descent_of(self, p)
                 self._keep[part] = 1.0 - p.rule.optimizer.decay if p.rule.learning_rate > 0.0 else 1.0
         self.reset()
-
-    def _descent(self, p: Projection) -> Descent:
-        """The optimiser of a projection at work."""
-        descent = Descent(p.rule.optimizer, self._signs[p.name])  # type: ignore[attr-defined]
-        if p.name in self._formats:
-            bounds, connections = (descent.low, descent.high), self._connections[p.name]
-            descent.rounding = Rounding.of(self.network, p, self._formats[p.name], connections, *bounds)
-        return descent
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -109,7 +103,7 @@ class TimeDriven:
 
     def follow_constants(self) -> None:
         """Take the present values of constants that learn."""
-        self.forward = Forward(self.network, self._connections, members_with(self.constants, self._members))
+        self.forward = Forward(self.network, self.connections, members_with(self.constants, self._members))
         first: SampleConstants | None = getattr(self, "of_samples", None)
         self.synapses, self.of_samples = self.forward.synapses, SampleConstants.of(self.network, self.forward, first)
 
@@ -124,7 +118,7 @@ class TimeDriven:
         for p in self.network.projections:
             if isinstance(p.rule, EPropPlus):
                 part = self.synapses.parts[p.name]
-                self.descents[p.name] = self._descent(p)
+                self.descents[p.name] = _descent_of(self, p)
                 self.feedback.followed_steps[part] = 0
 
     def weights_of(self, projection: str) -> Array:
@@ -132,8 +126,13 @@ class TimeDriven:
         return self.weight[self.synapses.parts[projection]].copy()
 
     def set_weights(self, projection: str, values: npt.ArrayLike) -> None:
-        """Set the weights of a projection; symmetric feedback follows them, adaptive feedback keeps its values."""
+        """Set the weights of a projection; symmetric feedback follows them, adaptive feedback keeps its values.
+
+        Weights of few bits are rounded to the nearest.
+        """
         before, part = self.weight.copy(), self.synapses.parts[projection]
+        if projection in self.formats:
+            values = self.formats[projection].rounded(values)
         self.weight[part] = self.coming[part] = values
         self.feedback.keep(before, self.weight)
 
@@ -293,6 +292,15 @@ def check_moves(network: Network) -> None:
     for p in network.projections:
         if p.rewiring is not None:
             raise NetworkError(f"{p.name}: the time-driven reference does not move synapses; leave out rewiring")
+
+
+def _descent_of(stepped: TimeDriven, p: Projection) -> Descent:
+    """The optimiser of a projection at work."""
+    descent = Descent(p.rule.optimizer, stepped.signs[p.name])  # type: ignore[attr-defined]
+    if p.name in stepped.formats:
+        bounds, connections = (descent.low, descent.high), stepped.connections[p.name]
+        descent.rounding = Rounding.of(stepped.network, p, stepped.formats[p.name], connections, *bounds)
+    return descent
 
 
 def _signs_of(p: Projection, connections: Connections) -> npt.NDArray[np.int8]:
