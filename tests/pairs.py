@@ -9,7 +9,7 @@ import numpy as np
 
 import eprop as ep
 from eprop import reference
-from eprop.reference.few_bits import Rounding
+from eprop.checks.reference_input import few_bits
 from eprop.rules import PairRule
 from networks import small_network
 
@@ -101,7 +101,7 @@ def rounding_of(net: ep.Network, p: ep.Projection, connections, c: int) -> Calla
     source, target, _ = connections
     low, high = (np.full(source.size, bound) for bound in p.rule.bounds)
     nodes = reference.Connections(source, target, connections[2], np.ones(source.size))
-    one = Rounding.of(net, p, p.precision, nodes, low, high)
+    one = few_bits(net, p.name, p.precision).rounding(nodes, low, high)
     return lambda weight, step: float(one(np.array([weight]), np.array([c]), step)[0])
 
 

@@ -11,10 +11,11 @@ from eprop.engine.build.drives import receptor_of_drive
 from eprop.engine.build.neurons import parameters_of_neurons, values_of
 from eprop.models import EventSource, PoissonSource
 from eprop.models.base import INHIBITORY
-from eprop.network import FeedbackProjection, GaussianNoise, Network, PoissonDrive, RandomFeedback
+from eprop.network import FeedbackProjection, FixedPoint, GaussianNoise, Network, PoissonDrive, RandomFeedback
 from eprop.network.drives import factors
-from eprop.parameters import varies
+from eprop.parameters import Floats, varies
 from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
+from eprop.reference.few_bits import FewBits
 
 
 def time_driven(network: Network | Simulator) -> TimeDriven:
@@ -39,7 +40,20 @@ def time_driven(network: Network | Simulator) -> TimeDriven:
     connections = {p.name: Connections(*sim.connections(p.name), sim.delays(p.name)) for p in net.projections}
     members = {p.name: sim.models(p) for p in net.populations if varies(p.model)}
     feedback = {f.name: _feedback(sim, f) for f in net.feedback_projections}
-    return TimeDriven(net, connections, members, feedback, sim.formats)
+    return TimeDriven(
+        net, connections, members, feedback, {name: few_bits(net, name, one) for name, one in sim.formats.items()}
+    )
+
+
+def few_bits(network: Network, projection: str, one: FixedPoint) -> FewBits:
+    """Weights of few bits for the reference: a format with its scale, and the draws of the engine."""
+    seed = random.derive(network.seed, random.ROUND, network.projection(projection).index)
+
+    def draws(sources: np.ndarray, targets: np.ndarray, update: int) -> Floats:
+        index = np.uint64(update % 2**32 << 32) + sources.astype(np.uint64)
+        return np.asarray(random.uniform(seed, random.ROUND, targets, index))
+
+    return FewBits(one, draws)
 
 
 def _feedback(sim: Simulator, f: FeedbackProjection) -> FeedbackConnections:

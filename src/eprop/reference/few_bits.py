@@ -10,17 +10,36 @@ the step in which a spike arrives. A weight that is a whole number of levels sta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from eprop import random
-from eprop.network import FixedPoint, Network, Projection
+from eprop.network import FixedPoint
 from eprop.reference.neurons import Array
 from eprop.reference.synapses import Connections, Integers
 
+#: Uniform draws for some synapses: of their sources and targets, and the number of the update.
+Draws = Callable[[Integers, Integers, int], Array]
 #: Relative deviation from a whole number that rounding of numbers in double precision can make.
 EXACT = float(np.finfo(np.float64).eps)
+#: Part of a level by which a bound may miss a whole number of levels.
+SLACK = 1e-6
+
+
+@dataclass(frozen=True)
+class FewBits:
+    """Format of the weights of a projection, with its scale, and the draws of stochastic rounding."""
+
+    format: FixedPoint
+    draws: Draws
+
+    def rounding(self, connections: Connections, low: Array, high: Array) -> Rounding:
+        """What rounds the weights of connections with these bounds (connections,)."""
+        level, largest = self.format.level, self.format.largest
+        lowest = np.maximum(np.ceil(low / level - SLACK), -largest)
+        highest = np.minimum(np.floor(high / level + SLACK), largest)
+        return Rounding(self, connections.source, connections.target, lowest, highest)
 
 
 @dataclass(frozen=True)
@@ -29,41 +48,26 @@ class Rounding:
 
     Attributes
     ----------
-    format : FixedPoint
-        With its scale.
-    seed : int
-        Of the draws.
+    few : FewBits
     source, target : (connections,)
         Nodes, counted from 0 within each population.
     lowest, highest : (connections,)
         Levels.
     """
 
-    format: FixedPoint
-    seed: int
+    few: FewBits
     source: Integers
     target: Integers
     lowest: Array
     highest: Array
 
-    @classmethod
-    def of(
-        cls, network: Network, p: Projection, one: FixedPoint, connections: Connections, low: Array, high: Array
-    ) -> Rounding:
-        """The rounding of a projection whose weights have bounds (connections,)."""
-        slack, largest = 1e-6, one.largest
-        lowest = np.maximum(np.ceil(low / one.level - slack), -largest)
-        highest = np.minimum(np.floor(high / one.level + slack), largest)
-        seed = random.derive(network.seed, random.ROUND, p.index)
-        return cls(one, seed, connections.source, connections.target, lowest, highest)
-
     def __call__(self, weights: Array, synapses: Integers, update: int) -> Array:
         """Weights of some synapses after an update with this number."""
-        levels = weights / self.format.level
+        level = self.few.format.level
+        levels = weights / level
         whole = np.rint(levels)
-        if self.format.rounding == "stochastic":
-            index = np.uint64(update % 2**32 << 32) + self.source[synapses].astype(np.uint64)
-            draws = random.uniform(self.seed, random.ROUND, self.target[synapses], index)
+        if self.few.format.rounding == "stochastic":
+            draws = self.few.draws(self.source[synapses], self.target[synapses], update)
             exact = np.abs(levels - whole) <= EXACT * np.abs(levels)
             whole = np.where(exact, whole, np.floor(levels + draws))
-        return np.asarray(np.clip(whole, self.lowest[synapses], self.highest[synapses]) * self.format.level)
+        return np.asarray(np.clip(whole, self.lowest[synapses], self.highest[synapses]) * level)

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.errors import NetworkError
-from eprop.network import FixedPoint, Network, Population, Projection
+from eprop.network import Network, Population, Projection
 from eprop.network.signs import signs_of_synapses
 from eprop.reference.constants import StateRecorder, gradients_of_constants, learned_constants, members_with
 from eprop.reference.eprop import SampleConstants, gradient_from_traces, rates_of_steps
 from eprop.reference.eprop_plus import NEVER, PlusConstants, PlusTraces
 from eprop.reference.feedback import FeedbackConnections, FeedbackWeights, Latency, Received, arriving_errors
-from eprop.reference.few_bits import Rounding
+from eprop.reference.few_bits import FewBits
 from eprop.reference.forward import Activity, Forward
 from eprop.reference.neurons import Array, Members
 from eprop.reference.optimizers import Descent
@@ -40,8 +40,8 @@ class TimeDriven:
         The model of each neuron or readout, where they differ or are drawn; for values see `Simulator.parameters`.
     feedback : dict of FeedbackConnections by the name of the feedback projection
         As from `Simulator.feedback_weights`; symmetric feedback with one delay needs none.
-    formats : dict of FixedPoint by projection
-        Of weights of few bits, as from `Simulator.formats`; ``connections`` have rounded weights.
+    few_bits : dict of FewBits by projection
+        Weights of few bits; ``connections`` have rounded ones.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class TimeDriven:
         Of all learning rates.
     constants : list of LearnedConstant
         Constants that learn, by `EProp`.
-    connections, formats, signs
+    connections, few_bits, signs
         Of each projection.
     forward, feedback, descents, traces, activity
         Parts of the network at work; `arrays` has all that a run changes.
@@ -68,14 +68,14 @@ class TimeDriven:
         connections: Mapping[str, Connections],
         members: Mapping[str, Members] | None = None,
         feedback: Mapping[str, FeedbackConnections] | None = None,
-        formats: Mapping[str, FixedPoint] | None = None,
+        few_bits: Mapping[str, FewBits] | None = None,
     ):
         if any(isinstance(p.rule, PairRule) for p in network.projections):
             raise NetworkError(
                 "TimeDriven learns by EProp and EPropPlus; for pairs of spikes see eprop.reference.pair_weights"
             )
         self.network = network
-        self.connections, self._members, self.formats = connections, members or {}, formats or {}
+        self.connections, self._members, self.few_bits = connections, members or {}, few_bits or {}
         self.constants = learned_constants(network, self._members)
         self.follow_constants()
         layout = self.forward.layout
@@ -131,8 +131,8 @@ class TimeDriven:
         Weights of few bits are rounded to the nearest.
         """
         before, part = self.weight.copy(), self.synapses.parts[projection]
-        if projection in self.formats:
-            values = self.formats[projection].rounded(values)
+        if projection in self.few_bits:
+            values = self.few_bits[projection].format.rounded(values)
         self.weight[part] = self.coming[part] = values
         self.feedback.keep(before, self.weight)
 
@@ -297,9 +297,8 @@ def check_moves(network: Network) -> None:
 def _descent_of(stepped: TimeDriven, p: Projection) -> Descent:
     """The optimiser of a projection at work."""
     descent = Descent(p.rule.optimizer, stepped.signs[p.name])  # type: ignore[attr-defined]
-    if p.name in stepped.formats:
-        bounds, connections = (descent.low, descent.high), stepped.connections[p.name]
-        descent.rounding = Rounding.of(stepped.network, p, stepped.formats[p.name], connections, *bounds)
+    if p.name in stepped.few_bits:
+        descent.rounding = stepped.few_bits[p.name].rounding(stepped.connections[p.name], descent.low, descent.high)
     return descent
 
 
