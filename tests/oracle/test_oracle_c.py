@@ -136,10 +136,11 @@ def check(name: str, engine: str, each_step: bool, iterations: int = ITERATIONS)
     np.testing.assert_allclose(losses(y, targets), oracle.losses[:iterations], rtol=1e-8)
 
 
+@pytest.mark.parametrize("iterations", [2, pytest.param(ITERATIONS, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ORACLES)
-def test_losses_of_the_reference_are_those_of_nest(name):
+def test_losses_of_the_reference_are_those_of_nest(name, iterations):
     """With an optimiser step in every step, as NEST takes by default."""
-    check(name, "reference", each_step=True)
+    check(name, "reference", each_step=True, iterations=iterations)
 
 
 @pytest.mark.tiny

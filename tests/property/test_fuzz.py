@@ -14,8 +14,8 @@ from fuzzing.targets import TARGETS
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore")]
 
-#: Seconds that new inputs are tried for; CI gives a minute.
-SECONDS = float(os.environ.get("EPROP_FUZZ_SECONDS", "6"))
+#: Seconds that new inputs are tried for; CI gives more with sanitizers.
+SECONDS = float(os.environ.get("EPROP_FUZZ_SECONDS", "2"))
 #: Inputs that something was wrong with once.
 SEEDS = json.loads((pathlib.Path(__file__).parents[1] / "fuzzing" / "seeds.json").read_text())
 

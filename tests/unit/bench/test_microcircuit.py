@@ -86,17 +86,24 @@ def test_the_table_has_rates_next_to_the_reference(monkeypatch: pytest.MonkeyPat
     assert row[-2:] == ["3.25", "-"]
 
 
-@pytest.mark.parametrize("rule", ["static", "stdp"])
-def test_nest_has_the_rates_of_eprop(rule: str) -> None:
-    pytest.importorskip("nest", reason="needs NEST")
-    config = MicrocircuitConfig(scale=0.03, k_scale=0.05, duration=500.0, warm_up=200.0, rule=rule)
+@pytest.mark.nest
+@pytest.mark.parametrize(
+    ("rule", "scale", "duration"),
+    [
+        ("static", 0.02, 200.0),
+        ("stdp", 0.02, 200.0),
+        *(pytest.param(rule, 0.03, 500.0, marks=pytest.mark.slow) for rule in ("static", "stdp")),
+    ],
+)
+def test_nest_has_the_rates_of_eprop(rule: str, scale: float, duration: float) -> None:
+    config = MicrocircuitConfig(scale=scale, k_scale=0.05, duration=duration, warm_up=0.4 * duration, rule=rule)
     theirs = compare_microcircuit(config)
     ours = run_microcircuit(config)
     assert theirs.synapses == ours.synapses
     assert theirs.plastic_synapses == ours.plastic_synapses
     for name, size in zip(POPULATIONS, config.numbers.sizes, strict=True):
-        # Counts of 0.5 s; neurons of one network share input, so their counts spread more than Poisson counts.
-        spread = 6.0 * math.sqrt(2.0 * max(ours.rates[name], 1.0) / (0.5 * size))
+        # Neurons of one network share input, so their counts spread more than Poisson counts.
+        spread = 6.0 * math.sqrt(2.0 * max(ours.rates[name], 1.0) / (1e-3 * duration * size))
         assert theirs.rates[name] == pytest.approx(ours.rates[name], abs=spread + 0.15 * ours.rates[name]), name
 
 

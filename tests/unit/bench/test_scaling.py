@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import subprocess
 
@@ -125,7 +126,18 @@ def test_bytes_of_an_event():
     assert bytes_per_event("eprop+", 8, 3) == 84
 
 
+@pytest.fixture
+def _nest_here(monkeypatch):
+    """NEST in this process: another one takes longer to start than these networks to run."""
+
+    def run(module, given):
+        return importlib.import_module(module).main(json.loads(json.dumps(given)))
+
+    monkeypatch.setattr("eprop.bench.in_subprocess.in_nest", run)
+
+
 @pytest.mark.nest
+@pytest.mark.usefixtures("_nest_here")
 @pytest.mark.parametrize("mode", MODES)
 def test_nest_runs_the_same(mode):
     found = compare_with_nest(SMALL.replace(mode=mode))
@@ -135,6 +147,7 @@ def test_nest_runs_the_same(mode):
 
 
 @pytest.mark.nest
+@pytest.mark.usefixtures("_nest_here")
 @pytest.mark.parametrize("each_step", [False, True])
 @pytest.mark.parametrize("optimizer", IN_NEST)
 def test_nest_takes_the_optimizer(optimizer, each_step):
