@@ -2,17 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "common/rng.hpp"
 
 namespace eprop {
 namespace {
 
-// A whole number of levels; NaN stays NaN, so that divergence is detected.
-double rounded(const DelayGroup& group, double levels, double epsilon, double draw) {
-  double whole = std::rint(levels);
-  if (group.stochastic && std::fabs(levels - whole) > epsilon * std::fabs(levels)) whole = std::floor(levels + draw);
-  return clip(whole, group.lowest, group.highest);
+// Eight weights become whole numbers of levels, side by side; NaN stays NaN, so that divergence is detected.
+void round_block(const DelayGroup& group, double epsilon, const double* draws, double* weights) {
+  const double level = group.level, lowest = group.lowest, highest = group.highest;
+  const double least = group.stochastic ? epsilon : std::numeric_limits<double>::infinity();
+  for (Index k = 0; k < kBlockDraws; k++) {
+    const double levels = weights[k] / level, whole = std::rint(levels), drawn = std::floor(levels + draws[k]);
+    const double rounded = std::fabs(levels - whole) > least * std::fabs(levels) ? drawn : whole;
+    weights[k] = clip(rounded, lowest, highest) * level;
+  }
 }
 
 // The draws of up to eight synapses.
@@ -29,15 +34,13 @@ void draw_for(const Update& update, const std::uint32_t* targets, Index n, doubl
 }  // namespace
 
 template <class T> void round_weights(const Update& update, const std::uint32_t* targets, Index n, double epsilon, T* weight) {
-  const DelayGroup& group = update.group;
-  double draws[kBlockDraws] = {};
+  double draws[kBlockDraws] = {}, weights[kBlockDraws] = {};
   for (Index first = 0; first < n; first += kBlockDraws) {
     const Index here = std::min(n - first, kBlockDraws);
-    if (group.stochastic) draw_for(update, targets + first, here, draws);
-    for (Index k = 0; k < here; k++) {
-      T& w = weight[first + k];
-      w = static_cast<T>(rounded(group, static_cast<double>(w) / group.level, epsilon, draws[k]) * group.level);
-    }
+    if (update.group.stochastic) draw_for(update, targets + first, here, draws);
+    std::copy_n(weight + first, here, weights);
+    round_block(update.group, epsilon, draws, weights);
+    for (Index k = 0; k < here; k++) weight[first + k] = static_cast<T>(weights[k]);
   }
 }
 

@@ -35,6 +35,14 @@ SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
 
 @pytest.mark.tiny
+def test_recurrent_weights_of_few_bits():
+    config = SMALL.replace(bits=8)
+    assert [p.name for p in network_of(config).projections if p.precision is not None] == ["rec->rec"]
+    found = run_scaling(config)
+    assert (found.bits, found.bytes_per_synapse) == (8, 16)  # with the gradient
+
+
+@pytest.mark.tiny
 @pytest.mark.parametrize("mode", MODES)
 def test_counts(mode):
     found = run_scaling(SMALL.replace(mode=mode, timers=mode == "static"))

@@ -7,6 +7,8 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
+from eprop.tasks import NMNIST
+from eprop.training import RunConfig, Watcher, start_run
 from networks import small_network
 from refusals import refusals
 
@@ -120,6 +122,28 @@ def moving(precision: ep.FixedPoint, noise: float = 0.0) -> ep.Network:
     return net
 
 
+@pytest.mark.tiny
+def test_a_run_learns_with_few_bits_and_counts_saturated_weights(tmp_path):
+    """As ``eprop train evidence-accumulation --set bits=6 --set rounding=nearest`` does."""
+    small = {"lif": 10, "alif": 5, "group": 3, "bits": 6, "rounding": "nearest"}
+    data, training = {"samples": 8, "test_samples": 4}, {"epochs": 1, "batch_size": 4}
+    config = RunConfig.make("evidence-accumulation", task=small, data=data, training=training, run={"threads": 1})
+    summary = start_run(config, tmp_path / "run", watcher=Watcher()).summary
+    assert set(summary["few_bits"]) == {p.name for p in config.task.build_network().projections}
+    for one in summary["few_bits"].values():
+        assert (one["bits"], one["rounding"]) == (6, "nearest")
+        assert 0.0 <= one["saturated"] < 0.5
+
+
+@pytest.mark.tiny
+def test_tasks_of_few_bits():
+    few = {p.name: p.precision for p in NMNIST(bits=8, bias=True).build_network().projections}
+    assert few.pop("bias->out") is None
+    assert set(few.values()) == {ep.FixedPoint(8)}
+    assert NMNIST().unused_reason("rounding") == "bits is not given"
+    assert NMNIST(bits=4).unused_reason("rounding") is None
+
+
 BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
 
 
@@ -135,6 +159,10 @@ BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
     (lambda: ep.Simulator(few_bits(ep.FixedPoint(8), weight=ep.Constant(0.0))), ep.NetworkError, "all initial weights are 0"),
     (lambda: moving(ep.FixedPoint(8), noise=0.1), ep.NetworkError, "changes weights without rounding; leave out both"),
     (lambda: few_bits(None).with_precision("8"), ep.NetworkError, "precision must be FixedPoint"),
+    (lambda: NMNIST(bits=1), ep.ParameterError, "NMNIST.bits must be >= 2, got 1"),
+    (lambda: NMNIST(bits=8, rounding="up"), ep.ParameterError, "NMNIST.rounding must be"),
+    (lambda: NMNIST(bits=8, rule="eprop+", each_step=True).build_network(), ep.NetworkError, "takes a step at every spike"),
+    (lambda: ep.quantise(ep.Simulator(few_bits(ep.FixedPoint(8)), threads=1), 4), ep.InputError, "have few bits already"),
     (lambda: ep.FixedPoint(8).rounded(0.1), ep.ParameterError, "FixedPoint.scale is None"),
 )  # fmt: skip
 def test_what_is_refused(refusal):
