@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -22,7 +23,6 @@ Choice choice(double value, Index at) {
   constexpr std::uint32_t kSign = 0x80000000;
   return static_cast<Choice>((bits & kSign) != 0 ? ~bits : bits | kSign) << 32 | static_cast<std::uint32_t>(at);
 }
-Index position(Choice choice) { return static_cast<Index>(choice & 0xFFFFFFFF); }
 
 // Moves the `n` smallest of some different numbers to the front. No branch depends on the numbers, which no processor can
 // predict: std::nth_element takes four times as long.
@@ -86,7 +86,7 @@ class ByTarget {
 
   Index total() const { return start_[static_cast<Index>(reached_.size())] - start_[0]; }
 
-  // Collects the lists of the targets first .. stop - 1, which follow those of the last call; key(branch, entry).
+  // Collects the lists of the targets first .. stop - 1, which follow those of the last call; key(branch, entry) is a choice.
   template <class Key> void collect(Index first, Index stop, const Key& key) {
     first_ = first;
     offsets_.assign(1, 0);
@@ -97,7 +97,7 @@ class ByTarget {
     for (Index branch = 0; branch < n_branches; branch++) {
       Index& k = reached_[branch];
       for (; k < start_[branch + 1] && (targets_[k] == kNoTarget || targets_[k] < stop); k++)
-        if (targets_[k] != kNoTarget) entries_[next_[targets_[k] - first]++] = choice(key(branch, k), k - start_[0]);
+        if (targets_[k] != kNoTarget) entries_[next_[targets_[k] - first]++] = key(branch, k);
     }
   }
   Choice* list(Index target) { return entries_.data() + offsets_[target - first_]; }
@@ -110,41 +110,59 @@ class ByTarget {
   std::vector<Choice> entries_;
 };
 
-// Marks what each target drops, and the candidates that it does not take; returns how many synapses move.
-template <class Real> Index decide(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
-                                   const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
-  const Index stride = branches.sources * branches.delays;
+// What happens in one partition: the first synapse of its table, and for each target the highest choice among its synapses that
+// it drops, and among the candidates that it takes; 0: none.
+struct Decision {
+  Index first, begin;
+  std::vector<Choice> drops, takes;
+  Index moved = 0;
+};
+
+template <class Real> Choice weakness(const MovedSynapses<Real>& synapses, Index first, Index k) {
+  return choice(std::fabs(static_cast<double>(synapses.weight[k])), k - first);
+}
+
+// The lowest one is best.
+template <class Real> Choice loss(const RewiredBranches& branches, const RewiringStep& step, const Candidates<Real>& candidates,
+                                  Index branch, Index k) {
+  const auto score = static_cast<double>(candidates.score[k]);
+  const Index sign = branches.signs[branch / (branches.sources * branches.delays)], at = k - candidates.start[0];
+  if (!step.by_gradient) return choice(-score, at);
+  if (!std::isfinite(score)) return choice(0.0, at);
+  return choice(sign == 0 ? -std::fabs(score) : score * static_cast<double>(sign), at);
+}
+
+// Number of synapses that a target drops, if there are enough candidates.
+Index droppable(const RewiringStep& step, const Choice* own, Index n) {
+  const Choice above_zero = choice(std::numeric_limits<float>::denorm_min(), 0);
+  if (step.drop == Drop::zero) return std::count_if(own, own + n, [&](Choice one) { return one < above_zero; });
+  return std::min(static_cast<Index>(step.share * static_cast<double>(n) + 0.5), n);
+}
+
+// Decides for each target what it drops and takes.
+template <class Real> Decision decide(const RewiredBranches& branches, Index begin, Index end, const RewiringStep& step,
+                                      const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+  const auto size = static_cast<std::size_t>(end - begin);
+  Decision decision{synapses.start[0], begin, std::vector<Choice>(size), std::vector<Choice>(size)};
   ByTarget present(synapses.start, branches.count(), synapses.targets, begin, end);
   ByTarget absent(candidates.start, branches.count(), candidates.targets, begin, end);
-  const Real* weight = synapses.weight + synapses.start[0];
-  const auto size = [&](Index, Index k) { return std::fabs(static_cast<double>(synapses.weight[k])); };
-  const auto loss = [&](Index branch, Index k) {  // the lowest one is best
-    const auto score = static_cast<double>(candidates.score[k]);
-    const Index sign = branches.signs[branch / stride];
-    if (!step.by_gradient) return -score;
-    if (!std::isfinite(score)) return 0.0;
-    return sign == 0 ? -std::fabs(score) : score * static_cast<double>(sign);
-  };
   const Index group = std::max((present.total() + absent.total()) / kGroups, kLeastGroup);
-  Index moved = 0;
   for (Index first = begin, stop = begin; first < end; first = stop) {
     for (Index n = 0; stop < end && n < group; stop++) n += present.count(stop) + absent.count(stop) + 1;
-    present.collect(first, stop, size);
-    absent.collect(first, stop, loss);
+    present.collect(first, stop, [&](Index, Index k) { return weakness(synapses, decision.first, k); });
+    absent.collect(first, stop, [&](Index branch, Index k) { return loss(branches, step, candidates, branch, k); });
     for (Index target = first; target < stop; target++) {
       Choice *own = present.list(target), *found = absent.list(target);
-      const Index n_own = present.count(target), n_found = absent.count(target);
-      const auto zeros = std::count_if(own, own + n_own, [&](Choice one) { return weight[position(one)] == Real{0}; });
-      const auto wanted = static_cast<Index>(step.share * static_cast<double>(n_own) + 0.5);
-      const Index n = std::min(step.drop == Drop::zero ? static_cast<Index>(zeros) : std::min(wanted, n_own), n_found);
-      choose_smallest(own, n_own, n);
-      choose_smallest(found, n_found, n);
-      for (Index k = 0; k < n; k++) synapses.targets[synapses.start[0] + position(own[k])] = kNoTarget;
-      for (Index k = n; k < n_found; k++) candidates.targets[candidates.start[0] + position(found[k])] = kNoTarget;
-      moved += n;
+      const Index n = std::min(droppable(step, own, present.count(target)), absent.count(target));
+      if (n == 0) continue;
+      choose_smallest(own, present.count(target), n);
+      choose_smallest(found, absent.count(target), n);
+      decision.drops[target - begin] = *std::max_element(own, own + n);
+      decision.takes[target - begin] = *std::max_element(found, found + n);
+      decision.moved += n;
     }
   }
-  return moved;
+  return decision;
 }
 
 template <class Real> void copy(const MovedSynapses<Real>& synapses, Index from, Index to) {
@@ -164,27 +182,29 @@ template <class Real> void begin_new(const MovedSynapses<Real>& synapses, Index 
 }
 
 // Moves what remains to the end of the table, from the last synapse on; the starts of the branches follow.
-template <class Real> void close_gaps(Index n_branches, const MovedSynapses<Real>& synapses) {
+template <class Real> void close_gaps(Index n_branches, const Decision& decision, const MovedSynapses<Real>& synapses) {
   Index end = synapses.start[n_branches], to = end;
   for (Index branch = n_branches - 1; branch >= 0; branch--) {
     const Index begin = synapses.start[branch];
     for (Index from = end - 1; from >= begin; from--)
-      if (synapses.targets[from] != kNoTarget && --to != from) copy(synapses, from, to);
+      if (weakness(synapses, decision.first, from) > decision.drops[synapses.targets[from] - decision.begin] && --to != from)
+        copy(synapses, from, to);
     synapses.start[branch] = to;
     end = begin;
   }
 }
 
-// Merges remaining and new synapses from `to`, the first place of the table, on.
-template <class Real> void merge(Index n_branches, Index to, std::uint32_t now, const MovedSynapses<Real>& synapses,
-                                 const Candidates<Real>& candidates) {
-  for (Index branch = 0; branch < n_branches; branch++) {
+// Merges remaining and new synapses from the first place of the table on.
+template <class Real> void merge(const RewiredBranches& branches, const RewiringStep& step, const Decision& decision,
+                                 std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
+  Index to = decision.first;
+  for (Index branch = 0; branch < branches.count(); branch++) {
     Index from = synapses.start[branch];
     const Index end = synapses.start[branch + 1];
     synapses.start[branch] = to;
     for (Index k = candidates.start[branch]; k < candidates.start[branch + 1]; k++) {
       const std::uint32_t target = candidates.targets[k];
-      if (target == kNoTarget) continue;
+      if (target == kNoTarget || loss(branches, step, candidates, branch, k) > decision.takes[target - decision.begin]) continue;
       for (; from < end && synapses.targets[from] < target; from++, to++)
         if (from != to) copy(synapses, from, to);
       begin_new(synapses, to++, target, now);
@@ -200,11 +220,11 @@ template <class Real> Index rewire(const RewiredBranches& branches, Index begin,
                                    std::uint32_t now, const MovedSynapses<Real>& synapses, const Candidates<Real>& candidates) {
   if (begin >= end) return 0;
   discard_present(branches, begin, end, synapses, candidates);
-  const Index moved = decide(branches, begin, end, step, synapses, candidates), first = synapses.start[0];
-  if (moved == 0) return 0;
-  close_gaps(branches.count(), synapses);
-  merge(branches.count(), first, now, synapses, candidates);
-  return moved;
+  const Decision decision = decide(branches, begin, end, step, synapses, candidates);
+  if (decision.moved == 0) return 0;
+  close_gaps(branches.count(), decision, synapses);
+  merge(branches, step, decision, now, synapses, candidates);
+  return decision.moved;
 }
 
 template <class Real>

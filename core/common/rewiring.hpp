@@ -3,7 +3,7 @@
 // The number of synapses of a target never changes, so the tables are rebuilt in place. In one partition of a projection:
 //
 // 1. Candidates that are present already, or occur twice, get the target kNoTarget.
-// 2. Each target drops its weakest synapses and keeps as many candidates, those with the highest score. All others get kNoTarget.
+// 2. Each target decides which of its weakest synapses it drops, and which candidates with the highest score it takes, as many.
 // 3. What remains moves to the end of the table, so that the gap before it has as many entries as there are new synapses.
 // 4. From the front, remaining and new synapses are merged branch by branch, by ascending target: the place that is written never
 //    overtakes the one that is read.

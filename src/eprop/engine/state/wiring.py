@@ -90,13 +90,9 @@ def placed(network: Network, built: Built, projections: Sequence[Projection], gi
 
     def count(k: int) -> None:
         for p in projections:
-            own = Branches.of(built, p)
-            counts = places[k, own.span]
-            for first, stop in chunks(p, *ranges[k].within(p.post, built.rank_partition.first_target(p.post))):
-                one = give(p, first, stop)
-                at = np.ascontiguousarray(own.at(built.rank_partition.local_ids(p.pre, one.sources), one.groups))
-                lib.count_synapses(at, counts)
-                found[k].append(_Placing(p, own, first, one, at))
+            nodes = ranges[k].within(p.post, built.rank_partition.first_target(p.post))
+            found[k].append(_Placing.of(built, p, nodes, give))
+            lib.count_synapses(found[k][-1].at, places[k, Branches.of(built, p).span])
 
     run_in_threads(count, len(ranges), threads)
     start = np.zeros((partitions, branches + 1), np.int64)
@@ -125,23 +121,32 @@ def replace_tables(network: Network, built: Built, projections: Sequence[Project
 
 
 class _Placing(NamedTuple):
-    """Some connections, and their branches."""
+    """Connections of a projection onto the targets from ``first`` on, and their branches."""
 
     p: Projection
-    own: Branches
     first: int
-    connections: Connections
+    indptr: np.ndarray
     at: np.ndarray
+    values: np.ndarray
+
+    @classmethod
+    def of(cls, built: Built, p: Projection, nodes: tuple[int, int], give: Give) -> _Placing:
+        """Those that ``give`` gives, chunk by chunk: writing all of them at once takes half the time."""
+        own, degrees = Branches.of(built, p), [np.zeros(1, np.int64)]
+        at, values = [np.zeros(0, np.int32)], [np.zeros(0)]
+        for first, stop in chunks(p, *nodes):
+            one = give(p, first, stop)
+            degrees.append(np.diff(one.indptr))
+            at.append(own.at(built.rank_partition.local_ids(p.pre, one.sources), one.groups))
+            values.append(one.values)
+        return cls(p, nodes[0], np.cumsum(np.concatenate(degrees)), np.concatenate(at), np.concatenate(values))
 
     def place(self, built: Built, places: np.ndarray, tables: Tables) -> None:
         """Write them to the tables; ``places`` advance."""
-        own, first_target = self.own, built.rank_partition.first_target(self.p.post) + self.first
+        own, first = Branches.of(built, self.p), built.rank_partition.first_target(self.p.post) + self.first
         next_places = places[own.span]
         tile = TILE if own.delays == len(own.signs) == 1 else max(next_places.size, 1)
-        values = np.ascontiguousarray(self.connections.values, np.float64)
-        lib.place_synapses(
-            self.connections.indptr, self.at, values, first_target, next_places, tables.targets, tables.values, tile
-        )
+        lib.place_synapses(self.indptr, self.at, self.values, first, next_places, tables.targets, tables.values, tile)
 
 
 @dataclass(frozen=True)
