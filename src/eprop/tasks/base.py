@@ -33,6 +33,8 @@ class Task(Description):
     """Class that learns the task, an `eprop.training.Learner`; None: from samples, or from rewards for a `Control` task."""
     observed: ClassVar[tuple[str, ...]] = ()
     """Populations of neurons whose rates and irregularity ``summary.json`` has, before and after a training from samples."""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Settings of the task under a name, for ``eprop train TASK --preset NAME``."""
     origin: ClassVar[str | None] = None
     """File of a task that is not part of the package; set when the file is loaded."""
     digest: ClassVar[str] = ""

@@ -19,7 +19,17 @@ from eprop.data.binned import BinnedDataset
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
 from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
-from eprop.network import AllToAll, Bernoulli, ConnectionRule, Explicit, FixedIndegree, Network, Normal, Rewiring
+from eprop.network import (
+    AllToAll,
+    Balanced,
+    Bernoulli,
+    ConnectionRule,
+    Explicit,
+    FixedIndegree,
+    Network,
+    Normal,
+    Rewiring,
+)
 from eprop.network.rewiring import GROW
 from eprop.parameters import param
 from eprop.tasks.base import Classification
@@ -93,6 +103,10 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     rewiring_fraction: float = param(
         0.3, above=0.0, at_most=1.0, doc="share of its synapses that a neuron moves at first; it falls to 0"
     )
+    signs: bool = param(
+        False, kind=bool, main=True,
+        doc="four fifths of the neurons excite, the others inhibit; each input synapse keeps its sign",
+    )  # fmt: skip
     n_steps: int = param(300, kind=int, at_least=1, doc="time steps of a sample")
     window_start: int = param(None, kind=int, at_least=0, optional=True, doc="first step of the learning window")
     window_stop: int = param(None, kind=int, at_least=1, optional=True, doc="step after the last one of the window")
@@ -113,6 +127,9 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     name: ClassVar[str] = "nmnist"
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
     data: ClassVar[Any] = Recordings
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "chip": {"bits": 8, "signs": True, "input_probability": 0.02, "w_in": 0.177, "rewiring": "gradient"}
+    }
 
     def validate(self) -> None:
         """Check names and window; replace None by the values of `suited`."""
@@ -174,14 +191,17 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), N_CHANNELS, name="in")
-        rec = net.add(self.make_neuron(self.neuron), self.neurons, name="rec")
+        excitatory, sign_in, sign_rec = (0.8, "fixed", "source") if self.signs else (None, None, None)
+        rec = net.add(self.make_neuron(self.neuron), self.neurons, name="rec", excitatory=excitatory)
         out = net.add(self._readout(), N_CLASSES, name="out")
         degree = self.recurrent_degree
-        w_rec = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
+        normal = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
+        w_rec = Balanced(normal) if self.signs else normal
         w_out, few, moves = Normal(0.0, self.w_out / math.sqrt(self.neurons)), self.few_bits, self._rewiring()
         x_rec = self._input_connections()
-        net.connect(x, rec, x_rec, weight=Normal(0.0, self.w_in), rule=rule, rewiring=moves, precision=few)
-        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, rule=rule, rewiring=moves, precision=few)
+        plastic: Any = {"rule": rule, "rewiring": moves, "precision": few}
+        net.connect(x, rec, x_rec, weight=Normal(0.0, self.w_in), sign=sign_in, **plastic)
+        net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, sign=sign_rec, **plastic)
         net.connect(rec, out, AllToAll(), weight=w_out, rule=rule_out, precision=few)
         if self.bias:
             always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")

@@ -38,6 +38,7 @@ NMNIST = [
         "--neurons 10 and --set neurons=20 contradict each other: leave out one",
     ),
     (["--set", "neurons=20", "--set", "task.neurons=30"], "--set neurons=20 and --set task.neurons=30 contradict"),
+    (["--preset", "chips"], "--preset chips: nmnist has the presets chip"),
     (["--test-data", "x", "--set", 'test_data=["y"]'], "--test-data x and --set test_data=['y'] contradict each other"),
     (["--neurons", "0", "--set", "neurons=0", "--set", "task.neurons=0"], "neurons must be >= 1, got 0"),
     (["--test-data", "x", "--set", 'test_data=["x"]'], "x: no such folder"),

@@ -229,3 +229,15 @@ def test_tasks_are_found_by_name() -> None:
         match=r"unknown task 'mnist'; the tasks are: pattern-generation, .*, nmnist, .*; did you mean 'nmnist'",
     ):
         task_named("mnist")
+
+
+def test_the_preset_for_a_chip_is_a_network_with_all_constraints():
+    sim = ep.Simulator(NMNIST(neurons=30, **NMNIST.presets["chip"]).build_network(), threads=1)
+    network = sim.network
+    signs = network.population("rec").signs
+    assert (signs > 0).sum() == 24
+    for p in network.projections:
+        assert p.precision.bits == 8
+    sources, _, weights = sim.connections("rec->rec")
+    assert (weights * signs[sources] >= 0.0).all()
+    assert [p.name for p in network.projections if p.rewiring is not None] == ["in->rec", "rec->rec"]

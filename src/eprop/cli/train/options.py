@@ -23,6 +23,11 @@ PANELS = {"task": "Network and learning", "data": "Data", "training": "Network a
 class Request(Description):
     """What one command asks for, in addition to the configuration of the run."""
 
+    preset: str | None = param(
+        None, kind=str, optional=True, metavar="NAME",
+        doc="take settings of the task that have a name; other options win. nmnist has chip: few bits, signs, and few synapses "
+        "that move",
+    )  # fmt: skip
     settings: tuple[str, ...] = param(
         (), kind=(tuple, list), metavar="KEY=VALUE",
         doc="set any parameter of config.toml, such as eta=0.002 or training.schedule=cosine",

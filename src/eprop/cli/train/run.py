@@ -18,6 +18,7 @@ from eprop.cli.train.options import Request
 from eprop.errors import EPropError, FiguresWarning, ParameterError
 from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
+from eprop.tasks import task_named
 from eprop.training import RunConfig, RunFolder, Watcher, estimate_run, resume_run, resume_trials, run_trials, start_run
 from eprop.training.config import Sections, parse_settings, read_config
 from eprop.training.number_text import line_of
@@ -191,8 +192,10 @@ def _number(value: object) -> float | str:
 
 
 def _config(task: str, sections: Sections, request: Request) -> RunConfig:
-    """Make the configuration from a file; ``--set`` and the options override the file."""
+    """Make the configuration from a file; a preset overrides the file, ``--set`` and the options override both."""
     given = {} if request.config is None else read_config(request.config, task)[1]
+    if request.preset is not None:
+        given["task"] = {**given.get("task", {}), **_preset(task, request.preset)}
     changed = parse_settings(task, request.settings)
     for section, values in sections.items():
         _refuse_contradictions(changed.get(section, {}), values)
@@ -200,6 +203,15 @@ def _config(task: str, sections: Sections, request: Request) -> RunConfig:
     if changed["data"].keys() & {"data", "mnist"}:  # one source replaces the other
         given["data"] = {k: v for k, v in given.get("data", {}).items() if k not in ("data", "mnist")}
     return RunConfig.make(task, given, **changed)
+
+
+def _preset(task: str, name: str) -> Mapping[str, Any]:
+    known = task_named(task).presets
+    if name not in known:
+        raise ParameterError(
+            f"--preset {name:.80}: {task} has {'the presets ' + ', '.join(known) if known else 'no presets'}"
+        )
+    return known[name]
 
 
 def _refuse_contradictions(settings: Mapping[str, Any], options: Mapping[str, Any]) -> None:
@@ -218,7 +230,7 @@ def _refuse_beside_resume(sections: Sections, request: Request) -> None:
     """Refuse options that would change a resumed run; only the numbers of threads and processes, and figures, may change."""
     names = [name for values in sections.values() for name in values if name not in ("threads", "figures")]
     others = {
-        "set": request.settings, "config": request.config, "out": request.out, "force": request.force,
+        "preset": request.preset, "set": request.settings, "config": request.config, "out": request.out, "force": request.force,
         "seeds": request.seeds is not None,
     }  # fmt: skip
     names += [name for name, value in others.items() if value]
