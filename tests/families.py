@@ -23,3 +23,19 @@ def pairwise(names: str, *values: Iterable[Any]) -> pytest.MarkDecorator:
         marks = [] if others == wanted else [pytest.mark.slow]
         cases.append(pytest.param(*(value for _, value in chosen), marks=marks))
     return pytest.mark.parametrize(tuple(names.split()), cases)
+
+
+def in_turn(names: str, first: Iterable[Any], second: Iterable[Any]) -> pytest.MarkDecorator:
+    """Parametrise a test by all pairs, of which each first value with one second value, in turn, is ordinary."""
+    others = list(second)
+    cases = [
+        pytest.param(one, other, marks=[] if j == i % len(others) else [pytest.mark.slow])
+        for i, one in enumerate(first)
+        for j, other in enumerate(others)
+    ]
+    return pytest.mark.parametrize(tuple(names.split()), cases)
+
+
+def some(values: Iterable[Any], n: int) -> list[Any]:
+    """The first ``n`` values, and the others marked `slow`."""
+    return [pytest.param(value, marks=[] if i < n else [pytest.mark.slow]) for i, value in enumerate(values)]

@@ -14,6 +14,7 @@ from eprop.reference import Stimulus
 from eprop.reference.eprop import gradient_from_traces, rates_of_steps
 from eprop.reference.feedback import Received
 from eprop.reference.stimulus import External
+from families import in_turn, pairwise
 from networks import PROJECTIONS, dense_network, matrices_of
 from oracle.nest_networks import TO_HIDDEN, TO_READOUT, Problem, run_original, run_plus
 
@@ -139,8 +140,7 @@ def plus_signals(rng, n_steps, rate=0.1):
     return inputs, targets, window
 
 
-@pytest.mark.parametrize("case", PLUS)
-@pytest.mark.parametrize("rate", [0.1, 0.02], ids=["busy", "sparse"])
+@in_turn("case rate", PLUS, [0.1, 0.02])
 def test_plus_equals_nest(case, rate):
     rng, weights, feedback = drawn(list(PLUS).index(case), scale=0.3 if rate == 0.1 else 0.9)
     signals = plus_signals(rng, 300, rate)
@@ -233,9 +233,7 @@ ORIGINAL: dict[str, tuple] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("dt", [1.0, 0.5])
-@pytest.mark.parametrize("n_window", [60, 15])
-@pytest.mark.parametrize("case", ORIGINAL)
+@pairwise("case n_window dt", ORIGINAL, [60, 15], [1.0, 0.5])
 def test_original_equals_nest(case, n_window, dt):
     """A sample is one step longer here than in NEST, in which spikes of a step reach the readouts in the same step."""
     rng, weights, feedback = drawn(20 + list(ORIGINAL).index(case))

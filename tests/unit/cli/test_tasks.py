@@ -32,8 +32,15 @@ def summary_of(text: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
-@pytest.mark.parametrize(("task", "own"), [(PATTERN, "pattern"), (EVIDENCE, "confusion")])
+@pytest.mark.parametrize(
+    ("task", "own", "rule"),
+    [
+        pytest.param(PATTERN, "pattern", "eprop", id="pattern"),
+        pytest.param(EVIDENCE, "confusion", "eprop+", id="evidence, eprop+"),
+        pytest.param(PATTERN, "pattern", "eprop+", id="pattern, eprop+", marks=pytest.mark.slow),
+        pytest.param(EVIDENCE, "confusion", "eprop", id="evidence", marks=pytest.mark.slow),
+    ],
+)
 def test_a_task_from_end_to_end(task: str, own: str, rule: str, tmp_path: pathlib.Path) -> None:
     name = task.split()[1]
     done = line(f"{task} --rule {rule}")
@@ -97,7 +104,7 @@ def test_environments_of_gymnasium(task: str) -> None:
     assert (summary["episodes"], summary["environment_steps"]) == (2, 20)
 
 
-@pytest.mark.parametrize("target", ["lemniscate", "handwriting", "own.csv"])
+@pytest.mark.parametrize("target", [pytest.param("lemniscate", marks=pytest.mark.slow), "handwriting", "own.csv"])
 def test_every_kind_of_target_is_learned_and_drawn(target: str, tmp_path: pathlib.Path) -> None:
     (tmp_path / "own.csv").write_text("0,0,0\n1,2,3\n0,1,0\n")
     summary_of(f"{PATTERN} --target {target} --out run")

@@ -12,6 +12,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import stimuli_of, time_driven
 from eprop.training import gradient_balance
+from families import in_turn
 from networks import small_network
 from ranks_in_threads import on_ranks
 from refusals import Refusal, refusals
@@ -83,10 +84,9 @@ def keys_of(net: ep.Network) -> list[str]:
     return [f"{p}.{name}" for p, name, value in found if isinstance(value, ep.Learned)]
 
 
-@pytest.mark.parametrize("averaged", [False, True], ids=["sum", "mean"])
-@pytest.mark.parametrize("neuron", NEURONS)
-def test_mini_batches_equal_the_reference(neuron: str, averaged: bool) -> None:
-    net = network(NEURONS[neuron](), average_gradient=averaged)
+@in_turn("neuron average", NEURONS, ["sum", "mean"])
+def test_mini_batches_equal_the_reference(neuron: str, average: str) -> None:
+    net = network(NEURONS[neuron](), average_gradient=average == "mean")
     sim = ep.Simulator(net, threads=1)
     reference, before = time_driven(sim), learned_of(sim)
     for seed in range(3):
