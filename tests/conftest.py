@@ -16,6 +16,9 @@ import pytest
 # Four threads, whatever the machine has: tests compare 1, 2, 3 and 4.
 os.environ.setdefault("EPROP_NUM_THREADS", "4")
 os.environ.setdefault("MPLBACKEND", "agg")
+# Workers share the cores. Threads of NumPy and SciPy, for small matrices, would wait for each other in busy loops.
+for blas in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(blas, "1")
 
 # What tests train is none of the user's runs. Workers inherit the folder of the process that starts them.
 if "EPROP_STATE_DIR" not in os.environ:
