@@ -298,7 +298,7 @@ def weight_changes(before: Simulator, after: Simulator) -> dict[str, tuple[np.nd
 
 def _paired(before: Connections, after: Connections) -> tuple[np.ndarray, np.ndarray]:
     """Weights of the same connections; those of a connection that one of the two lacks are 0 there."""
-    if np.array_equal(before[0], after[0]):
+    if all(map(np.array_equal, before[:2], after[:2])):
         return before[2], after[2]
     keys = [targets << 32 | sources for sources, targets, _ in (before, after)]
     all_keys = np.union1d(*keys)

@@ -93,11 +93,11 @@ def test_kinds(neurons, dtype, kinds, block):
 
 def test_a_state_of_other_kinds_is_refused():
     net, kinds = ep.Network(), (Kind(1, 0, True, False), Kind(1, 1, True, False))
-    own = fingerprint_of(net, np.float64, kinds, 32)
+    own = fingerprint_of(net, np.float64, kinds, 32, {})
     with pytest.raises(
         ep.InputError, match=r"EPropPlus.synapses is 1 filters, 0 own, anchored; blocks of 32 steps there"
     ):
-        check_fingerprint(fingerprint_of(net, np.float64, kinds[:1], 32), own)
+        check_fingerprint(fingerprint_of(net, np.float64, kinds[:1], 32, {}), own)
 
 
 def test_a_state_knows_how_synapses_were_kept():

@@ -19,12 +19,26 @@ from eprop.tasks import NMNIST
 
 @pytest.mark.tiny
 def test_only_weights_that_learn_are_shown() -> None:
-    sims = [ep.Simulator(NMNIST(neurons=4, seed=k, edge_filters=True).build_network(), threads=1) for k in (1, 2)]
+    sims = [ep.Simulator(NMNIST(neurons=4, edge_filters=True).build_network(), threads=1) for _ in range(2)]
+    for p in sims[1].network.projections:
+        if not isinstance(p.rule, ep.Static):
+            sims[1].set_weights(p, 2.0 * sims[1].connections(p)[2])
     changes = weight_changes(*sims)
     assert list(changes) == ["in->rec", "rec->rec", "rec->out", "filters->rec"]
     for name, pair in changes.items():
         for sim, weights in zip(sims, pair, strict=True):
             assert np.array_equal(weights, sim.connections(name)[2])
+
+
+@pytest.mark.tiny
+def test_a_connection_that_one_of_two_networks_lacks_has_no_weight_there() -> None:
+    sims = [ep.Simulator(NMNIST(neurons=4, seed=seed).build_network(), threads=1) for seed in (1, 2)]
+    pairs = [{*zip(*sim.connections("in->rec")[:2], strict=True)} for sim in sims]
+    found = weight_changes(*sims)["in->rec"]
+    assert found[0].size == len(pairs[0] | pairs[1])
+    for own, weights, sim in zip(pairs, found, sims, strict=True):
+        assert np.count_nonzero(weights) == len(own)
+        assert weights.sum() == pytest.approx(sim.connections("in->rec")[2].sum())
 
 
 @pytest.mark.tiny
