@@ -41,16 +41,17 @@ inline double readout_errors(Index n, const Outputs& y, const double* target, do
     }
     return loss;
   }
-  double top = y[0];
-  for (Index k = 1; k < n; k++) top = y[k] > top ? y[k] : top;
-  double total = 0.0;
+  Index best = 0;
+  for (Index k = 1; k < n; k++) best = y[k] > y[best] ? k : best;
+  double total = 0.0, others = 0.0;  // the term of the largest output is 1: without it, small losses keep their digits
   for (Index k = 0; k < n; k++) {
-    error[k] = std::exp(y[k] - top);
+    error[k] = std::exp(y[k] - y[best]);
     total += error[k];
+    others += k == best ? 0.0 : error[k];
   }
-  const double log_total = std::log(total) + top;
+  const double log_total = std::log1p(others);
   for (Index k = 0; k < n; k++) {
-    loss -= window * target[k] * (y[k] - log_total);
+    loss += window * target[k] * (y[best] - y[k] + log_total);
     error[k] = window * (error[k] / total - target[k]);
   }
   return loss;

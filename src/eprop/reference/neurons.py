@@ -415,8 +415,9 @@ def compare(loss: models.Loss, y: Array, target: Array) -> tuple[Array, float]:
         case models.SquaredError():
             return y - target, float(0.5 * np.sum((y - target) ** 2))
         case models.CrossEntropy():
-            shifted = y - np.max(y)
-            return softmax(y) - target, float(-np.sum(target * (shifted - np.log(np.exp(shifted).sum()))))
+            shifted, best = y - np.max(y), int(np.argmax(y))
+            others = np.delete(np.exp(shifted), best).sum()  # beside exp(0) = 1
+            return softmax(y) - target, float(np.sum(target * (np.log1p(others) - shifted)))
     errors, value = loss.compare(y, target)
     return np.asarray(errors), float(value)
 
