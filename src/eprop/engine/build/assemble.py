@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.built import Built, Sizes
+from eprop.engine.build.built import Built, Sizes, has_near_targets
 from eprop.engine.build.check import check_network, check_sizes
 from eprop.engine.build.connections import ConnectionBuilder, draw_synapses, find_ghosts
 from eprop.engine.build.constants import check_constants, constants_of, product_tables
@@ -116,7 +116,7 @@ def build(
     populations, table, n_readouts = sizes.populations, sizes.groups, sizes.n_readouts
     bounds = np.stack([split(ranks.n_neurons, partitions), split(n_readouts, partitions)])
     builder = ConnectionBuilder(sizes, groups, drawn, nodes.classes, report)
-    near, none = sizes.has_near_targets(partitions), np.empty(0)
+    near, none = has_near_targets(sizes, partitions), np.empty(0)
     branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
     formats = set_levels(network, ranks, table, branch_start, weight)
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)

@@ -139,14 +139,6 @@ class Sizes:
         """Nodes that can spike and that this rank owns or listens to."""
         return int(self.populations["size"][self.populations["role"] != Role.readout].sum())
 
-    def has_near_targets(self, partitions: int) -> bool:
-        """Whether synapses count their targets from the first neuron of the partition, in two bytes instead of four.
-
-        Loops that learn, and readouts, need the ids of targets.
-        """
-        learns = any(p.rule.plastic for p in self.network.projections)
-        return not learns and self.n_readouts == 0 and -(-self.n_neurons // partitions) < NEAR
-
     @property
     def n_branches(self) -> int:
         """Axon branches of all sources."""
@@ -234,6 +226,15 @@ class Sizes:
     def n_filter_slots(self) -> int:
         """Number of filter slots per axon."""
         return int(self.trace_consumers.shape[1])
+
+
+def has_near_targets(sizes: Sizes, partitions: int) -> bool:
+    """Whether synapses count their targets from the first neuron of the partition, in two bytes instead of four.
+
+    Loops that learn, and readouts, need the ids of targets.
+    """
+    learns = any(p.rule.plastic for p in sizes.network.projections)
+    return not learns and sizes.n_readouts == 0 and -(-sizes.n_neurons // partitions) < NEAR
 
 
 def all_targets(topology: Topology) -> np.ndarray:

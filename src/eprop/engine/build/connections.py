@@ -194,7 +194,7 @@ def draw_synapses(
         Type of the weights.
     threads : int
     near : bool
-        Count targets from the first neuron of their partition, see `Sizes.has_near_targets`.
+        Count targets from the first neuron of their partition, see `eprop.engine.build.built.has_near_targets`.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.build.built import Sizes
+from eprop.engine.build.built import Sizes, has_near_targets
 from eprop.engine.build.records import AXON_TIMES
 from eprop.engine.state.storage import arrays_of, make_history, make_synapses, without_memory
 from eprop.errors import MemoryLimitError
@@ -56,7 +56,7 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
     others += sum(array.nbytes for array in history.values())
     if sizes.learning.eprop_plus:
         others += sizes.dtype.itemsize * lib.padded(n) * _work_entries(sizes, len(history["block_propagators"]))
-    target = 2 if sizes.has_near_targets(partitions) else 4
+    target = 2 if has_near_targets(sizes, partitions) else 4
     target += 4 * any(p.rewiring is not None for p in network.projections)  # when a synapse was made
     return Estimate(round(synapses), target + sum(array.nbytes for array in one.values()), others)
 
