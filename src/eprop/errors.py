@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import importlib
+import inspect
 import warnings
 from types import ModuleType
 from typing import Any
@@ -80,6 +81,14 @@ def optional_module(name: str, extra: str, purpose: str, package: str | None = N
         raise MissingExtraError(package or name, extra, purpose) from error
 
 
+def warn(text: str, category: type[Warning] = UserWarning) -> None:
+    """Warn about the line outside the package that has called it, so that a user sees a line of their own."""
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and f"{frame.f_globals.get('__name__')}.".startswith("eprop."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)
+
+
 class CacheWarning(UserWarning):
     """A cached item, such as a data set, was damaged or could not be stored."""
 
@@ -141,11 +150,10 @@ def check_status(status: Status, where: str) -> None:
         If a voltage or weight is no longer finite.
     """
     if status is Status.SILENT:
-        warnings.warn(
+        warn(
             f"{where}: every recurrent neuron stayed silent, so no weight can learn. "
             "Raise the input weights, lower v_th, or give rate regularisation (c_reg > 0).",
             SilenceWarning,
-            stacklevel=3,
         )
     elif status is not Status.OK:
         raise DivergenceError(

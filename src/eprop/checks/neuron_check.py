@@ -12,7 +12,7 @@ from eprop.engine import Samples, Simulator
 from eprop.engine.build.eligibility import check_components, sort_components
 from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.user_model import check_psi
-from eprop.errors import NetworkError, ParameterError, SilenceWarning
+from eprop.errors import NetworkError, ParameterError, SilenceWarning, warn
 from eprop.models import EventSource, Neuron, Readout
 from eprop.models.base import EXCITATORY, INHIBITORY, RECEPTORS
 from eprop.network import Bernoulli, FixedIndegree, Network, Symmetric, Uniform
@@ -100,13 +100,11 @@ def check_neuron(neuron: Neuron, dt: float = 1.0, steps: int = 150, *, receptor:
         found["backpropagation"] = _factorisation(neuron, receptor, gain, dt, steps)
         _judge(neuron, found, "eligibility() does not factorise the gradient")
     if too_many:
-        warnings.warn(f"e-prop+ was left out: {too_many}", stacklevel=2)
+        warn(f"e-prop+ was left out: {too_many}")
     if "v" in neuron.state_rows:
         _add_own_spike(neuron, dt, found)
     else:
-        warnings.warn(
-            "the response to a pulse and an own spike were left out: no row of the state is called v", stacklevel=2
-        )
+        warn("the response to a pulse and an own spike were left out: no row of the state is called v")
     return found
 
 
@@ -115,7 +113,7 @@ def _add_own_spike(neuron: Neuron, dt: float, found: NeuronCheck) -> None:
     measured = check_spike(neuron, dt)
     found.surrogacy = measured.surrogacy
     if measured.deviation is None:
-        warnings.warn(f"Eligibility.spike is taken on trust: {measured.unknown}", stacklevel=3)
+        warn(f"Eligibility.spike is taken on trust: {measured.unknown}")
         return
     found["own spike"] = measured.deviation
     _judge(neuron, found, "Eligibility.spike, or decay and output of what it reaches, is not what a spike does")
@@ -161,9 +159,8 @@ def _add_response(neuron: Neuron, receptor: str, dt: float, found: NeuronCheck, 
         compared = (
             "only the steps before were compared" if wanted[:before].any() else "no step before could be compared"
         )
-        warnings.warn(
+        warn(
             f"{type(neuron).__name__} spiked {cause} in step {before} of the test of its response to a pulse: {compared}",
-            stacklevel=3,
         )
     if not wanted[:before].any():
         return

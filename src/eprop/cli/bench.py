@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ import typer
 from eprop.cli.guard import Group, Json, path_of, single_process
 from eprop.cli.output import written
 from eprop.cli.parameter_options import options_from, single_command, with_options
+from eprop.errors import warn
 from eprop.files import JsonObject
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def _warn_unused(config: NetworkConfig, *, silent: bool = False) -> None:
 
     with Reporter(silent=silent):
         for name in config.unused_options():
-            warnings.warn(f"{name} changes nothing: mode is {config.mode}", UnusedParameterWarning, stacklevel=2)
+            warn(f"{name} changes nothing: mode is {config.mode}", UnusedParameterWarning)
 
 
 def _print_table(report: JsonObject) -> None:

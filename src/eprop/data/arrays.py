@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import scipy.sparse
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset, check_labels, check_steps
 from eprop.data.binning import LATE, EventTimeWarning
-from eprop.errors import DataError, MemoryLimitError
+from eprop.errors import DataError, MemoryLimitError, warn
 from eprop.free_memory import available_memory
 from eprop.parameters import brief, check_count, is_finite_number, real_numbers
 
@@ -267,9 +266,8 @@ def _of_samples(
 def _warn_of_late(total: int, kept: int, n_steps: int) -> None:
     """Warn if many spikes come after the last step."""
     if total - kept > LATE * total:
-        warnings.warn(
+        warn(
             f"{total - kept:,} of {total:,} spikes come after step {n_steps}, the end of a sample, and are dropped: take more "
             "steps (n_steps) or longer ones (dt) if they matter",
             EventTimeWarning,
-            stacklevel=4,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +11,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset, check_steps
 from eprop.data.events import EventDataset, Events, as_events, iterate
-from eprop.errors import DataError, ParameterError
+from eprop.errors import DataError, ParameterError, warn
 
 # Times, channels and offsets of some samples.
 Block: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -143,7 +142,7 @@ def _warn_of_times(spans: list[tuple[int, int, int]], n_steps: int, dt: float) -
         )
     else:
         return
-    warnings.warn(text, EventTimeWarning, stacklevel=3)
+    warn(text, EventTimeWarning)
 
 
 def _sensor(sensor_size: Sequence[int]) -> tuple[int, int, int]:

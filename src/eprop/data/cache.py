@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset
-from eprop.errors import CacheWarning, DataError, OutputError
+from eprop.errors import CacheWarning, DataError, OutputError, warn
 from eprop.files import open_regular, output_errors, parse_json, read_text, reason_of, write_text
 
 #: Version of the layout on disk.
@@ -70,17 +70,16 @@ def cached(
         try:
             return load_dataset(entry)
         except DataError as error:
-            warnings.warn(f"cached data set is made again: {error}", CacheWarning, stacklevel=2)
+            warn(f"cached data set is made again: {error}", CacheWarning)
             shutil.rmtree(entry, ignore_errors=True)
     dataset = make()
     try:
         save_dataset(dataset, entry, key, replace=False)
         return load_dataset(entry)
     except (DataError, OutputError) as error:
-        warnings.warn(
+        warn(
             f"{error}. The data set is used from memory and not kept; set EPROP_CACHE_DIR to keep it elsewhere.",
             CacheWarning,
-            stacklevel=2,
         )
         return dataset
 

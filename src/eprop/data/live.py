@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from eprop.errors import DataError, LostEventsWarning, ParameterError
+from eprop.errors import DataError, LostEventsWarning, ParameterError, warn
 from eprop.parameters import brief, check_count, is_finite_number
 
 _NONE = np.zeros(0, np.int64)
@@ -140,11 +139,10 @@ class LiveEvents:
         ):  # a generator may be running in the reader thread
             close()
         if self.late or self.lost:
-            warnings.warn(
+            warn(
                 f"live events: {self.events:,} used, {self.late:,} too late, {self.lost:,} lost. "
                 "Against late events, take a longer delay; against lost events, a larger capacity or faster steps.",
                 LostEventsWarning,
-                stacklevel=2,
             )
 
     # ---------------------------------------------------------------- the reader's thread

@@ -10,7 +10,6 @@ import hashlib
 import itertools
 import os
 import pathlib
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -22,7 +21,7 @@ from eprop.data._archive import Tree, open_tree
 from eprop.data.binned import BinnedDataset, Selection, chosen_rows
 from eprop.data.binning import Block, bin_blocks
 from eprop.data.events import Events, EventSample
-from eprop.errors import DataError, MemoryLimitError, ParameterError
+from eprop.errors import DataError, MemoryLimitError, ParameterError, warn
 from eprop.files import check_budget, memory_budget, output_errors
 
 #: Pixels along each side, and channels: ``p * 1156 + y * 34 + x``.
@@ -146,7 +145,7 @@ class NMNISTRecordings:
 
         ptr, channels = bin_blocks(blocks(), N_CHANNELS, n_steps, dt)
         if faults:
-            warnings.warn(f"{len(faults)} damaged recording(s) left out, the first: {faults[0]}", stacklevel=2)
+            warn(f"{len(faults)} damaged recording(s) left out, the first: {faults[0]}")
         if not kept:
             raise DataError(f"{self.name}: no undamaged recording")
         return BinnedDataset(ptr, channels, self.labels[kept], N_CHANNELS, dt, False, self.name)

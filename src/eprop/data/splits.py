@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from eprop.data.mnist import (
 )
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, splits_in
 from eprop.data.transforms import deskew
-from eprop.errors import DataError, ParameterError
+from eprop.errors import DataError, ParameterError, warn
 from eprop.random import derive
 
 Progress = Callable[[str, int, int], None]
@@ -339,9 +338,8 @@ def _warn_of_leak(recordings: NMNISTRecordings, trained: _Trained) -> None:
     """Warn if recordings of training digits include indices that are trained on."""
     shared = int(np.isin(recordings.indices, trained.indices).sum())
     if shared and _are_training_digits(recordings, trained):
-        warnings.warn(
+        warn(
             f"{shared} of {len(recordings)} test recordings in {recordings.name} show digits of the training data, MNIST "
             f"training digits {trained.indices.min()}..{trained.indices.max()}: train on other digits, or the test is biased",
             LeakWarning,
-            stacklevel=2,
         )

@@ -127,7 +127,7 @@ class Simulator(FixedProperties):
             built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts, report=report))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
         if self.comm.rank == 0:
-            warn_of_filters(self.network, stacklevel=2)
+            warn_of_filters(self.network)
         self._arrays = Arrays(self.network, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
@@ -342,7 +342,7 @@ class Simulator(FixedProperties):
         """Warn once, when learning begins, of neurons without learning signals."""
         if self._untaught and learn:
             untaught, self._untaught = self._untaught, {}
-            warn_of_no_feedback(untaught, samples.signals, stacklevel=3)
+            warn_of_no_feedback(untaught, samples.signals)
 
     def _learn_from_one(self, sample: Samples, probes: Probes, wanted: list[Population]) -> Recording:
         """Run a network with `EProp`; simulate again if more than outputs and spikes is recorded."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from eprop.engine import Samples
+from eprop.errors import warn
 from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, rows, stacked, table
@@ -197,10 +197,9 @@ class Figure2(PaperFigure):
                 of = f"{name}, {RULE_NAMES[rule]}"
                 out[f"{of}: largest relative difference of losses"] = largest
                 if not largest < ROUNDING:
-                    warnings.warn(
+                    warn(
                         f"{of}: losses of the engines differ by {largest:.1e}, more than rounding allows: one is wrong",
                         EnginesDifferWarning,
-                        stacklevel=2,
                     )
         for name, side in SIDES.items():
             test = tables[f"test_{name}"]

@@ -30,7 +30,6 @@ NIR cannot express plasticity, surrogate gradients, feedback and losses. A `Pois
 from __future__ import annotations
 
 import pathlib
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
@@ -40,7 +39,7 @@ import numpy as np
 
 from eprop.engine import Simulator
 from eprop.engine.build.memory import check_room
-from eprop.errors import InputError, NetworkError, ParameterError, optional_module
+from eprop.errors import InputError, NetworkError, ParameterError, optional_module, warn
 from eprop.files import memory_budget, parsing
 from eprop.files.hdf5 import read_hdf5
 from eprop.interop.nir_signals import Signals
@@ -213,7 +212,7 @@ def from_nir(
         found = Signals(nir, _without_added_inputs(nir, graph), memory_budget(memory), zeros)
     if found.loose:
         text = f"from_nir leaves out nodes that lead to no neuron or readout: {', '.join(found.loose)}"
-        warnings.warn(text, NearestWarning, stacklevel=2)
+        warn(text, NearestWarning)
     templates = neuron or DeltaLIF(), readout or Readout()
     for name, node in found.populations.items():
         network.add(_model(nir, name, node, found.biases[name], templates), found.sizes[name], _own_name(name))
@@ -379,10 +378,9 @@ def _tell_lost(population: Population, members: list[Any], dt: float, nearest: b
             "nearest equivalent: to_nir(..., nearest=True)"
         )
     if lost:
-        warnings.warn(
+        warn(
             f"{name}: NIR cannot express {', '.join(lost)}: it will behave differently there",
             NearestWarning,
-            stacklevel=4,
         )
 
 

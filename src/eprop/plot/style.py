@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pathlib
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from eprop.errors import EPropError, FiguresWarning, OutputError, ParameterError
+from eprop.errors import EPropError, FiguresWarning, OutputError, ParameterError, warn
 from eprop.files import write_bytes
 
 #: Colours of Okabe and Ito (2008), distinguishable for colour-blind readers and in grey print.
@@ -185,7 +184,7 @@ def drawing(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         problem = f"{type(error).__name__}: {error}"
-        warnings.warn(f"{what} could not be drawn: {problem:.300}", FiguresWarning, stacklevel=3)
+        warn(f"{what} could not be drawn: {problem:.300}", FiguresWarning)
 
 
 def save(figure: Figure, path: str | pathlib.Path, dpi: int = DPI) -> pathlib.Path:

@@ -5,14 +5,13 @@ Any class with the methods of `Environments` works; `eprop.rl.gym` makes one fro
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from eprop.errors import InputError
+from eprop.errors import InputError, warn
 from eprop.parameters import brief, check_count, is_finite_number
 from eprop.random import derive
 from eprop.rl.policies import Actions, DiscreteActions
@@ -217,10 +216,9 @@ class Episodes:
                 observation = self._begin(number)
             self._show(number, observation)
         if restarted:
-            warnings.warn(
+            warn(
                 f"{len(restarted)} of {n} environments do not repeat an episode from its seed: their episodes were restarted",
                 EpisodeRestartedWarning,
-                stacklevel=2,
             )
         return restarted
 

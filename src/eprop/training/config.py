@@ -7,7 +7,6 @@ import dataclasses
 import pathlib
 import re
 import tomllib
-import warnings
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,7 +15,7 @@ import tomli_w
 
 from eprop.engine import Simulator
 from eprop.engine.ranks.parallelism import DIVISIONS
-from eprop.errors import InputError, ParameterError
+from eprop.errors import InputError, ParameterError, warn
 from eprop.files import read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
@@ -146,7 +145,7 @@ class RunConfig:
             execution = Execution(**parts["run"])
         for name in changes.get("task", {}):
             if (why := made.unused_reason(name)) is not None:
-                warnings.warn(f"{name} changes nothing: {why}", UnusedParameterWarning, stacklevel=2)
+                warn(f"{name} changes nothing: {why}", UnusedParameterWarning)
         return cls(made, data, training, execution)
 
     def absolute(self) -> RunConfig:

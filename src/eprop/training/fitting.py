@@ -220,8 +220,8 @@ def fit(
         `Simulator.samples` fit any network.
     train : BinnedDataset, Samples or (events, labels)
         Training samples: a data set such as `eprop.data.from_arrays` makes; or the result of `Simulator.samples`; or a pair of
-        events in a form of `from_arrays` and labels. Numbers in place of labels are the targets of a network whose readouts are
-        not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
+        events in a form of `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets
+        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
     validation : BinnedDataset, Samples or (events, labels), optional
         Samples that are evaluated after each epoch and never learned from.
     epochs : int
@@ -300,9 +300,19 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
         )
     events, given = pair
     source, readout = only(network, "source", "in"), only(network, "readout", "out")
+    if _is_one_hot(given, readout.size):
+        given = np.argmax(given, axis=1)
     kind = "labels" if np.ndim(given) == 1 and readout.size > 1 else "targets"
     aims: dict[str, Any] = {kind: given}
     return from_arrays(events, **aims, dt=network.dt, n_channels=source.size, name=label)
+
+
+def _is_one_hot(given: Any, n_classes: int) -> bool:
+    """Whether each row has a single 1 and otherwise zeros: targets that are the classes."""
+    if isinstance(given, np.ma.MaskedArray) or np.ndim(given) != 2 or np.shape(given)[1] != n_classes or n_classes == 1:
+        return False
+    values = np.asarray(given)
+    return bool(np.all((values == 0) | (values == 1)) and np.all(values.sum(axis=1) == 1))
 
 
 def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> Task:

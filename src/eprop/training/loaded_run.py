@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 import shlex
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine import Simulator, quantise
-from eprop.errors import CheckpointError, EPropError, InputError, ParameterError
+from eprop.errors import CheckpointError, EPropError, InputError, ParameterError, warn
 from eprop.files import JsonObject, parsing, read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
@@ -265,10 +264,9 @@ def _warn_if_unfinished(path: str | pathlib.Path, position: State, unit: str) ->
     """Warn if the training was stopped before its end; the warning names the caller's caller."""
     done, total = position.get("done", 0), position.get("total", 0)
     if done < total and not position.get("stopped_early"):
-        warnings.warn(
+        warn(
             f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
             UnfinishedRunWarning,
-            stacklevel=3,
         )
 
 
@@ -346,11 +344,10 @@ def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *
     config = RunConfig.make(*parse_config(checkpoint.config, where, task, trust=trust))
     for file, digest in config.task.sources().items():
         if checkpoint.source not in ("", digest):
-            warnings.warn(
+            warn(
                 f"{file}: has changed since {run.path} was trained; network, samples and scores are those of "
                 "the file as it is now: undo the changes, or train again",
                 ChangedTaskWarning,
-                stacklevel=3,
             )
     return config
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from eprop.engine import BatchResult, Samples
-from eprop.errors import DataError, DivergenceError, ParameterError
+from eprop.errors import DataError, DivergenceError, ParameterError, warn
 from eprop.files import JsonObject
 from eprop.parameters import Description, param
 from eprop.rules import EProp
@@ -432,11 +431,10 @@ class SampleLearner(Learner):
         silent = self.task.silent_loss
         if silent is not None and loss > UNSTABLE * silent and not self._warned:
             self._warned = True
-            warnings.warn(
+            warn(
                 f"after {self.done} samples the loss is {loss:.4g}, {loss / silent:.1f} times the loss of readouts that do "
                 "nothing: lower the learning rates (eta, eta_out)",
                 UnstableWarning,
-                stacklevel=2,
             )
 
     def _check_validation(self) -> None:

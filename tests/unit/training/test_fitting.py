@@ -67,9 +67,16 @@ def test_it_is_the_loop_of_the_command_line() -> None:
     rows = np.stack([TRAIN.dense(k) for k in range(len(TRAIN))])
     made = simulator()
     samples = made.samples(60, 20, {made.network.populations[0].name: rows}, labels=TRAIN.labels)
-    for data in (TRAIN, samples, (rows, TRAIN.labels), (list(rows), TRAIN.labels.tolist())):
+    for data in (
+        TRAIN,
+        samples,
+        (rows, TRAIN.labels),
+        (list(rows), TRAIN.labels.tolist()),
+        (rows, np.eye(3)[TRAIN.labels]),
+    ):
         one = simulator()
-        ep.fit(one, data, epochs=3, batch_size=8, progress=False)
+        history = ep.fit(one, data, epochs=3, batch_size=8, progress=False)
+        assert history.accuracy.shape == (3,)
         assert weights(one) == weights(sim)
 
 
@@ -87,6 +94,14 @@ def test_one_readout_takes_numbers_as_targets() -> None:
     sim = simulator(readouts=1, loss=ep.SquaredError())
     history = ep.fit(sim, (EVENTS, LABELS.astype(float)), epochs=20, batch_size=10, progress=False)
     assert history["loss"][-1] < 0.5 * history["loss"][0]
+
+
+def test_a_warning_names_the_line_of_the_user() -> None:
+    sim = simulator()
+    sim.set_weights(sim.network.projections[0], 1e3)
+    with pytest.warns(ep.SaturationWarning) as told:
+        ep.fit(sim, TRAIN, epochs=1, progress=False)
+    assert told[0].filename == __file__
 
 
 def test_patience_ends_the_training_with_the_best_network() -> None:

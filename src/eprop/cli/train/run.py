@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from eprop.cli.guard import text_of
 from eprop.cli.output import print_result
 from eprop.cli.report import Reporter, print_facts, print_finished, print_trials
 from eprop.cli.train.options import Request
-from eprop.errors import EPropError, FiguresWarning, ParameterError
+from eprop.errors import EPropError, FiguresWarning, ParameterError, warn
 from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
 from eprop.tasks import task_named
@@ -170,10 +169,9 @@ def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> 
             try:
                 draw_run(run.path, formats=formats)
             except (EPropError, OSError, MemoryError) as error:
-                warnings.warn(
+                warn(
                     f"{run.path}: the training is complete and kept, but its figures could not be drawn: {text_of(error)}",
                     FiguresWarning,
-                    stacklevel=2,
                 )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Container
 
 from eprop.engine.build.draws import steps_of
 from eprop.engine.build.feedback import check_tied, tied_of
 from eprop.engine.build.neurons import neurons_of
 from eprop.engine.build.records import Tied
-from eprop.errors import FilterWarning, NetworkError, NoFeedbackWarning
+from eprop.errors import FilterWarning, NetworkError, NoFeedbackWarning, warn
 from eprop.models import Readout
 from eprop.network import Network, Population, Projection
 from eprop.parameters import check_steps
@@ -82,26 +81,25 @@ def untaught_projections(network: Network) -> dict[str, str]:
     }
 
 
-def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str], stacklevel: int) -> None:
+def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str]) -> None:
     """Warn of `untaught_projections` whose targets also get no signals from outside."""
     names = [name for name, neurons in untaught.items() if neurons not in signalled]
     if names:
-        warnings.warn(
+        warn(
             f"{', '.join(names)}: the weights should learn, but no learning signal reaches their neurons. Send the neurons the "
             "errors of readouts (Network.feedback) or signals of your own (signals=), use rate regularisation (c_reg > 0), or "
             "leave the rule out.",
             NoFeedbackWarning,
-            stacklevel=stacklevel + 1,
         )
 
 
-def warn_of_filters(network: Network, stacklevel: int) -> None:
+def warn_of_filters(network: Network) -> None:
     """Warn once of all `EPropPlus.kappa` that are far from the decay of the outputs whose errors arrive."""
     given = {p.post.index: p.rule.kappa for p in network.projections if isinstance(p.rule, EPropPlus) and p.rule.kappa}
     found = [_far_filter(network, network.populations[index], kappa) for index, kappa in given.items()]
     if texts := [text for text in found if text]:
         advice = "leave kappa out to take the time constant of the outputs"
-        warnings.warn(f"{'; '.join(texts)}: {advice}", FilterWarning, stacklevel=stacklevel + 1)
+        warn(f"{'; '.join(texts)}: {advice}", FilterWarning)
 
 
 def _far_filter(network: Network, post: Population, kappa: float) -> str | None:

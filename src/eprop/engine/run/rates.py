@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +10,7 @@ from eprop.engine.build.neurons import parameters_of_neurons
 from eprop.engine.ranks.gathering import Axis
 from eprop.engine.run.results import BatchResult
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InstabilityWarning, SaturationWarning, Status, check_status
+from eprop.errors import InstabilityWarning, SaturationWarning, Status, check_status, warn
 from eprop.network import Network, Population
 
 #: A population warns above this mean rate, Hz, over at least this time, ms.
@@ -133,13 +132,12 @@ class TrainingRates:
             self._saturated[name] = before + len(result.loss)
             if before <= (due := REGULATED if self._regulated else 0) < self._saturated[name]:
                 rate, most = 1e3 * float(counts.mean()) / span, float((1e3 / interval).mean())
-                warnings.warn(
+                warn(
                     f"{name}: {rate:.0f} Hz on average, of {most:.0f} Hz at the most"
                     f"{f', after {due:,} samples with rate regularisation' if due else ''}: spikes in almost every step carry no "
                     "information, and nothing is learned. Lower the input weights, raise v_th, or "
                     f"{'raise' if due else 'add rate regularisation:'} c_reg.",
                     SaturationWarning,
-                    stacklevel=6,
                 )
         return saturated
 
@@ -165,10 +163,9 @@ def warn_if_high(name: str, rate: float, span: float, highest: float = HIGHEST_R
     """Warn of the mean rate of a population, Hz over ``span`` ms, if it is above the highest; return whether it is."""
     high = rate > highest and span >= SHORTEST
     if high:
-        warnings.warn(
+        warn(
             f"{name}: {rate:.0f} Hz on average over {span:,.0f} ms: the network may run away. Lower the weights or the drive, or "
             "add inhibition or rate regularisation (c_reg > 0).",
             InstabilityWarning,
-            stacklevel=6,
         )
     return high
