@@ -47,14 +47,8 @@ CANDIDATES: dict[str, list[str]] = {
     "default": [],
     "drawn constants": ["spread=0.5"],
     "longer delays": ["input_delay=120"],
-    "400 neurons": ["neurons=400"],
-    "400 neurons, longer delays, more variety": [
-        "neurons=400",
-        "input_delay=120",
-        "shift=2.5",
-        "stretch=0.25",
-        "training.epochs=30",
-    ],
+    "more variety": ["shift=2.5", "stretch=0.25"],
+    "longer delays, more variety": ["input_delay=120", "shift=2.5", "stretch=0.25"],
 }
 
 

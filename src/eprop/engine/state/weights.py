@@ -26,30 +26,31 @@ def synapse_order(arrays: Arrays, projection: int) -> tuple[np.ndarray, np.ndarr
     """Positions of a projection's synapses sorted by (target, source), with sources and targets."""
     built, described = arrays.built, arrays.network.projections[projection]
     starts, partition = built.topology.branch_start, built.rank_partition
-    post, (first, branches) = built.populations[described.post.index], built.branch_span(projection)
+    first, branches = built.branch_span(projection)
     # Source and delay. Without signs, the synapses of a pair lie in the order of their delays.
     of_branches = np.empty((1 if described.sign is None else 2, branches), np.int64)
     for group in built.groups[built.delay_groups[projection]]:
         own = branches_of(group)
         own = slice(own.start - first, own.stop - first, own.step)
         of_branches[1:, own], of_branches[0, own] = group["delay"], partition.global_ids(described.pre)
-    parts = [
-        _onto(post, (built.topology, k), part[first : first + branches + 1], of_branches)
-        for k, part in enumerate(starts)
-    ]
-    where, found, targets = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
-    targets = targets.astype(np.int64) + partition.own(described.post)[0] - post["target_begin"]
-    order = np.lexsort((*found[::-1], targets))
-    return where[order], found[0, order], targets[order]
+    by_source, post = np.lexsort(of_branches[::-1]), built.populations[described.post.index]
+    parts = []
+    for k, part in enumerate(starts):  # in the order of targets
+        rows = _onto(post, (built.topology, k), part[first : first + branches + 1])
+        columns = rows[by_source].tocsc()  # keeps the order of rows, in a time linear in the synapses
+        targets = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
+        parts.append((columns.data, of_branches[0, by_source[columns.indices]], targets))
+    where, sources, targets = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return where, sources, targets + partition.own(described.post)[0]
 
 
-def _onto(
-    post: np.void, partition: tuple[Topology, int], starts: np.ndarray, of_branches: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions of the synapses of adjacent branches of a partition onto a population, rows ``of_branches``, and targets."""
+def _onto(post: np.void, partition: tuple[Topology, int], starts: np.ndarray) -> scipy.sparse.csr_array:
+    """Positions of the synapses of adjacent branches of a partition onto a population: a row for each branch."""
     targets = targets_of(*partition, starts[0], starts[-1])
     where = np.flatnonzero((targets >= post["target_begin"]) & (targets < post["target_end"]))
-    return starts[0] + where, np.repeat(of_branches, np.diff(starts), axis=1)[:, where], targets[where]
+    onto = (targets[where] - post["target_begin"]).astype(np.int32)
+    shape = starts.size - 1, int(post["target_end"] - post["target_begin"])
+    return scipy.sparse.csr_array((starts[0] + where, onto, np.searchsorted(where, starts - starts[0])), shape=shape)
 
 
 def all_synapses(arrays: Arrays) -> np.ndarray:
