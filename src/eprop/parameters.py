@@ -80,7 +80,9 @@ class ParameterInfo:
         if self.kind is float:
             return self._check_one(label, value, _PER_NODE if per_node else "")
         if self.kind is int:
-            if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not -(2**63) <= int(value) < 2**63:
+            if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+                raise ParameterError(f"{label} must be a whole number, got {brief(value)}")
+            if not -(2**63) <= int(value) < 2**63:
                 raise ParameterError(f"{label} must be a whole number of 64 bits, got {brief(value)}")
             return int(self._check_number(label, int(value)))
         if self.kind is bool:

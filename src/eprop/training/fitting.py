@@ -18,6 +18,7 @@ from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.models import CrossEntropy
 from eprop.network import Network
+from eprop.parameters import real_numbers
 from eprop.tasks import Classification, Regression, Task
 from eprop.tasks.arrays import only, samples_of_dataset
 from eprop.training.evaluation import Evaluation, evaluate
@@ -300,19 +301,19 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
         )
     events, given = pair
     source, readout = only(network, "source", "in"), only(network, "readout", "out")
+    given = real_numbers(f"{label}: labels or targets", given, DataError)
     if _is_one_hot(given, readout.size):
         given = np.argmax(given, axis=1)
-    kind = "labels" if np.ndim(given) == 1 and readout.size > 1 else "targets"
+    kind = "labels" if given.ndim == 1 and readout.size > 1 else "targets"
     aims: dict[str, Any] = {kind: given}
     return from_arrays(events, **aims, dt=network.dt, n_channels=source.size, name=label)
 
 
-def _is_one_hot(given: Any, n_classes: int) -> bool:
+def _is_one_hot(given: np.ndarray, n_classes: int) -> bool:
     """Whether each row has a single 1 and otherwise zeros: targets that are the classes."""
-    if isinstance(given, np.ma.MaskedArray) or np.ndim(given) != 2 or np.shape(given)[1] != n_classes or n_classes == 1:
+    if n_classes == 1 or given.ndim != 2 or given.shape[1] != n_classes:
         return False
-    values = np.asarray(given)
-    return bool(np.all((values == 0) | (values == 1)) and np.all(values.sum(axis=1) == 1))
+    return bool(np.all((given == 0) | (given == 1)) and np.all(given.sum(axis=1) == 1))
 
 
 def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> Task:

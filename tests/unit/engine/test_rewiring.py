@@ -11,6 +11,7 @@ import pytest
 import eprop as ep
 from eprop.checks import time_driven
 from eprop.checks.reference_input import stimuli_of
+from eprop.errors import InputError
 from eprop.models import Loss
 from eprop.reference import Connections, FeedbackConnections, TimeDriven
 from ranks_in_threads import on_ranks
@@ -198,6 +199,16 @@ def test_a_state_has_the_connections_whatever_divides_the_network():
         for name, value in wanted.items():
             if not name.startswith("spikes/"):
                 np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_a_state_belongs_to_connections_that_move_or_stay():
+    moving, fixed = (ep.Simulator(network(rewiring), threads=1) for rewiring in (MOVES, None))
+    with pytest.raises(InputError, match="it was built without rewiring="):
+        moving.set_state(fixed.state())
+    fixed.set_state(moving.state())  # nothing has moved yet
+    moving.train(samples_of(moving))
+    with pytest.raises(InputError, match="its synapses have moved; build the network with rewiring="):
+        fixed.set_state(moving.state())
 
 
 def test_the_engine_equals_the_reference_after_synapses_have_moved():

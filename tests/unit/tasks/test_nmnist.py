@@ -57,7 +57,7 @@ def test_the_window_ends_with_the_sample() -> None:
         ({"eta": "fast"}, "NMNIST.eta must be a number, got 'fast'"),
         ({"eta": -1.0}, "NMNIST.eta must be >= 0, got -1"),
         ({"neurons": 0}, "NMNIST.neurons must be >= 1, got 0"),
-        ({"neurons": 1.5}, "NMNIST.neurons must be a whole number of 64 bits, got 1.5"),
+        ({"neurons": 1.5}, "NMNIST.neurons must be a whole number, got 1.5"),
         ({"seed": -1}, "NMNIST.seed must be >= 0"),
         ({"recurrent_fraction": 1.5}, "NMNIST.recurrent_fraction must be <= 1"),
         ({"tau_m": 0.0}, "NMNIST.tau_m must be > 0 ms, got 0"),

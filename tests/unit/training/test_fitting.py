@@ -181,6 +181,7 @@ def two_sources() -> ep.Simulator:
 
 @refusals(
     (lambda: ep.fit(two_sources(), TRAIN, progress=False), InputError, "one event source, or one named 'in'; .* 'a', 'b'"),
+    (lambda: ep.fit(simulator(), (EVENTS, [[1, 0], [0]]), progress=False), DataError, "train: labels .*rows of equal length"),
     (lambda: ep.fit(simulator(), EVENTS, progress=False), DataError, "train must be a data set .*got ndarray"),
     (lambda: ep.fit(simulator().network, TRAIN), InputError, "fit takes a Simulator, got a Network"),
     (lambda: ep.fit(simulator(), TRAIN, EVENTS, progress=False), DataError, "validation must be a data set"),

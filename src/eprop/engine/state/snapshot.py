@@ -292,6 +292,15 @@ def _checked(
         known = ", ".join(map(str, list(state)[:5])) or "nothing"
         raise InputError(f"set_state takes a dictionary from state(); this one holds {known}")
     check_fingerprint(state.get(NETWORK, own[NETWORK]), own[NETWORK])
+    if not arrays.moves and np.any(state.get(MOVED, 0)):
+        raise InputError(
+            "the state belongs to another network: its synapses have moved; build the network with rewiring=ep.Rewiring(...) as "
+            "it was"
+        )
+    if arrays.moves and MOVED not in state:
+        raise InputError(
+            "the state belongs to another network: it was built without rewiring=; to restore weights alone, use set_weights()"
+        )
     whole = {}
     if missing := sorted(set(own) - {NETWORK, *state}):
         raise InputError(f"the state lacks {', '.join(missing)}; was it saved by another version?")
