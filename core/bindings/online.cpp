@@ -7,7 +7,7 @@
 #include "common/finite.hpp"
 #include "common/readouts.hpp"
 #include "episodes/optimizer_step.hpp"
-#include "eprop_plus/effective_weights.hpp"
+#include "eprop_plus/new_synapses.hpp"
 #include "online/pairs.hpp"
 
 namespace eprop {
@@ -165,6 +165,15 @@ template <class Real> void materialise(PyRun<Real>& run) {
   std::fill(eta.data, eta.data + eta.size(), 0.0);
 }
 
+// After connections have moved: synapses that were made at time `now` begin.
+template <class Real> void follow_moves(PyRun<Real>& run, In1<std::uint32_t> born, std::uint32_t now) {
+  if (!run.has_plus) return;
+  if (static_cast<Index>(born.size()) != run.state.topology.targets.size)
+    throw nb::value_error("begin_synapses: one time for each synapse is expected");
+  nb::gil_scoped_release release;
+  begin_synapses(run.state, run.t, view1(born), now);
+}
+
 // Serialises the spikes of the slice and clears the outbox.
 template <class Real> auto take_message(PyRun<Real>& run) {
   std::vector<std::uint8_t> message;
@@ -307,6 +316,15 @@ template <class Real> void bind_run_of(nb::module_& m, const char* name) {
            "Weights as of the last spike of each synapse, not of the start of a block.")
       .def("materialise_weights", &materialise<Real>, nb::call_guard<nb::gil_scoped_release>(),
            "Store the effective weights, until the next spike.")
+      .def(
+          "follow_connections",
+          [](S& run) {
+            if (run.has_plus) follow_connections(run.state);
+          },
+          "Make room for the present connections, after some have moved.")
+      .def("begin_synapses", &follow_moves<Real>, "born"_a.noconvert(), "now"_a,
+           "Let the synapses that were made at time `now` begin with the last spikes of their sources.\n\n"
+           "C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.")
       .def("phases", &phases<Real>, "Seconds since the last call, (partitions and the loop, `Phase`).")
       .def("bytes", &bytes_of<Real>, nb::sig("def bytes(self) -> dict[str, int]"),
            "Bytes of the arrays that grow while running.");

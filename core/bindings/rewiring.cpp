@@ -23,9 +23,20 @@ template <class Real> struct AllSynapses {
   }
 };
 
-template <class Real> Real* optional_row(nb::handle owner, const char* name) {
-  const auto array = attribute1<Real>(owner, name);
-  return array.size > 0 ? array.data : nullptr;
+// What synapses keep besides their weights; gradients only where they outlast a mini-batch.
+template <class Real> std::vector<Real*> others_of(const PyTopology& topology, nb::handle synapses) {
+  std::vector<Real*> found;
+  const auto add = [&](const char* name) {
+    const auto array = attribute1<Real>(synapses, name);
+    if (array.size > 0) found.push_back(array.data);
+  };
+  for (const char* name : {"moment_1", "moment_2", "trace", "trace_reg", "trace_reward"}) add(name);
+  const Array1<DelayGroup>& groups = topology.groups;
+  const auto keeps = [](const DelayGroup& group) { return group.rule == Rule::eprop_plus || group.rule == Rule::pairs; };
+  if (std::any_of(groups.data, groups.data + groups.size, keeps)) add("pending");
+  const auto own = attribute2<Real>(synapses, "own");
+  for (Index row = 0; own.columns > 0 && row < own.rows; row++) found.push_back(own.row(row));
+  return found;
 }
 
 RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
@@ -38,7 +49,7 @@ RewiredBranches branches_of(const In1<Index>& shape, const In1<Index>& signs) {
 template <class Real> AllSynapses<Real> synapses_of(const PyTopology& topology, nb::handle synapses, std::uint32_t* born) {
   return {attribute2<Index>(topology.arrays, "branch_start"),
           {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, attribute1<Real>(synapses, "weight").data,
-           optional_row<Real>(synapses, "moment_1"), optional_row<Real>(synapses, "moment_2"), born}};
+           others_of<Real>(topology, synapses), born}};
 }
 
 // All partitions in parallel; returns how many synapses have moved.
@@ -76,7 +87,7 @@ template <class Real> void perturb_all(const PyTopology& topology, Out1<Real> we
   const Perturbation perturbation{l1, noise, seed, first_node, nodes.data(), view2(bounds).row(0), view2(bounds).row(1)};
   const AllSynapses<Real> all{
       attribute2<Index>(topology.arrays, "branch_start"),
-      {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), nullptr, nullptr, nullptr}};
+      {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), {}, nullptr}};
   nb::gil_scoped_release release;
   parallel_for(topology.n_partitions(), std::max(threads, 1),
                [&](Index p) { perturb(branches, perturbation, all.of_partition(p, branches.first)); });

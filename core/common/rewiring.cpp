@@ -134,8 +134,8 @@ template <class Real> Choice loss(const RewiredBranches& branches, const Rewirin
 
 // Number of synapses that a target drops, if there are enough candidates.
 Index droppable(const RewiringStep& step, const Choice* own, Index n) {
-  const Choice above_zero = choice(std::numeric_limits<float>::denorm_min(), 0);
-  if (step.drop == Drop::zero) return std::count_if(own, own + n, [&](Choice one) { return one < above_zero; });
+  const Choice above_zero = choice(kZero, std::numeric_limits<std::uint32_t>::max());
+  if (step.drop == Drop::zero) return std::count_if(own, own + n, [&](Choice one) { return one <= above_zero; });
   return std::min(static_cast<Index>(step.share * static_cast<double>(n) + 0.5), n);
 }
 
@@ -168,16 +168,14 @@ template <class Real> Decision decide(const RewiredBranches& branches, Index beg
 template <class Real> void copy(const MovedSynapses<Real>& synapses, Index from, Index to) {
   synapses.targets[to] = synapses.targets[from];
   synapses.weight[to] = synapses.weight[from];
-  if (synapses.moment_1 != nullptr) synapses.moment_1[to] = synapses.moment_1[from];
-  if (synapses.moment_2 != nullptr) synapses.moment_2[to] = synapses.moment_2[from];
+  for (Real* other : synapses.others) other[to] = other[from];
   synapses.born[to] = synapses.born[from];
 }
 
 template <class Real> void begin_new(const MovedSynapses<Real>& synapses, Index at, std::uint32_t target, std::uint32_t now) {
   synapses.targets[at] = target;
   synapses.weight[at] = Real{0};
-  if (synapses.moment_1 != nullptr) synapses.moment_1[at] = Real{0};
-  if (synapses.moment_2 != nullptr) synapses.moment_2[at] = Real{0};
+  for (Real* other : synapses.others) other[at] = Real{0};
   synapses.born[at] = now;
 }
 

@@ -12,17 +12,20 @@
 // results do not depend on partitions and ranks.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 #include "common/tables.hpp"
 
 namespace eprop {
 
 inline constexpr std::uint32_t kNoTarget = 0xFFFFFFFF;
+// mV. The weight of an e-prop+ synapse as of its last spike has a rounding error, so that 0 is not always met.
+inline constexpr double kZero = 1e-9;
 
 // Which synapses a target drops.
 enum class Drop : Index {
   weight,  // a share of its synapses: those with the smallest absolute weight
-  zero     // all synapses whose weight is zero: with signs, learning has driven it to its bound
+  zero     // all synapses with a weight of at most kZero: with signs, learning has driven it to its bound
 };
 
 // The branches of a projection onto neurons: branch `first + ((sign class * sources) + source) * delays + delay`.
@@ -39,12 +42,13 @@ struct RewiringStep {
   bool by_gradient;  // scores are gradients: the best candidate is the one that gains most; else the one with the largest score
 };
 
-// Synapses of a partition; empty arrays are not used.
+// Synapses of a partition.
 template <class Real> struct MovedSynapses {
   Index* start;  // of the projection's branches
   std::uint32_t* targets;
-  Real *weight, *moment_1, *moment_2;  // the last two may be null
-  std::uint32_t* born;                 // optimiser step in which a synapse was made
+  Real* weight;
+  std::vector<Real*> others;  // moments, and what else learning keeps: 0 in new synapses
+  std::uint32_t* born;        // time at which a synapse was made: optimiser steps, or steps in which a network has learned
 };
 
 // Candidates of the same branches, and their scores.

@@ -104,9 +104,7 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
   work.readout_sums = work.readout_gradient;
   work.owed.assign(partitions, OwedSteps{});
   work.bounded.assign(partitions, {});
-  work.gradients.clear();
-  for (std::size_t partition = 0; partition < partitions; partition++)
-    work.gradients.emplace_back(longest_branch(topology, static_cast<Index>(partition)));
+  follow_connections(state);
   for (std::vector<CachedPropagators>& groups : work.cached)
     for (CachedPropagators& cached : groups) {
       cached.known.assign(blocks, 0);
@@ -118,6 +116,12 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
       cached.discounted_ahead.assign(momenta * blocks, -1);
       cached.discounts_copied.assign(momenta * (blocks + kExtraCopies), -1);
     }
+}
+
+template <class Real> void follow_connections(OnlineState<Real>& state) {
+  state.plus.gradients.clear();
+  for (Index partition = 0; partition < state.topology.n_partitions(); partition++)
+    state.plus.gradients.emplace_back(longest_branch(state.topology, partition));
 }
 
 template <class Real> void clear_cached(OnlineState<Real>& state) {
@@ -136,6 +140,8 @@ template <class Real> void clear_cached(OnlineState<Real>& state) {
 
 template void allocate_plus_work(OnlineState<float>&);
 template void allocate_plus_work(OnlineState<double>&);
+template void follow_connections(OnlineState<float>&);
+template void follow_connections(OnlineState<double>&);
 template void clear_cached(OnlineState<float>&);
 template void clear_cached(OnlineState<double>&);
 

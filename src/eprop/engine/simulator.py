@@ -30,7 +30,7 @@ from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Record, Recording
-from eprop.engine.run.rewiring import PART, Moved, Pairs
+from eprop.engine.run.rewiring import PART, Moved, Pairs, Rewirer
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper
@@ -40,6 +40,7 @@ from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError, NetworkError
 from eprop.markup import table
 from eprop.network import FixedPoint, Network, Population, Projection
+from eprop.network.network import with_silent_synapses
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.launch import available_threads
 from eprop.parameters import FixedProperties, Floats, Integers, check_count
@@ -121,19 +122,21 @@ class Simulator(FixedProperties):
         self._threads = free if threads is None else int(threads)
         # `partitions` is for tests: the results must not depend on it.
         partitions = partition_count(partitions, self.network, self.threads, threads is not None, divided.size)
-        parts = self.network, partitions, PRECISIONS[precision], self.threads, divided, self.comm.ranks_on_machine()
+        described = with_silent_synapses(self.network)
+        parts = described, partitions, PRECISIONS[precision], self.threads, divided, self.comm.ranks_on_machine()
         with refusing_failed_allocations(), Display(quiet=not progress or self.comm.rank > 0) as display:
-            report = BuildProgress(self.network, divided.size, display)
+            report = BuildProgress(described, divided.size, display)
             built = run_on_all_ranks(replicas, "Simulator", partial(build, *parts, report=report))
         self._untaught = untaught_projections(self.network) if self.comm.rank == 0 else {}
         if self.comm.rank == 0:
             warn_of_filters(self.network)
-        self._arrays = Arrays(self.network, built, self.threads, timers)
+        self._arrays = Arrays(described, built, self.threads, timers)
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
-        self._online = OnlineRunner(self._arrays, self._timer)
+        self._rewirer = Rewirer(self._arrays, replicas, self._timer)
+        self._online = OnlineRunner(self._arrays, self._timer, self._rewirer)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
-        self._episodes = Episodes(self._arrays, self.comm, replicas, self._timer, self._lock)
+        self._episodes = Episodes(self._arrays, self.comm, replicas, self._timer, self._rewirer, self._lock)
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -329,7 +332,8 @@ class Simulator(FixedProperties):
             raise NetworkError(
                 "a stepper learns at every step, and EProp learns from whole samples: take EPropPlus, or lanes()"
             )
-        return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock)
+        rewirer = self._rewirer if learn and self._rewirer.runs_on else None
+        return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer)
 
     def _without_dropped(self, samples: Samples) -> Samples:
         """Samples as the network learns from them, see `EventSource.dropout`."""
@@ -468,17 +472,16 @@ class Simulator(FixedProperties):
         samples = self._without_dropped(samples)
         if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._online).train(samples, progress)
-        rewirer = self._episodes.rewirer
-        rewirer.begin()
+        self._rewirer.begin()
         try:
             rollout = forward(self._episodes, self._layout, samples, None)
             events, gradients = rollout.count_events(), rollout.backward()
         except BaseException:
-            rewirer.discard()
+            self._rewirer.discard()
             raise
         self._arrays.online.events += events
         self._episodes.optimizers.learn(gradients)
-        rewirer.finish()
+        self._rewirer.finish()
         result = BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
         self._episodes.rates.judge(result, samples.n_steps)
         if progress:
@@ -598,9 +601,9 @@ class Simulator(FixedProperties):
             pairs = run_on_all_ranks(
                 self.comm, "absent_gradients", check, lambda pairs: {"pairs": checksum(pairs.keys)}
             )
-            with self._episodes.rewirer.absent(projection, pairs) as step:
+            with self._rewirer.absent(projection, pairs) as step:
                 self._gradients(samples)
-                return self._episodes.rewirer.gradients_of(step, pairs, samples)
+                return self._rewirer.gradients_of(step, pairs, samples)
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
         """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.
@@ -697,9 +700,10 @@ class Simulator(FixedProperties):
     def phases(self) -> dict[str, float]:
         """Seconds spent so far in each phase of a step, see `eprop.engine.run.timing`; only with ``timers``.
 
-        For e-prop per sample the phases are ``samples``, forward and backward, ``update``, the optimiser, and ``rewiring``.
+        For e-prop per sample the phases are ``samples``, forward and backward, ``update``, the optimiser, and ``rewiring``. A
+        network that moves synapses as it runs has ``rewiring`` as well.
         """
-        names = BATCH_PHASES if self._by_batch else PHASES
+        names = BATCH_PHASES if self._by_batch else (*PHASES, *BATCH_PHASES[-1:] * self._rewirer.runs_on)
         return {name: self._timer.seconds[name] for name in names} if self._timer.wanted else {}
 
     def parameters(self, name: Population | str) -> dict[str, Floats]:
@@ -893,7 +897,7 @@ class Simulator(FixedProperties):
         -------
         Moved
             ``total`` and ``last`` numbers of moved synapses, ``turnover``, the share of synapses that the build did not have, and
-            ``ages`` ``(connections,)`` in mini-batches, in the order of `connections`.
+            ``ages`` ``(connections,)`` in mini-batches, or in ms of learning at spikes, in the order of `connections`.
 
         Raises
         ------
@@ -902,17 +906,17 @@ class Simulator(FixedProperties):
         """
         projection = self.network.projection(name)
         with self._lock:
-            return self._episodes.rewirer.moved(projection)
+            return self._rewirer.moved(projection)
 
     def plan_rewiring(self, updates: int | None) -> None:
-        """Let synapses of each `Rewiring` without ``until`` move in three quarters of the next mini-batches.
+        """Let synapses of each `Rewiring` without ``until`` move in three quarters of the training that begins.
 
         `eprop.fit` and the command line call this.
 
         Parameters
         ----------
         updates : int or None
-            Mini-batches of the training that begins; None: no end is known.
+            Its mini-batches, or its ms where synapses learn at spikes; None: no end is known.
 
         Raises
         ------
@@ -921,8 +925,8 @@ class Simulator(FixedProperties):
         """
         check = partial(check_count, "plan_rewiring: updates", 1 if updates is None else updates, InputError)
         run_on_all_ranks(self.comm, "plan_rewiring", check, lambda _: {"updates": updates})
-        now = self.updates
-        self._episodes.rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
+        now = self._rewirer.now
+        self._rewirer.training = None if updates is None else (now, now + max(1, round(PART * updates)))
 
     def connection_count(self, name: Projection | str) -> int:
         """Return the number of synapses of a projection.

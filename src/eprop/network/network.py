@@ -25,7 +25,7 @@ from eprop.network.parts import FeedbackProjection, Population, Projection, Stim
 from eprop.network.positions import Positions
 from eprop.network.precision import FixedPoint, check_precision
 from eprop.network.receptors import receptor_of
-from eprop.network.rewiring import Rewiring, check_rewiring
+from eprop.network.rewiring import Rewiring, check_rewiring, silent_of
 from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
 from eprop.parameters import (
     Description,
@@ -219,7 +219,7 @@ class Network(FixedProperties):
             of its initial weight; a zero is excitatory, but -0.0 and the zeros of a projection without positive weights are
             inhibitory. Every update clips weights at 0, and at the bounds of ``rule``.
         rewiring : Rewiring, optional
-            Synapses move while `EProp` learns. The default is that they stay.
+            Synapses move while the network learns. The default is that they stay.
         precision : FixedPoint, optional
             Weights of few bits, at all times: initial weights and those of `Simulator.set_weights` are rounded to the nearest
             level, and every update of ``rule`` as the format says. The default is the precision of the simulator.
@@ -541,7 +541,8 @@ class Network(FixedProperties):
         Returns
         -------
         Network
-            Draws the same connections, and with ``signs`` the same weights. Synapses move only where the new rule is `EProp`.
+            Draws the same connections, and with ``signs`` the same weights. Synapses move only where the new rule is `EProp`, or
+            of the same class as before.
 
         Raises
         ------
@@ -675,8 +676,18 @@ def _of_connections(
 
 
 def _with_rule(p: Projection, rule: Rule) -> Projection:
-    """The same connections with another rule, at rest unless it is e-prop."""
-    return dataclasses.replace(p, rule=rule, rewiring=p.rewiring if isinstance(rule, EProp) else None)
+    """The same connections with another rule; they stay where it cannot move them."""
+    moves = isinstance(rule, EProp) or type(rule) is type(p.rule)
+    return dataclasses.replace(p, rule=rule, rewiring=p.rewiring if moves else None)
+
+
+def with_silent_synapses(network: Network) -> Network:
+    """The network as it is built: after its own projections come silent ones, from which synapses grow by gradient."""
+    made = network.copy()
+    for p in network.projections:
+        if (silent := silent_of(p, len(made._projections))) is not None:
+            made._projections.append(silent)
+    return made if len(made._projections) > len(network.projections) else network
 
 
 def _connects_nothing(rule: object) -> bool:

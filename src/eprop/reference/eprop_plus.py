@@ -29,6 +29,10 @@ and of a readout with ``E_k(tau) z_bar(tau)`` in place of ``L e_bar``. The rewar
 before, as errors do: it is multiplied with what the errors of step ``t - 1`` have added. Nothing is added to
 ``e_reward`` beyond ``cutoff``, but reward counts up to a cutoff of its own.
 
+A synapse that rewiring makes begins with the last arrival ``p``: its traces of entry ``p - 1`` are 0, and so is its eligibility
+but for what the source's spikes alone leave in it, where the neurons of the population are alike. If the cutoff has passed since
+then, the gradient is 0 until the next arrival.
+
 With symmetric feedback the learning signal uses the readout weights after the updates of the readout synapses in that step.
 """
 
@@ -101,7 +105,7 @@ def _slowest_readout(network: Network, decays: Mapping[str, Array], post: Popula
 
 
 class PlusTraces:
-    """Traces of synapses, and their gradient since the last arrival.
+    """Traces of synapses, and their gradient since the last arrival; ``moves``: some synapses are made later.
 
     Attributes
     ----------
@@ -112,11 +116,17 @@ class PlusTraces:
         Filtered rate of the target of each synapse, spikes per step.
     last : (synapses,) int
         Step of the last arrival, or `NEVER`.
+    begins : (synapses,) bool
+        Which synapses begin with the last arrival.
+    of_source : (d, synapses)
+        What the spikes of the source alone leave in the eligibility vectors of neurons that are alike.
     """
 
-    def __init__(self, synapses: Synapses, constants: PlusConstants):
-        self._synapses, self._constants = synapses, constants
-        self.eps = np.zeros((synapses.n_components, len(synapses)))
+    def __init__(self, synapses: Synapses, constants: PlusConstants, *, moves: bool = False):
+        self._synapses, self._constants, self._moves = synapses, constants, moves
+        self._alike = synapses.onto_neurons_alike()
+        self.begins = np.zeros(len(synapses), bool)
+        self.eps, self.of_source = np.zeros((2, synapses.n_components, len(synapses)))
         self.e, self.e_bar, self.e_bar_reg, self.e_reward, self.gradient, self.f = np.zeros((6, len(synapses)))
         self.last = np.full(len(synapses), NEVER)
 
@@ -124,6 +134,21 @@ class PlusTraces:
         """Spikes arrive, and the gradient starts again."""
         self.last[arriving] = step
         self.gradient[arriving] = 0.0
+
+    def clear(self, where: Booleans) -> None:
+        """Traces of some synapses begin."""
+        for trace in (self.e, self.e_bar, self.e_bar_reg, self.e_reward):
+            trace[where] = 0.0
+        self.eps[:, where] = np.where(self._alike, self.of_source, 0.0)[:, where]
+
+    def make(self, where: Booleans, fresh: PlusTraces, now: int) -> None:
+        """Synapses that are made before step ``now`` take the traces of those that begin with each arrival."""
+        for name in ("e", "e_bar", "e_bar_reg", "e_reward", "gradient", "eps"):
+            getattr(self, name)[..., where] = getattr(fresh, name)[..., where]
+        self.begins[where] = self.last[where] == now - 1  # not yet in the traces
+        late = where & (now - self.last > self._constants.cutoff)
+        self.clear(late)
+        self.gradient[late] = 0.0
 
     def within(self, cutoff: Integers, tau: int) -> Booleans:
         """Where entry ``tau`` lies within a cutoff of the last arrival."""
@@ -133,9 +158,13 @@ class PlusTraces:
         """Traces of entry ``tau``, with the arrivals and the surrogate gradients (synapses,) of that step."""
         c, s = self._constants, self._synapses
         self.eps = s.filtered(self.eps, self.e, arriving)
+        if self._moves:
+            self.of_source = s.filtered(self.of_source, 0.0, arriving)
         self.e = np.where(c.learns & self.within(c.cutoff, tau), psi * s.reached(self.eps), 0.0)
         self.e_bar = c.kappa * self.e_bar + self.e
         self.e_bar_reg = c.kappa_reg * self.e_bar_reg + (1.0 - c.kappa_reg) * self.e
+        if self._moves:
+            self.clear(self.begins & (self.last == tau + 1))
 
     def entry(self, learning: Array, reward: Array, tau: int) -> tuple[Array, Booleans]:
         """Entry ``tau`` of the gradient, and where it counts, for the learning signals and the rewards of the synapses.

@@ -169,7 +169,18 @@ class Synapses:
         emitted = t - delay
         return np.asarray((emitted >= 0) & spikes[np.maximum(emitted, 0), source])[self.axon]
 
-    def filtered(self, eps: Array, e: Array, arriving: Booleans) -> Array:
+    def onto_neurons_alike(self) -> Booleans:
+        """Which synapses are onto a population whose neurons turn arriving spikes into the same eligibility."""
+        reached = {i for (i,) in self.arrival}
+        for _ in range(self.n_components):
+            reached |= {i for i, j in self.decay if j in reached}
+        factors = [f for (i,), f in self.arrival.items()] + [f for (i, j), f in self.decay.items() if j in reached]
+        alike = np.zeros(len(self), bool)
+        for part in self.parts.values():
+            alike[part] = all((f[part] == f[part][:1]).all() for f in factors)
+        return alike
+
+    def filtered(self, eps: Array, e: Array | float, arriving: Booleans) -> Array:
         """Eligibility vectors (d, n) one step on: ``decay eps + spike e``, plus ``arrival`` where a spike arrives."""
         out = np.zeros(eps.shape)
         for (i, j), factor in self.decay.items():

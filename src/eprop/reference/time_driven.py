@@ -53,6 +53,8 @@ class TimeDriven:
         Constants that learn, by `EProp`.
     connections, few_bits, signs
         Of each projection.
+    present : (synapses,) bool
+        Which connections exist, see `set_present`.
     forward, feedback, descents, traces, activity
         Parts of the network at work; `arrays` has all that a run changes.
 
@@ -87,6 +89,7 @@ class TimeDriven:
         decays = {name: outputs.alpha for name, outputs in self.forward.readouts.items()}
         self._plus = PlusConstants.of(network, self.synapses, decays)
         self._keep = np.ones(len(self.synapses))
+        self.present = np.ones(len(self.synapses), bool)
         #: Mini-batches so far, and steps since rest.
         self.counters = np.zeros(2, np.int64)
         self.descents: dict[str, Descent] = {}
@@ -111,7 +114,13 @@ class TimeDriven:
         """Put the network at rest; optimisers of e-prop+ start again: they count the steps since rest."""
         # Spikes and errors are on their way for so long; learning looks at the activity of the step before the last one.
         longest = max(np.max(self.synapses.delay, initial=0), np.max(self.feedback.delay, initial=0))
-        self.activity, self.traces = self.forward.rest(0, 2 + int(longest)), PlusTraces(self.synapses, self._plus)
+        moves = any(p.rewiring is not None and isinstance(p.rule, EPropPlus) for p in self.network.projections)
+        self.activity = self.forward.rest(0, 2 + int(longest))
+        self.traces = PlusTraces(self.synapses, self._plus, moves=moves)
+        # Traces of synapses that begin with each arrival, where synapses move.
+        self._fresh = PlusTraces(self.synapses, self._plus, moves=True) if moves else None
+        if self._fresh is not None:
+            self._fresh.begins[:] = True
         self.counters[1] = 0
         #: The weights that an optimiser with a step in every time step works on, and the reward of the step before.
         self.coming, self.last_reward = self.weight.copy(), np.zeros(1)
@@ -135,6 +144,29 @@ class TimeDriven:
             values = self.few_bits[projection].format.rounded(values)
         self.weight[part] = self.coming[part] = values
         self.feedback.keep(before, self.weight)
+
+    def set_present(self, projection: str, present: npt.ArrayLike) -> None:
+        """Say which of the given connections of a projection exist from now on; the others have no effect and weight 0.
+
+        Synapses that learn by `EPropPlus` move in this way: this class does not choose them, as `eprop.Rewiring` makes the engine
+        do. New ones begin with weight 0, and as `eprop.reference.eprop_plus` says.
+
+        Raises
+        ------
+        NetworkError
+            If the synapses of the projection do not move.
+        """
+        p, fresh = self.network.projection(projection), self._fresh
+        if p.rewiring is None or fresh is None:
+            raise NetworkError(f"{p.name}: set_present needs rewiring=")
+        part, wanted = self.synapses.parts[projection], self.present.copy()
+        wanted[part] = present
+        new, self.present = wanted & ~self.present, wanted
+        self.traces.make(new, fresh, int(self.counters[1]))
+        for value in (self.weight, self.coming):
+            value[new | ~wanted] = 0.0
+        for value in (descent := self.descents[projection]).m, descent.v, descent.gradient:
+            value[new[part]] = 0.0
 
     # ---------------------------------------------------------------- e-prop: samples from rest
 
@@ -224,18 +256,20 @@ class TimeDriven:
 
     def _add_entry(self, activity: Activity, now: int, external: External, t: int) -> None:
         """Add entry ``now - 2`` of the gradient, before the spikes of step ``now`` arrive."""
-        s, traces, tau = self.synapses, self.traces, int(self.counters[1]) - 2
+        s, tau = self.synapses, int(self.counters[1]) - 2
         none = np.zeros(self.forward.layout.n_readouts)
-        z = activity.spikes[now - 2, self.forward.layout.source_of_neuron]
-        traces.filter_rates(np.append(z, none)[s.target])
-        traces.filter(s.arriving(activity.spikes, now - 2), np.append(activity.psi[now - 2], none + 1.0)[s.target], tau)
+        z = np.append(activity.spikes[now - 2, self.forward.layout.source_of_neuron], none)[s.target]
+        psi, arriving = np.append(activity.psi[now - 2], none + 1.0)[s.target], s.arriving(activity.spikes, now - 2)
         errors = arriving_errors(activity.error, now, self.feedback.delay, self.feedback.now(self.weight))
         of_neurons = external.modulator[t] * (errors + external.signals[t])
         # Errors of a readout are those of the step before, and so is the reward.
         learning = np.append(of_neurons, activity.error[now - 2])[s.target]
         reward = np.where(s.onto_readout, self.last_reward[0], external.reward[t])
-        entry, counts = traces.entry(learning, reward, tau)
-        traces.gradient += entry
+        for traces in filter(None, (self._fresh, self.traces)):
+            traces.filter_rates(z)
+            traces.filter(arriving, psi, tau)
+            entry, counts = traces.entry(learning, reward, tau)
+            traces.gradient += entry
         self._update(counts & self._plus.each_step, entry, tau + 1, self.coming)
         self.last_reward[0] = external.reward[t]
 
@@ -245,8 +279,12 @@ class TimeDriven:
         learned = arriving & self._plus.learns & (self.traces.last != NEVER)
         self._update(learned & ~each, self.traces.gradient, step - 1, self.weight)
         self.weight[arriving & each] = self.coming[arriving & each]
+        self.weight[~self.present] = 0.0
         self._fade(arriving)
         self.traces.arrive(arriving, step)
+        self.traces.begins[arriving] = False
+        if self._fresh is not None:
+            self._fresh.arrive(arriving, step)
 
     def _update(self, where: Booleans, gradient: Array, clock: int, weight: Array) -> None:
         """Steps of the optimisers of some synapses up to ``clock``; changes ``weight``."""
@@ -272,13 +310,17 @@ class TimeDriven:
     def arrays(self) -> dict[str, np.ndarray]:
         """Every array that a run changes, itself and not a copy, by name: a copy of all is a checkpoint."""
         parts = {"": self, "feedback": self.feedback, "traces": self.traces, "activity": self.activity}
+        parts |= {} if self._fresh is None else {"fresh": self._fresh}
         parts |= {f"constants/{c.key}": c for c in self.constants}
         parts |= {f"constants/{c.key}/optimizer": c.descent for c in self.constants}
         parts |= {f"optimizer/{name}": descent for name, descent in self.descents.items()}
         parts |= {
             f"neurons/{name}": state for name, state in zip(self.forward.neurons, self.activity.neurons, strict=True)
         }
-        kept = {"": ("weight", "counters", "coming", "last_reward"), "feedback": ("offset", "followed_steps")}
+        kept = {
+            "": ("weight", "present", "counters", "coming", "last_reward"),
+            "feedback": ("offset", "followed_steps"),
+        }
         found = {}
         for part, holder in parts.items():
             for name, value in vars(holder).items():

@@ -97,9 +97,9 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     )
     rewiring: str = param(
         "none", kind=str, main=True,
-        doc="eprop: none, or where synapses of input and recurrence move to: gradient (of absent connections) or random",
+        doc="none, or where synapses of input and recurrence move to: gradient (of absent connections) or random",
     )  # fmt: skip
-    rewiring_every: int = param(25, kind=int, at_least=1, doc="mini-batches between two rewirings")
+    rewiring_every: int = param(25, kind=int, at_least=1, doc="mini-batches between two rewirings; with eprop+ samples")
     rewiring_fraction: float = param(
         0.3, above=0.0, at_most=1.0, doc="share of its synapses that a neuron moves at first; it falls to 0"
     )
@@ -139,10 +139,8 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
                 f"NMNIST.window_start and window_stop must satisfy 0 <= start < stop <= n_steps = {self.n_steps}, "
                 f"got {self.window_start} and {self.window_stop}"
             )
-        if self.rewiring != "none" and (self.rule != "eprop" or self.receptive_field != SIDE):
-            raise ParameterError(
-                f"NMNIST.rewiring = {self.rewiring} needs rule = eprop, which learns by mini-batch, and receptive_field = {SIDE}"
-            )
+        if self.rewiring != "none" and self.receptive_field != SIDE:
+            raise ParameterError(f"NMNIST.rewiring = {self.rewiring} needs receptive_field = {SIDE}")
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:
@@ -240,7 +238,8 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     def _rewiring(self) -> Rewiring | None:
         if self.rewiring == "none":
             return None
-        return Rewiring(every=self.rewiring_every, fraction=self.rewiring_fraction, grow=self.rewiring)  # type: ignore[arg-type]
+        every = self.rewiring_every * (1.0 if self.rule == "eprop" else self.n_steps * self.dt)
+        return Rewiring(every=round(every), fraction=self.rewiring_fraction, grow=self.rewiring)  # type: ignore[arg-type]
 
     def _input_connections(self) -> ConnectionRule:
         """Connections from all pixels, or from the pixels of each neuron's receptive field; both polarities."""

@@ -6,12 +6,18 @@ from typing import TypeGuard
 
 from eprop.engine import Moved, Simulator
 from eprop.files import JsonObject
+from eprop.rules import EProp
 from eprop.training.engines import Engine
 
 
 def rewired(simulator: Engine) -> TypeGuard[Simulator]:
     """Whether synapses of a network move."""
     return any(p.rewiring is not None for p in simulator.network.projections)
+
+
+def learns_by_batch(simulator: Engine) -> bool:
+    """Whether a network learns by mini-batch; else at each spike."""
+    return any(isinstance(p.rule, EProp) for p in simulator.network.projections)
 
 
 def moves(simulator: Engine) -> dict[str, Moved]:
@@ -22,7 +28,7 @@ def moves(simulator: Engine) -> dict[str, Moved]:
 
 
 def summary_of_moves(simulator: Engine) -> JsonObject:
-    """Moved synapses of each projection, their share of all, and the mean age of synapses in mini-batches."""
+    """Moved synapses of each projection, their share of all, and the mean age of synapses in mini-batches, or ms of learning."""
     found: JsonObject = {
         name: {"moved": m.total, "turnover": m.turnover, "mean_age": float(m.ages.mean()) if m.ages.size else 0.0}
         for name, m in moves(simulator).items()

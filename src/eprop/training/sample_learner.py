@@ -21,7 +21,7 @@ from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import SLICE, Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
-from eprop.training.moved_synapses import moves, rewired, summary_of_moves
+from eprop.training.moved_synapses import learns_by_batch, moves, rewired, summary_of_moves
 from eprop.training.schedule import SCHEDULES, check_schedule
 from eprop.training.watcher import Progress
 
@@ -209,7 +209,14 @@ class SampleLearner(Learner):
         plan = self.training
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
         if rewired(simulator):
-            simulator.plan_rewiring(plan.epochs * -(-len(dataset) // plan.batch_size))
+            batches, recordings = plan.epochs * -(-len(dataset) // plan.batch_size), plan.epochs * len(dataset)
+            simulator.plan_rewiring(batches if learns_by_batch(simulator) else round(recordings * self._sample_time))
+
+    @property
+    def _sample_time(self) -> float:
+        """Duration of a sample, ms."""
+        one = self.task.make_samples(self.simulator.network, self.dataset.subset(slice(1)))
+        return one.n_steps * self.simulator.network.dt
 
     @classmethod
     def of_run(cls, setup: Setup) -> SampleLearner:

@@ -72,7 +72,7 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
 
     Targets of e-prop+ are in one bundle if they are in one trace group. Projections between the same two populations are in
     different bundles. E-prop sums inputs projection by projection, so its networks have no bundles of several projections; nor
-    have projections with weights of few bits, whose scales differ.
+    have projections with weights of few bits, whose scales differ, and projections whose synapses move.
     """
     alone = any(isinstance(p.rule, EProp) for p in network.projections)
     bundles = dict[tuple[object, ...], list[Projection]]()
@@ -81,7 +81,7 @@ def bundles_of(network: Network, populations: np.ndarray) -> list[tuple[Projecti
         pairs[pair := (p.pre.index, p.post.index)] += 1
         group = populations["trace_group"][p.post.index] if isinstance(p.rule, EPropPlus) else -1
         key = (p.pre.index, p.rule, p.receptor == INHIBITORY, sign_classes(p), group, pairs[pair])
-        single = alone or p.precision is not None or p.post.model.role == "readout"
+        single = alone or p.precision is not None or p.rewiring is not None or p.post.model.role == "readout"
         bundles.setdefault((p.index,) if single else key, []).append(p)
     return [tuple(sorted(bundle, key=lambda p: p.post.index)) for bundle in bundles.values()]
 

@@ -49,17 +49,18 @@ class Episodes:
     comm, replicas : Communicator
         All ranks; and those with a copy of the network each.
     timer : PhaseTimer
+    rewirer : Rewirer
     lock : context manager
         Held while a simulator is in use.
     """
 
     def __init__(
-        self, arrays: Arrays, comm: Communicator, replicas: Communicator, timer: PhaseTimer,
+        self, arrays: Arrays, comm: Communicator, replicas: Communicator, timer: PhaseTimer, rewirer: Rewirer,
         lock: AbstractContextManager[None],
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
         self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
-        self.rates, self.rewirer = TrainingRates(arrays.network), Rewirer(arrays, replicas, timer)
+        self.rates, self.rewirer = TrainingRates(arrays.network), rewirer
         self._timer = timer
         self._core: Core | None = None
         self._wiring = 0  # count of wiring changes as of the connections that the core has

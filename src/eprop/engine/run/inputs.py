@@ -106,12 +106,25 @@ def plan_run(
     same = found is not None and all(value is None for value in given)
     sample = one_sample(layout, min(n_steps, MOST_STEPS) if same else n_steps, given)
     probes, spiking = make_probes(arrays, record), populations_that_spike(arrays.network, spikes)
+    if learn:
+        _check_recorded(arrays, probes)
     check_results(n_steps // found.interval if found else n_steps, layout.n_readouts, probes.count)
     if found and found.spikes_to is not None:
         spiking = spiking or [p for p in arrays.network.populations if p.model.role == "neuron"]
         if not spiking:
             raise InputError("spikes_to: the network has no neurons; name sources of spikes, as in spikes=[...]")
     return RunPlan(n_steps, sample, probes, spiking, learn, found)
+
+
+def _check_recorded(arrays: Arrays, probes: Probes) -> None:
+    """Check that the recorded synapses stay where they are."""
+    moving = {p.name for p in arrays.network.projections if p.rewiring is not None}
+    for name, variable in probes.index:
+        if name in moving and arrays.built.learning.at_spikes:
+            raise InputError(
+                f"record: synapses of {name} move while the network learns, so that no {variable} can be followed; read "
+                f"sim.connections({name!r}) between runs, or give learn=False"
+            )
 
 
 def one_sample(layout: SampleLayout, n_steps: int, given: Given) -> Samples:

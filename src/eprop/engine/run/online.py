@@ -16,6 +16,7 @@ from eprop.engine.run.guards import check_losses, check_voltages, check_weights
 from eprop.engine.run.probes import NO_PROBES, Probes, SpikeReader
 from eprop.engine.run.rates import RateMonitor, TrainingRates, by_population
 from eprop.engine.run.results import BatchResult, Recording
+from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays, Online
@@ -88,10 +89,12 @@ class OnlineRunner:
     ----------
     arrays : Arrays
     timer : PhaseTimer
+    rewirer : Rewirer
     """
 
-    def __init__(self, arrays: Arrays, timer: PhaseTimer):
+    def __init__(self, arrays: Arrays, timer: PhaseTimer, rewirer: Rewirer):
         self._arrays, self._timer, self._rates = arrays, timer, TrainingRates(arrays.network)
+        self._rewirer = rewirer
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         self._leak = arrays.built.topology.readouts["leak"].copy()
         self._leaks = bool(self._leak.any())
@@ -113,7 +116,7 @@ class OnlineRunner:
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
             limit = rates.limit(limit) if rates else limit
-            done += advance(arrays, online, out, done, limit, self._timer)
+            done += self._advance(out, done, limit)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
@@ -134,6 +137,15 @@ class OnlineRunner:
             self._count_events_of_all(before)
         return recording
 
+    def _advance(self, request: lib.RunRequest, offset: int, n_steps: int) -> int:
+        """Advance the running network by up to ``n_steps`` steps; move synapses if it has learned for long enough."""
+        learns = self._rewirer.runs_on and not request.frozen
+        limit = self._rewirer.limit(n_steps) if learns else n_steps
+        done = advance(self._arrays, self._arrays.online, request, offset, limit, self._timer)
+        if learns:
+            self._rewirer.learned(done)
+        return done
+
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
         """Make a recording of outputs and spikes, from the outputs of a sample that began at rest."""
         arrays, loss = self._arrays, np.zeros(sample.n_steps)
@@ -150,7 +162,7 @@ class OnlineRunner:
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            done += advance(arrays, arrays.online, out, done, limit, self._timer)
+            done += self._advance(out, done, limit)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])

@@ -1,4 +1,4 @@
-"""Rewiring: between mini-batches of e-prop, synapses of each target move (`eprop.Rewiring`)."""
+"""Rewiring: synapses of each target move (`eprop.Rewiring`), between mini-batches or while a network runs on and learns."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from eprop.engine.run.optimizers import batch_scale
 from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.weights import of_all_ranks, synapse_order
-from eprop.engine.state.wiring import Branches, Connections, Tables, placed
+from eprop.engine.state.weights import branches_at, of_all_ranks, synapse_order
+from eprop.engine.state.wiring import Branches, Connections, Give, Tables, giving, placed
 from eprop.errors import InputError
 from eprop.network import Projection
-from eprop.network.rewiring import Rewiring
+from eprop.network.rewiring import BATCHES, GROW, SILENT, SILENT_RATE, TIME, Rewiring, is_silent
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
 from eprop.parallel import Communicator
 from eprop.parameters import Floats, Integers, real_numbers
@@ -31,6 +31,8 @@ from eprop.rules import EProp
 
 #: Part of a training in which synapses move.
 PART = 0.75
+#: The latest time that is stored.
+LATEST = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Moved:
     turnover : float
         Share of the present synapses that the build did not have.
     ages : (connections,) int64
-        Mini-batches since a synapse was made, in the order of `Simulator.connections`.
+        Mini-batches since a synapse was made, or ms in which it has learned at spikes, in the order of `Simulator.connections`.
     """
 
     total: int
@@ -59,8 +61,8 @@ class _Step:
 
     Attributes
     ----------
-    update : int
-        Number of the mini-batch after which it takes place.
+    time : int
+        Number of the mini-batch after which it takes place, or of steps in which the network has learned.
     moving : list of (Projection, float)
         Projections, and the share of their synapses that move.
     absent : Tables
@@ -69,7 +71,7 @@ class _Step:
         The network's, with the candidates as synapses.
     """
 
-    update: int
+    time: int
     moving: list[tuple[Projection, float]]
     absent: Tables
     topology: Any
@@ -87,15 +89,56 @@ class Rewirer:
 
     Attributes
     ----------
-    training : (int, int) or None
-        First and last mini-batch in which synapses of a `Rewiring` without ``until`` move.
+    runs_on : bool
+        Whether synapses move while the network runs on and learns at spikes.
+    training : (float, float) or None
+        First and last mini-batch, or ms, in which synapses of a `Rewiring` without ``until`` move.
     """
 
     def __init__(self, arrays: Arrays, replicas: Communicator, timer: PhaseTimer):
         self._arrays, self._replicas, self._timer = arrays, replicas, timer
-        self._projections = [p for p in arrays.network.projections if p.rewiring is not None]
+        rewired = [p for p in arrays.network.projections if p.rewiring is not None]
+        self._projections = [p for p in rewired if not is_silent(p)]
+        # Silent synapses by the index of the projection that grows from them.
+        self._silent = {
+            arrays.network.projection(p.name.removesuffix(SILENT)).index: p for p in rewired if is_silent(p)
+        }
+        self.runs_on = bool(self._projections) and arrays.built.learning.at_spikes
+        self._unit = arrays.network.dt if self.runs_on else 1.0  # of time, in which intervals are given
         self._watched: _Step | None = None
-        self.training: tuple[int, int] | None = None
+        self.training: tuple[float, float] | None = None
+
+    @property
+    def now(self) -> float:
+        """Mini-batches so far, or ms in which the network has learned at spikes."""
+        return self._clock * self._unit
+
+    @property
+    def _clock(self) -> int:
+        return self._arrays.learned_steps if self.runs_on else self._arrays.updates
+
+    def _every(self, p: Projection) -> int:
+        """Mini-batches or steps between two rewirings."""
+        every = _rewiring(p).every or (TIME if self.runs_on else BATCHES)
+        return max(round(every / self._unit), 1)
+
+    def limit(self, n_steps: int) -> int:
+        """Largest number of ``n_steps`` steps in which the network may learn at spikes before synapses move."""
+        return min([n_steps, *(every - self._clock % every for every in map(self._every, self._projections))])
+
+    def learned(self, n_steps: int) -> None:
+        """Count steps in which the network has learned at spikes, no more than `limit`; move synapses if it is time."""
+        self._arrays.learned_steps += n_steps
+        clock = self._clock
+        if not any(self._moving(grow, clock) for grow in GROW):
+            return
+        self._arrays.materialise_weights()
+        grown = self._grown_silently(clock)
+        silent = [] if grown is None else [(self._silent[p.index], 1.0) for p, _ in grown.moving]
+        for step in (grown, self._drawn("random", clock), self._drawn_for(silent, clock)):
+            if step is not None:
+                self._move_all(step)
+        self._arrays.online.begin_synapses(self._arrays.moves.born, _stored(clock))
 
     def begin(self) -> None:
         """Draw the candidates whose gradients the next mini-batch gives, if synapses move after it."""
@@ -162,51 +205,80 @@ class Rewirer:
         """See `Simulator.moved`."""
         arrays, moves = self._arrays, self._arrays.moves
         if not moves:
-            return Moved(0, 0, 0.0, np.full(arrays.gatherer.count(p.index), arrays.updates))
+            return Moved(0, 0, 0.0, np.full(arrays.gatherer.count(p.index), round(self.now)))
         order = synapse_order(arrays, p.index)[0]
         born = of_all_ranks(arrays, p, [moves.born[order].astype(np.int64)])[0]
         turnover = float((born > 0).mean()) if born.size else 0.0
-        return Moved(int(moves.moved[p.index]), int(moves.last[p.index]), turnover, arrays.updates - born)
+        ages = np.rint((self._clock - born) * self._unit).astype(np.int64)
+        return Moved(int(moves.moved[p.index]), int(moves.last[p.index]), turnover, ages)
 
-    def _drawn(self, grow: str, update: int) -> _Step | None:
-        """The candidates of all projections that move synapses after a mini-batch."""
-        shares = [(p, r.share(update, self.training)) for p in self._projections if (r := _rewiring(p)).grow == grow]
-        due = [(p, share) for p, share in shares if share > 0.0 and update % _rewiring(p).every == 0]
-        if not due:
+    def _moving(self, grow: str, time_: int) -> list[tuple[Projection, float]]:
+        """Projections that move synapses after a mini-batch or a step, and the share of them that moves."""
+        due = [p for p in self._projections if _rewiring(p).grow == grow and time_ % self._every(p) == 0]
+        shares = [(p, _rewiring(p).share(time_ * self._unit, self.training)) for p in due]
+        return [(p, share) for p, share in shares if share > 0.0]
+
+    def _drawn(self, grow: str, time_: int) -> _Step | None:
+        """The candidates of all projections that move synapses after a mini-batch, or a step."""
+        return self._drawn_for(self._moving(grow, time_), time_)
+
+    def _drawn_for(self, moving: list[tuple[Projection, float]], time_: int) -> _Step | None:
+        """Draw candidates for projections and the shares of their synapses that move."""
+        return self._placed(moving, time_, partial(self._candidates, time_, {p.index: share for p, share in moving}))
+
+    def _placed(self, moving: list[tuple[Projection, float]], time_: int, give: Give) -> _Step | None:
+        if not moving:
             return None
         began, arrays = time.perf_counter(), self._arrays
-        give = partial(self._candidates, update, {p.index: share for p, share in due})
-        absent = placed(arrays.network, arrays.built, [p for p, _ in due], give, arrays.threads)
+        absent = placed(arrays.network, arrays.built, [p for p, _ in moving], give, arrays.threads)
         self._timer.add_since("rewiring", began)
-        return _Step(update, due, absent, topology_with(arrays, absent))
+        return _Step(time_, moving, absent, topology_with(arrays, absent))
 
-    def _candidates(
-        self, update: int, shares: Mapping[int, float], p: Projection, first: int, stop: int
-    ) -> Connections:
+    def _grown_silently(self, time_: int) -> _Step | None:
+        """Silent synapses as candidates, with their gradients since they were made."""
+        moving = self._moving("gradient", time_)
+        given = {p.index: self._silent_connections(p, time_) for p, _ in moving}
+        return self._placed(moving, time_, giving(self._arrays.built, given))
+
+    def _silent_connections(self, p: Projection, time_: int) -> Connections:
+        """The silent synapses of a projection onto this rank, as connections of it."""
+        arrays, silent = self._arrays, self._silent[p.index]
+        order, sources, targets = synapse_order(arrays, silent.index)
+        begin, stop = arrays.built.rank_partition.own(p.post)
+        delays = arrays.built.groups["delay"][branches_at(arrays.built, order)[1]]
+        groups = self._groups(p, delays, sources, targets, time_)
+        gradients = arrays.synapses.weight[order].astype(np.float64) / -SILENT_RATE
+        indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
+        return Connections(indptr, sources.astype(np.int32), groups, gradients)
+
+    def _candidates(self, time_: int, shares: Mapping[int, float], p: Projection, first: int, stop: int) -> Connections:
         """Candidates for new synapses onto the targets ``first:stop``; random scores unless the gradient gives them."""
         network, rewiring, targets = self._arrays.network, _rewiring(p), (first, stop)
-        drawn = replace(p, connectivity=rewiring.candidates_of(p, shares[p.index]))
-        indptr, sources = draw_connections(network, drawn, first, stop, again=update)
+        rule = p.connectivity if is_silent(p) else rewiring.candidates_of(p, shares[p.index])
+        indptr, sources = draw_connections(network, replace(p, connectivity=rule), first, stop, again=time_)
         nodes = np.repeat(np.arange(first, stop), np.diff(indptr))
-        groups = np.zeros(sources.size, np.int64)
-        rows = self._arrays.built.delay_groups[p.index]
-        each = len(rows) // len(classes := sign_classes(p))
-        if each > 1:
-            known = self._arrays.built.groups["delay"][rows[:each]]
-            groups = nearest(known, draw_delays(network, p, targets, indptr, sources, again=update))
-        if len(classes) > 1:
-            groups = groups + each * (self._signs(update, p, sources, nodes) < 0)
+        delays = draw_delays(network, p, targets, indptr, sources, again=time_)
         values = np.zeros(sources.size)
-        if rewiring.grow == "random":
-            seed = random.derive(network.seed, random.SHUFFLE, p.index, update)
+        if rewiring.grow == "random" or is_silent(p):
+            seed = random.derive(network.seed, random.SHUFFLE, p.index, time_)
             values = random.uniform(seed, random.SHUFFLE, nodes, sources)
-        return Connections(indptr, sources, groups, values)
+        return Connections(indptr, sources, self._groups(p, delays, sources, nodes, time_), values)
 
-    def _signs(self, update: int, p: Projection, sources: np.ndarray, nodes: np.ndarray) -> np.ndarray:
+    def _groups(
+        self, p: Projection, delays: np.ndarray, sources: np.ndarray, nodes: np.ndarray, time_: int
+    ) -> np.ndarray:
+        """Delay groups of candidates, by the nearest known delay (steps) and by sign."""
+        rows, classes = self._arrays.built.delay_groups[p.index], sign_classes(p)
+        each = len(rows) // len(classes)
+        known = self._arrays.built.groups["delay"][rows[:each]]
+        groups = nearest(known, delays) if each > 1 else np.zeros(sources.size, np.int64)
+        return groups + each * (self._signs(time_, p, sources, nodes) < 0) if len(classes) > 1 else groups
+
+    def _signs(self, time_: int, p: Projection, sources: np.ndarray, nodes: np.ndarray) -> np.ndarray:
         """Signs of candidates: those of the sources, or drawn."""
         if p.sign == SOURCE:
             return signs_of_synapses(p, sources, np.zeros(sources.size))
-        seed = random.derive(self._arrays.network.seed, random.WEIGHT, p.index, update)
+        seed = random.derive(self._arrays.network.seed, random.WEIGHT, p.index, time_)
         return np.where(random.uniform(seed, random.WEIGHT, nodes, sources) < 0.5, 1, -1)
 
     def _shape(self, p: Projection) -> tuple[np.ndarray, np.ndarray]:
@@ -230,10 +302,11 @@ class Rewirer:
 
     def _move(self, step: _Step, p: Projection, share: float) -> None:
         arrays, rewiring = self._arrays, _rewiring(p)
-        drop = lib.Drop.weight if rewiring.drop == "weight" else lib.Drop.zero
+        drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
+        by_gradient = rewiring.grow == "gradient" and not is_silent(p)
         moved = lib.rewire(
             arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
-            *self._shape(p), drop, share, rewiring.grow == "gradient", step.update, arrays.threads,
+            *self._shape(p), drop, share, by_gradient, _stored(step.time), arrays.threads,
         )  # fmt: skip
         moved = arrays.exchange.total(moved)
         arrays.moves.moved[p.index] += moved
@@ -334,6 +407,11 @@ def nearest(known: np.ndarray, delays: np.ndarray) -> np.ndarray:
     """Indices of the nearest of some ascending delays."""
     after = np.clip(np.searchsorted(known, delays), 1, known.size - 1)
     return after - (delays - known[after - 1] <= known[after] - delays)
+
+
+def _stored(time_: int) -> int:
+    """A time as synapses store it."""
+    return min(time_, LATEST)
 
 
 def _rewiring(p: Projection) -> Rewiring:

@@ -12,6 +12,7 @@ from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
 from eprop.engine.run.guards import OneThread, check_voltages, check_weights
 from eprop.engine.run.results import name_of
+from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
 from eprop.engine.run.timing import Latency
 from eprop.engine.state.arrays import Arrays
@@ -46,8 +47,10 @@ class Stepper:
         Durations of `step` calls.
     """
 
-    def __init__(self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread):
-        self._arrays, self._alone, network = arrays, alone, arrays.network
+    def __init__(
+        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None
+    ):  # fmt: skip
+        self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -141,6 +144,9 @@ class Stepper:
             if status == _FORM:
                 status = self._convert_and_step(channels, target, signal, error, modulator, reward)
             self._judge(status)
+        if self._rewirer is not None:
+            with self._alone:
+                self._rewirer.learned(1)
         return self._y
 
     def _convert_and_step(

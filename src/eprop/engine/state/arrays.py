@@ -52,7 +52,8 @@ class Arrays:
     updates : int
         Optimiser steps so far (e-prop).
     learned_steps : int
-        Steps of all training samples so far (e-prop): clock of the random spikes.
+        Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
+        steps in which the network has learned: clock of their moves.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     moves : Moves
@@ -179,6 +180,7 @@ class Arrays:
         """Restore what follows from the connections after some have moved."""
         built = self.built
         built.topology.out_degrees[...] = out_degrees(built.populations, built.groups, built.topology.branch_start)
+        self.online.follow_connections()
         self.wiring_changes += 1
         self.weight_changes += 1
 

@@ -15,9 +15,8 @@ from eprop.engine.ranks.gathering import Axis, SpikeLog
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.storage import History, Neurons, Synapses, axes_of
 from eprop.engine.state.weights import all_synapses, branches_at, synapse_order
-from eprop.engine.state.wiring import Connections, replace_tables
+from eprop.engine.state.wiring import Connections, giving, replace_tables
 from eprop.errors import InputError
-from eprop.network import Projection
 from eprop.parallel import Communicator
 from eprop.parameters import real_numbers
 
@@ -168,15 +167,8 @@ def _set_wiring(arrays: Arrays, part: Mapping[str, np.ndarray]) -> None:
             indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
             given[p.index] = Connections(indptr, part[SOURCE][span], part[GROUP][span], np.zeros(targets.size))
 
-    def give(p: Projection, first: int, stop: int) -> Connections:
-        begin = arrays.built.rank_partition.own(p.post)[0]
-        indptr, *rest = given[p.index]
-        span = slice(indptr[first - begin], indptr[stop - begin])
-        sources, groups, values = (np.ascontiguousarray(each[span]) for each in rest)
-        return Connections(indptr[first - begin : stop - begin + 1] - indptr[first - begin], sources, groups, values)
-
     rewired = [p for p in arrays.network.projections if p.rewiring is not None]
-    replace_tables(arrays.network, arrays.built, rewired, give, arrays.threads)
+    replace_tables(arrays.network, arrays.built, rewired, giving(arrays.built, given), arrays.threads)
     arrays.note_moved()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,6 +38,19 @@ class Connections(NamedTuple):
 
 #: Gives the connections of a projection onto the targets ``first:stop``.
 Give = Callable[[Projection, int, int], Connections]
+
+
+def giving(built: Built, given: Mapping[int, Connections]) -> Give:
+    """Gives parts of connections onto all targets of this rank, by the index of their projection."""
+
+    def give(p: Projection, first: int, stop: int) -> Connections:
+        begin = built.rank_partition.own(p.post)[0]
+        indptr, *rest = given[p.index]
+        span = slice(indptr[first - begin], indptr[stop - begin])
+        sources, groups, values = (np.ascontiguousarray(each[span]) for each in rest)
+        return Connections(indptr[first - begin : stop - begin + 1] - indptr[first - begin], sources, groups, values)
+
+    return give
 
 
 class Tables(NamedTuple):
@@ -156,7 +169,7 @@ class Moves:
     Attributes
     ----------
     born : (synapses,) uint32
-        Mini-batch after which a synapse was made; 0 for those of the build.
+        When a synapse was made, in mini-batches or steps of learning; 0 for those of the build.
     moved : (projections,) int64
         Synapses that have moved, on all ranks.
     last : (projections,) int64

@@ -1,0 +1,103 @@
+"""What rewiring costs: its share of a training at the defaults, and the time and memory of large networks.
+
+    python benchmarks/rewiring_cost.py share --repeats 3
+    python benchmarks/rewiring_cost.py size 1e5 1e4 1e4 --threads 2
+    python benchmarks/rewiring_cost.py size 1e6 1e4 100 --threads 2 --label sparse
+
+`share` trains N-MNIST with 2 % of the input connections in turns: with synapses that stay, that move at random, and that move by
+gradient. `size` makes a network of that many inputs, neurons and synapses per neuron, which learns by e-prop with Adam in single
+precision, and measures rewirings by gradient, with the memory of the process and of dense weights. Goals: 10 % of the training at
+most; 5 s for 10^8 synapses on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import time
+from typing import Any
+
+import harness
+import numpy as np
+
+import eprop as ep
+
+KINDS = ("none", "random", "gradient")
+STEPS, BATCH, EVENTS = 100, 4, 10_000
+
+
+def main() -> None:
+    """Measure and record."""
+    parser = harness.parser(__doc__, repeats=3, threads=2, label=True)
+    parser.add_argument("what", choices=("share", "size"))
+    parser.add_argument("numbers", type=float, nargs="*", help="of size: inputs, neurons, synapses per neuron")
+    parser.add_argument("--epochs", type=int, default=5, help="of share: epochs of each training")
+    arguments = parser.parse_args()
+    found = share(arguments) if arguments.what == "share" else size(arguments)
+    print(json.dumps(found, indent=1))
+    print(harness.write(f"rewiring_{arguments.what}", found, arguments.label))
+
+
+def share(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds per recording of trainings in turns, and the part of them that rewiring adds."""
+
+    def train(kind: str) -> float:
+        settings = ["--set", "input_probability=0.02", "--set", f"rewiring={kind}"]
+        options = ["--epochs", arguments.epochs, "--threads", arguments.threads, "--no-figures"]
+        return 1.0 / float(harness.command_line("train", "nmnist", *settings, *options)["train_samples_per_second"])
+
+    found = harness.in_turns({kind: lambda kind=kind: train(kind) for kind in KINDS}, arguments.repeats)
+    seconds = {kind: harness.spread(values) for kind, values in found.items()}
+    fastest = {kind: min(values) for kind, values in found.items()}
+    shares = {kind: 1.0 - fastest["none"] / fastest[kind] for kind in KINDS[1:]}
+    return {"seconds_per_recording": seconds, "share_of_training": shares, "epochs": arguments.epochs}
+
+
+def network(n_in: int, n: int, degree: int) -> ep.Network:
+    """Inputs onto neurons, whose synapses move after every second mini-batch."""
+    net = ep.Network(seed=1)
+    x, rec = net.add(ep.EventSource(), n_in, "in"), net.add(ep.LIF(tau_m=20.0, v_th=1.0), n, "rec")
+    out = net.add(ep.Readout(loss=ep.CrossEntropy()), 10, "out")
+    rule = ep.EProp(optimizer=ep.Adam(1e-3))
+    moves = ep.Rewiring(every=2, grow="gradient", candidates=2.0)
+    net.connect(x, rec, ep.FixedIndegree(degree), weight=ep.Normal(0.0, degree**-0.5), rule=rule, rewiring=moves)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=ep.EProp())
+    net.feedback(out, rec)
+    return net
+
+
+def size(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of a build, a mini-batch and a rewiring; bytes of the network, of the process, and of dense weights."""
+    n_in, n, degree = (int(number) for number in arguments.numbers)
+    began, used = time.perf_counter(), time.process_time()
+    sim = ep.Simulator(network(n_in, n, degree), threads=arguments.threads, precision="single", timers=True)
+    build, rng = [time.perf_counter() - began, time.process_time() - used], np.random.default_rng(0)
+    events = [(np.sort(rng.integers(0, STEPS, EVENTS)), rng.integers(0, n_in, EVENTS)) for _ in range(BATCH)]
+    samples = sim.samples(BATCH, STEPS, {"in": events}, labels=np.arange(BATCH))
+    rewirings: list[float] = []
+    batches: list[float] = []
+    for k in range(2 * arguments.repeats):
+        before, began = sim.phases["rewiring"], time.perf_counter()
+        sim.train(samples)
+        batches.append(time.perf_counter() - began)
+        if k % 2:
+            rewirings.append(sim.phases["rewiring"] - before)
+    return {
+        "inputs": n_in,
+        "neurons": n,
+        "synapses": sim.connection_count("in->rec"),
+        "moved": sim.moved("in->rec").last,
+        "build_seconds": build[0],
+        "build_processor_seconds": build[1],
+        "batch_seconds": batches,
+        "rewiring_seconds": rewirings,
+        "network_bytes": sum(sim.memory().values()),
+        "peak_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+        "dense_weight_bytes": 4 * n_in * n,
+        "threads": arguments.threads,
+    }
+
+
+if __name__ == "__main__":
+    main()

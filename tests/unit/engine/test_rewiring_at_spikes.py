@@ -1,0 +1,315 @@
+"""Synapses that move while a network runs on and learns: e-prop+, reward, pairs of spikes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import eprop as ep
+from compare import assert_close, assert_same
+from eprop.checks import time_driven
+from eprop.engine.state import weights
+from eprop.network.rewiring import SILENT, SILENT_RATE
+from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
+from ranks_in_threads import on_ranks
+
+pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
+
+N_IN, N_REC, STEPS, PARTS = 14, 9, 60, 4
+NAMES = ("in->rec", "rec->rec")
+MOVES = ep.Rewiring(every=STEPS, fraction=0.4, grow="random")
+LIF = ep.LIF(tau_m=12.0, v_th=0.5)
+ALIF = ep.ALIF(tau_m=12.0, v_th=0.5, beta=0.3, tau_adapt=40.0)
+DESCENT, ADAM = ep.GradientDescent(3e-4), ep.Adam(3e-3, epsilon=1e-2)
+REWARD = ep.RewardTrace(tau=40.0, cutoff=60.0)
+
+
+def plus(optimizer: Any = DESCENT, **options: Any) -> ep.EPropPlus:
+    return ep.EPropPlus(optimizer=optimizer, **{"c_reg": 0.01, "cutoff": 30.0} | options)
+
+
+#: Neuron, rule and delay: every way in which synapses keep their state.
+CASES: dict[str, tuple[Any, Any, Any]] = {
+    "descent": (LIF, plus(), 1.0),
+    "two kappas, long cutoff": (LIF, plus(kappa=0.9, kappa_reg=0.8, cutoff=200.0), ep.Uniform(1.0, 5.0)),
+    "adaptation, Adam": (ALIF, plus(ADAM), 1.0),
+    "each its own": (LIF.replace(tau_m=ep.Uniform(8.0, 25.0)), plus(), ep.Uniform(1.0, 5.0)),
+    "adaptation, each its own": (ALIF.replace(tau_m=ep.Uniform(9.0, 15.0)), plus(), 1.0),
+    "reward": (LIF, plus(reward=REWARD), 1.0),
+    "adaptation, reward, Adam": (ALIF, plus(ADAM, reward=REWARD), ep.Uniform(1.0, 5.0)),
+    "two filters": (ep.CurrentLIF(tau_m=12.0, tau_syn=3.0, c_m=2.0, v_th=0.6), plus(ep.GradientDescent(1e-4)), 1.0),
+    "few bits": (LIF, plus(), 1.0),
+}
+STDP = ep.STDP(rate=0.05, w_max=1.0)
+
+
+def network(neuron: Any = LIF, rule: Any = None, delay: Any = 1.0, rewiring: Any = MOVES, **options: Any) -> ep.Network:
+    net = ep.Network(seed=5)
+    x = net.add(ep.EventSource(), N_IN, "in", excitatory=0.6)
+    rec = net.add(neuron, N_REC, "rec", excitatory=0.6)
+    out = net.add(ep.Readout(tau_m=20.0), 2, "out")
+    rule = rule or plus()
+    weight = ep.Uniform(0.1, 0.6) if rule is STDP else ep.Normal(0.15, 0.3)
+    given = {"weight": weight, "rule": rule, "delay": delay, "rewiring": rewiring} | options
+    net.connect(x, rec, ep.FixedIndegree(5), **given)
+    net.connect(rec, rec, ep.Bernoulli(0.4), **given)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.5), rule=None if rule is STDP else rule)
+    net.feedback(out, rec, ep.RandomFeedback())
+    return net
+
+
+def stimuli(rule: Any, n: int = PARTS) -> list[Stimulus]:
+    rng, found = np.random.default_rng(1), []
+    for _ in range(n):
+        reward = rng.normal(0.3, 1.0, STEPS) if getattr(rule, "reward", None) else None
+        spikes, target = rng.random((STEPS, N_IN)) < 0.1, rng.normal(size=(STEPS, 2))
+        found.append(Stimulus(STEPS, {"in": spikes}, {"out": target}, np.ones(STEPS), reward=reward))
+    return found
+
+
+def learn(sim: ep.Simulator, given: Stimulus) -> np.ndarray:
+    reward = {} if given.reward is None else {"reward": given.reward}
+    return sim.run(float(given.steps), given.spikes, given.targets, **reward).y["out"]
+
+
+def keys_of(c: Connections) -> list[tuple[float, float, float]]:
+    return list(zip(c.target.tolist(), c.source.tolist(), c.delay.tolist(), strict=True))
+
+
+def connections_of(sim: ep.Simulator) -> dict[str, Connections]:
+    return {p.name: Connections(*sim.connections(p), sim.delays(p)) for p in sim.network.projections}
+
+
+def pairs_of(sim: ep.Simulator, name: str) -> set[tuple[int, int]]:
+    sources, targets, _ = sim.connections(name)
+    return set(zip(sources.tolist(), targets.tolist(), strict=True))
+
+
+def all_of(seen: list[dict[str, Connections]], name: str) -> Connections:
+    """All connections that a projection ever had, with their first weights."""
+    keys = sorted({key for one in seen for key in keys_of(one[name])})
+    first = dict(zip(keys_of(seen[0][name]), seen[0][name].weight, strict=True))
+    target, source, delay = map(np.array, zip(*keys, strict=True))
+    return Connections(source, target, np.array([first.get(key, 0.0) for key in keys]), delay)
+
+
+def reference_of(sim: ep.Simulator, union: dict[str, Connections]) -> TimeDriven:
+    (f,), ones = sim.network.feedback_projections, np.ones((N_REC, 2))
+    feedback = FeedbackConnections(sim.feedback_weights(f.pre, f.post), ones, ones.astype(bool))
+    few_bits = time_driven(ep.Simulator(sim.network, threads=1)).few_bits
+    return TimeDriven(sim.network, union, {"rec": sim.models("rec")}, {f.name: feedback}, few_bits)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_engine_equals_the_reference(case):
+    """New synapses begin with the last spike of their source, whatever a synapse keeps."""
+    neuron, rule, delay = CASES[case]
+    few = ep.FixedPoint(9) if case == "few bits" else None
+    sim = ep.Simulator(network(neuron, rule, delay, precision=few), threads=1)
+    given, outputs, seen = stimuli(rule), [], [connections_of(sim)]
+    for one in given:
+        outputs.append(learn(sim, one))
+        seen.append(connections_of(sim))
+    union = {name: all_of(seen, name) for name in seen[0]}
+    stepped = reference_of(sim, union)
+    for one, y, before in zip(given, outputs, seen, strict=False):
+        for name in NAMES:
+            have = set(keys_of(before[name]))
+            stepped.set_present(name, [key in have for key in keys_of(union[name])])
+        assert_close(stepped.run(one).y, y, 1e-9, "y")
+    assert sum(sim.moved(name).total for name in NAMES) >= 3 * 9 * 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_targets_drop_their_smallest_weights(name):
+    moving, fixed = (ep.Simulator(network(rewiring=r), threads=1) for r in (MOVES, None))
+    (given,) = stimuli(plus(), 1)
+    for sim in (moving, fixed):
+        learn(sim, given)
+    sources, targets, found = fixed.connections(name)
+    after = pairs_of(moving, name)
+    assert len(after) == sources.size
+    assert name == "in->rec" or all(i != j for i, j in after)
+    for j in range(N_REC):
+        own = np.flatnonzero(targets == j)
+        n = int(0.4 * own.size + 0.5)
+        weakest = own[np.argsort(np.abs(found[own]))[:n]]
+        assert {(int(sources[k]), j) for k in own} - after == {(int(sources[k]), j) for k in weakest}
+    kept = dict(zip(zip(sources.tolist(), targets.tolist(), strict=True), found, strict=True))
+    now = moving.connections(name)
+    wanted = [kept.get(pair, 0.0) for pair in zip(now[0].tolist(), now[1].tolist(), strict=True)]
+    np.testing.assert_allclose(now[2], wanted, rtol=0.0, atol=1e-15)
+
+
+def silent_of(sim: ep.Simulator, name: str) -> dict[tuple[int, int], float]:
+    """Silent synapses and their gradients."""
+    sources, targets, found = weights.connections(sim._arrays, name + SILENT)
+    return dict(zip(zip(sources.tolist(), targets.tolist(), strict=True), found / -SILENT_RATE, strict=True))
+
+
+def test_silent_synapses_have_the_gradients_of_the_reference_and_deliver_nothing():
+    rule = plus(cutoff=200.0)  # the reference would apply gradients later than at the cutoff
+    sim = ep.Simulator(network(rule=rule, rewiring=MOVES.replace(grow="gradient", every=1000)), threads=1)
+    plain = ep.Simulator(network(rule=rule, rewiring=None), threads=1)
+    (given,), own, net = stimuli(rule, 1), connections_of(sim), sim._arrays.network
+    assert sim.n_synapses == plain.n_synapses
+    for name in NAMES:
+        sources, targets, _ = weights.connections(sim._arrays, name + SILENT)
+        own[name + SILENT] = Connections(sources, targets, np.zeros(sources.size), np.ones(sources.size))
+    (f,), ones = net.feedback_projections, np.ones((N_REC, 2))
+    feedback = FeedbackConnections(sim.feedback_weights(f.pre, f.post), ones, ones.astype(bool))
+    stepped = TimeDriven(net, own, feedback={f.name: feedback})
+    stepped.run(given)
+    np.testing.assert_array_equal(learn(sim, given), learn(plain, given))
+    for name in NAMES:
+        found = np.array(list(silent_of(sim, name).values()))
+        assert np.abs(found).max() > 1e-3
+        assert_close(found, stepped.weights_of(name + SILENT) / -SILENT_RATE, 1e-9, name)
+
+
+@pytest.mark.parametrize("sign", [None, "source"])
+def test_synapses_grow_where_silent_ones_have_the_largest_gradient(sign):
+    grow = MOVES.replace(grow="gradient", candidates=3.0)
+    moving, fixed = (ep.Simulator(network(rewiring=grow.replace(every=n), sign=sign), threads=1) for n in (STEPS, 1000))
+    (given,) = stimuli(plus(), 1)
+    np.testing.assert_array_equal(learn(moving, given), learn(fixed, given))
+    for name in NAMES:
+        before, candidates = pairs_of(fixed, name), silent_of(fixed, name)
+        grown = pairs_of(moving, name) - before
+        assert grown <= candidates.keys()
+        assert not candidates.keys() <= silent_of(moving, name).keys()
+        signs = fixed.network.projection(name).pre.signs
+        for j in range(N_REC):
+            gain = {
+                pair: abs(g) if sign is None else -g * signs[pair[0]]
+                for pair, g in candidates.items()
+                if pair[1] == j and pair not in before
+            }
+            taken = [gain[pair] for pair in grown if pair[1] == j]
+            assert sorted(taken) == sorted(gain.values())[len(gain) - len(taken) :]
+        assert len(grown) == moving.moved(name).last > 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "rewiring", "sign"),
+    [
+        (plus(), MOVES, None),
+        (plus(ADAM, reward=REWARD), MOVES.replace(grow="gradient", every=17), None),
+        (plus(ep.GradientDescent(3e-2)), MOVES.replace(drop="sign", every=20), "fixed"),
+        (plus(), MOVES.replace(grow="gradient", candidates=1.5), "source"),
+        (STDP, MOVES.replace(every=13), None),
+    ],
+)
+def test_any_division_and_a_state_in_the_middle_give_the_same_bits(rule, rewiring, sign):
+    net = network(ALIF, rule, ep.Uniform(1.0, 4.0), rewiring, sign=sign)
+    given = stimuli(rule, 3)
+
+    def run(comm: Any = None, state: Any = None, first: int = 0, **options: Any) -> dict[str, np.ndarray]:
+        sim = ep.Simulator(net, comm=comm, **{"threads": 1, **options})
+        if state is not None:
+            sim.set_state(state)
+        for one in given[first:]:
+            learn(sim, one)
+        return sim.state()
+
+    one = ep.Simulator(net, threads=1)
+    before = pairs_of(one, "rec->rec")
+    for part in given[:2]:
+        learn(one, part)
+    middle = one.state()
+    learn(one, given[2])
+    wanted = one.state()
+    assert pairs_of(one, "rec->rec") != before
+    assert one.moved("in->rec").total > 0
+    resumed = run(state=middle, first=2, threads=2, partitions=3)
+    for found in (run(threads=2, partitions=4), resumed, on_ranks(2, run)[1]):
+        assert_same({name: found[name] for name in wanted if not name.startswith("spikes/")},
+                    {name: value for name, value in wanted.items() if not name.startswith("spikes/")})  # fmt: skip
+
+
+def test_runs_samples_and_steps_move_the_same_synapses():
+    net, (given,) = network(rewiring=MOVES.replace(every=25)), stimuli(plus(), 1)
+    whole, pieces, trained, stepped = (ep.Simulator(net, threads=1) for _ in range(4))
+    learn(whole, given)
+    for first, stop in ((0, 7), (7, 25), (25, 60)):
+        part = Stimulus(
+            stop - first,
+            {"in": given.spikes["in"][first:stop]},
+            {"out": given.targets["out"][first:stop]},
+            given.window[first:stop],
+        )
+        learn(pieces, part)
+    inputs = given.spikes["in"].reshape(3, 20, N_IN)
+    trained.train(trained.samples(3, 20, {"in": inputs}, {"out": given.targets["out"].reshape(3, 20, 2)}))
+    stepper = stepped.stepper()
+    for channels, target in zip(given.spikes["in"], given.targets["out"], strict=True):
+        stepper.step(np.flatnonzero(channels), target=target)
+    wanted = whole.moved("in->rec")
+    assert wanted.total == 2 * 2 * N_REC
+    assert set(wanted.ages) == {10, 35, 60}
+    for sim in (pieces, trained, stepped):
+        for name in NAMES:
+            for found, have in zip(sim.connections(name), whole.connections(name), strict=True):
+                np.testing.assert_array_equal(found, have)
+        np.testing.assert_array_equal(sim.moved("in->rec").ages, wanted.ages)
+
+
+def test_synapses_stay_while_nothing_learns():
+    sim, (given,) = ep.Simulator(network(), threads=1), stimuli(plus(), 1)
+    before = pairs_of(sim, "in->rec")
+    sim.run(100.0, learn=False)
+    stepper = sim.stepper(learn=False)
+    for _ in range(100):
+        stepper.step()
+    assert pairs_of(sim, "in->rec") == before
+    learn(sim, given)
+    assert pairs_of(sim, "in->rec") != before
+
+
+def test_the_share_falls_by_the_time_that_is_planned():
+    sim = ep.Simulator(network(rewiring=MOVES.replace(every=20)), threads=1)
+    sim.plan_rewiring(80)  # until 60 ms
+    for one in stimuli(plus(), 2):
+        learn(sim, one)
+    ages = sim.moved("in->rec").ages
+    assert ages[ages < 120].min() == 120 - 40
+
+
+def test_moving_synapses_cannot_be_recorded_while_they_learn():
+    sim = ep.Simulator(network(), threads=1)
+    with pytest.raises(ep.InputError, match="synapses of in->rec move while the network learns, so that no weight"):
+        sim.run(10.0, record=[("in->rec", "weight")])
+    assert sim.run(10.0, record=[("in->rec", "weight")], learn=False).traces["in->rec", "weight"].shape == (10, 45)
+
+
+@pytest.mark.parametrize("rewirings", [200, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_synapse_is_lost_or_doubled(rewirings):
+    """Inputs without repeated pairs, a receptive field without self-connections, drawn delays, signs; a rewiring in each step."""
+    net, moves = ep.Network(seed=3), ep.Rewiring(every=1, fraction=0.3, grow="random")
+    x = net.add(ep.PoissonSource(rate=80.0), 20, "in", excitatory=0.5)
+    rec = net.add(LIF, 16, "rec", positions=np.arange(16.0)[:, None])
+    out = net.add(ep.Readout(), 1, "out")
+    options = {"rule": plus(), "delay": ep.Uniform(1.0, 4.0), "rewiring": moves}
+    net.connect(x, rec, ep.FixedIndegree(6), weight=ep.Normal(0.0, 0.5), sign="source", **options)
+    net.connect(rec, rec, ep.DistanceDependent(0.7, 4.0, "box"), weight=ep.Normal(0.0, 0.3), **options)
+    net.connect(rec, out, weight=ep.Normal(0.0, 0.5))
+    net.feedback(out, rec, ep.RandomFeedback())
+    sim = ep.Simulator(net, threads=1, partitions=3)
+    degrees = {name: sim.connections(name)[1] for name in NAMES}
+    ever: dict[str, set[tuple[int, int]]] = {name: set() for name in NAMES}
+    for _ in range(rewirings // 10):
+        sim.run(10.0, targets={"out": np.ones(1)})
+        for name in NAMES:
+            sources, targets, found = sim.connections(name)
+            np.testing.assert_array_equal(targets, degrees[name])
+            pairs = pairs_of(sim, name)
+            assert len(pairs) == targets.size
+            ever[name] |= pairs
+        assert (sources != targets).all()
+        assert (np.abs(sources - targets) <= 4).all()
+        own, _, found = sim.connections("in->rec")
+        assert (found * net.population("in").signs[own] >= 0.0).all()
+    assert sim.moved("in->rec").total == rewirings * 16 * 2
+    assert len(ever["in->rec"]) == 20 * 16
