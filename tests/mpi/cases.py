@@ -127,6 +127,7 @@ STREAMS: dict[str, Any] = {
     "plus_lif": lambda: network(plus(), plus(), models=LIKE),
     "plus_external": lambda: network(plus(), plus(), feedback=ep.Symmetric()),
     "plus_signs": lambda: network(plus(ep.GradientDescent(eta=0.05)), plus(), feedback=ep.Symmetric(), sign="source"),
+    "plus_rewiring": lambda: network(plus(), plus(), rewiring=ep.Rewiring(every=7, fraction=0.5)),
     "plus_few_bits": lambda: network(plus(), plus(), feedback=ep.Symmetric()).with_precision(ep.FixedPoint(5)),
     "stdp_few_bits": lambda: network(ep.STDP(rate=0.02, w_max=2.0), weights=ep.Uniform(0.2, 1.0)).with_precision(
         ep.FixedPoint(6)

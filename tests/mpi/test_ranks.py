@@ -29,6 +29,7 @@ STREAMS = [
     "plus_current",
     "plus_receptors",
     "plus_signs",
+    "plus_rewiring",
     "stdp_current",
 ]
 SAMPLES = [

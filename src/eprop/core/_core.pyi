@@ -1145,6 +1145,16 @@ class OnlineSingle:
     def materialise_weights(self) -> None:
         """Store the effective weights, until the next spike."""
 
+    def follow_connections(self) -> None:
+        """Make room for the present connections, after some have moved."""
+
+    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+        """
+        Let the synapses that were made at time `now` begin with the last spikes of their sources.
+
+        C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.
+        """
+
     def phases(self) -> NDArray[numpy.float64]:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""
 
@@ -1276,6 +1286,16 @@ class OnlineDouble:
 
     def materialise_weights(self) -> None:
         """Store the effective weights, until the next spike."""
+
+    def follow_connections(self) -> None:
+        """Make room for the present connections, after some have moved."""
+
+    def begin_synapses(self, born: NDArray[numpy.uint32], now: int) -> None:
+        """
+        Let the synapses that were made at time `now` begin with the last spikes of their sources.
+
+        C++: `begin_synapses` in core/eprop_plus/new_synapses.hpp.
+        """
 
     def phases(self) -> NDArray[numpy.float64]:
         """Seconds since the last call, (partitions and the loop, `Phase`)."""

@@ -305,8 +305,18 @@ def connect(*, pre: str = "in", post: str = "rec", connectivity: Any = None, **o
     (lambda: ep.Rewiring(grow="slowly"), ep.ParameterError, "grow must be one of gradient, random, got 'slowly'"),
     (lambda: ep.Rewiring(drop="all"), ep.ParameterError, "drop must be one of weight, sign, got 'all'"),
     (connect(rewiring=3), ep.NetworkError, r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3"),
-    (connect(rule=ep.EPropPlus()), ep.NetworkError, "Rewiring needs mini-batches of e-prop, and EPropPlus has none"),
-    (connect(rule=ep.Static()), ep.NetworkError, "Rewiring needs mini-batches of e-prop, and Static has none"),
+    (connect(rule=ep.Static()), ep.NetworkError, "Rewiring needs synapses that learn, and Static does not"),
+    (connect(rule=ep.STDP()), ep.NetworkError, r'STDP has no gradient; take Rewiring\(grow="random"\)'),
+    (
+        connect(rule=ep.EPropPlus(), rewiring=MOVES.replace(l1=0.1)),
+        ep.NetworkError,
+        "acts after mini-batches of e-prop, and EPropPlus has none; leave out both, or take rule=ep.EProp()",
+    ),
+    (
+        connect(rule=ep.EPropPlus(each_step=True)),
+        ep.NetworkError,
+        "steps of the optimiser are owed when synapses move; leave out each_step or rewiring",
+    ),
     (
         connect(pre="rec", post="out"),
         ep.NetworkError,
