@@ -36,10 +36,11 @@ def stream(make: Any, comm: Communicator, threads: int, states: list[Any], exter
         ("a", "v"),
         ("b", "surrogate", [0, 5, 2]),
         ("out", "error"),
-        ("a->b", "weight"),
         ("b->out", "weight", [3]),
         ("b", "learning_signal"),
     ]
+    if sim.network.projection("a->b").rewiring is None:
+        record.append(("a->b", "weight"))
     first = sim.run(STEPS, cases.inputs(), cases.targets(), record=record, spikes=spikes, **external())
     frozen = sim.run(11, cases.inputs(11), learn=False, spikes=spikes)
     out = described("first", first) | described("frozen", frozen) | weights(sim)
