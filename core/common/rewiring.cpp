@@ -95,9 +95,12 @@ class ByTarget {
     next_.assign(offsets_.begin(), offsets_.end() - 1);
     const auto n_branches = static_cast<Index>(reached_.size());
     for (Index branch = 0; branch < n_branches; branch++) {
-      Index& k = reached_[branch];
-      for (; k < start_[branch + 1] && (targets_[k] == kNoTarget || targets_[k] < stop); k++)
-        if (targets_[k] != kNoTarget) entries_[next_[targets_[k] - first]++] = key(branch, k);
+      const auto key_of = key(branch);
+      const Index end = start_[branch + 1];
+      Index k = reached_[branch];
+      for (; k < end && (targets_[k] == kNoTarget || targets_[k] < stop); k++)
+        if (targets_[k] != kNoTarget) entries_[next_[targets_[k] - first]++] = key_of(k);
+      reached_[branch] = k;
     }
   }
   Choice* list(Index target) { return entries_.data() + offsets_[target - first_]; }
@@ -123,10 +126,9 @@ template <class Real> Choice weakness(const MovedSynapses<Real>& synapses, Index
 }
 
 // The lowest one is best.
-template <class Real> Choice loss(const RewiredBranches& branches, const RewiringStep& step, const Candidates<Real>& candidates,
-                                  Index branch, Index k) {
+template <class Real> Choice loss(Index sign, const RewiringStep& step, const Candidates<Real>& candidates, Index k) {
   const auto score = static_cast<double>(candidates.score[k]);
-  const Index sign = branches.signs[branch / (branches.sources * branches.delays)], at = k - candidates.start[0];
+  const Index at = k - candidates.start[0];
   if (!step.by_gradient) return choice(-score, at);
   if (!std::isfinite(score)) return choice(0.0, at);
   return choice(sign == 0 ? -std::fabs(score) : score * static_cast<double>(sign), at);
@@ -149,8 +151,10 @@ template <class Real> Decision decide(const RewiredBranches& branches, Index beg
   const Index group = std::max((present.total() + absent.total()) / kGroups, kLeastGroup);
   for (Index first = begin, stop = begin; first < end; first = stop) {
     for (Index n = 0; stop < end && n < group; stop++) n += present.count(stop) + absent.count(stop) + 1;
-    present.collect(first, stop, [&](Index, Index k) { return weakness(synapses, decision.first, k); });
-    absent.collect(first, stop, [&](Index branch, Index k) { return loss(branches, step, candidates, branch, k); });
+    present.collect(first, stop, [&](Index) { return [&](Index k) { return weakness(synapses, decision.first, k); }; });
+    absent.collect(first, stop, [&](Index branch) {
+      return [&, sign = branches.sign(branch)](Index k) { return loss(sign, step, candidates, k); };
+    });
     for (Index target = first; target < stop; target++) {
       Choice *own = present.list(target), *found = absent.list(target);
       const Index n = std::min(droppable(step, own, present.count(target)), absent.count(target));
@@ -184,9 +188,12 @@ template <class Real> void close_gaps(Index n_branches, const Decision& decision
   Index end = synapses.start[n_branches], to = end;
   for (Index branch = n_branches - 1; branch >= 0; branch--) {
     const Index begin = synapses.start[branch];
-    for (Index from = end - 1; from >= begin; from--)
-      if (weakness(synapses, decision.first, from) > decision.drops[synapses.targets[from] - decision.begin] && --to != from)
-        copy(synapses, from, to);
+    // Every synapse is copied, and the place of a dropped one is written again: no branch depends on the weights.
+    for (Index from = end - 1; from >= begin; from--) {
+      const bool stays = weakness(synapses, decision.first, from) > decision.drops[synapses.targets[from] - decision.begin];
+      copy(synapses, from, to - 1);
+      to -= stays;
+    }
     synapses.start[branch] = to;
     end = begin;
   }
@@ -200,9 +207,10 @@ template <class Real> void merge(const RewiredBranches& branches, const Rewiring
     Index from = synapses.start[branch];
     const Index end = synapses.start[branch + 1];
     synapses.start[branch] = to;
+    const Index sign = branches.sign(branch);
     for (Index k = candidates.start[branch]; k < candidates.start[branch + 1]; k++) {
       const std::uint32_t target = candidates.targets[k];
-      if (target == kNoTarget || loss(branches, step, candidates, branch, k) > decision.takes[target - decision.begin]) continue;
+      if (target == kNoTarget || loss(sign, step, candidates, k) > decision.takes[target - decision.begin]) continue;
       for (; from < end && synapses.targets[from] < target; from++, to++)
         if (from != to) copy(synapses, from, to);
       begin_new(synapses, to++, target, now);

@@ -34,6 +34,7 @@ struct RewiredBranches {
   Index target_begin, target_end;  // its local targets
   const Index* signs;              // of the classes: 1, -1, or 0 for any sign
   Index count() const { return classes * sources * delays; }
+  Index sign(Index branch) const { return signs[branch / (sources * delays)]; }
 };
 
 struct RewiringStep {

@@ -256,13 +256,18 @@ class Rewirer:
         network, rewiring, targets = self._arrays.network, _rewiring(p), (first, stop)
         rule = p.connectivity if is_silent(p) else rewiring.candidates_of(p, shares[p.index])
         indptr, sources = draw_connections(network, replace(p, connectivity=rule), first, stop, again=time_)
-        nodes = np.repeat(np.arange(first, stop), np.diff(indptr))
-        delays = draw_delays(network, p, targets, indptr, sources, again=time_)
-        values = np.zeros(sources.size)
+        groups = values = np.zeros(0)
+        if self._has_groups(p):
+            delays = draw_delays(network, p, targets, indptr, sources, again=time_)
+            groups = self._groups(p, delays, sources, nodes_of(indptr, first), time_)
         if rewiring.grow == "random" or is_silent(p):
             seed = random.derive(network.seed, random.SHUFFLE, p.index, time_)
-            values = random.uniform(seed, random.SHUFFLE, nodes, sources)
-        return Connections(indptr, sources, self._groups(p, delays, sources, nodes, time_), values)
+            values = random.uniform(seed, random.SHUFFLE, nodes_of(indptr, first), sources)
+        return Connections(indptr, sources, groups, values)
+
+    def _has_groups(self, p: Projection) -> bool:
+        """Whether the synapses of a projection have several delays or signs."""
+        return len(self._arrays.built.delay_groups[p.index]) > 1
 
     def _groups(
         self, p: Projection, delays: np.ndarray, sources: np.ndarray, nodes: np.ndarray, time_: int
@@ -401,6 +406,11 @@ def topology_with(arrays: Arrays, tables: Tables) -> Any:
     """The topology with other connections."""
     topology = arrays.built.topology
     return type(topology)(**topology.arrays() | {"branch_start": tables.branch_start, "targets": tables.targets})
+
+
+def nodes_of(indptr: np.ndarray, first: int) -> np.ndarray:
+    """Target of each connection, of targets from ``first`` on."""
+    return np.repeat(np.arange(first, first + indptr.size - 1), np.diff(indptr))
 
 
 def nearest(known: np.ndarray, delays: np.ndarray) -> np.ndarray:

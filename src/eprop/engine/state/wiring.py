@@ -25,9 +25,9 @@ class Connections(NamedTuple):
     indptr : (targets + 1,) int64
     sources : (connections,) int32
     groups : (connections,) int
-        Delay groups, counted from the first one of the projection.
+        Delay groups, counted from the first one of the projection; (0,) if it has only one.
     values : (connections,) float64
-        One number for each: a weight or a score.
+        One number for each: a weight or a score; (0,) if all are 0.
     """
 
     indptr: np.ndarray
@@ -152,7 +152,9 @@ class _Placing(NamedTuple):
             degrees.append(np.diff(one.indptr))
             at.append(own.at(built.rank_partition.local_ids(p.pre, one.sources), one.groups))
             values.append(one.values)
-        return cls(p, nodes[0], np.cumsum(np.concatenate(degrees)), np.concatenate(at), np.concatenate(values))
+        branches, given = np.concatenate(at), np.concatenate(values)
+        indptr = np.cumsum(np.concatenate(degrees))
+        return cls(p, nodes[0], indptr, branches, given if given.size else np.zeros(branches.size))
 
     def place(self, built: Built, places: np.ndarray, tables: Tables) -> None:
         """Write them to the tables; ``places`` advance."""
