@@ -1,8 +1,8 @@
 """What rewiring costs: its share of a training at the defaults, and the time and memory of large networks.
 
     python benchmarks/rewiring_cost.py share --repeats 3
-    python benchmarks/rewiring_cost.py size 1e5 1e4 1e4 --threads 2
-    python benchmarks/rewiring_cost.py size 1e6 1e4 100 --threads 2 --label sparse
+    python benchmarks/rewiring_cost.py size 1e5 1e4 1e4 --threads 2 --repeats 1
+    python benchmarks/rewiring_cost.py size 1e6 1e4 500 --threads 2 --label sparse
 
 `share` trains N-MNIST with 2 % of the input connections in turns: with synapses that stay, that move at random, and that move by
 gradient. `size` makes a network of that many inputs, neurons and synapses per neuron, which learns by e-prop with Adam in single
@@ -24,7 +24,7 @@ import numpy as np
 import eprop as ep
 
 KINDS = ("none", "random", "gradient")
-STEPS, BATCH, EVENTS = 100, 4, 10_000
+STEPS, BATCH = 100, 4
 
 
 def main() -> None:
@@ -61,7 +61,7 @@ def network(n_in: int, n: int, degree: int) -> ep.Network:
     out = net.add(ep.Readout(loss=ep.CrossEntropy()), 10, "out")
     rule = ep.EProp(optimizer=ep.Adam(1e-3))
     moves = ep.Rewiring(every=2, grow="gradient", candidates=2.0)
-    net.connect(x, rec, ep.FixedIndegree(degree), weight=ep.Normal(0.0, degree**-0.5), rule=rule, rewiring=moves)
+    net.connect(x, rec, ep.FixedIndegree(degree), weight=ep.Normal(0.0, 5.0 * degree**-0.5), rule=rule, rewiring=moves)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.1), rule=ep.EProp())
     net.feedback(out, rec)
     return net
@@ -73,7 +73,8 @@ def size(arguments: argparse.Namespace) -> dict[str, Any]:
     began, used = time.perf_counter(), time.process_time()
     sim = ep.Simulator(network(n_in, n, degree), threads=arguments.threads, precision="single", timers=True)
     build, rng = [time.perf_counter() - began, time.process_time() - used], np.random.default_rng(0)
-    events = [(np.sort(rng.integers(0, STEPS, EVENTS)), rng.integers(0, n_in, EVENTS)) for _ in range(BATCH)]
+    each = n_in // 10
+    events = [(np.sort(rng.integers(0, STEPS, each)), rng.integers(0, n_in, each)) for _ in range(BATCH)]
     samples = sim.samples(BATCH, STEPS, {"in": events}, labels=np.arange(BATCH))
     rewirings: list[float] = []
     batches: list[float] = []
