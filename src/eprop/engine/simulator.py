@@ -20,6 +20,7 @@ from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
+from eprop.engine.run.candidates import Pairs
 from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread
@@ -30,7 +31,7 @@ from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
 from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Record, Recording
-from eprop.engine.run.rewiring import PART, Moved, Pairs, Rewirer
+from eprop.engine.run.rewiring import PART, Moved, Rewirer
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
 from eprop.engine.run.samples import Samples, arrange_samples
 from eprop.engine.run.stepper import Stepper

@@ -191,13 +191,8 @@ class TimeDriven:
         of_constants = gradients_of_constants(self.forward, self.constants, constants, run, before, signals, rates)
         length = float(np.abs(external.window).sum(axis=0).max(initial=0.0)) or 1.0
         for c in self.constants:
-            of_constants[c.key] /= length if self._is_averaged(c.population) else 1.0
+            of_constants[c.key] /= length if _is_averaged(self.network, c.population) else 1.0
         return np.where(constants.averaged, found / length, found), of_constants, run
-
-    def _is_averaged(self, population: Population) -> bool:
-        """Whether gradients of a population's constants are divided by the length of the learning window."""
-        rules = [p.rule for p in self.network.projections if p.post is population]
-        return all(rule.average_gradient for rule in rules if isinstance(rule, EProp))
 
     def train(self, stimuli: Iterable[Stimulus]) -> list[Activity]:
         """Learn from a mini-batch.
@@ -327,6 +322,12 @@ class TimeDriven:
                 if isinstance(value, np.ndarray) and (part not in kept or name in kept[part]):
                     found[f"{part}/{name}".lstrip("/")] = value
         return found
+
+
+def _is_averaged(network: Network, population: Population) -> bool:
+    """Whether gradients of a population's constants are divided by the length of the learning window."""
+    rules = [p.rule for p in network.projections if p.post is population]
+    return all(rule.average_gradient for rule in rules if isinstance(rule, EProp))
 
 
 def check_moves(network: Network) -> None:

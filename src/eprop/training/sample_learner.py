@@ -210,13 +210,9 @@ class SampleLearner(Learner):
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
         if rewired(simulator):
             batches, recordings = plan.epochs * -(-len(dataset) // plan.batch_size), plan.epochs * len(dataset)
-            simulator.plan_rewiring(batches if learns_by_batch(simulator) else round(recordings * self._sample_time))
-
-    @property
-    def _sample_time(self) -> float:
-        """Duration of a sample, ms."""
-        one = self.task.make_samples(self.simulator.network, self.dataset.subset(slice(1)))
-        return one.n_steps * self.simulator.network.dt
+            simulator.plan_rewiring(
+                batches if learns_by_batch(simulator) else round(recordings * _time_of_sample(self))
+            )
 
     @classmethod
     def of_run(cls, setup: Setup) -> SampleLearner:
@@ -476,3 +472,9 @@ def _added(total: float, values: np.ndarray) -> float:
     for value in values.tolist():
         total += value
     return total
+
+
+def _time_of_sample(learner: SampleLearner) -> float:
+    """Duration of a sample, ms."""
+    one = learner.task.make_samples(learner.simulator.network, learner.dataset.subset(slice(1)))
+    return one.n_steps * learner.simulator.network.dt

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -13,21 +13,18 @@ import numpy as np
 
 from eprop import random
 from eprop.core import lib
-from eprop.engine.build.draws import draw_connections, draw_delays
 from eprop.engine.ranks.exchange import Core
+from eprop.engine.run.candidates import Candidates, Pairs
 from eprop.engine.run.optimizers import batch_scale
 from eprop.engine.run.samples import Samples
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
-from eprop.engine.state.weights import branches_at, of_all_ranks, synapse_order
-from eprop.engine.state.wiring import Branches, Connections, Give, Tables, giving, placed
-from eprop.errors import InputError
+from eprop.engine.state.weights import of_all_ranks, synapse_order
+from eprop.engine.state.wiring import Branches, Give, Tables, giving, placed
 from eprop.network import Projection
-from eprop.network.rewiring import BATCHES, GROW, SILENT, SILENT_RATE, TIME, Rewiring, is_silent
-from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
+from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
 from eprop.parallel import Communicator
-from eprop.parameters import Floats, Integers, real_numbers
-from eprop.rules import EProp
+from eprop.parameters import Floats, Integers
 
 #: Part of a training in which synapses move.
 PART = 0.75
@@ -105,6 +102,7 @@ class Rewirer:
         }
         self.runs_on = bool(self._projections) and arrays.built.learning.at_spikes
         self._unit = arrays.network.dt if self.runs_on else 1.0  # of time, in which intervals are given
+        self._candidates = Candidates(arrays)
         self._watched: _Step | None = None
         self.training: tuple[float, float] | None = None
 
@@ -164,7 +162,7 @@ class Rewirer:
         """Shrink weights, add noise and move synapses after the optimiser step of a mini-batch with `begin`."""
         for p in self._projections:
             if _rewiring(p).l1 > 0.0 or _rewiring(p).noise > 0.0:
-                self._perturb(p)
+                _perturb(self._arrays, p)
         watched, self._watched = self._watched, None
         if watched is not None and self._replicas.size > 1:
             watched.absent.values[...] = self._replicas.sum(watched.absent.values)
@@ -176,7 +174,7 @@ class Rewirer:
         began = time.perf_counter()
         try:
             for p, share in step.moving:
-                self._move(step, p, share)
+                _move(self._arrays, step, p, share)
         finally:
             self._arrays.note_moved()
         self._timer.add_since("rewiring", began)
@@ -224,7 +222,9 @@ class Rewirer:
 
     def _drawn_for(self, moving: list[tuple[Projection, float]], time_: int) -> _Step | None:
         """Draw candidates for projections and the shares of their synapses that move."""
-        return self._placed(moving, time_, partial(self._candidates, time_, {p.index: share for p, share in moving}))
+        return self._placed(
+            moving, time_, partial(self._candidates.drawn, time_, {p.index: share for p, share in moving})
+        )
 
     def _placed(self, moving: list[tuple[Projection, float]], time_: int, give: Give) -> _Step | None:
         if not moving:
@@ -237,186 +237,49 @@ class Rewirer:
     def _grown_silently(self, time_: int) -> _Step | None:
         """Silent synapses as candidates, with their gradients since they were made."""
         moving = self._moving("gradient", time_)
-        given = {p.index: self._silent_connections(p, time_) for p, _ in moving}
+        given = {p.index: self._candidates.silent(p, self._silent[p.index], time_) for p, _ in moving}
         return self._placed(moving, time_, giving(self._arrays.built, given))
 
-    def _silent_connections(self, p: Projection, time_: int) -> Connections:
-        """The silent synapses of a projection onto this rank, as connections of it."""
-        arrays, silent = self._arrays, self._silent[p.index]
-        order, sources, targets = synapse_order(arrays, silent.index)
-        begin, stop = arrays.built.rank_partition.own(p.post)
-        delays = arrays.built.groups["delay"][branches_at(arrays.built, order)[1]]
-        groups = self._groups(p, delays, sources, targets, time_)
-        gradients = arrays.synapses.weight[order].astype(np.float64) / -SILENT_RATE
-        indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
-        return Connections(indptr, sources.astype(np.int32), groups, gradients)
 
-    def _candidates(self, time_: int, shares: Mapping[int, float], p: Projection, first: int, stop: int) -> Connections:
-        """Candidates for new synapses onto the targets ``first:stop``; random scores unless the gradient gives them."""
-        network, rewiring, targets = self._arrays.network, _rewiring(p), (first, stop)
-        rule = p.connectivity if is_silent(p) else rewiring.candidates_of(p, shares[p.index])
-        indptr, sources = draw_connections(network, replace(p, connectivity=rule), first, stop, again=time_)
-        groups = values = np.zeros(0)
-        if self._has_groups(p):
-            delays = draw_delays(network, p, targets, indptr, sources, again=time_)
-            groups = self._groups(p, delays, sources, nodes_of(indptr, first), time_)
-        if rewiring.grow == "random" or is_silent(p):
-            seed = random.derive(network.seed, random.SHUFFLE, p.index, time_)
-            values = random.uniform(seed, random.SHUFFLE, nodes_of(indptr, first), sources)
-        return Connections(indptr, sources, groups, values)
-
-    def _has_groups(self, p: Projection) -> bool:
-        """Whether the synapses of a projection have several delays or signs."""
-        return len(self._arrays.built.delay_groups[p.index]) > 1
-
-    def _groups(
-        self, p: Projection, delays: np.ndarray, sources: np.ndarray, nodes: np.ndarray, time_: int
-    ) -> np.ndarray:
-        """Delay groups of candidates, by the nearest known delay (steps) and by sign."""
-        rows, classes = self._arrays.built.delay_groups[p.index], sign_classes(p)
-        each = len(rows) // len(classes)
-        known = self._arrays.built.groups["delay"][rows[:each]]
-        groups = nearest(known, delays) if each > 1 else np.zeros(sources.size, np.int64)
-        return groups + each * (self._signs(time_, p, sources, nodes) < 0) if len(classes) > 1 else groups
-
-    def _signs(self, time_: int, p: Projection, sources: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-        """Signs of candidates: those of the sources, or drawn."""
-        if p.sign == SOURCE:
-            return signs_of_synapses(p, sources, np.zeros(sources.size))
-        seed = random.derive(self._arrays.network.seed, random.WEIGHT, p.index, time_)
-        return np.where(random.uniform(seed, random.WEIGHT, nodes, sources) < 0.5, 1, -1)
-
-    def _shape(self, p: Projection) -> tuple[np.ndarray, np.ndarray]:
-        """Branches and targets of a projection for the core, and the signs of its classes."""
-        own, (begin, end) = (
-            Branches.of(self._arrays.built, p),
-            self._arrays.built.populations[["target_begin", "target_end"]][p.post.index],
-        )
-        shape = own.first, own.sources, own.delays, len(own.signs), begin, end
-        return np.array(shape, np.int64), np.array(own.signs, np.int64)
-
-    def _perturb(self, p: Projection) -> None:
-        """Shrink the weights of a projection, and add noise."""
-        arrays, rewiring, ranks = self._arrays, _rewiring(p), self._arrays.built.rank_partition
-        groups = arrays.built.groups[arrays.built.delay_groups[p.index]]
-        seed = random.derive(arrays.network.seed, random.WEIGHT, p.index, arrays.updates)
-        lib.perturb(
-            arrays.built.topology, arrays.synapses.weight, *self._shape(p), np.stack([groups["w_min"], groups["w_max"]]),
-            ranks.global_ids(p.pre), ranks.own(p.post)[0], rewiring.l1, rewiring.noise, seed, arrays.threads,
-        )  # fmt: skip
-
-    def _move(self, step: _Step, p: Projection, share: float) -> None:
-        arrays, rewiring = self._arrays, _rewiring(p)
-        drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
-        by_gradient = rewiring.grow == "gradient" and not is_silent(p)
-        moved = lib.rewire(
-            arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
-            *self._shape(p), drop, share, by_gradient, _stored(step.time), arrays.threads,
-        )  # fmt: skip
-        moved = arrays.exchange.total(moved)
-        arrays.moves.moved[p.index] += moved
-        arrays.moves.last[p.index] = moved
+def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
+    """Branches and targets of a projection for the core, and the signs of its classes."""
+    own, (begin, end) = (
+        Branches.of(arrays.built, p),
+        arrays.built.populations[["target_begin", "target_end"]][p.post.index],
+    )
+    shape = own.first, own.sources, own.delays, len(own.signs), begin, end
+    return np.array(shape, np.int64), np.array(own.signs, np.int64)
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Given connections.
+def _perturb(arrays: Arrays, p: Projection) -> None:
+    """Shrink the weights of a projection, and add noise."""
+    rewiring, ranks = _rewiring(p), arrays.built.rank_partition
+    groups = arrays.built.groups[arrays.built.delay_groups[p.index]]
+    seed = random.derive(arrays.network.seed, random.WEIGHT, p.index, arrays.updates)
+    lib.perturb(
+        arrays.built.topology, arrays.synapses.weight, *_shape(arrays, p), np.stack([groups["w_min"], groups["w_max"]]),
+        ranks.global_ids(p.pre), ranks.own(p.post)[0], rewiring.l1, rewiring.noise, seed, arrays.threads,
+    )  # fmt: skip
 
-    Attributes
-    ----------
-    sources, targets, groups : (connections,) int64
-        Nodes, and delay groups counted from the first one of the projection.
-    """
 
-    sources: np.ndarray
-    targets: np.ndarray
-    groups: np.ndarray
-
-    @classmethod
-    def checked(cls, arrays: Arrays, p: Projection, sources: object, targets: object, delays: object) -> Pairs:
-        """Connections from arguments of `Simulator.absent_gradients`.
-
-        Raises
-        ------
-        InputError
-        """
-        if p.rule.code != EProp.code or p.post.model.role != "neuron":
-            raise InputError(f"absent_gradients: {p.name} must learn by EProp, onto neurons")
-        if arrays.exchange.several and p.rewiring is None and p.pre.model.role == "neuron":
-            raise InputError(
-                f"absent_gradients: with several ranks, {p.name} needs rewiring=, by which ranks know all sources"
-            )
-        if len(sign_classes(p)) > 1:
-            raise InputError(
-                f"absent_gradients: {p.name} keeps signs; gradients do not depend on them, so leave out sign"
-            )
-        ends: list[np.ndarray] = []
-        for what, given, size in (("sources", sources, p.pre.size), ("targets", targets, p.post.size)):
-            nodes = real_numbers(f"absent_gradients: {what}", given, InputError)
-            if nodes.ndim != 1 or (
-                nodes.size and (nodes.dtype.kind not in "iu" or nodes.min() < 0 or nodes.max() >= size)
-            ):
-                raise InputError(
-                    f"absent_gradients: {what} must be a list of nodes in 0..{size - 1}, got {given!r:.60}"
-                )
-            ends.append(nodes.astype(np.int64))
-        if ends[0].size != ends[1].size:
-            raise InputError(f"absent_gradients: {ends[0].size} sources, but {ends[1].size} targets")
-        known = arrays.built.groups["delay"][arrays.built.delay_groups[p.index]] * arrays.network.dt
-        wanted = np.broadcast_to(
-            real_numbers("delays", known[0] if delays is None else delays, InputError), ends[0].shape
-        )
-        groups = np.abs(wanted[:, None] - known).argmin(axis=1)
-        if not np.allclose(known[groups], wanted, rtol=1e-9):
-            raise InputError(f"absent_gradients: delays of {p.name} are {', '.join(f'{d:g}' for d in known[:9])} ms")
-        return cls(ends[0], ends[1], groups)
-
-    @property
-    def keys(self) -> np.ndarray:
-        """All numbers."""
-        return np.stack([self.sources, self.targets, self.groups])
-
-    @property
-    def order(self) -> np.ndarray:
-        """Order by target, then source."""
-        return np.lexsort((self.groups, self.sources, self.targets))
-
-    def give(self, p: Projection, first: int, stop: int) -> Connections:
-        """Those onto some targets."""
-        order = self.order
-        begin, end = np.searchsorted(self.targets[order], (first, stop))
-        own = order[begin:end]
-        indptr = np.searchsorted(self.targets[own], np.arange(first, stop + 1))
-        return Connections(indptr, self.sources[own].astype(np.int32), self.groups[own], np.zeros(own.size))
-
-    def taken(self, arrays: Arrays, p: Projection, tables: Tables) -> np.ndarray:
-        """The values of tables of these connections, in their order; 0 for connections onto targets of other ranks."""
-        partition, own = arrays.built.rank_partition, Branches.of(arrays.built, p)
-        first, stop = partition.own(p.post)
-        here = np.flatnonzero((self.targets >= first) & (self.targets < stop))
-        targets = self.targets[here] + partition.first_target(p.post)
-        branches = own.at(partition.local_ids(p.pre, self.sources[here].astype(np.int32)), self.groups[here])
-        parts = np.searchsorted(arrays.built.topology.bounds[0], targets, side="right")
-        out = np.zeros(self.targets.size)
-        out[here[np.lexsort((targets, branches, parts))]] = tables.values
-        return out
+def _move(arrays: Arrays, step: _Step, p: Projection, share: float) -> None:
+    """Move a share of the synapses of a projection."""
+    rewiring = _rewiring(p)
+    drop = lib.Drop.weight if rewiring.drop == "weight" or is_silent(p) else lib.Drop.zero
+    by_gradient = rewiring.grow == "gradient" and not is_silent(p)
+    moved = lib.rewire(
+        arrays.built.topology, arrays.synapses, arrays.moves.born, step.topology, step.absent.values,
+        *_shape(arrays, p), drop, share, by_gradient, _stored(step.time), arrays.threads,
+    )  # fmt: skip
+    moved = arrays.exchange.total(moved)
+    arrays.moves.moved[p.index] += moved
+    arrays.moves.last[p.index] = moved
 
 
 def topology_with(arrays: Arrays, tables: Tables) -> Any:
     """The topology with other connections."""
     topology = arrays.built.topology
     return type(topology)(**topology.arrays() | {"branch_start": tables.branch_start, "targets": tables.targets})
-
-
-def nodes_of(indptr: np.ndarray, first: int) -> np.ndarray:
-    """Target of each connection, of targets from ``first`` on."""
-    return np.repeat(np.arange(first, first + indptr.size - 1), np.diff(indptr))
-
-
-def nearest(known: np.ndarray, delays: np.ndarray) -> np.ndarray:
-    """Indices of the nearest of some ascending delays."""
-    after = np.clip(np.searchsorted(known, delays), 1, known.size - 1)
-    return after - (delays - known[after - 1] <= known[after] - delays)
 
 
 def _stored(time_: int) -> int:
