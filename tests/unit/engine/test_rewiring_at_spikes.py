@@ -11,6 +11,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.engine.state import weights
+from eprop.engine.state.wiring import Branches
 from eprop.network.rewiring import SILENT, SILENT_RATE
 from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
 from ranks_in_threads import on_ranks
@@ -284,8 +285,7 @@ def test_moving_synapses_cannot_be_recorded_while_they_learn():
     assert sim.run(10.0, record=[("in->rec", "weight")], learn=False).traces["in->rec", "weight"].shape == (10, 45)
 
 
-@pytest.mark.parametrize("rewirings", [100, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_no_synapse_is_lost_or_doubled(rewirings):
+def moving_network() -> ep.Network:
     """Inputs without repeated pairs, a receptive field without self-connections, drawn delays, signs; a rewiring in each step."""
     net, moves = ep.Network(seed=3), ep.Rewiring(every=1, fraction=0.3, grow="random")
     x = net.add(ep.PoissonSource(rate=80.0), 20, "in", excitatory=0.5)
@@ -296,20 +296,58 @@ def test_no_synapse_is_lost_or_doubled(rewirings):
     net.connect(rec, rec, ep.DistanceDependent(0.7, 4.0, "box"), weight=ep.Normal(0.0, 0.3), **options)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.5))
     net.feedback(out, rec, ep.RandomFeedback())
+    return net
+
+
+def check_pairs(name: str, sources: np.ndarray, targets: np.ndarray, degrees: np.ndarray) -> None:
+    """No synapse is lost or doubled; a receptive field has no self-connections and ends at a distance of 4."""
+    np.testing.assert_array_equal(np.bincount(targets, minlength=degrees.size), degrees)
+    assert np.unique(20 * targets + sources).size == targets.size
+    if name == "rec->rec":
+        distance = np.abs(sources - targets)
+        assert 1 <= distance.min() <= distance.max() <= 4
+
+
+def test_no_synapse_is_lost_or_doubled_while_a_network_learns():
+    net = moving_network()
     sim = ep.Simulator(net, threads=1, partitions=3)
-    degrees = {name: sim.connections(name)[1] for name in NAMES}
-    ever: dict[str, set[tuple[int, int]]] = {name: set() for name in NAMES}
-    for _ in range(rewirings // 10):
+    degrees = {name: np.bincount(sim.connections(name)[1], minlength=16) for name in NAMES}
+    for _ in range(5):
         sim.run(10.0, targets={"out": np.ones(1)})
         for name in NAMES:
-            sources, targets, found = sim.connections(name)
-            np.testing.assert_array_equal(targets, degrees[name])
-            pairs = pairs_of(sim, name)
-            assert len(pairs) == targets.size
-            ever[name] |= pairs
-        assert (sources != targets).all()
-        assert (np.abs(sources - targets) <= 4).all()
-        own, _, found = sim.connections("in->rec")
-        assert (found * net.population("in").signs[own] >= 0.0).all()
-    assert sim.moved("in->rec").total == rewirings * 16 * 2
-    assert len(ever["in->rec"]) > 200
+            check_pairs(name, *sim.connections(name)[:2], degrees[name])
+        sources, _, found = sim.connections("in->rec")
+        assert (found * net.population("in").signs[sources] >= 0.0).all()
+    assert sim.moved("in->rec").total == 50 * 16 * 2
+
+
+@pytest.mark.parametrize("rewirings", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_synapse_is_lost_or_doubled_in_many_rewirings(rewirings):
+    """The tables alone, with random weights before each rewiring."""
+    sim = ep.Simulator(moving_network(), threads=1, partitions=3)
+    arrays, rewirer, rng = sim._arrays, sim._rewirer, np.random.default_rng(0)
+    topology = arrays.built.topology
+    moving = [(sim.network.projection(name), 0.3) for name in NAMES]
+    steps = [rewirer._drawn_for(moving, k) for k in range(1, 40)]
+    candidates = [step.absent.targets.copy() for step in steps]  # those that are present are discarded in place
+    spans = {name: Branches.of(arrays.built, p) for (p, _), name in zip(moving, NAMES, strict=True)}
+
+    def pairs(name: str) -> tuple[np.ndarray, np.ndarray]:
+        own = spans[name]
+        starts = topology.branch_start[:, own.span.start : own.span.stop + 1]
+        targets = np.concatenate([topology.targets[start[0] : start[-1]] for start in starts]).astype(np.int64)
+        branches = np.concatenate([np.repeat(np.arange(start.size - 1), np.diff(start)) for start in starts])
+        return branches % (own.sources * own.delays) // own.delays, targets
+
+    degrees = {name: np.bincount(pairs(name)[1], minlength=16) for name in NAMES}
+    ever = np.zeros((20, 16), bool)
+    for k in range(rewirings):
+        step = steps[k % len(steps)]
+        step.absent.targets[...] = candidates[k % len(steps)]
+        arrays.synapses.weight[...] = rng.normal(size=arrays.synapses.weight.size)
+        rewirer._move_all(step)
+        for name in NAMES:
+            check_pairs(name, *pairs(name), degrees[name])
+        ever[pairs("in->rec")] = True
+    assert arrays.moves.moved[:2].min() > rewirings
+    assert ever.mean() > 0.95
