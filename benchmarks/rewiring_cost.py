@@ -1,6 +1,7 @@
 """What rewiring costs: its share of a training at the defaults, and the time and memory of large networks.
 
     python benchmarks/rewiring_cost.py share --repeats 3
+    python benchmarks/rewiring_cost.py share --epochs 1 --set rule=eprop+ --label plus
     python benchmarks/rewiring_cost.py size 1e5 1e4 1e4 --threads 2 --repeats 1
     python benchmarks/rewiring_cost.py size 1e6 1e4 500 --threads 2 --label sparse
 
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("what", choices=("share", "size"))
     parser.add_argument("numbers", type=float, nargs="*", help="of size: inputs, neurons, synapses per neuron")
     parser.add_argument("--epochs", type=int, default=5, help="of share: epochs of each training")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of share: setting of all")
     arguments = parser.parse_args()
     found = share(arguments) if arguments.what == "share" else size(arguments)
     print(json.dumps(found, indent=1))
@@ -43,7 +45,8 @@ def share(arguments: argparse.Namespace) -> dict[str, Any]:
     """Seconds per recording of trainings in turns, and the part of them that rewiring adds."""
 
     def train(kind: str) -> float:
-        settings = ["--set", "input_probability=0.02", "--set", f"rewiring={kind}"]
+        chosen = ["input_probability=0.02", f"rewiring={kind}", *arguments.set]
+        settings = [word for setting in chosen for word in ("--set", setting)]
         options = ["--epochs", arguments.epochs, "--threads", arguments.threads, "--no-figures"]
         return 1.0 / float(harness.command_line("train", "nmnist", *settings, *options)["train_samples_per_second"])
 
@@ -51,7 +54,12 @@ def share(arguments: argparse.Namespace) -> dict[str, Any]:
     seconds = {kind: harness.spread(values) for kind, values in found.items()}
     fastest = {kind: min(values) for kind, values in found.items()}
     shares = {kind: 1.0 - fastest["none"] / fastest[kind] for kind in KINDS[1:]}
-    return {"seconds_per_recording": seconds, "share_of_training": shares, "epochs": arguments.epochs}
+    return {
+        "seconds_per_recording": seconds,
+        "share_of_training": shares,
+        "epochs": arguments.epochs,
+        "settings": arguments.set,
+    }
 
 
 def network(n_in: int, n: int, degree: int) -> ep.Network:
