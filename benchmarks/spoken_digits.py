@@ -46,8 +46,6 @@ NEURONS: dict[str, list[str]] = {
 CANDIDATES: dict[str, list[str]] = {
     "default": [],
     "drawn constants": ["spread=0.5"],
-    "longer delays": ["input_delay=120"],
-    "more variety": ["shift=2.5", "stretch=0.25"],
     "longer delays, more variety": ["input_delay=120", "shift=2.5", "stretch=0.25"],
 }
 
