@@ -38,7 +38,14 @@ WEIGHT_SPREAD = 0.3
 #: Stream of random numbers for the pixels of the neurons, combined with the seed of the task.
 _PIXELS = 2
 
-#: Default values of parameters that are None, for each rule.
+#: Scale at which the settings were chosen. A neuron has the same pixels at each scale, while its other inputs are more and
+#: weaker; readouts hear more neurons.
+CHOSEN_AT = 0.1
+#: Mean weight of E at that scale, pA: the unit of weights from the camera.
+CAMERA_UNIT = Microcircuit(CHOSEN_AT, CHOSEN_AT).background_weight
+#: Standard deviation of the first weights onto the readouts at that scale, mV.
+W_OUT = 0.02
+#: Default values of parameters that are None, for each rule; ``eta_out`` at that scale.
 SETTINGS: dict[str, dict[str, Any]] = {
     "eprop": {"optimizer": "adam", "eta": 1e-2, "eta_out": 2e-3, "feedback": "random", "c_reg": 1.0},
     "eprop+": {"optimizer": "gradient_descent", "eta": 3e-3, "eta_out": 2e-4, "feedback": "random", "c_reg": 200.0},
@@ -95,15 +102,26 @@ class MicrocircuitDigits(RuleTask, Classification):
         0.5, at_least=0.0, at_most=1.0,
         doc="share of the square's pixels that reach a neuron of L4E; of L4I 63 %, L6E 52 %, L6I 20 % of it",
     )  # fmt: skip
-    w_in: float = param(0.2, at_least=0.0, doc="mean of the first weights from the camera, in mean weights of E")
+    w_in: float = param(0.2, at_least=0.0, doc="mean of the first weights from the camera, in units of 278 pA")
     w_max: float = param(
-        4.0, above=0.0, doc="bound of the weights that learn, in mean weights of E; the lower bound is 0"
+        4.0,
+        above=0.0,
+        doc="bound of the weights that learn, in mean weights of E, or from the camera in units of 278 pA; the lower bound is 0",
     )
-    w_out: float = param(0.02, unit="mV", at_least=0.0, doc="sd of the first weights onto the readouts")
-    eta: float = inherited(
-        RuleTask, "eta", None,
-        doc="learning rate of weights from E and from the camera, for weights in units of the mean weight of E",
+    w_out: float = param(
+        None, unit="mV", at_least=0.0, optional=True,
+        doc="sd of the first weights onto the readouts; by default 0.02 mV at scale 0.1, by the inverse root of the scale",
     )  # fmt: skip
+    eta: float = inherited(
+        RuleTask,
+        "eta",
+        None,
+        doc="learning rate of weights from E, in mean weights of E, and from the camera, in units of 278 pA",
+    )
+    eta_out: float = inherited(
+        RuleTask, "eta_out", None, optional=True,
+        doc="learning rate of weights onto the readouts; the default is the smaller the more neurons they hear",
+    )  # fmt: skip  # fmt: skip
     f_target: float = inherited(RuleTask, "f_target", 5.0)
     cutoff: float = inherited(RuleTask, "cutoff", 40.0, in_steps=True)
     kappa: float = inherited(
@@ -136,10 +154,14 @@ class MicrocircuitDigits(RuleTask, Classification):
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Default values for the rule, recurrence, scale and step in ``given``."""
-        dt = given.get("dt", cls.dt)
+        dt, scale = given.get("dt", cls.dt), given.get("scale", cls.scale)
+        settings = SETTINGS.get(given.get("rule", cls.rule), {})
+        fewer = CHOSEN_AT / scale if isinstance(scale, (int, float)) and scale > 0 else 1.0
         return {
-            **SETTINGS.get(given.get("rule", cls.rule), {}),
-            "k_scale": given.get("scale", cls.scale),
+            **settings,
+            "eta_out": fewer * settings.get("eta_out", 0.0),
+            "w_out": math.sqrt(fewer) * W_OUT,
+            "k_scale": scale,
             "readouts_hear": "L4E,L6E" if given.get("recurrence") == "none" else "L23E,L5E",
             "kappa": math.exp(-dt / 20.0) if isinstance(dt, (int, float)) and dt > 0 else None,
         }
@@ -188,7 +210,7 @@ class MicrocircuitDigits(RuleTask, Classification):
 
     def build_network(self) -> Network:
         """The eight populations, the camera ``in`` and the readouts ``out``."""
-        rule = self._rule_of_cells()
+        rule = self._rule_of_cells(self.numbers.background_weight)
         plastic = self.recurrence == "plastic"
         net = microcircuit(
             self.scale, self.k_scale, rule=rule if plastic else None, recurrent=self.recurrence != "none",
@@ -196,7 +218,7 @@ class MicrocircuitDigits(RuleTask, Classification):
         )  # fmt: skip
         camera = net.add(EventSource(), N_CHANNELS, name="in")
         for name in THALAMIC:
-            self._connect_camera(net, camera, net.population(name), rule)
+            self._connect_camera(net, camera, net.population(name), self._rule_of_cells(CAMERA_UNIT))
         out = net.add(Readout(tau_m=self.tau_out, loss=CrossEntropy()), N_CLASSES, name="out")
         for name in self.heard:
             net.connect(name, out, weight=Normal(0.0, self.w_out), rule=self.make_rule(self.eta_out))
@@ -221,7 +243,7 @@ class MicrocircuitDigits(RuleTask, Classification):
 
     def _connect_camera(self, net: Network, camera: Population, cells: Population, rule: Rule) -> None:
         """Connect random pixels of each neuron's square, of both polarities."""
-        size, mean = self.receptive_field, self.w_in * self.numbers.background_weight
+        size, mean = self.receptive_field, self.w_in * CAMERA_UNIT
         pixels = in_squares(corners(cells.size, SIDE, size), SIDE, size)
         sources = np.concatenate([pixels, pixels + SIDE**2], axis=1)
         rng = np.random.default_rng([self.seed, _PIXELS, cells.index])
@@ -232,9 +254,8 @@ class MicrocircuitDigits(RuleTask, Classification):
             weight=Normal(mean, WEIGHT_SPREAD * mean, low=0.0), rule=rule if learns else None,
         )  # fmt: skip
 
-    def _rule_of_cells(self) -> Rule:
-        """The rule of weights in pA, with learning rate and bounds in units of the mean weight of E."""
-        unit = self.numbers.background_weight
+    def _rule_of_cells(self, unit: float) -> Rule:
+        """The rule of weights in pA, with learning rate and bounds in a unit, pA."""
         rule: Any = self.make_rule(self.eta)
         scale = unit**2 if self.optimizer in ("gradient_descent", "momentum") else unit
         bounded = rule.optimizer.replace(eta=self.eta * scale, w_min=0.0, w_max=self.w_max * unit)

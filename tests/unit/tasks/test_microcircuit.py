@@ -51,15 +51,24 @@ def test_what_learns(given: dict[str, Any], pairs: int, fed_back: int) -> None:
 
 
 def test_weights_and_rates_are_in_units_of_the_mean_weight() -> None:
-    """A network with other in-degrees learns the same fraction of a weight."""
+    """A network with other in-degrees learns the same fraction of a weight; a neuron has the same pixels at each scale."""
     for k_scale in (0.01, 0.04):
-        rule = next(p.rule for p in task(k_scale=k_scale, eta=2e-3).build_network().projections if p.name == "in->L4E")
-        weight = 87.81 / math.sqrt(k_scale)
-        assert isinstance(rule, ep.EPropPlus)
-        assert rule.optimizer.eta == pytest.approx(2e-3 * weight**2, rel=1e-4)
-        assert (rule.optimizer.w_min, rule.optimizer.w_max) == (0.0, pytest.approx(4.0 * weight, rel=1e-4))
+        net = task(k_scale=k_scale, eta=2e-3).build_network()
+        for name, weight in {"in->L4E": CAMERA_UNIT, "L4E->L4E": 87.81 / math.sqrt(k_scale)}.items():
+            rule = net.projection(name).rule
+            assert isinstance(rule, ep.EPropPlus)
+            assert rule.optimizer.eta == pytest.approx(2e-3 * weight**2, rel=1e-4)
+            assert (rule.optimizer.w_min, rule.optimizer.w_max) == (0.0, pytest.approx(4.0 * weight, rel=1e-4))
     adam = task(k_scale=0.01, eta=2e-3, optimizer="adam").build_network()
-    assert adam.projection("in->L4E").rule.learning_rate == pytest.approx(2e-3 * 878.1, rel=1e-4)
+    assert adam.projection("L4E->L4E").rule.learning_rate == pytest.approx(2e-3 * 878.1, rel=1e-4)
+
+
+def test_readouts_of_more_neurons_have_smaller_weights_and_steps() -> None:
+    small, large = MicrocircuitDigits(scale=0.1), MicrocircuitDigits(scale=0.4)
+    assert (small.eta_out, small.w_out) == (2e-4, 0.02)
+    assert large.eta_out == pytest.approx(5e-5)
+    assert large.w_out == pytest.approx(0.01)
+    assert MicrocircuitDigits(scale=0.4, eta_out=1e-3).eta_out == 1e-3
 
 
 def test_a_neuron_receives_the_pixels_of_its_square() -> None:
@@ -69,7 +78,7 @@ def test_a_neuron_receives_the_pixels_of_its_square() -> None:
         y, x = np.divmod(sources[targets == neuron] % 34**2, 34)
         assert len(y) == 2 * 25
         assert np.ptp(y) == np.ptp(x) == 4
-    assert weights.mean() == pytest.approx(0.2 * 87.81 / math.sqrt(0.01), rel=0.02)
+    assert weights.mean() == pytest.approx(0.2 * CAMERA_UNIT, rel=0.02)
 
 
 def test_the_loss_is_per_ms() -> None:
