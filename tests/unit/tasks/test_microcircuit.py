@@ -15,6 +15,7 @@ from eprop.engine import BatchResult
 from eprop.errors import InputError, ParameterError
 from eprop.networks import POPULATIONS
 from eprop.tasks import MicrocircuitDigits
+from eprop.tasks.microcircuit import CAMERA_UNIT
 from eprop.training import SampleLearner, Training
 from eprop.training.cell_activity import MEASURES
 
