@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,20 +18,32 @@ from networks import PROJECTIONS
 pytestmark = pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")
 
 
-# The engine agrees with the reference for each model and rule; in several partitions or with symmetric feedback, for one model
-# of each class. Promises that do not depend on constants are kept by these, and by one model in the other engines.
+# In several partitions or with symmetric feedback, the engine agrees with the reference for a model of each class and each rule;
+# in one partition, for each model with a third of the rules, in turn. Promises that do not depend on constants are kept by a
+# model of each class with a third of the rules, and by one model with all rules in the other engines. Long tests take all rules.
 CLASSES = {(type(neuron), varies(neuron)): name for name, neuron in MODELS.items()}.values()
 
 
-def for_each_rule(promise: Callable[[str, str, str], None]) -> Callable[[str, str], None]:
-    """A test of a promise with all rules: by a model of each class in the engine, by one model in the other engines."""
+def in_thirds(models: Iterable[str], *more: str) -> list[Any]:
+    """Each model with a third of the rules, in turn, and with the others in long tests; ``more`` stands behind them."""
+    cases, rules = [], list(RULES)
+    for k, model in enumerate(models):
+        third = rules[k % 3 :: 3]
+        others = [rule for rule in rules if rule not in third]
+        name = ", ".join([model, *more])
+        cases.append(pytest.param(model, third, *more, id=name))
+        cases.append(pytest.param(model, others, *more, id=f"{name}, other rules", marks=pytest.mark.slow))
+    return cases
 
-    @pytest.mark.parametrize(
-        ("model", "engine"),
-        [(model, engine) for engine in ENGINES for model in (CLASSES if engine == "event-driven" else ["ALIF"])],
-    )
-    def test(model: str, engine: str) -> None:
-        for rule in RULES:
+
+def for_each_rule(promise: Callable[[str, str, str], None]) -> Callable[[str, list[str], str], None]:
+    """A test of a promise: by a model of each class in the engine with rules in turn, by one model in the others with all."""
+
+    others = [("ALIF", list(RULES), engine) for engine in ENGINES if engine != "event-driven"]
+
+    @pytest.mark.parametrize(("model", "rules", "engine"), [*in_thirds(CLASSES, "event-driven"), *others])
+    def test(model: str, rules: list[str], engine: str) -> None:
+        for rule in rules:
             promise(model, rule, engine)
 
     test.__doc__ = promise.__doc__
@@ -46,9 +59,9 @@ def initial(c) -> dict[str, np.ndarray]:
     return {name: np.where(c.masks[name], c.weights[name], 0.0) for name in PROJECTIONS}
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_the_engine_agrees_with_the_reference(model):
-    for rule in RULES:  # under sanitizers, these take minutes
+@pytest.mark.parametrize(("model", "rules"), in_thirds(MODELS))
+def test_the_engine_agrees_with_the_reference(model, rules):
+    for rule in rules:  # under sanitizers, these take minutes
         check_agreement(model, rule, "event-driven", symmetric=False)
 
 

@@ -11,7 +11,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[2]
 TUTORIALS = ROOT / "docs" / "tutorials"
 #: Those that are tried each time; the others take longer.
-QUICK = {"first_network", "own_neuron", "coming_from_nest"}
+QUICK = {"first_network"}
 NEEDS = {"coming_from_nest": [pytest.mark.nest], "threads_and_ranks": [pytest.mark.mpi]}
 tools = runpy.run_path(str(ROOT / "docs" / "_ext" / "run_notebooks.py"))
 

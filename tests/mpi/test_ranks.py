@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,20 @@ SAMPLES = [
     "eprop_signs",
     "eprop_rewiring",
 ]
+CASES = STREAMS + SAMPLES
+# Ranks, threads, and which part of the cases is ordinary: more ranks than cores wait for each other for long.
+DIVISIONS = [(1, 1, 4), (2, 1, 2), (2, 2, 2), (3, 1, 3), (4, 1, 3)]
+
+
+def parts() -> list[Any]:
+    """Each division with every n-th case, and the others in long tests; each case with two ranks, with one thread or two."""
+    found = []
+    for ranks, threads, n in DIVISIONS:
+        ordinary = CASES[(ranks + threads) % n :: n]
+        others = [name for name in CASES if name not in ordinary]
+        found.append(pytest.param(ranks, threads, ordinary, id=f"{ranks}-{threads}"))
+        found.append(pytest.param(ranks, threads, others, id=f"{ranks}-{threads}, others", marks=pytest.mark.slow))
+    return found
 
 
 def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environment: str) -> None:
@@ -52,17 +67,10 @@ def compare(mpiexec: str, ranks: int, threads: int, cases: list[str], **environm
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(("ranks", "threads"), [(1, 1), (2, 1), (2, 2)])
-def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads):
+@pytest.mark.parametrize(("ranks", "threads", "cases"), parts())
+def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads, cases):
     """Both rules, all models, delays of every kind."""
-    compare(mpiexec, ranks, threads, STREAMS + SAMPLES)
-
-
-@pytest.mark.mpi
-@pytest.mark.parametrize("ranks", [3, 4])
-def test_any_number_of_ranks_gives_the_same_bits(mpiexec, ranks):
-    """More ranks than cores wait for each other for long: each number takes half of the cases."""
-    compare(mpiexec, ranks, 1, (STREAMS + SAMPLES)[ranks % 2 :: 2])
+    compare(mpiexec, ranks, threads, cases)
 
 
 TRAIN = "from eprop.cli import main; main()"

@@ -17,7 +17,7 @@ import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus, TimeDriven, backpropagate, gradient_angles
-from families import pairwise
+from families import in_turn, pairwise
 from networks import check_run, check_training, disagreement, small_network
 from own_neurons import AdaptingCurrent, Resonator, SynapticLIF
 from strategies import SEEDS, examples, st
@@ -354,8 +354,7 @@ def test_long_intervals_equal_the_reference(name, delays, indegree):
         assert sim._arrays.history.span_blocks > 1
 
 
-@pytest.mark.parametrize("delays", DELAYS)
-@pytest.mark.parametrize("name", NEURONS)
+@in_turn("name delays", NEURONS, DELAYS)
 def test_factorisation(name, delays):
     """The total derivative times the eligibility is the gradient of backpropagation through time."""
     net = network(5, NEURONS[name], ep.EProp(), DELAYS[delays], ep.Symmetric(), mixed=True)

@@ -128,7 +128,7 @@ NETWORKS = {
 
 @pytest.mark.parametrize("rule", PLUS)
 def test_eprop_plus_with_signs_equals_the_reference(rule):
-    @examples(0.2)
+    @examples(0.12)
     @given(st.fixed_dictionaries(NETWORKS), st.sampled_from([1, 3]))
     def holds(drawn, partitions):
         net, given_ = network(rule=PLUS[rule], **drawn), signals(drawn["seed"], 120, PLUS[rule])

@@ -31,7 +31,7 @@ EXPLODED = 1e6  # mV, of a weight
 @pytest.mark.parametrize("two_kappas", [False, True], ids=["one kappa", "two kappas"])
 @pytest.mark.parametrize("kind", BUILT_IN)
 def test_plus_equals_time_driven(kind, two_kappas, rewarded):
-    @examples(0.2 if rewarded else 0.3)
+    @examples(0.12 if rewarded else 0.2)
     @given(plus_rules(two_kappas, kind, rewarded).flatmap(networks), st.sampled_from([1, 3]))
     def holds(c, partitions):
         stepped, wanted = reference_of(c)

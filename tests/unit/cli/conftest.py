@@ -1,10 +1,12 @@
-"""Every test of the command line starts in an empty folder."""
+"""Every test of the command line starts in an empty folder, and renders no figures."""
 
 from __future__ import annotations
 
 import pathlib
 
 import pytest
+
+from unrendered import unrendered as unrendered
 
 
 @pytest.fixture(autouse=True)

@@ -92,7 +92,7 @@ def results(steps: float, *names: str) -> Any:
 
 def samples(reset: bool) -> Any:
     sim = ep.Simulator(small_network((0, 3, 2)), threads=1)
-    return sim.evaluate(sim.samples(1, 50_000_000, window=None), reset=reset)
+    return sim.evaluate(sim.samples(1, 8_000_000, window=None), reset=reset)
 
 
 @refusals(*each_row([
@@ -102,13 +102,20 @@ def samples(reset: bool) -> Any:
     (lambda: ep.Simulator(network(rule=EPropPlus(cutoff=500_000.0)), threads=1), "fewer neurons; a shorter cutoff"),
     (lambda: ep.Simulator(delayed(100_000, 100_000.0), threads=1), "GB for propagators, neurons and axons"),
     (lambda: results(1e9), r"events of 1 x 1,000,000,000 steps would take 8\.0 GB, .* in parts"),
-    (lambda: results(3e7, "rec"), r"results of 30,000,000 steps \(2 readouts, 3 recorded values\) would take 1\.4 GB.*several "
-     "parts, or record less"),
-    *((lambda reset=reset: samples(reset), r"results of 50,000,000 steps \(2 readouts\) would take 1\.2 GB")
-      for reset in (False, True)),
 ], lambda call: call(), MemoryLimitError))  # fmt: skip
 def test_what_does_not_fit_is_refused_with_advice(refusal, monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000_000)
+    refusal.check()
+
+
+@refusals(*each_row([
+    (lambda: results(6e6, "rec"), r"results of 6,000,000 steps \(2 readouts, 3 recorded values\) would take 0\.3 GB.*several "
+     "parts, or record less"),
+    *((lambda reset=reset: samples(reset), r"results of 8,000,000 steps \(2 readouts\) would take 0\.2 GB")
+      for reset in (False, True)),
+], lambda call: call(), MemoryLimitError))  # fmt: skip
+def test_results_that_do_not_fit_are_refused_with_advice(refusal, monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 150_000_000)
     refusal.check()
 
 

@@ -18,6 +18,7 @@ from eprop.models import ForcedLIF, Neuron
 from eprop.models.base import core_model
 from eprop.models.surrogate import surrogate
 from eprop.reference.neurons import neurons_of
+from families import in_turn
 from networks import SURROGATES
 from own_model import Integrator
 
@@ -178,11 +179,11 @@ def own(model: type[ep.LIF]) -> Any:
 OWN = {kind.__name__: kind for kind in MODELS[:-1]}
 
 
-@pytest.mark.parametrize(("sharing", "shape"), [(EACH, "fast_sigmoid"), (SAME, "piecewise_linear")])
-@pytest.mark.parametrize("model", OWN)
-def test_a_neuron_of_ones_own_is_the_built_in_one(model, sharing, shape):
+@in_turn("model parameters", OWN, [(EACH, "fast_sigmoid"), (SAME, "piecewise_linear")])
+def test_a_neuron_of_ones_own_is_the_built_in_one(model, parameters):
     """By the package's functions for Python; the same bits, whoever compiles them."""
     pytest.importorskip("numba")
+    sharing, shape = parameters
     kind = OWN[model]
     given = {"tau_m": 15.0, "v_th": 0.7, "t_ref": 2.0, "surrogate": SURROGATES[shape](0.3, 0.7)}
     inputs = pushes(5, 20, 600)

@@ -18,6 +18,7 @@ from eprop.tasks import ArrayData, ArrayTask, Classification, Regression, Splits
 from eprop.tasks.arrays import samples_of_dataset
 from eprop.tasks.registry import TEMPLATES, new_task, task_named
 from eprop.training import RunConfig, evaluate_run, resume_run, start_run
+from families import in_turn
 from refusals import refusals
 
 pytestmark = pytest.mark.tiny
@@ -144,8 +145,7 @@ class Wrong(ArrayData):
         return [1, 2, 3]
 
 
-@pytest.mark.parametrize("kind", TEMPLATES)
-@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+@in_turn("kind rule", TEMPLATES, ["eprop", "eprop+"])
 def test_a_new_task_learns_as_it_is(kind: str, rule: str, tmp_path: pathlib.Path) -> None:
     file, text = new_task(f"task-of-{kind}", tmp_path / f"{kind}.py", kind)
     file.write_text(text)

@@ -349,7 +349,10 @@ def long_trials(out: pathlib.Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
-@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)])
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [(signal.SIGTERM, False), pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow), (signal.SIGINT, True)],
+)
 def test_stopped_processes_save_their_work(number: int, group: bool, tmp_path: pathlib.Path) -> None:
     """A signal may reach one or all; the third trial does not begin any more."""
     out = tmp_path / "out"

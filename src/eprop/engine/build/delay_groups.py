@@ -100,13 +100,13 @@ def delay_groups_of(
     second result has the drawn delays of projections, by their index. ``report`` is called with each number of drawn delays.
     """
     synapses = sum(p.connectivity.expected(p.pre.size, p.post.size) for p in network.projections) / ranks.comm.size
-    free = available_memory()
-    keep = free is None or LEAST_BYTES * synapses <= free
     groups, kept = [], dict[int, DrawnDelays]()
     for bundle in bundles_of(network, populations):
         occurring = set[int]()
         for p in bundle:
             if (delays := _given_delays(network, p)) is None:
+                free = available_memory()
+                keep = free is None or LEAST_BYTES * synapses <= free
                 found, drawn = draw_all_delays(network, p, ranks.own(p.post), threads, report, keep=keep)
                 if drawn is not None:
                     kept[p.index] = drawn
