@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib.util
+import itertools
 import os
 import pathlib
 import shutil
@@ -42,6 +43,7 @@ ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "docs")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked `slow` as well")
+    parser.addoption("--every", type=int, default=1, metavar="N", help="of the cases of each test, run every N-th only")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -71,8 +73,24 @@ def _why_not(config: pytest.Config) -> dict[str, str]:
     return reasons
 
 
+def _take_every(n: int, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the cases of each test that are to run, keep the first and every n-th after it."""
+    numbers: dict[str, itertools.count[int]] = {}
+    taken: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        skipped = item.get_closest_marker("slow") and not config.getoption("--slow")
+        number = 1 if skipped else next(numbers.setdefault(item.nodeid.partition("[")[0], itertools.count()))
+        (others if number % n else taken).append(item)
+    items[:] = taken
+    config.hook.pytest_deselected(items=others)
+
+
+@pytest.hookimpl(trylast=True)  # after those of other marks are deselected
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put into order; skip, with the reason, what this machine cannot run."""
+    if (n := config.getoption("--every")) > 1:
+        _take_every(n, config, items)
     items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT / "tests").parts[0]))
     examples = [item for item in items if item.path.name == "test_examples.py"]
     others, half = [item for item in items if item.path.name != "test_examples.py"], len(items) // 2
