@@ -33,9 +33,11 @@ void check_request(const RunRequest& r, const Topology& topology, Index state_ro
 }
 
 template <class Real> Synapses<Real> synapses_of(nb::handle owner) {
-  return {attribute1<Real>(owner, "weight"),       attribute1<Real>(owner, "trace"),   attribute1<Real>(owner, "trace_reg"),
-          attribute1<Real>(owner, "trace_reward"), attribute2<Real>(owner, "own"),     attribute1<Real>(owner, "pending"),
-          attribute1<Real>(owner, "moment_1"),     attribute1<Real>(owner, "moment_2")};
+  return {attribute1<Real>(owner, "weight"),        attribute1<Real>(owner, "trace"),
+          attribute1<Real>(owner, "trace_reg"),     attribute1<Real>(owner, "trace_reward"),
+          attribute2<Real>(owner, "own"),           attribute1<Real>(owner, "pending"),
+          attribute1<Real>(owner, "moment_1"),      attribute1<Real>(owner, "moment_2"),
+          attribute1<std::int8_t>(owner, "levels"), attribute1<std::int16_t>(owner, "wide_levels")};
 }
 
 Neurons neurons_of(nb::handle owner) {

@@ -1,5 +1,6 @@
 // Feedback: learning signals from the errors of readouts, and feedback weights that follow the readout weights.
 #pragma once
+#include "common/few_bits.hpp"
 #include "common/signals.hpp"
 #include "online/spike_log.hpp"
 
@@ -102,8 +103,8 @@ inline bool ties_at_spikes(const DelayGroup& group) {
          (group.tied_feedback == Tied::weight || (group.tied_feedback == Tied::change && group.optimizer.eta != 0.0));
 }
 
-// Updates feedback that follows the readout weights of the branches that arrived in step t, for the readouts of one partition,
-// after all partitions have read it. For adaptive feedback the offset decays.
+// Updates feedback that follows the readout weights of the branches that arrived in step t, or expired and were rounded, for the
+// readouts of one partition, after all partitions have read it. For adaptive feedback the offset decays.
 template <class Real> void tie_branches(OnlineState<Real>& state, Index partition, Index t) {
   const Topology& topology = state.topology;
   const Index* start = topology.branch_start.row(partition);
@@ -112,14 +113,10 @@ template <class Real> void tie_branches(OnlineState<Real>& state, Index partitio
     if (!ties_at_spikes(group)) continue;
     const Population& source = topology.populations[group.source_population];
     const Index cutoff = group.per_step_optimizer ? steps_of_optimizer(group) : -1;
-    for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++) {
-      const ArrivingBranch& arriving = state.deliveries.arriving[k];
-      const Index neuron = arriving.branch - group.first_branch + source.first_target;
-      if (neuron < source.target_begin || neuron >= source.target_end) continue;  // belongs to another rank
-      const Index interval = arriving.last >= 0 ? t - arriving.last : 0;
-      const Index steps = optimizer_steps_taken(t, interval, cutoff) - arriving.optimizer_steps;
-      const double left = group.tied_feedback == Tied::change ? power(group.optimizer.keep, steps) : 1.0;
-      for (Index synapse = start[arriving.branch]; synapse < start[arriving.branch + 1]; synapse++) {
+    const auto tie = [&](Index branch, double left) {
+      const Index neuron = branch - group.first_branch + source.first_target;
+      if (neuron < source.target_begin || neuron >= source.target_end) return;  // belongs to another rank
+      for (Index synapse = start[branch]; synapse < start[branch + 1]; synapse++) {
         const Index readout = static_cast<Index>(topology.targets[synapse]) - topology.n_neurons();
         const double weight = static_cast<double>(state.synapses.weight[synapse]);
         if (group.tied_feedback == Tied::weight) {
@@ -130,7 +127,16 @@ template <class Real> void tie_branches(OnlineState<Real>& state, Index partitio
           state.neurons.feedback(readout, neuron) = weight + offset;
         }
       }
+    };
+    for (Index k = state.deliveries.arriving_start[number]; k < state.deliveries.arriving_start[number + 1]; k++) {
+      const ArrivingBranch& arriving = state.deliveries.arriving[k];
+      const Index interval = arriving.last >= 0 ? t - arriving.last : 0;
+      const Index steps = optimizer_steps_taken(t, interval, cutoff) - arriving.optimizer_steps;
+      tie(arriving.branch, group.tied_feedback == Tied::change ? power(group.optimizer.keep, steps) : 1.0);
     }
+    if (!rounds_at_once(group)) continue;
+    for (Index k = state.deliveries.expired_start[number]; k < state.deliveries.expired_start[number + 1]; k++)
+      tie(state.deliveries.expired[k].branch, 1.0);
   }
 }
 

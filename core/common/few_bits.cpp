@@ -1,47 +1,55 @@
 #include "common/few_bits.hpp"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "common/rng.hpp"
 
 namespace eprop {
 namespace {
 
-// Eight weights become whole numbers of levels, side by side; NaN stays NaN, so that divergence is detected.
-void round_block(const DelayGroup& group, double epsilon, const double* draws, double* weights) {
-  const double level = group.level, lowest = group.lowest, highest = group.highest;
-  const double least = group.stochastic ? epsilon : std::numeric_limits<double>::infinity();
-  for (Index k = 0; k < kBlockDraws; k++) {
-    const double levels = weights[k] / level, whole = std::rint(levels), drawn = std::floor(levels + draws[k]);
-    const double rounded = std::fabs(levels - whole) > least * std::fabs(levels) ? drawn : whole;
-    weights[k] = clip(rounded, lowest, highest) * level;
-  }
+// A number of 32 bits in which each bit of the node and of the key has changed each other bit with a chance of about one half:
+// two rounds of multiply and xor-shift, with the constants of C. Wellons' "lowbias32".
+inline std::uint32_t mixed(std::uint32_t node, std::uint32_t key, std::uint32_t second_key) {
+  std::uint32_t x = node * 0x9E3779B9u + key;
+  x = (x ^ (x >> 16)) * 0x7FEB352Du;
+  x = ((x ^ (x >> 15)) + second_key) * 0x846CA68Bu;
+  return x ^ (x >> 16);
 }
 
-// The draws of up to eight synapses.
-void draw_for(const Update& update, const std::uint32_t* targets, Index n, double* draws) {
-  std::uint64_t nodes[kBlockDraws];
-  for (Index k = 0; k < kBlockDraws; k++)
-    nodes[k] = static_cast<std::uint64_t>(static_cast<Index>(targets[k < n ? k : 0]) - update.group.first_node);
-  const std::uint64_t index = static_cast<std::uint64_t>(update.number) << 32 | static_cast<std::uint64_t>(update.source);
-  CounterBlock counters{WordBlock{}, WordBlock{} + index};
-  std::memcpy(&counters.targets, nodes, sizeof nodes);
-  uniform_block(static_cast<std::uint64_t>(update.group.rounding_seed), kRound, counters, draws);
+// The middle of one of 2^32 equal parts of (0, 1), by the word as a signed number, whose conversion is faster.
+inline double to_unit(std::uint32_t word) {
+  return static_cast<double>(static_cast<std::int32_t>(word)) * 0x1p-32 + (0.5 + 0x1p-33);
+}
+
+// NaN stays NaN, so that divergence is detected.
+template <bool stochastic, class T>
+void round_weights(const Update& update, const std::uint32_t* __restrict targets, Index n, double spacing, T* __restrict weight) {
+  const DelayGroup& group = update.group;
+  const double level = group.level, per_level = 1.0 / level, lowest = group.lowest, highest = group.highest;
+  const auto first_node = static_cast<std::uint32_t>(group.first_node);
+  const auto key = static_cast<std::uint32_t>(update.key), second_key = static_cast<std::uint32_t>(update.key >> 32);
+  for (Index k = 0; k < n; k++) {
+    const double levels = static_cast<double>(weight[k]) * per_level, whole = std::rint(levels);
+    double rounded = whole;
+    if constexpr (stochastic) {
+      const double drawn = std::floor(levels + to_unit(mixed(targets[k] - first_node, key, second_key)));
+      rounded = std::fabs(levels - whole) > spacing * std::fabs(levels) ? drawn : whole;
+    }
+    weight[k] = static_cast<T>(clip(rounded, lowest, highest) * level);
+  }
 }
 
 }  // namespace
 
-template <class T> void round_weights(const Update& update, const std::uint32_t* targets, Index n, double epsilon, T* weight) {
-  double draws[kBlockDraws] = {}, weights[kBlockDraws] = {};
-  for (Index first = 0; first < n; first += kBlockDraws) {
-    const Index here = std::min(n - first, kBlockDraws);
-    if (update.group.stochastic) draw_for(update, targets + first, here, draws);
-    std::copy_n(weight + first, here, weights);
-    round_block(update.group, epsilon, draws, weights);
-    for (Index k = 0; k < here; k++) weight[first + k] = static_cast<T>(weights[k]);
-  }
+Update update_of(const DelayGroup& group, Index source, Index number) {
+  if (group.stochastic == 0) return {group, 0};
+  return {group, philox(static_cast<std::uint64_t>(group.rounding_seed), kRound, static_cast<std::uint32_t>(source),
+                        static_cast<std::uint64_t>(number))
+                     .first};
+}
+
+template <class T> void round_weights(const Update& update, const std::uint32_t* targets, Index n, double spacing, T* weight) {
+  (update.group.stochastic != 0 ? round_weights<true, T> : round_weights<false, T>)(update, targets, n, spacing, weight);
 }
 
 template void round_weights(const Update&, const std::uint32_t*, Index, double, float*);

@@ -1,7 +1,5 @@
 // The optimiser step of all synapses after a mini-batch of e-prop; threads divide them.
 #pragma once
-#include <limits>
-
 #include "common/few_bits.hpp"
 #include "common/optimizers.hpp"
 #include "common/threads.hpp"
@@ -39,11 +37,10 @@ template <class Real> void round_all(const Topology& topology, const Synapses<Re
       const FlushSubnormals flush;
       for (Index k = group.n_branches * share / threads; k < group.n_branches * (share + 1) / threads; k++) {
         const Index branch = group.first_branch + k * group.branch_stride;
-        const Update of_branch{group, source_node(topology, group, branch), update};
+        const Update of_branch = update_of(group, source_node(topology, group, branch), update);
         for (Index p = 0; p < topology.n_partitions(); p++) {
           const Index first = topology.branch_start(p, branch), size = topology.branch_start(p, branch + 1) - first;
-          round_weights(of_branch, topology.targets.data + first, size, std::numeric_limits<Real>::epsilon(),
-                        synapses.weight.data + first);
+          round_weights(of_branch, topology.targets.data + first, size, kSpacing<Real>, synapses.weight.data + first);
         }
       }
     });

@@ -131,6 +131,7 @@ void resume_branch(const GroupStep<Real>& step, const BranchList<ArrivingBranch>
   const bool alike = K.n_own == 0 || (K.n_own == 1 && group.own_decay == group.own_decay);
   if (K.n_own == 1 && alike) branch.own = {{group.own_decay}, {power(group.own_decay, silent)}};
   PendingSteps<Real> pending(step);
+  pending.descent = pending.descent || pending.rounds;  // they have done so at the end of the cutoff
   const Index begin = branches.begin(k), end = branches.end(k);
   const bool takes = moments || (K.any_optimizer() && !pending.descent);
   if (takes) pending.begin(arriving.branch, begin, arriving.optimizer_steps, step.t - 1);
@@ -162,13 +163,13 @@ template <Kind K, class Real> void deliver_first(const GroupStep<Real>& step, In
 template <Kind K, bool moments, class Real>
 void start_or_resume(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   const SynapsePointers<Real> s = pointers_of(step);
-  const bool glides = moments && glides_each_step(step.group);
+  const bool takes_none = moments && (glides_each_step(step.group) || rounds_at_once(step.group));
   for (Index k = 0; k < branches.count; k++) {
     if (moments || K.n_own > 1 || branches.first[k].last < 0) fetch_next(s, branches, k);
     if (branches.first[k].last < 0) {
       deliver_first<K>(step, branches.begin(k), branches.end(k));
-    } else if (glides) {
-      resume_branch<K, false>(step, branches, k);  // takes no steps
+    } else if (takes_none) {
+      resume_branch<K, false>(step, branches, k);
     } else {
       resume_branch<K, moments>(step, branches, k);
     }

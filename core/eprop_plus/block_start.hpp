@@ -14,6 +14,7 @@
 // From the block start to t, a trace collects a gradient that no spike has caused yet: the premature gradient. It is subtracted
 // from the weight (with moments, from `pending`) at once, so that the next gradient can be computed from the start of the block.
 // History::eta stores the learning rate of this subtraction; effective_weights.hpp recovers the weight as of the last spike.
+// Weights of few bits are between two levels in between.
 //
 // With reward traces (rewards.hpp), the reward trace is moved back as well, and the premature gradient is subtracted from
 // `pending` with every optimiser. The reason: after the cutoff, rewards alone keep adding to the gradient of an interval, until a
@@ -99,7 +100,7 @@ template <Kind K, bool moments, class Real> void learn_branch(const GroupStep<Re
                                                               FollowingBranch next, const PendingSteps<Real>& pending) {
   const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
   const LearningBranch<Real> b = branch;
-  const SynapsePointers<Real> s = pointers_of(step);
+  const SynapsePointers<Real> s = pointers_of(step, begin);
   if (given == nullptr) {
     for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
       learn_synapses<K, moments, together>(s, synapse, b, pending, nullptr);
@@ -122,6 +123,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
   const Index far = branches_ahead(branches);
   PendingSteps<Real> pending(step);
   const bool glides = moments && glides_each_step(step.group), takes = !glides && (moments || (K.reward && !pending.descent));
+  const bool in_weights = !(moments || K.reward) || (!K.reward && pending.rounds);  // premature gradients
   double arrived[2];
   arrival_moved_back<K>(topology, trace_group, n, arrived);
   LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
@@ -151,12 +153,9 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     branch.to_step.z_0 = static_cast<Real>(here[0]);
     branch.to_step.z_1 = static_cast<Real>(here[1]);
     const Index begin = branches.begin(k), end = branches.end(k);
-    if constexpr (moments || K.reward) {
-      if (takes) pending.begin(arriving.branch, begin, arriving.optimizer_steps, t - 1);
-    } else {
-      const double change = step.change_of_eta(arriving.last);
-      if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
-    }
+    if (takes) pending.begin(arriving.branch, begin, arriving.optimizer_steps, t - 1);
+    const double change = in_weights ? step.change_of_eta(arriving.last) : 0.0;
+    if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     const BoundedInterval interval{{arriving.last, t, arriving.optimizer_steps, arriving.z_last, false}, {back[0], back[1]}};
     const FollowingBranch next = following(branches, k + far);
     if constexpr (moments) {
@@ -169,6 +168,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     }
     learn_branch<K, moments>(step, begin, end, interval, branch, next, pending);
     if (takes) pending.take_and_deliver(end);
+    pending.carry(begin, end);
   }
 }
 
@@ -228,10 +228,11 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
       grow(kGrowGamma)};
   if constexpr (K.reward) back.way.reward_factor = static_cast<Real>(reward_factor(state, trace_group, step.t - n, step.t));
   const Real eta = static_cast<Real>(step.group.optimizer.eta);
-  const SynapsePointers<Real> s = pointers_of(step);
+  const SynapsePointers<Real> s = pointers_of(step, branches.begin(k));
   for_synapses<true, moments>(s, branches.begin(k), branches.end(k), {}, [&](auto together, Index synapse) EPROP_INLINED {
     move_synapses_back<K, moments, together>(s, synapse, back, eta);
   });
+  PendingSteps<Real>(step).carry(branches.begin(k), branches.end(k));
   if constexpr (moments) {
     if (glides_each_step(step.group))
       start_gliding<K>(step, branches.begin(k), branches.end(k), branches.first[k].last, back.way);
@@ -262,7 +263,7 @@ template <Kind K, bool moments, class Real> void finalise_branch(const GroupStep
                                                                  const ExpiringBranch<Real>& branch, FollowingBranch next) {
   const Real* given = bounded_gradients<K, moments>(step, begin, end, interval);
   const ExpiringBranch<Real> b = branch;
-  const SynapsePointers<Real> s = pointers_of(step);
+  const SynapsePointers<Real> s = pointers_of(step, begin);
   if (given == nullptr) {
     for_synapses<true, moments>(s, begin, end, next, [&](auto together, Index synapse) EPROP_INLINED {
       finalise_synapses<K, moments, together>(s, synapse, b, nullptr);
@@ -298,7 +299,8 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
     branch.to_end.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
   }
   const Index far = branches_ahead(branches);
-  const double change = moments || K.reward ? 0.0 : step.change_of_eta(last);
+  PendingSteps<Real> pending(step);
+  const double change = (moments || K.reward) && !pending.rounds ? 0.0 : step.change_of_eta(last);
   for (Index k = 0; k < branches.count; k++) {
     double back[2], there[2];
     move_spikes<K>(topology, trace_group, kInverse, before, branches.first[k].z, back);
@@ -320,7 +322,9 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
         continue;
       }
     }
+    if (pending.rounds) pending.begin(expired.branch, begin, expired.optimizer_steps, t - 1);
     finalise_branch<K, moments>(step, begin, end, interval, branch, next);
+    if (pending.rounds) pending.take_final(end);
   }
 }
 

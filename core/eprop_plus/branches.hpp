@@ -1,6 +1,6 @@
 // Common parts of all loops over the synapses of an axon branch: pointers, the optimiser, and the loop itself.
 #pragma once
-#include <limits>
+#include <utility>
 
 #include "common/few_bits.hpp"
 #include "common/optimizers.hpp"
@@ -46,7 +46,8 @@ template <class Real> struct SynapsePointers {
   Index own_columns;  // from one own component to the next
   double* x;
 };
-template <class Real> SynapsePointers<Real> pointers_of(const GroupStep<Real>& step) {
+// Of a branch that begins with synapse `begin`: weights that round at once have no pending gradients, but work space.
+template <class Real> SynapsePointers<Real> pointers_of(const GroupStep<Real>& step, Index begin = 0) {
   Synapses<Real>& s = step.state.synapses;
   return {step.state.topology.targets.data,
           s.weight.data,
@@ -54,7 +55,7 @@ template <class Real> SynapsePointers<Real> pointers_of(const GroupStep<Real>& s
           s.trace_reg.data,
           s.trace_reward.data,
           s.own.data,
-          s.pending.data,
+          rounds_at_once(step.group) ? step.state.plus.premature[step.partition].data() - begin : s.pending.data,
           s.moment_1.data,
           s.moment_2.data,
           s.own.columns,
@@ -93,8 +94,10 @@ template <class Real> struct PendingSteps {
   const DelayGroup& group;
   OnlineState<Real>& state;
   bool descent;  // owes nothing: gradient descent, or an optimiser that takes each step at once (per_step.hpp)
+  bool rounds;   // at once
   OwedSteps& owed;
   double* gradient;  // of the synapses of a branch
+  Real* premature;   // minus their premature gradients, if they round at once; zero between branches
   double* x;         // inputs of their targets
   Index first = 0;   // synapse of the branch
   Index source = 0;  // its source node
@@ -103,8 +106,10 @@ template <class Real> struct PendingSteps {
       : group(step.group),
         state(step.state),
         descent(step.group.per_step_optimizer != 0 || descends(step.group)),
+        rounds(rounds_at_once(step.group)),
         owed(step.state.plus.owed[step.partition]),
         gradient(step.state.plus.gradients[step.partition].data()),
+        premature(step.state.plus.premature[step.partition].data()),
         x(step.state.neurons.input.row(step.group.receptor)) {}
   // Prepares a branch that begins with synapse `begin`: its optimiser has taken `taken` steps, and must reach `until`.
   void begin(Index branch, Index begin, Index taken, Index until) {
@@ -117,17 +122,31 @@ template <class Real> struct PendingSteps {
   }
   // The synapses of the branch, up to `end`, take their steps.
   void take(Index end) const {
+    const bool moves = has_few_bits(group) && group.optimizer.eta != 0.0;
+    const Update update = moves ? update_of(group, source, owed.last) : Update{group};
     SynapseChunk<double> chunk;
     for (Index synapse = first; synapse < end; synapse += chunk.size) {
       chunk.size = std::min(end - synapse, chunk.kMost);
       read_chunk(state.synapses, synapse, chunk);
       std::copy_n(gradient + (synapse - first), chunk.size, chunk.gradient);
       take_steps(owed, chunk);
-      if (has_few_bits(group) && group.optimizer.eta != 0.0)
-        round_weights({group, source, owed.last}, state.topology.targets.data + synapse, chunk.size,
-                      std::numeric_limits<Real>::epsilon(), chunk.weight);
+      if (moves) round_weights(update, state.topology.targets.data + synapse, chunk.size, kSpacing<Real>, chunk.weight);
+      for (Index i = 0; rounds && !moves && i < chunk.size; i++) chunk.weight[i] = nearest_level(group, chunk.weight[i]);
       write_chunk(chunk, synapse, state.synapses);
     }
+  }
+  // The same with the gradients that an expired branch has left in place of pending ones.
+  void take_final(Index end) const {
+    std::copy_n(premature, end - first, gradient);
+    std::fill_n(premature, end - first, Real(0));
+    take(end);
+  }
+  // Weights that round at once carry the premature gradients of their branch until its next update.
+  void carry(Index begin, Index end) const {
+    const Real eta = static_cast<Real>(group.optimizer.eta);
+    Real* weight = state.synapses.weight.data;
+    for (Index synapse = begin; rounds && synapse < end; synapse++)
+      weight[synapse] -= eta * std::exchange(premature[synapse - begin], Real(0));
   }
   void take_and_deliver(Index end) const {
     take(end);

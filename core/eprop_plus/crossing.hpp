@@ -177,6 +177,7 @@ template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step
   const SynapsePointers<Real> s = pointers_of(step);
   const Descent<Real> d = descent_of<Real>(step.group.optimizer);
   const bool waits = K.reward || !descends(step.group);
+  PendingSteps<Real> pending(step);
   Interval<Real> interval = interval_of<K>(step, step.t - step.group.cutoff, step.t, plane_of(state.plus.until_cutoff, 0),
                                            plane_of(state.plus.until_cutoff_before, 0));
   interval.kappa = static_cast<Real>(state.topology.decays(step.group.trace_group, kKappa, step.group.cutoff - 1));
@@ -184,16 +185,20 @@ template <Kind K, class Real> void finalise_crossing(const GroupStep<Real>& step
   for (Index k = 0; k < branches.count; k++) {
     fetch_next(s, branches, k);
     set_spikes<K>(interval, branches.first[k].z);
+    if (pending.rounds) pending.begin(branches.first[k].branch, branches.begin(k), branches.first[k].optimizer_steps, step.t - 1);
     for (Index synapse = branches.begin(k); synapse < branches.end(k); synapse++) {
       Crossing<Real> v = read_crossing<K>(state.synapses, synapse);
       const Real g = cross<K>(interval, s.targets[synapse], v);
       write_crossing<K>(state.topology, state.synapses, synapse, v, false);
-      if (waits) {
+      if (pending.rounds) {
+        pending.template note<1>(synapse, g);
+      } else if (waits) {
         s.pending[synapse] = g;
       } else {
         s.weight[synapse] = clip<1, Real>(s.weight[synapse] - d.eta * g, d.w_min, d.w_max);
       }
     }
+    if (pending.rounds) pending.take(branches.end(k));
   }
 }
 

@@ -66,7 +66,8 @@ template <Kind K, class Real> void find_until_cutoff(const GroupStep<Real>& step
 
 // Finalises the gradients of branches whose last spike arrived exactly one cutoff ago.
 //
-// Gradient descent applies the gradients at once, because nobody reads the weight before the next spike. Optimisers with moments,
+// Gradient descent applies the gradients at once, because nobody reads the weight before the next spike; to weights of few bits
+// as well. Optimisers with moments,
 // whose steps depend on the time, keep them in `pending`; so does every optimiser while rewards may follow. Traces are those of
 // one step ago, when the cutoff ended their accumulation.
 template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<Real>& step) {
@@ -185,7 +186,7 @@ template <Kind K, class Real> void learn(OnlineState<Real>& state, Index group, 
   if (nothing(plan.arriving_start) && nothing(plan.expired_start) && (!K.reward || nothing(plan.unrewarded_start))) return;
   const GroupStep<Real> step{state, g, group, partition, t, target_range(state, group, partition)};
   constexpr bool kMoments = !K.any_optimizer();
-  const bool moments = kMoments && state.synapses.pending.size > 0;
+  const bool moments = kMoments && (state.synapses.pending.size > 0 || rounds_at_once(g));
   moments ? finalise_group<K, kMoments>(step) : finalise_group<K, false>(step);
   if constexpr (K.reward) finalise_unrewarded(step);
   moments ? deliver_group<K, kMoments>(step) : deliver_group<K, false>(step);

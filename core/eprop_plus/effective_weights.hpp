@@ -57,14 +57,15 @@ template <class Real>
 Real effective_weight(const OnlineState<Real>& state, Index synapse, const BranchAtStart<Real>& branch, const DelayGroup& group) {
   const Real weight = state.synapses.weight[synapse];
   if (!branch.waits) return weight;
+  const auto seen = [&](Real value) { return rounds_at_once(group) ? nearest_level(group, value) : value; };
   const Array2<double>& etas = state.history.eta;
   const double eta = etas(group.first_group, branch.last & (etas.columns - 1));
-  if (eta == 0.0) return weight;
+  if (eta == 0.0) return seen(weight);
   const Real g =
       premature_gradient(branch.kind, branch.prefix, state.topology.targets[synapse], values_of(state, branch.kind, synapse),
                          static_cast<Real>(branch.z[0]), static_cast<Real>(branch.z[1]));
   const OptimizerConstants& c = group.optimizer;
-  return clip<1, Real>(weight - static_cast<Real>(eta) * g, static_cast<Real>(c.w_min), static_cast<Real>(c.w_max));
+  return seen(clip<1, Real>(weight - static_cast<Real>(eta) * g, static_cast<Real>(c.w_min), static_cast<Real>(c.w_max)));
 }
 
 // Weight of a synapse before step `t`.

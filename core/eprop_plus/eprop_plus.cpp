@@ -120,8 +120,12 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
 
 template <class Real> void follow_connections(OnlineState<Real>& state) {
   state.plus.gradients.clear();
-  for (Index partition = 0; partition < state.topology.n_partitions(); partition++)
-    state.plus.gradients.emplace_back(longest_branch(state.topology, partition));
+  state.plus.premature.clear();
+  for (Index partition = 0; partition < state.topology.n_partitions(); partition++) {
+    const Index longest = longest_branch(state.topology, partition);
+    state.plus.gradients.emplace_back(longest);
+    state.plus.premature.emplace_back(longest);
+  }
 }
 
 template <class Real> void clear_cached(OnlineState<Real>& state) {

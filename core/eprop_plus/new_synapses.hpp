@@ -24,8 +24,8 @@ template <class Real> struct LastSpike {
   bool moments;                     // whether `pending` has the premature gradient
 };
 
-template <class Real> LastSpike<Real> last_spike_of(const OnlineState<Real>& state, const BranchAtStart<Real>& branch,
-                                                    const DelayGroup& group) {
+template <class Real>
+LastSpike<Real> last_spike_of(const OnlineState<Real>& state, const BranchAtStart<Real>& branch, const DelayGroup& group) {
   const Index n = branch.last & (state.history.block_steps - 1), start = branch.last - n;
   const auto grow = [&](DecayRow row) { return static_cast<Real>(state.topology.decays(group.trace_group, row, n)); };
   const Kind kind = branch.kind;
@@ -35,7 +35,7 @@ template <class Real> LastSpike<Real> last_spike_of(const OnlineState<Real>& sta
           grow(kGrowKappaReg),
           grow(kGrowGamma),
           kind.reward ? static_cast<Real>(reward_factor(state, group.trace_group, start, branch.last)) : Real(0),
-          kind.reward || state.synapses.pending.size > 0};
+          kind.reward || (state.synapses.pending.size > 0 && !rounds_at_once(group))};
 }
 
 // Turns zeros into the block-start state of a new synapse.
@@ -68,8 +68,7 @@ template <class Real> void begin_at_block_start(OnlineState<Real>& state, Index 
 // The last spike enters the own components of a new synapse that has the state as of that spike.
 template <class Real> void begin_own(OnlineState<Real>& state, Index synapse, const Kind& kind) {
   for (int m = 0; kind.n_filters == 0 && m < kind.n_own; m++)
-    state.synapses.own(m, synapse) =
-        static_cast<Real>(state.topology.eligibility(kind.b() + m, state.topology.targets[synapse]));
+    state.synapses.own(m, synapse) = static_cast<Real>(state.topology.eligibility(kind.b() + m, state.topology.targets[synapse]));
 }
 
 // Lets all synapses that were made at time `now` begin, before step `t`. Their weights and all arrays of their states are 0.

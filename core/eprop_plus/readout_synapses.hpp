@@ -214,7 +214,7 @@ template <class Real> void note_waiting_readouts(const GroupStep<Real>& step, In
 // Notes the gradients of a branch, which wait in `pending` if they are final.
 template <class Real> void note_readouts(const GroupStep<Real>& step, Index begin, Index end, const LastSpike& last,
                                          const PendingSteps<Real>& pending) {
-  const SynapsePointers<Real> s = pointers_of(step);
+  const SynapsePointers<Real> s = pointers_of(step, begin);
   const Index n_neurons = step.state.topology.n_neurons();
   const bool finalised = step.t - last.step > step.group.cutoff;
   const double* gradient = finalised ? nullptr : find_readout_gradients(step, last);
@@ -255,15 +255,15 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
     const ArrivingBranch& branch = branches.first[k];
     const LastSpike last{branch.last, branch.z_last[0], branch.z_before[0]};
     const Index begin = branches.begin(k), end = branches.end(k);
-    const bool spiked = branch.last >= 0;
+    const bool spiked = branch.last >= 0, late = step.t - branch.last > step.group.cutoff;
     if (spiked && step.group.per_step_optimizer) {
       replay_branch_onto_readouts(step, branch, begin, end, last);
-    } else if (spiked && moments) {
+    } else if (spiked && moments && !(pending.rounds && late)) {
       pending.begin(branch.branch, begin, branch.optimizer_steps, step.t - 1);
       step.group.reward_cutoff > 0 ? note_waiting_readouts(step, begin, end, last, pending)
                                    : note_readouts(step, begin, end, last, pending);
       pending.take(end);
-    } else if (spiked && step.t - branch.last <= step.group.cutoff) {
+    } else if (spiked && !moments && !late) {
       descend_readouts(step, begin, end, last);
     }
     deliver_branch(begin, end, s.targets, s.weight, s.x);
@@ -272,16 +272,24 @@ template <bool moments, class Real> void deliver_onto_readouts(const GroupStep<R
 
 // Finalises the gradients of branches whose last spike arrived one cutoff ago.
 //
-// Tied feedback keeps the weight as of its last spike, as a learning rule without early finalisation would.
+// Tied feedback keeps the weight as of its last spike, as a learning rule without early finalisation would; with weights of few
+// bits, which round now, it follows at once.
 template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<Real>& step) {
   OnlineState<Real>& state = step.state;
   const SynapsePointers<Real> s = pointers_of(step);
   const Index n_neurons = state.topology.n_neurons();
   const BranchList<ExpiredBranch> branches = step.expired();
+  PendingSteps<Real> pending(step);
   for (Index k = 0; k < branches.count; k++) {
     const ExpiredBranch& branch = branches.first[k];
     const LastSpike last{step.t - step.group.cutoff, branch.z[0], branch.z_before[0]};
     const Index begin = branches.begin(k), end = branches.end(k);
+    if (pending.rounds) {
+      pending.begin(branch.branch, begin, branch.optimizer_steps, step.t - 1);
+      note_readouts(step, begin, end, last, pending);
+      pending.take(end);
+      continue;
+    }
     if (step.group.per_step_optimizer) {
       learn_each_step(step, begin, end, last, branch.optimizer_steps);
       continue;
@@ -306,7 +314,7 @@ template <bool moments, class Real> void finalise_onto_readouts(const GroupStep<
 template <class Real> void learn_readouts(OnlineState<Real>& state, Index group, Index partition, Index t) {
   const GroupStep<Real> step{
       state, state.groups[group], group, partition, t, {state, nullptr, state.groups[group].trace_group, 0, 0}};
-  if (state.synapses.pending.size > 0) {
+  if (state.synapses.pending.size > 0 || rounds_at_once(step.group)) {
     deliver_onto_readouts<true>(step);
     finalise_onto_readouts<true>(step);
     if (step.group.reward_cutoff > 0) finalise_unrewarded(step);

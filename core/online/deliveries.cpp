@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "common/few_bits.hpp"
 #include "common/threads.hpp"
 
 namespace eprop {
@@ -188,7 +189,8 @@ template <class Real> void plan_deliveries(OnlineState<Real>& state, Index t, bo
     plan.unrewarded_start[group] = static_cast<Index>(plan.unrewarded.size());
     if (state.groups[group].rule == Rule::eprop_plus) {
       Array2<double>& eta = state.history.eta;  // on all ranks, whichever ranks receive spikes
-      eta(group, t & (eta.columns - 1)) = premature ? state.groups[group].optimizer.eta : 0.0;
+      eta(group, t & (eta.columns - 1)) =
+          premature || rounds_at_once(state.groups[group]) ? state.groups[group].optimizer.eta : 0.0;
       plan_family(state, group, stop, t, threads);
     }
     for (Index follower = group + 1; follower < stop; follower++) {

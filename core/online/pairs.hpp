@@ -16,7 +16,6 @@
 // postsynaptic spike is needed for longer than `PostSpikes::span` steps.
 #pragma once
 #include <algorithm>
-#include <limits>
 
 #include "common/few_bits.hpp"
 #include "common/pair_rules.hpp"
@@ -36,23 +35,31 @@ struct PairedSynapses {
   std::uint32_t target[kTogether];
   double w[kTogether];
 
-  template <class Real> PairedSynapses(const OnlineState<Real>& state, Index first, Index count) {
-    for (int i = 0; i < kTogether; i++) {
-      const Index synapse = first + (i < count ? i : 0);
-      target[i] = state.topology.targets[synapse];
-      w[i] = static_cast<double>(state.synapses.weight[synapse]);
-    }
+  template <class Real> PairedSynapses(const OnlineState<Real>& state, const DelayGroup& group, Index first, Index count) {
+    with_weights(state.synapses, [&](const auto* stored) {
+      for (int i = 0; i < kTogether; i++) {
+        const Index synapse = first + (i < count ? i : 0);
+        target[i] = state.topology.targets[synapse];
+        w[i] = static_cast<double>(weight_of<Real>(group, stored[synapse]));
+      }
+    });
   }
-  // The new weight of synapse i.
-  template <class Real> Real store(OnlineState<Real>& state, Index first, int i) const {
-    return state.synapses.weight[first + i] = static_cast<Real>(w[i]);
+  // Stores the first `count` weights, and calls visit(i, weight) for each.
+  template <class Real, class F>
+  void store(const OnlineState<Real>& state, const DelayGroup& group, Index first, Index count, const F& visit) const {
+    with_weights(state.synapses, [&](auto* stored) {
+      for (int i = 0; i < count; i++) {
+        const Real weight = static_cast<Real>(w[i]);
+        store_weight(group, weight, stored[first + i]);
+        visit(i, weight);
+      }
+    });
   }
 };
 
 // Rounds the weights of some synapses after an update, if they have few bits.
 template <class Real> void round_pairs(PairedSynapses& synapses, const Update& update) {
-  if (has_few_bits(update.group))
-    round_weights(update, synapses.target, kTogether, std::numeric_limits<Real>::epsilon(), synapses.w);
+  if (has_few_bits(update.group)) round_weights(update, synapses.target, kTogether, kSpacing<Real>, synapses.w);
 }
 
 // The weights after the spikes of the neurons, in their order. The oldest stored spikes are older than any needed one, so the
@@ -87,13 +94,14 @@ template <class Real, class PairRule> void pair_branch(OnlineState<Real>& state,
   const double* trace = post_trace.row(branch.until & (post_trace.rows - 1));
   for (Index first = begin; first < end; first += kTogether) {
     const Index count = std::min<Index>(end - first, kTogether);
-    PairedSynapses synapses(state, first, count);
+    PairedSynapses synapses(state, branch.update.group, first, count);
     double step[kTogether];  // read first, since nobody knows how long the pairs will take
     for (int i = 0; i < kTogether; i++) step[i] = rule.pre_rate * trace[synapses.target[i]];
     if (branch.trace > 0.0) pair_spikes(synapses, state.post, branch, rule, powers);
     for (int i = 0; i < kTogether; i++) synapses.w[i] = rule.at_pre(synapses.w[i], step[i]);
     round_pairs<Real>(synapses, branch.update);
-    for (int i = 0; i < count; i++) x[synapses.target[i]] += static_cast<double>(synapses.store(state, first, i));
+    synapses.store(state, branch.update.group, first, count,
+                   [&](int i, Real weight) { x[synapses.target[i]] += static_cast<double>(weight); });
   }
 }
 
@@ -103,10 +111,10 @@ template <class Real, class PairRule> void finalise_pairs(OnlineState<Real>& sta
                                                           const double* powers) {
   for (Index first = begin; first < end; first += kTogether) {
     const Index count = std::min<Index>(end - first, kTogether);
-    PairedSynapses synapses(state, first, count);
+    PairedSynapses synapses(state, branch.update.group, first, count);
     pair_spikes(synapses, state.post, branch, rule, powers);
     round_pairs<Real>(synapses, branch.update);
-    for (int i = 0; i < count; i++) synapses.store(state, first, i);
+    synapses.store(state, branch.update.group, first, count, [](int, Real) {});
   }
 }
 
@@ -128,8 +136,8 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   const auto trace_of = [&](Index position) {
     return record_filters(state.topology, state.log, position, group.filter_slot)[kAtLast * filter_size(state.topology)];
   };
-  const auto update_of = [&](Index branch) {
-    return Update{group, has_few_bits(group) ? source_node(state.topology, group, branch) : 0, t};
+  const auto update = [&](Index branch) {
+    return has_few_bits(group) ? update_of(group, source_node(state.topology, group, branch), t) : Update{group};
   };
   Index events = 0;
   const LoggedBranches arriving = branches_emitted(state, group, t - group.delay);
@@ -141,12 +149,14 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
   if (arriving.size() > 0) fetch(arriving.first);
   for (Index position = arriving.first; position < arriving.stop; position++) {
     const Index branch = arriving[position];
-    fetch_ahead(state, start, state.topology.targets.data, state.deliveries.logged_first[number] + position - arriving.first);
+    with_weights(state.synapses, [&](const auto* weight) {
+      fetch_ahead(state, start, state.topology.targets.data, weight,
+                  state.deliveries.logged_first[number] + position - arriving.first);
+    });
     if (position + 1 < arriving.stop) fetch(position + 1);
     const Index last = arrived_before(t, state.log.times[position & state.log.record_mask()].interval);
     const double trace = last >= 0 && t - last <= group.cutoff ? trace_of(position) : 0.0;
-    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace, update_of(branch)}, rule, powers,
-                x);
+    pair_branch(state, start[branch], start[branch + 1], {last - 2 * group.delay, until, trace, update(branch)}, rule, powers, x);
     events += start[branch + 1] - start[branch];
   }
   const LoggedBranches expiring = branches_emitted(state, group, t - group.cutoff - group.delay);
@@ -155,8 +165,7 @@ Index deliver_pairs(OnlineState<Real>& state, Index number, Index partition, Ind
     if (is_followed(times, group.cutoff)) continue;
     const Index branch = expiring[position];
     const double trace = trace_with_spike(trace_of(position), times.interval, group.pre_decay);
-    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace, update_of(branch)}, rule,
-                   powers);
+    finalise_pairs(state, start[branch], start[branch + 1], {until - group.cutoff, until, trace, update(branch)}, rule, powers);
   }
   return events;
 }

@@ -260,14 +260,15 @@ void list_spikes(OnlineRun<Real>& run, Index t, int threads, bool more_is_long, 
   if (noted) state.axons.processed_until[0] = t + 1;
 }
 
-// Upper bound of the feedback weights that follow weights of the arrived branches.
+// Upper bound of the feedback weights that follow weights of the arrived branches, and of the expired ones that were rounded.
 template <class Real> Index count_tied_weights(const OnlineState<Real>& state) {
   Index weights = 0;
   for (std::size_t number = 0; number < state.groups.size(); number++) {
     const DelayGroup& group = state.groups[number];
     if (!ties_at_spikes(group)) continue;
-    const Index arriving = state.deliveries.arriving_start[number + 1] - state.deliveries.arriving_start[number];
-    weights += arriving * (group.target_end - group.target_begin);
+    const auto count = [&](const std::vector<Index>& start) { return start[number + 1] - start[number]; };
+    const Index rounded = rounds_at_once(group) ? count(state.deliveries.expired_start) : 0;
+    weights += (count(state.deliveries.arriving_start) + rounded) * (group.target_end - group.target_begin);
   }
   return weights;
 }
@@ -341,8 +342,11 @@ template <class Real> void read_probes(OnlineRun<Real>& run, const RunRequest& r
         out[m] = state.history.error(t & (state.history.error.rows - 1), index);
         break;
       case Probe::weight:
-        out[m] = state.groups[group].rule == Rule::eprop_plus ? effective_weight(state, index, row, group, t + 1)
-                                                              : static_cast<double>(state.synapses.weight[index]);
+        if (state.groups[group].rule == Rule::eprop_plus) {
+          out[m] = effective_weight(state, index, row, group, t + 1);
+        } else {
+          with_weights(state.synapses, [&](const auto* weight) { out[m] = weight_of<Real>(state.groups[group], weight[index]); });
+        }
         break;
       case Probe::trace:
         out[m] = effective_trace(state, index, row, group, t + 1);

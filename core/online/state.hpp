@@ -20,12 +20,14 @@ inline constexpr Index kLongestInterval = (Index{1} << 31) - 1;
 // One entry per synapse; arrays that no rule needs have length 0.
 template <class Real> struct Synapses {
   Array1<Real> weight;
-  Array1<Real> trace;               // e_bar
-  Array1<Real> trace_reg;           // e_bar_reg, two kappas only
-  Array1<Real> trace_reward;        // reward trace, reward only
-  Array2<Real> own;                 // (n_own, synapses) own components of the eligibility vector
-  Array1<Real> pending;             // gradient until the end of the batch, or the next spike (with moments)
-  Array1<Real> moment_1, moment_2;  // of gradients, of squared gradients
+  Array1<Real> trace;                // e_bar
+  Array1<Real> trace_reg;            // e_bar_reg, two kappas only
+  Array1<Real> trace_reward;         // reward trace, reward only
+  Array2<Real> own;                  // (n_own, synapses) own components of the eligibility vector
+  Array1<Real> pending;              // gradient until the end of the batch, or the next spike (with moments)
+  Array1<Real> moment_1, moment_2;   // of gradients, of squared gradients
+  Array1<std::int8_t> levels;        // in place of weights: whole numbers of levels of up to 8 bits (online/weights.hpp) ...
+  Array1<std::int16_t> wide_levels;  // ... or of up to 16
 };
 
 struct AxonTimes {
@@ -177,6 +179,7 @@ template <class Real> struct PlusWork {
   std::vector<std::vector<double>> readout_waiting;    // (partitions)(readouts) with reward: the reward traces
   std::vector<std::vector<double>> readout_sums;       // (partitions)(readouts) sums of |errors|
   std::vector<std::vector<double>> gradients;          // (partitions)(synapses of the longest branch)
+  std::vector<std::vector<Real>> premature;            // the same: what weights of few bits take instead of Synapses::pending
   std::vector<OwedSteps> owed;                         // (partitions)
   std::vector<std::vector<Real>> bounded;              // (partitions)(synapses of a branch) what leads up to a bound
   std::unique_ptr<char[]> storage;

@@ -89,7 +89,7 @@ class ScalingConfig(NetworkConfig):
     inputs: int = param(100, kind=int, at_least=1, doc="Poisson inputs of 5 Hz; each neuron receives up to 100")
     readouts: int = param(2, kind=int, at_least=1, doc="readouts; each receives up to 1000 neurons")
     bits: int | None = param(
-        None, kind=int, optional=True, at_least=2, at_most=16, metavar="N", doc="bits of the recurrent weights, 2 to 16, rounded "
+        None, kind=int, optional=True, at_least=2, at_most=16, metavar="N", doc="bits of all weights, 2 to 16, rounded "
         "stochastically after each update; the default is those of the precision",
     )  # fmt: skip
     timers: bool = param(False, kind=bool, doc="measure the phases of a step")
@@ -168,12 +168,12 @@ def network_of(config: ScalingConfig) -> Network:
     net.connect(inputs, recurrent, FixedIndegree(into, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(into)))
     net.connect(
         recurrent, recurrent, FixedIndegree(config.indegree, multapses=True, autapses=True),
-        weight=_recurrent_weight(config), rule=_rule(config), precision=None if config.bits is None else FixedPoint(config.bits),
+        weight=_recurrent_weight(config), rule=_rule(config),
     )  # fmt: skip
     net.connect(recurrent, readouts, FixedIndegree(out, multapses=True), weight=Normal(0.0, 0.1 / np.sqrt(out)))
     feedback = FixedOutdegree(min(100, config.neurons), multapses=False)
     net.feedback(readouts, recurrent, RandomFeedback(Normal(0.0, 1.0), feedback))
-    return net
+    return net if config.bits is None else net.with_precision(FixedPoint(config.bits))
 
 
 def _recurrent_weight(config: ScalingConfig) -> Distribution:
@@ -231,9 +231,11 @@ def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> Scal
 def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
     """Bytes of synapse arrays that the events move at least."""
     value = VALUE_BYTES[config.precision]
+    if config.bits is not None and config.mode in ("static", "stdp"):
+        value = 1 if config.bits <= 8 else 2
     per_sample = bytes_per_sample(config.mode, value) * synapses * (config.timed_steps / config.sample_steps)
     moments = sum(BY_NAME[config.optimizer].moments)
-    waits = moments > 0 or config.each_step or config.bits is not None  # the gradient
+    waits = moments > 0 or config.each_step  # the gradient
     more = moments + waits
     return bytes_per_event(config.mode, value, more) * events + per_sample
 

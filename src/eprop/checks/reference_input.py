@@ -50,10 +50,20 @@ def few_bits(network: Network, projection: str, one: FixedPoint) -> FewBits:
     seed = random.derive(network.seed, random.ROUND, network.projection(projection).index)
 
     def draws(sources: np.ndarray, targets: np.ndarray, update: int) -> Floats:
-        index = np.uint64(update % 2**32 << 32) + sources.astype(np.uint64)
-        return np.asarray(random.uniform(seed, random.ROUND, targets, index))
+        nodes, of_source = np.unique(sources, return_inverse=True)
+        keys = np.array([random.philox(seed, random.ROUND, node, update)[0] for node in nodes], np.uint64)
+        return (mixed(targets, keys[of_source]).astype(np.int32) + 0.5) / 2.0**32 + 0.5
 
     return FewBits(one, draws)
+
+
+def mixed(nodes: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Numbers of 32 bits that look random, one for each node and key of 64 bits, as in ``core/common/few_bits.cpp``."""
+    first, second = keys.astype(np.uint32), (keys >> np.uint64(32)).astype(np.uint32)
+    x = nodes.astype(np.uint32) * np.uint32(0x9E3779B9) + first
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
+    x = ((x ^ (x >> np.uint32(15))) + second) * np.uint32(0x846CA68B)
+    return x ^ (x >> np.uint32(16))
 
 
 def _feedback(sim: Simulator, f: FeedbackProjection) -> FeedbackConnections:

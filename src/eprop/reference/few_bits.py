@@ -1,11 +1,14 @@
 """Weights of few bits: after each update a weight becomes a whole number of levels.
 
-With ``q = w / scale`` and a uniform draw ``u``::
+With ``q = w / scale`` and a uniform draw ``0 < u < 1``::
 
     w <- clip(floor(q + u)) scale        to the nearest: w <- clip(round(q)) scale
 
 A draw belongs to projection, source, target and the number of the update: that of the optimiser's last step, and with pair rules
 the step in which a spike arrives. A weight that is a whole number of levels stays what it is.
+
+With e-prop+ an update is due when a spike arrives. Gradient descent without decay and reward also takes its step when no spike
+has arrived for the time of the cutoff, so that no gradient waits next to a weight of few bits.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from eprop.reference.synapses import Connections, Integers
 #: Uniform draws for some synapses: of their sources and targets, and the number of the update.
 Draws = Callable[[Integers, Integers, int], Array]
 #: Relative deviation from a whole number that rounding of numbers in double precision can make.
-EXACT = float(np.finfo(np.float64).eps)
+EXACT = 2.0 * float(np.finfo(np.float64).eps)
 #: Part of a level by which a bound may miss a whole number of levels.
 SLACK = 1e-6
 
@@ -64,7 +67,7 @@ class Rounding:
     def __call__(self, weights: Array, synapses: Integers, update: int) -> Array:
         """Weights of some synapses after an update with this number."""
         level = self.few.format.level
-        levels = weights / level
+        levels = weights * (1.0 / level)
         whole = np.rint(levels)
         if self.few.format.rounding == "stochastic":
             draws = self.few.draws(self.source[synapses], self.target[synapses], update)

@@ -88,7 +88,7 @@ class TimeDriven:
         self.learning_rate_factor = 1.0
         decays = {name: outputs.alpha for name, outputs in self.forward.readouts.items()}
         self._plus = PlusConstants.of(network, self.synapses, decays)
-        self._keep = np.ones(len(self.synapses))
+        self._keep, self._rounds = np.ones(len(self.synapses)), self._round_at_cutoff()
         self.present = np.ones(len(self.synapses), bool)
         #: Mini-batches so far, and steps since rest.
         self.counters = np.zeros(2, np.int64)
@@ -272,7 +272,9 @@ class TimeDriven:
         """Spikes arrive at synapses, whose weights change first."""
         step, each = int(self.counters[1]), self._plus.each_step
         learned = arriving & self._plus.learns & (self.traces.last != NEVER)
-        self._update(learned & ~each, self.traces.gradient, step - 1, self.weight)
+        ended = self._rounds & (self.traces.last != NEVER) & (self.traces.last == step - self._plus.cutoff)
+        self._update((learned | ended) & ~each, self.traces.gradient, step - 1, self.weight)
+        self.traces.gradient[ended] = 0.0
         self.weight[arriving & each] = self.coming[arriving & each]
         self.weight[~self.present] = 0.0
         self._fade(arriving)
@@ -296,6 +298,14 @@ class TimeDriven:
         for name, descent in self.descents.items():
             taken[self.synapses.parts[name]] = descent.taken
         self.feedback.fade(where, self._keep if self.learning_rate_factor > 0.0 else np.ones_like(self._keep), taken)
+
+    def _round_at_cutoff(self) -> Booleans:
+        """Synapses of few bits that learn at the end of their cutoff if no spike arrives, (synapses,)."""
+        out = np.zeros(len(self.synapses), bool)
+        for p in self.network.projections:
+            if p.name in self.few_bits and isinstance(p.rule, EPropPlus):
+                out[self.synapses.parts[p.name]] = not p.rule.keeps_gradients
+        return out
 
     def _external(self, stimulus: Stimulus) -> External:
         return External.of(self.network, self.forward.layout, stimulus)

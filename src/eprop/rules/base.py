@@ -139,6 +139,11 @@ class EPropPlus(Rule):
         return self.each_step and descent and self.reward is None
 
     @property
+    def keeps_gradients(self) -> bool:
+        """Whether the gradient of an interval waits for the next spike, because its step depends on the time or on rewards."""
+        return self.optimizer.decay > 0.0 or self.reward is not None or any(self.optimizer.moments)
+
+    @property
     def glides_each_step(self) -> bool:
         """Whether the optimiser is momentum at each step that takes all steps of an interval at once, unless a bound acts."""
         momentum = isinstance(self.optimizer, Momentum) and self.optimizer.beta >= LEAST_MOMENTUM

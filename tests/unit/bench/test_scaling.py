@@ -27,7 +27,7 @@ from eprop.bench.scaling import IN_NEST, MODES, network_of
 from eprop.cli import app
 from eprop.errors import EPropError, ParameterError
 from eprop.interop import nest_scaling
-from eprop.network import FixedIndegree, FixedOutdegree
+from eprop.network import FixedIndegree, FixedOutdegree, FixedPoint
 from eprop.plot import draw_event_cost
 from eprop.rules.optimizers import BY_NAME
 
@@ -35,11 +35,11 @@ SMALL = ScalingConfig(neurons=20, indegree=5, inputs=3, rate=50.0, steps=40)
 
 
 @pytest.mark.tiny
-def test_recurrent_weights_of_few_bits():
-    config = SMALL.replace(bits=8)
-    assert [p.name for p in network_of(config).projections if p.precision is not None] == ["rec->rec"]
-    found = run_scaling(config)
-    assert (found.bits, found.bytes_per_synapse) == (8, 16)  # with the gradient
+def test_weights_of_few_bits():
+    assert all(p.precision == FixedPoint(8) for p in network_of(SMALL.replace(bits=8)).projections)
+    for mode, size in {"eprop+": 12, "stdp": 5}.items():
+        found = run_scaling(SMALL.replace(mode=mode, bits=8))
+        assert (found.bits, found.bytes_per_synapse) == (8, size)
 
 
 @pytest.mark.tiny

@@ -7,9 +7,13 @@ import pytest
 
 import eprop as ep
 from compare import assert_same
+from eprop import random
+from eprop.checks import time_driven
+from eprop.checks.reference_input import mixed
+from eprop.reference import Stimulus
 from eprop.tasks import NMNIST
 from eprop.training import RunConfig, Watcher, start_run
-from networks import small_network
+from networks import check_run, small_network
 from refusals import refusals
 
 NORMAL = ep.Normal(0.0, 0.3)
@@ -86,6 +90,25 @@ def test_the_mean_of_stochastic_rounding_is_the_update():
 
 
 @pytest.mark.tiny
+def test_draws_of_neighbours_are_independent():
+    """2.5 million draws of 50 sources, 50 updates and 1000 targets: means, correlations, and chi-squared of pairs."""
+    keys = [[random.philox(7, random.ROUND, source, update)[0] for update in range(50)] for source in range(50)]
+    words = mixed(np.arange(1000), np.array(keys, np.uint64)[..., None])
+    draws = (words / 2.0**32 - 0.5) * np.sqrt(12.0)
+    assert abs(draws.mean()) * np.sqrt(draws.size) < 4.0
+    for axis in range(3):  # each synapse over its updates, and so on
+        means = draws.mean(axis=axis) * np.sqrt(draws.shape[axis])
+        assert abs(means.var() - 1.0) < 5.0 * np.sqrt(2.0 / means.size)
+    neighbours = [(2, 1), (2, 2), (2, 4), (2, 16), (1, 1), (1, 2), (0, 1), (0, 2)]
+    for axis, lag in neighbours:
+        one, other = (np.moveaxis(each, axis, 0) for each in (draws, words >> np.uint32(26)))
+        assert abs((one[lag:] * one[:-lag]).mean()) * np.sqrt(draws.size) < 4.0, (axis, lag)
+        pairs = np.bincount((other[lag:] << np.uint32(6) | other[:-lag]).ravel(), minlength=4096)
+        deviation = (np.square(pairs - pairs.mean()) / pairs.mean()).sum() - 4095.0
+        assert abs(deviation) < 5.0 * np.sqrt(2.0 * 4095.0), (axis, lag)
+
+
+@pytest.mark.tiny
 def test_a_state_of_a_network_without_few_bits_is_rounded_and_other_scales_are_refused():
     rule = ep.EProp(optimizer=ep.Adam(1e-2))
     fine, coarse = (ep.Simulator(few_bits(precision, rule), threads=1) for precision in (None, ep.FixedPoint(4)))
@@ -98,6 +121,96 @@ def test_a_state_of_a_network_without_few_bits_is_rounded_and_other_scales_are_r
     other = ep.Simulator(few_bits(ep.FixedPoint(4, 0.5), rule), threads=1)
     with pytest.raises(ep.InputError, match=r"in->rec.precision.scale is"):
         other.set_state(coarse.state())
+
+
+def pairs(bits: int, as_numbers: bool = False) -> ep.Network:
+    """Static and STDP synapses, and one more synapse whose weight has many bits, so that all weights are stored as numbers."""
+    net, precision = ep.Network(dt=1.0, seed=4), ep.FixedPoint(bits)
+    x, rec = net.add(ep.EventSource(), 20, "in"), net.add(ep.LIF(v_th=1.0), 30, "rec")
+    rule = ep.STDP(rate=0.05, w_max=2.0)
+    net.connect(x, rec, weight=ep.Uniform(0.2, 1.0), rule=rule, delay=ep.Uniform(1.0, 3.0), precision=precision)
+    net.connect(rec, rec, ep.Bernoulli(0.3), weight=NORMAL, precision=precision)
+    if as_numbers:
+        net.connect(rec, net.add(ep.LIF(), 1, "more"))
+    return net
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize(("bits", "itemsize"), [(8, 1), (16, 2)])
+def test_levels_are_stored_where_nothing_learns_by_eprop(bits: int, itemsize: int):
+    """With the same bits as numbers, in any division, and from a state of either."""
+    spikes, names = np.random.default_rng(1).random((200, 20)) < 0.1, ("in->rec", "rec->rec")
+    record = [("rec", "v"), ("in->rec", "weight")]
+    for precision in ("single", "double"):
+        numbers, *levels = (
+            ep.Simulator(pairs(bits, as_numbers=n == 0), threads=1, partitions=max(n, 1), precision=precision)
+            for n in range(4)
+        )
+        assert levels[0].memory()["synapses"] == levels[0].n_synapses * (4 + itemsize)
+        wanted = numbers.run(200, {"in": spikes}, record=record)
+        for sim in levels[:2]:
+            found = sim.run(200, {"in": spikes}, record=record)
+            for key in record:
+                np.testing.assert_array_equal(found[key], wanted[key])
+            for name in names:
+                np.testing.assert_array_equal(sim.connections(name)[2], numbers.connections(name)[2])
+        assert (wanted["in->rec", "weight"][-1] != wanted["in->rec", "weight"][0]).any()
+        levels[2].set_state(levels[0].state())
+        levels[2].set_weights("rec->rec", 0.5 * levels[2].connections("rec->rec")[2])
+        levels[0].set_weights("rec->rec", 0.5 * levels[0].connections("rec->rec")[2])
+        for sim in (levels[0], levels[2]):
+            sim.run(100, {"in": spikes[:100]})
+        assert_same(levels[0].state(), levels[2].state())
+        weights = levels[2].connections("rec->rec")[2]
+        np.testing.assert_allclose(weights, levels[2].formats["rec->rec"].rounded(weights), rtol=1e-6)
+
+
+BOUNDED_NORMAL = ep.Normal(0.0, 0.3, low=-0.5, high=0.5)
+LEARNS = ep.EPropPlus(optimizer=ep.GradientDescent(1e-2, w_min=-0.5, w_max=0.5), c_reg=0.01, cutoff=15.0)
+CASES = {
+    "LIF": (ep.LIF(tau_m=12.0, v_th=0.5), LEARNS, ep.Symmetric()),
+    "two kappas": (ep.LIF(tau_m=12.0, v_th=0.5), LEARNS.replace(kappa_reg=0.9), ep.Adaptive()),
+    "ALIF": (ep.ALIF(tau_m=12.0, v_th=0.5, beta=0.3, tau_adapt=40.0), LEARNS, ep.Symmetric()),
+    "no state at the start of a block": (ep.ALIF(tau_m=ep.Uniform(8.0, 20.0), v_th=0.5), LEARNS, ep.RandomFeedback()),
+}
+
+
+@pytest.mark.tiny
+@pytest.mark.parametrize("case", CASES)
+def test_weights_are_those_of_the_reference_at_all_times(case: str):
+    """Also where the cutoff after the last spike has ended; frozen weights stay, whatever the division."""
+    neuron, rule, feedback = CASES[case]
+    net = small_network((6, 9, 2), neuron=neuron, seed=3)
+    for name in ("in->rec", "rec->rec", "rec->out"):
+        net.connect(
+            *name.split("->"), weight=BOUNDED_NORMAL, rule=rule, delay=ep.Uniform(1.0, 4.0), precision=ep.FixedPoint(6)
+        )
+    net.feedback("out", "rec", feedback)
+    rng = np.random.default_rng(2)
+    given = Stimulus(150, {"in": rng.random((150, 6)) < 0.04}, {"out": rng.normal(0.0, 1.0, (150, 2))}, np.ones(150))
+    stepped = time_driven(net)
+    wanted, late = stepped.run(given, record_weights=True), 0
+    for division in ({}, {"partitions": 3}, {"partitions": 2, "cuts": (37, 90)}):
+        sim, found = check_run(stepped, wanted, given, **division)
+        for p in net.projections:
+            part = stepped.synapses.parts[p.name]
+            np.testing.assert_allclose(found[p.name, "weight"], wanted.weights[:, part], rtol=1e-12, atol=1e-12)
+            arrived = np.stack([stepped.synapses.arriving(wanted.spikes, t)[part] for t in range(150)])
+            late += np.count_nonzero(np.diff(wanted.weights[:, part], axis=0)[~arrived[1:]])
+    assert late > 0
+    before = {p.name: sim.connections(p)[2] for p in net.projections}
+    sim.scale_learning_rates(0.0)
+    sim.run(100, {"in": given.spikes["in"][:100]})
+    for name, weights in before.items():
+        np.testing.assert_array_equal(sim.connections(name)[2], weights)
+
+
+@pytest.mark.tiny
+def test_weights_that_learn_at_spikes_need_no_pending_gradient():
+    for optimizer, pending in ((ep.GradientDescent(0.01), 0), (ep.Adam(0.01), 12)):
+        rule = ep.EPropPlus(optimizer=optimizer)
+        sim = ep.Simulator(few_bits(ep.FixedPoint(8), rule), threads=1, precision="single")
+        assert sim.memory()["synapses"] == sim.n_synapses * (12 + pending)
 
 
 @pytest.mark.tiny

@@ -26,7 +26,7 @@ from eprop.engine.build.drives import drive_tables
 from eprop.engine.build.eligibility import Components, least_left, sort_components
 from eprop.engine.build.feedback import adaptive_pairs, feedback_of
 from eprop.engine.build.fingerprint import fingerprint_of
-from eprop.engine.build.levels import set_levels, source_nodes
+from eprop.engine.build.levels import level_type, set_levels, source_nodes, store_levels
 from eprop.engine.build.memory import check_memory
 from eprop.engine.build.neurons import differing, neuron_arrays, neurons_of
 from eprop.engine.build.populations import (
@@ -119,6 +119,10 @@ def build(
     near, none = has_near_targets(sizes, partitions), np.empty(0)
     branch_start, targets, weight, synapse_counts = draw_synapses(builder, bounds, dtype, threads, near=near)
     formats = set_levels(network, ranks, table, branch_start, weight)
+    if (stored := level_type(network)) is not None:
+        levels = np.empty(weight.size, stored)
+        store_levels(formats, network, table, branch_start, weight, levels)
+        weight = levels
     params, initial, leak, sharing = neuron_arrays(network, nodes.models, ranks)
     add_loops(populations, nodes.neurons, sharing)
     feedback, signal_delay = feedback_of(network, populations, n_readouts, ranks)

@@ -59,14 +59,7 @@ class Learning:
     @property
     def keeps_gradients(self) -> bool:
         """Whether synapses keep gradients until the next spike, or the end of a mini-batch."""
-        return (
-            self.eprop
-            or any(
-                rule.optimizer.decay > 0.0 or rule.reward is not None or any(rule.optimizer.moments)
-                for rule in self.rules(EPropPlus)
-            )
-            or any(p.precision is not None for p in self.network.projections if isinstance(p.rule, EPropPlus))
-        )
+        return self.eprop or any(rule.keeps_gradients for rule in self.rules(EPropPlus))
 
     @property
     def each_step(self) -> bool:

@@ -17,6 +17,9 @@ from eprop.network.distributions import Array
 from eprop.parameters import Description, Values
 from eprop.rules import EPropPlus, PairRule
 
+#: End of the keys of scales of weights of few bits.
+SCALE = ".precision.scale"
+
 
 def fingerprint_of(
     network: Network, dtype: type, kinds: tuple[Kind, ...], block_steps: int, formats: Mapping[str, FixedPoint]
@@ -28,7 +31,7 @@ def fingerprint_of(
     """
     out = {"precision": np.dtype(dtype).name} | description_of(network)
     for name, one in formats.items():
-        out[f"{name}.precision.scale"] = repr(one.scale)
+        out[f"{name}{SCALE}"] = repr(one.scale)
     if kinds:
         each = (
             f"{kind.n_filters} filters, {kind.n_own} own, {'anchored' if kind.anchored else 'crossing'}"
@@ -89,6 +92,11 @@ def check_fingerprint(given: object, own: np.ndarray) -> None:
                 f"the state belongs to another network: {name} {how}. Build the network as it was; "
                 "to restore weights alone, use set_weights()"
             )
+
+
+def has_formats_of(given: object, own: np.ndarray) -> bool:
+    """Whether weights of a checked state are on the levels of this network."""
+    return {name for name in _read(own) if name.endswith(SCALE)} <= set(_read(given))
 
 
 def _describe(name: str, value: object, out: dict[str, str], whole: bool) -> None:

@@ -5,18 +5,21 @@ The core rounds each update, see ``core/common/few_bits.hpp``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from eprop import random
 from eprop.engine.ranks.partition import RankPartition
 from eprop.errors import NetworkError
-from eprop.network import FixedPoint, Network, Projection
+from eprop.network import Adaptive, FixedPoint, Network, Projection, Symmetric
 from eprop.network.precision import NEAREST, check_levels
+from eprop.rules import PairRule
 
 #: A scale from the initial weights of plastic synapses: the largest level is so many times their root mean square.
 SPAN = 4.0
+#: Synapses that are rounded at a time, which bounds the memory for it.
+SOME = 1 << 22
 #: Significant digits of that root mean square, so that the order of its sum, which depends on ranks, does not matter.
 DIGITS = 4
 
@@ -67,6 +70,60 @@ def round_to_nearest(
         weight[synapses] = one.rounded(weight[synapses], group["w_min"], group["w_max"])
 
 
+def level_type(network: Network) -> np.dtype | None:
+    """Type of the levels that a network stores in place of weights; None if it stores weights.
+
+    It does if all weights have few bits, no synapses move, and nothing learns by e-prop or e-prop+, whose gradients take more
+    memory than weights.
+    """
+    bits = [0 if p.precision is None else p.precision.bits for p in network.projections]
+    tied = any(isinstance(f.kind, (Symmetric, Adaptive)) for f in network.feedback_projections)
+    if not bits or min(bits) == 0 or tied or any(p.rewiring is not None for p in network.projections):
+        return None
+    if any(p.rule.plastic and not isinstance(p.rule, PairRule) for p in network.projections):
+        return None
+    return np.dtype(np.int8 if max(bits) <= 8 else np.int16)
+
+
+def store_levels(
+    formats: Mapping[str, FixedPoint],
+    network: Network,
+    table: np.ndarray,
+    branch_start: np.ndarray,
+    weight: np.ndarray,
+    levels: np.ndarray,
+) -> None:
+    """Write the nearest levels of all weights."""
+    for one, group, synapses in _parts_of(formats, network, table, branch_start):
+        levels[synapses] = one.levels(one.rounded(weight[synapses], group["w_min"], group["w_max"]))
+
+
+def weights_of_levels(
+    formats: Mapping[str, FixedPoint],
+    network: Network,
+    table: np.ndarray,
+    branch_start: np.ndarray,
+    levels: np.ndarray,
+    dtype: np.dtype,
+) -> np.ndarray:
+    """The weights of stored levels, (synapses,); the lowest level of the type stands for NaN (core/online/weights.hpp)."""
+    out = np.empty(levels.size, dtype)
+    for one, _, synapses in _parts_of(formats, network, table, branch_start):
+        out[synapses] = levels[synapses] * np.float64(one.level)
+    out[levels == np.iinfo(levels.dtype).min] = np.nan
+    return out
+
+
+def _parts_of(
+    formats: Mapping[str, FixedPoint], network: Network, table: np.ndarray, branch_start: np.ndarray
+) -> Iterator[tuple[FixedPoint, np.void, slice]]:
+    """Formats, delay groups and synapses of all projections with weights of few bits."""
+    for name, one in formats.items():
+        rows = np.flatnonzero(table["projection"] == network.projection(name).index)
+        for group, synapses in _synapses_of(table, rows, branch_start):
+            yield one, group, synapses
+
+
 def source_nodes(network: Network, ranks: RankPartition) -> np.ndarray:
     """Index of each local source within its population, for draws that do not depend on ranks; empty where it is the local id."""
     if not ranks.several or all(p.precision is None for p in network.projections):
@@ -82,12 +139,13 @@ def _write_levels(row: np.void, one: FixedPoint) -> None:
 
 
 def _synapses_of(table: np.ndarray, rows: Iterable[int], branch_start: np.ndarray) -> Iterator[tuple[np.void, slice]]:
-    """Synapses of the delay groups ``rows`` of a projection: all that lie side by side, with the record of their first group."""
+    """Synapses of the delay groups ``rows`` of a projection, some that lie side by side, with the record of their first group."""
     for number in rows:
         group, first = table[number], int(table["first_branch"][number])
         stop = first + int(group["n_branches"] * group["branch_stride"])
         for part in branch_start if group["first_group"] == number else ():
-            yield group, slice(int(part[first]), int(part[stop]))
+            for begin in range(int(part[first]), int(part[stop]), SOME):
+                yield group, slice(begin, min(begin + SOME, int(part[stop])))
 
 
 def _size_of(ranks: RankPartition, p: Projection, parts: list[np.ndarray]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Sizes, has_near_targets
+from eprop.engine.build.levels import level_type
 from eprop.engine.build.records import AXON_TIMES
 from eprop.engine.state.storage import arrays_of, make_history, make_synapses, without_memory
 from eprop.errors import MemoryLimitError
@@ -45,7 +46,8 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
         p.connectivity.expected(p.pre.size, p.post.size) * len(range(*ranks.own(p.post))) / p.post.size
         for p in network.projections
     )
-    one = arrays_of(make_synapses(sizes, np.zeros(1, sizes.dtype)))
+    stored = level_type(network)
+    one = arrays_of(make_synapses(sizes, np.zeros(1, sizes.dtype if stored is None else stored)))
     # Per axon branch: start of its synapses in each partition, and a counter per thread while they are drawn. Per axon: its
     # state and recent spikes; at moderate rates about as much again.
     axon = AXON_TIMES.itemsize + 16 * sizes.n_filter_slots * sizes.n_filters if sizes.learning.at_spikes else 0
@@ -58,7 +60,8 @@ def estimate(sizes: Sizes, partitions: int, threads: int) -> Estimate:
         others += sizes.dtype.itemsize * lib.padded(n) * _work_entries(sizes, len(history["block_propagators"]))
     target = 2 if has_near_targets(sizes, partitions) else 4
     target += 4 * any(p.rewiring is not None for p in network.projections)  # when a synapse was made
-    return Estimate(round(synapses), target + sum(array.nbytes for array in one.values()), others)
+    drawn = 0 if stored is None else sizes.dtype.itemsize  # weights, until their levels are known
+    return Estimate(round(synapses), target + drawn + sum(array.nbytes for array in one.values()), others)
 
 
 def _work_entries(sizes: Sizes, blocks: int) -> int:

@@ -171,16 +171,16 @@ class Episodes:
             self._latency = max(self.arrays.exchange.comm.gather(lib.longest_latency(self._topology)))
         options = n_steps, continues, learn, max(self.arrays.threads, 1)
         self.check_room(n, *options)
-        return CORES[built.weight.dtype](self._topology, built.initial, n, *options, self._latency)
+        return CORES[built.dtype](self._topology, built.initial, n, *options, self._latency)
 
     def check_room(self, n: int, n_steps: int, continues: bool, learn: bool, threads: int) -> None:
         """Refuse new lanes that exceed the available memory, on all ranks that share the network."""
         built, advice = self.arrays.built, "take fewer lanes, or shorter rollouts or samples"
-        if built.weight.itemsize == 8:
+        if built.dtype.itemsize == 8:
             advice += ', or precision="single"'
         needed = 8 * n * n_steps
         if needed < MOST_BYTES:
-            sizes = n, n_steps, continues, learn, threads, built.weight.itemsize
+            sizes = n, n_steps, continues, learn, threads, built.dtype.itemsize
             needed = lib.episode_bytes(self._topology, built.initial.shape[0], *sizes)
         check = partial(check_room, f"{n:,} lanes of {n_steps:,} steps", needed, advice)
         run_on_all_ranks(self.arrays.exchange.comm, "lanes", check)
@@ -242,7 +242,7 @@ class Episodes:
 
     def _width(self, n_steps: int, n: int) -> int:
         """Number of lanes for ``n`` samples; results do not depend on it."""
-        threads, itemsize = max(self.arrays.threads, 1), self.arrays.built.weight.itemsize
+        threads, itemsize = max(self.arrays.threads, 1), self.arrays.built.dtype.itemsize
         if self.arrays.exchange.several:
             return self.arrays.exchange.lanes(n_steps, n, itemsize)
         if threads == 1:

@@ -36,7 +36,7 @@ def sample_scales(arrays: Arrays, samples: Samples, index: np.ndarray) -> np.nda
     """
     lengths = np.broadcast_to(_lengths(samples), len(samples))
     shares = np.where(_averaged(arrays), (lengths[0] / lengths[index])[:, None], 1.0)
-    dtype = arrays.built.weight.dtype  # the type of a synapse
+    dtype = arrays.built.dtype  # the type of a synapse
     scales = arrays.built.topology.groups["input_scale"].astype(dtype) * shares.astype(dtype)
     return np.ascontiguousarray(scales, np.float64)
 

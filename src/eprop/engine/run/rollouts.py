@@ -62,7 +62,7 @@ class LaneGroup:
         arrays = self.episodes.arrays
         self.check_wiring()
         if self.weights != arrays.weight_changes:
-            self.core.set_weights(arrays.synapses.weight)
+            self.core.set_weights(arrays.effective_weights())
             self.weights = arrays.weight_changes
 
     def run(self, request: lib.EpisodeRequest) -> None:

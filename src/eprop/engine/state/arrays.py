@@ -10,7 +10,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.built import Built
-from eprop.engine.build.levels import round_to_nearest
+from eprop.engine.build.levels import round_to_nearest, store_levels, weights_of_levels
 from eprop.engine.build.records import LEARN_AT_SPIKES, out_degrees
 from eprop.engine.ranks.exchange import Exchange
 from eprop.engine.ranks.gathering import StateGatherer
@@ -93,7 +93,7 @@ class Arrays:
         built, neurons = self.built, make_neurons(self.built)
         neurons.feedback = self.neurons.feedback
         synapses, axons, history = (
-            replace(self.synapses, weight=weight),
+            replace(self.synapses, weight=weight, levels=np.zeros(0, np.int8), wide_levels=np.zeros(0, np.int16)),
             make_axons(built, learns=False),
             make_history(built, built.max_delay, learns=False),
         )
@@ -145,7 +145,22 @@ class Arrays:
 
     def effective_weights(self) -> np.ndarray:
         """Weights of all synapses as of their last spikes; e-prop+ stores the weights of the start of a block."""
-        return self.online.effective_weights() if self.built.learning.eprop_plus else self.synapses.weight
+        if self.built.learning.eprop_plus:
+            return self.online.effective_weights()
+        stored, built = self.synapses.stored, self.built
+        if stored is self.synapses.weight:
+            return stored
+        return weights_of_levels(
+            built.formats, self.network, built.groups, built.topology.branch_start, stored, built.dtype
+        )
+
+    def store_weights(self, weight: np.ndarray) -> None:
+        """Store all weights (synapses,), rounded if the network stores levels."""
+        stored, built = self.synapses.stored, self.built
+        if stored is self.synapses.weight:
+            stored[:] = weight
+        else:
+            store_levels(built.formats, self.network, built.groups, built.topology.branch_start, weight, stored)
 
     def materialise_weights(self) -> None:
         """Store all weights as they are seen from outside, until the next spike."""
@@ -153,8 +168,10 @@ class Arrays:
             self.online.materialise_weights()
 
     def round_weights(self) -> None:
-        """Round weights of few bits to the nearest level."""
+        """Round weights of few bits to the nearest level; stored levels are so already."""
         built = self.built
+        if self.synapses.stored is not self.synapses.weight:
+            return
         for p in self.network.projections:
             if p.name in built.formats:
                 rows, starts = built.delay_groups[p.index], built.topology.branch_start

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eprop.engine.build.fingerprint import check_fingerprint
+from eprop.engine.build.fingerprint import check_fingerprint, has_formats_of
 from eprop.engine.build.records import ring_size
 from eprop.engine.ranks.collective import checksum, run_on_all_ranks
 from eprop.engine.ranks.gathering import Axis, SpikeLog
@@ -78,6 +78,8 @@ def check_log(log: SpikeLog, n_steps: int, n_sources: int) -> None:
 # The entry that identifies the network of a state, and those of the logged spikes; the latter and postsynaptic spikes grow.
 NETWORK, COUNTS, SOURCES, POST_TIMES = "network", "spikes/counts", "spikes/sources", "post_spikes/times"
 GROWING = (COUNTS, SOURCES, POST_TIMES)
+# Weights are numbers in a state, also if the network stores levels.
+WEIGHT = "synapses/weight"
 GROUPS = {"synapses": Synapses, "neurons": Neurons, "history": History}
 # Axes of all other arrays of a state.
 AXES = {
@@ -125,7 +127,10 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
             view[...] = part[name]
         elif view.size:
             view[..., order] = part[name]
-    arrays.round_weights()
+    if arrays.synapses.stored is not arrays.synapses.weight:
+        weight = np.empty(order.size, arrays.built.dtype)
+        weight[order] = part[WEIGHT]
+        arrays.store_weights(weight)
     arrays.axons.times["last_spike"], arrays.axons.times["interval"] = part["axons/times"]
     arrays.axons.times["position"] = -1
     arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
@@ -136,6 +141,9 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.weight_changes += 1
     _set_log(arrays, arrays.gatherer.part_log(SpikeLog(whole[COUNTS], whole[SOURCES])))
     online.set_post_times(np.ascontiguousarray(part[POST_TIMES], np.int64))
+    if not has_formats_of(state.get(NETWORK, own[NETWORK]), own[NETWORK]):
+        arrays.materialise_weights()
+        arrays.round_weights()
 
 
 def _axes(arrays: Arrays) -> dict[str, Axis]:
@@ -241,6 +249,8 @@ def _state_here(arrays: Arrays) -> dict[str, np.ndarray]:
     out |= _wiring_here(arrays) if arrays.moves else {}
     for name, view in _views(arrays).items():
         out[name] = view[..., order] if axes[name] is Axis.synapse and view.size else view.copy()
+    if arrays.synapses.stored is not arrays.synapses.weight:
+        out[WEIGHT] = arrays.effective_weights()[order]
     out["history/steps"][:, STEP_WORK:] = 0.0
     for population in arrays.built.topology.populations:
         if population["trace_group"] < 0:  # computed where they are recorded only, and read by nobody

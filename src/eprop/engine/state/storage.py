@@ -32,6 +32,7 @@ class Synapses:
     Attributes
     ----------
     weight : (synapses,) in the precision of the simulator, as all others
+    levels, wide_levels : int8, int16, whole numbers of levels in place of weights, see `eprop.engine.build.levels.level_type`
     trace, trace_reg : filtered eligibility; the second one only with two kappas
     trace_reward : reward trace, only if some projection has one
     own : (n_own, synapses) own components of the eligibility vector
@@ -47,6 +48,13 @@ class Synapses:
     pending: PerSynapse
     moment_1: PerSynapse
     moment_2: PerSynapse
+    levels: np.ndarray
+    wide_levels: np.ndarray
+
+    @property
+    def stored(self) -> np.ndarray:
+        """The weights as they are stored, (synapses,): numbers or levels."""
+        return next((part for part in (self.levels, self.wide_levels) if part.size), self.weight)
 
 
 @dataclass(slots=True)
@@ -160,14 +168,17 @@ def without_memory(shape: tuple[int, ...], dtype: Any = np.float64) -> np.ndarra
 
 
 def make_synapses(sizes: Sizes, weight: np.ndarray) -> Synapses:
-    """Allocate synapse arrays; arrays that the rules do not need have length 0."""
-    n, dtype = weight.size, weight.dtype
+    """Allocate synapse arrays for weights or levels; arrays that the rules do not need have length 0."""
+    n, dtype = weight.size, sizes.dtype
 
     def stored(needed: bool) -> np.ndarray:
         return np.zeros(n if needed else 0, dtype)
 
+    def if_of(kind: type) -> np.ndarray:
+        return weight if weight.dtype == kind else np.zeros(0, kind)
+
     return Synapses(
-        weight=weight,
+        weight=if_of(dtype.type),
         trace=stored(sizes.learning.eprop_plus),
         trace_reg=stored(sizes.two_kappas),
         trace_reward=stored(sizes.reward_cutoff > 0),
@@ -175,6 +186,8 @@ def make_synapses(sizes: Sizes, weight: np.ndarray) -> Synapses:
         pending=stored(sizes.learning.keeps_gradients),
         moment_1=stored(sizes.learning.moments[0]),
         moment_2=stored(sizes.learning.moments[1]),
+        levels=if_of(np.int8),
+        wide_levels=if_of(np.int16),
     )
 
 

@@ -134,7 +134,9 @@ def set_weights(arrays: Arrays, comm: Communicator, name: Projection | str, valu
     flat = run_on_all_ranks(comm, "set_weights", check, lambda flat: {"weights": checksum(flat)})
     order = synapse_order(arrays, projection.index)[0]
     arrays.materialise_weights()
-    arrays.synapses.weight[order] = flat[arrays.gatherer.held(projection.index)]
+    stored, given = arrays.synapses.stored, flat[arrays.gatherer.held(projection.index)]
+    is_level = stored is not arrays.synapses.weight
+    stored[order] = arrays.built.formats[projection.name].levels(given) if is_level else given
     arrays.weight_changes += 1
     groups = arrays.built.delay_groups[projection.index]
     arrays.measure_offsets(groups)

@@ -94,7 +94,7 @@ def placed(network: Network, built: Built, projections: Sequence[Projection], gi
 
     Threads divide the targets, as in the build of a network.
     """
-    bounds, dtype = built.topology.bounds, built.weight.dtype
+    bounds, dtype = built.topology.bounds, built.dtype
     partitions, branches = bounds.shape[1] - 1, built.n_branches
     ranges = target_ranges(bounds, -(-threads // partitions))
     each = len(ranges) // partitions
