@@ -4,6 +4,7 @@
 
 #include "eprop_plus/bounds.hpp"
 #include "eprop_plus/corrections.hpp"
+#include "eprop_plus/new_synapses.hpp"
 
 namespace eprop {
 namespace {

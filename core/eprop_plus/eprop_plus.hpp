@@ -56,9 +56,6 @@ template <class Visit> EPROP_INLINE void with_kind(int number, const Visit& visi
 // Allocates work space for a state at rest with topology and history; starts the propagator of the first block.
 template <class Real> void allocate_plus_work(OnlineState<Real>& state);
 
-// Makes room for the gradients of the longest branches, after synapses have moved.
-template <class Real> void follow_connections(OnlineState<Real>& state);
-
 // Clears cached propagators after another state has replaced the history.
 template <class Real> void clear_cached(OnlineState<Real>& state);
 

@@ -15,6 +15,9 @@
 
 namespace eprop {
 
+// Makes room for the gradients of the longest branches, after synapses have moved.
+template <class Real> void follow_connections(OnlineState<Real>& state);
+
 // The last arrival at a branch, of a kind of synapses.
 template <class Real> struct LastSpike {
   Kind kind;
