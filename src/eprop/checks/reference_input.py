@@ -52,7 +52,7 @@ def few_bits(network: Network, projection: str, one: FixedPoint) -> FewBits:
     def draws(sources: np.ndarray, targets: np.ndarray, update: int) -> Floats:
         nodes, of_source = np.unique(sources, return_inverse=True)
         keys = np.array([random.philox(seed, random.ROUND, node, update)[0] for node in nodes], np.uint64)
-        return (mixed(targets, keys[of_source]).astype(np.int32) + 0.5) / 2.0**32 + 0.5
+        return np.asarray((mixed(targets, keys[of_source]).astype(np.int32) + 0.5) / 2.0**32 + 0.5, np.float64)
 
     return FewBits(one, draws)
 
