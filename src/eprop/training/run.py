@@ -108,7 +108,7 @@ class Run:
             try:
                 if self.writes:
                     write_text(self.folder.config, self.config_text())
-                self.save()
+                self.trainer.save()
             except OutputError:
                 lock.close()
                 self.folder.remove()

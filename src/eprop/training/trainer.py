@@ -70,6 +70,7 @@ class Trainer:
         self.learner, self.callbacks = learner, tuple(callbacks)
         self._watcher, self._save, self._interrupt = watcher, save, interrupt
         self._ended, self._unreported = False, False
+        self._due = 0.0  # when the next checkpoint is
 
     @property
     def simulator(self) -> Any:
@@ -106,6 +107,14 @@ class Trainer:
         self.learner.set_state(state)
         self._ended, self._unreported = state["stopped_early"], state["unreported"]
 
+    def save(self) -> None:
+        """Write a checkpoint; the longer it takes, the later the next one is due."""
+        began = time.monotonic()
+        if self._save is not None:
+            self._save(self)
+        now = time.monotonic()
+        self._due = now + max(SAVE_SECONDS, (now - began) / SAVE_SHARE)
+
     def run(self) -> None:
         """Learn to the end, or until the training is stopped early.
 
@@ -121,19 +130,15 @@ class Trainer:
             interrupt = self._interrupt or stack.enter_context(Interrupt(self.simulator.comm))
             if self._unreported:  # a stop came between an update and its report
                 self._report(watcher, interrupt)
-            saved, cost = time.monotonic(), 0.0
+            self._due = max(self._due, time.monotonic() + SAVE_SECONDS)
             while not self.finished:
                 interrupt.check()
                 self.learner.step(interrupt.check)
                 self._unreported = True
                 watcher.progress(self.learner.progress())
                 self._report(watcher, interrupt)
-                now = time.monotonic()
-                if self._save is not None and self.simulator.comm.broadcast(
-                    now - saved > max(SAVE_SECONDS, cost / SAVE_SHARE)
-                ):
-                    self._save(self)
-                    saved, cost = time.monotonic(), time.monotonic() - now
+                if self._save is not None and self.simulator.comm.broadcast(time.monotonic() > self._due):
+                    self.save()
             self.learner.finish()
 
     def _report(self, watcher: Watcher, interrupt: Interrupt) -> None:
