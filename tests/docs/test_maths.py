@@ -159,16 +159,19 @@ def test_of_an_episode_the_reward_trace_is_an_advantage() -> None:
     np.testing.assert_allclose(collected, (learning * e_bar * following[:-1]).sum())
 
 
-FEW_BITS = "e-prop+, gradient descent, [weights of few bits](../howto/chip.md)"
+BITS = {
+    "static, STDP, with [weights](../howto/chip.md) of up to 8 bits": 8,
+    "static, STDP, with weights of up to 16 bits": 16,
+}
 RULES = {
     "static, nothing learns and no readout": ep.Static(),
     "static": ep.Static(),
     "STDP": ep.STDP(),
+    **dict.fromkeys(BITS, ep.STDP()),
     "e-prop, gradient descent": ep.EProp(optimizer=ep.GradientDescent()),
     "e-prop, Adam": ep.EProp(optimizer=ep.Adam()),
     "e-prop, momentum or RMSprop": ep.EProp(optimizer=ep.Momentum()),
     "e-prop+, gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent()),
-    FEW_BITS: ep.EPropPlus(optimizer=ep.GradientDescent()),
     "e-prop+, gradient descent, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(), kappa_reg=0.5),
     "e-prop+, momentum or RMSprop": ep.EPropPlus(optimizer=ep.RMSprop()),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam()),
@@ -185,6 +188,8 @@ def test_bytes_per_synapse() -> None:
     for name, *told in rows:
         for precision, claimed in zip(("single", "double"), told, strict=True):
             net = small_network((0, 8, 0)) if "no readout" in name else small(ep.LIF(), RULES[name])
-            net = net.with_precision(ep.FixedPoint(8)) if name == FEW_BITS else net
+            if name in BITS:
+                layers = {"rec->rec": None, "rec->out": {"rule": ep.Static()}}
+                net = small_network((0, 8, 2), layers, rule=RULES[name]).with_precision(ep.FixedPoint(BITS[name]))
             sim = ep.Simulator(net, threads=1, precision=precision)
             assert sim.memory()["synapses"] == int(claimed) * sim.n_synapses, name

@@ -199,7 +199,7 @@ def test_the_cost_of_an_event_needs_a_mode_with_events(monkeypatch):
 
 
 @pytest.mark.tiny
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("always")
 def test_options_without_effect_warn(monkeypatch):
     def measure(*given):
         raise EPropError("measured")

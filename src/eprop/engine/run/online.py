@@ -116,7 +116,7 @@ class OnlineRunner:
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
             limit = rates.limit(limit) if rates else limit
-            done += self._advance(out, done, limit)
+            done += self.advance(out, done, limit)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
@@ -137,7 +137,7 @@ class OnlineRunner:
             self._count_events_of_all(before)
         return recording
 
-    def _advance(self, request: lib.RunRequest, offset: int, n_steps: int) -> int:
+    def advance(self, request: lib.RunRequest, offset: int, n_steps: int) -> int:
         """Advance the running network by up to ``n_steps`` steps; move synapses if it has learned for long enough."""
         learns = self._rewirer.runs_on and not request.frozen
         limit = self._rewirer.limit(n_steps) if learns else n_steps
@@ -162,7 +162,7 @@ class OnlineRunner:
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            done += self._advance(out, done, limit)
+            done += self.advance(out, done, limit)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
