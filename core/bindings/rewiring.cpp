@@ -85,9 +85,8 @@ template <class Real> void perturb_all(const PyTopology& topology, Out1<Real> we
       static_cast<Index>(nodes.shape(0)) != branches.sources || static_cast<Index>(weight.shape(0)) != topology.targets.size)
     throw nb::value_error("perturb: weights, bounds or nodes do not fit");
   const Perturbation perturbation{l1, noise, seed, first_node, nodes.data(), view2(bounds).row(0), view2(bounds).row(1)};
-  const AllSynapses<Real> all{
-      attribute2<Index>(topology.arrays, "branch_start"),
-      {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), {}, nullptr}};
+  const AllSynapses<Real> all{attribute2<Index>(topology.arrays, "branch_start"),
+                              {nullptr, attribute1<std::uint32_t>(topology.arrays, "targets").data, weight.data(), {}, nullptr}};
   nb::gil_scoped_release release;
   parallel_for(topology.n_partitions(), std::max(threads, 1),
                [&](Index p) { perturb(branches, perturbation, all.of_partition(p, branches.first)); });
