@@ -2,7 +2,7 @@ r"""A cortical microcircuit learns digits: error, learning curve, rates and irre
 
     python benchmarks/microcircuit_digits.py --keep runs
     python benchmarks/microcircuit_digits.py --scale 1 --seeds 1 --recurrence plastic --threads 2 --samples 800 --minutes 40 \
-        --validation 50 --validations 8 --test-samples 200 --set dt=0.4 --label full
+        --validation 40 --validations 4 --test-samples 200 --set dt=0.4 --label full
 
 Trains ``eprop train microcircuit`` with recurrent synapses that learn, with recurrent synapses that keep their weights, and
 without them, and tests with frozen weights. Each training runs in a process of its own; the result is written after each of
