@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eprop.errors import InputError
-from eprop.parameters import Floats, Integers, check_count, is_finite_number
+from eprop.parameters import Floats, Integers, check_count, is_finite_number, refuse_masks
 
 Spikes = tuple[ArrayLike, ArrayLike]
 
@@ -236,6 +236,8 @@ def _mean(values: Floats) -> float:
 def _within(spikes: Spikes, n: int, start: float, stop: float | None) -> tuple[Floats, Integers, float]:
     """Times and nodes of the spikes in a window, and its length."""
     check_count("n", n, InputError)
+    for part in spikes:
+        refuse_masks("spikes", part, InputError)
     times, nodes = np.asarray(spikes[0], np.float64), np.asarray(spikes[1])
     if times.ndim != 1 or times.shape != nodes.shape:
         raise InputError(f"spikes must be (times, nodes) of equal length, got shapes {times.shape} and {nodes.shape}")

@@ -461,12 +461,16 @@ def check_steps(where: str, description: Description, dt: float) -> None:
                 )
 
 
+def refuse_masks(label: str, values: object, error: type[Exception]) -> None:
+    """Raise ``error`` for an array that masks values, or a list of such arrays: a conversion would show what is masked."""
+    parts = values if isinstance(values, (list, tuple)) else (values,)
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+        raise error(f"{label}: masked values have no meaning here; fill them (values.filled) or leave them out")
+
+
 def real_numbers(label: str, values: npt.ArrayLike, error: type[Exception]) -> np.ndarray:
     """Convert to an array of whole or real numbers, keeping their type; raise ``error`` for other values."""
-    if np.ma.is_masked(values):
-        raise error(
-            f"{label} has masked values, which have no meaning here; fill them (values.filled) or leave them out"
-        )
+    refuse_masks(label, values, error)
     try:
         array = np.asarray(values)
     except (TypeError, ValueError) as problem:

@@ -14,7 +14,7 @@ from eprop.data.binned import BinnedDataset, check_labels, check_steps
 from eprop.data.binning import LATE, EventTimeWarning
 from eprop.errors import DataError, MemoryLimitError, warn
 from eprop.free_memory import available_memory
-from eprop.parameters import brief, check_count, is_finite_number, real_numbers
+from eprop.parameters import brief, check_count, is_finite_number, real_numbers, refuse_masks
 
 #: Channels are numbers of four bytes.
 _MOST = 2**31 - 1
@@ -114,6 +114,7 @@ def _positive(dt: object) -> float:
 
 
 def _labels(labels: npt.ArrayLike, n: int) -> np.ndarray:
+    refuse_masks("labels", labels, DataError)
     given = np.asarray(labels)
     if given.dtype.kind in "USO":
         raise DataError(

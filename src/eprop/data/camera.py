@@ -32,7 +32,7 @@ from eprop.data.binned import BinnedDataset, check_labels
 from eprop.data.binning import Block, bin_blocks
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
-from eprop.parameters import Description, param
+from eprop.parameters import Description, param, refuse_masks
 
 # Sizes that the core is compiled for: pixels along each side of the field and of the image, positions per pixel of the
 # blurred image, weights of the blur, levels of light, delays of a path.
@@ -200,7 +200,7 @@ class EventCamera(Description):
         seed, index : int
             As for `binned`; the same numbers give the same events in both methods.
         """
-        return next(self.recordings(np.asarray(image)[None], seed=seed, indices=[index]))
+        return next(self.recordings(np.asanyarray(image)[None], seed=seed, indices=[index]))
 
     def recordings(
         self, images: np.ndarray, *, seed: int, indices: ArrayLike | None = None, threads: int = 1
@@ -281,6 +281,7 @@ def sample_path(
 
 
 def _check_images(images: ArrayLike, indices: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+    refuse_masks("images", images, DataError)
     images = np.ascontiguousarray(images)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
         raise DataError(f"images must be uint8 of shape (n, {SIDE}, {SIDE}), got {images.dtype} {images.shape}")

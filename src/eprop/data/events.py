@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eprop.errors import DataError
+from eprop.parameters import refuse_masks
 
 #: Largest time that fits the microsecond counter, about 36 minutes.
 MAX_TIME = np.iinfo(np.int32).max
@@ -49,6 +50,8 @@ class Events:
         lengths = {name: np.shape(getattr(self, name)) for name in "xypt"}
         if len(set(lengths.values())) != 1 or np.ndim(self.t) != 1:
             raise DataError(f"events need four one-dimensional arrays of equal length, got shapes {lengths}")
+        for name in "xypt":
+            refuse_masks(f"event field {name}", getattr(self, name), DataError)
         object.__setattr__(self, "x", _position(self.x, "x"))
         object.__setattr__(self, "y", _position(self.y, "y"))
         object.__setattr__(self, "p", _polarity(self.p))
@@ -131,6 +134,7 @@ def as_events(source: object) -> Events:
     """
     if isinstance(source, Events):
         return source
+    refuse_masks("events", source, DataError)
     array = np.asarray(source)
     if array.dtype.names:
         return _from_fields(array)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eprop.errors import DataError, LostEventsWarning, ParameterError, warn
-from eprop.parameters import brief, check_count, is_finite_number
+from eprop.parameters import brief, check_count, is_finite_number, refuse_masks
 
 _NONE = np.zeros(0, np.int64)
 #: Largest number of steps; beyond it, times in ms lose their fraction.
@@ -279,6 +279,7 @@ class LiveEvents:
 
 def _real(values: ArrayLike) -> np.ndarray:
     """An array of real numbers; a `TypeError` if it is none."""
+    refuse_masks("a live event", values, DataError)
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise TypeError

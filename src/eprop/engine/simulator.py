@@ -387,9 +387,10 @@ class Simulator(FixedProperties):
         inputs : dict
             For each `EventSource` population by name: a pair ``(ptr, channels)`` with ``ptr`` of shape
             ``(n, n_steps + 1)`` pointing into ``channels`` (as in `eprop.data.BinnedDataset`), a dense array
-            ``(n, n_steps, size)`` of zeros and ones, or a list of ``n`` pairs ``(times, channels)``, times in ms, as for
-            `Simulator.run`. A channel may be active once in a step: the first two forms refuse repeated events; repeated times in
-            a step count once. For each population of neurons: currents ``(n, n_steps, size)``, pA.
+            ``(n, n_steps, size)`` of zeros and ones, a list of ``n`` such matrices of SciPy, or a list of ``n`` pairs
+            ``(times, channels)``, times in ms, as for `Simulator.run`. A channel may be active once in a step: repeated times in
+            a step count once, the pair with ``ptr`` refuses repeated events. For each population of neurons: currents
+            ``(n, n_steps, size)``, pA.
         targets : dict
             For each readout population by name: an array ``(n, n_steps, size)`` or ``(n, 1, size)``. For `CrossEntropy` the
             entries are class probabilities, which sum to one where the window is open. A population without a target has no

@@ -19,7 +19,7 @@ from eprop.engine import Simulator
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Neuron, Readout
 from eprop.network import AllToAll, ConnectionRule, FixedIndegree, Network, Normal, Symmetric
-from eprop.parameters import brief, check_count, is_finite_number
+from eprop.parameters import brief, check_count, is_finite_number, refuse_masks
 from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
 from eprop.rules.base import Rule
 from eprop.tasks import check_choice
@@ -83,6 +83,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             steps = self.n_steps if reset and _are_events(X) else steps
             labels = np.zeros(len(X), np.int32)
             return self._sized(from_arrays(X, labels, dt=self.dt, n_steps=steps, n_channels=channels), reset)
+        refuse_masks("X", X, InputError)
         X = validate_data(self, X, reset=reset, allow_nd=True, dtype=float)
         if X.ndim != 2:
             raise InputError(
@@ -187,6 +188,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         inputs = self._inputs(X, reset=new)
         y = _aims_of(X) if y is None and isinstance(X, BinnedDataset) else y
+        refuse_masks("y", y, InputError)
         if y is None:
             raise ParameterError("requires y to be passed, but the target y is None")
         checked = self._checked(y)

@@ -15,7 +15,7 @@ from eprop import random
 from eprop.errors import NetworkError
 from eprop.network.distributions import Array, Distribution, Glorot
 from eprop.network.parts import Population, Projection
-from eprop.parameters import brief, param, short
+from eprop.parameters import brief, param, refuse_masks, short
 from eprop.rules import PairRule, Rule
 
 #: By the sign of the source, or by that of the initial weight.
@@ -65,6 +65,7 @@ def signs_of_nodes(name: str, excitatory: object, size: int, seed: int) -> Signs
     """
     if isinstance(excitatory, (bool, np.bool_, numbers.Real)):
         return _drawn_signs(name, float(excitatory), size, seed)
+    refuse_masks(f"{name}: excitatory", excitatory, NetworkError)
     given = np.asarray(excitatory)
     if given.dtype != np.bool_ or given.shape != (size,):
         raise NetworkError(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from eprop.errors import InputError, warn
-from eprop.parameters import brief, check_count, is_finite_number
+from eprop.parameters import brief, check_count, is_finite_number, real_numbers
 from eprop.random import derive
 from eprop.rl.policies import Actions, DiscreteActions
 
@@ -254,12 +254,7 @@ class Episodes:
         label = f"environment {number}"
         if not isinstance(given, Observation):
             raise InputError(f"{label} must give an Observation when it is asked to {method}, got {brief(given)}")
-        try:
-            values = np.asarray(given.values)
-        except ValueError:  # ragged lists
-            values = np.array(None)
-        if values.dtype.kind not in "biuf":
-            raise InputError(f"{label} gave an observation that is no array of numbers: {brief(given.values)}")
+        values = real_numbers(f"{label}: the observation", given.values, InputError)
         if values.shape != tuple(self.environments.shape):
             declared = tuple(self.environments.shape)
             raise InputError(f"{label} gave an observation of shape {values.shape}, but declares the shape {declared}")

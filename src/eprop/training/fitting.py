@@ -318,7 +318,7 @@ def _is_one_hot(given: np.ndarray, n_classes: int) -> bool:
 
 def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> Task:
     """The task of a network and its samples: classes if the samples have labels, else curves."""
-    weights = None if window is None else np.asarray(window, float)
+    weights = None if window is None else real_numbers("window", window, DataError).astype(float)
     if isinstance(dataset, BinnedDataset):
         labelled = dataset.targets is None
     else:

@@ -185,7 +185,7 @@ def test_whole_numbers_at_first_do_not_make_later_observations_whole():
         (Observation(np.zeros(2)), Observation(ZEROS), r"environment 0 gave an observation of shape \(2,\), but declares"),
         (Observation(ZEROS), None, "must give an Observation when it is asked to step, got None"),
         (None, Observation(ZEROS), "must give an Observation when it is asked to reset, got None"),
-        (Observation([[1.0], 2.0]), Observation(ZEROS), "gave an observation that is no array of numbers"),
+        (Observation([[1.0], 2.0]), Observation(ZEROS), "the observation must be an array of numbers"),
         (Observation(ZEROS, BOTH), Observation(ZEROS, np.ones(3, bool)), r"an action mask must have shape \(2,\)"),
     ],
 )  # fmt: skip
@@ -198,7 +198,7 @@ def test_what_an_environment_shows_must_fit(at_first, later, words):
     ("method", "given", "words"),
     [
         ("reset", None, "Odd-v0: reset must return observation and info, got None"),
-        ("reset", (None, {}), "gave an observation that is no array of numbers: (array\\()?None"),
+        ("reset", (None, {}), "the observation must be real numbers, got (array\\()?None"),
         ("step", None, "Odd-v0: step must return observation, reward, .* got None"),
         ("step", (np.zeros(4), None, False, False, {}), "Odd-v0: a reward must be a finite number, got None"),
         ("step", (np.zeros(3), 0.0, False, False, None), r"of shape \(3,\), but declares the shape \(4,\)"),

@@ -14,7 +14,7 @@ from eprop.data.binned import BinnedDataset, check_labels
 from eprop.data.binning import Block, bin_blocks
 from eprop.data.events import Events
 from eprop.errors import DataError, ParameterError
-from eprop.parameters import Description, Floats
+from eprop.parameters import Description, Floats, refuse_masks
 
 #: Samples (n,) and samples per second.
 Sound: TypeAlias = tuple[ArrayLike, float]
@@ -165,6 +165,7 @@ def check_rate(rate: Any, high: float) -> int:
 
 def as_samples(sound: ArrayLike, what: str, least: int = 1) -> Floats:
     """Samples as float64 on one axis."""
+    refuse_masks(what, sound, DataError)
     given = np.asarray(sound)
     if given.dtype.kind not in "iuf":
         raise DataError(f"{what}: samples must be numbers, got {given.dtype}")

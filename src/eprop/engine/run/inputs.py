@@ -15,7 +15,7 @@ from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks
 from eprop.engine.run.layout import Given, SampleLayout, by_name
 from eprop.engine.run.long import MOST_STEPS, Keeping
 from eprop.engine.run.probes import Probes, make_probes
-from eprop.engine.run.sample_events import events_in_steps
+from eprop.engine.run.sample_events import dense_of_sparse, events_in_steps
 from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
@@ -164,19 +164,12 @@ def _one_input(layout: SampleLayout, name: str, value: Any, n_steps: int) -> Any
         return _one_array("currents into", name, value, n_steps, layout.neurons[name])
     size = layout.sizes[0].get(name)
     if scipy.sparse.issparse(value):
-        value = _dense(name, value)
+        value = dense_of_sparse(name, [value])[0]
     if isinstance(value, tuple) and len(value) == 2:
         return value if size is None else events_in_steps(repr(name), value, size, layout.dt, n_steps)
     if real_numbers(f"input {name!r}", value, InputError).ndim != 2:
         raise InputError(f"input {name!r} must be an array (steps, size), sparse or not, or a pair (times, channels)")
     return _one_array("input", name, value, n_steps, size)
-
-
-def _dense(name: str, matrix: Any) -> np.ndarray:
-    """A sparse input as an array of bytes, if it holds zeros and ones."""
-    if not np.isin(matrix.tocoo().data, (0, 1)).all():
-        raise InputError(f"input {name!r} must hold zeros and ones")
-    return np.asarray(matrix.astype(np.uint8).toarray())
 
 
 def check_call(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 
 from eprop.core import lib
 from eprop.engine.run.layout import InputPart, SampleLayout, check_names
@@ -88,6 +89,8 @@ def _sorted_events(p: InputPart, given: object, n: int, n_steps: int, dt: float,
     if isinstance(given, StepEvents):
         start += given.start
         return given.channels
+    if isinstance(given, (list, tuple)) and given and all(map(scipy.sparse.issparse, given)):
+        given = dense_of_sparse(p.name, given)
     if isinstance(given, np.ndarray) or not (_are_lists(given) or (isinstance(given, tuple) and len(given) == 2)):
         return _of_dense(p, real_numbers(f"input {p.name!r}", given, InputError), n, n_steps, start)
     found, channels = _pairs(p, given, n, n_steps, dt)
@@ -138,6 +141,15 @@ def _of_dense(p: InputPart, dense: np.ndarray, n: int, n_steps: int, start: np.n
             "given by the name of a population of neurons in place of a source; encoders turn numbers into events"
         )
     return channels
+
+
+def dense_of_sparse(name: str, matrices: Sequence[Any]) -> np.ndarray:
+    """Sparse matrices of zeros and ones (steps, size), one for each sample, as an array of bytes."""
+    if not all(np.isin(matrix.tocoo().data, (0, 1)).all() for matrix in matrices):
+        raise InputError(f"input {name!r} must hold zeros and ones")
+    if len({matrix.shape for matrix in matrices}) > 1:
+        raise InputError(f"input {name!r}: the sparse matrices (steps, size) of all samples must have one shape")
+    return np.stack([matrix.astype(np.uint8).toarray() for matrix in matrices])
 
 
 def _are_lists(given: object) -> bool:

@@ -18,7 +18,7 @@ from eprop.engine.run.timing import Latency
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource
-from eprop.parameters import brief, is_finite_number, real_numbers
+from eprop.parameters import brief, is_finite_number, real_numbers, refuse_masks
 
 _clock = time.perf_counter_ns
 Given = lib.Given
@@ -184,6 +184,7 @@ class Stepper:
             name = name_of(key)
             if name not in self._source:
                 raise InputError(f"this stepper has no input {name!r}; it has {_listed(self._inputs)}")
+            refuse_masks(f"channels of {name!r}", value, InputError)
             try:
                 array = np.asarray(value)
             except ValueError as error:  # ragged lists

@@ -118,7 +118,7 @@ class Constants:
                     f"{population.name}.{name} does not learn; constants of {population.name!r} that do: {listed}"
                 )
             learned, shape = known[name].constant.learned, known[name].moved.shape
-            numbers = real_numbers(f"{population.name}.{name}", np.asarray(value), InputError).astype(np.float64)
+            numbers = real_numbers(f"{population.name}.{name}", value, InputError).astype(np.float64)
             if numbers.shape not in ((), shape):
                 raise InputError(
                     f"{population.name}.{name} takes one number or shape {shape}, got shape {numbers.shape}"

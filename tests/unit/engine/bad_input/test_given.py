@@ -64,7 +64,7 @@ INPUTS = [
     ({"in": OK[0]}, "must be an array"),
     ({"in": scipy.sparse.csr_matrix(OK[:4])}, r"must have shape \(5, 4\)"),
     ({"in": 2 * scipy.sparse.eye_array(5, 4)}, "must hold zeros and ones"),
-    ({"in": np.ma.masked_array(OK, OK[0, 0] == OK)}, "has masked values, which have no meaning"),
+    ({"in": np.ma.masked_array(OK, OK[0, 0] == OK)}, "input 'in': masked values have no meaning"),
     *(
         ({"in": OK + value}, "must hold only zeros and ones: at most one event per channel")
         for value in (0.5, 2, -1, NAN)
@@ -260,6 +260,8 @@ def test_what_an_array_can_only_mean_one_way(learner):
     sparse, dense = (ep.Simulator(net).run(5.0, {"in": x}).y["out"] for x in (events, events.toarray()))
     np.testing.assert_array_equal(sparse, dense)
     assert sparse.any()
+    one = ep.Simulator(net).evaluate(ep.Simulator(net).samples(1, 5, {"in": [events]})).y[0]
+    np.testing.assert_array_equal(one, dense)
     sim, target = ep.Simulator(net), np.arange(10.0).reshape(2, 5)
     np.testing.assert_array_equal(sim.samples(2, 5, targets={"out": target}).target, target[:, :, None])
     losses = [ep.Simulator(net).run(5.0, targets={"out": t}).loss for t in (target[0], target[0][:, None])]
