@@ -47,6 +47,11 @@ class FixedPoint(Description):
         return int(2 ** (self.bits - 1) - 1)
 
     @property
+    def bytes(self) -> int:
+        """Bytes that store a number of levels."""
+        return 1 if self.bits <= 8 else 2
+
+    @property
     def level(self) -> float:
         """``scale``.
 

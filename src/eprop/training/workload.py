@@ -114,7 +114,7 @@ def metrics_of(simulator: Simulator, counts: SpikeCounts) -> NeuroBench:
     zeros = zeros_of_sources(arrays)
     connected = simulator.n_synapses - arrays.exchange.total(int(zeros.sum()))
     return NeuroBench(
-        footprint_of(network, simulator.n_synapses, arrays.built.weight.itemsize),
+        footprint_of(simulator),
         1.0 - connected / pairs if pairs else 0.0,
         1.0 - float(active) / possible if possible else 0.0,
         _operations(arrays, counts, zeros) / max(counts.samples, 1),
@@ -122,10 +122,13 @@ def metrics_of(simulator: Simulator, counts: SpikeCounts) -> NeuroBench:
     )
 
 
-def footprint_of(network: Network, synapses: int, itemsize: int) -> int:
+def footprint_of(simulator: Simulator) -> int:
     """Bytes of a network that runs with frozen weights, for any number of threads and ranks."""
-    out = synapses * (itemsize + INDEX) + sum((p.pre.size + 1) * START for p in network.projections)
-    for p in network.populations:
+    out, itemsize = simulator.n_synapses * INDEX, simulator._arrays.built.weight.itemsize
+    for projection in simulator.network.projections:
+        weight = itemsize if projection.precision is None else projection.precision.bytes
+        out += simulator.connection_count(projection) * weight + (projection.pre.size + 1) * START
+    for p in simulator.network.populations:
         if isinstance(p.model, Neuron):
             out += NUMBER * p.size * (len(p.model.parameter_rows) + len(p.model.state_rows))
         elif p.model.role == "readout":

@@ -82,8 +82,8 @@ def test_metrics_of_a_network_that_runs_on():
 def test_footprint_counts_weights_connections_and_nodes():
     net = small_network((6, 9, 2), {"in->rec": 0.1, "rec->out": 0.1})
     rows = len(ep.LIF.parameter_rows) + len(ep.LIF.state_rows)
-    for precision, weight in (("double", 8), ("single", 4)):
-        sim = ep.Simulator(net, threads=1, precision=precision)
+    for precision, bits, weight in (("double", None, 8), ("single", None, 4), ("single", 8, 1), ("double", 9, 2)):
+        sim = ep.Simulator(net.with_precision(bits and ep.FixedPoint(bits)), threads=1, precision=precision)
         found = neurobench(sim, sim.samples(1, 5, {"in": np.zeros((1, 5, 6))})).footprint
         assert found == (6 * 9 + 9 * 2) * (weight + 4) + 8 * (7 + 10) + 8 * 9 * rows + 8 * 2 * 6
 
