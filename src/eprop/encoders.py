@@ -477,8 +477,8 @@ def check_entries(encoder: Encoder, name: str, entries: int) -> None:
     """Raise `InputError` unless a parameter has one value, or one for each entry."""
     if (count := len(getattr(encoder, name))) not in (1, entries):
         raise InputError(
-            f"{type(encoder).__name__}.{name} has {count} values for observations of {entries} entries; fit takes one "
-            "observation per row, of series for instance series.reshape(-1, entries)"
+            f"{type(encoder).__name__}.{name} has {count} values for observations of {entries} entries; fit it to "
+            "observations of the same form, of series to series.reshape(-1, entries) (a DeltaCode to the series)"
         )
 
 

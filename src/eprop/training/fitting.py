@@ -292,6 +292,11 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
     if isinstance(data, Samples):
         return SampleSet(data)
     if isinstance(data, BinnedDataset):
+        if data.targets is not None and data.targets.shape[2] != (size := only(network, "readout", "out").size):
+            raise DataError(
+                f"{label}: the targets have {data.targets.shape[2]} outputs, but the network has {size} readouts; the curve of "
+                "one output is targets[:, :, None]"
+            )
         return data
     pair: Any = data
     if not isinstance(pair, tuple) or len(pair) != 2:
@@ -304,6 +309,8 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
     given = real_numbers(f"{label}: labels or targets", given, DataError)
     if _is_one_hot(given, readout.size):
         given = np.argmax(given, axis=1)
+    if readout.size == 1 and given.ndim == 2:
+        given = given[:, :, None]  # a curve for each sample, or a number
     kind = "labels" if given.ndim == 1 and readout.size > 1 else "targets"
     aims: dict[str, Any] = {kind: given}
     return from_arrays(events, **aims, dt=network.dt, n_channels=source.size, name=label)

@@ -90,10 +90,12 @@ def test_targets_are_learned() -> None:
             history.validation_accuracy  # noqa: B018
 
 
-def test_one_readout_takes_numbers_as_targets() -> None:
-    sim = simulator(readouts=1, loss=ep.SquaredError())
-    history = ep.fit(sim, (EVENTS, LABELS.astype(float)), epochs=20, batch_size=10, progress=False)
-    assert history["loss"][-1] < 0.5 * history["loss"][0]
+def test_one_readout_takes_numbers_and_curves_as_targets() -> None:
+    numbers = LABELS.astype(float)
+    for targets in (numbers, numbers[:, None].repeat(20, axis=1)):
+        sim = simulator(readouts=1, loss=ep.SquaredError())
+        history = ep.fit(sim, (EVENTS, targets), epochs=20, batch_size=10, progress=False)
+        assert history["loss"][-1] < 0.5 * history["loss"][0]
 
 
 def test_a_warning_names_the_line_of_the_user() -> None:
@@ -190,6 +192,8 @@ def two_sources() -> ep.Simulator:
     (lambda: ep.fit(simulator(), TRAIN, epochs=0, progress=False), ParameterError, "epochs must be >= 1"),
     (lambda: ep.fit(simulator(readouts=2), (EVENTS, np.sort(LABELS)), progress=False), InputError,
      "labels must lie in 0..1, got 0..2: each class needs a readout, and there are 2"),
+    (lambda: ep.fit(simulator(readouts=1), from_arrays(EVENTS, targets=np.ones((len(EVENTS), 20)))), DataError,
+     r"targets\[:, :, None\]"),
     (lambda: ep.fit(simulator(), TRAIN, window=np.ones(3), progress=False), InputError, "window must have shape .20,."),
     (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), DataError, "more than n_channels = 6"),
 )  # fmt: skip
