@@ -341,11 +341,11 @@ class NodeValue(Description):
         raise ParameterError(f"{label} takes no {type(self).__name__}")
 
 
-def varies(description: Description) -> bool:
-    """Whether a parameter of a description, or of a nested description, differs between nodes."""
+def varies(description: Description, but: str = "") -> bool:
+    """Whether a parameter of a description ``but`` one, or of a nested description, differs between nodes."""
     if not description.per_node:
         return False
-    values = (getattr(description, field.name) for field in dataclasses.fields(description))
+    values = (getattr(description, field.name) for field in dataclasses.fields(description) if field.name != but)
     return any(
         isinstance(v, (Values, NodeValue)) or (isinstance(v, Description) and (hasattr(v, "draw") or varies(v)))
         for v in values

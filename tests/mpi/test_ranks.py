@@ -46,7 +46,7 @@ SAMPLES = [
 ]
 CASES = STREAMS + SAMPLES
 # Ranks, threads, and which part of the cases is ordinary: more ranks than cores wait for each other for long.
-DIVISIONS = [(1, 1, 4), (2, 1, 2), (2, 2, 2), (3, 1, 3), (4, 1, 3)]
+DIVISIONS = [(1, 1, 4), (2, 1, 2), (2, 2, 2), (3, 1, 6), (4, 1, 6)]
 
 
 def parts() -> list[Any]:

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 
 from eprop import models
 from eprop.errors import NetworkError
@@ -225,9 +224,11 @@ class CurrentNeurons(LeakyNeurons):
 
     def _voltage_of_current(self, tau_m: Array, tau_syn: Array) -> Array:
         """Voltage after a step by a current of 1 at its start: an entry of a matrix exponential."""
+        from scipy.linalg import expm  # a tenth of the time in which the command starts
+
         rates = np.zeros((*np.broadcast_shapes(tau_m.shape, tau_syn.shape), 2, 2), np.result_type(tau_m, tau_syn))
         rates[..., 0, 0], rates[..., 0, 1], rates[..., 1, 1] = -1.0 / tau_m, 1.0 / self.c_m, -1.0 / tau_syn
-        return np.asarray(scipy.linalg.expm(self._dt * rates)[..., 0, 1])
+        return np.asarray(expm(self._dt * rates)[..., 0, 1])
 
     def direct(self, name: str, before: NeuronState) -> tuple[Array, Array]:
         """As for other neurons, with the time constant of the current."""

@@ -59,10 +59,12 @@ class Descent:
         synapses = synapses[np.argsort(self.taken[synapses])]
         taken, w, gradient = self.taken[synapses], weights[synapses], self.gradient[synapses]
         m, v = self.m[synapses], self.v[synapses]
-        for n in range(taken[0] + 1, due + 1):
-            owing = slice(np.searchsorted(taken, n))
-            g = np.where(taken[owing] == n - 1, gradient[owing], 0.0)
-            w[owing], m[owing], v[owing] = self._step(keep * w[owing], g, m[owing], v[owing], n, eta)
+        steps = np.arange(taken[0] + 1, due + 1)
+        if isinstance(o, rules.GradientDescent) and not o.in_python and keep == 1.0:
+            steps = np.unique(taken) + 1  # the others change nothing
+        for n, end in zip(steps.tolist(), np.searchsorted(taken, steps), strict=True):  # the first ones owe step n
+            w[:end], m[:end], v[:end] = self._step(keep * w[:end], gradient[:end], m[:end], v[:end], n, eta)
+            gradient[:end] = 0.0
         self.m[synapses], self.v[synapses] = m, v
         self.gradient[synapses], self.taken[synapses] = 0.0, due
         # Clipped after all owed steps, not after each: as NEST does.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -66,7 +67,7 @@ class Layout:
         n_neurons, n_readouts = (sum(p.size for p in by_role[role]) for role in ("neuron", "readout"))
         return cls(sources, targets, sum(p.size for p in by_role["source"]) + n_neurons, n_neurons, n_readouts)
 
-    @property
+    @cached_property
     def source_of_neuron(self) -> Integers:
         """Number of each neuron among the sources."""
         spans = [self.sources[name] for name in self.targets if name in self.sources]

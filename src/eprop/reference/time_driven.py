@@ -285,6 +285,8 @@ class TimeDriven:
 
     def _update(self, where: Booleans, gradient: Array, clock: int, weight: Array) -> None:
         """Steps of the optimisers of some synapses up to ``clock``; changes ``weight``."""
+        if not where.any():
+            return
         for name, descent in self.descents.items():
             part = self.synapses.parts[name]
             chosen = np.flatnonzero(where[part])

@@ -234,7 +234,7 @@ def differing(population: Population, models: dict[int, list[Any]]) -> list[Any]
 
 def _differ_at_start(model: Any) -> bool:
     """Whether the neurons of a built-in model differ in their initial voltage only."""
-    return isinstance(model, Membrane) and in_package(type(model)) and not varies(model.replace(v_init=None))
+    return isinstance(model, Membrane) and in_package(type(model)) and not varies(model, but="v_init")
 
 
 def _initial_values(neurons: list[Any], dt: float, nodes: range, seed: int) -> dict[str, Any]:
