@@ -106,3 +106,9 @@ def test_each_name_of_the_package_has_a_place_in_its_reference() -> None:
     listed = re.findall(r"^   (\w+)$", read("docs/reference/api.md").partition("## Subpackages")[0], re.MULTILINE)
     names = {name for name in eprop.__all__ if name != "__version__" and not hasattr(eprop.errors, name)}
     assert sorted(listed) == sorted(names)
+
+
+def test_the_installation_page_has_all_extras() -> None:
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    page = read("docs/start/install.md")
+    assert not [name for name in extras if f"`{name}`" not in page]

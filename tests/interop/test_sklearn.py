@@ -183,7 +183,7 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         for wrong in (-1, 2, np.nan, *[0.0] * (part != "recurrent_connectivity")):
             with pytest.raises(ParameterError, match=f"{part} is a fraction, above 0 and at most 1; got"):
                 EPropClassifier(**SMALL | {part: wrong}).fit(np.eye(2), [0, 1])
-    with pytest.raises(ParameterError, match="neuron must be a Neuron or None, got 'alif'"):
+    with pytest.raises(ParameterError, match="neuron must be None or of the class Neuron, got 'alif'"):
         EPropClassifier(**SMALL | {"neuron": "alif"}).fit(np.eye(2), [0, 1])
     with pytest.raises(ParameterError, match="validation_fraction must be above 0 and below 1, got 1"):
         EPropClassifier(**SMALL | {"validation_fraction": 1}).fit(np.eye(2), [0, 1])

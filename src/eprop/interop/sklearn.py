@@ -157,7 +157,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         for part, kind in (("neuron", Neuron), ("encoder", Encoder)):
             value = getattr(self, part)
             if value is not None and not isinstance(value, kind):
-                raise ParameterError(f"{name}.{part} must be a {kind.__name__} or None, got {brief(value)}")
+                raise ParameterError(f"{name}.{part} must be None or of the class {kind.__name__}, got {brief(value)}")
 
     def _build(self, readouts: int, softmax: bool) -> None:
         """Build the untrained network."""

@@ -10,7 +10,7 @@ from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
 from eprop.training.config import RunConfig
-from eprop.training.number_text import counted, size
+from eprop.training.number_text import counted, percent, size
 from eprop.training.progress_bar import shown
 from eprop.training.run import Run
 from eprop.training.system_info import peak_memory
@@ -54,7 +54,7 @@ class RunEstimate:
 
     def facts(self) -> list[tuple[str, str]]:
         """Lines for a person, each with a name."""
-        measured = f"{100.0 * self.measured:.2g} % of it measured"
+        measured = f"{percent(self.measured)} of it measured"
         parts = [
             ("start", f"{clock(self.start)}, network and data"),
             ("learning", f"{clock(self.learning)}, {self.work}, {measured}"),
