@@ -108,7 +108,8 @@ class FiguresWarning(UserWarning):
 class InstabilityWarning(UserWarning):
     """A population fires at a mean rate above 100 Hz for 200 ms of a run or longer: the network may run away.
 
-    A training warns if the mean of all neurons is above half of the possible rate, ``1 / (t_ref + dt)``, unless a rule limits it.
+    A training warns if the mean of all neurons is above a quarter of the possible rate, ``1 / (t_ref + dt)``, unless a rule
+    limits it.
     """
 
 

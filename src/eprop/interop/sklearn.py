@@ -20,7 +20,7 @@ from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Neuron, Readout
 from eprop.network import AllToAll, ConnectionRule, FixedIndegree, Network, Normal, Symmetric
 from eprop.parameters import brief, check_count, is_finite_number, refuse_masks
-from eprop.rules import Adam, EProp, EPropPlus, GradientDescent
+from eprop.rules import EProp, EPropPlus
 from eprop.rules.base import Rule
 from eprop.tasks import check_choice
 from eprop.tasks.arrays import samples_of_dataset
@@ -42,8 +42,8 @@ _RATE = 0.5
 _LARGEST = 1e150
 #: Seed of a fit, as scikit-learn takes it.
 Seed = int | np.random.RandomState | None
-#: Default learning rates by rule.
-_ETA = {"eprop": 5e-3, "eprop+": 2e-4}
+#: Rules by name, with their default learning rates.
+_RULES: dict[str, EProp | EPropPlus] = {"eprop": EProp(average_gradient=True), "eprop+": EPropPlus()}
 
 
 class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
@@ -142,7 +142,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _check_parameters(self) -> None:
         """Refuse parameters with which no network can be built; `fit` does it, as scikit-learn asks."""
         name = type(self).__name__
-        check_choice(f"{name}.rule", self.rule, tuple(_ETA))
+        check_choice(f"{name}.rule", self.rule, tuple(_RULES))
         counts = ["neurons", "epochs", "batch_size", "receptive_fields", "n_iter_no_change"]
         for count in counts + ["n_steps"] * (self.n_steps is not None):
             check_count(f"{name}.{count}", getattr(self, count))
@@ -178,10 +178,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         self.simulator_ = Simulator(net, threads=self.threads)
 
     def _rule(self) -> Rule:
-        eta = _ETA[self.rule] if self.eta is None else self.eta
-        if self.rule == "eprop":
-            return EProp(optimizer=Adam(eta=eta), c_reg=self.c_reg, average_gradient=True)
-        return EPropPlus(optimizer=GradientDescent(eta=eta), c_reg=self.c_reg)
+        rule = _RULES[self.rule].replace(c_reg=self.c_reg)
+        return rule if self.eta is None else rule.replace(optimizer=rule.optimizer.replace(eta=self.eta))
 
     def _fit(self, X: object, y: object, epochs: int, *, new: bool, classes: npt.ArrayLike | None = None) -> None:
         """Learn from samples, in an order that differs between calls; if ``new``, from new initial weights."""

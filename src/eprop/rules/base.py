@@ -94,7 +94,7 @@ class EPropPlus(Rule):
     """
 
     optimizer: Optimizer = param(
-        GradientDescent(eta=1e-3), kind=Optimizer, doc="turns the gradient of an interval into a weight"
+        GradientDescent(eta=2e-4), kind=Optimizer, doc="turns the gradient of an interval into a weight"
     )
     kappa: float | None = param(
         None, at_least=0.0, below=1.0, optional=True, nest="kappa",

@@ -146,7 +146,7 @@ def test_ranks_count_the_spikes_of_each_neuron(rule: ep.EProp, ranks: int) -> No
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize(("c_reg", "t_ref", "warns"), [(0.0, 4.0, True), (1.0, 4.0, False), (0.0, 0.0, False)])
-def test_training_warns_above_half_of_the_possible_rate(
+def test_training_warns_above_a_quarter_of_the_possible_rate(
     rule: ep.EProp, c_reg: float, t_ref: float, warns: bool
 ) -> None:
     """Of 1000 or 200 Hz; a rule that regularises rates will lower them."""

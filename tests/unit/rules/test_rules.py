@@ -40,7 +40,7 @@ def test_rules_share_nothing():
 
 def test_defaults_are_those_of_the_documentation():
     assert ep.EProp().optimizer == ep.Adam()
-    assert ep.EPropPlus().optimizer == ep.GradientDescent(eta=1e-3)
+    assert ep.EPropPlus().optimizer == ep.GradientDescent(eta=2e-4)
     assert (ep.EPropPlus().kappa, ep.EPropPlus().cutoff) == (None, 100.0)
     assert (ep.Adam().beta_1, ep.Adam().beta_2, ep.Adam().epsilon) == (0.9, 0.999, 1e-8)
 

@@ -117,8 +117,8 @@ class TrainingRates:
         intervals = np.concatenate(list(self._intervals.values()))
         rate = 1e3 * float(result.spikes.sum()) / (span * intervals.size)
         if rate > HIGHEST_RATE:
-            # A task may need high rates: only half of the possible ones are too high.
-            warn_if_high("all neurons", rate, span, float(np.mean(500.0 / intervals)))
+            # A task may need high rates: only a quarter of the possible ones is too high.
+            warn_if_high("all neurons", rate, span, float(np.mean(250.0 / intervals)), "the learning rate, ")
 
     def _warn_of_saturation(self, result: BatchResult, span: float) -> bool:
         """Warn of populations at almost the possible rate; return whether there is one."""
@@ -159,13 +159,13 @@ def _own_sources(arrays: Arrays, population: Population) -> tuple[int, int]:
     return first + own.start, first + own.stop
 
 
-def warn_if_high(name: str, rate: float, span: float, highest: float = HIGHEST_RATE) -> bool:
+def warn_if_high(name: str, rate: float, span: float, highest: float = HIGHEST_RATE, lower: str = "") -> bool:
     """Warn of the mean rate of a population, Hz over ``span`` ms, if it is above the highest; return whether it is."""
     high = rate > highest and span >= SHORTEST
     if high:
         warn(
-            f"{name}: {rate:.0f} Hz on average over {span:,.0f} ms: the network may run away. Lower the weights or the drive, or "
-            "add inhibition or rate regularisation (c_reg > 0).",
+            f"{name}: {rate:.0f} Hz on average over {span:,.0f} ms: the network may run away. Lower {lower}the weights or "
+            "the drive, or add inhibition or rate regularisation (c_reg > 0).",
             InstabilityWarning,
         )
     return high
