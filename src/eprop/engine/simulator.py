@@ -38,7 +38,7 @@ from eprop.engine.run.stepper import Stepper
 from eprop.engine.run.timing import BATCH_PHASES, PHASES, PhaseTimer
 from eprop.engine.state import snapshot, weights
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InputError, NetworkError
+from eprop.errors import InputError, NetworkError, warn
 from eprop.markup import table
 from eprop.network import FixedPoint, Network, Population, Projection
 from eprop.network.network import with_silent_synapses
@@ -652,7 +652,17 @@ class Simulator(FixedProperties):
             If a projection is missing or unknown, or a gradient has another shape, is not finite or differs between ranks.
         DivergenceError
             If a weight is no longer finite.
+
+        Warns
+        -----
+        UserWarning
+            If a projection has a `Rewiring`: only `train` moves its synapses.
         """
+        if rewired := ", ".join(p.name for p in self.network.projections if p.rewiring is not None):
+            warn(
+                f"learn: synapses of {rewired} do not move: of EProp only Simulator.train moves them, not lanes and rollouts; "
+                "leave out rewiring, train with samples, or take EPropPlus"
+            )
         with self._lock:
             self._episodes.optimizers.learn(gradients)
 
