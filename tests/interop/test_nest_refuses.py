@@ -51,6 +51,18 @@ def test_simulator_of_another_network():
             to_nest(net, simulator)
 
 
+@pytest.mark.nest
+def test_synapses_that_move_stay_in_nest_with_a_warning():
+    net = network()
+    net.connect(
+        "in", "rec", ep.FixedIndegree(1), weight=0.1, rule=PLUS, rewiring=ep.Rewiring(grow="random"), name="moving"
+    )
+    with pytest.warns(
+        UserWarning, match="moving: synapses do not move in NEST; it learns with the present connections"
+    ):
+        to_nest(net)
+
+
 ONE_STEP, MIRRORED = (
     "in->rec: NEST's e-prop supports only delays of one step",
     " feedback to 'rec': .* use RandomFeedback",
@@ -64,6 +76,7 @@ REFUSED = [
     (network(PLUS.replace(optimizer=ep.Momentum())), "in->rec: NEST's e-prop supports .* not Momentum"),
     (network(PLUS.replace(optimizer=ep.Adam(decay=0.1))), "in->rec: NEST's weights do not decay; set Adam.decay = 0"),
     (network(PLUS.replace(reward=ep.RewardTrace())), "in->rec: NEST's e-prop does not support reward; .* EPropPlus.reward"),
+    (network().with_precision(ep.FixedPoint(8)), "in->rec: NEST learns in double precision; leave out precision"),
     (network(readout=SUMS), "'out': .* not softmax"),
     (network(feedback=ep.Symmetric()), "Symmetric" + MIRRORED),
     (network(SAMPLE, feedback=ep.Symmetric()), "Symmetric" + MIRRORED),

@@ -70,6 +70,11 @@ def to_nest(network: Network, simulator: Simulator | None = None) -> NestNetwork
         If NEST is not installed.
     NetworkError
         If NEST cannot do something that the network describes; the text says what.
+
+    Warns
+    -----
+    UserWarning
+        If the network has a `Rewiring`: NEST keeps the present connections.
     """
     if not isinstance(network, Network):
         raise NetworkError(f"to_nest needs a Network, got {network!r:.80}")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.engine import Samples, Simulator
-from eprop.errors import InputError, NetworkError
+from eprop.errors import InputError, NetworkError, warn
 from eprop.interop.nest_drives import check_drives
 from eprop.models import ALIF, LIF, CurrentLIF, DeltaALIF, DeltaLIF, EventSource, Readout
 from eprop.models.base import EXCITATORY
@@ -84,6 +84,8 @@ def check_network(network: Network, simulator: Simulator) -> None:
         if original or isinstance(projection.rule, EPropPlus):
             _check_delay(projection.name, projection.delay, network.dt)
         _check_rule(projection)
+        if projection.rewiring is not None:
+            warn(f"{projection.name}: synapses do not move in NEST; it learns with the present connections")
     check_drives(network, original, any(isinstance(o, Adam) for o in optimizers_of(network)))
     for feedback in network.feedback_projections:
         back = [p for p in network.projections if p.pre is feedback.post and p.post is feedback.pre]

@@ -25,7 +25,7 @@ from eprop.network.parts import FeedbackProjection, Population, Projection, Stim
 from eprop.network.positions import Positions
 from eprop.network.precision import FixedPoint, check_precision
 from eprop.network.receptors import receptor_of
-from eprop.network.rewiring import Rewiring, check_rewiring, silent_of
+from eprop.network.rewiring import Rewiring, check_rewiring, is_silent, silent_of
 from eprop.network.signs import check_given_signs, check_sign, signed_constants, signs_of_nodes, without_signs
 from eprop.parameters import (
     Description,
@@ -474,7 +474,7 @@ class Network(FixedProperties):
         NetworkError
             If there is no such projection (the message lists all names), or the projection belongs to another network.
         """
-        return _found("projection", name, Projection, self._projections)
+        return _found("projection", name, Projection, [p for p in self._projections if not is_silent(p)])
 
     def __repr__(self) -> str:
         lines = [f"Network(dt={self.dt:g} ms, seed={self.seed})"]

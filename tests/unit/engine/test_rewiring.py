@@ -247,7 +247,9 @@ def test_learning_in_lanes_warns_that_synapses_stay():
     sim = ep.Simulator(network(), threads=1)
     lanes = sim.lanes(2)
     y = lanes.step({"in": np.zeros((2, N_IN))})
-    with pytest.warns(UserWarning, match="learn: synapses of in->rec, rec->rec do not move: of EProp only Simulator.train"):
+    with pytest.warns(
+        UserWarning, match="learn: synapses of in->rec, rec->rec do not move: of EProp only Simulator.train"
+    ):
         sim.learn(lanes.backward(y[:, None]))
     assert sim.updates == 1
     assert sim.moved("in->rec").total == 0
