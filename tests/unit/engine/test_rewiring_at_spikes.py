@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
 
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import time_driven
 from eprop.engine.state import weights
 from eprop.engine.state.wiring import Branches
-from eprop.network.rewiring import SILENT, SILENT_RATE
+from eprop.network.rewiring import GROW, SILENT, SILENT_RATE
 from eprop.reference import Connections, FeedbackConnections, Stimulus, TimeDriven
 from ranks_in_threads import on_ranks
+from strategies import examples, st
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 
@@ -41,13 +43,14 @@ CASES: dict[str, tuple[Any, Any, Any]] = {
     "reward": (LIF, plus(ep.GradientDescent(2e-5), reward=REWARD), 1.0),
     "adaptation, reward, Adam": (ALIF, plus(ADAM, reward=REWARD), ep.Uniform(1.0, 5.0)),
     "two filters": (ep.CurrentLIF(tau_m=12.0, tau_syn=3.0, c_m=2.0, v_th=0.6), plus(ep.GradientDescent(1e-4)), 1.0),
-    "few bits": (LIF, plus(), 1.0),
 }
 STDP = ep.STDP(rate=0.05, w_max=1.0)
 
 
-def network(neuron: Any = LIF, rule: Any = None, delay: Any = 1.0, rewiring: Any = MOVES, **options: Any) -> ep.Network:
-    net = ep.Network(seed=5)
+def network(
+    neuron: Any = LIF, rule: Any = None, delay: Any = 1.0, rewiring: Any = MOVES, seed: int = 5, **options: Any
+) -> ep.Network:
+    net = ep.Network(seed=seed)
     x = net.add(ep.EventSource(), N_IN, "in", excitatory=0.6)
     rec = net.add(neuron, N_REC, "rec", excitatory=0.6)
     out = net.add(ep.Readout(tau_m=20.0), 2, "out")
@@ -103,19 +106,37 @@ def reference_of(sim: ep.Simulator, union: dict[str, Connections]) -> TimeDriven
     return TimeDriven(sim.network, union, {"rec": sim.models("rec")}, {f.name: feedback}, few_bits)
 
 
+SIGNS, BITS = (None, "source"), (None, ep.FixedPoint(9), ep.FixedPoint(6, rounding="nearest"))
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_engine_equals_the_reference(case):
     """New synapses begin with the last spike of their source, whatever a synapse keeps."""
-    neuron, rule, delay = CASES[case]
-    few = ep.FixedPoint(9) if case == "few bits" else None
-    sim = ep.Simulator(network(neuron, rule, delay, precision=few), threads=1)
-    given, outputs, seen = stimuli(rule), [], [connections_of(sim)]
-    for one in given:
+    k = [*CASES].index(case)
+    check_moves(CASES[case], SIGNS[k % 2], BITS[k % 3], GROW[k // 3 % 2])
+
+
+@pytest.mark.slow
+@examples(2.0)
+@given(
+    st.sampled_from([*CASES]), st.sampled_from(SIGNS), st.sampled_from(BITS), st.sampled_from(GROW), st.integers(0, 999)
+)
+def test_any_network_whose_synapses_move_equals_the_reference(case, sign, bits, grow, seed):
+    check_moves(CASES[case], sign, bits, grow, seed)
+
+
+def check_moves(case: tuple[Any, Any, Any], sign: Any, bits: Any, grow: Any, seed: int = 5) -> None:
+    """The outputs of the engine equal those of the reference, which is told which synapses there are."""
+    neuron, rule, delay = case
+    options = {"rewiring": MOVES.replace(grow=grow), "sign": sign, "precision": bits}
+    sim = ep.Simulator(network(neuron, rule, delay, seed=seed, **options), threads=1)
+    given_, outputs, seen = stimuli(rule), [], [connections_of(sim)]
+    for one in given_:
         outputs.append(learn(sim, one))
         seen.append(connections_of(sim))
     union = {name: all_of(seen, name) for name in seen[0]}
     stepped = reference_of(sim, union)
-    for one, y, before in zip(given, outputs, seen, strict=False):
+    for one, y, before in zip(given_, outputs, seen, strict=False):
         for name in NAMES:
             have = set(keys_of(before[name]))
             stepped.set_present(name, [key in have for key in keys_of(union[name])])
