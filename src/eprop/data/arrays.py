@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ import scipy.sparse
 from eprop.core import lib
 from eprop.data.binned import BinnedDataset, check_labels, check_steps
 from eprop.data.binning import LATE, EventTimeWarning
+from eprop.data.events import items_of
 from eprop.errors import DataError, MemoryLimitError, warn
 from eprop.free_memory import available_memory
 from eprop.parameters import brief, check_count, is_finite_number, real_numbers, refuse_masks
@@ -169,7 +170,7 @@ def _ones(rows: np.ndarray, start: np.ndarray, label: str) -> np.ndarray:
 def _read(events: Any, dt: float, *, paired: bool) -> tuple[list[_Sample], list[Any]]:
     """Spikes of all samples; with ``paired``, also the labels that stand beside them."""
     samples, labels = list[_Sample](), list[Any]()
-    for number, item in enumerate(_items(events)):
+    for number, item in enumerate(items_of(events)):
         sample = item
         if paired:
             try:
@@ -182,15 +183,6 @@ def _read(events: Any, dt: float, *, paired: bool) -> tuple[list[_Sample], list[
     if not samples:
         raise DataError("the data set has no samples")
     return samples, labels
-
-
-def _items(events: Any) -> Iterator[Any]:
-    # Data sets in the style of torch have no __iter__, and need not raise IndexError at the end, so the length decides.
-    if hasattr(events, "__getitem__") and hasattr(events, "__len__"):
-        return (events[i] for i in range(len(events)))
-    if hasattr(events, "__iter__"):
-        return iter(events)
-    raise DataError(f"events must be an array, a list or a generator of samples, got {brief(events)}")
 
 
 def _sample(label: str, sample: Any, dt: float) -> _Sample:
@@ -217,8 +209,8 @@ def _of_pair(label: str, pair: Any, dt: float) -> _Sample:
         raise DataError(f"{label}: as many channels as times are needed, got {channels.size} and {times.size}")
     if times.size and not (np.isfinite(times).all() and times.min() >= 0.0):
         raise DataError(f"{label}: times must be finite and >= 0 ms, got {times.min():g}..{times.max():g}")
-    if channels.size and ((channels != np.rint(channels)).any() or channels.min() < 0 or channels.max() >= _MOST):
-        raise DataError(f"{label}: channels must be whole numbers >= 0, got {brief(pair[1])}")
+    if (wrong := channels[(channels != np.rint(channels)) | (channels < 0) | (channels >= _MOST)]).size:
+        raise DataError(f"{label}: channels must be whole numbers from 0 to {_MOST - 1:,}, got {wrong[0]:g}")
     last = float(np.max(times, initial=0.0))
     if last / dt >= _MOST_STEPS:
         raise DataError(f"{label}: times of events in ms must be below {_MOST_STEPS * dt:g}, got {last:g}")

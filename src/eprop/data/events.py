@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from eprop.errors import DataError
-from eprop.parameters import refuse_masks
+from eprop.parameters import brief, refuse_masks
 
 #: Largest time that fits the microsecond counter, about 36 minutes.
 MAX_TIME = np.iinfo(np.int32).max
@@ -99,7 +99,7 @@ def iterate(samples: object) -> Iterator[tuple[object, object]]:
     DataError
         If ``samples`` is neither, or an item is not an ``(events, label)`` pair.
     """
-    for number, sample in enumerate(_items(samples)):
+    for number, sample in enumerate(items_of(samples)):
         try:
             events, label = sample
         except (TypeError, ValueError):
@@ -107,15 +107,21 @@ def iterate(samples: object) -> Iterator[tuple[object, object]]:
         yield events, label
 
 
-def _items(samples: object) -> Iterator[Any]:
+def items_of(samples: object) -> Iterator[Any]:
+    """Iterate over samples of any kind.
+
+    Raises
+    ------
+    DataError
+        If they have neither items nor an iterator.
+    """
     # Torch-style data sets have no __iter__, and need not raise IndexError at the end, so the length decides.
     if hasattr(samples, "__getitem__") and hasattr(samples, "__len__"):
         return (samples[i] for i in range(len(samples)))
     if hasattr(samples, "__iter__"):
         return iter(samples)
     raise DataError(
-        f"expected an iterable of (events, label) or a data set with __len__ and __getitem__, "
-        f"got {type(samples).__name__}"
+        f"expected an array, a list or a generator of samples, or a data set with __len__ and __getitem__, got {brief(samples)}"
     )
 
 

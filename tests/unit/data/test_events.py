@@ -125,7 +125,7 @@ def test_data_sets_are_iterated_once():
     assert isinstance(TorchStyle(), EventDataset)
     assert [label for _, label in iterate(TorchStyle())] == [0, 1]
     assert [label for _, label in iterate((ROWS, k) for k in range(3))] == [0, 1, 2]
-    with pytest.raises(DataError, match="iterable"):
+    with pytest.raises(DataError, match=r"a list or a generator of samples, .* got 3"):
         list(iterate(3))
     with pytest.raises(DataError, match="sample 1 is no"):
         list(iterate([(ROWS, 1), 5]))
