@@ -204,8 +204,8 @@ def _labels(labels: object, n: int) -> np.ndarray | None:
     if labels is None:
         return None
     out = real_numbers("labels", labels, InputError)
-    if out.shape != (n,) or out.dtype.kind == "b":
-        raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}, type {out.dtype}")
+    if out.shape != (n,):
+        raise InputError(f"labels must be {n} whole numbers, got shape {out.shape}")
     if out.dtype.kind == "f" and (fractions := np.flatnonzero(~np.isfinite(out) | (out != np.rint(out)))).size:
         raise InputError(f"labels must be {n} whole numbers, but label {fractions[0]} is {out[fractions[0]]:g}")
     labels_of_samples: np.ndarray = out.astype(np.int64)
