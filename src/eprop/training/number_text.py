@@ -76,9 +76,10 @@ def facts_of(path: pathlib.Path, summary: Mapping[str, Any]) -> list[tuple[str, 
 
 def _few_bits(formats: Mapping[str, Mapping[str, Any]]) -> str:
     """Bits of the weights, and the projection with most weights at the ends of its levels."""
-    bits = sorted({one["bits"] for one in formats.values()})
+    bits = ", ".join(map(str, sorted({one["bits"] for one in formats.values()})))
     name = max(formats, key=lambda name: formats[name]["saturated"])
-    return f"{', '.join(map(str, bits))} bits; {percent(formats[name]['saturated'])} of {name} saturated, others less"
+    most = formats[name]["saturated"]
+    return f"{bits} bits; " + (f"at most {percent(most)} saturated, of {name}" if most else "none saturated")
 
 
 def _score(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

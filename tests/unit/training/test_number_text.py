@@ -29,3 +29,13 @@ def test_a_training_that_stopped_early_says_so() -> None:
 def test_rates_of_populations_are_told() -> None:
     facts = dict(facts_of(PATH, SUMMARY | {"rates": {"lif": {"mean": 12.34, "sd": 5.0}}}))
     assert facts["rate of lif"] == "12.3 ± 5.0 Hz, mean and spread of its neurons at the end"
+
+
+def test_saturated_weights_of_few_bits_are_told() -> None:
+    few = {"in->rec": {"bits": 8, "saturated": 0.0}, "rec->out": {"bits": 4, "saturated": 0.125}}
+    assert (
+        dict(facts_of(PATH, SUMMARY | {"few_bits": few}))["weights"]
+        == "4, 8 bits; at most 12.5 % saturated, of rec->out"
+    )
+    few["rec->out"]["saturated"] = 0.0
+    assert dict(facts_of(PATH, SUMMARY | {"few_bits": few}))["weights"] == "4, 8 bits; none saturated"
