@@ -64,11 +64,11 @@ class FixedPoint(Description):
             raise ParameterError("FixedPoint.scale is None: only a network with initial weights has a scale of its own")
         return self.scale
 
-    def limits(self, low: float = -np.inf, high: float = np.inf) -> tuple[float, float]:
-        """Lowest and highest number of levels within bounds of the weights."""
+    def limits(self, low: npt.ArrayLike = -np.inf, high: npt.ArrayLike = np.inf) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest numbers of levels within bounds of the weights."""
+        lowest, highest = np.asarray(low, float) / self.level, np.asarray(high, float) / self.level
         # Bounds may be whole numbers of levels but for rounding.
-        lowest, highest = np.ceil(low / self.level - SLACK), np.floor(high / self.level + SLACK)
-        return float(max(lowest, -self.largest)), float(min(highest, self.largest))
+        return np.maximum(np.ceil(lowest - SLACK), -self.largest), np.minimum(np.floor(highest + SLACK), self.largest)
 
     def levels(self, weights: npt.ArrayLike) -> npt.NDArray[np.int16]:
         """Numbers of levels of weights, rounded to the nearest; larger weights get the largest number."""
@@ -78,9 +78,7 @@ class FixedPoint(Description):
         self, weights: npt.ArrayLike, low: npt.ArrayLike = -np.inf, high: npt.ArrayLike = np.inf
     ) -> npt.NDArray[np.float64]:
         """The nearest weights within bounds, mV or pA."""
-        lowest, highest = np.asarray(low, float) / self.level, np.asarray(high, float) / self.level
-        levels = np.clip(self.levels(weights), np.ceil(lowest - SLACK), np.floor(highest + SLACK))
-        return np.asarray(levels * np.float64(self.level))
+        return np.asarray(np.clip(self.levels(weights), *self.limits(low, high)) * np.float64(self.level))
 
     def saturated(self, weights: npt.ArrayLike) -> int:
         """How many weights are larger than the largest level by more than half a level."""
