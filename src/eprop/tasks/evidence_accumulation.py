@@ -30,7 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "eprop+": {
         # Errors come in the recall only, regularisation acts at all times: it must be weak.
         "tau_m": 20.0, "tau_out": 20.0, "optimizer": "gradient_descent", "eta": 2.5e-5, "eta_out": 5e-3,
-        "feedback": "symmetric", "c_reg": 1.0,
+        "feedback": "symmetric", "c_reg": 1.0, "kappa": 0.97,
     },
 }  # fmt: skip
 

@@ -118,9 +118,6 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     w_filters: float = param(0.1, unit="mV", at_least=0.0, doc="sd of the initial weights from edge filters")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(in-degree)")
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
-    kappa: float = param(
-        None, at_least=0.0, below=1.0, optional=True, doc="eprop+: filter of the eligibility traces, per step"
-    )
     test_augmentation: bool = param(
         False, kind=bool,
         doc="evaluate each recording by five views: unchanged, and shifted by one pixel to each side",
@@ -166,7 +163,7 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
         rule, n_steps = given.get("rule", cls.rule), given.get("n_steps", cls.n_steps)
         settings = SETTINGS.get((rule, given.get("loss", cls.loss)), {})
         every = 25 if rule == "eprop" else 100
-        out = {"kappa": LearningTask.kappa, "rewiring_every": every, **settings, "window_stop": n_steps}
+        out = {"rewiring_every": every, **settings, "window_stop": n_steps}
         if isinstance(n_steps, int) and n_steps <= out.get("window_start", 0):
             out["window_start"] = 0
         return out

@@ -37,7 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "eprop+": {
         "tau_m": 30.0, "tau_out": 30.0, "optimizer": "gradient_descent", "eta": 1.5e-3, "eta_out": 5e-4,
-        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "w_in": 2.0, "w_rec": 0.5,
+        "feedback": "symmetric", "c_reg": 0.0, "lead": 200.0, "w_in": 2.0, "w_rec": 0.5, "kappa": 0.97,
     },
 }  # fmt: skip
 

@@ -159,7 +159,10 @@ class RuleTask(Task):
     clip_norm: float | None = param(
         None, above=0.0, optional=True, doc="eprop: largest norm of a projection's gradient in a mini-batch"
     )
-    kappa: float = param(0.97, at_least=0.0, below=1.0, doc="eprop+: filter of the eligibility traces, per step")
+    kappa: float | None = param(
+        None, at_least=0.0, below=1.0, optional=True,
+        doc="eprop+: filter of the eligibility traces, per step; by default that of the readouts",
+    )  # fmt: skip
     cutoff: float = param(100.0, unit="ms", above=0.0, doc="eprop+: longest interval between spikes that is integrated")
     each_step: bool = param(False, kind=bool, doc="eprop+: one optimiser step for every time step, not for every spike")
 

@@ -325,9 +325,6 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
     """Base of tasks that name a word from spikes: the network, the window, the score."""
 
     dt: float = inherited(RecurrentTask, "dt", 5.0)
-    kappa: float = param(
-        None, at_least=0.0, below=1.0, optional=True, doc="eprop+: filter of the eligibility traces, per step"
-    )
     neurons: int = param(200, kind=int, at_least=1, doc="recurrent neurons", main=True)
     neuron: str = param("alif", kind=str, doc="lif, or alif with an adaptive threshold", main=True)
     spread: float = param(
@@ -353,10 +350,8 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
 
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Default values for the rule in ``given``; kappa of e-prop+ has the time constant of the readouts."""
-        settings = dict(SETTINGS.get(given.get("rule", cls.rule), {}))
-        tau_out = given.get("tau_out") or settings.get("tau_out", 50.0)
-        return {**settings, "kappa": math.exp(-given.get("dt", 5.0) / tau_out)}
+        """Default values for the rule in ``given``."""
+        return dict(SETTINGS.get(given.get("rule", cls.rule), {}))
 
     def validate(self) -> None:
         """Check the window and what learns; replace None by the values of `suited`."""
