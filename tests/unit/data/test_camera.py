@@ -6,8 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-import scipy.ndimage
-from scipy.interpolate import BSpline
+import scipy
 
 from compare import assert_same
 from eprop.core import lib
@@ -127,7 +126,7 @@ def test_displacements_are_splines_through_nodes_of_any_spacing(spacing):
     assert_same(QUIET.binned(distorted.reshape(1, 28, 28), [0], seed=1), camera.binned(images, [0], seed=1))
     distorted, nodes = distorted.reshape(28, 28), nodes.reshape(2, (27 // spacing) + 4, -1)
     knots = spacing * (np.arange(nodes.shape[1] + 4) - 3.0)
-    splines = BSpline.design_matrix(np.arange(28.0), knots, 3).toarray()
+    splines = scipy.interpolate.BSpline.design_matrix(np.arange(28.0), knots, 3).toarray()
     dx, dy = splines @ nodes @ splines.T
     y, x = np.mgrid[:28, :28]
     seen = scipy.ndimage.map_coordinates(images[0].astype(float), [y + dy, x + dx], order=1, mode="grid-constant")
@@ -144,7 +143,7 @@ def plain_counts(camera, image, step):
     pixels = np.arange(34)[:, None]
     weights = [np.exp(-0.5 * ((pixels - np.arange(28) - a[:, None, None]) / camera.blur) ** 2) for a in at]
     blurred = [w / (np.sqrt(2 * np.pi) * camera.blur) for w in weights]
-    ink = np.clip(np.einsum("tyj,ji,txi->tyx", blurred[1], image / 255.0, blurred[0]), 0, 1)
+    ink = np.clip(blurred[1] @ (image / 255.0) @ blurred[0].swapaxes(1, 2), 0, 1)
     light = np.log(camera.ambient + (1 - camera.ambient) * (1 - ink))
     counts, level, blind = np.zeros((2, 34, 34)), light[0].copy(), np.full((34, 34), -1.0)
     for k in range(1, n + 1):

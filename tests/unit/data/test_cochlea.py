@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.signal import lfilter
+import scipy
 
 from compare import assert_same
 from eprop.data import from_iterable
@@ -74,7 +74,7 @@ def plain(cochlea, sound, seed):
         pole = np.exp(2.0 * np.pi * dt * (1j * centre[place] - bandwidth[place]))
         filtered = sound.astype(complex)
         for _ in range(4):
-            filtered = lfilter([1.0 - abs(pole)], [1.0, -pole], filtered)
+            filtered = scipy.signal.lfilter([1.0 - abs(pole)], [1.0, -pole], filtered)
         velocity = 2.0 * np.maximum(filtered.real, 0.0)
         for kind, db in enumerate(cochlea.types):
             channel = kind * cochlea.places + place

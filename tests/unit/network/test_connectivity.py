@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.sparse
-import scipy.stats
+import scipy
 from hypothesis import given
 
 import eprop as ep

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.special import erfcx
+import scipy
 
 import eprop as ep
 from eprop.networks import POPULATIONS, REFERENCE_RATES, Microcircuit, balanced_network, microcircuit
@@ -143,7 +142,7 @@ def mean_field_rate(eta: float, g: float, weight: float, excitatory: int, inhibi
         mean = 20.0 * weight * (arriving - g * inhibitory * rate)
         sd = math.sqrt(20.0 * weight**2 * (arriving + g * g * inhibitory * rate))
         ends = (10.0 - mean) / sd, (20.0 - mean) / sd
-        integral = quad(lambda u: erfcx(-u), *ends)[0]  # exp(u^2)(1 + erf(u))
+        integral = scipy.integrate.quad(lambda u: scipy.special.erfcx(-u), *ends)[0]  # exp(u^2)(1 + erf(u))
         return 1.0 / (2.0 + 20.0 * math.sqrt(math.pi) * integral)
 
     low, high = 0.0, 0.5

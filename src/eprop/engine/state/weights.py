@@ -159,8 +159,8 @@ def _bounds(arrays: Arrays, projection: Projection) -> list[np.ndarray]:
 
 def _bounds_at(arrays: Arrays, where: np.ndarray) -> list[np.ndarray]:
     """Bounds of the synapses at some positions; the upper ones have the signs of the synapses."""
-    groups = arrays.built.groups[branches_at(arrays.built, where)[1]]
-    return [groups["w_min"], groups["w_max"]]
+    groups = branches_at(arrays.built, where)[1]
+    return [arrays.built.groups[name][groups] for name in ("w_min", "w_max")]
 
 
 def _checked(
