@@ -121,7 +121,7 @@ class MicrocircuitDigits(RuleTask, Classification):
     eta_out: float = inherited(
         RuleTask, "eta_out", None, optional=True,
         doc="learning rate of weights onto the readouts; the default is the smaller the more neurons they hear",
-    )  # fmt: skip  # fmt: skip
+    )  # fmt: skip
     f_target: float = inherited(RuleTask, "f_target", 5.0)
     cutoff: float = inherited(RuleTask, "cutoff", 40.0, in_steps=True)
     kappa: float = inherited(
