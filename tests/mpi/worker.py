@@ -198,4 +198,5 @@ def main() -> None:
 if __name__ == "__main__":
     warnings.simplefilter("error")
     warnings.simplefilter("ignore", ep.SilenceWarning)
+    warnings.filterwarnings("ignore", "learn: synapses of .* do not move")  # rollouts and lanes beside samples
     main()
