@@ -27,6 +27,10 @@ template <class T> using Out1 = Argument<T, 1>;
 template <class T> using Out2 = Argument<T, 2>;
 template <class T> using Out3 = Argument<T, 3>;
 
+// Whether an array means what its memory holds. Subclasses of NumPy's array, such as masked arrays, are heap types; Python
+// converts or refuses them.
+inline bool is_plain(nb::handle array) { return (PyType_GetFlags(Py_TYPE(array.ptr())) & Py_TPFLAGS_HEAPTYPE) == 0; }
+
 template <class A> auto view1(const A& a) {
   using T = std::remove_pointer_t<decltype(a.data())>;
   return Array1<T>{a.data(), static_cast<Index>(a.shape(0))};

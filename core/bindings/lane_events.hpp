@@ -39,6 +39,7 @@ inline Index take_list(LaneEvents& events, const nb::list& given, Index n, Index
     In1<std::int64_t> wide;
     In1<std::int32_t> narrow;
     Index problem = kUnreadable;
+    if (!is_plain(given[s])) return kUnreadable;
     if (nb::try_cast(given[s], wide, false)) {
       problem = take_channels(wide.data(), static_cast<Index>(wide.shape(0)), size, s, events.channels);
     } else if (nb::try_cast(given[s], narrow, false)) {
@@ -81,6 +82,8 @@ inline Index take_events(LaneEvents& events, const nb::tuple& given, Index n, In
       problem = kRead;
     } else if (nb::isinstance<nb::list>(part)) {
       if (n_steps == 1) problem = take_list(events, nb::borrow<nb::list>(part), n, size);
+    } else if (!is_plain(part)) {
+      problem = kUnreadable;
     } else if (n_steps == 1 && nb::try_cast(part, flat, false)) {
       zeros_and_ones = {flat.data(), 1, static_cast<Index>(flat.shape(0)), static_cast<Index>(flat.shape(1))};
     } else if (nb::try_cast(part, dense, false)) {

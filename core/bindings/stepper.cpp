@@ -53,7 +53,8 @@ struct UseGuard {
 class Buffer {
  public:
   explicit Buffer(nb::handle value)
-      : held(PyObject_CheckBuffer(value.ptr()) != 0 && PyObject_GetBuffer(value.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) == 0) {
+      : held(is_plain(value) && PyObject_CheckBuffer(value.ptr()) != 0 &&
+             PyObject_GetBuffer(value.ptr(), &view, PyBUF_ND | PyBUF_FORMAT) == 0) {
     if (!held) PyErr_Clear();  // not contiguous, for example
   }
   Buffer(const Buffer&) = delete;

@@ -19,13 +19,18 @@ def masked(values: object) -> np.ma.MaskedArray:
 
 SPIKES = masked(np.zeros((4, 10, 3), bool))
 SIM = ep.Simulator(ep.recurrent(3, 4, 2, rule=ep.EPropPlus(), seed=1), threads=1)
+LANES = ep.Simulator(ep.recurrent(3, 4, 2, seed=1), threads=1).lanes(2)
 
 DOORS = {
     "samples": lambda: SIM.samples(4, 10, {"in": SPIKES}),
     "a list of samples": lambda: SIM.samples(1, 10, {"in": [SPIKES[0]]}),
     "labels": lambda: SIM.samples(2, 10, {}, labels=masked([0, 1])),
     "weights": lambda: SIM.set_weights("in->rec", masked(np.zeros(12))),
-    "a step": lambda: SIM.stepper().step({"in": masked([1, 2])}),
+    "a step": lambda: SIM.stepper().step(masked([1, 2])),
+    "the target of a step": lambda: SIM.stepper().step(target=masked([1.0, 2.0])),
+    "a list of steps": lambda: LANES.step([masked([1, 2]), np.array([0])]),
+    "a step of lanes": lambda: LANES.step(masked(np.ones((2, 3), np.uint8))),
+    "steps of lanes": lambda: LANES.run(4, masked(np.ones((4, 2, 3), np.uint8))),
     "a data set": lambda: from_arrays(SPIKES, [0, 1, 0, 1]),
     "labels of a generator": lambda: from_arrays((sample, np.ma.masked) for sample in SPIKES.data),
     "a window": lambda: ep.fit(SIM, (SPIKES.data, [0, 1, 0, 1]), window=masked(np.ones(10)), progress=False),
