@@ -100,7 +100,7 @@ SECONDS = "sample 0: event field t must be whole microseconds, got 0.25; for sec
         ([(np.zeros((0, 4)), 0), (np.zeros((2, 3)), 0)], "sample 1: events must be"),
         *(([(np.zeros((0, 4)), label)], LABEL) for label in ("seven", None, -1, 1.5, np.array([1, 2]))),
         ([(np.array([(0, 0, 0.25, 0)]), 1)], SECONDS),
-        (3, "iterable"),
+        (3, "expected an array, a list or a generator"),
     ],
 )
 def test_invalid_samples_are_named(samples, message):

@@ -192,8 +192,8 @@ def two_sources() -> ep.Simulator:
     (lambda: ep.fit(simulator(), TRAIN, epochs=0, progress=False), ParameterError, "epochs must be >= 1"),
     (lambda: ep.fit(simulator(readouts=2), (EVENTS, np.sort(LABELS)), progress=False), InputError,
      "labels must lie in 0..1, got 0..2: each class needs a readout, and there are 2"),
-    (lambda: ep.fit(simulator(readouts=1), from_arrays(EVENTS, targets=np.ones((len(EVENTS), 20)))), DataError,
-     r"targets\[:, :, None\]"),
+    (lambda: ep.fit(simulator(readouts=1, loss=ep.SquaredError()), from_arrays(EVENTS, targets=np.ones((len(EVENTS), 20)))),
+     DataError, r"targets\[:, :, None\]"),
     (lambda: ep.fit(simulator(), TRAIN, window=np.ones(3), progress=False), InputError, "window must have shape .20,."),
     (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), DataError, "more than n_channels = 6"),
 )  # fmt: skip
