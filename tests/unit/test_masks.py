@@ -27,6 +27,7 @@ DOORS = {
     "labels": lambda: SIM.samples(2, 10, {}, labels=masked([0, 1])),
     "weights": lambda: SIM.set_weights("in->rec", masked(np.zeros(12))),
     "a step": lambda: SIM.stepper().step(masked([1, 2])),
+    "a step by name": lambda: SIM.stepper().step({"in": masked([1, 2])}),
     "the target of a step": lambda: SIM.stepper().step(target=masked([1.0, 2.0])),
     "a list of steps": lambda: LANES.step([masked([1, 2]), np.array([0])]),
     "a step of lanes": lambda: LANES.step(masked(np.ones((2, 3), np.uint8))),
