@@ -17,7 +17,7 @@ RULES: dict[str, ep.Rule] = {
     "eprop": ep.EProp(optimizer=ep.GradientDescent(eta=1e-2), c_reg=0.2),
     "eprop adam": ep.EProp(optimizer=ep.Adam(eta=1e-2), kappa=0.8),
     "eprop+": ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), c_reg=0.05, cutoff=15.0),
-    "eprop+ adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa=0.9, kappa_reg=0.5, cutoff=15.0),
+    "eprop+ adam": ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa=0.9, kappa_reg=0.5, c_reg=0.0, cutoff=15.0),
 }
 NEURONS: dict[str, ep.Neuron] = {
     "lif": ep.LIF(tau_m=12.0, v_th=0.8, t_ref=2.0),

@@ -108,6 +108,15 @@ LINEAR = (ep.GradientDescent, ep.Momentum)
 
 
 @st.composite
+def rate_regularisations(draw, kappas_reg: list[float]) -> dict[str, float]:
+    """Rate regularisation of e-prop+ as in NEST, with a filter of its own if there are any to draw from, or as a signal."""
+    if kappas_reg:
+        return {"kappa_reg": draw(st.sampled_from(kappas_reg)), "c_reg": draw(st.sampled_from([0.0, 0.05]))}
+    as_signal = {"rate_reg": 5e-5, "tau_reg": draw(st.sampled_from([5.0, 500.0]))}
+    return draw(st.sampled_from([{"c_reg": 0.0}, {"c_reg": 0.05}, as_signal]))
+
+
+@st.composite
 def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer], rewarded: bool = False) -> ep.EPropPlus:
     """e-prop+ with equal or different kappas and a kind of optimiser, with learning that waits for reward or not."""
     optimizer = draw(optimizers(kind))
@@ -117,8 +126,7 @@ def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer], rewarded: bo
     return ep.EPropPlus(
         optimizer=optimizer,
         kappa=kappa,
-        kappa_reg=draw(st.sampled_from([k for k in kappas if k != kappa])) if two_kappas else None,
-        c_reg=draw(st.sampled_from([0.0, 0.05])),
+        **draw(rate_regularisations([k for k in kappas if k != kappa] if two_kappas else [])),
         cutoff=cutoff,
         each_step=(rewarded or kind in LINEAR) and draw(st.integers(0, 3)) == 0,
         reward=draw(reward_traces(cutoff)) if rewarded else None,
@@ -142,6 +150,6 @@ def sample_rules(draw) -> ep.EProp:
     return ep.EProp(
         optimizer=optimizer,
         kappa=draw(st.sampled_from([None, 0.0, 0.9])),
-        c_reg=draw(st.sampled_from([0.0, 0.5])),
+        **draw(st.sampled_from([{"c_reg": 0.5}, {"rate_reg": 1e-5}, {}])),
         average_gradient=draw(st.booleans()),
     )

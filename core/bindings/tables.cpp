@@ -47,12 +47,12 @@ Fields fields_of(std::size_t size, std::initializer_list<Field> all) {
 Fields population_fields() {
   using Record = Population;
   return fields_of(sizeof(Record),
-                   {FIELD(role),         FIELD(size),       FIELD(first_node),  FIELD(first_source),   FIELD(first_target),
-                    FIELD(target_begin), FIELD(target_end), FIELD(model),       FIELD(own_step),       FIELD(sharing),
-                    FIELD(channel),      FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components),
-                    FIELD(leaky),        FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),
-                    FIELD(kappa),        FIELD(c_reg),      FIELD(f_target),    FIELD(kappa_gain),     FIELD(error_latency),
-                    FIELD(dropout)});
+                   {FIELD(role),          FIELD(size),       FIELD(first_node),  FIELD(first_source),   FIELD(first_target),
+                    FIELD(target_begin),  FIELD(target_end), FIELD(model),       FIELD(own_step),       FIELD(sharing),
+                    FIELD(channel),       FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components),
+                    FIELD(leaky),         FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),
+                    FIELD(kappa),         FIELD(c_reg),      FIELD(rate_reg),    FIELD(f_target),       FIELD(kappa_gain),
+                    FIELD(error_latency), FIELD(dropout)});
 }
 
 Fields delay_group_fields() {
@@ -74,8 +74,8 @@ Fields delay_group_fields() {
 
 Fields trace_group_fields() {
   using Record = TraceGroup;
-  return fields_of(sizeof(Record),
-                   {FIELD(kappa), FIELD(kappa_reg), FIELD(c_reg), FIELD(f_target), FIELD(own_decay), FIELD(gamma)});
+  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(c_reg), FIELD(f_target),
+                                    FIELD(own_decay), FIELD(gamma)});
 }
 
 Fields readout_fields() {

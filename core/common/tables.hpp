@@ -44,10 +44,10 @@ struct Population {
   Index inhibitory_row;            // row of the state that takes the input of the inhibitory receptor, or -1: no such receptor
   Index pair_group;                // a delay group with the constants of its postsynaptic traces (pair rules), or -1
   // e-prop per sample:
-  double kappa, c_reg, f_target;  // f_target in spikes per step
-  double kappa_gain;              // 1 - kappa; if kappa learns, of its first value: gradients keep their scale
-  Index error_latency;            // steps from a spike to the first error that it causes
-  double dropout;                 // fraction of its spikes that are lost while the network learns
+  double kappa, c_reg, rate_reg, f_target;  // rates in spikes per step
+  double kappa_gain;                        // 1 - kappa; if kappa learns, of its first value: gradients keep their scale
+  Index error_latency;                      // steps from a spike to the first error that it causes
+  double dropout;                           // fraction of its spikes that are lost while the network learns
 };
 
 // The synapses of a projection with the same delay (and, onto readouts, the same time constant).
@@ -92,6 +92,7 @@ inline bool descends(const DelayGroup& group) { return descends(group.optimizer)
 // Targets with the same trace constants (e-prop+).
 struct TraceGroup {
   double kappa, kappa_reg;
+  double kappa_rate;  // decay per step of the running rates
   double c_reg, f_target;
   double own_decay;  // decay per step of a synapse's only own component without spikes, if the same for all; else NaN
   double gamma;      // decay per step of reward traces; 0 without

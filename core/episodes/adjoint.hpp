@@ -8,9 +8,9 @@
 //     mu(t)     = A^T mu(t + 1) + psi(t) d(t) c
 //     G(t)      = b . mu(t)
 //
-// and the constant F = c_reg (f_mean - f_target) / T of rate regularisation. For readouts G(t) = E(t) + alpha G(t + 1). The
-// equations follow from Bellec et al. 2020 by exchanging the sums. They are exact, and are not backpropagation through time,
-// since they follow only a neuron's own recurrence.
+// and the constant F = (c_reg / T + rate_reg) (f_mean - f_target) of rate regularisation. For readouts G(t) = E(t) + alpha G(t +
+// 1). The equations follow from Bellec et al. 2020 by exchanging the sums. They are exact, and are not backpropagation through
+// time, since they follow only a neuron's own recurrence.
 #pragma once
 #include <algorithm>
 #include <utility>

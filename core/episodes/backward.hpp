@@ -81,8 +81,8 @@ template <class Real, class Visit> void each_learning_range(const Episodes<Real>
   }
 }
 
-// The constant F of rate regularisation of some neurons. The mean rate counts the steps whose spikes can still reach a readout
-// within their episode and the rollout.
+// The constant F = (c_reg / T + rate_reg) (f_mean - f_target) of some neurons, see adjoint.hpp. The mean rate counts the steps
+// whose spikes can still reach a readout within their episode and the rollout.
 template <class Real> void find_drift(const AdjointRange<Real>& at, const std::vector<Segment>& segments) {
   const Population& population = at.population();
   const auto [b, begin, end] = at.some;
@@ -98,7 +98,10 @@ template <class Real> void find_drift(const AdjointRange<Real>& at, const std::v
           drift[j] += 1.0;  // else another partition or rank has it
   }
   const double steps = static_cast<double>(std::max<Index>(length, 1));
-  for (Index j = begin; j < end; j++) drift[j] = population.c_reg * (drift[j] / steps - population.f_target) / steps;
+  for (Index j = begin; j < end; j++) {
+    const double excess = drift[j] / steps - population.f_target;
+    drift[j] = population.c_reg * excess / steps + population.rate_reg * excess;
+  }
 }
 
 // Sources of the errors of a lane: its index in a request and the request.

@@ -71,16 +71,16 @@ template <class Real> void deliver(OnlineRun<Real>& run, Index partition, Index 
   }
 }
 
-// Running rates f = kappa_reg f + (1 - kappa_reg) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
+// Running rates f = kappa_rate f + (1 - kappa_rate) z of neurons begin .. end; `spikes` lists the neurons that spiked. Keeps the
 // rates of the step before.
-void follow_rates(Array2<double> rate, Positions range, double kappa_reg, const std::int32_t* spikes, Index n_spikes) {
+void follow_rates(Array2<double> rate, Positions range, double kappa_rate, const std::int32_t* spikes, Index n_spikes) {
   double* __restrict now = rate.row(0), * __restrict before = rate.row(1);
 #pragma GCC ivdep
   for (Index neuron = range.first; neuron < range.stop; neuron++) {
     before[neuron] = now[neuron];
-    now[neuron] = before[neuron] * kappa_reg;
+    now[neuron] = before[neuron] * kappa_rate;
   }
-  for (Index k = 0; k < n_spikes; k++) now[spikes[k]] += 1.0 - kappa_reg;
+  for (Index k = 0; k < n_spikes; k++) now[spikes[k]] += 1.0 - kappa_rate;
 }
 
 // Neurons that are driven and advanced together: their inputs stay in the first-level cache.
@@ -119,7 +119,7 @@ void advance_partition(OnlineState<Real>& state, Index partition, const DriveSte
       count = advance_population(state, b, range, drive, tables, spikes, count);
       if (drops && population.dropout > 0.0) count = drop_spikes(population, b, drive, before, count, spikes);
       if (group >= 0)
-        follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_reg, spikes + before, count - before);
+        follow_rates(state.neurons.rate, range, topology.trace_groups[group].kappa_rate, spikes + before, count - before);
     }
     state.spike_count[partition][b] = count;
   }

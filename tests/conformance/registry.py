@@ -71,23 +71,23 @@ MODELS: dict[str, ep.Neuron] = {
 RULES = {
     "e-prop": ep.EProp(optimizer=ep.GradientDescent(1e-2), c_reg=0.2),
     "e-prop, Adam": ep.EProp(optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.8, average_gradient=True),
-    "e-prop, momentum": ep.EProp(optimizer=ep.Momentum(2e-3, beta=0.8), c_reg=0.2),
+    "e-prop, momentum": ep.EProp(optimizer=ep.Momentum(2e-3, beta=0.8), rate_reg=1e-5),
     "e-prop, RMSprop": ep.EProp(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa=0.8),
-    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=15.0),
+    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), rate_reg=1e-4, tau_reg=40.0, cutoff=15.0),
     "e-prop+, two kappas": ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), kappa_reg=0.8, c_reg=0.05, cutoff=100.0),
     "e-prop+, Adam": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=3.0),
     "e-prop+, two kappas, Adam": ep.EPropPlus(
-        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, cutoff=15.0
+        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, c_reg=0.0, cutoff=15.0
     ),
     "e-prop+, momentum": ep.EPropPlus(optimizer=ep.Momentum(1e-3, nesterov=True), c_reg=0.05, cutoff=15.0),
     "e-prop+, momentum at each step": ep.EPropPlus(
-        optimizer=ep.Momentum(5e-4, beta=0.8), c_reg=0.05, cutoff=15.0, each_step=True
+        optimizer=ep.Momentum(5e-4, beta=0.8), rate_reg=1e-4, cutoff=15.0, each_step=True
     ),
     "e-prop+, Adam at each step": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
     "e-prop+, reward": ep.EPropPlus(
-        optimizer=ep.GradientDescent(2e-3), c_reg=0.05, cutoff=15.0, reward=ep.RewardTrace(tau=30.0, cutoff=40.0)
+        optimizer=ep.GradientDescent(2e-3), rate_reg=1e-4, cutoff=15.0, reward=ep.RewardTrace(tau=30.0, cutoff=40.0)
     ),
-    "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, cutoff=15.0),
+    "e-prop+, RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, c_reg=0.0, cutoff=15.0),
 }
 
 PAIR_RULES = {

@@ -56,15 +56,15 @@ FEEDBACK = {
 }
 DELAYS = {"one step": (1.0, 1.0), "several": (4.0, 3.0), "drawn": (ep.Uniform(0.6, 7.0), ep.Uniform(0.6, 5.0))}
 PLUS = {
-    "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), c_reg=0.02, cutoff=20.0),
+    "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4), rate_reg=3e-5, cutoff=20.0),
     "two kappas, Adam": ep.EPropPlus(
         optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa=0.9, kappa_reg=0.98, c_reg=0.02, cutoff=70.0
     ),
 }
 MORE_PLUS = {
-    "decay": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=1e-3), c_reg=0.02, cutoff=20.0),
+    "decay": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=1e-3), rate_reg=3e-5, tau_reg=50.0, cutoff=20.0),
     "Adam, decay": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2, decay=1e-3), cutoff=20.0),
-    "Adam at each step": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), c_reg=0.02, cutoff=20.0, each_step=True),
+    "Adam at each step": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), rate_reg=3e-5, cutoff=20.0, each_step=True),
     "momentum at each step, two kappas": ep.EPropPlus(
         optimizer=ep.Momentum(1e-4, decay=1e-4, w_min=-0.81, w_max=0.81),  # bounds that weights run into
         kappa_reg=0.9,
@@ -80,7 +80,7 @@ MORE_PLUS = {
 
 REWARD = {
     "gradient descent": ep.EPropPlus(
-        optimizer=ep.GradientDescent(3e-4, w_min=-0.82, w_max=0.82), kappa=0.97, c_reg=0.02, cutoff=20.0,
+        optimizer=ep.GradientDescent(3e-4, w_min=-0.82, w_max=0.82), kappa=0.97, rate_reg=3e-5, cutoff=20.0,
         reward=ep.RewardTrace(tau=40.0, cutoff=35.0),
     ),
     "two kappas, Adam": ep.EPropPlus(
@@ -242,7 +242,7 @@ def test_eprop_plus_with_readouts_that_differ(readout, rule, delays, feedback):
 @pytest.mark.tiny
 @pairwise("readout delays feedback", READOUTS, DELAYS, FEEDBACK)
 def test_eprop_with_readouts_that_differ(readout, delays, feedback):
-    rule, seed = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), c_reg=0.2, kappa=0.9), [*FEEDBACK].index(feedback)
+    rule, seed = ep.EProp(optimizer=ep.Adam(3e-3, epsilon=1e-2), rate_reg=1e-5, kappa=0.9), [*FEEDBACK].index(feedback)
     given_ = seed, NEURONS["LIF"], rule, DELAYS[delays], FEEDBACK[feedback]
     check_samples(network(*given_, mixed=True, readout=READOUTS[readout]), seed)
 

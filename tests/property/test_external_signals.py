@@ -16,7 +16,7 @@ from networks import PROJECTIONS, case, check_run, check_training, disagreement,
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
 TOLERANCE = 1e-10
 RULES = {
-    "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.02, cutoff=20.0),
+    "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), rate_reg=3e-5, cutoff=20.0),
     "two kappas, Adam": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), kappa_reg=0.9, c_reg=0.02, cutoff=30.0),
     "at each step": ep.EPropPlus(optimizer=ep.Momentum(1e-4), cutoff=20.0, each_step=True),
 }

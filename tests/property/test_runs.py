@@ -21,7 +21,7 @@ PLUS = (
     .flatmap(networks)
 )
 SAMPLES = sample_rules().flatmap(lambda rule: networks(rule))
-RULES = [ep.EProp(), ep.EPropPlus(), ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5)]
+RULES = [ep.EProp(), ep.EPropPlus(), ep.EPropPlus(optimizer=ep.Adam(), kappa_reg=0.5, c_reg=0.0)]
 EVERYTHING = [
     *(("rec", variable) for variable in ("v", "refractory", "z", "surrogate", "learning_signal")),
     *(("out", variable) for variable in ("y", "error")),

@@ -3,7 +3,7 @@
 All states and traces are 0 at the start of a sample. With the eligibility ``e`` of each synapse, see `eprop.models.Eligibility`::
 
     e_bar(t) = kappa e_bar(t - 1) + (1 - kappa) e(t)
-    g        = sum_t L(t) e_bar(t) + c_reg (f_mean - f_target) / T sum_t e(t)
+    g        = sum_t L(t) e_bar(t) + (c_reg / T + rate_reg) (f_mean - f_target) sum_t e(t)
 
 and of a readout ``g = sum_t E_k(t) z_bar(t)``. ``L(t)`` has the errors that a spike of step ``t`` can have caused, see
 `eprop.reference.feedback.Received`. ``f_mean`` is the mean rate in the ``T`` steps whose spikes can still cause an
@@ -44,8 +44,8 @@ class SampleConstants:
         ``1 - kappa``; if ``kappa`` learns, of its first value.
     kappa_of_neurons, gain_of_neurons : (neurons,)
         The same filter, of the constants that learn.
-    c_reg, f_target : (neurons,)
-        Regularisation, and its target in spikes per step.
+    c_reg, rate_reg, f_target : (neurons,)
+        Both forms of rate regularisation, and its target in spikes per step.
     """
 
     learns: Booleans
@@ -55,6 +55,7 @@ class SampleConstants:
     kappa_of_neurons: Array
     gain_of_neurons: Array
     c_reg: Array
+    rate_reg: Array
     f_target: Array
 
     @classmethod
@@ -62,7 +63,7 @@ class SampleConstants:
         """The constants of a network; ``first`` are those with the first values of constants that learn."""
         layout, synapses = forward.layout, forward.synapses
         learns, averaged = np.zeros((2, len(synapses)), bool)
-        kappa, (of_neurons, c_reg, f_target) = np.zeros(len(synapses)), np.zeros((3, layout.n_neurons))
+        kappa, (of_neurons, c_reg, rate_reg, f_target) = np.zeros(len(synapses)), np.zeros((4, layout.n_neurons))
         for p in network.projections:
             if not isinstance(p.rule, EProp):
                 continue
@@ -72,14 +73,18 @@ class SampleConstants:
                 own = layout.targets[p.post.name]
                 kappa[part] = _decay_of_readouts(network, forward, p.post) if p.rule.kappa is None else p.rule.kappa
                 of_neurons[own] = kappa[part][0] if part.start < part.stop else 0.0
-                c_reg[own], f_target[own] = p.rule.c_reg, p.rule.f_target * network.dt / 1000.0
+                if p.rule.c_reg is None:
+                    rate_reg[own] = p.rule.rate_reg * 1000.0 / network.dt
+                else:
+                    c_reg[own] = p.rule.c_reg
+                f_target[own] = p.rule.f_target * network.dt / 1000.0
         gains = (1.0 - kappa, 1.0 - of_neurons) if first is None else (first.gain, first.gain_of_neurons)
-        return cls(learns, kappa, gains[0], averaged, of_neurons, gains[1], c_reg, f_target)
+        return cls(learns, kappa, gains[0], averaged, of_neurons, gains[1], c_reg, rate_reg, f_target)
 
     def rate_terms(self, spikes: npt.ArrayLike, length: npt.ArrayLike) -> Array:
-        """``c_reg (f_mean - f_target) / T`` of each neuron with its ``spikes`` in ``T = length`` steps."""
+        """``(c_reg / T + rate_reg) (f_mean - f_target)`` of each neuron with its ``spikes`` in ``T = length`` steps."""
         steps = np.maximum(length, 1)
-        return np.asarray(self.c_reg * (np.asarray(spikes) / steps - self.f_target) / steps)
+        return np.asarray((self.c_reg / steps + self.rate_reg) * (np.asarray(spikes) / steps - self.f_target))
 
 
 def _decay_of_readouts(network: Network, forward: Forward, post: Population) -> float:

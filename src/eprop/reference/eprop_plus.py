@@ -11,6 +11,11 @@ one step. With the eligibility ``e``::
     g        += L_j(tau + 2) e_bar + c_reg (f_j(tau) - f_target) e_bar_reg
     f_j(tau)  = kappa_reg f_j(tau - 1) + (1 - kappa_reg) z_j(tau)
 
+With ``rate_reg``, regularisation is part of the learning signal, and only the rate has a filter of its own::
+
+    g        += (L_j(tau + 2) + rate_reg (f_j(tau) - f_target)) e_bar
+    f_j(tau)  = kappa_rate f_j(tau - 1) + (1 - kappa_rate) z_j(tau),   kappa_rate = exp(-dt / tau_reg)
+
 and of a readout ``g += E_k(tau) z_bar(tau)``. ``L_j(t) = m(t) (X_j(t) + sum_k B_jk E_k(t - d_jk))`` with external
 signals ``X`` and a modulator ``m``. At an arrival ``p`` whose predecessor was ``q`` the weight changes by the entries
 ``q - 1 .. p - 2``, of which only the first ``cutoff`` count: after these the traces decay and nothing is accumulated.
@@ -60,7 +65,7 @@ class PlusConstants:
     ----------
     learns, each_step : bool
         Whether the synapse learns by e-prop+, and its optimiser takes a step in every time step.
-    kappa, kappa_reg, c_reg
+    kappa, kappa_reg, kappa_rate, c_reg, rate_reg
     f_target : spikes per step
     cutoff, reward_cutoff : steps
     gamma : 0 without a reward trace
@@ -70,7 +75,9 @@ class PlusConstants:
     each_step: Booleans
     kappa: Array
     kappa_reg: Array
+    kappa_rate: Array
     c_reg: Array
+    rate_reg: Array
     f_target: Array
     cutoff: Integers
     gamma: Array
@@ -80,7 +87,7 @@ class PlusConstants:
     def of(cls, network: Network, synapses: Synapses, decays: Mapping[str, Array]) -> PlusConstants:
         """The constants of a network; ``decays`` are those of its readouts, by population."""
         learns, each_step = np.zeros((2, len(synapses)), bool)
-        kappa, kappa_reg, c_reg, f_target, gamma = np.zeros((5, len(synapses)))
+        kappa, kappa_reg, kappa_rate, c_reg, rate_reg, f_target, gamma = np.zeros((7, len(synapses)))
         cutoff, reward_cutoff = np.zeros((2, len(synapses)), np.int64)
         for p in network.projections:
             if not isinstance(p.rule, EPropPlus):
@@ -93,9 +100,14 @@ class PlusConstants:
             if p.post.model.role == "neuron":
                 own = _slowest_readout(network, decays, p.post) if rule.kappa is None else rule.kappa
                 kappa[part], kappa_reg[part] = own, own if rule.kappa_reg is None else rule.kappa_reg
-                c_reg[part] = rule.c_reg
+                if rule.c_reg is None:
+                    rate_reg[part], kappa_rate[part] = rule.rate_reg * 1000.0 / dt, np.exp(-dt / rule.tau_reg)
+                else:
+                    c_reg[part], kappa_rate[part] = rule.c_reg, kappa_reg[part]
                 f_target[part] = rule.f_target * dt / 1000.0
-        return cls(learns, each_step, kappa, kappa_reg, c_reg, f_target, cutoff, gamma, reward_cutoff)
+        return cls(
+            learns, each_step, kappa, kappa_reg, kappa_rate, c_reg, rate_reg, f_target, cutoff, gamma, reward_cutoff
+        )
 
 
 def _slowest_readout(network: Network, decays: Mapping[str, Array], post: Population) -> float:
@@ -174,7 +186,8 @@ class PlusTraces:
         c = self._constants
         active = self.within(c.cutoff, tau)
         learned = np.where(active, learning * self.e_bar, 0.0)
-        regularisation = np.where(active, c.c_reg * (self.f - c.f_target) * self.e_bar_reg, 0.0)
+        excess = self.f - c.f_target
+        regularisation = np.where(active, excess * (c.c_reg * self.e_bar_reg + c.rate_reg * self.e_bar), 0.0)
         waits = c.gamma > 0.0
         if not waits.any():
             return learned + regularisation, active
@@ -185,5 +198,5 @@ class PlusTraces:
 
     def filter_rates(self, z: Array) -> None:
         """Rates of a step, with the spikes ``z`` (synapses,) of the targets in this step."""
-        kappa = self._constants.kappa_reg
+        kappa = self._constants.kappa_rate
         self.f = kappa * self.f + (1.0 - kappa) * z

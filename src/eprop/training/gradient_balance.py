@@ -114,7 +114,8 @@ def _rule_for(regularise: bool) -> Callable[[Projection], Rule]:
         rule = projection.rule
         if not isinstance(rule, (EProp, EPropPlus)):
             return rule
-        return rule.replace(optimizer=GradientDescent(eta=TINY), c_reg=rule.c_reg if regularise else 0.0)
+        off = {} if regularise else {"c_reg": 0.0}
+        return rule.replace(optimizer=GradientDescent(eta=TINY), **off)
 
     return changed
 

@@ -58,7 +58,7 @@ def test_no_division_changes_the_order_of_spikes_in_a_step(sources, share, neuro
         ep.Static(),
         ep.STDP(rate=0.01, w_max=1.0),
         ep.EPropPlus(optimizer=ep.GradientDescent(eta=1e-3), cutoff=8.0),
-        ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa_reg=0.5, cutoff=8.0),
+        ep.EPropPlus(optimizer=ep.Adam(eta=1e-3), kappa_reg=0.5, c_reg=0.0, cutoff=8.0),
     ],
     ids=["static", "STDP", "e-prop+", "e-prop+, Adam"],
 )

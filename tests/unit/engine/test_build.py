@@ -56,7 +56,7 @@ def test_temporaries_take_less_than_a_tenth():
 
 
 LEARNING = {
-    "plus": EPropPlus(), "adam": EPropPlus(optimizer=Adam()), "two kappas": EPropPlus(kappa_reg=0.5),
+    "plus": EPropPlus(), "adam": EPropPlus(optimizer=Adam()), "two kappas": EPropPlus(kappa_reg=0.5, c_reg=0.0),
     "each step": EPropPlus(each_step=True), "reward": EPropPlus(reward=RewardTrace(200.0)),
     "eprop adam": EProp(), "eprop": EProp(optimizer=GradientDescent()),
 }  # fmt: skip

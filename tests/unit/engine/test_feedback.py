@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors
 
 RULES = {
     "e-prop": ep.EProp(optimizer=ep.GradientDescent(2e-2, decay=0.1)),
-    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=5e-4), kappa_reg=0.5, cutoff=20.0),
+    "e-prop+": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=5e-4), kappa_reg=0.5, c_reg=0.0, cutoff=20.0),
 }
 each_rule = pytest.mark.parametrize("rule", RULES)
 

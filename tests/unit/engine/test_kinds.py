@@ -128,7 +128,7 @@ def test_kappa_follows_the_readouts_and_the_time_step(dt: float) -> None:
     assert kappas(rule, [20.0, 60.0]) == pytest.approx((np.exp(-dt / 60.0),) * 2)
     assert kappas(rule, None) == (0.97, 0.97)
     assert kappas(rule.replace(kappa=0.5), 40.0) == (0.5, 0.5)
-    assert kappas(rule.replace(kappa_reg=0.5), 40.0) == pytest.approx((np.exp(-dt / 40.0), 0.5))
+    assert kappas(rule.replace(kappa_reg=0.5, c_reg=0.0), 40.0) == pytest.approx((np.exp(-dt / 40.0), 0.5))
 
 
 @pytest.mark.parametrize(("dt", "kappa", "tau", "warns"), [

@@ -57,7 +57,7 @@ def test_poisson_spikes_of_every_batch_are_those_of_the_reference():
 @pytest.mark.parametrize("optimizer", [ep.GradientDescent(1e-4, decay=1e-3), ep.Momentum(1e-4, beta=0.0)], ids=repr)
 def test_a_spike_may_arrive_at_a_readout_before_anything_else(optimizer):
     """In the very first step, when no optimiser owes anything."""
-    learned = {"rule": ep.EPropPlus(optimizer=optimizer, kappa_reg=0.5), "feedback": ep.RandomFeedback()}
+    learned = {"rule": ep.EPropPlus(optimizer=optimizer, kappa_reg=0.5, c_reg=0.0), "feedback": ep.RandomFeedback()}
     net = small_network((3, 4, 1), {"in->rec": 0.5, "in->out": 0.1}, **learned, seed=1)
     events = np.zeros((50, 3))
     events[[0, 5]] = 1.0

@@ -26,8 +26,8 @@ def test_own_optimisers_are_public():
 
 def test_filter_of_the_rate_is_that_of_the_trace_unless_said():
     assert ep.EPropPlus(kappa=0.9).kappa_regularisation == 0.9
-    assert ep.EPropPlus(kappa=0.9, kappa_reg=0.5).kappa_regularisation == 0.5
-    assert ep.EPropPlus(kappa=0.9, kappa_reg=0.0).kappa_regularisation == 0.0
+    assert ep.EPropPlus(kappa=0.9, kappa_reg=0.5, c_reg=0.0).kappa_regularisation == 0.5
+    assert ep.EPropPlus(kappa=0.9, kappa_reg=0.0, c_reg=0.0).kappa_regularisation == 0.0
 
 
 def test_rules_share_nothing():

@@ -68,7 +68,7 @@ def _check_losses(network: Network) -> None:
 
 
 def untaught_projections(network: Network) -> dict[str, str]:
-    """Map each e-prop projection whose targets have neither feedback nor rate regularisation to the name of its targets."""
+    """Map each e-prop projection whose targets have no feedback to the name of its targets."""
     taught = {f.post.name for f in network.feedback_projections}
     return {
         p.name: p.post.name
@@ -76,7 +76,6 @@ def untaught_projections(network: Network) -> dict[str, str]:
         if isinstance(p.rule, EProp | EPropPlus)
         and p.post.model.role == "neuron"
         and p.post.name not in taught
-        and p.rule.c_reg == 0.0
         and p.rule.optimizer.eta > 0.0
     }
 
@@ -87,8 +86,7 @@ def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str]) -> 
     if names:
         warn(
             f"{', '.join(names)}: the weights should learn, but no learning signal reaches their neurons. Send the neurons the "
-            "errors of readouts (Network.feedback) or signals of your own (signals=), use rate regularisation (c_reg > 0), or "
-            "leave the rule out.",
+            "errors of readouts (Network.feedback) or signals of your own (signals=), or leave the rule out.",
             NoFeedbackWarning,
         )
 

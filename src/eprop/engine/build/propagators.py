@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +129,7 @@ def trace_groups_of(
             own, left = classes[index].filters, np.nan
         gamma = 0.0 if rule.reward is None else rule.reward.decay(network.dt)
         kappas = plus_kappas(network, rule, network.populations[index], classes)
-        row = (*kappas, *regularisation(rule, network.dt), left, gamma)
+        row = (*kappas, *regularisation_per_spike(rule, network.dt, kappas[0]), left, gamma)
         constants = np.concatenate(
             [row, *(np.append(decay, b) for decay, b in own), [populations["kind"][index]]]
         ).tobytes()
@@ -150,14 +151,18 @@ KAPPA_WITHOUT_READOUTS = 0.97
 
 def plus_kappas(
     network: Network, rule: EPropPlus, post: Population, classes: dict[int, ReadoutClasses]
-) -> tuple[float, float]:
-    """``kappa`` and ``kappa_reg`` of e-prop+ onto a population; what the rule leaves open is the decay of the readouts."""
+) -> tuple[float, float, float]:
+    """``kappa``, ``kappa_reg`` and the decay of the running rate of e-prop+ onto a population.
+
+    What the rule leaves open is the decay of the readouts.
+    """
     kappa = rule.kappa
     if kappa is None:
         senders = [f.pre.index for f in network.feedback_projections if f.post is post] or list(classes)[:1]
         decays = [float(decay) for index in senders for decay in classes[index].decay]
         kappa = max(decays, default=KAPPA_WITHOUT_READOUTS)
-    return kappa, kappa if rule.kappa_reg is None else rule.kappa_reg
+    kappa_reg = kappa if rule.kappa_reg is None else rule.kappa_reg
+    return kappa, kappa_reg, kappa_reg if rule.c_reg is not None else math.exp(-network.dt / rule.tau_reg)
 
 
 def _reached_by(network: Network) -> dict[int, set[_Source]]:
@@ -180,7 +185,7 @@ def _own_decay(c: Components) -> float:
 
 def _check_same_traces(first: EPropPlus, second: EPropPlus, name: str) -> None:
     """Traces are kept per neuron, so all e-prop+ synapses onto a population must share their constants."""
-    for field in ("kappa", "kappa_regularisation", "c_reg", "f_target", "cutoff"):
+    for field in ("kappa", "kappa_regularisation", "rate_reg", "tau_reg", "c_reg", "f_target", "cutoff"):
         a, b = getattr(first, field), getattr(second, field)
         if a != b:
             raise NetworkError(
@@ -247,9 +252,13 @@ def _side_by_side(parts: dict[int, np.ndarray], populations: np.ndarray, own: di
     return out
 
 
-def regularisation(rule: EProp | EPropPlus, dt: float) -> tuple[float, float]:
-    """``c_reg`` and ``f_target`` for rates in spikes per step."""
-    return rule.c_reg, rule.f_target * dt / 1000.0
+def regularisation_per_spike(rule: EPropPlus, dt: float, kappa: float) -> tuple[float, float]:
+    """``c_reg`` and ``f_target`` of e-prop+ for rates in spikes per step.
+
+    With ``rate_reg`` the regularising trace is ``(1 - kappa) e_bar``: this ``c_reg`` turns it into ``e_bar``.
+    """
+    c_reg = rule.rate_reg * 1000.0 / (dt * (1.0 - kappa)) if rule.c_reg is None else rule.c_reg
+    return c_reg, rule.f_target * dt / 1000.0
 
 
 def block_steps_of(

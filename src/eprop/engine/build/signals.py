@@ -6,7 +6,6 @@ import numpy as np
 
 from eprop.engine.build.delay_groups import DelayGroup
 from eprop.engine.build.populations import rules_of
-from eprop.engine.build.propagators import regularisation
 from eprop.engine.build.readouts import ReadoutClasses
 from eprop.engine.build.records import Role
 from eprop.errors import NetworkError
@@ -46,12 +45,14 @@ def add_eprop_constants(
         if not isinstance(p.rule, EProp) or p.post.model.role != "neuron":
             continue
         known = rules.setdefault(p.post.index, p.rule)
-        for field in ("kappa", "c_reg", "f_target"):
+        for field in ("kappa", "rate_reg", "c_reg", "f_target"):
             if getattr(known, field) != getattr(p.rule, field):
                 raise NetworkError(f"all EProp projections onto {p.post.name!r} must share {field}")
         row["kappa"] = p.rule.kappa if p.rule.kappa is not None else _readout_decay(network, p, classes)
         row["kappa_gain"] = 1.0 - row["kappa"]
-        row["c_reg"], row["f_target"] = regularisation(p.rule, network.dt)
+        row["c_reg"] = p.rule.c_reg or 0.0
+        row["rate_reg"] = p.rule.rate_reg * 1000.0 / network.dt if p.rule.c_reg is None else 0.0
+        row["f_target"] = p.rule.f_target * network.dt / 1000.0
 
 
 def error_latency_of_pairs(

@@ -202,7 +202,7 @@ def check_errors(network: Network, samples: Samples) -> None:
     """
     rules = [p.rule for p in network.projections if p.rule.plastic]
     led = [rule for rule in rules if isinstance(rule, (EProp, EPropPlus))]
-    if samples.signals or len(led) < len(rules) or not led or any(rule.c_reg > 0.0 for rule in led):
+    if samples.signals or len(led) < len(rules) or not led or any(rule.c_reg for rule in led):
         return
     if np.isnan(samples.target).all():
         raise InputError(

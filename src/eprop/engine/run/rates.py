@@ -95,7 +95,7 @@ class TrainingRates:
     def __init__(self, network: Network):
         self._network = network
         self._neurons = [p for p in network.populations if p.model.role == "neuron"]
-        self._regulated = any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in network.projections)
+        self._regulated = any(p.rule.regulates_rates for p in network.projections)
         self._saturated: dict[str, int] = {}  # samples since a population is saturated
 
     @cached_property

@@ -80,7 +80,7 @@ MIRRORED = "Symmetric feedback to .* follows .*, which must have no multapses"
       for first, second, words in (
         (ep.EProp(), PLUS, "a network can have only one of them"),
         (PLUS, ep.EPropPlus(kappa=0.5), "all EPropPlus projections onto 'rec' must share kappa, got None and 0.5"),
-        (PLUS, ep.EPropPlus(kappa_reg=0.5), "must share kappa_reg"),
+        (PLUS, ep.EPropPlus(kappa_reg=0.5, c_reg=0.0), "must share kappa_reg"),
         (PLUS, ep.EPropPlus(cutoff=50.0), "must share cutoff, got 100 and 50"),
         (PLUS, ep.EPropPlus(c_reg=1.0), "must share c_reg"),
         (PLUS, ep.EPropPlus(f_target=1.0), "must share f_target"),
