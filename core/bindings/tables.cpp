@@ -74,8 +74,8 @@ Fields delay_group_fields() {
 
 Fields trace_group_fields() {
   using Record = TraceGroup;
-  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(c_reg), FIELD(f_target),
-                                    FIELD(own_decay), FIELD(gamma)});
+  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(follows_window), FIELD(c_reg),
+                                    FIELD(f_target), FIELD(own_decay), FIELD(gamma)});
 }
 
 Fields readout_fields() {

@@ -165,12 +165,13 @@ inline double reward_of_step(const Rewards& rewards, Index step) {
 template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state, Index trace_group, Index t) {
   const TraceGroup& group = state.topology.trace_groups[trace_group];
   const Neurons& neurons = state.neurons;
+  const double c_reg = group.follows_window != 0 ? state.window * group.c_reg : group.c_reg;
   return {neurons.psi.data,
           neurons.signal.data,
           neurons.rate.row(1),
-          group.c_reg,
+          c_reg,
           group.f_target,
-          (1.0 - group.kappa_reg) * group.c_reg,
+          (1.0 - group.kappa_reg) * c_reg,
           reward_of_step(state.history.rewards, t)};
 }
 template <class Real> StoredStep stored_step(const History<Real>& history, Index t) {

@@ -304,12 +304,18 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
   list_spikes(run, t, threads, tied >= kManyFeedbackWeights, more);
 }
 
+// The window's weights of the readout populations in a step.
+const double* window_of(const RunRequest& request, Index column) {
+  const Index steps = request.window.rows;
+  return request.window.row(request.window.planes > 1 ? column / steps : 0, column % steps);
+}
+
 // Errors of all readouts in this step and their sums, outputs, and the loss.
 template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
   OnlineState<Real>& state = run.state;
   const Array3<const double>& target = request.target;
   const Index sample = column / request.window.rows, step = column % request.window.rows;
-  const double* window = request.window.row(request.window.planes > 1 ? sample : 0, step);
+  const double* window = window_of(request, column);
   if (state.topology.readouts.size > 0) {
     const double* wanted = target.row(sample, target.rows == 1 ? 0 : step);
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
@@ -444,6 +450,8 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
     list_logged(state, run.t);
     run.watch.record(kExchange);
+    const double* window = window_of(request, column);
+    state.window = std::any_of(window, window + request.window.columns, [](double w) { return w != 0.0; }) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);
     run.watch.record(kRegion);
     collect_step(run, column, request, threads);

@@ -136,6 +136,11 @@ def _check_rule(projection: Projection) -> None:
         raise NetworkError(
             f"{projection.name}: NEST learns in double precision; leave out precision, or make the projection static"
         )
+    if isinstance(rule, EProp | EPropPlus) and rule.c_reg is None and rule.regulates_rates:
+        raise NetworkError(
+            f"{projection.name}: NEST has no {type(rule).__name__}.rate_reg; give c_reg, NEST's strength (0: none). "
+            "docs/explanation/maths.md, Rate regularisation, has the value of the same strength"
+        )
     if isinstance(rule, EPropPlus) and rule.reward is not None:
         raise NetworkError(f"{projection.name}: NEST's e-prop does not support reward; leave out EPropPlus.reward")
 

@@ -205,7 +205,7 @@ class Session:
                 out["kappa"], out["kappa_reg"] = float(group["kappa"]), float(group["kappa_reg"])
                 out["eprop_isi_trace_cutoff"] = steps_of(p.rule.cutoff, self.dt) * self.dt
                 # NEST divides the spike by dt, but not the target: both have the same unit only for dt = 1 ms.
-                out["c_reg"], out["f_target"] = p.rule.c_reg * self.dt, p.rule.f_target / self.dt
+                out["c_reg"], out["f_target"] = (p.rule.c_reg or 0.0) * self.dt, p.rule.f_target / self.dt
                 return out
         return {}
 

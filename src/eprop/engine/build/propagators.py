@@ -129,7 +129,7 @@ def trace_groups_of(
             own, left = classes[index].filters, np.nan
         gamma = 0.0 if rule.reward is None else rule.reward.decay(network.dt)
         kappas = plus_kappas(network, rule, network.populations[index], classes)
-        row = (*kappas, *regularisation_per_spike(rule, network.dt, kappas[0]), left, gamma)
+        row = (*kappas, rule.c_reg is None, *regularisation_per_spike(rule, network.dt, kappas[0]), left, gamma)
         constants = np.concatenate(
             [row, *(np.append(decay, b) for decay, b in own), [populations["kind"][index]]]
         ).tobytes()
@@ -162,7 +162,8 @@ def plus_kappas(
         decays = [float(decay) for index in senders for decay in classes[index].decay]
         kappa = max(decays, default=KAPPA_WITHOUT_READOUTS)
     kappa_reg = kappa if rule.kappa_reg is None else rule.kappa_reg
-    return kappa, kappa_reg, kappa_reg if rule.c_reg is not None else math.exp(-network.dt / rule.tau_reg)
+    of_rate = kappa_reg if rule.c_reg is not None else math.exp(-network.dt / rule.tau_reg)
+    return kappa, kappa_reg, of_rate
 
 
 def _reached_by(network: Network) -> dict[int, set[_Source]]:
