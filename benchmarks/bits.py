@@ -95,7 +95,9 @@ RULES = {
         kappa=0.97, optimizer=ep.GradientDescent(1e-4), kappa_reg=0.8, c_reg=0.05, cutoff=100.0
     ),
     "plus adam": ep.EPropPlus(kappa=0.97, optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=3.0),
-    "plus kappas adam": ep.EPropPlus(optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, c_reg=0.0, cutoff=15.0),
+    "plus kappas adam": ep.EPropPlus(
+        optimizer=ep.Adam(1e-2, epsilon=1e-2), kappa=0.9, kappa_reg=0.5, c_reg=0.0, cutoff=15.0
+    ),
     "plus momentum": ep.EPropPlus(kappa=0.97, optimizer=ep.Momentum(5e-5, nesterov=True), c_reg=0.05, cutoff=15.0),
     "plus adam step": ep.EPropPlus(kappa=0.97, optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, each_step=True),
     "plus descent step": ep.EPropPlus(
@@ -111,7 +113,9 @@ RULES = {
     "plus reward adam": ep.EPropPlus(
         kappa=0.97, optimizer=ep.Adam(1e-2, epsilon=1e-2), cutoff=15.0, reward=ep.RewardTrace(tau=30.0, cutoff=40.0)
     ),
-    "plus rmsprop": ep.EPropPlus(kappa=0.97, optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, c_reg=0.0, cutoff=15.0),
+    "plus rmsprop": ep.EPropPlus(
+        kappa=0.97, optimizer=ep.RMSprop(1e-2, epsilon=1e-2), kappa_reg=0.5, c_reg=0.0, cutoff=15.0
+    ),
     "plus decay": ep.EPropPlus(kappa=0.97, optimizer=ep.Adam(1e-2, decay=1e-3), cutoff=15.0),
     "e-prop decay": ep.EProp(optimizer=ep.GradientDescent(5e-4, decay=1e-3)),
 }

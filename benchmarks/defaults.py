@@ -98,7 +98,12 @@ def evidence() -> Learnable:
     data = from_arrays(np.stack([sample.inputs for sample in drawn]), np.array([sample.target for sample in drawn]))
     neuron = ep.ALIF(beta=task.beta, tau_adapt=task.tau_adapt)
     return Learnable(
-        data.subset(np.arange(1280)), data.subset(np.arange(1280, 1600)), 2, 5, window=task.window, options={"neuron": neuron}
+        data.subset(np.arange(1280)),
+        data.subset(np.arange(1280, 1600)),
+        2,
+        5,
+        window=task.window,
+        options={"neuron": neuron},
     )
 
 

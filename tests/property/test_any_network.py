@@ -64,7 +64,9 @@ PLUS = {
 MORE_PLUS = {
     "decay": ep.EPropPlus(optimizer=ep.GradientDescent(3e-4, decay=1e-3), rate_reg=3e-5, tau_reg=50.0, cutoff=20.0),
     "Adam, decay": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2, decay=1e-3), cutoff=20.0),
-    "Adam at each step": ep.EPropPlus(optimizer=ep.Adam(3e-4, epsilon=1e-2), rate_reg=3e-5, cutoff=20.0, each_step=True),
+    "Adam at each step": ep.EPropPlus(
+        optimizer=ep.Adam(3e-4, epsilon=1e-2), rate_reg=3e-5, cutoff=20.0, each_step=True
+    ),
     "momentum at each step, two kappas": ep.EPropPlus(
         optimizer=ep.Momentum(1e-4, decay=1e-4, w_min=-0.81, w_max=0.81),  # bounds that weights run into
         kappa_reg=0.9,

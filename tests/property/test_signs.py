@@ -27,7 +27,9 @@ NEURONS = {
 # Rates with which many weights reach 0, few so soon that learning diverges.
 PLUS = {
     "gradient descent": ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.01, cutoff=20.0),
-    "own bounds": ep.EPropPlus(optimizer=ep.GradientDescent(1e-3, w_min=-0.1, w_max=0.2), kappa_reg=0.9, c_reg=0.0, cutoff=60.0),
+    "own bounds": ep.EPropPlus(
+        optimizer=ep.GradientDescent(1e-3, w_min=-0.1, w_max=0.2), kappa_reg=0.9, c_reg=0.0, cutoff=60.0
+    ),
     "decay": ep.EPropPlus(optimizer=ep.GradientDescent(1e-3, decay=1e-3), cutoff=20.0),
     "Adam": ep.EPropPlus(optimizer=ep.Adam(3e-3, epsilon=1e-2), cutoff=20.0),
     "RMSprop": ep.EPropPlus(optimizer=ep.RMSprop(3e-3, epsilon=1e-2), cutoff=20.0),
