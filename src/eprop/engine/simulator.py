@@ -474,17 +474,20 @@ class Simulator(FixedProperties):
         samples = self._without_dropped(samples)
         if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._online).train(samples, progress)
-        self._rewirer.begin()
-        try:
+
+        def collect() -> tuple[BatchResult, dict[str, Floats]]:
+            self._rewirer.begin()
             rollout = forward(self._episodes, self._layout, samples, None)
-            events, gradients = rollout.count_events(), rollout.backward()
-        except BaseException:
-            self._rewirer.discard()
-            raise
-        self._arrays.online.events += events
-        self._episodes.optimizers.learn(gradients)
-        self._rewirer.finish()
-        result = BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
+            events = rollout.count_events()
+            return BatchResult(rollout.loss, rollout.y, rollout.spikes, events), rollout.backward()
+
+        def step(found: tuple[BatchResult, dict[str, Floats]]) -> BatchResult:
+            self._episodes.optimizers.learn(found[1])
+            self._rewirer.finish()
+            self._arrays.online.events += found[0].events
+            return found[0]
+
+        result = self._episodes.with_gradients(collect, step)
         self._episodes.rates.judge(result, samples.n_steps)
         if progress:
             progress(len(samples))

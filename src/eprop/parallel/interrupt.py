@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: the first Ctrl-C stops at the next safe point, the second stops at once."""
+"""Ctrl-C as a request: the first Ctrl-C acts at the next safe point, the second at once."""
 
 from __future__ import annotations
 
@@ -76,6 +76,16 @@ class Interrupt:
             self._ask()
 
     def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        while self._previous:  # a signal that arrives meanwhile restores the rest
+            signal.signal(*self._previous.popitem())
+
+
+class Postponed(Interrupt):
+    """Context at whose end Ctrl-C has its usual effect, for changes that belong together."""
+
+    SIGNALS = (signal.SIGINT,)
+
+    def __exit__(self, *unused: object) -> None:
+        super().__exit__()
+        if self.requested:
+            signal.raise_signal(self.signal)

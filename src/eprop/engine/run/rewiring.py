@@ -152,8 +152,8 @@ class Rewirer:
         if self._watched is None:
             yield
             return
-        core.set_absent(self._watched.topology, self._watched.absent.values)
         try:
+            core.set_absent(self._watched.topology, self._watched.absent.values)
             yield
         finally:
             core.forget_absent()
