@@ -533,6 +533,8 @@ class Simulator(FixedProperties):
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
 
+        Another call draws the same random numbers (dropout, random spikes), until `learn` takes a step.
+
         Parameters
         ----------
         samples : Samples
@@ -562,13 +564,14 @@ class Simulator(FixedProperties):
 
     def _gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Gradients of checked samples; a loss in Python takes the parts of a mini-batch."""
-        if not self._episodes.losses:
-            return self._episodes.gradients(self._without_dropped(samples), progress)
-        clock = self._arrays.learned_steps
+        arrays = self._arrays
+        clock, steps = arrays.learned_steps, max(arrays.given_steps, len(samples) * samples.n_steps)
         try:
+            if not self._episodes.losses:
+                return self._episodes.gradients(self._without_dropped(samples), progress)
             return forward(self._episodes, self._layout, samples, None).backward()
         finally:
-            self._arrays.learned_steps = clock
+            arrays.learned_steps, arrays.given_steps = clock, steps
 
     def absent_gradients(
         self, samples: Samples, name: Projection | str, sources: object, targets: object, delays: object = None

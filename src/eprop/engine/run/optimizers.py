@@ -234,7 +234,7 @@ class Optimizers:
             arrays.tie_feedback()
             for p in self._learning():
                 arrays.synapses.pending[self._order(p.index)] = given[p.name][arrays.gatherer.held(p.index)]
-            self.take_step(np.ones(len(arrays.built.groups)), given, "learn")
+            self.take_step(np.ones(len(arrays.built.groups)), given, "learn", arrays.given_steps)
 
     def take_step(
         self, scale: np.ndarray, of_constants: Mapping[str, np.ndarray], where: str, n_steps: int = 0
@@ -254,6 +254,7 @@ class Optimizers:
         arrays, synapses = self._arrays, self._arrays.synapses
         try:
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
+            arrays.given_steps = 0
             began = time.perf_counter()
             self._clip(scale)
             waiting = take_gradients(arrays, scale)

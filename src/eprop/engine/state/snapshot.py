@@ -135,6 +135,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.axons.times["position"] = -1
     arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
+    arrays.given_steps = 0
     for name, part_of_constant in arrays.constants.arrays().items():
         part_of_constant[...] = whole[name]
     arrays.constants.refresh()
