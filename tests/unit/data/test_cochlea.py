@@ -216,6 +216,8 @@ REFUSED = [
     (lambda: Cochlea().events([], 8000, seed=1), DataError, "no samples"),
     (lambda: Cochlea().events([0.0, np.nan], 8000, seed=1), DataError, "finite"),
     (lambda: Cochlea().events(["a"], 8000, seed=1), DataError, "numbers"),
+    (lambda: Cochlea().events([0.0, -1e300], 8000, seed=1), DataError, r"sound 0: .*-1e\+300; is the recording damaged"),
+    (lambda: MelSpikes().events([1e300] * 999, 8000, seed=1), DataError, r"got 1e\+300"),
     (lambda: Cochlea().events(np.zeros(9), 4000, seed=1), DataError, r"above 2000 Hz.*high=1900"),
     (lambda: Cochlea().events(np.zeros(9), 8000.5, seed=1), DataError, "whole number of samples"),
     (lambda: Cochlea().events(np.zeros(9), "8 kHz", seed=1), DataError, "whole number of samples"),

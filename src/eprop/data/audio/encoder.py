@@ -30,6 +30,8 @@ class Sounds(Protocol):
 
 #: Sounds that are encoded together.
 _BLOCK = 64
+#: Largest sample: its power is a number.
+_LARGEST = 1e100
 #: Sample rates, Hz.
 _SLOWEST, _FASTEST = 1000, 768_000
 
@@ -189,4 +191,6 @@ def as_samples(sound: ArrayLike, what: str, least: int = 1) -> Floats:
         raise DataError(f"{what}: has no samples")
     if not np.isfinite(out := np.ascontiguousarray(given, np.float64)).all():
         raise DataError(f"{what}: samples must be finite, got {out[~np.isfinite(out)][0]}")
+    if (wrong := np.abs(out) > _LARGEST).any():
+        raise DataError(f"{what}: samples usually lie within -1..1, got {out[wrong][0]:g}; is the recording damaged?")
     return out
