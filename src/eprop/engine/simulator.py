@@ -274,6 +274,8 @@ class Simulator(FixedProperties):
         InstabilityWarning
             If a population fires at more than 100 Hz on average over at least 200 ms. On several ranks, and with delays of a few
             steps only, this is the mean of all neurons. `EProp` warns only with ``learn=False``.
+        UserWarning
+            If ``interval`` is longer than the run: the recording has no rows.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
@@ -855,7 +857,7 @@ class Simulator(FixedProperties):
             order of `connections`; the tuple of `connections` with other weights; or one number for all. A matrix must be zero
             where there is no connection; entries that a sparse matrix does not store are zero.
 
-        Symmetric feedback follows the new weights, adaptive feedback keeps its values.
+        Symmetric feedback follows the new weights, adaptive feedback keeps its values. Weights as they are change nothing.
 
         Raises
         ------
