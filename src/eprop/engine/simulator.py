@@ -95,6 +95,8 @@ class Simulator(FixedProperties):
     -----
     NoFeedbackWarning
         When the network first learns, if the targets of plastic weights get no learning signal.
+    UserWarning
+        If the share of synapses that a `Rewiring` moves rounds to none for every target.
     FilterWarning
         If the time constant of an `EPropPlus.kappa` is more than five times longer or shorter than that of the readouts.
     """
