@@ -6,7 +6,7 @@ import signal
 import threading
 import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from eprop.parallel.communicator import Communicator, Serial
 
@@ -41,7 +41,7 @@ class Interrupt:
     """
 
     #: SIGHUP: the terminal was closed; nohup makes the process ignore it.
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    SIGNALS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, comm: Communicator | None = None, ask: Callable[[], object] | None = None) -> None:
         self.signal, self._ask = 0, ask
