@@ -92,6 +92,10 @@ def test_partial_fit_goes_on_and_a_pickled_copy_goes_on_alike() -> None:
     np.testing.assert_array_equal(twin.predict_proba(X), classifier.predict_proba(X))
     with pytest.raises(InputError, match="y has an unknown class: 7"):
         classifier.partial_fit(X[:2], [0, 7])
+    classifier.partial_fit(X[:2], y[:2], classes=[1, 0])
+    for classes in ([0, 1, 2], ["a", "b"], [1]):
+        with pytest.raises(InputError, match="differ from those of the first call"):
+            classifier.partial_fit(X[:2], y[:2], classes=classes)
 
 
 def test_a_data_set_brings_its_labels_or_targets() -> None:

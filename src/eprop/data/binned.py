@@ -22,6 +22,9 @@ from eprop.parameters import real_numbers
 #: Samples of a data set: a whole number, several, a mask or a slice.
 Selection: TypeAlias = "ArrayLike | slice"
 
+#: Error of a sum of fractions.
+_ROUNDING = 1e-9
+
 _FAULTS = {
     1: "offsets that decrease or leave the array of channels",
     2: "a channel out of range",
@@ -157,7 +160,8 @@ class BinnedDataset:
         Parameters
         ----------
         sizes : sequence of int or float
-            Number of samples of each part, or a fraction between 0 and 1 (rounded down); one may be -1 and takes the rest.
+            Number of samples of each part (int), or a fraction from 0.0 to 1.0 (float), rounded down. Fractions that add up to
+            1 take all samples, those lost by rounding in the order of their sizes. One size may be -1 and takes the rest.
         seed : int or None
             Seed of the random choice; ``None`` cuts the samples in their order.
         stratified : bool
@@ -297,12 +301,22 @@ def split_rows(
 
 def _complete(sizes: Sequence[float], available: int) -> list[int]:
     """Replace fractions by counts and one -1 by the rest, and check the sum."""
-    out = [int(size * available) if 0.0 < size < 1.0 else int(size) for size in sizes]
-    whole = all(0.0 < size < 1.0 or size == int(size) for size in sizes)
-    if not whole or out.count(-1) > 1 or min(out, default=0) < -1:
+    counts = [isinstance(size, numbers.Integral) for size in sizes]
+    if not all(size >= -1 if count else 0.0 <= size <= 1.0 for size, count in zip(sizes, counts, strict=True)) or (
+        list(sizes).count(-1) > 1
+    ):
         raise DataError(
-            f"sizes of a split must be whole numbers >= 0 or fractions below 1, at most one of them -1; got {list(sizes)}"
+            "sizes of a split must be whole numbers >= 0 (int) or fractions from 0.0 to 1.0 (float), at most one of them -1; "
+            f"got {list(sizes)}"
         )
+    total = sum(size for size, count in zip(sizes, counts, strict=True) if not count)
+    if total > 1.0 + _ROUNDING:
+        raise DataError(f"fractions of a split must not exceed 1 together, got {list(sizes)}")
+    exact = [size if count else float(size) * available for size, count in zip(sizes, counts, strict=True)]
+    out = [int(size) if count else int(size + _ROUNDING) for size, count in zip(exact, counts, strict=True)]
+    if not any(counts) and total > 1.0 - _ROUNDING:  # the samples lost by rounding
+        for part in sorted(range(len(out)), key=lambda part: (out[part] - exact[part], part))[: available - sum(out)]:
+            out[part] += 1
     known = sum(size for size in out if size >= 0)
     if known > available:
         raise DataError(f"cannot take {known} samples from {available}")

@@ -89,7 +89,8 @@ def quantise(
     ParameterError
         If ``bits`` is not a whole number from 2 to 16, or a scale is not a number > 0.
     InputError
-        If ``simulator`` is no simulator or has weights of few bits already, or ``scale`` names another projection.
+        If ``simulator`` is no simulator, is on several ranks or has weights of few bits already, or ``scale`` names another
+        projection.
 
     Examples
     --------
@@ -99,6 +100,11 @@ def quantise(
     if not isinstance(simulator, Simulator):
         raise InputError(
             f"quantise takes a Simulator, got {type(simulator).__name__}; of a run it is ep.load(path).simulator"
+        )
+    if simulator.comm.size > 1:
+        raise InputError(
+            f"quantise rounds a copy, and a simulator on {simulator.comm.size} ranks cannot be copied; give its state() to "
+            "set_state() of a simulator on one process, and round that"
         )
     FixedPoint(bits)  # checks the bits before all else
     if simulator.formats:

@@ -95,6 +95,8 @@ class Simulator(FixedProperties):
     -----
     NoFeedbackWarning
         When the network first learns, if the targets of plastic weights get no learning signal.
+    UserWarning
+        If the share of synapses that a `Rewiring` moves rounds to none for every target.
     FilterWarning
         If the time constant of an `EPropPlus.kappa` is more than five times longer or shorter than that of the readouts.
     """
@@ -274,6 +276,8 @@ class Simulator(FixedProperties):
         InstabilityWarning
             If a population fires at more than 100 Hz on average over at least 200 ms. On several ranks, and with delays of a few
             steps only, this is the mean of all neurons. `EProp` warns only with ``learn=False``.
+        UserWarning
+            If ``interval`` is longer than the run: the recording has no rows.
         DivergenceError
             If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
@@ -474,17 +478,20 @@ class Simulator(FixedProperties):
         samples = self._without_dropped(samples)
         if not self._by_batch or not self._episodes.losses:
             return (self._episodes if self._by_batch else self._online).train(samples, progress)
-        self._rewirer.begin()
-        try:
+
+        def collect() -> tuple[BatchResult, dict[str, Floats]]:
+            self._rewirer.begin()
             rollout = forward(self._episodes, self._layout, samples, None)
-            events, gradients = rollout.count_events(), rollout.backward()
-        except BaseException:
-            self._rewirer.discard()
-            raise
-        self._arrays.online.events += events
-        self._episodes.optimizers.learn(gradients)
-        self._rewirer.finish()
-        result = BatchResult(rollout.loss, rollout.y, rollout.spikes, events)
+            events = rollout.count_events()
+            return BatchResult(rollout.loss, rollout.y, rollout.spikes, events), rollout.backward()
+
+        def step(found: tuple[BatchResult, dict[str, Floats]]) -> BatchResult:
+            self._episodes.optimizers.learn(found[1])
+            self._rewirer.finish()
+            self._arrays.online.events += found[0].events
+            return found[0]
+
+        result = self._episodes.with_gradients(collect, step)
         self._episodes.rates.judge(result, samples.n_steps)
         if progress:
             progress(len(samples))
@@ -530,6 +537,8 @@ class Simulator(FixedProperties):
     def gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Compute e-prop gradients for a mini-batch, as `train` passes them to the optimisers; no weight changes.
 
+        Another call draws the same random numbers (dropout, random spikes), until `learn` takes a step.
+
         Parameters
         ----------
         samples : Samples
@@ -559,13 +568,14 @@ class Simulator(FixedProperties):
 
     def _gradients(self, samples: Samples, progress: Callable[[int], None] | None = None) -> dict[str, Floats]:
         """Gradients of checked samples; a loss in Python takes the parts of a mini-batch."""
-        if not self._episodes.losses:
-            return self._episodes.gradients(self._without_dropped(samples), progress)
-        clock = self._arrays.learned_steps
+        arrays = self._arrays
+        clock, steps = arrays.learned_steps, max(arrays.given_steps, len(samples) * samples.n_steps)
         try:
+            if not self._episodes.losses:
+                return self._episodes.gradients(self._without_dropped(samples), progress)
             return forward(self._episodes, self._layout, samples, None).backward()
         finally:
-            self._arrays.learned_steps = clock
+            arrays.learned_steps, arrays.given_steps = clock, steps
 
     def absent_gradients(
         self, samples: Samples, name: Projection | str, sources: object, targets: object, delays: object = None
@@ -849,7 +859,7 @@ class Simulator(FixedProperties):
             order of `connections`; the tuple of `connections` with other weights; or one number for all. A matrix must be zero
             where there is no connection; entries that a sparse matrix does not store are zero.
 
-        Symmetric feedback follows the new weights, adaptive feedback keeps its values.
+        Symmetric feedback follows the new weights, adaptive feedback keeps its values. Weights as they are change nothing.
 
         Raises
         ------

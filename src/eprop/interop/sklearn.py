@@ -338,8 +338,19 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         X, y : arrays
         classes : array, optional
             All classes of the training; needed by the first call, unless ``y`` has all of them.
+
+        Raises
+        ------
+        InputError
+            If ``classes`` differ from those of the first call.
         """
-        self._fit(X, y, 1, new=not hasattr(self, "simulator_"), classes=classes)
+        new = not hasattr(self, "simulator_")
+        if not new and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise InputError(
+                f"partial_fit: classes={classes!r:.60} differ from those of the first call, {self.classes_!r:.60}; leave them "
+                "out, or call fit to begin again"
+            )
+        self._fit(X, y, 1, new=new, classes=classes)
         return self
 
     def predict_proba(self, X: object) -> np.ndarray:

@@ -1,12 +1,16 @@
-"""Ctrl-C as a request: the first Ctrl-C stops at the next safe point, the second stops at once."""
+"""Ctrl-C as a request: the first Ctrl-C acts at the next safe point, the second at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import types
+
+# Those of `signal` make enums of handlers, which takes ten times as long as all else.
+from _signal import getsignal  # type: ignore[import-not-found]
+from _signal import signal as set_handler
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from eprop.parallel.communicator import Communicator, Serial
 
@@ -41,7 +45,7 @@ class Interrupt:
     """
 
     #: SIGHUP: the terminal was closed; nohup makes the process ignore it.
-    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    SIGNALS: ClassVar[tuple[signal.Signals, ...]] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self, comm: Communicator | None = None, ask: Callable[[], object] | None = None) -> None:
         self.signal, self._ask = 0, ask
@@ -62,8 +66,8 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in self.SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._handle)
+                if getsignal(number) not in (signal.SIG_IGN, None):  # None: not of Python, which could not restore it
+                    self._previous[number] = set_handler(number, self._handle)
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -76,6 +80,16 @@ class Interrupt:
             self._ask()
 
     def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous.clear()
+        while self._previous:  # a signal that arrives meanwhile restores the rest
+            set_handler(*self._previous.popitem())
+
+
+class Postponed(Interrupt):
+    """Context at whose end Ctrl-C has its usual effect, for changes that belong together."""
+
+    SIGNALS = (signal.SIGINT,)
+
+    def __exit__(self, *unused: object) -> None:
+        super().__exit__()
+        if self.requested:
+            signal.raise_signal(self.signal)

@@ -190,7 +190,21 @@ def test_a_split_is_disjoint_and_stratified():
     ]
 
 
-@pytest.mark.parametrize("sizes", [(501,), (-1, -1), (-2,), (400, 101), (1.5,), (-0.5,), (0.9, 0.2)])
+@pytest.mark.parametrize(
+    ("sizes", "counts"),
+    [
+        ((1.0, 0.0), [50, 0]), ((0.99, 0.01), [50, 0]), ((0.4, 0.3, 0.3), [20, 15, 15]), ((0.25, 0.25, 0.5), [13, 12, 25]),
+        ((1, 0), [1, 0]), ((0.29, -1), [14, 36]), ((0.58, 0.42), [29, 21]), ((np.float32(0.5), np.int64(5)), [25, 5]),
+        ((0.5, 0.25), [25, 12]),
+    ],
+)  # fmt: skip
+def test_fractions_are_float_and_counts_whole_numbers(sizes, counts):
+    assert [len(part) for part in make(50).split(sizes)] == counts
+
+
+@pytest.mark.parametrize(
+    "sizes", [(501,), (-1, -1), (-2,), (400, 101), (1.5,), (-0.5,), (0.9, 0.2), (50.0,), (np.nan,)]
+)
 def test_impossible_splits_are_refused(sizes):
     with pytest.raises(DataError):
         make(500).split(sizes)

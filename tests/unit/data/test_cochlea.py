@@ -11,12 +11,17 @@ import scipy
 from compare import assert_same
 from eprop.data import from_iterable
 from eprop.data.audio import Cochlea, MelSpikes
-from eprop.data.audio.cochlea import RATE, resampling_filter
+from eprop.data.audio.cochlea import RATE, resampled, resampling_filter
 from eprop.errors import DataError, ParameterError
 from eprop.random import COCHLEA, philox
 
 #: One ear without anything that changes the level.
 PLAIN = {"level": None, "middle_ear": None, "types": (0.0,)}
+
+
+#: An hour of sound, and an encoder that needs little time for it.
+LONG = MelSpikes(bands=2, high=400.0, hop=500.0, window=100.0)
+HOUR = np.sin(np.arange(3_600_000, dtype=np.float32))
 
 
 def tone(frequency, level, seconds, rate=8000):
@@ -163,6 +168,18 @@ def test_the_level_of_a_recording_does_not_matter_and_its_resampling_hardly():
     assert len(cochlea.events(np.zeros(800), 8000, seed=1)) < 20
 
 
+RATES = (8000, 16_000, 22_050, 44_100, 48_000, 96_000)
+
+
+def test_the_level_does_not_depend_on_the_sample_rate():
+    cochlea = Cochlea(places=20)
+    sounds = [(tone(1000, 50.0, 1.0, rate), rate) for rate in RATES]
+    gains = [cochlea.gain(*sound) for sound in sounds]
+    assert np.ptp(gains) < 0.05  # dB
+    counts = cochlea.binned(sounds, np.zeros(len(RATES)), seed=1, indices=[0] * len(RATES), n_steps=200).counts
+    assert np.ptp(counts) < 0.02 * counts.mean()
+
+
 def test_warp_moves_the_places():
     sound = tone(1000, 60.0, 0.3)
     cochlea = Cochlea(places=70, **PLAIN)
@@ -182,6 +199,14 @@ def test_the_resampling_filter_passes_low_frequencies_only():
         assert taps.sum(axis=1) == pytest.approx(np.ones(up), abs=2e-3)
 
 
+def test_the_level_is_measured_on_what_the_core_hears():
+    rate, sound = 22_050, noise(4, 500)
+    up, down, taps = resampling_filter(rate)
+    padded = np.concatenate([np.zeros(taps.shape[1] - 1), sound])
+    steps = [taps[p % up] @ padded[p // up :][: taps.shape[1]] for p in range(0, sound.size * up, down)]
+    np.testing.assert_allclose(resampled(sound, rate), steps, rtol=1e-9, atol=1e-15)
+
+
 REFUSED = [
     (lambda: Cochlea(low=500.0, high=400.0), ParameterError, "low must be below high"),
     (lambda: Cochlea(types=()), ParameterError, "1 to 8 numbers"),
@@ -191,6 +216,8 @@ REFUSED = [
     (lambda: Cochlea().events([], 8000, seed=1), DataError, "no samples"),
     (lambda: Cochlea().events([0.0, np.nan], 8000, seed=1), DataError, "finite"),
     (lambda: Cochlea().events(["a"], 8000, seed=1), DataError, "numbers"),
+    (lambda: Cochlea().events([0.0, -1e300], 8000, seed=1), DataError, r"sound 0: .*-1e\+300; is the recording damaged"),
+    (lambda: MelSpikes().events([1e300] * 999, 8000, seed=1), DataError, r"got 1e\+300"),
     (lambda: Cochlea().events(np.zeros(9), 4000, seed=1), DataError, r"above 2000 Hz.*high=1900"),
     (lambda: Cochlea().events(np.zeros(9), 8000.5, seed=1), DataError, "whole number of samples"),
     (lambda: Cochlea().events(np.zeros(9), "8 kHz", seed=1), DataError, "whole number of samples"),
@@ -200,6 +227,8 @@ REFUSED = [
     (lambda: Cochlea().events(np.zeros(9), 8000, seed=-1), ParameterError, "seed must lie"),
     (lambda: MelSpikes(low=500.0, high=400.0), ParameterError, "low must be below high"),
     (lambda: MelSpikes().events(np.zeros(9), 4000, seed=1), DataError, "above 2000 Hz"),
+    (lambda: LONG.events(HOUR, 1000, seed=1, index=7), DataError, "sound 7: is longer than 35.8 min"),
+    (lambda: LONG.binned([(HOUR, 1000)], [0], seed=1, n_steps=3600, dt=1000.0), DataError, "sound 0: is longer than 35.8 min"),
 ]  # fmt: skip
 
 
@@ -207,6 +236,24 @@ REFUSED = [
 def test_refusals(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("hop", [0.1, 0.15, 1.3, 5.0, 7.77])
+def test_mel_spikes_are_in_time_for_any_hop(hop):
+    click = np.zeros(16_000)
+    click[15_200] = 1.0
+    times = MelSpikes(hop=hop, window=10.0).events(click, 8000, seed=0).t
+    assert times.size
+    assert times.min() >= 1_900_000 - 1000 * hop
+    assert times.max() <= 1_910_000 + 11_000 * hop  # one spike in each frame
+
+
+def test_a_long_sound_is_heard_for_the_steps_that_are_wanted():
+    data = LONG.binned([(HOUR, 1000)], [0], seed=1, n_steps=100, dt=1000.0)
+    assert data.counts.sum() > 100
+    assert np.array_equal(
+        data.dense(0), LONG.binned([(HOUR[:100_000], 1000)], [0], seed=1, n_steps=100, dt=1000.0).dense(0)
+    )
 
 
 def test_mel_spikes_follow_level_and_rise():

@@ -51,6 +51,7 @@ def wav(samples, rate=8000, channels=1, kind=1, bits=16, extra=b"", extensible=F
         (wav(np.array([0.25, -2.0], "<f4").tobytes(), kind=3, bits=32), [0.25, -2.0]),
         (wav(np.array([0.25], "<f8").tobytes(), kind=3, bits=64), [0.25]),
         (wav([8192], extensible=True), [0.25]),
+        (wav([8192, 0, -8192], declared=2**32 - 1), [0.25, 0.0, -0.25]),
         (wav([8192], extra=b"LIST" + struct.pack("<I", 3) + b"abc\0"), [0.25]),
     ],
 )
@@ -107,6 +108,14 @@ def test_labels_in_names(tmp_path):
     spoken = read_sounds(packed, classes=("one", "zero"))
     assert spoken.labels.tolist() == [0, 1, 1, 1]
     assert "4 of 2 words by 2 speakers" in repr(spoken)
+
+
+def test_a_label_in_a_name_may_have_underscores(tmp_path):
+    names = ["left_turn_ann_0.wav", "left_ann_1.wav", "seven_bob_the_great_2.wav", "10_ann_3.wav"]
+    sounds = read_sounds(tree(tmp_path, names))
+    assert sounds.classes == ("10", "left", "left_turn", "seven")
+    assert sounds.speakers.tolist() == ["ann", "ann", "ann", "bob_the_great"]
+    assert read_sounds(tmp_path, classes=("left", "seven")).takes.tolist() == [1, 2]
 
 
 def test_labels_in_folders_and_lists_of_parts(tmp_path):

@@ -73,6 +73,17 @@ def test_parts_of_a_training_drop_the_same_events() -> None:
     assert_same(weights_of(parts), weights_of(whole))
 
 
+def test_learning_from_gradients_drops_other_events_at_each_update() -> None:
+    whole, parts = (ep.Simulator(network(0.3), threads=1) for _ in range(2))
+    for _ in range(3):
+        samples = samples_of(whole)
+        whole.train(samples)
+        parts.gradients(samples)
+        parts.learn(parts.gradients(samples))  # as another call gave it
+        assert_same(weights_of(parts), weights_of(whole))
+    assert parts.state()["counters"].tolist()[3] == whole.state()["counters"].tolist()[3]
+
+
 def test_a_run_in_pieces_drops_the_same_events() -> None:
     whole, pieces = (ep.Simulator(network(0.4, PLUS), threads=1) for _ in range(2))
     events = np.random.default_rng(1).random((60, SIZES[0])) < 0.2

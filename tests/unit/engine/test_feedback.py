@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
+from compare import assert_same
 from eprop.checks import time_driven
 from eprop.reference import Stimulus
 from networks import small_network
@@ -108,10 +109,27 @@ def test_it_stays_where_other_weights_are_set(kind):
     first = sim.run(110.0, {"in": inputs["in"][:110]}, targets).y["out"]
     before = sim.feedback_weights("out", "rec")
     assert (before != sim.weights("rec->out").toarray().T).any()
-    sim.set_weights("in->rec", sim.connections("in->rec")[2])
+    present = sim.connections("in->rec")[2]
+    for given in (0.5 * present, present):
+        sim.set_weights("in->rec", given)
     np.testing.assert_array_equal(sim.feedback_weights("out", "rec"), before)
     second = sim.run(90.0, {"in": inputs["in"][110:]}, targets).y["out"]
     np.testing.assert_allclose(np.concatenate([first, second]), wanted, rtol=0.0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [ep.Symmetric(), ep.Adaptive()], ids=["symmetric", "adaptive"])
+def test_weights_that_are_set_as_they_are_change_nothing(kind):
+    inputs, targets = {"in": stimulus()[0]["in"].copy()}, {"out": [1.0, -1.0, 1.0]}
+    inputs["in"][60:120] = False  # the feedback of silent neurons waits for their next spikes
+    net = network(ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=20.0), kind)
+    whole, pieces = (ep.Simulator(net, threads=1) for _ in range(2))
+    for begin, stop in ((0, 110), (110, 200)):
+        piece = {"in": inputs["in"][begin:stop]}
+        wanted, found = (sim.run(stop - begin, piece, targets) for sim in (whole, pieces))
+        np.testing.assert_array_equal(found.y["out"], wanted.y["out"])
+        for name in ("in->rec", "rec->out"):
+            pieces.set_weights(name, pieces.connections(name)[2])
+    assert_same(pieces.state(), whole.state())
 
 
 def test_random_feedback_is_as_given():

@@ -118,6 +118,14 @@ def test_an_interval_has_the_values_at_its_end(most_steps: int, interval: float)
     assert_same_spikes(some.spikes, every.spikes)
 
 
+def test_an_interval_longer_than_the_run_is_told() -> None:
+    sim = ep.Simulator(network(), threads=1)
+    with pytest.warns(UserWarning, match=r"no rows, because interval=3000 ms is longer than the run of 20 ms"):
+        assert not sim.run(20, interval=3000).times.size
+    assert sim.time == 20.0
+    assert sim.run(20, interval=20).times.size == 1
+
+
 def test_the_loss_of_an_interval_does_not_depend_on_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = []
     for most in (1, 7, 1000):

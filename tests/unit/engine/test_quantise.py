@@ -8,6 +8,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from networks import small_network
+from ranks_in_threads import on_ranks
 from refusals import refusals
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -39,6 +40,16 @@ def test_weights_are_whole_numbers_of_levels(bits, precision):
         assert np.abs(weights - before[p.name])[near].max() <= 0.5 * one.scale * (1.0 + 1e-6)
         size = np.sqrt(np.mean(before[p.name] ** 2))
         assert found.errors[p.name] == pytest.approx(np.sqrt(np.mean((weights - before[p.name]) ** 2)) / size, rel=1e-3)
+
+
+def test_ranks_are_refused_in_words():
+    def refused(comm):
+        with pytest.raises(
+            ep.InputError, match="quantise rounds a copy, and a simulator on 2 ranks cannot be copied; give its"
+        ):
+            ep.quantise(ep.Simulator(network(), threads=1, comm=comm), 4)
+
+    on_ranks(2, refused)
 
 
 def test_more_bits_lose_less():

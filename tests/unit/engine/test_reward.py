@@ -10,6 +10,7 @@ import pytest
 import eprop as ep
 from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.training import RewardBaseline
+from networks import small_network
 from refusals import each_of, each_row, refusals
 
 pytestmark = pytest.mark.tiny
@@ -129,3 +130,27 @@ def test_chosen_samples_keep_their_rewards():
     samples = waiting().samples(3, 10, reward=np.arange(30.0).reshape(3, 10))
     np.testing.assert_array_equal(samples[[2, 0]].reward, samples.reward[[2, 0]])
     assert "reward" in repr(samples)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "each_step", "late"),
+    [
+        (ep.GradientDescent(1e-2), False, [67]), (ep.Adam(1e-3), False, []), (ep.GradientDescent(1e-2), True, [27, 67]),
+        (ep.Adam(1e-3), True, [27, 67]),
+    ],
+)  # fmt: skip
+def test_weights_are_shown_as_of_the_last_spike_and_at_the_cutoffs(optimizer, each_step, late):
+    """As the page of reward traces says. The last spike arrives in step 7."""
+    rule = ep.EPropPlus(
+        optimizer=optimizer, cutoff=20.0, each_step=each_step, reward=ep.RewardTrace(tau=20.0, cutoff=60.0)
+    )
+    net = small_network(
+        (1, 1, 1), {"in->rec": 0.4, "rec->out": 0.3}, neuron=ep.LIF(v_th=0.5), rule=rule, feedback=ep.RandomFeedback()
+    )
+    sim, events, shown = ep.Simulator(net, threads=1), np.zeros((100, 1)), []
+    events[2:7] = 1.0
+    for t in range(100):
+        sim.run(1.0, {"in": events[t : t + 1]}, {"out": [1.0]}, reward=[1.0])
+        shown.append(sim.connections("in->rec")[2][0])
+    changed = np.flatnonzero(np.diff(shown)) + 1
+    assert changed[changed > 7].tolist() == late

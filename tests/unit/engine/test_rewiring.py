@@ -302,6 +302,19 @@ def test_connection_rules_say_which_pairs_are_possible(rule, candidates):
         assert (np.abs(sources - targets) <= 0.2 * 39 + 1e-9).all()
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_share_that_rounds_to_none_is_told(ranks):
+    def build(comm=None, fraction=0.02):
+        ep.Simulator(network(ep.Rewiring(fraction=fraction)), threads=1, comm=comm)
+
+    with pytest.warns(
+        UserWarning, match="no synapse moves, because Rewiring.fraction=0.02. of the (10|7) synapses of a target"
+    ) as told:
+        on_ranks(ranks, build) if ranks > 1 else build()
+    assert [str(one.message).split(":")[0] for one in told] == ["in->rec", "rec->rec"]
+    build(fraction=0.08)  # of ten, and of seven
+
+
 SIM = ep.Simulator(network(None, delay=ep.Uniform(1.0, 2.0)), threads=1)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from eprop.parallel.interrupt import Postponed
 from eprop.training import Interrupt, Stopped
 
 pytestmark = pytest.mark.tiny
@@ -49,6 +50,31 @@ def test_the_second_signal_stops_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the handler runs at the next bytecode
             os.kill(os.getpid(), signal.SIGINT)
             threading.Event().wait(1.0)
+
+
+def test_a_signal_waits_for_the_end_of_what_belongs_together() -> None:
+    before, done = signal.getsignal(signal.SIGINT), []
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - at the end of the outer context
+        with Postponed():
+            with Postponed():
+                signal.raise_signal(signal.SIGINT)
+                done.append("inner")
+            done.append("outer")
+        done.append("after")
+    assert done == ["inner", "outer"]
+    assert signal.getsignal(signal.SIGINT) is before
+    with Interrupt() as interrupt:
+        with Postponed():
+            signal.raise_signal(signal.SIGINT)
+            assert not interrupt.requested
+        assert interrupt.requested
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    with pytest.raises(KeyboardInterrupt), Postponed():  # noqa: PT012
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError
 
 
 def test_signals_are_left_alone_outside_the_main_thread() -> None:

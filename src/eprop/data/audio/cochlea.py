@@ -161,12 +161,15 @@ class Cochlea(SoundEncoder):
         Raises
         ------
         DataError
-            If the sound is empty, not mono or not finite.
+            If the sound is empty, not mono, not finite, or its rate is too low for the highest place.
         """
         samples = as_samples(sound, "the sound")
-        heard = samples - self._weight(rate) * np.concatenate([[0.0], samples[:-1]])  # behind the middle ear
+        if self.level is None:
+            return 0.0
+        sound = resampled(samples, check_rate(rate, self.high))
+        heard = sound - self._weight() * np.concatenate([[0.0], sound[:-1]])  # behind the middle ear
         amplitude = math.sqrt(float(np.mean(heard**2)))
-        if self.level is None or amplitude == 0.0:
+        if amplitude == 0.0:
             return 0.0
         return self.level + 20.0 * math.log10(SILENT / amplitude)
 
@@ -197,7 +200,7 @@ class Cochlea(SoundEncoder):
                 out[i] = steps[part], channels[part]
         times = np.concatenate([steps for steps, _ in out]) * (1e6 / RATE)
         offsets = np.cumsum([0, *(steps.size for steps, _ in out)]).astype(np.int64)
-        return times.astype(np.int32), np.concatenate([c for _, c in out]).astype(np.int32), offsets
+        return times.astype(np.int64), np.concatenate([c for _, c in out]).astype(np.int32), offsets
 
     def _factor(self, key: np.uint64) -> float:
         """Factor of all frequencies of a recording."""
@@ -214,9 +217,9 @@ class Cochlea(SoundEncoder):
         own = self.loudness * (2.0 * uniform(int(key), COCHLEA, _VARIED, 1) - 1.0)
         return float(10.0 ** ((self.gain(sound, rate) + own) / 20.0))
 
-    def _weight(self, rate: float = RATE) -> float:
-        """Weight of the sample before that the middle ear subtracts."""
-        return 0.0 if self.middle_ear is None else math.exp(-2.0 * math.pi * self.middle_ear / rate)
+    def _weight(self) -> float:
+        """Weight of the step before that the middle ear subtracts."""
+        return 0.0 if self.middle_ear is None else math.exp(-2.0 * math.pi * self.middle_ear / RATE)
 
     def _filters(self, factor: float = 1.0) -> Floats:
         """Poles (real, imaginary parts) and gains of the filters, shape (3, places)."""
@@ -306,6 +309,17 @@ def resampling_filter(rate: int) -> tuple[int, int, Floats]:
     cutoff = 0.95 * min(rate, RATE) / 2.0
     filtered = firwin(n * up, cutoff, window=("kaiser", 6.0), fs=rate * up)
     return up, down, np.ascontiguousarray(up * filtered.reshape(n, up).T[:, ::-1])
+
+
+def resampled(samples: Floats, rate: int) -> Floats:
+    """Samples in the steps of the hair cells, as the core makes them."""
+    if rate == RATE:
+        return samples
+    from scipy.signal import upfirdn
+
+    up, down, taps = resampling_filter(rate)
+    steps: Floats = upfirdn(taps[:, ::-1].T.ravel(), samples, up, down)
+    return steps[: -(-samples.size * up // down)]
 
 
 def _is_level(value: object) -> bool:

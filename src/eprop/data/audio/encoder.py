@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from eprop.data.binned import BinnedDataset, check_labels
 from eprop.data.binning import Block, bin_blocks
-from eprop.data.events import Events
+from eprop.data.events import MAX_TIME, Events
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import Description, Floats, refuse_masks
 
@@ -30,6 +30,8 @@ class Sounds(Protocol):
 
 #: Sounds that are encoded together.
 _BLOCK = 64
+#: Largest sample: its power is a number.
+_LARGEST = 1e100
 #: Sample rates, Hz.
 _SLOWEST, _FASTEST = 1000, 768_000
 
@@ -134,13 +136,25 @@ class SoundEncoder(Description):
             raise ParameterError(f"seed must lie in 0..2^63 - 1, got {seed}")
         for first in range(0, len(sounds), _BLOCK):
             last = min(first + _BLOCK, len(sounds))
-            yield self._encode([sounds[i] for i in range(first, last)], indices[first:last], seed, threads, longest)
+            block = self._encode([sounds[i] for i in range(first, last)], indices[first:last], seed, threads, longest)
+            yield _checked_times(indices[first:last], *block)
             if progress is not None:
                 progress(last, len(sounds))
 
     def _encode(self, sounds: Sequence[Sound], indices: np.ndarray, seed: int, threads: int, longest: float) -> Block:
-        """Times (us), channels and offsets of some recordings."""
+        """Times (us, int64), channels and offsets of some recordings."""
         raise TypeError(f"{type(self).__name__} does not define _encode()")
+
+
+def _checked_times(indices: np.ndarray, times: np.ndarray, channels: np.ndarray, offsets: np.ndarray) -> Block:
+    """A block with times of 32 bits; raise `DataError` if one does not fit."""
+    if (late := np.flatnonzero(times > MAX_TIME)).size:
+        index = indices[np.searchsorted(offsets, late[0], "right") - 1]
+        raise DataError(
+            f"sound {index}: is longer than {MAX_TIME / 6e7:.1f} min, the largest time of events; cut it into parts, or hear "
+            "it with Cochlea.stream"
+        )
+    return times.astype(np.int32), channels, offsets
 
 
 def check_rate(rate: Any, high: float) -> int:
@@ -177,4 +191,6 @@ def as_samples(sound: ArrayLike, what: str, least: int = 1) -> Floats:
         raise DataError(f"{what}: has no samples")
     if not np.isfinite(out := np.ascontiguousarray(given, np.float64)).all():
         raise DataError(f"{what}: samples must be finite, got {out[~np.isfinite(out)][0]}")
+    if (wrong := np.abs(out) > _LARGEST).any():
+        raise DataError(f"{what}: samples usually lie within -1..1, got {out[wrong][0]:g}; is the recording damaged?")
     return out

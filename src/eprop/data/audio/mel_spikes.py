@@ -63,8 +63,12 @@ class MelSpikes(SoundEncoder):
     def levels(self, sound: Sound) -> Floats:
         """Level of each frame and band as a fraction of the range, 0 .. 1, shape (frames, bands)."""
         samples, rate = as_samples(sound[0], "the sound"), check_rate(sound[1], self.high)
-        width, hop = max(round(self.window * rate / 1000.0), 1), max(round(self.hop * rate / 1000.0), 1)
-        frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, (width - 1, 0)), width)[hop - 1 :: hop]
+        width, hop = max(round(self.window * rate / 1000.0), 1), self.hop * rate / 1000.0
+        # The last sample of each frame. A hop need not be a whole number of samples.
+        last = np.maximum(
+            np.floor(hop * np.arange(1, int(samples.size / hop + 1e-9) + 1) + 1e-9).astype(np.int64) - 1, 0
+        )
+        frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, (width - 1, 0)), width)[last]
         power = np.abs(np.fft.rfft(frames * np.hanning(width + 2)[1:-1])) ** 2
         f, edges = np.fft.rfftfreq(width, 1.0 / rate), self._edges()[:, None]
         rising, falling = (f - edges[:-2]) / (edges[1:-1] - edges[:-2]), (edges[2:] - f) / (edges[2:] - edges[1:-1])
@@ -77,13 +81,13 @@ class MelSpikes(SoundEncoder):
 
     def _encode(self, sounds: Sequence[Sound], indices: np.ndarray, seed: int, threads: int, longest: float) -> Block:
         """Times (us), channels and offsets of some recordings."""
-        parts = [self._spikes(sound) for sound in sounds]
+        parts = [self._spikes(sound, longest) for sound in sounds]
         times = np.concatenate([frames for frames, _ in parts]) * (self.hop * 1000.0)
         offsets = np.cumsum([0, *(frames.size for frames, _ in parts)]).astype(np.int64)
-        return times.astype(np.int32), np.concatenate([c for _, c in parts]).astype(np.int32), offsets
+        return times.astype(np.int64), np.concatenate([c for _, c in parts]).astype(np.int32), offsets
 
-    def _spikes(self, sound: Sound) -> tuple[np.ndarray, np.ndarray]:
-        """Frame and channel of each spike."""
+    def _spikes(self, sound: Sound, longest: float) -> tuple[np.ndarray, np.ndarray]:
+        """Frame and channel of each spike of the first ``longest`` seconds."""
         level = self.levels(sound)
         rise = np.maximum(np.diff(level, axis=0, prepend=0.0), 0.0)
         total = np.concatenate([level * (self.rate * self.hop / 1000.0), rise / self.rise], axis=1)
@@ -93,4 +97,5 @@ class MelSpikes(SoundEncoder):
             spikes[frame] = reached >= 1.0
             reached -= spikes[frame]
         frames, channels = np.nonzero(spikes)
-        return frames, channels
+        heard = frames * (self.hop / 1000.0) < longest
+        return frames[heard], channels[heard]

@@ -25,7 +25,10 @@ LAYOUT = (
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 #: Largest file, bytes: an hour of sound.
 _MOST = 1 << 29
-_BY_NAME = re.compile(r"(?P<label>.+?)_(?P<speaker>.+)_(?P<take>\d{1,9})")
+#: A label may have underscores; a speaker too, after a digit.
+_BY_NAME = re.compile(
+    rf"(?P<label>(?:\d|{'|'.join(DIGITS)})(?=_)|.+(?=_[^_]+_\d+$))_(?P<speaker>.+)_(?P<take>\d{{1,9}})"
+)
 _NO_HASH = re.compile(r"(?P<speaker>.+)_nohash_(?P<take>\d{1,9})")
 #: Files of Speech Commands that list its validation and test recordings.
 _LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
@@ -108,7 +111,7 @@ def read_sounds(
         and the other way round. The default is all words, sorted.
     layout : "names" or "folders", optional
         Whether labels are in the names, ``LABEL_SPEAKER_NUMBER.wav``, or are the names of the folders. The default is names
-        if all files fit.
+        if all files fit. ``left_turn_ann_0.wav`` has the label ``left_turn``; after a digit, a speaker may have underscores.
 
     Returns
     -------

@@ -9,6 +9,8 @@ import numpy as np
 from eprop.errors import DataError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
+#: Size of samples that were written to a pipe: all that follow.
+_UNKNOWN = 2**32 - 1
 #: Formats that are often met, and not read.
 _COMPRESSED = {2: "ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 85: "MP3"}
 _TYPES = {(_PCM, 8): "u1", (_PCM, 16): "<i2", (_PCM, 32): "<i4", (_FLOAT, 32): "<f4", (_FLOAT, 64): "<f8"}
@@ -61,7 +63,7 @@ def read_wav(content: bytes, where: str) -> Wav:
         elif name == b"data":
             if found is None:
                 raise DataError(f"{where}: has samples before their format; is it a WAV file?")
-            if len(body) < size:
+            if len(body) < size != _UNKNOWN:
                 raise DataError(f"{where}: truncated: {len(body)} of {size} bytes of samples; download it again")
             return Wav(_samples(body, found, where), found.rate)
         at += 8 + size + size % 2

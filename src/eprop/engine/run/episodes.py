@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from eprop.engine.state.arrays import Arrays
 from eprop.errors import DivergenceError
 from eprop.network import Population
 from eprop.parallel import Communicator
+from eprop.parallel.interrupt import Postponed
 
 Progress = Callable[[int], None] | None
 CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, np.dtype(np.float32): lib.EpisodesSingle}
@@ -38,6 +40,8 @@ CORES: dict[np.dtype, type[Core]] = {np.dtype(np.float64): lib.EpisodesDouble, n
 BYTES_PER_THREAD = 1 << 21
 # No machine has so much memory; the estimate of the core would overflow above.
 MOST_BYTES = 1 << 46
+Collected = TypeVar("Collected")
+Used = TypeVar("Used")
 
 
 class Episodes:
@@ -73,30 +77,47 @@ class Episodes:
         arrays = self.arrays
         arrays.tie_feedback()
         scale = batch_scale(arrays, samples)
-        self.rewirer.begin()
-        try:
-            result = self.run(samples, True, progress)
-            of_constants = self._gradients_of_constants(samples)
-        except BaseException:
-            arrays.discard_gradients()  # of an interrupted batch
-            self.rewirer.discard()
-            raise
-        arrays.constants.pending[:] = 0.0
-        self.optimizers.take_step(scale, of_constants, "train", len(samples) * samples.n_steps)
-        self.rewirer.finish()
+
+        def collect() -> tuple[BatchResult, dict[str, np.ndarray]]:
+            self.rewirer.begin()
+            return self.run(samples, True, progress), self._gradients_of_constants(samples)
+
+        def step(found: tuple[BatchResult, dict[str, np.ndarray]]) -> BatchResult:
+            arrays.constants.pending[:] = 0.0
+            self.optimizers.take_step(scale, found[1], "train", len(samples) * samples.n_steps)
+            self.rewirer.finish()
+            return found[0]
+
+        result = self.with_gradients(collect, step)
         self.rates.judge(result, samples.n_steps)
         return result
+
+    def with_gradients(self, collect: Callable[[], Collected], use: Callable[[Collected], Used]) -> Used:
+        """Collect the gradients of a mini-batch, and use them; Ctrl-C gives up the mini-batch, or waits until they are used."""
+        arrays, events, clock = self.arrays, self.arrays.events, self.arrays.learned_steps
+        with ExitStack() as whole:
+            try:
+                found = collect()
+                whole.enter_context(Postponed())
+            except BaseException:
+                arrays.discard_gradients()
+                self.rewirer.discard()
+                arrays.online.events, arrays.learned_steps = events, clock
+                raise
+            return use(found)
 
     def gradients(self, samples: Samples, progress: Progress) -> dict[str, np.ndarray]:
         """Gradients that `train` would pass to the optimisers, by projection; no changes."""
         arrays, events = self.arrays, self.arrays.events
         arrays.tie_feedback()
-        try:
-            self.run(samples, True, progress)
-            found, products = arrays.synapses.pending.copy(), arrays.constants.pending.copy()
-        finally:
+
+        def take(_: BatchResult) -> tuple[np.ndarray, np.ndarray]:
+            found = arrays.synapses.pending.copy(), arrays.constants.pending.copy()
             arrays.discard_gradients()
             arrays.online.events = events
+            return found
+
+        found, products = self.with_gradients(partial(self.run, samples, True, progress), take)
         means = constant_scales(arrays, samples, np.arange(1)).of_sum
         return self.optimizers.by_name(found, batch_scale(arrays, samples), products, means)
 

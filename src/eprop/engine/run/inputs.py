@@ -18,7 +18,7 @@ from eprop.engine.run.probes import Probes, make_probes
 from eprop.engine.run.sample_events import dense_of_sparse, events_in_steps
 from eprop.engine.run.samples import NO_REWARD_TRACE, Samples, arrange_samples
 from eprop.engine.state.arrays import Arrays
-from eprop.errors import InputError
+from eprop.errors import InputError, warn
 from eprop.network import Network, Population
 from eprop.parallel import Communicator
 from eprop.parameters import brief, is_finite_number, real_numbers
@@ -102,6 +102,11 @@ def plan_run(
         raise InputError(
             "a network with EProp learns from a run as from one sample, not in pieces: leave out spikes_to, interval, "
             "checkpoint and progress, or give learn=False"
+        )
+    if found and found.interval > n_steps and arrays.exchange.comm.rank == 0:
+        warn(
+            f"run: the recording has no rows, because interval={keeping.interval:g} ms is longer than the run of {duration:g} "
+            "ms: give a shorter interval or a longer run"
         )
     same = found is not None and all(value is None for value in given)
     sample = one_sample(layout, min(n_steps, MOST_STEPS) if same else n_steps, given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from eprop.engine.run.samples import Samples, external_arrays
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays, Online
 from eprop.network import Population
+from eprop.parallel.interrupt import Postponed
 
 
 def request_of(
@@ -139,10 +141,11 @@ class OnlineRunner:
 
     def advance(self, request: lib.RunRequest, offset: int, n_steps: int) -> int:
         """Advance the running network by up to ``n_steps`` steps; move synapses if it has learned for long enough."""
-        learns = self._rewirer.runs_on and not request.frozen
-        limit = self._rewirer.limit(n_steps) if learns else n_steps
-        done = advance(self._arrays, self._arrays.online, request, offset, limit, self._timer)
-        if learns:
+        step = partial(advance, self._arrays, self._arrays.online, request, offset)
+        if request.frozen or not self._rewirer.runs_on:
+            return step(n_steps, self._timer)
+        with Postponed():  # the core returns regularly
+            done = step(self._rewirer.limit(n_steps), self._timer)
             self._rewirer.learned(done)
         return done
 

@@ -20,6 +20,7 @@ from eprop.engine.state.weights import branches_at, synapse_order
 from eprop.errors import InputError, ParameterError
 from eprop.network import Projection
 from eprop.parallel import Communicator
+from eprop.parallel.interrupt import Postponed
 from eprop.parameters import real_numbers
 from eprop.rules import EProp
 
@@ -229,15 +230,16 @@ class Optimizers:
         arrays = self._arrays
         check = partial(self._checked, gradients)
         given = run_on_all_ranks(self._comm, "learn", check, lambda given: {k: checksum(g) for k, g in given.items()})
-        arrays.tie_feedback()
-        for p in self._learning():
-            arrays.synapses.pending[self._order(p.index)] = given[p.name][arrays.gatherer.held(p.index)]
-        self.take_step(np.ones(len(arrays.built.groups)), given, "learn")
+        with Postponed():
+            arrays.tie_feedback()
+            for p in self._learning():
+                arrays.synapses.pending[self._order(p.index)] = given[p.name][arrays.gatherer.held(p.index)]
+            self.take_step(np.ones(len(arrays.built.groups)), given, "learn", arrays.given_steps)
 
     def take_step(
         self, scale: np.ndarray, of_constants: Mapping[str, np.ndarray], where: str, n_steps: int = 0
     ) -> None:
-        """Apply an optimiser step with the gradients of ``n_steps`` steps.
+        """Apply an optimiser step with the gradients of ``n_steps`` steps, while Ctrl-C is `Postponed`.
 
         Parameters
         ----------
@@ -251,8 +253,8 @@ class Optimizers:
         """
         arrays, synapses = self._arrays, self._arrays.synapses
         try:
-            # Ctrl-C is handled after the call, so weights and their step count change together.
             arrays.updates, arrays.learned_steps = arrays.updates + 1, arrays.learned_steps + n_steps
+            arrays.given_steps = 0
             began = time.perf_counter()
             self._clip(scale)
             waiting = take_gradients(arrays, scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import of_all_ranks, synapse_order
 from eprop.engine.state.wiring import Branches, Give, Tables, giving, placed
+from eprop.errors import warn
 from eprop.network import Projection
 from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
 from eprop.parallel import Communicator
@@ -105,6 +107,8 @@ class Rewirer:
         self._candidates = Candidates(arrays)
         self._watched: _Step | None = None
         self.training: tuple[float, float] | None = None
+        for p in self._projections:
+            _warn_of_few(arrays, replicas, p)
 
     @property
     def now(self) -> float:
@@ -152,8 +156,8 @@ class Rewirer:
         if self._watched is None:
             yield
             return
-        core.set_absent(self._watched.topology, self._watched.absent.values)
         try:
+            core.set_absent(self._watched.topology, self._watched.absent.values)
             yield
         finally:
             core.forget_absent()
@@ -249,6 +253,17 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
     )
     shape = own.first, own.sources, own.delays, len(own.signs), begin, end
     return np.array(shape, np.int64), np.array(own.signs, np.int64)
+
+
+def _warn_of_few(arrays: Arrays, replicas: Communicator, p: Projection) -> None:
+    """Warn if the share that a target moves at first rounds to no synapse."""
+    targets, rewiring, comm = synapse_order(arrays, p.index)[2], _rewiring(p), arrays.exchange.comm
+    most = max(comm.gather(int(np.bincount(targets).max(initial=0))))
+    if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == replicas.rank == 0:
+        warn(
+            f"{p.name}: no synapse moves, because Rewiring(fraction={rewiring.fraction:g}) of the {most} synapses of a target "
+            f"rounds to none: take fraction={math.ceil(50.0 / most) / 100.0:g} or more"
+        )
 
 
 def _perturb(arrays: Arrays, p: Projection) -> None:

@@ -305,7 +305,7 @@ def forward(episodes: Episodes, layout: SampleLayout, samples: Samples, after: R
         lanes.core.set_random(seeds, arrays.noise_clocks(n_steps, lanes.own, True))
         lanes.follow_weights()
         rollout = Rollout(lanes, samples)._run()
-        arrays.learned_steps += n * n_steps
+        arrays.learned_steps, arrays.given_steps = arrays.learned_steps + n * n_steps, 0
         return rollout
 
 

@@ -100,7 +100,7 @@ class Stepper:
         self, channels: object = None, *, target: object = None, signal: object = None, modulator: float = 1.0,
         reward: float = 0.0, error: object = None,
     ) -> Any:  # fmt: skip
-        """Simulate one step; the bits equal those of `Simulator.run` with the same inputs.
+        """Simulate one step; the bits equal those of `Simulator.run` with the same inputs, without dropout.
 
         Parameters
         ----------

@@ -54,6 +54,8 @@ class Arrays:
     learned_steps : int
         Steps of all training samples so far (e-prop): clock of the random spikes. Where synapses that learn at spikes move,
         steps in which the network has learned: clock of their moves.
+    given_steps : int
+        Steps of the samples for which `Simulator.gradients` drew random numbers since that clock has moved.
     weight_changes, wiring_changes : int
         Number of changes of weights between runs, and of connections, for owners of copies.
     moves : Moves
@@ -74,7 +76,7 @@ class Arrays:
         self.history = make_history(built, built.max_delay)
         self.constants = Constants(network, built)
         self.online = self._make_online()
-        self.updates = self.learned_steps = self.weight_changes = self.wiring_changes = 0
+        self.updates = self.learned_steps = self.given_steps = self.weight_changes = self.wiring_changes = 0
         self.moves = Moves.of(network, built)
         self.current_effects: dict[int, tuple[Floats, Floats, int]] = {}
         self.measure_offsets(range(len(built.topology.groups)))

@@ -135,6 +135,7 @@ def set_state(arrays: Arrays, comm: Communicator, state: Mapping[str, np.ndarray
     arrays.axons.times["position"] = -1
     arrays.axons.z[...] = np.moveaxis(part["axons/z"], -1, 0)
     online.t, arrays.updates, online.events, arrays.learned_steps = (int(v) for v in whole["counters"])
+    arrays.given_steps = 0
     for name, part_of_constant in arrays.constants.arrays().items():
         part_of_constant[...] = whole[name]
     arrays.constants.refresh()
@@ -192,6 +193,19 @@ def _check_wiring(arrays: Arrays, state: Mapping[str, np.ndarray], own: Mapping[
             sources.max(initial=-1) >= p.pre.size or groups.max(initial=-1) >= len(rows)
         ):
             raise damaged(f"connections of {p.name} come from nodes, or have delays, that do not exist")
+
+
+def _check_moments(arrays: Arrays, state: Mapping[str, np.ndarray]) -> None:
+    """Check that means of squares, of which optimisers of the package take the root, are not negative."""
+    first, moments = 0, state["synapses/moment_2"]
+    for p in arrays.network.projections:
+        span = slice(first, first := first + arrays.gatherer.count(p.index))
+        optimizer = getattr(p.rule, "optimizer", None)
+        if optimizer is not None and not optimizer.in_python and moments[span].min(initial=0.0) < 0.0:
+            raise damaged(f"means of squared gradients of {p.name} are negative")
+    for name in arrays.constants.arrays():
+        if name.endswith("/second") and state[name].min(initial=0.0) < 0.0:
+            raise damaged(f"{name} holds means of squares, and is negative")
 
 
 def _logged(arrays: Arrays) -> SpikeLog:
@@ -316,6 +330,7 @@ def _checked(
     # The core reads the following arrays without checks.
     if arrays.moves:
         _check_wiring(arrays, whole, own)
+    _check_moments(arrays, whole)
     now, history = int(whole["counters"][0]), arrays.history
     _check_clocks(whole, now, history.record_steps)
     log = SpikeLog(whole[COUNTS], whole[SOURCES])

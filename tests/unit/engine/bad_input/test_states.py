@@ -168,6 +168,21 @@ def test_states(bounded):
     bounded.set_state(state)
 
 
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(optimizer=ep.RMSprop())], ids=["e-prop", "e-prop+"])
+def test_means_of_squares_are_not_negative(rule):
+    neuron = ep.LIF(tau_m=ep.Learned(20.0, low=5.0, high=50.0)) if isinstance(rule, ep.EProp) else ep.LIF()
+    sim = ep.Simulator(small_network((2, 3, 1), {"in->rec": 0.5, "rec->out": 0.1}, neuron=neuron, rule=rule), threads=1)
+    state = sim.state()
+    names = [name for name in state if name == "synapses/moment_2" or name.endswith("/second")]
+    assert len(names) == 1 + isinstance(rule, ep.EProp)
+    for name in names:
+        wrong = state[name].copy()
+        wrong[0] = -1e-30
+        with refuse("the state belongs to another network, or is damaged: .*means of square.* negative"):
+            sim.set_state(state | {name: wrong})
+    sim.set_state(state)
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [
