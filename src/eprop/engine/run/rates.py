@@ -95,6 +95,7 @@ class TrainingRates:
     def __init__(self, network: Network):
         self._network = network
         self._neurons = [p for p in network.populations if p.model.role == "neuron"]
+        self._has_sources = any(p.model.role == "source" for p in network.populations)
         self._regulated = any(getattr(p.rule, "c_reg", 0.0) > 0.0 for p in network.projections)
         self._saturated: dict[str, int] = {}  # samples since a population is saturated
 
@@ -110,9 +111,15 @@ class TrainingRates:
         if not self._neurons:
             return
         span = result.spikes.size * n_steps * self._network.dt
-        if self._warn_of_saturation(result, span) or self._regulated:
+        if self._warn_of_saturation(result, span):
             return
-        if not result.spikes.any():
+        silent = not result.spikes.any()
+        if silent and self._has_sources and result.events == 0:  # no regularisation ends this
+            check_status(Status.NO_INPUT, "train")
+            return
+        if self._regulated:
+            return
+        if silent:
             check_status(Status.SILENT, "train")
         intervals = np.concatenate(list(self._intervals.values()))
         rate = 1e3 * float(result.spikes.sum()) / (span * intervals.size)
