@@ -114,13 +114,13 @@ class TrainingRates:
         if self._warn_of_saturation(result, span):
             return
         silent = not result.spikes.any()
-        if silent and self._has_sources and result.events == 0:  # no regularisation ends this
-            check_status(Status.NO_INPUT, "train")
-            return
-        if self._regulated:
+        no_input = silent and self._has_sources and result.events == 0
+        if self._regulated and not (
+            no_input and len(result.loss) > 1
+        ):  # no regularisation ends that; one sample may be empty
             return
         if silent:
-            check_status(Status.SILENT, "train")
+            check_status(Status.NO_INPUT if no_input else Status.SILENT, "train")
         intervals = np.concatenate(list(self._intervals.values()))
         rate = 1e3 * float(result.spikes.sum()) / (span * intervals.size)
         if rate > HIGHEST_RATE:
