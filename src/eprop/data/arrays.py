@@ -96,16 +96,18 @@ def from_arrays(
     if labels is not None and targets is not None:
         raise DataError("give either labels or targets, not both")
     check_steps(1 if n_steps is None else check_count("n_steps", n_steps, DataError), _positive(dt))
+    inferred = False
     if isinstance(events, np.ndarray) and events.ndim == 3 and n_steps in (None, events.shape[1]):
         ptr, channels, n_channels = _of_dense(events, n_channels)
     else:
         samples, found = _read(events, dt, paired=labels is None and targets is None)
         labels = found if labels is None and targets is None else labels
+        inferred = n_channels is None and not any(sample.columns for sample in samples)
         ptr, channels, n_channels = _of_samples(samples, n_steps, n_channels)
     n = len(ptr)
     curves = None if targets is None else _targets(targets, n)
     classes = np.zeros(n, np.int32) if labels is None else _labels(labels, n)
-    return BinnedDataset(ptr, channels, classes, n_channels, float(dt), name=name, targets=curves)
+    return BinnedDataset(ptr, channels, classes, n_channels, float(dt), name=name, targets=curves, inferred=inferred)
 
 
 def _positive(dt: object) -> float:

@@ -51,6 +51,8 @@ class BinnedDataset:
         Source of the samples, in words.
     targets : ndarray of float64, shape (n_samples, 1 or n_steps, outputs), optional
         Targets of a regression: one value for all steps, or one for each step.
+    inferred : bool
+        Whether ``n_channels`` is only the largest channel of the events plus one; the source may have more.
     """
 
     ptr: np.ndarray
@@ -61,6 +63,7 @@ class BinnedDataset:
     simulated: bool = False
     name: str = ""
     targets: np.ndarray | None = None
+    inferred: bool = False
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
@@ -76,7 +79,13 @@ class BinnedDataset:
         if self.targets is not None:
             object.__setattr__(self, "targets", checked_targets(self.targets, len(self), self.n_steps))
         check_steps(self.n_steps, self.dt)
-        for field, kind in (("n_channels", numbers.Integral), ("dt", numbers.Real), ("simulated", bool), ("name", str)):
+        for field, kind in (
+            ("n_channels", numbers.Integral),
+            ("dt", numbers.Real),
+            ("simulated", bool),
+            ("name", str),
+            ("inferred", bool),
+        ):
             if not isinstance(value := getattr(self, field), kind):
                 raise DataError(f"BinnedDataset.{field} must be a {kind.__name__.lower()}, got {value!r:.80}")
         if not 0 <= self.n_channels <= np.iinfo(np.int32).max:

@@ -169,7 +169,7 @@ def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, objec
         _save_array(folder / f"{_TARGETS}.npy", dataset.targets)
     attributes = {
         "n_channels": int(dataset.n_channels), "dt": float(dataset.dt), "simulated": bool(dataset.simulated),
-        "name": str(dataset.name),
+        "name": str(dataset.name), "inferred": bool(dataset.inferred),
     }  # fmt: skip
     meta = {"format": FORMAT, "attributes": attributes, "key": dict(key or {})}
     write_text(folder / _META, json.dumps(meta, indent=1))

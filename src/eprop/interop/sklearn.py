@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from eprop.data import BinnedDataset, from_arrays
 from eprop.encoders import Encoder
-from eprop.engine import Simulator
+from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Neuron, Readout
 from eprop.network import AllToAll, ConnectionRule, FixedIndegree, Network, Normal, Symmetric
@@ -78,9 +78,9 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         """A data set without labels; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
         if isinstance(X, BinnedDataset):
             return self._sized(replace(X, dt=float(self.dt)), reset)
-        if (isinstance(X, np.ndarray) and X.ndim == 3) or _are_events(X):
-            steps, channels = (None, None) if reset else (self.n_steps_, self.n_channels_)
-            steps = self.n_steps if reset and _are_events(X) else steps
+        if (events := _are_events(X)) or (isinstance(X, np.ndarray) and X.ndim == 3):
+            steps = self.n_steps_ if not reset else self.n_steps if events else None
+            channels = self.n_channels_ if events and not reset else None
             labels = np.zeros(len(X), np.int32)
             return self._sized(from_arrays(X, labels, dt=self.dt, n_steps=steps, n_channels=channels), reset)
         refuse_masks("X", X, InputError)
@@ -199,8 +199,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         train, validation = self._parts(data) if epochs > 1 else (data, None)
         stops: dict[str, Any] = {} if validation is None else {"patience": self.n_iter_no_change}
         self.history_: History = fit(
-            self.simulator_, train, validation, epochs=epochs, batch_size=self.batch_size, window=self._weights,
-            schedule="linear" if epochs > 1 else "constant", seed=(self.seed_ + self.n_fits_) % 2**31,
+            self.simulator_, self._samples(train), None if validation is None else self._samples(validation), epochs=epochs,
+            batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant", seed=(self.seed_ + self.n_fits_) % 2**31,
             progress=self.verbose, **stops,
         )  # fmt: skip
         self.n_fits_ += 1
@@ -233,8 +233,11 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "simulator_")
         data = self._inputs(X, reset=False)
         unknown = replace(data, labels=np.zeros(len(data), np.int32), targets=None)
-        samples = samples_of_dataset(self.simulator_.network, unknown, self._weights)
-        return self.simulator_.evaluate(samples, reset=True).y
+        return self.simulator_.evaluate(self._samples(unknown), reset=True).y
+
+    def _samples(self, data: BinnedDataset) -> Samples:
+        """Samples with the window; `fit` then takes labels as they are, because a part of the data may lack a class."""
+        return samples_of_dataset(self.simulator_.network, data, self._weights)
 
     def _averaged(self, values: np.ndarray) -> np.ndarray:
         """Mean over the learning window."""

@@ -154,6 +154,11 @@ def samples_of_dataset(network: Network, dataset: BinnedDataset, window: object 
             f"the samples have {dataset.n_channels} channels, but the network has {source.size} inputs ({source.name!r}); "
             "make an input for each channel"
         )
+    if dataset.n_channels < source.size and not dataset.inferred:
+        raise InputError(
+            f"the samples have {dataset.n_channels} channels, but the network has {source.size} inputs ({source.name!r}); make "
+            f"as many inputs, or, if the other channels are silent, give from_arrays n_channels={source.size}"
+        )
     if dataset.dt != network.dt:
         raise InputError(
             f"the samples have steps of {dataset.dt:g} ms, but the network has steps of {network.dt:g} ms; give both the same dt"

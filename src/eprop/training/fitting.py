@@ -17,11 +17,12 @@ from eprop.errors import DataError, InputError, ParameterError
 from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.models import CrossEntropy
+from eprop.models.learned import learned_of
 from eprop.network import Network
 from eprop.parameters import real_numbers
 from eprop.tasks import Classification, Regression, Task
 from eprop.tasks.arrays import only, samples_of_dataset
-from eprop.training.evaluation import Evaluation, evaluate
+from eprop.training.evaluation import Evaluation, check_task, evaluate
 from eprop.training.sample_learner import SampleLearner, Training
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
@@ -164,7 +165,9 @@ class History:
         data : BinnedDataset, Samples or (events, labels)
             As of `fit`.
         """
-        return evaluate(self.task, self.simulator, dataset_of(self.simulator.network, data, "data"))
+        dataset = dataset_of(self.simulator.network, data, "data")
+        check_class_0(dataset, self.task, "data")
+        return evaluate(self.task, self.simulator, dataset)
 
     def plot(self) -> Any:
         """Draw error and loss over the learned samples; returns a Matplotlib figure."""
@@ -267,14 +270,19 @@ def fit(
     network = simulator.network
     learned = dataset_of(network, train, "train")
     task = task_of(network, learned, window, network.seed if seed is None else seed)
+    check_class_0(learned, task, "train", chance=1.0)
     validating = None if validation is None else dataset_of(network, validation, "validation")
     if validating is None and (missing := [k for k in ("patience", "keep_best") if settings.get(k)]):
         raise ParameterError(f"{missing[0]} needs validation samples: ep.fit(simulator, train, validation)")
+    if validating is not None:
+        check_class_0(validating, task, "validation")
+        check_task(task, network, validating)
     training = Training(
         **{"epochs": epochs, "batch_size": batch_size, "reports": epochs, "validations": epochs, **settings}
     )
     history = History(task, simulator)
     learner = SampleLearner(task, simulator, learned, training, validation=validating)
+    check_learns(network)
     trainer = Trainer(learner, watcher=None if progress else Watcher(), callbacks=[history, *callbacks])
     trainer.run()
     history.stopped_early = trainer.stopped_early
@@ -305,7 +313,7 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
             f"{type(data).__name__}"
         )
     events, given = pair
-    source, readout = only(network, "source", "in"), only(network, "readout", "out")
+    readout = only(network, "readout", "out")
     given = real_numbers(f"{label}: labels or targets", given, DataError)
     if _is_one_hot(given, readout.size):
         given = np.argmax(given, axis=1)
@@ -313,7 +321,36 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
         given = given[:, :, None]  # a curve for each sample, or a number
     kind = "labels" if given.ndim == 1 and readout.size > 1 else "targets"
     aims: dict[str, Any] = {kind: given}
-    return from_arrays(events, **aims, dt=network.dt, n_channels=source.size, name=label)
+    return from_arrays(events, **aims, dt=network.dt, name=label)
+
+
+def check_class_0(dataset: BinnedDataset | SampleSet, task: Task, label: str, chance: float = 1e-3) -> None:
+    """Refuse labels that are all classes but the first: they were counted from 1.
+
+    Parameters
+    ----------
+    chance : float
+        Largest probability that samples of equally frequent classes lack class 0, for which the lack is no chance.
+    """
+    if not isinstance(dataset, BinnedDataset) or not isinstance(task, GivenClasses) or task.n_classes < 3:
+        return
+    lacking = (1.0 - 1.0 / task.n_classes) ** len(dataset)
+    if lacking <= chance and np.array_equal(np.unique(dataset.labels), np.arange(1, task.n_classes)):
+        raise InputError(
+            f"{label}: labels are 1..{task.n_classes - 1} and never 0, but the network has {task.n_classes} readouts: class 0 is "
+            f"the first. Take labels - 1 and a network of {task.n_classes - 1} readouts; samples that shall lack the class are "
+            "taken from Simulator.samples(...)"
+        )
+
+
+def check_learns(network: Network) -> None:
+    """Refuse a network without a rule and without a constant that learns; a learning rate of 0 is deliberate."""
+    if not any(p.rule.plastic for p in network.projections) and not any(
+        learned_of(p.model) for p in network.populations
+    ):
+        raise InputError(
+            "nothing learns in this network: give its projections a rule, as in net.connect(pre, post, rule=ep.EProp())"
+        )
 
 
 def _is_one_hot(given: np.ndarray, n_classes: int) -> bool:

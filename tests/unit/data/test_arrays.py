@@ -8,7 +8,7 @@ import scipy.sparse
 
 import eprop as ep
 from compare import assert_same
-from eprop.data import EventTimeWarning, cached, concatenate, from_arrays
+from eprop.data import EventTimeWarning, cached, concatenate, from_arrays, load_dataset, save_dataset
 from eprop.errors import DataError, MemoryLimitError
 from refusals import refusals
 
@@ -37,7 +37,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
     ids=["dense", "float", "fortran", "rows", "pairs", "generator", "late in the step", "lists", "sparse"],
 )
 def test_every_form_gives_the_same_samples(events):
-    data = from_arrays(events, LABELS)
+    data = from_arrays(events, LABELS, n_channels=4)
     assert_same(data, from_arrays(DENSE, LABELS))
     data.validate()
     assert all((data.dense(k) == one).all() for k, one in enumerate(DENSE))
@@ -45,8 +45,18 @@ def test_every_form_gives_the_same_samples(events):
 
 
 def test_a_generator_may_bring_labels():
-    data = from_arrays(((pair, label) for pair, label in zip(PAIRS, LABELS, strict=True)))
+    data = from_arrays(((pair, label) for pair, label in zip(PAIRS, LABELS, strict=True)), n_channels=4)
     assert_same(data, from_arrays(DENSE, LABELS))
+
+
+def test_the_number_of_channels_is_known_or_inferred(tmp_path):
+    """An array has a column for each channel; of pairs, the last channels may be silent."""
+    for events, inferred in ((DENSE, False), (list(DENSE), False), (PAIRS, True), ([PAIRS[0], DENSE[1]], False)):
+        data = from_arrays(events, LABELS[: len(events)])
+        assert data.inferred == data[:1].inferred == inferred
+        save_dataset(data, tmp_path)
+        assert load_dataset(tmp_path).inferred == inferred
+    assert not from_arrays(PAIRS, LABELS, n_channels=9).inferred
 
 
 def test_steps_are_those_of_the_engine():

@@ -73,7 +73,7 @@ def test_silence(rule, c_reg, spike):
 
     Without a spike of the inputs, nothing ends it.
     """
-    c = case(3, rule(c_reg=c_reg), steps=40)
+    c = case(3, rule(c_reg=c_reg), steps=200)
     c.inputs[:] = 0.0
     c.inputs[0, 0] = float(spike)
     sim = ep.Simulator(c.network, threads=1)

@@ -181,6 +181,29 @@ def two_sources() -> ep.Simulator:
     return ep.Simulator(net, threads=1)
 
 
+def nothing_learns() -> ep.Simulator:
+    net = ep.Network()
+    rec = net.add(ep.LIF(), 3)
+    net.connect(net.add(ep.EventSource(), 6), rec)
+    net.connect(rec, net.add(ep.Readout(), 3))
+    return ep.Simulator(net, threads=1)
+
+
+def test_a_few_samples_may_lack_class_0() -> None:
+    history = ep.fit(simulator(), TRAIN, epochs=1, progress=False)
+    assert history.evaluate((EVENTS[1:3], LABELS[1:3])).labels.tolist() == [1, 2]
+    only = np.flatnonzero(LABELS)
+    sim = history.simulator
+    samples = sim.samples(only.size, 20, {sim.network.populations[0].name: EVENTS[only]}, labels=LABELS[only])
+    assert history.evaluate(samples).labels.tolist() == LABELS[only].tolist()
+
+
+def test_events_need_not_reach_the_last_channel() -> None:
+    events = [(np.nonzero(rows[:, :4])[0] + 0.5, np.nonzero(rows[:, :4])[1]) for rows in EVENTS]
+    assert from_arrays(events, LABELS).inferred
+    assert len(ep.fit(simulator(), from_arrays(events, LABELS), (events, LABELS), epochs=1, progress=False)) == 1
+
+
 @refusals(
     (lambda: ep.fit(two_sources(), TRAIN, progress=False), InputError, "one event source, or one named 'in'; .* 'a', 'b'"),
     (lambda: ep.fit(simulator(), (EVENTS, [[1, 0], [0]]), progress=False), DataError, "train: labels .*rows of equal length"),
@@ -195,7 +218,19 @@ def two_sources() -> ep.Simulator:
     (lambda: ep.fit(simulator(readouts=1, loss=ep.SquaredError()), from_arrays(EVENTS, targets=np.ones((len(EVENTS), 20)))),
      DataError, r"targets\[:, :, None\]"),
     (lambda: ep.fit(simulator(), TRAIN, window=np.ones(3), progress=False), InputError, "window must have shape .20,."),
-    (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), DataError, "more than n_channels = 6"),
+    (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), InputError, "make an input for each"),
+    *((lambda data=data: ep.fit(simulator(), data, progress=False), InputError, "have 4 channels, but the network has 6 inputs")
+      for data in ((EVENTS[:, :, :4], LABELS), (list(EVENTS[:, :, :4]), LABELS), from_arrays(EVENTS[:, :, :4], LABELS))),
+    (lambda: ep.fit(simulator(), TRAIN, (EVENTS[:, :, :4], LABELS), progress=False), InputError, "have 4 channels"),
+    (lambda: ep.fit(simulator(), TRAIN, epochs=1, progress=False).evaluate((EVENTS[:, :, :4], LABELS)), InputError,
+     "have 4 channels"),
+    (lambda: ep.fit(simulator(readouts=4), (EVENTS, LABELS + 1), progress=False), InputError,
+     "train: labels are 1..3 and never 0, but the network has 4 readouts: class 0 is the first"),
+    (lambda: ep.fit(simulator(readouts=4), (EVENTS, LABELS + 1), progress=False), InputError, "labels - 1 and .* of 3 readouts"),
+    (lambda: ep.fit(simulator(readouts=4), TRAIN, (EVENTS, LABELS + 1), progress=False), InputError, "validation: labels are"),
+    (lambda: ep.fit(simulator(readouts=4), TRAIN, epochs=1, progress=False).evaluate((EVENTS, LABELS + 1)), InputError,
+     "data: labels are 1..3"),
+    (lambda: ep.fit(nothing_learns(), TRAIN, progress=False), InputError, "nothing learns in this network: give its proj"),
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(refusal) -> None:
     refusal.check()

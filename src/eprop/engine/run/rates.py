@@ -115,9 +115,7 @@ class TrainingRates:
             return
         silent = not result.spikes.any()
         no_input = silent and self._has_sources and result.events == 0
-        if self._regulated and not (
-            no_input and len(result.loss) > 1
-        ):  # no regularisation ends that; one sample may be empty
+        if self._regulated and not (no_input and span >= SHORTEST):  # no regularisation ends that
             return
         if silent:
             check_status(Status.NO_INPUT if no_input else Status.SILENT, "train")
