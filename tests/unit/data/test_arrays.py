@@ -100,6 +100,37 @@ def test_late_spikes_are_dropped_with_a_warning():
     assert data.channels.tolist() == [0, 1]
 
 
+def recordings(seconds: float, rate: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Three recordings of ten channels, times in seconds."""
+    rng, n = np.random.default_rng(4), round(10 * rate * seconds)
+    return [(np.sort(rng.uniform(0.0, seconds, n)), rng.integers(0, 10, n)) for _ in range(3)]
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.3, 30.0), (1.0, 2.0), (1.0, 50.0), (5.0, 50.0), (0.05, 20.0)])
+def test_times_in_another_unit_are_told_with_the_factor(seconds, rate):
+    samples = recordings(seconds, rate)
+    with pytest.warns(EventTimeWarning, match="look like seconds; multiply them by 1000"):
+        from_arrays(samples, [0, 1, 2])
+    for steps in (None, round(1000 * seconds)):
+        if seconds > 0.1:
+            with pytest.warns(EventTimeWarning, match="look like microseconds; divide them by 1000") as told:
+                from_arrays([(1e6 * t, k) for t, k in samples], [0, 1, 2], n_steps=steps)
+            assert len(told) == 1
+    from_arrays([(1e3 * t, k) for t, k in samples], [0, 1, 2])
+
+
+@pytest.mark.filterwarnings("error")
+def test_ordinary_times_are_in_ms():
+    rng = np.random.default_rng(5)
+    latency = [(rng.uniform(0.0, 20.0, 30), np.arange(30)) for _ in range(3)]
+    camera = [(rng.uniform(0.0, 300.0, 9000), rng.integers(0, 100, 9000)) for _ in range(3)]
+    slow = [(rng.uniform(0.0, 600e3, 3000), rng.integers(0, 10, 3000)) for _ in range(3)]  # ten minutes at 0.5 Hz
+    cues = [(np.array([100.0, 20e3]), np.array([0, 1])) for _ in range(9)]
+    for samples in (latency, camera, slow, cues, [([0.0] * 12, np.arange(12))], [([0.2, 0.4], [0, 1])]):
+        from_arrays(samples, [0] * len(samples))
+    from_arrays(camera, [0] * 3, dt=50.0)
+
+
 @pytest.mark.parametrize("shape", [(6,), (6, 2), (6, 30, 2), (6, 1, 3)])
 def test_targets_go_with_their_samples(shape, tmp_path):
     targets = RNG.normal(size=shape)
