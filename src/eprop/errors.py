@@ -54,11 +54,11 @@ class DivergenceError(EPropError, RuntimeError):
 
 
 class MissingExtraError(EPropError, ImportError):
-    """An optional dependency is not installed; the message names its extra."""
+    """An optional dependency is not installed; the message names it, and the extra that has its version."""
 
     def __init__(self, module: str, extra: str, purpose: str):
         super().__init__(
-            f'{purpose} needs the package "{module}"; in the folder of the sources, run: pip install ".[{extra}]"'
+            f'{purpose} needs the package "{module}": pip install {module} (or the extra "{extra}" of eprop)'
         )
         self._given = module, extra, purpose
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
@@ -13,12 +14,13 @@ import numpy.typing as npt
 
 from eprop.data import BinnedDataset, from_arrays
 from eprop.engine import Samples, Simulator
-from eprop.errors import DataError, InputError, ParameterError
+from eprop.errors import DataError, InputError, ParameterError, warn
 from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.models import CrossEntropy
 from eprop.models.learned import learned_of
 from eprop.network import Network
+from eprop.parallel.interrupt import Stopped
 from eprop.parameters import real_numbers
 from eprop.tasks import Classification, Regression, Task
 from eprop.tasks.arrays import only, samples_of_dataset
@@ -122,12 +124,15 @@ class History:
         The trained network.
     stopped_early : bool
         Whether a callback or the patience ended the training before the last epoch.
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
     task: Task
     simulator: Simulator
     lines: list[JsonObject] = field(default_factory=list)
     stopped_early: bool = False
+    interrupted: bool = False
 
     def __call__(self, trainer: Trainer, line: JsonObject) -> None:
         """Note a report; a callback of the trainer."""
@@ -188,7 +193,8 @@ class History:
         """The last report in words."""
         if not self.lines:
             return [("reports", "none")]
-        facts = [("epochs", f"{self.lines[-1]['epoch']}{', stopped early' if self.stopped_early else ''}")]
+        end = ", interrupted" if self.interrupted else ", stopped early" if self.stopped_early else ""
+        facts = [("epochs", f"{self.lines[-1]['epoch']}{end}")]
         for name in ("loss", "error", "validation_loss", "validation_error"):
             if any(line.get(name) is not None for line in self.lines):
                 known = self[name][~np.isnan(self[name])][-1]
@@ -256,8 +262,11 @@ def fit(
         If a setting has an invalid value, or needs validation samples.
     DivergenceError
         If a voltage or weight is no longer finite.
-    Stopped
-        After Ctrl-C, between two updates; the network keeps what it has learned.
+
+    Notes
+    -----
+    Ctrl-C ends the training between two updates: the history so far is returned (`History.interrupted`), and the network keeps
+    what it has learned. A second Ctrl-C has its usual effect.
 
     Examples
     --------
@@ -284,7 +293,16 @@ def fit(
     learner = SampleLearner(task, simulator, learned, training, validation=validating)
     check_learns(network)
     trainer = Trainer(learner, watcher=None if progress else Watcher(), callbacks=[history, *callbacks])
-    trainer.run()
+    try:
+        trainer.run()
+    except Stopped as stop:
+        if stop.exit_code != 128 + signal.SIGINT:  # another signal asks the program to end
+            raise
+        history.interrupted = True
+        simulator.scale_learning_rates(1.0)
+        warn(
+            f"stopped by Ctrl-C after {trainer.done:,} of {trainer.total:,} samples; the network keeps what it has learned"
+        )
     history.stopped_early = trainer.stopped_early
     return history
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -21,6 +24,14 @@ LABELS = np.arange(90) % 3
 EVENTS = (RNG.random((90, 20, 6)) < 0.4) & (np.arange(6) // 2 == LABELS[:, None, None])
 DATA = from_arrays(EVENTS, LABELS)
 TRAIN, VALIDATION = DATA.split((60, 30))
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C has its usual effect, whatever the program does that runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def simulator(rule: str = "eprop", readouts: int = 3, loss: ep.models.Loss | None = None) -> ep.Simulator:
@@ -158,6 +169,25 @@ def test_a_stop_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
         ep.fit(sim, TRAIN, epochs=3, callbacks=[press], progress=False)
     assert weights(sim) != before
     assert issubclass(Stopped, KeyboardInterrupt)
+
+
+def test_ctrl_c_returns_the_history_so_far(ctrl_c) -> None:
+    sim, seen = simulator(), []
+    before = weights(sim)
+
+    def press(trainer: Trainer, line: dict[str, object]) -> None:
+        seen.append(line)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.warns(UserWarning, match="stopped by Ctrl-C after 120 of 300 samples; the network keeps what it has"):
+        history = ep.fit(sim, TRAIN, VALIDATION, epochs=5, callbacks=[press], progress=False)
+    assert history.interrupted
+    assert not history.stopped_early
+    assert "interrupted" in repr(history)
+    assert history.lines == seen
+    assert history.evaluate(VALIDATION).error == history["validation_error"][-1]
+    assert weights(sim) != before
 
 
 def test_the_history_is_drawn_and_shown() -> None:
