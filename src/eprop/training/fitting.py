@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.data import BinnedDataset, from_arrays
+from eprop.data.events import items_of
 from eprop.engine import Samples, Simulator
 from eprop.errors import DataError, InputError, ParameterError, warn
 from eprop.files import JsonObject
@@ -24,7 +25,7 @@ from eprop.parallel.interrupt import Stopped
 from eprop.parameters import real_numbers
 from eprop.tasks import Classification, Regression, Task
 from eprop.tasks.arrays import only, samples_of_dataset
-from eprop.training.evaluation import Evaluation, check_task, evaluate
+from eprop.training.evaluation import Evaluation, check_task, evaluate, slices
 from eprop.training.sample_learner import SampleLearner, Training
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
@@ -63,6 +64,10 @@ class GivenTask(Task):
             return dataset.samples
         return samples_of_dataset(network, dataset, self.weights)
 
+    def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """What the readouts ``y`` (n, n_steps, readouts) say of each sample; see `History.predict`."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, eq=False)
 class GivenCurves(GivenTask, Regression):
@@ -73,17 +78,26 @@ class GivenCurves(GivenTask, Regression):
     """
 
     variances: np.ndarray | None = None
+    held: bool = True
+
+    def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Means of the readouts over the window, (n, readouts), if the training targets are ``held``, else their curves."""
+        return _window_means(samples, y) if self.held else y
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """See `Task.score`."""
-        window = np.broadcast_to(samples.window_of_readouts, y.shape)
-        total = window.sum(axis=1)
-        target = np.broadcast_to(samples.target, y.shape)
         if samples.target.shape[1] == 1:
-            error = ((window * y).sum(axis=1) / total - samples.target[:, 0]) ** 2
+            error = (_window_means(samples, y) - samples.target[:, 0]) ** 2
         else:
-            error = (window * (y - target) ** 2).sum(axis=1) / total
+            window = np.broadcast_to(samples.window_of_readouts, y.shape)
+            error = (window * (y - np.broadcast_to(samples.target, y.shape)) ** 2).sum(axis=1) / window.sum(axis=1)
         return np.asarray(np.nanmean(error / self.variances, axis=1))
+
+
+def _window_means(samples: Samples, y: np.ndarray) -> np.ndarray:
+    """Mean of each readout over the window, (n, readouts)."""
+    window = np.broadcast_to(samples.window_of_readouts, y.shape)
+    return np.asarray((window * y).sum(axis=1) / window.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +111,10 @@ class GivenClasses(GivenTask, Classification):
     def classes(self) -> tuple[str, ...]:  # type: ignore[override]
         """The numbers of the classes."""
         return tuple(map(str, range(self.n_classes)))
+
+    def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Class of each sample, (n,)."""
+        return self.predict(samples, y)
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """See `Classification.evidence`."""
@@ -128,7 +146,7 @@ class History:
         Whether Ctrl-C ended it.
     """
 
-    task: Task
+    task: GivenTask
     simulator: Simulator
     lines: list[JsonObject] = field(default_factory=list)
     stopped_early: bool = False
@@ -173,6 +191,30 @@ class History:
         dataset = dataset_of(self.simulator.network, data, "data")
         check_class_0(dataset, self.task, "data")
         return evaluate(self.task, self.simulator, dataset)
+
+    def predict(self, data: Data | Any) -> np.ndarray:
+        """Answers of the network, with frozen weights: those that `evaluate` scores.
+
+        Parameters
+        ----------
+        data : BinnedDataset, Samples, (events, labels), or events alone
+            As of `fit`; labels and targets do not matter. Events alone are an array, a list or a generator.
+
+        Returns
+        -------
+        ndarray
+            Classes, shape ``(samples,)``. Of a regression the readouts, mV: their means over the window, ``(samples, outputs)``,
+            or, if it was trained on curves, the curves ``(samples, steps, outputs)``.
+        """
+        network, found = self.simulator.network, []
+        dataset = dataset_of(
+            network, data if isinstance(data, (BinnedDataset, Samples, tuple)) else unlabelled(data), "data"
+        )
+        order = list(slices(self.task, len(dataset)))
+        for where in order:
+            samples = self.task.make_samples(network, dataset.subset(where))
+            found.append(self.task.answers(samples, self.simulator.evaluate(samples).y))
+        return np.concatenate(found)[np.argsort(np.concatenate(order))]
 
     def plot(self) -> Any:
         """Draw error and loss over the learned samples; returns a Matplotlib figure."""
@@ -342,6 +384,12 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
     return from_arrays(events, **aims, dt=network.dt, name=label)
 
 
+def unlabelled(events: Any) -> tuple[Any, np.ndarray]:
+    """Events with labels that nobody reads."""
+    events = events if isinstance(events, np.ndarray) else list(items_of(events))
+    return events, np.zeros(len(events), np.int64)
+
+
 def check_class_0(dataset: BinnedDataset | SampleSet, task: Task, label: str, chance: float = 1e-3) -> None:
     """Refuse labels that are all classes but the first: they were counted from 1.
 
@@ -378,7 +426,7 @@ def _is_one_hot(given: np.ndarray, n_classes: int) -> bool:
     return bool(np.all((given == 0) | (given == 1)) and np.all(given.sum(axis=1) == 1))
 
 
-def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> Task:
+def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> GivenTask:
     """The task of a network and its samples: classes if the samples have labels, else curves."""
     weights = None if window is None else real_numbers("window", window, DataError).astype(float)
     if isinstance(dataset, BinnedDataset):
@@ -392,7 +440,9 @@ def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.Ar
     if not labelled:
         targets = dataset.targets if isinstance(dataset, BinnedDataset) else dataset.samples.target
         variances = np.var(np.asarray(targets), axis=(0, 1))
-        return GivenCurves(weights=weights, seed=seed, variances=np.where(variances > 0.0, variances, 1.0))
+        return GivenCurves(
+            weights=weights, seed=seed, variances=np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1
+        )
     readout = only(network, "readout", "out")
     softmax = isinstance(readout.model.loss, CrossEntropy)
     return GivenClasses(weights=weights, seed=seed, n_classes=readout.size, softmax=softmax)

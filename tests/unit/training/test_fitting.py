@@ -70,6 +70,29 @@ def test_classes_are_learned(rule: str, loss: float, accuracy: float) -> None:
     assert not history.stopped_early
 
 
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+def test_what_is_predicted_is_what_is_scored(rule: str) -> None:
+    """The softmax is averaged over the window; that of the mean voltage differs, as do the samples before with e-prop+."""
+    sim, window = simulator(rule), np.arange(20) >= 5
+    history = ep.fit(sim, TRAIN, epochs=1, window=window, progress=False)
+    wanted = history.evaluate((EVENTS, LABELS)).predictions
+    samples = sim.samples(90, 20, {sim.network.populations[0].name: EVENTS}, window=window, labels=LABELS)
+    for given in (EVENTS, list(EVENTS), (rows for rows in EVENTS), (EVENTS, LABELS), DATA, samples):
+        assert history.predict(given).tolist() == wanted.tolist()
+    assert (sim.evaluate(samples).y.mean(axis=1).argmax(axis=1) != wanted).any()
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_readouts_of_a_regression_are_predicted(steps: int) -> None:
+    sim, targets = simulator(readouts=2, loss=ep.SquaredError()), RNG.normal(size=(90, steps, 2))
+    window = np.arange(20) >= 5
+    history = ep.fit(sim, (EVENTS, targets), epochs=1, window=window, progress=False)
+    found = history.predict(EVENTS)
+    assert found.shape == ((90, 2) if steps == 1 else (90, 20, 2))
+    off = (found - targets[:, 0]) ** 2 if steps == 1 else ((found - targets) ** 2)[:, window].mean(axis=1)
+    np.testing.assert_allclose((off / targets.var(axis=(0, 1))).mean(), history.evaluate((EVENTS, targets)).error)
+
+
 def test_it_is_the_loop_of_the_command_line() -> None:
     """The same weights as `Trainer` with a `SampleLearner` of the same task, whatever the form of the samples."""
     sim = simulator()
