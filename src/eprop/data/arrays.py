@@ -54,6 +54,7 @@ def from_arrays(
     dt: float = 1.0,
     n_steps: int | None = None,
     n_channels: int | None = None,
+    lengths: npt.ArrayLike | None = None,
     name: str = "arrays",
 ) -> BinnedDataset:
     """Make a data set from spikes of any origin: an array, a list, or a generator.
@@ -64,7 +65,7 @@ def from_arrays(
         An array ``(samples, steps, channels)`` of zeros and ones; or samples one after the other, as a list, generator or data
         set. A sample is a tuple ``(times, channels)``, times in ms from the start of the sample; or an array
         ``(steps, channels)`` of zeros and ones, also a sparse one of SciPy. Samples may have different lengths: shorter ones
-        end in silence. Without ``labels`` and ``targets``, the items of the iterable are pairs ``(sample, label)``.
+        are padded with silence. Without ``labels`` and ``targets``, the items of the iterable are pairs ``(sample, label)``.
     labels : array, shape (samples,)
         The class of each sample, a whole number from 0.
     targets : array, shape (samples,), (samples, outputs) or (samples, steps, outputs)
@@ -75,6 +76,9 @@ def from_arrays(
         Steps of a sample; by default those of the longest sample.
     n_channels : int, optional
         Number of channels; by default the largest channel plus one, or the columns of an array.
+    lengths : array, shape (samples,), optional
+        Steps of each sample, if they differ: steps after its end count neither for the loss nor for the answer. The default is
+        the rows of its array; pairs of times and channels are as long as the longest.
     name : str
         Source of the samples, for reports.
 
@@ -103,19 +107,30 @@ def from_arrays(
     if labels is not None and targets is not None:
         raise DataError("give either labels or targets, not both")
     check_steps(1 if n_steps is None else check_count("n_steps", n_steps, DataError), _positive(dt))
-    inferred = False
+    inferred, rows = False, None
     if isinstance(events, np.ndarray) and events.ndim == 3 and n_steps in (None, events.shape[1]):
         ptr, channels, n_channels = _of_dense(events, n_channels)
     else:
         samples, found = _read(events, dt, paired=labels is None and targets is None)
         labels = found if labels is None and targets is None else labels
+        rows = _lengths(samples)
         unit = _wrong_unit(samples, dt)
         inferred = n_channels is None and not any(sample.columns for sample in samples)
         ptr, channels, n_channels = _of_samples(samples, n_steps, n_channels, unit)
     n = len(ptr)
     curves = None if targets is None else _targets(targets, n)
     classes = np.zeros(n, np.int32) if labels is None else _labels(labels, n)
-    return BinnedDataset(ptr, channels, classes, n_channels, float(dt), name=name, targets=curves, inferred=inferred)
+    return BinnedDataset(
+        ptr,
+        channels,
+        classes,
+        n_channels,
+        float(dt),
+        name=name,
+        targets=curves,
+        lengths=_cut(rows, ptr.shape[1] - 1) if lengths is None else lengths,
+        inferred=inferred,
+    )
 
 
 def _positive(dt: object) -> float:
@@ -268,6 +283,16 @@ def _of_samples(
     if not unit:
         _warn_of_late(sum(s.channels.size for s in samples), offset, steps)
     return ptr, np.concatenate(parts), size
+
+
+def _lengths(samples: list[_Sample]) -> np.ndarray | None:
+    """Steps of samples that are arrays; None if all are as long, or one is a pair, which does not say where it ends."""
+    found = np.array([s.start.size - 1 for s in samples])
+    return found if all(s.columns for s in samples) and found.min() < found.max() else None
+
+
+def _cut(lengths: np.ndarray | None, n_steps: int) -> np.ndarray | None:
+    return None if lengths is None else np.minimum(lengths, n_steps)
 
 
 def _wrong_unit(samples: list[_Sample], dt: float) -> str:

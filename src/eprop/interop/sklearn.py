@@ -78,7 +78,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _inputs(self, X: Any, *, reset: bool) -> BinnedDataset:
         """A data set without labels; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
         if isinstance(X, BinnedDataset):
-            return self._sized(replace(X, dt=float(self.dt)), reset)
+            return self._sized(replace(X, dt=float(self.dt), lengths=None), reset)
         if (events := _are_events(X)) or (isinstance(X, np.ndarray) and X.ndim == 3):
             steps = self.n_steps_ if not reset else self.n_steps if events else None
             channels = self.n_channels_ if events and not reset else None

@@ -15,7 +15,7 @@ from eprop.data.splits import Splits
 from eprop.engine import Samples, make_samples
 from eprop.errors import DataError, InputError
 from eprop.network import Network
-from eprop.parameters import param
+from eprop.parameters import param, real_numbers
 from eprop.tasks.base import Task
 from eprop.tasks.datasets import BinnedChoice, Progress, absolute_path, at_most
 
@@ -165,7 +165,23 @@ def samples_of_dataset(network: Network, dataset: BinnedDataset, window: object 
         )
     aims = {"labels": dataset.labels} if dataset.targets is None else {"targets": {readout.name: dataset.targets}}
     inputs = {source.name: (dataset.ptr, dataset.channels)}
+    if dataset.lengths is not None:
+        window = _until_the_end(dataset, dataset.lengths, window)
     return make_samples(network, len(dataset), dataset.n_steps, inputs, window=window, **aims)
+
+
+def _until_the_end(dataset: BinnedDataset, lengths: np.ndarray, window: object) -> np.ndarray:
+    """A window of each sample, (samples, steps), which ends with the sample."""
+    given = np.ones(dataset.n_steps) if window is None else real_numbers("window", window, InputError)
+    if given.shape not in ((dataset.n_steps,), (len(dataset), dataset.n_steps)):
+        return given  # it is refused with the others
+    found = given * (np.arange(dataset.n_steps) < lengths[:, None])
+    if (empty := np.flatnonzero(~found.any(axis=1) & given.any())).size:
+        raise InputError(
+            f"the window begins after the end of sample {empty[0]}, which has {lengths[empty[0]]} of {dataset.n_steps} steps; "
+            "take a window that begins earlier, or leave out short samples"
+        )
+    return found
 
 
 def only(network: Network, role: str, name: str) -> Any:

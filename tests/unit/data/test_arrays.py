@@ -80,6 +80,22 @@ def test_shorter_samples_end_in_silence():
     assert from_arrays([np.eye(3), np.zeros((5, 3))], [0, 1]).n_steps == 5
 
 
+def test_lengths_go_with_their_samples(tmp_path):
+    rows = [np.eye(3), np.zeros((5, 3)), np.eye(4)[:, :3]]
+    data = from_arrays(rows, [0, 1, 0])
+    assert data.lengths.tolist() == [3, 5, 4]
+    assert data[[2, 0]].lengths.tolist() == [4, 3]
+    assert concatenate([data, from_arrays(np.zeros((2, 5, 3)), [1, 1])]).lengths.tolist() == [3, 5, 4, 5, 5]
+    for kept in (cached({}, lambda: data, tmp_path), cached({}, pytest.fail, tmp_path)):
+        assert_same(kept, data)
+    assert from_arrays(rows, [0, 1, 0], n_steps=4).lengths.tolist() == [3, 4, 4]
+    assert from_arrays([([0.5], [1]), ([4.5], [1])], [0, 1]).lengths is None  # where they end is not known
+    assert from_arrays([([0.5], [1]), ([4.5], [1])], [0, 1], lengths=[3, 5]).lengths.tolist() == [3, 5]
+    for lengths in ([3], [0, 5], [2.5, 5], [3, 6]):
+        with pytest.raises(DataError, match=r"lengths must be 2 whole numbers of steps, .* from 1 to 5"):
+            from_arrays(DENSE[:2, :5], [0, 1], lengths=lengths)
+
+
 def test_a_channel_spikes_once_in_a_step():
     assert from_arrays([([1.2, 1.8, 0.1], [2, 2, 0])], [0]).channels.tolist() == [0, 2]
 

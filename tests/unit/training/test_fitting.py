@@ -172,6 +172,25 @@ def test_only_the_window_counts() -> None:
     assert first["error"].tolist() == second["error"].tolist()
 
 
+def test_the_window_ends_with_the_sample() -> None:
+    lengths = 8 + LABELS * 3  # 8, 11, 14 of 20 steps
+    rows = [events[:length] for events, length in zip(EVENTS, lengths, strict=True)]
+    padded = EVENTS & (np.arange(20) < lengths[:, None])[:, :, None]
+    windows = (np.arange(14) < lengths[:, None]).astype(float)
+    sims = [simulator() for _ in range(4)]
+    name = sims[0].network.populations[0].name
+    samples = sims[0].samples(90, 14, {name: padded[:, :14]}, window=windows, labels=LABELS)
+    given = [samples, (rows, LABELS), from_arrays(rows, LABELS), from_arrays(padded[:, :14], LABELS, lengths=lengths)]
+    found = [ep.fit(sim, data, data, epochs=2, progress=False) for sim, data in zip(sims, given, strict=True)]
+    for one, history, data in zip(sims, found, given, strict=True):
+        assert weights(one) == weights(sims[0])
+        assert history["validation_loss"].tolist() == found[0]["validation_loss"].tolist()
+        assert history.predict(data).tolist() == found[0].predict(samples).tolist()
+    late = np.arange(14) >= 8
+    with pytest.raises(InputError, match=r"window begins after the end of sample [0-9]+, which has 8 of 14 steps"):
+        ep.fit(simulator(), (rows, LABELS), window=late, progress=False)
+
+
 def test_the_order_of_samples_follows_the_seed() -> None:
     found = []
     for seed in (None, 1, 2):
