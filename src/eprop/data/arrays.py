@@ -107,29 +107,22 @@ def from_arrays(
     if labels is not None and targets is not None:
         raise DataError("give either labels or targets, not both")
     check_steps(1 if n_steps is None else check_count("n_steps", n_steps, DataError), _positive(dt))
-    inferred, rows = False, None
+    inferred, ends = False, lengths
     if isinstance(events, np.ndarray) and events.ndim == 3 and n_steps in (None, events.shape[1]):
         ptr, channels, n_channels = _of_dense(events, n_channels)
     else:
         samples, found = _read(events, dt, paired=labels is None and targets is None)
         labels = found if labels is None and targets is None else labels
-        rows = _lengths(samples)
+        ends = _lengths(samples, n_steps) if lengths is None else lengths
         unit = _wrong_unit(samples, dt)
         inferred = n_channels is None and not any(sample.columns for sample in samples)
         ptr, channels, n_channels = _of_samples(samples, n_steps, n_channels, unit)
     n = len(ptr)
     curves = None if targets is None else _targets(targets, n)
     classes = np.zeros(n, np.int32) if labels is None else _labels(labels, n)
+    steps: Any = ends  # the data set checks it
     return BinnedDataset(
-        ptr,
-        channels,
-        classes,
-        n_channels,
-        float(dt),
-        name=name,
-        targets=curves,
-        lengths=_cut(rows, ptr.shape[1] - 1) if lengths is None else lengths,
-        inferred=inferred,
+        ptr, channels, classes, n_channels, float(dt), name=name, targets=curves, lengths=steps, inferred=inferred
     )
 
 
@@ -285,14 +278,12 @@ def _of_samples(
     return ptr, np.concatenate(parts), size
 
 
-def _lengths(samples: list[_Sample]) -> np.ndarray | None:
+def _lengths(samples: list[_Sample], n_steps: int | None) -> np.ndarray | None:
     """Steps of samples that are arrays; None if all are as long, or one is a pair, which does not say where it ends."""
     found = np.array([s.start.size - 1 for s in samples])
-    return found if all(s.columns for s in samples) and found.min() < found.max() else None
-
-
-def _cut(lengths: np.ndarray | None, n_steps: int) -> np.ndarray | None:
-    return None if lengths is None else np.minimum(lengths, n_steps)
+    if not all(s.columns for s in samples) or found.min() == found.max():
+        return None
+    return found.clip(1, n_steps)  # one without rows has an empty step
 
 
 def _wrong_unit(samples: list[_Sample], dt: float) -> str:

@@ -170,7 +170,7 @@ def samples_of_dataset(network: Network, dataset: BinnedDataset, window: object 
     return make_samples(network, len(dataset), dataset.n_steps, inputs, window=window, **aims)
 
 
-def _until_the_end(dataset: BinnedDataset, lengths: np.ndarray, window: object) -> np.ndarray:
+def _until_the_end(dataset: BinnedDataset, lengths: np.ndarray, window: Any) -> np.ndarray:
     """A window of each sample, (samples, steps), which ends with the sample."""
     given = np.ones(dataset.n_steps) if window is None else real_numbers("window", window, InputError)
     if given.shape not in ((dataset.n_steps,), (len(dataset), dataset.n_steps)):

@@ -77,7 +77,7 @@ class GivenCurves(GivenTask, Regression):
     targets hold during whole samples, the mean of a readout over the window is the answer.
     """
 
-    variances: np.ndarray | None = None
+    variances: np.ndarray = field(default_factory=lambda: np.ones(1))
     held: bool = True
 
     def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
@@ -438,8 +438,8 @@ def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.Ar
                 "window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)"
             )
     if not labelled:
-        targets = dataset.targets if isinstance(dataset, BinnedDataset) else dataset.samples.target
-        variances = np.var(np.asarray(targets), axis=(0, 1))
+        targets = np.asarray(dataset.targets if isinstance(dataset, BinnedDataset) else dataset.samples.target)
+        variances = np.var(targets, axis=(0, 1))
         return GivenCurves(
             weights=weights, seed=seed, variances=np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1
         )
