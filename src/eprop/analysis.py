@@ -12,10 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from eprop.errors import InputError
+from eprop.errors import InputError, warn
 from eprop.parameters import Floats, Integers, check_count, is_finite_number, refuse_masks
 
 Spikes = tuple[ArrayLike, ArrayLike]
+
+#: Intervals of a node, on average, below which a CV is too small: of a Poisson process by a tenth.
+_INTERVALS = 10
 
 
 def firing_rates(spikes: Spikes, n: int, *, start: float = 0.0, stop: float | None = None) -> Floats:
@@ -53,13 +56,15 @@ def cv(spikes: Spikes, n: int, *, start: float = 0.0, stop: float | None = None)
     -------
     ndarray, shape (n,)
         Standard deviation over mean, or NaN with less than two intervals.
+
+    Warns
+    -----
+    UserWarning
+        Below ten intervals a node on average: long intervals do not fit into the window, and the result is too small.
     """
-    intervals, nodes, _ = _intervals(spikes, n, start, stop)
-    count = np.bincount(nodes, minlength=n)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.bincount(nodes, intervals, n) / count
-        spread = np.sqrt(np.bincount(nodes, (intervals - mean[nodes]) ** 2, n) / count)
-        return np.where(count >= 2, spread / mean, np.nan)
+    found, intervals = _cv(spikes, n, start, stop)
+    _warn_of_few({"the spikes": intervals})
+    return found
 
 
 def cv2(spikes: Spikes, n: int, *, start: float = 0.0, stop: float | None = None) -> Floats:
@@ -207,24 +212,62 @@ def summary(
     ------
     InputError
         If a population has no size, or as for `firing_rates`.
+
+    Warns
+    -----
+    UserWarning
+        As for `cv`.
     """
+    found, intervals = statistics(spikes, sizes, start=start, stop=stop)
+    _warn_of_few(intervals)
+    return found
+
+
+def statistics(
+    spikes: Mapping[str, Spikes], sizes: Mapping[str, int], *, start: float = 0.0, stop: float | None = None
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """The result of `summary` without its warning, and the mean intervals of the nodes of each population that have a CV."""
     if missing := sorted(set(spikes) - set(sizes)):
         raise InputError(f"no size of {', '.join(missing)}; sizes are given for {', '.join(sizes) or 'nothing'}")
     if stop is None:
         stop = last_spike(spikes, start)
-    found = {}
+    found, count = {}, {}
     for name, each in spikes.items():
         rates = firing_rates(each, sizes[name], start=start, stop=stop)
-        irregular = {"cv": cv, "cv2": cv2}
-        found[name] = {"rate": float(rates.mean()), "rate_sd": float(rates.std())} | {
-            what: _mean(of(each, sizes[name], start=start, stop=stop)) for what, of in irregular.items()
+        irregular, count[name] = _cv(each, sizes[name], start, stop)
+        found[name] = {
+            "rate": float(rates.mean()),
+            "rate_sd": float(rates.std()),
+            "cv": _mean(irregular),
+            "cv2": _mean(cv2(each, sizes[name], start=start, stop=stop)),
         }
-    return found
+    return found, count
 
 
 def last_spike(spikes: Mapping[str, Spikes], start: float = 0.0) -> float:
     """Return the time of the last spike of all populations, ms; ``start`` without spikes."""
     return max([start, *(float(np.max(np.asarray(times, np.float64), initial=start)) for times, _ in spikes.values())])
+
+
+def _cv(spikes: Spikes, n: int, start: float, stop: float | None) -> tuple[Floats, float]:
+    """The result of `cv`, and the mean number of intervals of the nodes that have one (NaN without such nodes)."""
+    intervals, nodes, _ = _intervals(spikes, n, start, stop)
+    count = np.bincount(nodes, minlength=n)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.bincount(nodes, intervals, n) / count
+        spread = np.sqrt(np.bincount(nodes, (intervals - mean[nodes]) ** 2, n) / count)
+        found = np.where(count >= 2, spread / mean, np.nan)
+    return found, _mean(np.where(count >= 2, count, np.nan))
+
+
+def _warn_of_few(intervals: Mapping[str, float]) -> None:
+    """Warn of populations whose nodes have too few intervals for a CV, on average."""
+    few = [f"{name} {count:.1f}" for name, count in intervals.items() if count < _INTERVALS]
+    if few:
+        warn(
+            f"the CV needs {_INTERVALS} intervals between spikes of a node, and comes out too small with fewer; here are on "
+            f"average: {', '.join(few)}. Record longer."
+        )
 
 
 def _mean(values: Floats) -> float:

@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from eprop.errors import InputError, ParameterError
+from eprop.errors import InputError, ParameterError, warn
 from eprop.parameters import Description, Floats, check_count, param, real_numbers
 
 __all__ = ["DeltaCode", "Encoder", "LatencyCode", "PoissonCode", "PopulationCode", "RateCode", "ScaledEncoder"]
@@ -33,6 +33,8 @@ __all__ = ["DeltaCode", "Encoder", "LatencyCode", "PoissonCode", "PopulationCode
 _EDGE = math.tanh(2.0)
 #: Values that a population code compares with its spikes when it decodes.
 _GRID = 401
+#: Samples that a delta code is fitted to, the steps of its search, and the smallest threshold as a fraction of the range.
+_FITTED, _BISECTIONS, _SMALLEST = 1024, 24, 1e-6
 
 
 @dataclass(frozen=True)
@@ -419,14 +421,31 @@ class DeltaCode(Encoder):
         ----------
         values : array, shape (samples, observations, ...)
         rate : float
-            Hz. The actual rate is lower if the entry often changes its direction, because each turn must exceed a threshold.
+            Hz.
         n_steps : int
             Steps of an observation, as of `encode_series`.
+
+        Warns
+        -----
+        UserWarning
+            If no threshold makes such a rate: of a constant entry or one of few values, or above one spike in a step.
         """
         given = finite(self, self._values(values, 2))
-        change = np.abs(np.diff(given.reshape(*given.shape[:2], -1), axis=1)).mean(axis=(0, 1))
-        threshold = change * 1000.0 / (rate * self.dt * n_steps)
-        return self.replace(threshold=tuple(np.where(threshold > 0.0, threshold, 1.0).tolist()))
+        given = given[:: -(-len(given) // _FITTED)].reshape(-1, given.shape[1], math.prod(given.shape[2:]))
+        seconds = len(given) * given.shape[1] * n_steps * self.dt / 1000.0
+        span = np.ptp(given, axis=(0, 1))
+        high = np.where(span > 0.0, span, 1.0)
+        low, wanted = high * _SMALLEST, rate * seconds
+        best, nearest = high, np.full(high.shape, np.inf)
+        for _ in range(_BISECTIONS):
+            middle = np.sqrt(low * high)
+            spikes = self.replace(threshold=tuple(middle)).encode_series(given, n_steps).sum(axis=(0, 1))
+            found = spikes.reshape(-1, 2).sum(axis=1)
+            better = np.abs(found - wanted) < np.abs(nearest - wanted)
+            best, nearest = np.where(better, middle, best), np.where(better, found, nearest)
+            low, high = np.where(found > wanted, middle, low), np.where(found > wanted, high, middle)
+        _warn_of_rates(nearest / seconds, rate, 1.0 / seconds)
+        return self.replace(threshold=tuple(np.where(span > 0.0, best, 1.0).tolist()))
 
     def channels(self, shape: tuple[int, ...]) -> int:
         """Two for each entry: ON, OFF."""
@@ -461,6 +480,18 @@ class DeltaCode(Encoder):
         given = self._spikes(self._pieces(spikes, n_steps).sum(axis=2), 2)
         check_entries(self, "threshold", given.shape[2])
         return np.cumsum(given[..., 0] - given[..., 1], axis=1) * np.array(self.threshold)
+
+
+def _warn_of_rates(found: np.ndarray, wanted: float, step: float) -> None:
+    """Warn of entries whose rates ``found``, Hz in multiples of ``step``, are not within a tenth of what was ``wanted``."""
+    off = np.flatnonzero(np.abs(found - wanted) > max(0.1 * wanted, step))
+    if off.size:
+        shown = ", ".join(f"entry {k}: {found[k]:.3g} Hz" for k in off[:5])
+        warn(
+            f"DeltaCode.fit: no threshold makes {wanted:g} Hz of {off.size} of {found.size} entries ({shown}): a constant entry "
+            "makes no spike, one of few values many at once, and there is one spike in a step at most. Leave such entries out, "
+            "or choose another rate= or more steps of an observation (n_steps)."
+        )
 
 
 def check_numbers(encoder: Encoder, name: str, *, positive: bool = False) -> None:

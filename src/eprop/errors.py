@@ -54,11 +54,11 @@ class DivergenceError(EPropError, RuntimeError):
 
 
 class MissingExtraError(EPropError, ImportError):
-    """An optional dependency is not installed; the message names its extra."""
+    """An optional dependency is not installed; the message names it, and the extra that has its version."""
 
     def __init__(self, module: str, extra: str, purpose: str):
         super().__init__(
-            f'{purpose} needs the package "{module}"; in the folder of the sources, run: pip install ".[{extra}]"'
+            f'{purpose} needs the package "{module}": pip install {module} (or the extra "{extra}" of eprop)'
         )
         self._given = module, extra, purpose
 
@@ -98,7 +98,7 @@ class LostEventsWarning(UserWarning):
 
 
 class SilenceWarning(UserWarning):
-    """Every recurrent neuron stayed silent, so nothing can be learned."""
+    """Every recurrent neuron, or every input, stayed silent, so nothing can be learned."""
 
 
 class FiguresWarning(UserWarning):
@@ -133,6 +133,7 @@ class Status(enum.IntEnum):
     WEIGHT_NOT_FINITE = 2
     SILENT = 3
     EXPLODED = 4
+    NO_INPUT = 5
 
 
 _ADVICE = {
@@ -150,7 +151,13 @@ def check_status(status: Status, where: str) -> None:
     DivergenceError
         If a voltage or weight is no longer finite.
     """
-    if status is Status.SILENT:
+    if status is Status.NO_INPUT:
+        warn(
+            f"{where}: no input spike arrived and every recurrent neuron stayed silent, so no weight can learn. Look at the "
+            "inputs: they hold no events, or those of channels without a connection.",
+            SilenceWarning,
+        )
+    elif status is Status.SILENT:
         warn(
             f"{where}: every recurrent neuron stayed silent, so no weight can learn. "
             "Raise the input weights, lower v_th, or give rate regularisation (c_reg > 0).",

@@ -27,6 +27,13 @@ def read(page: str) -> str:
     return (ROOT / page).read_text(encoding="utf-8")
 
 
+def test_the_docs_say_how_to_cite() -> None:
+    shown = read("docs/index.md")
+    cited = re.findall(r"(?:title|doi): \"?([^\"\n]+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert len(cited) == 5
+    assert all(part in shown for part in cited)
+
+
 def resolve(name: str) -> object:
     """The object with a dotted name: the longest part that is a module, then attributes."""
     parts = name.split(".")

@@ -516,7 +516,7 @@ def test_bad_arguments_are_refused(refusal):
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nir", None)
-    with pytest.raises(ep.MissingExtraError, match=r'pip install "\.\[nir\]"'):
+    with pytest.raises(ep.MissingExtraError, match=r"pip install nir "):
         from_nir(None, dt=1.0)
 
 

@@ -48,6 +48,17 @@ def test_iris_is_learned_in_a_pipeline_and_a_search() -> None:
     assert set(search.predict(X)) == set(names)
 
 
+def test_input_weights_are_a_parameter() -> None:
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ep.SilenceWarning, match="Raise the input weights"):
+        EPropClassifier(**SMALL | {"epochs": 1}, w_in=0.0).fit(X, y)
+    weights = [
+        EPropClassifier(**SMALL | {"epochs": 1, "eta": 0.0}, **given).fit(X, y).simulator_.connections("in->rec")[2]
+        for given in ({}, {"w_in": 3.0})
+    ]
+    np.testing.assert_allclose(3.0 * weights[0], weights[1])
+
+
 def events(n: int, seed: int) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     """Pairs of times and channels: class 1 is active in the second half of the channels."""
     rng = np.random.default_rng(seed)

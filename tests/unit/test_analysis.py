@@ -47,6 +47,18 @@ def test_poisson_processes():
     assert power[5:-5].mean() == pytest.approx(2.0 * 20.0 / 40.0, rel=0.05)
 
 
+def test_a_cv_of_few_intervals_warns_and_is_too_small():
+    spikes, words = poisson(), "needs 10 intervals .* here are on average: {} {}.*Record longer"
+    with pytest.warns(UserWarning, match=words.format("the spikes", "[3-5]")) as told:
+        assert np.nanmean(analysis.cv(spikes, 40, stop=200.0)) < 0.95
+    assert told[0].filename == __file__
+    few = {"e": spikes, "i": poisson(200.0, 10), "silent": (np.empty(0), np.empty(0, int))}
+    with pytest.warns(UserWarning, match=words.format("e", r"[3-5]\.\d\.")) as told:
+        analysis.summary(few, {"e": 40, "i": 10, "silent": 5}, stop=200.0)
+    assert len(told) == 1
+    analysis.cv2(spikes, 40, stop=200.0)  # it has no such bias
+
+
 def test_a_window_and_its_ends():
     """A spike at the end of a step belongs to the bin that ends there."""
     times, nodes = np.array([0.1, 0.2, 0.30000000000000004, 0.4, 0.5]), np.zeros(5, int)

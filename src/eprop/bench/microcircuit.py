@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eprop.analysis import Spikes, summary
+from eprop.analysis import Spikes, statistics
 from eprop.bench.in_subprocess import in_nest
 from eprop.engine import Simulator
 from eprop.errors import ParameterError
@@ -130,7 +130,7 @@ def run_microcircuit(config: MicrocircuitConfig) -> MicrocircuitResult:
     spikes = _run(sim, config.duration)
     seconds, processor = time.perf_counter() - began, time.process_time() - processor
     sizes = {p.name: p.size for p in network.populations}
-    measured: dict[str, Any] = _rates_and_cv(summary(spikes, sizes, start=start, stop=sim.time))
+    measured: dict[str, Any] = _rates_and_cv(statistics(spikes, sizes, start=start, stop=sim.time)[0])
     return MicrocircuitResult(
         simulator="eprop", neurons=int(config.numbers.sizes.sum()), synapses=sim.n_synapses,
         plastic_synapses=sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic),

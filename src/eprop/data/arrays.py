@@ -19,6 +19,9 @@ from eprop.parameters import brief, check_count, is_finite_number, real_numbers,
 
 #: Channels are numbers of four bytes.
 _MOST = 2**31 - 1
+#: Times may have a wrong unit if there are so many events, which end before (seconds) or after (microseconds) a time in ms; as
+#: microseconds they have a lower rate than the channels of any recording, Hz.
+_FEW, _SHORT, _LONG, _SPARSE = 10, 100.0, 1e5, 0.2
 #: Times have this many steps at most, as in the engine.
 _MOST_STEPS = 2**40
 
@@ -33,11 +36,14 @@ class _Sample(NamedTuple):
     channels : ndarray of int32
     columns : int
         Channels of an array; 0 for a pair of times and channels.
+    times : tuple of float
+        Number of the events of a pair, its first and its last time in ms; zeros for an array.
     """
 
     start: np.ndarray
     channels: np.ndarray
     columns: int = 0
+    times: tuple[int, float, float] = (0, 0.0, 0.0)
 
 
 def from_arrays(
@@ -48,6 +54,7 @@ def from_arrays(
     dt: float = 1.0,
     n_steps: int | None = None,
     n_channels: int | None = None,
+    lengths: npt.ArrayLike | None = None,
     name: str = "arrays",
 ) -> BinnedDataset:
     """Make a data set from spikes of any origin: an array, a list, or a generator.
@@ -58,7 +65,7 @@ def from_arrays(
         An array ``(samples, steps, channels)`` of zeros and ones; or samples one after the other, as a list, generator or data
         set. A sample is a tuple ``(times, channels)``, times in ms from the start of the sample; or an array
         ``(steps, channels)`` of zeros and ones, also a sparse one of SciPy. Samples may have different lengths: shorter ones
-        end in silence. Without ``labels`` and ``targets``, the items of the iterable are pairs ``(sample, label)``.
+        are padded with silence. Without ``labels`` and ``targets``, the items of the iterable are pairs ``(sample, label)``.
     labels : array, shape (samples,)
         The class of each sample, a whole number from 0.
     targets : array, shape (samples,), (samples, outputs) or (samples, steps, outputs)
@@ -69,6 +76,9 @@ def from_arrays(
         Steps of a sample; by default those of the longest sample.
     n_channels : int, optional
         Number of channels; by default the largest channel plus one, or the columns of an array.
+    lengths : array, shape (samples,), optional
+        Steps of each sample, if they differ: steps after its end count neither for the loss nor for the answer. The default is
+        the rows of its array; pairs of times and channels are as long as the longest.
     name : str
         Source of the samples, for reports.
 
@@ -86,7 +96,8 @@ def from_arrays(
     Warns
     -----
     EventTimeWarning
-        If more than one in a hundred spikes come after ``n_steps`` and are dropped.
+        If more than one in a hundred spikes come after ``n_steps`` and are dropped, or times seem to be in seconds or
+        microseconds.
 
     Examples
     --------
@@ -96,16 +107,23 @@ def from_arrays(
     if labels is not None and targets is not None:
         raise DataError("give either labels or targets, not both")
     check_steps(1 if n_steps is None else check_count("n_steps", n_steps, DataError), _positive(dt))
+    inferred, ends = False, lengths
     if isinstance(events, np.ndarray) and events.ndim == 3 and n_steps in (None, events.shape[1]):
         ptr, channels, n_channels = _of_dense(events, n_channels)
     else:
         samples, found = _read(events, dt, paired=labels is None and targets is None)
         labels = found if labels is None and targets is None else labels
-        ptr, channels, n_channels = _of_samples(samples, n_steps, n_channels)
+        ends = _lengths(samples, n_steps) if lengths is None else lengths
+        unit = _wrong_unit(samples, dt)
+        inferred = n_channels is None and not any(sample.columns for sample in samples)
+        ptr, channels, n_channels = _of_samples(samples, n_steps, n_channels, unit)
     n = len(ptr)
     curves = None if targets is None else _targets(targets, n)
     classes = np.zeros(n, np.int32) if labels is None else _labels(labels, n)
-    return BinnedDataset(ptr, channels, classes, n_channels, float(dt), name=name, targets=curves)
+    steps: Any = ends  # the data set checks it
+    return BinnedDataset(
+        ptr, channels, classes, n_channels, float(dt), name=name, targets=curves, lengths=steps, inferred=inferred
+    )
 
 
 def _positive(dt: object) -> float:
@@ -221,7 +239,8 @@ def _of_pair(label: str, pair: Any, dt: float) -> _Sample:
     ms, numbers = np.ascontiguousarray(times, np.float64), np.ascontiguousarray(channels, np.int64)
     found = lib.bin_spikes(ms, numbers, _MOST, dt, float(precision), start)
     assert found is not None  # times and channels were checked
-    return _Sample(start[: int(np.searchsorted(start, found.size)) + 1], found)
+    given = ms.size, float(np.min(ms, initial=last)), last
+    return _Sample(start[: int(np.searchsorted(start, found.size)) + 1], found, times=given)
 
 
 def _check_room(label: str, n: int, n_steps: int) -> None:
@@ -235,7 +254,7 @@ def _check_room(label: str, n: int, n_steps: int) -> None:
 
 
 def _of_samples(
-    samples: list[_Sample], n_steps: int | None, n_channels: int | None
+    samples: list[_Sample], n_steps: int | None, n_channels: int | None, unit: str
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Offsets, channels and number of channels of samples."""
     highest = [max(int(s.channels.max(initial=-1)) + 1, s.columns) for s in samples]
@@ -244,6 +263,8 @@ def _of_samples(
         if used > size:
             raise DataError(f"sample {number} has {used} channels, more than n_channels = {size}")
     steps = max(*(s.start.size - 1 for s in samples), 1) if n_steps is None else n_steps
+    if unit:
+        warn(unit, EventTimeWarning)
     _check_room("the data set", len(samples), steps)
     ptr, parts, offset = np.empty((len(samples), steps + 1), np.int64), [], 0
     for row, sample in zip(ptr, samples, strict=True):
@@ -252,8 +273,38 @@ def _of_samples(
         parts.append(sample.channels[: start[-1]])
         row += offset
         offset += parts[-1].size
-    _warn_of_late(sum(s.channels.size for s in samples), offset, steps)
+    if not unit:
+        _warn_of_late(sum(s.channels.size for s in samples), offset, steps)
     return ptr, np.concatenate(parts), size
+
+
+def _lengths(samples: list[_Sample], n_steps: int | None) -> np.ndarray | None:
+    """Steps of samples that are arrays; None if all are as long, or one is a pair, which does not say where it ends."""
+    found = np.array([s.start.size - 1 for s in samples])
+    if not all(s.columns for s in samples) or found.min() == found.max():
+        return None
+    return found.clip(1, n_steps)  # one without rows has an empty step
+
+
+def _wrong_unit(samples: list[_Sample], dt: float) -> str:
+    """Text that names the unit that the times of pairs seem to have, and the factor; empty if they are plausible ms."""
+    given, last = sum(s.times[0] for s in samples), max(s.times[2] for s in samples)
+    kept = sum(s.channels.size for s in samples if s.times[0])
+    if given >= _FEW and last < _SHORT:
+        one_step = last < dt and any(first < end for _, first, end in (s.times for s in samples))
+        if one_step or kept < given / 2:
+            return (
+                f"{given:,} events until {last:g} ms become {kept:,} entries in {int(last / dt) + 1} steps of {dt:g} ms: times "
+                "are in ms, and these look like seconds; multiply them by 1000"
+            )
+    if given >= _FEW and last >= _LONG:
+        spans = sum(np.unique(s.channels).size * s.times[2] for s in samples)
+        if 1000.0 * given / spans < _SPARSE:
+            return (
+                f"the events last until {last:,.0f} ms, {last / dt:,.0f} steps, and a channel has {1000.0 * given / spans:.2g} "
+                "a second: times are in ms, and these look like microseconds; divide them by 1000"
+            )
+    return ""
 
 
 def _warn_of_late(total: int, kept: int, n_steps: int) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from eprop.core import lib
 from eprop.errors import DataError, ParameterError
-from eprop.parameters import real_numbers
+from eprop.parameters import brief, real_numbers
 
 #: Samples of a data set: a whole number, several, a mask or a slice.
 Selection: TypeAlias = "ArrayLike | slice"
@@ -54,6 +54,10 @@ class BinnedDataset:
         Source of the samples, in words.
     targets : ndarray of float64, shape (n_samples, 1 or n_steps, outputs), optional
         Targets of a regression: one value for all steps, or one for each step.
+    lengths : ndarray of int64, shape (n_samples,), optional
+        Steps of each sample where they differ: shorter samples are padded with silence, and the window ends with the sample.
+    inferred : bool
+        Whether ``n_channels`` is only the largest channel of the events plus one; the source may have more.
     """
 
     ptr: np.ndarray
@@ -64,6 +68,8 @@ class BinnedDataset:
     simulated: bool = False
     name: str = ""
     targets: np.ndarray | None = None
+    lengths: np.ndarray | None = None
+    inferred: bool = False
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
@@ -78,8 +84,16 @@ class BinnedDataset:
             raise DataError("a binned data set needs at least one step")
         if self.targets is not None:
             object.__setattr__(self, "targets", checked_targets(self.targets, len(self), self.n_steps))
+        if self.lengths is not None:
+            object.__setattr__(self, "lengths", checked_lengths(self.lengths, len(self), self.n_steps))
         check_steps(self.n_steps, self.dt)
-        for field, kind in (("n_channels", numbers.Integral), ("dt", numbers.Real), ("simulated", bool), ("name", str)):
+        for field, kind in (
+            ("n_channels", numbers.Integral),
+            ("dt", numbers.Real),
+            ("simulated", bool),
+            ("name", str),
+            ("inferred", bool),
+        ):
             if not isinstance(value := getattr(self, field), kind):
                 raise DataError(f"BinnedDataset.{field} must be a {kind.__name__.lower()}, got {value!r:.80}")
         if not 0 <= self.n_channels <= np.iinfo(np.int32).max:
@@ -145,8 +159,11 @@ class BinnedDataset:
         """
         chosen = chosen_rows(indices, len(self))
         targets = None if self.targets is None else self.targets[chosen]
+        lengths = None if self.lengths is None else self.lengths[chosen]
         name = self.name if name is None else name
-        return replace(self, ptr=self.ptr[chosen], labels=self.labels[chosen], targets=targets, name=name)
+        return replace(
+            self, ptr=self.ptr[chosen], labels=self.labels[chosen], targets=targets, lengths=lengths, name=name
+        )
 
     def shuffled(self, seed: int) -> BinnedDataset:
         """Return the same samples in a random order that depends only on ``seed`` and the number of samples."""
@@ -277,6 +294,16 @@ def checked_targets(targets: ArrayLike, n: int, n_steps: int) -> np.ndarray:
     return out
 
 
+def checked_lengths(lengths: ArrayLike, n: int, n_steps: int) -> np.ndarray:
+    """Steps of ``n`` samples as int64; raise `DataError` unless they are whole numbers from 1 to ``n_steps``."""
+    given = real_numbers("lengths", lengths, DataError)
+    if given.shape != (n,) or not np.all((given >= 1) & (given <= n_steps) & (given == np.rint(given))):
+        raise DataError(
+            f"lengths must be {n} whole numbers of steps, one for each sample, from 1 to {n_steps}; got {brief(lengths)}"
+        )
+    return given.astype(np.int64)
+
+
 def check_labels(labels: ArrayLike) -> None:
     """Raise `DataError` unless all labels are whole numbers >= 0."""
     given = real_numbers("labels", labels, DataError)
@@ -355,6 +382,11 @@ def concatenate(parts: Sequence[BinnedDataset], name: str | None = None) -> Binn
         channels=np.concatenate([part.channels for part in parts]),
         labels=np.concatenate([part.labels for part in parts]),
         targets=None if first.targets is None else np.concatenate([part.targets for part in parts]),
+        lengths=None
+        if all(part.lengths is None for part in parts)
+        else np.concatenate(
+            [np.full(len(part), part.n_steps) if part.lengths is None else part.lengths for part in parts]
+        ),
         simulated=any(part.simulated for part in parts),
         name=first.name if name is None else name,
     )

@@ -29,7 +29,7 @@ from eprop.files import open_regular, output_errors, parse_json, read_text, reas
 FORMAT = 2
 _ARRAYS = ("ptr", "channels", "labels")
 #: Array of data sets for a regression only.
-_TARGETS = "targets"
+_OPTIONAL = ("targets", "lengths")
 _META = "dataset.json"
 
 
@@ -152,7 +152,7 @@ def _loaded(folder: pathlib.Path) -> BinnedDataset:
         raise DataError("from another version")
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # for some damaged headers, NumPy only warns
-        names = (*_ARRAYS, *[_TARGETS] * (folder / f"{_TARGETS}.npy").exists())
+        names = (*_ARRAYS, *(name for name in _OPTIONAL if (folder / f"{name}.npy").exists()))
         for name in names:
             open_regular(folder / f"{name}.npy").close()
         # Mapped: changes stay in memory.
@@ -163,13 +163,11 @@ def _loaded(folder: pathlib.Path) -> BinnedDataset:
 
 
 def _write(dataset: BinnedDataset, folder: pathlib.Path, key: Mapping[str, object] | None) -> None:
-    for name in _ARRAYS:
+    for name in (*_ARRAYS, *(name for name in _OPTIONAL if getattr(dataset, name) is not None)):
         _save_array(folder / f"{name}.npy", getattr(dataset, name))
-    if dataset.targets is not None:
-        _save_array(folder / f"{_TARGETS}.npy", dataset.targets)
     attributes = {
         "n_channels": int(dataset.n_channels), "dt": float(dataset.dt), "simulated": bool(dataset.simulated),
-        "name": str(dataset.name),
+        "name": str(dataset.name), "inferred": bool(dataset.inferred),
     }  # fmt: skip
     meta = {"format": FORMAT, "attributes": attributes, "key": dict(key or {})}
     write_text(folder / _META, json.dumps(meta, indent=1))

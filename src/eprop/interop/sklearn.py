@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from eprop.data import BinnedDataset, from_arrays
 from eprop.encoders import Encoder
-from eprop.engine import Simulator
+from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, EventSource, Neuron, Readout
 from eprop.network import AllToAll, ConnectionRule, FixedIndegree, Network, Normal, Symmetric
@@ -53,7 +53,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         self, neurons: int = 100, *, rule: str = "eprop", epochs: int = 30, batch_size: int = 16, eta: float | None = None,
         neuron: Neuron | None = None, input_connectivity: float = 1.0, recurrent_connectivity: float = 1.0,
         n_steps: int | None = None, readout_fraction: float = 0.5, receptive_fields: int = 8, encoder: Encoder | None = None,
-        tau_m: float = 10.0, tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0, early_stopping: bool = False,
+        w_in: float = 1.0, tau_m: float = 10.0, tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0,
+        early_stopping: bool = False,
         validation_fraction: float = 0.1, n_iter_no_change: int = 5, threads: int | None = None, random_state: Seed = 0,
         verbose: bool = False,
     ):  # fmt: skip
@@ -62,7 +63,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         self.recurrent_connectivity = recurrent_connectivity
         self.n_steps, self.readout_fraction = n_steps, readout_fraction
         self.receptive_fields, self.encoder = receptive_fields, encoder
-        self.tau_m, self.tau_out, self.c_reg, self.dt = tau_m, tau_out, c_reg, dt
+        self.w_in, self.tau_m, self.tau_out, self.c_reg, self.dt = w_in, tau_m, tau_out, c_reg, dt
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.threads, self.random_state, self.verbose = threads, random_state, verbose
@@ -77,10 +78,10 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _inputs(self, X: Any, *, reset: bool) -> BinnedDataset:
         """A data set without labels; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
         if isinstance(X, BinnedDataset):
-            return self._sized(replace(X, dt=float(self.dt)), reset)
-        if (isinstance(X, np.ndarray) and X.ndim == 3) or _are_events(X):
-            steps, channels = (None, None) if reset else (self.n_steps_, self.n_channels_)
-            steps = self.n_steps if reset and _are_events(X) else steps
+            return self._sized(replace(X, dt=float(self.dt), lengths=None), reset)
+        if (events := _are_events(X)) or (isinstance(X, np.ndarray) and X.ndim == 3):
+            steps = self.n_steps_ if not reset else self.n_steps if events else None
+            channels = self.n_channels_ if events and not reset else None
             labels = np.zeros(len(X), np.int32)
             return self._sized(from_arrays(X, labels, dt=self.dt, n_steps=steps, n_channels=channels), reset)
         refuse_masks("X", X, InputError)
@@ -169,7 +170,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         out = net.add(Readout(tau_m=self.tau_out, **loss), readouts, "out")
         rule = self._rule()
         some, degree = _sparse(self.input_connectivity, x.size)
-        net.connect(x, rec, some, weight=Normal(0.0, 1.0 / math.sqrt(degree)), rule=rule)
+        net.connect(x, rec, some, weight=Normal(0.0, self.w_in / math.sqrt(degree)), rule=rule)
         if self.recurrent_connectivity > 0.0:
             some, degree = _sparse(self.recurrent_connectivity, rec.size)
             net.connect(rec, rec, some, weight=Normal(0.0, 0.5 / math.sqrt(degree)), rule=rule)
@@ -199,10 +200,12 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         train, validation = self._parts(data) if epochs > 1 else (data, None)
         stops: dict[str, Any] = {} if validation is None else {"patience": self.n_iter_no_change}
         self.history_: History = fit(
-            self.simulator_, train, validation, epochs=epochs, batch_size=self.batch_size, window=self._weights,
-            schedule="linear" if epochs > 1 else "constant", seed=(self.seed_ + self.n_fits_) % 2**31,
+            self.simulator_, self._samples(train), None if validation is None else self._samples(validation), epochs=epochs,
+            batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant", seed=(self.seed_ + self.n_fits_) % 2**31,
             progress=self.verbose, **stops,
         )  # fmt: skip
+        if self.history_.interrupted:  # a search over parameters shall end, too
+            raise KeyboardInterrupt
         self.n_fits_ += 1
         self.n_iter_ = len(self.history_)
 
@@ -233,8 +236,11 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "simulator_")
         data = self._inputs(X, reset=False)
         unknown = replace(data, labels=np.zeros(len(data), np.int32), targets=None)
-        samples = samples_of_dataset(self.simulator_.network, unknown, self._weights)
-        return self.simulator_.evaluate(samples, reset=True).y
+        return self.simulator_.evaluate(self._samples(unknown), reset=True).y
+
+    def _samples(self, data: BinnedDataset) -> Samples:
+        """Samples with the window; `fit` then takes labels as they are, because a part of the data may lack a class."""
+        return samples_of_dataset(self.simulator_.network, data, self._weights)
 
     def _averaged(self, values: np.ndarray) -> np.ndarray:
         """Mean over the learning window."""
@@ -272,6 +278,8 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         Inputs for each feature of an array. The rate of an input depends on the distance of the value from its centre.
     encoder : Encoder, optional
         Another code for features, such as ``eprop.encoders.LatencyCode()``; it is fitted to the training data.
+    w_in : float
+        Standard deviation of the initial input weights times the square root of the inputs of a neuron, mV; as of `recurrent`.
     tau_m, tau_out : float
         Time constants of neurons and readouts, ms.
     c_reg : float

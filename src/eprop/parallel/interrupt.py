@@ -5,10 +5,6 @@ from __future__ import annotations
 import signal
 import threading
 import types
-
-# Those of `signal` make enums of handlers, which takes ten times as long as all else.
-from _signal import getsignal  # type: ignore[import-not-found]
-from _signal import signal as set_handler
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -66,8 +62,11 @@ class Interrupt:
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
             for number in self.SIGNALS:
-                if getsignal(number) not in (signal.SIG_IGN, None):  # None: not of Python, which could not restore it
-                    self._previous[number] = set_handler(number, self._handle)
+                if signal.getsignal(number) not in (
+                    signal.SIG_IGN,
+                    None,
+                ):  # None: not of Python, which could not restore it
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *unused: object) -> None:
@@ -81,7 +80,7 @@ class Interrupt:
 
     def _restore(self) -> None:
         while self._previous:  # a signal that arrives meanwhile restores the rest
-            set_handler(*self._previous.popitem())
+            signal.signal(*self._previous.popitem())
 
 
 class Postponed(Interrupt):

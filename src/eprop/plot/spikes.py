@@ -15,8 +15,8 @@ from eprop.plot.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY,
 _COLOURS = (BLUE, RED, SKY, ORANGE, GREEN, PURPLE, BLACK, GREY)
 #: Spikes that a raster draws at most; more would be a grey area and a large file.
 _MOST = 50_000
-#: Nodes, and time in ms, that the raster next to rates shows at most.
-_NODES, _RASTER = 2000, 300.0
+#: Nodes that the raster next to rates shows at most.
+_NODES = 2000
 
 
 def raster(
@@ -130,7 +130,7 @@ def draw_spikes(
     duration: float,
     reference: Sequence[float] | None = None,
 ) -> Figure:
-    """Draw a raster of the last 300 ms and the rates of the whole time, side by side.
+    """Draw raster and rates side by side.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def draw_spikes(
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         stop = start + duration
         share = min(1.0, _NODES / sum(sizes.values()))
-        raster(spikes, sizes, start=max(start, stop - _RASTER), stop=stop, share=share, ax=left)
+        raster(spikes, sizes, start=start, stop=stop, share=share, ax=left)
         rates(spikes, sizes, start=start, stop=stop, reference=reference, ax=right)
         right.tick_params(axis="x", rotation=45.0)
     return figure

@@ -15,7 +15,7 @@ from eprop.data.splits import Splits
 from eprop.engine import Samples, make_samples
 from eprop.errors import DataError, InputError
 from eprop.network import Network
-from eprop.parameters import param
+from eprop.parameters import param, real_numbers
 from eprop.tasks.base import Task
 from eprop.tasks.datasets import BinnedChoice, Progress, absolute_path, at_most
 
@@ -154,13 +154,34 @@ def samples_of_dataset(network: Network, dataset: BinnedDataset, window: object 
             f"the samples have {dataset.n_channels} channels, but the network has {source.size} inputs ({source.name!r}); "
             "make an input for each channel"
         )
+    if dataset.n_channels < source.size and not dataset.inferred:
+        raise InputError(
+            f"the samples have {dataset.n_channels} channels, but the network has {source.size} inputs ({source.name!r}); make "
+            f"as many inputs, or, if the other channels are silent, give from_arrays n_channels={source.size}"
+        )
     if dataset.dt != network.dt:
         raise InputError(
             f"the samples have steps of {dataset.dt:g} ms, but the network has steps of {network.dt:g} ms; give both the same dt"
         )
     aims = {"labels": dataset.labels} if dataset.targets is None else {"targets": {readout.name: dataset.targets}}
     inputs = {source.name: (dataset.ptr, dataset.channels)}
+    if dataset.lengths is not None:
+        window = _until_the_end(dataset, dataset.lengths, window)
     return make_samples(network, len(dataset), dataset.n_steps, inputs, window=window, **aims)
+
+
+def _until_the_end(dataset: BinnedDataset, lengths: np.ndarray, window: Any) -> np.ndarray:
+    """A window of each sample, (samples, steps), which ends with the sample."""
+    given = np.ones(dataset.n_steps) if window is None else real_numbers("window", window, InputError)
+    if given.shape not in ((dataset.n_steps,), (len(dataset), dataset.n_steps)):
+        return given  # it is refused with the others
+    found = given * (np.arange(dataset.n_steps) < lengths[:, None])
+    if (empty := np.flatnonzero(~found.any(axis=1) & given.any())).size:
+        raise InputError(
+            f"the window begins after the end of sample {empty[0]}, which has {lengths[empty[0]]} of {dataset.n_steps} steps; "
+            "take a window that begins earlier, or leave out short samples"
+        )
+    return found
 
 
 def only(network: Network, role: str, name: str) -> Any:

@@ -110,14 +110,15 @@ class BinnedChoice(DataChoice):
     """Base of sources whose samples are a `BinnedDataset`: how these are identified and kept."""
 
     def fingerprint(self, task: Any, dataset: Any) -> str:
-        """Checksum of labels, targets and numbers of events."""
-        return describe_bytes(dataset.labels, dataset.counts, *[] if dataset.targets is None else [dataset.targets])
+        """Checksum of labels, targets, lengths and numbers of events."""
+        given = [part for part in (dataset.targets, dataset.lengths) if part is not None]
+        return describe_bytes(dataset.labels, dataset.counts, *given)
 
     def pack(self, dataset: Any) -> dict[str, np.ndarray]:
-        """Offsets, channels, labels and targets."""
+        """Offsets, channels, labels, targets and lengths."""
         kept = dataset.compact()
-        targets = {} if kept.targets is None else {"targets": kept.targets}
-        return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels, **targets}
+        given = {name: part for name in ("targets", "lengths") if (part := getattr(kept, name)) is not None}
+        return {"ptr": kept.ptr, "channels": kept.channels, "labels": kept.labels, **given}
 
     def unpack(self, task: Any, arrays: Mapping[str, np.ndarray]) -> BinnedDataset:
         """Samples from the arrays of `pack`."""
@@ -127,7 +128,7 @@ class BinnedChoice(DataChoice):
             raise DataError("the sample that was kept is not one of recordings")
         kept = BinnedDataset(
             arrays["ptr"], arrays["channels"], arrays["labels"], channels, getattr(task, "dt", 1.0),
-            targets=arrays.get("targets"),
+            targets=arrays.get("targets"), lengths=arrays.get("lengths"),
         )  # fmt: skip
         kept.validate()
         return kept

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from eprop.analysis import summary
+from eprop.analysis import statistics
 from eprop.engine import Samples, Simulator
 from eprop.files import JsonObject
 from eprop.models import EventSource
@@ -43,7 +43,7 @@ def observe(task: Task, simulator: Engine, dataset: Dataset) -> Floats:
     end = simulator.time  # with `EProp` each run starts at 0
     simulator.set_state(state)
     sizes = {name: network.population(name).size for name in task.observed}
-    found = summary(recording.spikes, sizes, start=end - count * duration, stop=end)
+    found, _ = statistics(recording.spikes, sizes, start=end - count * duration, stop=end)
     return np.array([[found[name][what] for what in MEASURES] for name in task.observed])
 
 

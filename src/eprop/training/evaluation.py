@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,11 +135,9 @@ def evaluate(
     if n == 0:
         raise DataError("there is no sample to evaluate")
     began, progress = time.perf_counter(), None
-    order = shuffled(task.seed, EVALUATION_STREAM, n)
     scores, losses = np.zeros(n), np.zeros(n)
     labels, predictions, counts = np.zeros(n, np.int64), np.zeros(n, np.int64), SpikeCounts()
-    for first in range(0, n, SLICE):
-        where = order[first : first + SLICE]
+    for where in slices(task, n):
         part = dataset.subset(where)
         views = task.views(part) if isinstance(task, Classification) else (part,)
         progress, readouts = progress or counted_by(show, n, len(views)), []
@@ -158,6 +156,12 @@ def evaluate(
     if isinstance(task, Classification):
         return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds, metrics)
     return Evaluation(scores, losses, seconds=seconds, neurobench=metrics)
+
+
+def slices(task: Task, n: int) -> Iterator[np.ndarray]:
+    """Indices of the samples of each call of `Simulator.evaluate`, of ``n`` shuffled samples."""
+    order = shuffled(task.seed, EVALUATION_STREAM, n)
+    return (order[first : first + SLICE] for first in range(0, n, SLICE))
 
 
 def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int = 1) -> Callable[[int], None] | None:

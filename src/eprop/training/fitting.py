@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
@@ -12,16 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from eprop.data import BinnedDataset, from_arrays
+from eprop.data.events import items_of
 from eprop.engine import Samples, Simulator
-from eprop.errors import DataError, InputError, ParameterError
+from eprop.errors import DataError, InputError, ParameterError, warn
 from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.models import CrossEntropy
+from eprop.models.learned import learned_of
 from eprop.network import Network
+from eprop.parallel.interrupt import Stopped
 from eprop.parameters import real_numbers
 from eprop.tasks import Classification, Regression, Task
 from eprop.tasks.arrays import only, samples_of_dataset
-from eprop.training.evaluation import Evaluation, evaluate
+from eprop.training.evaluation import Evaluation, check_task, evaluate, slices
 from eprop.training.sample_learner import SampleLearner, Training
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
@@ -60,6 +64,10 @@ class GivenTask(Task):
             return dataset.samples
         return samples_of_dataset(network, dataset, self.weights)
 
+    def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """What the readouts ``y`` (n, n_steps, readouts) say of each sample; see `History.predict`."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, eq=False)
 class GivenCurves(GivenTask, Regression):
@@ -69,18 +77,27 @@ class GivenCurves(GivenTask, Regression):
     targets hold during whole samples, the mean of a readout over the window is the answer.
     """
 
-    variances: np.ndarray | None = None
+    variances: np.ndarray = field(default_factory=lambda: np.ones(1))
+    held: bool = True
+
+    def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Means of the readouts over the window, (n, readouts), if the training targets are ``held``, else their curves."""
+        return _window_means(samples, y) if self.held else y
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """See `Task.score`."""
-        window = np.broadcast_to(samples.window_of_readouts, y.shape)
-        total = window.sum(axis=1)
-        target = np.broadcast_to(samples.target, y.shape)
         if samples.target.shape[1] == 1:
-            error = ((window * y).sum(axis=1) / total - samples.target[:, 0]) ** 2
+            error = (_window_means(samples, y) - samples.target[:, 0]) ** 2
         else:
-            error = (window * (y - target) ** 2).sum(axis=1) / total
+            window = np.broadcast_to(samples.window_of_readouts, y.shape)
+            error = (window * (y - np.broadcast_to(samples.target, y.shape)) ** 2).sum(axis=1) / window.sum(axis=1)
         return np.asarray(np.nanmean(error / self.variances, axis=1))
+
+
+def _window_means(samples: Samples, y: np.ndarray) -> np.ndarray:
+    """Mean of each readout over the window, (n, readouts)."""
+    window = np.broadcast_to(samples.window_of_readouts, y.shape)
+    return np.asarray((window * y).sum(axis=1) / window.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +111,10 @@ class GivenClasses(GivenTask, Classification):
     def classes(self) -> tuple[str, ...]:  # type: ignore[override]
         """The numbers of the classes."""
         return tuple(map(str, range(self.n_classes)))
+
+    def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Class of each sample, (n,)."""
+        return self.predict(samples, y)
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """See `Classification.evidence`."""
@@ -121,12 +142,15 @@ class History:
         The trained network.
     stopped_early : bool
         Whether a callback or the patience ended the training before the last epoch.
+    interrupted : bool
+        Whether Ctrl-C ended it.
     """
 
-    task: Task
+    task: GivenTask
     simulator: Simulator
     lines: list[JsonObject] = field(default_factory=list)
     stopped_early: bool = False
+    interrupted: bool = False
 
     def __call__(self, trainer: Trainer, line: JsonObject) -> None:
         """Note a report; a callback of the trainer."""
@@ -164,7 +188,33 @@ class History:
         data : BinnedDataset, Samples or (events, labels)
             As of `fit`.
         """
-        return evaluate(self.task, self.simulator, dataset_of(self.simulator.network, data, "data"))
+        dataset = dataset_of(self.simulator.network, data, "data")
+        check_class_0(dataset, self.task, "data")
+        return evaluate(self.task, self.simulator, dataset)
+
+    def predict(self, data: Data | Any) -> np.ndarray:
+        """Answers of the network, with frozen weights: those that `evaluate` scores.
+
+        Parameters
+        ----------
+        data : BinnedDataset, Samples, (events, labels), or events alone
+            As of `fit`; labels and targets do not matter. Events alone are an array, a list or a generator.
+
+        Returns
+        -------
+        ndarray
+            Classes, shape ``(samples,)``. Of a regression the readouts, mV: their means over the window, ``(samples, outputs)``,
+            or, if it was trained on curves, the curves ``(samples, steps, outputs)``.
+        """
+        network, found = self.simulator.network, []
+        dataset = dataset_of(
+            network, data if isinstance(data, (BinnedDataset, Samples, tuple)) else unlabelled(data), "data"
+        )
+        order = list(slices(self.task, len(dataset)))
+        for where in order:
+            samples = self.task.make_samples(network, dataset.subset(where))
+            found.append(self.task.answers(samples, self.simulator.evaluate(samples).y))
+        return np.concatenate(found)[np.argsort(np.concatenate(order))]
 
     def plot(self) -> Any:
         """Draw error and loss over the learned samples; returns a Matplotlib figure."""
@@ -185,7 +235,8 @@ class History:
         """The last report in words."""
         if not self.lines:
             return [("reports", "none")]
-        facts = [("epochs", f"{self.lines[-1]['epoch']}{', stopped early' if self.stopped_early else ''}")]
+        end = ", interrupted" if self.interrupted else ", stopped early" if self.stopped_early else ""
+        facts = [("epochs", f"{self.lines[-1]['epoch']}{end}")]
         for name in ("loss", "error", "validation_loss", "validation_error"):
             if any(line.get(name) is not None for line in self.lines):
                 known = self[name][~np.isnan(self[name])][-1]
@@ -253,8 +304,11 @@ def fit(
         If a setting has an invalid value, or needs validation samples.
     DivergenceError
         If a voltage or weight is no longer finite.
-    Stopped
-        After Ctrl-C, between two updates; the network keeps what it has learned.
+
+    Notes
+    -----
+    Ctrl-C ends the training between two updates: the history so far is returned (`History.interrupted`), and the network keeps
+    what it has learned. A second Ctrl-C has its usual effect.
 
     Examples
     --------
@@ -267,16 +321,30 @@ def fit(
     network = simulator.network
     learned = dataset_of(network, train, "train")
     task = task_of(network, learned, window, network.seed if seed is None else seed)
+    check_class_0(learned, task, "train", chance=1.0)
     validating = None if validation is None else dataset_of(network, validation, "validation")
     if validating is None and (missing := [k for k in ("patience", "keep_best") if settings.get(k)]):
         raise ParameterError(f"{missing[0]} needs validation samples: ep.fit(simulator, train, validation)")
+    if validating is not None:
+        check_class_0(validating, task, "validation")
+        check_task(task, network, validating)
     training = Training(
         **{"epochs": epochs, "batch_size": batch_size, "reports": epochs, "validations": epochs, **settings}
     )
     history = History(task, simulator)
     learner = SampleLearner(task, simulator, learned, training, validation=validating)
+    check_learns(network)
     trainer = Trainer(learner, watcher=None if progress else Watcher(), callbacks=[history, *callbacks])
-    trainer.run()
+    try:
+        trainer.run()
+    except Stopped as stop:
+        if stop.exit_code != 128 + signal.SIGINT:  # another signal asks the program to end
+            raise
+        history.interrupted = True
+        simulator.scale_learning_rates(1.0)
+        warn(
+            f"stopped by Ctrl-C after {trainer.done:,} of {trainer.total:,} samples; the network keeps what it has learned"
+        )
     history.stopped_early = trainer.stopped_early
     return history
 
@@ -305,7 +373,7 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
             f"{type(data).__name__}"
         )
     events, given = pair
-    source, readout = only(network, "source", "in"), only(network, "readout", "out")
+    readout = only(network, "readout", "out")
     given = real_numbers(f"{label}: labels or targets", given, DataError)
     if _is_one_hot(given, readout.size):
         given = np.argmax(given, axis=1)
@@ -313,7 +381,42 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
         given = given[:, :, None]  # a curve for each sample, or a number
     kind = "labels" if given.ndim == 1 and readout.size > 1 else "targets"
     aims: dict[str, Any] = {kind: given}
-    return from_arrays(events, **aims, dt=network.dt, n_channels=source.size, name=label)
+    return from_arrays(events, **aims, dt=network.dt, name=label)
+
+
+def unlabelled(events: Any) -> tuple[Any, np.ndarray]:
+    """Events with labels that nobody reads."""
+    events = events if isinstance(events, np.ndarray) else list(items_of(events))
+    return events, np.zeros(len(events), np.int64)
+
+
+def check_class_0(dataset: BinnedDataset | SampleSet, task: Task, label: str, chance: float = 1e-3) -> None:
+    """Refuse labels that are all classes but the first: they were counted from 1.
+
+    Parameters
+    ----------
+    chance : float
+        Largest probability that samples of equally frequent classes lack class 0, for which the lack is no chance.
+    """
+    if not isinstance(dataset, BinnedDataset) or not isinstance(task, GivenClasses) or task.n_classes < 3:
+        return
+    lacking = (1.0 - 1.0 / task.n_classes) ** len(dataset)
+    if lacking <= chance and np.array_equal(np.unique(dataset.labels), np.arange(1, task.n_classes)):
+        raise InputError(
+            f"{label}: labels are 1..{task.n_classes - 1} and never 0, but the network has {task.n_classes} readouts: class 0 is "
+            f"the first. Take labels - 1 and a network of {task.n_classes - 1} readouts; samples that shall lack the class are "
+            "taken from Simulator.samples(...)"
+        )
+
+
+def check_learns(network: Network) -> None:
+    """Refuse a network without a rule and without a constant that learns; a learning rate of 0 is deliberate."""
+    if not any(p.rule.plastic for p in network.projections) and not any(
+        learned_of(p.model) for p in network.populations
+    ):
+        raise InputError(
+            "nothing learns in this network: give its projections a rule, as in net.connect(pre, post, rule=ep.EProp())"
+        )
 
 
 def _is_one_hot(given: np.ndarray, n_classes: int) -> bool:
@@ -323,7 +426,7 @@ def _is_one_hot(given: np.ndarray, n_classes: int) -> bool:
     return bool(np.all((given == 0) | (given == 1)) and np.all(given.sum(axis=1) == 1))
 
 
-def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> Task:
+def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.ArrayLike | None, seed: int) -> GivenTask:
     """The task of a network and its samples: classes if the samples have labels, else curves."""
     weights = None if window is None else real_numbers("window", window, DataError).astype(float)
     if isinstance(dataset, BinnedDataset):
@@ -335,9 +438,11 @@ def task_of(network: Network, dataset: BinnedDataset | SampleSet, window: npt.Ar
                 "window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)"
             )
     if not labelled:
-        targets = dataset.targets if isinstance(dataset, BinnedDataset) else dataset.samples.target
-        variances = np.var(np.asarray(targets), axis=(0, 1))
-        return GivenCurves(weights=weights, seed=seed, variances=np.where(variances > 0.0, variances, 1.0))
+        targets = np.asarray(dataset.targets if isinstance(dataset, BinnedDataset) else dataset.samples.target)
+        variances = np.var(targets, axis=(0, 1))
+        return GivenCurves(
+            weights=weights, seed=seed, variances=np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1
+        )
     readout = only(network, "readout", "out")
     softmax = isinstance(readout.model.loss, CrossEntropy)
     return GivenClasses(weights=weights, seed=seed, n_classes=readout.size, softmax=softmax)

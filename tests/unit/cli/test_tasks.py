@@ -175,6 +175,14 @@ def test_a_task_of_ones_own() -> None:
     ):
         assert line(words).exit_code == 0, words
     assert "An example to replace" in line("train my_own.py --help").stdout
+    # The file that only a run names is not read for its options, so each unknown word is refused.
+    for words in ("--eta 0.1", "--epochs=5", "--data other.npz", "--seed 9", "--rule eprop+ --quiet", "--nonsense"):
+        for task in ("", "my_own.py "):
+            done = line(f"train {task}--resume {out} --no-figures {words}")
+            assert done.exit_code == 2, (task, words)
+            assert words.replace("=", " ").split()[0] in done.stderr
+    assert "leave out --eta, --epochs, or start a new run" in line(f"train --resume {out} --eta 1 --epochs 2").stderr
+    assert "leave out other" in line(f"train --resume {out} other").stderr
 
 
 @pytest.mark.tiny

@@ -8,7 +8,7 @@ import scipy.sparse
 
 import eprop as ep
 from compare import assert_same
-from eprop.data import EventTimeWarning, cached, concatenate, from_arrays
+from eprop.data import EventTimeWarning, cached, concatenate, from_arrays, load_dataset, save_dataset
 from eprop.errors import DataError, MemoryLimitError
 from refusals import refusals
 
@@ -37,7 +37,7 @@ LABELS = np.array([0, 1, 2, 0, 1, 2])
     ids=["dense", "float", "fortran", "rows", "pairs", "generator", "late in the step", "lists", "sparse"],
 )
 def test_every_form_gives_the_same_samples(events):
-    data = from_arrays(events, LABELS)
+    data = from_arrays(events, LABELS, n_channels=4)
     assert_same(data, from_arrays(DENSE, LABELS))
     data.validate()
     assert all((data.dense(k) == one).all() for k, one in enumerate(DENSE))
@@ -45,8 +45,18 @@ def test_every_form_gives_the_same_samples(events):
 
 
 def test_a_generator_may_bring_labels():
-    data = from_arrays(((pair, label) for pair, label in zip(PAIRS, LABELS, strict=True)))
+    data = from_arrays(((pair, label) for pair, label in zip(PAIRS, LABELS, strict=True)), n_channels=4)
     assert_same(data, from_arrays(DENSE, LABELS))
+
+
+def test_the_number_of_channels_is_known_or_inferred(tmp_path):
+    """An array has a column for each channel; of pairs, the last channels may be silent."""
+    for events, inferred in ((DENSE, False), (list(DENSE), False), (PAIRS, True), ([PAIRS[0], DENSE[1]], False)):
+        data = from_arrays(events, LABELS[: len(events)])
+        assert data.inferred == data[:1].inferred == inferred
+        save_dataset(data, tmp_path)
+        assert load_dataset(tmp_path).inferred == inferred
+    assert not from_arrays(PAIRS, LABELS, n_channels=9).inferred
 
 
 def test_steps_are_those_of_the_engine():
@@ -70,6 +80,22 @@ def test_shorter_samples_end_in_silence():
     assert from_arrays([np.eye(3), np.zeros((5, 3))], [0, 1]).n_steps == 5
 
 
+def test_lengths_go_with_their_samples(tmp_path):
+    rows = [np.eye(3), np.zeros((5, 3)), np.eye(4)[:, :3]]
+    data = from_arrays(rows, [0, 1, 0])
+    assert data.lengths.tolist() == [3, 5, 4]
+    assert data[[2, 0]].lengths.tolist() == [4, 3]
+    assert concatenate([data, from_arrays(np.zeros((2, 5, 3)), [1, 1])]).lengths.tolist() == [3, 5, 4, 5, 5]
+    for kept in (cached({}, lambda: data, tmp_path), cached({}, pytest.fail, tmp_path)):
+        assert_same(kept, data)
+    assert from_arrays(rows, [0, 1, 0], n_steps=4).lengths.tolist() == [3, 4, 4]
+    assert from_arrays([([0.5], [1]), ([4.5], [1])], [0, 1]).lengths is None  # where they end is not known
+    assert from_arrays([([0.5], [1]), ([4.5], [1])], [0, 1], lengths=[3, 5]).lengths.tolist() == [3, 5]
+    for lengths in ([3], [0, 5], [2.5, 5], [3, 6]):
+        with pytest.raises(DataError, match=r"lengths must be 2 whole numbers of steps, .* from 1 to 5"):
+            from_arrays(DENSE[:2, :5], [0, 1], lengths=lengths)
+
+
 def test_a_channel_spikes_once_in_a_step():
     assert from_arrays([([1.2, 1.8, 0.1], [2, 2, 0])], [0]).channels.tolist() == [0, 2]
 
@@ -88,6 +114,37 @@ def test_late_spikes_are_dropped_with_a_warning():
     with pytest.warns(EventTimeWarning, match="1 of 3 spikes come after step 4"):
         data = from_arrays([([0.0, 3.9, 4.0], [0, 1, 2])], [0], n_steps=4)
     assert data.channels.tolist() == [0, 1]
+
+
+def recordings(seconds: float, rate: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Three recordings of ten channels, times in seconds."""
+    rng, n = np.random.default_rng(4), round(10 * rate * seconds)
+    return [(np.sort(rng.uniform(0.0, seconds, n)), rng.integers(0, 10, n)) for _ in range(3)]
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.3, 30.0), (1.0, 2.0), (1.0, 50.0), (5.0, 50.0), (0.05, 20.0)])
+def test_times_in_another_unit_are_told_with_the_factor(seconds, rate):
+    samples = recordings(seconds, rate)
+    with pytest.warns(EventTimeWarning, match="look like seconds; multiply them by 1000"):
+        from_arrays(samples, [0, 1, 2])
+    for steps in (None, round(1000 * seconds)):
+        if seconds > 0.1:
+            with pytest.warns(EventTimeWarning, match="look like microseconds; divide them by 1000") as told:
+                from_arrays([(1e6 * t, k) for t, k in samples], [0, 1, 2], n_steps=steps)
+            assert len(told) == 1
+    from_arrays([(1e3 * t, k) for t, k in samples], [0, 1, 2])
+
+
+@pytest.mark.filterwarnings("error")
+def test_ordinary_times_are_in_ms():
+    rng = np.random.default_rng(5)
+    latency = [(rng.uniform(0.0, 20.0, 30), np.arange(30)) for _ in range(3)]
+    camera = [(rng.uniform(0.0, 300.0, 9000), rng.integers(0, 100, 9000)) for _ in range(3)]
+    slow = [(rng.uniform(0.0, 600e3, 3000), rng.integers(0, 10, 3000)) for _ in range(3)]  # ten minutes at 0.5 Hz
+    cues = [(np.array([100.0, 20e3]), np.array([0, 1])) for _ in range(9)]
+    for samples in (latency, camera, slow, cues, [([0.0] * 12, np.arange(12))], [([0.2, 0.4], [0, 1])]):
+        from_arrays(samples, [0] * len(samples))
+    from_arrays(camera, [0] * 3, dt=50.0)
 
 
 @pytest.mark.parametrize("shape", [(6,), (6, 2), (6, 30, 2), (6, 1, 3)])

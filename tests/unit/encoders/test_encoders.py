@@ -113,6 +113,28 @@ def test_a_delta_code_is_fitted_to_a_rate():
         assert found == pytest.approx(rate, rel=0.05)
 
 
+@pytest.mark.parametrize("n_steps", [1, 4])
+def test_a_delta_code_reaches_its_rate_where_changes_cancel(n_steps):
+    rng = np.random.default_rng(2)
+    noise = rng.normal(0.0, [1.0, 30.0], (20, 200, 2))
+    for series in (noise, np.cumsum(noise, axis=1), np.sin(np.arange(200) / 20.0)[:, None] + 0.1 * noise):
+        for rate in (20.0, 50.0, 150.0):
+            spikes = DeltaCode().fit(series, rate, n_steps).encode_series(series, n_steps)
+            found = spikes.reshape(20, -1, 2, 2).sum(axis=(0, 1, 3)) / (20 * 200 * n_steps * 1e-3)
+            np.testing.assert_allclose(found, rate, rtol=0.02)
+
+
+def test_a_delta_code_warns_of_a_rate_that_no_threshold_makes():
+    rng = np.random.default_rng(2)
+    series = np.stack([np.full((5, 200), 3.0), rng.normal(0.0, 1.0, (5, 200))], axis=2)
+    with pytest.warns(
+        UserWarning, match=r"no threshold makes 50 Hz of 1 of 2 entries \(entry 0: 0 Hz\): a constant entry"
+    ):
+        assert DeltaCode().fit(series).threshold[0] == 1.0
+    with pytest.warns(UserWarning, match=r"no threshold makes 1200 Hz of 1 of 1 entries \(entry 0: 9.. Hz\)"):
+        DeltaCode().fit(series[:, :, 1:], rate=1200.0)
+
+
 def test_one_time_step_more_or_less_does_not_change_the_rate_in_hz():
     for code in (PopulationCode(scale=(9.0,), rate=40.0), RateCode(centre=(-9.0,), rate=40.0), PoissonCode(gain=40.0)):
         found = []

@@ -65,16 +65,27 @@ def test_weights_that_are_no_numbers():
         sim.run(20.0)
 
 
+@pytest.mark.parametrize("spike", [False, True])
 @pytest.mark.parametrize("c_reg", [0.0, 0.1])
 @pytest.mark.parametrize("rule", [ep.EPropPlus, ep.EProp])
-def test_silence(rule, c_reg):
-    """A training without a spike warns, unless regularisation may end the silence; an evaluation does not, nor a run."""
-    c = case(3, rule(c_reg=c_reg), steps=40)
+def test_silence(rule, c_reg, spike):
+    """A training without a spike warns, unless regularisation may end the silence; an evaluation does not, nor a run.
+
+    Without a spike of the inputs, nothing ends it.
+    """
+    c = case(3, rule(c_reg=c_reg), steps=200)
     c.inputs[:] = 0.0
+    c.inputs[0, 0] = float(spike)
     sim = ep.Simulator(c.network, threads=1)
     samples = samples_of(c, sim, stimuli(c, 2))
-    words = "every recurrent neuron stayed silent.*Raise the input weights, lower v_th"
-    warns = pytest.warns(ep.SilenceWarning, match=words) if c_reg == 0.0 else warnings.catch_warnings(action="error")
+    words = (
+        "every recurrent neuron stayed silent.*Raise the input weights, lower v_th" if spike else "Look at the inputs"
+    )
+    warns = (
+        pytest.warns(ep.SilenceWarning, match=words)
+        if c_reg == 0.0 or not spike
+        else warnings.catch_warnings(action="error")
+    )
     with warns:
         sim.train(samples)
     with warnings.catch_warnings(action="error"):
@@ -101,7 +112,7 @@ def test_codes_have_words():
     for status in Status:
         if status is Status.OK:
             check_status(status, "here")
-        elif status is Status.SILENT:
+        elif status in (Status.SILENT, Status.NO_INPUT):
             with pytest.warns(ep.SilenceWarning, match="^here: "):
                 check_status(status, "here")
         else:

@@ -132,7 +132,8 @@ def test_kappa_follows_the_readouts_and_the_time_step(dt: float) -> None:
 
 
 @pytest.mark.parametrize(("dt", "kappa", "tau", "warns"), [
-    (1.0, 0.97, 20.0, False), (5.0, 0.97, 20.0, True), (5.0, None, 20.0, False), (1.0, 0.0, 20.0, False), (1.0, 0.6, 20.0, True),
+    (1.0, 0.97, 20.0, False), (5.0, 0.97, 20.0, True), (5.0, None, 20.0, False), (1.0, 0.0, 20.0, True),
+    (1.0, 0.0, None, False), (1.0, 0.6, 20.0, True),
     (1.0, 0.97, [2.0, 30.0], False), (1.0, 0.97, None, False),
 ])  # fmt: skip
 def test_a_filter_far_from_that_of_the_readouts_warns_once(
@@ -153,7 +154,7 @@ def test_a_filter_far_from_that_of_the_readouts_warns_once(
     assert [w.category for w in caught] == [ep.FilterWarning] * warns
     if warns:
         message = str(caught[0].message)
-        own, default = -dt / np.log(kappa), np.exp(-dt / 20.0)
+        own, default = -dt / np.log(kappa) if kappa else 0.0, np.exp(-dt / 20.0)
         assert f"onto 'rec' filters over {own:.3g} ms" in message
         assert f"over 20 ms (kappa = {default:.4g})" in message
         assert caught[0].filename == __file__

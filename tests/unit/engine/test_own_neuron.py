@@ -206,6 +206,6 @@ def test_a_missing_compiler_is_named(monkeypatch):
     for name in [name for name in sys.modules if name.partition(".")[0] == "numba"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "numba", None)
-    words = r'Integrator, a neuron model of your own, needs the package "numba"; .*: pip install "\.\[own-neuron\]"'
+    words = r'Integrator, a neuron model of your own, needs the package "numba": pip install numba '
     with pytest.raises(ep.MissingExtraError, match=words):
         loop_of(Integrator(), shared=True)

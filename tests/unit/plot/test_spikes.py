@@ -29,6 +29,16 @@ def test_rates_show_means_beside_a_reference():
     np.testing.assert_allclose(found["reference"], [30.0, 20.0])
 
 
+def test_spikes_are_drawn_in_the_window_that_was_asked_for():
+    times = np.arange(1.0, 2001.0)
+    figure = draw_spikes({"e": (times, times.astype(int) % 10)}, SIZES, start=400.0, duration=1200.0)
+    left, right = figure.axes
+    assert left.get_xlim() == (400.0, 1600.0)
+    drawn = left.lines[0].get_xdata()
+    assert (drawn.min(), drawn.max(), drawn.size) == (401.0, 1600.0, 1200)
+    np.testing.assert_allclose([line.get_ydata() for line in right.lines if line.get_label() == "mean"], [[100.0]])
+
+
 def test_refused():
     with pytest.raises(InputError, match="no size of i"):
         raster(SPIKES, {"e": 10})

@@ -273,14 +273,14 @@ def test_names_and_kinds_that_do_not_fit_are_told():
 
 def test_what_is_missing_names_its_extra(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)
-    with pytest.raises(MissingExtraError, match=r"pip install .\.\[rl\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install gymnasium "):
         GymnasiumEnvironments("CartPole-v1")
 
 
 def test_a_missing_emulator_names_its_extra(monkeypatch):
     pytest.importorskip("gymnasium", reason="needs the extra rl")
     monkeypatch.setitem(__import__("sys").modules, "ale_py", None)
-    with pytest.raises(MissingExtraError, match=r"pip install .\.\[atari\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install ale_py "):
         GymnasiumEnvironments("ALE/Pong-v5")
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -21,6 +24,14 @@ LABELS = np.arange(90) % 3
 EVENTS = (RNG.random((90, 20, 6)) < 0.4) & (np.arange(6) // 2 == LABELS[:, None, None])
 DATA = from_arrays(EVENTS, LABELS)
 TRAIN, VALIDATION = DATA.split((60, 30))
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C has its usual effect, whatever the program does that runs the tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def simulator(rule: str = "eprop", readouts: int = 3, loss: ep.models.Loss | None = None) -> ep.Simulator:
@@ -57,6 +68,29 @@ def test_classes_are_learned(rule: str, loss: float, accuracy: float) -> None:
     assert np.isnan(history.accuracy).all() == (rule == "eprop+")
     assert history.evaluate(VALIDATION).error == history["validation_error"][-1]
     assert not history.stopped_early
+
+
+@pytest.mark.parametrize("rule", ["eprop", "eprop+"])
+def test_what_is_predicted_is_what_is_scored(rule: str) -> None:
+    """The softmax is averaged over the window; that of the mean voltage differs, as do the samples before with e-prop+."""
+    sim, window = simulator(rule), np.arange(20) >= 5
+    history = ep.fit(sim, TRAIN, epochs=1, window=window, progress=False)
+    wanted = history.evaluate((EVENTS, LABELS)).predictions
+    samples = sim.samples(90, 20, {sim.network.populations[0].name: EVENTS}, window=window, labels=LABELS)
+    for given in (EVENTS, list(EVENTS), (rows for rows in EVENTS), (EVENTS, LABELS), DATA, samples):
+        assert history.predict(given).tolist() == wanted.tolist()
+    assert (sim.evaluate(samples).y.mean(axis=1).argmax(axis=1) != wanted).any()
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_readouts_of_a_regression_are_predicted(steps: int) -> None:
+    sim, targets = simulator(readouts=2, loss=ep.SquaredError()), RNG.normal(size=(90, steps, 2))
+    window = np.arange(20) >= 5
+    history = ep.fit(sim, (EVENTS, targets), epochs=1, window=window, progress=False)
+    found = history.predict(EVENTS)
+    assert found.shape == ((90, 2) if steps == 1 else (90, 20, 2))
+    off = (found - targets[:, 0]) ** 2 if steps == 1 else ((found - targets) ** 2)[:, window].mean(axis=1)
+    np.testing.assert_allclose((off / targets.var(axis=(0, 1))).mean(), history.evaluate((EVENTS, targets)).error)
 
 
 def test_it_is_the_loop_of_the_command_line() -> None:
@@ -138,6 +172,25 @@ def test_only_the_window_counts() -> None:
     assert first["error"].tolist() == second["error"].tolist()
 
 
+def test_the_window_ends_with_the_sample() -> None:
+    lengths = 8 + LABELS * 3  # 8, 11, 14 of 20 steps
+    rows = [events[:length] for events, length in zip(EVENTS, lengths, strict=True)]
+    padded = EVENTS & (np.arange(20) < lengths[:, None])[:, :, None]
+    windows = (np.arange(14) < lengths[:, None]).astype(float)
+    sims = [simulator() for _ in range(4)]
+    name = sims[0].network.populations[0].name
+    samples = sims[0].samples(90, 14, {name: padded[:, :14]}, window=windows, labels=LABELS)
+    given = [samples, (rows, LABELS), from_arrays(rows, LABELS), from_arrays(padded[:, :14], LABELS, lengths=lengths)]
+    found = [ep.fit(sim, data, data, epochs=2, progress=False) for sim, data in zip(sims, given, strict=True)]
+    for one, history, data in zip(sims, found, given, strict=True):
+        assert weights(one) == weights(sims[0])
+        assert history["validation_loss"].tolist() == found[0]["validation_loss"].tolist()
+        assert history.predict(data).tolist() == found[0].predict(samples).tolist()
+    late = np.arange(14) >= 8
+    with pytest.raises(InputError, match=r"window begins after the end of sample [0-9]+, which has 8 of 14 steps"):
+        ep.fit(simulator(), (rows, LABELS), window=late, progress=False)
+
+
 def test_the_order_of_samples_follows_the_seed() -> None:
     found = []
     for seed in (None, 1, 2):
@@ -158,6 +211,25 @@ def test_a_stop_keeps_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
         ep.fit(sim, TRAIN, epochs=3, callbacks=[press], progress=False)
     assert weights(sim) != before
     assert issubclass(Stopped, KeyboardInterrupt)
+
+
+def test_ctrl_c_returns_the_history_so_far(ctrl_c) -> None:
+    sim, seen = simulator(), []
+    before = weights(sim)
+
+    def press(trainer: Trainer, line: dict[str, object]) -> None:
+        seen.append(line)
+        if len(seen) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.warns(UserWarning, match="stopped by Ctrl-C after 120 of 300 samples; the network keeps what it has"):
+        history = ep.fit(sim, TRAIN, VALIDATION, epochs=5, callbacks=[press], progress=False)
+    assert history.interrupted
+    assert not history.stopped_early
+    assert "interrupted" in repr(history)
+    assert history.lines == seen
+    assert history.evaluate(VALIDATION).error == history["validation_error"][-1]
+    assert weights(sim) != before
 
 
 def test_the_history_is_drawn_and_shown() -> None:
@@ -181,6 +253,29 @@ def two_sources() -> ep.Simulator:
     return ep.Simulator(net, threads=1)
 
 
+def nothing_learns() -> ep.Simulator:
+    net = ep.Network()
+    rec = net.add(ep.LIF(), 3)
+    net.connect(net.add(ep.EventSource(), 6), rec)
+    net.connect(rec, net.add(ep.Readout(), 3))
+    return ep.Simulator(net, threads=1)
+
+
+def test_a_few_samples_may_lack_class_0() -> None:
+    history = ep.fit(simulator(), TRAIN, epochs=1, progress=False)
+    assert history.evaluate((EVENTS[1:3], LABELS[1:3])).labels.tolist() == [1, 2]
+    only = np.flatnonzero(LABELS)
+    sim = history.simulator
+    samples = sim.samples(only.size, 20, {sim.network.populations[0].name: EVENTS[only]}, labels=LABELS[only])
+    assert history.evaluate(samples).labels.tolist() == LABELS[only].tolist()
+
+
+def test_events_need_not_reach_the_last_channel() -> None:
+    events = [(np.nonzero(rows[:, :4])[0] + 0.5, np.nonzero(rows[:, :4])[1]) for rows in EVENTS]
+    assert from_arrays(events, LABELS).inferred
+    assert len(ep.fit(simulator(), from_arrays(events, LABELS), (events, LABELS), epochs=1, progress=False)) == 1
+
+
 @refusals(
     (lambda: ep.fit(two_sources(), TRAIN, progress=False), InputError, "one event source, or one named 'in'; .* 'a', 'b'"),
     (lambda: ep.fit(simulator(), (EVENTS, [[1, 0], [0]]), progress=False), DataError, "train: labels .*rows of equal length"),
@@ -195,7 +290,19 @@ def two_sources() -> ep.Simulator:
     (lambda: ep.fit(simulator(readouts=1, loss=ep.SquaredError()), from_arrays(EVENTS, targets=np.ones((len(EVENTS), 20)))),
      DataError, r"targets\[:, :, None\]"),
     (lambda: ep.fit(simulator(), TRAIN, window=np.ones(3), progress=False), InputError, "window must have shape .20,."),
-    (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), DataError, "more than n_channels = 6"),
+    (lambda: ep.fit(simulator(), (EVENTS.repeat(2, axis=2), LABELS), progress=False), InputError, "make an input for each"),
+    *((lambda data=data: ep.fit(simulator(), data, progress=False), InputError, "have 4 channels, but the network has 6 inputs")
+      for data in ((EVENTS[:, :, :4], LABELS), (list(EVENTS[:, :, :4]), LABELS), from_arrays(EVENTS[:, :, :4], LABELS))),
+    (lambda: ep.fit(simulator(), TRAIN, (EVENTS[:, :, :4], LABELS), progress=False), InputError, "have 4 channels"),
+    (lambda: ep.fit(simulator(), TRAIN, epochs=1, progress=False).evaluate((EVENTS[:, :, :4], LABELS)), InputError,
+     "have 4 channels"),
+    (lambda: ep.fit(simulator(readouts=4), (EVENTS, LABELS + 1), progress=False), InputError,
+     "train: labels are 1..3 and never 0, but the network has 4 readouts: class 0 is the first"),
+    (lambda: ep.fit(simulator(readouts=4), (EVENTS, LABELS + 1), progress=False), InputError, "labels - 1 and .* of 3 readouts"),
+    (lambda: ep.fit(simulator(readouts=4), TRAIN, (EVENTS, LABELS + 1), progress=False), InputError, "validation: labels are"),
+    (lambda: ep.fit(simulator(readouts=4), TRAIN, epochs=1, progress=False).evaluate((EVENTS, LABELS + 1)), InputError,
+     "data: labels are 1..3"),
+    (lambda: ep.fit(nothing_learns(), TRAIN, progress=False), InputError, "nothing learns in this network: give its proj"),
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(refusal) -> None:
     refusal.check()

@@ -61,14 +61,14 @@ def command_for(task: str, *, read: bool = True) -> Any:
     kind = _loaded(task) if read else None
     own, homes, others = task_options(kind)
 
-    def command(given: dict[str, Any]) -> None:
+    def command(given: dict[str, Any], ctx: typer.Context) -> None:
         from eprop.cli.train.run import carry_out
 
-        carry_out(task, homes, given)
+        carry_out(task, homes, given, ctx.args)
 
     command.__doc__ = help_of(task, kind)
     settings: dict[str, Any] = {}
-    if kind is None:  # the command itself reports what is wrong with the file
+    if kind is None:  # the command itself reports what is wrong with the file, or refuses options beside --resume
         settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     return single_command(task, with_options(own | request_options(), command), others, **settings)
 

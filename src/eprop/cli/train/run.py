@@ -24,7 +24,7 @@ from eprop.training.number_text import line_of
 from eprop.training.trainer import Callback
 
 
-def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> None:
+def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any], others: Sequence[str] = ()) -> None:
     """Start or resume a run, or several; print the result, draw the figures.
 
     Parameters
@@ -35,6 +35,8 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
         Section of the configuration of each option that is a parameter.
     given : dict
         Values of the options that were given.
+    others : sequence of str
+        Further arguments: of a task that was not read, the options are not known.
     """
     sections: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
     for name, value in given.items():
@@ -49,7 +51,7 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> 
         _estimate(task, sections, request)
         return
     if request.resume is not None:
-        _refuse_beside_resume(sections, request)
+        _refuse_beside_resume(sections, request, others)
     several = request.seeds is not None or (request.resume is not None and RunFolder(request.resume).read_trials())
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
@@ -224,14 +226,16 @@ def _refuse_contradictions(settings: Mapping[str, Any], options: Mapping[str, An
             raise ParameterError(f"{option} {shown} and --set {name}={other} contradict each other: leave out one")
 
 
-def _refuse_beside_resume(sections: Sections, request: Request) -> None:
+def _refuse_beside_resume(sections: Sections, request: Request, others: Sequence[str]) -> None:
     """Refuse options that would change a resumed run; only the numbers of threads and processes, and figures, may change."""
     names = [name for values in sections.values() for name in values if name not in ("threads", "figures")]
-    others = {
+    asked = {
         "preset": request.preset, "set": request.settings, "config": request.config, "out": request.out, "force": request.force,
         "seeds": request.seeds is not None,
     }  # fmt: skip
-    names += [name for name, value in others.items() if value]
-    if names:
-        listed = ", ".join("--" + name.replace("_", "-") for name in names)
+    names += [name for name, value in asked.items() if value]
+    left_out = ["--" + name.replace("_", "-") for name in names]
+    left_out += [arg.partition("=")[0] for arg in others if arg.startswith("-")] or others[:1]
+    if left_out:
+        listed = ", ".join(left_out)
         raise ParameterError(f"--resume takes all settings from the run: leave out {listed}, or start a new run")

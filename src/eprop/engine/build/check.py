@@ -68,14 +68,19 @@ def _check_losses(network: Network) -> None:
 
 
 def untaught_projections(network: Network) -> dict[str, str]:
-    """Map each e-prop projection whose targets have no feedback to the name of its targets."""
+    """Map each e-prop projection whose targets have no feedback to the name of its targets.
+
+    Without readouts there is no task, and rate regularisation alone may be what is wanted.
+    """
     taught = {f.post.name for f in network.feedback_projections}
+    has_task = any(p.model.role == "readout" for p in network.populations)
     return {
         p.name: p.post.name
         for p in network.projections
         if isinstance(p.rule, EProp | EPropPlus)
         and p.post.model.role == "neuron"
         and p.post.name not in taught
+        and (has_task or not p.rule.c_reg)
         and p.rule.optimizer.eta > 0.0
     }
 
@@ -85,16 +90,17 @@ def warn_of_no_feedback(untaught: dict[str, str], signalled: Container[str]) -> 
     names = [name for name, neurons in untaught.items() if neurons not in signalled]
     if names:
         warn(
-            f"{', '.join(names)}: the weights should learn, but no learning signal reaches their neurons. Send the neurons the "
-            "errors of readouts (Network.feedback) or signals of your own (signals=), or leave the rule out.",
+            f"{', '.join(names)}: the weights should learn, but no learning signal reaches their neurons; rate regularisation "
+            "alone learns nothing of a task. Send the neurons the errors of readouts (Network.feedback) or signals of "
+            "your own (signals=), or leave the rule out.",
             NoFeedbackWarning,
         )
 
 
 def warn_of_filters(network: Network) -> None:
     """Warn once of all `EPropPlus.kappa` that are far from the decay of the outputs whose errors arrive."""
-    given = {p.post.index: p.rule.kappa for p in network.projections if isinstance(p.rule, EPropPlus) and p.rule.kappa}
-    found = [_far_filter(network, network.populations[index], kappa) for index, kappa in given.items()]
+    given = {p.post.index: p.rule.kappa for p in network.projections if isinstance(p.rule, EPropPlus)}
+    found = [_far_filter(network, network.populations[k], kappa) for k, kappa in given.items() if kappa is not None]
     if texts := [text for text in found if text]:
         advice = "leave kappa out to take the time constant of the outputs"
         warn(f"{'; '.join(texts)}: {advice}", FilterWarning)
@@ -105,7 +111,7 @@ def _far_filter(network: Network, post: Population, kappa: float) -> str | None:
     decays = [readout.membrane_decay(dt) for p in senders for readout in neurons_of(network, p)]
     if not decays or post.model.role != "neuron":
         return None
-    own, default = -dt / math.log(kappa), -dt / math.log(max(decays))
+    own, default = -dt / math.log(kappa) if kappa > 0.0 else 0.0, -dt / math.log(max(decays))
     if 1.0 / LARGEST_RATIO <= own / default <= LARGEST_RATIO:
         return None
     return (

@@ -95,6 +95,7 @@ class TrainingRates:
     def __init__(self, network: Network):
         self._network = network
         self._neurons = [p for p in network.populations if p.model.role == "neuron"]
+        self._has_sources = any(p.model.role == "source" for p in network.populations)
         self._regulated = any(p.rule.regulates_rates for p in network.projections)
         self._saturated: dict[str, int] = {}  # samples since a population is saturated
 
@@ -110,10 +111,14 @@ class TrainingRates:
         if not self._neurons:
             return
         span = result.spikes.size * n_steps * self._network.dt
-        if self._warn_of_saturation(result, span) or self._regulated:
+        if self._warn_of_saturation(result, span):
             return
-        if not result.spikes.any():
-            check_status(Status.SILENT, "train")
+        silent = not result.spikes.any()
+        no_input = silent and self._has_sources and result.events == 0
+        if self._regulated and not (no_input and span >= SHORTEST):  # no regularisation ends that
+            return
+        if silent:
+            check_status(Status.NO_INPUT if no_input else Status.SILENT, "train")
         intervals = np.concatenate(list(self._intervals.values()))
         rate = 1e3 * float(result.spikes.sum()) / (span * intervals.size)
         if rate > HIGHEST_RATE:

@@ -118,12 +118,13 @@ def test_times_that_will_do():
     ep.Simulator(network(ep.EPropPlus(cutoff=1.0), dt=0.5), threads=1)
 
 
+@pytest.mark.parametrize("c_reg", [0.0, 0.1])
 @pytest.mark.parametrize("rule", [ep.EProp, ep.EPropPlus])
-def test_a_network_that_cannot_learn_warns_once(rule):
+def test_a_network_that_cannot_learn_warns_once(rule, c_reg):
     net = ep.Network()
     x, rec, out = net.add(ep.EventSource(), 4, "in"), net.add(ep.LIF(), 3, "rec"), net.add(ep.Readout(), 2, "out")
-    net.connect(x, rec, rule=rule())
-    net.connect(rec, out, rule=rule())
+    net.connect(x, rec, rule=rule(c_reg=c_reg))
+    net.connect(rec, out, rule=rule(c_reg=c_reg))
     sim = ep.Simulator(net, threads=1)
     with pytest.warns(
         ep.NoFeedbackWarning, match="^in->rec: the weights should learn, but no learning signal reaches"
