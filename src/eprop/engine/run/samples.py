@@ -116,6 +116,17 @@ class Samples(ByValue):
         sizes = [size for size, _ in self.made_for[1]]
         return np.repeat(self.window[:, :, : len(sizes)], sizes, axis=2)
 
+    @property
+    def silent_loss(self) -> Floats:
+        """Loss of each step with outputs at zero, (n, n_steps); 0 if a weight of the window is negative."""
+        loss, first = np.zeros((self.n, self.n_steps)), 0
+        for k, (size, softmax) in enumerate(self.made_for[1] if self.window.min(initial=0.0) >= 0.0 else ()):
+            target = np.nan_to_num(self.target[:, :, first : first + size])
+            each = np.log(size) * target if softmax else 0.5 * target**2
+            loss += self.window[:, :, k] * each.sum(axis=2)
+            first += size
+        return loss
+
     def __repr__(self) -> str:
         parts = [f"{self.n} samples of {self.n_steps} steps", f"{self.event_channels.size:,} events"]
         parts += [

@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.guards import OneThread, check_voltages, check_weights
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
@@ -48,9 +49,11 @@ class Stepper:
     """
 
     def __init__(
-        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None
+        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None,
+        watch: CollapseWatch,
     ):  # fmt: skip
         self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
+        self._watch, self._learns = watch, learn
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -207,6 +210,11 @@ class Stepper:
             raise InputError(_PROBLEMS[StepStatus(status)])
         check_voltages(self._arrays, "step", self.loss)
         check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
+        counts, sums = self._step.counts, self._step.sums
+        steps, loss, silent = sums.tolist()
+        self._watch.spikes += counts
+        counts[:], sums[:] = 0, 0.0
+        self._watch.advanced(int(steps), loss, silent if self._learns else None)
 
 
 class _Places:
