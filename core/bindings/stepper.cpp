@@ -91,6 +91,7 @@ bool take_argument(nb::handle value, std::vector<double>& to, PyStepper::Place p
   const Buffer buffer(value);
   const auto* numbers = place.second < 0 ? nullptr : buffer.numbers<double>("d");
   if (numbers == nullptr || buffer.size() != place.second) return false;
+  if (bit == kTarget && std::any_of(numbers, numbers + place.second, [](double x) { return std::isnan(x); })) return false;
   std::copy_n(numbers, place.second, to.begin() + place.first);
   given |= bit;
   return true;

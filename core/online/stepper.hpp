@@ -111,7 +111,8 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   r.of_neurons = {stepper.counts.data(), static_cast<Index>(neurons)};
 }
 
-// Appends the events of the next source, in ascending order, each once; returns false if one is out of range.
+// Appends the events of the next source, in ascending order, each once; returns false if one is out of range, or
+// if they are a dense array.
 template <class Channel> bool take_events(Stepper& stepper, Index source, const Channel* channels, Index n) {
   std::vector<std::int32_t>& events = stepper.events;
   if (source == stepper.source) events.clear();  // the only source
@@ -126,6 +127,9 @@ template <class Channel> bool take_events(Stepper& stepper, Index source, const 
   if (!rising) {
     std::sort(events.begin() + begin, events.end());
     events.erase(std::unique(events.begin() + begin, events.end()), events.end());
+    // Zeros and ones of all inputs are no list of channels.
+    const Index left = static_cast<Index>(events.size()) - begin;
+    if (left < n && n == stepper.sizes[source] && events.back() <= 1) return false;
   }
   stepper.event_start[2 * source] = begin;
   stepper.event_start[2 * source + 1] = static_cast<Index>(events.size());

@@ -192,10 +192,12 @@ class Stepper:
                 array = np.asarray(value)
             except ValueError as error:  # ragged lists
                 raise _no_channels(value) from error
+            size = self._arrays.network.population(name).size
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)
+            if array.size == size and np.isin(array, (0, 1)).all() and np.unique(array).size < size:
+                raise _no_channels(value)
             if not self._step.take(self._source[name], np.require(array, np.int64, ["C", "A"])):
-                size = self._arrays.network.population(name).size
                 raise InputError(
                     f"input {name!r}: channels must lie in 0..{size - 1}, got {array.min()}..{array.max()}"
                 )
@@ -243,6 +245,8 @@ class _Places:
             value = real_numbers(f"{self._label} of {name!r}", value, InputError)
         if value.shape != view.shape:
             raise InputError(f"{self._label} of {name!r} must have shape {view.shape}, got {value.shape}")
+        if self._label == "target" and np.isnan(value).any():  # NaN stands for no target
+            raise InputError(f"{_PROBLEMS[StepStatus.target]}; leave it out in a step without target")
         view[:] = value
 
 
