@@ -56,7 +56,7 @@ class CollapseWatch:
         plastic = [p for p in network.projections if p.rule.plastic]
         onto = {p.post.name for p in plastic}
         self._learns, self._learned = bool(plastic), [name for name in self._intervals if name in onto]
-        self._regulated = any(getattr(p.rule, name, 0.0) > 0.0 for p in plastic for name in ("c_reg", "rate_reg"))
+        self._regulated = any(getattr(p.rule, name, None) for p in plastic for name in ("c_reg", "rate_reg"))
         self._steps_of_window = math.ceil(WINDOW / network.dt)
         self.spikes = np.zeros(arrays.built.n_neurons, np.int64)
         self._told: set[str] = set()
@@ -192,9 +192,8 @@ class CollapseWatch:
         """What to do first."""
         if self._regulated:
             return "Start again with a third of eta."
-        by_batch = self._arrays.built.learning.eprop
-        how = "EProp(c_reg=1.0)" if by_batch else "EPropPlus(rate_reg=1e-3)"
-        return f"Start again with rate regularisation, {how}, or with a third of eta."
+        rule = "EProp" if self._arrays.built.learning.eprop else "EPropPlus"
+        return f"Start again with rate regularisation, {rule}(rate_reg=1e-3), or with a third of eta."
 
     def _is_new(self, cause: str) -> bool:
         """Whether this rank is to warn of a cause, once."""
