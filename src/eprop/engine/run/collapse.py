@@ -107,10 +107,9 @@ class CollapseWatch:
             counts = {p.name: np.full(p.size, each) for p in self._neurons}
         for name, of_neurons in counts.items():
             self._of_batches[name] = of_neurons + self._of_batches.get(name, 0)
-        own_loss = result.neuron_spikes is None
-        self.advanced(
-            samples.n * samples.n_steps, float(result.loss.sum()), 0.0 if own_loss else samples.silent_loss.sum()
-        )
+        steps = samples.n * samples.n_steps
+        silent = 0.0 if result.neuron_spikes is None else samples.silent_loss(0, steps)
+        self.advanced(steps, float(result.loss.sum()), silent)
 
     def silent(self, result: BatchResult) -> None:
         """Warn if no neuron has spiked while samples were learned; rate regularisation may still wake them."""

@@ -109,11 +109,10 @@ class OnlineRunner:
         arrays, n_steps = self._arrays, sample.n_steps
         online = arrays.online
         out = request_of(arrays, sample, frozen=frozen, probes=probes.table, clock=clock, first_step=online.t)
-        silent = None if frozen else sample.silent_loss.ravel()
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
-            done += self.advance(out, done, limit, silent)
+            done += self.advance(out, done, limit, sample)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
@@ -130,20 +129,16 @@ class OnlineRunner:
             self._count_events_of_all(before)
         return recording
 
-    def advance(self, request: lib.RunRequest, offset: int, n_steps: int, silent: np.ndarray | None) -> int:
-        """Advance the running network by up to ``n_steps`` steps; move synapses if it has learned for long enough.
-
-        ``silent`` is the loss of each step of all samples with outputs at zero, None if the network does not learn.
-        """
+    def advance(self, request: lib.RunRequest, offset: int, n_steps: int, samples: Samples) -> int:
+        """Advance the running network by up to ``n_steps`` steps; move synapses if it has learned for long enough."""
         learns, request.of_neurons = self._rewirer.runs_on and not request.frozen, self._watch.spikes
         limit = min(self._rewirer.limit(n_steps) if learns else n_steps, self._watch.left)
         done = advance(self._arrays, self._arrays.online, request, offset, limit, self._timer)
         if learns:
             self._rewirer.learned(done)
-        span = slice(offset, offset + done)
-        self._watch.advanced(
-            done, float(request.loss[span].sum()), None if silent is None else float(silent[span].sum())
-        )
+        stop = offset + done
+        silent = None if request.frozen else samples.silent_loss(offset, stop)
+        self._watch.advanced(done, float(request.loss[offset:stop].sum()), silent)
         return done
 
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
@@ -158,11 +153,11 @@ class OnlineRunner:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
         out, events, done = request_of(arrays, samples, frozen=False), arrays.events, 0
-        counted, silent = self._watch.spikes.copy(), samples.silent_loss.ravel()
+        counted = self._watch.spikes.copy()
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            done += self.advance(out, done, limit, silent)
+            done += self.advance(out, done, limit, samples)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
