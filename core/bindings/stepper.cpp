@@ -91,6 +91,7 @@ bool take_argument(nb::handle value, std::vector<double>& to, PyStepper::Place p
   const Buffer buffer(value);
   const auto* numbers = place.second < 0 ? nullptr : buffer.numbers<double>("d");
   if (numbers == nullptr || buffer.size() != place.second) return false;
+  if (bit == kTarget && std::any_of(numbers, numbers + place.second, [](double x) { return std::isnan(x); })) return false;
   std::copy_n(numbers, place.second, to.begin() + place.first);
   given |= bit;
   return true;
@@ -139,7 +140,7 @@ template <class Real> int step_online(PyRun<Real>& run, PyStepper& stepper, nb::
 }
 
 // A view of an array of a stepper, which lives as long as the view.
-Result<double> array_of(nb::handle owner, std::vector<double>& values) {
+template <class T> Result<T> array_of(nb::handle owner, std::vector<T>& values) {
   const std::size_t shape[1] = {values.size()};
   return {values.data(), 1, shape, owner};
 }
@@ -239,6 +240,12 @@ void bind_stepper(nb::module_& m) {
       .def_prop_ro(
           "y", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).shown); }, nb::rv_policy::automatic,
           "Outputs of the last step, mV.")
+      .def_prop_ro(
+          "counts", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).counts); }, nb::rv_policy::automatic,
+          "Spikes of each neuron, added up.")
+      .def_prop_ro(
+          "sums", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).sums); }, nb::rv_policy::automatic,
+          "Steps, their loss, and that of outputs at zero, added up.")
       .def_ro("rewarded", &PyStepper::rewarded, "Whether synapses have reward traces.")
       .def_prop_ro(
           "latency", [](PyStepper& stepper) -> Latency& { return stepper.latency; }, "Durations of its steps.")

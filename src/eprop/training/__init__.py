@@ -35,7 +35,7 @@ from eprop.training.progress_bar import ProgressBar
 from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
 from eprop.training.run import FinishedRun, Run, resume_run, start_run
 from eprop.training.run_folder import RunFolder
-from eprop.training.sample_learner import SampleLearner, Training, UnstableWarning
+from eprop.training.sample_learner import SampleLearner, Training
 from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Trainer
 from eprop.training.trials import resume_trials, run_trials
@@ -46,7 +46,7 @@ __all__ = [
     "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History",
     "Interrupt", "Learner", "LoadedRun", "NeuroBench", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline",
     "RewardLearner", "Run", "RunConfig", "RunEstimate", "RunFolder", "SampleLearner", "Setup", "Stopped",
-    "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnstableWarning", "UnusedParameterWarning",
+    "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnusedParameterWarning",
     "Watcher", "confusion_matrix", "estimate_run", "evaluate", "evaluate_run", "fit", "gradient_balance", "judge",
     "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "resume_run", "resume_trials",
     "run_trials", "save_checkpoint", "start_run",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eprop.engine import BatchResult, Samples
-from eprop.errors import DataError, DivergenceError, ParameterError, warn
+from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
 from eprop.parameters import Description, param
 from eprop.rules import EProp
@@ -29,12 +29,6 @@ from eprop.training.watcher import Progress
 CALL_SECONDS = 0.25
 #: Samples over which the displayed loss and error are averaged.
 RECENT = 1000
-#: A loss above this many times the loss of silent readouts gives a warning.
-UNSTABLE = 3.0
-
-
-class UnstableWarning(UserWarning):
-    """The loss is far above the loss of silent readouts."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +198,7 @@ class SampleLearner(Learner):
         self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._renew, self._epoch_of_dataset = renew, 0
-        self._chunk, self._warned = 1, False
+        self._chunk = 1
         self._activity, self._observed = np.zeros((0, 0)), dataset if validation is None else validation
         plan = self.training
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
@@ -394,7 +388,6 @@ class SampleLearner(Learner):
             return None
         sums = self._sums
         samples, loss = sums["samples"], sums["loss"] / sums["samples"]
-        self._warn_if_unstable(loss)
         line: JsonObject = {
             "learned": self.learned,
             "epoch": self._epochs.number(self.done),
@@ -429,16 +422,6 @@ class SampleLearner(Learner):
         else:
             due = self._epochs.has_passed(self.done, interval)
         return self.validation if due else None
-
-    def _warn_if_unstable(self, loss: float) -> None:
-        silent = self.task.silent_loss
-        if silent is not None and loss > UNSTABLE * silent and not self._warned:
-            self._warned = True
-            warn(
-                f"after {self.done} samples the loss is {loss:.4g}, {loss / silent:.1f} times the loss of readouts that do "
-                "nothing: lower the learning rates (eta, eta_out)",
-                UnstableWarning,
-            )
 
     def _check_validation(self) -> None:
         """Raise `ParameterError` if a parameter needs validation samples and there are none."""

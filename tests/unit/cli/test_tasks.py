@@ -226,3 +226,11 @@ def test_help_of_tasks_with_rewards(task: str) -> None:
     assert f"eprop train {task}" in shown
     assert "--steps" in shown
     assert "--epochs" not in shown
+
+
+@pytest.mark.filterwarnings("always::eprop.errors.SaturationWarning")
+def test_a_collapse_is_told_once(tmp_path: pathlib.Path) -> None:
+    words = "train pattern-generation --rule eprop+ --neurons 20 --epochs 8 --w-in 30 --threads 1 --quiet"
+    result = line(f"{words} --out {tmp_path / 'run'}")
+    assert result.exit_code == 0
+    assert result.stderr.count("fire in almost every step and can no longer learn") == 1

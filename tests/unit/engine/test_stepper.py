@@ -162,18 +162,22 @@ WRONG = [
     ({"channels": [-1]}, r"input 'in': channels must lie in 0\.\.5, got -1\.\.-1"),
     ({"channels": np.ones(6, bool)}, "channels must be one list of whole numbers.*np.flatnonzero"),
     ({"channels": np.ones((1, 2), np.int64)}, "channels must be one list of whole numbers"),
+    *[({"channels": given([0, 1, 0, 0, 1, 0])}, "channels must be one list of whole numbers.*np.flatnonzero")
+      for given in (list, np.array, np.int32, lambda dense: {"in": np.array(dense)})],
     ({"channels": "ab"}, "channels must be one list of whole numbers"),
     ({"channels": [[0, 1], [2]]}, "channels must be one list of whole numbers"),
     ({"channels": {"x": [1]}}, "this stepper has no input 'x'; it has 'in'"),
     ({"target": np.ones(2)}, r"target of 'out' must have shape \(3,\), got \(2,\)"),
     ({"target": [1.0, np.nan, 1.0]}, "target holds values that are not finite"),
+    *[({"target": given}, "target holds values that are not finite; leave it out")
+      for given in (np.full(3, np.nan), [np.nan] * 3, {"out": np.full(3, np.nan)})],
     ({"target": {"x": [1.0]}}, "target: no population 'x'; there are: 'out'"),
     ({"target": np.ones(3), "signal": np.full(12, np.inf)}, "signal holds values that are not finite"),
     ({"target": np.ones(3), "signal": [1.0]}, r"signal of 'rec' must have shape \(12,\)"),
     ({"modulator": np.nan}, "modulator must be a finite number"),
     ({"modulator": "x"}, "modulator must be a finite number"),
     ({"error": np.full(3, np.inf)}, "error holds values that are infinite"),
-]
+]  # fmt: skip
 
 
 @refusals(
@@ -216,7 +220,7 @@ def test_outputs_are_a_view_of_readouts():
     for t in range(3):
         y = stepper.step([t])
         np.testing.assert_array_equal(y, run.y["out"][t])
-    assert stepper.step([1, 1, 0]) is y
+    assert stepper.step([2, 2, 0]) is y
     assert (stepper.spikes, stepper.rewarded) == (0, False)
     with pytest.raises(ValueError, match="read-only"):
         y[0] = 1.0

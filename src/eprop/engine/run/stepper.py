@@ -10,6 +10,7 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.guards import OneThread, check_voltages, check_weights
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
@@ -48,9 +49,11 @@ class Stepper:
     """
 
     def __init__(
-        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None
+        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None,
+        watch: CollapseWatch,
     ):  # fmt: skip
         self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
+        self._watch, self._learns = watch, learn
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -189,10 +192,12 @@ class Stepper:
                 array = np.asarray(value)
             except ValueError as error:  # ragged lists
                 raise _no_channels(value) from error
+            size = self._arrays.network.population(name).size
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)
+            if array.size == size and np.isin(array, (0, 1)).all() and np.unique(array).size < size:
+                raise _no_channels(value)
             if not self._step.take(self._source[name], np.require(array, np.int64, ["C", "A"])):
-                size = self._arrays.network.population(name).size
                 raise InputError(
                     f"input {name!r}: channels must lie in 0..{size - 1}, got {array.min()}..{array.max()}"
                 )
@@ -207,6 +212,11 @@ class Stepper:
             raise InputError(_PROBLEMS[StepStatus(status)])
         check_voltages(self._arrays, "step", self.loss)
         check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
+        counts, sums = self._step.counts, self._step.sums
+        steps, loss, silent = sums.tolist()
+        self._watch.spikes += counts
+        counts[:], sums[:] = 0, 0.0
+        self._watch.advanced(int(steps), loss, silent if self._learns else None)
 
 
 class _Places:
@@ -235,6 +245,8 @@ class _Places:
             value = real_numbers(f"{self._label} of {name!r}", value, InputError)
         if value.shape != view.shape:
             raise InputError(f"{self._label} of {name!r} must have shape {view.shape}, got {value.shape}")
+        if self._label == "target" and np.isnan(value).any():  # NaN stands for no target
+            raise InputError(f"{_PROBLEMS[StepStatus.target]}; leave it out in a step without target")
         view[:] = value
 
 

@@ -74,11 +74,6 @@ class MyTask(LearningTask, GeneratedTask, Classification):
         """Weight of each step in loss and score: the second half counts."""
         return (np.arange(self.n_steps) >= self.n_steps // 2).astype(float)
 
-    @property
-    def silent_loss(self) -> float:
-        """Loss of a sample with silent readouts; a training with a much larger loss gives a warning."""
-        return math.log(len(self.classes)) * float(self.window.sum())
-
     def build_network(self) -> ep.Network:
         """The network: inputs go to ``in``, a class to the only readouts, the target of a `Regression` to those named ``out``."""
         net = ep.Network(dt=self.dt, seed=self.seed)
