@@ -3,9 +3,9 @@
     python benchmarks/series.py --data aeon/datasets/data --methods eprop ridge numbers
     python benchmarks/series.py --data aeon/datasets/data --methods bptt --sets ArrowHead ItalyPowerDemand --label bptt
 
-The data are the files ``NAME_TRAIN.ts`` and ``NAME_TEST.ts`` that the package ``aeon`` brings; ``rocket`` needs the package itself.
+The data are the files ``NAME_TRAIN.ts`` and ``NAME_TEST.ts`` that the package ``aeon`` brings; ``rocket`` needs the package.
 
-    eprop, eprop+   the recipe of docs/howto/series.md, with 100 neurons
+    eprop, eprop+   the recipe of docs/howto/encoders.md, with 100 neurons
     bptt            backpropagation through time (`bptt.py`) on the same spikes and updates; the recurrent weights of the same
                     network begin at a fifth, else gradients overflow
     ridge           ridge regression on one draw of the same spikes, without the clock, counted per observation
