@@ -5,6 +5,7 @@
     load_recordings, load_test    from a folder, an archive or nothing to training and test data  splits.py
     BinnedDataset   active channels per step                                                  binned.py
     from_arrays     spikes of any origin: arrays, lists of (times, channels), generators      arrays.py
+    from_series     numbers that change in time, encoded anew in each epoch                   series.py
     from_iterable   any iterable of (events, label) of a camera, or of Tonic               binning.py
     deskew, shift   recordings with upright, centred digits; moved by some pixels         transforms.py
     Events      x, y, polarity and time of one recording                                          events.py
@@ -27,6 +28,7 @@ from eprop.data.live import LiveEvents
 from eprop.data.live_readers import UdpReceiver, UdpSender, read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
+from eprop.data.series import SeriesDataset, from_series
 from eprop.data.splits import LeakWarning, Loader, Splits, load_recordings, load_test
 from eprop.data.transforms import deskew, shift
 from eprop.errors import CacheWarning, LostEventsWarning
@@ -45,6 +47,7 @@ __all__ = [
     "Loader",
     "LostEventsWarning",
     "NMNISTRecordings",
+    "SeriesDataset",
     "Splits",
     "UdpReceiver",
     "UdpSender",
@@ -55,6 +58,7 @@ __all__ = [
     "embedded_digits",
     "from_arrays",
     "from_iterable",
+    "from_series",
     "load_recordings",
     "load_dataset",
     "load_test",

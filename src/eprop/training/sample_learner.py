@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eprop.data import SeriesDataset
 from eprop.engine import BatchResult, Samples
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
@@ -140,8 +141,8 @@ class SampleLearner(Learner):
     task : Task
     simulator : Simulator
         Of the task's network.
-    dataset : Dataset
-        Training samples.
+    dataset : Dataset or SeriesDataset
+        Training samples; the spikes of series are drawn anew in each epoch.
     training : Training, optional
     validation : Dataset, optional
         Validation samples: evaluated at intervals, never learned from.
@@ -175,13 +176,15 @@ class SampleLearner(Learner):
         self,
         task: Task,
         simulator: Engine,
-        dataset: Dataset,
+        dataset: Dataset | SeriesDataset,
         training: Training | None = None,
         *,
         validation: Dataset | None = None,
         test: Dataset | None = None,
         renew: Callable[[int], Dataset] | None = None,
     ):
+        if isinstance(dataset, SeriesDataset):
+            renew, dataset = dataset.drawn, dataset.drawn(0)
         if not hasattr(dataset, "subset"):
             raise DataError(
                 f"dataset must be a dataset of the task, see eprop.tasks.Dataset; got {type(dataset).__name__}"
