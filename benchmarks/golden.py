@@ -1,9 +1,8 @@
-"""What the tasks come to after some 20 mini-batches: loss, error and a digest of the weights, to compare before and after a change.
+"""Loss, error and a digest of the weights of each task after some 20 mini-batches, to compare before and after a change.
 
     python benchmarks/golden.py [--fsdd ARCHIVE] [--tasks nmnist ...] [--compare FILE] [--label TEXT]
 
-Each line is one `eprop train`. Tasks whose libraries or recordings are missing are left out. ``--compare`` names an earlier result
-and ends with an error if a task differs.
+Each line is one `eprop train`. ``--compare`` names an earlier result; the script then ends with an error if a task differs.
 """
 
 from __future__ import annotations
@@ -40,7 +39,19 @@ REWARD = ("cartpole", "delayed-reward", "pong", "gymnasium")
 
 def outcome(words: list[str], folder: pathlib.Path) -> dict[str, object] | str:
     """Train once; the summary and a digest of all weights, or the error in words."""
-    command = [sys.executable, "-m", "eprop", "train", *words, "--out", str(folder), "--threads", "1", "--quiet", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "eprop",
+        "train",
+        *words,
+        "--out",
+        str(folder),
+        "--threads",
+        "1",
+        "--quiet",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return done.stderr.strip().splitlines()[-1]
@@ -48,7 +59,9 @@ def outcome(words: list[str], folder: pathlib.Path) -> dict[str, object] | str:
     simulator, digest = ep.load(folder).simulator, hashlib.sha256()
     for projection in simulator.network.projections:
         digest.update(np.ascontiguousarray(simulator.connections(projection.name)[2]).tobytes())
-    found = {name: summary[name] for name in ("loss", "error", "test_loss", "test_error", "mean_return") if name in summary}
+    found = {
+        name: summary[name] for name in ("loss", "error", "test_loss", "test_error", "mean_return") if name in summary
+    }
     return found | {"weights": digest.hexdigest()[:16]}
 
 

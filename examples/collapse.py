@@ -1,4 +1,4 @@
-"""Draw how e-prop+ collapses without rate regularisation, and the cure beside it: ``python examples/collapse.py collapse.png``."""
+"""Draw a collapse of e-prop+ without rate regularisation, and the cure: ``python examples/collapse.py collapse.png``."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def check_status(status: Status, where: str) -> None:
     elif status is Status.SILENT:
         warn(
             f"{where}: every recurrent neuron stayed silent, so no weight can learn. "
-            "Raise the input weights, lower v_th, or give rate regularisation (c_reg > 0).",
+            "Raise the input weights, lower v_th, or give rate regularisation (rate_reg=1e-3).",
             SilenceWarning,
         )
     elif status is not Status.OK:

@@ -208,7 +208,9 @@ class History:
         """
         network, found = self.simulator.network, []
         dataset = dataset_of(
-            network, data if isinstance(data, (BinnedDataset, SeriesDataset, Samples, tuple)) else unlabelled(data), "data"
+            network,
+            data if isinstance(data, (BinnedDataset, SeriesDataset, Samples, tuple)) else unlabelled(data),
+            "data",
         )
         order = list(slices(self.task, len(dataset)))
         for where in order:
