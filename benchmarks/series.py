@@ -5,7 +5,7 @@
 
 The data are the files ``NAME_TRAIN.ts`` and ``NAME_TEST.ts`` that the package ``aeon`` brings; ``rocket`` needs the package.
 
-    eprop, eprop+   the recipe of docs/howto/encoders.md, with 100 neurons
+    eprop, eprop+   the recipe of docs/howto/encoders.md, 100 neurons, longer time constants (``--without network``: the defaults)
     bptt            backpropagation through time (`bptt.py`) on the same spikes and updates; the recurrent weights of the same
                     network begin at a fifth, else gradients overflow
     ridge           ridge regression on one draw of the same spikes, without the clock, counted per observation
