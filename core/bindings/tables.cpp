@@ -74,7 +74,7 @@ Fields delay_group_fields() {
 
 Fields trace_group_fields() {
   using Record = TraceGroup;
-  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(follows_window), FIELD(c_reg),
+  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(joins_signal), FIELD(c_reg),
                                     FIELD(f_target), FIELD(own_decay), FIELD(gamma)});
 }
 

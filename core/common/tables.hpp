@@ -92,8 +92,8 @@ inline bool descends(const DelayGroup& group) { return descends(group.optimizer)
 // Targets with the same trace constants (e-prop+).
 struct TraceGroup {
   double kappa, kappa_reg;
-  double kappa_rate;     // decay per step of the running rates
-  Index follows_window;  // whether rate regularisation acts only where the window is not 0
+  double kappa_rate;   // decay per step of the running rates
+  Index joins_signal;  // whether rate regularisation acts only in steps of which there can be learning signals
   double c_reg, f_target;
   double own_decay;  // decay per step of a synapse's only own component without spikes, if the same for all; else NaN
   double gamma;      // decay per step of reward traces; 0 without

@@ -192,7 +192,7 @@ template <class Real> struct OnlineState {
   Topology topology;
   std::vector<DelayGroup> groups;  // for this run: topology.groups, frozen or static
   std::vector<Index> trace_group;  // of each population: signal_group, or -1 without learning
-  double window = 1.0;             // 1 in a step in which the window of a readout population is not 0, else 0
+  double taught = 1.0;             // 1 in a step of which there can be learning signals, else 0
   bool learns = true;              // false: every rule is static and nothing is traced
   Synapses<Real> synapses;
   Axons axons;

@@ -206,7 +206,8 @@ template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& steppe
   request.external.reward = {&stepper.reward, 1, 1};
   stepper.loss[0] = 0.0;
   stepper.spikes[0] = 0;
-  if ((given & kError) != 0) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
+  request.errors_given = (given & kError) != 0;
+  if (request.errors_given) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
   run_online(run, 1, 0, request);
   stepper.sums[0] += 1.0;
   stepper.sums[1] += stepper.loss[0];
