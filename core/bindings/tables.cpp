@@ -198,7 +198,6 @@ void bind_tables(nb::module_& m) {
         nb::typed<nb::dict, nb::str, nb::int_> layout;
         layout["n_entries"] = kind.n_entries();
         layout["n_corrections"] = kind.n_corrections();
-        layout["n_discounted"] = kind.n_discounted();
         layout["n_constants"] = kind.n_constants();
         layout["spike_row"] = kind.u();
         layout["decay_row"] = kind.a();
