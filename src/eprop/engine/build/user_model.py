@@ -73,12 +73,13 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
 def _check_gradient(surrogate: Surrogate) -> None:
     """Try a user's surrogate gradient at some distances from the threshold."""
     label = f"{type(surrogate).__name__}.gradient"
-    if not hasattr(surrogate.gradient, "py_func"):
+    gradient: Any = type(surrogate).gradient
+    if not hasattr(gradient, "py_func"):
         raise NetworkError(f"{label} is not compiled: write @inline (from eprop.models) above the function")
     for u in DISTANCES:
         try:
             with np.errstate(all="ignore"):
-                psi = surrogate.gradient(np.float64(u), surrogate.height, surrogate.width)
+                psi = gradient(np.float64(u), surrogate.height, surrogate.width)
         except Exception as error:
             raise NetworkError(f"{label} fails: {type(error).__name__}: {error}") from error
         if not isinstance(psi, (int, float, np.number)) or not np.isfinite(psi):
