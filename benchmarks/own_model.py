@@ -3,7 +3,7 @@
     python benchmarks/own_model.py
 
 The networks are recurrent: 1,000 neurons with 1,000 synapses each. Inputs of 10 Hz drive them, and they learn by both
-rules, on one thread. The own LIF and ALIF neurons are written in Python with the functions of the built-in ones, so
+rules, on one thread. The own LIF and ALIF neurons are written in Python with the equations of the built-in ones, so
 that all spikes are the same. Goals: at most 1.2 times the time of the built-in model; the compiler delays the first
 network of a process by at most 1 s. The result is ``own-neuron.json``.
 """
@@ -20,14 +20,33 @@ import numpy as np
 
 import eprop as ep
 from eprop.models import inline
-from eprop.models.adaptation import adapt
-from eprop.models.lif import Z, subtract_at_threshold
+from eprop.models.membrane import R_STEPS, V_MIN, V_TH, integrate, surrogate_gradient
 
 GOAL, GOAL_FIRST = 1.2, 1.0
 RATE = 0.01
 # Rows of the state and of the parameters of ALIF.
-ADAPTATION, THRESHOLD = (ep.ALIF.state_rows.index(name) for name in ("adaptation", "threshold"))
-RHO, BETA, V_TH = (ep.ALIF.parameter_rows.index(name) for name in ("rho", "beta", "v_th"))
+V, R, Z, ADAPTATION, THRESHOLD = range(5)
+RHO, BETA = (ep.ALIF.parameter_rows.index(name) for name in ("rho", "beta"))
+
+
+@inline
+def subtract_at_threshold(state, params, j, x, rise):
+    """Advance one neuron whose threshold is ``rise`` mV higher now; a spike lowers ``v`` by the resting threshold."""
+    # Load everything before selecting, and give a refractory neuron an infinite threshold instead of a branch: otherwise
+    # the loop over neurons does not vectorise.
+    v_th = params[V_TH, j]
+    left = max(state[R, j] - 1.0, 0.0)
+    v = max(integrate(params, j, state[V, j], x), params[V_MIN, j])
+    above = v - (v_th + rise)
+    psi = surrogate_gradient(params, j, above)
+    psi = psi if left == 0.0 else 0.0
+    barrier = 0.0 if left == 0.0 else np.inf
+    spike = above >= barrier
+    z = 1.0 if spike else 0.0
+    state[V, j] = v - (v_th if spike else 0.0)
+    state[R, j] = left + z * params[R_STEPS, j]
+    state[Z, j] = z
+    return spike, psi
 
 
 @inline
@@ -39,7 +58,7 @@ def step_lif(state, params, j, x):
 @inline
 def step_alif(state, params, j, x):
     """Advance ALIF by one step: the threshold rises with each spike."""
-    a = adapt(params[RHO, j], state[ADAPTATION, j], state[Z, j])
+    a = params[RHO, j] * state[ADAPTATION, j] + state[Z, j]
     rise = params[BETA, j] * a
     state[ADAPTATION, j] = a
     state[THRESHOLD, j] = params[V_TH, j] + rise

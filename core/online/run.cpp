@@ -520,7 +520,7 @@ template <class Real> Divergence find_divergence(const OnlineRun<Real>& run) {
     if (population.role != Role::neuron) continue;
     const Index first = population.target_begin, n = population.target_end - first;
     if (population.voltage_row >= 0) diverged |= too_large(rows.row(population.voltage_row) + first, n);
-    if (population.own_step != 0 || population.voltage_row < 0)
+    if (population.model < 0 || population.voltage_row < 0)
       for (Index row = 0; row < rows.rows; row++) finite &= all_finite(rows.row(row) + first, n);
   }
   if (!diverged && finite) return Divergence::none;
