@@ -3,9 +3,9 @@
     python benchmarks/defaults.py --fsdd ARCHIVE --nmnist FOLDER [--rules eprop eprop+ adam] [--sets vowels-10] [--seeds 8]
                                   [--neurons 100] [--times-eta 1] [--label TEXT]
 
-``eprop`` is `EProp()`, ``eprop+`` is `EPropPlus()`, ``unregulated`` the same without rate regularisation, ``adam`` has an optimiser
-step of Adam per spike. JapaneseVowels and BasicMotions come from aeon, if it is installed. A line for each data set, rule and seed;
-the last ones have means and standard deviations over the seeds.
+``eprop`` is `EProp()`, ``eprop+`` is `EPropPlus()`, ``unregulated`` the same without rate regularisation, ``adam`` has an
+optimiser step of Adam per spike. JapaneseVowels and BasicMotions come from aeon, if it is installed. A line for each data
+set, rule and seed; the last ones have means and standard deviations over the seeds.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from harness import write
 
 import eprop as ep
 from eprop.data import BinnedDataset, from_arrays, load_recordings
-from eprop.data.splits import Loader
 from eprop.data.audio import MelSpikes, read_sounds
+from eprop.data.splits import Loader
 from eprop.encoders import PopulationCode
 from eprop.tasks import EvidenceAccumulation
 

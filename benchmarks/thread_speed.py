@@ -5,7 +5,7 @@
     python benchmarks/thread_speed.py --busy          # two threads, with a busy process beside
     python benchmarks/thread_speed.py --defaults      # small networks: the default number of threads against one
 
-The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches of four
+The networks are those of `scaling.py` in single precision at 10 Hz. E-prop learns from mini-batches of four
 samples of 100 steps, which the threads divide. A row of its own has one sample, of which threads divide the gradients
 only.
 
@@ -35,11 +35,11 @@ from typing import Any
 import harness
 import numpy as np
 import throughput
+from harness import has_ranks
+from scaling import measure_in_subprocess
+from scaling_network import MODES, ScalingConfig, network_of, run_steps, run_timed
 
 import eprop as ep
-from eprop.bench import ScalingConfig
-from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
-from eprop.bench.scaling import MODES, network_of, run_steps, run_timed
 from eprop.tasks import NMNIST
 
 WORKERS = 2
