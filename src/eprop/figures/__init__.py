@@ -2,7 +2,7 @@
 
 ::
 
-    Figure2, ... Figure5        the figures                                   figure_2.py, ... figure_5.py
+    Figure2, Figure3, Figure4   the figures                                   figure_2.py, ...
     FIGURES, make_figure        by number; from options to a folder           make.py
     PaperFigure                 base of all figures                           paper_figure.py
     Job, JobRunner              parallel jobs, with kept results              jobs.py
@@ -13,13 +13,12 @@
 from eprop.figures.figure_2 import Figure2
 from eprop.figures.figure_3 import Figure3
 from eprop.figures.figure_4 import Figure4
-from eprop.figures.figure_5 import Figure5
 from eprop.figures.jobs import Job, JobRunner
 from eprop.figures.make import FIGURES, FigureResult, make_figure
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import Table, Tables, read_tables, rows, stacked, table, write_tables
 
 __all__ = [
-    "FIGURES", "Figure2", "Figure3", "Figure4", "Figure5", "FigureResult", "Job", "JobRunner", "PaperFigure", "Table", "Tables",
+    "FIGURES", "Figure2", "Figure3", "Figure4", "FigureResult", "Job", "JobRunner", "PaperFigure", "Table", "Tables",
     "make_figure", "read_tables", "rows", "stacked", "table", "write_tables",
 ]  # fmt: skip

@@ -14,7 +14,6 @@ from eprop.errors import DataError, EPropError, OutputError, ParameterError
 from eprop.figures.figure_2 import Figure2
 from eprop.figures.figure_3 import Figure3
 from eprop.figures.figure_4 import Figure4
-from eprop.figures.figure_5 import Figure5
 from eprop.figures.jobs import JOBS, JobRunner
 from eprop.figures.paper_figure import PaperFigure
 from eprop.figures.tables import read_tables, write_tables
@@ -33,7 +32,6 @@ FIGURES: dict[int, type[PaperFigure]] = {
     2: Figure2,
     3: Figure3,
     4: Figure4,
-    5: Figure5,
 }
 #: In a figure's folder: the facts of the computation, and the folder of the tables.
 FACTS, NUMBERS = "figure.json", "numbers"

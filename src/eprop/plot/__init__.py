@@ -10,7 +10,7 @@
     draw_constants                          constants that learn, before and after training    constant_change.py
     draw_rewiring                           synapses of each source, before and after they move moved_synapses.py
     draw_band, draw_bars, draw_points       several trials of one or more variants             charts.py
-    draw_confusion, draw_event_cost         true and predicted classes; time per event         charts.py
+    draw_confusion                          true and predicted classes                         charts.py
     raster, rates, draw_spikes              spikes of populations                              spikes.py
     draw_encoding                           a number, its spikes, the number read from them    encoding.py
     cochleagram                             a sound and the spikes of an ear                   sounds.py
@@ -21,7 +21,7 @@
 """
 
 from eprop.plot.activity import draw_activity, draw_episode, draw_pattern, telling_neuron
-from eprop.plot.charts import draw_band, draw_bars, draw_confusion, draw_event_cost, draw_points
+from eprop.plot.charts import draw_band, draw_bars, draw_confusion, draw_points
 from eprop.plot.constant_change import draw_constants
 from eprop.plot.encoding import draw_encoding
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
@@ -35,7 +35,7 @@ from eprop.plot.weight_change import draw_weight_change, draw_weights
 
 __all__ = [
     "check_picture", "cochleagram", "draw_activity", "draw_band", "draw_bars", "draw_confusion", "draw_constants",
-    "draw_encoding", "draw_episode", "draw_event_cost", "draw_learning_curve", "draw_network", "draw_pattern",
+    "draw_encoding", "draw_episode", "draw_learning_curve", "draw_network", "draw_pattern",
     "draw_points", "draw_returns", "draw_returns_of_trials", "draw_rewiring", "draw_run", "draw_spikes", "draw_trials",
     "draw_weight_change", "draw_weights", "look", "raster", "rates", "save", "telling_neuron", "write_report",
 ]  # fmt: skip

@@ -64,17 +64,6 @@ OTHERS = [
     (["figure", "3", "--data", "none"], "none: no such folder or zip archive; see --data, --mnist and --test-data"),
     (["figure", "4", "--test-data", "none"], "none: no such folder or zip archive"),
     (["figure", "3", "--mnist", "a", "--data", "b"], "not both"),
-    (
-        ["bench", "event-cost", "--figure", "x.foo"],
-        "x.foo: the format .foo is not available; give a name that ends with",
-    ),
-    (
-        ["bench", "event-cost", "--figure", "none/x.png"],
-        "none/x.png: cannot be written: the folder none does not exist",
-    ),
-    (["bench", "event-cost", "--quantity", "weight"], "quantities must be some of interval, cutoff, neurons, indegree"),
-    (["bench", "scaling", "--mode", "hebb"], "mode must be one of static, eprop, eprop+, stdp, got 'hebb'"),
-    (["bench", "scaling", "--compare", "brian"], "--compare takes \"nest\", got 'brian'"),
 ]
 #: What the parser refuses, as patterns.
 PARSER = [
@@ -82,7 +71,6 @@ PARSER = [
     (["train", "nmnist", "--threads", "1.5"], "'--threads'.*'1.5'"),
     (["train", "own.py", "--threads", "1.5"], "'--threads'.*'1.5'"),
     (["train", "nmnist", "--nix"], "No such option: --nix"),
-    (["bench", "scaling", "--neurons", "x"], "'--neurons'.*'x'"),
     (["train", "nmnits"], "No such command 'nmnits'.*; see .*train --help"),
     (["trian"], "No such command 'trian'"),
     (["evaluate"], "Missing argument 'RUN'; see .*evaluate --help"),
@@ -90,7 +78,7 @@ PARSER = [
 EMPTY_PATHS = [
     ["train", "nmnist", "--out", "", "--force"], ["train", "nmnist", "--test-data", ""], ["train", "nmnist", "--config", ""],
     ["train", "own.py", "--out="], ["evaluate", ""], ["plot", "run", "--out", ""], ["new-task", "x", "--out", ""],
-    ["figure", "3", "--out", ""], ["bench", "event-cost", "--figure", ""],
+    ["figure", "3", "--out", ""],
 ]  # fmt: skip
 ROWS = [
     *((["train", "nmnist", *words], re.escape(message)) for words, message in NMNIST),
@@ -116,9 +104,7 @@ def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    "words", ["new-task x", "info", "plot x", "report x", "figure 3", "bench event-cost", "bench microcircuit"]
-)
+@pytest.mark.parametrize("words", ["new-task x", "info", "plot x", "report x", "figure 3"])
 def test_commands_for_a_single_process_are_refused_on_several_ranks(
     words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

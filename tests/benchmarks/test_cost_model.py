@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import pathlib
-import sys
-
+import cost_model
 import pytest
-
-from eprop.bench import ScalingConfig, run_scaling
-
-sys.path.append(str(pathlib.Path(__file__).parents[3] / "benchmarks"))
-cost_model = pytest.importorskip("cost_model", reason="the source distribution has no benchmarks")
-CostModel, work_of = cost_model.CostModel, cost_model.work_of
+from cost_model import CostModel, work_of
+from scaling import run_scaling
+from scaling_network import ScalingConfig
 
 WORK = {
     "eprop+": {"deliver": {"events": 4e-9, "finalised": 1e-9, "branches": 3e-8}, "exchange": {"spikes": 2e-8}},

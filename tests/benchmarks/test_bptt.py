@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pathlib
-import sys
-
+import bptt
 import numpy as np
 import pytest
 
@@ -13,9 +11,6 @@ from eprop.checks import stimuli_of, time_driven
 from eprop.engine import make_samples
 from eprop.reference.backpropagation import backpropagate
 from eprop.tasks import SpokenDigits
-
-sys.path.append(str(pathlib.Path(__file__).parents[3] / "benchmarks"))
-bptt = pytest.importorskip("bptt", reason="the source distribution has no benchmarks")
 
 
 @pytest.mark.parametrize("given", [{"neuron": "lif"}, {"neuron": "alif", "spread": 0.3}])

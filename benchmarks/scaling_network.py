@@ -1,4 +1,4 @@
-"""The scaling benchmark: a sparse recurrent network with forced spikes at fixed intervals.
+"""The network of the scaling benchmark: sparse and recurrent, with forced spikes at fixed intervals. This file is no script.
 
 The shape follows the benchmark of Korcsak-Gorzo et al. 2025 (arXiv 2511.21674): plastic recurrent connections with
 a fixed in-degree, static connections from Poisson inputs and to readouts, sparse random feedback; dt and all delays are
@@ -9,32 +9,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from eprop.bench.bandwidth import bytes_per_event, bytes_per_sample, triad_bandwidth
-from eprop.engine import Simulator
-from eprop.errors import ParameterError
-from eprop.files import JsonObject
-from eprop.models import ForcedLIF, PiecewiseLinear, PoissonSource, Readout
-from eprop.network import (
-    Distribution,
+from eprop import (
+    STDP,
+    EProp,
+    EPropPlus,
     FixedIndegree,
     FixedOutdegree,
     FixedPoint,
     Network,
     Normal,
+    ParameterError,
+    PiecewiseLinear,
+    PoissonSource,
     RandomFeedback,
+    Readout,
+    Simulator,
+    Static,
     Uniform,
 )
-from eprop.parallel import Communicator, Serial
+from eprop.models import ForcedLIF
+from eprop.network import Distribution
+from eprop.parallel import Communicator
 from eprop.parameters import Description, param
-from eprop.rules import STDP, EProp, EPropPlus, Rule, Static
+from eprop.rules import Rule
 from eprop.rules.optimizers import BY_NAME
-from eprop.training.system_info import peak_memory, resident_memory
 
 MODES = ("static", "eprop", "eprop+", "stdp")
 # Largest recurrent weight with STDP, mV; initial weights are uniform below.
@@ -44,14 +47,11 @@ SHORTEST_WARM_UP = 20
 NEEDED = {
     "cutoff": ("eprop+",), "sample": ("eprop",), "mu": ("stdp",), "each_step": ("eprop+",), "optimizer": ("eprop", "eprop+"),
 }  # fmt: skip
-#: Optimisers of NEST.
-IN_NEST = ("gradient_descent", "adam")
-VALUE_BYTES = {"single": 4, "double": 8}
 
 
 @dataclass(frozen=True)
 class NetworkConfig(Description):
-    """Parameters of the network that all benchmarks share; the field names are options of ``eprop bench``."""
+    """Parameters of the network that all benchmarks share; the field names are options."""
 
     neurons: int = param(1000, kind=int, at_least=2, doc="recurrent neurons")
     indegree: int = param(1000, kind=int, at_least=1, doc="recurrent connections into each neuron")
@@ -118,45 +118,6 @@ class ScalingConfig(NetworkConfig):
         return self.sample_steps if self.mode == "eprop" else max(SHORTEST_WARM_UP, math.ceil(1000.0 / self.rate) + 1)
 
 
-@dataclass
-class ScalingResult:
-    """Measurements of one simulator; times in s, memory in bytes.
-
-    ``bytes_per_synapse`` counts the arrays with one entry per synapse; for NEST it is the growth of the process.
-    ``resident_bytes_per_synapse`` is the growth of the process for both simulators. It is None if the process grew by less
-    than the size of its arrays, because it reused freed memory. ``synaptic_events`` are counted; for NEST they are the
-    expected number. ``phases`` are seconds of the run, if measured. ``bandwidth_fraction`` is the rate of the bytes that
-    events must move, divided by the bandwidth of the triad; None for NEST.
-    """
-
-    simulator: str
-    mode: str
-    neurons: int
-    synapses: int
-    plastic_synapses: int
-    threads: int
-    precision: str
-    steps: int
-    build_seconds: float
-    run_seconds: float
-    synaptic_events: int
-    ns_per_synaptic_event: float
-    real_time_factor: float
-    bytes_per_synapse: float
-    resident_bytes_per_synapse: float | None
-    propagator_bytes: int
-    peak_memory_bytes: int
-    triad_bytes_per_second: float | None = None
-    bandwidth_fraction: float | None = None
-    phases: dict[str, float] = field(default_factory=dict)
-    ranks: int = 1
-    bits: int | None = None
-
-    def to_dict(self) -> JsonObject:
-        """Plain dictionary for JSON."""
-        return dataclasses.asdict(self)
-
-
 def network_of(config: ScalingConfig) -> Network:
     """Describe the benchmark's network."""
     net = Network(dt=1.0, seed=config.seed)
@@ -193,51 +154,6 @@ def _rule(config: ScalingConfig) -> Rule:
     if config.mode == "stdp":
         return STDP(rate=0.01, alpha=1.05, mu_plus=config.mu, mu_minus=config.mu, w_max=STDP_W_MAX)
     return Static()
-
-
-def run_scaling(config: ScalingConfig, comm: Communicator | None = None) -> ScalingResult:
-    """Build and run the network, on all ranks together; the run time leaves out the building and the warm-up.
-
-    Memory is the sum over all ranks, times and phases belong to this rank.
-    """
-    comm = comm or Serial()
-    network, before = network_of(config), resident_memory() or 0
-    began = time.perf_counter()
-    sim = simulator_of(config, network, comm)
-    built = time.perf_counter() - began
-    run_steps(sim, config, config.warm_up)
-    events, phases = sim.events, sim.phases
-    comm.gather(None)  # start all ranks together
-    began = time.perf_counter()
-    run_timed(sim, config)
-    seconds, after = time.perf_counter() - began, resident_memory() or 0
-    events = sim.events - events
-    plastic = sum(sim.connection_count(p.name) for p in network.projections if p.rule.plastic)
-    memory, peak = sim.memory(), peak_memory() or 0
-    held = comm.sum(np.array([memory["synapses"], memory["propagators"], peak, after - before]))
-    bandwidth = triad_bandwidth(config.threads)
-    grown = held[3] / sim.n_synapses if held[3] >= held[0] else None
-    moved = _moved(config, events, sim.n_synapses)
-    return ScalingResult(
-        "eprop", config.mode, config.neurons, sim.n_synapses, plastic, config.threads, config.precision, config.timed_steps,
-        built, seconds, events, 1e9 * seconds / max(events, 1), seconds / (config.timed_steps * 1e-3),
-        held[0] / sim.n_synapses, grown, int(held[1]), int(held[2]),
-        bandwidth, moved / comm.size / seconds / bandwidth,
-        {"build": built, **{name: s - phases.get(name, 0.0) for name, s in sim.phases.items()}} if config.timers else {},
-        comm.size, config.bits,
-    )  # fmt: skip
-
-
-def _moved(config: ScalingConfig, events: int, synapses: int) -> float:
-    """Bytes of synapse arrays that the events move at least."""
-    value = VALUE_BYTES[config.precision]
-    if config.bits is not None and config.mode in ("static", "stdp"):
-        value = 1 if config.bits <= 8 else 2
-    per_sample = bytes_per_sample(config.mode, value) * synapses * (config.timed_steps / config.sample_steps)
-    moments = sum(BY_NAME[config.optimizer].moments)
-    waits = moments > 0 or config.each_step  # the gradient
-    more = moments + waits
-    return bytes_per_event(config.mode, value, more) * events + per_sample
 
 
 def simulator_of(config: ScalingConfig, network: Network | None = None, comm: Communicator | None = None) -> Simulator:

@@ -1,6 +1,6 @@
-"""The scaling benchmark in NEST: run as a module, with the configuration as JSON; prints the result as JSON.
+"""The scaling benchmark in NEST: `scaling.py` runs this script with the configuration as JSON; it prints the result as JSON.
 
-The network is that of `eprop.bench.scaling`: the same sizes, rates, parameters and delays; connections and weights
+The network is that of `scaling_network.py`: the same sizes, rates, parameters and delays; connections and weights
 are NEST's own draws from the same distributions. Both rules of e-prop use the memory-saving synapse (``_hpc``). e-prop+
 takes one optimiser step per spike (or, with ``each_step``, per time step), with flush events, as in the benchmark of
 Korcsak-Gorzo et al. 2025; the original rule (``_bsshslm_2020``) one per update interval, which is as long as a sample here.
@@ -16,11 +16,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from scaling_network import STDP_W_MAX
 
 from eprop.interop.nest import FIRST_STEP, SUFFIX, nest_module
 from eprop.training.system_info import resident_memory
 
-STDP_W_MAX = 0.01  # as in `eprop.bench.scaling`, which may not be imported from here
 # Interval of spikes that let NEST delete histories of silent neurons, ms.
 FLUSH_INTERVAL = 300.0
 OPTIMIZER = {"batch_size": 1, "Wmin": -100.0, "Wmax": 100.0, "eta": 1e-4}
@@ -28,7 +28,7 @@ SIGNAL = {"eprop+": "eprop_learning_signal_connection", "eprop": f"eprop_learnin
 
 
 def main(config: dict[str, Any], clock: Callable[[], float] = time.perf_counter) -> dict[str, Any]:
-    """Build and run; return the fields of `eprop.bench.ScalingResult`, with the times of a clock, in s."""
+    """Build and run; return the fields of `scaling.ScalingResult`, with the times of a clock, in s."""
     nest = nest_module()
     nest.ResetKernel()
     nest.set(resolution=1.0, local_num_threads=config["threads"], rng_seed=config["seed"] + 1)

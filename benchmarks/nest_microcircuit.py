@@ -1,4 +1,4 @@
-"""The microcircuit benchmark in NEST: run as a module, with the configuration as JSON; prints the result as JSON.
+"""The microcircuit benchmark in NEST: `microcircuit.py` runs this script with the configuration; it prints JSON.
 
 Sizes, numbers of synapses, weights, delays and background are those of `eprop.networks.Microcircuit`; NEST draws its own
 connections, weights and delays from the same distributions.
@@ -30,7 +30,7 @@ from eprop.training.system_info import resident_memory
 
 
 def main(config: dict[str, Any]) -> dict[str, Any]:
-    """Build and run; return the fields of `eprop.bench.MicrocircuitResult`, with a summary instead of rates.
+    """Build and run; return the fields of `microcircuit.MicrocircuitResult`, with a summary instead of rates.
 
     The memory is that at the end of the run: a new process inherits the peak of the one that started it.
     """
