@@ -86,7 +86,6 @@ TARGETS = (
     Target("samples", itself, events.read_samples, 1500),
     Target("live", itself, events.read_lines, 200),
     Target("packed events", events.records, events.read_records, 200),
-    Target("datagrams", events.records, events.read_datagrams, 40),
     Target("live arrays", events.records, events.read_arrays, 200),
     Target("configuration", configurations, read_configuration, 800),
     Target("reward configuration", reward_configurations, read_reward_configuration, 300),
