@@ -67,7 +67,7 @@ def read_recordings(state: tuple[pathlib.Path, list[bytes]], rng: random.Random)
     found.binned(n_steps=10, on_error=rng.choice(("raise", "skip"))).validate()
 
 
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 
 
 def archives(folder: pathlib.Path) -> tuple[pathlib.Path, list[bytes]]:
@@ -78,10 +78,6 @@ def archives(folder: pathlib.Path) -> tuple[pathlib.Path, list[bytes]]:
             for k in range(3):
                 archive.writestr(f"Train/{k}/{k + 1:05d}.bin", encode(events(k)))
         out.append(inner.getvalue())
-        outer = io.BytesIO()
-        with zipfile.ZipFile(outer, "w", method) as archive:
-            archive.writestr("Train.zip", inner.getvalue())
-        out.append(outer.getvalue())
     return folder / "archive.zip", out
 
 
