@@ -302,8 +302,9 @@ def server(tmp_path):
     running.server_close()
 
 
-def test_recordings_are_downloaded_once_and_verified(server, tmp_path):
+def test_recordings_are_downloaded_once_and_verified(server, tmp_path, monkeypatch):
     pytest.importorskip("pooch", reason="needs the extra download")
+    monkeypatch.setattr("eprop.data.download.RETRIES", 0)
     url, digest = server
     folder = download_digits(tmp_path / "here", url=url, sha256=digest)
     assert read_sounds(folder).speakers.tolist() == ["ann"]

@@ -162,5 +162,5 @@ def test_a_full_disk_is_reported_with_the_needed_size(tmp_path: pathlib.Path, sm
         save_dataset(large, tmp_path / "set")
     outer = zipped(tmp_path / "outer.zip", {"Train.zip": bytes(100_000)})
     with pytest.raises(OutputError, match=r"Train.zip.part: cannot be written: .*100,000 bytes are needed"):
-        _unpack(outer, tmp_path / "Train.zip", "", None)
+        _unpack(outer, tmp_path / "Train.zip", "")
     assert outer.exists()
