@@ -12,7 +12,7 @@
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     audio       sound: cochlea, readers of recordings                                             audio/
     EventCamera from images to recordings as in N-MNIST                                           camera.py
-    LiveEvents  events that arrive live: an iterator, standard input, datagrams          live.py, live_readers.py
+    LiveEvents  events that arrive live: an iterator, standard input                     live.py, live_readers.py
     cached      data sets on disk                                                                 cache.py
     download_nmnist     the full N-MNIST                                                          download.py
 """
@@ -25,7 +25,7 @@ from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.live import LiveEvents
-from eprop.data.live_readers import UdpReceiver, UdpSender, read_packed, read_text
+from eprop.data.live_readers import read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
 from eprop.data.series import SeriesDataset, from_series
@@ -49,8 +49,6 @@ __all__ = [
     "NMNISTRecordings",
     "SeriesDataset",
     "Splits",
-    "UdpReceiver",
-    "UdpSender",
     "as_events",
     "cached",
     "concatenate",

@@ -20,7 +20,6 @@ from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
-from eprop.engine.run.candidates import Pairs
 from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.episodes import Episodes
@@ -582,46 +581,6 @@ class Simulator(FixedProperties):
             return forward(self._episodes, self._layout, samples, None).backward()
         finally:
             arrays.learned_steps, arrays.given_steps = clock, steps
-
-    def absent_gradients(
-        self, samples: Samples, name: Projection | str, sources: object, targets: object, delays: object = None
-    ) -> Floats:
-        """Compute the gradients that connections would have which the network does not have, with weight 0.
-
-        Parameters
-        ----------
-        samples : Samples
-            As for `gradients`.
-        name : Projection or str
-            A projection onto neurons that learns by `EProp`.
-        sources, targets : array of int, shape (n,)
-            Nodes.
-        delays : float or array, optional
-            ms, of those that the projection has. The default is the shortest.
-
-        Returns
-        -------
-        ndarray, shape (n,), float64
-            As from `gradients`, for each pair.
-
-        Raises
-        ------
-        NetworkError
-            If there is no projection of this name.
-        InputError
-            If the pairs do not fit the projection. Else as for `gradients`.
-        """
-        check_learns(self._episodes, "absent_gradients")
-        projection = self.network.projection(name)
-        with self._lock:
-            checks.check_call(self.comm, "absent_gradients", self._layout, samples, None)
-            check = partial(Pairs.checked, self._arrays, projection, sources, targets, delays)
-            pairs = run_on_all_ranks(
-                self.comm, "absent_gradients", check, lambda pairs: {"pairs": checksum(pairs.keys)}
-            )
-            with self._rewirer.absent(projection, pairs) as step:
-                self._gradients(samples)
-                return self._rewirer.gradients_of(step, pairs, samples)
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
         """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.
