@@ -54,11 +54,11 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
 
 
 COMMANDS = ("train nmnist", "train pattern-generation", "train evidence-accumulation", "new-task", "evaluate", "plot", "report",
-            "info", "figure 3", "bench scaling", "bench event-cost", "bench microcircuit")  # fmt: skip
+            "info", "bench scaling", "bench event-cost", "bench microcircuit")  # fmt: skip
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", ["", "train", "figure", "bench", *COMMANDS])
+@pytest.mark.parametrize("words", ["", "train", "bench", *COMMANDS])
 def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str) -> None:
     done = run(*words.split(), "--help")
     assert done.exit_code == 0
@@ -72,7 +72,7 @@ def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str)
 def test_train_is_the_first_command() -> None:
     listed = re.findall(r"^│ ([a-z][a-z-]*)  ", run("--help").stdout, re.MULTILINE)
     assert listed[0] == "train"
-    assert {"evaluate", "plot", "bench", "figure", "info", "new-task"} <= set(listed)
+    assert {"evaluate", "plot", "bench", "info", "new-task"} <= set(listed)
 
 
 @pytest.mark.tiny

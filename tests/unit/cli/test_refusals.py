@@ -61,9 +61,6 @@ TASKS = [
     ("gymnasium --env NoSuch-v0", "no environment 'NoSuch-v0'"),
 ]
 OTHERS = [
-    (["figure", "3", "--data", "none"], "none: no such folder or zip archive; see --data, --mnist and --test-data"),
-    (["figure", "4", "--test-data", "none"], "none: no such folder or zip archive"),
-    (["figure", "3", "--mnist", "a", "--data", "b"], "not both"),
     (
         ["bench", "event-cost", "--figure", "x.foo"],
         "x.foo: the format .foo is not available; give a name that ends with",
@@ -90,7 +87,7 @@ PARSER = [
 EMPTY_PATHS = [
     ["train", "nmnist", "--out", "", "--force"], ["train", "nmnist", "--test-data", ""], ["train", "nmnist", "--config", ""],
     ["train", "own.py", "--out="], ["evaluate", ""], ["plot", "run", "--out", ""], ["new-task", "x", "--out", ""],
-    ["figure", "3", "--out", ""], ["bench", "event-cost", "--figure", ""],
+    ["bench", "event-cost", "--figure", ""],
 ]  # fmt: skip
 ROWS = [
     *((["train", "nmnist", *words], re.escape(message)) for words, message in NMNIST),
@@ -117,7 +114,7 @@ def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str
 
 @pytest.mark.tiny
 @pytest.mark.parametrize(
-    "words", ["new-task x", "info", "plot x", "report x", "figure 3", "bench event-cost", "bench microcircuit"]
+    "words", ["new-task x", "info", "plot x", "report x", "bench event-cost", "bench microcircuit"]
 )
 def test_commands_for_a_single_process_are_refused_on_several_ranks(
     words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
