@@ -47,7 +47,6 @@ NMNIST = [
 TASKS = [
     ("pattern-generation --target circle", "target must be one of sines, lemniscate"),
     ("pattern-generation --target none.csv", "none.csv: cannot be read"),
-    ("pattern-generation --engine gpu", "engine must be"),
     ("pattern-generation --seeds 0", "the number of seeds must be a whole number >= 1, got 0"),
     ("pattern-generation --jobs 2", "give --seeds as well"),
     ("pattern-generation --seeds 2 --resume x", "leave out --seeds"),
