@@ -1,7 +1,7 @@
 """A model of the run time: its constants, its predictions beside figure 5, and its predictions for larger machines.
 
-    python experiments/figure_5.py --out figure-5
-    python benchmarks/scaling_model.py figure-5/result.json
+    python experiments/figure_5.py
+    python benchmarks/scaling_model.py runs/figure-5/result.json
     python benchmarks/scaling_model.py -         # constants and predictions only
 
 The constants come from other networks than those of the figure. Runs on one thread give the constants of the work.
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--fit-steps", type=int, default=300, help="steps of each run for the constants")
     parser.add_argument("--repeats", type=int, default=3, help="repeats of each of these runs; the median counts")
     arguments = parser.parse_args()
-    measured = columns_of(arguments.figure) if str(arguments.figure) != "-" else None
+    measured = points_of(arguments.figure) if str(arguments.figure) != "-" else None
     found: dict[str, Any] = {"constants": {}, "points": [], "assumed": ASSUMED, "clusters": []}
     for mode in arguments.modes:
         model = calibrate(mode, steps=arguments.fit_steps, repeats=arguments.repeats)
@@ -67,9 +67,9 @@ def main() -> None:
     print(harness.write("scaling_model", found))
 
 
-def columns_of(figure: pathlib.Path) -> dict[str, np.ndarray]:
-    """Return the measured points of figure 5, as columns by name."""
-    points = json.loads(figure.read_text())["points"]
+def points_of(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Return the measured points of figure 5 as columns."""
+    points = json.loads(path.read_text())["points"]
     return {name: np.array([point[name] for point in points]) for name in points[0]}
 
 

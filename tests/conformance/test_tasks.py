@@ -29,7 +29,7 @@ SMALL: dict[str, dict] = {
 CONTROL: dict[str, tuple[dict, str | None]] = {
     "cartpole": ({"lif": 5}, "gymnasium"),
     "delayed-reward": ({"lif": 3, "alif": 3, "group": 2, "cues": 1, "delay": 50.0, "recall": 50.0}, None),
-    "pong": ({"lif": 3, "alif": 2, "front": "objects", "fields": 3}, "ale_py"),
+    "pong": ({"lif": 3, "alif": 2, "block": 16}, "ale_py"),
     "gymnasium": ({"lif": 5, "env": "MountainCarContinuous-v0"}, "gymnasium"),
 }
 BOTH_RULES = [pytest.param(name, rule, marks=pytest.mark.tiny) for name in SMALL for rule in ("eprop", "eprop+")]

@@ -32,6 +32,7 @@ from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.learner import Learner, Setup
 from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, UnfinishedRunWarning, evaluate_run, load
 from eprop.training.progress_bar import ProgressBar
+from eprop.training.records import record_activity
 from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
 from eprop.training.run import FinishedRun, Run, resume_run, start_run
 from eprop.training.run_folder import RunFolder
@@ -48,6 +49,6 @@ __all__ = [
     "RewardLearner", "Run", "RunConfig", "RunEstimate", "RunFolder", "SampleLearner", "Setup", "Stopped",
     "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnusedParameterWarning",
     "Watcher", "confusion_matrix", "estimate_run", "evaluate", "evaluate_run", "fit", "gradient_balance", "judge",
-    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "resume_run", "resume_trials",
+    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "record_activity", "resume_run", "resume_trials",
     "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

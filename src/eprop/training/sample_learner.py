@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eprop.data import SeriesDataset
-from eprop.engine import BatchResult, Samples
+from eprop.engine import BatchResult, Samples, Simulator
 from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Dataset, Task
 from eprop.training.cell_activity import described, observe
-from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import SLICE, Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
@@ -175,7 +174,7 @@ class SampleLearner(Learner):
     def __init__(
         self,
         task: Task,
-        simulator: Engine,
+        simulator: Simulator,
         dataset: Dataset | SeriesDataset,
         training: Training | None = None,
         *,

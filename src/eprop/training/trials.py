@@ -157,7 +157,7 @@ def _refuse_edited_trials(folder: RunFolder, seeds: list[int], config: RunConfig
 
 def _check_threads(config: RunConfig) -> None:
     """Raise once what every trial would raise by itself."""
-    if config.execution.engine == "event" and config.execution.threads is not None:
+    if config.execution.threads is not None:
         check_threads(config.execution.threads)
 
 
@@ -232,7 +232,7 @@ KEPT = (
     "train_processor_seconds", "samples_learned", "synaptic_events", "environment_steps",
 )  # fmt: skip
 FIRST = (
-    "version", "task", "rule", "loss", "environment", "score", "test_samples", "test_data", "episodes", "engine", "machine",
+    "version", "task", "rule", "loss", "environment", "score", "test_samples", "test_data", "episodes", "machine",
 )  # fmt: skip
 
 

@@ -51,11 +51,11 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
 
 
 COMMANDS = ("train nmnist", "train pattern-generation", "train evidence-accumulation", "new-task", "evaluate", "plot", "report",
-            "info", "figure 3")  # fmt: skip
+            "info")  # fmt: skip
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", ["", "train", "figure", *COMMANDS])
+@pytest.mark.parametrize("words", ["", "train", *COMMANDS])
 def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str) -> None:
     done = run(*words.split(), "--help")
     assert done.exit_code == 0
@@ -69,7 +69,7 @@ def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str)
 def test_train_is_the_first_command() -> None:
     listed = re.findall(r"^│ ([a-z][a-z-]*)  ", run("--help").stdout, re.MULTILINE)
     assert listed[0] == "train"
-    assert {"evaluate", "plot", "figure", "info", "new-task"} <= set(listed)
+    assert {"evaluate", "plot", "info", "new-task"} <= set(listed)
 
 
 @pytest.mark.tiny

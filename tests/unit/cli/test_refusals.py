@@ -47,7 +47,6 @@ NMNIST = [
 TASKS = [
     ("pattern-generation --target circle", "target must be one of sines, lemniscate"),
     ("pattern-generation --target none.csv", "none.csv: cannot be read"),
-    ("pattern-generation --engine gpu", "engine must be"),
     ("pattern-generation --seeds 0", "the number of seeds must be a whole number >= 1, got 0"),
     ("pattern-generation --jobs 2", "give --seeds as well"),
     ("pattern-generation --seeds 2 --resume x", "leave out --seeds"),
@@ -61,9 +60,6 @@ TASKS = [
     ("gymnasium --env NoSuch-v0", "no environment 'NoSuch-v0'"),
 ]
 OTHERS = [
-    (["figure", "3", "--data", "none"], "none: no such folder or zip archive; see --data, --mnist and --test-data"),
-    (["figure", "4", "--test-data", "none"], "none: no such folder or zip archive"),
-    (["figure", "3", "--mnist", "a", "--data", "b"], "not both"),
 ]
 #: What the parser refuses, as patterns.
 PARSER = [
@@ -78,7 +74,6 @@ PARSER = [
 EMPTY_PATHS = [
     ["train", "nmnist", "--out", "", "--force"], ["train", "nmnist", "--test-data", ""], ["train", "nmnist", "--config", ""],
     ["train", "own.py", "--out="], ["evaluate", ""], ["plot", "run", "--out", ""], ["new-task", "x", "--out", ""],
-    ["figure", "3", "--out", ""],
 ]  # fmt: skip
 ROWS = [
     *((["train", "nmnist", *words], re.escape(message)) for words, message in NMNIST),
@@ -104,7 +99,7 @@ def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", ["new-task x", "info", "plot x", "report x", "figure 3"])
+@pytest.mark.parametrize("words", ["new-task x", "info", "plot x", "report x"])
 def test_commands_for_a_single_process_are_refused_on_several_ranks(
     words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--engine``, ``--seeds``, files."""
+"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--seeds``, files."""
 
 from __future__ import annotations
 
@@ -109,20 +109,6 @@ def test_every_kind_of_target_is_learned_and_drawn(target: str, tmp_path: pathli
     (tmp_path / "own.csv").write_text("0,0,0\n1,2,3\n0,1,0\n")
     summary_of(f"{PATTERN} --target {target} --out run")
     assert (tmp_path / "run" / "figures" / "pattern.png").exists()
-
-
-@pytest.mark.parametrize("rule", ["eprop", "eprop+ --cutoff 1000"])
-def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
-    text = f"{PATTERN} --rule {rule} --precision double --schedule constant --no-figures"
-    found = [summary_of(f"{text} --engine {engine} --out {engine}") for engine in ("event", "time")]
-    texts = [pathlib.Path(engine, "metrics.jsonl").read_text() for engine in ("event", "time")]
-    losses = [[json.loads(each)["loss"] for each in text.splitlines()] for text in texts]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
-    assert [summary["engine"] for summary in found] == ["event", "time"]
-    if rule == "eprop":
-        assert found[0]["test_loss"] == pytest.approx(found[1]["test_loss"], rel=1e-9)
-    resumed = summary_of("train pattern-generation --resume time --no-figures")
-    assert resumed["test_loss"] == found[1]["test_loss"]
 
 
 def test_trials_are_printed_drawn_and_resumed() -> None:
