@@ -13,7 +13,7 @@ from eprop.models import ForcedLIF
 from networks import small_network
 
 GD = ep.GradientDescent(1e-3)
-PLUS = ep.EPropPlus(optimizer=GD)
+PLUS = ep.EPropPlus(optimizer=GD, c_reg=0.0)
 SAMPLE = ep.EProp(optimizer=GD)
 LATE = ep.LIF(delayed_reset=True)
 NONE = "none"
@@ -156,7 +156,7 @@ def test_each_rule_has_its_method():
 
 @pytest.mark.nest
 def test_first_step_with_adam():
-    net = to_nest(network(ep.EPropPlus(optimizer=ep.Adam())))
+    net = to_nest(network(ep.EPropPlus(optimizer=ep.Adam(), c_reg=0.0)))
     with pytest.raises(ep.InputError, match="the first step must have no input"):
         net.run(5.0, {"in": np.ones((5, 3))})
     with pytest.raises(ep.InputError, match="window must be 0 in the first step"):

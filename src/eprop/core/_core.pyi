@@ -896,6 +896,14 @@ class Stepper:
         """Outputs of the last step, mV."""
 
     @property
+    def counts(self) -> NDArray[numpy.int64]:
+        """Spikes of each neuron, added up."""
+
+    @property
+    def sums(self) -> NDArray[numpy.float64]:
+        """Steps, their loss, and that of outputs at zero, added up."""
+
+    @property
     def rewarded(self) -> bool:
         """Whether synapses have reward traces."""
 

@@ -126,8 +126,6 @@ def in_figures(mean: float, spread: float, digits: int = 1) -> str:
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"
 
 
-
-
 def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:
     """Draw the counts of (true class, predicted class); the colour shows the fraction of the true class.
 

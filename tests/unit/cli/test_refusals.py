@@ -59,8 +59,7 @@ TASKS = [
     ("delayed-reward --cue 70", "cue must be a multiple of substeps x dt = 50 ms, got 70"),
     ("gymnasium --env NoSuch-v0", "no environment 'NoSuch-v0'"),
 ]
-OTHERS = [
-]
+OTHERS = []
 #: What the parser refuses, as patterns.
 PARSER = [
     (["train", "nmnist", "--epochs", "nan"], "'--epochs'.*'nan'.*; see .*train nmnist --help"),

@@ -88,7 +88,7 @@ def test_one_rank_warns_for_all(ranks: int) -> None:
 
 RULES = [
     ep.EProp(optimizer=ep.GradientDescent(eta=0.0)),
-    ep.EPropPlus(cutoff=20.0, optimizer=ep.GradientDescent(eta=0.0)),
+    ep.EPropPlus(cutoff=20.0, optimizer=ep.GradientDescent(eta=0.0), c_reg=0.0),
 ]
 EACH = pytest.mark.parametrize("rule", RULES)
 

@@ -51,7 +51,7 @@ class MyTask(LearningTask, GeneratedTask, Classification):
         common = {"tau_m": 20.0, "tau_out": 30.0, "feedback": "symmetric"}
         if given.get("rule", cls.rule) == "eprop+":
             return {**common, "optimizer": "gradient_descent", "eta": 1e-4, "eta_out": 1e-4}
-        return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3}
+        return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "c_reg": 1.0}
 
     def default_data(self) -> dict[str, Any]:
         """Number of samples of an epoch and of the test; every epoch draws new samples."""
