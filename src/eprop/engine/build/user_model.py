@@ -150,7 +150,7 @@ def check_psi(label: str, psi: object, largest: object) -> None:
     NetworkError
         If a value is negative, or larger than the bound.
     """
-    psi, largest = np.broadcast_arrays(psi, largest)
+    psi, largest = np.broadcast_arrays(np.asarray(psi), np.asarray(largest))
     broken = np.isfinite(largest) & ~((psi >= 0.0) & (psi <= largest * (1.0 + 1e-12)))
     if broken.any():
         raise NetworkError(
