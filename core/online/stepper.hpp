@@ -1,7 +1,6 @@
 // One step of a network whose inputs become known as it runs: a reusable request, and arrays for the arguments of a step.
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -10,28 +9,6 @@
 #include "online/run.hpp"
 
 namespace eprop {
-
-// Durations in ns, in bins of equal width between powers of two: the resolution is one sixteenth.
-struct Latency {
-  static constexpr int kBits = 4, kBins = 1 << kBits;
-  std::vector<Index> counts = std::vector<Index>(kBins * (64 - kBits), 0);
-  Index longest = 0;
-
-  static Index bin(Index ns) {
-    const auto n = static_cast<std::uint64_t>(std::max<Index>(ns, 0));
-    const int shift = std::max(static_cast<int>(std::bit_width(n)) - kBits - 1, 0);
-    return static_cast<Index>(shift) * kBins + static_cast<Index>(n >> shift);
-  }
-  // Start of bin k.
-  static double begin(Index k) {
-    const Index shift = std::max<Index>(k / kBins - 1, 0);
-    return std::ldexp(static_cast<double>(k - shift * kBins), static_cast<int>(shift));
-  }
-  void add(Index ns) {
-    counts[bin(ns)]++;
-    longest = std::max(longest, ns);
-  }
-};
 
 // Arguments of a step besides events; bits of `given`.
 enum Given : int { kTarget = 1, kSignal = 2, kError = 4 };

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,13 +14,11 @@ from eprop.engine.run.guards import OneThread, check_voltages, check_weights
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
-from eprop.engine.run.timing import Latency
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource
 from eprop.parameters import brief, is_finite_number, real_numbers, refuse_masks
 
-_clock = time.perf_counter_ns
 Given = lib.Given
 StepStatus = lib.StepStatus
 _PROBLEMS = {
@@ -40,13 +37,7 @@ _FORM = int(StepStatus.form)
 
 
 class Stepper:
-    """A network that runs step by step; made by `Simulator.stepper`.
-
-    Attributes
-    ----------
-    latency : Latency
-        Durations of `step` calls.
-    """
+    """A network that runs step by step; made by `Simulator.stepper`."""
 
     def __init__(
         self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None,
@@ -72,7 +63,6 @@ class Stepper:
             arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
             alone.in_use,
         )  # fmt: skip
-        self.latency = Latency(self._step.latency)
         y = self._step.y
         y.flags.writeable = False
         views = {name: y[spans["readout"][name]] for name in shown}
@@ -82,7 +72,7 @@ class Stepper:
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
 
     def __repr__(self) -> str:
-        return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms; {self.latency})"
+        return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms)"
 
     @property
     def rewarded(self) -> bool:
@@ -140,7 +130,7 @@ class Stepper:
         """
         # One call of the core does all of it, if no argument needs conversion.
         try:
-            status = self._arrays.online.step(self._step, channels, target, signal, error, modulator, reward, 0, 0)
+            status = self._arrays.online.step(self._step, channels, target, signal, error, modulator, reward, 0)
         except TypeError:
             status = _FORM
         if status:
@@ -156,7 +146,7 @@ class Stepper:
         self, channels: object, target: object, signal: object, error: object, modulator: object, reward: object
     ) -> int:
         """Simulate a step whose arguments the core does not read as they are."""
-        began, given = _clock(), 0
+        given = 0
         with self._alone:
             try:
                 for bit, places, value in (
@@ -170,7 +160,7 @@ class Stepper:
                     self._take(channels)
                 factors = _number(StepStatus.modulator, modulator), _number(StepStatus.reward, reward)
                 nothing = (None,) * 4  # it is in the stepper already
-                return int(self._arrays.online.step(self._step, *nothing, *factors, given, _clock() - began))
+                return int(self._arrays.online.step(self._step, *nothing, *factors, given))
             except BaseException:
                 self._step.forget()
                 raise
