@@ -15,7 +15,7 @@ from eprop.figures.trainings import training_job
 from eprop.files import JsonObject
 from eprop.parameters import param
 from eprop.plot.activity import draw_traces, telling_neuron
-from eprop.plot.report import weight_changes
+from eprop.plot.run_figures import weight_changes
 from eprop.plot.style import BLUE, GREY, WIDE, letter, new_figure
 from eprop.plot.weight_change import draw_distribution, draw_weight_panels
 from eprop.training import load

@@ -13,8 +13,8 @@ from typing import Any
 
 from eprop.errors import DataError
 from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
-from eprop.training import RunFolder, Stopped, Watcher
-from eprop.training.parallel import polled, processes, side_by_side
+from eprop.training import Stopped, Watcher
+from eprop.training.parallel import processes, side_by_side
 from eprop.training.system_info import package_version
 
 #: In a figure's folder: the folder of the jobs. In the folder of a job: the run of a training.
@@ -120,8 +120,7 @@ class JobRunner:
                 self.path(job).mkdir(parents=True, exist_ok=True)
         calls = [(_carry_out, (self.path(job), job)) for job in jobs]
         parallel = processes(threads, len(jobs))
-        with polled(self.watcher, lambda: [self._share(job) for job in jobs], [job.cost for job in jobs]):
-            return dict(side_by_side(calls, parallel, folder=self.folder, advice=_LESS_AT_ONCE))
+        return dict(side_by_side(calls, parallel, advice=_LESS_AT_ONCE))
 
     def _kept(self, job: Job) -> JsonObject | None:
         """Return the kept result of a job; None if there is none."""
@@ -130,12 +129,6 @@ class JobRunner:
             return None
         with parsing(str(path), "is damaged", DataError, "delete it, and it is computed again"):
             return dict(json.loads(read_text(path)))
-
-    def _share(self, job: Job) -> float:
-        """Fraction of a job that is done, by the metrics of its run."""
-        if (self.path(job) / job.result_file).is_file():
-            return 1.0
-        return RunFolder(self.path(job) / RUN).share(job.arguments.get("samples"))
 
 
 def _carry_out(folder: pathlib.Path, job: Job, watcher: Watcher) -> tuple[str, JsonObject]:

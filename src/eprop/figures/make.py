@@ -22,8 +22,6 @@ from eprop.files import JsonObject, output_errors, parsing, read_text, write_tex
 from eprop.plot import save
 from eprop.plot.style import drawing
 from eprop.tasks import check_choice
-from eprop.training.lock import LOCK, locked
-from eprop.training.parallel import STOP
 from eprop.training.progress_bar import shown
 from eprop.training.system_info import describe_machine, package_version
 from eprop.training.watcher import Watcher
@@ -115,7 +113,7 @@ def make_figure(
     figure, due = _settle(folder, FIGURES[number], given, facts)
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with shown(watcher) as watching, locked(folder):
+    with shown(watcher) as watching:
         if due:
             runner = JobRunner(folder, threads=threads, watcher=watching)
             if fresh:
@@ -144,7 +142,7 @@ def _read_facts(folder: pathlib.Path, number: int) -> JsonObject:
     """Read ``figure.json``, empty if it does not exist; refuse a folder with anything else."""
     path = folder / FACTS
     if not path.is_file():
-        own = {LOCK, STOP, NUMBERS, JOBS, *(f"figure-{number}.{kind}" for kind in RESOLUTION)}
+        own = {NUMBERS, JOBS, *(f"figure-{number}.{kind}" for kind in RESOLUTION)}
         with output_errors(folder):
             if folder.exists() and not {each.name for each in folder.iterdir()} <= own:
                 raise OutputError(f"{folder}: is not empty, and holds no figure; give another folder with --out")

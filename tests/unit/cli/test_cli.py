@@ -53,7 +53,7 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
 # --------------------------------------------------------------------------------------------------------------- help
 
 
-COMMANDS = ("train nmnist", "train pattern-generation", "train evidence-accumulation", "new-task", "evaluate", "plot", "report",
+COMMANDS = ("train nmnist", "train pattern-generation", "train evidence-accumulation", "new-task", "evaluate", "plot",
             "info", "figure 3", "bench scaling", "bench event-cost", "bench microcircuit")  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 from typing import Any
@@ -16,8 +15,7 @@ from eprop.errors import DataError, OutputError, ParameterError
 from eprop.figures import FIGURES, FigureResult, Job, JobRunner, make_figure
 from eprop.figures.paper_figure import QUICK_NOTE
 from eprop.figures.tables import read_tables
-from eprop.training import Stopped, Watcher
-from eprop.training.lock import LOCK, locked
+from eprop.training import Stopped
 from toy_figure import Toy, square
 
 pytestmark = pytest.mark.tiny
@@ -112,22 +110,6 @@ def test_wrong_options_are_refused_before_a_folder_is_made() -> None:
     assert list(pathlib.Path().iterdir()) == []
 
 
-def test_progress_is_reported_to_the_watcher(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard = []
-
-    class Ear(Watcher):
-        def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
-            assert what == "parts"
-            heard.append((done, total, share))
-
-    monkeypatch.setattr("eprop.training.parallel.POLL_INTERVAL", 0.001)
-    jobs = [Job(f"{value}", square, {"value": value}, cost=value) for value in range(101, 160)]
-    JobRunner(tmp_path, threads=1, watcher=Ear()).each(jobs)
-    assert heard
-    assert all(total == 59 and 0.0 <= share <= 1.0 for _, total, share in heard)
-    assert heard == sorted(heard)
-
-
 def test_jobs_are_computed_in_the_folder_of_the_caller(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In processes that were started in another folder, too."""
     jobs = [Job(f"square-{value}", square, {"value": value}) for value in (2, 3)]
@@ -176,17 +158,6 @@ def test_a_folder_with_anything_else_is_refused() -> None:
     (folder / "figure-8.png").write_bytes(b"")  # of another figure
     with pytest.raises(OutputError, match="holds no figure"):
         make(fresh=True)
-
-
-def test_one_process_at_a_time_makes_a_figure() -> None:
-    folder = make().folder
-    with locked(folder), pytest.raises(OutputError, match=rf"by process {os.getpid()} on .*; wait for its end"):
-        make(trials=4)
-    assert facts_in(str(folder))["options"]["trials"] == 3
-    assert make(trials=4).facts["parts_computed"] == 1
-    pathlib.Path("killed").mkdir()
-    pathlib.Path("killed", LOCK).write_text("1 on a machine\n")
-    assert make(out="killed").computed
 
 
 def test_missing_tables_are_made_again_and_damaged_ones_are_named() -> None:
