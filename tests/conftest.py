@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
 import itertools
 import os
 import pathlib
 import shutil
 import sysconfig
-import tempfile
 
 import hypothesis
 import pytest
@@ -20,11 +18,6 @@ os.environ.setdefault("MPLBACKEND", "agg")
 # Workers share the cores. Threads of NumPy and SciPy, for small matrices, would wait for each other in busy loops.
 for blas in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(blas, "1")
-
-# What tests train is none of the user's runs. Workers inherit the folder of the process that starts them.
-if "EPROP_STATE_DIR" not in os.environ:
-    os.environ["EPROP_STATE_DIR"] = tempfile.mkdtemp(prefix="eprop-state-")
-    atexit.register(shutil.rmtree, os.environ["EPROP_STATE_DIR"], ignore_errors=True)
 
 # No example has a deadline: tests do not judge how fast anything is. CI draws the same examples at each run.
 hypothesis.settings.register_profile("dev", deadline=None, max_examples=25)

@@ -55,7 +55,13 @@ def test_simulator_of_another_network():
 def test_synapses_that_move_stay_in_nest_with_a_warning():
     net = network()
     net.connect(
-        "in", "rec", ep.FixedIndegree(1), weight=0.1, rule=PLUS, rewiring=ep.Rewiring(grow="random", fraction=0.5), name="moving"
+        "in",
+        "rec",
+        ep.FixedIndegree(1),
+        weight=0.1,
+        rule=PLUS,
+        rewiring=ep.Rewiring(grow="random", fraction=0.5),
+        name="moving",
     )
     with pytest.warns(
         UserWarning, match="moving: synapses do not move in NEST; it learns with the present connections"

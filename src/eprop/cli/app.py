@@ -39,7 +39,6 @@ app.add_typer(train.app, name="train")
 app.command("new-task", cls=Command)(runs.new_task)
 app.command("evaluate", cls=Command)(runs.evaluate)
 app.command("plot", cls=Command)(runs.plot)
-app.command("report", cls=Command)(runs.report)
 app.command("info", cls=Command)(runs.info)
 
 

@@ -29,12 +29,14 @@ Json = Annotated[
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show no progress, and the result in one line.")
 ]
-Trust = Annotated[
-    bool,
+TaskOfRun = Annotated[
+    str | None,
     typer.Option(
-        "--trust",
-        help="Run the Python file of the task that the run names, even if the file has changed since your own runs "
-        "used it, or comes from somebody else. Read the file first.",
+        "--task",
+        metavar="FILE.py",
+        show_default=False,
+        help="The Python file of the run's task, for a task of your own: a run names its file, but only you can have it "
+        "executed.",
     ),
 ]
 
@@ -127,17 +129,6 @@ def path_of(text: str) -> Path:
     if not str(text):
         raise typer.BadParameter("a path must not be empty; write . for the current folder")
     return Path(os.path.expanduser(text))  # "~name" without such a user is an ordinary name
-
-
-#: Argument of commands that take a run or trials.
-RunOrTrials = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN",
-        parser=path_of,
-        help="Folder of a run or of trials, as eprop train printed it.",
-    ),
-]
 
 
 def single_process(command: Function) -> Function:

@@ -1,4 +1,4 @@
-"""Commands about a run: ``eprop evaluate``, ``eprop plot``, ``eprop report``; and ``eprop new-task`` and ``eprop info``."""
+"""Commands about a run: ``eprop evaluate``, ``eprop plot``; and ``eprop new-task`` and ``eprop info``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from eprop.cli.guard import Json, Quiet, RunOrTrials, Trust, formats_option, guarded, path_of, single_process
+from eprop.cli.guard import Json, Quiet, TaskOfRun, formats_option, guarded, path_of, single_process
 from eprop.cli.output import print_result, written
 from eprop.files import JsonObject
 
@@ -62,6 +62,7 @@ def evaluate(
     run: Annotated[
         Path, typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run, as eprop train printed it.")
     ],
+    task: TaskOfRun = None,
     data: Data = None,
     fresh: Fresh = None,
     episodes: Episodes = None,
@@ -69,7 +70,6 @@ def evaluate(
     threads: Annotated[
         int | None, typer.Option(metavar="N", show_default=False, help="Threads.  \\[default: as in the run]")
     ] = None,
-    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -86,6 +86,7 @@ def evaluate(
       eprop evaluate runs/evidence-accumulation-eprop-1-001 --fresh 2000
       eprop evaluate runs/cartpole-eprop-1-001 --episodes 1000
       eprop evaluate runs/nmnist-eprop-1-001 --bits 4
+      eprop evaluate runs/my-task-eprop-1-001 --task my_task.py
     """
     from eprop.cli.report import Reporter, print_evaluation, print_returns
     from eprop.parallel import find_communicator
@@ -97,7 +98,7 @@ def evaluate(
     comm = find_communicator()
     with Reporter(quiet=quiet, silent=comm.rank > 0) as reporter:
         config, outcome, test = evaluate_run(
-            run, data or None, fresh=fresh, episodes=episodes, bits=bits, threads=threads, trust=trust, watcher=reporter,
+            run, data or None, task=task, fresh=fresh, episodes=episodes, bits=bits, threads=threads, watcher=reporter,
             comm=comm,
         )  # fmt: skip
     if comm.rank > 0:
@@ -119,7 +120,11 @@ def evaluate(
 @guarded
 @single_process
 def plot(
-    run: RunOrTrials,
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", parser=path_of, help="Folder of a run or of trials, as eprop train printed it."),
+    ],
+    task: TaskOfRun = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -127,14 +132,13 @@ def plot(
         ),
     ] = None,
     formats: Annotated[list[str] | None, formats_option("png")] = None,
-    trust: Trust = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Draw the figures of a run again: learning curve, activity before and after training, weights, confusion.
 
-    The command needs the run's folder, and the file of the task or path if
-    the run used one. Recordings are not needed. The configuration gives the
+    The command needs the run's folder, and the file of the task (--task) or
+    path if the run used one. Recordings are not needed. The configuration gives the
     network before training, the checkpoint gives the network after training.
 
     For the folder of several trials (--seeds), the command draws learning
@@ -152,42 +156,9 @@ def plot(
 
     with Reporter(quiet=quiet) as reporter:
         reporter.phase("drawing figures")
-        paths = draw_run(run, out, formats=formats or ("png",), trust=trust)
+        paths = draw_run(run, out, task=task, formats=formats or ("png",))
     figures = [str(path) for path in paths]
     print_result({"run": str(run), "figures": figures}, lambda: print(*figures, sep="\n"), as_json=as_json)
-
-
-@guarded
-@single_process
-def report(
-    run: RunOrTrials,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html", parser=path_of, show_default=False, help="File to write.  \\[default: RUN/report.html]"
-        ),
-    ] = None,
-    trust: Trust = False,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Write one HTML page about a run: result, curves, confusion, activity, weights, configuration, machine.
-
-    The page embeds its figures, so that it can be sent by mail. It also says
-    how to repeat the run.
-
-    [bold]Examples[/bold]
-
-      eprop report runs/nmnist-eprop-1-001
-      eprop report runs/nmnist-eprop-trials-001 --out trials.html
-    """
-    from eprop.cli.report import Reporter
-    from eprop.plot import write_report
-
-    with Reporter(quiet=quiet) as reporter:
-        reporter.phase("drawing figures")
-        path = write_report(run, out, trust=trust)
-    print_result({"run": str(run), "report": str(path)}, lambda: print(path), as_json=as_json)
 
 
 @guarded

@@ -8,7 +8,6 @@
     write_bytes, write_text, replacing, output_errors   complete files; full disks      writing.py
     SpikeFile                                           spikes of a run, as they come   spike_file.py
     read_hdf5                                           sizes checked before reading    hdf5.py
-    state_root, trust_task, is_trusted                  consent to code                 trust.py
 """
 
 from eprop.files.reading import (

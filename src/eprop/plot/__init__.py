@@ -15,8 +15,7 @@
     draw_encoding                           a number, its spikes, the number read from them    encoding.py
     cochleagram                             a sound and the spikes of an ear                   sounds.py
     draw_network                            a schematic of a network                           schematic.py
-    draw_run                                all figures for the folder of a run, or of trials  report.py
-    write_report                            one HTML page about a run, or about trials         report.py
+    draw_run                                all figures for the folder of a run, or of trials  run_figures.py
     look, save, check_picture               the style                                          style.py
     new_figure, letter, decades, plain, thousands   figures and axes in this style             style.py
     draw_traces, draw_weight_panels         parts of a figure of your own    activity.py, weight_change.py
@@ -28,7 +27,7 @@ from eprop.plot.constant_change import draw_constants
 from eprop.plot.encoding import draw_encoding
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.moved_synapses import draw_rewiring
-from eprop.plot.report import draw_run, write_report
+from eprop.plot.run_figures import draw_run
 from eprop.plot.schematic import draw_network
 from eprop.plot.sounds import cochleagram
 from eprop.plot.spikes import draw_spikes, raster, rates
@@ -40,5 +39,5 @@ __all__ = [
     "draw_encoding", "draw_episode", "draw_learning_curve", "draw_network", "draw_pattern", "draw_points",
     "draw_returns", "draw_returns_of_trials", "draw_rewiring", "draw_run", "draw_spikes", "draw_traces", "draw_trials",
     "draw_weight_change", "draw_weight_panels", "draw_weights", "letter", "look", "new_figure", "plain", "raster", "rates",
-    "save", "telling_neuron", "thousands", "write_report",
+    "save", "telling_neuron", "thousands",
 ]  # fmt: skip

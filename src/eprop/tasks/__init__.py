@@ -32,12 +32,12 @@ from eprop.tasks.pattern_generation import PatternGeneration
 from eprop.tasks.pong import Pong
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.recurrent import LearningTask, RuleTask
-from eprop.tasks.registry import TASKS, task_file, task_named
+from eprop.tasks.registry import TASKS, task_named
 from eprop.tasks.speech import SHD, SpokenDigits
 
 __all__ = [
     "NMNIST", "SHD", "TASKS", "ArrayData", "ArrayTask", "CartPole", "Classification", "Control", "DataChoice", "Dataset",
     "DelayedReward", "EpisodeChoice", "EvidenceAccumulation", "Generated", "GeneratedSamples", "GeneratedTask", "GymnasiumTask",
     "LearningTask", "MicrocircuitDigits", "PatternGeneration", "Pong", "Recordings", "Regression", "RuleTask", "Sample",
-    "Splits", "SpokenDigits", "Task", "check_choice", "suggestion", "task_file", "task_named",
+    "Splits", "SpokenDigits", "Task", "check_choice", "suggestion", "task_named",
 ]  # fmt: skip

@@ -37,12 +37,6 @@ class Task(Description):
     """Settings of the task under a name, for ``eprop train TASK --preset NAME``."""
     origin: ClassVar[str | None] = None
     """File of a task that is not part of the package; set when the file is loaded."""
-    digest: ClassVar[str] = ""
-    """Checksum of this file at loading; a run finds with it that its task was edited."""
-
-    def sources(self) -> dict[str, str]:
-        """Files, in addition to the data, on which a run depends, each with its checksum."""
-        return {self.origin: self.digest} if self.origin else {}
 
     seed: int = param(
         1, kind=int, at_least=0, doc="seed of connections, weights and the order of samples", main=True, metavar="S"

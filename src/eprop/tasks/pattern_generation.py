@@ -7,7 +7,6 @@ iteration, and a readout learns a sum of four sines. With two readouts the patte
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import math
 import os
@@ -18,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from eprop.errors import DataError, ParameterError
-from eprop.files import check_budget, memory_budget, number_in, read_bytes, read_text
+from eprop.files import check_budget, memory_budget, number_in, read_text
 from eprop.models import EventSource, Readout
 from eprop.network import AllToAll, Network, Normal
 from eprop.parameters import param, suggestion
@@ -114,15 +113,6 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
         if self.target in TARGETS:
             return self
         return self.replace(target=os.path.abspath(os.path.expanduser(self.target)))
-
-    def sources(self) -> dict[str, str]:
-        """The CSV file, if the target is one."""
-        if self.target in TARGETS:
-            return {}
-        try:
-            return {self.target: hashlib.sha256(read_bytes(self.target, MOST_PATH)).hexdigest()}
-        except DataError:
-            return {}  # reading the path will raise the error
 
     @property
     def variant(self) -> str:

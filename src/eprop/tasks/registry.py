@@ -18,7 +18,6 @@ from types import ModuleType
 from eprop.errors import ParameterError
 from eprop.files import read_bytes, reason_of
 from eprop.files.reading import MOST_TEXT
-from eprop.files.trust import is_own, is_trusted
 from eprop.parameters import suggestion
 from eprop.tasks.base import Task, check_choice
 from eprop.tasks.delayed_cue import DelayedCue
@@ -47,40 +46,29 @@ TASKS: dict[str, type[Task]] = {
 }
 #: Kinds of data for which there is a template.
 TEMPLATES = ("generated", "arrays", "camera", "audio")
-_DIGEST = "__digest__"
 _PREFIX = "eprop_task_"
 
 
-def task_named(name: str, *, named_by: str | None = None, trust: bool = False) -> type[Task]:
+def task_named(name: str) -> type[Task]:
     """The task with a name, such as ``"nmnist"``, or in a file, such as ``"my_task.py"``.
 
-    This executes the file. A user who gives the name consents to this; data that give the name do not.
-
-    Parameters
-    ----------
-    name : str
-    named_by : str, optional
-        The data that give the name, such as a run's ``config.toml``. A file is then executed only if this user has trained
-        with it, or with an earlier version of it at the same place.
-    trust : bool
-        Execute the file in any case.
+    This executes the file: the user must have given its name, not data such as the configuration of a run.
 
     Raises
     ------
     ParameterError
-        If there is no such task; the message suggests the most similar name. If data name a file that this user has not trained
-        with; the message shows path and digest.
+        If there is no such task; the message suggests the most similar name.
     """
     name = str(name)
     if name.endswith(".py"):
-        return _from_file(task_file(name), None if trust else named_by)
+        return _from_file(_file_of(name))
     if name not in TASKS:
         raise ParameterError(f"unknown task {name!r}; the tasks are: {', '.join(TASKS)}{suggestion(name, TASKS)}")
     return TASKS[name]
 
 
-def task_file(name: str) -> pathlib.Path:
-    """The file of a task; if it does not exist any more, a file of the same name in the working folder.
+def _file_of(name: str) -> pathlib.Path:
+    """The absolute path of the file of a task.
 
     Raises
     ------
@@ -88,9 +76,7 @@ def task_file(name: str) -> pathlib.Path:
         If the name cannot be that of a file.
     """
     try:
-        path = pathlib.Path(os.path.expanduser(name)).resolve()
-        here = pathlib.Path.cwd() / path.name
-        return here if here.is_file() and not path.is_file() else path
+        return pathlib.Path(os.path.expanduser(name)).resolve()
     except (OSError, RuntimeError, ValueError) as error:
         raise ParameterError(f"{name:.300}: cannot be the file of a task: {reason_of(error)}") from None
 
@@ -111,9 +97,9 @@ def line_in_task(error: BaseException) -> str | None:
     return where
 
 
-def _from_file(path: pathlib.Path, named_by: str | None) -> type[Task]:
-    """Load the task that a file defines; if data name it, only with the user's earlier consent."""
-    module = _module(path, named_by)
+def _from_file(path: pathlib.Path) -> type[Task]:
+    """Load the task that a file defines."""
+    module = _module(path)
     found = [
         value
         for value in vars(module).values()
@@ -139,11 +125,11 @@ def _from_file(path: pathlib.Path, named_by: str | None) -> type[Task]:
             f"{path}: the name of a task must be a valid name of a folder, without '/', and must not begin with '-' or '.'; "
             f"got {kind.name!r}; write a name such as 'my-task'"
         )
-    kind.origin, kind.digest = str(path), vars(module)[_DIGEST]
+    kind.origin = str(path)
     return kind
 
 
-def _module(path: pathlib.Path, named_by: str | None) -> ModuleType:
+def _module(path: pathlib.Path) -> ModuleType:
     # The name of the module depends on the path: files with one name in two folders are two modules. A loaded module is kept,
     # because loading it again would make a second class.
     name = f"{_PREFIX}{hashlib.sha256(os.fsencode(path)).hexdigest()[:12]}"
@@ -152,21 +138,13 @@ def _module(path: pathlib.Path, named_by: str | None) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise ParameterError(
-            f"{path}: the file of the task does not exist, and the working folder has no {path.name} either; restore the file, "
-            "or write a new task: eprop new-task NAME makes a template"
+            f"{path}: the file of the task does not exist; give its path, or write a new task: eprop new-task NAME makes a "
+            "template"
         )
-    # One read: the digest is that of the executed text. An import would also use bytecode that somebody has put next to the file.
+    # An import would also use bytecode that somebody has put next to the file.
     text = read_bytes(path, MOST_TEXT, ParameterError)
-    digest = hashlib.sha256(text).hexdigest()
-    if named_by is not None and not is_trusted(digest) and not is_own(path):
-        raise ParameterError(
-            f"{named_by}: names the task {path}, a Python file with SHA-256 {digest}; eprop did not execute the file, "
-            "because you have not trained a run with it. Read the file; if you trust it, give --trust (in Python: "
-            "trust=True)"
-        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    vars(module)[_DIGEST] = digest
     try:
         exec(compile(text, str(path), "exec", dont_inherit=True), vars(module))
     except Exception as error:

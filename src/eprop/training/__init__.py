@@ -9,9 +9,8 @@
     Trainer                 drives a learner: reports, callbacks, Ctrl-C                  trainer.py
     evaluate, judge         frozen weights: samples, episodes                             evaluation.py, reward_learner.py
     RunConfig               everything that determines a run, as a TOML file              config.py
-    estimate_run            what a run will take, before it begins                        estimate.py
     start_run, resume_run   drive a learner, write a run folder                           run.py
-    run_trials, resume_trials              several seeds in processes                     trials.py
+    run_trials              several seeds in processes                                    trials.py
     RunFolder, Checkpoint   the files of a run                                            run_folder.py, checkpoint.py
     load, evaluate_run      a run that is read from its folder, another test              loaded_run.py
     Watcher, ProgressBar    receive progress; show it                                     watcher.py, progress_bar.py
@@ -25,12 +24,11 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.rl import RewardBaseline
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import Execution, RunConfig, UnusedParameterWarning, read_config
-from eprop.training.estimate import RunEstimate, estimate_run
 from eprop.training.evaluation import Evaluation, confusion_matrix, evaluate, per_class_error
 from eprop.training.fitting import History, fit
 from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.learner import Learner, Setup
-from eprop.training.loaded_run import ChangedTaskWarning, LoadedRun, UnfinishedRunWarning, evaluate_run, load
+from eprop.training.loaded_run import LoadedRun, UnfinishedRunWarning, evaluate_run, load
 from eprop.training.progress_bar import ProgressBar
 from eprop.training.records import record_activity
 from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
@@ -39,16 +37,16 @@ from eprop.training.run_folder import RunFolder
 from eprop.training.sample_learner import SampleLearner, Training
 from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Trainer
-from eprop.training.trials import resume_trials, run_trials
+from eprop.training.trials import run_trials
 from eprop.training.watcher import Progress, Watcher
 from eprop.training.workload import NeuroBench, neurobench
 
 __all__ = [
-    "ChangedTaskWarning", "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History",
+    "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History",
     "Interrupt", "Learner", "LoadedRun", "NeuroBench", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline",
-    "RewardLearner", "Run", "RunConfig", "RunEstimate", "RunFolder", "SampleLearner", "Setup", "Stopped",
+    "RewardLearner", "Run", "RunConfig", "RunFolder", "SampleLearner", "Setup", "Stopped",
     "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnusedParameterWarning",
-    "Watcher", "confusion_matrix", "estimate_run", "evaluate", "evaluate_run", "fit", "gradient_balance", "judge",
-    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "record_activity", "resume_run", "resume_trials",
+    "Watcher", "confusion_matrix", "evaluate", "evaluate_run", "fit", "gradient_balance", "judge",
+    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "record_activity", "resume_run",
     "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

@@ -39,8 +39,6 @@ class Checkpoint:
         One test sample, for figures.
     version : str
         Version of the package that wrote the checkpoint.
-    source : str
-        Digest of the task's file, see `Task.sources`; empty for a task of this package.
     """
 
     config: str
@@ -48,7 +46,6 @@ class Checkpoint:
     state: Mapping[str, np.ndarray]
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
     version: str = ""
-    source: str = ""
 
 
 def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
@@ -64,7 +61,6 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
         {
             "format": FORMAT,
             "version": checkpoint.version,
-            "source": checkpoint.source,
             "config": checkpoint.config,
             "position": values,
         }
@@ -108,9 +104,7 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         if str(arrays.pop(_DIGEST)) != _digest(arrays):
             raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
         state, example, position = (below(name, arrays) for name in _GROUPS)
-        return Checkpoint(
-            found["config"], found["position"] | position, state, example, found["version"], found["source"]
-        )
+        return Checkpoint(found["config"], found["position"] | position, state, example, found["version"])
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import pathlib
 import re
+import shlex
 import tomllib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from eprop.files import read_text
 from eprop.network import Network
 from eprop.parallel import Communicator
 from eprop.parameters import Description, ParameterInfo, brief, param, parameters_of
-from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_file, task_named
+from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_named
 from eprop.training.learner import Learner
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
@@ -103,7 +104,7 @@ class RunConfig:
         Raises
         ------
         ParameterError
-            If a value is wrong.
+            If a value is wrong, or there is no such section.
 
         Warns
         -----
@@ -111,6 +112,11 @@ class RunConfig:
             If a change of the task has no effect.
         """
         kind, given = task_named(name), given or {}
+        for section in (*given, *changes):
+            if section not in _SECTIONS:
+                raise ParameterError(
+                    f"RunConfig.make: unknown section {section!r:.80}; the sections are {', '.join(_SECTIONS)}"
+                )
         task = dict(given.get("task", {}))
         task.pop("name", None)
         was = dict(task)
@@ -207,22 +213,21 @@ def _still_wanted(values: Mapping[str, Any], old: Mapping[str, Any], new: Mappin
 
 
 def same_task(one: str, other: str) -> bool:
-    """Whether two names mean the same task: equal names, or the same file."""
+    """Whether two names mean the same task: equal names, or files of the same name, which may have moved."""
     if one.endswith(".py") and other.endswith(".py"):
-        return task_file(one) == task_file(other)
+        return pathlib.PurePath(one).name == pathlib.PurePath(other).name
     return one == other
 
 
-def read_config(path: str | pathlib.Path, task: str | None = None, *, trust: bool = False) -> tuple[str, Sections]:
+def read_config(path: str | pathlib.Path, task: str | None = None) -> tuple[str, Sections]:
     """Name of the task and sections of a configuration file.
 
     Parameters
     ----------
     path : path
     task : str, optional
-        Expected task; a file that names another task raises an error.
-    trust : bool
-        Execute the file of a task that the configuration names, even if this user has not trained with it.
+        Expected task, by its name or file; a configuration that names another task raises an error. The file of a task is
+        executed only if it is given here.
 
     Returns
     -------
@@ -235,9 +240,9 @@ def read_config(path: str | pathlib.Path, task: str | None = None, *, trust: boo
     ------
     ParameterError
         If the file is missing or not TOML; has an unknown section or key; names no task or another one; or names the file of a
-        task that this user has not trained with. The message names file and line.
+        task, and ``task`` is not given. The message names file and line.
     """
-    return parse_config(read_text(path, ParameterError), str(path), task, trust=trust)
+    return parse_config(read_text(path, ParameterError), str(path), task)
 
 
 class _Parsed(Sections):
@@ -317,20 +322,25 @@ def _is_value(value: Any) -> bool:
     return all(isinstance(one, (bool, int, float, str)) for one in each)
 
 
-def parse_config(text: str, where: str, task: str | None = None, *, trust: bool = False) -> tuple[str, Sections]:
+def parse_config(text: str, where: str, task: str | None = None) -> tuple[str, Sections]:
     """As `read_config`, of a text; ``where`` names it in messages."""
     table = _table(text, where)
     named: Any = table.get("task", {}).get("name")
-    name = task if named is None else named
+    if named is not None and not named.endswith(".py"):
+        task_named(named)  # an unknown name is the first thing to say
+    if task is not None and named is not None and not same_task(named, task):
+        raise ParameterError(
+            f"{where}: configures the task {named!r}, not {task!r}; run it with: eprop train {named} --config {where}"
+        )
+    name = task or named
     if name is None:
         raise ParameterError(
             f'{where}: [task] has no name; write name = "{next(iter(TASKS))}" or the name of another task there'
         )
-    if task is None or not name.endswith(".py"):
-        task_named(name, named_by=where, trust=trust)
-    if task is not None and not same_task(name, task):
+    if task is None and name.endswith(".py"):
         raise ParameterError(
-            f"{where}: configures the task {name!r}, not {task!r}; run it with: eprop train {name} --config {where}"
+            f"{where}: names the task {name:.200}, a Python file, and eprop executes only files that you name: read the file, "
+            f"then give it, as in: eprop evaluate RUN --task {shlex.quote(name[:200])} (in Python: task={name!r:.200})"
         )
     for section, kind in sections_of(task_named(name)).items():
         known = [*_keys(kind), *["name"] * (section == "task")]

@@ -155,10 +155,6 @@ class Learner(Protocol):
         """Entries of ``summary.json``, in addition to those of the evaluation."""
         return {}
 
-    def other_seconds(self) -> dict[str, float]:
-        """Seconds that a run spends besides learning, by name, such as ``test``; measured in part, for an estimate."""
-        return {}
-
 
 @dataclass
 class Sums:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ import scipy.sparse
 
 from eprop.engine import Simulator, quantise
 from eprop.errors import CheckpointError, EPropError, ParameterError, warn
-from eprop.files import JsonObject, parsing, read_text
+from eprop.files import JsonObject, parsing
 from eprop.network import Network
 from eprop.parallel import Communicator
 from eprop.parallel.interrupt import Interrupt
@@ -27,7 +26,6 @@ from eprop.training.config import (
     make_simulator,
     named_task,
     parse_config,
-    read_config,
     same_task,
 )
 from eprop.training.evaluation import Evaluation, evaluate
@@ -40,10 +38,6 @@ from eprop.training.watcher import Watcher
 
 if TYPE_CHECKING:
     import pandas
-
-
-class ChangedTaskWarning(UserWarning):
-    """The file of a run's task has changed since the training."""
 
 
 class UnfinishedRunWarning(UserWarning):
@@ -121,7 +115,7 @@ class LoadedRun:
 
 
 def load(
-    path: str | pathlib.Path, *, threads: int | None = None, trust: bool = False, comm: Communicator | None = None
+    path: str | pathlib.Path, *, task: str | None = None, threads: int | None = None, comm: Communicator | None = None
 ) -> LoadedRun:
     """Read a run.
 
@@ -129,10 +123,10 @@ def load(
     ----------
     path : path
         Folder of the run, as ``eprop train`` printed it.
+    task : str, optional
+        Task of the run, by its name or file. A task in a Python file must be given: a run does not decide which code is executed.
     threads : int, optional
         As of `Simulator`.
-    trust : bool
-        Execute the Python file of the run's task, even if this user has not trained with it.
     comm : Communicator, optional
         Ranks; all ranks call this function.
 
@@ -146,16 +140,17 @@ def load(
     CheckpointError
         If there is no such run, its files are damaged, or its checkpoint does not fit its configuration.
     ParameterError
-        If the task of the run is a file that this user has not trained with.
+        If the run has another task, or its task is a Python file and ``task`` is not given.
 
     Examples
     --------
     >>> run = ep.load("runs/nmnist-eprop-1-001")
     >>> run.metrics["loss"], run.weights["rec->rec"]
+    >>> run = ep.load("runs/my-task-eprop-1-001", task="my_task.py")
     """
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
-    config = config_of(checkpoint, folder, trust=trust)
+    config = config_of(checkpoint, folder, task)
     simulator = make_simulator(config, threads, comm)
     try:
         simulator.set_state(checkpoint.state)
@@ -169,11 +164,11 @@ def evaluate_run(
     path: str | pathlib.Path,
     data: Sequence[str | pathlib.Path] | None = None,
     *,
+    task: str | None = None,
     fresh: int | None = None,
     episodes: int | None = None,
     bits: int | None = None,
     threads: int | None = None,
-    trust: bool = False,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
 ) -> tuple[RunConfig, Evaluation | Returns, Dataset | EpisodeChoice]:
@@ -185,6 +180,8 @@ def evaluate_run(
         Folder of the run.
     data : sequence of paths, optional
         Recordings, for a task that learns from recordings; by default the run's own test data.
+    task : str, optional
+        As of `load`.
     fresh : int, optional
         Number of new samples, for a task that makes its samples from a seed. No other test uses these samples.
     episodes : int, optional
@@ -192,8 +189,6 @@ def evaluate_run(
     bits : int, optional
         Test the network with weights rounded to so many bits, see `eprop.quantise`.
     threads : int, optional
-    trust : bool
-        As of `load`.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
@@ -218,7 +213,7 @@ def evaluate_run(
     UnfinishedRunWarning
         If the training was stopped before its end.
     """
-    run = load(path, threads=threads, trust=trust, comm=comm)
+    run = load(path, task=task, threads=threads, comm=comm)
     _refuse_other_test(run.config.task, data, fresh, episodes)
     if bits is not None:
         run = replace(run, simulator=quantise(run.simulator, bits).simulator)
@@ -308,42 +303,24 @@ def misfit(run: RunFolder, checkpoint: Checkpoint, error: Exception) -> Checkpoi
     )
 
 
-def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None, *, trust: bool = False) -> RunConfig:
-    """The configuration in a checkpoint; warns if the file of the task has changed since the training.
-
-    If the run has another task than ``task``, this raises an error before any code of that task is executed.
-    """
+def config_of(checkpoint: Checkpoint, run: RunFolder, task: str | None = None) -> RunConfig:
+    """The configuration in a checkpoint; `ParameterError` if the run has another task than ``task``."""
     where = f"configuration in {run.checkpoint}"
-    if task is not None:
-        refuse_other_task(run, named_task(checkpoint.config, where), task)
-    config = RunConfig.make(*parse_config(checkpoint.config, where, task, trust=trust))
-    for file, digest in config.task.sources().items():
-        if checkpoint.source not in ("", digest):
-            warn(
-                f"{file}: has changed since {run.path} was trained; network, samples and scores are those of "
-                "the file as it is now: undo the changes, or train again",
-                ChangedTaskWarning,
-            )
-    return config
-
-
-def refuse_other_task(run: RunFolder, named: str | None, task: str) -> None:
-    """Raise `ParameterError` if the task that a run names is not ``task``."""
-    if named is not None and not same_task(task, named):
+    named = named_task(checkpoint.config, where)
+    if task is not None and named is not None and not same_task(task, named):
         raise ParameterError(f"{run.path}: is a run of the task {named!r}; {run.how_to_continue(named)}")
+    return RunConfig.make(*parse_config(checkpoint.config, where, task))
 
 
-def refuse_edited(run: RunFolder, config: RunConfig) -> None:
-    """Raise `CheckpointError` if ``config.toml`` was edited: a run continues with the configuration that it began with."""
-    if not run.config.is_file():
-        return
-    named = named_task(read_text(run.config, ParameterError), str(run.config)) or config.task_name
-    if same_task(named, config.task_name):
-        changed = config.differences(RunConfig.make(*read_config(run.config, config.task_name)))
-    else:  # no code of another task is executed
-        changed = [f"task.name = {named!r}, not {config.task_name!r}"]
-    if changed:
-        raise CheckpointError(
-            f"{run.config}: was edited since the run began ({'; '.join(changed)}): undo that to continue, or start a new "
-            f"run with: eprop train {shlex.quote(config.task_name)} --config {shlex.quote(str(run.config))}"
+def task_of(checkpoint: Checkpoint, run: RunFolder) -> str:
+    """Name of the task of a run that is to be resumed; a Python file is refused, because only the user may name it."""
+    where = f"configuration in {run.checkpoint}"
+    named = named_task(checkpoint.config, where)
+    if named is None:
+        raise CheckpointError(f"{where}: names no task; repeat the run")
+    if named.endswith(".py"):
+        raise ParameterError(
+            f"{run.path}: is a run of {named:.300}, a Python file, and eprop executes only files that you name: read the file, "
+            f"then {run.how_to_continue(named)}"
         )
+    return named

@@ -1,16 +1,17 @@
-"""Jobs in parallel processes, by joblib: how they run, how they are watched, and how they stop."""
+"""Calls in parallel processes, by joblib: how they run, and how they stop."""
 
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
-import pathlib
 import pickle
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import types
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
@@ -19,11 +20,6 @@ from eprop.errors import EPropError, optional_module
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_count
 from eprop.training.watcher import Progress, Watcher
-
-#: Jobs in other processes stop when this file is in their folder.
-STOP = ".stop"
-#: Seconds between two looks at the progress of jobs in other processes.
-POLL_INTERVAL = 1.0
 
 # A function that may run in another process, and its arguments; a `Watcher` is its last argument.
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -44,13 +40,11 @@ def processes(jobs: int | None, count: int) -> int:
     return min(jobs or _joblib().cpu_count(), max(count, 1))
 
 
-def side_by_side(
-    calls: Iterable[Call], jobs: int, threads: int | None = None, *, folder: pathlib.Path, advice: str = ""
-) -> Iterator[Any]:
-    """Call functions in ``jobs`` processes, and yield their results in the order of the calls.
+def side_by_side(calls: Iterable[Call], jobs: int, threads: int | None = None, *, advice: str = "") -> Iterator[Any]:
+    """Call functions in ``jobs`` processes, and yield their results as they come.
 
-    With one process, the functions run in this one, and get Ctrl-C themselves. With several, the first Ctrl-C or SIGTERM, the end
-    of this process or an error in one of them asks all to stop: their watcher raises `Stopped`. The second Ctrl-C ends them.
+    With one process, the functions run in this one, and get Ctrl-C themselves. With several, the first Ctrl-C or SIGTERM or an
+    error in one of them stops all as Ctrl-C does. The second Ctrl-C ends them.
 
     Parameters
     ----------
@@ -59,8 +53,6 @@ def side_by_side(
     jobs : int
     threads : int, optional
         Largest number of threads of a process; by default its fraction of the cores.
-    folder : Path
-        An existing folder of these calls alone.
     advice : str
         Last words of the message if a process was killed.
 
@@ -75,68 +67,35 @@ def side_by_side(
     MissingExtraError
         If joblib is not installed.
     """
-    caller = _Caller(os.getpid(), os.getcwd(), folder.absolute() / STOP)
-    caller.stop.unlink(missing_ok=True)
-    failed, stopped = None, False
-    try:
-        with Interrupt(ask=caller.stop.touch) if jobs > 1 else contextlib.nullcontext(Interrupt()) as interrupt:
-            try:
-                for result in _pool(jobs, threads, [(_call, (caller, *call)) for call in calls]):
-                    if isinstance(result, _Failure):
-                        failed = failed or result
-                    elif result is None:
-                        stopped = True
-                    else:
-                        yield result
-            except BrokenProcessPool as error:  # joblib's error derives from it
-                if not interrupt.requested:  # else Ctrl-C has ended a process at its start
-                    what = "a parallel process was killed, perhaps for lack of memory"
-                    raise EPropError(f"{what}: {advice or 'take fewer at a time'}") from error
-            if failed is not None:
-                raise failed.error from RemoteTraceback(f"\n{failed.trace}")
-            if stopped or interrupt.requested:
-                raise Stopped(exit_code=128 + (interrupt.signal or signal.SIGINT))
-    finally:
-        caller.stop.unlink(missing_ok=True)
+    if jobs == 1:
+        for function, arguments in calls:
+            yield function(*arguments, Watcher())
+        return
+    failed, stopped, ends = None, False, threading.Event()
 
+    def stop() -> None:
+        ends.set()
+        _stop_workers()
 
-@contextlib.contextmanager
-def polled(
-    watcher: Watcher, shares: Callable[[], Sequence[float]], costs: Sequence[float] | None = None, what: str = "parts"
-) -> Iterator[None]:
-    """Context in which a thread calls `Watcher.working` at intervals.
-
-    Parameters
-    ----------
-    watcher : Watcher
-    shares : callable
-        Returns the progress of each part, 0 to 1.
-    costs : sequence of float, optional
-        Cost of each part, in any unit; equal by default.
-    what : str
-        Name of the parts, in the plural.
-    """
-
-    def whole(of: Sequence[float]) -> float:
-        weights = costs or [1.0] * len(of)
-        return sum(share * cost for share, cost in zip(of, weights, strict=True)) / (sum(weights) or 1.0)
-
-    def poll() -> None:
-        while not ended.wait(POLL_INTERVAL):
-            now = shares()
-            share, seconds = whole(now), time.monotonic() - began
-            # Work that was done before this call took none of these seconds.
-            left = seconds * (1.0 - share) / (share - first) if share > first else None
-            watcher.working(sum(each >= 1.0 for each in now), len(now), share, left, what)
-
-    began, first, ended = time.monotonic(), whole(shares()), threading.Event()
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    due = ((_call, (os.getpid(), os.getcwd(), time.monotonic(), *call)) for call in calls if not ends.is_set())
+    with Interrupt(ask=stop) as interrupt:
+        try:
+            for result in _pool(jobs, threads, due):
+                if isinstance(result, _Failure):
+                    failed = failed or result
+                    stop()
+                elif result is None:
+                    stopped = True
+                else:
+                    yield result
+        except BrokenProcessPool as error:  # joblib's error derives from it
+            if not ends.is_set():  # else a process was stopped at its start
+                what = "a parallel process was killed, perhaps for lack of memory"
+                raise EPropError(f"{what}: {advice or 'take fewer at a time'}") from error
+        if failed is not None:
+            raise failed.error from RemoteTraceback(f"\n{failed.trace}")
+        if stopped or interrupt.requested:
+            raise Stopped(exit_code=128 + (interrupt.signal or signal.SIGINT))
 
 
 class RemoteTraceback(Exception):
@@ -152,53 +111,59 @@ class _Failure:
 
 
 @dataclass(frozen=True)
-class _Caller(Watcher):
-    """The process that has started others; in these, the watcher that stops their work if the caller asks, or has ended."""
+class _StopWithCaller(Watcher):
+    """Stops the work of its process when asked to, and ends it if the process that has started it is gone.
 
-    pid: int
-    folder: str
-    stop: pathlib.Path
+    The second SIGTERM has no other effect than the first one: batch systems send it to all processes.
+    """
 
-    def check(self) -> None:
-        """Raise `Stopped` if this process must stop."""
-        if self.stop.exists() or os.getppid() != self.pid:
-            raise Stopped
+    caller: int
+    interrupt: Interrupt
 
     def phase(self, text: str) -> None:
         """See `Watcher`."""
-        self.check()
+        self.interrupt.check()
 
     def reading(self, what: str, done: int, total: int) -> None:
         """See `Watcher`."""
-        self.check()
+        self.interrupt.check()
 
     def progress(self, progress: Progress) -> None:
         """See `Watcher`."""
-        self.check()
-
-    def evaluating(self, done: int, total: int, unit: str = "samples") -> None:
-        """See `Watcher`."""
-        self.check()
+        if os.getppid() != self.caller:
+            os._exit(1)  # the last checkpoint stays
 
 
-def _call(caller: _Caller, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """The result of a call: None if it was stopped, a `_Failure` if it failed in another process than the ``caller``."""
-    if os.getpid() == caller.pid:
-        return function(*arguments, Watcher())
-    os.chdir(caller.folder)  # a reused process is in the folder of its first call
-    for number in Interrupt.SIGNALS:  # they may reach all processes, and the caller asks these to stop
+def _stop_workers() -> None:
+    """Send SIGTERM to the processes of joblib, and not to others that the caller has started."""
+    for process in multiprocessing.active_children():
+        if type(process).__module__.startswith("joblib."):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid or 0, signal.SIGTERM)
+
+
+def _call(caller: int, folder: str, sent: float, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """The result of a call in a process of its own: None if it was stopped, a `_Failure` if it failed."""
+    os.chdir(folder)  # a reused process is in the folder of its first call
+    for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all processes; the caller sends SIGTERM
         signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _remember_stop)  # also between calls: the end of an idle process would break the pool
     try:
-        caller.check()
-        return function(*arguments, caller)
+        with Interrupt() as interrupt:
+            return None if _last_stop > sent else function(*arguments, _StopWithCaller(caller, interrupt))
     except KeyboardInterrupt:
         return None
     except Exception as error:
-        caller.stop.touch()
         return _Failure(_sendable(error), "".join(traceback.format_exception(error)))
-    finally:
-        if os.getppid() != caller.pid:
-            os._exit(1)  # nobody waits for the result
+
+
+#: When this process has received SIGTERM between two calls; the next call may have been sent before.
+_last_stop = 0.0
+
+
+def _remember_stop(number: int, frame: types.FrameType | None) -> None:
+    global _last_stop
+    _last_stop = time.monotonic()
 
 
 def _sendable(error: Exception) -> Exception:
@@ -216,11 +181,11 @@ def _pool(jobs: int, threads: int | None, calls: Iterable[Call]) -> Iterator[Any
     """Results of calls in processes. These import nothing from the current folder, which may be the run of somebody else."""
     joblib, name, before = _joblib(), "PYTHONSAFEPATH", os.environ.get("PYTHONSAFEPATH")
     with joblib.parallel_config("loky", inner_max_num_threads=threads):
-        parallel = joblib.Parallel(n_jobs=jobs, return_as="generator")
+        # A call is sent when a process is free: none waits in a queue that could not be stopped.
+        parallel = joblib.Parallel(jobs, return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
     os.environ[name] = "1"
     try:
-        with parallel as pool:
-            yield from pool(joblib.delayed(function)(*arguments) for function, arguments in calls)
+        yield from parallel(joblib.delayed(function)(*arguments) for function, arguments in calls)
     finally:
         os.environ.pop(name)
         if before is not None:

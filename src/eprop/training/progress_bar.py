@@ -66,13 +66,6 @@ class ProgressBar(Display, Watcher):
         score = f"{summary['score']} {score_of_trial(summary)}"
         self.say(f"trial {done} of {total}: seed {summary['seed']}, {score}, {clock(summary['total_seconds'])}")
 
-    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
-        """Parts of a figure, or trials, have ended."""
-        more = "" if left is None else f", {clock(left)} left"
-        self.draw(
-            "computing", share, 1.0, f"{done} of {counted(total, what.removesuffix('s'))}, {100 * share:.0f} %{more}"
-        )
-
     def _pace(self, name: str, done: int, total: int, unit: str) -> tuple[str, ...]:
         """Rate and time left; of episodes the time so far, because the first one ends late. This object measures the time."""
         if self._began[0] != name or done < self._began[2]:

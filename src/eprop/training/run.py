@@ -15,15 +15,13 @@ from eprop import core
 from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
 from eprop.files import JsonObject, output_errors, parsing, write_text
-from eprop.files.trust import trust_task
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.training.config import RunConfig, learner_of, make_simulator
 from eprop.training.learner import Setup
-from eprop.training.loaded_run import config_of, misfit, refuse_edited
-from eprop.training.lock import locked
+from eprop.training.loaded_run import config_of, misfit, task_of
 from eprop.training.number_text import facts_of, score_of
 from eprop.training.progress_bar import shown
 from eprop.training.run_folder import RunFolder
@@ -45,11 +43,13 @@ class FinishedRun:
     evaluation : Evaluation or Returns
         `Evaluation` on the test samples, or `Returns` of the test episodes for a task that is learned from rewards; for a learner
         of your own, the result of its ``evaluate``.
+    config : RunConfig
     """
 
     run: RunFolder
     summary: JsonObject
     evaluation: Any
+    config: RunConfig
 
     def __repr__(self) -> str:
         score = score_of(self.summary)
@@ -103,17 +103,14 @@ class Run:
         if self.writes:
             made = RunFolder.create(out, f"{self.task.name}-{self.task.variant}-{self.task.seed}", force=force).path
         self.folder = RunFolder(self.comm.broadcast(made))
-        with contextlib.ExitStack() as lock:
-            lock.enter_context(locked(self.folder.path, self.writes))
-            try:
-                if self.writes:
-                    write_text(self.folder.config, self.config_text())
-                self.trainer.save()
-            except OutputError:
-                lock.close()
-                self.folder.remove()
-                raise
-            return self.learn()
+        try:
+            if self.writes:
+                write_text(self.folder.config, self.config_text())
+            self.trainer.save()
+        except OutputError:
+            self.folder.remove()
+            raise
+        return self.learn()
 
     def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> FinishedRun:
         """Continue from a checkpoint."""
@@ -139,8 +136,6 @@ class Run:
 
     def learn(self) -> FinishedRun:
         """Learn to the end, test, and write the summary."""
-        if self.writes and self.task.origin:
-            trust_task(self.task.origin, self.task.digest)
         learns = not self.trainer.finished
         with self.interrupt:
             self.watcher.phase("learning")
@@ -152,7 +147,7 @@ class Run:
         summary = self.summary(evaluation)
         if self.writes and (learns or not self._has_summary()):
             self.folder.write_summary(summary)
-        return FinishedRun(self.folder, summary, evaluation)
+        return FinishedRun(self.folder, summary, evaluation, self.config)
 
     def _train(self) -> None:
         """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
@@ -216,10 +211,9 @@ class Run:
         state = self.simulator.state()  # collective
         if self.writes:
             position = {**self.trainer.state(), "data": self.setup.fingerprint()}
-            source = "".join(self.task.sources().values())
             save_checkpoint(
                 self.folder.checkpoint,
-                Checkpoint(self.config_text(), position, state, self.setup.example(), package_version(), source),
+                Checkpoint(self.config_text(), position, state, self.setup.example(), package_version()),
             )
 
     def advice(self) -> str:
@@ -324,7 +318,6 @@ def resume_run(
     *,
     task: str | None = None,
     threads: int | None = None,
-    trust: bool = False,
     watcher: Watcher | None = None,
     comm: Communicator | None = None,
     callbacks: Sequence[Callback] = (),
@@ -336,10 +329,8 @@ def resume_run(
     path : path
         Folder of the run.
     task : str, optional
-        Expected task of the run, by its name or file.
+        As of `load`.
     threads : int, optional
-    trust : bool
-        As of `load`; not needed if ``task`` names the file.
     watcher : Watcher, optional
         A progress bar if not given; ``Watcher()`` shows nothing.
     comm : Communicator, optional
@@ -355,20 +346,14 @@ def resume_run(
     Raises
     ------
     CheckpointError
-        If there is no checkpoint, it is damaged, or the data or the run's ``config.toml`` have changed since.
+        If there is no checkpoint, it is damaged, or the data have changed since.
     ParameterError
-        If the run has another task, or its task is a file that this user has not trained with.
-    OutputError
-        If another process trains in the folder.
+        If the run has another task, or its task is a Python file and ``task`` is not given.
     """
     run, comm = RunFolder.open(path), comm or Serial()
-    with (
-        shown(watcher, comm) as watching,
-        locked(run.path, comm.rank == 0),
-    ):  # before reading: another process might write the checkpoint
-        checkpoint = load_checkpoint(run.checkpoint)
-        config = config_of(checkpoint, run, task, trust=trust)
-        refuse_edited(run, config)
-        if threads is not None:
-            config = replace(config, execution=config.execution.replace(threads=threads))
+    checkpoint = load_checkpoint(run.checkpoint)
+    config = config_of(checkpoint, run, task or task_of(checkpoint, run))
+    if threads is not None:
+        config = replace(config, execution=config.execution.replace(threads=threads))
+    with shown(watcher, comm) as watching:
         return Run(config, watching, comm, callbacks).resume(run, checkpoint)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import pathlib
+import re
 import shlex
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
 from eprop.training.config import FORMATS, named_task
-from eprop.training.lock import LOCK, refuse_locked
 
 #: Names of the files of a run, by the names of the attributes of `RunFolder`.
 FILES = {
@@ -19,23 +20,12 @@ FILES = {
     "metrics": "metrics.jsonl",
     "summary": "summary.json",
     "checkpoint": "checkpoint.npz",
-    "trials": "trials.json",
-    "report": "report.html",
 }
 
-#: Pictures of a run with title and caption on the page of ``eprop report``; a run has those that task and results allow.
-PICTURES = {
-    "learning_curve": ("Learning curve", "Error and loss over the samples learned."),
-    "returns": ("Returns", "Mean return of the episodes over steps of the environment, and the rate of the neurons."),
-    "episode": ("Episode", "Pictures of a test episode, and the activity of the network below."),
-    "confusion": ("Confusion matrix", "Test samples: their true class, and the class that the network chose."),
-    "pattern": ("Output", "The readouts before and after training, and their target."),
-    "activity": ("Activity", "One test sample, before and after training."),
-    "network": ("Network", "Populations, projections and feedback."),
-    "weights": ("Weights", "Each weight before and after training."),
-    "constants": ("Constants", "Constants that learn: how many nodes have which value, before and after training."),
-    "rewiring": ("Moved synapses", "Synapses of each source, before and after training."),
-}
+#: Pictures of a run, which has those that task and results allow.
+PICTURES = (
+    "learning_curve", "returns", "episode", "confusion", "pattern", "activity", "network", "weights", "constants", "rewiring",
+)  # fmt: skip
 
 
 class RunFolder:
@@ -44,10 +34,10 @@ class RunFolder:
     Attributes
     ----------
     path : pathlib.Path
-    config, metrics, summary, checkpoint, trials, report, figures, tensorboard : pathlib.Path
-        Its files, and its folders of pictures and for TensorBoard; each is complete or missing. A run has no ``trials``. A folder
-        of several trials has ``trials``, the ``config`` of the first trial, and ``summary`` and ``figures`` of all trials; the
-        other files are in the folders of the trials.
+    config, metrics, summary, checkpoint, figures, tensorboard : pathlib.Path
+        Its files, and its folders of pictures and for TensorBoard; each is complete or missing. A folder of several trials has
+        the ``config`` of the first trial, and ``summary`` and ``figures`` of all trials; the other files are in the folders of
+        the trials.
 
     Raises
     ------
@@ -59,8 +49,6 @@ class RunFolder:
     metrics: pathlib.Path
     summary: pathlib.Path
     checkpoint: pathlib.Path
-    trials: pathlib.Path
-    report: pathlib.Path
 
     def __init__(self, path: str | pathlib.Path):
         self.path = pathlib.Path(path)
@@ -104,6 +92,14 @@ class RunFolder:
         return run
 
     @classmethod
+    def last(cls, stem: str) -> RunFolder | None:
+        """The folder ``runs/<stem>-<number>`` with the largest number; None if there is none."""
+        found = {
+            path.name.removeprefix(f"{stem}-"): path for path in pathlib.Path("runs").glob(f"{glob.escape(stem)}-*")
+        }
+        return cls(found[max(numbers, key=int)]) if (numbers := [text for text in found if text.isdecimal()]) else None
+
+    @classmethod
     def open(cls, path: str | pathlib.Path) -> RunFolder:
         """The folder of a run that has begun.
 
@@ -116,14 +112,12 @@ class RunFolder:
         if not run.path.is_dir():
             raise CheckpointError(f"{run.path}: no such folder; give the folder of a run, as eprop train printed it")
         if not run.checkpoint.is_file():
-            begun = sorted(
-                (each.parent for each in run.path.glob(f"seed-*/{FILES['checkpoint']}")),
-                key=lambda each: (len(each.name), each),
-            )
+            begun = [run.of_seed(seed).path for seed in run.seeds()]
             if begun:
                 names = ", ".join(each.name for each in begun[:3]) + (", ..." if len(begun) > 3 else "")
                 raise CheckpointError(
-                    f"{run.path}: holds several trials, {names}; give the folder of one, such as {begun[0]}"
+                    f"{run.path}: holds several trials, {names}; give the folder of one, such as {begun[0]}; the command that "
+                    "began the trials continues all of them"
                 )
             raise CheckpointError(
                 f"{run.path}: holds no {run.checkpoint.name}; it is no folder of a run, or its run never began"
@@ -143,21 +137,20 @@ class RunFolder:
         with output_errors(self.path):
             if self.path.exists() and not self.path.is_dir():
                 raise OutputError(f"{self.path}: is a file; give a folder for the run")
-            refuse_locked(self.path)
-            if (mine := [str(path.relative_to(self.path)) for path in self._files()]) and not self._is_run():
+            if (mine := [str(path.relative_to(self.path)) for path in self._files()]) and not self.is_run():
                 raise OutputError(
                     f"{self.path}: holds no run, but other files of the same names: {', '.join(mine)}; choose another "
                     "folder, or move them away"
                 )
-            if not force and self.path.is_dir() and any(path.name != LOCK for path in self.path.iterdir()):
-                begun = (self.checkpoint.is_file() or self.trials.is_file()) and not self.summary.is_file()
+            if not force and self.path.is_dir() and any(self.path.iterdir()):
+                begun = self.checkpoint.is_file() and not self.summary.is_file()
                 resume = f"continue the run that was stopped in it with --resume {self.path}, " if begun else ""
                 raise OutputError(
                     f"{self.path}: is not empty; choose another folder, {resume}or replace the run in it with --force"
                 )
 
-    def _is_run(self) -> bool:
-        """Whether the folder is a run of this package: it has a configuration that names a task."""
+    def is_run(self) -> bool:
+        """Whether the folder has a run or trials of this package: a configuration that names a task."""
         try:
             return named_task(read_text(self.config, ParameterError), str(self.config)) is not None
         except ParameterError:
@@ -174,17 +167,11 @@ class RunFolder:
         with parsing(str(self.summary), "is damaged", CheckpointError, "--resume writes it again"):
             return _entries(self.summary.read_bytes())
 
-    def write_trials(self, seeds: list[int]) -> None:
-        """Write ``trials.json``: the seeds of all trials, including trials that have not begun."""
-        write_text(self.trials, json.dumps({"seeds": seeds}) + "\n")
-
-    def read_trials(self) -> list[int]:
-        """Seeds of all trials; empty for a run."""
-        if not self.trials.is_file():
-            return []
-        what, advice = "does not say which seeds the trials have", "start again in another folder"
-        with parsing(str(self.trials), what, CheckpointError, advice):
-            return [int(seed) for seed in _entries(self.trials.read_bytes())["seeds"]]
+    def seeds(self) -> list[int]:
+        """Seeds of the runs in a folder of several trials; empty for a run."""
+        names = [path.name for path in self.path.glob("seed-*")]
+        seeds = sorted(int(match[1]) for name in names if (match := re.fullmatch(r"seed-(\d+)", name)))
+        return [seed for seed in seeds if self.of_seed(seed).is_run()]
 
     def add_metrics(self, line: JsonObject) -> None:
         """Append a line to ``metrics.jsonl``."""
@@ -211,15 +198,6 @@ class RunFolder:
             kept = [line for line in self.read_metrics() if line["samples"] <= samples]
         write_text(self.metrics, "".join(json.dumps(line) + "\n" for line in kept))
 
-    def share(self, samples: int | None = None) -> float:
-        """Progress of a run, 0 to 1, from its last line of metrics; ``samples`` if it ends after so many."""
-        if self.summary.is_file():
-            return 1.0
-        with contextlib.suppress(CheckpointError, LookupError):
-            last = self.read_metrics()[-1]
-            return min(float(last["samples"] / (samples or last["total"])), 1.0)
-        return 0.0
-
     def tidy(self) -> None:
         """Remove incomplete files that a killed process has left."""
         for name in FILES.values():
@@ -235,7 +213,7 @@ class RunFolder:
 
     def _clear(self) -> None:
         """Remove the files of an earlier run, or of earlier trials, and no others."""
-        for seed in self.read_trials():
+        for seed in self.seeds():
             self.of_seed(seed).remove()
         for path in self._files():
             path.unlink()

@@ -19,7 +19,7 @@ from eprop.rules import EProp
 from eprop.tasks import Dataset, Task
 from eprop.training.cell_activity import described, observe
 from eprop.training.epoch_order import Epochs
-from eprop.training.evaluation import SLICE, Evaluation, check_task, evaluate, known, mean_of
+from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
 from eprop.training.moved_synapses import learns_by_batch, moves, rewired, summary_of_moves
 from eprop.training.schedule import SCHEDULES, check_schedule
@@ -315,19 +315,6 @@ class SampleLearner(Learner):
         }
         return Progress(self.done, self.total, self.unit, f"epoch {epoch}/{epochs}", self.seconds, values)
 
-    def other_seconds(self) -> dict[str, float]:
-        """See `Learner.other_seconds`: test, validations, and new samples for later epochs."""
-        found: dict[str, float] = {}
-        if self._renew is not None and self.training.epochs > 1:
-            began = time.perf_counter()
-            self._renew(1)
-            found["new samples"] = (self.training.epochs - 1) * (time.perf_counter() - began)
-        if self.validation is not None:
-            found["validation"] = validations(self.training, self.total) * seconds_of(self, self.validation)
-        if self.test is not None:
-            found["test"] = seconds_of(self, self.test)
-        return found
-
     # ---------------------------------------------------------------- one step
 
     def step(self, check: Check) -> None:
@@ -433,18 +420,6 @@ class SampleLearner(Learner):
                     f"Training.{name} needs validation samples, and there are none: give some "
                     "(SampleLearner(..., validation=...), in a configuration data.validation), or leave it out"
                 )
-
-
-def validations(training: Training, total: int) -> int:
-    """Evaluations of the validation samples in a training of ``total`` samples."""
-    interval, batches = training.validation_interval, -(-total // training.batch_size)
-    return min(training.validations if interval is None else -(-total // interval), batches)
-
-
-def seconds_of(learner: SampleLearner, dataset: Dataset) -> float:
-    """Seconds of an evaluation, measured on a part of the samples."""
-    part = dataset.subset(np.arange(min(len(dataset), SLICE)))
-    return evaluate(learner.task, learner.simulator, part).seconds * len(dataset) / len(part)
 
 
 def simulated(name: str, dataset: Dataset) -> dict[str, bool]:

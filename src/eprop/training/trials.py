@@ -11,15 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from eprop.engine.ranks.parallelism import check_threads
-from eprop.errors import CheckpointError, ParameterError
-from eprop.files import JsonObject, read_text, write_text
+from eprop.errors import OutputError, ParameterError
+from eprop.files import JsonObject, write_text
 from eprop.parallel.interrupt import Stopped
 from eprop.parameters import check_count
-from eprop.training.checkpoint import load_checkpoint
-from eprop.training.config import RunConfig, named_task, parse_config, read_config
-from eprop.training.loaded_run import refuse_edited, refuse_other_task
-from eprop.training.lock import locked
-from eprop.training.parallel import polled, processes, side_by_side
+from eprop.training.config import RunConfig, parse_config, read_config
+from eprop.training.parallel import processes, side_by_side
 from eprop.training.progress_bar import shown
 from eprop.training.run import resume_run, start_run
 from eprop.training.run_folder import RunFolder
@@ -37,13 +34,17 @@ def run_trials(
 ) -> tuple[RunFolder, JsonObject]:
     """Train with the seeds ``S``, ``S + 1``, ... in parallel processes; write a folder with one run folder each, and a summary.
 
+    If trials were stopped, the same call keeps the finished ones and continues the others. The results have the same bits as
+    without the stop.
+
     Parameters
     ----------
     config : RunConfig
         Configuration of the first trial. Each trial has one thread unless the configuration sets ``threads``.
     count : int
     out : path, optional
-        Folder; ``runs/<task>-<rule>-trials-<number>`` if not given.
+        Folder, new or of trials with this configuration. If not given: ``runs/<task>-<rule>-trials-<number>``, the last one if
+        it is unfinished and has this configuration.
     jobs : int, optional
         Number of processes; by default one per available core, at most one per trial.
     force : bool
@@ -63,139 +64,77 @@ def run_trials(
     ParameterError
         If ``count`` or ``jobs`` is not a whole number >= 1, or there are not enough threads.
     OutputError
-        If the folder is not free, or another process trains in it.
+        If the folder is not free, or has trials with another configuration.
     MissingExtraError
         If joblib is not installed.
     Stopped
-        After Ctrl-C. Each trial has written a checkpoint, and `resume_trials` continues. After a second Ctrl-C, trials
-        continue from their last regular checkpoints.
+        After Ctrl-C. Each trial has written a checkpoint. After a second Ctrl-C, trials continue from their last regular
+        checkpoints.
     """
     check_count("the number of seeds", count)
     jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
-    _check_threads(config)
+    if config.execution.engine == "event" and config.execution.threads is not None:
+        check_threads(config.execution.threads)  # once what every trial would raise by itself
     config = config.absolute()
     if config.execution.threads is None:
         config = replace(config, execution=config.execution.replace(threads=1))
-    seeds = [config.task.seed + i for i in range(count)]
-    folder = RunFolder.create(out, f"{config.task.name}-{config.task.variant}-trials", force=force)
-    # All folders first: a folder with files of a run then always belongs to a trial that has begun.
-    for seed in seeds:
-        RunFolder.create(folder.of_seed(seed).path, "", force=force)
+    folder = _folder_of(config, out, force)
     write_text(folder.config, config.to_toml([f"The first of {count} trials; the others have the seeds that follow"]))
-    folder.write_trials(seeds)
+    runs = [folder.of_seed(config.task.seed + i) for i in range(count)]
     with shown(watcher) as watching:
-        return _in_parallel(folder, config, seeds, jobs, watching)
-
-
-def resume_trials(
-    path: str | pathlib.Path,
-    *,
-    task: str | None = None,
-    jobs: int | None = None,
-    threads: int | None = None,
-    trust: bool = False,
-    watcher: Watcher | None = None,
-) -> tuple[RunFolder, JsonObject]:
-    """Continue stopped trials; finished trials are kept. The results have the same bits as without the stop.
-
-    Parameters
-    ----------
-    path : path
-        Folder of all trials.
-    task : str, optional
-        Expected task of the trials, by its name or file.
-    jobs : int, optional
-        As of `run_trials`.
-    threads : int, optional
-        Threads of each trial.
-    trust : bool
-        As of `resume_run`.
-    watcher : Watcher, optional
-
-    Returns
-    -------
-    folder, summary
-        As of `run_trials`.
-
-    Raises
-    ------
-    CheckpointError
-        If the folder has no trials, or its ``config.toml`` was edited after a trial had begun.
-    ParameterError
-        If the trials have another task, ``jobs`` is not a whole number >= 1, or there are not enough threads.
-    OutputError
-        If another process trains in the folder.
-    Stopped
-        After Ctrl-C, as from `run_trials`.
-    """
-    folder = RunFolder(path)
-    seeds = folder.read_trials()
-    if not seeds:
-        RunFolder.open(path)  # its message is more exact for a missing folder
-        raise CheckpointError(f"{folder.path}: holds no {folder.trials.name}; it is no folder of several trials")
-    jobs = processes(jobs, len(seeds))
-    if task is not None:
-        refuse_other_task(folder, named_task(read_text(folder.config, ParameterError), str(folder.config)), task)
-    config = RunConfig.make(*read_config(folder.config, task, trust=trust))
-    _refuse_edited_trials(folder, seeds, config)
-    if threads is not None:
-        config = replace(config, execution=config.execution.replace(threads=threads))
-    _check_threads(config)
-    with shown(watcher) as watching:
-        return _in_parallel(folder, config, seeds, jobs, watching)
-
-
-def _refuse_edited_trials(folder: RunFolder, seeds: list[int], config: RunConfig) -> None:
-    """Raise `CheckpointError` if the configuration of all trials was edited after one of them had begun."""
-    for seed in seeds:
-        if (run := folder.of_seed(seed)).checkpoint.is_file():
-            kept = load_checkpoint(run.checkpoint).config
-            refuse_other_task(run, named_task(kept, str(run.checkpoint)), config.task_name)
-            begun = RunConfig.make(*parse_config(kept, str(run.checkpoint), config.task_name))
-            refuse_edited(folder, replace(begun, task=begun.task.replace(seed=config.task.seed)))
-
-
-def _check_threads(config: RunConfig) -> None:
-    """Raise once what every trial would raise by itself."""
-    if config.execution.threads is not None:
-        check_threads(config.execution.threads)
-
-
-def _in_parallel(
-    folder: RunFolder, config: RunConfig, seeds: list[int], jobs: int, watcher: Watcher
-) -> tuple[RunFolder, JsonObject]:
-    """Run all trials to their end, in processes, and write the summary."""
-    watcher.phase(f"learning, {len(seeds)} trials in {jobs} process{'es' if jobs > 1 else ''}")
-    text, found = config.to_toml(), list[JsonObject]()
-    advice = f"take fewer --jobs; {folder.how_to_continue(config.task_name)} --jobs {max(jobs // 2, 1)}"
-    calls = [(_run_trial, (text, seed, str(folder.of_seed(seed).path))) for seed in seeds]
-    runs = [folder.of_seed(seed) for seed in seeds]
-    with locked(folder.path), polled(watcher, lambda: [run.share() for run in runs], what="trials"):
         try:
-            for trial in side_by_side(calls, jobs, config.execution.threads, folder=folder.path, advice=advice):
-                found.append(trial)
-                watcher.trial(len(found), len(seeds), trial)
-        except KeyboardInterrupt as stopped:
-            raise Stopped(_how_to_continue(folder, config, seeds), getattr(stopped, "exit_code", 130)) from None
-        summary = summarise(found)
-        folder.write_summary(summary)
+            found = _in_parallel(config, runs, jobs, watching)
+        except KeyboardInterrupt as stop:
+            finished = sum(run.summary.is_file() for run in runs)
+            text = f"stopped with {finished} of {count} trials in {folder.path} finished; the same command continues"
+            raise Stopped(text, getattr(stop, "exit_code", 130)) from None
+    summary = summarise(found)
+    folder.write_summary(summary)
     return folder, summary
 
 
-def _how_to_continue(folder: RunFolder, config: RunConfig, seeds: list[int]) -> str:
-    """Message about stopped trials."""
-    runs = [folder.of_seed(seed) for seed in seeds]
-    finished = sum(run.summary.is_file() for run in runs)
-    begun = sum(run.checkpoint.is_file() for run in runs) - finished
-    progress = f"with {finished} of {len(seeds)} trials finished, {begun} begun"
-    if finished + begun == 0:
-        progress = f"before any of {len(seeds)} trials had begun"
-    return f"stopped {progress}; {folder.how_to_continue(config.task_name)}"
+def _folder_of(config: RunConfig, out: str | pathlib.Path | None, force: bool) -> RunFolder:
+    """The folder of all trials: new, or that of stopped ones."""
+    stem = f"{config.task.name}-{config.task.variant}-trials"
+    if out is None:
+        last = RunFolder.last(stem)
+        if last is not None and not last.summary.is_file():
+            with contextlib.suppress(ParameterError):  # no configuration, or that of another file
+                if not _differences(last, config):
+                    return last
+        return RunFolder.create(None, stem)
+    folder = RunFolder(out)
+    if force or folder.checkpoint.is_file() or not folder.is_run():
+        return RunFolder.create(out, stem, force=force)
+    if changed := _differences(folder, config):
+        raise OutputError(
+            f"{folder.path}: holds trials with other settings ({'; '.join(changed)}); choose another folder, or replace them "
+            "with --force"
+        )
+    return folder
 
 
-def _run_trial(text: str, seed: int, out: str, watcher: Watcher) -> JsonObject:
+def _differences(folder: RunFolder, config: RunConfig) -> list[str]:
+    """What differs between a configuration and that of earlier trials."""
+    return RunConfig.make(*read_config(folder.config, config.task_name)).differences(config)
+
+
+def _in_parallel(config: RunConfig, runs: Sequence[RunFolder], jobs: int, watcher: Watcher) -> list[JsonObject]:
+    """Run all trials to their end, in processes; their summaries in the order of the seeds."""
+    watcher.phase(f"learning, {len(runs)} trials in {jobs} process{'es' if jobs > 1 else ''}")
+    found = list[JsonObject]()
+    text, task, first = config.to_toml(), config.task_name, config.task.seed
+    calls = [(_run_trial, (text, task, first + i, str(run.path))) for i, run in enumerate(runs)]
+    advice = f"take fewer --jobs; the same command with --jobs {max(jobs // 2, 1)} continues"
+    for trial in side_by_side(calls, jobs, config.execution.threads, advice=advice):
+        found.append(trial)
+        watcher.trial(len(found), len(runs), trial)
+    return sorted(found, key=lambda trial: int(trial["seed"]))
+
+
+def _run_trial(text: str, task: str, seed: int, out: str, watcher: Watcher) -> JsonObject:
     """Run one trial: a finished trial is kept, a begun trial is resumed. Errors and warnings name the seed."""
-    name, given = parse_config(text, "configuration of the trials", trust=True)  # it comes from the caller
+    name, given = parse_config(text, "configuration of the trials", task)
     config, run = RunConfig.make(name, given, task={"seed": seed}), RunFolder(out)
     try:
         with _named_warnings(seed):

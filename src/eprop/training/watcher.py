@@ -69,9 +69,3 @@ class Watcher:
 
     def trial(self, done: int, total: int, summary: JsonObject) -> None:
         """One of several trials has ended."""
-
-    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
-        """``done`` of ``total`` parts have ended, and the fraction ``share`` (0 to 1) of the whole work is done.
-
-        ``what`` names the parts (``"parts"``, ``"trials"``). ``left`` is the estimated time left, s; None if it is unknown.
-        """

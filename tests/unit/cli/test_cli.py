@@ -50,8 +50,15 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
 # --------------------------------------------------------------------------------------------------------------- help
 
 
-COMMANDS = ("train nmnist", "train pattern-generation", "train evidence-accumulation", "new-task", "evaluate", "plot", "report",
-            "info")  # fmt: skip
+COMMANDS = (
+    "train nmnist",
+    "train pattern-generation",
+    "train evidence-accumulation",
+    "new-task",
+    "evaluate",
+    "plot",
+    "info",
+)
 
 
 @pytest.mark.tiny

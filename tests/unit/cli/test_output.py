@@ -106,7 +106,7 @@ def test_paths_need_not_be_utf_8() -> None:
     odd = os.fsdecode(b"odd\xff")
     small = ["--set", "duration=40", "--set", "neurons=4", "--epochs", "3", "--no-figures"]
     for words in (
-        ["train", "pattern-generation", *small, "--out", odd], ["plot", odd], ["report", odd], ["evaluate", odd],
+        ["train", "pattern-generation", *small, "--out", odd], ["plot", odd], ["evaluate", odd],
     ):  # fmt: skip
         done = run(*words, "--json")
         assert done.exit_code == 0, (words, done.output)

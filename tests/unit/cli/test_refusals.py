@@ -31,7 +31,7 @@ NMNIST = [
     (["--resume", "none"], "none: no such folder"),
     (["--resume", "."], "holds no checkpoint"),
     (["--resume", ".", "--neurons", "3"], "leave out --neurons"),
-    (["--resume", "x", "--jobs", "2"], "x is a single run"),
+    (["--resume", "x", "--jobs", "2"], "give --seeds as well"),
     # Two values for one parameter; the same value twice is no contradiction.
     (
         ["--neurons", "10", "--set", "neurons=20"],
@@ -98,7 +98,7 @@ def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", ["new-task x", "info", "plot x", "report x"])
+@pytest.mark.parametrize("words", ["new-task x", "info", "plot x"])
 def test_commands_for_a_single_process_are_refused_on_several_ranks(
     words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""Options of ``eprop train``: those of a task in a file of one's own, figures, early stopping, callbacks; ``eprop report``."""
+"""Options of ``eprop train``: those of a task in a file of one's own, figures, early stopping, callbacks."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_resume_remembers_whether_figures_are_drawn_and_how(monkeypatch: pytest.
 
 def test_plot_draws_the_wanted_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     figures = {"weights": draw_weights({"a->b": (np.zeros(2), np.ones(2))})}
-    monkeypatch.setattr("eprop.plot.report.figures_of_run", lambda path, *_, **__: figures)
+    monkeypatch.setattr("eprop.plot.run_figures.figures_of_run", lambda path, *_, **__: figures)
     assert line(f"{PATTERN} --no-figures --out run").exit_code == 0
     done = line("plot run --out here --format pdf --format svg --json")
     assert json.loads(done.stdout)["figures"] == ["here/weights.pdf", "here/weights.svg"]
@@ -119,13 +119,3 @@ def test_patience_and_callbacks_end_a_training(own: pathlib.Path) -> None:
     ):
         assert message in line(f"{words} {more}").stderr
     assert "needs validation samples" in line(f"{PATTERN} --patience 2").stderr
-
-
-def test_report_writes_a_page_into_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures = {"weights": draw_weights({"a->b": (np.zeros(2), np.ones(2))})}
-    monkeypatch.setattr("eprop.plot.report.figures_of_run", lambda path, *_, **__: figures)
-    assert line(f"{PATTERN} --no-figures --out run").exit_code == 0
-    assert json.loads(line("report run --json").stdout) == {"run": "run", "report": "run/report.html"}
-    assert pathlib.Path("run/report.html").read_text().startswith("<!DOCTYPE html>")
-    assert line(f"{PATTERN} --no-figures --out run --force").exit_code == 0
-    assert not pathlib.Path("run/report.html").exists()

@@ -8,7 +8,7 @@ import pytest
 import eprop as ep
 from eprop.plot import draw_rewiring
 from eprop.plot.moved_synapses import SynapseCounts
-from eprop.plot.report import weight_changes
+from eprop.plot.run_figures import weight_changes
 
 pytestmark = pytest.mark.tiny
 

@@ -35,7 +35,7 @@ def short_run(task: str) -> tuple[RunConfig, str, str]:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
     """Figures that would have been saved, by their names."""
     figures: dict[str, Figure] = {}
-    monkeypatch.setattr(plot.report, "save", lambda figure, path: figures.setdefault(path.stem, figure))
+    monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: figures.setdefault(path.stem, figure))
     return figures
 
 
@@ -71,14 +71,10 @@ def test_the_learning_curve_of_trials_knows_its_units(
 @pytest.mark.tiny
 def test_a_figure_that_fails_is_a_warning(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start_run(short_run("pattern-generation")[0], tmp_path / "run")
-    monkeypatch.setattr(plot.report, "draw_weights", lambda *_: 1 / 0)
+    monkeypatch.setattr(plot.run_figures, "draw_weights", lambda *_: 1 / 0)
     with pytest.warns(FiguresWarning, match="figure 'weights' could not be drawn: ZeroDivisionError: division by zero"):
         paths = plot.draw_run(tmp_path / "run")
     assert {path.stem for path in paths} == {"activity", "learning_curve", "network", "pattern"}
-    with pytest.warns(FiguresWarning, match="'weights'"):
-        page = plot.write_report(tmp_path / "run").read_text()
-    assert page.count("<img") == 4
-    assert "in-&gt;rec" in page  # the table of the weights is there
     monkeypatch.undo()
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *_, **__: [][0])
     with pytest.warns(FiguresWarning, match="could not be drawn: IndexError"):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import eprop as ep
 from eprop import plot
-from eprop.plot.report import weight_changes
+from eprop.plot.run_figures import weight_changes
 from eprop.tasks import NMNIST
 
 

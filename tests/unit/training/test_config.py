@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from typing import Any
 
 import pytest
 
@@ -222,8 +223,7 @@ def test_a_configuration_is_a_regular_file(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("name = '" + "a" * 5000 + ".py'\n", "cannot be the file of a task: File name too long"),
-        ("name = '~nobody_has_this_name/a.py'\n", "the file of the task does not exist"),
+        ("name = '" + "a" * 5000 + ".py'\n", "a Python file, and eprop executes only files that you name"),
         # Gymnasium imports what stands before a colon.
         ('name = "gymnasium"\nenv = "payload:X-v0"\n', "line 3: env = 'payload:X-v0' would import a module"),
     ],
@@ -231,3 +231,9 @@ def test_a_configuration_is_a_regular_file(tmp_path: pathlib.Path) -> None:
 def test_names_that_lead_elsewhere_are_refused(text: str, words: str) -> None:
     with pytest.raises(ParameterError, match=words):
         RunConfig.make(*parse_config(f"[task]\n{text}", "config.toml"))
+
+
+@pytest.mark.parametrize("given", [{"execution": {"threads": 1}}, {"given": {"trainin": {}}}])
+def test_a_section_that_does_not_exist_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ParameterError, match=r"RunConfig.make: unknown section '\w+'; the sections are task, data, "):
+        RunConfig.make("nmnist", **given)

@@ -182,7 +182,7 @@ def test_evaluation_is_by_episodes_of_its_own(finished):
 
 def test_the_figures_of_a_run(finished, monkeypatch):
     drawn = {}
-    monkeypatch.setattr(plot.report, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
+    monkeypatch.setattr(plot.run_figures, "save", lambda figure, path: drawn.setdefault(path.stem, figure))
     plot.draw_run(finished.run.path)
     assert drawn.keys() == {"returns", "episode", "network", "weights"}
     assert drawn["episode"].axes[0].get_title().startswith("return ")

@@ -8,7 +8,7 @@ import pytest
 from eprop import load
 from eprop.errors import CheckpointError, OutputError
 from eprop.plot import draw_run
-from eprop.training import Checkpoint, RunFolder, resume_trials, save_checkpoint
+from eprop.training import Checkpoint, RunFolder, resume_run, save_checkpoint
 
 pytestmark = pytest.mark.tiny
 
@@ -91,15 +91,13 @@ def test_only_runs_are_opened(tmp_path: pathlib.Path) -> None:
         RunFolder.open(tmp_path / "none")
     for seed in (2, 10, 3, 4):
         (tmp_path / "trials" / f"seed-{seed}").mkdir(parents=True)
-        (tmp_path / "trials" / f"seed-{seed}" / "checkpoint.npz").touch()
+        (tmp_path / "trials" / f"seed-{seed}" / "config.toml").write_text(CONFIG)
     trials = RunFolder(tmp_path / "trials")
-    words = r"trials: holds several trials, seed-2, seed-3, seed-4, \.\.\.; give the folder of one, such as .*trials/seed-2$"
-    for read in (RunFolder.open, draw_run, resume_trials):
+    words = r"trials: holds several trials, seed-2, seed-3, seed-4, \.\.\.; give the folder of one, such as .*trials/seed-2; "
+    for read in (RunFolder.open, load, resume_run):
         with pytest.raises(CheckpointError, match=words):
             read(trials.path)
-    trials.write_trials([2, 3, 4, 10])
-    with pytest.raises(CheckpointError, match=words):
-        RunFolder.open(trials.path)
+    assert trials.seeds() == [2, 3, 4, 10]
     with pytest.raises(CheckpointError, match=r"holds no checkpoint.npz"):
         RunFolder.open(tmp_path)
 
@@ -147,7 +145,7 @@ def test_metrics_without_samples_cannot_be_rewound(tmp_path: pathlib.Path, damag
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
 def test_folders_that_cannot_be(name: str) -> None:
-    for call in (RunFolder, load, resume_trials, draw_run, lambda path: RunFolder.create(path, "x")):
+    for call in (RunFolder, load, resume_run, draw_run, lambda path: RunFolder.create(path, "x")):
         with pytest.raises(CheckpointError, match="cannot be the folder of a run"):
             call(name)
 

@@ -18,10 +18,9 @@ import pytest
 
 from eprop.cli.guard import text_of
 from eprop.cli.report import print_trials
-from eprop.errors import CheckpointError, DataError, EPropError, OutputError, ParameterError
-from eprop.training import RunConfig, RunFolder, Stopped, Watcher, resume_trials, run_trials, start_run, trials
+from eprop.errors import DataError, EPropError, OutputError, ParameterError
+from eprop.training import RunConfig, RunFolder, Stopped, Watcher, run_trials, start_run, trials
 from eprop.training.checkpoint import load_checkpoint
-from eprop.training.lock import LOCK
 from eprop.training.parallel import side_by_side
 from eprop.training.trials import summarise
 from networks import two_threads
@@ -34,7 +33,7 @@ def config(epochs: int = 4, threads: int | None = None, **task: Any) -> RunConfi
     return RunConfig.make("pattern-generation", task={**SMALL, **task}, training=training, run=run)
 
 
-def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path, at: int, samples: int = 2) -> str:
+def stopped(monkeypatch: pytest.MonkeyPatch, out: pathlib.Path | None, at: int, samples: int = 2) -> str:
     """Run three trials and stop them in the one with seed ``at``, after so many samples; the message of the stop."""
 
     class Stop(Watcher):
@@ -75,16 +74,6 @@ def assert_saved(run: RunFolder) -> None:
     assert load_checkpoint(run.checkpoint).position["done"] >= max(line["samples"] for line in run.read_metrics()) > 0
 
 
-class Ear(Watcher):
-    """Remembers the progress of all trials."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[Any, ...]] = []
-
-    def working(self, done: int, total: int, share: float, left: float | None, what: str) -> None:
-        self.heard.append((done, total, share, left, what))
-
-
 def without_times(summary: dict[str, Any]) -> dict[str, Any]:
     """The parts of a summary that do not depend on the time."""
     trials = [{k: v for k, v in trial.items() if not k.endswith("seconds")} for trial in summary["trials"]]
@@ -95,11 +84,11 @@ def without_times(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.tiny
-def test_stopped_trials_are_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_call_continues_stopped_trials(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, whole = run_trials(config(seed=3), 3, tmp_path / "whole", jobs=1)
     out, begun = tmp_path / "cut", []
     assert stopped(monkeypatch, out, at=4) == (
-        f"stopped with 1 of 3 trials finished, 1 begun; continue with: eprop train pattern-generation --resume {out}"
+        f"stopped with 1 of 3 trials in {out} finished; the same command continues"
     )
     finished = (out / "seed-3" / "summary.json").read_bytes()
 
@@ -108,7 +97,7 @@ def test_stopped_trials_are_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.
         return start_run(config, *args, **more)
 
     monkeypatch.setattr("eprop.training.trials.start_run", start)
-    folder, summary = resume_trials(out, task="pattern-generation", jobs=1)
+    folder, summary = run_trials(config(seed=3), 3, out, jobs=1)
     assert begun == [5]  # the finished trial is kept, the begun one continues from its checkpoint
     assert (out / "seed-3" / "summary.json").read_bytes() == finished
     assert json.loads(folder.summary.read_text()) == summary
@@ -116,38 +105,48 @@ def test_stopped_trials_are_resumed(tmp_path: pathlib.Path, monkeypatch: pytest.
 
 
 @pytest.mark.tiny
-def test_trials_that_were_stopped_before_the_first_are_resumed(
+def test_without_a_folder_the_last_unfinished_trials_continue(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = stopped(monkeypatch, tmp_path / "cut", at=3, samples=0)
-    assert text.startswith("stopped before any of 3 trials had begun; continue with: eprop train")
-    assert [trial["seed"] for trial in resume_trials(tmp_path / "cut", jobs=1)[1]["trials"]] == [3, 4, 5]
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for given in (config(seed=3), config(seed=3), config(seed=3), config(seed=3, epochs=5)):
+        if not names:
+            stopped(monkeypatch, None, at=3, samples=0)
+        names.append(run_trials(given, 2, jobs=1)[0].path.name.removeprefix("pattern-generation-sines-eprop-"))
+    assert names == ["trials-001", "trials-002", "trials-003", "trials-004"]
+    RunFolder("runs/pattern-generation-sines-eprop-trials-004").summary.unlink()
+    assert run_trials(config(seed=3), 2, jobs=1)[0].path.name.endswith("005")  # other epochs
 
 
 @pytest.mark.tiny
-def test_folders_that_cannot_be_resumed_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_seeds_are_added(tmp_path: pathlib.Path) -> None:
+    folder, _ = run_trials(config(), 2, tmp_path / "out", jobs=1)
+    finished = folder.of_seed(1).summary.read_bytes()
+    assert len(run_trials(config(), 3, folder.path, jobs=1)[1]["trials"]) == 3
+    assert folder.of_seed(1).summary.read_bytes() == finished
+    assert folder.seeds() == [1, 2, 3]
+
+
+@pytest.mark.tiny
+def test_trials_with_other_settings_are_refused(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "cut"
     stopped(monkeypatch, out, at=4)
-    with pytest.raises(OutputError, match=f"not empty; .* continue the run that was stopped in it with --resume {out}"):
-        run_trials(config(seed=3), 3, out, jobs=1)
-    with pytest.raises(ParameterError, match=f"{out}: is a run of the task 'pattern-generation'; continue with: eprop"):
-        resume_trials(out, task="nmnist")
-    text = (out / "config.toml").read_text()
-    (out / "config.toml").write_text(text.replace("epochs = 4", "epochs = 5"))
-    with pytest.raises(CheckpointError, match=r"config.toml: was edited .* \(training.epochs = 5, not 4"):
-        resume_trials(out)
-    with pytest.raises(CheckpointError, match=r"seed-3: holds no trials.json; it is no folder of several trials"):
-        resume_trials(out / "seed-3")
-    (out / "trials.json").write_text("[]")
-    with pytest.raises(CheckpointError, match=r"trials.json: does not say which seeds the trials have"):
-        resume_trials(out)
+    with pytest.raises(
+        OutputError, match=r"cut: holds trials with other settings \(training.epochs = 5, not 4\); choose"
+    ):
+        run_trials(config(seed=3, epochs=5), 3, out, jobs=1)
+    with pytest.raises(ParameterError, match=r"config.toml: configures the task 'pattern-generation', not 'nmnist'"):
+        run_trials(RunConfig.make("nmnist"), 3, out, jobs=1)
+    with pytest.raises(OutputError, match="seed-3: is not empty; choose another folder"):
+        run_trials(config(seed=3), 1, out / "seed-3", jobs=1)
 
 
 @pytest.mark.tiny
 def test_force_replaces_all_trials(tmp_path: pathlib.Path) -> None:
     out = tmp_path / "out"
     run_trials(config(seed=3), 3, out, jobs=1)
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match=r"other settings \(task.seed = 4, not 3\)"):
         run_trials(config(seed=4), 1, out, jobs=1)
     run_trials(config(seed=4), 1, out, jobs=1, force=True)
     assert [path.name for path in out.glob("seed-*")] == ["seed-4"]
@@ -190,35 +189,15 @@ def test_the_spread_is_that_between_trials_or_within_one(
 
 
 @pytest.mark.tiny
-def test_the_watcher_receives_the_progress_of_all_trials(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Trials that were finished before this call count as done, and tell nothing about the time left."""
-    monkeypatch.setattr("eprop.training.parallel.POLL_INTERVAL", 0.001)
-    stopped(monkeypatch, tmp_path / "cut", at=5, samples=0)
-    for first, call in (
-        (0.0, lambda ear: run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=ear)),
-        (2 / 3, lambda ear: resume_trials(tmp_path / "cut", jobs=1, watcher=ear)),
-    ):
-        ear = Ear()
-        call(ear)
-        assert {(total, what) for _, total, _, _, what in ear.heard} == {(3, "trials")}
-        shares = [share for _, _, share, _, _ in ear.heard]
-        assert shares == sorted(shares)
-        assert min(shares) >= first - 1e-9
-        assert all((left is None) == (share == pytest.approx(first)) for _, _, share, left, _ in ear.heard)
+def test_the_watcher_receives_each_trial(tmp_path: pathlib.Path) -> None:
+    heard = []
 
+    class Ear(Watcher):
+        def trial(self, done: int, total: int, summary: dict[str, Any]) -> None:
+            heard.append((done, total, summary["seed"]))
 
-@pytest.mark.tiny
-def test_progress_of_a_run_is_read_from_its_metrics(tmp_path: pathlib.Path) -> None:
-    run = RunFolder(tmp_path)
-    assert run.share() == 0.0
-    run.metrics.write_text('{"samples": 3, "total": 4}\n{"samples": 4, "tot')
-    assert run.share() == 0.75  # the last line is incomplete
-    run.metrics.write_text("5\n")
-    assert run.share() == 0.0
-    run.summary.write_text("{}")
-    assert run.share() == 1.0
+    run_trials(config(seed=3), 3, tmp_path / "out", jobs=1, watcher=Ear())
+    assert heard == [(1, 3, 3), (2, 3, 4), (3, 3, 5)]
 
 
 @pytest.mark.tiny
@@ -303,9 +282,7 @@ def test_an_error_names_its_trial_and_the_others_save_their_work(
         run_trials(endless, 3, "out", jobs=2)
     assert text_of(failed.value) == text
     assert "in build_network" in str(failed.value.__cause__)
-    first, _, third = (RunFolder(f"out/seed-{seed}") for seed in (1, 2, 3))
-    assert_saved(first)
-    assert not third.checkpoint.exists()
+    assert_saved(RunFolder("out/seed-1"))
     assert not list((tmp_path / "out").rglob(".*"))
 
 
@@ -315,7 +292,7 @@ def _killed(watcher: Watcher) -> None:
 
 def test_a_killed_process_is_reported_in_a_line(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EPropError, match=r"was killed, perhaps for lack of memory: take fewer of them$"):
-        list(side_by_side([(_killed, ()), (_killed, ())], 2, folder=tmp_path, advice="take fewer of them"))
+        list(side_by_side([(_killed, ()), (_killed, ())], 2, advice="take fewer of them"))
 
     def fail(*_: Any, advice: str, **__: Any) -> Any:
         raise EPropError(f"killed: {advice}")
@@ -323,9 +300,7 @@ def test_a_killed_process_is_reported_in_a_line(tmp_path: pathlib.Path, monkeypa
     monkeypatch.setattr(trials, "side_by_side", fail)
     with pytest.raises(EPropError) as killed:
         run_trials(config(), 2, tmp_path / "out", jobs=2)
-    assert str(killed.value) == (
-        f"killed: take fewer --jobs; continue with: eprop train pattern-generation --resume {tmp_path / 'out'} --jobs 1"
-    )
+    assert str(killed.value) == ("killed: take fewer --jobs; the same command with --jobs 1 continues")
 
 
 LONG = """
@@ -361,7 +336,7 @@ def test_stopped_processes_save_their_work(number: int, group: bool, tmp_path: p
         wait_for(lambda: all(run.metrics.is_file() for run in runs[:2]))
         (os.killpg if group else os.kill)(process.pid, number)
         text = process.communicate(timeout=100)[0]
-    assert "stopped with 0 of 3 trials finished, 2 begun; continue with: eprop train pattern-generation" in text
+    assert f"stopped with 0 of 3 trials in {out} finished; the same command continues" in text
     assert process.returncode == 128 + number
     for run in runs[:2]:
         assert_saved(run)
@@ -374,13 +349,7 @@ def test_trials_end_with_the_process_that_started_them(tmp_path: pathlib.Path) -
     runs = [RunFolder(out / f"seed-{seed}") for seed in (3, 4)]
     with long_trials(out) as process:
         wait_for(lambda: all(run.metrics.is_file() for run in runs))
-        for call in (lambda: resume_trials(out), lambda: run_trials(config(seed=3), 3, out, force=True)):
-            with pytest.raises(OutputError, match=r"is in use by process \d+ on "):
-                call()
         process.kill()
-    wait_for(lambda: not any((run.path / LOCK).exists() for run in runs))
-    for run in runs:
-        assert_saved(run)
     wait_for(lambda: is_gone(process.pid))
 
 
@@ -392,7 +361,7 @@ def test_ctrl_c_before_a_trial_has_begun(tmp_path: pathlib.Path) -> None:
         time.sleep(0.7)
         os.killpg(process.pid, signal.SIGINT)
         text = process.communicate(timeout=100)[0]
-    assert "continue with: eprop train pattern-generation --resume" in text
+    assert "the same command continues" in text
     assert process.returncode == 130
 
 
@@ -400,8 +369,8 @@ def test_processes_import_nothing_from_the_current_folder(tmp_path: pathlib.Path
     """Python looks there first for a module that it starts with -m; the folder may be the run of somebody else."""
     for name in ("joblib.py", "numpy.py"):
         (tmp_path / name).write_text("import pathlib\n\npathlib.Path('ran').touch()\n")
-    code = "import operator, pathlib\nfrom eprop.training.parallel import side_by_side\n"
-    code += "print(list(side_by_side([(operator.is_, (2,))] * 2, 2, folder=pathlib.Path())))"
+    code = "import operator\nfrom eprop.training.parallel import side_by_side\n"
+    code += "print(list(side_by_side([(operator.is_, (2,))] * 2, 2)))"
     done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout == "[False, False]\n", done.stderr
     assert not (tmp_path / "ran").exists()

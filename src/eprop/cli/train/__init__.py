@@ -16,7 +16,6 @@ HELP = """Train a network on a task, test it, and leave a run folder.
 A task of your own is a Python file: eprop new-task writes one, and eprop train
 my_task.py runs it. To continue a stopped run: eprop train --resume RUN
 """
-_NAMED_BY_RUN = "eprop.cli.train: only a run names the task"
 
 
 class _Tasks(Group):
@@ -27,8 +26,7 @@ class _Tasks(Group):
         if args and args[0].startswith("-") and (run := _resumed(args)) is not None:
             if not run:
                 raise typer.BadParameter("give the folder of the run, as in --resume runs/nmnist-eprop-1-001", ctx=ctx)
-            args = [_task_of(run, ctx, trust="--trust" in args), *args]
-            ctx.meta[_NAMED_BY_RUN] = True
+            args = [_task_of(run, ctx), *args]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -38,27 +36,17 @@ class _Tasks(Group):
         return list(TASKS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command that trains a task; a file is read, unless only a run names it."""
-        if not cmd_name.endswith(".py"):
-            return command_for(cmd_name) if cmd_name in self.list_commands(ctx) else None
-        return command_for(cmd_name, read=not ctx.meta.get(_NAMED_BY_RUN, False))
+        """The command that trains a task, by its name or file."""
+        return command_for(cmd_name) if cmd_name.endswith(".py") or cmd_name in self.list_commands(ctx) else None
 
 
-def command_for(task: str, *, read: bool = True) -> Any:
-    """Make the command that trains a task.
-
-    Parameters
-    ----------
-    task : str
-        Name or file.
-    read : bool
-        Whether to load the task for its options. This executes the file of a user's own task.
-    """
+def command_for(task: str) -> Any:
+    """Make the command that trains a task, by its name or file. This executes the file."""
     from eprop.cli.parameter_options import single_command, with_options
     from eprop.cli.train.options import request_options, task_options
     from eprop.cli.train.texts import help_of
 
-    kind = _loaded(task) if read else None
+    kind = _loaded(task)
     own, homes, others = task_options(kind)
 
     def command(given: dict[str, Any], ctx: typer.Context) -> None:
@@ -68,7 +56,7 @@ def command_for(task: str, *, read: bool = True) -> Any:
 
     command.__doc__ = help_of(task, kind)
     settings: dict[str, Any] = {}
-    if kind is None:  # the command itself reports what is wrong with the file, or refuses options beside --resume
+    if kind is None:  # the command itself reports what is wrong with the file
         settings = {"ignore_unknown_options": True, "allow_extra_args": True}
     return single_command(task, with_options(own | request_options(), command), others, **settings)
 
@@ -93,13 +81,15 @@ def _resumed(args: list[str]) -> str | None:
     return None
 
 
-def _task_of(run: str, ctx: Any, *, trust: bool) -> str:
-    """Return the command name of a run's task."""
+def _task_of(run: str, ctx: Any) -> str:
+    """Return the command name of a run's task; refuse the file of a user's own task, which only the user may name."""
     from eprop.errors import EPropError
-    from eprop.training import RunFolder, read_config
+    from eprop.training import RunFolder, load_checkpoint
+    from eprop.training.loaded_run import task_of
 
     try:
-        return read_config(RunFolder(path_of(run)).config, trust=trust)[0]
+        folder = RunFolder.open(path_of(run))
+        return task_of(load_checkpoint(folder.checkpoint), folder)
     except EPropError as error:
         raise typer.BadParameter(f"cannot read the task of the run: {error}", ctx=ctx, param_hint="--resume") from error
 

@@ -35,7 +35,7 @@ class Request(Description):
     seeds: int | None = param(
         None, kind=int, optional=True,
         doc="train N times with the seeds S, S+1, ... in parallel processes, each with its own run folder; show mean and "
-        "standard deviation",
+        "standard deviation; after a stop, the same command continues",
     )  # fmt: skip
     jobs: int | None = param(None, kind=int, optional=True, doc="processes for --seeds; by default one for each core")
     config: Path | None = param(
@@ -44,17 +44,13 @@ class Request(Description):
     )  # fmt: skip
     resume: Path | None = param(
         None, kind=Path, optional=True, metavar="RUN",
-        doc="continue a stopped run, or the stopped runs of several seeds; the result has the bits of an uninterrupted run",
+        doc="continue a stopped run; the result has the bits of an uninterrupted run",
     )  # fmt: skip
     out: Path | None = param(
         None, kind=Path, optional=True, metavar="DIR",
         doc="folder for the run; by default runs/TASK-RULE-SEED-001 or the next free number",
     )  # fmt: skip
     force: bool = param(False, kind=bool, metavar="flag", doc="replace the run in the folder")
-    estimate: bool = param(
-        False, kind=bool, metavar="flag",
-        doc="learn for a few seconds, print how long the run will take and how much memory, and write nothing",
-    )  # fmt: skip
     figures: bool | None = param(
         None,
         kind=bool,
@@ -68,11 +64,6 @@ class Request(Description):
         (), kind=(tuple, list), metavar="FILE.py:NAME",
         doc="call this function of (trainer, line) after each line of metrics; training ends if the function returns True; "
         "give it again with --resume",
-    )  # fmt: skip
-    trust: bool = param(
-        False, kind=bool, metavar="flag",
-        doc="run the Python file of the task that the run names, even if the file has changed since your own runs used it, or "
-        "comes from somebody else; read the file first",
     )  # fmt: skip
     as_json: bool = param(False, kind=bool, metavar="flag", doc="print the result, and nothing else, as JSON")
     quiet: bool = param(False, kind=bool, metavar="flag", doc="show no progress, and the result in one line")

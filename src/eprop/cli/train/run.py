@@ -12,13 +12,13 @@ from typing import Any
 
 from eprop.cli.guard import text_of
 from eprop.cli.output import print_result
-from eprop.cli.report import Reporter, print_facts, print_finished, print_trials
+from eprop.cli.report import Reporter, print_finished, print_trials
 from eprop.cli.train.options import Request
 from eprop.errors import EPropError, FiguresWarning, ParameterError, warn
 from eprop.files import JsonObject
 from eprop.parallel import Communicator, find_communicator, started_by_mpi
 from eprop.tasks import task_named
-from eprop.training import RunConfig, RunFolder, Watcher, estimate_run, resume_run, resume_trials, run_trials, start_run
+from eprop.training import FinishedRun, RunConfig, RunFolder, Watcher, resume_run, run_trials, start_run
 from eprop.training.config import Sections, parse_settings, read_config
 from eprop.training.number_text import line_of
 from eprop.training.trainer import Callback
@@ -47,82 +47,52 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any], oth
         sections["run"]["figures"] = tuple(request.kinds_of_figures)
     if request.figures is False and request.formats:
         raise ParameterError("--no-figures and --format contradict each other: leave out one")
-    if request.estimate:
-        _estimate(task, sections, request)
-        return
     if request.resume is not None:
         _refuse_beside_resume(sections, request, others)
-    several = request.seeds is not None or (request.resume is not None and RunFolder(request.resume).read_trials())
+    several = request.seeds is not None
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
     with reporter:
         config = None if request.resume is not None else _config(task, sections, request)
-        threads = sections["run"].get("threads")
-        if several:
-            folder, summary = _several(task, config, threads, request, reporter)
+        if config is not None and request.seeds is not None:
+            folder, summary = _several(config, request.seeds, request, reporter)
         else:
-            folder, summary = _one(task, config, threads, request, reporter, comm)
+            finished = _one(task, config, sections["run"].get("threads"), request, reporter, comm)
+            folder, summary, config = finished.run, finished.summary, finished.config
     if comm.rank > 0:
         return
-    if request.kinds_of_figures is not None:
-        formats: Sequence[str] = request.kinds_of_figures
-    else:  # a resumed run keeps its first choice
-        formats = (config or RunConfig.make(*read_config(folder.config, task))).execution.figures
+    # A resumed run keeps its first choice.
+    formats = config.execution.figures if request.kinds_of_figures is None else request.kinds_of_figures
     trials = [RunFolder(folder.path / trial["run"]) for trial in summary["trials"]] if several else []
     show = partial(print_trials if several else print_finished, folder, summary)
     try:
         line = line_of(folder.path, summary) if request.quiet else None
         print_result({"run": str(folder.path), **summary}, show, as_json=request.as_json, line=line)
     finally:
-        _draw([folder, *trials], formats, reporter)
+        _draw([folder, *trials], task, formats, reporter)
 
 
 def _one(
     task: str, config: RunConfig | None, threads: int | None, request: Request, watcher: Watcher, comm: Communicator
-) -> tuple[RunFolder, JsonObject]:
-    """Train with one seed, or resume a run; folder and summary."""
+) -> FinishedRun:
+    """Train with one seed, or resume a run."""
     if request.jobs is not None:
-        too = "give --seeds as well" if request.resume is None else f"{request.resume} is a single run"
-        raise ParameterError(f"--jobs is the number of processes for --seeds: {too}")
+        raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
     callbacks = [_callback(text) for text in request.callbacks]
     if config is not None:
-        finished = start_run(config, request.out, force=request.force, watcher=watcher, comm=comm, callbacks=callbacks)
-    else:
-        finished = resume_run(
-            str(request.resume), task=task, threads=threads, trust=request.trust, watcher=watcher, comm=comm,
-            callbacks=callbacks,
-        )  # fmt: skip
-    return finished.run, finished.summary
+        return start_run(config, request.out, force=request.force, watcher=watcher, comm=comm, callbacks=callbacks)
+    return resume_run(
+        str(request.resume), task=task, threads=threads, watcher=watcher, comm=comm, callbacks=callbacks
+    )  # fmt: skip
 
 
-def _estimate(task: str, sections: Sections, request: Request) -> None:
-    """Print what a run will take."""
-    given = {"--resume": request.resume, "--seeds": request.seeds, "--out": request.out}
-    if named := [name for name, value in given.items() if value is not None]:
-        raise ParameterError(
-            f"--estimate measures a single run from its beginning and writes nothing: leave out {named[0]}"
-        )
-    comm = find_communicator()
-    with Reporter(quiet=request.quiet, silent=comm.rank > 0) as reporter:
-        found = estimate_run(_config(task, sections, request), watcher=reporter, comm=comm)
-    if comm.rank == 0:
-        print_result(found.to_dict(), partial(print_facts, found.facts()), as_json=request.as_json)
-
-
-def _several(
-    task: str, config: RunConfig | None, threads: int | None, request: Request, watcher: Watcher
-) -> tuple[RunFolder, JsonObject]:
-    """Train with several seeds in parallel processes, or resume such trials; folder and summary."""
+def _several(config: RunConfig, seeds: int, request: Request, watcher: Watcher) -> tuple[RunFolder, JsonObject]:
+    """Train with several seeds in parallel processes; folder and summary."""
     if started_by_mpi():
         raise ParameterError("--seeds starts its own processes: leave out mpiexec")
     if request.callbacks:
         raise ParameterError("--callback does not reach the processes of --seeds: leave out one of the two")
-    jobs = request.jobs
-    if config is not None and request.seeds is not None:
-        return run_trials(config, request.seeds, request.out, jobs=jobs, force=request.force, watcher=watcher)
-    return resume_trials(
-        str(request.resume), task=task, jobs=jobs, threads=threads, trust=request.trust, watcher=watcher
-    )
+    return run_trials(config, seeds, request.out, jobs=request.jobs, force=request.force, watcher=watcher)
 
 
 def _callback(text: str) -> Callback:
@@ -159,7 +129,7 @@ def _names_in(path: Path) -> dict[str, Any]:
     return vars(module)
 
 
-def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> None:
+def _draw(runs: list[RunFolder], task: str, formats: Sequence[str], reporter: Reporter) -> None:
     """Draw the figures after the result has been printed, so that an error of the figures does not hide the result."""
     if not formats:
         return
@@ -169,7 +139,7 @@ def _draw(runs: list[RunFolder], formats: Sequence[str], reporter: Reporter) -> 
         reporter.phase("drawing figures")
         for run in runs:
             try:
-                draw_run(run.path, formats=formats)
+                draw_run(run.path, task=task, formats=formats)
             except (EPropError, OSError, MemoryError) as error:
                 warn(
                     f"{run.path}: the training is complete and kept, but its figures could not be drawn: {text_of(error)}",
