@@ -13,6 +13,7 @@ from compare import assert_close, assert_same, differ
 from eprop.checks import time_driven
 from eprop.reference import Stimulus
 from networks import run_engine
+from ranks_in_threads import on_ranks
 
 pytestmark = pytest.mark.tiny
 
@@ -36,9 +37,11 @@ def stimulus(window: Any = None, steps: int = STEPS) -> Stimulus:
     return Stimulus(steps, {"in": rng.random((steps, 5)) < 0.3}, {"out": rng.normal(size=(steps, 2))}, window=window)
 
 
-def learned(rule: ep.EPropPlus, given: Stimulus, dt: float = 1.0) -> dict[str, np.ndarray]:
-    sim = ep.Simulator(network(rule, dt))
-    run_engine(sim, given, ())
+def learned(
+    rule: ep.EPropPlus, given: Stimulus, dt: float = 1.0, cuts: tuple[int, ...] = (), **options: Any
+) -> dict[str, np.ndarray]:
+    sim = ep.Simulator(network(rule, dt), **options)
+    run_engine(sim, given, (), cuts)
     return {name: sim.connections(name)[2] for name in PROJECTIONS}
 
 
@@ -58,9 +61,27 @@ def test_engine_equals_reference_in_a_window(window: Any, reward: Any) -> None:
     assert differ(learned(rule, given), learned(rule.replace(c_reg=0.0), given))
 
 
-def test_a_closed_window_regularises_nothing() -> None:
-    closed = stimulus(np.zeros(STEPS))
-    assert_same(learned(ep.EPropPlus(DESCENT), closed), learned(ep.EPropPlus(DESCENT, c_reg=0.0), closed))
+@pytest.mark.parametrize(
+    "signals", [{}, {"rec": np.random.default_rng(4).normal(size=(STEPS, 6))}], ids=["errors", "signals"]
+)
+def test_no_division_changes_a_bit(signals: dict[str, np.ndarray]) -> None:
+    """Errors come in the recall only, and signals in all steps; ranks, threads and pieces agree on when there is learning."""
+    rule, given = ep.EPropPlus(DESCENT), replace(stimulus(RECALL), signals=signals)
+    wanted = learned(rule, given, threads=1)
+    assert_same(learned(rule, given, threads=2, partitions=3), wanted)
+    assert_same(learned(rule, given, cuts=(40, 95)), wanted)
+    for found in on_ranks(3, lambda comm: learned(rule, given, threads=1, comm=comm)):
+        assert_same(found, wanted)
+    reference = time_driven(network(rule))
+    reference.run(given)
+    assert_close(wanted, {name: reference.weights_of(name) for name in PROJECTIONS})
+
+
+@pytest.mark.parametrize(
+    "given", [stimulus(np.zeros(STEPS)), replace(stimulus(), targets={})], ids=["window", "targets"]
+)
+def test_where_nothing_teaches_nothing_is_regularised(given: Stimulus) -> None:
+    assert_same(learned(ep.EPropPlus(DESCENT), given), learned(ep.EPropPlus(DESCENT, c_reg=0.0), given))
 
 
 @pytest.mark.parametrize("dt", [0.5, 1.0, 5.0])
