@@ -1,4 +1,4 @@
-"""Backpropagation through time in NumPy: the comparison of `spoken_digits.py`. This file is no script.
+"""Backpropagation through time in NumPy: the comparison of `spoken_digits.py` and `series.py`. This file is no script.
 
 The network is that of a simulator with one population of LIF or ALIF neurons: its weights, delays and constants are read once.
 All matrices are dense, and a mini-batch is stepped together, in single precision. The reset of a neuron has no derivative, as in
@@ -22,11 +22,13 @@ class Bptt:
     sim : Simulator
     eta : float
         Learning rate.
+    clip : float
+        Largest norm of the gradient of a projection; gradients explode where time constants are long.
     """
 
-    def __init__(self, sim: ep.Simulator, eta: float = 1e-3):
+    def __init__(self, sim: ep.Simulator, eta: float = 1e-3, clip: float = np.inf):
         network = sim.network
-        self.dt, self.eta = network.dt, eta
+        self.dt, self.eta, self.clip = network.dt, eta, clip
         x, rec, out = (next(p for p in network.populations if p.name == name) for name in ("in", "rec", "out"))
         sources, targets, w = sim.connections("in->rec")
         delays = np.rint(sim.delays("in->rec") / self.dt).astype(int)
@@ -115,6 +117,7 @@ class Bptt:
         self.steps += 1
         adam = ep.Adam()
         for name, gradient in self.gradients(inputs, labels, window).items():
+            gradient *= FLOAT(min(1.0, self.clip / max(np.linalg.norm(gradient), 1e-30)))
             first, second = self.moments[name]
             first += FLOAT(1.0 - adam.beta_1) * (gradient - first)
             second += FLOAT(1.0 - adam.beta_2) * (gradient**2 - second)

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from harness import has_ranks
+from scaling import INDEX, measure_in_subprocess, run_scaling
+from scaling_network import ScalingConfig
 from scipy.optimize import nnls
 
-from eprop.bench.bandwidth import INDEX
-from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
-from eprop.bench.scaling import ScalingConfig, run_scaling
 from eprop.training.system_info import describe_installation
 
 #: The terms that make up the time of each phase.

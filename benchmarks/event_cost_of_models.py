@@ -4,7 +4,7 @@
     python benchmarks/event_cost_of_models.py --rule eprop --label eprop
     python benchmarks/event_cost_of_models.py --cases LIF "LIF, reward" "ALIF" "ALIF, reward" --label reward
 
-1,000 inputs spike at 10 Hz, by the clock as in ``eprop bench scaling`` or at random. Each of 1,000 neurons has 1,000
+1,000 inputs spike at 10 Hz, by the clock as in `scaling.py` or at random. Each of 1,000 neurons has 1,000
 synapses from them, and stays silent. All cases take turns. A ratio is the time of a case by that of LIF with one kappa
 and a delay of one step, or by that of the case that ``against`` names. The goals stand with the cases: 2.5 for two
 kappas, ALIF and reward, 1.0 for LIF with delays of up to 7 steps, 1.2 for own models. The result is

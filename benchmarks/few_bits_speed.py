@@ -3,7 +3,7 @@
     python benchmarks/few_bits_speed.py                   # 1,000 x 100 (in cache) and 10,000 x 1,000
     python benchmarks/few_bits_speed.py --sizes 1000x100 --modes eprop+ --bits 8 --label cache
 
-The network is that of ``eprop bench scaling --bits N``, in single precision, at 10 Hz. For each mode and size, the bits take
+The network is that of ``scaling.py --bits N``, in single precision, at 10 Hz. For each mode and size, the bits take
 turns in one process, on one thread. The result is ``few-bits-speed.json``, or ``few-bits-speed-LABEL.json``.
 """
 
@@ -15,9 +15,9 @@ import time
 from typing import Any
 
 import harness
+from scaling_network import ScalingConfig, run_steps, simulator_of
 
 from eprop import Simulator
-from eprop.bench.scaling import ScalingConfig, run_steps, simulator_of
 
 #: Events of a measurement, and steps before the first.
 EVENTS, WARM_UP = 5e6, 100

@@ -3,7 +3,7 @@
     python benchmarks/full_node.py
     python benchmarks/full_node.py --neurons 12800       # a tenth of the network, as a trial
 
-The network is that of ``eprop bench scaling``: 128,000 neurons with 10,000 plastic synapses each, in single precision.
+The network is that of `scaling.py`: 128,000 neurons with 10,000 plastic synapses each, in single precision.
 With e-prop+ the arrays of synapses take 15.5 GB. A separate process builds and runs each mode on all threads. It times
 300 steps after a warm-up of one spike interval. The result is ``full_node.json``, and ``full_node_trial.json`` for
 another number of neurons.
@@ -15,9 +15,9 @@ import json
 import os
 
 import harness
+from scaling import measure_in_subprocess
+from scaling_network import ScalingConfig
 
-from eprop.bench import ScalingConfig
-from eprop.bench.in_subprocess import measure_in_subprocess
 from eprop.free_memory import available_memory
 
 MODES = ("static", "eprop", "eprop+")

@@ -1,4 +1,4 @@
-"""What the benchmarks share: options, turns, other processes, and results with the command and the machine that made them.
+"""What the benchmarks share: options, tables, turns, other processes, and results with their command and machine.
 
 This file is no script.
 """
@@ -6,22 +6,33 @@ This file is no script.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import datetime
+import functools
+import importlib.util
 import json
 import os
 import pathlib
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 import eprop
-from eprop.bench.in_subprocess import mpiexec
+from eprop.errors import EPropError, MissingExtraError
+from eprop.parameters import Description, parameters_of
+
+Described = TypeVar("Described", bound=Description)
+#: Entries of each array of the triad: larger than any cache.
+ENTRIES = 1 << 24
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,6 +60,58 @@ def parser(
     return made
 
 
+def add_options(made: argparse.ArgumentParser, kind: type[Description]) -> None:
+    """Add an option for each parameter of a description, with its default and its text; see `described`."""
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    for name, info in parameters_of(kind):
+        flag, default = f"--{name.replace('_', '-')}", defaults[name]
+        text = (
+            info.doc + (f" ({info.unit})" if info.unit else "") + ("" if default is None else "; default: %(default)s")
+        )
+        if info.kind is bool:
+            made.add_argument(flag, action=argparse.BooleanOptionalAction, default=default, help=info.doc)
+        else:
+            made.add_argument(flag, type=info.kind, default=default, help=text)
+
+
+def add_result_options(made: argparse.ArgumentParser, *, figure: bool = False) -> None:
+    """Add the options of the benchmarks of one network: ``--compare nest``, ``--json``, and perhaps ``--figure``."""
+    made.add_argument("--compare", choices=("nest",), help="also measure the same network in NEST")
+    made.add_argument("--json", action="store_true", help="print the result, and nothing else, as JSON")
+    if figure:
+        made.add_argument("--figure", metavar="FILE", help="draw the result into a PNG or PDF file")
+
+
+def described(kind: type[Described], given: argparse.Namespace) -> Described:
+    """Return the description that was given by the options of `add_options`."""
+    return kind(**{name: getattr(given, name) for name, _ in parameters_of(kind)})
+
+
+@contextlib.contextmanager
+def refusals(made: argparse.ArgumentParser) -> Iterator[None]:
+    """Report an error of the package in one line, with exit code 2, as the parser reports its own."""
+    try:
+        yield
+    except EPropError as error:
+        made.exit(2, f"{made.prog}: error: {error}\n")
+
+
+def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; all columns but the first are aligned to the right."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    table = Table(headings[0], *(Column(heading, justify="right") for heading in headings[1:]), title=title)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def mebibytes(size: float) -> str:
+    """Return a size in bytes as text."""
+    return f"{size / 2**20:,.0f} MiB"
+
+
 def in_turns(runs: Mapping[Any, Callable[[], Any]], repeats: int) -> dict[Any, list[Any]]:
     """Call each function several times, in turns, so that a change of the machine's load concerns all of them.
 
@@ -70,9 +133,39 @@ def in_process(*words: Any) -> Any:
 
 def command_line(*words: Any, ranks: int = 1) -> dict[str, Any]:
     """Run ``eprop WORDS --json``, perhaps on several ranks. Returns its JSON output."""
-    launcher = [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
-    command = [*launcher, sys.executable, "-m", "eprop", *map(str, words), "--json"]
+    command = [*launcher(ranks), sys.executable, "-m", "eprop", *map(str, words), "--json"]
     return dict(json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout))
+
+
+def in_nest(script: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Run a script that drives NEST in a process of its own, with a configuration. Returns the JSON that it prints."""
+    if importlib.util.find_spec("nest") is None:
+        raise MissingExtraError("nest-simulator", "nest", "comparing with NEST")
+    return printed_by([sys.executable, str(ROOT / "benchmarks" / script), json.dumps(given)], "NEST")
+
+
+def printed_by(command: list[str], what: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON object in the last line that a command prints; `EPropError` with its error output if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode != 0 or not lines:
+        raise EPropError(f"{what} failed (exit code {done.returncode}): {done.stderr.strip()[-600:]}")
+    return dict(json.loads(lines[-1]))
+
+
+def launcher(ranks: int) -> list[str]:
+    """Return the words before a command that start it on some ranks; none for one rank."""
+    return [str(mpiexec()), "-n", str(ranks)] if ranks > 1 else []
+
+
+def mpiexec() -> str | None:
+    """Find the launcher of ranks: in the folder of the running Python, or on the PATH."""
+    return shutil.which("mpiexec", path=os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]))
+
+
+def has_ranks() -> bool:
+    """Whether this machine can run networks on several ranks."""
+    return importlib.util.find_spec("mpi4py") is not None and mpiexec() is not None
 
 
 def machine() -> dict[str, Any]:
@@ -91,19 +184,22 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "triad_GB_per_s": triad(),
+        "triad_GB_per_s": round(triad() / 1e9, 1),
     }
 
 
-def triad(n: int = 4_000_000, repeats: int = 20) -> float:
-    """Return the memory bandwidth of one thread in GB/s: ``c = a + b``, the best of some repeats."""
-    a, b, c = np.ones(n), np.ones(n), np.empty(n)
+@functools.cache
+def triad(threads: int = 1, repeats: int = 8) -> float:
+    """Return the bytes per second that some threads read and write in ``a = b + s c``: the best of some repeats."""
+    from eprop.core import lib
+
+    a, b, c = (np.full(ENTRIES, x) for x in (0.0, 1.0, 2.0))
     best = np.inf
     for _ in range(repeats):
         began = time.perf_counter()
-        np.add(a, b, out=c)
+        lib.triad(a, b, c, 3.0, threads)
         best = min(best, time.perf_counter() - began)
-    return round(3 * 8 * n / best / 1e9, 1)
+    return float(24.0 * ENTRIES / best)
 
 
 def write(name: str, result: Any, label: str = "") -> pathlib.Path:

@@ -2,7 +2,7 @@
 
     python benchmarks/memory_of_sizes.py
 
-The network is that of ``eprop bench scaling`` with e-prop+ in single precision on one thread, run for one second. A
+The network is that of `scaling.py` with e-prop+ in single precision on one thread, run for one second. A
 process of its own builds each size. The result is ``memory-of-sizes.json``.
 """
 
@@ -11,9 +11,8 @@ from __future__ import annotations
 import json
 
 import harness
+from scaling_network import ScalingConfig, network_of, run_steps, simulator_of
 
-from eprop.bench import ScalingConfig
-from eprop.bench.scaling import network_of, run_steps, simulator_of
 from eprop.training.system_info import resident_memory
 
 #: Neurons, and plastic synapses of each neuron.

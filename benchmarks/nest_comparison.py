@@ -2,7 +2,7 @@
 
     python benchmarks/nest_comparison.py
 
-The network is that of ``eprop bench scaling``. eprop and NEST take turns. NEST runs all modes with up to 1,000
+The network is that of `scaling.py`. eprop and NEST take turns. NEST runs all modes with up to 1,000
 neurons. The README shows the means and standard deviations over the repeats. The result is
 ``scaling.json``.
 """
@@ -13,8 +13,8 @@ import functools
 import json
 
 import harness
-
-from eprop.bench import ScalingConfig, compare_with_nest, run_scaling
+from scaling import compare_with_nest, run_scaling
+from scaling_network import ScalingConfig
 
 CASES = (
     {"mode": "static", "neurons": 1000, "indegree": 1000},

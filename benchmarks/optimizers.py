@@ -3,7 +3,7 @@
     python benchmarks/optimizers.py
     python benchmarks/optimizers.py --intervals 100 --cases recurrent --repeats 1
 
-The network ``recurrent`` is that of ``eprop bench scaling`` with 500 synapses for each of 1,000 neurons; two ranks divide
+The network ``recurrent`` is that of `scaling.py` with 500 synapses for each of 1,000 neurons; two ranks divide
 it in ``two ranks``, whose times are those of the clock. The others have 1,000 inputs with 500 synapses onto each of 1,000
 targets: ``ALIF`` (a component of its own for each synapse), ``reward`` (LIF with a reward trace) and ``readouts``. NEST
 runs the first network, with its optimisers gradient descent and Adam. eprop and NEST take turns, on one thread; times are
@@ -24,12 +24,13 @@ from typing import Any, Literal
 
 import event_cost_of_models
 import harness
+import nest_scaling
 import numpy as np
+import scaling_network
+from scaling import measure_in_subprocess
+from scaling_network import ScalingConfig
 
 import eprop as ep
-from eprop.bench import ScalingConfig, scaling
-from eprop.bench.in_subprocess import measure_in_subprocess
-from eprop.interop import nest_scaling
 from eprop.rules.optimizers import BY_NAME
 
 Precision = Literal["double", "single"]
@@ -53,12 +54,12 @@ def config_of(optimizer: str, each_step: bool, precision: Precision, interval: f
 
 def recurrent(config: ScalingConfig) -> Callable[[], float]:
     """Return a function that measures the time of an event, after a run in which all neurons spike."""
-    sim = scaling.simulator_of(config)
-    scaling.run_steps(sim, config, config.warm_up)
+    sim = scaling_network.simulator_of(config)
+    scaling_network.run_steps(sim, config, config.warm_up)
 
     def measured() -> float:
         events, began = sim.events, time.process_time()
-        scaling.run_timed(sim, config)
+        scaling_network.run_timed(sim, config)
         return 1e9 * (time.process_time() - began) / (sim.events - events)
 
     return measured

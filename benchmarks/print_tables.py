@@ -228,46 +228,6 @@ def tasks_speed() -> None:
             print(f"| {r['network']}: a sample, {own} | {' | '.join(cells)} | {plus_minus(ratio, 1.0, 0)} |")
 
 
-def start() -> None:
-    """Print the time of the first call of a process and of the second."""
-    found = load("start")
-    if found is None or "calls" not in found["result"]:
-        return
-    print("| first call in an empty home | first, s | second, s | difference, s | goal, s |")
-    print("|---|---|---|---|---|")
-    for case, r in found["result"]["calls"].items():
-        cells = [f"{r[call]['all']:.3f}" for call in ("first", "second")]
-        print(f"| {case} | {' | '.join(cells)} | {plus_minus(r['difference'], digits=3)} | {r['goal']:g} |")
-
-
-def calls() -> None:
-    """Print the time of a call of one step over the work of the step."""
-    found = load("call")
-    if found is None:
-        return
-    print("| neurons | a call of one step, µs | its work, µs | over its work, µs |")
-    print("|---|---|---|---|")
-    for neurons, r in found["result"].items():
-        cells = [plus_minus(r[key]) for key in ("us_per_call", "us_of_work", "us_over_work")]
-        print(f"| {int(neurons):,} | {' | '.join(cells)} |")
-
-
-def own_neurons() -> None:
-    """Print the time of a user's own neuron beside the built-in one."""
-    found = load("own-neuron")
-    if found is None:
-        return
-    print("| neuron | built-in, µs per step | own, µs per step | own / built-in |")
-    print("|---|---|---|---|")
-    for case, r in found["result"].items():
-        cells = [
-            plus_minus(r["us_per_step_built_in"]),
-            plus_minus(r["us_per_step_own"]),
-            plus_minus(r["ratio"], digits=2),
-        ]
-        print(f"| {case} | {' | '.join(cells)} |")
-
-
 def second_core() -> None:
     """Print two threads and two ranks against one thread, and threads with a busy process beside."""
     for name in ("threads", "threads-ranks", "threads-defaults", "threads-busy"):
@@ -320,8 +280,8 @@ def gradient_angle() -> None:
 
 if __name__ == "__main__":
     for table in (
-        scaling, optimizers, second_core, clusters, start, calls, event_costs, eprop_event_costs, own_neurons, versions, nmnist,
-        tasks, tasks_speed, gradient_angle,
+        scaling, optimizers, second_core, clusters, event_costs, eprop_event_costs, versions, nmnist, tasks, tasks_speed,
+        gradient_angle,
     ):  # fmt: skip
         table()
         print()

@@ -3,7 +3,7 @@
     python benchmarks/rank_share.py
 
 The networks are far too large for one machine, and the other ranks do not exist. The rank builds its own neurons, its
-synapses and what it must know of the other neurons. The network is that of ``eprop bench scaling`` (e-prop+, single
+synapses and what it must know of the other neurons. The network is that of `scaling.py` (e-prop+, single
 precision, 1,000 inputs, 10 readouts). Each share has a process of its own, so that its memory counts alone. There is
 no goal. The result is ``rank_share.json``.
 """
@@ -36,7 +36,8 @@ class OneOfMany(Serial):
 
 def build(neurons: int, indegree: int, ranks: int) -> dict[str, Any]:
     """Build the share of the rank in the middle. Returns its sizes, memory and time."""
-    from eprop.bench.scaling import ScalingConfig, network_of
+    from scaling_network import ScalingConfig, network_of
+
     from eprop.engine import Simulator
     from eprop.training.system_info import peak_memory
 

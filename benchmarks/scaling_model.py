@@ -1,7 +1,7 @@
 """A model of the run time: its constants, its predictions beside figure 5, and its predictions for larger machines.
 
-    eprop figure 5 --out figures/figure-5
-    python benchmarks/scaling_model.py figures/figure-5/numbers/scaling.csv
+    python experiments/figure_5.py
+    python benchmarks/scaling_model.py runs/figure-5/result.json
     python benchmarks/scaling_model.py -         # constants and predictions only
 
 The constants come from other networks than those of the figure. Runs on one thread give the constants of the work.
@@ -16,16 +16,15 @@ The result is ``scaling_model.json``.
 from __future__ import annotations
 
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
 import harness
 import numpy as np
 from cost_model import CostModel, calibrate
-
-from eprop.bench import ScalingConfig, bytes_per_event
-from eprop.bench.scaling import MODES
-from eprop.figures.tables import read_tables
+from scaling import bytes_per_event
+from scaling_network import MODES, ScalingConfig
 
 # An HDR interconnect: seconds per message, and seconds per byte at 10 GB/s.
 NETWORK = {"latency": 2e-6, "byte": 1e-10}
@@ -44,14 +43,14 @@ ASSUMED = {**NETWORK, "node_cores": NODE_CORES, "node_bandwidth": NODE_BANDWIDTH
 def main() -> None:
     """Fit the constants, compare with the figure, extrapolate and record."""
     parser = harness.parser(__doc__)
-    parser.add_argument("csv", type=pathlib.Path, help="scaling.csv of eprop figure 5, or - for none")
+    parser.add_argument("figure", type=pathlib.Path, help="result.json of figure 5, or - for none")
     parser.add_argument("--indegree", type=int, default=1000, help="in-degree of that figure")
     parser.add_argument("--steps", type=int, default=1000, help="steps of that figure")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES, help="modes; the default is all")
     parser.add_argument("--fit-steps", type=int, default=300, help="steps of each run for the constants")
     parser.add_argument("--repeats", type=int, default=3, help="repeats of each of these runs; the median counts")
     arguments = parser.parse_args()
-    measured = read_tables(arguments.csv.parent)[arguments.csv.stem] if str(arguments.csv) != "-" else None
+    measured = points_of(arguments.figure) if str(arguments.figure) != "-" else None
     found: dict[str, Any] = {"constants": {}, "points": [], "assumed": ASSUMED, "clusters": []}
     for mode in arguments.modes:
         model = calibrate(mode, steps=arguments.fit_steps, repeats=arguments.repeats)
@@ -66,6 +65,12 @@ def main() -> None:
     if found["points"]:
         found |= errors_of(found["points"])
     print(harness.write("scaling_model", found))
+
+
+def points_of(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """Return the measured points of figure 5 as columns."""
+    points = json.loads(path.read_text())["points"]
+    return {name: np.array([point[name] for point in points]) for name in points[0]}
 
 
 def errors_of(points: list[dict]) -> dict[str, float]:

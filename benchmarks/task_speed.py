@@ -32,10 +32,10 @@ import harness
 import numpy as np
 
 import eprop as ep
+from eprop.checks import stimuli_of, time_driven
 from eprop.engine import Samples
 from eprop.interop.nest import to_nest
 from eprop.tasks import EvidenceAccumulation
-from eprop.training.engines import TimeDrivenEngine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,12 +157,9 @@ def compare_gradients(task: Compared) -> dict[str, float]:
     one = task.drawn(network, 1)
     found = {}
     before, engines = matrices_of(task, ep.Simulator(network, threads=1, precision="double"), np.float64), {}
-    for name, engine in (
-        ("engine", ep.Simulator(network, threads=1, precision="double")),
-        ("reference", TimeDrivenEngine(network)),
-    ):
-        engine.scale_learning_rates(1e-3)
-        engine.train(one)
+    for name, learn in (("engine", learn_by_events), ("reference", learn_in_time)):
+        engine = ep.Simulator(network, threads=1, precision="double")
+        learn(engine, one)
         after = matrices_of(task, engine, np.float64)
         engines[name] = {
             kind: (getattr(before, key) - getattr(after, key)) / 1e-3
@@ -179,6 +176,21 @@ def compare_gradients(task: Compared) -> dict[str, float]:
             float(np.abs((way[k] - g)[masks[k]]).max() / np.abs(g).max()) for k, g in engines["engine"].items()
         )
     return found
+
+
+def learn_by_events(engine: ep.Simulator, samples: ep.Samples) -> None:
+    """Learn a mini-batch."""
+    engine.scale_learning_rates(1e-3)
+    engine.train(samples)
+
+
+def learn_in_time(engine: ep.Simulator, samples: ep.Samples) -> None:
+    """Learn a mini-batch in the time-driven reference; the simulator gets the weights."""
+    stepped = time_driven(engine)
+    stepped.learning_rate_factor = 1e-3
+    stepped.train(stimuli_of(engine.network, samples, learns=True))
+    for p in engine.network.projections:
+        engine.set_weights(p.name, stepped.weights_of(p.name))
 
 
 def matrices_of(task: Compared, engine: Any, dtype: Any) -> dense.Dense:

@@ -5,7 +5,7 @@
     python benchmarks/thread_speed.py --busy          # two threads, with a busy process beside
     python benchmarks/thread_speed.py --defaults      # small networks: the default number of threads against one
 
-The networks are those of ``eprop bench scaling`` in single precision at 10 Hz. E-prop learns from mini-batches of four
+The networks are those of `scaling.py` in single precision at 10 Hz. E-prop learns from mini-batches of four
 samples of 100 steps, which the threads divide. A row of its own has one sample, of which threads divide the gradients
 only.
 
@@ -28,18 +28,18 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import harness
 import numpy as np
-import throughput
+from harness import has_ranks
+from scaling import measure_in_subprocess
+from scaling_network import MODES, ScalingConfig, network_of, run_steps, run_timed
 
 import eprop as ep
-from eprop.bench import ScalingConfig
-from eprop.bench.in_subprocess import has_ranks, measure_in_subprocess
-from eprop.bench.scaling import MODES, network_of, run_steps, run_timed
 from eprop.tasks import NMNIST
 
 WORKERS = 2
@@ -205,7 +205,7 @@ def of_nmnist(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     if arguments.ranks:
 
         def seconds(threads: int, ranks: int) -> float:
-            return 1.0 / throughput.samples_per_second(NMNIST_RULE, 1, threads, ranks)
+            return 1.0 / samples_per_second(threads, ranks)
 
         runs = {name: functools.partial(seconds, *workers) for name, workers in SETTINGS.items()}
         row |= in_turns(runs, arguments.repeats)
@@ -215,6 +215,14 @@ def of_nmnist(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         row |= in_turns(runs_of_nmnist((1, None if arguments.defaults else WORKERS)), arguments.repeats)
     tell(row)
     yield row
+
+
+def samples_per_second(threads: int, ranks: int) -> float:
+    """Return the samples per second of ``eprop train nmnist``; several ranks divide the samples of each mini-batch."""
+    words = ["--rule", NMNIST_RULE, "--samples", 4000, "--epochs", 2, "--test-samples", 100, "--threads", threads]
+    with tempfile.TemporaryDirectory() as folder:
+        words += [*(["--parallel", "data"] if ranks > 1 else []), "--no-figures", "--out", f"{folder}/run"]
+        return float(harness.command_line("train", "nmnist", *words, ranks=ranks)["train_samples_per_second"])
 
 
 def beside_a_busy_process(runs: dict[str, Run], repeats: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ The cases, all in single precision:
 
 * those of `event_cost_of_models.py` (1,000 neurons with 1,000 synapses each): spikes by the ``clock``, at ``random``, or
   ``late`` (by the clock after 40,000 silent steps); by e-prop+, or by e-prop;
-* ``scaling-MODE`` and ``scaling-MODE-NEURONS``: the network of ``eprop bench scaling``, 1,000 synapses for each neuron;
+* ``scaling-MODE`` and ``scaling-MODE-NEURONS``: the network of `scaling.py`, 1,000 synapses for each neuron;
 * ``nmnist-RULE`` and ``evidence-RULE``: training of N-MNIST (the embedded digits; ``best``: the network of
   `nmnist_errors.py --best`, in its batches of 32) and of evidence accumulation.
 
@@ -194,8 +194,9 @@ def event_of(case: str, threads: int) -> Callable[[], float]:
 
 def scaling_of(case: str, threads: int) -> Callable[[], float]:
     """Return a function that measures the nanoseconds of an event of the scaling benchmark."""
+    from scaling_network import ScalingConfig, network_of
+
     import eprop as ep
-    from eprop.bench.scaling import ScalingConfig, network_of
 
     _, mode, *size = case.split("-")
     neurons = int(size[0]) if size else 1000

@@ -1,6 +1,6 @@
 """Learn to read digits from an event camera while it looks at them, in real time: one step of 1 ms after the other.
 
-A process of its own plays the simulated camera and sends its events by datagrams. 1,000 neurons learn by e-prop+ at every spike,
+A process of its own plays the simulated camera and writes its events to a pipe. 1,000 neurons learn by e-prop+ at every spike,
 on one thread. The camera also sends which digit it shows, but for every fifth one, which the network has to name by itself.
 
     python live_camera.py
@@ -20,7 +20,8 @@ import time
 import numpy as np
 
 import eprop as ep
-from eprop.data import LiveEvents, UdpReceiver, UdpSender
+from eprop.data import LiveEvents, read_packed
+from eprop.data.live_readers import CHANNEL_RECORD
 
 PIXELS = 2 * 34 * 34  # channels of the camera; ten more tell which digit it shows
 DIGIT, FROM = 300, 100  # steps of a digit, and the first one that counts
@@ -45,14 +46,14 @@ def network_of(neurons: int, seed: int) -> ep.Network:
     return net
 
 
-def play(port: int, seconds: float, seed: int) -> None:
-    """Simulate the camera: show one digit after the other, and send the events at the end of each millisecond."""
+def play(seconds: float, seed: int) -> None:
+    """Simulate the camera: show one digit after the other, and write the events of each millisecond at its end."""
     from eprop.data import EventCamera, embedded_digits
 
     digits, rng = embedded_digits(), np.random.default_rng(seed)
     shown = rng.integers(len(digits.labels), size=round(1000 * seconds / DIGIT))
     recordings = list(EventCamera().recordings(digits.images[shown], seed=seed))
-    sender, began = UdpSender(("127.0.0.1", port)), time.perf_counter()
+    began = time.perf_counter()
     for number, events in enumerate(recordings):
         channels = (events.p.astype(np.int64) * 34 + events.y) * 34 + events.x
         steps = events.t // 1000
@@ -63,8 +64,10 @@ def play(port: int, seconds: float, seed: int) -> None:
                 active = np.append(active, PIXELS + digits.labels[shown[number]])
             time.sleep(max(0.0, began + 1e-3 * (at + 1) - time.perf_counter()))
             if active.size:
-                sender.send(np.full(active.size, at + 0.5), active)
-    sender.close()
+                packed = np.zeros(active.size, CHANNEL_RECORD)
+                packed["t"], packed["channel"] = 1000 * at + 500, active
+                sys.stdout.buffer.write(packed.tobytes())
+                sys.stdout.buffer.flush()
 
 
 class Learner:
@@ -94,32 +97,31 @@ class Learner:
             self.wrong.append(int(self.evidence.argmax()) != self.label)
 
 
-def learn(live: LiveEvents, learner: Learner, warm_up: int) -> np.ndarray:
-    """Run all steps; return the delay of each answer (ms), without the first ones."""
-    answered = []
+def learn(live: LiveEvents, learner: Learner, warm_up: int) -> tuple[np.ndarray, np.ndarray]:
+    """Run all steps; return the duration of each step and the delay of its answer (ms), without the first ones."""
+    took, answered = [], []
     gc.collect()
     gc.disable()  # a collection of garbage takes longer than a step
     for channels in live:
+        began = time.perf_counter()
         learner.answer(channels)
-        answered.append(time.perf_counter() - live.due)
-        if live.steps == warm_up:
-            learner.stepper.latency.reset()
+        done = time.perf_counter()
+        took.append(done - began)
+        answered.append(done - live.due)
     gc.enable()
     learner.judge()
-    return 1e3 * np.array(answered[warm_up:])
+    return 1e3 * np.array(took[warm_up:]), 1e3 * np.array(answered[warm_up:])
 
 
-def draw(path: pathlib.Path, latency: ep.engine.Latency, answered: np.ndarray, wrong: list[bool]) -> None:
+def draw(path: pathlib.Path, took: np.ndarray, answered: np.ndarray, wrong: list[bool]) -> None:
     """Print durations of steps, delays of answers, and errors on digits without a target."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     steps, answers, errors = figure.subplots(1, 3)
-    counts, edges = latency.counts, latency.edges
-    last = np.flatnonzero(counts)[-1] + 2
-    steps.stairs(counts[: last - 1], edges[:last] / 1e3, fill=True)
-    steps.set(xlabel="duration of a step (ms)", ylabel="steps", yscale="log", xscale="log", xlim=(0.01, None))
-    answers.hist(answered, bins=np.geomspace(0.01, max(answered.max(), 2.0), 80))
+    for axes, durations in ((steps, took), (answers, answered)):
+        axes.hist(durations, bins=np.geomspace(0.01, max(durations.max(), 2.0), 80))
+    steps.set(xlabel="duration of a step (ms)", ylabel="steps", yscale="log", xscale="log")
     answers.set(xlabel="answer after the end of the step (ms)", yscale="log", xscale="log")
     for axes in (steps, answers):
         axes.axvline(1.0, color="k", ls=":", lw=1)
@@ -130,25 +132,18 @@ def draw(path: pathlib.Path, latency: ep.engine.Latency, answered: np.ndarray, w
     figure.savefig(path)
 
 
-def run(seconds: float, neurons: int, seed: int) -> tuple[LiveEvents, Learner, np.ndarray]:
+def run(seconds: float, neurons: int, seed: int) -> tuple[LiveEvents, Learner, np.ndarray, np.ndarray]:
     """Start the camera, learn until it ends."""
     sim = ep.Simulator(network_of(neurons, seed), threads=1, precision="single")
-    learner, receiver = Learner(sim.stepper()), UdpReceiver()
+    learner = Learner(sim.stepper())
     learner.stepper.step()
-    command = [
-        sys.executable,
-        __file__,
-        "--camera",
-        str(receiver.address[1]),
-        "--seconds",
-        str(seconds),
-        "--seed",
-        str(seed),
-    ]
-    with subprocess.Popen(command) as camera, LiveEvents(receiver, PIXELS + 10, delay=1.0) as live:
-        answered = learn(live, learner, warm_up=1000)
-        camera.wait()
-    return live, learner, answered
+    command = [sys.executable, __file__, "--camera", "--seconds", str(seconds), "--seed", str(seed)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as camera,
+        LiveEvents(read_packed(camera.stdout), PIXELS + 10, delay=1.0) as live,
+    ):
+        took, answered = learn(live, learner, warm_up=1000)
+    return live, learner, took, answered
 
 
 def main() -> None:
@@ -158,19 +153,18 @@ def main() -> None:
     parser.add_argument("--neurons", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--save", type=pathlib.Path, metavar="FILE", help="draw latencies and errors into a file")
-    parser.add_argument("--camera", type=int, metavar="PORT", help="play the camera (what this program starts)")
+    parser.add_argument("--camera", action="store_true", help="play the camera (what this program starts)")
     args = parser.parse_args()
-    if args.camera is not None:
-        play(args.camera, args.seconds, args.seed)
+    if args.camera:
+        play(args.seconds, args.seed)
         return
-    live, learner, answered = run(args.seconds, args.neurons, args.seed)
-    latency, wrong = learner.stepper.latency, learner.wrong
+    live, learner, took, answered = run(args.seconds, args.neurons, args.seed)
+    wrong = learner.wrong
     print(live)
-    print(latency)
-    print(f"{100 * latency.share_within(1000.0):.2f} % of the steps took at most 1 ms; "
+    print(f"{100 * np.mean(took <= 1.0):.2f} % of the steps took at most 1 ms; "
           f"{100 * np.mean(answered <= 1.0):.2f} % were answered within 1 ms of their end")  # fmt: skip
     if args.save:
-        draw(args.save, latency, answered, wrong)
+        draw(args.save, took, answered, wrong)
         print(f"drawn: {args.save}")
     for when, part in (("first", wrong[: len(wrong) // 2]), ("second", wrong[len(wrong) // 2 :])):
         print(f"{when} half: {sum(part)} of {len(part)} digits that were not taught were misread")

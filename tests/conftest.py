@@ -31,7 +31,7 @@ SHARED = pathlib.Path(os.environ.get("EPROP_SHARED", ROOT / "not given"))
 
 
 # Folders in the order they are tested. Two workers (-n 2) begin with a half each, one of them with the examples, which take long.
-ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "docs")
+ORDER = ("conformance", "property", "interop", "mpi", "unit", "oracle", "benchmarks", "docs", "experiments")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -103,10 +103,6 @@ def reward_traces(draw, cutoff: float) -> ep.RewardTrace:
     return ep.RewardTrace(tau=draw(st.sampled_from([1.0, 8.0, 60.0, 1000.0])), cutoff=cutoff + more)
 
 
-#: At each step, these take the steps of an interval at once.
-LINEAR = (ep.GradientDescent, ep.Momentum)
-
-
 @st.composite
 def rate_regularisations(draw, kappas_reg: list[float]) -> dict[str, float]:
     """Rate regularisation of e-prop+ as in NEST, with a filter of its own if there are any to draw from, or as a signal."""
@@ -128,7 +124,7 @@ def plus_rules(draw, two_kappas: bool, kind: type[rules.Optimizer], rewarded: bo
         kappa=kappa,
         **draw(rate_regularisations([k for k in kappas if k != kappa] if two_kappas else [])),
         cutoff=cutoff,
-        each_step=(rewarded or kind in LINEAR) and draw(st.integers(0, 3)) == 0,
+        each_step=(rewarded or kind is ep.GradientDescent) and draw(st.integers(0, 3)) == 0,
         reward=draw(reward_traces(cutoff)) if rewarded else None,
     )
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/convert.hpp"
+#include "common/neurons/model.hpp"
 #include "common/owed_steps.hpp"
 #include "common/pair_rules.hpp"
 #include "common/surrogate.hpp"
@@ -17,19 +18,21 @@ namespace {
 
 // Advances neurons begin:end by one step; returns the indices of the neurons that spike.
 Result<std::int32_t> advance_neurons(int model, Out2<double> state, In2<double> params, Index begin, Index end,
-                                     Out1<double> input, Out1<double> psi, Index own, Index sharing) {
+                                     Out1<double> input, Out1<double> psi, Index own_function, Index sharing) {
   const Array2<double> states = view2(state);
   const Array2<const double> parameters = view2(params);
   const Index neurons = states.columns;
-  const bool known = own != 0 || (0 <= model && model < static_cast<int>(models().size()));
+  const bool own = model < 0, known = own ? own_function != 0 : model < static_cast<int>(models().size());
   if (!known) throw nb::value_error("there is no neuron model with this code");
-  const Index state_rows = own != 0 ? 0 : models()[model].state_rows, params_rows = own != 0 ? 0 : models()[model].params;
+  const Index state_rows = own ? 0 : models()[model].state_rows, params_rows = own ? 0 : models()[model].params;
   if (begin < 0 || end < begin || end > neurons || parameters.columns != neurons || view1(input).size < end ||
       view1(psi).size < end || states.rows < state_rows || parameters.rows < params_rows || sharing < 0 ||
       sharing > static_cast<Index>(Sharing::shortcut))
     throw nb::value_error("arrays of other shapes are expected");
+  if (!own && own_function == 0 && begin < end && parameters(membrane::KIND, begin) < 0.0)
+    throw nb::value_error("these neurons need the address of their surrogate gradient");
   std::vector<std::int32_t> spikes(end);
-  const NeuronRange given{model, begin, end, states, parameters, input.data(), loop_at(own), static_cast<Sharing>(sharing)};
+  const NeuronRange given{model, begin, end, states, parameters, input.data(), own_function, static_cast<Sharing>(sharing)};
   spikes.resize(advance(given, psi.data(), spikes.data(), 0));
   return handed_over(std::move(spikes));
 }
@@ -76,8 +79,9 @@ struct Testing {};
 
 void bind_neurons(nanobind::module_& m) {
   m.def("advance", &advance_neurons, "model"_a, "state"_a.noconvert(), "params"_a.noconvert(), "begin"_a, "end"_a,
-        "input"_a.noconvert(), "psi"_a.noconvert(), "own"_a = 0, "sharing"_a = 0,
-        "Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.");
+        "input"_a.noconvert(), "psi"_a.noconvert(), "own_function"_a = 0, "sharing"_a = 0,
+        "Advance neurons `begin` to `end` by one step; return those that spike. `own_function` is an address: of a user's loop "
+        "(model -1) or of a user's surrogate gradient.");
   nb::dict codes;
   for (std::size_t code = 0; code < models().size(); code++) codes[models()[code].name] = code;
   m.attr("models") = codes;

@@ -3,7 +3,6 @@
 
 #include <nanobind/stl/pair.h>
 
-#include <chrono>
 #include <string_view>
 #include <utility>
 
@@ -35,7 +34,6 @@ struct PyStepper : Stepper {
   using Place = std::pair<Index, Index>;
   Place readouts, neurons;
   InUse* in_use = nullptr;
-  Latency latency;
 };
 
 struct UseGuard {
@@ -91,6 +89,7 @@ bool take_argument(nb::handle value, std::vector<double>& to, PyStepper::Place p
   const Buffer buffer(value);
   const auto* numbers = place.second < 0 ? nullptr : buffer.numbers<double>("d");
   if (numbers == nullptr || buffer.size() != place.second) return false;
+  if (bit == kTarget && std::any_of(numbers, numbers + place.second, [](double x) { return std::isnan(x); })) return false;
   std::copy_n(numbers, place.second, to.begin() + place.first);
   given |= bit;
   return true;
@@ -105,17 +104,10 @@ bool take_signals(const Buffer& values, PyStepper& stepper, int& given) {
   return true;
 }
 
-Index clock_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 // One step. Arguments are those of the only population, or None; bits of `given` name those that the stepper already has, as
-// it may have its events, and `spent` are the ns that took. Keeps the GIL: a step is short, and another thread that takes the GIL
-// could keep it for milliseconds.
+// it may have its events. Keeps the GIL: a step is short, and another thread that takes the GIL could keep it for milliseconds.
 template <class Real> int step_online(PyRun<Real>& run, PyStepper& stepper, nb::handle channels, nb::handle target,
-                                      nb::handle signal, nb::handle error, double modulator, double reward, int given,
-                                      Index spent) {
-  const Index began = clock_ns();
+                                      nb::handle signal, nb::handle error, double modulator, double reward, int given) {
   const Topology& topology = run.state.topology;
   if (topology.n_readouts() != static_cast<Index>(stepper.y.size()) ||
       topology.n_neurons() != static_cast<Index>(stepper.signal.size()))
@@ -133,13 +125,11 @@ template <class Real> int step_online(PyRun<Real>& run, PyStepper& stepper, nb::
   }
   stepper.modulator = modulator;
   stepper.reward = reward;
-  const StepStatus status = take_step(run, stepper, given);
-  if (status == StepStatus::done || status == StepStatus::check) stepper.latency.add(spent + clock_ns() - began);
-  return static_cast<int>(status);
+  return static_cast<int>(take_step(run, stepper, given));
 }
 
 // A view of an array of a stepper, which lives as long as the view.
-Result<double> array_of(nb::handle owner, std::vector<double>& values) {
+template <class T> Result<T> array_of(nb::handle owner, std::vector<T>& values) {
   const std::size_t shape[1] = {values.size()};
   return {values.data(), 1, shape, owner};
 }
@@ -158,38 +148,16 @@ void make_stepper(PyStepper* stepper, const PyTopology& sizes, std::uint64_t see
   prepare_stepper(*stepper, sizes, seed, frozen, threads);
 }
 
-std::vector<double> edges() {
-  std::vector<double> edges;
-  for (Index k = 0; k <= static_cast<Index>(Latency().counts.size()); k++) edges.push_back(Latency::begin(k));
-  return edges;
-}
-
-void bind_latency(nb::module_& m) {
-  nb::class_<InUse>(m, "InUse", "The thread that uses a network.")
-      .def(nb::init<>())
-      .def("acquire", &InUse::acquire, "Whether this thread may use it.")
-      .def("release", &InUse::release, "The use that `acquire` began has ended.");
-  nb::class_<Latency>(m, "Latency", "A histogram of durations.")
-      .def(nb::init<>())
-      .def("add", &Latency::add, "ns"_a)
-      .def("clear", [](Latency& latency) { latency = Latency(); })
-      .def_prop_ro(
-          "counts", [](const Latency& latency) { return handed_over(std::vector<Index>(latency.counts)); },
-          nb::rv_policy::automatic, "Durations in each bin.")
-      .def_ro("longest", &Latency::longest, "ns")
-      .def_static("edges", [] { return handed_over(edges()); }, "Edges of the bins, ns.");
-}
-
 }  // namespace
 
 template <class Real> void bind_step(nb::class_<PyRun<Real>>& bound) {
   bound.def(
       "step", &step_online<Real>, "stepper"_a, "channels"_a.none(), "target"_a.none(), "signal"_a.none(), "error"_a.none(),
-      "modulator"_a, "reward"_a, "given"_a, "spent"_a,
+      "modulator"_a, "reward"_a, "given"_a,
       nb::sig("def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, "
-              "modulator: float, reward: float, given: int, spent: int) -> int"),
+              "modulator: float, reward: float, given: int) -> int"),
       "One step; return its `StepStatus`.\n\nArguments are those of the only population, or None. Bits of `given` (`Given`) "
-      "name those that the stepper already holds; `spent` are the ns since the call of the user.\n\n"
+      "name those that the stepper already holds.\n\n"
       "C++: `take_step` in core/online/stepper.hpp.");
 }
 template void bind_step(nb::class_<PyRun<float>>&);
@@ -213,7 +181,10 @@ void bind_stepper(nb::module_& m) {
       .value("target", kTarget)
       .value("signal", kSignal)
       .value("error", kError);
-  bind_latency(m);
+  nb::class_<InUse>(m, "InUse", "The thread that uses a network.")
+      .def(nb::init<>())
+      .def("acquire", &InUse::acquire, "Whether this thread may use it.")
+      .def("release", &InUse::release, "The use that `acquire` began has ended.");
   nb::class_<PyStepper>(m, "Stepper", "Arguments and results of single steps.")
       .def("__init__", &make_stepper, "topology"_a, "seed"_a, "frozen"_a, "threads"_a, "source"_a, "readouts"_a, "neurons"_a,
            "in_use"_a, nb::keep_alive<1, 9>(),
@@ -239,9 +210,13 @@ void bind_stepper(nb::module_& m) {
       .def_prop_ro(
           "y", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).shown); }, nb::rv_policy::automatic,
           "Outputs of the last step, mV.")
-      .def_ro("rewarded", &PyStepper::rewarded, "Whether synapses have reward traces.")
       .def_prop_ro(
-          "latency", [](PyStepper& stepper) -> Latency& { return stepper.latency; }, "Durations of its steps.")
+          "counts", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).counts); }, nb::rv_policy::automatic,
+          "Spikes of each neuron, added up.")
+      .def_prop_ro(
+          "sums", [](nb::handle self) { return array_of(self, nb::cast<PyStepper&>(self).sums); }, nb::rv_policy::automatic,
+          "Steps, their loss, and that of outputs at zero, added up.")
+      .def_ro("rewarded", &PyStepper::rewarded, "Whether synapses have reward traces.")
       .def_prop_ro("loss", [](const PyStepper& stepper) { return stepper.loss[0]; })
       .def_prop_ro("spikes", [](const PyStepper& stepper) { return stepper.spikes[0]; });
 }

@@ -48,7 +48,7 @@ Fields population_fields() {
   using Record = Population;
   return fields_of(sizeof(Record),
                    {FIELD(role),          FIELD(size),       FIELD(first_node),  FIELD(first_source),   FIELD(first_target),
-                    FIELD(target_begin),  FIELD(target_end), FIELD(model),       FIELD(own_step),       FIELD(sharing),
+                    FIELD(target_begin),  FIELD(target_end), FIELD(model),       FIELD(own_function),   FIELD(sharing),
                     FIELD(channel),       FIELD(softmax),    FIELD(trace_group), FIELD(kind),           FIELD(n_components),
                     FIELD(leaky),         FIELD(fed_back),   FIELD(voltage_row), FIELD(inhibitory_row), FIELD(pair_group),
                     FIELD(kappa),         FIELD(c_reg),      FIELD(rate_reg),    FIELD(f_target),       FIELD(kappa_gain),
@@ -74,7 +74,7 @@ Fields delay_group_fields() {
 
 Fields trace_group_fields() {
   using Record = TraceGroup;
-  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(follows_window), FIELD(c_reg),
+  return fields_of(sizeof(Record), {FIELD(kappa), FIELD(kappa_reg), FIELD(kappa_rate), FIELD(joins_signal), FIELD(c_reg),
                                     FIELD(f_target), FIELD(own_decay), FIELD(gamma)});
 }
 
@@ -198,7 +198,6 @@ void bind_tables(nb::module_& m) {
         nb::typed<nb::dict, nb::str, nb::int_> layout;
         layout["n_entries"] = kind.n_entries();
         layout["n_corrections"] = kind.n_corrections();
-        layout["n_discounted"] = kind.n_discounted();
         layout["n_constants"] = kind.n_constants();
         layout["spike_row"] = kind.u();
         layout["decay_row"] = kind.a();

@@ -47,12 +47,6 @@ struct Kind {
   constexpr int C_G() const { return C_GE() + 1 + two_kappas; }
   constexpr int C_S() const { return C_G() + n_components(); }
   constexpr int n_corrections() const { return C_S() + reward; }
-
-  // Entries of a propagator to the discounted gradient (eprop_plus/momentum.hpp): e_bar, e_bar_reg (two kappas), component.
-  constexpr int D_GE() const { return 0; }
-  constexpr int D_GR() const { return D_GE() + two_kappas; }
-  constexpr int D_G() const { return D_GE() + 1 + two_kappas; }
-  constexpr int n_discounted() const { return D_G() + n_components(); }
 };
 
 // With reward, errors and rates always have separate filters, except in the most common kinds: fewer loops to compile.

@@ -60,17 +60,6 @@ template <class Real> inline Real rmsprop_step(Real w, Real& v, Real g, Real eta
 // Whether a step is w - eta g and nothing else, so that its time does not matter.
 inline bool descends(const OptimizerConstants& c) { return c.kind == Optimizer::descent && c.keep >= 1.0; }
 
-// Whether a step is that of momentum and nothing else. What a weight then travels until its momentum m has faded belongs to it:
-//     w - rate lag m,  rate = eta / (1 - beta),  lag = beta or, with Nesterov, beta^2
-// moves as by gradient descent with that rate, so that the sum of the gradients and m are all that steps leave behind. With a
-// smaller beta than this one, m is not determined by what is left of it.
-inline constexpr double kLeastMomentum = 0.1;
-inline bool glides(const OptimizerConstants& c) {
-  return c.kind == Optimizer::momentum && c.keep >= 1.0 && c.beta_1 >= kLeastMomentum;
-}
-inline double gliding_rate(const OptimizerConstants& c) { return c.eta / (1.0 - c.beta_1); }
-inline double gliding_lag(const OptimizerConstants& c) { return c.nesterov ? c.beta_1 * c.beta_1 : c.beta_1; }
-
 // Neighbouring synapses: their weights, pending gradients and moments, and the factor of the gradients.
 template <class Real> struct SynapseRange {
   Index begin, end;

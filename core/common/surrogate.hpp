@@ -5,8 +5,9 @@
 
 namespace eprop {
 
-// Codes of `eprop.models.Surrogate.code`, and none, where nothing learns. All neurons of a population have the same code.
-enum class Surrogate : int { kPiecewiseLinear, kExponential, kFastSigmoid, kArctan, kNone };
+// Codes of `eprop.models.Surrogate.code`: a function of the user, those here, and none, where nothing learns. All neurons of a
+// population have the same code.
+enum class Surrogate : int { kOwn = -1, kPiecewiseLinear, kExponential, kFastSigmoid, kArctan, kNone };
 
 // Surrogate gradient of one kind with a `height` (1/mV) and a `width` (mV).
 template <Surrogate kind> [[gnu::always_inline]] inline double surrogate(double u, double height, double width) {

@@ -30,8 +30,8 @@ struct Population {
   Index first_source;              // id of its first node among the sources
   Index first_target;              // target id of its first source, also if another rank owns it: converts sources to targets
   Index target_begin, target_end;  // its local targets
-  Index model;                     // code of its neuron model in the core, see neurons/advance.hpp
-  Index own_step;                  // address of the loop over neurons of a user's own model, else 0
+  Index model;                     // code of its neuron model in the core, see neurons/advance.hpp; -1: a user's own
+  Index own_function;              // address: of the loop over neurons of a user's own model, or of a user's surrogate gradient
   Sharing sharing;                 // of its parameters and of the constants of its eligibility
   Index channel;                   // index among event sources
   Index softmax;                   // for readouts: cross-entropy instead of squared error
@@ -92,8 +92,8 @@ inline bool descends(const DelayGroup& group) { return descends(group.optimizer)
 // Targets with the same trace constants (e-prop+).
 struct TraceGroup {
   double kappa, kappa_reg;
-  double kappa_rate;     // decay per step of the running rates
-  Index follows_window;  // whether rate regularisation acts only where the window is not 0
+  double kappa_rate;   // decay per step of the running rates
+  Index joins_signal;  // whether rate regularisation acts only in steps of which there can be learning signals
   double c_reg, f_target;
   double own_decay;  // decay per step of a synapse's only own component without spikes, if the same for all; else NaN
   double gamma;      // decay per step of reward traces; 0 without

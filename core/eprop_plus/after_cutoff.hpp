@@ -163,7 +163,7 @@ template <Kind K, class Real> void deliver_first(const GroupStep<Real>& step, In
 template <Kind K, bool moments, class Real>
 void start_or_resume(const GroupStep<Real>& step, const BranchList<ArrivingBranch>& branches) {
   const SynapsePointers<Real> s = pointers_of(step);
-  const bool takes_none = moments && (glides_each_step(step.group) || rounds_at_once(step.group));
+  const bool takes_none = moments && rounds_at_once(step.group);
   for (Index k = 0; k < branches.count; k++) {
     if (moments || K.n_own > 1 || branches.first[k].last < 0) fetch_next(s, branches, k);
     if (branches.first[k].last < 0) {

@@ -24,7 +24,7 @@
 // A single own component of a synapse (n_own = 1) is moved back by dividing by its decay over the block. The build decides
 // whether this decay always stays away from zero. If not, synapses cross the rest of their block instead (crossing.hpp).
 #pragma once
-#include "eprop_plus/momentum.hpp"
+#include "eprop_plus/bounds.hpp"
 
 namespace eprop {
 
@@ -122,10 +122,8 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
   const Index n = t & (block_steps - 1), start = t - n, mask = state.plus.to_current_block.planes - 1;
   const Index far = branches_ahead(branches);
   PendingSteps<Real> pending(step);
-  const bool glides = moments && glides_each_step(step.group), takes = !glides && (moments || (K.reward && !pending.descent));
+  const bool takes = moments || (K.reward && !pending.descent);
   const bool in_weights = !(moments || K.reward) || (!K.reward && pending.rounds);  // premature gradients
-  double arrived[2];
-  arrival_moved_back<K>(topology, trace_group, n, arrived);
   LearningBranch<Real> branch{descent_of<Real>(step.group.optimizer), false, {nullptr, 1, 1, 0, 0}, {nullptr, 1, 1, 0, 0}};
   branch.to_step.copies = copies_of<K.n_corrections()>(state.plus.corrections_copy, 0, step.group.target_begin);
   if constexpr (K.reward) branch.to_step.reward_factor = static_cast<Real>(reward_factor(state, trace_group, start, t));
@@ -157,16 +155,7 @@ void learn_branches(const GroupStep<Real>& step, const BranchList<ArrivingBranch
     const double change = in_weights ? step.change_of_eta(arriving.last) : 0.0;
     if (change != 0.0) rescale_weights<K>(step, begin, end, arriving.last, change, branch.to_block.z_0, branch.to_block.z_1);
     const BoundedInterval interval{{arriving.last, t, arriving.optimizer_steps, arriving.z_last, false}, {back[0], back[1]}};
-    const FollowingBranch next = following(branches, k + far);
-    if constexpr (moments) {
-      if (glides) {
-        Gliding<Real> gliding = gliding_of<K>(step, arriving.last, start, arriving.optimizer_steps, kHere);
-        for (int d = 0; d < 2; d++) gliding.arrived[d] = static_cast<Real>(here[d] + arrived[d]);
-        learn_gliding_branch<K>(step, begin, end, interval, branch, next, gliding);
-        continue;
-      }
-    }
-    learn_branch<K, moments>(step, begin, end, interval, branch, next, pending);
+    learn_branch<K, moments>(step, begin, end, interval, branch, following(branches, k + far), pending);
     if (takes) pending.take_and_deliver(end);
     pending.carry(begin, end);
   }
@@ -233,10 +222,6 @@ void move_branch_back(const GroupStep<Real>& step, const BranchList<ArrivingBran
     move_synapses_back<K, moments, together>(s, synapse, back, eta);
   });
   PendingSteps<Real>(step).carry(branches.begin(k), branches.end(k));
-  if constexpr (moments) {
-    if (glides_each_step(step.group))
-      start_gliding<K>(step, branches.begin(k), branches.end(k), branches.first[k].last, back.way);
-  }
 }
 
 // ------------------------------------------------------------------------------------------------------ expired branches
@@ -314,16 +299,8 @@ void finalise_branches(const GroupStep<Real>& step, const BranchList<ExpiredBran
     if (change != 0.0) rescale_weights<K>(step, begin, end, last, change, branch.to_block.z_0, branch.to_block.z_1);
     const ExpiredBranch& expired = branches.first[k];
     const BoundedInterval interval{{last, t, expired.optimizer_steps, expired.z, true}, {back[0], back[1]}};
-    const FollowingBranch next = following(branches, k + far);
-    if constexpr (moments) {
-      if (glides_each_step(step.group)) {
-        const Gliding<Real> gliding = gliding_of<K>(step, last, start, expired.optimizer_steps, kExpired);
-        finalise_gliding_branch<K>(step, begin, end, interval, branch, next, gliding);
-        continue;
-      }
-    }
     if (pending.rounds) pending.begin(expired.branch, begin, expired.optimizer_steps, t - 1);
-    finalise_branch<K, moments>(step, begin, end, interval, branch, next);
+    finalise_branch<K, moments>(step, begin, end, interval, branch, following(branches, k + far));
     if (pending.rounds) pending.take_final(end);
   }
 }

@@ -1,18 +1,16 @@
-// Gradient descent and momentum at each step, with bounds: synapses that might touch one.
+// Gradient descent at each step, with bounds: synapses that might touch one.
 //
 // A step with each part of a gradient is one step with their sum, unless a bound acts on the way. So synapses of a per-step
 // gradient descent learn as those of gradient descent per spike (block_start.hpp), and only those that might touch a bound
-// between two spikes replay their steps: the result is written as the gradient that leads to the same weight. With momentum
-// (momentum.hpp) it is the weight and the momentum. Which synapses these are does not depend on their neighbours: it follows from
-// an upper limit of the size of all partial sums. From the start of the block of the last spike on, with the filtered spikes z,
-// own component h and traces there,
+// between two spikes replay their steps: the result is written as the gradient that leads to the same weight. Which synapses
+// these are does not depend on their neighbours: it follows from an upper limit of the size of all partial sums. From the start
+// of the block of the last spike on, with the filtered spikes z, own component h and traces there,
 //
 //     |h| <= H = |h_0| + |u| S_psi |c_z| Z    if |a + u c_h psi| <= 1 in all steps
 //     |e_bar| <= |e_0| + X    |e_bar_reg| <= |e_reg,0| + (1 - kappa_reg) X    X = S_psi (|c_z| Z + |c_h| H)
 //     |sum| <= S_L (|e_0| + X) + S_F (|e_reg,0| + (1 - kappa_reg) X)
 //
-// and with momentum at most that much and lag |m| = |lag m' + pending + premature gradient| move a weight, times the rate. Here
-// Z is the largest |z| of the interval, and S_psi, S_L and S_F are the sums of psi, |L| and |F| over its blocks.
+// where Z is the largest |z| of the interval, and S_psi, S_L and S_F are the sums of psi, |L| and |F| over its blocks.
 #pragma once
 #include <cmath>
 #include <limits>
@@ -24,9 +22,6 @@ namespace eprop {
 
 // Factor of limits, for the rounding errors of sums.
 inline constexpr double kSumMargin = 1.001;
-
-// Where the premature gradient of a synapse waits: subtracted from its weight, in `pending`, or there and in its momentum.
-enum class Premature { in_weight, in_pending, in_momentum };
 
 // Whether some weight can be at a bound.
 inline bool is_bounded(const OptimizerConstants& c) { return c.eta != 0.0 && !(std::isinf(c.w_min) && std::isinf(c.w_max)); }
@@ -147,9 +142,8 @@ template <Kind K> void largest_spikes(const Topology& topology, Index trace_grou
 
 // By how much the limit exceeds the distance from the bounds, for synapses side by side. `rough`: with the limits of all targets,
 // which exceed those of a synapse's own; this takes no look-ups.
-template <Kind K, Premature P, bool rough, class Real> void find_excess(const GroupStep<Real>& step,
-                                                                        const BoundedInterval& interval, Index synapse,
-                                                                        Index count, double* __restrict excess) {
+template <Kind K, bool rough, class Real> void find_excess(const GroupStep<Real>& step, const BoundedInterval& interval,
+                                                           Index synapse, Index count, double* __restrict excess) {
   const OnlineState<Real>& state = step.state;
   const OptimizerConstants& optimizer = step.group.optimizer;
   const Index steps = state.history.block_steps, first = interval.replay.first / steps, stop = interval.replay.stop;
@@ -160,9 +154,7 @@ template <Kind K, Premature P, bool rough, class Real> void find_excess(const Gr
                        EPROP_INLINED -> double { return rough ? limits[row] : sums.data[row * sums.columns + j]; };
   const auto constant = [&](int k, Index j) EPROP_INLINED { return rough ? limits[kSumRows + k] : std::fabs(constants[k][j]); };
   const double fresh = 1.0 - state.topology.trace_groups[step.group.trace_group].kappa_reg;
-  constexpr bool momentum = P == Premature::in_momentum;
-  const double eta = kSumMargin * std::fabs(momentum ? gliding_rate(optimizer) : optimizer.eta), lag = gliding_lag(optimizer),
-               w_min = optimizer.w_min, w_max = optimizer.w_max;
+  const double eta = kSumMargin * std::fabs(optimizer.eta), w_min = optimizer.w_min, w_max = optimizer.w_max;
   double z[2];
   largest_spikes<K>(state.topology, step.group.trace_group, stop - first * steps, interval.z, z);
   const SynapsePointers<Real> s = pointers_of(step);
@@ -179,28 +171,28 @@ template <Kind K, Premature P, bool rough, class Real> void find_excess(const Gr
     const double added = psi * driven, weight = s.weight[synapse + i];
     double most = sum(kSumLearning, j) * (std::fabs(s.trace[synapse + i]) + added);
     if constexpr (K.two_kappas) most += sum(kSumRate, j) * (std::fabs(s.trace_reg[synapse + i]) + fresh * added);
-    if constexpr (momentum) most += lag * std::fabs(s.moment_1[synapse + i]) + std::fabs(s.pending[synapse + i]);
     const double below = weight - w_min, above = w_max - weight;
     excess[i] = eta * most - (below < above ? below : above);
   }
 }
 
 // Whether one of some synapses might touch a bound; writes which.
-template <Kind K, Premature P, class Real> bool are_near(const GroupStep<Real>& step, const BoundedInterval& interval,
-                                                         Index synapse, Index count, double* __restrict excess) {
+template <Kind K, class Real> bool are_near(const GroupStep<Real>& step, const BoundedInterval& interval, Index synapse,
+                                            Index count, double* __restrict excess) {
   const auto any = [&] {
     std::int64_t near = 0;
     for (Index i = 0; i < count; i++) near |= !(excess[i] < 0.0);
     return near != 0;
   };
-  find_excess<K, P, true>(step, interval, synapse, count, excess);
+  find_excess<K, true>(step, interval, synapse, count, excess);
   if (!any()) return false;
-  find_excess<K, P, false>(step, interval, synapse, count, excess);
+  find_excess<K, false>(step, interval, synapse, count, excess);
   return any();
 }
 
-// State of a synapse as of its last spike, from its block-start state: appended to a chunk.
-template <Kind K, Premature P, class Real>
+// State of a synapse as of its last spike, from its block-start state: appended to a chunk. `moments`: its premature gradient
+// waits in `pending`, not in the weight.
+template <Kind K, bool moments, class Real>
 void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interval, Index synapse, ReplayedChunk<K, Real>& chunk) {
   constexpr Index size = record_size(K.n_entries());
   const OnlineState<Real>& state = step.state;
@@ -216,11 +208,8 @@ void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interva
                                static_cast<Real>(interval.z[1])};
   Values<Real, 1> v = read_values<K, 1>(s, synapse);
   const Real premature = go_through<K, 1>(to_spike, &here, v);
-  const OptimizerConstants& c = step.group.optimizer;
   chunk.optimized.weight[i] = s.weight[synapse];
-  if constexpr (P == Premature::in_weight) chunk.optimized.weight[i] -= c.eta * premature;
-  if constexpr (P == Premature::in_momentum)
-    chunk.optimized.moment_1[i] = s.moment_1[synapse] + (s.pending[synapse] + premature) / static_cast<Real>(gliding_lag(c));
+  if constexpr (!moments) chunk.optimized.weight[i] -= step.group.optimizer.eta * premature;
   chunk.target[i] = target;
   chunk.e_bar[i] = v.e;
   if constexpr (K.two_kappas) chunk.e_reg[i] = v.rate;
@@ -229,19 +218,19 @@ void append_at_spike(const GroupStep<Real>& step, const BoundedInterval& interva
 
 // Takes all steps one by one for those synapses of a branch that might touch a bound: `found` is called with each of them,
 // and with its place in a chunk after them.
-template <Kind K, Premature P, class Real, class Found>
+template <Kind K, bool moments, class Real, class Found>
 void replay_near(const GroupStep<Real>& step, Index begin, Index end, const BoundedInterval& interval, const Found& found) {
   ReplayedChunk<K, Real> chunk;
   Index synapses[ReplayedChunk<K, Real>::kMost];
   double excess[ReplayedChunk<K, Real>::kMost];
   for (Index first = begin; first < end; first += ReplayedChunk<K, Real>::kMost) {
     const Index count = std::min(end - first, ReplayedChunk<K, Real>::kMost);
-    if (!are_near<K, P>(step, interval, first, count, excess)) continue;
+    if (!are_near<K>(step, interval, first, count, excess)) continue;
     chunk.optimized.size = 0;
     for (Index i = 0; i < count; i++) {
       if (excess[i] < 0.0) continue;
       synapses[chunk.optimized.size] = first + i;
-      append_at_spike<K, P>(step, interval, first + i, chunk);
+      append_at_spike<K, moments>(step, interval, first + i, chunk);
     }
     replay_chunk<K>(step, interval.replay, chunk);
     for (Index i = 0; i < chunk.optimized.size; i++) found(synapses[i], chunk.optimized, i);
@@ -256,52 +245,11 @@ const Real* bounded_gradients(const GroupStep<Real>& step, Index begin, Index en
   if (!step.group.per_step_optimizer || !is_bounded(optimizer)) return nullptr;
   std::vector<Real>& gradients = step.state.plus.bounded[step.partition];
   gradients.clear();
-  constexpr Premature premature = moments ? Premature::in_pending : Premature::in_weight;
-  replay_near<K, premature>(step, begin, end, interval, [&](Index synapse, const SynapseChunk<Real>& after, Index i) {
+  replay_near<K, moments>(step, begin, end, interval, [&](Index synapse, const SynapseChunk<Real>& after, Index i) {
     if (gradients.empty()) gradients.assign(end - begin, std::numeric_limits<Real>::quiet_NaN());
     gradients[synapse - begin] = static_cast<Real>((step.state.synapses.weight[synapse] - after.weight[i]) / optimizer.eta);
   });
   return gradients.empty() ? nullptr : gradients.data();
-}
-
-// Weights and momenta that some synapses of a branch are given; NaN for the others. Null without any.
-template <class Real> struct GivenStates {
-  const Real *weight = nullptr, *moment = nullptr;
-  GivenStates from(Index k) const { return {weight + k, moment + k}; }
-};
-
-// Calls `found` as `replay_near` does, for all synapses of a branch as of its last spike.
-template <Kind K, class Real, class Found>
-void keep_frozen(const GroupStep<Real>& step, Index begin, Index end, const BoundedInterval& interval, const Found& found) {
-  ReplayedChunk<K, Real> chunk;
-  for (Index synapse = begin; synapse < end; synapse++) {
-    chunk.optimized.size = 0;
-    append_at_spike<K, Premature::in_momentum>(step, interval, synapse, chunk);
-    found(synapse, chunk.optimized, 0);
-  }
-}
-
-// The same with momentum. Frozen synapses keep both.
-template <Kind K, class Real>
-GivenStates<Real> bounded_states(const GroupStep<Real>& step, Index begin, Index end, const BoundedInterval& interval) {
-  const OptimizerConstants& optimizer = step.group.optimizer;
-  const bool frozen = optimizer.eta == 0.0;
-  if (!frozen && !is_bounded(optimizer)) return {};
-  const Index n = end - begin;
-  std::vector<Real>& states = step.state.plus.bounded[step.partition];
-  states.clear();
-  const auto found = [&](Index synapse, const SynapseChunk<Real>& after, Index i) {
-    if (states.empty()) states.assign(2 * n, std::numeric_limits<Real>::quiet_NaN());
-    states[synapse - begin] = after.weight[i];
-    states[n + synapse - begin] = after.moment_1[i];
-  };
-  if (frozen) {
-    keep_frozen<K>(step, begin, end, interval, found);
-  } else {
-    replay_near<K, Premature::in_momentum>(step, begin, end, interval, found);
-  }
-  if (states.empty()) return {};
-  return {states.data(), states.data() + n};
 }
 
 }  // namespace eprop

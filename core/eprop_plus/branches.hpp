@@ -30,14 +30,11 @@ template <class Real> struct GroupStep {
   }
 };
 
-// Whether a per-step optimiser replays the steps of an interval (per_step.hpp). Gradient descent and momentum of synapses with
-// block-start states do not (bounds.hpp, momentum.hpp).
-inline bool is_linear(const OptimizerConstants& c) { return descends(c) || glides(c); }
+// Whether a per-step optimiser replays the steps of an interval (per_step.hpp). Gradient descent of synapses with block-start
+// states does not (bounds.hpp).
 inline bool replays(const DelayGroup& group, const Kind& kind) {
-  return group.per_step_optimizer && !(is_linear(group.optimizer) && kind.anchored && !kind.reward);
+  return group.per_step_optimizer && !(descends(group.optimizer) && kind.anchored && !kind.reward);
 }
-// Whether synapses with block-start states take the steps of momentum at once.
-inline bool glides_each_step(const DelayGroup& group) { return group.per_step_optimizer && glides(group.optimizer); }
 
 // Arrays of synapses, and the inputs of their targets at the receptor of a delay group.
 template <class Real> struct SynapsePointers {

@@ -84,12 +84,6 @@ template <Kind K, bool moments, class Real> void finalise_group(const GroupStep<
     copy_for_targets(step.targets, branches, rest_until_cutoff<K>(step),
                      copies_of<K.n_entries()>(plus.copies, expired, step.group.target_begin), step.t,
                      step.targets.cached->copied[expired]);
-    if constexpr (moments) {
-      if (glides_each_step(step.group)) {
-        if (block < current) copy_discounts_ahead<K>(step, momentum_of(plus, step.group), block, current);
-        copy_discounts<K>(step, branches, current, kExpired);
-      }
-    }
     finalise_branches<K, moments>(step, branches);
   } else {
     find_until_cutoff<K>(step);
@@ -105,9 +99,6 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   const PlusWork<Real>& plus = step.state.plus;
   const History<Real>& history = step.state.history;
   const Index t = step.t, oldest = std::max<Index>(t - step.group.cutoff, 0);
-  if constexpr (moments) {
-    if (glides_each_step(step.group)) copy_discounts<K>(step, branches, t / history.block_steps, kHere);
-  }
   Index silent = 0;
   while (silent < branches.count && branches.first[silent].last < oldest) silent++;
   if (silent > 0) {
@@ -124,9 +115,6 @@ template <Kind K, bool moments, class Real> void deliver_group(const GroupStep<R
   turn_to_block(*step.targets.cached, t / history.block_steps);
   if constexpr (K.anchored) {
     find_for_branches<K>(step, learning);
-    if constexpr (moments) {
-      if (glides_each_step(step.group)) copy_discounts_of_blocks<K>(step, learning, t / history.block_steps);
-    }
     copy_corrections<K>(step.targets, learning, copies_of<K.n_corrections()>(plus.corrections_copy, 0, step.group.target_begin),
                         t);
     learn_branches<K, moments>(step, learning);

@@ -32,17 +32,6 @@ template <class Real, class T> void start_propagators(const OnlineState<Real>& s
   }
 }
 
-// The distinct betas of momenta at each step.
-std::vector<double> find_betas(const std::vector<DelayGroup>& groups) {
-  std::vector<double> betas;
-  for (const DelayGroup& group : groups) {
-    const double beta = group.optimizer.beta_1;
-    const bool known = std::find(betas.begin(), betas.end(), beta) != betas.end();
-    if (!group.onto_readouts && glides_each_step(group) && !known) betas.push_back(beta);
-  }
-  return betas;
-}
-
 // Synapses of the longest branch of a partition.
 Index longest_branch(const Topology& topology, Index partition) {
   const Index* start = topology.branch_start.row(partition);
@@ -62,17 +51,13 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
               blocks = history.block_propagators.planes;
   Index corrections = 0;
   bool crosses = false, bounded = false;
-  for (const DelayGroup& group : state.groups) bounded = bounded || (group.per_step_optimizer && is_linear(group.optimizer));
-  work.betas = find_betas(state.groups);
-  Index discounts = 0;
+  for (const DelayGroup& group : state.groups) bounded = bounded || (group.per_step_optimizer && descends(group.optimizer));
   for (Index k = 0; k < topology.kinds.rows; k++) {
     const Kind kind = kind_of(topology, k);
     if (kind.anchored) corrections = std::max<Index>(corrections, kind.n_corrections());
-    if (kind.anchored && !kind.reward) discounts = std::max<Index>(discounts, kind.n_discounted());
     crosses = crosses || !kind.anchored;
   }
   const Index crossed = crosses ? entries : 0, summed = bounded ? Index{kSumRows} : 0;
-  const Index momenta = static_cast<Index>(work.betas.size());
   const auto lay_out = [&](char* storage) {
     std::size_t used = 0;
     const auto next = [&](Index planes, Index rows, Index columns) { return place<Real>(storage, used, planes, rows, columns); };
@@ -86,9 +71,6 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
     work.corrections_copy = next(1, width, record_size(corrections));
     work.sums = next(blocks, summed, width);
     work.summed = next(1, summed, width);
-    work.discounts = next(momenta * blocks, discounts, width);
-    work.discounts_ahead = next(momenta * blocks, discounts, width);
-    work.discount_copies = next(momenta * (blocks + kExtraCopies), width, record_size(discounts));
     work.copies = next(blocks + kExtraCopies, width, record_size(entries));
     return used;
   };
@@ -113,9 +95,6 @@ template <class Real> void allocate_plus_work(OnlineState<Real>& state) {
       cached.largest_until.assign(blocks, 0);
       cached.largest.assign(blocks * kSumRows, 0.0);
       cached.copied.assign(blocks + kExtraCopies, -1);
-      cached.discounted.assign(momenta * blocks, 0);
-      cached.discounted_ahead.assign(momenta * blocks, -1);
-      cached.discounts_copied.assign(momenta * (blocks + kExtraCopies), -1);
     }
 }
 
@@ -137,9 +116,6 @@ template <class Real> void clear_cached(OnlineState<Real>& state) {
       std::fill(cached.copied.begin(), cached.copied.end(), -1);
       std::fill(cached.summed.begin(), cached.summed.end(), 0);
       std::fill(cached.largest_until.begin(), cached.largest_until.end(), 0);
-      std::fill(cached.discounted.begin(), cached.discounted.end(), 0);
-      std::fill(cached.discounted_ahead.begin(), cached.discounted_ahead.end(), -1);
-      std::fill(cached.discounts_copied.begin(), cached.discounts_copied.end(), -1);
     }
 }
 

@@ -165,7 +165,7 @@ inline double reward_of_step(const Rewards& rewards, Index step) {
 template <Kind K, class Real> NewStep<K> new_step(const OnlineState<Real>& state, Index trace_group, Index t) {
   const TraceGroup& group = state.topology.trace_groups[trace_group];
   const Neurons& neurons = state.neurons;
-  const double c_reg = group.follows_window != 0 ? state.window * group.c_reg : group.c_reg;
+  const double c_reg = group.joins_signal != 0 ? state.taught * group.c_reg : group.c_reg;
   return {neurons.psi.data,
           neurons.signal.data,
           neurons.rate.row(1),

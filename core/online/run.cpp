@@ -304,22 +304,33 @@ template <class Real> void collect_step(OnlineRun<Real>& run, Index column, cons
   list_spikes(run, t, threads, tied >= kManyFeedbackWeights, more);
 }
 
-// The window's weights of the readout populations in a step.
+// The targets of all readouts in a step, and the window's weights of their populations.
+const double* target_of(const RunRequest& request, Index column) {
+  const Index steps = request.window.rows;
+  return request.target.row(column / steps, request.target.rows == 1 ? 0 : column % steps);
+}
 const double* window_of(const RunRequest& request, Index column) {
   const Index steps = request.window.rows;
   return request.window.row(request.window.planes > 1 ? column / steps : 0, column % steps);
 }
 
+// Whether there can be learning signals of a step: a readout population has a target in its window, or errors or signals are
+// given, or there are no readouts.
+bool is_taught(const Topology& topology, const RunRequest& request, Index column) {
+  if (topology.n_readouts() == 0 || request.errors_given || request.external.signals.planes > 0) return true;
+  const double *target = target_of(request, column), *window = window_of(request, column);
+  for (const Population *p = topology.populations.data, *end = p + topology.populations.size; p < end; p++)
+    if (p->role == Role::readout && *window++ != 0.0 && !std::isnan(target[p->target_begin - topology.n_neurons()])) return true;
+  return false;
+}
+
 // Errors of all readouts in this step and their sums, outputs, and the loss.
 template <class Real> void compare_step(OnlineRun<Real>& run, Index column, const RunRequest& request) {
   OnlineState<Real>& state = run.state;
-  const Array3<const double>& target = request.target;
-  const Index sample = column / request.window.rows, step = column % request.window.rows;
-  const double* window = window_of(request, column);
   if (state.topology.readouts.size > 0) {
-    const double* wanted = target.row(sample, target.rows == 1 ? 0 : step);
     double* error = state.history.error.row(run.t & (state.history.error.rows - 1));
-    request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, wanted, window, error);
+    request.loss[column] += compare_readouts(state.topology, state.neurons.y.data, true, target_of(request, column),
+                                             window_of(request, column), error);
     if (run.sums_errors && !waits_for_reward(state)) extend_error_sums(state, run.t);
     std::copy_n(state.neurons.y.data, state.neurons.y.size, request.y.row(column));
   }
@@ -450,8 +461,7 @@ template <class Real> Index run_online(OnlineRun<Real>& run, Index n_steps, Inde
     if (run.has_plus) plan_deliveries(state, run.t, state.synapses.pending.size == 0, request.threads);
     list_logged(state, run.t);
     run.watch.record(kExchange);
-    const double* window = window_of(request, column);
-    state.window = std::any_of(window, window + request.window.columns, [](double w) { return w != 0.0; }) ? 1.0 : 0.0;
+    state.taught = run.has_plus && is_taught(state.topology, request, column) ? 1.0 : 0.0;
     parallel_for(partitions, threads, step);
     run.watch.record(kRegion);
     collect_step(run, column, request, threads);
@@ -510,7 +520,7 @@ template <class Real> Divergence find_divergence(const OnlineRun<Real>& run) {
     if (population.role != Role::neuron) continue;
     const Index first = population.target_begin, n = population.target_end - first;
     if (population.voltage_row >= 0) diverged |= too_large(rows.row(population.voltage_row) + first, n);
-    if (population.own_step != 0 || population.voltage_row < 0)
+    if (population.model < 0 || population.voltage_row < 0)
       for (Index row = 0; row < rows.rows; row++) finite &= all_finite(rows.row(row) + first, n);
   }
   if (!diverged && finite) return Divergence::none;

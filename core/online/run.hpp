@@ -24,6 +24,7 @@ struct RunRequest {
   Array1<const std::int32_t> event_channels;
   Array3<const double> target;  // (samples, steps or 1, readouts)
   Array3<const double> window;  // (samples or 1, steps, readout populations or 1)
+  bool errors_given = false;    // whether the errors of the step before were given (stepper)
   External external;
   Array2<const double> drive;  // (steps of a sample or 0, stimuli) their factors in time
   GivenCurrents currents;

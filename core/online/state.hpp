@@ -148,9 +148,6 @@ struct CachedPropagators {
   std::vector<Index> copied;                  // (blocks + 2,) block or step for which each neuron-major copy holds
   std::vector<Index> summed;                  // (blocks,) step up to which PlusWork::sums has the steps of a block
   Index summed_first = -1, summed_step = -1;  // interval of PlusWork::summed: its first block, and the step after it
-  std::vector<Index> discounted;              // (momenta x blocks,) step up to which PlusWork::discounts has the steps of a block
-  std::vector<Index> discounted_ahead;        // (momenta x blocks,) block to whose start PlusWork::discounts_ahead leads
-  std::vector<Index> discounts_copied;        // (momenta x (blocks + 2),) block or step for which each neuron-major copy holds
   std::vector<Index> largest_until;           // (blocks,) step up to which `largest` has a block ...
   std::vector<double> largest;                // ... (blocks, 3) largest sums of the targets (bounds.hpp)
   std::vector<double> limits;                 // largest sums and constants of the targets (bounds.hpp) ...
@@ -169,11 +166,6 @@ template <class Real> struct PlusWork {
   Array3<Real> corrections_copy;     // (1, width, record size) neuron-major
   Array3<Real> copies;        // (blocks + 2, width, record size) neuron-major: to_current_block, and two more (kHere, kExpired)
   Array3<Real> sums, summed;  // (blocks, 3, width), (1, 3, width) sums over steps of blocks, and of an interval: bounds.hpp
-  // Momentum at each step, for each distinct beta (momentum.hpp): of blocks, from the start of a block to that of the current
-  // one, and neuron-major.
-  std::vector<double> betas;
-  Array3<Real> discounts, discounts_ahead;             // (momenta x blocks, entries, width)
-  Array3<Real> discount_copies;                        // (momenta x (blocks + 2), width, record size)
   std::vector<std::vector<CachedPropagators>> cached;  // (partitions)(trace groups)
   std::vector<std::vector<double>> readout_gradient;   // (partitions)(readouts)
   std::vector<std::vector<double>> readout_waiting;    // (partitions)(readouts) with reward: the reward traces
@@ -192,7 +184,7 @@ template <class Real> struct OnlineState {
   Topology topology;
   std::vector<DelayGroup> groups;  // for this run: topology.groups, frozen or static
   std::vector<Index> trace_group;  // of each population: signal_group, or -1 without learning
-  double window = 1.0;             // 1 in a step in which the window of a readout population is not 0, else 0
+  double taught = 1.0;             // 1 in a step of which there can be learning signals, else 0
   bool learns = true;              // false: every rule is static and nothing is traced
   Synapses<Real> synapses;
   Axons axons;

@@ -1,7 +1,6 @@
 // One step of a network whose inputs become known as it runs: a reusable request, and arrays for the arguments of a step.
 #pragma once
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -10,28 +9,6 @@
 #include "online/run.hpp"
 
 namespace eprop {
-
-// Durations in ns, in bins of equal width between powers of two: the resolution is one sixteenth.
-struct Latency {
-  static constexpr int kBits = 4, kBins = 1 << kBits;
-  std::vector<Index> counts = std::vector<Index>(kBins * (64 - kBits), 0);
-  Index longest = 0;
-
-  static Index bin(Index ns) {
-    const auto n = static_cast<std::uint64_t>(std::max<Index>(ns, 0));
-    const int shift = std::max(static_cast<int>(std::bit_width(n)) - kBits - 1, 0);
-    return static_cast<Index>(shift) * kBins + static_cast<Index>(n >> shift);
-  }
-  // Start of bin k.
-  static double begin(Index k) {
-    const Index shift = std::max<Index>(k / kBins - 1, 0);
-    return std::ldexp(static_cast<double>(k - shift * kBins), static_cast<int>(shift));
-  }
-  void add(Index ns) {
-    counts[bin(ns)]++;
-    longest = std::max(longest, ns);
-  }
-};
 
 // Arguments of a step besides events; bits of `given`.
 enum Given : int { kTarget = 1, kSignal = 2, kError = 4 };
@@ -61,6 +38,8 @@ struct Stepper {
   std::vector<double> target, signal, error, window, y, shown, loss;
   const double* signals = nullptr;  // of all neurons, for one step: `signal`, or an array of the caller, which is not copied
   std::vector<Index> first, spikes;
+  std::vector<Index> counts;                          // (neurons,) spikes of each neuron, added up
+  std::vector<double> sums = std::vector<double>(3);  // steps, their loss and that of outputs at zero, added up
   double modulator = 1.0, reward = 0.0;
   bool rewarded = false;  // whether synapses have reward traces
   Index steps = 0;
@@ -92,6 +71,7 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   stepper.shown.assign(readouts, 0.0);
   stepper.loss.assign(1, 0.0);
   stepper.spikes.assign(1, 0);
+  stepper.counts.assign(neurons, 0);
   RunRequest& r = stepper.request;
   const auto sources = static_cast<Index>(stepper.sizes.size()), k = static_cast<Index>(readouts);
   r.seed = seed;
@@ -105,9 +85,11 @@ inline void prepare_stepper(Stepper& stepper, const Topology& topology, std::uin
   r.y = {stepper.y.data(), 1, k};
   r.loss = {stepper.loss.data(), 1};
   r.spikes = {stepper.spikes.data(), 1};
+  r.of_neurons = {stepper.counts.data(), static_cast<Index>(neurons)};
 }
 
-// Appends the events of the next source, in ascending order, each once; returns false if one is out of range.
+// Appends the events of the next source, in ascending order, each once; returns false if one is out of range, or
+// if they are a dense array.
 template <class Channel> bool take_events(Stepper& stepper, Index source, const Channel* channels, Index n) {
   std::vector<std::int32_t>& events = stepper.events;
   if (source == stepper.source) events.clear();  // the only source
@@ -122,6 +104,9 @@ template <class Channel> bool take_events(Stepper& stepper, Index source, const 
   if (!rising) {
     std::sort(events.begin() + begin, events.end());
     events.erase(std::unique(events.begin() + begin, events.end()), events.end());
+    // Zeros and ones of all inputs are no list of channels.
+    const Index left = static_cast<Index>(events.size()) - begin;
+    if (left < n && n == stepper.sizes[source] && events.back() <= 1) return false;
   }
   stepper.event_start[2 * source] = begin;
   stepper.event_start[2 * source + 1] = static_cast<Index>(events.size());
@@ -144,6 +129,19 @@ inline StepStatus check_targets(const Stepper& stepper, const Topology& topology
     if (population.softmax != 0 && std::fabs(total - 1.0) > 1e-3) return StepStatus::shares;
   }
   return StepStatus::done;
+}
+
+// Loss of outputs at zero, with the targets of this step.
+inline double silent_loss(const Stepper& stepper, const Topology& topology) {
+  double loss = 0.0;
+  for (Index b = 0; b < topology.populations.size; b++) {
+    const Population& population = topology.populations[b];
+    if (population.role != Role::readout) continue;
+    const double* target = stepper.target.data() + population.target_begin - topology.n_neurons();
+    for (Index k = 0; k < population.size && !std::isnan(target[k]); k++)
+      loss += population.softmax != 0 ? target[k] * std::log(static_cast<double>(population.size)) : 0.5 * target[k] * target[k];
+  }
+  return loss;
 }
 
 inline StepStatus check_step(const Stepper& stepper, const Topology& topology, Index t, int given) {
@@ -185,8 +183,12 @@ template <class Real> StepStatus take_step(OnlineRun<Real>& run, Stepper& steppe
   request.external.reward = {&stepper.reward, 1, 1};
   stepper.loss[0] = 0.0;
   stepper.spikes[0] = 0;
-  if ((given & kError) != 0) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
+  request.errors_given = (given & kError) != 0;
+  if (request.errors_given) replace_errors(run, Array1<const double>{stepper.error.data(), topology.n_readouts()});
   run_online(run, 1, 0, request);
+  stepper.sums[0] += 1.0;
+  stepper.sums[1] += stepper.loss[0];
+  if ((given & kTarget) != 0) stepper.sums[2] += silent_loss(stepper, topology);
   bool finite = std::isfinite(stepper.loss[0]);
   for (std::size_t k = 0; k < stepper.y.size(); k++) {
     stepper.shown[k] = stepper.y[k] + topology.readouts[static_cast<Index>(k)].leak;

@@ -9,8 +9,8 @@ The loops over time, neurons and synapses are in C++, in the folder ``core/`` of
 ``networks/`` has published networks. ``reference/`` is a slow time-driven version straight from the equations. ``data/``
 reads and simulates event recordings, ``encoders.py`` turns numbers into spikes, ``analysis.py`` has statistics of spikes,
 ``rl/`` learns from reward, ``tasks/`` defines tasks, ``training/`` trains networks, ``plot/`` draws, ``interop/`` exchanges
-networks with other simulators, ``bench/`` measures, ``figures/`` makes the figures of the paper, ``cli/`` is the command
-``eprop``. Imports run one way, from the command line down to the core.
+networks with other simulators, ``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the
+core.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eprop import (  # noqa: I001
-        analysis as analysis, bench as bench, cli as cli, core as core, data as data, encoders as encoders, engine as engine,
-        errors as errors, figures as figures, interop as interop, models as models, network as network, networks as networks,
+        analysis as analysis, cli as cli, core as core, data as data, encoders as encoders, engine as engine,
+        errors as errors, interop as interop, models as models, network as network, networks as networks,
         parallel as parallel, parameters as parameters, plot as plot, random as random, reference as reference, rl as rl,
         rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
@@ -100,7 +100,7 @@ __version__ = "0.3.0.dev0"
 # Subpackages with the public names, searched in this order on first use, so that `eprop --help` does not load libraries.
 _HOMES = ("errors", "models", "network", "rules", "engine", "training", "networks")
 _SUBPACKAGES = frozenset(
-    ("analysis", "bench", "cli", "core", "data", "encoders", "engine", "errors", "figures", "interop", "models", "network",
+    ("analysis", "cli", "core", "data", "encoders", "engine", "errors", "interop", "models", "network",
      "networks", "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
 )  # fmt: skip
 

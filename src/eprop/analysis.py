@@ -1,8 +1,9 @@
-"""Statistics of recorded spikes: rates, irregularity, correlations, spectra.
+"""Statistics of recorded spikes: rates, irregularity, correlations.
 
 Spikes are pairs ``(times, nodes)`` as in ``Recording.spikes["rec"]``, times in ms; ``n`` is the number of nodes of the
 population. Spikes count from ``start`` (exclusive) to ``stop`` (inclusive), because a recording names the end of each step;
-the default is from 0 to the last spike. `eprop.interop.neo.to_neo` gives recordings to Elephant, which has many more statistics.
+the default is from 0 to the last spike. `eprop.interop.neo.to_neo` gives recordings to Elephant, which has many more statistics,
+such as spectra, Fano factors and CV2.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from eprop.errors import InputError, warn
 from eprop.parameters import Floats, Integers, check_count, is_finite_number, refuse_masks
@@ -67,23 +68,6 @@ def cv(spikes: Spikes, n: int, *, start: float = 0.0, stop: float | None = None)
     return found
 
 
-def cv2(spikes: Spikes, n: int, *, start: float = 0.0, stop: float | None = None) -> Floats:
-    """Return the local variation of intervals of each node, which ignores slow changes of the rate (Holt et al. 1996).
-
-    The mean of ``2 |I(k+1) - I(k)| / (I(k+1) + I(k))``; 1 for a Poisson process. Parameters and errors as for `firing_rates`.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        NaN with less than two intervals.
-    """
-    intervals, nodes, same = _intervals(spikes, n, start, stop)
-    first, second = intervals[:-1][same], intervals[1:][same]
-    owner = nodes[:-1][same]
-    with np.errstate(invalid="ignore"):
-        return np.bincount(owner, 2.0 * np.abs(second - first) / (second + first), n) / np.bincount(owner, minlength=n)
-
-
 def spike_counts(spikes: Spikes, n: int, width: float, *, start: float = 0.0, stop: float | None = None) -> Integers:
     """Count the spikes of each node in bins.
 
@@ -112,16 +96,6 @@ def spike_counts(spikes: Spikes, n: int, width: float, *, start: float = 0.0, st
     inside = at < bins
     flat = np.bincount(nodes[inside] * bins + at[inside], minlength=n * bins)
     return flat.reshape(n, bins).astype(np.int64)
-
-
-def fano_factors(spikes: Spikes, n: int, width: float, *, start: float = 0.0, stop: float | None = None) -> Floats:
-    """Return variance over mean of the spike counts of each node in bins; 1 for a Poisson process, NaN without spikes.
-
-    Parameters and errors as for `spike_counts`. Returns an array of shape (n,).
-    """
-    counts = spike_counts(spikes, n, width, start=start, stop=stop)
-    with np.errstate(invalid="ignore"):
-        return counts.var(axis=1) / counts.mean(axis=1)
 
 
 def correlations(
@@ -154,45 +128,10 @@ def correlations(
         return np.asarray(apart @ apart.T / np.outer(scale, scale))
 
 
-def power_spectrum(
-    spikes: Spikes, n: int, width: float = 1.0, *, resolution: float = 2.0, start: float = 0.0, stop: float | None = None
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Return the power spectral density of the population rate (Welch's method, Hann windows that overlap by half).
-
-    Parameters
-    ----------
-    spikes, n, width, start, stop
-        As for `spike_counts`; the highest frequency is ``500 / width`` Hz.
-    resolution : float
-        Distance of the frequencies, Hz: windows have ``1 / resolution`` seconds.
-
-    Returns
-    -------
-    frequencies : ndarray, Hz
-    power : ndarray
-        Hz^2 / Hz, of the rate per node.
-
-    Raises
-    ------
-    InputError
-        As for `spike_counts`; or if a window is longer than the recording.
-    """
-    from scipy.signal import welch
-
-    rate = spike_counts(spikes, n, width, start=start, stop=stop).sum(axis=0) / (n * 1e-3 * width)
-    samples = round(1e3 / (width * resolution)) if resolution > 0.0 else 0
-    if not 2 <= samples <= rate.size:
-        raise InputError(
-            f"a resolution of {resolution:g} Hz needs windows of {samples} bins, but there are {rate.size}: take a coarser one"
-        )
-    frequencies, power = welch(rate, fs=1e3 / width, nperseg=samples)
-    return frequencies, power
-
-
 def summary(
     spikes: Mapping[str, Spikes], sizes: Mapping[str, int], *, start: float = 0.0, stop: float | None = None
 ) -> dict[str, dict[str, float]]:
-    """Return means over the nodes of each population: ``rate`` (Hz), its standard deviation ``rate_sd``, ``cv`` and ``cv2``.
+    """Return means over the nodes of each population: ``rate`` (Hz), its standard deviation ``rate_sd``, and ``cv``.
 
     Parameters
     ----------
@@ -239,7 +178,6 @@ def statistics(
             "rate": float(rates.mean()),
             "rate_sd": float(rates.std()),
             "cv": _mean(irregular),
-            "cv2": _mean(cv2(each, sizes[name], start=start, stop=stop)),
         }
     return found, count
 
@@ -251,7 +189,7 @@ def last_spike(spikes: Mapping[str, Spikes], start: float = 0.0) -> float:
 
 def _cv(spikes: Spikes, n: int, start: float, stop: float | None) -> tuple[Floats, float]:
     """The result of `cv`, and the mean number of intervals of the nodes that have one (NaN without such nodes)."""
-    intervals, nodes, _ = _intervals(spikes, n, start, stop)
+    intervals, nodes = _intervals(spikes, n, start, stop)
     count = np.bincount(nodes, minlength=n)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.bincount(nodes, intervals, n) / count
@@ -293,11 +231,10 @@ def _within(spikes: Spikes, n: int, start: float, stop: float | None) -> tuple[F
     return times[inside], nodes[inside].astype(np.int64), stop - start
 
 
-def _intervals(spikes: Spikes, n: int, start: float, stop: float | None) -> tuple[Floats, Integers, NDArray[np.bool_]]:
-    """Intervals between the spikes of each node, their nodes, and whether the next interval belongs to the same node."""
+def _intervals(spikes: Spikes, n: int, start: float, stop: float | None) -> tuple[Floats, Integers]:
+    """Intervals between the spikes of each node, and their nodes."""
     times, nodes, _ = _within(spikes, n, start, stop)
     order = np.lexsort((times, nodes))
     times, nodes = times[order], nodes[order]
     same = nodes[1:] == nodes[:-1]
-    owners = nodes[1:][same]
-    return np.diff(times)[same], owners, owners[1:] == owners[:-1]
+    return np.diff(times)[same], nodes[1:][same]

@@ -98,7 +98,7 @@ class LostEventsWarning(UserWarning):
 
 
 class SilenceWarning(UserWarning):
-    """Every recurrent neuron, or every input, stayed silent, so nothing can be learned."""
+    """No input or no neuron spikes, or a population that learns stays below 0.5 Hz and the loss like that of silent readouts."""
 
 
 class FiguresWarning(UserWarning):
@@ -106,15 +106,21 @@ class FiguresWarning(UserWarning):
 
 
 class InstabilityWarning(UserWarning):
-    """A population fires at a mean rate above 100 Hz for 200 ms of a run or longer: the network may run away.
+    """A network may run away, or its loss explodes. A simulator warns once of each cause.
 
-    A training warns if the mean of all neurons is above a quarter of the possible rate, ``1 / (t_ref + dt)``, unless a rule
-    limits it.
+    It looks at windows of a second of network time, or a longer mini-batch of e-prop: a population that does not learn fires at
+    more than 100 Hz on average (also in a run of 200 ms); or in two windows in a row the loss is more than three times that of
+    outputs at zero and that of the best window; or the former in ten windows, and it does not halve.
     """
 
 
 class SaturationWarning(InstabilityWarning):
-    """The neurons of a population spike in a training as often as they can, so that their spikes carry no information."""
+    """A population has collapsed, and can no longer learn.
+
+    In two windows in a row two or more of its neurons, and at least 2 %, wait on average less than ``t_ref`` and two steps
+    between spikes: without ``t_ref`` they fire above half of the possible rate. Or all fire on average above 100 Hz and a quarter
+    of the possible rate, ``1 / (t_ref + dt)``. A step of less than 1 ms counts as 1 ms.
+    """
 
 
 class NoFeedbackWarning(UserWarning):
@@ -160,7 +166,7 @@ def check_status(status: Status, where: str) -> None:
     elif status is Status.SILENT:
         warn(
             f"{where}: every recurrent neuron stayed silent, so no weight can learn. "
-            "Raise the input weights, lower v_th, or give rate regularisation (c_reg > 0).",
+            "Raise the input weights, lower v_th, or give rate regularisation (rate_reg=1e-3).",
             SilenceWarning,
         )
     elif status is not Status.OK:

@@ -468,7 +468,7 @@ def refuse_masks(label: str, values: object, error: type[Exception]) -> None:
         raise error(f"{label}: masked values have no meaning here; fill them (values.filled) or leave them out")
 
 
-def real_numbers(label: str, values: npt.ArrayLike, error: type[Exception]) -> np.ndarray:
+def real_numbers(label: str, values: object, error: type[Exception]) -> np.ndarray:
     """Convert to an array of whole or real numbers, keeping their type; raise ``error`` for other values."""
     refuse_masks(label, values, error)
     try:

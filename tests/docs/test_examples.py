@@ -13,6 +13,7 @@ import pytest
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 # Small, so that most of the time goes into starting Python.
 ARGUMENTS: dict[str, list[str]] = {
+    "collapse.py": ["collapse.png", "--samples", "16"],
     "encoders.py": ["encoders.png"],
     "live_camera.py": ["--seconds", "2", "--neurons", "50"],
     "own_neuron.py": ["--iterations", "20"],

@@ -1,4 +1,4 @@
-"""SONATA and NIR: HDF5 files of which one array is exchanged, and the texts around them.
+"""Spikes in SONATA files, and graphs of NIR: HDF5 files of which one array is exchanged.
 
 Bytes of HDF5 files are left alone: what the HDF5 library makes of them is its own matter.
 """
@@ -6,7 +6,6 @@ Bytes of HDF5 files are left alone: what the HDF5 library makes of them is its o
 from __future__ import annotations
 
 import itertools
-import json
 import pathlib
 import random
 
@@ -15,35 +14,12 @@ import numpy as np
 
 import eprop as ep
 from eprop.interop.nir import from_nir, to_nir
-from eprop.interop.sonata import from_sonata, spikes_from_sonata
-from fuzzing.mutate import damaged, reworded, spoiled
+from eprop.interop.sonata import spikes_from_sonata
+from fuzzing.mutate import reworded, spoiled
 
 #: Bytes that a reader may take: enough for the sound files here.
 MEMORY = 50_000_000
-MODELS = {"v1": ep.LIF()}
-NODES = {
-    "nodes/lgn/node_type_id": np.array([1, 1]), "nodes/v1/node_type_id": np.array([2, 2, 2]), "nodes/v1/node_id": np.arange(3),
-}  # fmt: skip
-EDGES = {
-    f"edges/lgn_to_v1/{name}": np.array(values)
-    for name, values in {
-        "source_node_id": [0, 1, 1, 0], "target_node_id": [0, 1, 2, 2], "edge_type_id": [7, 8, 7, 8],
-        "edge_group_id": [0, 1, 1, 0], "edge_group_index": [0, 1, 0, 1], "1/syn_weight": [5.0, 6.0], "0/nsyns": [2, 1],
-        "0/delay": [1.0, 2.5],
-    }.items()
-}  # fmt: skip
 SPIKES = {"spikes/a/timestamps": np.array([1.0, 2.5, 4.0]), "spikes/a/node_ids": np.array([3, 0, 1], np.uint64)}
-TYPES = {
-    "node_types.csv": "node_type_id model_type model_template\n1 virtual NULL\n2 point_neuron nest:glif\n",
-    "edge_types.csv": "edge_type_id syn_weight delay\n7 0.25 1.9\n8 -3 NULL\n",
-}
-CONFIG = {
-    "manifest": {"$BASE": ".", "$NET": "${BASE}"},
-    "networks": {
-        "nodes": [{"nodes_file": "$NET/nodes.h5", "node_types_file": "$NET/node_types.csv"}],
-        "edges": [{"edges_file": "$NET/edges.h5", "edge_types_file": "$NET/edge_types.csv"}],
-    },
-}
 
 
 def write(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> pathlib.Path:
@@ -74,34 +50,6 @@ def exchange(path: pathlib.Path, rng: random.Random) -> None:
                 file[name].attrs.update(attributes)
         except (TypeError, ValueError):  # not everything can be written
             pass
-
-
-def circuits(folder: pathlib.Path) -> tuple[pathlib.Path, dict[str, bytes]]:
-    write(folder / "nodes.h5", NODES)
-    with h5py.File(write(folder / "edges.h5", EDGES), "a") as file:
-        for end, population in (("source", "lgn"), ("target", b"v1")):
-            file[f"edges/lgn_to_v1/{end}_node_id"].attrs["node_population"] = population
-    for name, text in TYPES.items():
-        (folder / name).write_text(text)
-    (folder / "circuit_config.json").write_text(json.dumps(CONFIG))
-    return folder, {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def read_circuit(state: tuple[pathlib.Path, dict[str, bytes]], rng: random.Random) -> None:
-    folder, contents = state
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
-    name = rng.choice(sorted(contents))
-    if name.endswith(".h5"):
-        exchange(folder / name, rng)
-    else:
-        text = reworded(contents[name].decode(), rng).encode("utf-8", "surrogatepass")
-        (folder / name).write_bytes(text if rng.random() < 0.7 else damaged(text, rng))
-    net = from_sonata(folder / "circuit_config.json", MODELS, dt=1.0, memory=MEMORY)
-    if sum(p.size for p in net.populations) < 100:
-        sim = ep.Simulator(net, threads=1)
-        for projection in net.projections:
-            assert np.isfinite(sim.connections(projection.name)[2]).all()
 
 
 def spikes(folder: pathlib.Path) -> pathlib.Path:

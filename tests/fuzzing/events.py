@@ -8,7 +8,6 @@ import json
 import pathlib
 import random
 import shutil
-import socket
 import struct
 import zipfile
 from typing import Any
@@ -19,7 +18,6 @@ from eprop.data import (
     BinnedDataset,
     Events,
     LiveEvents,
-    UdpReceiver,
     cached,
     from_iterable,
     load_dataset,
@@ -28,7 +26,7 @@ from eprop.data import (
     read_packed,
     read_text,
 )  # fmt: skip
-from eprop.data.live_readers import CHANNEL_RECORD, HEADER, PIXEL_RECORD
+from eprop.data.live_readers import CHANNEL_RECORD, PIXEL_RECORD
 from eprop.data.nmnist import encode
 from fuzzing.mutate import damaged, reworded, spoiled
 
@@ -69,7 +67,7 @@ def read_recordings(state: tuple[pathlib.Path, list[bytes]], rng: random.Random)
     found.binned(n_steps=10, on_error=rng.choice(("raise", "skip"))).validate()
 
 
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA)
 
 
 def archives(folder: pathlib.Path) -> tuple[pathlib.Path, list[bytes]]:
@@ -80,10 +78,6 @@ def archives(folder: pathlib.Path) -> tuple[pathlib.Path, list[bytes]]:
             for k in range(3):
                 archive.writestr(f"Train/{k}/{k + 1:05d}.bin", encode(events(k)))
         out.append(inner.getvalue())
-        outer = io.BytesIO()
-        with zipfile.ZipFile(outer, "w", method) as archive:
-            archive.writestr("Train.zip", inner.getvalue())
-        out.append(outer.getvalue())
     return folder / "archive.zip", out
 
 
@@ -181,18 +175,6 @@ def read_records(state: dict[bool, bytes], rng: random.Random) -> None:
     pixels = rng.random() < 0.5
     content = damaged(state[pixels], rng)
     follow(read_packed(io.BytesIO(content), pixels=pixels), size_of(pixels, rng))
-
-
-def read_datagrams(state: dict[bool, bytes], rng: random.Random) -> None:
-    """Datagrams of another process on this machine; the last one says that there are no more."""
-    pixels = rng.random() < 0.5
-    receiver = UdpReceiver(pixels=pixels)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for sent in (0, 4, rng.choice((0, 8, 2**64 - 1))):
-            whole = struct.pack("<Q", sent) + state[pixels]
-            sender.sendto(damaged(whole, rng) if rng.random() < 0.5 else whole, receiver.address)
-        sender.sendto(bytes(HEADER.itemsize), receiver.address)
-    follow(receiver, size_of(pixels, rng))
 
 
 def read_arrays(state: dict[bool, bytes], rng: random.Random) -> None:

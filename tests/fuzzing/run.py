@@ -16,7 +16,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from unittest import mock
 
 from eprop.errors import EPropError
 
@@ -98,8 +97,6 @@ def run(
     states: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eprop-fuzz-", dir=_disk())))
-        # What is made here is nobody's run.
-        stack.enter_context(mock.patch.dict(os.environ, {"EPROP_STATE_DIR": str(folder / "state")}))
         stack.enter_context(warnings.catch_warnings())
         for done, (target, number) in enumerate(inputs):
             if (count is not None and done >= count) or (seconds is not None and time.monotonic() - began > seconds):

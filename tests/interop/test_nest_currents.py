@@ -118,7 +118,7 @@ def test_readout_that_learns_from_neurons_with_currents(deviations):
     rng, net = np.random.default_rng(3), ep.Network(dt=1.0, seed=1)
     rec, out = net.add(NEURON, N, "rec"), net.add(ep.Readout(), 2, "out")
     net.connect(net.add(ep.EventSource(), N_IN, "in"), rec, weight=ep.Normal(100.0, 300.0))
-    plus = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), cutoff=30.0)
+    plus = ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.0, cutoff=30.0)
     net.connect(rec, out, weight=ep.Normal(0.0, 0.3), rule=plus)
     given = 400.0, {"in": rng.random((400, N_IN)) < 0.02}, {"out": [0.5, -0.5]}
     theirs = to_nest(net).run(*given)

@@ -109,7 +109,7 @@ def test_microcircuit_at_a_tenth_with_its_background(deviations):
     ("rule", "message"),
     [
         (ep.EProp(), "NEST's samples with EProp would begin without its drive"),
-        (ep.EPropPlus(optimizer=ep.Adam()), "NEST's first step with Adam would begin without its drive"),
+        (ep.EPropPlus(optimizer=ep.Adam(), c_reg=0.0), "NEST's first step with Adam would begin without its drive"),
     ],
 )
 def test_drives_that_nest_cannot_start_in_time(rule, message):

@@ -362,7 +362,7 @@ def test_readouts_do_as_in_nest(name, deviations):
     found.note(deviations, "`eprop_readout`, static", "output")
 
 
-@pytest.mark.parametrize("rule", [ep.Static(), ep.EPropPlus(optimizer=ep.GradientDescent(1e-3))])
+@pytest.mark.parametrize("rule", [ep.Static(), ep.EPropPlus(optimizer=ep.GradientDescent(1e-3), c_reg=0.0)])
 def test_populations_that_never_spike(rule):
     net = small_network((3, 4, 1), {"in->rec": 0.01, "rec->out": 0.1}, rule=rule, feedback=ep.RandomFeedback(), seed=1)
     found = run_in_both(net, 30.0, {"in": np.ones((30, 3)) * (np.arange(30) == 3)[:, None]}, {"out": [1.0]})
@@ -581,7 +581,7 @@ def check_signs(net: ep.Network, found: Found) -> None:
 
 
 def test_plus_with_signs(deviations):
-    net = signed_network(ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), cutoff=30.0))
+    net = signed_network(ep.EPropPlus(optimizer=ep.GradientDescent(2e-3), c_reg=0.0, cutoff=30.0))
     rng = np.random.default_rng(0)
     found = run_in_both(net, 250.0, {"in": rng.random((250, 8)) < 0.1}, {"out": rng.normal(size=(250, 2))})
     found.note(deviations, "e-prop+, signs", "voltage", "weight")

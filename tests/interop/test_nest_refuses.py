@@ -13,7 +13,7 @@ from eprop.models import ForcedLIF
 from networks import small_network
 
 GD = ep.GradientDescent(1e-3)
-PLUS = ep.EPropPlus(optimizer=GD)
+PLUS = ep.EPropPlus(optimizer=GD, c_reg=0.0)
 SAMPLE = ep.EProp(optimizer=GD)
 LATE = ep.LIF(delayed_reset=True)
 NONE = "none"
@@ -55,7 +55,13 @@ def test_simulator_of_another_network():
 def test_synapses_that_move_stay_in_nest_with_a_warning():
     net = network()
     net.connect(
-        "in", "rec", ep.FixedIndegree(1), weight=0.1, rule=PLUS, rewiring=ep.Rewiring(grow="random"), name="moving"
+        "in",
+        "rec",
+        ep.FixedIndegree(1),
+        weight=0.1,
+        rule=PLUS,
+        rewiring=ep.Rewiring(grow="random", fraction=0.5),
+        name="moving",
     )
     with pytest.warns(
         UserWarning, match="moving: synapses do not move in NEST; it learns with the present connections"
@@ -156,7 +162,7 @@ def test_each_rule_has_its_method():
 
 @pytest.mark.nest
 def test_first_step_with_adam():
-    net = to_nest(network(ep.EPropPlus(optimizer=ep.Adam())))
+    net = to_nest(network(ep.EPropPlus(optimizer=ep.Adam(), c_reg=0.0)))
     with pytest.raises(ep.InputError, match="the first step must have no input"):
         net.run(5.0, {"in": np.ones((5, 3))})
     with pytest.raises(ep.InputError, match="window must be 0 in the first step"):

@@ -1,4 +1,4 @@
-"""Gradient descent and momentum at each step: one step for an interval, unless a bound acts on the way.
+"""Gradient descent at each step: one step for an interval, unless a bound acts on the way; momentum replays its steps.
 
 The reference takes all steps one by one. Bounds are far (no synapse can reach one between two spikes), near (some might, so that
 the engine looks at their steps), and touched.
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from compare import assert_close, assert_same
+from compare import assert_same
 from eprop.checks import time_driven
 from families import pairwise
 from networks import PROJECTIONS, Case, case, check_run, run_engine
@@ -37,7 +37,6 @@ OPTIMIZERS: dict[str, ep.GradientDescent | ep.Momentum] = {
     "momentum": ep.Momentum(1e-4, beta=0.8),
     "Nesterov": ep.Momentum(4e-5, nesterov=True),
 }
-MOMENTA = ["momentum", "Nesterov"]
 WEIGHTS = [(projection, "weight") for projection in PROJECTIONS.values()]
 
 
@@ -82,67 +81,17 @@ def test_a_bound_that_is_touched_makes_a_difference() -> None:
     assert max(np.abs(each[name] - once[name]).max() for name in WEIGHTS) > 1e-3
 
 
-@pytest.mark.parametrize("optimizer", MOMENTA)
-def test_blocks_and_spans_of_a_long_cutoff(optimizer: str) -> None:
-    """Intervals over many blocks, which gradients cross in spans, and silences longer than them."""
-    rule = ep.EPropPlus(optimizer=OPTIMIZERS[optimizer].replace(eta=1e-5), c_reg=0.02, cutoff=560.0, each_step=True)
-    c = case(2, rule, steps=2500, rate=0.003, closed=200)
-    stepped = time_driven(c.network)
-    check_run(stepped, stepped.run(c.stimulus, record_weights=True), c.stimulus)
-
-
-def test_momenta_onto_the_same_neurons() -> None:
-    """Each decays in its own way; one is too short for the sums, one takes no part, and one has a delay."""
-    c = drawn("none", optimizer="momentum")
-    for name, optimizer in (("rec->rec", ep.Momentum(1e-3, beta=0.4)), ("rec->out", ep.Momentum(1e-3, beta=0.05))):
-        object.__setattr__(c.network.projection(name), "rule", c.rule.replace(optimizer=optimizer))
-    short = {"delay": 3.0, "rule": c.rule.replace(optimizer=ep.Momentum(1e-3, beta=0.05)), "name": "third"}
-    third = c.network.connect("in", "rec", ep.AllToAll(), weight=ep.Normal(0.0, 0.1), **short)
-    stepped = time_driven(c.network)
-    _, found = check_run(stepped, stepped.run(c.stimulus, record_weights=True), c.stimulus)
-    assert np.ptp(found[third.name, "weight"], axis=0).max() > 0.01
-
-
-@pytest.mark.parametrize("precision", ["double", "single"])
-@pytest.mark.parametrize("bounds", ["none", "near", "touched"])
-@pytest.mark.parametrize("optimizer", MOMENTA)
-def test_momentum_is_that_of_a_replay(optimizer: str, bounds: str, precision: Any) -> None:
-    """Also if the learning rate changes, to zero and back: frozen synapses keep weight and momentum.
-
-    A decay too small to change a weight makes the engine replay all steps.
-    """
-    c = drawn(bounds, optimizer=optimizer)
-    replayed = drawn(bounds, optimizer=optimizer)
-    for projection in replayed.network.projections:
-        rule = projection.rule.replace(optimizer=projection.rule.optimizer.replace(decay=2e-16))
-        object.__setattr__(projection, "rule", rule)
-    sims = [ep.Simulator(one.network, threads=1, precision=precision) for one in (c, replayed)]
-    found = []
-    for sim in sims:
-        parts = []
-        for a, b, factor in ((0, 60, 1.0), (60, 110, 0.0), (110, 170, 0.5), (170, 250, 1.0)):
-            sim.scale_learning_rates(factor)
-            given = {"in": c.inputs[a:b]}, {"out": c.targets[a:b]}
-            parts.append(sim.run(float(b - a), *given, record=WEIGHTS).traces)
-        found.append({name: np.concatenate([part[name] for part in parts]) for name in WEIGHTS})
-    for name in WEIGHTS:
-        assert_close(found[0][name], found[1][name], 1e-11 if precision == "double" else 1e-4, name[0])
-        assert np.ptp(found[0][name], axis=0).max() > 0.01
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("bounds", ["near", "above", "touched"])
-def test_bits_do_not_depend_on_partitions(bounds: str, optimizer: str) -> None:
-    c = drawn(bounds, optimizer=optimizer)
+def test_bits_do_not_depend_on_partitions(bounds: str) -> None:
+    c = drawn(bounds)
     assert_same(weights(c, partitions=1), weights(c, partitions=3))
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("bounds", ["far", "near", "touched"])
 @pytest.mark.parametrize("cut", [97, 128, 161])
-def test_a_state_continues_bit_by_bit(bounds: str, cut: int, optimizer: str) -> None:
+def test_a_state_continues_bit_by_bit(bounds: str, cut: int) -> None:
     """Also in a block of which only the steps are stored, not their sums."""
-    c = drawn(bounds, optimizer=optimizer, cutoff=61.0)
+    c = drawn(bounds, cutoff=61.0)
     given = [{"in": c.inputs[part]} for part in (slice(0, cut), slice(cut, None))]
     targets = [{"out": c.targets[part]} for part in (slice(0, cut), slice(cut, None))]
     whole, first, second = (ep.Simulator(c.network, threads=1) for _ in range(3))
@@ -155,20 +104,18 @@ def test_a_state_continues_bit_by_bit(bounds: str, cut: int, optimizer: str) -> 
         np.testing.assert_array_equal(second.connections(name)[2], whole.connections(name)[2])
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("bounds", ["far", "near", "touched"])
-def test_next_to_an_optimiser_with_moments(bounds: str, optimizer: str) -> None:
+def test_next_to_an_optimiser_with_moments(bounds: str) -> None:
     """Then gradients wait beside the weights instead of in them."""
-    c = drawn(bounds, optimizer=optimizer)
+    c = drawn(bounds)
     object.__setattr__(c.network.projection("rec->rec"), "rule", c.rule.replace(optimizer=ep.Adam(1e-3, epsilon=1e-2)))
     stepped = time_driven(c.network)
     check_run(stepped, stepped.run(c.stimulus, record_weights=True), c.stimulus)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_learning_rate_and_frozen_weights(optimizer: str) -> None:
+def test_learning_rate_and_frozen_weights() -> None:
     """A spike takes the steps of its interval with the present rate; frozen, it drops them."""
-    c = drawn("touched", optimizer=optimizer)
+    c = drawn("touched")
     sims = [ep.Simulator(c.network, threads=1) for _ in range(2)]
     before = None
     for sim in sims:

@@ -9,10 +9,11 @@
 
 namespace eprop {
 
-// The loop of a built-in model: as `NeuronLoop`, and psi may be null. `active` is null, or has for each group of `kRestGroup`
-// neurons, at its first neuron, whether one of them has spiked lately; the loop reads and updates it.
+// The loop of a built-in model: as `NeuronLoop`, and psi may be null. `gradient` is the surrogate gradient of a user, or null.
+// `active` is null, or has for each group of `kRestGroup` neurons, at its first neuron, whether one of them has spiked lately;
+// the loop reads and updates it.
 using ModelLoop = void (*)(Index begin, Index neurons, Index columns, double* state, const double* params, const double* input,
-                           double* psi, std::int32_t* spiked, std::uint8_t* active);
+                           double* psi, std::int32_t* spiked, OwnSurrogate gradient, std::uint8_t* active);
 inline constexpr Index kRestGroup = 16;
 
 // A built-in model; its code is its index in `models()`.
@@ -26,12 +27,13 @@ std::span<const NeuronModel> models();
 
 // Neurons begin:end of one population, for one thread.
 struct NeuronRange {
-  int model = 0;  // code of the model; not read for a loop of the user's `own`
+  int model = 0;  // code of the model; -1: a user's own
   Index begin = 0, end = 0;
   Array2<double> state;         // (rows of state, neurons)
   Array2<const double> params;  // (rows of parameters, neurons)
   double* input = nullptr;      // (neurons,) synaptic input of this step, mV or pA
-  NeuronLoop own = nullptr;     // a user's own model, compiled for different or shared parameters, as `sharing` says
+  Index own_function = 0;       // address: of a user's own model, compiled for different or shared parameters, as `sharing`
+                                // says; or of the surrogate gradient of a user; or 0
   Sharing sharing = Sharing::each;
   double* inhibitory = nullptr;  // (neurons,) input of the inhibitory receptor; null without one
   Index inhibitory_row = -1;     // row of the state that takes it
@@ -40,25 +42,18 @@ struct NeuronRange {
   std::uint8_t* active = nullptr;
 };
 
-// The loop at an address, which Python passes as a number.
-inline NeuronLoop loop_at(Index address) {
-  return reinterpret_cast<NeuronLoop>(address);  // NOLINT(performance-no-int-to-ptr)
+// The function at an address, which Python passes as a number.
+template <class Function> Function function_at(Index address) {
+  return reinterpret_cast<Function>(address);  // NOLINT(performance-no-int-to-ptr)
 }
 
 // The range of a population, from its record; `input` has a row for each receptor.
 inline NeuronRange range_of(const Population& population, Index begin, Index end, Array2<double> state,
                             Array2<const double> params, Array2<double> input) {
   const Index row = population.inhibitory_row;
-  return {static_cast<int>(population.model),
-          begin,
-          end,
-          state,
-          params,
-          input.row(0),
-          loop_at(population.own_step),
-          population.sharing,
-          row >= 0 ? input.row(1) : nullptr,
-          row};
+  return {
+      static_cast<int>(population.model), begin, end, state, params, input.row(0), population.own_function, population.sharing,
+      row >= 0 ? input.row(1) : nullptr,  row};
 }
 
 // Advances neurons begin:end by one step: reads and clears their input, writes state and psi[begin:end], appends the neurons that

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "common/arrays.hpp"
+#include "common/neurons/own.hpp"
 #include "common/surrogate.hpp"
 
 namespace eprop {
@@ -39,6 +40,7 @@ template <Surrogate kind> struct OwnParams {
   static constexpr bool kShort = false;
   const double* __restrict data;
   Index columns;
+  OwnSurrogate gradient;  // of a `kOwn`
   double operator()(Index row, Index neuron) const { return (data + row * columns)[neuron]; }
 };
 
@@ -48,6 +50,7 @@ template <Surrogate kind, Index rows, bool shortcut> struct SharedParams {
   static constexpr Surrogate kSurrogate = kind;
   static constexpr bool kShort = shortcut;
   double values[rows];
+  OwnSurrogate gradient;
   double operator()(Index row, Index) const { return values[row]; }
 };
 
@@ -67,7 +70,12 @@ template <class Params> [[gnu::always_inline]] inline double integrate(const Par
 
 // Surrogate gradient at the distance u (mV) of the voltage from the threshold.
 template <class Params> [[gnu::always_inline]] inline double surrogate_gradient(const Params& params, Index neuron, double u) {
-  return surrogate<Params::kSurrogate>(u, params(HEIGHT, neuron), params(WIDTH, neuron));
+  const double height = params(HEIGHT, neuron), width = params(WIDTH, neuron);
+  if constexpr (Params::kSurrogate == Surrogate::kOwn) {
+    return params.gradient(u, height, width);
+  } else {
+    return surrogate<Params::kSurrogate>(u, height, width);
+  }
 }
 
 }  // namespace membrane

@@ -25,7 +25,7 @@ INPUTS, NEURONS, READOUTS = 12, 8, 2
 PARTITIONS = (1, 2, 5)
 RULES: dict[str, Rule] = {
     "e-prop": EProp(optimizer=Adam(1e-3, epsilon=1e-2), c_reg=0.1),
-    "e-prop+": EPropPlus(optimizer=GradientDescent(1e-4), c_reg=0.01, cutoff=40.0),
+    "e-prop+": EPropPlus(optimizer=GradientDescent(1e-4), rate_reg=1e-5, cutoff=40.0),
 }
 
 

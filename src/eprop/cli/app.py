@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from eprop.cli import bench, figure, runs, train
+from eprop.cli import runs, train
 from eprop.cli.guard import FAILED, INTERRUPTED, Command, Program, say, text_of
 from eprop.cli.output import mend_streams, written
 
@@ -39,8 +39,6 @@ app.add_typer(train.app, name="train")
 app.command("new-task", cls=Command)(runs.new_task)
 app.command("evaluate", cls=Command)(runs.evaluate)
 app.command("plot", cls=Command)(runs.plot)
-app.add_typer(figure.app, name="figure")
-app.add_typer(bench.app, name="bench")
 app.command("info", cls=Command)(runs.info)
 
 

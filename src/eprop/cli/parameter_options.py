@@ -1,4 +1,4 @@
-"""Command-line options from the declared parameters of a class: a benchmark, a figure, a training, a user's task."""
+"""Command-line options from the declared parameters of a class: a benchmark, a training, a user's task."""
 
 from __future__ import annotations
 

@@ -6,13 +6,12 @@ import sys
 import warnings
 from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from eprop.display import clock
 from eprop.files import JsonObject
 from eprop.rl import Returns
 from eprop.tasks import Classification, Dataset, Task
@@ -30,9 +29,6 @@ from eprop.training.number_text import (
 )
 from eprop.training.progress_bar import ProgressBar
 from eprop.training.trials import spread_of
-
-if TYPE_CHECKING:
-    from eprop.figures import FigureResult
 
 
 class Reporter(ProgressBar):
@@ -94,22 +90,6 @@ def print_trials(folder: RunFolder, summary: JsonObject) -> None:
     text = f"{mean} over {counted(len(summary['trials']), 'seed')}"
     console.print(Text.assemble((f"test {summary['score']} ", "bold"), f"{text}; {extremes}"))
     console.print(Text(f"runs in {folder.path}"))
-
-
-def print_figure(made: FigureResult) -> None:
-    """Print the key numbers and files of a figure."""
-    from eprop.figures.paper_figure import QUICK_NOTE
-
-    key_numbers = made.facts["summary"].items()
-    print_facts(
-        [
-            *((name, f"{value:.4g}" if isinstance(value, float) else str(value)) for name, value in key_numbers),
-            *([("note", QUICK_NOTE)] if made.figure.quick else []),
-            ("computed in", clock(made.facts["seconds"]) + ("" if made.computed else ", before")),
-            *(("figure", str(path)) for path in made.pictures),
-            ("numbers", str(made.folder / "numbers")),
-        ]
-    )
 
 
 def print_evaluation(task: Task, evaluation: Evaluation, test: Dataset) -> None:

@@ -308,9 +308,9 @@ class Purpose(enum.IntEnum):
 
     round = 16
 
-def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
+def advance(model: int, state: NDArray[numpy.float64], params: NDArray[numpy.float64], begin: int, end: int, input: NDArray[numpy.float64], psi: NDArray[numpy.float64], own_function: int = 0, sharing: int = 0) -> NDArray[numpy.int32]:
     """
-    Advance neurons `begin` to `end` by one step; return those that spike. `own` is the address of a user-defined loop.
+    Advance neurons `begin` to `end` by one step; return those that spike. `own_function` is an address: of a user's loop (model -1) or of a user's surrogate gradient.
     """
 
 models: dict[str, int]
@@ -842,27 +842,6 @@ class InUse:
     def release(self) -> None:
         """The use that `acquire` began has ended."""
 
-class Latency:
-    """A histogram of durations."""
-
-    def __init__(self) -> None: ...
-
-    def add(self, ns: int) -> None: ...
-
-    def clear(self) -> None: ...
-
-    @property
-    def counts(self) -> NDArray[numpy.int64]:
-        """Durations in each bin."""
-
-    @property
-    def longest(self) -> int:
-        """ns"""
-
-    @staticmethod
-    def edges() -> NDArray[numpy.float64]:
-        """Edges of the bins, ns."""
-
 class Stepper:
     """Arguments and results of single steps."""
 
@@ -896,12 +875,16 @@ class Stepper:
         """Outputs of the last step, mV."""
 
     @property
-    def rewarded(self) -> bool:
-        """Whether synapses have reward traces."""
+    def counts(self) -> NDArray[numpy.int64]:
+        """Spikes of each neuron, added up."""
 
     @property
-    def latency(self) -> Latency:
-        """Durations of its steps."""
+    def sums(self) -> NDArray[numpy.float64]:
+        """Steps, their loss, and that of outputs at zero, added up."""
+
+    @property
+    def rewarded(self) -> bool:
+        """Whether synapses have reward traces."""
 
     @property
     def loss(self) -> float: ...
@@ -1223,11 +1206,11 @@ class OnlineSingle:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
-    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int, spent: int) -> int:
+    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """
         One step; return its `StepStatus`.
 
-        Arguments are those of the only population, or None. Bits of `given` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
+        Arguments are those of the only population, or None. Bits of `given` (`Given`) name those that the stepper already holds.
 
         C++: `take_step` in core/online/stepper.hpp.
         """
@@ -1365,11 +1348,11 @@ class OnlineDouble:
     def losses_of_steps(self, y: NDArray[numpy.float64], target: NDArray[numpy.float64], window: NDArray[numpy.float64], loss: NDArray[numpy.float64]) -> None:
         """Losses of all steps of one sample, from its outputs in mV."""
 
-    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int, spent: int) -> int:
+    def step(self, stepper: Stepper, channels: object, target: object, signal: object, error: object, modulator: float, reward: float, given: int) -> int:
         """
         One step; return its `StepStatus`.
 
-        Arguments are those of the only population, or None. Bits of `given` (`Given`) name those that the stepper already holds; `spent` are the ns since the call of the user.
+        Arguments are those of the only population, or None. Bits of `given` (`Given`) name those that the stepper already holds.
 
         C++: `take_step` in core/online/stepper.hpp.
         """

@@ -5,13 +5,14 @@
     load_recordings, load_test    from a folder, an archive or nothing to training and test data  splits.py
     BinnedDataset   active channels per step                                                  binned.py
     from_arrays     spikes of any origin: arrays, lists of (times, channels), generators      arrays.py
+    from_series     numbers that change in time, encoded anew in each epoch                   series.py
     from_iterable   any iterable of (events, label) of a camera, or of Tonic               binning.py
     deskew, shift   recordings with upright, centred digits; moved by some pixels         transforms.py
     Events      x, y, polarity and time of one recording                                          events.py
     read_nmnist, read_mnist, embedded_digits    files                                  nmnist.py, mnist.py
     audio       sound: cochlea, readers of recordings                                             audio/
     EventCamera from images to recordings as in N-MNIST                                           camera.py
-    LiveEvents  events that arrive live: an iterator, standard input, datagrams          live.py, live_readers.py
+    LiveEvents  events that arrive live: an iterator, standard input                     live.py, live_readers.py
     cached      data sets on disk                                                                 cache.py
     download_nmnist     the full N-MNIST                                                          download.py
 """
@@ -24,9 +25,10 @@ from eprop.data.cache import cached, load_dataset, save_dataset
 from eprop.data.camera import EventCamera
 from eprop.data.events import EventDataset, Events, EventSample, as_events
 from eprop.data.live import LiveEvents
-from eprop.data.live_readers import UdpReceiver, UdpSender, read_packed, read_text
+from eprop.data.live_readers import read_packed, read_text
 from eprop.data.mnist import Digits, embedded_digits, read_mnist
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, write_recording
+from eprop.data.series import SeriesDataset, from_series
 from eprop.data.splits import LeakWarning, Loader, Splits, load_recordings, load_test
 from eprop.data.transforms import deskew, shift
 from eprop.errors import CacheWarning, LostEventsWarning
@@ -45,9 +47,8 @@ __all__ = [
     "Loader",
     "LostEventsWarning",
     "NMNISTRecordings",
+    "SeriesDataset",
     "Splits",
-    "UdpReceiver",
-    "UdpSender",
     "as_events",
     "cached",
     "concatenate",
@@ -55,6 +56,7 @@ __all__ = [
     "embedded_digits",
     "from_arrays",
     "from_iterable",
+    "from_series",
     "load_recordings",
     "load_dataset",
     "load_test",

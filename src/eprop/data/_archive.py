@@ -1,10 +1,9 @@
-"""Folders, zip archives and nested zip archives as trees: files under relative names with forward slashes."""
+"""Folders and zip archives as trees: files under relative names with forward slashes."""
 
 from __future__ import annotations
 
 import os
 import pathlib
-import tempfile
 import weakref
 import zipfile
 from typing import IO, TypeAlias
@@ -15,12 +14,8 @@ from eprop.files import check_budget, open_regular, parsing
 _HIDDEN = ("__MACOSX", ".")
 #: Largest depth of nested folders; a data set has fewer.
 DEEPEST = 40
-#: Methods of compression whose output `zipfile` bounds; 40 bytes of BZip2 can unpack to 46 MB at once.
+#: Methods of compression whose output `zipfile` bounds; 40 bytes of another one can unpack to 46 MB at once.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_REFUSED = {zipfile.ZIP_BZIP2: "BZip2", zipfile.ZIP_LZMA: "LZMA"}
-#: Bytes of a nested archive to unpack at once.
-_PIECE = 1 << 20
-_AGAIN = "download the archive again"
 
 
 class FolderTree:
@@ -75,7 +70,7 @@ class FolderTree:
 
     def enter(self, name: str) -> ZipTree:
         """Open a zip archive of this folder."""
-        return ZipTree(self.where(name), open_regular(self.root / name))
+        return ZipTree(self.where(name))
 
 
 def _refuse_unreadable(error: OSError) -> None:
@@ -91,21 +86,19 @@ def _refuse_dangling(path: str) -> None:
 
 
 class ZipTree:
-    """Files in a zip archive.
+    """Files in a zip archive. The tree owns its file, and closes it at the end."""
 
-    The tree owns its file and closes it at the end; ``parent`` is the archive that contains the file as ``member``.
-    """
-
-    def __init__(self, label: str, file: IO[bytes], parent: ZipTree | None = None, member: str = ""):
-        self.label, self.parent, self.member = label, parent, member
+    def __init__(self, path: str):
+        self.label = path
+        file = open_regular(path)
         # Not ``__del__``: in a reference cycle, such as the frames of an error, the file may be finalised first and warn.
         weakref.finalize(self, file.close)
-        with parsing(label, "is not a readable zip archive", advice="download it again"):
+        with parsing(path, "is not a readable zip archive", advice="download it again"):
             self.archive = zipfile.ZipFile(file)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Another process cannot receive an open file, so it opens the archive itself.
-        return (open_tree, (self.label,)) if self.parent is None else (ZipTree.enter, (self.parent, self.member))
+        return ZipTree, (self.label,)
 
     def names(self) -> list[str]:
         """All files, in any order."""
@@ -120,7 +113,10 @@ class ZipTree:
     def read(self, name: str, most: int) -> bytes:
         """Unpack exactly as many bytes as the table of contents promises."""
         check_budget(self.where(name), self.size(name), most)
-        with parsing(self.where(name), "cannot be unpacked", advice=_AGAIN), self._open(name) as source:
+        with (
+            parsing(self.where(name), "cannot be unpacked", advice="download the archive again"),
+            self._open(name) as source,
+        ):
             content = source.read(self.size(name))
             if len(content) != self.size(name):
                 raise EOFError("it is truncated")
@@ -136,26 +132,14 @@ class ZipTree:
         return info.file_size, info.CRC
 
     def enter(self, name: str) -> ZipTree:
-        """Unpack a nested archive to an anonymous temporary file."""
-        advice = f"{_AGAIN}, or set TMPDIR to a folder on a disk with more space"
-        file = tempfile.TemporaryFile()  # noqa: SIM115 - the tree keeps it
-        with parsing(self.where(name), f"cannot be unpacked into {tempfile.gettempdir()}", advice=advice):
-            try:
-                with self._open(name) as source:
-                    while chunk := source.read(_PIECE):
-                        file.write(chunk)
-                file.flush()
-            except BaseException:
-                file.close()
-                raise
-        return ZipTree(self.where(name), file, self, name)
+        """Refuse an archive within this one."""
+        raise DataError(f"{self.where(name)}: is an archive within an archive; unpack {self.label} and give its folder")
 
     def _open(self, name: str) -> IO[bytes]:
         info = self.archive.getinfo(name)
         if info.compress_type not in _METHODS:
-            method = _REFUSED.get(info.compress_type, f"method {info.compress_type}")
             raise DataError(
-                f"{self.where(name)}: is compressed by {method}, not by deflate; unpack the archive by hand"
+                f"{self.where(name)}: is compressed by method {info.compress_type}, not by deflate; unpack the archive by hand"
             )
         return self.archive.open(info)
 
@@ -175,5 +159,5 @@ def open_tree(path: str | pathlib.Path) -> Tree:
     if os.path.isdir(path):
         return FolderTree(path)
     if os.path.lexists(path):
-        return ZipTree(str(path), open_regular(path))
+        return ZipTree(str(path))
     raise DataError(f"{path}: no such folder or zip archive")

@@ -179,8 +179,8 @@ def _ones(rows: np.ndarray, start: np.ndarray, label: str) -> np.ndarray:
         found = lib.find_ones(np.ascontiguousarray(given, np.float64), start)
     if found is None:
         raise DataError(
-            f"{label} must hold only zeros and ones; numbers become spikes by an encoder (eprop.encoders); times and "
-            "channels are given as a tuple (times, channels)"
+            f"{label} must hold only zeros and ones; numbers become spikes by an encoder: series by "
+            "eprop.data.from_series, others by eprop.encoders; times and channels are given as a tuple (times, channels)"
         )
     return found
 

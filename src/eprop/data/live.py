@@ -33,7 +33,7 @@ class LiveEvents:
     source : iterable
         Yields events ``(time, channel)`` in ms, or ``(x, y, t, polarity)`` of pixels in µs, one by one; or arrays: a pair
         ``(times, channels)``, or a structured array with fields ``t`` (µs) and ``channel``, or ``x``, ``y``, ``t`` and ``p``. See
-        `eprop.data.live_readers` for standard input and datagrams.
+        `eprop.data.live_readers` for standard input. A source that is not an iterator is closed if it has ``close``.
     size : int or pair of int
         Number of channels; for pixels ``(height, width)``: a pixel's channel is ``p * height * width + y * width + x``.
     dt : float
@@ -50,7 +50,7 @@ class LiveEvents:
     steps, events : int
         Steps and events returned so far.
     late, lost : int
-        Events that came too late; events that found no room or never arrived.
+        Events that came too late; events that found no room.
     behind : int
         Steps that were requested more than one step after their due time: the consumer is too slow.
     due : float
@@ -84,9 +84,9 @@ class LiveEvents:
             raise ParameterError(f"LiveEvents needs an iterable of events, got {brief(source)}")
         self._source, self._dt, self._delay = source, float(dt), float(delay)
         self._real_time, self._capacity = real_time, int(capacity)
-        self.steps = self.events = self.late = self.behind = 0
+        self.steps = self.events = self.late = self.lost = self.behind = 0
         self.due = 0.0
-        self._dropped = self._held = self._next = 0
+        self._held = self._next = 0
         self._changed = threading.Condition()
         self._waiting: dict[int, list[np.ndarray]] = {}
         self._base: float | None = None
@@ -94,11 +94,6 @@ class LiveEvents:
         self._problem: BaseException | None = None
         self._reader = threading.Thread(target=self._read, name="eprop live events", daemon=True)
         self._reader.start()
-
-    @property
-    def lost(self) -> int:
-        """Events that found no room, and events that never arrived, as far as the source knows."""
-        return self._dropped + int(getattr(self._source, "lost", 0))
 
     def __repr__(self) -> str:
         return (
@@ -218,7 +213,7 @@ class LiveEvents:
                 )
             if self._closed:
                 return
-            self._dropped += times.size - room
+            self.lost += times.size - room
             if not room:
                 return
             if self._base is None:

@@ -165,7 +165,7 @@ def read_nmnist(path: str | pathlib.Path, split: str | None = None, *, memory: i
     ----------
     path : path
         One of: a folder with the digit folders ``0`` to ``9``; a folder with ``Train`` and ``Test`` (folders, or
-        ``Train.zip`` and ``Test.zip``); either archive; the archive that holds both archives.
+        ``Train.zip`` and ``Test.zip``); either archive.
     split : "train" or "test", optional
         Needed if both splits are found.
     memory : int, optional

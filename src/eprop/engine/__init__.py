@@ -7,10 +7,9 @@ from eprop.engine.run.rewiring import Moved
 from eprop.engine.run.rollouts import Rollout
 from eprop.engine.run.samples import Samples, make_samples
 from eprop.engine.run.stepper import Stepper
-from eprop.engine.run.timing import Latency
 from eprop.engine.simulator import Simulator
 
 __all__ = [
-    "BatchResult", "Lanes", "Latency", "Moved", "Quantised", "Record", "Recording", "Rollout", "RunStopped", "Samples",
+    "BatchResult", "Lanes", "Moved", "Quantised", "Record", "Recording", "Rollout", "RunStopped", "Samples",
     "Simulator", "Stepper", "make_samples", "quantise",
 ]  # fmt: skip

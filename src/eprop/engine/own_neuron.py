@@ -1,7 +1,7 @@
-"""The loop over neurons of each model; compiler of a user's `update` (extra ``own-neuron``) and of the marked functions it calls.
+"""The loop over neurons of each model; compiler of a user's `update` or surrogate gradient (extra ``own-neuron``).
 
-Only this module imports Numba. Compiled loops are kept in memory, by the code and constants that they contain, until the process
-ends.
+Only this module imports Numba. It compiles the marked functions that such a function calls as well. Compiled functions are kept
+in memory, by the code and constants that they contain, until the process ends.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from eprop.core import lib
 from eprop.errors import MissingExtraError, NetworkError
 from eprop.models import Neuron, inline
-from eprop.models.base import compiled_step, core_model
+from eprop.models.base import core_model
 from eprop.models.membrane import HEIGHT, WIDTH, surrogate_gradient
 
 #: Modules of Python and of libraries: their attributes do not change.
@@ -44,7 +44,7 @@ class MarkedCopies:
     Attributes
     ----------
     contents : list
-        Code and constants of the copied functions: what a compiled loop depends on.
+        Code and constants of the copied functions: what a compiled function depends on.
     """
 
     def __init__(self, gradient: Callable[..., Any] | None, finish: Callable[..., Any] = _unchanged):
@@ -117,11 +117,20 @@ REFUSED_CALLS = {
 }
 
 
+#: What each function of a user belongs to.
+PARTS = {"update": "a neuron model", "gradient": "a surrogate gradient"}
+#: In place of the code of a model: the neurons have a loop of their own.
+OWN_MODEL = -1
+
+
 class NeuronLoop(NamedTuple):
-    """Loop of a model in the core: the code of a built-in model, or the address of a compiled loop."""
+    """Loop of a model in the core: the code of a built-in model or `OWN_MODEL`, and the address of a compiled function.
+
+    The function is the loop of a user's own model, or the user's surrogate gradient of neurons with a built-in model; 0: none.
+    """
 
     model: int
-    own: int
+    function: int
 
 
 def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
@@ -138,51 +147,75 @@ def loop_of(neuron: Neuron, shared: bool) -> NeuronLoop:
     Raises
     ------
     MissingExtraError
-        If a user's own model needs compilation and Numba is not installed.
+        If a user's own model or surrogate gradient needs compilation and Numba is not installed.
     NetworkError
-        If the compiler rejects its `update`.
+        If the compiler rejects its function.
     """
-    update, name = compiled_step(neuron), core_model(type(neuron))
-    if update is None:
-        assert name is not None
+    model, surrogate = type(neuron), getattr(neuron, "surrogate", None)
+    name = core_model(model)
+    if name is None:
+        sizes = len(model.state_rows), len(model.parameter_rows)
+        gradient = getattr(surrogate, "gradient", None)
+        return NeuronLoop(OWN_MODEL, _compiled(model, "update", _compile_loop, (*sizes, shared), gradient))
+    if surrogate is None or surrogate.code >= 0:
         return NeuronLoop(lib.models[name], 0)
-    return NeuronLoop(0, _compiled(neuron, update, shared).address)
+    return NeuronLoop(lib.models[name], _compiled(type(surrogate), "gradient", _compile_gradient))
 
 
-# Compiled loops by their code and constants, numbers of rows, and whether parameters are shared. Machine code lives as long as
-# its entry.
-_LOOPS: dict[Hashable, Any] = {}
+# Compiled functions by their code and constants, and what they are compiled for. Machine code lives as long as its entry.
+_COMPILED: dict[Hashable, Any] = {}
 
 
-def _compiled(neuron: Neuron, update: Callable[..., Any], shared: bool) -> Any:
-    model, gradient = type(neuron), getattr(getattr(neuron, "surrogate", None), "gradient", None)
+def _compiled(
+    owner: type,
+    name: str,
+    compile_as: Callable[..., Any],
+    options: tuple[Any, ...] = (),
+    gradient: Callable[..., Any] | None = None,
+) -> int:
+    """Address of the function ``name`` of a class: ``compile_as(function, *options)`` compiles it.
+
+    ``gradient`` is the surrogate gradient of the population, if the function may call it.
+    """
     try:
         from numba import njit
         from numba.core.errors import NumbaError, UnsupportedBytecodeError
     except ImportError as error:
-        raise MissingExtraError("numba", "own-neuron", f"{model.__name__}, a neuron model of your own,") from error
+        raise MissingExtraError("numba", "own-neuron", f"{owner.__name__}, {PARTS[name]} of your own,") from error
     copies = MarkedCopies(gradient, njit(error_model="numpy", forceinline=True))
-    function, sizes = copies.copy(update), (len(model.state_rows), len(model.parameter_rows))
-    key = *copies.contents, *sizes, shared
-    if key not in _LOOPS:
+    function = copies.copy(getattr(owner, name))
+    key = *copies.contents, compile_as, *options
+    if key not in _COMPILED:
         collects = gc.isenabled()
         gc.disable()  # else a tenth of the compile time goes into the search for cycles among a million new objects
         try:
-            loop = _compile(function, *sizes, shared)
+            made = compile_as(function, *options)
         except (NumbaError, UnsupportedBytecodeError) as error:
-            raise _refusal(model, update, str(error)) from error
+            raise _refusal(owner, name, str(error)) from error
         finally:
             if collects:
                 gc.enable()
-        code = loop.inspect_llvm()
+        code = made.inspect_llvm()
         for names, reason in REFUSED_CALLS.items():
-            if any(name in code for name in names):
-                raise _refusal(model, update, reason)
-        _LOOPS[key] = loop
-    return _LOOPS[key]
+            if any(called in code for called in names):
+                raise _refusal(owner, name, reason)
+        _COMPILED[key] = made
+    return int(_COMPILED[key].address)
 
 
-def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bool) -> Any:
+def _compile_gradient(function: Callable[..., Any]) -> Any:
+    """Compile a surrogate gradient, with the signature of `OwnSurrogate` in ``core/common/neurons/own.hpp``."""
+    from numba import cfunc
+    from numba import types as numba_types
+
+    def gradient(u: Any, height: Any, width: Any) -> Any:
+        return function(u, height, width)
+
+    number = numba_types.float64
+    return cfunc(number(number, number, number), error_model="numpy")(gradient)
+
+
+def _compile_loop(update: Callable[..., Any], n_state: int, n_params: int, shared: bool) -> Any:
     """Compile the loop over neurons around ``update``, with the signature of `NeuronLoop` in ``core/common/neurons/own.hpp``.
 
     Unsigned indices and ``error_model="numpy"`` let LLVM vectorise the loop. LLVM checks at run time that arrays do not
@@ -209,10 +242,11 @@ def _compile(update: Callable[..., Any], n_state: int, n_params: int, shared: bo
     return cfunc(signature, error_model="numpy")(loop)
 
 
-def _refusal(model: type[Neuron], update: Any, reason: str) -> NetworkError:
-    code = getattr(update, "py_func", update).__code__
+def _refusal(owner: type, name: str, reason: str) -> NetworkError:
+    function = getattr(owner, name)
+    code = getattr(function, "py_func", function).__code__
     return NetworkError(
-        f"{model.__name__}.update ({code.co_filename}, line {code.co_firstlineno}) cannot be compiled. It may use numbers, "
+        f"{owner.__name__}.{name} ({code.co_filename}, line {code.co_firstlineno}) cannot be compiled. It may use numbers, "
         "functions of math and NumPy on numbers, and functions with @inline, but not arrays, lists, dictionaries or f-strings "
         f"of its own, and it must not raise errors. The compiler says: {reason}"
     )

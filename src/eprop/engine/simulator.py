@@ -20,7 +20,7 @@ from eprop.engine.build.progress import BuildProgress
 from eprop.engine.ranks.collective import BATCH, checksum, run_on_all_ranks, same_network
 from eprop.engine.ranks.parallelism import PRECISIONS, check_options, partition_count
 from eprop.engine.run import inputs as checks
-from eprop.engine.run.candidates import Pairs
+from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.dropout import without_dropped
 from eprop.engine.run.episodes import Episodes
 from eprop.engine.run.guards import OneThread
@@ -29,7 +29,6 @@ from eprop.engine.run.layout import Given, SampleLayout, count_of
 from eprop.engine.run.long import Keeping, LongRun
 from eprop.engine.run.online import OnlineRunner
 from eprop.engine.run.probes import Probes
-from eprop.engine.run.rates import RateMonitor
 from eprop.engine.run.results import BatchResult, Record, Recording
 from eprop.engine.run.rewiring import PART, Moved, Rewirer
 from eprop.engine.run.rollouts import Rollout, check_learns, forward
@@ -137,9 +136,12 @@ class Simulator(FixedProperties):
         check_single_pairs(self.network, partial(weights.connections, self._arrays))
         self._timer, self._layout = PhaseTimer(timers), SampleLayout.of(self.network)
         self._rewirer = Rewirer(self._arrays, replicas, self._timer)
-        self._online = OnlineRunner(self._arrays, self._timer, self._rewirer)
+        self._watch = CollapseWatch(self._arrays, self.comm)
+        self._online = OnlineRunner(self._arrays, self._timer, self._rewirer, self._watch)
         self._by_batch, self._eta_factor, self._lock = built.learning.eprop, 1.0, OneThread()
-        self._episodes = Episodes(self._arrays, self.comm, replicas, self._timer, self._rewirer, self._lock)
+        self._episodes = Episodes(
+            self._arrays, self.comm, replicas, self._timer, self._rewirer, self._lock, self._watch
+        )
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{p.size} {p.name}" for p in self.network.populations)
@@ -266,6 +268,8 @@ class Simulator(FixedProperties):
             If an argument does not fit the network, is not finite, or differs between ranks.
         MemoryLimitError
             If the results do not fit into memory, or with `EProp` the history of the neurons.
+        DivergenceError
+            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         OutputError
             If spikes or a checkpoint cannot be written, as on a full disk. What was written before can be read.
         RunStopped
@@ -273,13 +277,11 @@ class Simulator(FixedProperties):
 
         Warns
         -----
-        InstabilityWarning
-            If a population fires at more than 100 Hz on average over at least 200 ms. On several ranks, and with delays of a few
-            steps only, this is the mean of all neurons. `EProp` warns only with ``learn=False``.
+        InstabilityWarning, SaturationWarning, SilenceWarning
+            Once for each cause in all calls of this simulator: rates or loss are those of a network that collapses. `train` and
+            the steps of `stepper` warn, too.
         UserWarning
             If ``interval`` is longer than the run: the recording has no rows.
-        DivergenceError
-            If a voltage or weight is no longer finite, or a voltage exceeds 1e9 mV.
         """
         given = Given(inputs, targets, window, None, signals, modulator, reward)
         keeping = Keeping(spikes_to, interval, checkpoint, progress)
@@ -291,18 +293,21 @@ class Simulator(FixedProperties):
                 self._arrays.reset()
             if self._by_batch and learn:
                 return self._learn_from_one(run.sample, run.probes, run.spiking)
-            piece = partial(self._run_piece, run, RateMonitor(self._arrays))
+            piece = partial(self._run_piece, run)
             if run.keeping is None:
-                return piece(run.sample)
-            names = [p.name for p in run.spiking]
-            return LongRun(self._arrays, self.comm, run.keeping, names, piece).run(run.sample, run.n_steps)
+                recording = piece(run.sample)
+            else:
+                names = [p.name for p in run.spiking]
+                recording = LongRun(self._arrays, self.comm, run.keeping, names, piece).run(run.sample, run.n_steps)
+            self._watch.end_of_run(run.n_steps)
+            return recording
 
-    def _run_piece(self, run: checks.RunPlan, rates: RateMonitor, sample: Samples) -> Recording:
+    def _run_piece(self, run: checks.RunPlan, sample: Samples) -> Recording:
         """Run a sample, the whole of a run or a piece, from the present state."""
         losses = self._episodes.losses
         sample = self._without_dropped(sample) if run.learn else sample
         hidden = losses.without_targets(sample)
-        recording = self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn, rates=rates)
+        recording = self._online.run(hidden, run.probes, run.spiking, frozen=not run.learn)
         return losses.add_to(recording, sample)
 
     def stepper(self, inputs: object = None, readouts: object = None, *, learn: bool = True) -> Stepper:
@@ -338,7 +343,7 @@ class Simulator(FixedProperties):
                 "a stepper learns at every step, and EProp learns from whole samples: take EPropPlus, or lanes()"
             )
         rewirer = self._rewirer if learn and self._rewirer.runs_on else None
-        return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer)
+        return Stepper(self._arrays, inputs, readouts, bool(learn), self._lock, rewirer, self._watch)
 
     def _without_dropped(self, samples: Samples) -> Samples:
         """Samples as the network learns from them, see `EventSource.dropout`."""
@@ -492,7 +497,7 @@ class Simulator(FixedProperties):
             return found[0]
 
         result = self._episodes.with_gradients(collect, step)
-        self._episodes.rates.judge(result, samples.n_steps)
+        self._watch.batch(result, samples)
         if progress:
             progress(len(samples))
         return result
@@ -576,46 +581,6 @@ class Simulator(FixedProperties):
             return forward(self._episodes, self._layout, samples, None).backward()
         finally:
             arrays.learned_steps, arrays.given_steps = clock, steps
-
-    def absent_gradients(
-        self, samples: Samples, name: Projection | str, sources: object, targets: object, delays: object = None
-    ) -> Floats:
-        """Compute the gradients that connections would have which the network does not have, with weight 0.
-
-        Parameters
-        ----------
-        samples : Samples
-            As for `gradients`.
-        name : Projection or str
-            A projection onto neurons that learns by `EProp`.
-        sources, targets : array of int, shape (n,)
-            Nodes.
-        delays : float or array, optional
-            ms, of those that the projection has. The default is the shortest.
-
-        Returns
-        -------
-        ndarray, shape (n,), float64
-            As from `gradients`, for each pair.
-
-        Raises
-        ------
-        NetworkError
-            If there is no projection of this name.
-        InputError
-            If the pairs do not fit the projection. Else as for `gradients`.
-        """
-        check_learns(self._episodes, "absent_gradients")
-        projection = self.network.projection(name)
-        with self._lock:
-            checks.check_call(self.comm, "absent_gradients", self._layout, samples, None)
-            check = partial(Pairs.checked, self._arrays, projection, sources, targets, delays)
-            pairs = run_on_all_ranks(
-                self.comm, "absent_gradients", check, lambda pairs: {"pairs": checksum(pairs.keys)}
-            )
-            with self._rewirer.absent(projection, pairs) as step:
-                self._gradients(samples)
-                return self._rewirer.gradients_of(step, pairs, samples)
 
     def forward(self, samples: Samples, after: Rollout | None = None) -> Rollout:
         """Simulate samples of a network with `EProp`, and keep the history that learning from given errors needs.

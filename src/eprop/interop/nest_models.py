@@ -42,7 +42,7 @@ def named(description: Description) -> dict[str, Any]:
 
 
 def check_signs(p: Projection, weights: np.ndarray) -> None:
-    """Check that the sign of each weight chooses the receptor of its projection, as in NEST and SONATA.
+    """Check that the sign of each weight chooses the receptor of its projection, as in NEST.
 
     Raises
     ------

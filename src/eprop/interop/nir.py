@@ -120,8 +120,8 @@ def to_nir(
     shown = [p for p in network.populations if readouts or p.model.role != "readout"]
     projections = [p for p in network.projections if p.post in shown]
     needed = sum(8 * p.pre.size * p.post.size * np.unique(simulator.delays(p.name)).size for p in projections)
-    sparse = "it has a matrix for each delay of a projection; SONATA is sparse: eprop.interop.sonata"
-    check_room("a graph of NIR", needed, sparse)
+    reason = "it has a matrix for each delay of a projection"
+    check_room("a graph of NIR", needed, reason)
     parts = [(population.name, _node(nir, simulator, population, nearest, reader)) for population in shown]
     for projection in projections:
         for name, delay, weight in _weights_by_delay(simulator, projection.name):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,13 @@ from eprop.data import BinnedDataset, from_arrays
 from eprop.encoders import Encoder
 from eprop.engine import Samples, Simulator
 from eprop.errors import InputError, MissingExtraError, ParameterError
-from eprop.models import LIF, CrossEntropy, EventSource, Neuron, Readout
-from eprop.network import AllToAll, ConnectionRule, FixedIndegree, Network, Normal, Symmetric
+from eprop.models import LIF, CrossEntropy, Readout, SquaredError
+from eprop.network import Network
+from eprop.networks import recurrent
 from eprop.parameters import brief, check_count, is_finite_number, refuse_masks
-from eprop.rules import EProp, EPropPlus
+from eprop.rules import EProp
 from eprop.rules.base import Rule
-from eprop.tasks import check_choice
-from eprop.tasks.arrays import samples_of_dataset
+from eprop.tasks.arrays import only, samples_of_dataset
 from eprop.training import History, fit
 
 try:
@@ -36,36 +36,26 @@ except ImportError as missing:
 
 __all__ = ["EPropClassifier", "EPropRegressor"]
 
-#: Largest rate of an input that encodes a number, spikes per step.
-_RATE = 0.5
+#: Inputs that encode a number, and the largest rate of one, spikes per step.
+_FIELDS, _RATE = 8, 0.5
 #: Largest feature: the range between two of them is finite, and so is its square.
 _LARGEST = 1e150
-#: Seed of a fit, as scikit-learn takes it.
-Seed = int | np.random.RandomState | None
-#: Rules by name, with their default learning rates.
-_RULES: dict[str, EProp | EPropPlus] = {"eprop": EProp(average_gradient=True), "eprop+": EPropPlus()}
+#: Epochs without a lower validation error after which a training ends.
+_PATIENCE = 5
 
 
 class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     """Base of classifier and regressor: parameters, encoding, network, training."""
 
     def __init__(
-        self, neurons: int = 100, *, rule: str = "eprop", epochs: int = 30, batch_size: int = 16, eta: float | None = None,
-        neuron: Neuron | None = None, input_connectivity: float = 1.0, recurrent_connectivity: float = 1.0,
-        n_steps: int | None = None, readout_fraction: float = 0.5, receptive_fields: int = 8, encoder: Encoder | None = None,
-        w_in: float = 1.0, tau_m: float = 10.0, tau_out: float = 10.0, c_reg: float = 0.0, dt: float = 1.0,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1, n_iter_no_change: int = 5, threads: int | None = None, random_state: Seed = 0,
+        self, neurons: int = 100, *, rule: Rule | None = None, network: Network | None = None, epochs: int = 30,
+        batch_size: int = 16, n_steps: int | None = None, encoder: Encoder | None = None, readout_fraction: float = 0.5,
+        validation_fraction: float = 0.0, threads: int | None = None, random_state: int | np.random.RandomState | None = 0,
         verbose: bool = False,
     ):  # fmt: skip
-        self.neurons, self.rule, self.epochs, self.batch_size, self.eta = neurons, rule, epochs, batch_size, eta
-        self.neuron, self.input_connectivity = neuron, input_connectivity
-        self.recurrent_connectivity = recurrent_connectivity
-        self.n_steps, self.readout_fraction = n_steps, readout_fraction
-        self.receptive_fields, self.encoder = receptive_fields, encoder
-        self.w_in, self.tau_m, self.tau_out, self.c_reg, self.dt = w_in, tau_m, tau_out, c_reg, dt
-        self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
-        self.n_iter_no_change = n_iter_no_change
+        self.neurons, self.rule, self.network = neurons, rule, network
+        self.epochs, self.batch_size, self.n_steps, self.encoder = epochs, batch_size, n_steps, encoder
+        self.readout_fraction, self.validation_fraction = readout_fraction, validation_fraction
         self.threads, self.random_state, self.verbose = threads, random_state, verbose
 
     def __sklearn_tags__(self) -> Any:
@@ -73,17 +63,29 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.three_d_array = True
         return tags
 
-    # --------------------------------------------------------------------------------------------------- input
+    def fit(self, X: object, y: object = None) -> Self:
+        """Train from new initial weights.
+
+        Raises
+        ------
+        ParameterError
+            If a classifier gets fewer than two classes, or a parameter is wrong.
+        InputError
+            If ``X`` or ``y`` has none of the forms of the class.
+        """
+        self._fit(X, y, self.epochs, new=True)
+        return self
 
     def _inputs(self, X: Any, *, reset: bool) -> BinnedDataset:
         """A data set without labels; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
+        dt = 1.0 if self.network is None else self.network.dt
         if isinstance(X, BinnedDataset):
-            return self._sized(replace(X, dt=float(self.dt), lengths=None), reset)
+            return self._sized(replace(X, dt=dt, lengths=None), reset)
         if (events := _are_events(X)) or (isinstance(X, np.ndarray) and X.ndim == 3):
             steps = self.n_steps_ if not reset else self.n_steps if events else None
             channels = self.n_channels_ if events and not reset else None
             labels = np.zeros(len(X), np.int32)
-            return self._sized(from_arrays(X, labels, dt=self.dt, n_steps=steps, n_channels=channels), reset)
+            return self._sized(from_arrays(X, labels, dt=dt, n_steps=steps, n_channels=channels), reset)
         refuse_masks("X", X, InputError)
         X = validate_data(self, X, reset=reset, allow_nd=True, dtype=float)
         if X.ndim != 2:
@@ -93,7 +95,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             )
         if reset:
             self._scale(X)
-        return from_arrays(self._encoded(X), np.zeros(len(X), np.int32), dt=self.dt)
+        return from_arrays(self._encoded(X), np.zeros(len(X), np.int32), dt=dt)
 
     def _sized(self, data: BinnedDataset, reset: bool) -> BinnedDataset:
         """Store steps and channels of spikes, or compare with those stored."""
@@ -112,8 +114,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         if np.abs(X).max(initial=0.0) > _LARGEST:
             raise InputError(f"features of X must be at most {_LARGEST:g}; scale them (StandardScaler)")
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
-        self.n_steps_ = self.n_steps or 30
-        self.n_channels_ = X.shape[1] * self.receptive_fields
+        self.n_steps_ = check_count(f"{type(self).__name__}.n_steps", 30 if self.n_steps is None else self.n_steps)
+        self.n_channels_ = X.shape[1] * _FIELDS
         if self.encoder is not None:
             self.encoder_ = self.encoder.fit(X)
             self.n_channels_ = self.encoder_.channels(X.shape[1:])
@@ -125,9 +127,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         span = np.where(self.high_ > self.low_, self.high_ - self.low_, 1.0)
         with np.errstate(over="ignore"):  # what is far outside the range is at its end
             place = np.clip((X - self.low_) / span, -0.5, 1.5)
-        centres = np.linspace(0.0, 1.0, self.receptive_fields)
-        width = 1.0 / max(self.receptive_fields - 1, 1)
-        rates = _RATE * np.exp(-0.5 * ((place[:, :, None] - centres) / width) ** 2)
+        centres = np.linspace(0.0, 1.0, _FIELDS)
+        rates = _RATE * np.exp(-0.5 * ((place[:, :, None] - centres) * (_FIELDS - 1)) ** 2)
         spikes = np.floor(np.arange(1, self.n_steps_ + 1)[:, None] * rates.reshape(len(X), 1, -1))
         return np.diff(spikes, axis=1, prepend=0.0) > 0.0
 
@@ -138,55 +139,43 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         weight[-max(1, math.ceil(self.readout_fraction * self.n_steps_)) :] = 1.0
         return weight
 
-    # ------------------------------------------------------------------------------------------------- network
-
     def _check_parameters(self) -> None:
-        """Refuse parameters with which no network can be built; `fit` does it, as scikit-learn asks."""
+        """Refuse what the network and `eprop.fit` would not; `fit` does it, as scikit-learn asks."""
         name = type(self).__name__
-        check_choice(f"{name}.rule", self.rule, tuple(_RULES))
-        counts = ["neurons", "epochs", "batch_size", "receptive_fields", "n_iter_no_change"]
-        for count in counts + ["n_steps"] * (self.n_steps is not None):
-            check_count(f"{name}.{count}", getattr(self, count))
-        for part, lowest in (("readout_fraction", None), ("input_connectivity", None), ("recurrent_connectivity", 0.0)):
-            value = getattr(self, part)
-            if not is_finite_number(value) or not (0.0 < value <= 1.0 or value == lowest):
-                raise ParameterError(f"{name}.{part} is a fraction, above 0 and at most 1; got {brief(value)}")
-        if not is_finite_number(self.validation_fraction) or not 0.0 < self.validation_fraction < 1.0:
+        if not is_finite_number(self.readout_fraction) or not 0.0 < self.readout_fraction <= 1.0:
             raise ParameterError(
-                f"{name}.validation_fraction must be above 0 and below 1, got {brief(self.validation_fraction)}"
+                f"{name}.readout_fraction must be in 0 (excluded) to 1, got {brief(self.readout_fraction)}"
             )
-        for part, kind in (("neuron", Neuron), ("encoder", Encoder)):
+        if not is_finite_number(self.validation_fraction) or not 0.0 <= self.validation_fraction < 1.0:
+            raise ParameterError(
+                f"{name}.validation_fraction must be 0 to 1 (excluded), got {brief(self.validation_fraction)}"
+            )
+        for part, kind in (("network", Network), ("encoder", Encoder)):
             value = getattr(self, part)
             if value is not None and not isinstance(value, kind):
                 raise ParameterError(f"{name}.{part} must be None or of the class {kind.__name__}, got {brief(value)}")
+        if self.network is not None and self.rule is not None:
+            raise ParameterError(f"{name}: a network has its own rules; leave out rule, or network")
 
-    def _build(self, readouts: int, softmax: bool) -> None:
+    def _build(self, readouts: int, loss: CrossEntropy | SquaredError) -> None:
         """Build the untrained network."""
         self.seed_ = int(check_random_state(self.random_state).randint(2**31 - 1))
-        net = Network(dt=self.dt, seed=self.seed_)
-        x = net.add(EventSource(), self.n_channels_, "in")
-        rec = net.add(self.neuron or LIF(tau_m=self.tau_m), self.neurons, "rec")
-        loss = {"loss": CrossEntropy()} if softmax else {}
-        out = net.add(Readout(tau_m=self.tau_out, **loss), readouts, "out")
-        rule = self._rule()
-        some, degree = _sparse(self.input_connectivity, x.size)
-        net.connect(x, rec, some, weight=Normal(0.0, self.w_in / math.sqrt(degree)), rule=rule)
-        if self.recurrent_connectivity > 0.0:
-            some, degree = _sparse(self.recurrent_connectivity, rec.size)
-            net.connect(rec, rec, some, weight=Normal(0.0, 0.5 / math.sqrt(degree)), rule=rule)
-        net.connect(rec, out, weight=Normal(0.0, 0.2 / math.sqrt(rec.size)), rule=rule)
-        net.feedback(out, rec, Symmetric())
-        self.simulator_ = Simulator(net, threads=self.threads)
-
-    def _rule(self) -> Rule:
-        rule = _RULES[self.rule].replace(c_reg=self.c_reg)
-        return rule if self.eta is None else rule.replace(optimizer=rule.optimizer.replace(eta=self.eta))
+        network = self.network
+        if network is None:
+            network = recurrent(
+                self.n_channels_, self.neurons, readouts, neuron=LIF(tau_m=10.0), readout=Readout(tau_m=10.0, loss=loss),
+                rule=self.rule or EProp(average_gradient=True), w_in=1.0, w_rec=0.5, seed=self.seed_,
+            )  # fmt: skip
+        elif (size := only(network, "readout", "out").size) != readouts:
+            raise InputError(
+                f"{type(self).__name__}.network has {size} readouts, but y has {readouts} classes or outputs"
+            )
+        self.simulator_ = Simulator(network, threads=self.threads)
 
     def _fit(self, X: object, y: object, epochs: int, *, new: bool, classes: npt.ArrayLike | None = None) -> None:
         """Learn from samples, in an order that differs between calls; if ``new``, from new initial weights."""
         self._check_parameters()
         inputs = self._inputs(X, reset=new)
-        y = _aims_of(X) if y is None and isinstance(X, BinnedDataset) else y
         refuse_masks("y", y, InputError)
         if y is None:
             raise ParameterError("requires y to be passed, but the target y is None")
@@ -197,8 +186,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             self._begin(checked, classes)
             self.n_fits_ = 0
         data = replace(inputs, **self._aims(checked))
-        train, validation = self._parts(data) if epochs > 1 else (data, None)
-        stops: dict[str, Any] = {} if validation is None else {"patience": self.n_iter_no_change}
+        train, validation = self._parts(data) if epochs > 1 and self.validation_fraction else (data, None)
+        stops: dict[str, Any] = {} if validation is None else {"patience": _PATIENCE}
         self.history_: History = fit(
             self.simulator_, self._samples(train), None if validation is None else self._samples(validation), epochs=epochs,
             batch_size=self.batch_size, schedule="linear" if epochs > 1 else "constant", seed=(self.seed_ + self.n_fits_) % 2**31,
@@ -209,27 +198,15 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         self.n_fits_ += 1
         self.n_iter_ = len(self.history_)
 
-    def _parts(self, data: BinnedDataset) -> tuple[BinnedDataset, BinnedDataset | None]:
-        """Training and validation samples; no validation samples without early stopping."""
-        if not self.early_stopping:
-            return data, None
+    def _parts(self, data: BinnedDataset) -> tuple[BinnedDataset, BinnedDataset]:
+        """Training and validation samples."""
         size = math.ceil(self.validation_fraction * len(data))
         if size >= len(data):
             raise ParameterError(
-                f"early stopping takes {size} of {len(data)} samples for validation, and nothing is left to learn from"
+                f"validation_fraction takes {size} of {len(data)} samples for validation, and nothing is left to learn from"
             )
         train, validation = data.split((-1, size), seed=self.seed_)
         return train, validation
-
-    @property
-    def loss_curve_(self) -> list[float]:
-        """Mean loss of a sample in each epoch of the last fit."""
-        return self.history_["loss"].tolist()
-
-    @property
-    def validation_scores_(self) -> list[float]:
-        """Score of the validation samples after each epoch, with early stopping: accuracy, or R2."""
-        return (1.0 - self.history_["validation_error"]).tolist()
 
     def _outputs(self, X: object) -> np.ndarray:
         """Readout voltages of each sample in each step, (samples, steps, readouts), mV."""
@@ -248,50 +225,30 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         return mean
 
 
-def _sparse(connectivity: float, sources: int) -> tuple[ConnectionRule, int]:
-    """Connections of each target from a fraction of the sources, and their number."""
-    degree = max(1, round(connectivity * sources))
-    return (AllToAll() if degree == sources else FixedIndegree(degree)), degree
-
-
 class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     """Classify arrays or events by a recurrent spiking network that learns by e-prop.
 
     Parameters
     ----------
     neurons : int
-        Recurrent LIF neurons.
-    rule : {"eprop", "eprop+"}
-        e-prop updates per mini-batch, e-prop+ at every spike.
+        Recurrent LIF neurons of the default network.
+    rule : Rule, optional
+        Rule of the default network, with its learning rate: ``ep.EProp(optimizer=ep.Adam(eta=0.01))`` updates per mini-batch,
+        ``ep.EPropPlus()`` at every spike. The default is ``ep.EProp(average_gradient=True)``.
+    network : Network, optional
+        A network in place of the default one, such as of `eprop.recurrent`, with an input for each channel and a readout for
+        each class. It brings its rules, seed and time step.
     epochs, batch_size : int
-    eta : float, optional
-        Learning rate. The default depends on the rule.
     n_steps : int, optional
         Steps of a sample. The default is 30 for arrays, and the length of the longest sample for events.
-    neuron : Neuron, optional
-        Model of the recurrent neurons, such as ``ep.ALIF(tau_adapt=500.0)``; by default ``ep.LIF(tau_m=tau_m)``.
-    input_connectivity, recurrent_connectivity : float
-        Fraction of the inputs, and of the neurons, from which each neuron has a connection; 0: no recurrent connections.
+    encoder : Encoder, optional
+        Code for features, such as ``eprop.encoders.LatencyCode()``; it is fitted to the training data. By default eight inputs
+        encode a feature: the rate of an input depends on the distance of the value from its centre.
     readout_fraction : float
         Fraction of the steps, at the end, in which errors count and the answer is read.
-    receptive_fields : int
-        Inputs for each feature of an array. The rate of an input depends on the distance of the value from its centre.
-    encoder : Encoder, optional
-        Another code for features, such as ``eprop.encoders.LatencyCode()``; it is fitted to the training data.
-    w_in : float
-        Standard deviation of the initial input weights times the square root of the inputs of a neuron, mV; as of `recurrent`.
-    tau_m, tau_out : float
-        Time constants of neurons and readouts, ms.
-    c_reg : float
-        Strength of rate regularisation.
-    dt : float
-        Time step, ms.
-    early_stopping : bool
-        Whether `fit` takes a part of the samples for validation, and ends with the best network when their error no longer falls.
     validation_fraction : float
-        This part.
-    n_iter_no_change : int
-        Epochs without a lower error after which the training ends.
+        Fraction of the samples that `fit` takes for validation. If above 0, the training ends after five epochs without a lower
+        validation error, with the network of the best epoch.
     threads : int, optional
         Threads; the result does not depend on their number.
     random_state : int, RandomState or None
@@ -305,38 +262,22 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
     simulator_ : Simulator
         The trained network.
     history_ : History
-        Reports of the last fit: ``history_.plot()``.
-    loss_curve_, validation_scores_ : list of float
-        Loss and, with early stopping, validation score after each epoch.
+        Reports of the last fit: ``history_["loss"]``, and with ``validation_fraction`` ``history_["validation_error"]``;
+        ``history_.plot()`` draws them.
     n_iter_ : int
         Epochs of the last fit.
 
     Notes
     -----
     ``X`` is an array ``(samples, features)`` of real numbers; or an array ``(samples, steps, channels)`` of zeros and ones; or
-    a sequence of tuples ``(times, channels)``, times in ms; or an `eprop.data.BinnedDataset`, which searches cannot split, and
-    whose own labels or targets are taken without ``y``.
+    a sequence of tuples ``(times, channels)``, times in ms; or an `eprop.data.BinnedDataset`, which searches cannot split.
 
     Examples
     --------
-    >>> search = GridSearchCV(
-    ...     make_pipeline(StandardScaler(), EPropClassifier()), {"epropclassifier__eta": [2e-3, 5e-3]}
-    ... )
+    >>> rules = [ep.EProp(optimizer=ep.Adam(eta=eta)) for eta in (2e-3, 5e-3)]
+    >>> search = GridSearchCV(make_pipeline(StandardScaler(), EPropClassifier()), {"epropclassifier__rule": rules})
     >>> search.fit(X, y).best_score_
     """
-
-    def fit(self, X: object, y: object = None) -> EPropClassifier:
-        """Train from new initial weights.
-
-        Raises
-        ------
-        ParameterError
-            If there are fewer than two classes, or a parameter is wrong.
-        InputError
-            If ``X`` has none of the forms above.
-        """
-        self._fit(X, y, self.epochs, new=True)
-        return self
 
     def partial_fit(self, X: object, y: object = None, classes: npt.ArrayLike | None = None) -> EPropClassifier:
         """Continue training with one pass over the samples.
@@ -382,7 +323,7 @@ class EPropClassifier(ClassifierMixin, _EPropEstimator):  # type: ignore[misc]
         self.classes_ = np.unique(y if classes is None else classes)
         if self.classes_.size < 2:
             raise ParameterError(f"a classifier needs two classes at least, y has one class: {self.classes_!r:.60}")
-        self._build(self.classes_.size, softmax=True)
+        self._build(self.classes_.size, CrossEntropy())
 
     def _aims(self, y: np.ndarray) -> dict[str, Any]:
         """Indices of the classes, as labels of a data set."""
@@ -400,11 +341,6 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
     Parameters, attributes and ``X`` are those of `EPropClassifier`. ``y`` has the shape ``(samples,)`` or
     ``(samples, outputs)``. A readout for each output learns it in units of its standard deviation.
     """
-
-    def fit(self, X: object, y: object = None) -> EPropRegressor:
-        """Train from new initial weights."""
-        self._fit(X, y, self.epochs, new=True)
-        return self
 
     def partial_fit(self, X: object, y: object = None) -> EPropRegressor:
         """Continue training with one pass over the samples; mean and scale of ``y`` come from the first call."""
@@ -436,21 +372,11 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         self.single_, table = y.ndim == 1, y.reshape(len(y), -1)
         self.mean_, scale = table.mean(axis=0), table.std(axis=0)
         self.scale_ = np.where(scale > 0.0, scale, 1.0)
-        self._build(table.shape[1], softmax=False)
+        self._build(table.shape[1], SquaredError())
 
     def _aims(self, y: np.ndarray) -> dict[str, Any]:
         """Targets in units of their standard deviations."""
         return {"targets": ((y.reshape(len(y), -1) - self.mean_) / self.scale_)[:, None, :]}
-
-
-def _aims_of(data: BinnedDataset) -> np.ndarray:
-    """Labels of a data set, or its targets if these hold during whole samples."""
-    if data.targets is None:
-        return data.labels
-    if data.targets.shape[1] != 1:
-        raise InputError("targets of X are curves; an estimator predicts one number for each sample and output")
-    numbers = data.targets[:, 0]
-    return numbers[:, 0] if numbers.shape[1] == 1 else numbers
 
 
 def _are_events(X: object) -> bool:

@@ -6,15 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from eprop.models.base import DISTANCE, Effect, Eligibility, decay, decay_by_tau
-from eprop.models.inlining import inline
 from eprop.models.membrane import Membrane
 from eprop.parameters import param
-
-
-@inline
-def adapt(rho, a, z):
-    """``a_t = rho a_{t-1} + z_{t-1}``."""
-    return rho * a + z
 
 
 @dataclass(frozen=True)

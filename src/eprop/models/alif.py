@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from eprop.models.adaptation import Adaptive, adapt
-from eprop.models.inlining import inline
-from eprop.models.lif import LIF, Z, subtract_at_threshold
-from eprop.models.membrane import OWN, V_TH
-
-ADAPTATION, THRESHOLD = 3, 4
-RHO, BETA, E_L = OWN + 1, OWN + 2, OWN + 3
-
-
-@inline
-def step_alif(state, params, j, x):
-    """One step of an `ALIF`."""
-    a = adapt(params[RHO, j], state[ADAPTATION, j], state[Z, j])
-    rise = params[BETA, j] * a
-    state[ADAPTATION, j] = a
-    state[THRESHOLD, j] = params[V_TH, j] + rise + params[E_L, j]
-    return subtract_at_threshold(state, params, j, x, rise)
+from eprop.models.adaptation import Adaptive
+from eprop.models.lif import LIF
 
 
 @dataclass(frozen=True)
@@ -35,5 +20,4 @@ class ALIF(Adaptive, LIF):
 
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "adaptation", "threshold")
     parameter_rows: ClassVar[tuple[str, ...]] = (*LIF.parameter_rows, "rho", "beta", "e_l")
-    in_python: ClassVar[Any] = staticmethod(step_alif)
     core: ClassVar[str] = "alif"

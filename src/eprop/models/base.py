@@ -27,7 +27,7 @@ class Surrogate(Description):
     per_node: ClassVar[bool] = True
     gradient: ClassVar[Callable[[float, float, float], float]]
     code: ClassVar[int] = -1
-    """Code of the same function in the core; -1 for a function that is compiled with the loop over neurons."""
+    """Code of the same function in the core; -1 for a function that is compiled when a network is built."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Refuse a class without a function; one with a function of its own is not in the core."""
@@ -180,8 +180,6 @@ class Neuron(Model):
     state_rows: ClassVar[tuple[str, ...]]
     parameter_rows: ClassVar[tuple[str, ...]]
     update: ClassVar[Callable[..., Any]]
-    in_python: ClassVar[Callable[..., Any]]
-    """The step of a core model, as a function like ``update``: it runs with a surrogate gradient that the core does not have."""
     core: ClassVar[str]
     shortcut: ClassVar[tuple[str, ...] | None] = None
     """Parameter rows of a core model. If these rows are zero, and all neurons of a population have the same parameters,
@@ -244,14 +242,6 @@ def core_model(model: type[Neuron]) -> str | None:
         if "core" in vars(kind):
             return str(kind.core)  # type: ignore[attr-defined]
     return None
-
-
-def compiled_step(neuron: Neuron) -> Callable[..., Any] | None:
-    """Return the function that is compiled to advance this neuron; None if a model of the core does."""
-    model, surrogate = type(neuron), getattr(neuron, "surrogate", None)
-    if core_model(model) is None:
-        return model.update
-    return model.in_python if surrogate is not None and surrogate.code < 0 else None
 
 
 def steps(duration: Any, dt: float) -> Any:

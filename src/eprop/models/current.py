@@ -7,57 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.models.adaptation import Adaptive, adapt
+from eprop.models.adaptation import Adaptive
 from eprop.models.base import Effect, Eligibility, decay, decay_by_tau
-from eprop.models.inlining import inline
-from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, check_reset, integrate, surrogate_gradient
+from eprop.models.membrane import Membrane, check_reset
 from eprop.parameters import param
 
-V, R, Z, CURRENT, CURRENT_IN, ADAPTATION, THRESHOLD = range(7)
 # Gauss-Legendre quadrature: exact to rounding for the exponentials of a step.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
-ALPHA_SYN, KEEP, RESET, ZETA_IN, ALPHA_IN, RHO, BETA, E_L = (OWN + k for k in range(8))
-
-
-@inline
-def spike_at_threshold(state, params, j, x, rise):
-    """Advance one neuron: the voltage integrates the current, then the current decays and takes up the input.
-
-    Parameters and results are those of `eprop.models.lif.subtract_at_threshold`; ``x`` is in pA. Writes ``V``, ``R``, ``Z``,
-    ``CURRENT`` and ``CURRENT_IN``, which takes its input after the step.
-    """
-    v, left, current, inhibition = state[V, j], state[R, j], state[CURRENT, j], state[CURRENT_IN, j]
-    keep, after = params[KEEP, j], max(state[R, j] - 1.0, 0.0)
-    integrated = max(integrate(params, j, v, current) + params[ZETA_IN, j] * inhibition, params[V_MIN, j])
-    clamped = v if keep == 0.0 else integrated
-    v = integrated if left == 0.0 else clamped
-    above = v - (params[V_TH, j] + rise)
-    psi = surrogate_gradient(params, j, above)
-    psi = psi if left == 0.0 else 0.0
-    barrier = 0.0 if left == 0.0 else np.inf
-    spike = above >= barrier
-    state[V, j] = keep * v + params[RESET, j] if spike else v
-    state[R, j] = params[R_STEPS, j] if spike else after
-    state[Z, j] = 1.0 if spike else 0.0
-    state[CURRENT, j] = params[ALPHA_SYN, j] * current + x
-    state[CURRENT_IN, j] = params[ALPHA_IN, j] * inhibition
-    return spike, psi
-
-
-@inline
-def step_current_lif(state, params, j, x):
-    """One step of a `CurrentLIF`."""
-    return spike_at_threshold(state, params, j, x, 0.0)
-
-
-@inline
-def step_current_alif(state, params, j, x):
-    """One step of a `CurrentALIF`."""
-    a = adapt(params[RHO, j], state[ADAPTATION, j], state[Z, j])
-    rise = params[BETA, j] * a
-    state[ADAPTATION, j] = a
-    state[THRESHOLD, j] = params[V_TH, j] + rise + params[E_L, j]
-    return spike_at_threshold(state, params, j, x, rise)
 
 
 @dataclass(frozen=True)
@@ -98,7 +54,6 @@ class CurrentLIF(Membrane):
     parameter_rows: ClassVar[tuple[str, ...]] = (
         *Membrane.parameter_rows, "alpha_syn", "keep", "reset", "zeta_in", "alpha_in",
     )  # fmt: skip
-    in_python: ClassVar[Any] = staticmethod(step_current_lif)
     core: ClassVar[str] = "current_lif"
     shortcut: ClassVar[tuple[str, ...] | None] = ("zeta_in",)
 
@@ -197,5 +152,4 @@ class CurrentALIF(Adaptive, CurrentLIF):
 
     state_rows: ClassVar[tuple[str, ...]] = (*CurrentLIF.state_rows, "adaptation", "threshold")
     parameter_rows: ClassVar[tuple[str, ...]] = (*CurrentLIF.parameter_rows, "rho", "beta", "e_l")
-    in_python: ClassVar[Any] = staticmethod(step_current_alif)
     core: ClassVar[str] = "current_alif"

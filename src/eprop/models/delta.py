@@ -5,49 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eprop.models.inlining import inline
-from eprop.models.membrane import ALPHA, OWN, R_STEPS, V_MIN, V_TH, Membrane, check_reset, integrate, surrogate_gradient
+from eprop.models.membrane import Membrane, check_reset
 from eprop.parameters import param
-
-V, R, Z, HELD = range(4)
-V_RESET, KEEP = OWN, OWN + 1
-
-
-@inline
-def reset_at_threshold(state, params, j, x, rise):
-    """Advance one neuron: a spike sets ``v`` to the reset and clamps it.
-
-    Parameters and results are those of `eprop.models.lif.subtract_at_threshold`. Writes ``V``, ``R``, ``Z`` and ``HELD``.
-    """
-    v, left = state[V, j], state[R, j]
-    if left == 0.0:
-        v = max(integrate(params, j, v, x) + state[HELD, j], params[V_MIN, j])
-        state[HELD, j] = 0.0
-    else:
-        # Held input decays like the voltage until the end of the clamp, ``left`` steps later.
-        state[HELD, j] += params[KEEP, j] * params[ALPHA, j] ** left * x
-        left -= 1.0
-    above = v - (params[V_TH, j] + rise)
-    free = left == 0.0
-    psi = 0.0
-    if free:
-        psi = surrogate_gradient(params, j, above)
-    spike = free and above >= 0.0
-    z = 0.0
-    if spike:
-        z = 1.0
-        left = params[R_STEPS, j]
-        v = params[V_RESET, j]
-    state[V, j] = v
-    state[R, j] = left
-    state[Z, j] = z
-    return spike, psi
-
-
-@inline
-def step_delta_lif(state, params, j, x):
-    """One step of a `DeltaLIF`."""
-    return reset_at_threshold(state, params, j, x, 0.0)
 
 
 @dataclass(frozen=True)
@@ -64,7 +23,6 @@ class DeltaLIF(Membrane):
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z", "held")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "v_reset", "keep")
-    in_python: ClassVar[Any] = staticmethod(step_delta_lif)
     core: ClassVar[str] = "delta_lif"
 
     def validate(self) -> None:

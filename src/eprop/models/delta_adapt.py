@@ -5,27 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from eprop.models.adaptation import Adaptive, adapt
+from eprop.models.adaptation import Adaptive
 from eprop.models.base import Effect
-from eprop.models.delta import DeltaLIF, R, Z, reset_at_threshold
-from eprop.models.inlining import inline
-from eprop.models.membrane import OWN, V_TH
+from eprop.models.delta import DeltaLIF
 from eprop.parameters import param
-
-ADAPTATION, THRESHOLD = 4, 5
-PAUSE, RHO, BETA, E_L = (OWN + 2 + k for k in range(4))
-
-
-@inline
-def step_delta_alif(state, params, j, x):
-    """One step of a `DeltaALIF`; with ``pause_adaptation`` the adaptation is constant in the refractory time."""
-    a = state[ADAPTATION, j]
-    if params[PAUSE, j] == 0.0 or state[R, j] == 0.0:
-        a = adapt(params[RHO, j], a, state[Z, j])
-    rise = params[BETA, j] * a
-    state[ADAPTATION, j] = a
-    state[THRESHOLD, j] = params[V_TH, j] + rise + params[E_L, j]
-    return reset_at_threshold(state, params, j, x, rise)
 
 
 @dataclass(frozen=True)
@@ -42,7 +25,6 @@ class DeltaALIF(Adaptive, DeltaLIF):
 
     state_rows: ClassVar[tuple[str, ...]] = (*DeltaLIF.state_rows, "adaptation", "threshold")
     parameter_rows: ClassVar[tuple[str, ...]] = (*DeltaLIF.parameter_rows, "pause", "rho", "beta", "e_l")
-    in_python: ClassVar[Any] = staticmethod(step_delta_alif)
     core: ClassVar[str] = "delta_alif"
 
     def effects(self, dt: float) -> dict[str, tuple[Effect, ...]]:

@@ -33,8 +33,6 @@ class ForcedLIF(LIF):
         """Refuse a refractory time: forced spikes ignore it."""
         if np.any(np.asarray(getattr(self.t_ref, "values", self.t_ref)) != 0.0) or self.delayed_reset:
             raise ParameterError("ForcedLIF spikes at fixed intervals: it takes no t_ref and no delayed_reset")
-        if self.surrogate.code < 0:
-            raise ParameterError("ForcedLIF runs in the core only: it takes the surrogate gradients of the package")
         super().validate()
 
     state_rows: ClassVar[tuple[str, ...]] = (*LIF.state_rows, "left")

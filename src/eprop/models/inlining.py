@@ -1,4 +1,4 @@
-"""The decorator for functions that make up a user's `update`."""
+"""The decorator for functions that make up a user's `update` or surrogate gradient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def inline(function: Function) -> Function:
-    """Mark ``update``, or a function that ``update`` calls, for compilation with the loop over neurons.
+    """Mark ``update``, the function of a surrogate gradient, or a function that one of them calls, for compilation.
 
     The function itself stays plain Python; `eprop.engine.own_neuron` compiles a copy when it builds a network.
     """

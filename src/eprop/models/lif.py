@@ -5,61 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from eprop.models.base import Effect
-from eprop.models.inlining import inline
-from eprop.models.membrane import OWN, R_STEPS, V_MIN, V_TH, Membrane, integrate, surrogate_gradient
+from eprop.models.membrane import Membrane
 from eprop.parameters import param
-
-V, R, Z = range(3)
-LATE = OWN
-
-
-@inline
-def subtract_at_threshold(state, params, j, x, rise):
-    """Advance one neuron: a spike lowers ``v`` by the resting threshold.
-
-    Writes the rows ``V``, ``R`` and ``Z`` of ``state``; voltages are relative to the leak potential.
-
-    Parameters
-    ----------
-    state, params : ndarray, shape (rows, neurons)
-    j : int
-        Neuron: the column.
-    x : float
-        Synaptic input, mV.
-    rise : float
-        How far the threshold lies above its resting value, mV.
-
-    Returns
-    -------
-    spike : bool
-    psi : float
-        Surrogate gradient, 1/mV.
-    """
-    # Load everything before selecting, and give a refractory neuron an infinite threshold instead of a branch: otherwise
-    # the loop over neurons does not vectorise.
-    v_th, late = params[V_TH, j], params[LATE, j]
-    left = max(state[R, j] - 1.0, 0.0)
-    v = integrate(params, j, state[V, j], x) - late * v_th * state[Z, j]
-    v = max(v, params[V_MIN, j])
-    above = v - (v_th + rise)
-    psi = surrogate_gradient(params, j, above)
-    psi = psi if left == 0.0 else 0.0
-    barrier = 0.0 if left == 0.0 else np.inf
-    spike = above >= barrier
-    z = 1.0 if spike else 0.0
-    state[V, j] = v - ((1.0 - late) * v_th if spike else 0.0)
-    state[R, j] = left + z * params[R_STEPS, j]
-    state[Z, j] = z
-    return spike, psi
-
-
-@inline
-def step_lif(state, params, j, x):
-    """One step of a `LIF`."""
-    return subtract_at_threshold(state, params, j, x, 0.0)
 
 
 @dataclass(frozen=True)
@@ -78,7 +26,6 @@ class LIF(Membrane):
 
     state_rows: ClassVar[tuple[str, ...]] = ("v", "refractory", "z")
     parameter_rows: ClassVar[tuple[str, ...]] = (*Membrane.parameter_rows, "late")
-    in_python: ClassVar[Any] = staticmethod(step_lif)
     core: ClassVar[str] = "lif"
     shortcut: ClassVar[tuple[str, ...] | None] = ("r_steps", "late")
 

@@ -20,7 +20,7 @@ from eprop.models.base import (
     Neuron,
     PiecewiseLinear,
     Surrogate,
-    compiled_step,
+    core_model,
     decay,
     decay_by_tau,
     steps,
@@ -106,7 +106,8 @@ class Membrane(Neuron):
 
     def largest_psi(self, dt: float) -> float:
         """Height of the surrogate gradient; infinite for an ``update`` or a surrogate of a user."""
-        return self.surrogate.height if compiled_step(self) is None else math.inf
+        known = core_model(type(self)) is not None and self.surrogate.code >= 0
+        return self.surrogate.height if known else math.inf
 
     def eligibility(self, dt: float) -> Eligibility:
         """One component: the filtered presynaptic spikes."""

@@ -71,13 +71,13 @@ class Positions:
         return len(self.points)
 
     def __repr__(self) -> str:
-        ends = f", periodic {self.periodic}" if np.size(self.periodic) else ""
+        ends = f", periodic {self.periodic}" if np.size(np.asarray(self.periodic)) else ""
         return f"Positions({len(self)} points, {self.points.shape[1]} dimensions{ends})"
 
     def distances(self, nodes: NDArray[np.int64], other: Positions, others: NDArray[np.int64]) -> NDArray[np.float64]:
         """Distances between ``nodes`` here and ``others`` at other positions, pair by pair."""
         apart = np.abs(self.points[nodes] - other.points[others])
-        if np.size(self.periodic):
+        if np.size(np.asarray(self.periodic)):
             apart %= self.periodic
             apart = np.minimum(apart, self.periodic - apart)
         return np.asarray(np.sqrt((apart * apart).sum(axis=1)))

@@ -1,20 +1,17 @@
-"""Comparisons: bands, bars and points of several trials; costs of events, differences of losses, confusion matrices."""
+"""Comparisons: bands, bars and points of several trials; costs of events, confusion matrices."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
 from eprop.errors import ParameterError
 from eprop.parameters import real_numbers
-from eprop.plot.style import BLACK, BLUE, GREY, ORANGE, PALE, RED, decades, letter, look, new_axes, new_figure, plain
+from eprop.plot.style import BLACK, BLUE, ORANGE, look, new_axes
 
 #: Each rule has one colour in all figures.
 RULE_COLORS = {"eprop": BLUE, "eprop+": ORANGE}
@@ -127,114 +124,6 @@ def in_figures(mean: float, spread: float, digits: int = 1) -> str:
     if spread > 0.0:
         digits = min(digits, max(1 - math.floor(math.log10(float(f"{spread:.1e}"))), 0))
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"
-
-
-#: Position of exact zeros: far below rounding errors of a loss.
-ZERO = 1e-20
-_TICKS = (-16, -12, -8, -4, 0)
-#: Points per iteration; each is the largest value of several steps.
-_POINTS = 60
-
-
-def draw_differences(
-    ax: Axes, loss: np.ndarray, differences: dict[str, np.ndarray], colors: dict[str, str], iterations: int
-) -> None:
-    """Draw the loss of each step and the difference between two computations of it, over iterations, on a logarithmic axis.
-
-    A point is the largest value of a few consecutive steps. The lowest tick of the axis is a difference of zero.
-
-    Parameters
-    ----------
-    ax : Axes
-    loss : ndarray, shape (n,)
-        Losses of all steps of all iterations in sequence.
-    differences : dict of str to ndarray, shape (n,)
-        Absolute differences, by name.
-    colors : dict of str to str
-        Colours, by name.
-    iterations : int
-        Number of iterations; all have the same number of steps.
-    """
-    for border in range(1, iterations):
-        ax.axvline(border + 0.5, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0)
-    _plot(ax, loss, iterations, color=GREY, label="loss")
-    for name, difference in differences.items():
-        _plot(ax, difference, iterations, color=colors[name], label=f"difference, {name}")
-    ax.set_yscale("log")
-    ax.set_yticks([ZERO, *(10.0**k for k in _TICKS)], ["0", *(f"$\\mathdefault{{10^{{{k}}}}}$" for k in _TICKS)])
-    ax.yaxis.set_minor_formatter(NullFormatter())
-    ax.set_ylim(ZERO / 5, 10.0 * max(float(loss.max()), 1.0))
-    ax.set_xticks(range(1, iterations + 1))
-    ax.tick_params(axis="x", length=0)
-    ax.set_xlim(0.5, iterations + 0.5)
-
-
-def _plot(ax: Axes, values: np.ndarray, iterations: int, color: str, label: str) -> None:
-    of_each = values.reshape(iterations, -1)
-    chunks = np.array_split(of_each, min(_POINTS, of_each.shape[1]), axis=1)
-    largest = np.stack([chunk.max(axis=1) for chunk in chunks], axis=1)
-    x = np.arange(largest.shape[1]) / largest.shape[1] + 0.5 / largest.shape[1] - 0.5
-    for number, row in enumerate(largest, start=1):  # a separate line each, because time jumps between iterations
-        ax.plot(number + x, np.maximum(row, ZERO), color=color, lw=0.9, label=label if number == 1 else None)
-
-
-LABELS = {
-    "interval": "interval between spikes (ms)",
-    "cutoff": "trace cutoff (ms)",
-    "neurons": "neurons",
-    "indegree": "in-degree",
-}
-
-
-def draw_event_cost(sweeps: Mapping[str, Sequence[Any]]) -> Figure:
-    """Draw one panel for each quantity with logarithmic axes: medians, with bars from the lowest to the highest measurement.
-
-    Parameters
-    ----------
-    sweeps : dict of lists of `eprop.bench.EventCost`
-        Points by quantity.
-
-    Raises
-    ------
-    ParameterError
-        If there are no points.
-    """
-    if not any(sweeps.values()):
-        raise ParameterError("draw_event_cost: no measurements to draw; make some with eprop.bench.event_cost")
-    with look():
-        figure = new_figure(0.6 + 2.1 * len(sweeps), 2.5 + 0.2 * math.ceil(3 / len(sweeps)))
-        axes = figure.subplots(1, len(sweeps), sharey=True, squeeze=False)[0]
-        for number, (ax, (quantity, points)) in enumerate(zip(axes, sweeps.items(), strict=True)):
-            if len(sweeps) > 1:
-                letter(ax, ascii_lowercase[number], left=32.0 if number == 0 else 10.0)
-            _draw_sweep(ax, points)
-            ax.set_xscale("log")
-            plain(ax.xaxis, powers=True)
-            ax.set_xlabel(LABELS.get(quantity, quantity))
-            ax.grid(axis="y", color=GREY, alpha=0.2)
-        decades(axes[0])
-        axes[0].set_ylabel("time per synaptic event (ns)")
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(sweeps))
-    return figure
-
-
-def _draw_sweep(ax: Axes, points: Sequence[Any]) -> None:
-    """Draw the time of eprop, and of NEST if measured, at each point."""
-    x = np.array([p.value for p in points])
-    _draw_span(ax, x, points, "ns", fmt="o-", color=BLUE, label="eprop, all of a step")
-    deliver = np.array([p.deliver_ns_per_event for p in points])
-    if np.isfinite(deliver).any():
-        ax.errorbar(x, deliver, fmt="o--", ms=3.5, lw=1.0, mfc="white", color=BLUE, label="eprop, delivery alone")
-    if any(np.isfinite(p.nest_ns_per_event) for p in points):
-        _draw_span(ax, x, points, "nest_ns", fmt="s-", color=RED, label="NEST, all of a step")
-
-
-def _draw_span(ax: Axes, x: np.ndarray, points: Sequence[Any], name: str, **line: Any) -> None:
-    """Draw medians, with bars from the lowest to the highest measurement."""
-    y, low, high = (
-        np.array([getattr(p, f"{name}_{what}") for p in points]) for what in ("per_event", "lowest", "highest")
-    )
-    ax.errorbar(x, y, [y - low, high - y], ms=3.5, lw=1.0, elinewidth=0.8, capsize=2, **line)
 
 
 def draw_confusion(matrix: Any, classes: Sequence[str] | None = None, ax: Axes | None = None) -> Axes:

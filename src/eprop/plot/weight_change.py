@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from string import ascii_lowercase
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -89,29 +88,6 @@ def _panels(figure: Figure | SubFigure, count: int) -> np.ndarray:
     for spare in axes[count:]:
         spare.remove()
     return axes[:count]
-
-
-def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: str, label: str, **line: Any) -> None:
-    """Draw the density of weights over trials: the mean as steps, one standard deviation to either side as a band.
-
-    Parameters
-    ----------
-    ax : Axes
-    edges : ndarray, shape (n + 1,)
-        Edges of the bins, mV.
-    trials : ndarray, shape (trials, n)
-        Densities, 1/mV.
-    color, label : str
-    **line
-        Further properties of the line.
-    """
-    mean = trials.mean(axis=0)
-    if len(trials) > 1:
-        spread = trials.std(axis=0, ddof=1)
-        ax.stairs(
-            mean + spread, edges, baseline=np.maximum(mean - spread, 0.0), fill=True, color=color, alpha=0.25, lw=0
-        )
-    ax.stairs(mean, edges, **{"color": color, "label": label, "baseline": None, **line})
 
 
 def draw_weight_change(before: np.ndarray, after: np.ndarray, ax: Axes | None = None, unit: str = "mV") -> Axes:

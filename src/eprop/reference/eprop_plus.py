@@ -11,8 +11,8 @@ one step. With the eligibility ``e``::
     g        += L_j(tau + 2) e_bar + c_reg (f_j(tau) - f_target) e_bar_reg
     f_j(tau)  = kappa_reg f_j(tau - 1) + (1 - kappa_reg) z_j(tau)
 
-With ``rate_reg``, regularisation is part of the learning signal: it acts where the window of a readout is not
-zero, ``w = 1``, and only the rate has a filter of its own::
+With ``rate_reg``, regularisation is part of the learning signal: it acts in the steps of which there can be
+learning signals, ``w = 1``, and only the rate has a filter of its own::
 
     g        += (L_j(tau + 2) + w(tau + 2) rate_reg (f_j(tau) - f_target)) e_bar
     f_j(tau)  = kappa_rate f_j(tau - 1) + (1 - kappa_rate) z_j(tau),   kappa_rate = exp(-dt / tau_reg)
@@ -179,16 +179,16 @@ class PlusTraces:
         if self._moves:
             self.clear(self.begins & (self.last == tau + 1))
 
-    def entry(self, learning: Array, reward: Array, window: float, tau: int) -> tuple[Array, Booleans]:
+    def entry(self, learning: Array, reward: Array, taught: float, tau: int) -> tuple[Array, Booleans]:
         """Entry ``tau`` of the gradient, and where it counts, for the learning signals and the rewards of the synapses.
 
-        The rate is that of step ``tau``; ``window`` is 1 if that of a readout is not 0 in step ``tau + 2``, else 0.
+        The rate is that of step ``tau``; ``taught`` is that of step ``tau + 2``, see `External`.
         """
         c = self._constants
         active = self.within(c.cutoff, tau)
         learned = np.where(active, learning * self.e_bar, 0.0)
         excess = self.f - c.f_target
-        regularisation = np.where(active, excess * (c.c_reg * self.e_bar_reg + window * c.rate_reg * self.e_bar), 0.0)
+        regularisation = np.where(active, excess * (c.c_reg * self.e_bar_reg + taught * c.rate_reg * self.e_bar), 0.0)
         waits = c.gamma > 0.0
         if not waits.any():
             return learned + regularisation, active

@@ -289,7 +289,7 @@ class CustomState:
 
 
 class CustomNeurons:
-    """Neurons of another model, stepped by its ``update``, or by its ``in_python`` if the core has the model: as plain Python.
+    """Neurons of another model, stepped by its ``update`` as plain Python.
 
     Raises
     ------
@@ -444,7 +444,7 @@ def neurons_of(members: Members, size: int, dt: float) -> Neurons:
     Raises
     ------
     NetworkError
-        If the model has no equations here and no step in Python.
+        If the model has no equations here and no ``update``.
     """
     model: Any = members[0]
     # A class that derives from a model of the package is stepped by its update(), or has the equations of that model.
@@ -455,10 +455,9 @@ def neurons_of(members: Members, size: int, dt: float) -> Neurons:
         if type(model).eligibility is not kind.eligibility:
             neurons.declared = declared_eligibility(one_each(members, size), dt)
         return neurons
-    for name in ("update", "in_python"):
-        if kind is not None and name in vars(kind):
-            return CustomNeurons(members, size, dt, getattr(kind, name))
-    raise NetworkError(f"the reference has no equations of {type(model).__name__}, and no step in Python")
+    if kind is not None and "update" in vars(kind):
+        return CustomNeurons(members, size, dt, kind.update)
+    raise NetworkError(f"the reference has no equations of {type(model).__name__}, and the class has no update")
 
 
 def declared_eligibility(members: Members, dt: float) -> EligibilityTerms:

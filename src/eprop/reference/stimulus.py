@@ -65,6 +65,9 @@ class External:
     signals, currents : (steps, neurons)
     modulator, reward : (steps,)
     lost : (steps, neurons) bool
+    taught : (steps,) bool
+        Whether there can be learning signals of a step: a readout population has a target in its window, or signals are given, or
+        there are no readouts.
     """
 
     spikes: Booleans
@@ -76,6 +79,7 @@ class External:
     inputs: Array
     currents: Array
     lost: Booleans
+    taught: Booleans
 
     @classmethod
     def of(cls, network: Network, layout: Layout, stimulus: Stimulus) -> External:
@@ -91,6 +95,7 @@ class External:
             np.zeros((steps, 2, layout.n_neurons)),
             np.zeros((steps, layout.n_neurons)),
             np.zeros((steps, layout.n_neurons), bool),
+            np.full(steps, k == 0 or bool(stimulus.signals)),
         )
         for name, values in stimulus.spikes.items():
             out.spikes[:, layout.sources[name]] = np.asarray(values) != 0
@@ -107,6 +112,9 @@ class External:
             if p.model.role == "readout" and windows is not None:
                 window = windows.get(p.name, 1.0) if isinstance(windows, Mapping) else windows
                 out.window[:, layout.readouts(p.name)] = np.broadcast_to(window, steps)[:, None]
+            if p.model.role == "readout":
+                own = layout.readouts(p.name)
+                out.taught[:] |= ((out.window[:, own] != 0.0) & ~np.isnan(out.target[:, own]))[:, 0]
         return out
 
 

@@ -260,11 +260,10 @@ class TimeDriven:
         # Errors of a readout are those of the step before, and so is the reward.
         learning = np.append(of_neurons, activity.error[now - 2])[s.target]
         reward = np.where(s.onto_readout, self.last_reward[0], external.reward[t])
-        window = float(external.window[t].any()) if external.window.shape[1] else 1.0
         for traces in filter(None, (self._fresh, self.traces)):
             traces.filter_rates(z)
             traces.filter(arriving, psi, tau)
-            entry, counts = traces.entry(learning, reward, window, tau)
+            entry, counts = traces.entry(learning, reward, float(external.taught[t]), tau)
             traces.gradient += entry
         self._update(counts & self._plus.each_step, entry, tau + 1, self.coming)
         self.last_reward[0] = external.reward[t]

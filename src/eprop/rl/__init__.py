@@ -5,7 +5,6 @@ Encoders of vectors, such as `PopulationCode`, are in `eprop.encoders`.
 ::
 
     PixelEvents                                            pictures to events          pixels.py
-    ObjectCode, Region                                     pictures to positions       objects.py
     SoftmaxPolicy, GaussianPolicy                          readouts to actions         policies.py
     ObservationScale, RewardScale                          running units               scaling.py
     td_errors, generalised_advantages, ...                 rewards to worth            objective.py
@@ -33,7 +32,6 @@ from eprop.rl.objective import (
     objective_errors,
     td_errors,
 )
-from eprop.rl.objects import ObjectCode, Region
 from eprop.rl.online import OnlineActor, RewardBaseline
 from eprop.rl.pixels import PixelEvents
 from eprop.rl.policies import Actions, ContinuousActions, DiscreteActions, GaussianPolicy, Policy, SoftmaxPolicy
@@ -42,8 +40,8 @@ from eprop.rl.scaling import ObservationScale, RewardScale, RunningMoments
 __all__ = [
     "Actions", "Agent", "ContinuousActions", "Credit", "Diagnosis", "DiscreteActions", "Environments",
     "EpisodeRestartedWarning", "Episodes", "Experience", "Finished", "GaussianPolicy", "GymnasiumEnvironments",
-    "Observation", "ObjectCode", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
-    "PixelEvents", "Policy", "Region", "Returns", "RewardBaseline",
+    "Observation", "Objective", "ObservationScale", "OnlineActor", "Outcome", "ParallelNetwork",
+    "PixelEvents", "Policy", "Returns", "RewardBaseline",
     "RewardScale", "RolloutLearner", "RunningMoments", "SoftmaxPolicy", "check_readouts", "credit", "diagnose",
     "discounted_returns", "generalised_advantages", "loss", "next_values", "objective_errors", "play", "td_errors",
 ]  # fmt: skip

@@ -8,11 +8,8 @@ from typing import Any, ClassVar
 
 from eprop.errors import ParameterError
 from eprop.parameters import Description, param, require_member
-from eprop.rules.optimizers import Adam, GradientDescent, Momentum, Optimizer
+from eprop.rules.optimizers import Adam, GradientDescent, Optimizer
 from eprop.rules.reward import RewardTrace
-
-#: Smallest beta of a momentum that takes the steps of an interval at once (kLeastMomentum in core/common/optimizers.hpp).
-LEAST_MOMENTUM = 0.1
 
 
 @dataclass(frozen=True)
@@ -110,9 +107,8 @@ class EPropPlus(Rule):
     (docs/howto/practice.md).
 
     With ``each_step`` the optimiser takes a step at every time step, with that step's part of the gradient. For gradient descent
-    without decay this makes a difference only to a synapse that touches a bound; momentum without decay takes all steps at once
-    as well. A synapse that might touch a bound, and those of all other optimisers, must replay the steps, so the cost of a spike
-    grows with the interval before it.
+    without decay this makes a difference only to a synapse that touches a bound. A synapse that might touch a bound, and those of
+    all other optimisers, must replay the steps, so the cost of a spike grows with the interval before it.
 
     With a ``reward`` trace, the product of learning signal and eligibility waits for reward, see `RewardTrace`.
     """
@@ -176,12 +172,6 @@ class EPropPlus(Rule):
     def keeps_gradients(self) -> bool:
         """Whether the gradient of an interval waits for the next spike, because its step depends on the time or on rewards."""
         return self.optimizer.decay > 0.0 or self.reward is not None or any(self.optimizer.moments)
-
-    @property
-    def glides_each_step(self) -> bool:
-        """Whether the optimiser is momentum at each step that takes all steps of an interval at once, unless a bound acts."""
-        momentum = isinstance(self.optimizer, Momentum) and self.optimizer.beta >= LEAST_MOMENTUM
-        return self.each_step and momentum and self.optimizer.decay == 0.0 and self.reward is None
 
     @property
     def kappa_regularisation(self) -> float | None:

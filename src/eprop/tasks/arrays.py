@@ -11,13 +11,14 @@ import numpy as np
 
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.data.cache import describe_bytes
+from eprop.data.series import SeriesDataset
 from eprop.data.splits import Splits
 from eprop.engine import Samples, make_samples
 from eprop.errors import DataError, InputError
 from eprop.network import Network
 from eprop.parameters import param, real_numbers
 from eprop.tasks.base import Task
-from eprop.tasks.datasets import BinnedChoice, Progress, absolute_path, at_most
+from eprop.tasks.datasets import BinnedChoice, Parted, Progress, absolute_path, at_most
 
 #: Parts of the samples that are for the test, and of the rest for validation, if a task's data have none of their own.
 TEST_PART, VALIDATION_PART = 5, 10
@@ -43,8 +44,8 @@ class ArrayData(BinnedChoice):
     )  # fmt: skip
     seed: int = param(0, kind=int, at_least=0, doc="seed of the choice of test and validation samples")
 
-    def read(self, task: Any) -> BinnedDataset | Splits:
-        """Read the samples from ``self.data``, such as with `eprop.data.from_arrays`.
+    def read(self, task: Any) -> BinnedDataset | SeriesDataset | Splits:
+        """Read the samples from ``self.data``, such as with `eprop.data.from_arrays` or `eprop.data.from_series`.
 
         Parameters
         ----------
@@ -53,7 +54,7 @@ class ArrayData(BinnedChoice):
 
         Returns
         -------
-        BinnedDataset or Splits
+        BinnedDataset, SeriesDataset or Splits
             All samples, of which a part at random becomes the test; or `Splits` with the training, validation (or None) and test
             samples of the data.
         """
@@ -75,18 +76,19 @@ class ArrayData(BinnedChoice):
         if validation is None:
             train, validation = self._parted(train, self._validation(len(train)), "validation")
         limited = at_most(train, self.samples, self.seed), at_most(test, self.test_samples, self.seed)
-        return Splits(limited[0], validation if len(validation) else None, limited[1])
+        return Splits(limited[0], _spikes(validation) if len(validation) else None, _spikes(limited[1]))
 
     def load_test(
         self, task: Any, paths: Sequence[Any], *, threads: int = 1, progress: Progress | None = None
     ) -> BinnedDataset:
         """Test samples of other files: their test part if they have one, else all."""
         found = [self.replace(data=str(path))._read(task) for path in paths]
-        return concatenate([part.train if part.test is None else part.test for part in found])
+        return concatenate([_spikes(part.train if part.test is None else part.test) for part in found])
 
     def fingerprint(self, task: Any, dataset: Any) -> str:
         """Checksum of labels, targets, and the numbers of events of each sample and each channel."""
-        return describe_bytes(np.frombuffer(super().fingerprint(task, dataset).encode(), np.uint8), dataset.activity())
+        spikes = _spikes(dataset)
+        return describe_bytes(np.frombuffer(super().fingerprint(task, spikes).encode(), np.uint8), spikes.activity())
 
     def _read(self, task: Any) -> Splits:
         """The result of `read` as splits, checked."""
@@ -95,14 +97,14 @@ class ArrayData(BinnedChoice):
         found = self.read(task)
         splits = found if isinstance(found, Splits) else Splits(found, None, None)
         parts = [part for part in (splits.train, splits.validation, splits.test) if part is not None]
-        if not parts or not all(isinstance(part, BinnedDataset) for part in parts):
+        if not parts or not all(isinstance(part, (BinnedDataset, SeriesDataset)) for part in parts):
             raise DataError(
                 f"{type(self).__name__}.read must return a BinnedDataset, as from_arrays makes one, or Splits of them; got "
                 f"{type(found).__name__}"
             )
         return splits
 
-    def _parted(self, data: BinnedDataset, size: int, name: str) -> tuple[BinnedDataset, BinnedDataset]:
+    def _parted(self, data: Parted, size: int, name: str) -> tuple[Parted, Parted]:
         """The data without a random part, and this part."""
         if size >= len(data):
             raise DataError(f"cannot take {size} {name} samples of {len(data)}: nothing would be left to learn from")
@@ -138,6 +140,11 @@ class ArrayTask(Task):
             If samples, `window` and network do not fit each other.
         """
         return samples_of_dataset(network, dataset, self.window)
+
+
+def _spikes(data: BinnedDataset | SeriesDataset) -> BinnedDataset:
+    """The data set; of series, the spikes of an evaluation."""
+    return data.drawn() if isinstance(data, SeriesDataset) else data
 
 
 def samples_of_dataset(network: Network, dataset: BinnedDataset, window: object = None) -> Samples:

@@ -77,11 +77,6 @@ class Task(Description):
         """Part of the names of run folders that distinguishes runs of one task."""
         return str(getattr(self, "rule", "run"))
 
-    @property
-    def silent_loss(self) -> float | None:
-        """Loss of a sample with readouts at zero, for comparison; None if it differs from sample to sample."""
-        return None
-
     def build_network(self) -> Network:
         """Build the untrained network; it depends on the parameters only."""
         raise TypeError(f"{type(self).__name__} does not define build_network()")

@@ -10,17 +10,20 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
 from eprop.data.binned import BinnedDataset
 from eprop.data.cache import describe_bytes
+from eprop.data.series import SeriesDataset
 from eprop.data.splits import Splits
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import Description, param
 
 Progress = Callable[[str, int, int], None]
+#: Data that can be divided into parts.
+Parted = TypeVar("Parted", BinnedDataset, SeriesDataset)
 
 #: Purposes of generated samples; each purpose has its own stream of random numbers.
 TRAIN, VALIDATION, TEST, FRESH = range(4)
@@ -237,7 +240,7 @@ class Generated(DataChoice):
         return GeneratedSamples(tuple(arrays["seed"].tolist()), np.asarray(arrays["numbers"]))
 
 
-def at_most(data: BinnedDataset, count: int | None, seed: int) -> BinnedDataset:
+def at_most(data: Parted, count: int | None, seed: int) -> Parted:
     """At most ``count`` samples, chosen at random with equal fractions of the classes."""
     if count is None or count >= len(data):
         return data

@@ -7,7 +7,6 @@ the delay has almost no gradient: the delay therefore grows during training.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -143,11 +142,6 @@ class DelayedCue(LearningTask, GeneratedTask, Classification):
     def window(self) -> np.ndarray:
         """1 during the go signal, else 0; shape ``(n_steps,)``."""
         return np.repeat([0.0, 1.0], [self.n_steps - self.n_asked, self.n_asked])
-
-    @property
-    def silent_loss(self) -> float:
-        """``log(4)`` for each step of the go signal."""
-        return math.log(len(self.classes)) * self.n_asked
 
     def draw_sample(self, rng: np.random.Generator) -> Sample:
         """A cue, background, and the go signal."""

@@ -69,11 +69,6 @@ class EvidenceAccumulation(CueTask, FewBitsTask, LearningTask, GeneratedTask, Cl
         """1 during the recall, else 0; shape ``(n_steps,)``."""
         return np.repeat([0.0, 1.0], [self.n_steps - self.n_recall, self.n_recall])
 
-    @property
-    def silent_loss(self) -> float:
-        """``log(2)`` for each step of the recall."""
-        return math.log(2.0) * self.n_recall
-
     def draw_sample(self, rng: np.random.Generator) -> Sample:
         """Cues, mostly on the side that is then the answer, background noise and the recall signal."""
         cues, answer = self.draw_cues(rng)

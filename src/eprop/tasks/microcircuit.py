@@ -203,11 +203,6 @@ class MicrocircuitDigits(RuleTask, Classification):
             [0.0, self.dt], [steps(self.window_start, self.dt), self.n_steps - steps(self.window_start, self.dt)]
         )
 
-    @property
-    def silent_loss(self) -> float:
-        """``log(10)`` for each ms of the window."""
-        return math.log(N_CLASSES) * float(self.window.sum())
-
     def build_network(self) -> Network:
         """The eight populations, the camera ``in`` and the readouts ``out``."""
         rule = self._rule_of_cells(self.numbers.background_weight)

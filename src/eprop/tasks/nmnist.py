@@ -176,11 +176,6 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
         return out
 
     @property
-    def silent_loss(self) -> float:
-        """``log(10)`` or ``1 / 2`` for each step of the window."""
-        return (math.log(N_CLASSES) if self.loss == "softmax" else 0.5) * (self.window_stop - self.window_start)
-
-    @property
     def recurrent_degree(self) -> int:
         """Recurrent in-degree of each neuron; there are no autapses."""
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)

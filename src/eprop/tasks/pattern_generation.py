@@ -135,11 +135,6 @@ class PatternGeneration(LearningTask, GeneratedTask, Regression):
         """0 before the pattern begins, 1 afterwards; shape ``(n_lead + n_steps,)``."""
         return np.repeat([0.0, 1.0], [self.n_lead, self.n_steps])
 
-    @property
-    def silent_loss(self) -> float:
-        """Half the sum of squares of the pattern."""
-        return 0.5 * float((self.pattern() ** 2).sum())
-
     def pattern(self) -> np.ndarray:
         """Targets of the readouts, shape ``(n_steps, readouts)``; they begin at 0 and lie within -1 .. 1."""
         path = curve(self.target, self.n_steps, self.seed)

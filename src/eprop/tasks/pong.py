@@ -1,52 +1,34 @@
 """Pong: hit the ball back past the other paddle, from pixels (Bellemare et al. 2013, doi 10.1613/jair.3912).
 
-The environment is ``ALE/Pong-v5``. Every fourth frame becomes spikes, by one of two fixed front-ends: ``pixels`` makes the events
-of an event camera, ``objects`` encodes the positions and motions of ball and paddles. An episode ends when one side has
-21 points; its return is between -21 and 21.
+The environment is ``ALE/Pong-v5``. Every fourth frame becomes spikes: the events of an event camera. An episode ends when one
+side has 21 points; its return is between -21 and 21.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eprop.encoders import Encoder
 from eprop.parameters import inherited, param
-from eprop.rl import Environments, GymnasiumEnvironments, ObjectCode, PixelEvents, Region
-from eprop.tasks.base import check_choice
+from eprop.rl import Environments, GymnasiumEnvironments, PixelEvents
 from eprop.tasks.control import Control
 
 #: Rows of the screen between the score and the lower border.
 FIRST_ROW, LAST_ROW = 34, 194
 #: Stay, up, down. The other three actions of the game also start a rally, which starts by itself.
 ACTIONS = (0, 2, 3)
-FRONTS = ("pixels", "objects")
-#: Approximate fraction of the inputs that are active in a step.
-ACTIVE = {"pixels": 0.001, "objects": 0.09}
-#: Regions of the ball, the own paddle and the other paddle. Paddles move along rows only.
-REGIONS = (
-    Region(FIRST_ROW, LAST_ROW, 20, 140),
-    Region(FIRST_ROW, LAST_ROW, 140, 144, "rows"),
-    Region(FIRST_ROW, LAST_ROW, 16, 20, "rows"),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pong(Control):
     """The task and its network."""
 
-    front: str = param("pixels", kind=str, doc="pixels (events of a camera) or objects (positions of ball and paddles)")
-    fields: int = param(16, kind=int, at_least=2, doc="objects: inputs of each position and motion")
-    width: float = param(0.15, above=0.0, doc="objects: width of a receptive field, of half the range")
-    probability: float = param(
-        0.5, above=0.0, at_most=1.0, doc="objects: probability that the best input is active in a step"
-    )
-    block: int = param(4, kind=int, at_least=1, doc="pixels: side of the block of the screen that makes one pixel")
-    threshold: float = param(0.05, above=0.0, doc="pixels: change of the log light that makes an event")
+    block: int = param(4, kind=int, at_least=1, doc="side of the block of the screen that makes one pixel")
+    threshold: float = param(0.05, above=0.0, doc="change of the log light that makes an event")
     sustained: float = param(
         0.5, at_least=0.0, at_most=1.0,
-        doc="pixels: probability in a step of an event of a pixel that stands out; 0: motion only",
+        doc="probability in a step of an event of a pixel that stands out; 0: motion only",
     )  # fmt: skip
     frame_skip: int = param(4, kind=int, at_least=1, doc="frames of the game for each action")
     sticky: float = param(
@@ -54,10 +36,7 @@ class Pong(Control):
     )
 
     lif: int = inherited(Control, "lif", 200)
-    active: float = inherited(
-        Control, "active", None, optional=True,
-        doc="approximate fraction of the inputs that are active in a step; by default 0.001 for pixels, 0.09 for objects",
-    )  # fmt: skip
+    active: float = inherited(Control, "active", 0.001)
     eta: float = inherited(Control, "eta", 2e-3)
     eta_out: float = inherited(Control, "eta_out", 5e-3)
     eta_value: float = inherited(Control, "eta_value", 1e-2)
@@ -67,30 +46,10 @@ class Pong(Control):
     name: ClassVar[str] = "pong"
     reward_range: ClassVar[str] = "points won minus points lost, -21 to 21"
 
-    @classmethod
-    def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Default of ``active`` for the front-end."""
-        return {"active": ACTIVE.get(given.get("front", cls.front), Control.active)}
-
-    def validate(self) -> None:
-        """Check the front-end."""
-        super().validate()
-        check_choice("Pong.front", self.front, FRONTS)
-
-    def unused_reason(self, name: str) -> str | None:
-        """See `Task.unused_reason`."""
-        other = {"objects": ("block", "threshold", "sustained"), "pixels": ("fields", "width", "probability")}
-        if name in other[self.front]:
-            return f"front is {self.front}"
-        return super().unused_reason(name)
-
     def default_training(self, data: Any) -> dict[str, Any]:
-        """Few long rollouts for pixels: the traces of their many synapses are carried from each rollout to the next."""
-        rollouts = {"rollout": 32, "steps": 5_000_000}
-        if self.front == "pixels":
-            rollouts = {"rollout": 128, "environments": 16, "steps": 6_000_000}
+        """Few long rollouts: the traces of many synapses are carried from each rollout to the next."""
         return {
-            **rollouts, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3,
+            "rollout": 128, "environments": 16, "steps": 6_000_000, "entropy": 0.02, "value_scale": 1.0, "clip": 0.2, "passes": 3,
             "eta_final": 0.05, "entropy_final": 0.1,
         }  # fmt: skip
 
@@ -102,9 +61,7 @@ class Pong(Control):
         )  # fmt: skip
 
     def make_encoder(self) -> Encoder:
-        """Ball and paddles, or events of the playing field."""
-        if self.front == "objects":
-            return ObjectCode(regions=REGIONS, fields=self.fields, width=self.width, probability=self.probability)
+        """Events of the playing field."""
         return PixelEvents(
             rows=(FIRST_ROW, LAST_ROW), block=self.block, threshold=self.threshold, sustained=self.sustained
         )

@@ -382,11 +382,6 @@ class SpeechTask(ArrayTask, LearningTask, Classification):
         """Weight of each step in loss and score, shape ``(n_steps,)``: 1 from `window_start` on."""
         return (np.arange(self.n_steps) >= self.window_start).astype(np.float64)
 
-    @property
-    def silent_loss(self) -> float:
-        """``log(classes)`` for each step of the window."""
-        return math.log(len(self.classes)) * (self.n_steps - self.window_start)
-
     def make_neuron(self, kind: str | None = None) -> Neuron:
         """The neuron model; its time constants may be drawn (`spread`), and learn."""
         made = super().make_neuron(kind)

@@ -30,10 +30,11 @@ from eprop.training.gradient_balance import GradientBalance, gradient_balance
 from eprop.training.learner import Learner, Setup
 from eprop.training.loaded_run import LoadedRun, UnfinishedRunWarning, evaluate_run, load
 from eprop.training.progress_bar import ProgressBar
+from eprop.training.records import record_activity
 from eprop.training.reward_learner import PolicyTraining, RewardLearner, judge
 from eprop.training.run import FinishedRun, Run, resume_run, start_run
 from eprop.training.run_folder import RunFolder
-from eprop.training.sample_learner import SampleLearner, Training, UnstableWarning
+from eprop.training.sample_learner import SampleLearner, Training
 from eprop.training.tensorboard import TensorBoard
 from eprop.training.trainer import Trainer
 from eprop.training.trials import run_trials
@@ -44,8 +45,8 @@ __all__ = [
     "Checkpoint", "Evaluation", "Execution", "FinishedRun", "GradientBalance", "History",
     "Interrupt", "Learner", "LoadedRun", "NeuroBench", "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline",
     "RewardLearner", "Run", "RunConfig", "RunFolder", "SampleLearner", "Setup", "Stopped",
-    "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnstableWarning", "UnusedParameterWarning",
+    "TensorBoard", "Trainer", "Training", "UnfinishedRunWarning", "UnusedParameterWarning",
     "Watcher", "confusion_matrix", "evaluate", "evaluate_run", "fit", "gradient_balance", "judge",
-    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "resume_run",
+    "load", "load_checkpoint", "neurobench", "per_class_error", "read_config", "record_activity", "resume_run",
     "run_trials", "save_checkpoint", "start_run",
 ]  # fmt: skip

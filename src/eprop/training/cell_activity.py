@@ -13,7 +13,6 @@ from eprop.models import EventSource
 from eprop.network import Network
 from eprop.parameters import Floats
 from eprop.tasks import Dataset, Task
-from eprop.training.engines import Engine
 from eprop.training.evaluation import known
 
 #: Time that is observed, ms, as far as there are samples: the irregularity of slow neurons needs many intervals.
@@ -22,7 +21,7 @@ OBSERVED = 5000.0
 MEASURES = ("rate", "cv")
 
 
-def observe(task: Task, simulator: Engine, dataset: Dataset) -> Floats:
+def observe(task: Task, simulator: Simulator, dataset: Dataset) -> Floats:
     """Mean rate (Hz) and coefficient of variation of intervals of each population of `Task.observed`.
 
     Samples follow each other; the state of the simulator does not change.
@@ -30,9 +29,9 @@ def observe(task: Task, simulator: Engine, dataset: Dataset) -> Floats:
     Returns
     -------
     ndarray, shape (populations, 2)
-        NaN where too few neurons spike; no rows if the task observes none, or the engine records no spikes.
+        NaN where too few neurons spike; no rows if the task observes none.
     """
-    if not task.observed or not isinstance(simulator, Simulator):
+    if not task.observed:
         return np.zeros((0, len(MEASURES)))
     network = simulator.network
     duration = task.make_samples(network, dataset.subset([0])).n_steps * network.dt

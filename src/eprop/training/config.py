@@ -22,7 +22,6 @@ from eprop.network import Network
 from eprop.parallel import Communicator
 from eprop.parameters import Description, ParameterInfo, brief, param, parameters_of
 from eprop.tasks import TASKS, Control, DataChoice, Task, check_choice, suggestion, task_named
-from eprop.training.engines import Engine, TimeDrivenEngine
 from eprop.training.learner import Learner
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
@@ -32,7 +31,6 @@ class UnusedParameterWarning(UserWarning):
     """A given parameter has no effect."""
 
 
-ENGINES = ("event", "time")
 #: File formats of figures.
 FORMATS = ("png", "pdf", "svg")
 #: Kinds of values of parameters, for messages.
@@ -46,7 +44,7 @@ MOST_TEXT, MOST_DOTS = 400_000, 200
 
 @dataclass(frozen=True)
 class Execution(Description):
-    """Threads, precision, engine and outputs of a run."""
+    """Threads, precision and outputs of a run."""
 
     threads: int | None = param(
         None,
@@ -58,13 +56,6 @@ class Execution(Description):
     )
     precision: Literal["single", "double"] = param(
         "single", kind=str, doc="type of the weights and traces: single or double"
-    )
-    engine: str = param(
-        "event",
-        kind=str,
-        doc="event (event-driven) or time (the time-driven reference: slow, in double precision)",
-        main=True,
-        metavar="event|time",
     )
     parallel: Literal["model", "data"] = param(
         "model",
@@ -83,12 +74,11 @@ class Execution(Description):
     )
 
     def validate(self) -> None:
-        """Check that precision, engine, division of the work and formats exist."""
+        """Check that precision, division of the work and formats exist."""
         object.__setattr__(self, "figures", tuple(self.figures))
         for kind in self.figures:
             check_choice("Execution.figures", kind, FORMATS)
         check_choice("Execution.precision", self.precision, ("single", "double"))
-        check_choice("Execution.engine", self.engine, ENGINES)
         check_choice("Execution.parallel", self.parallel, DIVISIONS)
 
 
@@ -457,21 +447,6 @@ def _line(text: str, section: str, key: str) -> int | str:
         if inside == section and re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line):
             return number
     return "?"
-
-
-def make_engine(config: RunConfig, comm: Communicator | None = None) -> Engine:
-    """The untrained network of a configuration, in the engine that it names.
-
-    Raises
-    ------
-    ParameterError
-        If several ranks use the time-driven engine, which runs in one process.
-    """
-    if config.execution.engine == "time":
-        if comm is not None and comm.size > 1:
-            raise ParameterError("--engine time runs in one process: leave out mpiexec, or take the engine event")
-        return TimeDrivenEngine(_network_of(config.task))
-    return make_simulator(config, comm=comm)
 
 
 def make_simulator(config: RunConfig, threads: int | None = None, comm: Communicator | None = None) -> Simulator:

@@ -16,7 +16,6 @@ from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.network import Network
 from eprop.tasks import Classification, Dataset, Task
-from eprop.training.engines import Engine
 from eprop.training.epoch_order import shuffled
 from eprop.training.number_text import counted, with_spread
 from eprop.training.workload import NeuroBench, SpikeCounts, metrics_of
@@ -44,7 +43,7 @@ class Evaluation:
     seconds : float
         Wall clock time.
     neurobench : NeuroBench or None
-        Footprint, sparsity and operations; None for an engine that is no `Simulator`.
+        Footprint, sparsity and operations; None if they were not measured.
     """
 
     scores: np.ndarray
@@ -109,7 +108,7 @@ class Evaluation:
 
 
 def evaluate(
-    task: Task, simulator: Engine, dataset: Dataset, show: Callable[[int, int], object] | None = None
+    task: Task, simulator: Simulator, dataset: Dataset, show: Callable[[int, int], object] | None = None
 ) -> Evaluation:
     """Run samples with frozen weights and score them.
 
@@ -121,7 +120,7 @@ def evaluate(
     Parameters
     ----------
     task : Task
-    simulator : Simulator or TimeDrivenEngine
+    simulator : Simulator
         Of the task's network. Its state does not change.
     dataset : Dataset
     show : callable of (samples done, all samples), optional
@@ -152,7 +151,7 @@ def evaluate(
             labels[where] = samples.labels
             predictions[where] = task.predict(samples, *readouts)
     seconds = time.perf_counter() - began
-    metrics = metrics_of(simulator, counts) if isinstance(simulator, Simulator) else None
+    metrics = metrics_of(simulator, counts)
     if isinstance(task, Classification):
         return Evaluation(scores, losses, labels, predictions, len(task.classes), seconds, metrics)
     return Evaluation(scores, losses, seconds=seconds, neurobench=metrics)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from eprop.data import BinnedDataset, from_arrays
+from eprop.data import BinnedDataset, SeriesDataset, from_arrays
 from eprop.data.events import items_of
 from eprop.engine import Samples, Simulator
 from eprop.errors import DataError, InputError, ParameterError, warn
@@ -31,7 +31,7 @@ from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
 
 #: Samples in a form that `fit` takes.
-Data: TypeAlias = "BinnedDataset | Samples | tuple[Any, Any]"
+Data: TypeAlias = "BinnedDataset | SeriesDataset | Samples | tuple[Any, Any]"
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ class History:
 
         Parameters
         ----------
-        data : BinnedDataset, Samples or (events, labels)
+        data : BinnedDataset, SeriesDataset, Samples or (events, labels)
             As of `fit`.
         """
         dataset = dataset_of(self.simulator.network, data, "data")
@@ -197,7 +197,7 @@ class History:
 
         Parameters
         ----------
-        data : BinnedDataset, Samples, (events, labels), or events alone
+        data : BinnedDataset, SeriesDataset, Samples, (events, labels), or events alone
             As of `fit`; labels and targets do not matter. Events alone are an array, a list or a generator.
 
         Returns
@@ -208,7 +208,9 @@ class History:
         """
         network, found = self.simulator.network, []
         dataset = dataset_of(
-            network, data if isinstance(data, (BinnedDataset, Samples, tuple)) else unlabelled(data), "data"
+            network,
+            data if isinstance(data, (BinnedDataset, SeriesDataset, Samples, tuple)) else unlabelled(data),
+            "data",
         )
         order = list(slices(self.task, len(dataset)))
         for where in order:
@@ -270,11 +272,12 @@ def fit(
     simulator : Simulator
         Its network has one event source and one readout population, or names them ``in`` and ``out``. Samples made by
         `Simulator.samples` fit any network.
-    train : BinnedDataset, Samples or (events, labels)
-        Training samples: a data set such as `eprop.data.from_arrays` makes; or the result of `Simulator.samples`; or a pair of
-        events in a form of `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets
-        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
-    validation : BinnedDataset, Samples or (events, labels), optional
+    train : BinnedDataset, SeriesDataset, Samples or (events, labels)
+        Training samples: a data set such as `eprop.data.from_arrays` makes; or series of numbers (`eprop.data.from_series`),
+        whose spikes are drawn anew in each epoch; or the result of `Simulator.samples`; or a pair of events in a form of
+        `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets of a network whose
+        readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
+    validation : BinnedDataset, SeriesDataset, Samples or (events, labels), optional
         Samples that are evaluated after each epoch and never learned from.
     epochs : int
         Passes over the training samples.
@@ -332,7 +335,8 @@ def fit(
         **{"epochs": epochs, "batch_size": batch_size, "reports": epochs, "validations": epochs, **settings}
     )
     history = History(task, simulator)
-    learner = SampleLearner(task, simulator, learned, training, validation=validating)
+    samples = train if isinstance(train, SeriesDataset) else learned
+    learner = SampleLearner(task, simulator, samples, training, validation=validating)
     check_learns(network)
     trainer = Trainer(learner, watcher=None if progress else Watcher(), callbacks=[history, *callbacks])
     try:
@@ -359,6 +363,8 @@ def dataset_of(network: Network, data: Data, label: str) -> BinnedDataset | Samp
     """
     if isinstance(data, Samples):
         return SampleSet(data)
+    if isinstance(data, SeriesDataset):
+        data = data.drawn()
     if isinstance(data, BinnedDataset):
         if data.targets is not None and data.targets.shape[2] != (size := only(network, "readout", "out").size):
             raise DataError(

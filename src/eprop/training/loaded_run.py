@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 
 from eprop.engine import Simulator, quantise
-from eprop.errors import CheckpointError, EPropError, InputError, ParameterError, warn
+from eprop.errors import CheckpointError, EPropError, ParameterError, warn
 from eprop.files import JsonObject, parsing
 from eprop.network import Network
 from eprop.parallel import Communicator
@@ -119,8 +119,6 @@ def load(
 ) -> LoadedRun:
     """Read a run.
 
-    The network is in the event-driven engine, also if the time-driven engine has trained it: both engines give the same.
-
     Parameters
     ----------
     path : path
@@ -155,13 +153,9 @@ def load(
     config = config_of(checkpoint, folder, task)
     simulator = make_simulator(config, threads, comm)
     try:
-        if config.execution.engine == "time":
-            _set_weights(simulator, checkpoint.state["synapses/weight"])
-            _set_constants(simulator, checkpoint.state)
-        else:
-            simulator.set_state(checkpoint.state)
-            simulator.reset()
-    except (EPropError, KeyError) as error:
+        simulator.set_state(checkpoint.state)
+        simulator.reset()
+    except EPropError as error:
         raise misfit(folder, checkpoint, error) from error
     return LoadedRun(folder, config, checkpoint, simulator)
 
@@ -292,25 +286,6 @@ def _refuse_other_test(task: Task, data: object, fresh: int | None, episodes: in
         raise ParameterError(
             f"the task {task.name!r} is tested by episodes: give their number with --episodes, leave out --data and --fresh"
         )
-
-
-def _set_weights(simulator: Simulator, weights: np.ndarray) -> None:
-    """Set the weights of all projections, projection by projection in the order of `Simulator.connections`."""
-    if weights.size != simulator.n_synapses:
-        raise InputError(f"{weights.size} weights for {simulator.n_synapses} synapses")
-    first = 0
-    for projection in simulator.network.projections:
-        count = simulator.connection_count(projection.name)
-        simulator.set_weights(projection.name, weights[first : first + count])
-        first += count
-
-
-def _set_constants(simulator: Simulator, state: Mapping[str, np.ndarray]) -> None:
-    """Set the constants that learn, from a state of the time-driven engine; its optimisers are its own."""
-    own = simulator.state()
-    simulator.set_state(
-        own | {name: state[name] for name in own if name.startswith("constants/") and name.endswith("/moved")}
-    )
 
 
 def _column(values: list[Any]) -> np.ndarray:

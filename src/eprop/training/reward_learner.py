@@ -148,8 +148,8 @@ class RewardLearner(Learner):
         name = setup.task.name
         if setup.comm.size > 1:
             raise ParameterError(f"the task {name!r} runs in one process: leave out mpiexec")
-        if setup.execution.engine != "event" or setup.execution.parallel != "model":
-            raise ParameterError(f"the task {name!r} knows neither --engine time nor --parallel data")
+        if setup.execution.parallel != "model":
+            raise ParameterError(f"the task {name!r} does not know --parallel data")
         return cls(cast("Control", setup.task), setup.simulator, setup.training, cast("EpisodeChoice", setup.data))
 
     @property

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from eprop import core
+from eprop.engine import Simulator
 from eprop.errors import CheckpointError, DivergenceError, EPropError, OutputError
 from eprop.files import JsonObject, output_errors, parsing, write_text
 from eprop.markup import table
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.training.config import RunConfig, learner_of, make_engine
-from eprop.training.engines import Engine
+from eprop.training.config import RunConfig, learner_of, make_simulator
 from eprop.training.learner import Setup
 from eprop.training.loaded_run import config_of, misfit, task_of
 from eprop.training.number_text import facts_of, score_of
@@ -84,7 +84,7 @@ class Run:
         if config.execution.tensorboard:
             TensorBoard(".")  # raises before a folder exists if TensorBoard is missing
         watcher.phase("building the network")
-        self.simulator = make_engine(config, comm)
+        self.simulator = make_simulator(config, comm=comm)
         self.setup = Setup(
             self.task, self.simulator, config.data, config.training, config.execution, watcher, comm
         )  # fmt: skip
@@ -254,13 +254,12 @@ class Run:
             "ranks": self.comm.size,
             "precision": self.simulator.precision,
             **few_bits_of(self.simulator),
-            "engine": self.config.execution.engine,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "machine": describe_machine(),
         }
 
 
-def few_bits_of(simulator: Engine) -> JsonObject:
+def few_bits_of(simulator: Simulator) -> JsonObject:
     """Weights of few bits, for a summary: format of each projection, and share of the weights at the ends of its levels."""
     found = {
         name: {

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eprop.engine import BatchResult, Samples
-from eprop.errors import DataError, DivergenceError, ParameterError, warn
+from eprop.data import SeriesDataset
+from eprop.engine import BatchResult, Samples, Simulator
+from eprop.errors import DataError, DivergenceError, ParameterError
 from eprop.files import JsonObject
 from eprop.parameters import Description, param
 from eprop.rules import EProp
 from eprop.tasks import Dataset, Task
 from eprop.training.cell_activity import described, observe
-from eprop.training.engines import Engine
 from eprop.training.epoch_order import Epochs
 from eprop.training.evaluation import Evaluation, check_task, evaluate, known, mean_of
 from eprop.training.learner import Check, Learner, Setup, Show, State, Sums, below
@@ -29,12 +29,6 @@ from eprop.training.watcher import Progress
 CALL_SECONDS = 0.25
 #: Samples over which the displayed loss and error are averaged.
 RECENT = 1000
-#: A loss above this many times the loss of silent readouts gives a warning.
-UNSTABLE = 3.0
-
-
-class UnstableWarning(UserWarning):
-    """The loss is far above the loss of silent readouts."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +140,8 @@ class SampleLearner(Learner):
     task : Task
     simulator : Simulator
         Of the task's network.
-    dataset : Dataset
-        Training samples.
+    dataset : Dataset or SeriesDataset
+        Training samples; the spikes of series are drawn anew in each epoch.
     training : Training, optional
     validation : Dataset, optional
         Validation samples: evaluated at intervals, never learned from.
@@ -180,14 +174,16 @@ class SampleLearner(Learner):
     def __init__(
         self,
         task: Task,
-        simulator: Engine,
-        dataset: Dataset,
+        simulator: Simulator,
+        dataset: Dataset | SeriesDataset,
         training: Training | None = None,
         *,
         validation: Dataset | None = None,
         test: Dataset | None = None,
         renew: Callable[[int], Dataset] | None = None,
     ):
+        if isinstance(dataset, SeriesDataset):
+            renew, dataset = dataset.drawn, dataset.drawn(0)
         if not hasattr(dataset, "subset"):
             raise DataError(
                 f"dataset must be a dataset of the task, see eprop.tasks.Dataset; got {type(dataset).__name__}"
@@ -204,7 +200,7 @@ class SampleLearner(Learner):
         self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
         self._recent_loss, self._recent_error = (collections.deque[float](maxlen=RECENT) for _ in range(2))
         self._renew, self._epoch_of_dataset = renew, 0
-        self._chunk, self._warned = 1, False
+        self._chunk = 1
         self._activity, self._observed = np.zeros((0, 0)), dataset if validation is None else validation
         plan = self.training
         self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
@@ -381,7 +377,6 @@ class SampleLearner(Learner):
             return None
         sums = self._sums
         samples, loss = sums["samples"], sums["loss"] / sums["samples"]
-        self._warn_if_unstable(loss)
         line: JsonObject = {
             "learned": self.learned,
             "epoch": self._epochs.number(self.done),
@@ -416,16 +411,6 @@ class SampleLearner(Learner):
         else:
             due = self._epochs.has_passed(self.done, interval)
         return self.validation if due else None
-
-    def _warn_if_unstable(self, loss: float) -> None:
-        silent = self.task.silent_loss
-        if silent is not None and loss > UNSTABLE * silent and not self._warned:
-            self._warned = True
-            warn(
-                f"after {self.done} samples the loss is {loss:.4g}, {loss / silent:.1f} times the loss of readouts that do "
-                "nothing: lower the learning rates (eta, eta_out)",
-                UnstableWarning,
-            )
 
     def _check_validation(self) -> None:
         """Raise `ParameterError` if a parameter needs validation samples and there are none."""

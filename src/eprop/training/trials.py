@@ -73,7 +73,7 @@ def run_trials(
     """
     check_count("the number of seeds", count)
     jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
-    if config.execution.engine == "event" and config.execution.threads is not None:
+    if config.execution.threads is not None:
         check_threads(config.execution.threads)  # once what every trial would raise by itself
     config = config.absolute()
     if config.execution.threads is None:
@@ -171,7 +171,7 @@ KEPT = (
     "train_processor_seconds", "samples_learned", "synaptic_events", "environment_steps",
 )  # fmt: skip
 FIRST = (
-    "version", "task", "rule", "loss", "environment", "score", "test_samples", "test_data", "episodes", "engine", "machine",
+    "version", "task", "rule", "loss", "environment", "score", "test_samples", "test_data", "episodes", "machine",
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import os
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from typing import Any
 
 import pytest
 
@@ -21,7 +19,6 @@ import digits
 import eprop
 from command_line import run
 from eprop import core
-from eprop.bench import EventCost
 from eprop.cli.report import Reporter, percent
 from eprop.tasks import NMNIST
 from eprop.tasks.nmnist import EPOCHS_EMBEDDED
@@ -53,12 +50,19 @@ def trained(data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pat
 # --------------------------------------------------------------------------------------------------------------- help
 
 
-COMMANDS = ("train nmnist", "train pattern-generation", "train evidence-accumulation", "new-task", "evaluate", "plot",
-            "info", "figure 3", "bench scaling", "bench event-cost", "bench microcircuit")  # fmt: skip
+COMMANDS = (
+    "train nmnist",
+    "train pattern-generation",
+    "train evidence-accumulation",
+    "new-task",
+    "evaluate",
+    "plot",
+    "info",
+)
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize("words", ["", "train", "figure", "bench", *COMMANDS])
+@pytest.mark.parametrize("words", ["", "train", *COMMANDS])
 def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str) -> None:
     done = run(*words.split(), "--help")
     assert done.exit_code == 0
@@ -72,7 +76,7 @@ def test_help_has_an_example_of_the_command_and_flags_without_a_type(words: str)
 def test_train_is_the_first_command() -> None:
     listed = re.findall(r"^│ ([a-z][a-z-]*)  ", run("--help").stdout, re.MULTILINE)
     assert listed[0] == "train"
-    assert {"evaluate", "plot", "bench", "figure", "info", "new-task"} <= set(listed)
+    assert {"evaluate", "plot", "info", "new-task"} <= set(listed)
 
 
 @pytest.mark.tiny
@@ -225,21 +229,6 @@ def test_ctrl_c_and_resume(data: pathlib.Path, tmp_path: pathlib.Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong
-
-
-@pytest.mark.tiny
-def test_costs_are_printed_before_they_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    from eprop.errors import OutputError
-
-    def full(*_: Any) -> None:
-        raise OutputError("x.png: cannot be written: the disk is full")
-
-    point = EventCost("interval", 10.0, *[1.0] * (len(dataclasses.fields(EventCost)) - 2))
-    monkeypatch.setattr("eprop.bench.event_cost", lambda *_: [point])
-    monkeypatch.setattr("eprop.plot.save", full)
-    done = run("bench", "event-cost", "--quantity", "interval", "--figure", "x.png")
-    assert done.exit_code == 2
-    assert "time per synaptic event" in done.stdout
 
 
 @pytest.mark.parametrize("command", ["evaluate", "plot", "resume"])

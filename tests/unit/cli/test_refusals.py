@@ -47,7 +47,6 @@ NMNIST = [
 TASKS = [
     ("pattern-generation --target circle", "target must be one of sines, lemniscate"),
     ("pattern-generation --target none.csv", "none.csv: cannot be read"),
-    ("pattern-generation --engine gpu", "engine must be"),
     ("pattern-generation --seeds 0", "the number of seeds must be a whole number >= 1, got 0"),
     ("pattern-generation --jobs 2", "give --seeds as well"),
     ("pattern-generation --seeds 2 --resume x", "leave out --seeds"),
@@ -60,29 +59,13 @@ TASKS = [
     ("delayed-reward --cue 70", "cue must be a multiple of substeps x dt = 50 ms, got 70"),
     ("gymnasium --env NoSuch-v0", "no environment 'NoSuch-v0'"),
 ]
-OTHERS = [
-    (["figure", "3", "--data", "none"], "none: no such folder or zip archive; see --data, --mnist and --test-data"),
-    (["figure", "4", "--test-data", "none"], "none: no such folder or zip archive"),
-    (["figure", "3", "--mnist", "a", "--data", "b"], "not both"),
-    (
-        ["bench", "event-cost", "--figure", "x.foo"],
-        "x.foo: the format .foo is not available; give a name that ends with",
-    ),
-    (
-        ["bench", "event-cost", "--figure", "none/x.png"],
-        "none/x.png: cannot be written: the folder none does not exist",
-    ),
-    (["bench", "event-cost", "--quantity", "weight"], "quantities must be some of interval, cutoff, neurons, indegree"),
-    (["bench", "scaling", "--mode", "hebb"], "mode must be one of static, eprop, eprop+, stdp, got 'hebb'"),
-    (["bench", "scaling", "--compare", "brian"], "--compare takes \"nest\", got 'brian'"),
-]
+OTHERS = []
 #: What the parser refuses, as patterns.
 PARSER = [
     (["train", "nmnist", "--epochs", "nan"], "'--epochs'.*'nan'.*; see .*train nmnist --help"),
     (["train", "nmnist", "--threads", "1.5"], "'--threads'.*'1.5'"),
     (["train", "own.py", "--threads", "1.5"], "'--threads'.*'1.5'"),
     (["train", "nmnist", "--nix"], "No such option: --nix"),
-    (["bench", "scaling", "--neurons", "x"], "'--neurons'.*'x'"),
     (["train", "nmnits"], "No such command 'nmnits'.*; see .*train --help"),
     (["trian"], "No such command 'trian'"),
     (["evaluate"], "Missing argument 'RUN'; see .*evaluate --help"),
@@ -90,7 +73,6 @@ PARSER = [
 EMPTY_PATHS = [
     ["train", "nmnist", "--out", "", "--force"], ["train", "nmnist", "--test-data", ""], ["train", "nmnist", "--config", ""],
     ["train", "own.py", "--out="], ["evaluate", ""], ["plot", "run", "--out", ""], ["new-task", "x", "--out", ""],
-    ["figure", "3", "--out", ""], ["bench", "event-cost", "--figure", ""],
 ]  # fmt: skip
 ROWS = [
     *((["train", "nmnist", *words], re.escape(message)) for words, message in NMNIST),
@@ -116,9 +98,7 @@ def test_a_refusal_is_one_line_and_leaves_no_file(words: list[Any], message: str
 
 
 @pytest.mark.tiny
-@pytest.mark.parametrize(
-    "words", ["new-task x", "info", "plot x", "figure 3", "bench event-cost", "bench microcircuit"]
-)
+@pytest.mark.parametrize("words", ["new-task x", "info", "plot x"])
 def test_commands_for_a_single_process_are_refused_on_several_ranks(
     words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:

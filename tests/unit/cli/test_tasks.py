@@ -1,4 +1,4 @@
-"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--engine``, ``--seeds``, files."""
+"""``eprop train`` for each task, from end to end: run folder, evaluate, plot, resume; ``--seeds``, files."""
 
 from __future__ import annotations
 
@@ -111,20 +111,6 @@ def test_every_kind_of_target_is_learned_and_drawn(target: str, tmp_path: pathli
     assert (tmp_path / "run" / "figures" / "pattern.png").exists()
 
 
-@pytest.mark.parametrize("rule", ["eprop", "eprop+ --cutoff 1000"])
-def test_the_time_driven_engine_gives_the_same(rule: str) -> None:
-    text = f"{PATTERN} --rule {rule} --precision double --schedule constant --no-figures"
-    found = [summary_of(f"{text} --engine {engine} --out {engine}") for engine in ("event", "time")]
-    texts = [pathlib.Path(engine, "metrics.jsonl").read_text() for engine in ("event", "time")]
-    losses = [[json.loads(each)["loss"] for each in text.splitlines()] for text in texts]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
-    assert [summary["engine"] for summary in found] == ["event", "time"]
-    if rule == "eprop":
-        assert found[0]["test_loss"] == pytest.approx(found[1]["test_loss"], rel=1e-9)
-    resumed = summary_of("train pattern-generation --resume time --no-figures")
-    assert resumed["test_loss"] == found[1]["test_loss"]
-
-
 def test_trials_are_printed_drawn_and_continued() -> None:
     words = f"{PATTERN} --seeds 2 --jobs 1 --seed 5"
     done = line(words)
@@ -227,3 +213,11 @@ def test_help_of_tasks_with_rewards(task: str) -> None:
     assert f"eprop train {task}" in shown
     assert "--steps" in shown
     assert "--epochs" not in shown
+
+
+@pytest.mark.filterwarnings("always::eprop.errors.SaturationWarning")
+def test_a_collapse_is_told_once(tmp_path: pathlib.Path) -> None:
+    words = "train pattern-generation --rule eprop+ --neurons 20 --epochs 8 --w-in 30 --threads 1 --quiet"
+    result = line(f"{words} --out {tmp_path / 'run'}")
+    assert result.exit_code == 0
+    assert result.stderr.count("fire in almost every step and can no longer learn") == 1

@@ -1,19 +1,19 @@
-"""Live events: iterators, text, packed records and datagrams become steps; what is late or lost is counted and said."""
+"""Live events: iterators, text and packed records become steps; what is late or lost is counted and said."""
 
 from __future__ import annotations
 
 import io
-import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from eprop.data import Events, LiveEvents, LostEventsWarning, UdpReceiver, UdpSender, read_packed, read_text
+from eprop.data import Events, LiveEvents, LostEventsWarning, read_packed, read_text
 from eprop.data.live_readers import CHANNEL_RECORD, PIXEL_RECORD
 from eprop.errors import DataError, ParameterError
 
@@ -24,12 +24,6 @@ def steps_of(source: Any, size: Any = 8, **options: Any) -> list[list[int]]:
     """The channels of all steps, without a clock."""
     with LiveEvents(source, size, real_time=False, **options) as live:
         return [channels.tolist() for channels in live]
-
-
-def connected(**options: Any) -> tuple[UdpReceiver, UdpSender]:
-    """A receiver, and a sender to it."""
-    receiver = UdpReceiver(**options)
-    return receiver, UdpSender(receiver.address)
 
 
 class Portions(io.BytesIO):
@@ -142,8 +136,6 @@ def test_parameters_out_of_bounds_are_refused():
     ):
         with pytest.raises(ParameterError, match=words):
             LiveEvents(**({"source": []} | options))
-    with pytest.raises(ParameterError, match="only on the loopback"):
-        UdpReceiver(host="0.0.0.0")
 
 
 def test_events_out_of_order_are_late_once_their_step_was_given():
@@ -205,35 +197,6 @@ def test_a_slow_consumer_is_counted_as_behind():
     assert live.behind >= 5
 
 
-def test_datagrams_arrive_in_their_steps():
-    receiver, sender = connected()
-    times = np.repeat(np.arange(50.0), 9)
-    channels = np.tile(np.arange(9), 50)
-    sender.send(times, channels)
-    sender.close()
-    assert steps_of(receiver, 9) == [list(range(9))] * 50
-    assert receiver.lost == 0
-
-
-def test_pixels_arrive_as_datagrams():
-    receiver, sender = connected(pixels=True)
-    sender.send_pixels([1, 0], [2, 0], [500, 1900], [0, 1])
-    sender.close()
-    assert steps_of(receiver, (4, 3)) == [[7], [12]]
-
-
-def test_datagrams_that_do_not_arrive_are_lost():
-    receiver, sender = connected()
-    sender.send([0.0], [1])
-    sender._sent += 3  # three events went somewhere else
-    sender.send([2.0], [2])
-    sender.close()
-    live = LiveEvents(receiver, 8, real_time=False)
-    assert [channels.tolist() for channels in live] == [[1], [], [2]]
-    with pytest.warns(LostEventsWarning, match="3 lost"):
-        live.close()
-
-
 #: µs, from which on times of 32 bits begin again at 0.
 ROUND = 2**32
 
@@ -248,61 +211,22 @@ def test_times_that_begin_again_at_zero_run_on():
         assert (found - ROUND).tolist() == wanted
 
 
-@pytest.mark.parametrize("pixels", [False, True])
-def test_datagrams_go_on_after_more_than_an_hour(pixels):
-    receiver, sender = connected(pixels=pixels)
-    for when in (ROUND - 1500, ROUND + 700):
-        if pixels:
-            sender.send_pixels([1], [0], [when], [-1])
-        else:
-            sender.send([when / 1000.0], [1])
-    sender.close()
-    assert steps_of(receiver, (3, 4) if pixels else 8) == [[1], [], [1]]
+class Silent:
+    """A source that waits for events until it is closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def __iter__(self) -> Iterator[tuple[float, int]]:
+        assert self.closed.wait(SECONDS)
+        return iter(())
+
+    def close(self) -> None:
+        self.closed.set()
 
 
-@pytest.mark.parametrize(
-    ("times", "channels", "words"),
-    [
-        ([1.0], [-1], r"channel of events must be whole numbers in 0\.\.4294967295, .* got \[-1\]"),
-        ([1.0], [1.5], r"channel of events must be whole numbers"),
-        ([1.0, 2.0], [1, 2, 3], r"one for each of 2 times"),
-        ([1.0], ["a"], r"channel of events must be whole numbers"),
-        ([np.nan], [1], r"times of events must be finite numbers"),
-        ([[1.0]], [1], r"times of events must be finite numbers"),
-        ([1j], [1], r"times of events must be finite numbers"),
-    ],
-)
-def test_what_cannot_be_sent_is_refused(times, channels, words):
-    receiver, sender = connected()
-    with pytest.raises(DataError, match=words):
-        sender.send(times, channels)
-    with pytest.raises(DataError, match=r"x of events must be whole numbers in 0\.\.65535"):
-        sender.send_pixels([70_000], [1], [0], [1])
-    sender.send([0.0, 1.0], 3)
-    sender.close()
-    assert steps_of(receiver) == [[3], [3]]
-
-
-def test_ports_in_use_or_out_of_range_are_refused():
-    receiver = UdpReceiver()
-    with pytest.raises(ParameterError, match=rf"cannot receive at port {receiver.address[1]} of 127.0.0.1: .*in use"):
-        UdpReceiver(receiver.address[1])
-    with pytest.raises(ParameterError, match="cannot receive at port 99999"):
-        UdpReceiver(99_999)
-    receiver.close()
-
-
-def test_datagrams_without_whole_records_are_refused():
-    receiver, sender = connected()
-    sender._socket.sendto(b"hello", receiver.address)
-    with pytest.raises(DataError, match="a datagram of 5 bytes does not hold a header of 8"):
-        steps_of(receiver)
-    sender.close()
-
-
-def test_a_closed_receiver_ends():
-    receiver = UdpReceiver()
-    live = LiveEvents(receiver, 8)
+def test_a_source_that_can_be_closed_is_closed():
+    live = LiveEvents(Silent(), 8)
     live.close()
     live._reader.join(SECONDS)
     assert not live._reader.is_alive()
@@ -327,13 +251,3 @@ def test_closing_wakes_the_consumer(real_time):
         consumer.join(SECONDS / 2)
         assert not consumer.is_alive()
         go_on.set()
-
-
-def test_duplicate_datagrams_do_not_count_as_lost() -> None:
-    receiver = UdpReceiver()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for content in (bytes(8) + bytes(CHANNEL_RECORD.itemsize),) * 3 + (bytes(8),):
-            sender.sendto(content, receiver.address)
-    assert sum(len(events) for events in receiver) == 3
-    assert receiver.lost == 0
-    receiver.close()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
-import io
 import json
 import pathlib
 import struct
@@ -20,7 +18,6 @@ from digits import zipped
 from eprop.data import (
     Events,
     EventSample,
-    _archive,
     load_dataset,
     read_mnist,
     read_nmnist,
@@ -76,11 +73,9 @@ def test_archives_that_promise_more_than_the_memory_are_refused(tmp_path: pathli
         read_nmnist(path, memory=1_000_000)[0]
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2])
-def test_no_more_is_unpacked_than_a_member_promises(method: int, tmp_path: pathlib.Path) -> None:
+def test_no_more_is_unpacked_than_a_member_promises(tmp_path: pathlib.Path) -> None:
     """The member promises five bytes and holds 20 MB."""
-    raw = gzip.compress(bytes(20_000_000))[10:-8]
-    packed, name = bz2.compress(bytes(20_000_000)) if method == zipfile.ZIP_BZIP2 else raw, b"0/00001.bin"
+    packed, name, method = gzip.compress(bytes(20_000_000))[10:-8], b"0/00001.bin", zipfile.ZIP_DEFLATED
     head = struct.pack("<HHHHHLLLHH", 20, 0, method, 0, 0, 0, len(packed), 5, len(name), 0)
     central = struct.pack("<HHHHHHLLLHHHHHLL", 20, 20, 0, method, 0, 0, 0, len(packed), 5, len(name), 0, 0, 0, 0, 0, 0)
     body, table = b"PK\3\4" + head + name + packed, b"PK\1\2" + central + name
@@ -88,22 +83,6 @@ def test_no_more_is_unpacked_than_a_member_promises(method: int, tmp_path: pathl
     (tmp_path / "a.zip").write_bytes(body + table + end)
     data = read_nmnist(tmp_path / "a.zip", memory=10_000_000)
     assert peak(lambda: data[0]) < 5_000_000
-
-
-def test_a_nested_archive_that_cannot_be_unpacked_is_refused(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inner = zipped(tmp_path / "inner.zip", {"Train/0/00001.bin": BLANK}).read_bytes()
-    path = zipped(tmp_path / "a.zip", {"Train.zip": inner})
-    assert len(read_nmnist(path)) == 1
-
-    class Full(io.BytesIO):
-        def write(self, content: object) -> int:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(_archive.tempfile, "TemporaryFile", Full)
-    with pytest.raises(DataError, match=r"Train.zip: cannot be unpacked into .*No space left.*TMPDIR"):
-        read_nmnist(path)
 
 
 def test_digits_that_promise_too_much_are_refused(tmp_path: pathlib.Path) -> None:
@@ -183,5 +162,5 @@ def test_a_full_disk_is_reported_with_the_needed_size(tmp_path: pathlib.Path, sm
         save_dataset(large, tmp_path / "set")
     outer = zipped(tmp_path / "outer.zip", {"Train.zip": bytes(100_000)})
     with pytest.raises(OutputError, match=r"Train.zip.part: cannot be written: .*100,000 bytes are needed"):
-        _unpack(outer, tmp_path / "Train.zip", "", None)
+        _unpack(outer, tmp_path / "Train.zip", "")
     assert outer.exists()

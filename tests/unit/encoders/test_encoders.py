@@ -25,6 +25,21 @@ def test_a_population_code_has_gaussian_receptive_fields():
     np.testing.assert_allclose(rates(encoder, [[x]])[0], expected, atol=0.03)
 
 
+def test_regular_spikes_have_the_same_rates_and_no_other_noise_than_their_phases():
+    encoder = PopulationCode(fields=5, rate=300.0, regular=True)
+    x = np.array([[0.3], [-0.2]])
+    expected = 40 * encoder.chances(x)
+    memory, rng = encoder.memory(2, (1,)), np.random.default_rng(0)
+    pieces = [encoder.spikes(x, 10, rng, memory) for _ in range(4)]
+    assert (np.abs(np.concatenate(pieces).sum(axis=0) - expected) < 1.0).all()
+    whole = encoder.spikes(x, 40, np.random.default_rng(0), encoder.memory(2, (1,)))
+    assert np.array_equal(np.concatenate(pieces), whole)
+    many = np.mean([encoder.encode(x, 40, seed=seed).sum(axis=1) for seed in range(400)], axis=0)
+    np.testing.assert_allclose(many, expected, atol=0.1)
+    encoder.forget(memory, np.array([True, False]))
+    assert np.isnan(memory).all(axis=1).tolist() == [True, False]
+
+
 def test_each_entry_has_channels_of_its_own():
     encoder = PopulationCode(scale=(1.0, 10.0), centre=(0.0, 5.0), fields=3)
     found = rates(encoder, [[0.0, 5.0], [9.0, 5.0]])

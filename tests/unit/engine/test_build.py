@@ -170,11 +170,11 @@ def no_memory(*_):
 
 
 @pytest.mark.tiny
-def test_the_command_line_says_so_as_well(monkeypatch):
+def test_the_command_line_says_so_as_well(monkeypatch, tmp_path):
     from eprop.cli import app
 
     monkeypatch.setattr(memory, "available_memory", lambda: 1_000_000)
-    done = CliRunner().invoke(app, ["bench", "scaling", "--neurons", "3000", "--indegree", "3000", "--mode", "static"])
+    done = CliRunner().invoke(app, ["train", "pattern-generation", "--neurons", "3000", "--out", str(tmp_path / "run")])
     assert done.exit_code == 2
     assert "GB are available" in done.stderr
     assert "not enough memory" not in done.stderr

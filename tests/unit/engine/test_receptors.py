@@ -243,30 +243,6 @@ def test_the_sign_of_a_background_chooses_its_receptor():
 
 
 @inline
-def arctan(u, height, width):
-    """`ep.Arctan`, for the compiler."""
-    return height / (1.0 + (u / width) * (u / width))
-
-
-@dataclass(frozen=True)
-class PlainArctan(ep.models.Surrogate):
-    """A surrogate gradient that is compiled with the loop over neurons."""
-
-    gradient = staticmethod(arctan)
-
-
-@pytest.mark.parametrize("neuron", NEURONS)
-def test_the_step_in_python_is_that_of_the_core(neuron):
-    weights = []
-    for surrogate in (PlainArctan(0.3, 0.7), ep.Arctan(0.3, 0.7)):
-        net = network(NEURONS[neuron].replace(surrogate=surrogate), RULES["e-prop, Adam"])
-        sim = ep.Simulator(net, threads=1)
-        sim.train(samples_of(sim))
-        weights.append([sim.connections(p.name)[2] for p in net.projections])
-    assert_close(weights[0], weights[1], 1e-12, "weights")
-
-
-@inline
 def step_two_currents(state, params, j, x):
     """Two currents drive a voltage; the loop adds the input of the second one after the step."""
     v = params[0, j] * state[0, j] + state[1, j] + state[2, j]

@@ -10,12 +10,12 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
-from compare import assert_same
+from compare import assert_close, assert_same
 from eprop.checks import poisson_spikes, stimuli_of, time_driven
 from eprop.reference import Stimulus
-from eprop.training.engines import TimeDrivenEngine
 from networks import PROJECTIONS, case, samples_of, small_network, stimuli
 from own_model import Integrator
+from stepped import evaluated
 
 pytestmark = pytest.mark.tiny
 
@@ -226,15 +226,33 @@ def test_samples_of_an_evaluation_hear_noise_of_their_own():
     models = {"source": ep.PoissonSource(50.0), "neuron": ep.LIF(v_th=0.8), "feedback": ep.Symmetric()}
     connections = {"in->rec": ep.Uniform(0.0, 0.3), "rec->out": ep.Uniform(-0.5, 0.5)}
     net = small_network((20, 20, 2), connections, **models, rule=PLUS, seed=1)
-    sim, stepped = ep.Simulator(net, threads=1), TimeDrivenEngine(net)
+    sim = ep.Simulator(net, threads=1)
     samples = sim.samples(20, 60, targets={"out": np.ones((20, 1, 2))})
     found = [sim.evaluate(samples, reset=reset).loss for reset in (None, True)]
     for reset, losses in zip((None, True), found, strict=True):
         assert len(set(losses)) == 20
-        np.testing.assert_allclose(losses, stepped.evaluate(samples, reset=reset).loss, rtol=1e-12)
+        by_reference = [run.loss.sum() for run in evaluated(net, samples, reset=bool(reset))]
+        np.testing.assert_allclose(losses, by_reference, rtol=1e-12)
     from_rest = np.isclose(*found, rtol=1e-12)
     assert np.flatnonzero(from_rest).tolist() == [0, 3, 6, 9, 12, 14, 16, 18]
     assert sim.events == 0
+
+
+@pytest.mark.parametrize("rule", [ep.EProp(), ep.EPropPlus(cutoff=20.0)], ids=["e-prop", "e-prop+"])
+@pytest.mark.parametrize("reset", [None, True, False])
+def test_evaluations_are_those_of_the_reference(rule, reset):
+    net = ep.Network(seed=3)
+    x, noise, rec = net.add(ep.EventSource(), 3), net.add(ep.PoissonSource(200.0), 3), net.add(ep.LIF(), 3)
+    out = net.add(ep.Readout(), 1)
+    for pre, post in ((x, rec), (noise, rec), (rec, out)):
+        net.connect(pre, post, weight=ep.Uniform(0.3, 1.2), rule=rule, delay=3.0)
+    sim, events = ep.Simulator(net, threads=1), np.random.default_rng(5).random((20, 30, 3)) < 0.4
+    samples = sim.samples(20, 30, {x: events}, {out: np.ones((20, 1, 1))})
+    runs = evaluated(net, samples, reset=isinstance(rule, ep.EProp) if reset is None else reset)
+    found = sim.evaluate(samples, reset=reset)
+    assert_close(found.y, np.stack([run.y for run in runs]))
+    assert_close(found.loss, np.array([run.loss.sum() for run in runs]))
+    assert found.events == sum(run.events for run in runs)
 
 
 def test_stdp_beside_e_prop_plus_changes_nothing_of_it():

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.models import Eligibility, ForcedLIF, Loss, Surrogate, inline
+from eprop.models import Eligibility, Loss, Surrogate, inline
 from eprop.network import ConnectionRule
 from eprop.parameters import param
 from eprop.rules import Optimizer, Rule
 from networks import check_training, small_network
-from refusals import refusals
+from refusals import each_row, refusals
 
-MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF)
+MODELS = (ep.LIF, ep.ALIF, ep.DeltaLIF, ep.DeltaALIF, ep.CurrentALIF)
 EVENTS = np.random.default_rng(1).random((3, 80, 20)) < 0.1
 
 
@@ -174,6 +174,25 @@ class Unmarked(Surrogate):
     gradient = staticmethod(lambda u, height, width: height)
 
 
+@inline
+def misspelt(u, height, width):
+    return hieght  # noqa: F821
+
+
+@inline
+def pole(u, height, width):
+    return height / abs(u)
+
+
+@inline
+def makes_an_array(u, height, width):
+    return np.full(3, height)[0]
+
+
+def with_gradient(function: Any) -> Surrogate:
+    return type("Own", (Surrogate,), {"gradient": staticmethod(function)})()
+
+
 @dataclass(frozen=True)
 class Short(Optimizer):
     """Its step returns too few weights."""
@@ -282,9 +301,13 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
     (lambda: type("Nothing", (Loss,), {}), ep.ParameterError, "needs a method compare"),
     (lambda: type("Nothing", (Rule,), {}), ep.ParameterError, "rules run in the core"),
     (lambda: ep.EPropPlus(optimizer=PlainAdam()), ep.ParameterError, "EPropPlus changes weights at every spike"),
-    (lambda: ForcedLIF(surrogate=Bell()), ep.ParameterError, "ForcedLIF runs in the core only"),
     (lambda: trained(network(ep.LIF(surrogate=Unmarked()), ep.EProp())), ep.NetworkError,
      "Unmarked.gradient is not compiled"),
+    *each_row([
+        (misspelt, "Own.gradient fails: NameError: name 'hieght'"),
+        (pole, "Own.gradient must return a finite number; 0 mV from the threshold it returned .*inf"),
+        (makes_an_array, r"Own.gradient \(.*, line .*\) cannot be compiled.* it makes an array"),
+    ], lambda function: trained(network(ep.LIF(surrogate=with_gradient(function)), ep.EProp())), ep.NetworkError),
     (lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))), ep.ParameterError,
      r"Warm.warm_up has no effect: the core knows eta, .*; write a method step"),
     (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.ParameterError, "Short.step must return"),

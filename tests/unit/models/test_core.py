@@ -1,4 +1,4 @@
-"""The models of the core against the reference; all loops of one model against each other, a neuron of one's own included."""
+"""The models of the core against the reference; all loops of one model against each other, with any surrogate gradient."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import eprop as ep
 from compare import assert_same
 from eprop.core import lib
 from eprop.engine.own_neuron import loop_of
-from eprop.models import ForcedLIF, Neuron
+from eprop.models import ForcedLIF, Neuron, Surrogate, inline
 from eprop.models.base import core_model
 from eprop.models.surrogate import surrogate
 from eprop.reference.neurons import neurons_of
-from families import in_turn
 from networks import SURROGATES
 from own_model import Integrator
 
@@ -163,46 +162,41 @@ def test_arrays_that_do_not_fit_are_refused():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"model|shapes"):
             lib.advance(*wrong, x, psi)
+    own = arrays_of(ep.ALIF(surrogate=PlainArctan()), 4)
+    with pytest.raises(ValueError, match="need the address of their surrogate gradient"):
+        lib.advance(code, *own, 0, 4, x, psi)
     with pytest.raises(TypeError):
         lib.advance(code, state.astype(np.float32), params, 0, 4, x, psi)
 
 
-# ------------------------------------------------------------------------------------------- the same models, in Python
+# ------------------------------------------------------------------------------------------------ surrogate gradients
 
 
-def own(model: type[ep.LIF]) -> Any:
-    return dataclasses.dataclass(frozen=True)(
-        type("Own" + model.__name__, (model,), {"update": staticmethod(model.in_python)})
-    )
+@inline
+def arctan(u, height, width):
+    d = u / width
+    return height / (1.0 + d * d)
 
 
-OWN = {kind.__name__: kind for kind in MODELS[:-1]}
+@dataclasses.dataclass(frozen=True)
+class PlainArctan(Surrogate):
+    """`ep.Arctan`, for the compiler."""
+
+    gradient = staticmethod(arctan)
 
 
-@in_turn("model parameters", OWN, [(EACH, "fast_sigmoid"), (SAME, "piecewise_linear")])
-def test_a_neuron_of_ones_own_is_the_built_in_one(model, parameters):
-    """By the package's functions for Python; the same bits, whoever compiles them."""
+@pytest.mark.parametrize("sharing", [EACH, SAME, SHORT])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_surrogate_of_ones_own_is_the_built_in_one(model, sharing):
+    """The same bits, whoever compiles it."""
     pytest.importorskip("numba")
-    sharing, shape = parameters
-    kind = OWN[model]
-    given = {"tau_m": 15.0, "v_th": 0.7, "t_ref": 2.0, "surrogate": SURROGATES[shape](0.3, 0.7)}
+    given = {"tau_m": 15.0, "v_th": 0.7} | ({} if model is ForcedLIF or sharing == SHORT else {"t_ref": 2.0})
     inputs = pushes(5, 20, 600)
-    assert_same(stepped(own(kind)(**given), inputs, sharing, 5), stepped(kind(**given), inputs, sharing, 5))
-
-
-@pytest.mark.parametrize("model", OWN)
-def test_the_functions_for_python_are_those_of_the_core(model):
-    """Interpreted, neuron by neuron."""
-    kind, update = OWN[model], OWN[model].in_python
-    neuron = kind(tau_m=15.0, v_th=0.7, t_ref=2.0, surrogate=ep.Arctan(0.3, 0.7))
-    inputs = pushes(6, 25, 3)
-    states, psis, spikes = stepped(neuron, inputs, EACH)
-    state, params = arrays_of(neuron, 3)
-    for t, x in enumerate(inputs):
-        found = [update(state, params, j, x[j]) for j in range(3)]
-        assert [spike for spike, _ in found] == spikes[t].tolist()
-        np.testing.assert_array_equal([psi for _, psi in found], psis[t])
-        np.testing.assert_array_equal(state, states[t])
+    found, wanted = (
+        stepped(model(**given, surrogate=kind(0.3, 0.7)), inputs, sharing, 5) for kind in (PlainArctan, ep.Arctan)
+    )
+    assert_same(found, wanted)
+    assert wanted[2].any()
 
 
 @pytest.mark.parametrize("code", range(4))

@@ -24,6 +24,7 @@ REQUIRED = {
     "FixedIndegree": {"degree": 1},
     "FixedOutdegree": {"degree": 1},
     "Constant": {"value": 1.0},
+    "EPropPlus": {"c_reg": 0.0},  # without it, kappa_reg is refused
 }
 CLASSES = [
     ep.LIF, ep.Readout, ep.EventSource, ep.PoissonSource, ep.PiecewiseLinear, ep.Exponential, ep.FastSigmoid, ep.Arctan,

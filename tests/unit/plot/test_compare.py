@@ -1,4 +1,4 @@
-"""Bars, points and costs side by side, on axes with plain numbers."""
+"""Bars and points side by side, on axes with plain numbers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
-from eprop import plot
-from eprop.bench import EventCost
-from eprop.errors import ParameterError
 from eprop.plot.charts import draw_band, draw_bars, draw_points
 from eprop.plot.style import decades
 
@@ -64,30 +61,6 @@ def test_a_logarithmic_axis_has_three_plain_numbers_at_least(limits: tuple[float
     assert all(limits[0] <= float(label.replace(",", "")) <= limits[1] for label in inside)
 
 
-def costs(nest: float = np.nan) -> dict[str, list[EventCost]]:
-    """Of a sweep over intervals, in narrow limits; the last one varied by more than twice its median."""
-    values = [(1.0, 6.5, 6.3, 6.7), (10.0, 7.5, 7.4, 8.2), (100.0, 9.0, 8.0, 9.0), (1000.0, 8.0, 6.0, 36.0)]
-    return {"interval": [EventCost("interval", x, y, low, high, y / 2, nest, nest, nest) for x, y, low, high in values]}
-
-
-@pytest.mark.tiny
-def test_the_cost_of_events_has_plain_numbers_and_its_spread() -> None:
-    figure = plot.draw_event_cost(costs(nest=200.0))
-    (ax,), (legend,) = figure.axes, figure.legends
-    figure.draw_without_rendering()
-    labels = [text.get_text() for axis in (ax.xaxis, ax.yaxis) for text in axis.get_ticklabels()]
-    assert {"1", "10", "100", "1,000"} <= set(labels)
-    assert not any("$" in label for label in labels)
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "eprop, all of a step", "eprop, delivery alone", "NEST, all of a step",
-    ]  # fmt: skip
-    ours, delivery, _ = ax.containers
-    spans = [bar[:, 1] for bar in ours[2][0].get_segments()]
-    np.testing.assert_allclose(spans, [(6.3, 6.7), (7.4, 8.2), (8.0, 9.0), (6.0, 36.0)])
-    assert not delivery[2]
-    assert len(plot.draw_event_cost(costs()).axes[0].containers) == 2
-
-
 @pytest.mark.tiny
 def test_a_band_is_a_standard_deviation_to_either_side_above_zero() -> None:
     ax = Figure().add_subplot()
@@ -106,10 +79,3 @@ def test_bars_below_zero() -> None:
     ax = Figure().add_subplot()
     draw_bars(ax, {"a": np.array([-1.0, -2.0])}, {"a": 0.5}, ["k"])
     assert len(ax.containers) == 2
-
-
-@pytest.mark.tiny
-@pytest.mark.parametrize("sweeps", [{}, {"interval": []}])
-def test_the_cost_of_no_events_is_refused(sweeps: dict) -> None:
-    with pytest.raises(ParameterError, match="no measurements to draw"):
-        plot.draw_event_cost(sweeps)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
@@ -129,20 +127,6 @@ def test_readout_integrates():
     readouts = Readouts([ep.Readout(tau_m=10.0, v_min=-1.0, scale_input=True)], 2, 1.0)
     y = readouts.step(np.array([2.0, 0.0]), np.array([1.0, -99.0]))
     np.testing.assert_allclose(y, [2.0 * ALPHA + 1.0 - ALPHA, -1.0])
-
-
-@dataclass(frozen=True)
-class Renamed(ep.LIF):
-    """A model of the core that the reference has no equations of."""
-
-    core = "lif"
-    in_python = ep.LIF.in_python
-
-
-def test_a_model_of_the_core_without_equations_is_stepped_in_python():
-    inputs = np.random.default_rng(0).normal(0.4, 0.4, 60)
-    for found, wanted in zip(driven(Renamed(t_ref=2.0), inputs), driven(ep.LIF(t_ref=2.0), inputs), strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12)
 
 
 def test_a_model_without_equations_is_refused():

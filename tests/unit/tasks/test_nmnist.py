@@ -214,11 +214,6 @@ def test_with_test_augmentation_what_five_views_say_is_added_up() -> None:
     assert together.argmax(axis=1).tolist() != task.predict(samples, readouts[0]).tolist()
 
 
-def test_silent_loss_is_the_loss_of_silent_readouts() -> None:
-    assert NMNIST().silent_loss == pytest.approx(200 * math.log(10))
-    assert NMNIST(loss="squared_error").silent_loss == pytest.approx(100)
-
-
 def test_tasks_are_found_by_name() -> None:
     assert task_named("nmnist") is NMNIST
     assert {"pattern-generation", "evidence-accumulation", "nmnist", "cartpole", "delayed-reward"} <= TASKS.keys()

@@ -183,7 +183,7 @@ def test_a_mistake_of_the_task_loses_nothing(
     assert weights(resume_run(tmp_path / "a run").run) == weights(whole.run)
 
 
-@pytest.mark.filterwarnings("ignore::eprop.training.sample_learner.UnstableWarning")
+@pytest.mark.filterwarnings("ignore::eprop.errors.InstabilityWarning")
 @pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
 def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.Path, feedback: str) -> None:
     task = {"rule": "eprop+", "neurons": 20, "inputs": 20, "duration": 200.0, "eta": 0.01, "feedback": feedback}

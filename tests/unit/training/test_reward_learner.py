@@ -204,5 +204,5 @@ def test_the_figure_of_several_trials():
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ParameterError, match="passes = 2 needs a clip"):
         PolicyTraining(passes=2)
-    with pytest.raises(ParameterError, match="neither --engine time nor --parallel data"):
-        start_run(config(run={"engine": "time"}), tmp_path / "run")
+    with pytest.raises(ParameterError, match="does not know --parallel data"):
+        start_run(config(run={"parallel": "data"}), tmp_path / "run")

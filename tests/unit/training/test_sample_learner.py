@@ -11,8 +11,8 @@ import pytest
 
 import digits
 from eprop.data import Digits, Loader
-from eprop.errors import DataError, DivergenceError, ParameterError
-from eprop.training import Checkpoint, Trainer, UnstableWarning, Watcher, evaluate, load_checkpoint, save_checkpoint
+from eprop.errors import DataError, DivergenceError, InstabilityWarning, ParameterError
+from eprop.training import Checkpoint, Trainer, Watcher, evaluate, load_checkpoint, save_checkpoint
 from eprop.training.epoch_order import shuffled
 from eprop.training.moved_synapses import summary_of_moves
 from small_learner import RULES, learner, resumed, run, stopped, weights
@@ -198,10 +198,12 @@ def test_a_diverging_training_stops_with_advice() -> None:
 def test_an_unstable_training_warns_once() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run(learner(task={"optimizer": "gradient_descent", "eta": 0.0, "eta_out": 1e3}))
-    unstable = [w for w in caught if w.category is UnstableWarning]
-    assert len(unstable) == 1
-    assert "lower the learning rates (eta, eta_out)" in str(unstable[0].message)
+        task = {"optimizer": "gradient_descent", "eta": 0.0, "eta_out": 1e3}
+        run(learner(training={"epochs": 60, "schedule": "constant"}, task=task))
+    unstable = [str(w.message) for w in caught if w.category is InstabilityWarning]
+    assert len(unstable) == 1, unstable
+    assert "times that of readouts that do nothing" in unstable[0]
+    assert "with a third of eta" in unstable[0]
 
 
 def test_a_state_after_the_end_is_refused() -> None:

@@ -168,20 +168,16 @@ Neurons with an adaptive threshold keep the memory.
 """,
     "pong": """Learn to play Pong from the screen, every fourth frame (ALE/Pong).
 
-The network sees what an event camera of 40 x 40 pixels sees. With --front
-objects a fixed front-end finds the ball and the two paddles, and 128
-inputs encode where they are and how they move: this learns in half the
-time. The return is the points won minus the points lost, -21 to 21. Ctrl-C stops the
-run at any time, and --resume continues it. The task needs the extra
-atari, which includes the game: pip install ".\\[atari]" in the folder of
-the sources.
+The network sees what an event camera of 40 x 40 pixels sees. The return is
+the points won minus the points lost, -21 to 21. Ctrl-C stops the run at any
+time, and --resume continues it. The task needs the extra atari, which
+includes the game: pip install ".\\[atari]" in the folder of the sources.
 
 [bold]Examples[/bold]
 
   eprop train pong --out runs/pong
   eprop train pong --resume runs/pong
   eprop train pong --steps 100000 --episodes 10
-  eprop train pong --front objects
 """,
     "gymnasium": """Learn to act in any environment of Gymnasium.
 

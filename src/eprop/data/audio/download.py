@@ -5,7 +5,8 @@ from __future__ import annotations
 import pathlib
 
 from eprop.data.cache import default_folder
-from eprop.errors import DataError, MissingExtraError
+from eprop.data.download import fetch
+from eprop.errors import DataError
 
 #: Version 1.0.9, CC BY-SA 4.0, and the checksum that TensorFlow Datasets publishes for it.
 DIGITS_URL = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/v1.0.9.tar.gz"
@@ -36,22 +37,9 @@ def download_digits(
     DataError
         If the server cannot be reached, or the archive has another checksum.
     """
-    try:
-        import pooch
-    except ImportError:
-        raise MissingExtraError("pooch", "download", "to download recordings") from None
     folder = default_folder().parent / "downloads" if folder is None else pathlib.Path(folder)
     try:
-        pooch.retrieve(
-            url,
-            f"sha256:{sha256}",
-            fname="spoken-digits.tar.gz",
-            path=folder,
-            processor=pooch.Untar(extract_dir="spoken-digits"),
-        )
-    except (OSError, ValueError) as error:  # errors of requests are OSErrors
-        raise DataError(
-            f"{url}: cannot be downloaded to {folder} ({' '.join(str(error).split()):.300}); or download it by hand, unpack it, "
-            "and give its folder with --data"
-        ) from None
+        fetch(url, folder / "spoken-digits.tar.gz", f"sha256:{sha256}", unpack="spoken-digits")
+    except DataError as error:
+        raise DataError(f"{error}; or download it by hand, unpack it, and give its folder with --data") from None
     return folder / "spoken-digits"

@@ -12,7 +12,7 @@ from eprop.engine.build.propagators import TraceGroups, span_blocks_of
 from eprop.engine.build.records import Kind, Role, Rule, Topology
 from eprop.engine.ranks.partition import RankPartition
 from eprop.network import FixedPoint, Network
-from eprop.rules import EProp, EPropPlus, Momentum, PairRule
+from eprop.rules import EProp, EPropPlus, PairRule
 
 #: Neurons of a partition that two bytes can count.
 NEAR = 1 << 16
@@ -68,19 +68,8 @@ class Learning:
 
     @property
     def descends_each_step(self) -> bool:
-        """Whether some optimiser is gradient descent at each step."""
+        """Whether some optimiser is gradient descent at each step, so that the core sums over blocks of steps."""
         return any(rule.descends_each_step for rule in self.rules(EPropPlus))
-
-    @property
-    def betas(self) -> set[float]:
-        """Decays of momenta that take the steps of an interval at once."""
-        rules = [rule for rule in self.rules(EPropPlus) if rule.glides_each_step]
-        return {rule.optimizer.beta for rule in rules if isinstance(rule.optimizer, Momentum)}
-
-    @property
-    def sums_steps(self) -> bool:
-        """Whether steps at each time step are taken at once, so that the core sums over blocks of steps."""
-        return self.descends_each_step or bool(self.betas)
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,6 @@ def fingerprint_of(
         out["EPropPlus.synapses"] = f"{'; '.join(each)}; blocks of {block_steps} steps"
         if any(isinstance(p.rule, EPropPlus) and p.rule.descends_each_step for p in network.projections):
             out["EPropPlus.synapses"] += "; descent at each step from the start of a block"
-        if any(isinstance(p.rule, EPropPlus) and p.rule.glides_each_step for p in network.projections):
-            out["EPropPlus.synapses"] += "; momentum at each step from the start of a block"
     return np.frombuffer(json.dumps(out).encode(), np.uint8)
 
 

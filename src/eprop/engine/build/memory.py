@@ -68,17 +68,14 @@ def _work_entries(sizes: Sizes, blocks: int) -> int:
     """Numbers per neuron in the work space of the core, see ``allocate_plus_work`` in core/eprop_plus/eprop_plus.cpp.
 
     Propagators to the current block, of an interval and of the cutoff; spike corrections; neuron-major copies of both; sums for
-    gradient descent and momentum at each step, and discounts with their copies.
+    gradient descent at each step.
     """
     entries = sizes.n_entries
     corrections = max((kind.layout["n_corrections"] for kind in sizes.kinds if kind.anchored), default=0)
     crossed = sizes.block_steps + 1 if sizes.crosses else 0
     copies = lib.record_size(corrections) + (blocks + 2) * lib.record_size(entries)
-    sums = 3 * (blocks + 1) if sizes.learning.sums_steps else 0
-    linear = [kind for kind in sizes.kinds if kind.anchored and not kind.reward]
-    discounts = max((kind.layout["n_discounted"] for kind in linear), default=0)
-    momenta = len(sizes.learning.betas) * (2 * blocks * discounts + (blocks + 2) * lib.record_size(discounts))
-    return (blocks + 2 + crossed) * entries + corrections + copies + sums + momenta
+    sums = 3 * (blocks + 1) if sizes.learning.descends_each_step else 0
+    return (blocks + 2 + crossed) * entries + corrections + copies + sums
 
 
 def check_memory(sizes: Sizes, partitions: int, threads: int, neighbours: int) -> None:

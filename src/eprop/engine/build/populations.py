@@ -92,7 +92,7 @@ def add_models(table: np.ndarray, neurons: list[Population], components: dict[in
 
 
 def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, Sharing]) -> None:
-    """Write to the table of populations the loops over their neurons; loops of users' own models are compiled.
+    """Write to the table of populations the loops over their neurons; functions of a user are compiled.
 
     ``sharing`` has an entry for each population with neurons of this rank, by its index.
     """
@@ -101,7 +101,7 @@ def add_loops(table: np.ndarray, neurons: list[Population], sharing: dict[int, S
         if p.index in sharing:
             row, alike = table[p.index], sharing[p.index]
             row["sharing"] = alike
-            row["model"], row["own_step"] = loop_of(p.model, alike != Sharing.each)
+            row["model"], row["own_function"] = loop_of(p.model, alike != Sharing.each)
 
 
 def poisson_rates(network: Network, populations: np.ndarray, neurons: dict[int, list[Any]]) -> np.ndarray:

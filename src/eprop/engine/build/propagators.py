@@ -21,7 +21,7 @@ from eprop.engine.build.records import TRACE_GROUP, Kind
 from eprop.engine.ranks.parallelism import PRECISIONS
 from eprop.errors import NetworkError
 from eprop.network import Network, Population
-from eprop.rules import EProp, EPropPlus
+from eprop.rules import EPropPlus
 
 #: Smallest alpha^n and kappa^n to divide by: a division may cost three to four of sixteen digits, or two of seven.
 SMALLEST_POWER = {8: 1e-3, 4: 0.03}

@@ -101,7 +101,6 @@ class Kind(NamedTuple):
     def layout(self) -> dict[str, int]:
         """Sizes of the core's data per neuron: ``n_entries`` of a propagator, ``n_corrections`` of a spike correction.
 
-        ``n_discounted`` is that of the propagators of momentum at each step (core/eprop_plus/discounts.hpp).
         Of the ``n_constants`` rows of `Topology.eligibility`, the rows from ``spike_row``, ``decay_row`` and ``arrival_row`` on
         belong to own components: increase at a spike of the neuron, decay among them, increase at an arriving spike.
         """

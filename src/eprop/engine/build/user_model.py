@@ -1,4 +1,4 @@
-"""Check a user's own neuron model by running its `update` as Python, which checks indices; compiled code does not."""
+"""Check a user's own neuron model or surrogate gradient by running it as Python, which checks indices; compiled code does not."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from typing import Any
 import numpy as np
 
 from eprop.core import lib
-from eprop.engine.own_neuron import MarkedCopies
+from eprop.engine.own_neuron import MarkedCopies, loop_of
 from eprop.errors import NetworkError
-from eprop.models import Neuron
-from eprop.models.base import compiled_step, core_model
+from eprop.models import Neuron, Surrogate
+from eprop.models.base import core_model
 
 #: Synaptic inputs of the test steps, mV: zero, small values of both signs, and values that make any neuron spike.
 INPUTS = (0.0, 0.1, -0.1, 10.0, 1e4, 1e4, -1e4, 0.0)
 #: Above this input an exponential may overflow.
 LARGE = 1e3
+#: Distances of the voltage from the threshold at which a surrogate gradient is tried, mV.
+DISTANCES = (0.0, 0.1, -0.1, 1.0, -1.0, 10.0, -10.0)
 
 
 def validate_user_model(neuron: Neuron, dt: float) -> None:
-    """Run some steps of one neuron of a user's own model with index checks.
+    """Run some steps of one neuron of a user's own model with index checks, and a user's surrogate gradient.
 
     Raises
     ------
     NetworkError
         If rows are missing or unknown, or `update` is not marked for compilation, fails, uses an index outside its rows, does
-        not return two numbers, or returns a surrogate gradient above the declared bound.
+        not return two numbers, or returns a surrogate gradient above the declared bound. If the function of the surrogate
+        gradient is not marked, fails, or does not return a finite number.
     """
     kind = type(neuron)
     surrogate = getattr(neuron, "surrogate", None)
-    own_gradient = getattr(surrogate, "code", 0) < 0
-    if in_package(kind) and not own_gradient:
+    if surrogate is not None and surrogate.code < 0:
+        _check_gradient(surrogate)
+    if in_package(kind):
         return
-    if own_gradient and not hasattr(getattr(surrogate, "gradient", None), "py_func"):
-        raise NetworkError(
-            f"{type(surrogate).__name__}.gradient is not compiled: write @inline (from eprop.models) above the function"
-        )
     label = kind.__name__
     built_in = core_model(kind)
     if built_in is None and not hasattr(kind, "update"):
@@ -57,12 +57,8 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
     params = np.array([np.ravel(derived[name])[:1] for name in kind.parameter_rows], dtype=np.float64).reshape(-1, 1)
     first = neuron.initial(dt, range(1), 0)
     state = np.array([np.ravel(first.get(name, 0.0))[:1] for name in kind.state_rows], np.float64).reshape(-1, 1)
-    step = compiled_step(neuron)
-    update = (
-        _update_of_core(str(built_in))
-        if step is None
-        else MarkedCopies(getattr(surrogate, "gradient", None)).copy(step)
-    )
+    gradient = getattr(surrogate, "gradient", None)
+    update = MarkedCopies(gradient).copy(kind.update) if built_in is None else _update_of_core(neuron)
     largest = _largest_psi(neuron, dt)
     with np.errstate(all="ignore"):
         for x in INPUTS:
@@ -72,6 +68,24 @@ def validate_user_model(neuron: Neuron, dt: float) -> None:
                 raise NetworkError(
                     f"{label}.update returned psi = {result[1]} for an input of {x:g} mV; it must be finite"
                 )
+
+
+def _check_gradient(surrogate: Surrogate) -> None:
+    """Try a user's surrogate gradient at some distances from the threshold."""
+    label = f"{type(surrogate).__name__}.gradient"
+    gradient: Any = type(surrogate).gradient
+    if not hasattr(gradient, "py_func"):
+        raise NetworkError(f"{label} is not compiled: write @inline (from eprop.models) above the function")
+    for u in DISTANCES:
+        try:
+            with np.errstate(all="ignore"):
+                psi = gradient(np.float64(u), surrogate.height, surrogate.width)
+        except Exception as error:
+            raise NetworkError(f"{label} fails: {type(error).__name__}: {error}") from error
+        if not isinstance(psi, (int, float, np.number)) or not np.isfinite(psi):
+            raise NetworkError(
+                f"{label} must return a finite number; {u:g} mV from the threshold it returned {psi!r:.80}"
+            )
 
 
 def _check_receptors(neuron: Neuron, dt: float) -> None:
@@ -88,12 +102,13 @@ def in_package(thing: type) -> bool:
     return thing.__module__.split(".")[0] == "eprop"
 
 
-def _update_of_core(model: str) -> Callable[..., Any]:
+def _update_of_core(neuron: Neuron) -> Callable[..., Any]:
     """One step of one neuron of a built-in model, for a model that derives from it without its own `update`."""
+    model, function = loop_of(neuron, shared=False)
 
     def update(state: np.ndarray, params: np.ndarray, j: int, x: float) -> tuple[bool, float]:
         psi = np.zeros(1)
-        spikes = lib.advance(lib.models[model], state, params, 0, 1, np.array([x], float), psi)
+        spikes = lib.advance(model, state, params, 0, 1, np.array([x], float), psi, function)
         return spikes.size > 0, psi[0]
 
     return update
@@ -135,7 +150,7 @@ def check_psi(label: str, psi: object, largest: object) -> None:
     NetworkError
         If a value is negative, or larger than the bound.
     """
-    psi, largest = np.broadcast_arrays(psi, largest)
+    psi, largest = np.broadcast_arrays(np.asarray(psi), np.asarray(largest))
     broken = np.isfinite(largest) & ~((psi >= 0.0) & (psi <= largest * (1.0 + 1e-12)))
     if broken.any():
         raise NetworkError(

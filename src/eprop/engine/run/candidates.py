@@ -1,9 +1,9 @@
-"""Candidates for new synapses: drawn, silent or given connections."""
+"""Candidates for new synapses: drawn or silent connections."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,13 +11,10 @@ from eprop import random
 from eprop.engine.build.draws import draw_connections, draw_delays
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import branches_at, synapse_order
-from eprop.engine.state.wiring import Branches, Connections, Tables
-from eprop.errors import InputError
+from eprop.engine.state.wiring import Connections
 from eprop.network import Projection
 from eprop.network.rewiring import SILENT_RATE, is_silent
 from eprop.network.signs import SOURCE, sign_classes, signs_of_synapses
-from eprop.parameters import real_numbers
-from eprop.rules import EProp
 
 
 class Candidates:
@@ -72,90 +69,6 @@ class Candidates:
         gradients = arrays.synapses.weight[order].astype(np.float64) / -SILENT_RATE
         indptr = np.searchsorted(targets, np.arange(begin, stop + 1))
         return Connections(indptr, sources.astype(np.int32), groups, gradients)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Given connections.
-
-    Attributes
-    ----------
-    sources, targets, groups : (connections,) int64
-        Nodes, and delay groups counted from the first one of the projection.
-    """
-
-    sources: np.ndarray
-    targets: np.ndarray
-    groups: np.ndarray
-
-    @classmethod
-    def checked(cls, arrays: Arrays, p: Projection, sources: object, targets: object, delays: object) -> Pairs:
-        """Connections from arguments of `Simulator.absent_gradients`.
-
-        Raises
-        ------
-        InputError
-        """
-        if p.rule.code != EProp.code or p.post.model.role != "neuron":
-            raise InputError(f"absent_gradients: {p.name} must learn by EProp, onto neurons")
-        if arrays.exchange.several and p.rewiring is None and p.pre.model.role == "neuron":
-            raise InputError(
-                f"absent_gradients: with several ranks, {p.name} needs rewiring=, by which ranks know all sources"
-            )
-        if len(sign_classes(p)) > 1:
-            raise InputError(
-                f"absent_gradients: {p.name} keeps signs; gradients do not depend on them, so leave out sign"
-            )
-        ends: list[np.ndarray] = []
-        for what, given, size in (("sources", sources, p.pre.size), ("targets", targets, p.post.size)):
-            nodes = real_numbers(f"absent_gradients: {what}", given, InputError)
-            if nodes.ndim != 1 or (
-                nodes.size and (nodes.dtype.kind not in "iu" or nodes.min() < 0 or nodes.max() >= size)
-            ):
-                raise InputError(
-                    f"absent_gradients: {what} must be a list of nodes in 0..{size - 1}, got {given!r:.60}"
-                )
-            ends.append(nodes.astype(np.int64))
-        if ends[0].size != ends[1].size:
-            raise InputError(f"absent_gradients: {ends[0].size} sources, but {ends[1].size} targets")
-        known = arrays.built.groups["delay"][arrays.built.delay_groups[p.index]] * arrays.network.dt
-        wanted = np.broadcast_to(
-            real_numbers("delays", known[0] if delays is None else delays, InputError), ends[0].shape
-        )
-        groups = np.abs(wanted[:, None] - known).argmin(axis=1)
-        if not np.allclose(known[groups], wanted, rtol=1e-9):
-            raise InputError(f"absent_gradients: delays of {p.name} are {', '.join(f'{d:g}' for d in known[:9])} ms")
-        return cls(ends[0], ends[1], groups)
-
-    @property
-    def keys(self) -> np.ndarray:
-        """All numbers."""
-        return np.stack([self.sources, self.targets, self.groups])
-
-    @property
-    def order(self) -> np.ndarray:
-        """Order by target, then source."""
-        return np.lexsort((self.groups, self.sources, self.targets))
-
-    def give(self, p: Projection, first: int, stop: int) -> Connections:
-        """Those onto some targets."""
-        order = self.order
-        begin, end = np.searchsorted(self.targets[order], (first, stop))
-        own = order[begin:end]
-        indptr = np.searchsorted(self.targets[own], np.arange(first, stop + 1))
-        return Connections(indptr, self.sources[own].astype(np.int32), self.groups[own], np.zeros(own.size))
-
-    def taken(self, arrays: Arrays, p: Projection, tables: Tables) -> np.ndarray:
-        """The values of tables of these connections, in their order; 0 for connections onto targets of other ranks."""
-        partition, own = arrays.built.rank_partition, Branches.of(arrays.built, p)
-        first, stop = partition.own(p.post)
-        here = np.flatnonzero((self.targets >= first) & (self.targets < stop))
-        targets = self.targets[here] + partition.first_target(p.post)
-        branches = own.at(partition.local_ids(p.pre, self.sources[here].astype(np.int32)), self.groups[here])
-        parts = np.searchsorted(arrays.built.topology.bounds[0], targets, side="right")
-        out = np.zeros(self.targets.size)
-        out[here[np.lexsort((targets, branches, parts))]] = tables.values
-        return out
 
 
 def nodes_of(indptr: np.ndarray, first: int) -> np.ndarray:

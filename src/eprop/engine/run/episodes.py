@@ -18,12 +18,12 @@ from eprop.engine.build.memory import check_room
 from eprop.engine.build.records import Rule, Topology
 from eprop.engine.ranks.collective import run_on_all_ranks
 from eprop.engine.ranks.exchange import Core, run_in_slices
+from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.currents import given_currents
 from eprop.engine.run.guards import check_losses
 from eprop.engine.run.optimizers import Optimizers, batch_scale, constant_scales, sample_scales
 from eprop.engine.run.own_loss import OwnLosses
 from eprop.engine.run.probes import spikes_of_sample
-from eprop.engine.run.rates import TrainingRates, by_population
 from eprop.engine.run.results import BatchResult
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import Samples, external_arrays
@@ -56,15 +56,16 @@ class Episodes:
     rewirer : Rewirer
     lock : context manager
         Held while a simulator is in use.
+    watch : CollapseWatch
     """
 
     def __init__(
         self, arrays: Arrays, comm: Communicator, replicas: Communicator, timer: PhaseTimer, rewirer: Rewirer,
-        lock: AbstractContextManager[None],
+        lock: AbstractContextManager[None], watch: CollapseWatch,
     ):  # fmt: skip
         self.arrays, self.comm, self.replicas, self.lock = arrays, comm, replicas, lock
         self.optimizers, self.losses = Optimizers(arrays, comm, timer), OwnLosses(arrays.network)
-        self.rates, self.rewirer = TrainingRates(arrays.network), rewirer
+        self.watch, self.rewirer = watch, rewirer
         self._timer = timer
         self._core: Core | None = None
         self._wiring = 0  # count of wiring changes as of the connections that the core has
@@ -89,7 +90,7 @@ class Episodes:
             return found[0]
 
         result = self.with_gradients(collect, step)
-        self.rates.judge(result, samples.n_steps)
+        self.watch.batch(result, samples)
         return result
 
     def with_gradients(self, collect: Callable[[], Collected], use: Callable[[Collected], Used]) -> Used:

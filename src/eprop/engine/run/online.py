@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy as np
 from eprop.core import lib
 from eprop.engine.build.drives import drive_factors
 from eprop.engine.ranks.parallelism import run_in_threads
+from eprop.engine.run.collapse import CollapseWatch, by_population
 from eprop.engine.run.currents import given_currents
 from eprop.engine.run.guards import check_losses, check_voltages, check_weights
 from eprop.engine.run.probes import NO_PROBES, Probes, SpikeReader
-from eprop.engine.run.rates import RateMonitor, TrainingRates, by_population
 from eprop.engine.run.results import BatchResult, Recording
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import Samples, external_arrays
@@ -92,11 +93,11 @@ class OnlineRunner:
     arrays : Arrays
     timer : PhaseTimer
     rewirer : Rewirer
+    watch : CollapseWatch
     """
 
-    def __init__(self, arrays: Arrays, timer: PhaseTimer, rewirer: Rewirer):
-        self._arrays, self._timer, self._rates = arrays, timer, TrainingRates(arrays.network)
-        self._rewirer = rewirer
+    def __init__(self, arrays: Arrays, timer: PhaseTimer, rewirer: Rewirer, watch: CollapseWatch):
+        self._arrays, self._timer, self._rewirer, self._watch = arrays, timer, rewirer, watch
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         self._leak = arrays.built.topology.readouts["leak"].copy()
         self._leaks = bool(self._leak.any())
@@ -106,10 +107,7 @@ class OnlineRunner:
             if p.model.role == "readout"
         ]
 
-    def run(
-        self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0,
-        rates: RateMonitor | None = None,
-    ) -> Recording:  # fmt: skip
+    def run(self, sample: Samples, probes: Probes, wanted: list[Population], frozen: bool, clock: int = 0) -> Recording:
         """Run one sample; see `Simulator.run`. Random numbers start at step ``clock``."""
         arrays, n_steps = self._arrays, sample.n_steps
         online = arrays.online
@@ -117,15 +115,10 @@ class OnlineRunner:
         t0, before, reader, done = online.t, online.events, SpikeReader(arrays, wanted) if wanted else None, 0
         while done < n_steps:
             limit = reader.limit(n_steps - done) if reader else n_steps - done
-            limit = rates.limit(limit) if rates else limit
-            done += self.advance(out, done, limit)
+            done += self.advance(out, done, limit, sample)
             check_voltages(arrays, "run", out.loss[done - 1])
             if reader:
                 reader.read()
-            if rates:
-                rates.read()
-        if rates:
-            rates.judge(int(out.spikes.sum()), n_steps)
         arrays.weight_changes += 1
         check_weights(arrays, "run", online.weights_finite(arrays.threads))
         times = np.arange(t0 + 1.0, t0 + n_steps + 1.0)
@@ -139,14 +132,19 @@ class OnlineRunner:
             self._count_events_of_all(before)
         return recording
 
-    def advance(self, request: lib.RunRequest, offset: int, n_steps: int) -> int:
+    def advance(self, request: lib.RunRequest, offset: int, n_steps: int, samples: Samples) -> int:
         """Advance the running network by up to ``n_steps`` steps; move synapses if it has learned for long enough."""
-        step = partial(advance, self._arrays, self._arrays.online, request, offset)
-        if request.frozen or not self._rewirer.runs_on:
-            return step(n_steps, self._timer)
-        with Postponed():  # the core returns regularly
-            done = step(self._rewirer.limit(n_steps), self._timer)
-            self._rewirer.learned(done)
+        arrays = self._arrays
+        step = partial(advance, arrays, arrays.online, request, offset)
+        learns, request.of_neurons = self._rewirer.runs_on and not request.frozen, self._watch.spikes
+        limit = min(self._rewirer.limit(n_steps) if learns else n_steps, self._watch.left)
+        with Postponed() if learns else nullcontext():  # the core returns regularly
+            done = step(limit, self._timer)
+            if learns:
+                self._rewirer.learned(done)
+        stop = offset + done
+        silent = None if request.frozen else samples.silent_loss(offset, stop)
+        self._watch.advanced(done, float(request.loss[offset:stop].sum()), silent)
         return done
 
     def outputs(self, sample: Samples, y: np.ndarray, spikes: dict[str, tuple[np.ndarray, np.ndarray]]) -> Recording:
@@ -161,11 +159,11 @@ class OnlineRunner:
         """Learn at every spike, from the samples in sequence."""
         arrays, n_steps, total = self._arrays, samples.n_steps, len(samples) * samples.n_steps
         out, events, done = request_of(arrays, samples, frozen=False), arrays.events, 0
-        out.of_neurons = counts = np.zeros(arrays.built.n_neurons, np.int64)
+        counted = self._watch.spikes.copy()
         while done < total:
             before, limit = done, total - done
             limit = min(limit, n_steps) if arrays.exchange.several else limit
-            done += self.advance(out, done, limit)
+            done += self.advance(out, done, limit, samples)
             finite = np.isfinite(out.loss[before:done])
             last = done - 1 if finite.all() else before + int(np.argmin(finite))
             check_voltages(arrays, f"sample {last // n_steps}", out.loss[last])
@@ -176,8 +174,8 @@ class OnlineRunner:
         spikes = arrays.exchange.sum(out.spikes)
         self._count_events_of_all(events)
         result = self._result(samples, out, spikes, arrays.events - events)
-        result.neuron_spikes = by_population(arrays, counts)
-        self._rates.judge(result, n_steps)
+        result.neuron_spikes = by_population(arrays, self._watch.spikes - counted)
+        self._watch.silent(result, samples.n_steps)
         return result
 
     def evaluate(self, samples: Samples, progress: Progress) -> BatchResult:

@@ -15,9 +15,7 @@ import numpy as np
 from eprop import random
 from eprop.core import lib
 from eprop.engine.ranks.exchange import Core
-from eprop.engine.run.candidates import Candidates, Pairs
-from eprop.engine.run.optimizers import batch_scale
-from eprop.engine.run.samples import Samples
+from eprop.engine.run.candidates import Candidates
 from eprop.engine.run.timing import PhaseTimer
 from eprop.engine.state.arrays import Arrays
 from eprop.engine.state.weights import of_all_ranks, synapse_order
@@ -26,7 +24,7 @@ from eprop.errors import warn
 from eprop.network import Projection
 from eprop.network.rewiring import BATCHES, GROW, SILENT, TIME, Rewiring, is_silent
 from eprop.parallel import Communicator
-from eprop.parameters import Floats, Integers
+from eprop.parameters import Integers
 
 #: Part of a training in which synapses move.
 PART = 0.75
@@ -182,26 +180,6 @@ class Rewirer:
         finally:
             self._arrays.note_moved()
         self._timer.add_since("rewiring", began)
-
-    @contextmanager
-    def absent(self, p: Projection, pairs: Pairs) -> Iterator[_Step]:
-        """Let backward passes find the gradients of given absent connections."""
-        arrays = self._arrays
-        absent = placed(arrays.network, arrays.built, [p], pairs.give, arrays.threads)
-        self._watched = _Step(0, [(p, 0.0)], absent, topology_with(arrays, absent))
-        try:
-            yield self._watched
-        finally:
-            self._watched = None
-
-    def gradients_of(self, step: _Step, pairs: Pairs, samples: Samples) -> Floats:
-        """Gradients of given absent connections after a mini-batch without a step, in their order."""
-        arrays, values = self._arrays, step.absent.values
-        p = step.moving[0][0]
-        if self._replicas.size > 1:
-            values[...] = self._replicas.sum(values)
-        values *= values.dtype.type(batch_scale(arrays, samples)[arrays.built.delay_groups[p.index][0]])
-        return arrays.exchange.sum(pairs.taken(arrays, p, step.absent))
 
     def moved(self, p: Projection) -> Moved:
         """See `Simulator.moved`."""

@@ -116,6 +116,19 @@ class Samples(ByValue):
         sizes = [size for size, _ in self.made_for[1]]
         return np.repeat(self.window[:, :, : len(sizes)], sizes, axis=2)
 
+    def silent_loss(self, begin: int, stop: int) -> float:
+        """Loss of outputs at zero in steps ``begin:stop`` of all samples in sequence; 0 if a weight of the window is negative."""
+        sample, step = np.divmod(np.arange(begin, stop), self.n_steps)
+        window = self.window[sample if len(self.window) > 1 else 0, step]
+        target = np.nan_to_num(self.target[sample, step if self.target.shape[1] > 1 else 0])
+        loss, first = 0.0, 0
+        for k, (size, softmax) in enumerate(self.made_for[1] if window.min(initial=0.0) >= 0.0 else ()):
+            part = target[:, first : first + size]
+            each = np.log(size) * part if softmax else 0.5 * part**2
+            loss += float(window[:, k] @ each.sum(axis=1))
+            first += size
+        return loss
+
     def __repr__(self) -> str:
         parts = [f"{self.n} samples of {self.n_steps} steps", f"{self.event_channels.size:,} events"]
         parts += [

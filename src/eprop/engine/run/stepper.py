@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,17 +9,16 @@ import numpy as np
 
 from eprop.core import lib
 from eprop.engine.build.drives import refuse_modulation
+from eprop.engine.run.collapse import CollapseWatch
 from eprop.engine.run.guards import OneThread, check_voltages, check_weights
 from eprop.engine.run.results import name_of
 from eprop.engine.run.rewiring import Rewirer
 from eprop.engine.run.samples import NO_REWARD_TRACE
-from eprop.engine.run.timing import Latency
 from eprop.engine.state.arrays import Arrays
 from eprop.errors import InputError
 from eprop.models import EventSource
 from eprop.parameters import brief, is_finite_number, real_numbers, refuse_masks
 
-_clock = time.perf_counter_ns
 Given = lib.Given
 StepStatus = lib.StepStatus
 _PROBLEMS = {
@@ -39,18 +37,14 @@ _FORM = int(StepStatus.form)
 
 
 class Stepper:
-    """A network that runs step by step; made by `Simulator.stepper`.
-
-    Attributes
-    ----------
-    latency : Latency
-        Durations of `step` calls.
-    """
+    """A network that runs step by step; made by `Simulator.stepper`."""
 
     def __init__(
-        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None
+        self, arrays: Arrays, inputs: object, readouts: object, learn: bool, alone: OneThread, rewirer: Rewirer | None,
+        watch: CollapseWatch,
     ):  # fmt: skip
         self._arrays, self._alone, self._rewirer, network = arrays, alone, rewirer, arrays.network
+        self._watch, self._learns = watch, learn
         table, n = arrays.built.topology.populations, arrays.built.n_neurons
         spans: dict[str, dict[str, slice]] = {"neuron": {}, "readout": {}, "source": {}}
         for p in network.populations:
@@ -69,7 +63,6 @@ class Stepper:
             arrays.built.topology, network.seed, not learn, arrays.threads, source, _place(aims), _place(spans["neuron"]),
             alone.in_use,
         )  # fmt: skip
-        self.latency = Latency(self._step.latency)
         y = self._step.y
         y.flags.writeable = False
         views = {name: y[spans["readout"][name]] for name in shown}
@@ -79,7 +72,7 @@ class Stepper:
         self._signals = _Places("signal", self._step.signal, spans["neuron"])
 
     def __repr__(self) -> str:
-        return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms; {self.latency})"
+        return f"Stepper(at {self._arrays.t * self._arrays.network.dt:g} ms)"
 
     @property
     def rewarded(self) -> bool:
@@ -137,7 +130,7 @@ class Stepper:
         """
         # One call of the core does all of it, if no argument needs conversion.
         try:
-            status = self._arrays.online.step(self._step, channels, target, signal, error, modulator, reward, 0, 0)
+            status = self._arrays.online.step(self._step, channels, target, signal, error, modulator, reward, 0)
         except TypeError:
             status = _FORM
         if status:
@@ -153,7 +146,7 @@ class Stepper:
         self, channels: object, target: object, signal: object, error: object, modulator: object, reward: object
     ) -> int:
         """Simulate a step whose arguments the core does not read as they are."""
-        began, given = _clock(), 0
+        given = 0
         with self._alone:
             try:
                 for bit, places, value in (
@@ -167,7 +160,7 @@ class Stepper:
                     self._take(channels)
                 factors = _number(StepStatus.modulator, modulator), _number(StepStatus.reward, reward)
                 nothing = (None,) * 4  # it is in the stepper already
-                return int(self._arrays.online.step(self._step, *nothing, *factors, given, _clock() - began))
+                return int(self._arrays.online.step(self._step, *nothing, *factors, given))
             except BaseException:
                 self._step.forget()
                 raise
@@ -189,10 +182,12 @@ class Stepper:
                 array = np.asarray(value)
             except ValueError as error:  # ragged lists
                 raise _no_channels(value) from error
+            size = self._arrays.network.population(name).size
             if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
                 raise _no_channels(value)
+            if array.size == size and np.isin(array, (0, 1)).all() and np.unique(array).size < size:
+                raise _no_channels(value)
             if not self._step.take(self._source[name], np.require(array, np.int64, ["C", "A"])):
-                size = self._arrays.network.population(name).size
                 raise InputError(
                     f"input {name!r}: channels must lie in 0..{size - 1}, got {array.min()}..{array.max()}"
                 )
@@ -207,6 +202,11 @@ class Stepper:
             raise InputError(_PROBLEMS[StepStatus(status)])
         check_voltages(self._arrays, "step", self.loss)
         check_weights(self._arrays, "step", self._arrays.online.weights_finite(self._arrays.threads))
+        counts, sums = self._step.counts, self._step.sums
+        steps, loss, silent = sums.tolist()
+        self._watch.spikes += counts
+        counts[:], sums[:] = 0, 0.0
+        self._watch.advanced(int(steps), loss, silent if self._learns else None)
 
 
 class _Places:
@@ -235,6 +235,8 @@ class _Places:
             value = real_numbers(f"{self._label} of {name!r}", value, InputError)
         if value.shape != view.shape:
             raise InputError(f"{self._label} of {name!r} must have shape {view.shape}, got {value.shape}")
+        if self._label == "target" and np.isnan(value).any():  # NaN stands for no target
+            raise InputError(f"{_PROBLEMS[StepStatus.target]}; leave it out in a step without target")
         view[:] = value
 
 

@@ -223,9 +223,8 @@ def make_history(sizes: Sizes, max_delay: int, learns: bool = True, allocate: Al
     ring, blocks = (ring_size(max(s.cutoff, block) + 2), ring_size(s.cutoff // block + 3)) if plus else (1, 1)
     past = ring_size(max(s.cutoff if plus else 0, s.pair_cutoff if pairs else 0) + max_delay + 3)
     stored = ring if s.crosses or s.learning.each_step else 1
-    if plus and s.learning.sums_steps:  # sums over the blocks of an interval, see core/eprop_plus/bounds.hpp
+    if plus and s.learning.descends_each_step:  # sums over the blocks of an interval, see core/eprop_plus/bounds.hpp
         stored = ring_size(s.cutoff + block + 2)
-        ring = stored if s.learning.betas else ring  # the same over block prefixes, see core/eprop_plus/discounts.hpp
     reward_blocks = ring_size(s.reward_cutoff // block + 3) if plus and s.reward_cutoff else 0
     reward_steps = reward_blocks * block
     waiting, n_groups = k if reward_steps else 0, len(s.trace_groups.table)

@@ -76,10 +76,10 @@ class MyTask(LearningTask, ArrayTask, Classification):
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Values for the parameters of `LearningTask` that have no default; they may depend on the rule."""
-        common = {"tau_m": 20.0, "tau_out": 30.0, "feedback": "symmetric", "c_reg": 1.0}
+        common = {"tau_m": 20.0, "tau_out": 30.0, "feedback": "symmetric"}
         if given.get("rule", cls.rule) == "eprop+":
             return {**common, "optimizer": "gradient_descent", "eta": 5e-4, "eta_out": 5e-4}
-        return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3}
+        return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "c_reg": 1.0}
 
     def default_training(self, data: Any) -> dict[str, Any]:
         """Number of epochs, size of a mini-batch, schedule of the learning rates."""

@@ -48,10 +48,10 @@ class MyTask(LearningTask, GeneratedTask, Classification):
     @classmethod
     def suited(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         """Values for the parameters of `LearningTask` that have no default; they may depend on the rule."""
-        common = {"tau_m": 20.0, "tau_out": 30.0, "feedback": "symmetric", "c_reg": 1.0}
+        common = {"tau_m": 20.0, "tau_out": 30.0, "feedback": "symmetric"}
         if given.get("rule", cls.rule) == "eprop+":
             return {**common, "optimizer": "gradient_descent", "eta": 1e-4, "eta_out": 1e-4}
-        return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3}
+        return {**common, "optimizer": "adam", "eta": 5e-3, "eta_out": 5e-3, "c_reg": 1.0}
 
     def default_data(self) -> dict[str, Any]:
         """Number of samples of an epoch and of the test; every epoch draws new samples."""
@@ -73,11 +73,6 @@ class MyTask(LearningTask, GeneratedTask, Classification):
     def window(self) -> np.ndarray:
         """Weight of each step in loss and score: the second half counts."""
         return (np.arange(self.n_steps) >= self.n_steps // 2).astype(float)
-
-    @property
-    def silent_loss(self) -> float:
-        """Loss of a sample with silent readouts; a training with a much larger loss gives a warning."""
-        return math.log(len(self.classes)) * float(self.window.sum())
 
     def build_network(self) -> ep.Network:
         """The network: inputs go to ``in``, a class to the only readouts, the target of a `Regression` to those named ``out``."""

@@ -1,1 +1,0 @@
-from unrendered import unrendered as unrendered
