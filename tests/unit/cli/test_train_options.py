@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import command_line
-import eprop.cli.train as train
 from eprop.plot import draw_weights
 
 OWN = "train my_task.py --epochs 1 --samples 8 --test-samples 4 --n-steps 20 --threads 1"
@@ -58,21 +57,9 @@ def test_a_broken_or_missing_file_is_reported_whatever_the_options(own: pathlib.
     assert "file of the task does not exist" in line("train other.py --rule eprop").stderr
 
 
-def test_a_file_that_only_a_run_names_is_not_read_for_its_options(
-    own: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[bool] = []
-    real = train.command_for
-    monkeypatch.setattr(train, "command_for", lambda file, read: (reads.append(read), real(file, read=read))[1])
-    reads = read
-    assert line(f"{OWN} --no-figures --out run").exit_code == 0
-    assert line("train --resume run --threads 1 --json").exit_code == 0
-    assert read == [True, False]
-
-
 def test_resume_remembers_whether_figures_are_drawn_and_how(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, tuple[str, ...]]] = []
-    monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats: drawn.append((path.name, tuple(formats))))
+    monkeypatch.setattr("eprop.plot.draw_run", lambda path, task, formats: drawn.append((path.name, tuple(formats))))
     for words, expected in (
         (f"{PATTERN} --no-figures --out none", []),
         ("train --resume none --json", []),
