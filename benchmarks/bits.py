@@ -60,7 +60,7 @@ def weights(sim):
         out.append(sim.delays(p.name))
     for a in sim.network.populations:
         for b in sim.network.populations:
-            with contextlib.suppress(ep.EPropError):
+            with contextlib.suppress(ep.errors.EPropError):
                 out.append(sim.feedback_weights(a.name, b.name))
     return out
 
@@ -417,7 +417,7 @@ def outcome(work: Callable[[], str]) -> str:
     """The digest of a case, or the class of its error: some networks explode, and must go on to do so."""
     try:
         return work()
-    except ep.EPropError as error:
+    except ep.errors.EPropError as error:
         return f"error {type(error).__name__}"
 
 

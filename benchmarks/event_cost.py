@@ -27,7 +27,7 @@ import numpy as np
 from scaling import ScalingResult, compare_with_nest, run_scaling, warn_unused
 from scaling_network import MODES, NEEDED, NetworkConfig, ScalingConfig
 
-from eprop import ParameterError
+from eprop.errors import ParameterError
 from eprop.parameters import param
 from eprop.plot import check_picture, save
 from eprop.plot.style import BLUE, GREY, RED, decades, letter, look, new_figure, plain

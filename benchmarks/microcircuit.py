@@ -27,8 +27,9 @@ from typing import Any, Literal
 import harness
 import numpy as np
 
-from eprop import STDP, EPropPlus, GradientDescent, Network, Normal, ParameterError, RandomFeedback, Readout, Simulator
+from eprop import STDP, EPropPlus, GradientDescent, Network, Normal, RandomFeedback, Readout, Simulator
 from eprop.analysis import Spikes, statistics
+from eprop.errors import ParameterError
 from eprop.interop.nest_models import named
 from eprop.networks import POPULATIONS, REFERENCE_RATES, Microcircuit, microcircuit
 from eprop.networks.microcircuit import Background

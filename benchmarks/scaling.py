@@ -27,7 +27,7 @@ import harness
 import numpy as np
 from scaling_network import NetworkConfig, ScalingConfig, network_of, run_steps, run_timed, simulator_of
 
-from eprop import ParameterError
+from eprop.errors import ParameterError
 from eprop.parallel import Communicator, Serial, find_communicator
 from eprop.rules.optimizers import BY_NAME
 from eprop.training.system_info import peak_memory, resident_memory

@@ -178,13 +178,13 @@ def compare_gradients(task: Compared) -> dict[str, float]:
     return found
 
 
-def learn_by_events(engine: ep.Simulator, samples: ep.Samples) -> None:
+def learn_by_events(engine: ep.Simulator, samples: ep.engine.Samples) -> None:
     """Learn a mini-batch."""
     engine.scale_learning_rates(1e-3)
     engine.train(samples)
 
 
-def learn_in_time(engine: ep.Simulator, samples: ep.Samples) -> None:
+def learn_in_time(engine: ep.Simulator, samples: ep.engine.Samples) -> None:
     """Learn a mini-batch in the time-driven reference; the simulator gets the weights."""
     stepped = time_driven(engine)
     stepped.learning_rate_factor = 1e-3

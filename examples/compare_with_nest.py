@@ -49,7 +49,7 @@ def main() -> None:
     ours = sim.run(args.duration, inputs, targets, record=[("rec", "v"), *((name, "weight") for name in plastic)])
     try:
         theirs = to_nest(net).run(args.duration, inputs, targets)
-    except ep.MissingExtraError as missing:
+    except ep.errors.MissingExtraError as missing:
         raise SystemExit(str(missing)) from None
 
     print(f"{args.duration} ms, {sim.n_synapses} plastic synapses, {sim.events} synaptic events")

@@ -60,7 +60,7 @@ class TimeDriven(ep.Simulator):
         """As `Simulator.scale_learning_rates`."""
         self.reference.learning_rate_factor = factor
 
-    def train(self, samples: ep.Samples, progress: Progress = None) -> BatchResult:
+    def train(self, samples: ep.engine.Samples, progress: Progress = None) -> BatchResult:
         """As `Simulator.train`."""
         first_step = self._learned_steps if self._by_batch else int(self.reference.counters[1])
         stimuli = stimuli_of(self.network, samples, first_step, learns=True)
@@ -68,7 +68,9 @@ class TimeDriven(ep.Simulator):
         self._learned_steps += len(samples) * samples.n_steps
         return self._result(runs)
 
-    def evaluate(self, samples: ep.Samples, *, reset: bool | None = None, progress: Progress = None) -> BatchResult:
+    def evaluate(
+        self, samples: ep.engine.Samples, *, reset: bool | None = None, progress: Progress = None
+    ) -> BatchResult:
         """As `Simulator.evaluate`, each sample from rest."""
         stimuli = stimuli_of(self.network, samples)
         return self._result([self.reference.predict(stimulus) for stimulus in counted(stimuli, progress)])
@@ -76,7 +78,7 @@ class TimeDriven(ep.Simulator):
     def _result(self, runs: list[Activity]) -> BatchResult:
         loss, y = np.array([run.loss.sum() for run in runs]), np.stack([run.y for run in runs])
         if not (np.isfinite(y).all() and np.isfinite(loss).all()):
-            raise ep.DivergenceError("the time-driven network diverges: lower the learning rates")
+            raise ep.errors.DivergenceError("the time-driven network diverges: lower the learning rates")
         neurons = self.reference.forward.layout.source_of_neuron
         counts = np.array([run.spikes[:, neurons].sum(axis=0) for run in runs], np.int64)
         populations = [p for p in self.network.populations if p.model.role == "neuron"]
@@ -132,7 +134,7 @@ def compare(config: RunConfig, count: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def losses_of_steps(network: ep.Network, samples: ep.Samples, y: np.ndarray) -> np.ndarray:
+def losses_of_steps(network: ep.Network, samples: ep.engine.Samples, y: np.ndarray) -> np.ndarray:
     """Loss of each step of the learning window of the first sample, for readouts ``y`` of shape (n_steps, readouts)."""
     target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0, :, 0]
     if isinstance(network.population("out").model.loss, ep.CrossEntropy):

@@ -218,7 +218,9 @@ def check_run(
     return sim, found
 
 
-def check_training(net: ep.Network, samples: ep.Samples, batch_size: int, tolerance: float = 1e-10) -> list[Activity]:
+def check_training(
+    net: ep.Network, samples: ep.engine.Samples, batch_size: int, tolerance: float = 1e-10
+) -> list[Activity]:
     """The engine equals the reference in mini-batches of e-prop: outputs, losses and the weights after each."""
     sim, stepped, runs = ep.Simulator(net, threads=1), time_driven(net), []
     for first in range(0, len(samples), batch_size):
@@ -281,7 +283,7 @@ def run_engine_samples(
     return sim, results, weights
 
 
-def samples_of(c: Case, sim: ep.Simulator, samples: list[tuple[np.ndarray, np.ndarray]]) -> ep.Samples:
+def samples_of(c: Case, sim: ep.Simulator, samples: list[tuple[np.ndarray, np.ndarray]]) -> ep.engine.Samples:
     """Samples as the engine takes them."""
     inputs, targets = (np.stack(part) for part in zip(*samples, strict=True))
     given = {"inputs": {"in": inputs}, "targets": {"out": targets}, "window": c.window, "reward": c.reward}

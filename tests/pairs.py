@@ -62,13 +62,13 @@ def stimulus(seed: int, steps: int, n: int, rate: float = 0.08) -> np.ndarray:
     return spikes
 
 
-def emitted(recording: ep.Recording, name: str, node: int, dt: float) -> np.ndarray:
+def emitted(recording: ep.engine.Recording, name: str, node: int, dt: float) -> np.ndarray:
     """Steps in which a node emitted spikes."""
     times, nodes = recording.spikes[name]
     return np.rint(times[nodes == node] / dt).astype(int) - 1
 
 
-def arrivals(net: ep.Network, name: str, recording: ep.Recording, connections, steps: int):
+def arrivals(net: ep.Network, name: str, recording: ep.engine.Recording, connections, steps: int):
     """Per connection with spikes: its index, the steps of arrivals, the spikes of both sides, its weight at the start."""
     projection = net.projection(name)
     delay = round(projection.delay / net.dt)

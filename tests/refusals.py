@@ -34,8 +34,8 @@ def refusals(*rows: tuple[Callable[..., Any], type[Exception], str]) -> pytest.M
     ::
 
         @refusals(
-            (lambda sim: sim.run(-1.0), ep.InputError, "^duration must be"),
-            (lambda sim: sim.weights("a->b"), ep.NetworkError, "no projection named 'a->b'"),
+            (lambda sim: sim.run(-1.0), ep.errors.InputError, "^duration must be"),
+            (lambda sim: sim.weights("a->b"), ep.errors.NetworkError, "no projection named 'a->b'"),
         )
         def test_bad_arguments_are_refused(refusal, sim):
             refusal.check(sim)
@@ -50,7 +50,7 @@ def each_of(values: Iterable[Any], call: Callable[..., Any], error: type[Excepti
 
 
 def each_row(
-    table: Iterable[tuple[Any, str]], call: Callable[..., Any], error: type[Exception] = ep.InputError
+    table: Iterable[tuple[Any, str]], call: Callable[..., Any], error: type[Exception] = ep.errors.InputError
 ) -> list[tuple]:
     """Rows of `refusals` from pairs of a value and the words of its message, with the value as first argument of a call."""
     return [(functools.partial(call, value), error, words) for value, words in table]
@@ -60,7 +60,7 @@ def network(rule=None, **options) -> ep.Network:
     return small_network((4, 3, 2), {"in->rec": None, "rec->out": None, "rec->rec": None}, rule=rule, **options)
 
 
-def refuse(words: str, error=ep.InputError):
+def refuse(words: str, error=ep.errors.InputError):
     return pytest.raises(error, match=words)
 
 

@@ -58,7 +58,7 @@ def stimulus(seed: int, n: int, steps: int) -> np.ndarray:
     return np.random.default_rng(seed).random((n, steps, SIZES[0])) < 0.2
 
 
-def samples_of(sim: ep.Simulator, n: int = 5, steps: int = 30, seed: int = 1, **more: Any) -> ep.Samples:
+def samples_of(sim: ep.Simulator, n: int = 5, steps: int = 30, seed: int = 1, **more: Any) -> ep.engine.Samples:
     targets = np.random.default_rng(seed + 100).normal(size=(n, steps, SIZES[2]))
     return sim.samples(n, steps, {"in": stimulus(seed, n, steps)}, {"out": targets}, **more)
 

@@ -10,7 +10,7 @@ from eprop.engine.run.online import EVALUATION_CHUNKS
 from eprop.reference import Activity, Stimulus
 
 
-def evaluated(network: ep.Network, samples: ep.Samples, *, reset: bool) -> list[Activity]:
+def evaluated(network: ep.Network, samples: ep.engine.Samples, *, reset: bool) -> list[Activity]:
     """Each sample from rest; without a reset, the samples of a chunk are one long sample."""
     stepped, stimuli = time_driven(network), stimuli_of(network, samples)
     if reset:

@@ -25,24 +25,7 @@ if TYPE_CHECKING:
         parallel as parallel, parameters as parameters, plot as plot, random as random, reference as reference, rl as rl,
         rules as rules, tasks as tasks, training as training,
     )  # fmt: skip
-    from eprop.engine import Lanes, Record, Recording, Rollout, RunStopped, Samples, Simulator, Stepper, quantise
-    from eprop.errors import (
-        CheckpointError,
-        DataError,
-        DivergenceError,
-        EPropError,
-        FilterWarning,
-        InputError,
-        InstabilityWarning,
-        MemoryLimitError,
-        MissingExtraError,
-        NetworkError,
-        NoFeedbackWarning,
-        OutputError,
-        ParameterError,
-        SaturationWarning,
-        SilenceWarning,
-    )
+    from eprop.engine import Record, Simulator, quantise
     from eprop.models import (
         ALIF,
         LIF,
@@ -93,28 +76,25 @@ if TYPE_CHECKING:
     )
     from eprop.networks import recurrent
     from eprop.rules import STDP, Adam, EProp, EPropPlus, GradientDescent, Momentum, RewardTrace, RMSprop, Static
-    from eprop.training import History, fit, load
+    from eprop.training import fit, load
 
 __version__ = "0.3.0.dev0"
 
 # Subpackages with the public names, searched in this order on first use, so that `eprop --help` does not load libraries.
-_HOMES = ("errors", "models", "network", "rules", "engine", "training", "networks")
+_HOMES = ("models", "network", "rules", "engine", "training", "networks")
 _SUBPACKAGES = frozenset(
     ("analysis", "cli", "core", "data", "encoders", "engine", "errors", "interop", "models", "network",
      "networks", "parallel", "parameters", "plot", "random", "reference", "rl", "rules", "tasks", "training")
 )  # fmt: skip
 
 __all__ = [
-    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair", "CheckpointError",
-    "Clipped", "Constant", "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DataError", "DeltaALIF", "DeltaLIF",
-    "DistanceDependent", "DivergenceError", "EProp", "EPropError", "EPropPlus", "EventSource", "Explicit", "Exponential",
-    "FastSigmoid", "FilterWarning", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber", "GaussianNoise",
-    "Glorot", "GradientDescent", "History", "InputError", "InstabilityWarning", "Lanes", "Learned", "LogNormal",
-    "MemoryLimitError", "MissingExtraError", "Momentum", "Network", "NetworkError", "NoFeedbackWarning", "Normal", "OneToOne",
-    "OutputError", "ParameterError", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop",
-    "RandomFeedback", "Readout", "Record", "Recording", "RewardTrace", "Rewiring", "Rollout", "RunStopped", "Samples",
-    "SaturationWarning", "SilenceWarning", "Simulator", "SquaredError", "Static", "Stepper", "Steps", "Symmetric", "Uniform",
-    "__version__", "fit", "load", "quantise", "recurrent",
+    "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair", "Clipped", "Constant",
+    "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "DistanceDependent", "EProp", "EPropPlus",
+    "EventSource", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber",
+    "GaussianNoise", "Glorot", "GradientDescent", "Learned", "LogNormal", "Momentum", "Network", "Normal", "OneToOne",
+    "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop", "RandomFeedback", "Readout", "Record",
+    "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Steps", "Symmetric", "Uniform", "__version__", "fit",
+    "load", "quantise", "recurrent",
 ]  # fmt: skip
 
 

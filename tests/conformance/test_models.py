@@ -55,7 +55,7 @@ def weight_of(neuron: Membrane, dt: float) -> float:
     return neuron.c_m / 3.0 if has_current(neuron) else 1.0 / neuron.input_scale(dt)
 
 
-def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.Recording]:
+def driven(model: str, steps: int = 200, seed: int = 0, dt: float = 1.0) -> tuple[ep.LIF, ep.engine.Recording]:
     """Five neurons under a random fire of inputs, excitatory and inhibitory."""
     neuron = MODELS[model]
     connections = {"in->rec": ep.Normal(0.2 * weight_of(neuron, dt), 0.3 * weight_of(neuron, dt))}
@@ -108,7 +108,7 @@ def test_check_neuron_accepts_the_model(model):
     """What anyone can ask of a model of their own."""
     if model == "delta ALIF, pausing":
         # As NEST does, it forgets the spike before a refractory time, of which its eligibility knows.
-        with pytest.raises(ep.NetworkError, match=r"DeltaALIF, own spike: Eligibility\.spike"):
+        with pytest.raises(ep.errors.NetworkError, match=r"DeltaALIF, own spike: Eligibility\.spike"):
             check_neuron(MODELS[model], steps=60)
         return
     found = check_neuron(MODELS[model], steps=60, receptor=receptor_of(model))

@@ -75,6 +75,11 @@ def test_figure_5(experiments: pathlib.Path, tmp_path: pathlib.Path) -> None:
     }
 
 
+def test_the_record_on_nmnist(experiments: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    found = result_of(experiments / "nmnist_record.py", tmp_path)
+    assert 0.0 <= found["errors"][0] < 0.9
+
+
 def test_pong_from_objects(experiments: pathlib.Path, tmp_path: pathlib.Path) -> None:
     pytest.importorskip("ale_py", reason="needs the extra atari")
     found = result_of(experiments / "pong_objects.py", tmp_path)

@@ -119,15 +119,15 @@ def test_spikes_and_values_of_a_step_have_the_same_time(ran):
 def test_a_recording_of_another_network(ran):
     other = ep.Network()
     other.add(ep.Readout(), 1, "answer")
-    with pytest.raises(ep.InputError, match=r"to_neo: the network has no population 'in'; it has: answer"):
+    with pytest.raises(ep.errors.InputError, match=r"to_neo: the network has no population 'in'; it has: answer"):
         to_neo(ran[1], other)
-    with pytest.raises(ep.InputError, match="to_neo takes a Recording and its Network, got Network, Recording"):
+    with pytest.raises(ep.errors.InputError, match="to_neo takes a Recording and its Network, got Network, Recording"):
         to_neo(*ran)
 
 
 def test_a_missing_neo_is_named_with_its_extra(ran, monkeypatch):
     monkeypatch.setitem(sys.modules, "neo", None)
     with pytest.raises(
-        ep.MissingExtraError, match=r'needs the package "neo": pip install neo \(or the extra "neo" of eprop\)'
+        ep.errors.MissingExtraError, match=r'needs the package "neo": pip install neo \(or the extra "neo" of eprop\)'
     ):
         to_neo(ran[1], ran[0])

@@ -108,7 +108,7 @@ def test_a_receptor_against_the_sign_of_its_weights():
     x, rec = net.add(ep.EventSource(), 2, "in"), net.add(NEURON.replace(tau_syn_in=2.0), 2, "rec")
     net.connect(x, rec, weight=[[1.0, -2.0], [3.0, 4.0]], receptor="excitatory")
     with pytest.raises(
-        ep.NetworkError, match="in->rec acts on the excitatory receptor of 'rec', with weights of -2 pA; in NEST"
+        ep.errors.NetworkError, match="in->rec acts on the excitatory receptor of 'rec', with weights of -2 pA; in NEST"
     ):
         to_nest(net).run(5.0)
 

@@ -117,12 +117,12 @@ def test_drives_that_nest_cannot_start_in_time(rule, message):
     x, rec = net.add(ep.EventSource(), 2, "in"), net.add(ep.LIF(delayed_reset=isinstance(rule, ep.EProp)), 2, "rec")
     net.connect(x, rec, weight=1.0, rule=rule)
     net.stimulate(rec, ep.Current(1.0))
-    with pytest.raises(ep.NetworkError, match=message):
+    with pytest.raises(ep.errors.NetworkError, match=message):
         to_nest(net)
 
 
 def test_a_run_whose_drives_are_too_many():
     net = ep.Network(dt=0.1)
     net.stimulate(net.add(ep.DeltaLIF(), 10_000, "cells"), ep.PoissonDrive())
-    with pytest.raises(ep.NetworkError, match="from lists, at most 200,000,000 values; run at most 2000 ms"):
+    with pytest.raises(ep.errors.NetworkError, match="from lists, at most 200,000,000 values; run at most 2000 ms"):
         to_nest(net).run(5000.0)

@@ -510,7 +510,7 @@ def test_a_batch_takes_constants_as_they_have_learned():
     assert np.unique(sim.parameters("rec")["tau_adapt"]).size > 1
     theirs, first = to_nest(net, sim).train(samples), to_nest(net).train(samples)
     with pytest.raises(
-        ep.NetworkError, match=r"rec\.v_th, rec.tau_adapt, out.tau_m would change after the first of 2 batches"
+        ep.errors.NetworkError, match=r"rec\.v_th, rec.tau_adapt, out.tau_m would change after the first of 2 batches"
     ):
         to_nest(net, sim).train([samples, samples])
     result = sim.train(samples)

@@ -32,14 +32,16 @@ def network(rule=PLUS, neuron=None, readout=None, source=None, *, feedback=None,
 
 def test_a_missing_nest_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nest", None)
-    with pytest.raises(ep.MissingExtraError, match=r'needs the package "nest-simulator": pip install nest-simulator '):
+    with pytest.raises(
+        ep.errors.MissingExtraError, match=r'needs the package "nest-simulator": pip install nest-simulator '
+    ):
         to_nest(network())
 
 
 @pytest.mark.nest
 @pytest.mark.parametrize("given", [None, "net", ep.LIF()])
 def test_what_is_no_network_is_refused(given):
-    with pytest.raises(ep.NetworkError, match="to_nest needs a Network"):
+    with pytest.raises(ep.errors.NetworkError, match="to_nest needs a Network"):
         to_nest(given)
 
 
@@ -47,7 +49,7 @@ def test_what_is_no_network_is_refused(given):
 def test_simulator_of_another_network():
     net = network()
     for simulator in (ep.Simulator(network(), threads=1), "sim"):
-        with pytest.raises(ep.NetworkError, match="the simulator must be built from this network"):
+        with pytest.raises(ep.errors.NetworkError, match="the simulator must be built from this network"):
             to_nest(net, simulator)
 
 
@@ -115,7 +117,7 @@ REFUSED = [
 @pytest.mark.nest
 @pytest.mark.parametrize(("net", "words"), REFUSED, ids=[words for _, words in REFUSED])
 def test_networks_that_nest_lacks_are_refused_with_a_reason(net, words):
-    with pytest.raises(ep.NetworkError, match=words):
+    with pytest.raises(ep.errors.NetworkError, match=words):
         to_nest(net)
 
 
@@ -136,36 +138,36 @@ def test_symmetric_feedback_of_static_readouts():
 @pytest.mark.nest
 def test_currents_in_time_are_refused():
     given, words = {"rec": np.ones((60, 4))}, "describe currents into rec by Network.stimulate with a Current"
-    with pytest.raises(ep.InputError, match=words):
+    with pytest.raises(ep.errors.InputError, match=words):
         to_nest(network()).run(60.0, given)
     net = network(SAMPLE)
     samples = ep.Simulator(net, threads=1).samples(1, 60, {"rec": np.ones((1, 60, 4))}, {"out": np.ones((1, 1, 2))})
-    with pytest.raises(ep.InputError, match=words):
+    with pytest.raises(ep.errors.InputError, match=words):
         to_nest(net).train(samples)
 
 
 @pytest.mark.nest
 def test_repeated_connections_that_learn_are_refused():
     net = small_network((3, 4, 0), {"in->rec": {"connectivity": ep.FixedIndegree(5, multapses=True)}}, rule=PLUS)
-    with pytest.raises(ep.NetworkError, match="in->rec has repeated connections"):
+    with pytest.raises(ep.errors.NetworkError, match="in->rec has repeated connections"):
         to_nest(net).run(5.0)
 
 
 @pytest.mark.nest
 def test_each_rule_has_its_method():
-    with pytest.raises(ep.NetworkError, match=r"use train\(\)"):
+    with pytest.raises(ep.errors.NetworkError, match=r"use train\(\)"):
         to_nest(network(SAMPLE)).run(5.0)
     net = network()
-    with pytest.raises(ep.NetworkError, match=r"use run\(\)"):
+    with pytest.raises(ep.errors.NetworkError, match=r"use run\(\)"):
         to_nest(net).train(ep.Simulator(net, threads=1).samples(1, 5))
 
 
 @pytest.mark.nest
 def test_first_step_with_adam():
     net = to_nest(network(ep.EPropPlus(optimizer=ep.Adam(), c_reg=0.0)))
-    with pytest.raises(ep.InputError, match="the first step must have no input"):
+    with pytest.raises(ep.errors.InputError, match="the first step must have no input"):
         net.run(5.0, {"in": np.ones((5, 3))})
-    with pytest.raises(ep.InputError, match="window must be 0 in the first step"):
+    with pytest.raises(ep.errors.InputError, match="window must be 0 in the first step"):
         net.run(5.0)
 
 
@@ -191,8 +193,8 @@ def test_samples_that_nest_cannot_take():
         (samples(window=0.5 * closed), "learning window must be 1 in the last steps"),
         (samples(), "samples need a target for 'out'"),
     ):
-        with pytest.raises(ep.InputError, match=words):
+        with pytest.raises(ep.errors.InputError, match=words):
             theirs.train(given)
     averaged = network(ep.EProp(optimizer=GD, average_gradient=True), LATE)
-    with pytest.raises(ep.InputError, match="set window to 0 in the first step"):
+    with pytest.raises(ep.errors.InputError, match="set window to 0 in the first step"):
         to_nest(averaged).train(ep.Simulator(averaged, threads=1).samples(1, 10))

@@ -28,7 +28,7 @@ def parrots(nest, trains: list[np.ndarray], dt: float, **parameters):
 
 
 def weights_in_nest(
-    net: ep.Network, name: str, recording: ep.Recording, connections
+    net: ep.Network, name: str, recording: ep.engine.Recording, connections
 ) -> dict[tuple[int, int], np.ndarray]:
     """Weights that the spikes of each (source, target) take along."""
     nest = nest_module()

@@ -14,6 +14,7 @@ import pytest
 import eprop as ep
 from compare import assert_same
 from eprop.engine.build import memory
+from eprop.errors import InputError, MemoryLimitError, MissingExtraError, NetworkError, ParameterError
 from eprop.interop.nir import NearestWarning, from_nir, to_nir
 from networks import small_network
 from refusals import refusals
@@ -160,7 +161,7 @@ def test_constants_that_have_learned_are_written_for_each_neuron():
 def test_two_time_constants_of_the_current_are_refused():
     net = ep.Network()
     net.add(ep.CurrentLIF(tau_syn_in=3.0), 2, "rec")
-    with pytest.raises(ep.NetworkError, match="rec: NIR's CubaLIF has one tau_syn; train without tau_syn_in"):
+    with pytest.raises(NetworkError, match="rec: NIR's CubaLIF has one tau_syn; train without tau_syn_in"):
         to_nir(ep.Simulator(net, threads=1), nearest=True)
 
 
@@ -238,7 +239,7 @@ def lone(neuron: ep.Neuron) -> ep.Simulator:
     ],
 )
 def test_features_that_nir_lacks_need_consent(neuron: ep.Neuron, words: str):
-    with pytest.raises(ep.NetworkError, match=f"^rec: NIR cannot express {words}; train without"):
+    with pytest.raises(NetworkError, match=f"^rec: NIR cannot express {words}; train without"):
         to_nir(lone(neuron))
     with pytest.warns(NearestWarning, match=f"^rec: NIR cannot express {words}: it will behave differently there"):
         assert to_nir(lone(neuron), nearest=True).nodes["rec"].v_reset[0] == 0.0
@@ -255,7 +256,7 @@ def test_lists_without_an_effect_are_expressed(given: dict):
 @pytest.mark.parametrize("kind", [ep.ALIF, ep.DeltaALIF])
 @pytest.mark.parametrize("nearest", [False, True])
 def test_adaptive_neurons_have_no_nearest_equivalent(kind: type[ep.Neuron], nearest: bool):
-    with pytest.raises(ep.NetworkError, match=f"^rec: NIR has no {kind.__name__}; it has leaky neurons"):
+    with pytest.raises(NetworkError, match=f"^rec: NIR has no {kind.__name__}; it has leaky neurons"):
         to_nir(lone(kind()), nearest=nearest)
 
 
@@ -295,7 +296,7 @@ def test_a_spike_brings_the_same_charge_in_another_step():
     assert peaks[0] == pytest.approx(1.0, rel=1e-12)
     assert peaks[1] == pytest.approx(1.0, abs=0.03)  # a current that lasts 1 ms decays meanwhile
     graph.metadata.clear()
-    with pytest.raises(ep.InputError, match=r"^from_nir: the graph does not give its time step; give it"):
+    with pytest.raises(InputError, match=r"^from_nir: the graph does not give its time step; give it"):
         from_nir(graph)
 
 
@@ -316,7 +317,7 @@ def test_what_the_graph_does_not_tell():
     assert ep.Simulator(net, threads=1).connection_count("rec->out") == 9
     assert ep.Simulator(from_nir(graph, zeros=True), threads=1).connection_count("rec->out") == 10
     with pytest.raises(
-        ep.NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, rec->out$"
+        NetworkError, match=r"^from_nir: rule names 'out'; the projections are: in->rec, rec->rec, rec->out$"
     ):
         from_nir(graph, rule={"out": ep.EProp()})
 
@@ -325,7 +326,7 @@ def test_matrices_that_will_not_fit(monkeypatch: pytest.MonkeyPatch):
     sim = ep.Simulator(network(), threads=1)
     monkeypatch.setattr(memory, "NOTICEABLE", 0)
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
-    with pytest.raises(ep.MemoryLimitError, match=r"a graph of NIR would take .* a matrix for each delay"):
+    with pytest.raises(MemoryLimitError, match=r"a graph of NIR would take .* a matrix for each delay"):
         to_nir(sim)
 
 
@@ -426,7 +427,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("nodes", "edges", "words"), REFUSED, ids=[words for *_, words in REFUSED])
 def test_graphs_without_an_equivalent_are_refused(nodes: dict, edges: list, words: str):
-    with pytest.raises(ep.NetworkError, match=words):
+    with pytest.raises(NetworkError, match=words):
         from_nir(nir.NIRGraph(nodes, edges, type_check=False), dt=1.0)
 
 
@@ -506,9 +507,9 @@ def same_names() -> ep.Simulator:
 
 
 @refusals(
-    (lambda: to_nir(same_names()), ep.NetworkError, "^to_nir: two nodes would be called 'rec output'; give the population"),
-    (lambda: from_nir(3, dt=1.0), ep.InputError, "^from_nir takes a graph of NIR, got int; to read a file, give its path"),
-    (lambda: to_nir(network()), ep.InputError, "^to_nir takes a Simulator, got Network"),
+    (lambda: to_nir(same_names()), NetworkError, "^to_nir: two nodes would be called 'rec output'; give the population"),
+    (lambda: from_nir(3, dt=1.0), InputError, "^from_nir takes a graph of NIR, got int; to read a file, give its path"),
+    (lambda: to_nir(network()), InputError, "^to_nir takes a Simulator, got Network"),
 )  # fmt: skip
 def test_bad_arguments_are_refused(refusal):
     refusal.check()
@@ -516,7 +517,7 @@ def test_bad_arguments_are_refused(refusal):
 
 def test_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "nir", None)
-    with pytest.raises(ep.MissingExtraError, match=r"pip install nir "):
+    with pytest.raises(MissingExtraError, match=r"pip install nir "):
         from_nir(None, dt=1.0)
 
 
@@ -586,7 +587,7 @@ def test_weights_of_few_bits_come_back(tmp_path: pathlib.Path):
             one.levels(again.connections("in->rec")[2]), sim.formats["in->rec"].levels(sim.connections("in->rec")[2])
         )
     own.metadata["bits"] = 40
-    with pytest.raises(ep.NetworkError, match="bits must be <= 16"):
+    with pytest.raises(NetworkError, match="bits must be <= 16"):
         from_nir(graph)
 
 
@@ -627,7 +628,7 @@ def test_a_graph_for_eulers_steps_has_all_spikes(neuron: Any, dt: float, reader:
     assert wanted.sum() > 100
     exact = eulers_steps(to_nir(sim), events, dt / 1000.0)
     assert (exact != wanted).any()
-    with pytest.raises(ep.NetworkError, match="for programs that step by Euler's rule"):
+    with pytest.raises(NetworkError, match="for programs that step by Euler's rule"):
         from_nir(graph)
 
 
@@ -642,5 +643,5 @@ def test_a_graph_for_eulers_steps_has_all_spikes(neuron: Any, dt: float, reader:
 def test_steps_of_readers_that_are_refused(given: dict[str, Any], words: str) -> None:
     net = ep.Network()
     net.add(ep.DeltaLIF(), 2, "rec")
-    with pytest.raises(ep.ParameterError, match=words):
+    with pytest.raises(ParameterError, match=words):
         to_nir(ep.Simulator(net, threads=1), **given)

@@ -27,29 +27,29 @@ def test_files_of_graphs(tmp_path: pathlib.Path) -> None:
     nir.write(path, graph())
     assert [p.size for p in from_nir(path).populations] == [3, 4]
     assert [p.size for p in from_nir(str(path)).populations] == [3, 4]
-    with pytest.raises(ep.DataError, match=r"graph.nir: .*needs"):
+    with pytest.raises(ep.errors.DataError, match=r"graph.nir: .*needs"):
         from_nir(path, memory=100)
     with h5py.File(path, "a") as file:
         del file["node/nodes/rec/tau"]
-    with pytest.raises(ep.DataError, match=r"graph.nir: is not a graph of NIR"):
+    with pytest.raises(ep.errors.DataError, match=r"graph.nir: is not a graph of NIR"):
         from_nir(path)
     with h5py.File(path, "a") as file:
         file.create_dataset("node/nodes/rec/tau", (1 << 42,), float, chunks=(1024,))
-    with pytest.raises(ep.DataError, match=r"graph.nir: /node/nodes/rec/tau: needs"):
+    with pytest.raises(ep.errors.DataError, match=r"graph.nir: /node/nodes/rec/tau: needs"):
         from_nir(path)
     path.write_text("text")
-    with pytest.raises(ep.DataError, match=r"graph.nir: cannot be read"):
+    with pytest.raises(ep.errors.DataError, match=r"graph.nir: cannot be read"):
         from_nir(path)
-    with pytest.raises(ep.DataError, match=r"none.nir: cannot be read: No such file"):
+    with pytest.raises(ep.errors.DataError, match=r"none.nir: cannot be read: No such file"):
         from_nir(tmp_path / "none.nir")
 
 
 def test_graphs_that_are_too_large() -> None:
     nodes = {"in": nir.Input({"input": np.array([10**12])}), "rec": graph().nodes["rec"]}
-    with pytest.raises(ep.MemoryLimitError, match=r"in: 1,000,000,000,000 signals: needs"):
+    with pytest.raises(ep.errors.MemoryLimitError, match=r"in: 1,000,000,000,000 signals: needs"):
         from_nir(nir.NIRGraph(nodes, [("in", "rec")], type_check=False), dt=1.0)
     inner: Any = nir.NIRGraph(nodes, [], type_check=False)
     for _ in range(100):
         inner = nir.NIRGraph({"inner": inner}, [], type_check=False)
-    with pytest.raises(ep.NetworkError, match="graphs are nested more than 50 deep"):
+    with pytest.raises(ep.errors.NetworkError, match="graphs are nested more than 50 deep"):
         from_nir(inner, dt=1.0)

@@ -191,7 +191,7 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         ("network", 3, "EPropClassifier.network must be None or of the class Network, got 3"),
         ("encoder", "rate", "EPropClassifier.encoder must be None or of the class Encoder, got 'rate'"),
     ):
-        with pytest.raises(ep.EPropError, match=words):
+        with pytest.raises(ep.errors.EPropError, match=words):
             EPropClassifier(**SMALL | {name: wrong}).fit(np.eye(2), [0, 1])
     with pytest.raises(ParameterError, match="validation_fraction takes 1 of 1 samples"):
         EPropRegressor(**SMALL | {"validation_fraction": 0.1}).fit(np.eye(2)[:1], [0.5])

@@ -25,7 +25,7 @@ def events() -> np.ndarray:
     return np.random.default_rng(3).random((80, 4)) < 0.3
 
 
-def recording(**given: Any) -> ep.Recording:
+def recording(**given: Any) -> ep.engine.Recording:
     return ep.Simulator(network(), threads=1).run(80.0, {"in": events()} | given, learn=False, spikes=["in", "rec"])
 
 
@@ -65,17 +65,17 @@ def test_spikes_of_others_are_read_in_their_units(tmp_path: pathlib.Path):
     assert spikes_from_sonata(tmp_path / "spikes.h5")["a"][0] == [250.0]
     with h5py.File(tmp_path / "spikes.h5", "a") as file:
         file["spikes/a/timestamps"].attrs["units"] = "steps"
-    with pytest.raises(ep.DataError, match="times are in 'steps'; supported are ms, s, us"):
+    with pytest.raises(ep.errors.DataError, match="times are in 'steps'; supported are ms, s, us"):
         spikes_from_sonata(tmp_path / "spikes.h5")
     with h5py.File(tmp_path / "spikes.h5", "w") as file:
         file["spikes/timestamps"], file["spikes/gids"] = np.array([0.25]), np.array([3])
-    with pytest.raises(ep.DataError, match="without the name of their population"):
+    with pytest.raises(ep.errors.DataError, match="without the name of their population"):
         spikes_from_sonata(tmp_path / "spikes.h5")
 
 
 def test_spikes_that_were_not_recorded(tmp_path: pathlib.Path):
     for given in (ep.Simulator(network(), threads=1).run(5.0), None):
-        with pytest.raises(ep.InputError, match=r"^spikes_to_sonata takes a Recording with spikes"):
+        with pytest.raises(ep.errors.InputError, match=r"^spikes_to_sonata takes a Recording with spikes"):
             spikes_to_sonata(given, tmp_path / "spikes.h5")
     assert not (tmp_path / "spikes.h5").exists()
 
@@ -94,15 +94,15 @@ def test_spikes_that_are_wrong(tmp_path: pathlib.Path):
     ):
         with h5py.File(tmp_path / "spikes.h5", "w") as file:
             file["spikes/a/timestamps"], file["spikes/a/node_ids"] = np.array(times), np.array(nodes)
-        with pytest.raises(ep.DataError, match=f"spikes.h5: spikes/a/.*{words}"):
+        with pytest.raises(ep.errors.DataError, match=f"spikes.h5: spikes/a/.*{words}"):
             spikes_from_sonata(tmp_path / "spikes.h5")
-    with pytest.raises(ep.InputError, match="recorded_dt must be a number of ms above 0"):
+    with pytest.raises(ep.errors.InputError, match="recorded_dt must be a number of ms above 0"):
         spikes_from_sonata(tmp_path / "spikes.h5", recorded_dt=-1.0)
 
 
 def test_files_without_spikes(tmp_path: pathlib.Path):
     path = tmp_path / "spikes.h5"
-    with pytest.raises(ep.DataError, match=r"spikes.h5: the file does not exist"):
+    with pytest.raises(ep.errors.DataError, match=r"spikes.h5: the file does not exist"):
         spikes_from_sonata(path)
     for made, words in (
         ("nodes/a", "is not a SONATA file with spikes: the group is missing"),
@@ -112,9 +112,9 @@ def test_files_without_spikes(tmp_path: pathlib.Path):
     ):
         with h5py.File(path, "w") as file:
             file[made] = np.array([3])
-        with pytest.raises(ep.DataError, match=words):
+        with pytest.raises(ep.errors.DataError, match=words):
             spikes_from_sonata(path)
     with h5py.File(path, "w") as file:
         file.create_dataset("spikes/a/timestamps", (1 << 42,), float, chunks=(1024,))
-    with pytest.raises(ep.DataError, match=r"spikes.h5: /spikes/a/timestamps: needs 35,184,372,088,832 bytes"):
+    with pytest.raises(ep.errors.DataError, match=r"spikes.h5: /spikes/a/timestamps: needs 35,184,372,088,832 bytes"):
         spikes_from_sonata(path)

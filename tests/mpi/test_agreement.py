@@ -38,7 +38,7 @@ def tries(name, call):
     try:
         call()
         results[name] = "went on"
-    except ep.EPropError as error:
+    except ep.errors.EPropError as error:
         results[name] = f"{type(error).__name__}: {error}"
 
 def simulator(net=net, **options):

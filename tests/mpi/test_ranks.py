@@ -133,7 +133,7 @@ def test_one_process_is_alone(monkeypatch):
 def test_wrong_divisions_are_refused():
     net = ep.Network()
     net.add(ep.LIF(), 2, "rec")
-    with pytest.raises(ep.ParameterError, match=r'Simulator\.parallel must be "model" or "data"'):
+    with pytest.raises(ep.errors.ParameterError, match=r'Simulator\.parallel must be "model" or "data"'):
         ep.Simulator(net, parallel="both")
-    with pytest.raises(ep.NetworkError, match="only EProp learns from mini-batches"):
+    with pytest.raises(ep.errors.NetworkError, match="only EProp learns from mini-batches"):
         ep.Simulator(net, parallel="data")

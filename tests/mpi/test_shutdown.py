@@ -65,7 +65,7 @@ if comm.rank == 1:
     threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
     sim.run(1e9, spikes_to="FILE", interval=1.0)
-except ep.RunStopped as stop:
+except ep.engine.RunStopped as stop:
     rows = stop.recording.times.size
 assert rows == sim.time and set(comm.gather(rows)) == {rows}
 whole = ep.Simulator(net, threads=1, comm=comm).run(sim.time, spikes=["rec"]).spikes["rec"]

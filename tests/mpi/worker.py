@@ -73,7 +73,7 @@ def learn_samples(make: Any, comm: Communicator, threads: int, states: list[Any]
 def rollouts(sim: ep.Simulator, external: Any) -> Results:
     """A rollout of samples, and one that continues it; lanes that learn, with the end of an episode, and their replay."""
     out: Results = {}
-    rollout: ep.Rollout | None = None
+    rollout: ep.engine.Rollout | None = None
     for k in range(2):
         given = cases.inputs(11, 3, seed=k), cases.targets(11, 3, seed=k)
         rollout = sim.forward(sim.samples(3, 11, *given, **external(11, 3)), rollout)
@@ -99,7 +99,7 @@ def rollouts(sim: ep.Simulator, external: Any) -> Results:
     return out | {"lanes resumed": resumed.run(8, events[:8]), "replay resumed": resumed.replay()}
 
 
-def described(label: str, r: ep.Recording) -> Results:
+def described(label: str, r: ep.engine.Recording) -> Results:
     out = {f"{label} loss": r.loss, f"{label} times": r.times}
     out |= {f"{label} y of {name}": value for name, value in r.y.items()}
     out |= {f"{label} {name}": value for name, value in r.traces.items()}
@@ -197,6 +197,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    warnings.simplefilter("ignore", ep.SilenceWarning)
+    warnings.simplefilter("ignore", ep.errors.SilenceWarning)
     warnings.filterwarnings("ignore", "learn: synapses of .* do not move")  # rollouts and lanes beside samples
     main()

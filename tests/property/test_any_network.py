@@ -134,7 +134,7 @@ def stimulus(net: ep.Network, seed: int, steps: int, n: int = 1) -> list[Stimulu
     return [Stimulus(steps, {"in": x[k]}, {"out": target[k]}, windows[k]) for k in range(n)]
 
 
-def samples_of(sim: ep.Simulator, stimuli: list[Stimulus]) -> ep.Samples:
+def samples_of(sim: ep.Simulator, stimuli: list[Stimulus]) -> ep.engine.Samples:
     """The same samples for the engine."""
     x, target = (np.stack([part[name] for part in parts]) for name, parts in (
         ("in", [s.spikes for s in stimuli]), ("out", [s.targets for s in stimuli])))  # fmt: skip

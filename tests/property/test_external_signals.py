@@ -159,5 +159,5 @@ def test_sampled_actions_and_advantages_give_the_gradient_of_reinforce():
 
 def test_backpropagation_needs_a_loss():
     stepped = time_driven(network(ep.EProp(), DELAYS["one step"], True))
-    with pytest.raises(ep.InputError, match="backpropagate takes samples without signals and modulator"):
+    with pytest.raises(ep.errors.InputError, match="backpropagate takes samples without signals and modulator"):
         backpropagate(stepped, Stimulus(5, modulator=np.ones(5)))

@@ -54,7 +54,7 @@ def simulator(kind: str, optimizer: ep.rules.Optimizer, **options: Any) -> tuple
     return c, ep.Simulator(c.network, threads=1, **options)
 
 
-def part_of_run(c: Case, sim: ep.Simulator, first: int, stop: int, **options: Any) -> ep.Recording:
+def part_of_run(c: Case, sim: ep.Simulator, first: int, stop: int, **options: Any) -> ep.engine.Recording:
     """The part ``first:stop`` of the stimulus."""
     inputs, targets = {"in": c.inputs[first:stop]}, {"out": c.targets[first:stop]}
     reward = None if c.reward is None else c.reward[first:stop]

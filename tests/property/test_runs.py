@@ -33,7 +33,7 @@ def same_state(first: ep.Simulator, second: ep.Simulator) -> None:
     assert_same(second.state(), first.state())
 
 
-def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.Recording:
+def run(c: Case, first: int, last: int, sim: ep.Simulator, **options) -> ep.engine.Recording:
     """Steps ``first:last`` of the case's stimulus, with everything recorded."""
     stimulus = {"in": c.inputs[first:last]}, {"out": c.targets[first:last]}, c.window[first:last]
     steps = (last - first) * c.network.dt

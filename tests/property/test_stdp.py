@@ -73,7 +73,7 @@ def test_a_damaged_state_is_safe():
     state["post_spikes/times"][:] = 99
     sim.set_state(state)
     sim.run(100.0, {"in": stimulus(5, 100, 7)})
-    with pytest.raises(ep.InputError, match="postsynaptic spikes do not fit"):
+    with pytest.raises(ep.errors.InputError, match="postsynaptic spikes do not fit"):
         sim.set_state(state | {"post_spikes/times": np.zeros((8, 2), np.int64)})
 
 
@@ -97,17 +97,17 @@ def test_the_new_weight_is_delivered(delay):
 
 
 @refusals(
-    (lambda net, x, rec, out: net.connect(rec, out, weight=0.5, rule=ep.STDP()), ep.NetworkError,
+    (lambda net, x, rec, out: net.connect(rec, out, weight=0.5, rule=ep.STDP()), ep.errors.NetworkError,
      "STDP needs postsynaptic spikes"),
-    (lambda net, x, rec, out: net.connect(x, rec, weight=0.5, rule=ep.STDP(tau_minus=9.0), name="b"), ep.NetworkError,
+    (lambda net, x, rec, out: net.connect(x, rec, weight=0.5, rule=ep.STDP(tau_minus=9.0), name="b"), ep.errors.NetworkError,
      "share tau_minus"),
-    (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.EProp()), ep.NetworkError,
+    (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.EProp()), ep.errors.NetworkError,
      "EProp learns per sample and STDP"),
-    (lambda net, x, rec, out: net.connect(rec, rec, weight=ep.Normal(0.0, 1.0), rule=ep.STDP()), ep.NetworkError,
+    (lambda net, x, rec, out: net.connect(rec, rec, weight=ep.Normal(0.0, 1.0), rule=ep.STDP()), ep.errors.NetworkError,
      "outside the bounds 0..100 of its rule"),
-    (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.STDP(tau_plus=1e6)), ep.NetworkError,
+    (lambda net, x, rec, out: net.connect(rec, rec, weight=0.5, rule=ep.STDP(tau_plus=1e6)), ep.errors.NetworkError,
      "tau_plus is too long"),
-    (lambda net, x, rec, out: net.connect(x, rec, weight=np.full((3, 2), -1.0), rule=ep.STDP(), name="b"), ep.NetworkError,
+    (lambda net, x, rec, out: net.connect(x, rec, weight=np.full((3, 2), -1.0), rule=ep.STDP(), name="b"), ep.errors.NetworkError,
      "outside the bounds 0..100"),
 )  # fmt: skip
 def test_networks_that_are_refused(refusal):
@@ -124,7 +124,7 @@ def test_networks_that_are_refused(refusal):
 
 def test_given_weights_are_checked():
     sim = ep.Simulator(pair_network(0), threads=1)
-    with pytest.raises(ep.InputError, match=r"must lie in 0..0.9 mV"):
+    with pytest.raises(ep.errors.InputError, match=r"must lie in 0..0.9 mV"):
         sim.set_weights("in->rec", -0.1)
     net = ep.Network()
     rec = net.add(ep.LIF(), 1, "rec")

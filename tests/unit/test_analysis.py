@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eprop import InputError, analysis
+from eprop import analysis
+from eprop.errors import InputError
 from refusals import NAN, refusals
 
 

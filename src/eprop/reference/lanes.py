@@ -28,7 +28,7 @@ class _Episode:
 
 
 class TimeDrivenLanes:
-    """Parallel states of a network, as `Simulator.lanes`; methods have the names of those of `eprop.Lanes`.
+    """Parallel states of a network, as `Simulator.lanes`; methods have the names of those of `eprop.engine.Lanes`.
 
     The gradient of a rollout is ``sum_t L(t) e_bar(t)``, with the traces of all steps since the episode began.
 

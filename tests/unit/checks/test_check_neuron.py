@@ -55,7 +55,7 @@ def test_check_neuron_finds_a_wrong_current_before_the_first_spike():
                 else super().eligibility(dt)
             )
 
-    with pytest.warns(UserWarning, match="spiked"), pytest.raises(ep.NetworkError, match="response to a pulse"):
+    with pytest.warns(UserWarning, match="spiked"), pytest.raises(ep.errors.NetworkError, match="response to a pulse"):
         check_neuron(Wrong(i_e=0.5, v_th=5.0), steps=60)
 
 
@@ -65,7 +65,7 @@ def test_check_neuron_measures_a_spike_of_a_neuron_whose_input_takes_a_step():
             e = super().eligibility(dt)
             return Eligibility(e.decay, e.arrival, e.output, (0.0, 0.0, 0.5))
 
-    with pytest.raises(ep.NetworkError, match="own spike"):
+    with pytest.raises(ep.errors.NetworkError, match="own spike"):
         check_neuron(Wrong(beta=0.3, tau_adapt=30.0), steps=60)
 
 
@@ -124,14 +124,14 @@ def test_check_neuron_measures_what_a_spike_does_to_its_neuron():
 @pytest.mark.parametrize(("spike", "decay_of_a"), [(0.0, 0.95), (-1.0, 0.95), (1.01, 0.95), (1.0, 0.94)])
 def test_check_neuron_finds_a_wrong_effect_of_a_spike(spike, decay_of_a):
     with pytest.raises(
-        ep.NetworkError, match=r"Own, own spike: Eligibility\.spike, or decay and output of what it reaches"
+        ep.errors.NetworkError, match=r"Own, own spike: Eligibility\.spike, or decay and output of what it reaches"
     ):
         check_neuron(adapting(spike, decay_of_a), steps=60)
 
 
 def test_check_neuron_finds_a_surrogate_gradient_that_is_taken_after_the_reset():
     with pytest.raises(
-        ep.NetworkError, match=r"Own: psi jumps at the threshold, by 0.3 per mV: update\(\) must take psi of"
+        ep.errors.NetworkError, match=r"Own: psi jumps at the threshold, by 0.3 per mV: update\(\) must take psi of"
     ):
         check_neuron(leaking(psi_after_the_reset), steps=60)
 

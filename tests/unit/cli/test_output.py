@@ -21,7 +21,6 @@ from eprop.cli.report import Reporter, print_info
 from eprop.display import BestEffortStream
 from eprop.files import write_text
 from eprop.tasks.registry import new_task
-from eprop.training import RunConfig
 
 # The package under test, for processes that start in another folder.
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(pathlib.Path(eprop.__file__).parents[1])}
@@ -75,11 +74,11 @@ def test_figures_are_drawn_although_the_result_cannot_be_printed(monkeypatch: py
         raise OSError(28, "No space left on device")
 
     drawn: list[Any] = []
-    config = RunConfig.make("pattern-generation")
+    config = types.SimpleNamespace(execution=types.SimpleNamespace(figures=("png",)))
     outcome = types.SimpleNamespace(run=types.SimpleNamespace(path="run"), summary={}, config=config)
     monkeypatch.setattr("eprop.cli.train.run.start_run", lambda *_, **__: outcome)
     monkeypatch.setattr("eprop.cli.train.run.print_finished", full)
-    monkeypatch.setattr("eprop.plot.draw_run", lambda path, **_: drawn.append(path))
+    monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats, **_: drawn.append(path))
     done = run("train", "pattern-generation")
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == "eprop: error: the output cannot be written: No space left on device"

@@ -161,12 +161,19 @@ def test_a_task_of_ones_own() -> None:
     ):
         assert line(words).exit_code == 0, words
     assert "An example to replace" in line("train my_own.py --help").stdout
+    refused = line(f"evaluate {out}")  # a run does not decide which code is executed
+    assert refused.exit_code == 2
+    assert "eprop evaluate RUN --task" in refused.stderr
+    assert "eprop train" in line(f"train --resume {out}").stderr
     for words in ("--eta 0.1", "--epochs=5", "--data other.npz", "--seed 9", "--rule eprop+ --quiet", "--nonsense"):
         done = line(f"train my_own.py --resume {out} --no-figures {words}")
         assert done.exit_code == 2, words
         assert words.replace("=", " ").split()[0] in done.stderr
-    refused = line(f"train my_own.py --resume {out} --eta 1 --epochs 2").stderr
-    assert "leave out --eta, --epochs, or start a new run" in refused
+    assert (
+        "leave out --eta, --epochs, or start a new run"
+        in line(f"train my_own.py --resume {out} --eta 1 --epochs 2").stderr
+    )
+    assert "extra argument" in line(f"train my_own.py --resume {out} other").stderr
 
 
 @pytest.mark.tiny
@@ -175,7 +182,7 @@ def test_a_task_of_ones_own() -> None:
     [
         (
             "--resume none",
-            "cannot read the task of the run: none: no such folder; give the folder of a run",
+            "cannot read the task of the run: none: no such folder",
         ),
         (
             "--threads 1 --resume=none",

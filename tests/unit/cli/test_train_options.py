@@ -59,7 +59,7 @@ def test_a_broken_or_missing_file_is_reported_whatever_the_options(own: pathlib.
 
 def test_resume_remembers_whether_figures_are_drawn_and_how(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[str, tuple[str, ...]]] = []
-    monkeypatch.setattr("eprop.plot.draw_run", lambda path, task, formats: drawn.append((path.name, tuple(formats))))
+    monkeypatch.setattr("eprop.plot.draw_run", lambda path, formats, **_: drawn.append((path.name, tuple(formats))))
     for words, expected in (
         (f"{PATTERN} --no-figures --out none", []),
         ("train --resume none --json", []),

@@ -51,7 +51,7 @@ def static(delay: float = 1.0) -> ep.Network:
 def test_the_loud_population_is_named(delay: float, steps: int, duration: float) -> None:
     sim = ep.Simulator(static(delay), threads=1)
     ((category, text),) = told(lambda: sim.run(duration, every(steps, int(duration)), spikes=["loud"]))
-    assert category is ep.InstabilityWarning
+    assert category is ep.errors.InstabilityWarning
     assert re.match(rf"loud: 1[12]\d Hz on average over {duration:,.0f} ms", text)
 
 
@@ -123,7 +123,7 @@ def test_a_few_neurons_that_always_fire_are_told_once(rule: ep.EProp) -> None:
     sim = learning(rule)
     assert trained(sim, 1) == []
     ((category, text),) = trained(sim, 1, 1, 1)
-    assert category is ep.SaturationWarning
+    assert category is ep.errors.SaturationWarning
     assert text.startswith("rec: 3 of 100 neurons fire in almost every step and can no longer learn, 30 Hz on average.")
     assert "rate regularisation" in text
     assert "a third of eta" in text
@@ -148,7 +148,7 @@ def test_what_is_a_collapse(
     rule: ep.EProp, high: int, size: int, steps: tuple[int, ...], t_ref: float, tells: bool
 ) -> None:
     found = trained(learning(rule, high, size, t_ref), *steps)
-    assert [category is ep.SaturationWarning for category, _ in found] == [True] * tells
+    assert [category is ep.errors.SaturationWarning for category, _ in found] == [True] * tells
 
 
 @EACH
@@ -160,11 +160,11 @@ def test_with_rate_regularisation_the_advice_is_the_learning_rate(rule: ep.EProp
 def test_runs_and_steps_tell_too() -> None:
     sim = learning(RULES[1])
     ((category, _),) = told(lambda: [sim.run(500.0, every(1, 500)) for _ in range(8)])
-    assert category is ep.SaturationWarning
+    assert category is ep.errors.SaturationWarning
     for learn in (True, False):
         stepper = learning(RULES[1]).stepper(learn=learn)
         found = told(lambda: [stepper.step([0], target=[0.5, 0.5]) for _ in range(2500)])  # noqa: B023
-        assert [category for category, _ in found] == [ep.SaturationWarning]
+        assert [category for category, _ in found] == [ep.errors.SaturationWarning]
 
 
 def test_samples_one_by_one_are_judged_as_in_one_call() -> None:
@@ -190,14 +190,14 @@ def test_ranks_count_the_spikes_of_each_neuron(rule: ep.EProp, ranks: int) -> No
         return told(lambda: on_ranks(size, work))
 
     assert of(ranks) == of(1)
-    assert [category for category, _ in of(1)] == [ep.SaturationWarning]
+    assert [category for category, _ in of(1)] == [ep.errors.SaturationWarning]
 
 
 def test_fit_tells_once_also_with_patience() -> None:
     sim = learning(RULES[1])
     samples = batch(sim, n=10)
     found = told(lambda: ep.fit(sim, samples, samples, epochs=4, batch_size=5, patience=3, progress=False))
-    assert [category for category, _ in found] == [ep.SaturationWarning]
+    assert [category for category, _ in found] == [ep.errors.SaturationWarning]
 
 
 # ---------------------------------------------------------------- loss and silence
@@ -211,7 +211,7 @@ def test_a_loss_of_several_times_that_of_silent_readouts_is_told(rule: ep.EProp)
     samples = batch(sim, 2, n=10)
     found = told(lambda: ep.fit(sim, samples, epochs=4, batch_size=5, progress=False))
     ((category, text),) = found
-    assert category is ep.InstabilityWarning
+    assert category is ep.errors.InstabilityWarning
     assert text.startswith("the loss is ")
     assert "times that of readouts that do nothing. Start again with" in text
 
@@ -221,14 +221,14 @@ def test_silence_is_told_where_regularisation_does_not_end_it(rule: ep.EProp) ->
     sim = learning(rule.replace(c_reg=1e-9), 0)
     assert trained(sim, *[1] * (QUIET - 1)) == []
     ((category, text),) = trained(sim, 1, 1, 1)
-    assert category is ep.SilenceWarning
+    assert category is ep.errors.SilenceWarning
     assert text.startswith("rec: 0 Hz on average, and the loss stays")
 
 
 @EACH
 def test_silence_without_regularisation_is_told_at_once_and_once(rule: ep.EProp) -> None:
     found = trained(learning(rule, 0), *[1] * 12)
-    assert [category for category, _ in found] == [ep.SilenceWarning]
+    assert [category for category, _ in found] == [ep.errors.SilenceWarning]
 
 
 @EACH
@@ -240,4 +240,4 @@ def test_rare_spikes_are_no_silence_while_the_loss_is_low(rule: ep.EProp, weight
     inputs = {"in": np.repeat(every(10, 200)["in"][None], 5, axis=0)}
     samples = sim.samples(5, 200, inputs, labels=np.zeros(5, int))
     found = told(lambda: [sim.train(samples) for _ in range(QUIET + 2)])
-    assert [category for category, _ in found] == [ep.SilenceWarning] * tells
+    assert [category for category, _ in found] == [ep.errors.SilenceWarning] * tells

@@ -51,7 +51,7 @@ TOO_LONG, NOT_POSITIVE = (
 def test_drawn_delays_out_of_bounds_are_refused(onto, drawn, words):
     net = small_network((INPUTS, NEURONS, READOUTS), {"in->rec": {"delay": drawn if onto == "in->rec" else None}})
     net.feedback("out", "rec", ep.RandomFeedback(), delay=None if onto == "in->rec" else drawn)
-    with pytest.raises(ep.NetworkError, match=f"delays of {onto} must be {words}"):
+    with pytest.raises(ep.errors.NetworkError, match=f"delays of {onto} must be {words}"):
         ep.Simulator(net, threads=1)
 
 

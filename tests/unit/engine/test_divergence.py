@@ -29,7 +29,7 @@ def test_learning_too_fast(rule, eta):
     sim, run = (ep.Simulator(c.network, threads=1) for _ in range(2))
     samples = samples_of(c, sim, stimuli(c, 2))
     for work in (lambda: sim.train(samples), lambda: run.run(60.0, {"in": c.inputs}, {"out": c.targets})):
-        with pytest.raises(ep.DivergenceError, match=ADVICE):
+        with pytest.raises(ep.errors.DivergenceError, match=ADVICE):
             repeat(work)
         # An ordinary except clause does it, too, and what is broken stays broken.
         with pytest.raises(RuntimeError, match=r"became infinite or NaN|exploded"):
@@ -52,7 +52,7 @@ def test_voltages_explode(where):
     }[where]
     # Where losses are added up, their squares overflow first.
     words = r"exploded, beyond 1e9 mV" if where == "run" else r"exploded, beyond 1e9 mV|became infinite or NaN"
-    with np.errstate(over="ignore"), pytest.raises(ep.DivergenceError, match=words):
+    with np.errstate(over="ignore"), pytest.raises(ep.errors.DivergenceError, match=words):
         work()
 
 
@@ -61,7 +61,7 @@ def test_weights_that_are_no_numbers():
     c = case(3, ep.EPropPlus(), steps=20)
     sim = ep.Simulator(c.network, threads=1)
     sim._arrays.synapses.weight[0] = np.nan
-    with pytest.raises(ep.DivergenceError, match="a weight became infinite or NaN"):
+    with pytest.raises(ep.errors.DivergenceError, match="a weight became infinite or NaN"):
         sim.run(20.0)
 
 
@@ -82,7 +82,7 @@ def test_silence(rule, c_reg, spike):
         "every recurrent neuron stayed silent.*Raise the input weights, lower v_th" if spike else "Look at the inputs"
     )
     warns = (
-        pytest.warns(ep.SilenceWarning, match=words)
+        pytest.warns(ep.errors.SilenceWarning, match=words)
         if c_reg == 0.0 or not spike
         else warnings.catch_warnings(action="error")
     )
@@ -98,7 +98,7 @@ def test_diverged_simulators_can_be_mended():
     c = case(3, ep.EPropPlus(optimizer=ep.GradientDescent(1e3)), steps=100, rate=0.3)
     sim = ep.Simulator(c.network, threads=1)
     state = sim.state()
-    with np.errstate(all="ignore"), pytest.raises(ep.DivergenceError):
+    with np.errstate(all="ignore"), pytest.raises(ep.errors.DivergenceError):
         repeat(lambda: sim.run(100.0, {"in": c.inputs}, {"out": c.targets}))
     sim.set_state(state)
     sim.scale_learning_rates(1e-6)
@@ -113,10 +113,10 @@ def test_codes_have_words():
         if status is Status.OK:
             check_status(status, "here")
         elif status in (Status.SILENT, Status.NO_INPUT):
-            with pytest.warns(ep.SilenceWarning, match="^here: "):
+            with pytest.warns(ep.errors.SilenceWarning, match="^here: "):
                 check_status(status, "here")
         else:
-            with pytest.raises(ep.DivergenceError, match=r"^here: "):
+            with pytest.raises(ep.errors.DivergenceError, match=r"^here: "):
                 check_status(status, "here")
 
 
@@ -131,7 +131,7 @@ def test_a_sample_without_finite_voltages_is_named_and_forgotten(bad):
     events[1 - bad] = False
     samples, good = sim.samples(2, 20, {"in": events}, {"out": np.ones((2, 1, 1))}), sim.weights("in->rec")
     sim.set_weights("in->rec", -1e308)
-    with pytest.raises(ep.DivergenceError, match=f"sample {bad}"):
+    with pytest.raises(ep.errors.DivergenceError, match=f"sample {bad}"):
         sim.evaluate(samples)
     sim.set_weights("in->rec", good)
     assert sim.evaluate(samples[bad]) == fresh.evaluate(samples[bad])

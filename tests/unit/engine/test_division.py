@@ -172,7 +172,7 @@ def test_ranks_refuse_rollouts_together() -> None:
 
     def work(comm: Any) -> int:
         words = "rank 1 has another network than rank 0: .*c_reg is 1.0 there, 0.0 on rank 0"
-        with refuse(words, ep.NetworkError):
+        with refuse(words, ep.errors.NetworkError):
             ep.Simulator(network(c_reg=float(comm.rank)), threads=1, comm=comm)
         sim = ep.Simulator(network(), threads=1, comm=comm)
         lanes, rollout = sim.lanes(2), sim.forward(samples_of(sim))

@@ -32,7 +32,7 @@ def network(dropout: float = 0.0, rule: ep.Rule | None = None, lost: float = 0.0
     return small_network(SIZES, connections, **parts, dropout=lost, seed=3)
 
 
-def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.Samples:
+def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.engine.Samples:
     rng = np.random.default_rng(seed)
     events, targets = rng.random((6, 40, SIZES[0])) < 0.2, rng.normal(size=(6, 40, SIZES[2]))
     return sim.samples(6, 40, {"in": events}, {"out": targets})
@@ -158,14 +158,22 @@ def test_all_ways_of_learning_lose_the_same_spikes(rule: ep.Rule | None) -> None
 
 
 @refusals(
-    (lambda net: net.add(ep.LIF(), 2, dropout=1.0), ep.NetworkError, r"dropout must be a number in \[0, 1\), got 1.0"),
-    (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), ep.NetworkError, "dropout must be a number"),
+    (
+        lambda net: net.add(ep.LIF(), 2, dropout=1.0),
+        ep.errors.NetworkError,
+        r"dropout must be a number in \[0, 1\), got 1.0",
+    ),
+    (lambda net: net.add(ep.LIF(), 2, dropout=[0.1, 0.2]), ep.errors.NetworkError, "dropout must be a number"),
     (
         lambda net: net.add(ep.EventSource(), 2, "x", dropout=0.1),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         r"for neurons.*EventSource\(dropout=",
     ),
-    (lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1), ep.NetworkError, "for neurons, and 'y' is Readout$"),
+    (
+        lambda net: net.add(ep.Readout(), 2, "y", dropout=0.1),
+        ep.errors.NetworkError,
+        "for neurons, and 'y' is Readout$",
+    ),
 )
 def test_dropout_of_other_nodes_is_refused(refusal: Refusal) -> None:
     refusal.check(ep.Network())

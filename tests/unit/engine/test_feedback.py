@@ -151,9 +151,11 @@ def test_random_feedback_is_as_given():
 
 def test_what_cannot_be_followed_is_refused():
     net = small_network((0, 4, 2))
-    with pytest.raises(ep.NetworkError, match="Adaptive feedback needs a projection rec->out"):
+    with pytest.raises(ep.errors.NetworkError, match="Adaptive feedback needs a projection rec->out"):
         net.feedback("out", "rec", ep.Adaptive())
     net.connect("rec", "out", ep.FixedIndegree(3, multapses=True), rule=ep.EPropPlus())
     net.feedback("out", "rec", ep.Adaptive())
-    with pytest.raises(ep.NetworkError, match=r"Adaptive feedback to .* follows .*, which must have no multapses"):
+    with pytest.raises(
+        ep.errors.NetworkError, match=r"Adaptive feedback to .* follows .*, which must have no multapses"
+    ):
         ep.Simulator(net, threads=1)

@@ -10,6 +10,7 @@ from compare import assert_same
 from eprop import random
 from eprop.checks import time_driven
 from eprop.checks.reference_input import mixed
+from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.reference import Stimulus
 from eprop.tasks import NMNIST
 from eprop.training import RunConfig, Watcher, start_run
@@ -119,7 +120,7 @@ def test_a_state_of_a_network_without_few_bits_is_rounded_and_other_scales_are_r
     )
     assert_same(learned(coarse).formats, {"in->rec": coarse.formats["in->rec"]})
     other = ep.Simulator(few_bits(ep.FixedPoint(4, 0.5), rule), threads=1)
-    with pytest.raises(ep.InputError, match=r"in->rec.precision.scale is"):
+    with pytest.raises(InputError, match=r"in->rec.precision.scale is"):
         other.set_state(coarse.state())
 
 
@@ -262,21 +263,21 @@ BOUNDED = ep.EProp(optimizer=ep.Adam(1e-2, w_min=0.01, w_max=0.04))
 
 @pytest.mark.tiny
 @refusals(
-    (lambda: ep.FixedPoint(1), ep.ParameterError, "FixedPoint.bits must be >= 2, got 1"),
-    (lambda: ep.FixedPoint(17), ep.ParameterError, "FixedPoint.bits must be <= 16, got 17"),
-    (lambda: ep.FixedPoint(8, 0.0), ep.ParameterError, "FixedPoint.scale must be > 0 mV or pA, got 0"),
-    (lambda: ep.FixedPoint(8, rounding="up"), ep.ParameterError, "rounding must be stochastic or nearest, got 'up'"),
-    (lambda: few_bits(8), ep.NetworkError, r"precision must be FixedPoint\(bits=8\), or None, got 8"),
-    (lambda: few_bits(ep.FixedPoint(8), ep.EPropPlus(each_step=True)), ep.NetworkError, "takes a step at every spike"),
-    (lambda: few_bits(ep.FixedPoint(8, 0.1), BOUNDED), ep.NetworkError, "no level of 8 bits with scale 0.1 lies within"),
-    (lambda: ep.Simulator(few_bits(ep.FixedPoint(8), weight=ep.Constant(0.0))), ep.NetworkError, "all initial weights are 0"),
-    (lambda: moving(ep.FixedPoint(8), noise=0.1), ep.NetworkError, "changes weights without rounding; leave out both"),
-    (lambda: few_bits(None).with_precision("8"), ep.NetworkError, "precision must be FixedPoint"),
-    (lambda: NMNIST(bits=1), ep.ParameterError, "NMNIST.bits must be >= 2, got 1"),
-    (lambda: NMNIST(bits=8, rounding="up"), ep.ParameterError, "NMNIST.rounding must be"),
-    (lambda: NMNIST(bits=8, rule="eprop+", each_step=True).build_network(), ep.NetworkError, "takes a step at every spike"),
-    (lambda: ep.quantise(ep.Simulator(few_bits(ep.FixedPoint(8)), threads=1), 4), ep.InputError, "have few bits already"),
-    (lambda: ep.FixedPoint(8).rounded(0.1), ep.ParameterError, "FixedPoint.scale is None"),
+    (lambda: ep.FixedPoint(1), ParameterError, "FixedPoint.bits must be >= 2, got 1"),
+    (lambda: ep.FixedPoint(17), ParameterError, "FixedPoint.bits must be <= 16, got 17"),
+    (lambda: ep.FixedPoint(8, 0.0), ParameterError, "FixedPoint.scale must be > 0 mV or pA, got 0"),
+    (lambda: ep.FixedPoint(8, rounding="up"), ParameterError, "rounding must be stochastic or nearest, got 'up'"),
+    (lambda: few_bits(8), NetworkError, r"precision must be FixedPoint\(bits=8\), or None, got 8"),
+    (lambda: few_bits(ep.FixedPoint(8), ep.EPropPlus(each_step=True)), NetworkError, "takes a step at every spike"),
+    (lambda: few_bits(ep.FixedPoint(8, 0.1), BOUNDED), NetworkError, "no level of 8 bits with scale 0.1 lies within"),
+    (lambda: ep.Simulator(few_bits(ep.FixedPoint(8), weight=ep.Constant(0.0))), NetworkError, "all initial weights are 0"),
+    (lambda: moving(ep.FixedPoint(8), noise=0.1), NetworkError, "changes weights without rounding; leave out both"),
+    (lambda: few_bits(None).with_precision("8"), NetworkError, "precision must be FixedPoint"),
+    (lambda: NMNIST(bits=1), ParameterError, "NMNIST.bits must be >= 2, got 1"),
+    (lambda: NMNIST(bits=8, rounding="up"), ParameterError, "NMNIST.rounding must be"),
+    (lambda: NMNIST(bits=8, rule="eprop+", each_step=True).build_network(), NetworkError, "takes a step at every spike"),
+    (lambda: ep.quantise(ep.Simulator(few_bits(ep.FixedPoint(8)), threads=1), 4), InputError, "have few bits already"),
+    (lambda: ep.FixedPoint(8).rounded(0.1), ParameterError, "FixedPoint.scale is None"),
 )  # fmt: skip
 def test_what_is_refused(refusal):
     refusal.check()

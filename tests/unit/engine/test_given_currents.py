@@ -44,7 +44,7 @@ def given(n: int = N, steps: int = STEPS, seed: int = 1) -> tuple[np.ndarray, np
     return rng.random((n, steps, SIZES[0])) < 0.1, currents, rng.normal(size=(n, steps, SIZES[2]))
 
 
-def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.Samples:
+def samples_of(sim: ep.Simulator, seed: int = 1) -> ep.engine.Samples:
     events, currents, targets = given(seed=seed)
     return sim.samples(N, STEPS, {"in": events, "rec": currents}, {"out": targets})
 
@@ -139,14 +139,22 @@ LEARNED = network(ep.LIF(tau_m=ep.Learned(12.0, low=2.0, high=100.0), v_th=0.6))
 
 
 @refusals(
-    (run(PLAIN, **{"in": np.full((3, 5), 0.5)}), ep.InputError, "name of a population of neurons"),
-    (run(PLAIN, rec=FLOATS[:2]), ep.InputError, r"currents into 'rec' must have shape \(3, 7\)"),
-    (run(PLAIN, rec=FLOATS * np.nan), ep.InputError, "currents into 'rec' hold values that are not finite"),
-    (run(PLAIN, rec=FLOATS > 0.0), ep.InputError, "must be numbers, got True and False; spikes need an EventSource"),
-    (run(PLAIN, out=FLOATS), ep.InputError, "no event source named 'out'"),
-    (run(network(ep.DeltaLIF(ref_input=True)), rec=FLOATS), ep.InputError, "DeltaLIF of 'rec' takes no current"),
-    (run(LEARNED, rec=FLOATS), ep.InputError, r"depends on rec\.tau_m, which learns"),
-    (lambda: ep.Simulator(PLAIN, threads=1).lanes(2).step({"rec": FLOATS}), ep.InputError, "lanes take no currents"),
+    (run(PLAIN, **{"in": np.full((3, 5), 0.5)}), ep.errors.InputError, "name of a population of neurons"),
+    (run(PLAIN, rec=FLOATS[:2]), ep.errors.InputError, r"currents into 'rec' must have shape \(3, 7\)"),
+    (run(PLAIN, rec=FLOATS * np.nan), ep.errors.InputError, "currents into 'rec' hold values that are not finite"),
+    (
+        run(PLAIN, rec=FLOATS > 0.0),
+        ep.errors.InputError,
+        "must be numbers, got True and False; spikes need an EventSource",
+    ),
+    (run(PLAIN, out=FLOATS), ep.errors.InputError, "no event source named 'out'"),
+    (run(network(ep.DeltaLIF(ref_input=True)), rec=FLOATS), ep.errors.InputError, "DeltaLIF of 'rec' takes no current"),
+    (run(LEARNED, rec=FLOATS), ep.errors.InputError, r"depends on rec\.tau_m, which learns"),
+    (
+        lambda: ep.Simulator(PLAIN, threads=1).lanes(2).step({"rec": FLOATS}),
+        ep.errors.InputError,
+        "lanes take no currents",
+    ),
 )
 def test_what_is_no_current_is_refused(refusal: Refusal) -> None:
     refusal.check()

@@ -28,7 +28,7 @@ def learner(**options: object) -> ep.Simulator:
     return ep.Simulator(small_network((4, 3, 2), connections, **models, rule=rule, seed=3), threads=1, **options)
 
 
-def batch(sim: ep.Simulator, n: int = 5, **told: Any) -> ep.Samples:
+def batch(sim: ep.Simulator, n: int = 5, **told: Any) -> ep.engine.Samples:
     rng = np.random.default_rng(1)
     events, target = rng.random((n, 30, 4)) < 0.2, rng.normal(size=(n, 30, 2))
     return sim.samples(n, 30, {"in": events}, {"out": target}, **told)
@@ -55,7 +55,7 @@ def test_parameters_that_were_drawn() -> None:
     assert (found["tau_m"] >= 10.0).all()
     assert (found["tau_m"] <= 20.0).all()
     np.testing.assert_array_equal(found["surrogate.height"], [0.3, 0.3, 0.3])
-    with refuse("no population 'x'", ep.NetworkError):
+    with refuse("no population 'x'", ep.errors.NetworkError):
         learner().parameters("x")
 
 
@@ -159,5 +159,5 @@ def test_a_matrix_counts_where_there_is_a_connection() -> None:
     sim = ep.Simulator(net, threads=1)
     np.testing.assert_allclose(sim.delays("a->a"), 0.3)
     np.testing.assert_array_equal(sim.weights("a->a").toarray(), 0.5 * there)
-    with refuse("span 2..2 mV, outside the bounds 0.1..1", ep.NetworkError):
+    with refuse("span 2..2 mV, outside the bounds 0.1..1", ep.errors.NetworkError):
         net.connect(a, a, weight=2.0, rule=rule, name="b")

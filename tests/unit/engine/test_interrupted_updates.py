@@ -112,7 +112,7 @@ def simulator(
     return sim
 
 
-def samples(sim: ep.Simulator) -> ep.Samples:
+def samples(sim: ep.Simulator) -> ep.engine.Samples:
     return sim.samples(2, 30, targets={"out": np.full((2, 1, 2), 1.0)})
 
 

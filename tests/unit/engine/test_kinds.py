@@ -95,7 +95,7 @@ def test_a_state_of_other_kinds_is_refused():
     net, kinds = ep.Network(), (Kind(1, 0, True, False), Kind(1, 1, True, False))
     own = fingerprint_of(net, np.float64, kinds, 32, {})
     with pytest.raises(
-        ep.InputError, match=r"EPropPlus.synapses is 1 filters, 0 own, anchored; blocks of 32 steps there"
+        ep.errors.InputError, match=r"EPropPlus.synapses is 1 filters, 0 own, anchored; blocks of 32 steps there"
     ):
         check_fingerprint(fingerprint_of(net, np.float64, kinds[:1], 32, {}), own)
 
@@ -149,9 +149,9 @@ def test_a_filter_far_from_that_of_the_readouts_warns_once(
     if tau is not None:
         net.feedback(out, rec)
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ep.FilterWarning)
+        warnings.simplefilter("always", ep.errors.FilterWarning)
         ep.Simulator(net, threads=1)
-    assert [w.category for w in caught] == [ep.FilterWarning] * warns
+    assert [w.category for w in caught] == [ep.errors.FilterWarning] * warns
     if warns:
         message = str(caught[0].message)
         own, default = -dt / np.log(kappa) if kappa else 0.0, np.exp(-dt / 20.0)

@@ -11,6 +11,7 @@ import pytest
 import eprop as ep
 from compare import assert_close, assert_same
 from eprop.checks import stimuli_of, time_driven
+from eprop.errors import InputError, NetworkError, ParameterError
 from eprop.training import gradient_balance
 from families import in_turn
 from networks import small_network
@@ -68,7 +69,7 @@ def network(neuron: Any, readout: ep.Readout = READOUT, recurrent: bool = True, 
     )
 
 
-def samples_of(sim: ep.Simulator, n: int = 4, steps: int = 40, seed: int = 1, **more: Any) -> ep.Samples:
+def samples_of(sim: ep.Simulator, n: int = 4, steps: int = 40, seed: int = 1, **more: Any) -> ep.engine.Samples:
     rng = np.random.default_rng(seed)
     events, targets = rng.random((n, steps, SIZES[0])) < 0.2, rng.normal(size=(n, steps, SIZES[2]))
     return sim.samples(n, steps, {"in": events}, {"out": targets}, **more)
@@ -110,7 +111,7 @@ def test_mini_batches_equal_the_reference(neuron: str, average: str) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------ backpropagation
-def tangents(sim: ep.Simulator, samples: ep.Samples, name: str) -> np.ndarray:
+def tangents(sim: ep.Simulator, samples: ep.engine.Samples, name: str) -> np.ndarray:
     """dE/dp of a constant of each neuron without recurrence, by forward differentiation of every step of the network.
 
     The derivative of a spike is the surrogate gradient; spikes in a reset count as given. Sum over the samples.
@@ -219,7 +220,7 @@ def test_gradients_of_parts_add_up_to_that_of_the_whole(neuron: str) -> None:
 
 
 def test_the_state_of_lanes_continues_with_the_same_bits() -> None:
-    def run(lanes: ep.Lanes, steps: int, seed: int) -> dict[str, np.ndarray]:
+    def run(lanes: ep.engine.Lanes, steps: int, seed: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(seed)
         y = lanes.run(steps, rng.random((steps, lanes.n, SIZES[0])) < 0.3)
         return lanes.backward(rng.normal(size=y.shape))
@@ -293,30 +294,30 @@ class Own(ep.LIF):
 
 
 @refusals(
-    (lambda: ep.Learned(1.0, low=2.0, high=2.0), ep.ParameterError, "Learned.low must be below high, got 2 and 2"),
-    (lambda: ep.Learned(9.0, low=1.0, high=2.0), ep.ParameterError, r"Learned.start must lie in 1..2 \(low..high\), got 9..9"),
-    (lambda: ep.Learned([1.0, 9.0], low=1.0, high=2.0), ep.ParameterError, "Learned.start must lie in 1..2"),
-    (lambda: ep.Learned([1.0, 2.0], low=1.0, high=2.0, shared=True), ep.ParameterError, "all nodes share one value"),
-    (lambda: ep.Learned(1.0, low=0.0, high=2.0, eta=-1.0), ep.ParameterError, "Learned.eta must be >= 0, got -1"),
-    (lambda: ep.Learned("x", low=0.0, high=2.0), ep.ParameterError, "Learned.start must be a number"),
-    (lambda: ep.LIF(tau_m=ep.Learned(1.0, low=0.0, high=2.0)), ep.ParameterError, "LIF.tau_m: Learned.low must be > 0 ms, got 0"),
-    (lambda: ep.LIF(t_ref=ep.Learned(1.0, low=0.0, high=2.0)), ep.ParameterError, "LIF.t_ref cannot be learned. Constants"),
-    (lambda: ep.Normal(ep.Learned(1.0, low=0.0, high=2.0)), ep.ParameterError, "Normal.mean cannot be learned"),
-    (lambda: simulate(ep.LIF(v_th=ep.Learned(1.0, low=-1.0, high=2.0))), ep.NetworkError, "LIF.v_th must be above e_l"),
-    (lambda: simulate(ep.LIF(tau_m=ep.Learned(ep.Uniform(1.0, 9.0), low=5.0, high=20.0))), ep.NetworkError,
+    (lambda: ep.Learned(1.0, low=2.0, high=2.0), ParameterError, "Learned.low must be below high, got 2 and 2"),
+    (lambda: ep.Learned(9.0, low=1.0, high=2.0), ParameterError, r"Learned.start must lie in 1..2 \(low..high\), got 9..9"),
+    (lambda: ep.Learned([1.0, 9.0], low=1.0, high=2.0), ParameterError, "Learned.start must lie in 1..2"),
+    (lambda: ep.Learned([1.0, 2.0], low=1.0, high=2.0, shared=True), ParameterError, "all nodes share one value"),
+    (lambda: ep.Learned(1.0, low=0.0, high=2.0, eta=-1.0), ParameterError, "Learned.eta must be >= 0, got -1"),
+    (lambda: ep.Learned("x", low=0.0, high=2.0), ParameterError, "Learned.start must be a number"),
+    (lambda: ep.LIF(tau_m=ep.Learned(1.0, low=0.0, high=2.0)), ParameterError, "LIF.tau_m: Learned.low must be > 0 ms, got 0"),
+    (lambda: ep.LIF(t_ref=ep.Learned(1.0, low=0.0, high=2.0)), ParameterError, "LIF.t_ref cannot be learned. Constants"),
+    (lambda: ep.Normal(ep.Learned(1.0, low=0.0, high=2.0)), ParameterError, "Normal.mean cannot be learned"),
+    (lambda: simulate(ep.LIF(v_th=ep.Learned(1.0, low=-1.0, high=2.0))), NetworkError, "LIF.v_th must be above e_l"),
+    (lambda: simulate(ep.LIF(tau_m=ep.Learned(ep.Uniform(1.0, 9.0), low=5.0, high=20.0))), NetworkError,
      r"rec.tau_m must lie in 5..20 \(low..high\)"),
-    (lambda: simulate(ep.LIF(scale_input=True, tau_m=TAU_M)), ep.NetworkError, "rec.tau_m cannot be learned: LIF.scale_input"),
-    (lambda: simulate(ep.DeltaALIF(pause_adaptation=True, beta=BETA)), ep.NetworkError, "rec.beta cannot .*pause_adaptation"),
-    (lambda: simulate(ep.CurrentLIF(tau_syn=TAU_SYN, tau_syn_in=3.0)), ep.NetworkError, "rec.tau_syn cannot .*receptor"),
-    (lambda: simulate(Own(tau_m=TAU_M)), ep.NetworkError, "rec.tau_m cannot be learned"),
-    (lambda: simulate(readout=ep.Readout(tau_m=ep.Learned(9.0, low=5.0, high=20.0))), ep.NetworkError, "set EProp.kappa"),
-    (with_noise, ep.NetworkError, "GaussianNoise depends on rec.tau_m, which learns"),
-    (by_eprop_plus, ep.NetworkError, "rec.tau_m learns by the rule .* only EProp can"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).learn({}), ep.InputError, "rec.tau_m"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"v_th": 1.0}), ep.InputError, "rec.v_th does not learn"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": 1.0}), ep.InputError, r"must lie in 2..100"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": [9.0]}), ep.InputError, r"or shape \(7,\)"),
-    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", 3), ep.InputError, "takes a dictionary"),
+    (lambda: simulate(ep.LIF(scale_input=True, tau_m=TAU_M)), NetworkError, "rec.tau_m cannot be learned: LIF.scale_input"),
+    (lambda: simulate(ep.DeltaALIF(pause_adaptation=True, beta=BETA)), NetworkError, "rec.beta cannot .*pause_adaptation"),
+    (lambda: simulate(ep.CurrentLIF(tau_syn=TAU_SYN, tau_syn_in=3.0)), NetworkError, "rec.tau_syn cannot .*receptor"),
+    (lambda: simulate(Own(tau_m=TAU_M)), NetworkError, "rec.tau_m cannot be learned"),
+    (lambda: simulate(readout=ep.Readout(tau_m=ep.Learned(9.0, low=5.0, high=20.0))), NetworkError, "set EProp.kappa"),
+    (with_noise, NetworkError, "GaussianNoise depends on rec.tau_m, which learns"),
+    (by_eprop_plus, NetworkError, "rec.tau_m learns by the rule .* only EProp can"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).learn({}), InputError, "rec.tau_m"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"v_th": 1.0}), InputError, "rec.v_th does not learn"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": 1.0}), InputError, r"must lie in 2..100"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", {"tau_m": [9.0]}), InputError, r"or shape \(7,\)"),
+    (lambda: simulate(ep.LIF(tau_m=TAU_M)).set_constants("rec", 3), InputError, "takes a dictionary"),
 )  # fmt: skip
 def test_what_cannot_learn_is_refused(refusal: Refusal) -> None:
     refusal.check()

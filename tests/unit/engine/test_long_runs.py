@@ -87,7 +87,7 @@ def test_memory_does_not_grow_with_the_run(monkeypatch: pytest.MonkeyPatch, tmp_
     sim, lengths, counts = ep.Simulator(network(ep.Static()), threads=1), [], []
     run = sim._online.run
 
-    def watched(sample: Any, *rest: Any, **options: Any) -> ep.Recording:
+    def watched(sample: Any, *rest: Any, **options: Any) -> ep.engine.Recording:
         recording = run(sample, *rest, **options)
         lengths.append((sample.window.shape[1], recording.times.size))
         counts.append(sum(times.size for times, _ in recording.spikes.values()))
@@ -168,7 +168,9 @@ def test_a_simulator_from_the_start_replaces_the_file(tmp_path: pathlib.Path) ->
     other = ep.Simulator(net, threads=1)
     other.run(10.0)
     for options in ({"spikes": ["more"]}, {}):
-        with pytest.raises(ep.OutputError, match="holds spikes of another network or of other populations; choose"):
+        with pytest.raises(
+            ep.errors.OutputError, match="holds spikes of another network or of other populations; choose"
+        ):
             other.run(50.0, spikes_to=path, **options)
     sim.run(50.0, spikes_to=path, spikes=["more"])
 
@@ -183,7 +185,7 @@ def test_a_full_disk_stops_in_words_and_leaves_a_file_to_read(
     resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, before[1]))
     try:
         with pytest.raises(
-            ep.OutputError, match=r"s\.h5: cannot be written: the file would exceed the size limit"
+            ep.errors.OutputError, match=r"s\.h5: cannot be written: the file would exceed the size limit"
         ) as stopped:
             sim.run(1e6, spikes_to=path)
     finally:
@@ -206,7 +208,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: pathlib.Path) -> None
     sim.run(10.0, checkpoint=(path, 10.0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
-        with pytest.raises(ep.OutputError, match=r"state\.npz: cannot be written.*bytes are needed"):
+        with pytest.raises(ep.errors.OutputError, match=r"state\.npz: cannot be written.*bytes are needed"):
             sim.run(10.0, checkpoint=(path, 10.0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -227,7 +229,7 @@ sim, other = (ep.Simulator(network(), threads=1) for _ in range(2))
 print("ready", flush=True)
 try:
     sim.run(1e8, spikes_to="s.h5", interval=10.0, checkpoint=("state.npz", 1e8))
-except ep.RunStopped as stop:
+except ep.engine.RunStopped as stop:
     assert stop.exit_code == 130
     assert "of 1e+08 ms; the simulator continues from here" in str(stop)
     recording = stop.recording
@@ -284,10 +286,12 @@ def test_a_killed_process_leaves_a_file_to_read(program: subprocess.Popen[str], 
 def test_ranks_write_one_file(tmp_path: pathlib.Path) -> None:
     expected = ep.Simulator(network(), threads=1).run(120.0, spikes=["rec", "more"]).spikes
 
-    def work(comm: Any) -> ep.Recording:
+    def work(comm: Any) -> ep.engine.Recording:
         sim = ep.Simulator(network(), threads=1, comm=comm)
         result = sim.run(120.0, spikes_to=tmp_path / "s.h5", interval=40.0, checkpoint=(tmp_path / "state.npz", 50.0))
-        with pytest.raises(ep.OutputError if comm.rank == 0 else ep.EPropError, match="cannot be written"):
+        with pytest.raises(
+            ep.errors.OutputError if comm.rank == 0 else ep.errors.EPropError, match="cannot be written"
+        ):
             sim.run(10.0, spikes_to=tmp_path / "none" / "s.h5")
         return result
 
@@ -326,7 +330,7 @@ def test_progress_tells_speed_and_time_left(
     ],
 )
 def test_refused(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ep.InputError, match=words):
+    with pytest.raises(ep.errors.InputError, match=words):
         ep.Simulator(network(), threads=1).run(10.0, **options)
 
 
@@ -334,7 +338,7 @@ def test_spikes_of_sources_are_written_by_name(tmp_path: pathlib.Path) -> None:
     net = ep.Network(seed=1)
     net.connect(net.add(ep.PoissonSource(20.0), 50, "noise"), net.add(ep.Readout(), 1, "out"), weight=0.1)
     sim = ep.Simulator(net, threads=1)
-    with pytest.raises(ep.InputError, match="spikes_to: the network has no neurons; name sources"):
+    with pytest.raises(ep.errors.InputError, match="spikes_to: the network has no neurons; name sources"):
         sim.run(100.0, spikes_to=tmp_path / "s.h5")
     sim.run(100.0, spikes_to=tmp_path / "s.h5", spikes=["noise"])
     expected = ep.Simulator(net, threads=1).run(100.0, spikes=["noise"]).spikes
@@ -344,7 +348,7 @@ def test_spikes_of_sources_are_written_by_name(tmp_path: pathlib.Path) -> None:
 def test_eprop_learns_from_the_whole_run(tmp_path: pathlib.Path) -> None:
     sim = ep.Simulator(network(ep.EProp()), threads=1)
     for options in ({"interval": 5.0}, {"spikes_to": tmp_path / "s.h5"}, {"progress": True}):
-        with pytest.raises(ep.InputError, match="learns from a run as from one sample, not in pieces"):
+        with pytest.raises(ep.errors.InputError, match="learns from a run as from one sample, not in pieces"):
             sim.run(10.0, **options)
     assert not list(tmp_path.iterdir())
     sim.run(200.0, spikes_to=tmp_path / "s.h5", learn=False)

@@ -187,7 +187,7 @@ def calls_what_raises(state, params, j, x):
 def test_what_cannot_be_compiled_is_refused(update, reason):
     first = update.py_func.__code__.co_firstlineno
     words = rf"Own.update \(.*own_neurons?.py, line {first}\) cannot be compiled. It may use numbers.* not arrays.*: {reason}"
-    with pytest.raises(ep.NetworkError, match=words):
+    with pytest.raises(ep.errors.NetworkError, match=words):
         stepped(update)
 
 
@@ -207,5 +207,5 @@ def test_a_missing_compiler_is_named(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "numba", None)
     words = r'Integrator, a neuron model of your own, needs the package "numba": pip install numba '
-    with pytest.raises(ep.MissingExtraError, match=words):
+    with pytest.raises(ep.errors.MissingExtraError, match=words):
         loop_of(Integrator(), shared=True)

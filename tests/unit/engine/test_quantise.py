@@ -19,7 +19,7 @@ def network(rule: ep.Rule | None = None, **options: object) -> ep.Network:
     return small_network((8, 20, 2), connections, rule=rule, seed=4, **options)
 
 
-def samples_of(sim: ep.Simulator) -> ep.Samples:
+def samples_of(sim: ep.Simulator) -> ep.engine.Samples:
     rng = np.random.default_rng(1)
     return sim.samples(4, 60, {"in": rng.random((4, 60, 8)) < 0.2}, {"out": rng.normal(size=(4, 60, 2))})
 
@@ -45,7 +45,7 @@ def test_weights_are_whole_numbers_of_levels(bits, precision):
 def test_ranks_are_refused_in_words():
     def refused(comm):
         with pytest.raises(
-            ep.InputError, match="quantise rounds a copy, and a simulator on 2 ranks cannot be copied; give its"
+            ep.errors.InputError, match="quantise rounds a copy, and a simulator on 2 ranks cannot be copied; give its"
         ):
             ep.quantise(ep.Simulator(network(), threads=1, comm=comm), 4)
 
@@ -129,16 +129,16 @@ SIM = ep.Simulator(network(), threads=1)
 
 
 @refusals(
-    (lambda: ep.quantise(SIM, 1), ep.ParameterError, r"FixedPoint.bits must be >= 2, got 1"),
-    (lambda: ep.quantise(SIM, 17), ep.ParameterError, r"FixedPoint.bits must be <= 16, got 17"),
-    (lambda: ep.quantise(SIM, 4.5), ep.ParameterError, r"FixedPoint.bits"),
-    (lambda: ep.quantise(SIM, 8, scale=0.0), ep.ParameterError, r"FixedPoint.scale must be > 0"),
+    (lambda: ep.quantise(SIM, 1), ep.errors.ParameterError, r"FixedPoint.bits must be >= 2, got 1"),
+    (lambda: ep.quantise(SIM, 17), ep.errors.ParameterError, r"FixedPoint.bits must be <= 16, got 17"),
+    (lambda: ep.quantise(SIM, 4.5), ep.errors.ParameterError, r"FixedPoint.bits"),
+    (lambda: ep.quantise(SIM, 8, scale=0.0), ep.errors.ParameterError, r"FixedPoint.scale must be > 0"),
     (
         lambda: ep.quantise(SIM, 8, scale={"a->b": 1.0}),
-        ep.InputError,
+        ep.errors.InputError,
         "scale names 'a->b'; the projections are: in->rec, ",
     ),
-    (lambda: ep.quantise(SIM.network, 8), ep.InputError, "takes a Simulator, got Network"),
+    (lambda: ep.quantise(SIM.network, 8), ep.errors.InputError, "takes a Simulator, got Network"),
 )
 def test_bad_arguments_are_refused(refusal):
     refusal.check()

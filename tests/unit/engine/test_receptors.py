@@ -65,7 +65,7 @@ def inputs_of(steps: int = STEPS, n: int = 1) -> dict[str, np.ndarray]:
     return {name: spikes[0] if n == 1 else spikes for name, spikes in found.items()}
 
 
-def samples_of(sim: ep.Simulator, n: int = 3, rewarded: bool = False) -> ep.Samples:
+def samples_of(sim: ep.Simulator, n: int = 3, rewarded: bool = False) -> ep.engine.Samples:
     rng = np.random.default_rng(2)
     targets = {"out": rng.normal(size=(n, STEPS, 2))}
     reward = {"reward": 0.02 * rng.normal(size=(n, STEPS))} if rewarded else {}
@@ -294,19 +294,19 @@ def own(**changes: Any) -> ep.Simulator:
 
 @refusals(
     (
-        lambda: own(row="i"), ep.NetworkError, r"TwoCurrents\.inhibitory_row is 'i', which state_rows = .* does not name",
+        lambda: own(row="i"), ep.errors.NetworkError, r"TwoCurrents\.inhibitory_row is 'i', which state_rows = .* does not name",
     ),
-    (lambda: own(declares=False), ep.NetworkError, r"eligibility\(dt\) needs arrival_in as well"),
+    (lambda: own(declares=False), ep.errors.NetworkError, r"eligibility\(dt\) needs arrival_in as well"),
     (
-        lambda: ep.Simulator(_both(ep.EPropPlus()), threads=1), ep.NetworkError,
+        lambda: ep.Simulator(_both(ep.EPropPlus()), threads=1), ep.errors.NetworkError,
         r"a->rec \(excitatory\) and b->rec \(inhibitory\) learn at both receptors of 'rec'; let the projections of one",
     ),
     (
-        lambda: ep.Simulator(_driven([1.0, -1.0]), threads=1), ep.NetworkError,
+        lambda: ep.Simulator(_driven([1.0, -1.0]), threads=1), ep.errors.NetworkError,
         r"drive0: weights of both signs, -1\.\.1 pA, but one drive acts on one receptor of 'rec'; make a drive for each",
     ),
     (
-        lambda: check_neuron(ep.LIF(), receptor="inhibitory"), ep.ParameterError, "LIF has no receptor 'inhibitory'",
+        lambda: check_neuron(ep.LIF(), receptor="inhibitory"), ep.errors.ParameterError, "LIF has no receptor 'inhibitory'",
     ),
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(refusal):

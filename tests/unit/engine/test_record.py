@@ -169,7 +169,7 @@ def test_a_recording_is_a_table(simulator: ep.Simulator) -> None:
         own = spikes[spikes["population"] == name]
         assert sorted(zip(own["time"], own["node"], strict=True)) == sorted(zip(times, nodes, strict=True))
     assert simulator.run(5.0).to_pandas("spikes").empty
-    with pytest.raises(ep.InputError, match='to_pandas takes "steps" or "spikes"'):
+    with pytest.raises(ep.errors.InputError, match='to_pandas takes "steps" or "spikes"'):
         recording.to_pandas("weights")
 
 

@@ -41,7 +41,7 @@ def network(
     return net
 
 
-def samples_of(sim: ep.Simulator, n: int = 3, seed: int = 0) -> ep.Samples:
+def samples_of(sim: ep.Simulator, n: int = 3, seed: int = 0) -> ep.engine.Samples:
     rng = np.random.default_rng(seed)
     return sim.samples(n, STEPS, {"in": rng.random((n, STEPS, N_IN)) < 0.1}, {"out": rng.normal(size=(n, STEPS, 2))})
 
@@ -59,7 +59,9 @@ def absent_pairs(sim: ep.Simulator, name: str) -> np.ndarray:
     return np.array(free)
 
 
-def absent_gradients(sim: ep.Simulator, samples: ep.Samples, name: str, pairs: Any, delays: Any = 1.0) -> np.ndarray:
+def absent_gradients(
+    sim: ep.Simulator, samples: ep.engine.Samples, name: str, pairs: Any, delays: Any = 1.0
+) -> np.ndarray:
     """Gradients (pairs,) of absent connections by the reference: of the same network with these synapses, of weight 0."""
     own = {p.name: Connections(*sim.connections(p), sim.delays(p)) for p in sim.network.projections}
     have, pairs = own[name], np.asarray(pairs)
@@ -276,11 +278,11 @@ def test_lanes_of_other_connections_are_refused():
     samples = samples_of(sim)
     lanes, rollout = sim.lanes(2), sim.forward(samples)
     sim.train(samples)
-    with pytest.raises(ep.InputError, match="connections have moved since"):
+    with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         lanes.step({"in": np.zeros((2, N_IN))})
-    with pytest.raises(ep.InputError, match="connections have moved since"):
+    with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         rollout.backward()
-    with pytest.raises(ep.InputError, match="connections have moved since"):
+    with pytest.raises(ep.errors.InputError, match="connections have moved since"):
         sim.forward(samples, after=rollout)
 
 
@@ -341,39 +343,63 @@ def connect(*, pre: str = "in", post: str = "rec", connectivity: Any = None, **o
 
 
 @refusals(
-    (lambda: ep.Rewiring(every=0), ep.ParameterError, "Rewiring.every must be >= 1, got 0"),
-    (lambda: ep.Rewiring(fraction=1.5), ep.ParameterError, "Rewiring.fraction must be <= 1, got 1.5"),
-    (lambda: ep.Rewiring(grow="slowly"), ep.ParameterError, "grow must be one of gradient, random, got 'slowly'"),
-    (lambda: ep.Rewiring(drop="all"), ep.ParameterError, "drop must be one of weight, sign, got 'all'"),
-    (connect(rewiring=3), ep.NetworkError, r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3"),
-    (connect(rule=ep.Static()), ep.NetworkError, "Rewiring needs synapses that learn, and Static does not"),
-    (connect(rule=ep.STDP()), ep.NetworkError, r'STDP has no gradient; take Rewiring\(grow="random"\)'),
+    (lambda: ep.Rewiring(every=0), ep.errors.ParameterError, "Rewiring.every must be >= 1, got 0"),
+    (lambda: ep.Rewiring(fraction=1.5), ep.errors.ParameterError, "Rewiring.fraction must be <= 1, got 1.5"),
+    (
+        lambda: ep.Rewiring(grow="slowly"),
+        ep.errors.ParameterError,
+        "grow must be one of gradient, random, got 'slowly'",
+    ),
+    (lambda: ep.Rewiring(drop="all"), ep.errors.ParameterError, "drop must be one of weight, sign, got 'all'"),
+    (
+        connect(rewiring=3),
+        ep.errors.NetworkError,
+        r"rewiring must be a Rewiring, such as ep.Rewiring\(every=25\), got 3",
+    ),
+    (connect(rule=ep.Static()), ep.errors.NetworkError, "Rewiring needs synapses that learn, and Static does not"),
+    (connect(rule=ep.STDP()), ep.errors.NetworkError, r'STDP has no gradient; take Rewiring\(grow="random"\)'),
     (
         connect(rule=ep.EPropPlus(), rewiring=MOVES.replace(l1=0.1)),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "acts after mini-batches of e-prop, and EPropPlus has none; leave out both, or take rule=ep.EProp()",
     ),
     (
         connect(rule=ep.EPropPlus(each_step=True)),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "steps of the optimiser are owed when synapses move; leave out each_step or rewiring",
     ),
     (
         connect(pre="rec", post="out"),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "synapses onto readouts do not move, because feedback follows them",
     ),
-    (connect(connectivity=ep.AllToAll()), ep.NetworkError, "does not fit AllToAll: all connections are there already"),
-    (connect(pre="rec", connectivity=ep.OneToOne()), ep.NetworkError, "does not fit OneToOne: each node has one"),
-    (connect(connectivity=ep.FixedOutdegree(3)), ep.NetworkError, "does not fit FixedOutdegree: the number of targets"),
-    (connect(connectivity=ep.Explicit(sources=[0], targets=[1])), ep.NetworkError, "given connections do not say"),
+    (
+        connect(connectivity=ep.AllToAll()),
+        ep.errors.NetworkError,
+        "does not fit AllToAll: all connections are there already",
+    ),
+    (
+        connect(pre="rec", connectivity=ep.OneToOne()),
+        ep.errors.NetworkError,
+        "does not fit OneToOne: each node has one",
+    ),
+    (
+        connect(connectivity=ep.FixedOutdegree(3)),
+        ep.errors.NetworkError,
+        "does not fit FixedOutdegree: the number of targets",
+    ),
+    (
+        connect(connectivity=ep.Explicit(sources=[0], targets=[1])),
+        ep.errors.NetworkError,
+        "given connections do not say",
+    ),
     (
         connect(rewiring=MOVES.replace(drop="sign")),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         'give sign="fixed" or sign="source", or take drop="weight"',
     ),
-    (lambda: SIM.plan_rewiring(0), ep.InputError, "plan_rewiring: updates must be a whole number >= 1, got 0"),
-    (lambda: SIM.moved("no"), ep.NetworkError, "no projection 'no'"),
+    (lambda: SIM.plan_rewiring(0), ep.errors.InputError, "plan_rewiring: updates must be a whole number >= 1, got 0"),
+    (lambda: SIM.moved("no"), ep.errors.NetworkError, "no projection 'no'"),
 )
 def test_bad_arguments_are_refused(refusal):
     refusal.check()
@@ -388,9 +414,9 @@ def test_a_damaged_state_is_refused():
     ):
         damaged = state | {name: state[name].copy()}
         damaged[name][0] = value
-        with pytest.raises(ep.InputError, match=words):
+        with pytest.raises(ep.errors.InputError, match=words):
             sim.set_state(damaged)
     damaged = state | {"wiring/source": state["wiring/source"].copy()}
     damaged["wiring/source"][-1] -= 1
-    with pytest.raises(ep.InputError, match="connections of rec->out have moved, which has no rewiring"):
+    with pytest.raises(ep.errors.InputError, match="connections of rec->out have moved, which has no rewiring"):
         sim.set_state(damaged)

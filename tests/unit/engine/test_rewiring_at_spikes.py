@@ -188,7 +188,7 @@ def test_silent_synapses_have_the_gradients_of_the_reference_and_deliver_nothing
     plain = ep.Simulator(network(rule=rule, rewiring=None), threads=1)
     (given,), own, net = stimuli(rule, 1), connections_of(sim), sim._arrays.network
     assert sim.n_synapses == plain.n_synapses
-    with pytest.raises(ep.NetworkError, match=r"there are: in->rec, rec->rec, rec->out$"):
+    with pytest.raises(ep.errors.NetworkError, match=r"there are: in->rec, rec->rec, rec->out$"):
         sim.weights("in->rec" + SILENT)
     for name in NAMES:
         _, sources, targets = silent_synapses(sim, name)
@@ -314,7 +314,9 @@ def test_the_share_falls_by_the_time_that_is_planned():
 
 def test_moving_synapses_cannot_be_recorded_while_they_learn():
     sim = ep.Simulator(network(), threads=1)
-    with pytest.raises(ep.InputError, match="synapses of in->rec move while the network learns, so that no weight"):
+    with pytest.raises(
+        ep.errors.InputError, match="synapses of in->rec move while the network learns, so that no weight"
+    ):
         sim.run(10.0, record=[("in->rec", "weight")])
     assert sim.run(10.0, record=[("in->rec", "weight")], learn=False).traces["in->rec", "weight"].shape == (10, 45)
 

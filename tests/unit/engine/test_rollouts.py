@@ -133,20 +133,40 @@ def refusing() -> Any:
 
 
 @refusals(
-    (lambda _, __, r, ___: r.backward(np.zeros((5, 30, 1))), ep.InputError, r"errors must have shape \(5, 30, 2\)"),
-    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), np.nan)), ep.InputError, "values that are not finite"),
-    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), 1e308)), ep.DivergenceError, "a gradient became infinite"),
-    (lambda sim, _, r, __: sim.forward(samples_of(sim, 4), after=r), ep.InputError, "has 5 samples, got 4"),
-    (lambda _, other, r, __: other.forward(samples_of(other), after=r), ep.InputError, "to another simulator"),
-    (lambda sim, *_: sim.forward(samples_of(sim), after=3), ep.InputError, "after must be a Rollout, got int"),
-    (lambda sim, *_: sim.learn(3), ep.InputError, "learn takes gradients by projection"),
-    (lambda sim, _, __, g: sim.learn({"in->rec": g["in->rec"]}), ep.InputError, "in->rec, rec->rec, rec->out"),
-    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.zeros(3)}), ep.InputError, r"shape \(12,\), got \(3,\)"),
-    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.full(12, np.inf)}), ep.InputError, "are not finite"),
-    (lambda *_: (sim := exploding()).forward(samples_of(sim)), ep.DivergenceError, "exploded"),
-    (lambda *_: (sim := at_spikes()).forward(sim.samples(1, 5)), ep.InputError, "give a projection the rule EProp"),
-    (lambda *_: (sim := at_spikes()).gradients(sim.samples(1, 5)), ep.InputError, "give a projection the rule EProp"),
-    (lambda *_: at_spikes().lanes(2), ep.InputError, "give a projection the rule EProp"),
+    (
+        lambda _, __, r, ___: r.backward(np.zeros((5, 30, 1))),
+        ep.errors.InputError,
+        r"errors must have shape \(5, 30, 2\)",
+    ),
+    (lambda _, __, r, ___: r.backward(np.full((5, 30, 2), np.nan)), ep.errors.InputError, "values that are not finite"),
+    (
+        lambda _, __, r, ___: r.backward(np.full((5, 30, 2), 1e308)),
+        ep.errors.DivergenceError,
+        "a gradient became infinite",
+    ),
+    (lambda sim, _, r, __: sim.forward(samples_of(sim, 4), after=r), ep.errors.InputError, "has 5 samples, got 4"),
+    (lambda _, other, r, __: other.forward(samples_of(other), after=r), ep.errors.InputError, "to another simulator"),
+    (lambda sim, *_: sim.forward(samples_of(sim), after=3), ep.errors.InputError, "after must be a Rollout, got int"),
+    (lambda sim, *_: sim.learn(3), ep.errors.InputError, "learn takes gradients by projection"),
+    (lambda sim, _, __, g: sim.learn({"in->rec": g["in->rec"]}), ep.errors.InputError, "in->rec, rec->rec, rec->out"),
+    (
+        lambda sim, _, __, g: sim.learn(g | {"rec->out": np.zeros(3)}),
+        ep.errors.InputError,
+        r"shape \(12,\), got \(3,\)",
+    ),
+    (lambda sim, _, __, g: sim.learn(g | {"rec->out": np.full(12, np.inf)}), ep.errors.InputError, "are not finite"),
+    (lambda *_: (sim := exploding()).forward(samples_of(sim)), ep.errors.DivergenceError, "exploded"),
+    (
+        lambda *_: (sim := at_spikes()).forward(sim.samples(1, 5)),
+        ep.errors.InputError,
+        "give a projection the rule EProp",
+    ),
+    (
+        lambda *_: (sim := at_spikes()).gradients(sim.samples(1, 5)),
+        ep.errors.InputError,
+        "give a projection the rule EProp",
+    ),
+    (lambda *_: at_spikes().lanes(2), ep.errors.InputError, "give a projection the rule EProp"),
 )
 def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any) -> None:
     refusal.check(*refusing)
@@ -154,11 +174,11 @@ def test_what_does_not_fit_a_rollout_is_refused(refusal: Refusal, refusing: Any)
 
 
 @refusals(
-    (lambda sim, samples: sim.forward(samples), ep.MemoryLimitError, r"200 lanes of 3,00. steps"),
-    (lambda sim, _: sim.lanes(10_000, steps=2000), ep.MemoryLimitError, "10,000 lanes of 2,000 steps"),
+    (lambda sim, samples: sim.forward(samples), ep.errors.MemoryLimitError, r"200 lanes of 3,00. steps"),
+    (lambda sim, _: sim.lanes(10_000, steps=2000), ep.errors.MemoryLimitError, "10,000 lanes of 2,000 steps"),
     (
         lambda sim, _: sim.lanes(2, steps=10**18),
-        ep.MemoryLimitError,
+        ep.errors.MemoryLimitError,
         "2 lanes of 1,(000,){5}000 .* take 16000000000.0 GB",
     ),
 )

@@ -188,7 +188,7 @@ def test_shortest_samples(rule, n_steps):
     sim = ep.Simulator(c.network, threads=1)
     before = sim.state()["synapses/weight"]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ep.SilenceWarning)
+        warnings.simplefilter("ignore", ep.errors.SilenceWarning)
         result = sim.train(
             sim.samples(2, n_steps, inputs={"in": np.ones((2, n_steps, 6))}, targets={"out": np.ones((2, 1, 3))})
         )

@@ -151,7 +151,7 @@ def test_a_state_is_set_between_steps():
     np.testing.assert_array_equal(stepper.step([1, 2]), fresh.stepper().step([1, 2]))
 
 
-def fresh(*rule: Any, **options: Any) -> ep.Stepper:
+def fresh(*rule: Any, **options: Any) -> ep.engine.Stepper:
     return ep.Simulator(network(*rule, **options), threads=1).stepper()
 
 
@@ -180,14 +180,14 @@ WRONG = [
 
 @refusals(
     *each_row(WRONG, lambda given, _, stepper: stepper.step(**given)),
-    (lambda *_: fresh().step(error=np.ones(3)), ep.InputError, "error belongs to the step before, and this is the"),
-    (lambda sim, _: sim.stepper("noise"), ep.InputError, "inputs: there is no 'noise'; there are: 'in'"),
-    (lambda sim, _: sim.stepper(learn="no"), ep.InputError, "learn must be True or False"),
-    (lambda *_: fresh(ep.EProp()), ep.NetworkError, "EProp learns from whole samples"),
+    (lambda *_: fresh().step(error=np.ones(3)), ep.errors.InputError, "error belongs to the step before, and this is the"),
+    (lambda sim, _: sim.stepper("noise"), ep.errors.InputError, "inputs: there is no 'noise'; there are: 'in'"),
+    (lambda sim, _: sim.stepper(learn="no"), ep.errors.InputError, "learn must be True or False"),
+    (lambda *_: fresh(ep.EProp()), ep.errors.NetworkError, "EProp learns from whole samples"),
     *each_of([{"channels": [1]}, {"target": [1.0]}, {"signal": [1.0]}], lambda given, *_: fresh(several=True).step(**given),
-             ep.InputError, "by name, in a dictionary"),
+             ep.errors.InputError, "by name, in a dictionary"),
     *each_of([[0.5, 0.6, 0.0], [1.5, -0.5, 0.0]], lambda target, *_: fresh(loss=ep.CrossEntropy()).step(target=target),
-             ep.InputError, "target must hold class probabilities"),
+             ep.errors.InputError, "target must hold class probabilities"),
 )  # fmt: skip
 def test_a_step_that_is_refused_has_not_taken_place(refusal):
     net = network()
@@ -203,7 +203,7 @@ def test_a_step_that_is_refused_has_not_taken_place(refusal):
 
 def test_several_ranks_have_no_stepper():
     def refused(comm: Any) -> str:
-        with pytest.raises(ep.NetworkError) as told:
+        with pytest.raises(ep.errors.NetworkError) as told:
             ep.Simulator(network(), threads=1, comm=comm).stepper()
         return str(told.value)
 
@@ -268,7 +268,7 @@ def test_divergence_is_found_while_steps_go_by():
         for t in range(1000):
             stepper.step(np.flatnonzero(x[t]), target=np.ones(3))
 
-    with pytest.raises(ep.DivergenceError, match=r"^step: a (membrane voltage|weight)"):
+    with pytest.raises(ep.errors.DivergenceError, match=r"^step: a (membrane voltage|weight)"):
         diverge()
 
 

@@ -35,7 +35,7 @@ def network(rule: ep.Rule, c_reg: float = 0.5, loss: ep.Loss | None = None) -> e
     return net
 
 
-def ran(net: ep.Network, *given) -> tuple[ep.Recording, dict[str, np.ndarray]]:
+def ran(net: ep.Network, *given) -> tuple[ep.engine.Recording, dict[str, np.ndarray]]:
     sim = ep.Simulator(net, threads=1)
     run = sim.run(float(STEPS), {"in": EVENTS}, *given, record=[("out", "error"), ("more", "error")])
     return run, {name: sim.connections(name)[2] for name in NAMES}
@@ -87,7 +87,7 @@ def test_samples_without_targets_are_not_learned_from(rule):
     before = [sim.connections(name)[2] for name in NAMES]
     samples = sim.samples(2, STEPS, inputs)
     assert not sim.evaluate(samples).loss.any()
-    with pytest.raises(ep.InputError, match="neither labels nor targets, so nothing can be learned"):
+    with pytest.raises(ep.errors.InputError, match="neither labels nor targets, so nothing can be learned"):
         sim.train(samples)
     sim.train(sim.samples(2, STEPS, inputs, signals={"rec": np.zeros((2, STEPS, sim.network.population("rec").size))}))
     assert_same([sim.connections(name)[2] for name in NAMES], before)

@@ -91,31 +91,31 @@ def built(update, **changes) -> ep.Simulator:
 
 
 @refusals(
-    (lambda: built(second_row), ep.NetworkError,
+    (lambda: built(second_row), ep.errors.NetworkError,
      r"Own.update uses a row that does not exist \(index 1 .*state_rows = \('v',\)"),
-    (lambda: built(second_parameter), ep.NetworkError, r"Own.update uses a row .*parameter_rows = \('v_th',\)"),
-    (lambda: built(no_number), ep.NetworkError, "Own.update must return whether the neuron spikes, and psi; it returned"),
-    (lambda: built(misspelt), ep.NetworkError, "Own.update fails: NameError: name 'hafl'"),
-    (lambda: built(not_compiled), ep.NetworkError, "Own.update is not compiled: write @inline"),
-    (lambda: built(divides, parameter_rows=("v_th", "width")), ep.NetworkError,
+    (lambda: built(second_parameter), ep.errors.NetworkError, r"Own.update uses a row .*parameter_rows = \('v_th',\)"),
+    (lambda: built(no_number), ep.errors.NetworkError, "Own.update must return whether the neuron spikes, and psi; it returned"),
+    (lambda: built(misspelt), ep.errors.NetworkError, "Own.update fails: NameError: name 'hafl'"),
+    (lambda: built(not_compiled), ep.errors.NetworkError, "Own.update is not compiled: write @inline"),
+    (lambda: built(divides, parameter_rows=("v_th", "width")), ep.errors.NetworkError,
      r"Own.derived\(\) has no value for width"),
-    (lambda: built(infinite), ep.NetworkError, "Own.update returned psi = inf for an input of 0 mV; it must be finite"),
-    (lambda: built(divides, eligibility=lambda self, dt: None), ep.NetworkError,
+    (lambda: built(infinite), ep.errors.NetworkError, "Own.update returned psi = inf for an input of 0 mV; it must be finite"),
+    (lambda: built(divides, eligibility=lambda self, dt: None), ep.errors.NetworkError,
      r"rec: eligibility\(dt\) must return an Eligibility, got None"),
     *each_row([
         (Eligibility(((0.5,),), (1.0, 2.0), (1.0,), (0.0,)), "rec: the eligibility needs decay .* with the same d"),
         (Eligibility.leaky(math.nan), "rec: the eligibility holds a value that is not finite"),
-    ], lambda found: built(divides, eligibility=lambda self, dt: found), ep.NetworkError),
-    (lambda: built(divides, initial=lambda self, dt, nodes, seed: {"w": 0.0}), ep.NetworkError,
+    ], lambda found: built(divides, eligibility=lambda self, dt: found), ep.errors.NetworkError),
+    (lambda: built(divides, initial=lambda self, dt, nodes, seed: {"w": 0.0}), ep.errors.NetworkError,
      r"Own.initial\(\) has values for w, which state_rows = \('v',\) does not name"),
-    (lambda: built(too_steep, largest_psi=lambda self, dt: 0.35), ep.NetworkError,
+    (lambda: built(too_steep, largest_psi=lambda self, dt: 0.35), ep.errors.NetworkError,
      r"psi = 0.4, but Own.largest_psi\(\) allows only 0 to 0.35"),
     *each_row([
         (lambda self: 0.3, r"Own.largest_psi\(dt\) fails: TypeError"),
         (lambda self, dt: None, r"Own.largest_psi\(dt\) fails: TypeError"),
         (lambda self, dt: -1.0, r"Own.largest_psi\(dt\) must be a non-negative number, got -1"),
         (lambda self, dt: float("nan"), r"must be a non-negative number, got nan"),
-    ], lambda largest_psi: built(too_steep, largest_psi=largest_psi), ep.NetworkError),
+    ], lambda largest_psi: built(too_steep, largest_psi=largest_psi), ep.errors.NetworkError),
 )  # fmt: skip
 def test_a_mistake_in_a_model_is_named(refusal):
     refusal.check()
@@ -125,7 +125,7 @@ def test_a_forgotten_update_is_named(monkeypatch):
     monkeypatch.delattr(Integrator, "update")
     net = ep.Network()
     net.add(Integrator(), 3, "rec")
-    with pytest.raises(ep.NetworkError, match=r"Integrator has no update: write update = staticmethod"):
+    with pytest.raises(ep.errors.NetworkError, match=r"Integrator has no update: write update = staticmethod"):
         ep.Simulator(net, threads=1)
 
 
@@ -134,7 +134,7 @@ def test_a_forgotten_dataclass_is_named():
         tau = param(20.0, unit="ms", doc="a time constant")
 
     with pytest.raises(
-        ep.ParameterError, match=r"Own is not a dataclass: write @dataclass\(frozen=True\) above the class"
+        ep.errors.ParameterError, match=r"Own is not a dataclass: write @dataclass\(frozen=True\) above the class"
     ):
         Own()
 
@@ -144,14 +144,14 @@ def test_what_is_let_pass():
     built(divides)
     built(too_steep, largest_psi=lambda self, dt: 0.4)
     built(by_its_state, initial=lambda self, dt, nodes, seed: {"v": np.full(len(nodes), 0.5)})
-    with pytest.raises(ep.NetworkError, match="psi = inf for an input of 0 mV"):
+    with pytest.raises(ep.errors.NetworkError, match="psi = inf for an input of 0 mV"):
         built(by_its_state)
 
 
 def test_check_neuron_names_the_mistake():
     """And holds a neuron to its promise, at voltages that no trial meets."""
-    with pytest.raises(ep.NetworkError, match="uses a row that does not exist"):
+    with pytest.raises(ep.errors.NetworkError, match="uses a row that does not exist"):
         check_neuron(network(second_row).populations[0].model)
     changes = {"largest_psi": lambda self, dt: 0.35, "eligibility": lambda self, dt: Eligibility.leaky(0.9)}
-    with pytest.raises(ep.NetworkError, match=r"psi = 0.4, but Own.largest_psi\(\) allows only 0 to 0.35"):
+    with pytest.raises(ep.errors.NetworkError, match=r"psi = 0.4, but Own.largest_psi\(\) allows only 0 to 0.35"):
         check_neuron(network(steep_in_the_middle, **changes).populations[0].model, steps=30)

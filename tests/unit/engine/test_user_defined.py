@@ -295,28 +295,28 @@ def test_loss_in_numpy_equals_the_one_of_the_core(options, average):
 
 
 @refusals(
-    (lambda: ep.Simulator(mixed()), ep.NetworkError, "a network can have only one of them"),
-    (lambda: type("Nothing", (Optimizer,), {}), ep.ParameterError, "needs a method step"),
-    (lambda: type("Nothing", (Surrogate,), {}), ep.ParameterError, "needs gradient = staticmethod"),
-    (lambda: type("Nothing", (Loss,), {}), ep.ParameterError, "needs a method compare"),
-    (lambda: type("Nothing", (Rule,), {}), ep.ParameterError, "rules run in the core"),
-    (lambda: ep.EPropPlus(optimizer=PlainAdam()), ep.ParameterError, "EPropPlus changes weights at every spike"),
-    (lambda: trained(network(ep.LIF(surrogate=Unmarked()), ep.EProp())), ep.NetworkError,
+    (lambda: ep.Simulator(mixed()), ep.errors.NetworkError, "a network can have only one of them"),
+    (lambda: type("Nothing", (Optimizer,), {}), ep.errors.ParameterError, "needs a method step"),
+    (lambda: type("Nothing", (Surrogate,), {}), ep.errors.ParameterError, "needs gradient = staticmethod"),
+    (lambda: type("Nothing", (Loss,), {}), ep.errors.ParameterError, "needs a method compare"),
+    (lambda: type("Nothing", (Rule,), {}), ep.errors.ParameterError, "rules run in the core"),
+    (lambda: ep.EPropPlus(optimizer=PlainAdam()), ep.errors.ParameterError, "EPropPlus changes weights at every spike"),
+    (lambda: trained(network(ep.LIF(surrogate=Unmarked()), ep.EProp())), ep.errors.NetworkError,
      "Unmarked.gradient is not compiled"),
     *each_row([
         (misspelt, "Own.gradient fails: NameError: name 'hieght'"),
         (pole, "Own.gradient must return a finite number; 0 mV from the threshold it returned .*inf"),
         (makes_an_array, r"Own.gradient \(.*, line .*\) cannot be compiled.* it makes an array"),
-    ], lambda function: trained(network(ep.LIF(surrogate=with_gradient(function)), ep.EProp())), ep.NetworkError),
-    (lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))), ep.ParameterError,
+    ], lambda function: trained(network(ep.LIF(surrogate=with_gradient(function)), ep.EProp())), ep.errors.NetworkError),
+    (lambda: ep.Simulator(network(ep.LIF(), ep.EProp(optimizer=Warm()))), ep.errors.ParameterError,
      r"Warm.warm_up has no effect: the core knows eta, .*; write a method step"),
-    (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.ParameterError, "Short.step must return"),
-    (lambda: ep.Simulator(two_readouts(PlainSquares(), ep.EPropPlus())), ep.NetworkError, "own: the loss PlainSquares is"),
+    (lambda: trained(network(ep.LIF(), ep.EProp(optimizer=Short()))), ep.errors.ParameterError, "Short.step must return"),
+    (lambda: ep.Simulator(two_readouts(PlainSquares(), ep.EPropPlus())), ep.errors.NetworkError, "own: the loss PlainSquares is"),
     (lambda: ep.Simulator(small_network((0, 2, 1), {"rec->out": {"connectivity": Twice()}}, rule=ep.EPropPlus(),
-                                        feedback=ep.Symmetric())), ep.NetworkError,
+                                        feedback=ep.Symmetric())), ep.errors.NetworkError,
      "Symmetric feedback to 'rec' follows rec->out, which must have no multapses"),
-    (lambda: results_of(Wrong(), ep.EProp()), ep.InputError, "Wrong.compare must return a pair"),
-    (lambda: results_of(Wrong((1.0, 2.0)), ep.EProp()), ep.InputError, r"finite errors of shape \(3, 80, 2\), got shape"),
+    (lambda: results_of(Wrong(), ep.EProp()), ep.errors.InputError, "Wrong.compare must return a pair"),
+    (lambda: results_of(Wrong((1.0, 2.0)), ep.EProp()), ep.errors.InputError, r"finite errors of shape \(3, 80, 2\), got shape"),
 )  # fmt: skip
 def test_what_cannot_run_is_refused(refusal):
     refusal.check()

@@ -116,11 +116,11 @@ def test_initial_voltage():
 
 
 def test_wrong_resets():
-    with pytest.raises(ep.ParameterError, match=r"DeltaLIF.v_reset must be below v_th = 1 mV, got 1"):
+    with pytest.raises(ep.errors.ParameterError, match=r"DeltaLIF.v_reset must be below v_th = 1 mV, got 1"):
         ep.DeltaLIF(v_reset=1.0)
-    with pytest.raises(ep.ParameterError, match=r"DeltaALIF.v_reset must be at least v_min = 0 mV, got -1"):
+    with pytest.raises(ep.errors.ParameterError, match=r"DeltaALIF.v_reset must be at least v_min = 0 mV, got -1"):
         ep.DeltaALIF(v_reset=-1.0, v_min=0.0)
-    with pytest.raises(ep.ParameterError, match=r"ALIF.v_th must be above e_l = 2 mV, got 1"):
+    with pytest.raises(ep.errors.ParameterError, match=r"ALIF.v_th must be above e_l = 2 mV, got 1"):
         ep.ALIF(e_l=2.0)
 
 
@@ -151,7 +151,7 @@ def test_lower_bound_of_readouts():
 
 def test_what_spikes_by_the_clock_is_never_refractory():
     for given in ({"t_ref": 5.0}, {"delayed_reset": True}):
-        with pytest.raises(ep.ParameterError, match="ForcedLIF spikes at fixed intervals: it takes no t_ref"):
+        with pytest.raises(ep.errors.ParameterError, match="ForcedLIF spikes at fixed intervals: it takes no t_ref"):
             ForcedLIF(**given)
     assert ForcedLIF(interval=0.3).derived(1.0)["interval"] == 1.0
 

@@ -300,5 +300,5 @@ REFUSED = [
 
 @pytest.mark.parametrize(("given_parts", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_explicit_refuses(given_parts, words):
-    with pytest.raises(ep.NetworkError, match=words):
+    with pytest.raises(ep.errors.NetworkError, match=words):
         ep.Explicit(**given_parts)

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse
 
 import eprop as ep
+from eprop.errors import EPropError, InputError, NetworkError
 from eprop.models import Model
 from eprop.network import Feedback
 from refusals import refusals, refuse
@@ -65,66 +66,66 @@ KIND = r"Network.feedback needs a kind of feedback \(Symmetric, RandomFeedback, 
 
 
 @refusals(
-    *((lambda _, v=v: ep.Network(dt=v), ep.NetworkError, "^Network.dt must be a finite number > 0 ms") for v in NOT_POSITIVE),
+    *((lambda _, v=v: ep.Network(dt=v), NetworkError, "^Network.dt must be a finite number > 0 ms") for v in NOT_POSITIVE),
     *(
-        (lambda _, v=v: ep.Network(seed=v), ep.NetworkError, r"^Network.seed must be a whole number in 0..2\^63-1")
+        (lambda _, v=v: ep.Network(seed=v), NetworkError, r"^Network.seed must be a whole number in 0..2\^63-1")
         for v in [*NOT_COUNTS, 2**63]
     ),
     *(
-        (lambda p, v=v: p.net.add(ep.LIF(), v), ep.NetworkError, "^Network.add: size must be a whole number from 1")
+        (lambda p, v=v: p.net.add(ep.LIF(), v), NetworkError, "^Network.add: size must be a whole number from 1")
         for v in [*NOT_COUNTS, INF, 0, 2**40, np.array([1, 2])]
     ),
     *(
-        (lambda p, v=v: p.net.add(v, 3), ep.NetworkError, "^Network.add needs a model such as LIF")
+        (lambda p, v=v: p.net.add(v, 3), NetworkError, "^Network.add needs a model such as LIF")
         for v in (None, "LIF", 3, ep.GradientDescent(), ep.Static())
     ),
-    (lambda p: p.net.add(ep.LIF, 3), ep.NetworkError, r"call it: LIF\(\)"),
-    (lambda p: p.net.add(dataclass(frozen=True)(type("Own", (Model,), {}))(), 3), ep.NetworkError, "Own must derive from Neuron"),
+    (lambda p: p.net.add(ep.LIF, 3), NetworkError, r"call it: LIF\(\)"),
+    (lambda p: p.net.add(dataclass(frozen=True)(type("Own", (Model,), {}))(), 3), NetworkError, "Own must derive from Neuron"),
     *(
-        (lambda p, v=v: p.net.add(ep.LIF(), 3, v), ep.NetworkError, f"^Network.add: {NAME}")
+        (lambda p, v=v: p.net.add(ep.LIF(), 3, v), NetworkError, f"^Network.add: {NAME}")
         for v in ("", " ", 1, True, b"a", "a/b", ["a"])
     ),
-    (lambda p: p.net.add(ep.LIF(), 3, "rec"), ep.NetworkError, "a population 'rec' exists already"),
-    (lambda p: p.net.add(ep.Readout(loss=ep.CrossEntropy()), 1), ep.NetworkError, r"the softmax over one readout is always 1"),
-    (lambda p: p.net.population(p.stranger), ep.NetworkError, "population 'rec' belongs to another network"),
-    *((lambda p, v=v: p.net.population(v), ep.NetworkError, "there are: in, rec, out") for v in ("x", "", None, 5)),
-    *((lambda p, v=v: p.net.projection(v), ep.NetworkError, "no projection .*; there are: none") for v in ("x", None, 5)),
+    (lambda p: p.net.add(ep.LIF(), 3, "rec"), NetworkError, "a population 'rec' exists already"),
+    (lambda p: p.net.add(ep.Readout(loss=ep.CrossEntropy()), 1), NetworkError, r"the softmax over one readout is always 1"),
+    (lambda p: p.net.population(p.stranger), NetworkError, "population 'rec' belongs to another network"),
+    *((lambda p, v=v: p.net.population(v), NetworkError, "there are: in, rec, out") for v in ("x", "", None, 5)),
+    *((lambda p, v=v: p.net.projection(v), NetworkError, "no projection .*; there are: none") for v in ("x", None, 5)),
 )  # fmt: skip
 def test_what_is_no_network_or_population_is_refused(refusal, parts):
     refusal.check(parts)
 
 
 @refusals(
-    (lambda p: p.net.connect(None, p.rec), ep.NetworkError, "needs populations made by add"),
-    (lambda p: p.net.connect("input", "rec"), ep.NetworkError, "no population 'input'; there are: in, rec, out"),
-    (lambda p: p.net.connect(p.x, ep.LIF()), ep.NetworkError, "needs populations made by add"),
-    (lambda p: p.net.connect(p.stranger, p.rec), ep.NetworkError, "population 'rec' belongs to another network"),
-    (lambda p: p.net.connect(p.x, p.x), ep.NetworkError, "'in' is a source and takes no connections"),
-    (lambda p: p.net.connect(p.out, p.rec), ep.NetworkError, r"emits no spikes; to send its error back, use feedback\(\)"),
-    (lambda p: [p.connect(), p.connect()], ep.NetworkError, "a projection 'in->rec' exists already"),
-    (lambda p: p.connect(name="rec"), ep.NetworkError, "a population 'rec' exists; give this projection another name="),
-    (lambda p: [p.connect(), p.net.add(ep.LIF(), 1, "in->rec")], ep.NetworkError, "a projection 'in->rec' exists"),
+    (lambda p: p.net.connect(None, p.rec), NetworkError, "needs populations made by add"),
+    (lambda p: p.net.connect("input", "rec"), NetworkError, "no population 'input'; there are: in, rec, out"),
+    (lambda p: p.net.connect(p.x, ep.LIF()), NetworkError, "needs populations made by add"),
+    (lambda p: p.net.connect(p.stranger, p.rec), NetworkError, "population 'rec' belongs to another network"),
+    (lambda p: p.net.connect(p.x, p.x), NetworkError, "'in' is a source and takes no connections"),
+    (lambda p: p.net.connect(p.out, p.rec), NetworkError, r"emits no spikes; to send its error back, use feedback\(\)"),
+    (lambda p: [p.connect(), p.connect()], NetworkError, "a projection 'in->rec' exists already"),
+    (lambda p: p.connect(name="rec"), NetworkError, "a population 'rec' exists; give this projection another name="),
+    (lambda p: [p.connect(), p.net.add(ep.LIF(), 1, "in->rec")], NetworkError, "a projection 'in->rec' exists"),
     *(
-        (lambda p, v=v: p.connect(name=v), ep.NetworkError, f"^Network.connect: {NAME}")
+        (lambda p, v=v: p.connect(name=v), NetworkError, f"^Network.connect: {NAME}")
         for v in ("", 5, True, b"x", "a/b")
     ),
     *(
-        (lambda p, v=v: p.connect(v), ep.NetworkError, RULE)
+        (lambda p, v=v: p.connect(v), NetworkError, RULE)
         for v in ("all", 5, ep.Normal(), np.ones((3, 4)), ep.Static())
     ),
-    *((lambda p, v=v: p.connect(rule=v), ep.NetworkError, LEARNS) for v in ("all", 5, ep.Adam(), ep.AllToAll())),
-    (lambda p: p.connect("fixed_indegree"), ep.NetworkError, r"did you mean FixedIndegree\(\)\?"),
-    (lambda p: p.connect(rule="eprop"), ep.NetworkError, r"did you mean EProp\(\)\?"),
-    *((lambda p, v=v: p.connect(v), ep.NetworkError, "; give weights by name: weight=") for v in (ep.Normal(), 0.5)),
-    (lambda p: p.connect({"rule": "all"}), ep.NetworkError, r"needs a connection rule .*, got [^;]*$"),
-    (lambda p: p.connect(ep.Bernoulli), ep.NetworkError, r"call it: Bernoulli\(\)"),
-    (lambda p: p.connect(rule=ep.EProp), ep.NetworkError, r"call it: EProp\(\)"),
-    (lambda p: p.connect(ep.OneToOne()), ep.NetworkError, "equal size, got 4 sources and 3 targets"),
-    (lambda p: p.connect(ep.FixedIndegree(5)), ep.NetworkError, "degree is 5, but there are only 4 possible sources; lower"),
-    (lambda p: p.connect(ep.FixedOutdegree(4)), ep.NetworkError, "degree is 4, but there are only 3 possible targets"),
-    (lambda p: p.connect(ep.Explicit(np.ones((4, 3)))), ep.NetworkError, r"must have shape \(3, 4\) = \(targets, sources\)"),
-    (lambda p: p.connect(ep.Explicit(sources=[0], targets=[7])), ep.NetworkError, "targets must lie in 0..2, got 7..7"),
-    (lambda p: p.connect(ep.Explicit(sources=[9], targets=[0])), ep.NetworkError, "sources must lie in 0..3, got 9..9"),
+    *((lambda p, v=v: p.connect(rule=v), NetworkError, LEARNS) for v in ("all", 5, ep.Adam(), ep.AllToAll())),
+    (lambda p: p.connect("fixed_indegree"), NetworkError, r"did you mean FixedIndegree\(\)\?"),
+    (lambda p: p.connect(rule="eprop"), NetworkError, r"did you mean EProp\(\)\?"),
+    *((lambda p, v=v: p.connect(v), NetworkError, "; give weights by name: weight=") for v in (ep.Normal(), 0.5)),
+    (lambda p: p.connect({"rule": "all"}), NetworkError, r"needs a connection rule .*, got [^;]*$"),
+    (lambda p: p.connect(ep.Bernoulli), NetworkError, r"call it: Bernoulli\(\)"),
+    (lambda p: p.connect(rule=ep.EProp), NetworkError, r"call it: EProp\(\)"),
+    (lambda p: p.connect(ep.OneToOne()), NetworkError, "equal size, got 4 sources and 3 targets"),
+    (lambda p: p.connect(ep.FixedIndegree(5)), NetworkError, "degree is 5, but there are only 4 possible sources; lower"),
+    (lambda p: p.connect(ep.FixedOutdegree(4)), NetworkError, "degree is 4, but there are only 3 possible targets"),
+    (lambda p: p.connect(ep.Explicit(np.ones((4, 3)))), NetworkError, r"must have shape \(3, 4\) = \(targets, sources\)"),
+    (lambda p: p.connect(ep.Explicit(sources=[0], targets=[7])), NetworkError, "targets must lie in 0..2, got 7..7"),
+    (lambda p: p.connect(ep.Explicit(sources=[9], targets=[0])), NetworkError, "sources must lie in 0..3, got 9..9"),
 )  # fmt: skip
 def test_what_cannot_be_connected_is_refused(refusal, parts):
     refusal.check(parts)
@@ -136,7 +137,7 @@ def test_names(parts):
     assert (projection.pre, projection.post) == (x, parts.rec)
     assert net.population("rec") is net.population(parts.rec) is parts.rec
     assert net.projection(projection) is net.projection("in->rec") is projection
-    with refuse("projection 'in->rec' belongs to another network", ep.NetworkError):
+    with refuse("projection 'in->rec' belongs to another network", NetworkError):
         ep.Network().projection(projection)
     net.connect(x, parts.rec, name="second")
     net.connect("rec", "out")
@@ -147,12 +148,12 @@ def test_names(parts):
 
 def test_degrees_without_oneself(parts):
     net, rec = parts.net, parts.rec
-    with refuse("degree is 3, but there are only 2 possible sources", ep.NetworkError):
+    with refuse("degree is 3, but there are only 2 possible sources", NetworkError):
         net.connect(rec, rec, ep.FixedIndegree(3))
     net.connect(rec, rec, ep.FixedIndegree(3, autapses=True))
     net.connect(rec, rec, ep.FixedIndegree(7, multapses=True), name="many")
     alone = net.add(ep.LIF(), 1, "alone")
-    with refuse("degree is 1, but there are only 0 possible sources", ep.NetworkError):
+    with refuse("degree is 1, but there are only 0 possible sources", NetworkError):
         net.connect(alone, alone, ep.FixedIndegree(1, multapses=True))
 
 
@@ -161,15 +162,19 @@ def test_degrees_without_oneself(parts):
 
 @refusals(
     *(
-        (lambda p, v=v: p.connect(delay=v), ep.NetworkError, DELAY)
+        (lambda p, v=v: p.connect(delay=v), NetworkError, DELAY)
         for v in [0.5, 1.5, 1e-9, 2e6, 1e300, *NOT_POSITIVE[1:-1]]
     ),
     *(
-        (lambda p, v=v: p.feedback(ep.RandomFeedback(), delay=v), ep.NetworkError, "^feedback out->rec: delay must be")
+        (
+            lambda p, v=v: p.feedback(ep.RandomFeedback(), delay=v),
+            NetworkError,
+            "^feedback out->rec: delay must be",
+        )
         for v in (0, -1, 0.5, "x", NAN)
     ),
     *(
-        (call, ep.NetworkError, words)
+        (call, NetworkError, words)
         for drawn, words in (
             (
                 ep.Uniform(1e7, 1e8),
@@ -198,7 +203,7 @@ def test_delays(parts):
     net = ep.Network(dt=0.1)  # 0.3 is not three times 0.1 in binary
     x, rec = net.add(ep.EventSource(), 1, "in"), net.add(ep.LIF(), 1, "rec")
     assert net.connect(x, rec, delay=0.3).delay == 0.3
-    with refuse("multiple of dt = 0.1 ms", ep.NetworkError):
+    with refuse("multiple of dt = 0.1 ms", NetworkError):
         net.connect(x, rec, delay=0.35, name="other")
     assert ep.Network(dt=fractions.Fraction(1, 2)).dt == 0.5
     assert type(ep.Network(dt=np.float32(0.5)).dt) is float
@@ -240,14 +245,14 @@ THREE = ep.Explicit(sources=[3, 0, 1], targets=[2, 1, 0])
 
 
 @refusals(
-    *((lambda p, v=v: p.connect(weight=v), ep.EPropError, words) for v, words in WEIGHTS),
-    *((lambda p, v=v: p.feedback(ep.RandomFeedback(v)), ep.EPropError, words) for v, words in OF_FEEDBACK),
+    *((lambda p, v=v: p.connect(weight=v), EPropError, words) for v, words in WEIGHTS),
+    *((lambda p, v=v: p.feedback(ep.RandomFeedback(v)), EPropError, words) for v, words in OF_FEEDBACK),
     (
         lambda p: p.connect(THREE, weight=[1.0, 2.0]),
-        ep.NetworkError,
+        NetworkError,
         "a list of 2 weights needs as many Explicit connections, got 3",
     ),
-    (lambda p: p.connect(THREE, weight=[1.0, 0.0, NAN]), ep.NetworkError, "weight must be finite everywhere"),
+    (lambda p: p.connect(THREE, weight=[1.0, 0.0, NAN]), NetworkError, "weight must be finite everywhere"),
 )
 def test_what_is_no_weight_is_refused(refusal, parts):
     refusal.check(parts)
@@ -267,7 +272,7 @@ def test_weights_of_any_real_type(parts, weight):
 )
 def test_weights_outside_bounds(parts, bounds, weight):
     """Known ones are refused at once, drawn ones when they are drawn."""
-    with refuse(r"weights of in->rec span 1..1 mV, outside the bounds", ep.NetworkError):
+    with refuse(r"weights of in->rec span 1..1 mV, outside the bounds", NetworkError):
         parts.connect(weight=weight, rule=ep.EPropPlus(optimizer=ep.GradientDescent(**bounds)))
         parts.simulator()
 
@@ -287,11 +292,11 @@ def test_weights_have_the_unit_of_their_target():
         assert "50 pA" in shown
         assert "2 mV" in shown
     bounded = ep.EPropPlus(optimizer=ep.GradientDescent(w_max=60.0))
-    with refuse(r"weights of more span 100..100 pA, outside the bounds -inf..60", ep.NetworkError):
+    with refuse(r"weights of more span 100..100 pA, outside the bounds -inf..60", NetworkError):
         net.connect(x, rec, weight=100.0, rule=bounded, name="more")
     net.connect(x, rec, weight=20.0, rule=bounded, name="more")
     sim = ep.Simulator(net, threads=1)
-    with refuse("weights of more must lie in -inf..60 pA, got 70..70 pA", ep.InputError):
+    with refuse("weights of more must lie in -inf..60 pA, got 70..70 pA", InputError):
         sim.set_weights("more", 70.0)
 
 
@@ -337,20 +342,20 @@ def onto(model: ep.Neuron, **options) -> ep.network.Projection:
 
 @refusals(
     (
-        lambda: onto(TWO_RECEPTORS, receptor="ampa"), ep.NetworkError,
+        lambda: onto(TWO_RECEPTORS, receptor="ampa"), NetworkError,
         "in->rec: receptor must be 'excitatory' or 'inhibitory', got 'ampa'",
     ),
-    (lambda: onto(TWO_RECEPTORS, receptor=1), ep.NetworkError, "receptor must be 'excitatory' or 'inhibitory', got 1"),
+    (lambda: onto(TWO_RECEPTORS, receptor=1), NetworkError, "receptor must be 'excitatory' or 'inhibitory', got 1"),
     (
-        lambda: onto(ep.CurrentLIF(), receptor="inhibitory"), ep.NetworkError,
+        lambda: onto(ep.CurrentLIF(), receptor="inhibitory"), NetworkError,
         "receptor='inhibitory', but 'rec' has one receptor; CurrentLIF with tau_syn_in has two",
     ),
     (
-        lambda: onto(TWO_RECEPTORS, weight=[[1.0, -2.0], [0.0, 0.0]]), ep.NetworkError,
+        lambda: onto(TWO_RECEPTORS, weight=[[1.0, -2.0], [0.0, 0.0]]), NetworkError,
         r"in->rec: weights are -2\.\.1 pA, so the sign",
     ),
     *(
-        (lambda w=w: onto(TWO_RECEPTORS, weight=w), ep.NetworkError, "may draw both signs, so the sign of the weights does not")
+        (lambda w=w: onto(TWO_RECEPTORS, weight=w), NetworkError, "may draw both signs, so the sign of the weights does not")
         for w in (ep.Normal(-3.0, 0.1), ep.Uniform(-1.0, 1.0), ep.Glorot(), ep.ByPair(lambda pairs: 1.0))
     ),
 )  # fmt: skip
@@ -368,21 +373,21 @@ def test_explicit_weights_keep_their_pairs(parts):
 
 
 @refusals(
-    (lambda p: p.feedback(), ep.NetworkError, "Symmetric feedback needs a projection rec->out; connect it first"),
-    (lambda p: p.net.feedback(7, p.rec), ep.NetworkError, "needs populations made by add"),
-    (lambda p: p.net.feedback("output", "rec"), ep.NetworkError, "no population 'output'; there are: in, rec, out"),
-    (lambda p: p.net.feedback("rec", "out"), ep.NetworkError, "feedback starts at a readout, but 'rec' is a LIF"),
-    (lambda p: p.net.feedback(p.out, p.x), ep.NetworkError, "feedback ends at neurons, but 'in' is a EventSource"),
-    (lambda p: p.net.feedback(p.out, p.out), ep.NetworkError, "feedback ends at neurons, but 'out' is a Readout"),
-    (lambda p: [p.feedback(ep.RandomFeedback()) for _ in "12"], ep.NetworkError, "feedback from 'out' to 'rec' exists already"),
+    (lambda p: p.feedback(), NetworkError, "Symmetric feedback needs a projection rec->out; connect it first"),
+    (lambda p: p.net.feedback(7, p.rec), NetworkError, "needs populations made by add"),
+    (lambda p: p.net.feedback("output", "rec"), NetworkError, "no population 'output'; there are: in, rec, out"),
+    (lambda p: p.net.feedback("rec", "out"), NetworkError, "feedback starts at a readout, but 'rec' is a LIF"),
+    (lambda p: p.net.feedback(p.out, p.x), NetworkError, "feedback ends at neurons, but 'in' is a EventSource"),
+    (lambda p: p.net.feedback(p.out, p.out), NetworkError, "feedback ends at neurons, but 'out' is a Readout"),
+    (lambda p: [p.feedback(ep.RandomFeedback()) for _ in "12"], NetworkError, "feedback from 'out' to 'rec' exists already"),
     *(
-        (lambda p, v=v: p.feedback(v), ep.NetworkError, KIND)
+        (lambda p, v=v: p.feedback(v), NetworkError, KIND)
         for v in ("sym", 5, ep.AllToAll(), np.ones((3, 2)), Nothing())
     ),
-    (lambda p: p.feedback(ep.RandomFeedback), ep.NetworkError, r"call it: RandomFeedback\(\)"),
+    (lambda p: p.feedback(ep.RandomFeedback), NetworkError, r"call it: RandomFeedback\(\)"),
     (
         lambda p: p.feedback(ep.RandomFeedback(connectivity=ep.FixedIndegree(5))),
-        ep.NetworkError,
+        NetworkError,
         "FixedIndegree.degree is 5, but there are only 2 possible sources",
     ),
 )  # fmt: skip

@@ -77,7 +77,7 @@ def test_any_whole_numbers_and_lists_will_do():
     ],
 )  # fmt: skip
 def test_what_a_rule_may_not_return(what, message):
-    with pytest.raises(ep.NetworkError, match=r"in->rec: Rule\.make\(0, 6, \.\.\.\)|indptr|sources") as found:
+    with pytest.raises(ep.errors.NetworkError, match=r"in->rec: Rule\.make\(0, 6, \.\.\.\)|indptr|sources") as found:
         build(rule(what))
     assert found.match(message)
     assert found.match(r"in->rec: Rule\.make\(")
@@ -93,16 +93,18 @@ def test_what_a_rule_may_not_return(what, message):
 )  # fmt: skip
 @pytest.mark.parametrize("of", ["weight", "delay"])
 def test_what_a_distribution_may_not_return(of, what, message):
-    with pytest.raises(ep.NetworkError, match=message):
+    with pytest.raises(ep.errors.NetworkError, match=message):
         build(**{of: draws(what)})
 
 
 def test_parameters_and_feedback_are_drawn_with_the_same_care():
     net = ep.Network()
     net.add(ep.LIF(tau_m=draws(np.ones(3))), N, "rec")
-    with pytest.raises(ep.NetworkError, match=r"tau_m: Draws\.draw\(0, 6, \.\.\.\) must return 6 numbers"):
+    with pytest.raises(ep.errors.NetworkError, match=r"tau_m: Draws\.draw\(0, 6, \.\.\.\) must return 6 numbers"):
         ep.Simulator(net, threads=1)
     models = {"feedback": ep.RandomFeedback(connectivity=rule((ALL, PAIRS)))}
     net = small_network((0, N, 2), {"rec->rec": None}, **models, rule=ep.EPropPlus())
-    with pytest.raises(ep.NetworkError, match=r"feedback out->rec: Rule\.make\(.* must lie in 0\.\.1, got 1\.\.4"):
+    with pytest.raises(
+        ep.errors.NetworkError, match=r"feedback out->rec: Rule\.make\(.* must lie in 0\.\.1, got 1\.\.4"
+    ):
         ep.Simulator(net, threads=1)

@@ -143,9 +143,9 @@ def test_set_weights_takes_the_signs_of_the_synapses(rule, sign):
     sim.set_weights("in->out", [0.0, 0.0, 0.7, -0.7])
     sim.set_weights("in->out", [0.2, -0.3, 0.0, -0.0])
     assert_same(sim.connections("in->out")[2], np.array([0.2, -0.3, 0.0, -0.0]))
-    with pytest.raises(ep.InputError, match=r"from node 1 to node 1 is inhibitory, got 0.5 mV"):
+    with pytest.raises(ep.errors.InputError, match=r"from node 1 to node 1 is inhibitory, got 0.5 mV"):
         sim.set_weights("in->out", [0.5, 0.5, 0.0, 0.0])
-    with pytest.raises(ep.InputError, match=r"from node 2 to node 2 is excitatory, got -0.5 mV"):
+    with pytest.raises(ep.errors.InputError, match=r"from node 2 to node 2 is excitatory, got -0.5 mV"):
         sim.set_weights("in->out", [0.5, -0.5, -0.5, 0.0])
 
 
@@ -195,7 +195,7 @@ def test_rules_without_signs():
     assert_same(weights(free)[1], weights(network(weight=ep.Normal(0.0, 0.1), sign=None))[1])
     kept = net.with_rules(lambda p: ep.Static())
     assert_same(weights(kept)[1], weights(net)[1])
-    with pytest.raises(ep.NetworkError, match="rec->rec: STDP keeps weights"):
+    with pytest.raises(ep.errors.NetworkError, match="rec->rec: STDP keeps weights"):
         net.with_rules(lambda p: ep.STDP())
 
 
@@ -229,15 +229,15 @@ def test_inhibitory_sources_choose_the_inhibitory_receptor():
     both = net.add(cell, 4, "both", excitatory=0.5)
     made = [net.connect(p, e, weight=ep.Normal(9.0, 1.0), sign="source") for p in (i, e)]
     assert [p.receptor for p in made] == ["inhibitory", "excitatory"]
-    with pytest.raises(ep.NetworkError, match="may draw both signs"):
+    with pytest.raises(ep.errors.NetworkError, match="may draw both signs"):
         net.connect(both, e, weight=ep.Normal(9.0, 1.0), sign="source")
 
 
 def test_state_of_a_network_with_other_signs_is_refused():
     states = [ep.Simulator(network(0.5, sign=sign), threads=1).state() for sign in ("source", "fixed", None)]
-    with pytest.raises(ep.InputError, match=r"rec->rec\.sign is 'fixed' there"):
+    with pytest.raises(ep.errors.InputError, match=r"rec->rec\.sign is 'fixed' there"):
         ep.Simulator(network(0.5), threads=1).set_state(states[1])
-    with pytest.raises(ep.InputError, match=r"rec\.signs differs"):
+    with pytest.raises(ep.errors.InputError, match=r"rec\.signs differs"):
         ep.Simulator(network(0.6), threads=1).set_state(states[0])
 
 
@@ -252,43 +252,51 @@ PAIRS = ep.Explicit(sources=np.arange(50), targets=np.roll(np.arange(50), 1))
 
 
 @refusals(
-    (lambda: network(1.1), ep.NetworkError, r"rec: excitatory is the share .* must lie in 0..1, got 1.1"),
-    (lambda: network(-0.1), ep.NetworkError, "must lie in 0..1, got -0.1"),
-    (lambda: network(NAN), ep.NetworkError, "must lie in 0..1, got nan"),
-    (lambda: network("e"), ep.NetworkError, "must be a share from 0 to 1, or 50 truth values.*got 'e'"),
-    (lambda: network([True, False]), ep.NetworkError, "or 50 truth values"),
-    (lambda: network(np.ones(50)), ep.NetworkError, "or 50 truth values"),
+    (lambda: network(1.1), ep.errors.NetworkError, r"rec: excitatory is the share .* must lie in 0..1, got 1.1"),
+    (lambda: network(-0.1), ep.errors.NetworkError, "must lie in 0..1, got -0.1"),
+    (lambda: network(NAN), ep.errors.NetworkError, "must lie in 0..1, got nan"),
+    (lambda: network("e"), ep.errors.NetworkError, "must be a share from 0 to 1, or 50 truth values.*got 'e'"),
+    (lambda: network([True, False]), ep.errors.NetworkError, "or 50 truth values"),
+    (lambda: network(np.ones(50)), ep.errors.NetworkError, "or 50 truth values"),
     (
         lambda: ep.Network().add(ep.Readout(), 2, "out", excitatory=1),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "is a readout and emits no spikes",
     ),
-    (lambda: network(sign="dale"), ep.NetworkError, 'sign must be "source" .* or "fixed" .*, got \'dale\''),
-    (lambda: network(sign=1), ep.NetworkError, "sign must be .*got 1"),
-    (lambda: network(None), ep.NetworkError, r"needs the signs of 'rec': net.add\(..., 'rec', excitatory=0.8\)"),
-    (lambda: network(weight=-0.4), ep.NetworkError, "-0.4.* is negative, but 'rec' has excitatory nodes"),
-    (lambda: network(weight=ep.Normal(-1.0, 0.1, high=0.0)), ep.NetworkError, "is negative, but 'rec' has excitatory"),
+    (lambda: network(sign="dale"), ep.errors.NetworkError, 'sign must be "source" .* or "fixed" .*, got \'dale\''),
+    (lambda: network(sign=1), ep.errors.NetworkError, "sign must be .*got 1"),
+    (lambda: network(None), ep.errors.NetworkError, r"needs the signs of 'rec': net.add\(..., 'rec', excitatory=0.8\)"),
+    (lambda: network(weight=-0.4), ep.errors.NetworkError, "-0.4.* is negative, but 'rec' has excitatory nodes"),
+    (
+        lambda: network(weight=ep.Normal(-1.0, 0.1, high=0.0)),
+        ep.errors.NetworkError,
+        "is negative, but 'rec' has excitatory",
+    ),
     (
         lambda: network(rule=ep.STDP()),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "STDP keeps weights in 0..w_max, but 'rec' has inhibitory nodes",
     ),
-    (lambda: network(sign=None, weight=ep.Balanced()), ep.NetworkError, "Balanced weights need sign="),
-    (lambda: network(1.0, weight=ep.Balanced()), ep.NetworkError, "and a population with both signs"),
-    (lambda: network(connectivity=PAIRS, weight=LIST), ep.NetworkError, "is 0.1 mV, but its source is inhibitory"),
+    (lambda: network(sign=None, weight=ep.Balanced()), ep.errors.NetworkError, "Balanced weights need sign="),
+    (lambda: network(1.0, weight=ep.Balanced()), ep.errors.NetworkError, "and a population with both signs"),
+    (
+        lambda: network(connectivity=PAIRS, weight=LIST),
+        ep.errors.NetworkError,
+        "is 0.1 mV, but its source is inhibitory",
+    ),
     (
         lambda: network(connectivity=ep.AllToAll(autapses=True), weight=np.full((50, 50), 0.1)),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "is 0.1 mV, but its source is inhibitory; give weights of the right sign",
     ),
     (
         lambda: weights(network(weight=np.full((50, 50), 0.1))),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "is 0.1 mV, but its source is inhibitory",
     ),
     (
         lambda: network(0.0, weight=0.1, rule=ep.EProp(optimizer=ep.Adam(w_min=0.0))),
-        ep.NetworkError,
+        ep.errors.NetworkError,
         "weights of rec->rec span -0.1..-0.1 mV, outside the bounds 0..inf",
     ),
 )

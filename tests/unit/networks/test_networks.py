@@ -66,7 +66,7 @@ def test_poisson_spikes_replace_mean_and_variance_of_the_synapses(k_scale: float
         for power in (1, 2):
             wanted = numbers.full_indegrees[row] * k_scale * numbers.weights[row] ** power @ rates
             assert sum(each.rate * each.weight**power for each in drives) == pytest.approx(wanted, rel=1e-12)
-    with pytest.raises(ep.ParameterError, match="recurrent=False leaves no synapses for the rule"):
+    with pytest.raises(ep.errors.ParameterError, match="recurrent=False leaves no synapses for the rule"):
         microcircuit(0.02, recurrent=False, rule=ep.STDP())
 
 
@@ -116,21 +116,21 @@ def test_rates_of_a_tenth_are_close_to_the_reference(drive: Any) -> None:
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 1.01, math.nan, "1", True, None])
 def test_a_share_outside_its_range_is_refused(value: Any) -> None:
-    with pytest.raises(ep.ParameterError, match=r"scale must be in \(0, 1\], a share of the neurons"):
+    with pytest.raises(ep.errors.ParameterError, match=r"scale must be in \(0, 1\], a share of the neurons"):
         microcircuit(value)
     if value is not None:
-        with pytest.raises(ep.ParameterError, match=r"k_scale must be in \(0, 1\], a share of the in-degrees"):
+        with pytest.raises(ep.errors.ParameterError, match=r"k_scale must be in \(0, 1\], a share of the in-degrees"):
             microcircuit(0.1, value)
 
 
 def test_refusals_of_the_microcircuit() -> None:
-    with pytest.raises(ep.ParameterError, match="leaves no neurons in L5I, which has 1,065"):
+    with pytest.raises(ep.errors.ParameterError, match="leaves no neurons in L5I, which has 1,065"):
         microcircuit(1e-4)
-    with pytest.raises(ep.ParameterError, match='drive must be "poisson" or "dc", got \'ac\''):
+    with pytest.raises(ep.errors.ParameterError, match='drive must be "poisson" or "dc", got \'ac\''):
         microcircuit(0.1, drive="ac")  # type: ignore[arg-type]
-    with pytest.raises(ep.NetworkError, match="needs a plasticity rule"):
+    with pytest.raises(ep.errors.NetworkError, match="needs a plasticity rule"):
         microcircuit(0.1, rule="stdp")  # type: ignore[arg-type]
-    with pytest.raises(ep.NetworkError, match="outside the bounds"):
+    with pytest.raises(ep.errors.NetworkError, match="outside the bounds"):
         ep.Simulator(microcircuit(0.01, rule=ep.STDP(w_max=1.0)))
 
 
@@ -182,5 +182,5 @@ def test_the_published_balanced_network() -> None:
     ],
 )
 def test_refusals_of_the_balanced_network(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ep.ParameterError, match=message):
+    with pytest.raises(ep.errors.ParameterError, match=message):
         balanced_network(**changes)

@@ -52,5 +52,5 @@ def test_its_parts_can_be_chosen() -> None:
 
 @pytest.mark.parametrize("sizes", [(0, 5, 2), (3, -1, 2), (3, 5, 0), ("3", 5, 2), (3, 5.0, 2)])
 def test_impossible_sizes_are_refused(sizes: tuple[int, int, int]) -> None:
-    with pytest.raises(ep.NetworkError, match="size must be a whole number"):
+    with pytest.raises(ep.errors.NetworkError, match="size must be a whole number"):
         ep.recurrent(*sizes)

@@ -57,7 +57,7 @@ def test_numbers(cls, name, info):
     if not info.infinite:
         wrong += [INF, -INF]
     for value in wrong:
-        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be a (finite )?number"):
+        with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name} must be a (finite )?number"):
             make(cls, **{name: value})
     for bound, sign, value in (
         (info.above, ">", info.above),
@@ -66,14 +66,16 @@ def test_numbers(cls, name, info):
         (info.at_most, "<=", None if info.at_most is None else info.at_most + 1e-6),
     ):
         if bound is not None:
-            with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be {sign} {bound:g}.*, got"):
+            with pytest.raises(
+                ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name} must be {sign} {bound:g}.*, got"
+            ):
                 make(cls, **{name: value})
     # Whatever is a real number will do, and becomes a plain float.
     fine = {"v_th": 3, "cutoff": 3, "high": 3, "v_min": -0.5}.get(name, 0.5)
     if cls.per_node:
         for values in ([fine, fine], (fine,), np.array([fine, fine])):
             assert set(getattr(make(cls, **{name: values}), name).values) == {fine}
-        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name}\[1\] must be a (finite )?number"):
+        with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name}\[1\] must be a (finite )?number"):
             make(cls, **{name: [fine, NAN]})
     for value in (fine, np.float32(fine), np.float64(fine), fractions.Fraction(fine)):
         assert type(getattr(make(cls, **{name: value}), name)) is float
@@ -82,9 +84,9 @@ def test_numbers(cls, name, info):
 @pytest.mark.parametrize(("cls", "name", "info"), fields(int), ids=names(fields(int)))
 def test_whole_numbers(cls, name, info):
     for value in ("1", 1.5, 1.0, None, True, [1], NAN, INF, 2**70, np.float64(1)):
-        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be a whole number"):
+        with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name} must be a whole number"):
             make(cls, **{name: value})
-    with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be >= 0"):
+    with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name} must be >= 0"):
         make(cls, **{name: -1})
     assert type(getattr(make(cls, **{name: np.int32(2)}), name)) is int
 
@@ -93,7 +95,7 @@ def test_whole_numbers(cls, name, info):
 def test_switches(cls, name, info):
     for value in ("yes", 2, 1.0, None, [True], NAN):
         with pytest.raises(
-            ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be true or false, in Python True or "
+            ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name} must be true or false, in Python True or "
         ):
             make(cls, **{name: value})
     assert getattr(make(cls, **{name: 1}), name) is True
@@ -111,11 +113,11 @@ def test_switches(cls, name, info):
 )
 def test_parts(cls, name):
     for value in (None, "x", 5, ep.LIF()):
-        with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__}\.{name} must be a"):
+        with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__}\.{name} must be a"):
             cls(**{name: value})
     # A class instead of an object: the message says what to type.
     part = type(getattr(cls(), name))
-    with pytest.raises(ep.ParameterError, match=rf"call it: {part.__name__}\(\)"):
+    with pytest.raises(ep.errors.ParameterError, match=rf"call it: {part.__name__}\(\)"):
         cls(**{name: part})
 
 
@@ -128,7 +130,7 @@ def test_parts(cls, name):
     ],
 )  # fmt: skip
 def test_parts_by_name(cls, name, given, words):
-    with pytest.raises(ep.ParameterError, match=words):
+    with pytest.raises(ep.errors.ParameterError, match=words):
         cls(**{name: given})
 
 
@@ -147,32 +149,34 @@ def test_parts_by_name(cls, name, given, words):
 )
 def test_names_that_others_use(cls, given, meant):
     for refused in (lambda: make(cls, **{given: 1.0}), lambda: make(cls).replace(**{given: 1.0})):
-        with pytest.raises(ep.ParameterError, match=rf"has no parameter {given}; it has: .*; did you mean {meant}\?$"):
+        with pytest.raises(
+            ep.errors.ParameterError, match=rf"has no parameter {given}; it has: .*; did you mean {meant}\?$"
+        ):
             refused()
 
 
 def test_a_message_shows_arrays_by_their_shape():
     words = r"^LIF.tau_m must be a number in ms, a list with a value for each node, or a distribution, got an array of shape"
-    with pytest.raises(ep.ParameterError, match=words + r" \(2, 3\)$"):
+    with pytest.raises(ep.errors.ParameterError, match=words + r" \(2, 3\)$"):
         ep.LIF(tau_m=np.ones((2, 3)))
-    with pytest.raises(ep.ParameterError, match=r"must be a number in mV, got .{77}\.\.\.$"):
+    with pytest.raises(ep.errors.ParameterError, match=r"must be a number in mV, got .{77}\.\.\.$"):
         ep.Constant("x" * 1000)
 
 
 def test_names_that_another_class_has():
     with pytest.raises(
-        ep.ParameterError, match=r"^LIF has no parameter tau_syn; .*; CurrentALIF, CurrentLIF have tau_syn$"
+        ep.errors.ParameterError, match=r"^LIF has no parameter tau_syn; .*; CurrentALIF, CurrentLIF have tau_syn$"
     ):
         ep.LIF(tau_syn=0.5)
-    with pytest.raises(ep.ParameterError, match=r"^EProp has no parameter cutoff; .*; EPropPlus has cutoff$"):
+    with pytest.raises(ep.errors.ParameterError, match=r"^EProp has no parameter cutoff; .*; EPropPlus has cutoff$"):
         ep.EProp(cutoff=20.0)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_unknown_names(cls):
-    with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__} has no parameter speed; it has: "):
+    with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__} has no parameter speed; it has: "):
         make(cls, speed=1.0)
-    with pytest.raises(ep.ParameterError, match=rf"^{cls.__name__} has no parameter speed"):
+    with pytest.raises(ep.errors.ParameterError, match=rf"^{cls.__name__} has no parameter speed"):
         make(cls).replace(speed=1.0)
 
 
@@ -200,7 +204,7 @@ def test_frozen_equal_copied(cls):
     ],
 )
 def test_parameters_together(make_it, words):
-    with pytest.raises(ep.ParameterError, match=words):
+    with pytest.raises(ep.errors.ParameterError, match=words):
         make_it()
 
 
@@ -225,20 +229,20 @@ def test_errors_are_builtin_errors_too():
     """Ordinary ``except`` clauses work."""
     with pytest.raises(ValueError):
         ep.LIF(tau_m=-1.0)
-    assert issubclass(ep.ParameterError, ep.EPropError)
-    assert issubclass(ep.NetworkError, ValueError)
-    assert issubclass(ep.InputError, ValueError)
-    assert issubclass(ep.DivergenceError, RuntimeError)
-    assert issubclass(ep.MissingExtraError, ImportError)
+    assert issubclass(ep.errors.ParameterError, ep.errors.EPropError)
+    assert issubclass(ep.errors.NetworkError, ValueError)
+    assert issubclass(ep.errors.InputError, ValueError)
+    assert issubclass(ep.errors.DivergenceError, RuntimeError)
+    assert issubclass(ep.errors.MissingExtraError, ImportError)
 
 
 def test_arrays():
-    np.testing.assert_array_equal(real_numbers("x", [[1, 2]], ep.InputError), [[1, 2]])
+    np.testing.assert_array_equal(real_numbers("x", [[1, 2]], ep.errors.InputError), [[1, 2]])
     for values, words in (
         (["a"], "x must be real numbers"),
         ([[1], [1, 2]], "x must be an array of numbers with rows of"),
     ):
-        with pytest.raises(ep.InputError, match=words):
-            real_numbers("x", values, ep.InputError)
-    with pytest.raises(ep.NetworkError, match=r"real numbers, got .* of type complex128"):
-        real_numbers("x", [1j], ep.NetworkError)
+        with pytest.raises(ep.errors.InputError, match=words):
+            real_numbers("x", values, ep.errors.InputError)
+    with pytest.raises(ep.errors.NetworkError, match=r"real numbers, got .* of type complex128"):
+        real_numbers("x", [1j], ep.errors.NetworkError)

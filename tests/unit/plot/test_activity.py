@@ -54,7 +54,7 @@ class OwnTask:
     def __init__(self, aims: dict[str, np.ndarray]):
         self.aims = aims
 
-    def make_samples(self, network: ep.Network, sample: None) -> ep.Samples:
+    def make_samples(self, network: ep.Network, sample: None) -> ep.engine.Samples:
         cue, spikes = np.zeros((1, 4, 2)), np.zeros((1, 4, 3))
         cue[0, 0, 1] = spikes[0, 1, 2] = spikes[0, 3, 0] = 1.0
         return make_samples(network, 1, 4, {"cue": cue, "in": spikes}, self.aims, window=np.ones(4))
@@ -136,7 +136,7 @@ def test_neurons_are_counted_from_the_last_one_too() -> None:
     raster = figure.axes[2]
     assert [marks.get_offsets().tolist() for marks in raster.collections] == [[[5.0, 0.0]], [[3.0, 1.0]]]
     for wrong in (2, -3, 0.5, True):
-        with pytest.raises(ep.ParameterError, match=rf"neuron must be a whole number from -2 to 1; got {wrong}"):
+        with pytest.raises(ep.errors.ParameterError, match=rf"neuron must be a whole number from -2 to 1; got {wrong}"):
             plot.draw_activity(activity, activity, neuron=wrong)
 
 
@@ -155,7 +155,7 @@ def test_activity_without_neurons() -> None:
         "error $E_k$\n(mV)",
     ]
     assert not any("threshold" in text.get_text() for text in figure.legends[0].get_texts())
-    with pytest.raises(ep.ParameterError, match="neuron must be left out: there are no neurons; got 0"):
+    with pytest.raises(ep.errors.ParameterError, match="neuron must be left out: there are no neurons; got 0"):
         plot.draw_activity(activity, activity, neuron=0)
 
 

@@ -29,5 +29,5 @@ def test_equal_values_can_be_drawn() -> None:
 
 
 def test_no_constant_is_refused() -> None:
-    with pytest.raises(ep.ParameterError, match="at least one constant"):
+    with pytest.raises(ep.errors.ParameterError, match="at least one constant"):
         draw_constants({})

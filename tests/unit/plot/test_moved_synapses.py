@@ -25,9 +25,9 @@ def test_images_add_up_and_other_sources_are_sorted() -> None:
 
 
 def test_bad_counts_are_refused() -> None:
-    with pytest.raises(ep.ParameterError, match="at least one projection"):
+    with pytest.raises(ep.errors.ParameterError, match="at least one projection"):
         draw_rewiring({})
-    with pytest.raises(ep.ParameterError, match="in->rec: 10 sources are no images of 3 x 4 pixels"):
+    with pytest.raises(ep.errors.ParameterError, match="in->rec: 10 sources are no images of 3 x 4 pixels"):
         draw_rewiring({"in->rec": SynapseCounts(np.zeros(10), np.zeros(10), (3, 4))})
 
 

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from eprop import InputError
+from eprop.errors import InputError
 from eprop.plot import draw_spikes, raster, rates, save
 
 SPIKES = {"e": (np.array([1.0, 5.0, 9.0]), np.array([0, 3, 9])), "i": (np.array([2.0]), np.array([1]))}

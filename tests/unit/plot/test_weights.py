@@ -81,7 +81,7 @@ def test_weights_that_are_not_finite_are_counted(many: bool, tmp_path: pathlib.P
 @pytest.mark.tiny
 def test_weights_that_are_no_pairs_are_refused() -> None:
     with pytest.raises(
-        ep.ParameterError, match=r"a->b: the numbers of weights before and after must be equal.* got 5 and 4"
+        ep.errors.ParameterError, match=r"a->b: the numbers of weights before and after must be equal.* got 5 and 4"
     ):
         plot.draw_weights({"a->b": (np.zeros(5), np.zeros(4))})
 
@@ -97,7 +97,7 @@ def test_weights_that_are_no_pairs_are_refused() -> None:
     ],
 )
 def test_what_is_no_confusion_matrix(matrix: list, classes: list | None, message: str) -> None:
-    with pytest.raises(ep.ParameterError, match=message):
+    with pytest.raises(ep.errors.ParameterError, match=message):
         plot.draw_confusion(matrix, classes)
 
 

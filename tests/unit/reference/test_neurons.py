@@ -130,9 +130,9 @@ def test_readout_integrates():
 
 
 def test_a_model_without_equations_is_refused():
-    with pytest.raises(ep.NetworkError, match="the reference has no equations of ForcedLIF"):
+    with pytest.raises(ep.errors.NetworkError, match="the reference has no equations of ForcedLIF"):
         neurons_of([ep.models.ForcedLIF()], 1, 1.0)
-    with pytest.raises(ep.NetworkError, match=r"parameters of rec differ or are drawn: give its `members`"):
+    with pytest.raises(ep.errors.NetworkError, match=r"parameters of rec differ or are drawn: give its `members`"):
         TimeDriven(small_network((0, 1, 0), neuron=ep.LIF(tau_m=ep.Uniform(5.0, 9.0))), {})
 
 

@@ -123,9 +123,17 @@ def without_feedback(net: ep.Network) -> TimeDriven:
 
 
 @refusals(
-    (lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)), ep.NetworkError, "pair_weights"),
-    (lambda: without_feedback(network()), ep.NetworkError, "the weights and delays of feedback out->other are drawn"),
-    (lambda: TimeDriven(network(), {}), ep.NetworkError, r"connections of in->other, in->rec, .* are missing"),
+    (
+        lambda: time_driven(network(second=ep.STDP(), rule=ep.Static(), weight=0.5)),
+        ep.errors.NetworkError,
+        "pair_weights",
+    ),
+    (
+        lambda: without_feedback(network()),
+        ep.errors.NetworkError,
+        "the weights and delays of feedback out->other are drawn",
+    ),
+    (lambda: TimeDriven(network(), {}), ep.errors.NetworkError, r"connections of in->other, in->rec, .* are missing"),
 )
 def test_networks_that_are_refused(refusal):
     refusal.check()

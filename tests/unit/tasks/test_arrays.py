@@ -152,7 +152,7 @@ def test_a_new_task_learns_as_it_is(kind: str, rule: str, tmp_path: pathlib.Path
     run = tmp_path / "run"
     done = start_run(RunConfig.make(str(file), task={"rule": rule}, run={"threads": 1}), run)
     assert done.summary["test_error"] < 0.1
-    repeated = evaluate_run(run)[1]
+    repeated = evaluate_run(run, task=str(file))[1]
     assert repeated.error == done.evaluation.error
     assert "MyTask" not in text
     assert "FILE" not in text
@@ -166,11 +166,11 @@ def test_a_file_replaces_the_invented_samples(tmp_path: pathlib.Path) -> None:
     config = RunConfig.make(str(file), data={"data": str(tmp_path / "mine.npz")}, training={"epochs": 1})
     done = start_run(config, tmp_path / "run")
     assert done.summary["test_data"] == f"{tmp_path / 'mine.npz'}, test part"
-    found = evaluate_run(tmp_path / "run", [tmp_path / "mine.npz"])[1]
+    found = evaluate_run(tmp_path / "run", [tmp_path / "mine.npz"], task=str(file))[1]
     assert found.scores.size == 30
     np.savez(tmp_path / "mine.npz", events=events[::-1], labels=LABELS[:30])
     with pytest.raises(CheckpointError, match="was written while learning from other data"):
-        resume_run(tmp_path / "run")
+        resume_run(tmp_path / "run", task=str(file))
 
 
 def test_recordings_in_a_folder_replace_the_invented_ones(tmp_path: pathlib.Path) -> None:

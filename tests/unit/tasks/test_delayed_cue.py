@@ -61,13 +61,13 @@ def test_first_values_are_drawn_evenly_by_their_logarithm() -> None:
 @refusals(
     (
         lambda: DelayedCue(learn="beta"),
-        ep.ParameterError,
+        ep.errors.ParameterError,
         'DelayedCue.learn must be "none", "tau_adapt", "taus" or "all"',
     ),
-    (lambda: DelayedCue(rule="eprop+", learn="taus"), ep.ParameterError, "only e-prop learns constants"),
+    (lambda: DelayedCue(rule="eprop+", learn="taus"), ep.errors.ParameterError, "only e-prop learns constants"),
     (
         lambda: DelayedCue(tau_adapt=6000.0),
-        ep.ParameterError,
+        ep.errors.ParameterError,
         "tau_adapt must lie in 10..5000 ms to learn, got 6000 ms",
     ),
 )
@@ -80,7 +80,7 @@ class Watched(DelayedCue):
 
     delays: ClassVar[list[float]] = []
 
-    def make_samples(self, network: ep.Network, dataset: Any) -> ep.Samples:
+    def make_samples(self, network: ep.Network, dataset: Any) -> ep.engine.Samples:
         self.delays.append(self.delay)
         return super().make_samples(network, dataset)
 

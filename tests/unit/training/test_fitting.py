@@ -135,7 +135,7 @@ def test_one_readout_takes_numbers_and_curves_as_targets() -> None:
 def test_a_warning_names_the_line_of_the_user() -> None:
     sim = simulator()
     sim.set_weights(sim.network.projections[0], 1e3)
-    with pytest.warns(ep.SaturationWarning) as told:
+    with pytest.warns(ep.errors.SaturationWarning) as told:
         ep.fit(sim, TRAIN, epochs=4, progress=False)
     assert told[0].filename == __file__
 

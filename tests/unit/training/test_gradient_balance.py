@@ -19,7 +19,7 @@ def network(rule: ep.EProp | ep.EPropPlus) -> ep.Network:
     return small_network((8, 6, 2), connections, rule=rule, feedback=ep.RandomFeedback(), dt=1.0, seed=3)
 
 
-def some(sim: ep.Simulator, n: int = 3) -> ep.Samples:
+def some(sim: ep.Simulator, n: int = 3) -> ep.engine.Samples:
     rng = np.random.default_rng(5)
     return sim.samples(n, 80, {"in": rng.random((n, 80, 8)) < 0.1}, {"out": rng.normal(size=(n, 80, 2))})
 
@@ -69,5 +69,5 @@ def test_a_network_that_does_not_learn_is_refused() -> None:
     net = ep.Network()
     net.add(ep.LIF(), 2, "rec")
     sim = ep.Simulator(net, threads=1)
-    with pytest.raises(ep.InputError, match="no projection onto neurons learns"):
+    with pytest.raises(ep.errors.InputError, match="no projection onto neurons learns"):
         gradient_balance(sim, sim.samples(1, 10))

@@ -12,6 +12,7 @@ import scipy.sparse
 
 import eprop as ep
 from eprop.engine import make_samples
+from eprop.errors import InputError, NetworkError
 from refusals import INF, NAN, each_of, each_row, refusals, refuse, state_network
 
 pytestmark = [pytest.mark.tiny, pytest.mark.filterwarnings("ignore::eprop.errors.SilenceWarning")]
@@ -41,9 +42,9 @@ NUMBERS = "(real numbers|an array of numbers with rows of equal length)"
 
 @refusals(
     *(row for name, call in CALLS.items() for row in each_of(
-        ["x", [1.0, "a"], 1j * np.ones(5), [[1, 2], [3]]], call, ep.InputError, f"{name.strip()} must be {NUMBERS}")),
+        ["x", [1.0, "a"], 1j * np.ones(5), [[1, 2], [3]]], call, InputError, f"{name.strip()} must be {NUMBERS}")),
     *(row for name, calls in TAKERS.items() for call in calls for row in each_of(
-        [5, "in", [OK], OK], call, ep.InputError, f"{name} must be a dictionary")),
+        [5, "in", [OK], OK], call, InputError, f"{name} must be a dictionary")),
 )  # fmt: skip
 def test_what_is_no_array_is_refused(refusal, learner):
     refusal.check(learner)
@@ -118,23 +119,23 @@ RECORDS = [
 
 
 @refusals(
-    *each_of(DURATIONS, lambda duration, sim: sim.run(duration), ep.InputError,
+    *each_of(DURATIONS, lambda duration, sim: sim.run(duration), InputError,
              r"^duration must be (a number of ms|a multiple of dt = 1 ms, at least one step), got"),
-    (lambda sim: sim.run(1e15), ep.InputError, "give them in several parts"),
+    (lambda sim: sim.run(1e15), InputError, "give them in several parts"),
     *each_row(INPUTS, lambda inputs, sim: sim.run(5.0, inputs)),
     *each_row(TARGETS, lambda targets, sim: sim.run(5.0, {"in": OK}, targets)),
     *each_row(WINDOWS, lambda window, sim: sim.run(5.0, {"in": OK}, {"out": Y}, window)),
     *each_row(TOLD, lambda told, sim: sim.run(5.0, **told)),
     *each_row(RECORDS, lambda record, sim: sim.run(5.0, record=record)),
     *each_of([[("x", "v")], [("rec->x", "weight")], [ep.Record(5, "v")]], lambda record, sim: sim.run(5.0, record=record),
-             ep.NetworkError, "no population .*; there are: in, rec, out"),
-    *each_of([5, None, "rec"], lambda spikes, sim: sim.run(5.0, spikes=spikes), ep.InputError,
+             NetworkError, "no population .*; there are: in, rec, out"),
+    *each_of([5, None, "rec"], lambda spikes, sim: sim.run(5.0, spikes=spikes), InputError,
              r'spikes takes a list of names such as \["rec"\]'),
-    (lambda sim: sim.run(5.0, spikes=["out"]), ep.InputError, "'out' is a readout and has no spikes"),
-    (lambda sim: sim.run(5.0, spikes=["x"]), ep.NetworkError, "no population 'x'"),
-    (lambda sim: sim.run(5.0, {"in": ([1.0], [0]), sim.network.population("in"): ([1.0], [0])}), ep.InputError,
+    (lambda sim: sim.run(5.0, spikes=["out"]), InputError, "'out' is a readout and has no spikes"),
+    (lambda sim: sim.run(5.0, spikes=["x"]), NetworkError, "no population 'x'"),
+    (lambda sim: sim.run(5.0, {"in": ([1.0], [0]), sim.network.population("in"): ([1.0], [0])}), InputError,
      "'in' is given twice"),
-    (lambda sim: sim.run(5.0, learn="no"), ep.InputError, "learn must be True or False, got 'no'"),
+    (lambda sim: sim.run(5.0, learn="no"), InputError, "learn must be True or False, got 'no'"),
 )  # fmt: skip
 def test_arguments_of_a_run_that_are_refused(refusal, sim):
     refusal.check(sim)
@@ -166,11 +167,11 @@ def test_two_events_at_once_are_one(sim):
 
 
 @refusals(
-    (lambda run, _: run["rec", "z"], ep.InputError, r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"),
-    (lambda _, other: other.spikes["rec"], ep.InputError,
+    (lambda run, _: run["rec", "z"], InputError, r"\('rec', 'z'\) was not recorded; recorded: \('rec', 'v'\)"),
+    (lambda _, other: other.spikes["rec"], InputError,
      "^no spikes of 'rec'; there are those of: 'in'; to record spikes, give run"),
-    (lambda run, _: run.spikes["rec"], ep.InputError, "^no spikes of 'rec'; there are those of: nothing"),
-    (lambda run, _: run.y["rec"], ep.InputError, "^no readout voltages of 'rec'; there are those of: 'out'"),
+    (lambda run, _: run.spikes["rec"], InputError, "^no spikes of 'rec'; there are those of: nothing"),
+    (lambda run, _: run.y["rec"], InputError, "^no readout voltages of 'rec'; there are those of: 'out'"),
 )  # fmt: skip
 def test_a_recording_refuses_names_that_it_does_not_have(refusal, sim):
     run = sim.run(5.0, record=[("rec", "v")])
@@ -220,25 +221,25 @@ def called(learner: ep.Simulator, name: str, given: Any, progress: Any = None) -
 
 
 @refusals(
-    *each_of(COUNTS, lambda n, learner: learner.samples(n, 5), ep.InputError, "number of samples must be a whole number >= 1"),
-    *each_of(COUNTS, lambda n, learner: learner.samples(2, n), ep.InputError, "number of steps must be a whole number >= 1"),
-    (lambda learner: learner.samples(2**40, 2**40), ep.InputError, "give them in several parts"),
+    *each_of(COUNTS, lambda n, learner: learner.samples(n, 5), InputError, "number of samples must be a whole number >= 1"),
+    *each_of(COUNTS, lambda n, learner: learner.samples(2, n), InputError, "number of steps must be a whole number >= 1"),
+    (lambda learner: learner.samples(2**40, 2**40), InputError, "give them in several parts"),
     *each_row(SAMPLE_INPUTS, lambda inputs, learner: learner.samples(2, 5, inputs=inputs)),
     *each_row(SAMPLE_TARGETS, lambda targets, learner: learner.samples(2, 5, targets=targets)),
     *each_row(LABELS, lambda labels, learner: learner.samples(2, 5, labels=labels)),
-    (lambda learner: learner.samples(2, 5, signals={"rec": np.ones((2, 4, 3))}), ep.InputError,
+    (lambda learner: learner.samples(2, 5, signals={"rec": np.ones((2, 4, 3))}), InputError,
      r"signals 'rec' must have shape \(2, 5, 3\), got \(2, 4, 3\)"),
-    (lambda learner: learner.samples(2, 5, labels=[0, 1], targets={"out": YS}), ep.InputError,
+    (lambda learner: learner.samples(2, 5, labels=[0, 1], targets={"out": YS}), InputError,
      "labels need exactly one readout population, and no targets"),
     # With targets, as they are given elsewhere, as well.
-    *((lambda learner, given=given, how=how: called(learner, how[0], given, how[1]), ep.InputError,
+    *((lambda learner, given=given, how=how: called(learner, how[0], given, how[1]), InputError,
        r"train and evaluate take Samples \(see Simulator.samples\), got")
       for given in (None, 5, "x", [], OKS) for how in METHODS),
-    *each_of(["train", "evaluate"], lambda name, learner: called(learner, name, learner.samples(2, 5), 5), ep.InputError,
+    *each_of(["train", "evaluate"], lambda name, learner: called(learner, name, learner.samples(2, 5), 5), InputError,
              "progress must be a function"),
     *each_of(["train", "evaluate"], lambda name, learner: called(learner, name, learner.samples(2, 5), np.zeros((9, 9))),
-             ep.InputError, r"got an array of shape \(9, 9\)$"),
-    (lambda learner: learner.evaluate(learner.samples(2, 5), reset="no"), ep.InputError, "reset must be True or False, got 'no'"),
+             InputError, r"got an array of shape \(9, 9\)$"),
+    (lambda learner: learner.evaluate(learner.samples(2, 5), reset="no"), InputError, "reset must be True or False, got 'no'"),
 )  # fmt: skip
 def test_samples_that_are_refused(refusal, learner):
     refusal.check(learner)

@@ -8,6 +8,7 @@ import scipy.sparse
 
 import eprop as ep
 from compare import assert_same
+from eprop.errors import InputError, NetworkError, ParameterError
 from networks import small_network
 from refusals import INF, NAN, each_of, each_row, network, refusals, refuse, state_network
 
@@ -31,7 +32,7 @@ def test_projections_stand_for_their_names(bounded):
     assert bounded.connection_count(second) == 15
     stranger = network().projections[0]
     for method in (bounded.weights, bounded.connections, lambda p: bounded.set_weights(p, 1.0)):
-        with refuse("projection 'in->rec' belongs to another network", ep.NetworkError):
+        with refuse("projection 'in->rec' belongs to another network", NetworkError):
             method(stranger)
 
 
@@ -55,15 +56,15 @@ MISSING = "no projection .*; there are: in->rec, rec->rec"
 
 
 @refusals(
-    *each_of(NAMES, lambda name, sim: sim.weights(name), ep.NetworkError, MISSING),
-    *each_of(NAMES, lambda name, sim: sim.connections(name), ep.NetworkError, MISSING),
-    *each_of(NAMES, lambda name, sim: sim.set_weights(name, 1.0), ep.NetworkError, MISSING),
-    (lambda sim: sim.set_weights(sim.network.projections[0], 3.0), ep.InputError, "weights of in->rec must lie in -2..2 mV"),
+    *each_of(NAMES, lambda name, sim: sim.weights(name), NetworkError, MISSING),
+    *each_of(NAMES, lambda name, sim: sim.connections(name), NetworkError, MISSING),
+    *each_of(NAMES, lambda name, sim: sim.set_weights(name, 1.0), NetworkError, MISSING),
+    (lambda sim: sim.set_weights(sim.network.projections[0], 3.0), InputError, "weights of in->rec must lie in -2..2 mV"),
     *each_row(NEW_WEIGHTS, lambda values, sim: sim.set_weights("in->rec", values)),
-    (lambda sim: sim.set_weights("rec->rec", sim.weights("rec->rec")), ep.InputError,
+    (lambda sim: sim.set_weights("rec->rec", sim.weights("rec->rec")), InputError,
      "rec->rec has repeated connections; write its weights as a list"),
     *each_of([NAN, INF, -1, "x", None, True, [1.0], 1j, 10**400], lambda factor, sim: sim.scale_learning_rates(factor),
-             ep.ParameterError, "^scale_learning_rates: factor must be a finite number >= 0"),
+             ParameterError, "^scale_learning_rates: factor must be a finite number >= 0"),
 )  # fmt: skip
 def test_weights_and_rates_that_are_refused(refusal, bounded):
     before = bounded.state()
@@ -95,16 +96,16 @@ def test_weights_beyond_single_precision():
     np.testing.assert_array_equal(sim.connections("in->rec")[2], 0.5)
     sim.set_weights("in->rec", 1e38)
     net.connect("rec", "rec", weight=-1e39)
-    with refuse(r"weights of rec->rec span -1e\+39..-1e\+39 mV, but must be finite, and at most 3.4", ep.NetworkError):
+    with refuse(r"weights of rec->rec span -1e\+39..-1e\+39 mV, but must be finite, and at most 3.4", NetworkError):
         ep.Simulator(net, threads=1, precision="single")
     ep.Simulator(net, threads=1)
 
 
 @refusals(
-    *each_of([("rec", "out"), ("out", "in"), ("in", "rec")], lambda ends, sim: sim.feedback_weights(*ends), ep.NetworkError,
+    *each_of([("rec", "out"), ("out", "in"), ("in", "rec")], lambda ends, sim: sim.feedback_weights(*ends), NetworkError,
              "feedback goes from readouts to neurons, not from"),
-    (lambda sim: sim.feedback_weights("x", "rec"), ep.NetworkError, "no population 'x'"),
-    (lambda sim: sim.feedback_weights(*sim.network.populations[1:]), ep.NetworkError, "not from 'rec' to 'out'"),
+    (lambda sim: sim.feedback_weights("x", "rec"), NetworkError, "no population 'x'"),
+    (lambda sim: sim.feedback_weights(*sim.network.populations[1:]), NetworkError, "not from 'rec' to 'out'"),
 )  # fmt: skip
 def test_feedback_weights_that_are_refused(refusal, sim):
     refusal.check(sim)
