@@ -71,11 +71,11 @@ def side_by_side(calls: Iterable[Call], jobs: int, threads: int | None = None, *
         for function, arguments in calls:
             yield function(*arguments, Watcher())
         return
-    failed, stopped, ends = None, False, threading.Event()
+    failed, stopped, ends, ended = None, False, threading.Event(), threading.Event()
 
     def stop() -> None:
         ends.set()
-        _stop_workers()
+        threading.Thread(target=_stop_workers, args=(ended,), daemon=True).start()
 
     due = ((_call, (os.getpid(), os.getcwd(), time.monotonic(), *call)) for call in calls if not ends.is_set())
     with Interrupt(ask=stop) as interrupt:
@@ -92,6 +92,8 @@ def side_by_side(calls: Iterable[Call], jobs: int, threads: int | None = None, *
             if not ends.is_set():  # else a process was stopped at its start
                 what = "a parallel process was killed, perhaps for lack of memory"
                 raise EPropError(f"{what}: {advice or 'take fewer at a time'}") from error
+        finally:
+            ended.set()
         if failed is not None:
             raise failed.error from RemoteTraceback(f"\n{failed.trace}")
         if stopped or interrupt.requested:
@@ -114,7 +116,7 @@ class _Failure:
 class _StopWithCaller(Watcher):
     """Stops the work of its process when asked to, and ends it if the process that has started it is gone.
 
-    The second SIGTERM has no other effect than the first one: batch systems send it to all processes.
+    The second SIGTERM has no other effect than the first one: the caller repeats it.
     """
 
     caller: int
@@ -134,12 +136,15 @@ class _StopWithCaller(Watcher):
             os._exit(1)  # the last checkpoint stays
 
 
-def _stop_workers() -> None:
-    """Send SIGTERM to the processes of joblib, and not to others that the caller has started."""
-    for process in multiprocessing.active_children():
-        if type(process).__module__.startswith("joblib."):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid or 0, signal.SIGTERM)
+def _stop_workers(ended: threading.Event) -> None:
+    """Send SIGTERM to the processes of joblib, again and again: one that is just being started may miss it."""
+    while True:
+        for process in multiprocessing.active_children():
+            if type(process).__module__.startswith("joblib."):  # no process that the caller has started
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid or 0, signal.SIGTERM)
+        if ended.wait(1.0):
+            return
 
 
 def _call(caller: int, folder: str, sent: float, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -49,10 +49,10 @@ def command_for(task: str) -> Any:
     kind = _loaded(task)
     own, homes, others = task_options(kind)
 
-    def command(given: dict[str, Any], ctx: typer.Context) -> None:
+    def command(given: dict[str, Any]) -> None:
         from eprop.cli.train.run import carry_out
 
-        carry_out(task, homes, given, ctx.args)
+        carry_out(task, homes, given)
 
     command.__doc__ = help_of(task, kind)
     settings: dict[str, Any] = {}

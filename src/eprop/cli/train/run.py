@@ -24,7 +24,7 @@ from eprop.training.number_text import line_of
 from eprop.training.trainer import Callback
 
 
-def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any], others: Sequence[str] = ()) -> None:
+def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any]) -> None:
     """Start or resume a run, or several; print the result, draw the figures.
 
     Parameters
@@ -35,8 +35,6 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any], oth
         Section of the configuration of each option that is a parameter.
     given : dict
         Values of the options that were given.
-    others : sequence of str
-        Further arguments: of a task that was not read, the options are not known.
     """
     sections: Sections = {"task": {}, "data": {}, "training": {}, "run": {}}
     for name, value in given.items():
@@ -48,7 +46,7 @@ def carry_out(task: str, homes: Mapping[str, str], given: Mapping[str, Any], oth
     if request.figures is False and request.formats:
         raise ParameterError("--no-figures and --format contradict each other: leave out one")
     if request.resume is not None:
-        _refuse_beside_resume(sections, request, others)
+        _refuse_beside_resume(sections, request)
     several = request.seeds is not None
     comm = find_communicator()
     reporter = Reporter(quiet=request.quiet, silent=comm.rank > 0)
@@ -196,7 +194,7 @@ def _refuse_contradictions(settings: Mapping[str, Any], options: Mapping[str, An
             raise ParameterError(f"{option} {shown} and --set {name}={other} contradict each other: leave out one")
 
 
-def _refuse_beside_resume(sections: Sections, request: Request, others: Sequence[str]) -> None:
+def _refuse_beside_resume(sections: Sections, request: Request) -> None:
     """Refuse options that would change a resumed run; only the numbers of threads and processes, and figures, may change."""
     names = [name for values in sections.values() for name in values if name not in ("threads", "figures")]
     asked = {
@@ -205,7 +203,6 @@ def _refuse_beside_resume(sections: Sections, request: Request, others: Sequence
     }  # fmt: skip
     names += [name for name, value in asked.items() if value]
     left_out = ["--" + name.replace("_", "-") for name in names]
-    left_out += [arg.partition("=")[0] for arg in others if arg.startswith("-")] or others[:1]
     if left_out:
         listed = ", ".join(left_out)
         raise ParameterError(f"--resume takes all settings from the run: leave out {listed}, or start a new run")
