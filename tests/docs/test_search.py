@@ -26,7 +26,7 @@ WORDS = {
     "silent": "howto/rates",
     "LIF": "reference/generated/eprop.LIF",
     "fit": "howto/fit",
-    "estimate": "howto/how_long",
+    "duration": "howto/how_long",
 }
 #: Names of internals, which a user does not look for.
 INTERNALS = ("SampleGatherer", "RankPartition", "block_steps_of", "LaneGroup", "StateGatherer")
