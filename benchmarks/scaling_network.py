@@ -23,7 +23,6 @@ from eprop import (
     FixedPoint,
     Network,
     Normal,
-    ParameterError,
     PiecewiseLinear,
     PoissonSource,
     RandomFeedback,
@@ -32,6 +31,7 @@ from eprop import (
     Static,
     Uniform,
 )
+from eprop.errors import ParameterError
 from eprop.models import ForcedLIF
 from eprop.network import Distribution
 from eprop.parallel import Communicator
