@@ -218,7 +218,7 @@ def _read(series: Any, observations: int | None, clock: bool) -> tuple[np.ndarra
     longest = int(lengths.max())
     if observations is not None and longest > check_count("observations", observations):
         raise DataError(
-            f"series {lengths.argmax()} has {longest} observations, more than {observations}: make the data set of the "
+            f"series {np.argmax(lengths)} has {longest} observations, more than {observations}: make the data set of the "
             f"training by from_series(..., observations={longest})"
         )
     room = longest if observations is None else observations

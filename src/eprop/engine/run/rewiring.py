@@ -236,7 +236,7 @@ def _shape(arrays: Arrays, p: Projection) -> tuple[np.ndarray, np.ndarray]:
 def _warn_of_few(arrays: Arrays, replicas: Communicator, p: Projection) -> None:
     """Warn if the share that a target moves at first rounds to no synapse."""
     targets, rewiring, comm = synapse_order(arrays, p.index)[2], _rewiring(p), arrays.exchange.comm
-    most = max(comm.gather(int(np.bincount(targets).max(initial=0))))
+    most = max(comm.gather(int(np.max(np.bincount(targets), initial=0))))
     if rewiring.drop == "weight" and rewiring.fraction * most < 0.5 and most and comm.rank == replicas.rank == 0:
         warn(
             f"{p.name}: no synapse moves, because Rewiring(fraction={rewiring.fraction:g}) of the {most} synapses of a target "
