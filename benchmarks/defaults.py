@@ -122,7 +122,7 @@ def sets(given: argparse.Namespace) -> dict[str, Callable[[], Learnable]]:
     }
     for dt in (1.0, 5.0) if given.fsdd else ():
         found[f"spoken-{dt:g}ms"] = functools.partial(spoken, given.fsdd, dt)
-    for dt in (1.0, 2.0) if given.nmnist else ():
+    for dt in (0.5, 1.0, 2.0) if given.nmnist else ():
         found[f"nmnist-{dt:g}ms"] = functools.partial(digits, given.nmnist, dt)
     return found
 
