@@ -82,7 +82,7 @@ MORE_PLUS = {
 
 REWARD = {
     "gradient descent": ep.EPropPlus(
-        optimizer=ep.GradientDescent(3e-4, w_min=-0.82, w_max=0.82), kappa=0.97, rate_reg=1e-6, cutoff=20.0,
+        optimizer=ep.GradientDescent(3e-4, w_min=-0.82, w_max=0.82), kappa=0.97, rate_reg=1e-4, cutoff=20.0,
         reward=ep.RewardTrace(tau=40.0, cutoff=35.0),
     ),
     "two kappas, Adam": ep.EPropPlus(
