@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -51,7 +51,7 @@ class GeneratedSamples:
 
     draw: Draw
     seed: tuple[int, ...]
-    numbers: np.ndarray
+    numbers: np.ndarray = field(repr=False)
     name: str = "generated"
     staged: Callable[[float], Draw] | None = None
     simulated: bool | None = None

@@ -151,7 +151,13 @@ class Chosen:
 
     def _refuse_without_effect(self, given: Mapping[str, Any]) -> None:
         """Refuse settings of the other rule, or of another optimiser."""
-        others = {"average_gradient": "eprop", "clip_norm": "eprop", "kappa": "eprop+", "cutoff": "eprop+", "each_step": "eprop+"}
+        others = {
+            "average_gradient": "eprop",
+            "clip_norm": "eprop",
+            "kappa": "eprop+",
+            "cutoff": "eprop+",
+            "each_step": "eprop+",
+        }
         for name, rule in others.items():
             if given.get(name) is not None and rule != self.name:
                 raise ParameterError(f"{name} changes nothing: it belongs to {rule}, and the rule is {self.name}")

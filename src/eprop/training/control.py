@@ -103,7 +103,9 @@ class Control(PolicyTraining):
         """Check what makes environments, and the encoder."""
         super().validate()
         if not callable(self.make):
-            raise InputError(f"Control.make must be a function of (n, render) that makes environments, got {self.make!r:.80}")
+            raise InputError(
+                f"Control.make must be a function of (n, render) that makes environments, got {self.make!r:.80}"
+            )
         if not isinstance(self.encoder, Encoder):
             raise InputError(f"Control.encoder must be an Encoder, got {self.encoder!r:.80}")
 

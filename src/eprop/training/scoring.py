@@ -61,7 +61,9 @@ class Scoring:
         own: Any = self.experiment.score
         found = np.asarray(own(samples, y))
         if found.shape != (len(samples),):
-            raise InputError(f"score must return an array of shape (samples,), here ({len(samples)},), got {found.shape}")
+            raise InputError(
+                f"score must return an array of shape (samples,), here ({len(samples)},), got {found.shape}"
+            )
         return found
 
     def answers(self, samples: Samples, y: np.ndarray) -> np.ndarray:
