@@ -83,15 +83,15 @@ def run_path(folder: pathlib.Path, key: Any, config: RunConfig, *more: Any) -> p
     return folder / "-".join([*map(str, key if isinstance(key, tuple) else (key,)), digest])
 
 
-def train(config: RunConfig, path: pathlib.Path) -> RunFolder:
+def train(config: RunConfig, path: pathlib.Path, callbacks: Sequence[Callable[..., Any]] = ()) -> RunFolder:
     """Train and test; a finished run is not repeated, and a stopped one continues."""
     run = RunFolder(path)
     if run.summary.is_file():
         return run
     if run.checkpoint.is_file():
-        resume_run(path, watcher=Watcher())
+        resume_run(path, watcher=Watcher(), callbacks=callbacks)
     else:
-        start_run(config, path, force=True, watcher=Watcher())
+        start_run(config, path, force=True, watcher=Watcher(), callbacks=callbacks)
     return run
 
 
