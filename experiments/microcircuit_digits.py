@@ -18,8 +18,8 @@ import argparse
 import functools
 from typing import Any
 
-import harness
-from harness import Score
+import trials
+from trials import Score
 
 from eprop.training import RunConfig, RunFolder, Trainer
 
@@ -36,7 +36,7 @@ KEYS = (
 
 def parse() -> argparse.Namespace:
     """Return the options; a quick experiment is small unless they say otherwise."""
-    parser = harness.parser(__doc__, trials=3)
+    parser = trials.parser(__doc__, trials=3)
     parser.add_argument("--scale", type=float, default=0.1, help="share of the neurons of the full network")
     parser.add_argument("--recurrence", nargs="+", choices=RECURRENCE, default=list(RECURRENCE), help="networks")
     parser.add_argument("--samples", type=int, default=4000, help="recordings to learn from")
@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
 
 def config_of(given: argparse.Namespace, recurrence: str, seed: int) -> RunConfig:
     """Return the configuration of a training."""
-    task = harness.without_none(scale=given.scale, recurrence=recurrence, seed=seed, dt=given.dt)
+    task = trials.without_none(scale=given.scale, recurrence=recurrence, seed=seed, dt=given.dt)
     data = {name: getattr(given, name) for name in ("samples", "test_samples", "validation")}
     training, run = {"validations": VALIDATIONS}, {"threads": given.threads}
     return RunConfig.make("microcircuit", task=task, data=data, training=training, run=run)
@@ -77,18 +77,18 @@ def result_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
 
 def main() -> None:
     given = parse()
-    folder, seeds = harness.folder_of(given, "microcircuit-digits"), harness.seeds_of(given)
+    folder, seeds = trials.folder_of(given, "microcircuit-digits"), trials.seeds_of(given)
     configs = {(kind, seed): config_of(given, kind, seed) for seed in seeds for kind in given.recurrence}
     callbacks = [] if given.minutes is None else [functools.partial(is_over, given.minutes)]
     calls = {
-        key: (harness.train, config, harness.run_path(folder, key, config, given.minutes), callbacks)
+        key: (trials.train, config, trials.run_path(folder, key, config, given.minutes), callbacks)
         for key, config in configs.items()
     }
-    runs = harness.side_by_side(calls, given.jobs)
+    runs = trials.side_by_side(calls, given.jobs)
     summary: dict[str, Any] = {"trials": len(seeds)}
     for kind in given.recurrence:
         summary |= Score.of_runs([runs[kind, seed] for seed in seeds]).summary(f"{kind}: test error")
-    harness.tell(given, folder, summary, runs=[result_of(runs[key], config) for key, config in configs.items()])
+    trials.tell(given, folder, summary, runs=[result_of(runs[key], config) for key, config in configs.items()])
 
 
 if __name__ == "__main__":
