@@ -19,7 +19,6 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import time_driven
 import trials
 from matplotlib.axes import Axes
@@ -32,7 +31,7 @@ from eprop.training import RunConfig, RunFolder, SampleLearner, Trainer, Watcher
 #: A rule and an engine.
 CURVES = {"eprop": "e-prop, event-driven", "time": "e-prop, time-driven", "eprop+": "e-prop+, event-driven"}
 CURVE_COLORS = {**COLORS, "time": BLACK}
-#: Validation evaluations with e-prop+; neighbouring iterations whose mean is a point of a curve.
+#: Validation evaluations with e-prop+; points of a curve, each the mean of neighbouring iterations.
 EVALUATIONS, GROUPS = 60, 70
 
 
@@ -155,7 +154,7 @@ def draw_curves(ax: Axes, runs: dict[str, list[RunFolder]], side: Side) -> None:
     last = 1
     for curve, of in runs.items():
         samples, each = trials.curves(of, "samples", "validation_error" if curve == "eprop+" else "error")
-        iterations, each = mean_of_neighbours(-(-samples // side.batch), each)
+        iterations, each = trials.mean_of_neighbours(-(-samples // side.batch), each, GROUPS)
         line: dict[str, Any] = {"ls": (0, (2, 2)), "zorder": 5, "filled": False} if curve == "time" else {}
         draw_band(ax, iterations, each, CURVE_COLORS[curve], CURVES[curve], **line)
         last = max(last, -(-of[0].read_metrics()[-1]["samples"] // side.batch))
@@ -167,14 +166,6 @@ def draw_curves(ax: Axes, runs: dict[str, list[RunFolder]], side: Side) -> None:
     else:
         ax.set_ylim(0, None)
     ax.set_ylabel(side.score)
-
-
-def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of neighbouring iterations, evenly spaced on a logarithmic axis; single points would overlap."""
-    edges = np.unique(np.geomspace(1, iterations[-1] + 1, GROUPS).astype(int))
-    firsts = np.flatnonzero(np.diff(np.searchsorted(edges, iterations, side="right"), prepend=-1))
-    sizes = np.diff(firsts, append=len(iterations))
-    return np.add.reduceat(iterations, firsts) / sizes, np.add.reduceat(scores, firsts, axis=-1) / sizes
 
 
 def short_name(curve: str, several_engines: bool) -> str:

@@ -147,12 +147,10 @@ def draw_kind(ax: Axes, points: Points, kind: str) -> None:
             continue
         each = [seconds_on(of, count) for count in counts]
         spread = [e.std(ddof=1) if len(e) > 1 else 0.0 for e in each]
-        label, style = (
-            f"{NAMES[mode]}, {'NEST' if simulator == 'NEST' else over}",
-            "-" if simulator == "eprop" else "--",
-        )
+        label = f"{NAMES[mode]}, {over if simulator == 'eprop' else simulator}"
+        style = ":" if over == "ranks" else "-" if simulator == "eprop" else "--"
         ax.errorbar(
-            counts, [e.mean() for e in each], spread, ls=":" if over == "ranks" else style,
+            counts, [e.mean() for e in each], spread, ls=style,
             marker="s" if over == "ranks" else "o", ms=3.5, lw=1.0, mfc=MODES[mode] if simulator == "eprop" else "white",
             color=MODES[mode], label=label, capsize=2,
         )  # fmt: skip

@@ -68,9 +68,7 @@ class TimeDriven(ep.Simulator):
         self._learned_steps += len(samples) * samples.n_steps
         return self._result(runs)
 
-    def evaluate(
-        self, samples: Samples, *, reset: bool | None = None, progress: Progress = None
-    ) -> BatchResult:
+    def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Progress = None) -> BatchResult:
         """As `Simulator.evaluate`, each sample from rest."""
         stimuli = stimuli_of(self.network, samples)
         return self._result([self.reference.predict(stimulus) for stimulus in counted(stimuli, progress)])

@@ -139,6 +139,14 @@ def curves(runs: Sequence[RunFolder], x: str, score: str) -> tuple[np.ndarray, n
     return np.array([line[x] for line in lines[0]]), 100 * np.array([[line[score] for line in of] for of in lines])
 
 
+def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means of neighbouring iterations, evenly spaced on a logarithmic axis; single points would overlap."""
+    edges = np.unique(np.geomspace(1, iterations[-1] + 1, groups).astype(int))
+    firsts = np.flatnonzero(np.diff(np.searchsorted(edges, iterations, side="right"), prepend=-1))
+    sizes = np.diff(firsts, append=len(iterations))
+    return np.add.reduceat(iterations, firsts) / sizes, np.add.reduceat(scores, firsts, axis=-1) / sizes
+
+
 def draw_scores(ax: Axes, scores: Mapping[str, Score], colors: Sequence[str], label: str, digits: int = 1) -> None:
     """Draw a bar for the test scores of each variant, by the name that it gets below."""
     errors, spreads = ({name: getattr(s, of) for name, s in scores.items()} for of in ("errors", "spread"))
