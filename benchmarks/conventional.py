@@ -8,7 +8,7 @@ layers with batch normalisation and pooling, then 200 hidden units with dropout.
 each pixel, polarity and third of a recording. With ``--images`` the input is the digits themselves, with a similar
 distortion.
 
-The training set is that of `nmnist_errors.py`. The test sets are the same real recordings, simulated recordings of the same
+The training digits are those of `nmnist_errors.py`. The test sets are the same real recordings, simulated recordings of the same
 digits (with ``--images``: these digits as images), and MNIST's test digits. There is no goal: the errors show how well
 these data can be read at all. The results are ``nmnist-conventional.json`` and ``nmnist-conventional-images.json``.
 """
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import time
 
 import harness
@@ -25,10 +26,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from eprop.data import EventCamera, read_mnist, read_nmnist
+from eprop.data import EventCamera, Loader, load_recordings, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.tasks.recordings import parse_range
-from eprop.training import RunConfig
 
 SIDE, BATCH, ETA = 34, 64, 3e-3
 #: First steps of the parts of a recording, and the end. A part is one movement of the camera.
@@ -68,9 +68,7 @@ class Recorded:
     channels = 6
 
     def __init__(self, arguments: argparse.Namespace):
-        data = {"mnist": arguments.mnist, "range": arguments.range, "validation": 0}
-        varied = {"warp": WARP, "shift": SHIFT, "elastic": ELASTIC}
-        self.config = RunConfig.make("nmnist", task={"rule": "eprop", **STEPS}, data=data | varied)
+        self.mnist, self.span = arguments.mnist, parse_range(arguments.range)
         test, real = read_mnist(arguments.mnist, "test"), [read_nmnist(folder) for folder in arguments.recordings]
         self.indices = np.concatenate([recordings.indices for recordings in real])
         self.real = concatenate([recordings.binned(**STEPS) for recordings in real])
@@ -80,7 +78,9 @@ class Recorded:
 
     def epoch(self, epoch: int) -> BinnedDataset:
         """Return the training set of an epoch."""
-        train: BinnedDataset = self.config.data.load(self.config.task, epoch=epoch).train
+        camera = EventCamera(warp=WARP, elastic=ELASTIC, jitter=math.hypot(EventCamera.jitter, SHIFT))
+        loader = Loader(epoch=epoch, training_camera=camera, **STEPS)
+        train: BinnedDataset = load_recordings(mnist=self.mnist, span=self.span, loader=loader).train
         return train
 
     def batch(self, data: BinnedDataset, which: np.ndarray, varied: bool) -> torch.Tensor:

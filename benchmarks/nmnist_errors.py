@@ -2,15 +2,14 @@
 
     python benchmarks/nmnist_errors.py eprop --mnist MNIST --test-data N-MNIST/Train --test-data N-MNIST/Test --epochs 1
     python benchmarks/nmnist_errors.py eprop ... --label wide --set neurons=500
-    python benchmarks/nmnist_errors.py eprop ... --epochs 4 --best --threads 2
 
 Networks learn from simulated recordings of MNIST. The test set is real recordings. The script also tests each network
 with simulated recordings of MNIST's 10,000 test digits, because 700 real recordings are too few to choose between
 settings.
 
 Goals are errors of 1.5 % for 150 neurons after three epochs of e-prop; of 4.0 and 2.5 % after one and three epochs of
-e-prop+ with squared error; and of 1.0 % for the best network within two minutes of training. The result is
-``nmnist-RULE-LOSS-N-epochs.json``, with the label at the end of the name if there is one.
+e-prop+ with squared error. The result is ``nmnist-RULE-LOSS-N-epochs.json``, with the label at the end of the name if
+there is one.
 """
 
 from __future__ import annotations
@@ -23,13 +22,6 @@ import tempfile
 
 import harness
 
-#: Settings of the network with the fewest errors after two minutes of training.
-BEST = (
-    "neurons=600", "receptive_field=12", "input_probability=1", "edge_filters=true", "recurrent_fraction=0.01",
-    "tau_m=10", "w_in=0.08", "w_rec=0.5", "c_reg=3", "eta=5.6e-3", "eta_out=5.6e-3", "dt=2", "n_steps=150", "window_start=25",
-    "elastic=0.8", "elastic_spacing=5", "shift=0.6", "deskew=true", "test_augmentation=true",
-    "training.batch_size=32", "training.schedule=cosine", "training.skip_easy=0.85",
-)  # fmt: skip
 #: Numbers of a run's summary whose mean and spread are recorded.
 KEYS = (
     "test_error", "mnist_test_error", "validation_error", "train_samples_per_second", "ns_per_synaptic_event",
@@ -72,14 +64,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="setting for eprop train; repeatable"
     )
-    parser.add_argument(
-        "--best",
-        action="store_true",
-        help="settings of the network with the fewest errors after two minutes of training",
-    )
     arguments = parser.parse_args()
-    if arguments.best:
-        arguments.set, arguments.label = [*BEST, *arguments.set], arguments.label or "best"
     if arguments.set and not arguments.label:
         parser.error("--set needs a --label, so that the result of the default settings is kept")
     return arguments

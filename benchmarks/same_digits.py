@@ -4,9 +4,9 @@
 
 The arguments are runs of ``eprop train nmnist``. If the simulated camera differs from the real one, the error on the
 real recordings exceeds the error on the simulated recordings of the same digits. If these digits are harder than
-others, both exceed the error on MNIST's 10,000 test digits. Networks with test augmentation are also tested without
-it. The result lists the real recordings that all runs misread, by their index among MNIST's training digits. There is
-no goal. The result is ``nmnist-same-digits.json``, with the label at the end of the name if there is one.
+others, both exceed the error on MNIST's 10,000 test digits. The result lists the real recordings that all runs
+misread, by their index among MNIST's training digits. There is no goal. The result is ``nmnist-same-digits.json``,
+with the label at the end of the name if there is one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import harness
 import numpy as np
 
-from eprop.data import EventCamera, deskew, read_mnist, read_nmnist
+from eprop.data import EventCamera, read_mnist, read_nmnist
 from eprop.data.binned import BinnedDataset, concatenate
 from eprop.training import load
 from eprop.training.evaluation import evaluate
@@ -37,10 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config = load(arguments.runs[0], threads=1).config  # all runs read recordings in one way
     indices, sets = judges(arguments, config.task.n_steps, config.task.dt)
-    if config.data.deskew:
-        sets = {name: deskew(data) for name, data in sets.items()}
     errors: dict[str, list[float]] = {name: [] for name in sets}
-    by_one_view: dict[str, list[float]] = {name: [] for name in sets}
     misread: list[dict[int, tuple[int, int]]] = []
     for path in arguments.runs:
         run = load(path, threads=1)
@@ -48,17 +45,12 @@ def main() -> None:
         for name, data in sets.items():
             found = evaluate(config.task, simulator, data)
             errors[name].append(found.error)
-            if config.task.test_augmentation:
-                plain = config.task.replace(test_augmentation=False)
-                by_one_view[name].append(evaluate(plain, simulator, data).error)
             if name == "real":
                 wrong = np.flatnonzero(found.labels != found.predictions)
                 misread.append({int(indices[k]): (int(found.labels[k]), int(found.predictions[k])) for k in wrong})
         print(path, {name: round(values[-1], 4) for name, values in errors.items()}, flush=True)
     result: dict[str, Any] = {
-        name: {"recordings": len(data), "error": harness.spread(errors[name])}
-        | ({"error by one view": harness.spread(by_one_view[name])} if by_one_view[name] else {})
-        for name, data in sets.items()
+        name: {"recordings": len(data), "error": harness.spread(errors[name])} for name, data in sets.items()
     }
     by_all = sorted(set.intersection(*map(set, misread)))
     result["real"]["misread by all"] = [

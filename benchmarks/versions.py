@@ -12,7 +12,7 @@ The cases, all in single precision:
   ``late`` (by the clock after 40,000 silent steps); by e-prop+, or by e-prop;
 * ``scaling-MODE`` and ``scaling-MODE-NEURONS``: the network of `scaling.py`, 1,000 synapses for each neuron;
 * ``nmnist-RULE`` and ``evidence-RULE``: training of N-MNIST (the embedded digits; ``best``: the network of
-  `nmnist_errors.py --best`, in its batches of 32) and of evidence accumulation.
+  `experiments/nmnist_record.py`, in its batches of 32) and of evidence accumulation.
 
 A case runs on one thread, on ``--threads``, or on the number after its name: ``, 2 threads``. The two processes of a
 pair take turns, and the fastest run of each counts. The addresses of arrays differ from process to process: the ratio
@@ -27,7 +27,6 @@ of the name if there is one.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import math
 import os
@@ -164,7 +163,7 @@ def serve(threads: int) -> None:
     if not pathlib.Path(eprop.__file__).is_relative_to(source):
         raise SystemExit(f"{eprop.__file__} was imported, not what is in {source}")
     if case in (*TASKS, BEST):
-        run = task_of(case, threads)
+        run = record_of(threads) if case == BEST else task_of(case, threads)
     else:
         run = scaling_of(case, threads) if case.startswith("scaling-") else event_of(case, threads)
     for _ in sys.stdin:
@@ -219,25 +218,36 @@ def scaling_of(case: str, threads: int) -> Callable[[], float]:
     return run
 
 
-def task_of(case: str, threads: int, count: int = 64) -> Callable[[], float]:
+def record_of(threads: int) -> Callable[[], float]:
+    """Return a function that measures the milliseconds of learning a sample with the network of the record on N-MNIST."""
+    sys.path.append(str(HERE / "experiments"))
+    import nmnist_record as record
+
+    from eprop.data import Loader, load_recordings
+
+    network = record.network_of(600, 1)
+    data = load_recordings(loader=Loader(n_steps=record.STEPS, dt=record.DT)).train
+    size = record.TRAINING.batch_size
+    batches = [record.samples_of(network, data.subset(slice(k, k + size))) for k in (0, size)]
+    return learning(network, batches, threads)
+
+
+def task_of(case: str, threads: int) -> Callable[[], float]:
     """Return a function that measures the milliseconds of learning a sample."""
-    import nmnist_errors
-
-    import eprop as ep
     from eprop.tasks import NMNIST, EvidenceAccumulation
-    from eprop.tasks.recordings import Recordings
 
-    name, *_, rule = case.split("-")
-    kind = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name]
-    settings = dict(one.split("=") for one in nmnist_errors.BEST) if case == BEST else {}
-    # Those with a dot are of the training.
-    of_recordings = {field.name for field in dataclasses.fields(Recordings)}
-    own = {key: json.loads(value) for key, value in settings.items() if "." not in key and key not in of_recordings}
-    task = kind(rule=rule, **own)
-    network, size = task.build_network(), int(settings.get("training.batch_size", count))
-    dataset = task.data().load(task).train
-    batches = [task.make_samples(network, dataset.subset(slice(k, k + size))) for k in range(0, count, size)]
-    simulator = ep.Simulator(network, threads=threads, precision="single")
+    name, rule = case.split("-")
+    task = {"nmnist": NMNIST, "evidence": EvidenceAccumulation}[name](rule=rule)
+    network = task.build_network()
+    samples = task.make_samples(network, task.data().load(task).train.subset(slice(0, 64)))
+    return learning(network, [samples], threads)
+
+
+def learning(network: Any, batches: list[Any], threads: int) -> Callable[[], float]:
+    """Return a function that learns all batches, and returns the milliseconds of a sample."""
+    import eprop as ep
+
+    simulator, count = ep.Simulator(network, threads=threads, precision="single"), sum(map(len, batches))
 
     def run() -> float:
         began = time.perf_counter()

@@ -22,7 +22,7 @@ import trials
 
 import eprop as ep
 from eprop import random
-from eprop.data import BinnedDataset, EventCamera, Loader, Splits, load_recordings, shift
+from eprop.data import BinnedDataset, EventCamera, Loader, Splits, deskew, load_recordings, shift
 from eprop.engine import Samples, make_samples
 from eprop.training import Training
 
@@ -113,7 +113,7 @@ def gabors() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def recordings(given: argparse.Namespace, epoch: int) -> Splits:
     """Training and test data, deskewed; each epoch has other recordings of the training digits."""
-    loader = Loader(n_steps=STEPS, dt=DT, epoch=epoch, deskew=True, training_camera=CAMERA, threads=given.threads)
+    loader = Loader(n_steps=STEPS, dt=DT, epoch=epoch, training_camera=CAMERA, threads=given.threads)
     span = tuple(map(int, given.range.split(":"))) if given.mnist else None
     found = load_recordings(
         mnist=given.mnist, test=given.test_data, span=span, validation=given.validation, loader=loader
@@ -123,7 +123,7 @@ def recordings(given: argparse.Namespace, epoch: int) -> Splits:
         train, test = train.split((-1, math.ceil(len(train) / 10)), seed=0, names=("training", "test"))
     if given.quick:
         train, test = train.subset(np.arange(96)), test.subset(np.arange(50))
-    return replace(found, train=train, test=test)
+    return replace(found, train=deskew(train), test=deskew(test))
 
 
 def samples_of(net: ep.Network, data: BinnedDataset) -> Samples:

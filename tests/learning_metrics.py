@@ -10,7 +10,6 @@ def lines(rule: str = "eprop", n: int = 30) -> list[dict]:
     out = [
         {
             "samples": 10 * i + 10,
-            "learned": 10 * i + 10,
             "epoch": 1 + i // 10,
             "loss": 1000.0 / (i + 1),
             "error": error[i] if rule == "eprop" else None,

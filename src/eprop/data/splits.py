@@ -25,7 +25,6 @@ from eprop.data.mnist import (
     shows_training_digits,
 )
 from eprop.data.nmnist import NMNISTRecordings, read_nmnist, splits_in
-from eprop.data.transforms import deskew
 from eprop.errors import DataError, ParameterError, warn
 from eprop.random import derive
 
@@ -90,8 +89,6 @@ class Loader:
     progress : callable of (what, done, total), optional
     epoch : int
         Selects other recordings of the same training digits, with new noise of the camera. They are not kept on disk.
-    deskew : bool
-        Whether to make all digits upright and centred, real and simulated ones.
     memory : int, optional
         Bytes allowed for recordings and digits when they are read, see `read_nmnist`.
     """
@@ -105,7 +102,6 @@ class Loader:
     cache: bool = True
     progress: Progress | None = None
     epoch: int = 0
-    deskew: bool = False
     memory: int | None = None
 
     def simulate(self, digits: Digits, stream: int = _TRAIN_STREAM, *, learned: bool = False) -> BinnedDataset:
@@ -127,7 +123,7 @@ class Loader:
 
         digest = describe_bytes(digits.images, digits.labels, digits.indices)
         key = {"digits": digest, "name": name, "camera": camera.to_dict(), "seed": seed}
-        return self._straightened(make() if again else self._cached(key, make), camera)
+        return make() if again else self._cached(key, make)
 
     def read(self, recordings: NMNISTRecordings) -> BinnedDataset:
         """Read and bin real recordings."""
@@ -135,11 +131,7 @@ class Loader:
         def make() -> BinnedDataset:
             return recordings.binned(n_steps=self.n_steps, dt=self.dt, progress=self._progress(recordings.name))
 
-        found = self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make)
-        return self._straightened(found, EventCamera())
-
-    def _straightened(self, data: BinnedDataset, camera: EventCamera) -> BinnedDataset:
-        return deskew(data, camera) if self.deskew else data
+        return self._cached({"recordings": recordings.stamp(), "name": recordings.name}, make)
 
     def _cached(self, key: dict[str, object], make: Callable[[], BinnedDataset]) -> BinnedDataset:
         return cached({**key, "n_steps": self.n_steps, "dt": self.dt}, make) if self.cache else make()

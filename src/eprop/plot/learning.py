@@ -48,7 +48,7 @@ def draw_learning_curve(
     Parameters
     ----------
     metrics : sequence of dict
-        The lines of ``metrics.jsonl``: samples (processed), learned (of these), epoch, loss, error (None with e-prop+),
+        The lines of ``metrics.jsonl``: samples (learned), epoch, loss, error (None with e-prop+),
         sometimes validation_error.
     summary : dict, optional
         Summary of the run, for its test error at the end and its epochs.
@@ -139,7 +139,7 @@ def draw_returns(metrics: Metrics, summary: dict[str, Any] | None = None, meanin
     Parameters
     ----------
     metrics : sequence of dict
-        The lines of ``metrics.jsonl``: learned (steps of the environment), return (None where no episode ended), rate (Hz).
+        The lines of ``metrics.jsonl``: samples (steps of the environment), return (None where no episode ended), rate (Hz).
     summary : dict, optional
         Summary of the run, for the returns with frozen weights at the end.
     meaning : str
@@ -237,7 +237,7 @@ class Runs:
 
 def points(metrics: Metrics, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Learned samples, and a value, of all reports that have the value; shapes ``(n,)``."""
-    x, y = np.array([(m["learned"], m[name]) for m in metrics if m.get(name) is not None], float).reshape(-1, 2).T
+    x, y = np.array([(m["samples"], m[name]) for m in metrics if m.get(name) is not None], float).reshape(-1, 2).T
     return x, y
 
 
@@ -258,8 +258,8 @@ def smooth(values: np.ndarray, width: int | None = None) -> np.ndarray:
 def _at_the_same_places(curves: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate curves to common positions, shapes ``(n,)`` and ``(curves, n)``.
 
-    Trials report at the same samples, unless they skip some (`Training.skip_easy`), and end together, unless they were
-    stopped. The result ends with the shortest curve, because the mean over the rest would jump there.
+    Trials report at the same samples, and end together, unless they were stopped. The result ends with the shortest curve,
+    because the mean over the rest would jump there.
     """
     shortest = min((x for x, _ in curves), key=lambda x: x[-1] if x.size else -np.inf)
     if not shortest.size:
@@ -330,9 +330,8 @@ def _mark_epochs(ax: Axes, metrics: Metrics, summary: dict[str, Any], label: str
     """Draw a thin line at the start of each epoch, unless epochs are many, or have one sample each."""
     samples, epochs = summary.get("train_samples"), summary.get("epochs", 0)
     if samples is not None and samples > 1 and epochs <= 20:
-        done, have_learned = np.array([(0, 0), *((m["samples"], m["learned"]) for m in metrics)]).T
-        begins = samples * np.arange(1, epochs)
-        for begin in np.interp(begins[begins < done[-1]], done, have_learned):
+        done = metrics[-1]["samples"] if metrics else 0
+        for begin in range(samples, min(done, epochs * samples), samples):
             ax.axvline(begin, color=PALE, lw=0.5, ls=(0, (4, 3)), zorder=0, label=label)
             label = None
 

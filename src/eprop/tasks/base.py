@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -136,49 +136,31 @@ class Classification(Task):
         """
         raise TypeError(f"{type(self).__name__} does not define evidence()")
 
-    def views(self, dataset: Any) -> Sequence[Any]:
-        """Views of the samples for an evaluation; the evidence of all views is added.
-
-        Parameters
-        ----------
-        dataset : object
-            As of `make_samples`.
-
-        Returns
-        -------
-        sequence
-            For each view the same samples in the same order.
-        """
-        return (dataset,)
-
-    def predict(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
-        """Predicted class of each sample, shape ``(n,)``, from the readouts of one or several views.
+    def predict(self, samples: Samples, y: np.ndarray) -> np.ndarray:
+        """Predicted class of each sample, shape ``(n,)``, from the readouts ``y``.
 
         Raises
         ------
         InputError
             If the result of `evidence` has a wrong shape or is not finite.
         """
-        total, wanted = np.zeros(1), (len(samples), len(self.classes))
-        for y in views:
-            evidence = self.evidence(samples, y)
-            if np.shape(evidence) != wanted:
-                raise InputError(
-                    f"{type(self).__name__}.evidence must return an array of shape (samples, classes), here {wanted}, got "
-                    f"{np.shape(evidence)}"
-                )
-            if not (finite := np.isfinite(evidence)).all():
-                # argmax of NaN would silently give the first class.
-                sample, label = (int(at[0]) for at in np.nonzero(~finite))
-                of = "readouts" if np.any(y) else "readouts that do nothing, all 0,"
-                raise InputError(
-                    f"the task {self.name!r}: {type(self).__name__}.evidence must be finite numbers, got "
-                    f"{evidence[sample, label]} for class {self.classes[label]!r} from the {of} of sample {sample}"
-                )
-            total = total + evidence
-        return np.asarray(total).argmax(axis=1)
+        evidence, wanted = self.evidence(samples, y), (len(samples), len(self.classes))
+        if np.shape(evidence) != wanted:
+            raise InputError(
+                f"{type(self).__name__}.evidence must return an array of shape (samples, classes), here {wanted}, got "
+                f"{np.shape(evidence)}"
+            )
+        if not (finite := np.isfinite(evidence)).all():
+            # argmax of NaN would silently give the first class.
+            sample, label = (int(at[0]) for at in np.nonzero(~finite))
+            of = "readouts" if np.any(y) else "readouts that do nothing, all 0,"
+            raise InputError(
+                f"the task {self.name!r}: {type(self).__name__}.evidence must be finite numbers, got "
+                f"{evidence[sample, label]} for class {self.classes[label]!r} from the {of} of sample {sample}"
+            )
+        return np.asarray(evidence).argmax(axis=1)
 
-    def score(self, samples: Samples, *views: np.ndarray) -> np.ndarray:
+    def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """1.0 for a wrong predicted class, 0.0 for a correct one.
 
         Raises
@@ -188,7 +170,7 @@ class Classification(Task):
         """
         if samples.labels is None:
             raise ParameterError(f"{type(self).__name__}.score needs samples with labels")
-        return (self.predict(samples, *views) != samples.labels).astype(np.float64)
+        return (self.predict(samples, y) != samples.labels).astype(np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,7 @@ from eprop.networks import POPULATIONS, Microcircuit, microcircuit
 from eprop.parameters import inherited, param
 from eprop.rules import Rule
 from eprop.tasks.base import Classification, check_choice
-from eprop.tasks.fields import SIDE, corners, in_squares
-from eprop.tasks.nmnist import N_CHANNELS, N_CLASSES, samples_of, summed
+from eprop.tasks.nmnist import N_CHANNELS, N_CLASSES, SIDE, samples_of, summed
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.recurrent import RULES, RuleTask
 
@@ -35,6 +34,9 @@ EXCITATORY = POPULATIONS[0::2]
 RECURRENCE = ("plastic", "static", "none")
 #: Relative standard deviation of the first weights from the camera.
 WEIGHT_SPREAD = 0.3
+# Neurons per row of squares, divided by the number of rows. Long rows give long runs of neighbouring targets, which the engine
+# processes as one contiguous range.
+ASPECT = 6.0
 #: Stream of random numbers for the pixels of the neurons, combined with the seed of the task.
 _PIXELS = 2
 
@@ -261,3 +263,43 @@ class MicrocircuitDigits(RuleTask, Classification):
         if self.feedback == "symmetric" and name in self.heard:
             return Symmetric()
         return (Adaptive if self.feedback == "adaptive" else RandomFeedback)(Normal(0.0, self.w_feedback))
+
+
+# ------------------------------------------------------------------------------------------------------- receptive fields
+
+
+def corners(n: int, side: int, size: int) -> np.ndarray:
+    """Upper left corners of the squares of ``n`` neurons, spread evenly: row after row, and from left to right in each.
+
+    Parameters
+    ----------
+    n : int
+        Neurons.
+    side, size : int
+        Places along each side of the field, and of a square.
+
+    Returns
+    -------
+    (n, 2) int64
+        y and x.
+    """
+    rows = max(1, min(n, round(math.sqrt(n / ASPECT))))
+    row = np.arange(n) * rows // n
+    first = np.searchsorted(row, np.arange(rows))
+    length = np.diff(np.append(first, n))[row]
+    y, x = (_spread(at, count, side - size) for at, count in ((row, rows), (np.arange(n) - first[row], length)))
+    return np.stack([y, x], axis=1)
+
+
+def _spread(at: np.ndarray, count: int | np.ndarray, most: int) -> np.ndarray:
+    """Position of place ``at`` of ``count`` places between 0 and ``most``; the middle for a single place."""
+    alone = np.asarray(count) == 1
+    share = np.where(alone, 0.5, at / np.maximum(np.asarray(count) - 1, 1))
+    return np.rint(share * most).astype(np.int64)
+
+
+def in_squares(at: np.ndarray, side: int, size: int) -> np.ndarray:
+    """Indices of the places in squares with corners ``at`` (n, 2), row by row, shape ``(n, size * size)``."""
+    y, x = np.moveaxis(at[:, :, None] + np.arange(size), 1, 0)
+    places: np.ndarray = (side * y[:, :, None] + x[:, None, :]).reshape(len(at), -1)
+    return places

@@ -8,13 +8,12 @@ has all input connections (`examples/nmnist_authors.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from eprop.data import shift
 from eprop.data.binned import BinnedDataset
 from eprop.engine import Samples, make_samples
 from eprop.errors import InputError, ParameterError
@@ -23,8 +22,6 @@ from eprop.network import (
     AllToAll,
     Balanced,
     Bernoulli,
-    ConnectionRule,
-    Explicit,
     FixedIndegree,
     Network,
     Normal,
@@ -33,19 +30,16 @@ from eprop.network import (
 from eprop.network.rewiring import GROW
 from eprop.parameters import param
 from eprop.tasks.base import Classification
-from eprop.tasks.fields import HEARD, PLACES, SIDE, add_filters, corners, filters_in_squares, in_squares
 from eprop.tasks.recordings import Recordings
 from eprop.tasks.recurrent import LOSSES, NEURONS, RULES, FewBitsTask, LearningTask
 
+#: Pixels along each side of the field of the camera.
+SIDE = 34
 #: Channels of a recording: two polarities of all pixels.
 N_CHANNELS = 2 * SIDE**2
 N_CLASSES = 10
 #: Epochs over the embedded digits, and over data given by the user.
 EPOCHS_EMBEDDED, EPOCHS = 8, 1
-#: Shifts (right, down) of the additional views of test augmentation, pixels.
-_NEIGHBOURS = ((1, 0), (-1, 0), (0, 1), (0, -1))
-#: Stream of random numbers for the connections from receptive fields, combined with the seed of the task.
-_FIELDS = 1
 
 #: Default values of parameters that are None, for each rule and loss.
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
@@ -83,15 +77,6 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     neuron: str = param("lif", kind=str, doc="lif, or alif with an adaptive threshold", main=True)
 
     input_probability: float = param(0.25, at_least=0.0, at_most=1.0, doc="probability of an input connection")
-    receptive_field: int = param(
-        SIDE, kind=int, at_least=1, at_most=SIDE, unit="px",
-        doc="side of the square receptive field of a neuron; the squares lie in rows over the field of 34 x 34 pixels",
-    )  # fmt: skip
-    edge_filters: bool = param(
-        False,
-        kind=bool,
-        doc="add neurons with fixed weights as edge filters; each neuron gets input from the filters of a square, too",
-    )
     recurrent_fraction: float = param(
         0.1, at_least=0.0, at_most=1.0, doc="recurrent in-degree, as a fraction of the neurons"
     )
@@ -115,13 +100,8 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
     window_stop: int = param(None, kind=int, at_least=1, optional=True, doc="step after the last one of the window")
 
     w_in: float = param(None, unit="mV", at_least=0.0, optional=True, doc="sd of the initial input weights")
-    w_filters: float = param(0.1, unit="mV", at_least=0.0, doc="sd of the initial weights from edge filters")
     w_rec: float = param(1.0, unit="mV", at_least=0.0, doc="sd of the recurrent weights times sqrt(in-degree)")
     w_out: float = param(0.5, unit="mV", at_least=0.0, doc="sd of the readout weights times sqrt(neurons)")
-    test_augmentation: bool = param(
-        False, kind=bool,
-        doc="evaluate each recording by five views: unchanged, and shifted by one pixel to each side",
-    )  # fmt: skip
     bias: bool = param(False, kind=bool, doc="give each readout a trained bias: a source that spikes at every step")
 
     name: ClassVar[str] = "nmnist"
@@ -139,8 +119,6 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
                 f"NMNIST.window_start and window_stop must satisfy 0 <= start < stop <= n_steps = {self.n_steps}, "
                 f"got {self.window_start} and {self.window_stop}"
             )
-        if self.rewiring != "none" and self.receptive_field != SIDE:
-            raise ParameterError(f"NMNIST.rewiring = {self.rewiring} needs receptive_field = {SIDE}")
 
     @classmethod
     def choices(cls) -> Mapping[str, tuple[str, ...]]:
@@ -181,7 +159,7 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
         return min(round(self.recurrent_fraction * self.neurons), self.neurons - 1)
 
     def build_network(self) -> Network:
-        """Populations ``in``, ``rec``, ``out`` (and ``filters``, ``bias``); projections onto ``filters`` are static."""
+        """Populations ``in``, ``rec``, ``out`` (and ``bias``); all projections are plastic."""
         net = Network(dt=self.dt, seed=self.seed)
         rule, rule_out = self.make_rule(self.eta), self.make_rule(self.eta_out)
         x = net.add(EventSource(), N_CHANNELS, name="in")
@@ -192,18 +170,13 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
         normal = Normal(0.0, self.w_rec / math.sqrt(max(degree, 1)))
         w_rec = Balanced(normal) if self.signs else normal
         w_out, few, moves = Normal(0.0, self.w_out / math.sqrt(self.neurons)), self.few_bits, self._rewiring()
-        x_rec = self._input_connections()
         plastic: Any = {"rule": rule, "rewiring": moves, "precision": few}
-        net.connect(x, rec, x_rec, weight=Normal(0.0, self.w_in), sign=sign_in, **plastic)
+        net.connect(x, rec, Bernoulli(self.input_probability), weight=Normal(0.0, self.w_in), sign=sign_in, **plastic)
         net.connect(rec, rec, FixedIndegree(degree), weight=w_rec, sign=sign_rec, **plastic)
         net.connect(rec, out, AllToAll(), weight=w_out, rule=rule_out, precision=few)
         if self.bias:
             always = net.add(PoissonSource(rate=1000.0 / self.dt), 1, name="bias")
             net.connect(always, out, AllToAll(), weight=0.0, rule=rule_out)
-        if self.edge_filters:
-            filters = add_filters(net, x)
-            heard = filters_in_squares(corners(self.neurons, PLACES, HEARD))
-            net.connect(filters, rec, heard, weight=Normal(0.0, self.w_filters), rule=rule, precision=few)
         net.feedback(out, rec, self.make_feedback())
         return net
 
@@ -216,12 +189,6 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
             If the recordings have other channels, steps or labels than the task.
         """
         return samples_of(network, dataset, self.window, self.dt)
-
-    def views(self, dataset: BinnedDataset) -> Sequence[BinnedDataset]:
-        """The recordings; with ``test_augmentation`` also shifted by one pixel to each side."""
-        if not self.test_augmentation:
-            return (dataset,)
-        return (dataset, *(shift(dataset, right, down) for right, down in _NEIGHBOURS))
 
     def evidence(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """Readouts, or their softmax, summed over the learning window."""
@@ -236,17 +203,6 @@ class NMNIST(FewBitsTask, LearningTask, Classification):
             return None
         every = self.rewiring_every * (1.0 if self.rule == "eprop" else self.n_steps * self.dt)
         return Rewiring(every=round(every), fraction=self.rewiring_fraction, grow=self.rewiring)  # type: ignore[arg-type]
-
-    def _input_connections(self) -> ConnectionRule:
-        """Connections from all pixels, or from the pixels of each neuron's receptive field; both polarities."""
-        if self.receptive_field == SIDE:
-            return Bernoulli(self.input_probability)
-        size = self.receptive_field
-        pixels = in_squares(corners(self.neurons, SIDE, size), SIDE, size)
-        sources = np.concatenate([pixels, pixels + SIDE**2], axis=1)
-        rng = np.random.default_rng([self.seed, _FIELDS])
-        targets, which = np.nonzero(rng.random(sources.shape) < self.input_probability)
-        return Explicit(sources=sources[targets, which], targets=targets)
 
     def _readout(self) -> Readout:
         return Readout(tau_m=self.tau_out, loss=CrossEntropy() if self.loss == "softmax" else SquaredError())

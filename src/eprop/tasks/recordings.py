@@ -72,17 +72,9 @@ class Recordings(BinnedChoice):
     seed: int = param(0, kind=int, at_least=0, doc="seed of the simulated camera and of splits")
     fresh: bool = param(True, kind=bool, doc="simulated digits: make new recordings for every epoch")
     warp: float = param(WARP, at_least=0.0, at_most=0.5, doc="simulated training digits: sd of a random linear map")
-    elastic: float = param(
-        0.0, unit="px", at_least=0.0, at_most=3.0, doc="simulated training digits: sd of random smooth displacements"
-    )
-    elastic_spacing: int = param(
-        EventCamera.elastic_spacing, kind=int, unit="px", at_least=3, at_most=14,
-        doc="distance between the nodes of these displacements; smaller is finer",
-    )  # fmt: skip
     shift: float = param(
         SHIFT, unit="px", at_least=0.0, at_most=2.0, doc="simulated training digits: sd of the position"
     )
-    deskew: bool = param(False, kind=bool, doc="shear and shift all recordings, so that digits are upright and centred")
 
     def validate(self) -> None:
         """Check that there is one source of training data, a valid range, and paths as text."""
@@ -144,13 +136,11 @@ class Recordings(BinnedChoice):
     def _varied(self) -> EventCamera:
         """The simulated camera for training digits."""
         jitter = math.hypot(EventCamera.jitter, self.shift)
-        return EventCamera(warp=self.warp, elastic=self.elastic, elastic_spacing=self.elastic_spacing, jitter=jitter)
+        return EventCamera(warp=self.warp, jitter=jitter)
 
     def _loader(self, task: Any, seed: int, threads: int, progress: Progress | None, epoch: int = 0) -> Loader:
         n_steps, dt = getattr(task, "n_steps", 300), getattr(task, "dt", 1.0)
-        return Loader(
-            seed=seed, n_steps=n_steps, dt=dt, threads=threads, progress=progress, epoch=epoch, deskew=self.deskew
-        )
+        return Loader(seed=seed, n_steps=n_steps, dt=dt, threads=threads, progress=progress, epoch=epoch)
 
     def _needed_span(self) -> tuple[int, int] | None:
         """The range; for simulated digits, which are in random order, only as much as ``samples`` needs."""

@@ -112,8 +112,6 @@ def evaluate(
 ) -> Evaluation:
     """Run samples with frozen weights and score them.
 
-    A classification may define several views of each sample; the loss is the mean over the views.
-
     Trials are shuffled by the task's seed: a network without resets between samples (e-prop+) might otherwise infer the class
     from sorted samples. Results are in the order of ``dataset``.
 
@@ -133,23 +131,17 @@ def evaluate(
     n = len(dataset)
     if n == 0:
         raise DataError("there is no sample to evaluate")
-    began, progress = time.perf_counter(), None
+    began, progress = time.perf_counter(), counted_by(show, n)
     scores, losses = np.zeros(n), np.zeros(n)
     labels, predictions, counts = np.zeros(n, np.int64), np.zeros(n, np.int64), SpikeCounts()
     for where in slices(task, n):
-        part = dataset.subset(where)
-        views = task.views(part) if isinstance(task, Classification) else (part,)
-        progress, readouts = progress or counted_by(show, n, len(views)), []
-        for view in views:
-            samples = task.make_samples(simulator.network, view)
-            result = simulator.evaluate(samples, progress=progress)
-            counts.add(simulator.network, samples, result)
-            losses[where] += result.loss / len(views)
-            readouts.append(result.y)
-        scores[where] = task.score(samples, *readouts)
+        samples = task.make_samples(simulator.network, dataset.subset(where))
+        result = simulator.evaluate(samples, progress=progress)
+        counts.add(simulator.network, samples, result)
+        losses[where], scores[where] = result.loss, task.score(samples, result.y)
         if isinstance(task, Classification) and samples.labels is not None:
             labels[where] = samples.labels
-            predictions[where] = task.predict(samples, *readouts)
+            predictions[where] = task.predict(samples, result.y)
     seconds = time.perf_counter() - began
     metrics = metrics_of(simulator, counts)
     if isinstance(task, Classification):
@@ -163,8 +155,8 @@ def slices(task: Task, n: int) -> Iterator[np.ndarray]:
     return (order[first : first + SLICE] for first in range(0, n, SLICE))
 
 
-def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int = 1) -> Callable[[int], None] | None:
-    """A function that adds up its arguments, and calls ``show(done, total)``; each sample is counted ``runs`` times."""
+def counted_by(show: Callable[[int, int], object] | None, total: int) -> Callable[[int], None] | None:
+    """A function that adds up its arguments, and calls ``show(done, total)``."""
     if show is None:
         return None
     lock, done = threading.Lock(), 0
@@ -173,7 +165,7 @@ def counted_by(show: Callable[[int, int], object] | None, total: int, runs: int 
         nonlocal done
         with lock:
             done += count
-        show(done // runs, total)
+        show(done, total)
 
     return progress
 

@@ -70,10 +70,6 @@ class Training(Description):
         None, kind=bool, optional=True,
         doc="end with the network of the lowest validation error; by default only with patience",
     )  # fmt: skip
-    skip_easy: float = param(
-        0.0, at_least=0.0, at_most=1.0,
-        doc="from the second epoch on, skip this fraction of the samples whose last loss was below the mean",
-    )  # fmt: skip
 
     def validate(self) -> None:
         """Check the schedule."""
@@ -152,8 +148,8 @@ class SampleLearner(Learner):
 
     Attributes
     ----------
-    done, learned : int
-        Samples that are done, including the skipped ones (`Training.skip_easy`); samples learned from.
+    done : int
+        Samples that are learned.
     events : int
         Synaptic events while learning.
     validation_error : float
@@ -194,7 +190,7 @@ class SampleLearner(Learner):
         self.task, self.simulator, self.training = task, simulator, training or Training()
         self.dataset, self.validation, self.test = dataset, validation, test
         self._check_validation()
-        self.learned, self.events, self.seconds = 0, 0, 0.0
+        self.events, self.seconds = 0, 0.0
         self.validation_error, self.best, self._sums = math.nan, BestNetwork(), Sums()
         self._counts: dict[str, np.ndarray] = {}  # spikes of each neuron since the last line, by population
         self._rates: dict[str, tuple[float, float]] = {}  # their mean (Hz) and spread in the last line
@@ -203,7 +199,7 @@ class SampleLearner(Learner):
         self._chunk = 1
         self._activity, self._observed = np.zeros((0, 0)), dataset if validation is None else validation
         plan = self.training
-        self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed, plan.skip_easy)
+        self._epochs = Epochs(len(dataset), plan.epochs, plan.batch_size, task.seed)
         if rewired(simulator):
             batches, recordings = plan.epochs * -(-len(dataset) // plan.batch_size), plan.epochs * len(dataset)
             simulator.plan_rewiring(
@@ -239,14 +235,12 @@ class SampleLearner(Learner):
         """See `Learner.state`."""
         return {
             "done": self.done,
-            "learned": self.learned,
             "events": self.events,
             "seconds": self.seconds,
             "validation_error": self.validation_error,
             "sums": dict(self._sums.values),
             "activity": self._activity,
             **self.best.state(),
-            **{f"epochs/{name}": value for name, value in self._epochs.state().items()},
             **{f"counts/{name}": value for name, value in self._counts.items()},
             **{f"rates/{name}": list(value) for name, value in self._rates.items()},
         }
@@ -255,11 +249,10 @@ class SampleLearner(Learner):
         """See `Learner.set_state`; `DataError` if the training has fewer samples now."""
         if state["done"] > self.total:
             raise DataError(f"the training is at sample {state['done']}, but has only {self.total} now")
-        self.done, self.learned, self.events = state["done"], state["learned"], state["events"]
+        self.done, self.events = state["done"], state["events"]
         self.seconds, self.validation_error = state["seconds"], state["validation_error"]
         self._sums, self.best = Sums(dict(state["sums"])), BestNetwork.of_state(state)
         self._activity = state.get("activity", self._activity)
-        self._epochs.set_state(below("epochs", state))
         self._counts = {name: np.array(value) for name, value in below("counts", state).items()}
         self._rates = {name: (mean, sd) for name, (mean, sd) in below("rates", state).items()}
 
@@ -292,8 +285,8 @@ class SampleLearner(Learner):
             **simulated("train_simulated", train),
             "train_samples": len(train),
             "epochs": self.training.epochs,
-            "samples_learned": self.learned,
-            "train_samples_per_second": self.learned / max(self.seconds, 1e-9),
+            "samples_learned": self.done,
+            "train_samples_per_second": self.done / max(self.seconds, 1e-9),
             "synaptic_events": self.events,
             "ns_per_synaptic_event": 1e9 * self.seconds / max(self.events, 1),
             "rates": {name: {"mean": mean, "sd": sd} for name, (mean, sd) in self._rates.items()},
@@ -326,19 +319,19 @@ class SampleLearner(Learner):
             self.dataset, self._epoch_of_dataset = self._renew(epoch), epoch
         began = time.perf_counter()
         order, start = self._epochs.order(epoch), self.done - place
-        index = order.index(place)
-        batch = order.first_of_batch(index)
-        stop = min(batch + order.batch_size, order.samples.size)
+        batch = place - place % self.training.batch_size
+        stop = min(batch + self.training.batch_size, order.size)
         if not self.by_batch:
-            stop = min(stop, index + self._chunk)
+            stop = min(stop, place + self._chunk)
         # The learning rates of the batch's first sample hold for the whole batch, however many calls it takes.
-        self.simulator.scale_learning_rates(self.training.eta_factor((start + order.begin(batch)) / self.total))
-        which, task = order.samples[index:stop], self.task.stage((start + order.begin(batch)) / self.total)
-        samples = task.make_samples(self.simulator.network, self.dataset.subset(which))
+        share = (start + batch) / self.total
+        self.simulator.scale_learning_rates(self.training.eta_factor(share))
+        task = self.task.stage(share)
+        samples = task.make_samples(self.simulator.network, self.dataset.subset(order[place:stop]))
         result = self._train(samples, check)
         score = task.score(samples, result.y) if self.by_batch else None
-        self._note(which, samples, result, score)
-        self.done = start + order.begin(stop)
+        self._note(samples, result, score)
+        self.done = start + stop
         # All ranks must choose the same length of the next chunk.
         seconds = self.simulator.comm.broadcast(time.perf_counter() - began)
         self.seconds += seconds
@@ -354,9 +347,8 @@ class SampleLearner(Learner):
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} samples, {error}") from None
 
-    def _note(self, which: np.ndarray, samples: Samples, result: BatchResult, score: np.ndarray | None) -> None:
-        self.learned, self.events = self.learned + len(samples), self.events + result.events
-        self._epochs.losses[which] = result.loss
+    def _note(self, samples: Samples, result: BatchResult, score: np.ndarray | None) -> None:
+        self.events += result.events
         self._recent_loss.extend(result.loss)
         sums = self._sums
         sums.add(samples=len(samples), spikes=0 if result.spikes is None else int(np.sum(result.spikes)))
@@ -378,7 +370,6 @@ class SampleLearner(Learner):
         sums = self._sums
         samples, loss = sums["samples"], sums["loss"] / sums["samples"]
         line: JsonObject = {
-            "learned": self.learned,
             "epoch": self._epochs.number(self.done),
             "loss": loss,
             "error": sums["score"] / samples if self.by_batch else None,

@@ -75,7 +75,7 @@ class TensorBoard:
                 rates = {name: f"activity/{name.replace('_', ' ')}, Hz" for name in line if name.startswith("rate_")}
                 for name, tag in {**TAGS, **rates}.items():
                     if line.get(name) is not None:
-                        self._writer.add_scalar(tag, line[name], line["learned"])
+                        self._writer.add_scalar(tag, line[name], line["samples"])
             self._writer.flush()
 
     def close(self) -> None:

@@ -146,7 +146,7 @@ class Trainer:
         found, self._unreported = self.learner.report(interrupt.check), False
         if found is None:
             return
-        line = {"samples": self.done, "total": self.total, "learned": self.done, **found}
+        line = {"samples": self.done, "total": self.total, **found}
         ends = [callback(self, line) for callback in self.callbacks]  # all are called
         self._ended = self._ended or any(isinstance(end, (bool, np.bool_)) and bool(end) for end in ends)
         watcher.metrics(line)

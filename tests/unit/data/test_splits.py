@@ -15,7 +15,6 @@ from eprop.data import (
     EventSample,
     LeakWarning,
     Loader,
-    deskew,
     load_recordings,
     write_recording,
 )
@@ -184,33 +183,6 @@ def test_data_sets_are_kept(mnist, nmnist, tmp_path, monkeypatch):
     assert load_recordings(mnist=mnist, test=nmnist / "Test", loader=loader).test.sample(0)[1].tolist() == [9 * 34 + 9]
     load_recordings(mnist=mnist, loader=Loader(n_steps=21, camera=LOADER.camera))
     assert len(list((tmp_path / "cache" / "data").iterdir())) == 5
-
-
-@pytest.mark.tiny
-def test_all_parts_are_deskewed_real_and_simulated(mnist, nmnist):
-    loader = dataclasses.replace(LOADER, deskew=True, epoch=1)
-    plain = dataclasses.replace(loader, deskew=False)
-    for where in ({"mnist": mnist, "test": nmnist / "Test"}, {"data": nmnist}):
-        before, after = (
-            load_recordings(**where, validation=2, loader=plain),
-            load_recordings(**where, validation=2, loader=loader),
-        )
-        for name in ("train", "validation", "test"):
-            one, other = deskew(getattr(before, name)), getattr(after, name)
-            assert [one.dense(i).tobytes() for i in range(len(one))] == [
-                other.dense(i).tobytes() for i in range(len(other))
-            ]
-    assert not np.array_equal(before.train.channels, after.train.channels)
-
-
-@pytest.mark.tiny
-def test_simulated_recordings_are_deskewed_by_the_path_of_their_camera(mnist):
-    camera = dataclasses.replace(LOADER.camera, path=((0.0, 1.0, 1.0), (20.0, 6.0, 3.0)))
-    plain = dataclasses.replace(LOADER, camera=camera)
-    data = load_recordings(mnist=mnist, loader=plain).test
-    found = load_recordings(mnist=mnist, loader=dataclasses.replace(plain, deskew=True)).test
-    assert np.array_equal(found.channels, deskew(data, camera).channels)
-    assert not np.array_equal(found.channels, deskew(data).channels)
 
 
 def test_leaks_are_seen_beyond_the_digits_whose_labels_are_known(tmp_path, monkeypatch):

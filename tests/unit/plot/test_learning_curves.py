@@ -19,7 +19,7 @@ pytestmark = pytest.mark.tiny
 
 LEARNED = "training, moving average"
 TESTED = {"test_error": 0.02, "test_error_sigma": 0.005, "samples_learned": 300, "train_samples": 100, "epochs": 3}
-SINGLE = [lines(n=1), [{"samples": 5, "learned": 5, "epoch": 1, "loss": 0.0, "error": 0.0}]]
+SINGLE = [lines(n=1), [{"samples": 5, "epoch": 1, "loss": 0.0, "error": 0.0}]]
 
 
 def legend_of(ax: Axes) -> list[str]:
@@ -34,7 +34,7 @@ def test_a_learning_curve_shows_known_errors_and_the_test(rule: str) -> None:
 
 
 def test_a_learning_curve_without_errors_shows_the_loss() -> None:
-    metrics = [{"samples": k, "learned": k, "epoch": 1, "loss": 10.0 / k, "error": None} for k in range(1, 6)]
+    metrics = [{"samples": k, "epoch": 1, "loss": 10.0 / k, "error": None} for k in range(1, 6)]
     (only,) = plot.draw_learning_curve(metrics, {"test_error": 0.047}, "normalised error").axes
     assert only.get_title() == "normalised error in the test: 4.7 %"
     assert only.get_ylabel() == "loss of a sample"
@@ -60,25 +60,12 @@ def test_a_legend_covers_no_curve() -> None:
 
 def test_a_learning_curve_of_one_sample_is_over_iterations_without_epochs() -> None:
     summary = {"test_error": None, "train_samples": 1, "epochs": 10, "samples_learned": 10}
-    metrics = [{"samples": k, "learned": k, "epoch": k, "loss": 9.0 / k, "error": 1.0 / k} for k in range(1, 11)]
+    metrics = [{"samples": k, "epoch": k, "loss": 9.0 / k, "error": 1.0 / k} for k in range(1, 11)]
     top, bottom = plot.draw_learning_curve(metrics, summary).axes
     assert bottom.get_xlabel() == "iterations"
     assert [line.get_linestyle() for ax in (top, bottom) for line in ax.lines] == ["-", "-"]
     assert legend_of(top) == ["training"]  # few reports have no moving average
     np.testing.assert_allclose(top.lines[0].get_ydata(), [100.0 / k for k in range(1, 11)])
-
-
-def test_a_learning_curve_is_over_learned_samples() -> None:
-    """In each epoch after the first, two thirds of the samples are skipped."""
-    metrics = lines()
-    for line in metrics:
-        line["learned"] = line["samples"] if line["samples"] <= 100 else 100 + (line["samples"] - 100) // 3
-    summary = {**TESTED, "test_error_sigma": None, "samples_learned": 166}
-    top, bottom = plot.draw_learning_curve(metrics, summary).axes
-    assert top.lines[0].get_xdata()[-1] == 166
-    assert [line.get_xdata()[0] for line in top.lines if line.get_linestyle() == "--"] == [100, 133]
-    assert legend_of(top).count("new epoch") == 1
-    assert bottom.get_xlim()[1] < 180
 
 
 def test_an_error_of_zero_is_at_zero() -> None:
@@ -168,8 +155,8 @@ def test_the_mean_is_that_of_finished_trials_if_there_are_any() -> None:
         plot.draw_trials([([], {}), ([], {})])
 
 
-def test_trials_that_skip_samples_have_a_mean_in_their_common_range() -> None:
-    trials = [(lines(), ended(0.02)), ([{**line, "learned": line["samples"] * 0.8} for line in lines()], ended(0.04))]
+def test_trials_that_report_at_other_samples_have_a_mean_in_their_common_range() -> None:
+    trials = [(lines(), ended(0.02)), ([{**line, "samples": line["samples"] * 0.8} for line in lines()], ended(0.04))]
     thin, mean = thin_and_mean(plot.draw_trials(trials).axes[0], LEARNED)
     assert (mean[0, 0], mean[-1, 0]) == (16, 240)
     first = np.interp(mean[:, 0], *thin[0].T)

@@ -15,7 +15,7 @@ from eprop.engine import BatchResult
 from eprop.errors import InputError, ParameterError
 from eprop.networks import POPULATIONS
 from eprop.tasks import MicrocircuitDigits
-from eprop.tasks.microcircuit import CAMERA_UNIT
+from eprop.tasks.microcircuit import CAMERA_UNIT, corners, in_squares
 from eprop.training import SampleLearner, Training
 from eprop.training.cell_activity import MEASURES
 
@@ -80,6 +80,32 @@ def test_a_neuron_receives_the_pixels_of_its_square() -> None:
         assert len(y) == 2 * 25
         assert np.ptp(y) == np.ptp(x) == 4
     assert weights.mean() == pytest.approx(0.2 * CAMERA_UNIT, rel=0.02)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 30, 150, 400, 401])
+def test_squares_are_spread_evenly_in_rows(n: int) -> None:
+    at = corners(n, 34, 12)
+    assert at.shape == (n, 2)
+    assert at.min() >= 0
+    assert at.max() <= 22
+    rows, lengths = np.unique(at[:, 0], return_counts=True)
+    assert np.array_equal(at, at[np.argsort(at[:, 0], kind="stable")])
+    assert np.ptp(lengths) <= 1
+    assert rows.size == 1 or np.ptp(np.diff(rows)) <= 1
+    if n >= 30:
+        assert (at.min(), at.max()) == (0, 22)
+    for y in rows:
+        x = at[at[:, 0] == y, 1]
+        assert x.size == 1 or np.ptp(np.diff(x)) <= 1
+        assert abs(x.mean() - 11.0) < 0.51
+
+
+def test_one_square_lies_in_the_middle() -> None:
+    assert corners(1, 34, 12).tolist() == [[11, 11]]
+
+
+def test_places_in_a_square() -> None:
+    assert in_squares(np.array([[1, 2]]), 10, 2).tolist() == [[12, 13, 22, 23]]
 
 
 def test_the_loss_is_per_ms() -> None:

@@ -7,8 +7,6 @@ import pytest
 
 import digits
 import eprop as ep
-from eprop.data import shift
-from eprop.engine.build.records import branches_of
 from eprop.errors import InputError, ParameterError
 from eprop.parameters import parameters_of
 from eprop.tasks import NMNIST, TASKS, task_named
@@ -62,10 +60,7 @@ def test_the_window_ends_with_the_sample() -> None:
         ({"tau_m": 0.0}, "NMNIST.tau_m must be > 0 ms, got 0"),
         ({"window_start": 100, "window_stop": 100}, "0 <= start < stop <= n_steps = 300, got 100 and 100"),
         ({"window_stop": 301}, "0 <= start < stop <= n_steps = 300"),
-        ({"receptive_field": 0}, "NMNIST.receptive_field must be >= 1 px, got 0"),
-        ({"receptive_field": 35}, "NMNIST.receptive_field must be <= 34 px, got 35"),
         ({"rewiring": "up"}, 'NMNIST.rewiring must be "none", "gradient" or "random", got \'up\''),
-        ({"rewiring": "gradient", "receptive_field": 9}, "NMNIST.rewiring = gradient needs receptive_field = 34"),
         ({"bias": "yes"}, "NMNIST.bias must be true or false, in Python True or False, got 'yes'"),
     ],
 )
@@ -100,65 +95,6 @@ def test_a_single_neuron_has_no_recurrent_connection() -> None:
     assert NMNIST(neurons=1).recurrent_degree == 0
     assert NMNIST(neurons=5, recurrent_fraction=1.0).recurrent_degree == 4
     ep.Simulator(NMNIST(neurons=1).build_network(), threads=1)
-
-
-def input_channels(task: NMNIST) -> list[np.ndarray]:
-    """Polarity, row and column of each neuron's inputs."""
-    rule = task.build_network().projection("in->rec").connectivity
-    return [np.array(np.unravel_index(rule.sources[rule.targets == i], (2, 34, 34))) for i in range(task.neurons)]
-
-
-def test_a_neuron_sees_both_polarities_of_a_square_of_its_own() -> None:
-    fields = input_channels(NMNIST(neurons=30, receptive_field=5, input_probability=1.0))
-    for field in fields:
-        assert np.unique(field, axis=1).shape == (3, 50)
-        assert np.ptp(field, axis=1).tolist() == [1, 4, 4]
-    assert len({field.tobytes() for field in fields}) == 30
-    assert isinstance(NMNIST().build_network().projection("in->rec").connectivity, ep.Bernoulli)  # the whole field
-
-
-def test_of_a_receptive_field_a_part_is_connected() -> None:
-    fields = input_channels(NMNIST(neurons=100, receptive_field=10, input_probability=0.25))
-    assert np.mean([field.shape[1] for field in fields]) == pytest.approx(50, rel=0.05)
-    assert max(np.ptp(field, axis=1).max() for field in fields) == 9
-    task = NMNIST(neurons=3, n_steps=20, receptive_field=10)
-    assert ep.Simulator(task.build_network(), threads=1).n_synapses < 3 * 100 + 10 * 3
-
-
-def test_neighbours_in_a_row_see_neighbouring_squares() -> None:
-    """So that the targets of a pixel are neighbours as well, which the engine goes over in one go."""
-    net = NMNIST(neurons=400, receptive_field=12, input_probability=1.0, edge_filters=True).build_network()
-    built = ep.Simulator(net, threads=1)._arrays.built
-    lengths = {}
-    for p, groups in zip(net.projections, built.delay_groups, strict=True):
-        starts = built.topology.branch_start[0][branches_of(built.topology.groups[groups[0]])]
-        targets = built.topology.targets[starts[0] : built.topology.branch_start[0][-1]][
-            : starts[-1] - starts[0]
-        ].astype(int)
-        lengths[p.name] = targets.size / (1 + np.count_nonzero(np.diff(targets) != 1))
-    contiguous = {name: length >= 8.0 for name, length in lengths.items()}
-    assert contiguous == {
-        "in->rec": True,
-        "rec->rec": False,
-        "rec->out": True,
-        "in->filters": True,
-        "filters->rec": True,
-    }
-
-
-def test_edge_filters_do_not_learn_and_are_heard_in_squares() -> None:
-    task = NMNIST(neurons=30, neuron="alif", edge_filters=True, eta=0.5)
-    net = task.build_network()
-    assert [(p.name, p.size) for p in net.populations][-1] == ("filters", 14 * 14 * 8)
-    fixed, heard = net.projection("in->filters"), net.projection("filters->rec")
-    assert type(fixed.rule) is ep.Static
-    assert heard.rule.optimizer.eta == 0.5
-    sources, targets, _ = ep.Simulator(net, threads=1).connections("filters->rec")
-    for neuron in range(30):
-        place, direction = np.divmod(sources[targets == neuron], 8)
-        y, x = np.divmod(place, 14)
-        assert np.unique([y, x, direction], axis=1).shape == (3, 5 * 5 * 8)
-        assert [np.ptp(y), np.ptp(x)] == [4, 4]
 
 
 def test_samples_carry_events_labels_and_window() -> None:
@@ -196,22 +132,6 @@ def test_evidence_is_the_softmax_of_the_readouts() -> None:
     samples = task.make_samples(task.build_network(), digits.recordings(4))
     exact = np.exp(y) / np.exp(y).sum(axis=2, keepdims=True)
     np.testing.assert_allclose(task.evidence(samples, y), exact.sum(axis=1), rtol=1e-5, atol=1e-6)
-
-
-def test_with_test_augmentation_what_five_views_say_is_added_up() -> None:
-    data = digits.recordings(3)
-    assert NMNIST().views(data) == (data,)
-    task = NMNIST(n_steps=20, test_augmentation=True)
-    views = task.views(data)
-    assert views[0] is data
-    moves = [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)]
-    assert [view.channels.tolist() for view in views] == [shift(data, *move).channels.tolist() for move in moves]
-    rng = np.random.default_rng(0)
-    samples = task.make_samples(task.build_network(), data)
-    readouts = [rng.normal(0.0, 3.0, (3, 20, 10)) for _ in views]
-    together = sum(task.evidence(samples, y) for y in readouts)
-    assert task.predict(samples, *readouts).tolist() == together.argmax(axis=1).tolist()
-    assert together.argmax(axis=1).tolist() != task.predict(samples, readouts[0]).tolist()
 
 
 def test_tasks_are_found_by_name() -> None:

@@ -155,7 +155,6 @@ def test_a_file_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
         ("data", {"test_data": [1]}, "must be a list of paths"),
         ("data", {"validation": -1}, "Recordings.validation must be >= 0"),
         ("data", {"warp": 0.6}, "Recordings.warp must be <= 0.5, got 0.6"),
-        ("data", {"elastic": 3.5}, "Recordings.elastic must be <= 3 px, got 3.5"),
         ("data", {"shift": -1.0}, "Recordings.shift must be >= 0 px, got -1"),
         ("training", {"epochs": 0}, "Training.epochs must be >= 1, got 0"),
         ("training", {"batch_size": -1}, "Training.batch_size must be >= 1"),

@@ -9,20 +9,12 @@ import numpy as np
 import pytest
 
 import digits
-from eprop.data import shift
 from eprop.tasks import NMNIST
 from eprop.training import Evaluation, confusion_matrix, evaluate, per_class_error
 from eprop.training.evaluation import SLICE, binomial_sigma
 from small_learner import RULES, learner
 
 pytestmark = pytest.mark.tiny
-
-
-class TwoViews(NMNIST):
-    """Evaluates each recording by two views."""
-
-    def views(self, dataset: Any) -> Any:
-        return dataset, shift(dataset, 9, 3)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -41,22 +33,6 @@ def test_an_evaluation_shuffles_and_leaves_the_network_unchanged(rule: str) -> N
     assert sorted(labels) == data.labels.tolist() == found.labels.tolist()
     after = learns.simulator.state()
     assert [name for name in before if name != "counters" and not np.array_equal(before[name], after[name])] == []
-
-
-def test_several_views_of_a_trial_are_judged_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    learns, data = learner(), digits.recordings(14, seed=2)
-    monkeypatch.setattr("eprop.training.evaluation.SLICE", 5)
-    counts: list[tuple[int, int]] = []
-    both = evaluate(TwoViews(**vars(learns.task)), learns.simulator, data, lambda *count: counts.append(count))
-    assert counts[-1] == (len(data), len(data))
-    evidence, losses = 0.0, 0.0
-    for view in (data, shift(data, 9, 3)):
-        samples = learns.task.make_samples(learns.simulator.network, view)
-        result = learns.simulator.evaluate(samples)
-        evidence, losses = evidence + learns.task.evidence(samples, result.y), losses + result.loss / 2
-    assert both.predictions.tolist() == evidence.argmax(axis=1).tolist()
-    assert both.scores.tolist() == (evidence.argmax(axis=1) != data.labels).tolist()
-    np.testing.assert_allclose(both.losses, losses, rtol=1e-12)
 
 
 def test_slices_bound_the_memory_and_do_not_change_losses(monkeypatch: pytest.MonkeyPatch) -> None:

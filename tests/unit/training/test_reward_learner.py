@@ -190,7 +190,7 @@ def test_the_figures_of_a_run(finished, monkeypatch):
 
 
 def test_the_figure_of_several_trials():
-    metrics = [[{"learned": 100 * k, "return": float(k * seed)} for k in (1, 2, 3)] for seed in (1, 2)]
+    metrics = [[{"samples": 100 * k, "return": float(k * seed)} for k in (1, 2, 3)] for seed in (1, 2)]
     figure = plot.draw_returns_of_trials(
         [(m, {"environment_steps": 300, "mean_return": 3.0}) for m in metrics], "points"
     )

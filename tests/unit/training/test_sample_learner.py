@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 import warnings
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import digits
 from eprop.data import Digits, Loader
 from eprop.errors import DataError, DivergenceError, InstabilityWarning, ParameterError
-from eprop.training import Checkpoint, Trainer, Watcher, evaluate, load_checkpoint, save_checkpoint
+from eprop.training import Watcher, evaluate
 from eprop.training.epoch_order import shuffled
 from eprop.training.moved_synapses import summary_of_moves
 from small_learner import RULES, learner, resumed, run, stopped, weights
@@ -114,43 +113,6 @@ def test_a_resumed_training_has_the_bits_of_an_uninterrupted_one(rule: str) -> N
     assert weights(second).tobytes() == weights(whole).tobytes()
     assert second.learner.events == whole.learner.events
     assert log.lines[-1]["samples"] == 20
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_easy_samples_are_skipped(rule: str) -> None:
-    """From the second epoch on, by their losses when they were learned last."""
-    dataset = Recorder(digits.recordings(12))
-    learns = learner(rule, dataset=dataset, training={"epochs": 3, "skip_easy": 1.0})
-    losses = learns._epochs.losses
-    for epoch in range(3):
-        mean = 0.0 if epoch == 0 else losses.mean()
-        wanted = [i for i in shuffled(1, epoch, 12) if epoch == 0 or losses[i] >= mean]
-        dataset.asked.clear()
-        while learns.done < 12 * (epoch + 1):
-            learns.step(no_check)
-            learns.report(no_check)
-        assert dataset.asked == wanted
-        assert (len(wanted) < 12) == (epoch > 0)
-    assert learns.learned < 36
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_training_that_skips_samples_resumes_from_its_checkpoint(rule: str, tmp_path: pathlib.Path) -> None:
-    options: dict[str, Any] = {"n": 12, "training": {"epochs": 3, "skip_easy": 0.5, "batch_size": 3}}
-    whole, _ = run(learner(rule, **options))
-    first = learner(rule, **options)
-    while first.done < 28:  # in the middle of the third epoch
-        first.step(no_check)
-    assert first.done % 12
-    save_checkpoint(tmp_path / "c.npz", Checkpoint("", Trainer(first).state(), first.simulator.state()))
-    first.step(no_check)  # what was saved must not change any more
-    found, second = load_checkpoint(tmp_path / "c.npz"), learner(rule, **options)
-    second.simulator.set_state(found.state)
-    second.set_state(found.position)
-    run(second)
-    assert weights(second).tobytes() == weights(whole).tobytes()
-    assert (second.learned, second.events) == (whole.learner.learned, whole.learner.events)
-    assert second.learned < 36
 
 
 @pytest.mark.parametrize("rule", RULES)
