@@ -70,7 +70,6 @@ if TYPE_CHECKING:
         Pulse,
         RandomFeedback,
         Rewiring,
-        Steps,
         Symmetric,
         Uniform,
     )
@@ -94,7 +93,7 @@ __all__ = [
     "EventSource", "Experiment", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber",
     "GaussianNoise", "Glorot", "GradientDescent", "Learned", "LogNormal", "Momentum", "Network", "Normal", "OneToOne",
     "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop", "RandomFeedback", "Readout", "Record",
-    "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Steps", "Symmetric", "Uniform", "__version__", "fit",
+    "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__", "fit",
     "load", "quantise", "recurrent",
 ]  # fmt: skip
 
