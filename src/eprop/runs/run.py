@@ -148,7 +148,7 @@ class Run:
         if self.writes:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)
-        self.history.lines = folder.read_metrics()
+            self.history.lines = folder.read_metrics()
         return self.learn()
 
     def learn(self) -> History:
