@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eprop.data import BinnedDataset, Events, EventSample, write_recording
-from eprop.tasks.nmnist import N_CHANNELS
+from eprop.data.nmnist import N_CHANNELS
 
 #: Two classes are enough to learn something.
 CLASSES = 2
