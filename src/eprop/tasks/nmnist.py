@@ -17,6 +17,7 @@ from eprop.data.nmnist import N_CHANNELS, SIZE
 from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, PoissonSource, Readout, SquaredError
 from eprop.network import AllToAll, Balanced, Bernoulli, FixedIndegree, Network, Normal, Rewiring
+from eprop.parameters import check_count
 from eprop.tasks.recordings import Recordings, RecordingSettings
 from eprop.tasks.settings import LEARNING, Chosen, Eta, EtaOut, RuleName, Seed, Settings, few_bits
 from eprop.training import Experiment, task
@@ -119,6 +120,7 @@ def nmnist(
     --------
     >>> ep.fit(nmnist(neurons=300, samples=500), folder="runs/digits")
     """
+    check_count("nmnist.neurons", neurons)
     recordings = Recordings.of(settings, n_steps, dt)
     if window_start is None:
         window_start = WINDOW_START if n_steps > WINDOW_START else 0
