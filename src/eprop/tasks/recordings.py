@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, TypedDict
 
 from annotated_doc import Doc
 
-from eprop.data import EventCamera, Loader, Splits, load_recordings
+from eprop.data import BinnedDataset, EventCamera, Loader, Splits, load_recordings, load_test
 from eprop.data.splits import at_most
 from eprop.errors import DataError, ParameterError
 from eprop.parameters import Description, param
@@ -128,6 +128,12 @@ class Recordings(Description):
             train, test = train.split((-1, math.ceil(len(train) / 10)), seed=self.data_seed, names=names)
         train = at_most(train, self.samples, self.data_seed)
         return Splits(train, splits.validation, at_most(test, self.test_samples, self.data_seed))
+
+    def read_test(self, stage: Stage) -> BinnedDataset:
+        """The test recordings; those of ``test_data`` without reading what was learned from."""
+        if not self.test_data:
+            return self(stage).test
+        return at_most(load_test(self.test_data, loader=self._loader(stage)), self.test_samples, self.data_seed)
 
     @property
     def _span(self) -> tuple[int, int] | None:
