@@ -111,7 +111,7 @@ def draw_trials(trials: Sequence[Trial], score: str = "error", unit: str = "", s
         raise ParameterError(
             f"draw_trials: none of {len(trials)} trials has reported anything; give a trial that has started"
         )
-    summaries = [summary for _, summary in runs.finished]
+    summaries = [summary for _, summary in runs.finished if summary.get("test_error") is not None]
     scores = 100 * np.array([summary["test_error"] for summary in summaries])
     spread = 100 * _spread(summaries)
     shown = [*scores, scores.mean() + spread] if summaries else []

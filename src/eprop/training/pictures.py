@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from eprop.engine import Samples, Simulator
+from eprop.errors import CheckpointError
 from eprop.files import JsonObject, output_errors
 from eprop.models.learned import learned_of
 from eprop.network import Network
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from eprop.plot.moved_synapses import SynapseCounts
     from eprop.plot.records import Activity
     from eprop.training.experiment import Experiment
-    from eprop.training.learner import Learner
     from eprop.training.scoring import Scoring
 
 #: Draws a Matplotlib figure.
@@ -67,7 +67,7 @@ class Trained:
 
     @contextlib.contextmanager
     def trained(self) -> Iterator[Simulator]:
-        """The trained network; at the end it has the state that it has now."""
+        """The trained network, which may be run: at the end it has the state that it has now."""
         state = self.simulator.state()
         try:
             yield self.simulator
@@ -120,15 +120,26 @@ def draw(
     return paths
 
 
-def pictures_of(run: Trained, learner: Learner) -> dict[str, Picture]:
-    """All pictures of a training: of its network, and of its learner. They leave the network in its trained state."""
+def draw_trials_of(
+    trials: Sequence[tuple[list[JsonObject], JsonObject]], folder: pathlib.Path, formats: Sequence[str] = ("png",)
+) -> list[pathlib.Path]:
+    """Draw ``learning_curve``, or ``returns`` of trainings from reward, of several seeds: metrics and summary of each.
 
-    def kept(picture: Picture) -> Figure:
-        with run.trained():
-            return picture()
+    Raises
+    ------
+    CheckpointError
+        If none has reported anything; see `draw` for other errors.
+    """
+    from eprop.plot import draw_returns_of_trials, draw_trials
 
-    found = {**pictures_of_network(run), **learner.pictures(run)}
-    return {name: functools.partial(kept, picture) for name, picture in found.items()}
+    lines = [line for metrics, _ in trials for line in metrics]
+    if not lines:
+        raise CheckpointError(f"{folder}: cannot be drawn, none of {len(trials)} seeds has reported anything yet")
+    if any(line.get("return") is not None for line in lines):
+        return draw({"returns": lambda: draw_returns_of_trials(trials)}, folder, formats)
+    summary = next((summary for _, summary in trials if summary), {})
+    unit = {"softmax": "nats", "squared_error": "mV²"}.get(summary.get("loss", ""), "")
+    return draw({"learning_curve": lambda: draw_trials(trials, summary.get("score", "error"), unit)}, folder, formats)
 
 
 def pictures_of_network(run: Trained) -> dict[str, Picture]:
