@@ -19,12 +19,11 @@ import pathlib
 from dataclasses import dataclass
 from typing import Any
 
-import harness
-import numpy as np
 import time_driven
-from harness import BLACK, COLORS, RULES, Score
+import trials
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from trials import BLACK, COLORS, RULES, Score
 
 from eprop.plot import decades, draw_band, letter, new_figure, thousands
 from eprop.training import RunConfig, RunFolder, SampleLearner, Trainer, Watcher
@@ -32,7 +31,7 @@ from eprop.training import RunConfig, RunFolder, SampleLearner, Trainer, Watcher
 #: A rule and an engine.
 CURVES = {"eprop": "e-prop, event-driven", "time": "e-prop, time-driven", "eprop+": "e-prop+, event-driven"}
 CURVE_COLORS = {**COLORS, "time": BLACK}
-#: Validation evaluations with e-prop+; neighbouring iterations whose mean is a point of a curve.
+#: Validation evaluations with e-prop+; points of a curve, each the mean of neighbouring iterations.
 EVALUATIONS, GROUPS = 60, 70
 
 
@@ -102,16 +101,16 @@ def trainings(given: argparse.Namespace, folder: pathlib.Path) -> dict[tuple[str
     """Train with all seeds, rules and engines. Returns the runs by kind of task, curve and seed."""
     calls: dict[Any, tuple[Any, ...]] = {}
     for side in SIDES:
-        for seed in harness.seeds_of(given):
+        for seed in trials.seeds_of(given):
             for rule in RULES:
                 key, config = (side.kind, rule, seed), config_of(given, side, rule, seed)
-                calls[key] = (harness.train, config, harness.run_path(folder, key, config))
+                calls[key] = (trials.train, config, trials.run_path(folder, key, config))
             config = config_of(given, side, "eprop", seed)
             batches = min(config.training.reports, given.time_driven // (1 if side.batch == 1 else 10))
             key = (side.kind, "time", seed)
             if batches:
-                calls[key] = (train_time_driven, config, harness.run_path(folder, key, config, batches), batches)
-    return harness.side_by_side(calls, given.jobs)
+                calls[key] = (train_time_driven, config, trials.run_path(folder, key, config, batches), batches)
+    return trials.side_by_side(calls, given.jobs)
 
 
 # ------------------------------------------------------------------------------------------------------------- drawing
@@ -129,7 +128,7 @@ def draw(seed: int, compared: dict[tuple[str, str, int], Any], runs: dict[tuple[
         scores = {c: Score.of_runs(of[c]) for c in of if "test_error" in of[c][0].read_summary()}
         by_name = {short_name(c, "time" in scores): score for c, score in scores.items()}
         colors = [CURVE_COLORS[c] for c in scores]
-        harness.draw_scores(row[2], by_name, colors, f"test {side.score}", 2 if side.batch == 1 else 1)
+        trials.draw_scores(row[2], by_name, colors, f"test {side.score}", 2 if side.batch == 1 else 1)
         titles = ("loss; difference of engines", f"{side.kind}: {side.task.replace('-', ' ')}", "test")
         for ax, title in zip(row, titles, strict=True):
             ax.set_title(title)
@@ -154,8 +153,8 @@ def draw_curves(ax: Axes, runs: dict[str, list[RunFolder]], side: Side) -> None:
     """Draw scores over iterations, on a logarithmic axis."""
     last = 1
     for curve, of in runs.items():
-        samples, each = harness.curves(of, "samples", "validation_error" if curve == "eprop+" else "error")
-        iterations, each = mean_of_neighbours(-(-samples // side.batch), each)
+        samples, each = trials.curves(of, "samples", "validation_error" if curve == "eprop+" else "error")
+        iterations, each = trials.mean_of_neighbours(-(-samples // side.batch), each, GROUPS)
         line: dict[str, Any] = {"ls": (0, (2, 2)), "zorder": 5, "filled": False} if curve == "time" else {}
         draw_band(ax, iterations, each, CURVE_COLORS[curve], CURVES[curve], **line)
         last = max(last, -(-of[0].read_metrics()[-1]["samples"] // side.batch))
@@ -169,14 +168,6 @@ def draw_curves(ax: Axes, runs: dict[str, list[RunFolder]], side: Side) -> None:
     ax.set_ylabel(side.score)
 
 
-def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of neighbouring iterations, evenly spaced on a logarithmic axis; single points would overlap."""
-    edges = np.unique(np.geomspace(1, iterations[-1] + 1, GROUPS).astype(int))
-    firsts = np.flatnonzero(np.diff(np.searchsorted(edges, iterations, side="right"), prepend=-1))
-    sizes = np.diff(firsts, append=len(iterations))
-    return np.add.reduceat(iterations, firsts) / sizes, np.add.reduceat(scores, firsts, axis=-1) / sizes
-
-
 def short_name(curve: str, several_engines: bool) -> str:
     """Return the name of a curve in two lines; the rule alone if there is one engine."""
     rule, engine = CURVES[curve].split(", ")
@@ -184,13 +175,13 @@ def short_name(curve: str, several_engines: bool) -> str:
 
 
 def main() -> None:
-    parser = harness.parser(__doc__, trials=10)
+    parser = trials.parser(__doc__, trials=10)
     parser.add_argument("--iterations", type=int, help="mini-batches, instead of each task's default")
     parser.add_argument("--time-driven", type=int, default=100, help="mini-batches of the time-driven network, 0: none")
     given = parser.parse_args()
-    folder = harness.folder_of(given, "figure-2")
+    folder = trials.folder_of(given, "figure-2")
     compared, runs = time_driven.comparisons(given, [given.seed]), trainings(given, folder)
-    summary: dict[str, Any] = {"trials": len(harness.seeds_of(given))}
+    summary: dict[str, Any] = {"trials": len(trials.seeds_of(given))}
     for (task, rule, _), found in compared.items():
         of = f"{task}, {RULES[rule]}"
         summary[f"{of}: largest relative difference of losses"] = time_driven.largest_difference(found, of)
@@ -198,7 +189,7 @@ def main() -> None:
         for curve, of_curve in curves_of(runs, side).items():
             if "test_error" in of_curve[0].read_summary():
                 summary |= Score.of_runs(of_curve).summary(f"{side.task}, {CURVES[curve]}: test error")
-    harness.tell(given, folder, summary, harness.drawn(draw, given, folder / "figure-2", given.seed, compared, runs))
+    trials.tell(given, folder, summary, trials.drawn(draw, given, folder / "figure-2", given.seed, compared, runs))
 
 
 if __name__ == "__main__":

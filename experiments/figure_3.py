@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import argparse
 
-import harness
 import numpy as np
-from harness import COLORS, RULES, Score
+import trials
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from trials import COLORS, RULES, Score
 
 from eprop.plot import decades, draw_band, letter, new_figure, thousands
 from eprop.training import RunConfig, RunFolder
@@ -31,9 +31,9 @@ QUICK = {"samples": 320, "test_samples": 100, "validation": 100}
 Runs = dict[tuple[str, int], RunFolder]
 
 
-def parser(description: str | None, trials: int) -> argparse.ArgumentParser:
+def parser(description: str | None, count: int) -> argparse.ArgumentParser:
     """Return a parser with the options of figures that train on N-MNIST."""
-    made = harness.parser(description, trials)
+    made = trials.parser(description, count)
     made.add_argument("--data", help="recordings to learn from")
     made.add_argument("--mnist", help="folder of MNIST, from which recordings are simulated")
     made.add_argument("--range", help="training digits of MNIST")
@@ -49,12 +49,12 @@ def parser(description: str | None, trials: int) -> argparse.ArgumentParser:
 def config_of(given: argparse.Namespace, rule: str, seed: int) -> RunConfig:
     """Return the configuration of the training of one network; a quick one is small unless the options say otherwise."""
     names = ("data", "mnist", "range", "test_data", "samples", "test_samples", "validation")
-    data = harness.without_none(**{name: getattr(given, name) for name in names})
+    data = trials.without_none(**{name: getattr(given, name) for name in names})
     neurons, epochs, evaluations = given.neurons, given.epochs, EVALUATIONS
     if given.quick:
         data, neurons, epochs, evaluations = {**QUICK, **data}, neurons or 50, epochs or 1, 5
-    task = harness.without_none(rule=rule, seed=seed, neurons=neurons)
-    training = harness.without_none(epochs=epochs, validations=evaluations)
+    task = trials.without_none(rule=rule, seed=seed, neurons=neurons)
+    training = trials.without_none(epochs=epochs, validations=evaluations)
     return RunConfig.make("nmnist", task=task, data=data, training=training, run={"threads": 1})
 
 
@@ -65,7 +65,7 @@ def draw(runs: Runs) -> Figure:
     left, right = figure.subplots(1, 2, width_ratios=(3, 1.25))
     draw_curves(left, of_rule)
     scores = {RULES[rule]: Score.of_runs(of) for rule, of in of_rule.items()}
-    harness.draw_scores(right, scores, list(COLORS.values()), "test error (%)")
+    trials.draw_scores(right, scores, list(COLORS.values()), "test error (%)")
     for ax, name in ((left, "a"), (right, "b")):
         letter(ax, name)
     return figure
@@ -75,7 +75,7 @@ def draw_curves(ax: Axes, of_rule: dict[str, list[RunFolder]]) -> None:
     """Draw validation errors over samples."""
     shown = []
     for rule, runs in of_rule.items():
-        samples, each = harness.curves(runs, "samples", "validation_error")
+        samples, each = trials.curves(runs, "samples", "validation_error")
         draw_band(ax, samples, each, COLORS[rule], RULES[rule])
         shown.append(each)
     decades(ax)
@@ -89,15 +89,15 @@ def draw_curves(ax: Axes, of_rule: dict[str, list[RunFolder]]) -> None:
 
 
 def main() -> None:
-    given = parser(__doc__, trials=10).parse_args()
-    folder = harness.folder_of(given, "figure-3")
-    configs = {(rule, seed): config_of(given, rule, seed) for seed in harness.seeds_of(given) for rule in RULES}
-    runs = harness.trained(configs, folder, given.jobs)
+    given = parser(__doc__, 10).parse_args()
+    folder = trials.folder_of(given, "figure-3")
+    configs = {(rule, seed): config_of(given, rule, seed) for seed in trials.seeds_of(given) for rule in RULES}
+    runs = trials.trained(configs, folder, given.jobs)
     first = next(iter(runs.values())).read_summary()
-    summary = {"trials": len(harness.seeds_of(given)), "test data": first["test_data"]}
+    summary = {"trials": len(trials.seeds_of(given)), "test data": first["test_data"]}
     for rule, name in RULES.items():
         summary |= Score.of_runs([run for (r, _), run in runs.items() if r == rule]).summary(f"{name}: test error")
-    harness.tell(given, folder, summary, harness.drawn(draw, given, folder / "figure-3", runs))
+    trials.tell(given, folder, summary, trials.drawn(draw, given, folder / "figure-3", runs))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import harness
 import numpy as np
+import trials
 from figure_3 import config_of, parser
-from harness import BLUE, GREY
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from trials import BLUE, GREY
 
 from eprop.plot import draw_traces, draw_weight_panels, letter, new_figure, telling_neuron
 from eprop.training import LoadedRun, load, record_activity
@@ -76,21 +76,21 @@ def draw_densities(ax: Axes, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None
     ax.set_xlabel("weight (mV)")
 
 
-def draw_distribution(ax: Axes, edges: np.ndarray, trials: np.ndarray, color: str, label: str) -> None:
-    """Draw densities over trials (trials, bins): the mean as steps, one standard deviation to either side as a band."""
-    mean = trials.mean(axis=0)
-    if len(trials) > 1:
-        spread = trials.std(axis=0, ddof=1)
+def draw_distribution(ax: Axes, edges: np.ndarray, each: np.ndarray, color: str, label: str) -> None:
+    """Draw densities over trials ``each`` (trials, bins): the mean as steps, one standard deviation to either side as a band."""
+    mean = each.mean(axis=0)
+    if len(each) > 1:
+        spread = each.std(axis=0, ddof=1)
         low = np.maximum(mean - spread, 0.0)
         ax.stairs(mean + spread, edges, baseline=low, fill=True, color=color, alpha=0.25, lw=0)
     ax.stairs(mean, edges, color=color, label=label, baseline=None)
 
 
 def main() -> None:
-    given = parser(__doc__, trials=3).parse_args()
-    folder = harness.folder_of(given, "figure-4")
-    configs = {("eprop+", seed): config_of(given, "eprop+", seed) for seed in harness.seeds_of(given)}
-    runs = harness.trained(configs, folder, given.jobs)
+    given = parser(__doc__, 3).parse_args()
+    folder = trials.folder_of(given, "figure-4")
+    configs = {("eprop+", seed): config_of(given, "eprop+", seed) for seed in trials.seeds_of(given)}
+    runs = trials.trained(configs, folder, given.jobs)
     loaded = [load(run.path, threads=1) for run in runs.values()]
     changes = [changes_of(run) for run in loaded]
     errors = [run.read_summary()["test_error"] for run in runs.values()]
@@ -98,7 +98,7 @@ def main() -> None:
     for kind, (before, after) in changes[0].items():
         rms = float(np.sqrt(np.mean((after - before) ** 2))) if before.size else 0.0
         summary[f"{kind} weights, rms change (mV)"] = rms
-    harness.tell(given, folder, summary, harness.drawn(draw, given, folder / "figure-4", loaded[0], changes))
+    trials.tell(given, folder, summary, trials.drawn(draw, given, folder / "figure-4", loaded[0], changes))
 
 
 if __name__ == "__main__":

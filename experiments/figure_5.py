@@ -28,11 +28,11 @@ import sysconfig
 from collections.abc import Iterator
 from typing import Any
 
-import harness
 import numpy as np
-from harness import BLACK, BLUE, GREEN, GREY, ORANGE
+import trials
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from trials import BLACK, BLUE, GREEN, GREY, ORANGE
 
 from eprop.plot import decades, letter, new_figure, plain
 
@@ -51,7 +51,7 @@ Points = list[dict[str, Any]]
 
 def parse() -> argparse.Namespace:
     """Return the options; sizes that are not given are those of a whole or a quick figure."""
-    parser = harness.parser(__doc__, trials=3)
+    parser = trials.parser(__doc__, trials=3)
     parser.add_argument("--neurons", type=int, help="neurons; for weak scaling per thread or rank")
     parser.add_argument("--large", type=int, help="neurons of the large network, 0: none")
     parser.add_argument("--steps", type=int, help="timed steps of 1 ms")
@@ -70,7 +70,7 @@ def points_of(given: argparse.Namespace, with_ranks: bool) -> Iterator[dict[str,
     """Points of every seed. One thread equals one rank, and weak scaling starts with a point of strong scaling."""
     counts = [1 << k for k in range(given.workers.bit_length()) if 1 << k <= given.workers]
     sizes = {"strong": lambda n: given.neurons, "weak": lambda n: given.neurons * n, "large": lambda n: given.large}
-    for seed in harness.seeds_of(given):
+    for seed in trials.seeds_of(given):
         for kind in KINDS if given.large else ("strong", "weak"):
             for count, mode, over in itertools.product(counts, MODES, ("threads", "ranks")[: 1 + with_ranks]):
                 beside_nest = given.compare and over == "threads" and kind != "large"
@@ -147,12 +147,10 @@ def draw_kind(ax: Axes, points: Points, kind: str) -> None:
             continue
         each = [seconds_on(of, count) for count in counts]
         spread = [e.std(ddof=1) if len(e) > 1 else 0.0 for e in each]
-        label, style = (
-            f"{NAMES[mode]}, {'NEST' if simulator == 'NEST' else over}",
-            "-" if simulator == "eprop" else "--",
-        )
+        label = f"{NAMES[mode]}, {over if simulator == 'eprop' else simulator}"
+        style = ":" if over == "ranks" else "-" if simulator == "eprop" else "--"
         ax.errorbar(
-            counts, [e.mean() for e in each], spread, ls=":" if over == "ranks" else style,
+            counts, [e.mean() for e in each], spread, ls=style,
             marker="s" if over == "ranks" else "o", ms=3.5, lw=1.0, mfc=MODES[mode] if simulator == "eprop" else "white",
             color=MODES[mode], label=label, capsize=2,
         )  # fmt: skip
@@ -191,10 +189,10 @@ def summary_of(points: Points) -> dict[str, Any]:
 
 def main() -> None:
     given = parse()
-    folder = harness.folder_of(given, "figure-5")
+    folder = trials.folder_of(given, "figure-5")
     points = [measured(given, point, folder) for point in points_of(given, mpiexec() is not None)]
-    pictures = harness.drawn(draw, given, folder / "figure-5", points)
-    harness.tell(given, folder, summary_of(points), pictures, points=points)
+    pictures = trials.drawn(draw, given, folder / "figure-5", points)
+    trials.tell(given, folder, summary_of(points), pictures, points=points)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ import time
 from dataclasses import replace
 from typing import Any
 
-import harness
 import numpy as np
+import trials
 
 import eprop as ep
 from eprop import random
 from eprop.data import BinnedDataset, EventCamera, Loader, Splits, deskew, load_recordings, shift
-from eprop.engine import make_samples
+from eprop.engine import Samples, make_samples
 from eprop.training import Training
 
 #: Pixels along each side of the camera, and of the square that a neuron sees. Neurons per row of squares, divided by the rows:
@@ -126,7 +126,7 @@ def recordings(given: argparse.Namespace, epoch: int) -> Splits:
     return replace(found, train=deskew(train), test=deskew(test))
 
 
-def samples_of(net: ep.Network, data: BinnedDataset) -> ep.Samples:
+def samples_of(net: ep.Network, data: BinnedDataset) -> Samples:
     """Samples whose first steps do not count."""
     window = (np.arange(STEPS) >= START).astype(float)
     return make_samples(net, len(data), STEPS, {"in": (data.ptr, data.channels)}, labels=data.labels, window=window)
@@ -169,7 +169,7 @@ def test_error(sim: ep.Simulator, data: BinnedDataset) -> float:
 
 
 def main() -> None:
-    parser = harness.parser(__doc__, trials=3)
+    parser = trials.parser(__doc__, trials=3)
     parser.add_argument("--mnist", help="folder of MNIST")
     parser.add_argument("--range", default="1000:60000", help="training digits of MNIST")
     parser.add_argument("--test-data", action="append", help="folder of real recordings; repeatable")
@@ -181,13 +181,13 @@ def main() -> None:
     if given.quick:
         given.epochs, given.neurons = min(given.epochs, 2), min(given.neurons, 30)
     errors, seconds = [], []
-    for seed in harness.seeds_of(given):
+    for seed in trials.seeds_of(given):
         sim = ep.Simulator(network_of(given.neurons, seed), threads=given.threads, precision="single")
         seconds.append(train(given, sim, seed))
         errors.append(test_error(sim, recordings(given, 0).test))
-    summary = {"trials": len(errors), **harness.Score.of(errors, [None] * len(errors)).summary("test error")}
+    summary = {"trials": len(errors), **trials.Score.of(errors, [None] * len(errors)).summary("test error")}
     summary["seconds of a training"] = float(np.mean(seconds))
-    harness.tell(given, harness.folder_of(given, "nmnist-record"), summary, errors=errors, seconds=seconds)
+    trials.tell(given, trials.folder_of(given, "nmnist-record"), summary, errors=errors, seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -125,25 +125,25 @@ class PongObjects(Pong):
 
 def play(file: str, changes: Mapping[str, Mapping[str, Any]], folder: pathlib.Path) -> dict[str, Any]:
     """Train and test; returns the summary. A task of a file cannot be sent to a process, so the configuration is made here."""
-    import harness  # eprop train loads this file without the folder of the experiments
+    import trials  # eprop train loads this file without the folder of the experiments
 
     config = RunConfig.make(file, run={"threads": 1}, **changes)
-    return harness.train(config, harness.run_path(folder, "pong-objects", config)).read_summary()
+    return trials.train(config, trials.run_path(folder, "pong-objects", config)).read_summary()
 
 
 def main() -> None:
-    import harness
+    import trials
 
-    parser = harness.parser(__doc__, trials=5)
+    parser = trials.parser(__doc__, trials=5)
     parser.add_argument("--steps", type=int, help="steps of the environments, all together")
     given = parser.parse_args()
-    folder, calls = harness.folder_of(given, "pong-objects"), {}
-    for seed in harness.seeds_of(given):
+    folder, calls = trials.folder_of(given, "pong-objects"), {}
+    for seed in trials.seeds_of(given):
         small: dict[str, Any] = QUICK if given.quick else {}
         changes = {**small, "task": {**small.get("task", {}), "seed": seed}}
-        changes["training"] = {**small.get("training", {}), **harness.without_none(steps=given.steps)}
+        changes["training"] = {**small.get("training", {}), **trials.without_none(steps=given.steps)}
         calls[seed] = (play, __file__, changes, folder)
-    found = list(harness.side_by_side(calls, given.jobs).values())
+    found = list(trials.side_by_side(calls, given.jobs).values())
     returns = np.array([summary["mean_return"] for summary in found])
     summary = {
         "trials": len(found),
@@ -152,7 +152,7 @@ def main() -> None:
     }
     if len(found) > 1:
         summary["mean return, standard deviation over trials"] = float(returns.std(ddof=1))
-    harness.tell(given, folder, summary, returns=returns.tolist())
+    trials.tell(given, folder, summary, returns=returns.tolist())
 
 
 if __name__ == "__main__":

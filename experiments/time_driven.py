@@ -15,15 +15,15 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import harness
 import numpy as np
-from harness import COLORS, GREY, RULES
+import trials
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullFormatter
+from trials import COLORS, GREY, RULES
 
 import eprop as ep
 from eprop.checks import stimuli_of, time_driven
-from eprop.engine import BatchResult
+from eprop.engine import BatchResult, Samples
 from eprop.reference import Activity
 from eprop.training import RunConfig
 
@@ -60,7 +60,7 @@ class TimeDriven(ep.Simulator):
         """As `Simulator.scale_learning_rates`."""
         self.reference.learning_rate_factor = factor
 
-    def train(self, samples: ep.engine.Samples, progress: Progress = None) -> BatchResult:
+    def train(self, samples: Samples, progress: Progress = None) -> BatchResult:
         """As `Simulator.train`."""
         first_step = self._learned_steps if self._by_batch else int(self.reference.counters[1])
         stimuli = stimuli_of(self.network, samples, first_step, learns=True)
@@ -68,9 +68,7 @@ class TimeDriven(ep.Simulator):
         self._learned_steps += len(samples) * samples.n_steps
         return self._result(runs)
 
-    def evaluate(
-        self, samples: ep.engine.Samples, *, reset: bool | None = None, progress: Progress = None
-    ) -> BatchResult:
+    def evaluate(self, samples: Samples, *, reset: bool | None = None, progress: Progress = None) -> BatchResult:
         """As `Simulator.evaluate`, each sample from rest."""
         stimuli = stimuli_of(self.network, samples)
         return self._result([self.reference.predict(stimulus) for stimulus in counted(stimuli, progress)])
@@ -106,7 +104,7 @@ def config_of(task: str, rule: str, seed: int, quick: bool) -> RunConfig:
 def comparisons(given: argparse.Namespace, seeds: Sequence[int]) -> dict[tuple[str, str, int], Any]:
     """Compare the engines side by side, by task, rule and seed; see `compare`."""
     keys = [(task, rule, seed) for task in TASKS for rule in RULES for seed in seeds]
-    return harness.side_by_side({key: (compare, config_of(*key, given.quick), SAMPLES) for key in keys}, given.jobs)
+    return trials.side_by_side({key: (compare, config_of(*key, given.quick), SAMPLES) for key in keys}, given.jobs)
 
 
 def compare(config: RunConfig, count: int) -> dict[str, dict[str, Any]]:
@@ -134,7 +132,7 @@ def compare(config: RunConfig, count: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def losses_of_steps(network: ep.Network, samples: ep.engine.Samples, y: np.ndarray) -> np.ndarray:
+def losses_of_steps(network: ep.Network, samples: Samples, y: np.ndarray) -> np.ndarray:
     """Loss of each step of the learning window of the first sample, for readouts ``y`` of shape (n_steps, readouts)."""
     target, weight = np.broadcast_to(samples.target[0], y.shape), samples.window[0, :, 0]
     if isinstance(network.population("out").model.loss, ep.CrossEntropy):
@@ -185,14 +183,14 @@ def draw_largest(ax: Axes, values: np.ndarray, color: str, label: str) -> None:
 
 
 def main() -> None:
-    given = harness.parser(__doc__, trials=1).parse_args()
+    given = trials.parser(__doc__, trials=1).parse_args()
     summary: dict[str, Any] = {}
-    for (task, rule, seed), compared in comparisons(given, harness.seeds_of(given)).items():
+    for (task, rule, seed), compared in comparisons(given, trials.seeds_of(given)).items():
         of = f"{task}, {RULES[rule]}, seed {seed}"
         summary[f"{of}: largest relative difference of losses"] = largest_difference(compared, of)
         for engine, found in compared.items():
             summary[f"{of}: {engine}-driven, seconds of a sample"] = found["seconds"]
-    harness.tell(given, harness.folder_of(given, "time-driven"), summary)
+    trials.tell(given, trials.folder_of(given, "time-driven"), summary)
 
 
 if __name__ == "__main__":

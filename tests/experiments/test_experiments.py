@@ -80,6 +80,12 @@ def test_the_record_on_nmnist(experiments: pathlib.Path, tmp_path: pathlib.Path)
     assert 0.0 <= found["errors"][0] < 0.9
 
 
+def test_digits_in_the_microcircuit(experiments: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    found = result_of(experiments / "microcircuit_digits.py", tmp_path, "--recurrence", "plastic", "none")
+    assert [run["recurrence"] for run in found["runs"]] == ["plastic", "none"]
+    assert all(run["activity"]["after"]["L4E"]["rate"] > 0.0 for run in found["runs"])
+
+
 def test_pong_from_objects(experiments: pathlib.Path, tmp_path: pathlib.Path) -> None:
     pytest.importorskip("ale_py", reason="needs the extra atari")
     found = result_of(experiments / "pong_objects.py", tmp_path)

@@ -20,7 +20,7 @@ from eprop.errors import InputError, MissingExtraError, ParameterError
 from eprop.models import LIF, CrossEntropy, Readout, SquaredError
 from eprop.network import Network
 from eprop.networks import recurrent
-from eprop.parameters import brief, check_count, is_finite_number, refuse_masks
+from eprop.parameters import ParameterInfo, refuse_masks
 from eprop.rules import EProp
 from eprop.rules.base import Rule
 from eprop.tasks.arrays import only, samples_of_dataset
@@ -28,9 +28,9 @@ from eprop.training import History, fit
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-    from sklearn.utils import check_random_state
+    from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
+    from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError as missing:
     raise MissingExtraError("scikit-learn", "sklearn", "estimators for scikit-learn") from missing
 
@@ -40,12 +40,23 @@ __all__ = ["EPropClassifier", "EPropRegressor"]
 _FIELDS, _RATE = 8, 0.5
 #: Largest feature: the range between two of them is finite, and so is its square.
 _LARGEST = 1e150
+#: Parameters that neither the network nor `eprop.fit` checks.
+_CHECKED = {
+    "n_steps": ParameterInfo(kind=int, at_least=1, optional=True),
+    "readout_fraction": ParameterInfo(above=0.0, at_most=1.0),
+    "validation_fraction": ParameterInfo(at_least=0.0, below=1.0),
+    "network": ParameterInfo(kind=Network, optional=True),
+    "encoder": ParameterInfo(kind=Encoder, optional=True),
+}
 #: Epochs without a lower validation error after which a training ends.
 _PATIENCE = 5
 
 
 class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     """Base of classifier and regressor: parameters, encoding, network, training."""
+
+    n_steps_: int
+    n_channels_: int
 
     def __init__(
         self, neurons: int = 100, *, rule: Rule | None = None, network: Network | None = None, epochs: int = 30,
@@ -79,13 +90,16 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _inputs(self, X: Any, *, reset: bool) -> BinnedDataset:
         """A data set without labels; ``reset`` stores sizes and ranges, otherwise the input must fit them."""
         dt = 1.0 if self.network is None else self.network.dt
-        if isinstance(X, BinnedDataset):
-            return self._sized(replace(X, dt=dt, lengths=None), reset)
         if (events := _are_events(X)) or (isinstance(X, np.ndarray) and X.ndim == 3):
             steps = self.n_steps_ if not reset else self.n_steps if events else None
             channels = self.n_channels_ if events and not reset else None
-            labels = np.zeros(len(X), np.int32)
-            return self._sized(from_arrays(X, labels, dt=dt, n_steps=steps, n_channels=channels), reset)
+            X = from_arrays(X, np.zeros(len(X), np.int32), dt=dt, n_steps=steps, n_channels=channels)
+        if isinstance(X, BinnedDataset):
+            if reset:
+                self.n_steps_, self.n_channels_, self.n_features_in_ = X.n_steps, X.n_channels, X.n_channels
+            elif X.n_steps != self.n_steps_:
+                raise InputError(f"X has samples of {X.n_steps} steps, but was fitted with {self.n_steps_}")
+            return replace(X, dt=dt, lengths=None, labels=np.zeros(len(X), np.int32), targets=None)
         refuse_masks("X", X, InputError)
         X = validate_data(self, X, reset=reset, allow_nd=True, dtype=float)
         if X.ndim != 2:
@@ -95,26 +109,14 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
             )
         if reset:
             self._scale(X)
-        return from_arrays(self._encoded(X), np.zeros(len(X), np.int32), dt=dt)
-
-    def _sized(self, data: BinnedDataset, reset: bool) -> BinnedDataset:
-        """Store steps and channels of spikes, or compare with those stored."""
-        if reset:
-            self.n_steps_, self.n_channels_ = data.n_steps, data.n_channels
-            self.n_features_in_ = data.n_channels
-        elif data.n_steps != self.n_steps_ or data.n_channels > self.n_channels_:
-            raise InputError(
-                f"X has samples of {data.n_steps} steps and {data.n_channels} channels, but was fitted with {self.n_steps_} and "
-                f"{self.n_channels_}"
-            )
-        return data
+        return from_arrays(self._encoded(X), dt=dt)
 
     def _scale(self, X: np.ndarray) -> None:
         """Store the ranges of the features, and the size of the input that encodes them."""
         if np.abs(X).max(initial=0.0) > _LARGEST:
             raise InputError(f"features of X must be at most {_LARGEST:g}; scale them (StandardScaler)")
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
-        self.n_steps_ = check_count(f"{type(self).__name__}.n_steps", 30 if self.n_steps is None else self.n_steps)
+        self.n_steps_ = self.n_steps or 30
         self.n_channels_ = X.shape[1] * _FIELDS
         if self.encoder is not None:
             self.encoder_ = self.encoder.fit(X)
@@ -142,18 +144,8 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _check_parameters(self) -> None:
         """Refuse what the network and `eprop.fit` would not; `fit` does it, as scikit-learn asks."""
         name = type(self).__name__
-        if not is_finite_number(self.readout_fraction) or not 0.0 < self.readout_fraction <= 1.0:
-            raise ParameterError(
-                f"{name}.readout_fraction must be in 0 (excluded) to 1, got {brief(self.readout_fraction)}"
-            )
-        if not is_finite_number(self.validation_fraction) or not 0.0 <= self.validation_fraction < 1.0:
-            raise ParameterError(
-                f"{name}.validation_fraction must be 0 to 1 (excluded), got {brief(self.validation_fraction)}"
-            )
-        for part, kind in (("network", Network), ("encoder", Encoder)):
-            value = getattr(self, part)
-            if value is not None and not isinstance(value, kind):
-                raise ParameterError(f"{name}.{part} must be None or of the class {kind.__name__}, got {brief(value)}")
+        for parameter, info in _CHECKED.items():
+            info.check(name, parameter, getattr(self, parameter))
         if self.network is not None and self.rule is not None:
             raise ParameterError(f"{name}: a network has its own rules; leave out rule, or network")
 
@@ -180,8 +172,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
         if y is None:
             raise ParameterError("requires y to be passed, but the target y is None")
         checked = self._checked(y)
-        if len(checked) != len(inputs):
-            raise InputError(f"X and y must have the same number of samples, got {len(inputs)} and {len(checked)}")
+        check_consistent_length(inputs, checked)
         if new:
             self._begin(checked, classes)
             self.n_fits_ = 0
@@ -211,9 +202,7 @@ class _EPropEstimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: object) -> np.ndarray:
         """Readout voltages of each sample in each step, (samples, steps, readouts), mV."""
         check_is_fitted(self, "simulator_")
-        data = self._inputs(X, reset=False)
-        unknown = replace(data, labels=np.zeros(len(data), np.int32), targets=None)
-        return self.simulator_.evaluate(self._samples(unknown), reset=True).y
+        return self.simulator_.evaluate(self._samples(self._inputs(X, reset=False)), reset=True).y
 
     def _samples(self, data: BinnedDataset) -> Samples:
         """Samples with the window; `fit` then takes labels as they are, because a part of the data may lack a class."""
@@ -358,15 +347,10 @@ class EPropRegressor(RegressorMixin, _EPropEstimator):  # type: ignore[misc]
         return tags
 
     def _checked(self, y: Any) -> np.ndarray:
-        targets = np.asarray(y, float)
-        if targets.ndim not in (1, 2) or not np.isfinite(targets).all():
-            raise InputError(
-                "y must be finite numbers of shape (samples,) or (samples, outputs); it has NaN, inf or another shape"
-            )
+        targets: np.ndarray = check_array(y, ensure_2d=False, dtype=float, input_name="y")
         if np.abs(targets).max(initial=0.0) > _LARGEST:
             raise InputError(f"y must be at most {_LARGEST:g}; scale it (TransformedTargetRegressor)")
-        single = targets.ndim == 2 and targets.shape[1] == 1
-        return np.asarray(column_or_1d(targets, warn=True)) if single else targets
+        return column_or_1d(targets, warn=True) if targets.shape[1:] == (1,) else targets
 
     def _begin(self, y: np.ndarray, classes: npt.ArrayLike | None) -> None:
         self.single_, table = y.ndim == 1, y.reshape(len(y), -1)

@@ -243,6 +243,18 @@ class Experiment(Training):
         found = self._called("train", stage)
         return dataset_of(self.network, found.train if isinstance(found, Splits) else found, "train", stage.epoch)
 
+    def test_samples(self, stage: Stage) -> Dataset:
+        """The test samples; training samples are not read if their source has ``read_test(stage)``."""
+        of_source = getattr(self.train, "read_test", None)
+        found = of_source(stage) if self.test is None and of_source is not None else self.splits(stage).test
+        if found is None:
+            raise DataError(f"{self.name or 'the experiment'} has no test samples")
+        return found
+
+    def needs_variances(self, test: Dataset) -> bool:
+        """Whether the score of the test depends on the training samples."""
+        return self.score is None and getattr(test, "targets", None) is not None
+
     @property
     def fresh_epochs(self) -> bool:
         """Whether each epoch has other training samples."""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from eprop.data import BinnedDataset, SeriesDataset, from_arrays
 from eprop.data.cache import describe_bytes
+from eprop.data.events import items_of
 from eprop.data.generated import GeneratedSamples
 from eprop.engine import Samples, make_samples
 from eprop.errors import DataError, InputError
@@ -98,6 +99,12 @@ def dataset_of(network: Network, data: Any, label: str, epoch: int | None = None
     kind = "labels" if given.ndim == 1 and readout.size > 1 else "targets"
     aims: dict[str, Any] = {kind: given}
     return from_arrays(events, **aims, dt=network.dt, name=label)
+
+
+def unlabelled(events: Any) -> tuple[Any, np.ndarray]:
+    """Events with labels that nobody reads."""
+    events = events if isinstance(events, np.ndarray) else list(items_of(events))
+    return events, np.zeros(len(events), np.int64)
 
 
 def _check_targets(network: Network, data: BinnedDataset, label: str) -> BinnedDataset:

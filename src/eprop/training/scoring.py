@@ -10,7 +10,6 @@ import numpy as np
 from eprop.data.generated import GeneratedSamples
 from eprop.engine import Samples
 from eprop.errors import InputError
-from eprop.models import CrossEntropy
 from eprop.network import Network
 from eprop.training.forms import Dataset, SampleSet, only, samples_of
 
@@ -43,6 +42,13 @@ class Scoring:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; empty for other targets."""
         return ()
+
+    @property
+    def has_softmax(self) -> bool:
+        """Whether the softmax of the readouts is compared with the target. Of several readout populations, ``out`` counts."""
+        found = [p for p in self.network.populations if p.model.role == "readout"]
+        shown = next((p for p in found if p.name == "out"), found[0])
+        return bool(getattr(getattr(shown.model, "loss", None), "softmax", False))
 
     def samples(self, dataset: Any, done: float = 1.0) -> Samples:
         """Samples of a data set, as they are after the fraction ``done`` of the training."""
@@ -96,7 +102,7 @@ class Classes(Scoring):
             If the evidence has a wrong shape or is not finite.
         """
         own, wanted = self.experiment.evidence, (len(samples), len(self.classes))
-        evidence = np.asarray(summed(samples, y, self._has_softmax) if own is None else own(samples, y))
+        evidence = np.asarray(summed(samples, y, self.has_softmax) if own is None else own(samples, y))
         if evidence.shape != wanted:
             raise InputError(
                 f"evidence must be an array of shape (samples, classes), here {wanted}, got {evidence.shape}"
@@ -116,10 +122,6 @@ class Classes(Scoring):
         if self.experiment.score is not None:
             return super().score(samples, y)
         return (self.answers(samples, y) != samples.labels).astype(np.float64)
-
-    @property
-    def _has_softmax(self) -> bool:
-        return isinstance(only(self.network, "readout", "out").model.loss, CrossEntropy)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,13 @@ def scoring_of(experiment: Experiment, dataset: Dataset) -> Scoring:
         return Classes(experiment)
     variances = np.var(np.asarray(targets), axis=(0, 1))
     return Curves(experiment, np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1)
+
+
+def scoring_for(experiment: Experiment, example: Samples) -> Scoring:
+    """The scoring of an experiment, by one of its samples; scores of curves are not scaled by their variances."""
+    if example.labels is not None:
+        return Classes(experiment)
+    return Curves(experiment, np.ones(example.target.shape[2]), held=example.target.shape[1] == 1)
 
 
 def normalised_error(samples: Samples, y: np.ndarray) -> np.ndarray:

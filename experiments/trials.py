@@ -83,15 +83,15 @@ def run_path(folder: pathlib.Path, key: Any, config: RunConfig, *more: Any) -> p
     return folder / "-".join([*map(str, key if isinstance(key, tuple) else (key,)), digest])
 
 
-def train(config: RunConfig, path: pathlib.Path) -> RunFolder:
+def train(config: RunConfig, path: pathlib.Path, callbacks: Sequence[Callable[..., Any]] = ()) -> RunFolder:
     """Train and test; a finished run is not repeated, and a stopped one continues."""
     run = RunFolder(path)
     if run.summary.is_file():
         return run
     if run.checkpoint.is_file():
-        resume_run(path, watcher=Watcher())
+        resume_run(path, watcher=Watcher(), callbacks=callbacks)
     else:
-        start_run(config, path, force=True, watcher=Watcher())
+        start_run(config, path, force=True, watcher=Watcher(), callbacks=callbacks)
     return run
 
 
@@ -137,6 +137,14 @@ def curves(runs: Sequence[RunFolder], x: str, score: str) -> tuple[np.ndarray, n
     """Places ``x`` of the lines of metrics that know a score, (n,), and the scores of each run there in per cent, (runs, n)."""
     lines = [[line for line in run.read_metrics() if line.get(score) is not None] for run in runs]
     return np.array([line[x] for line in lines[0]]), 100 * np.array([[line[score] for line in of] for of in lines])
+
+
+def mean_of_neighbours(iterations: np.ndarray, scores: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Means of neighbouring iterations, evenly spaced on a logarithmic axis; single points would overlap."""
+    edges = np.unique(np.geomspace(1, iterations[-1] + 1, groups).astype(int))
+    firsts = np.flatnonzero(np.diff(np.searchsorted(edges, iterations, side="right"), prepend=-1))
+    sizes = np.diff(firsts, append=len(iterations))
+    return np.add.reduceat(iterations, firsts) / sizes, np.add.reduceat(scores, firsts, axis=-1) / sizes
 
 
 def draw_scores(ax: Axes, scores: Mapping[str, Score], colors: Sequence[str], label: str, digits: int = 1) -> None:

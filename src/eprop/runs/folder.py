@@ -12,7 +12,7 @@ import shlex
 
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
-from eprop.training.config import FORMATS, named_task
+from eprop.runs.record import HEADING
 
 #: Names of the files of a run, by the names of the attributes of `RunFolder`.
 FILES = {
@@ -22,6 +22,8 @@ FILES = {
     "checkpoint": "checkpoint.npz",
 }
 
+#: File formats of pictures.
+FORMATS = ("png", "pdf", "svg")
 #: Pictures of a run, which has those that task and results allow.
 PICTURES = (
     "learning_curve", "returns", "episode", "confusion", "pattern", "activity", "network", "weights", "constants", "rewiring",
@@ -150,9 +152,9 @@ class RunFolder:
                 )
 
     def is_run(self) -> bool:
-        """Whether the folder has a run or trials of this package: a configuration that names a task."""
+        """Whether the folder has a run or several runs of this package, by the first words of its configuration."""
         try:
-            return named_task(read_text(self.config, ParameterError), str(self.config)) is not None
+            return read_text(self.config, ParameterError).startswith(HEADING)
         except ParameterError:
             return False
 

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eprop.engine import Samples
 from eprop.errors import CheckpointError
 from eprop.files import open_regular, parsing, write_bytes
+from eprop.runs.record import Record
 from eprop.training.learner import State, below
 
 #: Version of the layout; other layouts raise an error.
-FORMAT = 3
+FORMAT = 4
 #: Names of the text in the archive, and of its digest; groups of arrays, whose names begin with ``group/``.
 _TEXT, _DIGEST, _GROUPS = "checkpoint.json", "sha256", ("state", "example", "position")
-_WHAT_TO_DO = "take a copy if you have one, or repeat the run with its config.toml"
+_WHAT_TO_DO = "take a copy if you have one, or repeat the run"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,19 +31,19 @@ class Checkpoint:
 
     Attributes
     ----------
-    config : str
-        The run's ``config.toml``.
+    record : Record
+        Task, arguments and settings.
     position : dict
         State of the trainer, see `Trainer.state`: arrays, and values that JSON has.
     state : dict of ndarray
         State of the simulator, see `Simulator.state`.
     example : dict of ndarray
-        One test sample, for figures.
+        One sample, for pictures; see `packed`.
     version : str
         Version of the package that wrote the checkpoint.
     """
 
-    config: str
+    record: Record
     position: State
     state: Mapping[str, np.ndarray]
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -61,7 +63,7 @@ def save_checkpoint(path: str | pathlib.Path, checkpoint: Checkpoint) -> None:
         {
             "format": FORMAT,
             "version": checkpoint.version,
-            "config": checkpoint.config,
+            **checkpoint.record.entries(),
             "position": values,
         }
     )
@@ -99,12 +101,12 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         if found["format"] != FORMAT:
             raise CheckpointError(
                 f"{path}: has layout {found['format']}, this version of eprop reads layout {FORMAT}; it was written by eprop "
-                f"{found['version']}: use that, or train again with the run's config.toml"
+                f"{found['version']}: use that, or train again"
             )
         if str(arrays.pop(_DIGEST)) != _digest(arrays):
             raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
         state, example, position = (below(name, arrays) for name in _GROUPS)
-        return Checkpoint(found["config"], found["position"] | position, state, example, found["version"])
+        return Checkpoint(Record.read(found), found["position"] | position, state, example, found["version"])
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:
@@ -114,3 +116,32 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
+
+
+def packed(samples: Samples | None) -> dict[str, np.ndarray]:
+    """One sample as arrays; empty without a sample."""
+    if samples is None:
+        return {}
+    out = {name: getattr(samples, name) for name in _ARRAYS}
+    if samples.labels is not None:
+        out["labels"] = samples.labels
+    for part in _NAMED:
+        out |= {f"{part}/{name}": values for name, values in getattr(samples, part).items()}
+    (sources, readouts), n_steps = samples.made_for, samples.n_steps
+    return out | {"sizes": np.array([n_steps, *sources]), "readouts": np.array(readouts, np.int64).reshape(-1, 2)}
+
+
+def unpacked(arrays: Mapping[str, np.ndarray]) -> Samples | None:
+    """The sample of `packed`."""
+    if not arrays:
+        return None
+    n_steps, *sources = arrays["sizes"].tolist()
+    shape = tuple(sources), tuple((size, bool(softmax)) for size, softmax in arrays["readouts"].tolist())
+    return Samples(
+        **{name: arrays[name] for name in _ARRAYS}, **{part: below(part, arrays) for part in _NAMED},
+        n=1, n_steps=n_steps, labels=arrays.get("labels"), made_for=shape,
+    )  # fmt: skip
+
+
+#: Arrays of `Samples`, and its groups of arrays.
+_ARRAYS, _NAMED = ("event_start", "event_channels", "target", "window", "modulator", "reward"), ("signals", "currents")

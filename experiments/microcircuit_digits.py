@@ -1,0 +1,95 @@
+r"""A cortical microcircuit learns digits: test error, learning curve, rates and irregularity, over several seeds.
+
+    python experiments/microcircuit_digits.py --samples 2000
+    python experiments/microcircuit_digits.py --scale 1 --dt 0.4 --trials 1 --recurrence plastic --threads 2 --samples 800 \
+        --minutes 40 --validation 40 --test-samples 200
+    python experiments/microcircuit_digits.py --quick
+
+The network is that of `eprop train microcircuit`: with recurrent synapses that learn, with recurrent synapses that keep their
+weights, and without them. The test has frozen weights. The result has an entry for each training, with the rates and the
+irregularity before and after it. With --minutes, a training ends after this time, of the training alone, and the test follows.
+
+Goals are an error of 15 % after 30 minutes of two cores (silence: 90 %), rates of 0.5 to 15 Hz and a CV of 0.5 to 1.2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from typing import Any
+
+import trials
+from trials import Score
+
+from eprop.training import RunConfig, RunFolder, Trainer
+
+RECURRENCE = ("plastic", "static", "none")
+#: Points of a learning curve, and of the losses that are kept.
+VALIDATIONS, LOSSES = 4, 20
+QUICK = {"scale": 0.02, "samples": 20, "test_samples": 4, "validation": 4}
+#: Parts of a run's summary that stand in the result.
+KEYS = (
+    "test_error", "test_error_sigma", "test_samples", "validation_error", "validation_samples", "samples_learned",
+    "train_seconds", "threads", "synapses", "peak_memory_bytes", "activity",
+)  # fmt: skip
+
+
+def parse() -> argparse.Namespace:
+    """Return the options; a quick experiment is small unless they say otherwise."""
+    parser = trials.parser(__doc__, trials=3)
+    parser.add_argument("--scale", type=float, default=0.1, help="share of the neurons of the full network")
+    parser.add_argument("--recurrence", nargs="+", choices=RECURRENCE, default=list(RECURRENCE), help="networks")
+    parser.add_argument("--samples", type=int, default=4000, help="recordings to learn from")
+    parser.add_argument("--test-samples", type=int, default=500, help="recordings of the test")
+    parser.add_argument("--validation", type=int, default=200, help="recordings of the learning curve")
+    parser.add_argument("--minutes", type=float, help="end each training after this time")
+    parser.add_argument("--dt", type=float, help="length of a step, ms")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each network")
+    given = parser.parse_args()
+    return parser.parse_args(namespace=argparse.Namespace(**QUICK)) if given.quick else given
+
+
+def config_of(given: argparse.Namespace, recurrence: str, seed: int) -> RunConfig:
+    """Return the configuration of a training."""
+    task = trials.without_none(scale=given.scale, recurrence=recurrence, seed=seed, dt=given.dt)
+    data = {name: getattr(given, name) for name in ("samples", "test_samples", "validation")}
+    training, run = {"validations": VALIDATIONS}, {"threads": given.threads}
+    return RunConfig.make("microcircuit", task=task, data=data, training=training, run=run)
+
+
+def is_over(minutes: float, trainer: Trainer, line: dict[str, Any]) -> bool:
+    """Callback of a training: whether its time is over."""
+    return bool(line["seconds"] > 60.0 * minutes)
+
+
+def result_of(run: RunFolder, config: RunConfig) -> dict[str, Any]:
+    """Return what the result holds of a training."""
+    found, lines = run.read_summary(), run.read_metrics()
+    simulated = 1e-3 * config.task.duration * found["samples_learned"]
+    losses = [(line["samples"], line["loss"]) for line in lines if line.get("loss") is not None]
+    return {
+        "seed": config.task.seed, "recurrence": config.task.recurrence, **{key: found[key] for key in KEYS},
+        "real_time_factor": found["train_seconds"] / simulated,
+        "learning_curve": [(line["samples"], line["validation_error"]) for line in lines if "validation_error" in line],
+        "losses": losses[:: max(1, len(losses) // LOSSES)],
+    }  # fmt: skip
+
+
+def main() -> None:
+    given = parse()
+    folder, seeds = trials.folder_of(given, "microcircuit-digits"), trials.seeds_of(given)
+    configs = {(kind, seed): config_of(given, kind, seed) for seed in seeds for kind in given.recurrence}
+    callbacks = [] if given.minutes is None else [functools.partial(is_over, given.minutes)]
+    calls = {
+        key: (trials.train, config, trials.run_path(folder, key, config, given.minutes), callbacks)
+        for key, config in configs.items()
+    }
+    runs = trials.side_by_side(calls, given.jobs)
+    summary: dict[str, Any] = {"trials": len(seeds)}
+    for kind in given.recurrence:
+        summary |= Score.of_runs([runs[kind, seed] for seed in seeds]).summary(f"{kind}: test error")
+    trials.tell(given, folder, summary, runs=[result_of(runs[key], config) for key, config in configs.items()])
+
+
+if __name__ == "__main__":
+    main()
