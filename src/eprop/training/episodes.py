@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from eprop.engine import Recording, Simulator
+from eprop.engine import Simulator
 from eprop.network import Network, Population
 from eprop.plot.records import EpisodeRecord
 from eprop.random import derive
 from eprop.rl import ObservationScale, ParallelNetwork
+from eprop.training.activity import numbered_through
 from eprop.training.control import Control
 from eprop.training.reward_learner import TEST_AGENT, TEST_EPISODES, make_agent
 
@@ -107,17 +108,6 @@ def _all_spikes(
 
 def _neurons(network: Network) -> list[Population]:
     return [p for p in network.populations if p.model.role == "neuron"]
-
-
-def numbered_through(populations: list[Population], recording: Recording) -> tuple[np.ndarray, np.ndarray]:
-    """Times and neuron indices of all spikes, in order of time; indices run over all populations."""
-    first = np.cumsum([0, *(p.size for p in populations)])
-    if not populations:
-        return np.zeros(0), np.zeros(0, np.int64)
-    times = np.concatenate([recording.spikes[p.name][0] for p in populations])
-    nodes = np.concatenate([recording.spikes[p.name][1] + at for p, at in zip(populations, first, strict=False)])
-    order = np.argsort(times, kind="stable")
-    return times[order], nodes[order]
 
 
 def _frames(control: Control, start: int, actions: np.ndarray) -> list[tuple[int, np.ndarray]]:

@@ -136,9 +136,8 @@ class RewardLearner(Learner):
 
     def state(self) -> State:
         """See `Learner.state`."""
-        self._continue_episodes()
         agent, learner = self._learner.agent.state(), self._learner
-        parts = {"episodes": learner.episodes.state(), "lanes": self._lanes.state()}
+        parts = {"episodes": self._kept or learner.episodes.state(), "lanes": self._lanes.state()}
         if self.observation_scale is not None:
             parts["observation_scale"] = self.observation_scale.moments.state()
         if self.control.scale_rewards:
