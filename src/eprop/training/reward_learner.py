@@ -280,7 +280,8 @@ def _episode(control: Control, run: Trained) -> Figure:
     from eprop.training.episodes import record_episode
 
     scale = observation_scale_of(control, run.state)
-    episode = record_episode(control, run.simulator, control.test_seed, scale=scale)
+    with run.trained() as simulator:
+        episode = record_episode(control, simulator, control.test_seed, scale=scale)
     return draw_episode(episode, value_unit_of(control, run.state))
 
 
