@@ -116,8 +116,10 @@ class ActorCritic(Chosen):
     ) -> Network:
         """Populations ``in``, ``lif`` and ``alif`` (if not empty), ``policy`` and ``value``; all projections are plastic."""
         total, p, (eta, eta_policy, eta_value) = sum(neurons.values()), self["connectivity"], etas
-        if total <= 0:
-            raise ParameterError("lif and alif must not both be 0")
+        if total == 0 or min(neurons.values()) < 0:
+            raise ParameterError(
+                f"lif and alif must be >= 0 and not both 0, got {neurons['lif']} and {neurons['alif']}"
+            )
         shape, actions = control.spaces
         net = Network(dt=self["dt"], seed=seed)
         x = net.add(EventSource(), control.encoder.channels(shape), name="in")

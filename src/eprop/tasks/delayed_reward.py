@@ -55,7 +55,7 @@ def delayed_reward(
     eta, eta_out, eta_value : float
         Learning rates of input and recurrent weights, and of those of policy and value (Adam).
     seed : int
-    cues, cue, gap, delay, recall, bias, cue_rate, background_rate
+    cues, cue, gap, delay, recall, bias, cue_rate, background_rate : int or float
         See `eprop.tasks.cues.Cues`; durations are multiples of a chunk.
     group : int
         Inputs of each of the four groups.
