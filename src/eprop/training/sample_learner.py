@@ -234,7 +234,6 @@ class SampleLearner(Learner):
         train, test, validation = self.dataset, self.test, self.validation
         tested = {} if test is None else {"test_data": test.name, **simulated("test_simulated", test)}
         return {
-            "loss": "softmax" if self.scoring.has_softmax else "squared_error",
             **tested,
             "validation_error": known(self.validation_error),
             "best_validation_error": known(self.best.error),
