@@ -13,7 +13,16 @@
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.runs.fitting import fit
 from eprop.runs.folder import RunFolder
-from eprop.runs.load import LoadedRun, UnfinishedRunWarning, arguments_of_run, draw, evaluate_run, like, load, resume_run
+from eprop.runs.load import (
+    LoadedRun,
+    UnfinishedRunWarning,
+    arguments_of_run,
+    draw,
+    evaluate_run,
+    like,
+    load,
+    resume_run,
+)
 from eprop.runs.record import Record
 from eprop.runs.run import Execution, Run
 from eprop.runs.seeds import Trials

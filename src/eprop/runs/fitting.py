@@ -15,13 +15,14 @@ from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Stopped
 from eprop.parameters import check_choice
 from eprop.runs.checkpoint import load_checkpoint
-from eprop.runs.folder import FORMATS, RunFolder
+from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, summary_of
-from eprop.runs.seeds import Trials, run_trials
+from eprop.runs.seeds import run_trials
 from eprop.training.experiment import Experiment
 from eprop.training.forms import Data
 from eprop.training.history import History
+from eprop.training.pictures import FORMATS
 from eprop.training.progress_bar import shown
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher

@@ -19,7 +19,7 @@ from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt
 from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, unpacked
-from eprop.runs.folder import FORMATS, RunFolder
+from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, misfit
 from eprop.tasks import task_named
@@ -28,7 +28,7 @@ from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset
 from eprop.training.history import History
 from eprop.training.learner import State, in_turn
-from eprop.training.pictures import Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
+from eprop.training.pictures import FORMATS, Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
 from eprop.training.pictures import draw as draw_pictures
 from eprop.training.progress_bar import shown
 from eprop.training.scoring import scoring_for, scoring_of
@@ -330,7 +330,7 @@ def draw(
 def _pictures_of_learner(run: Trained) -> dict[str, Picture]:
     """Pictures of what learned; those of samples need no data, because the checkpoint has one."""
     experiment = run.experiment
-    if experiment.environments is None and experiment.learner is None:
+    if run.example is not None and experiment.environments is None and experiment.learner is None:
         return pictures_of_samples(run, scoring_for(experiment, run.example))
     learner = learner_for(experiment, run.simulator, Watcher())
     learner.set_state(run.state)

@@ -1,4 +1,4 @@
-"""What a run records of its experiment: the task, its arguments, the settings of the training. `config.toml` shows it to people."""
+"""What a run records of its experiment: task, arguments, settings of the training; ``config.toml`` shows it to people."""
 
 from __future__ import annotations
 

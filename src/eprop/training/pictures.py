@@ -138,8 +138,8 @@ def draw_trials_of(
     if any(line.get("return") is not None for line in lines):
         return draw({"returns": lambda: draw_returns_of_trials(trials)}, folder, formats)
     summary = next((summary for _, summary in trials if summary), {})
-    unit = {"softmax": "nats", "squared_error": "mV²"}.get(summary.get("loss", ""), "")
-    return draw({"learning_curve": lambda: draw_trials(trials, summary.get("score", "error"), unit)}, folder, formats)
+    score, unit = summary.get("score", "error"), summary.get("loss_unit", "")
+    return draw({"learning_curve": lambda: draw_trials(trials, score, unit)}, folder, formats)
 
 
 def pictures_of_network(run: Trained) -> dict[str, Picture]:
