@@ -55,8 +55,8 @@ def fit(
     train : BinnedDataset, SeriesDataset, Samples or (events, labels), optional
         Training samples for a simulator: a data set such as `eprop.data.from_arrays` makes; or series of numbers
         (`eprop.data.from_series`), whose spikes are drawn anew in each epoch; or the result of `Simulator.samples`; or a pair of
-        events in a form of `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets of
-        a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
+        events in a form of `from_arrays` and labels, which may be one-hot rows. Other numbers in place of labels are the targets
+        of a network whose readouts are not classes: ``(samples, outputs)`` or ``(samples, steps, outputs)``.
     validation : as train, optional
         Samples that are evaluated after each epoch and never learned from.
     folder : path, optional
@@ -85,8 +85,8 @@ def fit(
     Returns
     -------
     History or Trials
-        `History.plot` draws it, `History.evaluate` tests the network, ``summary`` has scores and costs; with ``seeds`` a `Trials`,
-        with mean and spread.
+        `History.plot` draws it, `History.evaluate` tests the network, ``summary`` has scores and costs; with ``seeds`` a
+        `Trials`, with mean and spread.
 
     Raises
     ------
@@ -105,8 +105,8 @@ def fit(
 
     Notes
     -----
-    Without a folder, Ctrl-C ends the training between two updates: the history so far is returned (`History.interrupted`), and the
-    network keeps what it has learned. A second Ctrl-C has its usual effect.
+    Without a folder, Ctrl-C ends the training between two updates: the history so far is returned (`History.interrupted`), and
+    the network keeps what it has learned. A second Ctrl-C has its usual effect.
 
     Examples
     --------
