@@ -32,8 +32,10 @@ def my_task(
     parts = samples.split((0.7, 0.1, 0.2))  # training, validation, test
 
     # The network: an input for each channel, a readout for each class. All weights learn by e-prop.
-    rule, readout = ep.EProp(optimizer=ep.Adam(eta=5e-3), c_reg=1.0), ep.Readout(tau_m=30.0, loss=ep.CrossEntropy())
-    net = ep.recurrent(samples.n_channels, neurons, len(CLASSES), readout=readout, rule=rule, dt=5.0, seed=seed)
+    rule, readout = ep.EProp(optimizer=ep.Adam(eta=2e-3), c_reg=1.0), ep.Readout(tau_m=30.0, loss=ep.CrossEntropy())
+    net = ep.recurrent(
+        samples.n_channels, neurons, len(CLASSES), readout=readout, rule=rule, w_in=0.5, dt=5.0, seed=seed
+    )
 
     window = (np.arange(steps) >= steps // 4).astype(float)  # the first quarter does not count in loss and error
-    return ep.Experiment(net, *parts, window=window, classes=CLASSES, epochs=10, batch_size=16)
+    return ep.Experiment(net, *parts, window=window, classes=CLASSES, epochs=15, batch_size=16)

@@ -39,8 +39,7 @@ def my_task(
 ) -> ep.Experiment:
     """An example to replace: bars that move to the left or to the right."""
     samples = ep.data.from_iterable(recordings(data), sensor_size=(WIDTH, HEIGHT, 2), n_steps=STEPS)
-    parts = samples.split((0.7, 0.1, 0.2))  # training, validation, test
     # The network: an input for each pixel and polarity, a readout for each class. It learns by e-prop.
     net = ep.recurrent(samples.n_channels, neurons, 2, rule=ep.EProp(optimizer=ep.Adam(eta=5e-3), c_reg=1.0), seed=seed)
     window = np.repeat([0.0, 1.0], STEPS // 2)  # the second half counts in loss and error
-    return ep.Experiment(net, *parts, window=window, classes=CLASSES, epochs=10, batch_size=16)
+    return ep.Experiment(net, *samples.split((0.7, 0.1, 0.2)), window=window, classes=CLASSES, epochs=10, batch_size=16)
