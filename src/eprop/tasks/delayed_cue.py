@@ -162,7 +162,7 @@ def delayed_cue(
     )  # fmt: skip
 
 
-def _constants(chosen: Chosen, first: float | list[float], eta: float, dt: float) -> dict[str, Any]:
+def _constants(chosen: Chosen, first: Any, eta: float, dt: float) -> dict[str, Any]:
     """Constants of neurons and readouts, some of which learn."""
     learn = LEARNED[chosen["learn"]]
     if learn and chosen.name != "eprop":
