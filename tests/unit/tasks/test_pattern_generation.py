@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import eprop as ep
-from eprop.errors import DataError, InputError, ParameterError
+from eprop.errors import CheckpointError, DataError, InputError, ParameterError
+from eprop.runs import resume_run
 from eprop.tasks import pattern_generation
 from eprop.tasks.curves import handwriting, pattern
 from eprop.tasks.pattern_generation import SETTINGS
@@ -142,3 +143,13 @@ def test_a_bad_file_is_refused(text: str | None, message: str, tmp_path: pathlib
 def test_wrong_values_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         pattern_generation(**values)
+
+
+def test_a_file_that_has_changed_is_noticed(tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "path.csv"
+    small: dict[str, Any] = {"path": file, "neurons": 3, "duration": 20.0, "c_reg": 1.0}
+    file.write_text("0,0\n1,2\n2,0\n")
+    ep.fit(pattern_generation(**small, epochs=1), folder=tmp_path / "run", threads=1)
+    file.write_text("0,0\n1,3\n1,1\n")
+    with pytest.raises(CheckpointError, match="was written while learning from other data"):
+        resume_run(tmp_path / "run")
