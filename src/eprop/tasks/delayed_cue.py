@@ -17,7 +17,7 @@ from eprop.data.generated import Draw, Generated, Sample
 from eprop.errors import ParameterError
 from eprop.models import CrossEntropy, EventSource, Learned, Readout
 from eprop.network import Glorot, Network, Normal
-from eprop.parameters import Description, check_steps, param
+from eprop.parameters import Description, check_count, check_steps, param
 from eprop.tasks.settings import DATA, LEARNING, Chosen, Eta, EtaOut, RuleName, Seed, Settings
 from eprop.training import Experiment, summed, task
 
@@ -136,6 +136,7 @@ def delayed_cue(
         delay=delay, cue=cue, group=group, cue_rate=cue_rate, background_rate=background_rate, dt=dt
     )  # fmt: skip
     check_steps("delayed_cue", signals, dt)
+    check_count("delayed_cue.neurons", neurons)
     given = {**settings, "eta": eta, "eta_out": eta_out, "learn": learn}
     chosen = Chosen(rule, {**COMMON, **SETTINGS[rule]}, given)
     constants = _constants(chosen, _first_taus(chosen["tau_adapt"], spread, neurons, seed, dt), eta_constants, dt)
@@ -161,7 +162,7 @@ def delayed_cue(
     )  # fmt: skip
 
 
-def _constants(chosen: Chosen, first: float | list[float], eta: float, dt: float) -> dict[str, Any]:
+def _constants(chosen: Chosen, first: Any, eta: float, dt: float) -> dict[str, Any]:
     """Constants of neurons and readouts, some of which learn."""
     learn = LEARNED[chosen["learn"]]
     if learn and chosen.name != "eprop":

@@ -101,18 +101,18 @@ def _from_file(path: pathlib.Path) -> Task:
 
     module = _module(path)
     found = {
-        inspect.unwrap(value): name
-        for name, value in vars(module).items()
+        inspect.unwrap(value): value
+        for value in vars(module).values()
         if inspect.isfunction(value) and value.__module__ == module.__name__ and _is_task(value)
     }
     if len(found) != 1:
-        listed = ", ".join(found.values()) or "none"
+        listed = ", ".join(each.__name__ for each in found) or "none"
         raise ParameterError(
             f"{path}: must define exactly one task, a function that returns an Experiment, as in "
             f"def {path.stem if path.stem.isidentifier() else 'my_task'}(*, seed: int = 1) -> ep.Experiment; found {listed}"
         )
-    (function,) = found
-    return named_task(str(path), function)
+    (function,) = found.values()
+    return function if hasattr(function, "task_name") else named_task(str(path), function)
 
 
 def _is_task(function: Any) -> bool:
