@@ -5,15 +5,15 @@
     fit                     train an experiment, or a network and samples of one's own       fitting.py
     Run, Execution          drives a learner, writes a folder                                run.py
     Trials                  several seeds in processes                                       seeds.py, side_by_side.py
-    load, LoadedRun         a run that is read from its folder                               load.py
-    resume_run, evaluate_run, draw, like    continue, test again, pictures again, with changes   load.py
+    load, LoadedRun         a run that is read from its folder                               loading.py
+    resume_run, evaluate_run, draw, like    continue, test again, pictures again, with changes   loading.py
     RunFolder, Record, Checkpoint           the files of a run                               folder.py, record.py, checkpoint.py
 """
 
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eprop.runs.fitting import fit
 from eprop.runs.folder import RunFolder
-from eprop.runs.load import (
+from eprop.runs.loading import (
     LoadedRun,
     UnfinishedRunWarning,
     arguments_of_run,

@@ -139,14 +139,16 @@ def fit(
     with shown(watcher, execution.comm) as watching:
         if folder is None:
             return _in_memory(made, simulator or make_simulator(made, execution), watching, callbacks)
-        return fit_in_folder(made, folder, watching, execution, callbacks, force=force)
+        run = run_in_folder(made, folder, watching, execution, callbacks, force=force)
+        run.draw()
+        return run.history
 
 
-def fit_in_folder(
+def run_in_folder(
     experiment: Experiment, folder: str | pathlib.Path | None, watcher: Watcher, execution: Execution,
-    callbacks: Sequence[Callback] = (), *, force: bool = False, pictures: bool = True,
-) -> History:  # fmt: skip
-    """Begin a run in a folder, or continue the stopped run of the same experiment in it; see `fit`.
+    callbacks: Sequence[Callback] = (), *, force: bool = False,
+) -> Run:  # fmt: skip
+    """Train in a folder, or continue the stopped run of the same experiment in it; see `fit`. Pictures are not yet drawn.
 
     Without a ``folder``, the folder is ``runs/<task>-<rule>-<seed>-<number>``.
     """
@@ -155,12 +157,10 @@ def fit_in_folder(
         RunFolder(folder).check_free(force=force)
     run = Run(experiment, watcher, execution, callbacks)
     if stopped is None:
-        history = run.begin(folder, force)
+        run.begin(folder, force)
     else:
-        history = run.resume(stopped, load_checkpoint(stopped.checkpoint))
-    if pictures:
-        run.draw()
-    return history
+        run.resume(stopped, load_checkpoint(stopped.checkpoint))
+    return run
 
 
 def _experiment_of(simulator: Any, train: Any, validation: Any, settings: dict[str, Any]) -> Experiment:

@@ -174,7 +174,7 @@ class Run:
         self.watcher.phase("drawing figures")
         try:
             if self._initial is None:
-                from eprop.runs.load import draw as draw_again
+                from eprop.runs.loading import draw as draw_again
 
                 draw_again(self.folder.path, task=self.experiment, formats=self.execution.formats)
                 return

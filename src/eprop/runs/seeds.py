@@ -22,6 +22,7 @@ from eprop.runs.record import Record
 from eprop.runs.side_by_side import processes, side_by_side
 from eprop.training.experiment import Experiment
 from eprop.training.number_text import score_of_trial, score_of_trials
+from eprop.training.pictures import draw_trials_of
 from eprop.training.progress_bar import shown
 from eprop.training.watcher import Watcher
 
@@ -120,6 +121,8 @@ def run_trials(
             raise Stopped(text, getattr(stop, "exit_code", 130)) from None
     summary = summarise(sorted(found, key=lambda trial: int(trial["seed"])))
     folder.write_summary(summary)
+    if execution.formats:
+        draw_trials_of([(run.read_metrics(), run.read_summary()) for run in runs], folder.figures, execution.formats)
     return Trials(folder, summary)
 
 
@@ -161,7 +164,7 @@ def _run_trial(
     sent: tuple[str, JsonObject] | Experiment, settings: JsonObject, out: str, execution: Execution, watcher: Watcher
 ) -> JsonObject:
     """Train with one seed: a finished run is kept, a begun one is resumed. Errors and warnings name the seed."""
-    from eprop.runs.fitting import fit_in_folder
+    from eprop.runs.fitting import run_in_folder
 
     experiment = sent if isinstance(sent, Experiment) else _made(*sent)
     experiment, folder = experiment.changed(**settings), RunFolder(out)
@@ -171,7 +174,9 @@ def _run_trial(
                 return known
             # A training that was stopped before its first checkpoint leaves a configuration only.
             begun = folder.checkpoint.is_file()
-            return fit_in_folder(experiment, out, watcher, execution, force=not begun).summary
+            run = run_in_folder(experiment, out, watcher, execution, force=not begun)
+            run.draw()
+            return run.history.summary
     except Exception as error:
         error.add_note(f"with the seed {experiment.seed}")
         raise

@@ -167,4 +167,4 @@ class Chosen:
 
 def few_bits(bits: int | None, rounding: str = "stochastic") -> FixedPoint | None:
     """Format of weights of few bits; None for single or double precision."""
-    return None if bits is None else FixedPoint(bits, rounding=rounding)  # type: ignore[arg-type]
+    return None if bits is None else FixedPoint(bits, rounding=rounding)

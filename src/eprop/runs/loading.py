@@ -26,7 +26,6 @@ from eprop.tasks import task_named
 from eprop.training.evaluation import evaluate
 from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset
-from eprop.training.history import History
 from eprop.training.learner import State, in_turn
 from eprop.training.pictures import FORMATS, Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
 from eprop.training.pictures import draw as draw_pictures
@@ -162,8 +161,8 @@ def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, e
 
 def resume_run(
     path: str | pathlib.Path, task: Task = None, *, execution: Execution | None = None, watcher: Watcher | None = None,
-    callbacks: Sequence[Callback] = (), pictures: bool = True,
-) -> History:  # fmt: skip
+    callbacks: Sequence[Callback] = (),
+) -> Run:  # fmt: skip
     """Continue a run from its checkpoint. The result has the same bits as without the stop.
 
     Parameters
@@ -177,12 +176,11 @@ def resume_run(
         A progress bar if not given; ``Watcher()`` shows nothing.
     callbacks : sequence of callables of (trainer, line), optional
         As of `Trainer`; a run does not save its callbacks.
-    pictures : bool
-        Whether to draw pictures at the end.
 
     Returns
     -------
-    History
+    Run
+        With its ``history``; `Run.draw` draws the pictures.
 
     Raises
     ------
@@ -195,10 +193,8 @@ def resume_run(
     checkpoint = load_checkpoint(folder.checkpoint)
     with shown(watcher, execution.comm) as watching:
         run = Run(experiment_of(folder, checkpoint, task), watching, execution, callbacks)
-        history = run.resume(folder, checkpoint)
-        if pictures:
-            run.draw()
-    return history
+        run.resume(folder, checkpoint)
+    return run
 
 
 def evaluate_run(
