@@ -9,7 +9,8 @@ The loops over time, neurons and synapses are in C++, in the folder ``core/`` of
 ``networks/`` has published networks. ``reference/`` is a slow time-driven version straight from the equations. ``data/``
 reads and simulates event recordings, ``encoders.py`` turns numbers into spikes, ``analysis.py`` has statistics of spikes,
 ``rl/`` learns from reward, ``plot/`` draws, ``training/`` trains networks, ``tasks/`` are functions that return experiments,
-``runs/`` keeps trainings in folders, ``interop/`` exchanges networks with other simulators, ``cli/`` is the command ``eprop``. Imports run one way, from the command line down to the
+``runs/`` keeps trainings in folders, ``interop/`` exchanges networks with other simulators, ``cli/`` is the command ``eprop``.
+Imports run one way, from the command line down to the
 core.
 """
 
@@ -89,12 +90,12 @@ _SUBPACKAGES = frozenset(
 
 __all__ = [
     "ALIF", "LIF", "STDP", "Adam", "Adaptive", "AllToAll", "Arctan", "Balanced", "Bernoulli", "ByPair", "Clipped", "Constant",
-    "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "DistanceDependent", "EProp", "EPropPlus",
-    "EventSource", "Experiment", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree", "FixedPoint", "FixedTotalNumber",
-    "GaussianNoise", "Glorot", "GradientDescent", "Learned", "LogNormal", "Momentum", "Network", "Normal", "OneToOne",
-    "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop", "RandomFeedback", "Readout", "Record",
-    "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Symmetric", "Uniform", "__version__", "fit",
-    "load", "quantise", "recurrent",
+    "CrossEntropy", "Current", "CurrentALIF", "CurrentLIF", "DeltaALIF", "DeltaLIF", "DistanceDependent", "EProp",
+    "EPropPlus", "EventSource", "Experiment", "Explicit", "Exponential", "FastSigmoid", "FixedIndegree", "FixedOutdegree",
+    "FixedPoint", "FixedTotalNumber", "GaussianNoise", "Glorot", "GradientDescent", "Learned", "LogNormal", "Momentum",
+    "Network", "Normal", "OneToOne", "PiecewiseLinear", "PoissonDrive", "PoissonSource", "Positions", "Pulse", "RMSprop",
+    "RandomFeedback", "Readout", "Record", "RewardTrace", "Rewiring", "Simulator", "SquaredError", "Static", "Symmetric",
+    "Uniform", "__version__", "fit", "load", "quantise", "recurrent",
 ]  # fmt: skip
 
 
