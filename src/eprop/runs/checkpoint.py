@@ -9,6 +9,7 @@ import os
 import pathlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -137,10 +138,11 @@ def unpacked(arrays: Mapping[str, np.ndarray]) -> Samples | None:
         return None
     n_steps, *sources = arrays["sizes"].tolist()
     shape = tuple(sources), tuple((size, bool(softmax)) for size, softmax in arrays["readouts"].tolist())
-    return Samples(
-        **{name: arrays[name] for name in _ARRAYS}, **{part: below(part, arrays) for part in _NAMED},
-        n=1, n_steps=n_steps, labels=arrays.get("labels"), made_for=shape,
-    )  # fmt: skip
+    parts: dict[str, Any] = {
+        **{name: arrays[name] for name in _ARRAYS},
+        **{part: below(part, arrays) for part in _NAMED},
+    }
+    return Samples(**parts, n=1, n_steps=n_steps, labels=arrays.get("labels"), made_for=shape)
 
 
 #: Arrays of `Samples`, and its groups of arrays.

@@ -13,6 +13,7 @@ import shlex
 from eprop.errors import CheckpointError, OutputError, ParameterError
 from eprop.files import JsonObject, output_errors, parsing, read_text, write_text
 from eprop.runs.record import HEADING
+from eprop.training.pictures import FORMATS
 
 #: Names of the files of a run, by the names of the attributes of `RunFolder`.
 FILES = {
@@ -22,8 +23,6 @@ FILES = {
     "checkpoint": "checkpoint.npz",
 }
 
-#: File formats of pictures.
-FORMATS = ("png", "pdf", "svg")
 #: Pictures of a run, which has those that task and results allow.
 PICTURES = (
     "learning_curve", "returns", "episode", "confusion", "pattern", "activity", "network", "weights", "constants", "rewiring",

@@ -19,7 +19,8 @@ from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt
 from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, unpacked
-from eprop.runs.folder import FORMATS, RunFolder
+from eprop.runs.folder import RunFolder
+from eprop.runs.record import Record
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, misfit
 from eprop.tasks import task_named
 from eprop.training.evaluation import evaluate
@@ -27,7 +28,7 @@ from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset
 from eprop.training.history import History
 from eprop.training.learner import State, in_turn
-from eprop.training.pictures import Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
+from eprop.training.pictures import FORMATS, Picture, Trained, draw_trials_of, pictures_of_network, pictures_of_samples
 from eprop.training.pictures import draw as draw_pictures
 from eprop.training.progress_bar import shown
 from eprop.training.scoring import scoring_for, scoring_of
@@ -329,7 +330,7 @@ def draw(
 def _pictures_of_learner(run: Trained) -> dict[str, Picture]:
     """Pictures of what learned; those of samples need no data, because the checkpoint has one."""
     experiment = run.experiment
-    if experiment.environments is None and experiment.learner is None:
+    if run.example is not None and experiment.environments is None and experiment.learner is None:
         return pictures_of_samples(run, scoring_for(experiment, run.example))
     learner = learner_for(experiment, run.simulator, Watcher())
     learner.set_state(run.state)
@@ -345,6 +346,19 @@ def arguments_of_run(path: str | pathlib.Path) -> tuple[str, JsonObject]:
     """Task and arguments of a run; executes nothing."""
     record = load_checkpoint(RunFolder.open(path).checkpoint).record
     return record.task, record.arguments
+
+
+def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experiment:
+    """The experiment of a run with some arguments of its task changed, such as ``eta=0.002``; see `load`."""
+    folder = RunFolder.open(path)
+    record = load_checkpoint(folder.checkpoint).record
+    if isinstance(task, Experiment):
+        raise ParameterError("like needs the function of the task, not an experiment")
+    function = _function_of(folder, record.task, task)
+    usual = Record.of(function(**record.arguments)).settings
+    # Settings that the user has changed in `fit` stay, unless they are changed now.
+    kept = {name: value for name, value in record.settings.items() if usual.get(name) != value and name not in changes}
+    return function(**{**record.arguments, **changes}).changed(**kept)
 
 
 def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, **arguments: Any) -> Experiment:

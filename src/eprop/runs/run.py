@@ -148,7 +148,7 @@ class Run:
         if self.writes:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)
-        self.history.lines = folder.read_metrics()
+            self.history.lines = folder.read_metrics()
         return self.learn()
 
     def learn(self) -> History:
@@ -288,6 +288,7 @@ def summary_of(history: History, seconds: float) -> JsonObject:
         "commit": core.commit(),
         "task": experiment.name if experiment.origin is None else experiment.origin.task,
         "rule": arguments.get("rule"),
+        "loss": arguments.get("loss"),
         "seed": experiment.seed,
         "score": learner.score_name,
         **({} if history.evaluation is None else history.evaluation.summary()),

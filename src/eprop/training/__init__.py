@@ -42,7 +42,7 @@ from eprop.training.workload import NeuroBench, neurobench
 
 __all__ = [
     "Control", "Evaluation", "Experiment", "GradientBalance", "History", "Interrupt", "Learner", "NeuroBench",
-    "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "SampleLearner", "Scoring", "Stage", "Stopped",
-    "TensorBoard", "Trainer", "Training", "Watcher", "confusion_matrix", "evaluate", "gradient_balance", "judge",
-    "neurobench", "normalised_error", "per_class_error", "record_activity", "scoring_of", "summed", "task",
+    "PolicyTraining", "Progress", "ProgressBar", "RewardBaseline", "RewardLearner", "SampleLearner", "Scoring", "Stage",
+    "Stopped", "TensorBoard", "Trainer", "Training", "Watcher", "confusion_matrix", "evaluate", "gradient_balance",
+    "judge", "neurobench", "normalised_error", "per_class_error", "record_activity", "scoring_of", "summed", "task",
 ]  # fmt: skip

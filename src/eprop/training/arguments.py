@@ -95,7 +95,7 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
         If a parameter has no default or no type, or a type that no option has.
     """
     function = inspect.unwrap(function)
-    hints, found = typing.get_type_hints(function, include_extras=True), {}
+    hints, found = typing.get_type_hints(function, include_extras=True), dict[str, Argument]()
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             table = get_args(hints[name])[0] if name in hints and get_args(hints[name]) else None
@@ -105,8 +105,8 @@ def arguments_of(function: Callable[..., Any]) -> dict[str, Argument]:
             found |= {key: _argument(function, key, hint) for key, hint in settings.items() if key not in found}
         elif parameter.default is inspect.Parameter.empty or name not in hints:
             raise ParameterError(
-                f"{function.__name__}: {name} must have a type and a default, as in {name}: int = 1; all parameters of a task are "
-                "keywords"
+                f"{function.__name__}: {name} must have a type and a default, as in {name}: int = 1; all parameters of a task "
+                "are keywords"
             )
         else:
             found[name] = _argument(function, name, hints[name], parameter.default)
@@ -159,7 +159,7 @@ def _argument(function: Callable[..., Any], name: str, hint: Any, default: Any =
         choices, hint = get_args(hint), str
     if hint not in (int, float, bool, str, pathlib.Path):
         raise ParameterError(
-            f"{function.__name__}: {name} has the type {hint}; a task has int, float, bool, str, Path, Literal of texts, tuples of "
-            "these, and None"
+            f"{function.__name__}: {name} has the type {hint}; a task has int, float, bool, str, Path, Literal of texts, "
+            "tuples of these, and None"
         )
     return Argument(name, hint, default, doc, panel, choices, optional, several)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
 
 from eprop.encoders import Encoder
 from eprop.errors import InputError, ParameterError
@@ -125,10 +124,15 @@ class Control(PolicyTraining):
         return GaussianPolicy() if isinstance(actions, ContinuousActions) else SoftmaxPolicy()
 
     @cached_property
-    def spaces(self) -> tuple[tuple[int, ...], Any]:
+    def spaces(self) -> tuple[tuple[int, ...], Actions]:
         """Shape of the observations, and the actions."""
-        environments = self.make_environments(1)
-        try:
-            return environments.shape, environments.actions
-        finally:
-            environments.close()
+        return spaces_of(self.make)
+
+
+def spaces_of(make: Callable[..., Environments]) -> tuple[tuple[int, ...], Actions]:
+    """Shape of the observations, and the actions, of what makes environments (see `Control`)."""
+    environments = make(1, render=False)
+    try:
+        return environments.shape, environments.actions
+    finally:
+        environments.close()

@@ -98,8 +98,8 @@ class Experiment(Training):
         Evidence for each class, ``(n, classes)``, from the readouts ``(n, n_steps, readouts)``; the largest one is the answer. By
         default the softmax of the readouts (the readouts, without `CrossEntropy`), averaged over the window.
     score : callable of (samples, y), optional
-        Score of each sample, shape ``(n,)``, a fraction; smaller is better. By default 1 for a wrong class, else 0; without labels
-        the squared error divided by the variance of the targets.
+        Score of each sample, shape ``(n,)``, a fraction; smaller is better. By default 1 for a wrong class, else 0; without
+        labels the squared error divided by the variance of the targets.
     score_name : str, optional
     environments : Control, optional
         Environments in which the network acts and learns from reward, in place of samples.
@@ -241,7 +241,8 @@ class Experiment(Training):
     def training_samples(self, stage: Stage) -> Dataset:
         """Training samples of a later epoch."""
         found = self._called("train", stage)
-        return dataset_of(self.network, found.train if isinstance(found, Splits) else found, "train", stage.epoch)
+        given = found.train if isinstance(found, Splits) else found
+        return dataset_of(self.network, given, "train", stage.epoch)
 
     def test_samples(self, stage: Stage) -> Dataset:
         """The test samples; training samples are not read if their source has ``read_test(stage)``."""
@@ -304,7 +305,8 @@ def named_task(name: str, function: Callable[Options, Experiment]) -> Callable[O
         if positional:
             raise ParameterError(f"{shown}: arguments have names, as in {function.__name__}(seed=1)")
         arguments = checked_arguments(shown, function, given)
-        found = function(**for_function(function, arguments))
+        call: Any = function
+        found = call(**for_function(function, arguments))
         if not isinstance(found, Experiment):
             raise InputError(f"the task {shown} must return an Experiment, got {found!r:.80}")
         rule = arguments.get("rule", "")

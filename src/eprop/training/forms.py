@@ -62,10 +62,11 @@ def is_data(given: object) -> bool:
     return isinstance(given, (BinnedDataset, SeriesDataset, GeneratedSamples, SampleSet, Samples, tuple))
 
 
-def dataset_of(network: Network, data: Any, label: str, epoch: int | None = None) -> Dataset | SeriesDataset:
+def dataset_of(network: Network, data: Any, label: str, epoch: int | None = None) -> Any:
     """Samples in any form as a data set; ``label`` names them in messages.
 
-    Series stay series; with an ``epoch``, their spikes are drawn, for training samples those of the epoch.
+    The result is a `Dataset`; series stay a `SeriesDataset`, and with an ``epoch``, their spikes are drawn, for training
+    samples those of the epoch.
 
     Raises
     ------

@@ -115,11 +115,11 @@ class SampleLearner(Learner):
         watcher = watcher or Watcher()
         self.experiment, self.simulator = experiment, simulator
         splits = in_turn(simulator.comm, lambda: self._read(watcher))
-        self.dataset, self.validation, self.test = (
-            part or None for part in (splits.train, splits.validation, splits.test)
-        )
-        if self.dataset is None:
+        if not splits.train:
             raise DataError("there is no sample to learn from")
+        self.dataset: Dataset = splits.train
+        self.validation: Dataset | None = splits.validation or None
+        self.test: Dataset | None = splits.test or None
         self.scoring = scoring_of(experiment, self.dataset)
         self.score_name = self.scoring.name
         check_learns(simulator.network)
@@ -234,13 +234,13 @@ class SampleLearner(Learner):
         train, test, validation = self.dataset, self.test, self.validation
         tested = {} if test is None else {"test_data": test.name, **simulated("test_simulated", test)}
         return {
-            "loss": "softmax" if self.scoring.has_softmax else "squared_error",
             **tested,
             "validation_error": known(self.validation_error),
             "best_validation_error": known(self.best.error),
             "validation_samples": 0 if validation is None else len(validation),
             "train_data": train.name,
             **simulated("train_simulated", train),
+            "loss_unit": "nats" if self.scoring.has_softmax else "mV²",
             "train_samples": len(train),
             "epochs": self.experiment.epochs,
             "samples_learned": self.done,

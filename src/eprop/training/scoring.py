@@ -212,8 +212,8 @@ def summed(samples: Samples, y: np.ndarray, softmax: bool = False) -> np.ndarray
         shown /= shown.sum(axis=0)
     weights = window[:, span]
     if not (weights == weights.flat[:1]).all():
-        shown = shown * weights
-    return shown.sum(axis=2).T
+        shown = shown * weights.astype(np.float32)
+    return np.asarray(shown.sum(axis=2).T)
 
 
 def _window_means(samples: Samples, y: np.ndarray) -> np.ndarray:
