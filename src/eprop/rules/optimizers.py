@@ -47,7 +47,7 @@ class Optimizer(Description):
         super().__init_subclass__(**options)
         if not hasattr(cls, "code"):
             require_member(
-                cls, "step", "needs a method step(weights, gradients, moments, n): docs/howto/own_optimizer.md"
+                cls, "step", "needs a method step(weights, gradients, moments, n): docs/howto/own_loss.md"
             )
 
     @property
