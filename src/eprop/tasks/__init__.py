@@ -68,6 +68,10 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, getattr(value, name) if name in _HOMES and isinstance(value, ModuleType) else value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name, as plain modules: joblib sends a function that uses this package to other processes."""
+        return importlib.import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 

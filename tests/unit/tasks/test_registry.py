@@ -34,6 +34,10 @@ def test_a_name_is_that_of_a_function(name: str) -> None:
     assert pickle.loads(pickle.dumps(function)) is function
 
 
+def test_the_package_is_sent_to_other_processes_by_name() -> None:
+    assert pickle.loads(pickle.dumps(tasks)) is tasks
+
+
 def test_the_import_of_a_file_does_not_hide_its_function_and_names_need_no_libraries() -> None:
     code = (
         "import sys, eprop.tasks, eprop.tasks.registry; assert len(eprop.tasks.TASKS) == 11; assert 'scipy' not in sys.modules;"
