@@ -18,9 +18,8 @@ pytestmark = pytest.mark.tiny
 
 
 def validated(**training: Any) -> SampleLearner:
-    options = {"epochs": 4, "batch_size": 2, "reports": 1, **training}
-    task = {"eta": 0.05, "eta_out": 0.05}
-    return learner(validation=digits.recordings(6), training=options, task=task)
+    options = {"epochs": 4, "batch_size": 2, "reports": 1, "eta": 0.05, "eta_out": 0.05, **training}
+    return learner(validation=digits.recordings(6), **options)
 
 
 def scores(*errors: float, loss: float = 1.0) -> Evaluation:
@@ -92,11 +91,11 @@ def test_a_callback_sees_every_line_and_may_end_the_training() -> None:
         return np.bool_(trainer.done >= 20)  # as a comparison of arrays gives it
 
     training = {"epochs": 4, "batch_size": 2, "reports": 20}
-    trainer, log = run(learner(training=training), callbacks=[stop, lambda trainer, line: None])
+    trainer, log = run(learner(**training), callbacks=[stop, lambda trainer, line: None])
     assert trainer.stopped_early
     assert seen == [(done, done) for done in range(2, 22, 2)]
     assert len(log.lines) == len(seen)
-    again, _ = resumed(learner(training=training), trainer)
+    again, _ = resumed(learner(**training), trainer)
     assert again.done == trainer.done  # the end is part of the state
 
 
