@@ -117,6 +117,8 @@ def fit(
     """
     for kind in formats:
         check_choice("format", kind, FORMATS)
+    if callable(callbacks) or not all(map(callable, callbacks)):
+        raise ParameterError(f"callbacks must be a list of functions of (trainer, line), got {callbacks!r:.80}")
     watcher = progress if isinstance(progress, Watcher) else None if progress else Watcher()
     if isinstance(experiment, Experiment):
         if train is not None or validation is not None:
@@ -129,6 +131,10 @@ def fit(
             raise InputError(
                 "a folder and seeds belong to an Experiment: ep.fit(ep.Experiment(network, train, validation), folder=...)"
             )
+        if threads is not None or comm is not None or made.precision != experiment.precision:
+            raise InputError("threads, comm and precision belong to the Simulator: ep.Simulator(network, threads=...)")
+    if folder is None and seeds is None and (force or tensorboard):
+        raise ParameterError(f"{'force' if force else 'tensorboard'} needs a folder: ep.fit(experiment, folder=...)")
     execution = Execution(threads, comm or Serial(), parallel, tuple(formats), tensorboard)
     if seeds is not None:
         if callbacks:
@@ -173,10 +179,7 @@ def _experiment_of(simulator: Any, train: Any, validation: Any, settings: dict[s
         raise InputError("fit needs samples: ep.fit(simulator, (events, labels))")
     epochs = settings.get("epochs", 10)
     usual = {"epochs": epochs, "reports": epochs, "validations": epochs, "precision": simulator.precision}
-    made = {**usual, **settings}
-    if made.get("seed", 0) is None:
-        del made["seed"]
-    return Experiment(simulator.network, train, validation, **made)
+    return Experiment(simulator.network, train, validation, **{**usual, **settings})
 
 
 def _in_memory(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.errors import DataError
+from eprop.errors import DataError, InputError
 from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.training.epoch_order import shuffled
-from eprop.training.forms import Dataset
+from eprop.training.forms import Dataset, extremes
 from eprop.training.number_text import counted, with_spread
 from eprop.training.scoring import Scoring
 from eprop.training.workload import NeuroBench, SpikeCounts, metrics_of
@@ -146,6 +146,9 @@ def evaluate(
         losses[where], scores[where] = result.loss, scoring.score(samples, result.y)
         if scoring.classes and samples.labels is not None:
             labels[where], predictions[where] = samples.labels, scoring.answers(samples, result.y)
+    if scoring.experiment.score is not None and not (finite := np.isfinite(scores)).all():
+        sample = int(np.argmin(finite))
+        raise InputError(f"score must return finite numbers, got {scores[sample]} for sample {sample}")
     seconds = time.perf_counter() - began
     metrics = metrics_of(simulator, counts)
     if scoring.classes:
@@ -177,16 +180,12 @@ def counted_by(show: Callable[[int, int], object] | None, total: int) -> Callabl
 def check_samples(scoring: Scoring, dataset: Dataset) -> None:
     """Encode two samples and score silent readouts, to find mistakes before the training begins.
 
-    Of labelled data the two samples have the lowest and the highest label.
-
     Raises
     ------
     InputError
         If the samples do not fit the network, or the scores have a wrong shape.
     """
-    labels = getattr(dataset, "labels", None)
-    tried = np.arange(min(len(dataset), 2)) if labels is None else np.unique([np.argmin(labels), np.argmax(labels)])
-    samples = scoring.samples(dataset.subset(tried))
+    samples = scoring.samples(dataset.subset(extremes(dataset)))
     with np.errstate(all="ignore"):
         scoring.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
 
