@@ -172,7 +172,9 @@ def scoring_of(experiment: Experiment, dataset: Dataset) -> Scoring:
         return Classes(experiment)
     for name in ("classes", "evidence"):
         if getattr(experiment, name) is not None:
-            raise ParameterError(f"Experiment.{name} changes nothing: it belongs to labels, and the samples have targets")
+            raise ParameterError(
+                f"Experiment.{name} changes nothing: it belongs to labels, and the samples have targets"
+            )
     variances = np.var(np.asarray(targets), axis=(0, 1))
     return Curves(experiment, np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1)
 
