@@ -78,7 +78,7 @@ class Argument:
                 raise ParameterError(f"{label} must be a finite number, got {brief(value)}")
             return float(value)
         if self.kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
-            if not -(2**63) <= value < 2**63:
+            if not -(2**63) <= int(value) < 2**63:
                 raise ParameterError(f"{label} must be a whole number of 64 bits, got {brief(value)}")
             return int(value)
         if self.kind in (bool, str) and isinstance(value, self.kind):

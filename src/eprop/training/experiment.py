@@ -191,14 +191,16 @@ class Experiment(Training):
 
     def _check_classes(self) -> None:
         """Make a tuple of the names of the classes; `ParameterError` unless each readout has a name."""
-        if self.classes is None:
+        given: Any = self.classes
+        if given is None:
             return
-        if not isinstance(self.classes, Iterable) or not all(isinstance(name, str) for name in self.classes):
-            raise ParameterError(f'Experiment.classes must be names, as in ("left", "right"), got {self.classes!r:.80}')
-        object.__setattr__(self, "classes", tuple(self.classes))
-        if self.evidence is None and len(self.classes) != (size := only(self.network, "readout", "out").size):
+        if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+            raise ParameterError(f'Experiment.classes must be names, as in ("left", "right"), got {given!r:.80}')
+        names = tuple(given)
+        object.__setattr__(self, "classes", names)
+        if self.evidence is None and len(names) != (size := only(self.network, "readout", "out").size):
             raise ParameterError(
-                f"Experiment.classes has {len(self.classes)} names, but the network has {size} readouts: one for each class"
+                f"Experiment.classes has {len(names)} names, but the network has {size} readouts: one for each class"
             )
 
     def _check_populations(self) -> None:

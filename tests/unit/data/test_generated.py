@@ -113,7 +113,7 @@ def of(sample: object, n: int = 1) -> GeneratedSamples:
     (lambda: Generated(drawn, 1, one_sample=True, name="mine").fresh(2), ParameterError, "^the task 'mine' has one sample"),
     (lambda: of((np.zeros((2, 2)), 0)).drawn(), InputError, r"^draw must return a Sample\(inputs, target\), got tuple$"),
     (lambda: of(Sample(np.zeros(2, bool), 0)).drawn(), InputError, r"^draw must return inputs of shape \(n_steps, inputs\)"),
-    (lambda: of(lambda: Sample(np.zeros((next(LENGTHS), 2), bool), 0), 2).drawn(), InputError, "the same shapes in all samples; got"),
+    (lambda: of(lambda: Sample(np.zeros((next(LENGTHS), 2), bool), 0), 2).drawn(), InputError, "the same shapes in all samples"),
     (lambda: learner(source=Generated(narrow)), InputError, "^drawn samples, window and network must fit each other"),
 )  # fmt: skip
 def test_wrong_samples_are_refused(refusal: Refusal) -> None:

@@ -70,7 +70,8 @@ def split(*given: Any) -> Splits:
     (lambda: made(classes=[1, 2, 3]), ParameterError, "^Experiment.classes must be names"),
     *((lambda name=name: made(**{name: 3}), InputError, f"^Experiment.{name} must be a function, got 3$")
       for name in ("learner", "evidence", "score")),
-    *((lambda seed=seed: made(seed=seed), ParameterError, "^Experiment.seed must be a whole number >= 0") for seed in (1.5, -5, "a")),
+    *((lambda seed=seed: made(seed=seed), ParameterError, "^Experiment.seed must be a whole number >= 0")
+      for seed in (1.5, -5, "a")),
     (lambda: made(observed=["nothing"]), NetworkError, "no population 'nothing'"),
     (lambda: made(observed="lif"), ParameterError, r"^Experiment.observed must be a list of populations, as in \['lif'\]$"),
     (lambda: made(observed=["out"]), ParameterError, "^Experiment.observed: 'out' is a readout"),

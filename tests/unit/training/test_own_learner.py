@@ -96,7 +96,7 @@ def test_a_run_of_an_own_learner_is_resumed(tmp_path: pathlib.Path) -> None:
         assert_same(other.simulator.state(), whole.simulator.state())
         assert other.lines == whole.lines
         assert other.evaluation.error == whole.summary["test_error"]
-    with pytest.raises(TypeError, match="MeanLearner does not learn from samples: take history.evaluation"):
+    with pytest.raises(TypeError, match=r"MeanLearner does not learn from samples: take history.evaluation"):
         whole.predict(np.zeros((1, 20, 5)))
 
 
