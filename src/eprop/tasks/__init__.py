@@ -61,8 +61,9 @@ _HOMES = {
 }
 
 __all__ = [
-    "TASKS", "ActorCritic", "Chosen", "ControlSettings", "Doc", "Settings", "cartpole", "delayed_cue", "delayed_reward", "evidence_accumulation", "gymnasium",
-    "microcircuit", "nmnist", "pattern_generation", "pong", "shd", "spoken_digits", "task", "task_named",
+    "TASKS", "ActorCritic", "Chosen", "ControlSettings", "Doc", "Settings", "cartpole", "delayed_cue", "delayed_reward",
+    "evidence_accumulation", "gymnasium", "microcircuit", "nmnist", "pattern_generation", "pong", "shd",
+    "spoken_digits", "task", "task_named",
 ]  # fmt: skip
 
 

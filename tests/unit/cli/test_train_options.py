@@ -87,7 +87,7 @@ def test_out_continues_a_stopped_run_and_overwrites_none(own: pathlib.Path) -> N
     assert line(f"{words} --callback mine.py:stop").exit_code == 130
     other = line(f"{words} --neurons 9")
     assert other.exit_code == 2
-    assert "has a stopped run with other settings (neurons = 30, not 9)" in other.stderr
+    assert "has a stopped run with other settings (neurons = 9, not 30)" in other.stderr
     assert line(words).exit_code == 0
     again = line(words)
     assert again.exit_code == 2
