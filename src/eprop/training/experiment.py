@@ -20,7 +20,7 @@ from eprop.network import Network
 from eprop.parameters import check_count, suggestion
 from eprop.training.arguments import arguments_of, checked_arguments, for_function
 from eprop.training.control import Control
-from eprop.training.forms import Dataset, check_fit, dataset_of, is_data, only
+from eprop.training.forms import Dataset, check_fit, dataset_of, is_data, only, targets_of
 from eprop.training.settings import Training
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ class Experiment(Training):
 
     def needs_variances(self, test: Dataset) -> bool:
         """Whether the score of the test depends on the training samples."""
-        return self.score is None and getattr(test, "targets", None) is not None
+        return self.score is None and targets_of(test) is not None
 
     @property
     def fresh_epochs(self) -> bool:

@@ -250,6 +250,16 @@ def _drawn(network: Network, dataset: GeneratedSamples, window: Window) -> Sampl
         raise InputError(f"drawn samples, window and network must fit each other: {error}") from error
 
 
+def targets_of(dataset: Any) -> np.ndarray | None:
+    """Targets of a data set, (samples, 1 or steps, outputs), of generated ones those of the first; None if it has labels."""
+    if isinstance(dataset, SampleSet):
+        return None if dataset.samples.labels is not None else dataset.samples.target
+    if isinstance(dataset, GeneratedSamples):
+        drawn = np.stack([np.asarray(sample.target) for sample in dataset.subset(slice(1)).drawn()])
+        return None if drawn.ndim == 1 else drawn
+    return None if dataset.targets is None else np.asarray(dataset.targets)
+
+
 def fingerprint(dataset: Any) -> str:
     """A short text that identifies training data; a resumed run finds changed data with it."""
     if isinstance(dataset, GeneratedSamples):

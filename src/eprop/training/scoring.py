@@ -12,7 +12,7 @@ from eprop.engine import Samples
 from eprop.errors import InputError, ParameterError
 from eprop.network import Network, Population
 from eprop.parameters import real_numbers
-from eprop.training.forms import Dataset, SampleSet, only, samples_of
+from eprop.training.forms import Dataset, SampleSet, only, samples_of, targets_of
 
 if TYPE_CHECKING:
     from eprop.training.experiment import Experiment
@@ -157,25 +157,16 @@ class Curves(Scoring):
 
 def scoring_of(experiment: Experiment, dataset: Dataset) -> Scoring:
     """The scoring of an experiment that learns from a data set: classes if the samples have labels, else curves."""
-    if isinstance(dataset, SampleSet):
-        labelled, targets = dataset.samples.labels is not None, dataset.samples.target
-        if experiment.window is not None:
-            raise InputError(
-                "window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)"
-            )
-    elif isinstance(dataset, GeneratedSamples):
-        drawn = np.stack([np.asarray(sample.target) for sample in dataset.subset(slice(1)).drawn()])
-        labelled, targets = drawn.ndim == 1, drawn
-    else:
-        labelled, targets = dataset.targets is None, dataset.targets  # type: ignore[attr-defined]
-    if labelled:
+    if isinstance(dataset, SampleSet) and experiment.window is not None:
+        raise InputError("window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)")
+    if (targets := targets_of(dataset)) is None:
         return Classes(experiment)
     for name in ("classes", "evidence"):
         if getattr(experiment, name) is not None:
             raise ParameterError(
                 f"Experiment.{name} changes nothing: it belongs to labels, and the samples have targets"
             )
-    variances = np.var(np.asarray(targets), axis=(0, 1))
+    variances = np.var(targets, axis=(0, 1))
     return Curves(experiment, np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1)
 
 

@@ -59,12 +59,15 @@ def test_an_evaluation_of_a_classification() -> None:
     assert (outcome.error, outcome.loss) == (0.25, 1.5)
     assert outcome.sigma == pytest.approx(binomial_sigma(0.25, 4))
     assert outcome.confusion().tolist() == [[1, 1], [0, 2]]
+    assert repr(outcome).startswith("Evaluation(4 samples: error 25.0 ± ")
+    assert "rows: true class, columns: predicted class" in outcome._repr_html_()
 
 
 def test_an_evaluation_of_something_else() -> None:
     outcome = Evaluation(np.array([1.0, 3.0]), np.zeros(2))
     assert outcome.error == 2.0
     assert outcome.sigma == pytest.approx(1.0)
+    assert "true class" not in outcome._repr_html_()
     with pytest.raises(TypeError, match="only a classification"):
         outcome.confusion()
     assert math.isnan(Evaluation(np.ones(1), np.zeros(1)).sigma)

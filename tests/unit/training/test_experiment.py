@@ -175,6 +175,21 @@ def test_a_test_reads_no_training_samples() -> None:
     assert len(made(Source(), None, DATA[:3]).test_samples(STAGE)) == 3
 
 
+def test_the_error_of_targets_needs_the_training_samples() -> None:
+    """Their variance: of a test in any form, as after the training."""
+    net = ep.recurrent(6, 5, 2, readout=ep.Readout(loss=ep.SquaredError()))
+    targets = RNG.normal(size=(12, 20, 2))
+    curves, samples = (
+        from_arrays(EVENTS, targets=targets),
+        ep.Simulator(net, threads=1).samples(12, 20, {"in": EVENTS}, {"out": targets}),
+    )
+    drawn_curves = Generated(lambda rng: Sample(rng.random((20, 6)) < 0.2, rng.normal(size=(20, 2))), 5, 4)
+    for given in (curves, samples, drawn_curves):
+        one = Experiment(net, curves, None, given)
+        assert one.needs_variances(one.test_samples(STAGE))
+    assert not made(DATA, None, DATA).needs_variances(DATA)
+
+
 def test_nothing_is_read_when_an_experiment_is_made() -> None:
     def fails(stage: Stage) -> Any:
         raise AssertionError("nothing was asked for")

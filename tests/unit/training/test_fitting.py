@@ -312,8 +312,12 @@ def test_a_score_and_an_evidence_of_ones_own() -> None:
     y = history.simulator.evaluate(samples).y
     np.testing.assert_array_equal(history.evaluate(DATA).scores, np.abs(y).max(axis=(1, 2)))
     assert history.predict(EVENTS).tolist() == y[:, -1].argmax(axis=1).tolist()
-    assert history.summary["score"] == "peak"
-    assert history._scoring.classes == ("a", "b", "c")
+    assert (history.summary["score"], history._scoring.classes) == ("peak", ("a", "b", "c"))
+    regression = made(train=CURVES, score=lambda samples, y: np.arange(len(samples)) / 10.0)
+    assert ep.fit(regression, threads=1, progress=False).evaluate(CURVES).error == pytest.approx(4.45)
+    assert "error" not in repr(
+        ep.fit(made(score=lambda samples, y: np.full(len(samples), np.nan)), threads=1, progress=False)
+    )
 
 
 def test_a_few_samples_may_lack_class_0() -> None:
@@ -368,6 +372,7 @@ def test_events_need_not_reach_the_last_channel() -> None:
         ({"jobs": 2}, "^jobs is the number of processes for seeds"), ({"formats": ["gif"]}, "^format must be "),
         ({"callbacks": [3]}, "^callbacks must be a list of functions"), ({"callbacks": print}, "^callbacks must be a list"),
         ({"seeds": 2, "callbacks": [print]}, "^callbacks do not reach"), ({"name": "x"}, "has no setting name"))),
+    (lambda: made(train=from_arrays(EVENTS, LABELS, dt=0.5)), InputError, "have steps of 0.5 ms, but the network has steps of 1"),
     (lambda: ep.fit(made(window=np.ones(20), train=in_samples()), progress=False), InputError, "^window belongs to a data set"),
     (lambda: ep.fit(made(validation=CURVES), progress=False), InputError, "have labels, and these have targets"),
     (lambda: ep.fit(made(test=CURVES), progress=False), InputError, "have labels, and these have targets"),
