@@ -148,7 +148,7 @@ class Run:
         if self.writes:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)
-            self.history.lines = folder.read_metrics()
+        self.history.lines = self.comm.broadcast(folder.read_metrics() if self.writes else [])
         return self.learn()
 
     def learn(self) -> History:
@@ -190,6 +190,11 @@ class Run:
                 f"{self.folder.path}: the training is complete and kept, but its figures could not be drawn: {error}",
                 FiguresWarning,
             )
+        except KeyboardInterrupt:
+            raise Stopped(
+                f"{self.folder.path}: the training is complete and kept, its figures are not drawn; ep.runs.draw (eprop plot) "
+                "draws them"
+            ) from None
 
     def _train(self) -> None:
         """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
