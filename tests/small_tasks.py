@@ -63,8 +63,8 @@ def small(
     )  # fmt: skip
 
 
-def bare(seed: int = 1, **settings: Any) -> ep.Experiment:
-    """An experiment that no function with arguments has made."""
+def bare(seed: int = 1, **settings: Any) -> Any:  # not "Experiment", which would make it a second task of this file
+    """An experiment that no task has made."""
     samples = [draw(np.random.default_rng(k)) for k in range(18)]
     events, labels = np.array([each.inputs for each in samples]), np.array([each.target for each in samples])
     parts = [(events[part], labels[part]) for part in (slice(12), slice(12, 18))]

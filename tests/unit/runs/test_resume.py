@@ -89,7 +89,10 @@ def test_after_ctrl_c_in_validation(
 @pytest.mark.parametrize(("kind", "when"), [("eprop", "end of the test"), ("reward", "drawing figures")])
 def test_a_stop_after_the_end_keeps_all(kind: str, when: str, whole: Whole, tmp_path: pathlib.Path) -> None:
     stopped = stop(KINDS[kind](), tmp_path / "run", when, formats=("png",))
-    assert str(stopped) == f"{tmp_path / 'run'}: the training is complete and kept; ep.runs.draw (eprop plot) draws its figures"
+    assert (
+        str(stopped)
+        == f"{tmp_path / 'run'}: the training is complete and kept; ep.runs.draw (eprop plot) draws its figures"
+    )
     assert outcome(tmp_path / "run") == outcome(whole(kind))
     assert not (tmp_path / "run/figures").exists()
 
@@ -237,7 +240,10 @@ def test_a_diverging_run_keeps_its_last_checkpoint(tmp_path: pathlib.Path) -> No
     net.feedback(out, rec)
     events = np.random.default_rng(0).random((8, 20, 6)) < 0.4
     experiment = ep.Experiment(net, (events, np.ones((8, 20, 2))), epochs=20, batch_size=4, precision="single")
-    with pytest.raises(DivergenceError, match=r"The last good checkpoint is .*checkpoint.npz"), np.errstate(all="ignore"):
+    with (
+        pytest.raises(DivergenceError, match=r"The last good checkpoint is .*checkpoint.npz"),
+        np.errstate(all="ignore"),
+    ):
         trained(experiment, tmp_path / "run")
     assert np.isfinite(load(tmp_path / "run", experiment).simulator.state()["synapses/weight"]).all()
 
