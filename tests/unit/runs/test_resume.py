@@ -248,6 +248,16 @@ def test_a_diverging_run_keeps_its_last_checkpoint(tmp_path: pathlib.Path) -> No
     assert np.isfinite(load(tmp_path / "run", experiment).simulator.state()["synapses/weight"]).all()
 
 
+def test_nothing_is_left_of_a_run_that_could_not_begin(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> None:
+        raise OutputError("the disk is full")
+
+    monkeypatch.setattr("eprop.runs.run.save_checkpoint", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        trained(small(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_changed_data_are_noticed(tmp_path: pathlib.Path) -> None:
     stop(bare(), tmp_path / "run", "learning")
     other = bare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -26,6 +27,9 @@ from networks import two_threads
 from small_tasks import bare, outcome, small, trained
 
 TESTS = pathlib.Path(__file__).parents[2]
+PIPES: dict[str, Any] = {
+    "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "PYTHONPATH": str(TESTS)},
+}  # fmt: skip
 run_in_folder = fitting.run_in_folder
 
 
@@ -270,11 +274,13 @@ print(len(trials.summary["trials"]))
 def test_the_function_of_a_script_without_the_script(tmp_path: pathlib.Path) -> None:
     """A script that has no ``if __name__ == "__main__"`` would begin again in every process."""
     (tmp_path / "script.py").write_text(SCRIPT.format(tests=str(TESTS)))
-    done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
-    )  # fmt: skip
-    assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+    with subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, start_new_session=True, **PIPES) as process:
+        try:
+            text, errors = process.communicate(timeout=60)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # none is left if they begin again and again
+    assert (process.returncode, text) == (0, "2\n"), errors
     assert (tmp_path / "executed").read_text() == "x"
     assert RunFolder(tmp_path / "out").seeds() == [1, 2]
 
@@ -362,10 +368,7 @@ except Stopped as stop:
 
 def endless(out: pathlib.Path) -> subprocess.Popen[str]:
     """Three endless trainings, two at a time, in a process group of their own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", LONG, str(out), str(TESTS)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])},
-    )  # fmt: skip
+    return subprocess.Popen([sys.executable, "-c", LONG, str(out), str(TESTS)], start_new_session=True, **PIPES)
 
 
 @pytest.mark.parametrize(
