@@ -262,7 +262,7 @@ def test_tests_that_cannot_be(kind: str, task: Any, given: dict[str, Any], words
 
 def test_recordings_of_ones_own(tmp_path: pathlib.Path) -> None:
     data = digits.write_folder(tmp_path / "data")
-    trained(nmnist(data=str(data), neurons=5, validation=4, epochs=1, batch_size=4), tmp_path / "run")
+    trained(nmnist(data=data, neurons=5, validation=4, epochs=1, batch_size=4), tmp_path / "run")
     for given, samples in ((None, 12), ([data / "Test", data / "Train"], 36)):
         more = {} if given is None else {"test_data": given}
         _, found, test = evaluated(tmp_path / "run", None, **more)
@@ -297,7 +297,7 @@ def test_the_pictures_of_a_run_are_those_of_the_training(kind: str, whole: Whole
 
 def test_pictures_need_no_data(tmp_path: pathlib.Path) -> None:
     data = digits.write_folder(tmp_path / "data")
-    trained(nmnist(data=str(data), neurons=5, validation=4, epochs=1, batch_size=4), tmp_path / "run")
+    trained(nmnist(data=data, neurons=5, validation=4, epochs=1, batch_size=4), tmp_path / "run")
     shutil.rmtree(data)
     assert {path.stem for path in draw(tmp_path / "run")} == PICTURES["eprop"]
 
