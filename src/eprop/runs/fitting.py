@@ -13,7 +13,6 @@ from eprop.errors import InputError, OutputError, ParameterError, warn
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Stopped
-from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
@@ -22,7 +21,6 @@ from eprop.runs.seeds import run_trials
 from eprop.training.experiment import Experiment
 from eprop.training.forms import Data
 from eprop.training.history import History
-from eprop.training.pictures import FORMATS
 from eprop.training.progress_bar import shown
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
@@ -115,8 +113,6 @@ def fit(
     >>> history.evaluate(test).error
     >>> ep.fit(ep.tasks.nmnist(neurons=300), folder="runs/digits").summary["test_error"]
     """
-    for kind in formats:
-        check_choice("format", kind, FORMATS)
     watcher = progress if isinstance(progress, Watcher) else None if progress else Watcher()
     if isinstance(experiment, Experiment):
         if train is not None or validation is not None:

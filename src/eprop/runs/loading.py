@@ -243,7 +243,7 @@ def evaluate_run(
     run = _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
     if bits is not None:
         run = replace(run, simulator=quantise(run.simulator, bits).simulator)
-    _warn_if_unfinished(path, checkpoint.position)
+    _warn_if_unfinished(path, checkpoint.position, "samples" if experiment.environments is None else "steps")
     with shown(watcher, comm) as watching:
         evaluation, test = _tested(run, fresh, watching)
     return run, evaluation, test
@@ -405,12 +405,12 @@ def same_task(one: str, other: str) -> bool:
     return one == other
 
 
-def _warn_if_unfinished(path: str | pathlib.Path, position: State) -> None:
+def _warn_if_unfinished(path: str | pathlib.Path, position: State, unit: str) -> None:
     """Warn if the training was stopped before its end."""
     done, total = position.get("done", 0), position.get("total", 0)
     if done < total and not position.get("stopped_early"):
         warn(
-            f"{path}: was stopped after {done:,} of {total:,} of its training; this evaluation is of its last checkpoint",
+            f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
             UnfinishedRunWarning,
         )
 

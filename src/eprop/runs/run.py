@@ -16,13 +16,14 @@ from eprop.errors import CheckpointError, DivergenceError, EPropError, FiguresWa
 from eprop.files import JsonObject, output_errors, parsing, write_text
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
+from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, packed, save_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
 from eprop.training.experiment import Experiment
 from eprop.training.history import History
 from eprop.training.learner import Learner
-from eprop.training.pictures import Trained, draw, pictures_of_network
+from eprop.training.pictures import FORMATS, Trained, draw, pictures_of_network
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
 from eprop.training.system_info import describe_machine, package_version, peak_memory
@@ -54,6 +55,10 @@ class Execution:
     parallel: Literal["model", "data"] = "model"
     formats: tuple[str, ...] = ()
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for kind in self.formats:
+            check_choice("format", kind, FORMATS)
 
 
 def make_simulator(experiment: Experiment, execution: Execution) -> Simulator:

@@ -44,6 +44,8 @@ class Evaluation:
         Wall clock time.
     neurobench : NeuroBench or None
         Footprint, sparsity and operations; None if they were not measured.
+    score : str
+        Name of the score.
     """
 
     scores: np.ndarray
@@ -53,6 +55,7 @@ class Evaluation:
     n_classes: int = 0
     seconds: float = 0.0
     neurobench: NeuroBench | None = None
+    score: str = "error"
 
     @property
     def error(self) -> float:
@@ -90,6 +93,7 @@ class Evaluation:
         """Entries of ``summary.json``."""
         confusion = self.confusion() if self.predictions is not None else None
         return {
+            "score": self.score,
             "value": self.error,
             "spread": known(self.sigma),
             "sigma": known(self.sigma),
@@ -149,8 +153,8 @@ def evaluate(
     seconds = time.perf_counter() - began
     metrics = metrics_of(simulator, counts)
     if scoring.classes:
-        return Evaluation(scores, losses, labels, predictions, len(scoring.classes), seconds, metrics)
-    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics)
+        return Evaluation(scores, losses, labels, predictions, len(scoring.classes), seconds, metrics, scoring.name)
+    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics, score=scoring.name)
 
 
 def slices(seed: int, n: int) -> Iterator[np.ndarray]:
