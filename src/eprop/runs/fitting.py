@@ -13,7 +13,7 @@ from eprop.errors import InputError, OutputError, ParameterError, warn
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Stopped
-from eprop.runs.checkpoint import load_checkpoint
+from eprop.runs.checkpoint import Checkpoint, load_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, summary_of
@@ -161,7 +161,7 @@ def run_in_folder(
     if stopped is None:
         run.begin(folder, force)
     else:
-        run.resume(stopped, load_checkpoint(stopped.checkpoint))
+        run.resume(*stopped)
     return run
 
 
@@ -204,15 +204,15 @@ def _in_memory(
     return history
 
 
-def _stopped_run(experiment: Experiment, path: str | pathlib.Path) -> RunFolder | None:
-    """The folder, if it has a stopped run of the experiment; `OutputError` if its run is of another one."""
+def _stopped_run(experiment: Experiment, path: str | pathlib.Path) -> tuple[RunFolder, Checkpoint] | None:
+    """The folder and its checkpoint, if it has a stopped run of the experiment; `OutputError` if its run is of another one."""
     folder = RunFolder(path)
     if not folder.is_run() or folder.summary.is_file() or not folder.checkpoint.is_file():
         return None
-    changed = load_checkpoint(folder.checkpoint).record.differences(Record.of(experiment))
-    if changed:
+    checkpoint = load_checkpoint(folder.checkpoint)
+    if changed := checkpoint.record.differences(Record.of(experiment)):
         raise OutputError(
             f"{folder.path}: has a stopped run with other settings ({'; '.join(changed)}); choose another folder, or replace it "
             "with force=True (--force)"
         )
-    return folder
+    return folder, checkpoint

@@ -57,15 +57,12 @@ class LoadedRun:
         ``record`` has task and arguments, ``position`` the progress of the training.
     simulator : Simulator
         The trained network, at rest.
-    initial : dict of ndarray
-        State of the simulator before the training.
     """
 
     folder: RunFolder
     experiment: Experiment
     checkpoint: Checkpoint
     simulator: Simulator
-    initial: Mapping[str, np.ndarray]
 
     def __repr__(self) -> str:
         return (
@@ -145,18 +142,17 @@ def load(
     """
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
-    return _loaded(folder, checkpoint, experiment_of(folder, checkpoint, task), Execution(threads, comm or Serial()))
+    experiment = experiment_of(folder, checkpoint, task)
+    return _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
 
 
-def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, execution: Execution) -> LoadedRun:
-    simulator = make_simulator(experiment, execution)
-    initial = simulator.state()
+def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, simulator: Simulator) -> LoadedRun:
     try:
         simulator.set_state(checkpoint.state)
         simulator.reset()
     except EPropError as error:
         raise misfit(folder, checkpoint, error) from error
-    return LoadedRun(folder, experiment, checkpoint, simulator, initial)
+    return LoadedRun(folder, experiment, checkpoint, simulator)
 
 
 def resume_run(
@@ -192,7 +188,10 @@ def resume_run(
     folder, execution = RunFolder.open(path), execution or Execution()
     checkpoint = load_checkpoint(folder.checkpoint)
     with shown(watcher, execution.comm) as watching:
-        run = Run(experiment_of(folder, checkpoint, task), watching, execution, callbacks)
+        experiment = experiment_of(folder, checkpoint, task)
+        if changed := checkpoint.record.differences(Record.of(experiment)):
+            raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
+        run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)
     return run
 
@@ -241,7 +240,7 @@ def evaluate_run(
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
     experiment = experiment_of(folder, checkpoint, task, **arguments)
-    run = _loaded(folder, checkpoint, experiment, Execution(threads, comm or Serial()))
+    run = _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
     if bits is not None:
         run = replace(run, simulator=quantise(run.simulator, bits).simulator)
     _warn_if_unfinished(path, checkpoint.position, "samples" if experiment.environments is None else "steps")
@@ -314,11 +313,16 @@ def draw(
     target = folder.figures if out is None else pathlib.Path(out)
     if seeds := folder.seeds():
         return draw_trials_of([_reported(folder.of_seed(seed)) for seed in seeds], target, formats)
-    run = load(path, task)
-    position = {name: value for name, value in run.checkpoint.position.items() if name != "data"}
+    folder = RunFolder.open(path)
+    checkpoint = load_checkpoint(folder.checkpoint)
+    experiment = experiment_of(folder, checkpoint, task)
+    simulator = make_simulator(experiment, Execution())
+    initial = simulator.state()
+    run = _loaded(folder, checkpoint, experiment, simulator)
+    position = {name: value for name, value in checkpoint.position.items() if name != "data"}
     trained = Trained(
-        run.experiment, run.simulator, run.initial, run.folder.read_metrics(), run.summary, position,
-        unpacked(run.checkpoint.example),
+        experiment, simulator, initial, folder.read_metrics(), run.summary, position,
+        unpacked(checkpoint.example),
     )  # fmt: skip
     return draw_pictures({**pictures_of_network(trained), **_pictures_of_learner(trained)}, target, formats)
 
@@ -363,10 +367,14 @@ def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, 
     if isinstance(task, Experiment):
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
-        return task
+        if arguments:
+            raise ParameterError(
+                f"{folder.path}: {min(arguments)} is an argument of a task: give its function, not an experiment"
+            )
+        return task.changed(**record.settings)
     function = _function_of(folder, record.task, task)
     made = function(**{**record.arguments, **arguments})
-    return made.changed(**record.settings)
+    return made.changed(**{name: value for name, value in record.settings.items() if name not in arguments})
 
 
 def _function_of(

@@ -31,7 +31,7 @@ class Record:
     arguments : dict
         Arguments of the task's function.
     settings : dict
-        Settings of the training.
+        Settings of the training, and the seed of the order of samples.
     """
 
     task: str = ""
@@ -44,7 +44,7 @@ class Record:
         control, origin = experiment.environments, experiment.origin
         part: Any = experiment if control is None else control
         names = [each.name for each in fields(Training if control is None else PolicyTraining)]
-        settings = {name: getattr(part, name) for name in names}
+        settings = {"seed": experiment.seed, **{name: getattr(part, name) for name in names}}
         task, arguments = ("", {}) if origin is None else (origin.task, origin.arguments)
         return cls(task, *(json.loads(json.dumps(dict(values))) for values in (arguments, settings)))
 
@@ -80,7 +80,7 @@ class Record:
         docs = {} if experiment.origin is None else arguments_of(experiment.origin.function)
         lines += ["", "[arguments]", *_entries(self.arguments, {name: one.doc for name, one in docs.items()})]
         kind = Training if experiment.environments is None else PolicyTraining
-        meanings = {name: info.doc for name, info in parameters_of(kind)}
+        meanings = {"seed": "order of the samples", **{name: info.doc for name, info in parameters_of(kind)}}
         lines += ["", "[training]", *_entries(self.settings, meanings)]
         return ("\n".join(lines) + "\n").encode(errors="replace").decode()
 

@@ -153,11 +153,11 @@ class Run:
         if self.writes:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)
-            self.history.lines = folder.read_metrics()
+        self.history.lines = self.comm.broadcast(folder.read_metrics() if self.writes else [])
         return self.learn()
 
     def learn(self) -> History:
-        """Learn to the end, test, write the summary, draw pictures."""
+        """Learn to the end, test, write the summary."""
         learns, history = not self.trainer.finished, self.history
         with self.interrupt:
             self.watcher.phase("learning")
@@ -170,14 +170,18 @@ class Run:
         history.summary = summary_of(history, time.perf_counter() - self.began)
         if self.writes and (learns or not self._has_summary()):
             self.folder.write_summary(history.summary)
+        try:
+            self.interrupt.check()  # a signal in the last part of the test
+        except Stopped as stop:
+            raise self._complete(stop.exit_code, together=True) from None
         return history
 
     def draw(self) -> None:
         """Draw the pictures; a warning says if one fails."""
         if not self.execution.formats or not self.writes:
             return
-        self.watcher.phase("drawing figures")
         try:
+            self.watcher.phase("drawing figures")
             if self._initial is None:
                 from eprop.runs.loading import draw as draw_again
 
@@ -195,6 +199,8 @@ class Run:
                 f"{self.folder.path}: the training is complete and kept, but its figures could not be drawn: {error}",
                 FiguresWarning,
             )
+        except KeyboardInterrupt:
+            raise self._complete() from None
 
     def _train(self) -> None:
         """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
@@ -269,6 +275,11 @@ class Run:
 
     def _stopped(self, stop: Stopped) -> Stopped:
         return Stopped(self.advice(), stop.exit_code, together=stop.together)
+
+    def _complete(self, exit_code: int = 130, *, together: bool = False) -> Stopped:
+        """A stop after the end: nothing is left but pictures."""
+        text = f"{self.folder.path}: the training is complete and kept; ep.runs.draw (eprop plot) draws its figures"
+        return Stopped(text, exit_code, together=together)
 
 
 def example_of(learner: Learner) -> Any:

@@ -253,6 +253,10 @@ class Experiment(Training):
         known = [*own, *acting, "window", "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
+        if "window" in settings and self.origin is not None:  # a run keeps numbers and texts only
+            raise ParameterError(
+                f"window belongs to the function that makes the experiment {self.name!r}: give it there"
+            )
         if acting:
             of_control = {name: settings.pop(name) for name in list(settings) if name in acting}
             settings["environments"] = self.environments and self.environments.replace(**of_control)
