@@ -79,7 +79,6 @@ def test_a_function_that_returns_an_experiment_needs_no_decorator(tmp_path: path
         ("nmnist", None, "there is a task 'nmnist' already"),
         ("mine", "mine.txt", "ends with .py"),
         ("numpy", None, "numpy.py: Python programs .* in place of the module 'numpy'; give another name"),
-        ("draw", None, "a task 'draw' would be the function draw, which hides what the task is made of"),
         ("np", None, "would be the function np"),
         ("mine", "x/numpy.py", "in place of the module 'numpy'"),
     ],
