@@ -15,7 +15,7 @@ HOP = re.compile(r"^\d+\. `([\w/]+\.\w+): (\w+)`", re.MULTILINE)
 WALKS = {
     "run": ("life_of_a_spike.md", "{meth}`eprop.Simulator.run`", "src/eprop/engine/simulator.py", 12),
     "train": ("life_of_a_spike.md", "{meth}`eprop.Simulator.train`", "src/eprop/engine/simulator.py", 10),
-    "fit": ("life_of_a_training.md", "{func}`eprop.fit`", "src/eprop/runs/fitting.py", 8),
+    "command": ("life_of_a_training.md", "`eprop train nmnist` is a command", "src/eprop/cli/train.py", 7),
 }
 
 

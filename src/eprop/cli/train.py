@@ -18,9 +18,7 @@ from eprop.cli.guard import Group, Json, Quiet, formats_option, path_of
 
 if TYPE_CHECKING:
     from eprop.cli.report import Reporter
-    from eprop.parallel import Communicator
     from eprop.runs import Trials
-    from eprop.runs.run import Run
     from eprop.training import Experiment
     from eprop.training.trainer import Callback
 
@@ -294,53 +292,53 @@ def carry_out(request: _Request, *, as_json: bool, quiet: bool) -> None:
     """Start or resume a run, or several; print the result, draw the figures."""
     from eprop.cli.output import print_result
     from eprop.cli.report import Reporter, print_finished, print_trials
+    from eprop.errors import ParameterError
     from eprop.parallel import find_communicator
-    from eprop.runs import Trials
+    from eprop.runs import Execution, like, resume_run
+    from eprop.runs.fitting import run_in_folder
+    from eprop.tasks import task_named
     from eprop.training.number_text import line_of
 
     comm = find_communicator()
-    reporter = Reporter(quiet=quiet, silent=comm.rank > 0)
+    parallel: Any = request.parallel
+    execution = Execution(request.threads, comm, parallel, request.formats, request.tensorboard)
+    reporter, done = Reporter(quiet=quiet, silent=comm.rank > 0), None
     with reporter:
-        done = _done(request, reporter, comm)
+        function, callbacks = task_named(request.task), [_callback(text) for text in request.callbacks]
+        if request.jobs is not None and request.seeds is None:
+            raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
+        if request.resume is not None:
+            _refuse_beside_resume(request)
+            done = resume_run(request.resume, function, execution=execution, watcher=reporter, callbacks=callbacks)
+        else:
+            experiment = like(request.like, function, **request.given) if request.like else function(**request.given)
+            if request.seeds is not None:
+                trials = _several(experiment, request, reporter)
+            else:
+                done = run_in_folder(experiment, request.out, reporter, execution, callbacks, force=request.force)
     if comm.rank > 0:
         return
-    outcome = done if isinstance(done, Trials) else done.history
+    outcome = trials if done is None else done.history
     folder, summary = outcome.folder, outcome.summary
-    show = partial(print_trials if isinstance(done, Trials) else print_finished, folder, summary)
+    show = partial(print_trials if done is None else print_finished, folder, summary)
     try:
         line = line_of(folder.path, summary) if quiet else None
         print_result({"run": str(folder.path), **summary}, show, as_json=as_json, line=line)
     finally:
-        if not isinstance(done, Trials):  # an error of the figures does not hide the result
+        if done is not None:  # an error of the figures does not hide the result
             with reporter:
                 done.draw()
 
 
-def _done(request: _Request, reporter: Reporter, comm: Communicator) -> Run | Trials:
-    """Carry out a request; a run that is not yet drawn, or several."""
+def _several(experiment: Experiment, request: _Request, reporter: Reporter) -> Trials:
+    """Train with several seeds in parallel processes."""
     from eprop.errors import ParameterError
     from eprop.parallel import started_by_mpi
-    from eprop.runs import Execution, fit, like, resume_run
-    from eprop.runs.fitting import run_in_folder
-    from eprop.tasks import task_named
+    from eprop.runs import fit
 
-    parallel: Any = request.parallel
-    execution = Execution(request.threads, comm, parallel, request.formats, request.tensorboard)
-    if request.jobs is not None and request.seeds is None:
-        raise ParameterError("--jobs is the number of processes for --seeds: give --seeds as well")
-    function, callbacks = task_named(request.task), [_callback(text) for text in request.callbacks]
-    if request.resume is not None:
-        _refuse_beside_resume(request)
-        return resume_run(request.resume, function, execution=execution, watcher=reporter, callbacks=callbacks)
-    if request.like is not None:
-        experiment = like(request.like, function, **request.given)
-    else:
-        experiment = function(**request.given)
-    if request.seeds is None:
-        return run_in_folder(experiment, request.out, reporter, execution, callbacks, force=request.force)
     if started_by_mpi():
         raise ParameterError("--seeds starts its own processes: leave out mpiexec")
-    if callbacks:
+    if request.callbacks:
         raise ParameterError("--callback does not reach the processes of --seeds: leave out one of the two")
     trials: Trials = fit(
         experiment, folder=request.out, force=request.force, seeds=request.seeds, jobs=request.jobs, progress=reporter,

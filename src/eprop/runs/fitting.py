@@ -162,6 +162,7 @@ def run_in_folder(
         run.begin(folder, force)
     else:
         run.resume(*stopped)
+    run.learn()
     return run
 
 

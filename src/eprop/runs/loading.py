@@ -193,6 +193,7 @@ def resume_run(
             raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
         run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)
+        run.learn()
     return run
 
 

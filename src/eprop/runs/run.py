@@ -116,8 +116,8 @@ class Run:
             callbacks=[self.history, self._write_line, *callbacks],
         )
 
-    def begin(self, path: str | pathlib.Path | None, force: bool) -> History:
-        """Create the run folder, then learn."""
+    def begin(self, path: str | pathlib.Path | None, force: bool) -> None:
+        """Create the run folder, with a first checkpoint."""
         made: str | pathlib.Path = ""
         if self.writes:
             label = f"{self.experiment.name or 'experiment'}-{self.experiment.seed}"
@@ -131,10 +131,9 @@ class Run:
         except OutputError:
             self.folder.remove()
             raise
-        return self.learn()
 
-    def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> History:
-        """Continue from a checkpoint."""
+    def resume(self, folder: RunFolder, checkpoint: Checkpoint) -> None:
+        """Take the state of a checkpoint."""
         self.folder = folder
         position = dict(checkpoint.position)
         if position.pop("data", None) != self.learner.fingerprint():
@@ -154,15 +153,14 @@ class Run:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)
         self.history.lines = self.comm.broadcast(folder.read_metrics() if self.writes else [])
-        return self.learn()
 
-    def learn(self) -> History:
+    def learn(self) -> None:
         """Learn to the end, test, write the summary."""
         learns, history = not self.trainer.finished, self.history
         with self.interrupt:
             self.watcher.phase("learning")
-            with self._open_tensorboard():
-                self._train()
+            with self._open_tensorboard(), self._kept_if_it_stops():
+                self.trainer.run()
             self.save()
             self.watcher.phase("testing")
             history.evaluation = self._test()
@@ -174,7 +172,6 @@ class Run:
             self.interrupt.check()  # a signal in the last part of the test
         except Stopped as stop:
             raise self._complete(stop.exit_code, together=True) from None
-        return history
 
     def draw(self) -> None:
         """Draw the pictures; a warning says if one fails."""
@@ -202,10 +199,11 @@ class Run:
         except KeyboardInterrupt:
             raise self._complete() from None
 
-    def _train(self) -> None:
-        """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
+    @contextlib.contextmanager
+    def _kept_if_it_stops(self) -> Iterator[None]:
+        """Context of the training: if it stops before its end, write a checkpoint and say how to continue."""
         try:
-            self.trainer.run()
+            yield
         except Stopped as stop:
             self.save()
             raise self._stopped(stop) from None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -289,7 +291,10 @@ class SampleLearner(Learner):
         share = (start + batch) / self.total
         self.simulator.scale_learning_rates(self.experiment.eta_factor(share))
         samples = self.scoring.samples(self.dataset.subset(order[place:stop]), share)
-        result = self._train(samples, check)
+        # Ctrl-C may interrupt a mini-batch, which the simulator then discards; it may not interrupt e-prop+ within a call.
+        progress = (lambda done: check()) if self.by_batch else None
+        with self._placed_errors():
+            result = self.simulator.train(samples, progress=progress)
         score = self.scoring.score(samples, result.y) if self.by_batch else None
         self._note(samples, result, score)
         self.done = start + stop
@@ -299,12 +304,12 @@ class SampleLearner(Learner):
         self._sums.add(seconds=seconds)
         self._chunk = int(np.clip(len(samples) * CALL_SECONDS / max(seconds, 1e-9), 1, 2 * self._chunk))
 
-    def _train(self, samples: Samples, check: Check) -> BatchResult:
-        # Ctrl-C may interrupt a mini-batch, which the simulator then discards; it may not interrupt e-prop+ within a call.
-        progress = (lambda done: check()) if self.by_batch else None
+    @contextlib.contextmanager
+    def _placed_errors(self) -> Iterator[None]:
+        """Context in which a divergence names the sample, and no overflow warns."""
         try:
             with np.errstate(over="ignore", invalid="ignore"):  # divergence raises an error
-                return self.simulator.train(samples, progress=progress)
+                yield
         except DivergenceError as error:
             raise DivergenceError(f"after {self.done} samples, {error}") from None
 
