@@ -140,7 +140,8 @@ def draw_trials_of(
         return draw({"returns": lambda: draw_returns_of_trials(trials)}, folder, formats)
     summary = next((summary for _, summary in trials if summary), {})
     score, unit = summary.get("score", "error"), summary.get("loss_unit", "")
-    return draw({"learning_curve": lambda: draw_trials(trials, score, unit)}, folder, formats)
+    steps = summary.get("loss_steps")
+    return draw({"learning_curve": lambda: draw_trials(trials, score, unit, steps)}, folder, formats)
 
 
 def pictures_of_network(run: Trained) -> dict[str, Picture]:

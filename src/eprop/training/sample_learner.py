@@ -26,7 +26,7 @@ from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset, fingerprint
 from eprop.training.learner import Check, Learner, Show, State, Sums, below, in_turn
 from eprop.training.moved_synapses import learns_by_batch, moves, rewired, summary_of_moves
-from eprop.training.pictures import Picture, Trained, loss_unit, pictures_of_samples
+from eprop.training.pictures import Picture, Trained, loss_unit, pictures_of_samples, steps_of
 from eprop.training.scoring import Scoring, scoring_of
 from eprop.training.watcher import Progress, Watcher
 
@@ -230,7 +230,7 @@ class SampleLearner(Learner):
         """Learning curve, activity in a sample before and after, confusion or pattern."""
         return pictures_of_samples(run, self.scoring)
 
-    def example(self) -> Samples | None:
+    def example(self) -> Samples:
         """The first test sample, for pictures; without a test, the first training sample."""
         shown = self.dataset if self.test is None else self.test
         return self.scoring.samples(shown.subset([0]))
@@ -247,6 +247,7 @@ class SampleLearner(Learner):
             "train_data": train.name,
             **simulated("train_simulated", train),
             "loss_unit": loss_unit(self.simulator.network),
+            "loss_steps": steps_of(self.example()),
             "train_samples": len(train),
             "epochs": self.experiment.epochs,
             "samples_learned": self.done,
