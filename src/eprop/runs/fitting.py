@@ -79,8 +79,9 @@ def fit(
     tensorboard : bool
         Write metrics for TensorBoard to the folder, too.
     **settings
-        Changed settings of the training: ``epochs``, ``batch_size``, ``window``, ``patience``, ``schedule`` and others of
-        `Experiment` and `eprop.training.Training`. A simulator learns for 10 epochs by default.
+        Changed settings of the training: ``epochs``, ``batch_size``, ``patience``, ``schedule`` and others of
+        `eprop.training.Training`; with a simulator also ``window`` and others of `Experiment`. A simulator learns for 10 epochs
+        by default.
 
     Returns
     -------
@@ -133,6 +134,8 @@ def fit(
     if seeds is not None:
         if callbacks:
             raise ParameterError("callbacks do not reach the processes of several seeds: leave out one of the two")
+        if "seed" in settings:
+            raise ParameterError("seeds begin with the seed of the experiment: give it to the function of the task")
         return run_trials(made, seeds, folder, execution, jobs=jobs, force=force, watcher=watcher)
     if jobs is not None:
         raise ParameterError("jobs is the number of processes for seeds: give seeds as well")

@@ -191,8 +191,11 @@ def resume_run(
     """
     folder, execution = RunFolder.open(path), execution or Execution()
     checkpoint = load_checkpoint(folder.checkpoint)
+    experiment = experiment_of(folder, checkpoint, task)
+    if changed := checkpoint.record.differences(replace(Record.of(experiment), task=checkpoint.record.task)):
+        raise ParameterError(f"{folder.path}: is a run with other settings ({'; '.join(changed)})")
     with shown(watcher, execution.comm) as watching:
-        run = Run(experiment_of(folder, checkpoint, task), watching, execution, callbacks)
+        run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)
     return run
 
@@ -363,7 +366,9 @@ def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, 
     if isinstance(task, Experiment):
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
-        return task
+        if arguments:
+            raise ParameterError(f"arguments ({', '.join(arguments)}) change a task: give its function, not an experiment")
+        return task.changed(**record.settings)
     function = _function_of(folder, record.task, task)
     made = function(**{**record.arguments, **arguments})
     return made.changed(**record.settings)
@@ -373,11 +378,11 @@ def _function_of(
     folder: RunFolder, named: str, task: Callable[..., Experiment] | str | None
 ) -> Callable[..., Experiment]:
     """The function of a run's task; only the user names a Python file."""
+    if not named:
+        raise ParameterError(
+            f"{folder.path}: no function has made its experiment: give the experiment itself, as in load(path, experiment)"
+        )
     if task is None:
-        if not named:
-            raise ParameterError(
-                f"{folder.path}: no function has made its experiment: give the experiment itself, as in load(path, experiment)"
-            )
         if named.endswith(".py"):
             raise ParameterError(
                 f"{folder.path}: is a run of {named:.300}, a Python file, and eprop executes only files that you name: read the "

@@ -19,6 +19,7 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.runs.checkpoint import Checkpoint, packed, save_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
+from eprop.tasks import TASKS
 from eprop.training.experiment import Experiment
 from eprop.training.history import History
 from eprop.training.learner import Learner
@@ -259,8 +260,10 @@ class Run:
     def advice(self) -> str:
         """Message about a stopped run, with the command that continues it."""
         progress = f"{self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}"
-        task = "" if self.experiment.origin is None else self.experiment.origin.task
-        return f"stopped after {progress}; {self.folder.how_to_continue(task)}"
+        origin = self.experiment.origin
+        if origin is None or not (origin.task in TASKS or origin.task.endswith(".py")):
+            return f"stopped after {progress}; the same call of fit, with folder={str(self.folder.path)!r}, continues"
+        return f"stopped after {progress}; {self.folder.how_to_continue(origin.task)}"
 
     def _stopped(self, stop: Stopped) -> Stopped:
         return Stopped(self.advice(), stop.exit_code, together=stop.together)

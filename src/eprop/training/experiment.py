@@ -201,7 +201,7 @@ class Experiment(Training):
         """
         own = [each.name for each in fields(Training)] if self.environments is None else []
         acting = [] if self.environments is None else self.environments.settings_names()
-        known = [*own, *acting, "window", "seed"]
+        known = [*own, *acting, "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
         if acting:
