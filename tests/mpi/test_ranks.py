@@ -11,8 +11,7 @@ import pytest
 
 import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
-from eprop.training.checkpoint import load_checkpoint
-from eprop.training.run_folder import RunFolder
+from eprop.runs import RunFolder, load_checkpoint
 from launching import launch
 
 HERE = pathlib.Path(__file__).parent

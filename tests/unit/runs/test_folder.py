@@ -5,14 +5,12 @@ import pathlib
 
 import pytest
 
-from eprop import load
 from eprop.errors import CheckpointError, OutputError
-from eprop.plot import draw_run
-from eprop.training import Checkpoint, RunFolder, resume_run, save_checkpoint
+from eprop.runs import Checkpoint, Record, RunFolder, draw, evaluate_run, like, load, resume_run, save_checkpoint
 
 pytestmark = pytest.mark.tiny
 
-CONFIG = '[task]\nname = "pattern-generation"\n'
+CONFIG = '# A run of eprop 0.3.0\ntask = "pattern-generation"\n'
 
 
 def test_runs_are_numbered(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +65,8 @@ def test_what_was_left_half_written_is_taken_away(tmp_path: pathlib.Path) -> Non
 
 def test_force_replaces_a_run_whose_task_is_gone(tmp_path: pathlib.Path) -> None:
     run = RunFolder.create(tmp_path / "a", "x")
-    run.config.write_text('[task]\nname = "gone.py"\n')
-    save_checkpoint(run.checkpoint, Checkpoint("", {}, {}))
+    run.config.write_text(CONFIG.replace("pattern-generation", "gone.py"))
+    save_checkpoint(run.checkpoint, Checkpoint(Record(), {}, {}))
     RunFolder.create(tmp_path / "a", "x", force=True)
     assert list(run.path.iterdir()) == []
 
@@ -94,7 +92,7 @@ def test_only_runs_are_opened(tmp_path: pathlib.Path) -> None:
         (tmp_path / "trials" / f"seed-{seed}" / "config.toml").write_text(CONFIG)
     trials = RunFolder(tmp_path / "trials")
     words = r"trials: holds several trials, seed-2, seed-3, seed-4, \.\.\.; give the folder of one, such as .*trials/seed-2; "
-    for read in (RunFolder.open, load, resume_run):
+    for read in (RunFolder.open, load, resume_run, evaluate_run, like):
         with pytest.raises(CheckpointError, match=words):
             read(trials.path)
     assert trials.seeds() == [2, 3, 4, 10]
@@ -145,7 +143,7 @@ def test_metrics_without_samples_cannot_be_rewound(tmp_path: pathlib.Path, damag
 
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b"])
 def test_folders_that_cannot_be(name: str) -> None:
-    for call in (RunFolder, load, resume_run, draw_run, lambda path: RunFolder.create(path, "x")):
+    for call in (RunFolder, load, resume_run, draw, lambda path: RunFolder.create(path, "x")):
         with pytest.raises(CheckpointError, match="cannot be the folder of a run"):
             call(name)
 

@@ -1,0 +1,1 @@
+from unrendered import unrendered as unrendered
