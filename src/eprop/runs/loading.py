@@ -371,7 +371,7 @@ def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, 
         return task.changed(**record.settings)
     function = _function_of(folder, record.task, task)
     made = function(**{**record.arguments, **arguments})
-    return made.changed(**record.settings)
+    return made.changed(**{name: value for name, value in record.settings.items() if name not in arguments})
 
 
 def _function_of(
