@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -386,7 +387,7 @@ def _function_of(
         if named.endswith(".py"):
             raise ParameterError(
                 f"{folder.path}: is a run of {named:.300}, a Python file, and eprop executes only files that you name: read the "
-                f"file, then {folder.how_to_continue(named)} (in Python: task={named!r:.200})"
+                f"file, then name it, as in: eprop evaluate RUN --task {shlex.quote(named):.300} (in Python: task=...)"
             )
         return task_named(named)
     given = task if isinstance(task, str) else getattr(task, "task_name", "")

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import Result
 
 import command_line
-from eprop import load
+import eprop as ep
 from eprop.errors import ParameterError
-from eprop.plot import draw_run
+from eprop.runs import RunFolder, arguments_of_run, draw, evaluate_run, like, load, resume_run
+from eprop.tasks import task_named
 from eprop.tasks.registry import new_task
-from eprop.training import RunConfig, RunFolder, evaluate_run, read_config, resume_run, run_trials, start_run
 
-SMALL = {"task": {"neurons": 3, "group": 2, "n_steps": 4}, "data": {"samples": 4, "test_samples": 2}}
+SMALL = {"neurons": 3, "epochs": 1}
 
 
 def forget() -> None:
@@ -30,10 +30,10 @@ def strange(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
     """A run whose task is a file that leaves a mark when it is executed."""
     run, ran = tmp_path / "run", tmp_path / "ran"
     payload, text = new_task("payload", tmp_path / "payload.py")
+    text = text.replace("samples=320, test_samples=200", "samples=4, test_samples=2")
     payload.write_text(f"{text}\n\nimport pathlib\n\npathlib.Path({str(ran)!r}).touch()\n")
-    config = RunConfig.make(str(payload), **SMALL, training={"epochs": 1}, run={"threads": 1})
-    start_run(config, run)
-    run_trials(config, 1, tmp_path / "trials", jobs=1)
+    experiment = task_named(payload)(**SMALL)
+    ep.fit(experiment, folder=run, progress=False, threads=1, formats=())
     ran.unlink()
     forget()
     return run, ran
@@ -41,14 +41,13 @@ def strange(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
 
 CALLS = {
     "evaluate": evaluate_run,
-    "plot": draw_run,
+    "plot": draw,
     "load": load,
+    "like": like,
     "resume": resume_run,
-    "resume as another": lambda run: resume_run(run, task="pattern-generation"),
-    "load as another": lambda run: load(run, task="nmnist"),
-    "read": lambda run: read_config(run / "config.toml"),
-    "read as another": lambda run: read_config(run / "config.toml", "nmnist"),
-    "plot trials": lambda run: draw_run(run.parent / "trials"),
+    "resume as another": lambda run: resume_run(run, "pattern-generation"),
+    "load as another": lambda run: load(run, "nmnist"),
+    "like as another": lambda run: like(run, ep.tasks.nmnist),
 }
 
 
@@ -57,17 +56,18 @@ def test_a_file_that_only_a_run_names_is_not_executed(call: str, strange: tuple[
     run, ran = strange
     payload = run.parent / "payload.py"
     words = (
-        "payload.py" if "another" in call else f"{payload}, a Python file, and eprop executes only files that you name"
+        "payload.py', not of" if "another" in call else f"{payload}, a Python file, and eprop executes only files that you name"
     )
     with pytest.raises(ParameterError, match=words):
         CALLS[call](run)
+    assert arguments_of_run(run)[0] == str(payload)
     assert not ran.exists()
 
 
 def test_a_file_that_the_user_names_is_executed(strange: tuple[pathlib.Path, pathlib.Path]) -> None:
     run, ran = strange
     payload = str(run.parent / "payload.py")
-    for call in (load, evaluate_run, draw_run, resume_run):
+    for call in (load, evaluate_run, draw, like, resume_run):
         call(run, task=payload)
         assert ran.exists()
         ran.unlink()
@@ -110,10 +110,10 @@ def command(words: str, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -
     [
         ("evaluate run", "as in: eprop evaluate RUN --task {payload}"),
         ("plot run", "as in: eprop evaluate RUN --task {payload}"),
-        ("train --resume run", "continue with: eprop train {payload} --resume run"),
-        ("train --resume run --bogus 1", "continue with: eprop train {payload} --resume run"),
-        ("train pattern-generation --resume run", "continue with: eprop train {payload} --resume run"),
-        ("train nmnist --config run/config.toml", "run it with: eprop train {payload} --config run/config.toml"),
+        ("train --resume run", "give the task, as in eprop train {payload} --resume run"),
+        ("train --like run --bogus 1", "give the task, as in eprop train {payload} --like run"),
+        ("train pattern-generation --resume run", "is a run of the task '{payload}', not of 'pattern-generation'"),
+        ("train nmnist --like run", "is a run of the task '{payload}', not of 'nmnist'"),
     ],
 )
 def test_commands_say_how_to_name_it(
@@ -131,8 +131,8 @@ def test_commands_say_how_to_name_it(
     [
         "evaluate run --task payload.py --quiet",
         "plot run --task payload.py --quiet",
-        "plot trials --task payload.py --quiet",
         "train payload.py --resume run --quiet --no-figures",
+        "train payload.py --like run --quiet --no-figures --epochs 1",
     ],
 )
 def test_commands_that_name_it_execute_it(
