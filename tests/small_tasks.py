@@ -59,8 +59,8 @@ class SignalAt(Watcher):
 
 
 def timeless(values: dict[str, Any]) -> dict[str, Any]:
-    """The entries that depend on neither time nor threads nor memory."""
-    own = ("finished", "threads", "peak_memory_bytes", "simulator_bytes", "ns_per_synaptic_event")
+    """The entries that depend on neither time nor threads nor ranks nor memory."""
+    own = ("finished", "threads", "ranks", "peak_memory_bytes", "simulator_bytes", "ns_per_synaptic_event")
     return {key: value for key, value in values.items() if key not in own and "second" not in key}
 
 
@@ -70,6 +70,8 @@ def assert_same_run(one: pathlib.Path, two: pathlib.Path) -> None:
     assert_same(load_checkpoint(first.checkpoint).state, load_checkpoint(second.checkpoint).state)
     assert list(map(timeless, first.read_metrics())) == list(map(timeless, second.read_metrics()))
     found, wanted = (timeless(run.read_summary()) for run in (first, second))
-    other = {name: (found.get(name), wanted.get(name)) for name in found | wanted if found.get(name) != wanted.get(name)}
+    other = {
+        name: (found.get(name), wanted.get(name)) for name in found | wanted if found.get(name) != wanted.get(name)
+    }
     assert found and not other, other
     assert not [path for path in two.iterdir() if path.name.startswith(".")]

@@ -11,8 +11,9 @@ import pytest
 
 import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
-from eprop.runs import RunFolder, load_checkpoint
+from eprop.training import Stopped
 from launching import launch
+from small_tasks import assert_same_run, fitted, stop_after
 
 HERE = pathlib.Path(__file__).parent
 
@@ -73,46 +74,48 @@ def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads, cases):
 
 
 TRAIN = "from eprop.cli import main; main()"
+ARGUMENTS = {
+    "neurons": 8,
+    "samples": 4,
+    "test_samples": 4,
+    "validation": 4,
+    "delay": 100.0,
+    "batch_size": 2,
+    "epochs": 3,
+}
+
+
+def trained(mpiexec: str, ranks: int, *words: str) -> dict[str, Any]:
+    """The result of a command."""
+    done = launch(mpiexec, ranks, "-c", TRAIN, "train", *words, "--no-figures", "--json", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    assert "rank" not in done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["ranks"] == ranks
+    return found
 
 
 @pytest.mark.mpi
 def test_the_command_trains_on_ranks(mpiexec, tmp_path):
-    """The same metrics and network as in one process, one folder, one report; replicas learn something else."""
-    options = ["train", "pattern-generation", "--epochs", "3", "--no-figures", "--json", "--threads", "1"]
-    settings = ("neurons=8", "inputs=20", "duration=40.0", "samples=4", "batch_size=2")
-    options += [part for value in settings for part in ("--set", value)]
-    found = {}
-    for name, ranks, more in (("one", 1, []), ("two", 2, []), ("replicas", 2, ["--parallel", "data"])):
-        done = launch(mpiexec, ranks, "-c", TRAIN, *options, *more, "--out", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
-        found[name] = json.loads(done.stdout)
-        assert found[name]["ranks"] == ranks
-        assert "rank" not in done.stderr
-    for name in ("test_loss", "synaptic_events", "samples_learned"):
-        assert found["one"][name] == found["two"][name]
-    assert found["one"]["samples_learned"] == found["replicas"]["samples_learned"] == 12
-    np.testing.assert_allclose(found["one"]["test_loss"], found["replicas"]["test_loss"], rtol=1e-4)
-    again = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / "two"))
+    """The same bits as in one process, also after a stop; one folder, one report; replicas learn something else."""
+    words = ["delayed-cue", *(f"--{name.replace('_', '-')}={value}" for name, value in ARGUMENTS.items())]
+    one = trained(mpiexec, 1, *words, "--out", str(tmp_path / "one"))
+    trained(mpiexec, 2, *words, "--out", str(tmp_path / "two"))
+    with pytest.raises(Stopped):
+        fitted(tmp_path / "cut", ep.tasks.delayed_cue(**ARGUMENTS), callbacks=[stop_after(6)])
+    trained(mpiexec, 2, "--resume", str(tmp_path / "cut"))
+    for name in ("two", "cut"):
+        assert_same_run(tmp_path / "one", tmp_path / name)
+    replicas = [tmp_path / "first", tmp_path / "second"]
+    for folder in replicas:
+        found = trained(mpiexec, 2, *words, "--parallel", "data", "--out", str(folder))
+        assert found["samples_learned"] == one["samples_learned"] == 12
+        np.testing.assert_allclose(found["test_loss"], one["test_loss"], rtol=1e-4)
+    assert_same_run(*replicas)  # to the last bit, for a given number of ranks
+    again = launch(mpiexec, 2, "-c", TRAIN, "train", *words, "--out", str(tmp_path / "two"))
     assert again.returncode != 0
     assert "rank 0 of 2" in again.stderr
     assert again.stderr.count("is not empty; choose another folder") == 1
-
-
-@pytest.mark.mpi
-def test_replicas_learn_the_same_in_every_run(mpiexec, tmp_path):
-    """To the last bit, for a given number of ranks."""
-    options = ["train", "pattern-generation", "--epochs", "2", "--no-figures", "--json", "--threads", "1"]
-    options += ["--parallel", "data", "--set", "neurons=8", "--set", "inputs=20", "--set", "duration=40.0"]
-    options += ["--set", "samples=4", "--set", "batch_size=2"]
-    learned = []
-    for name in ("first", "second"):
-        done = launch(mpiexec, 2, "-c", TRAIN, *options, "--out", str(tmp_path / name))
-        assert done.returncode == 0, done.stderr
-        state = load_checkpoint(RunFolder(tmp_path / name).checkpoint).state
-        learned.append({"test_loss": json.loads(done.stdout)["test_loss"], **state})
-    assert learned[0].keys() == learned[1].keys()
-    for name, value in learned[0].items():
-        np.testing.assert_array_equal(value, learned[1][name], err_msg=name)
 
 
 @pytest.mark.tiny

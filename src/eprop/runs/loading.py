@@ -368,7 +368,9 @@ def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, 
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
         if arguments:
-            raise ParameterError(f"arguments ({', '.join(arguments)}) change a task: give its function, not an experiment")
+            raise ParameterError(
+                f"arguments ({', '.join(arguments)}) change a task: give its function, not an experiment"
+            )
         return task.changed(**record.settings)
     function = _function_of(folder, record.task, task)
     made = function(**{**record.arguments, **arguments})

@@ -23,7 +23,9 @@ def checkpoint() -> Checkpoint:
         "single": np.array(3.5),
     }
     position = {"done": 7, "validation_error": float("inf"), "x": 0.1, "draws": [2**100], "lanes/v": np.arange(3.0)}
-    return Checkpoint(Record("a-task", {"path": "ü", "n": None}, {"epochs": 3}), position, state, {"ptr": np.arange(4)}, "0.1.0")
+    return Checkpoint(
+        Record("a-task", {"path": "ü", "n": None}, {"epochs": 3}), position, state, {"ptr": np.arange(4)}, "0.1.0"
+    )
 
 
 @pytest.fixture

@@ -134,7 +134,9 @@ def test_episodes_of_a_run_with_reward(tmp_path: pathlib.Path) -> None:
 def test_a_test_of_a_stopped_run_warns(tmp_path: pathlib.Path) -> None:
     with pytest.raises(Stopped):
         fitted(tmp_path / "cut", callbacks=[stop_after(12)])
-    with pytest.warns(UnfinishedRunWarning, match="cut: was stopped after 12 of 24 of its training; this evaluation is of"):
+    with pytest.warns(
+        UnfinishedRunWarning, match="cut: was stopped after 12 of 24 of its training; this evaluation is of"
+    ):
         evaluate_run(tmp_path / "cut", **SHOWN)
 
 

@@ -125,7 +125,9 @@ small_tasks.fitted(sys.argv[1], small_tasks.small(rule), callbacks=[count] if wh
 """
 
 
-@pytest.mark.parametrize(("where", "count", "rule"), [("line", 3, "eprop"), ("write", 6, "eprop"), ("line", 2, "eprop+")])
+@pytest.mark.parametrize(
+    ("where", "count", "rule"), [("line", 3, "eprop"), ("write", 6, "eprop"), ("line", 2, "eprop+")]
+)
 def test_a_killed_run_is_resumed_bit_by_bit(
     where: str, count: int, rule: str, whole: dict[str, pathlib.Path], tmp_path: pathlib.Path
 ) -> None:
@@ -227,7 +229,11 @@ def stopped_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 @refusals(
     (lambda run: fitted(run, own(eta=0.1)), OutputError, r"in->rec = '.*eta=0.1.*', not '.*eta=0.01"),
     (lambda run: fitted(run, own(seed=8)), OutputError, r"\(seed = 8, not None\)"),
-    (lambda run: fitted(run, own(data=DATA[::-1])), CheckpointError, "other data; the data of the experiment have changed"),
+    (
+        lambda run: fitted(run, own(data=DATA[::-1])),
+        CheckpointError,
+        "other data; the data of the experiment have changed",
+    ),
     (resume_run, ParameterError, "no function has made its experiment: give the experiment itself"),
     (lambda run: resume_run(run, "nmnist"), ParameterError, "no function has made its experiment"),
     (lambda run: resume_run(run, own(eta=0.1)), ParameterError, "in->rec = .*eta=0.1"),
@@ -285,7 +291,10 @@ def test_changed_data_are_noticed(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda c: {"record": replace(c.record, arguments={**c.record.arguments, "neurons": 6})}, "does not fit its exp"),
+        (
+            lambda c: {"record": replace(c.record, arguments={**c.record.arguments, "neurons": 6})},
+            "does not fit its exp",
+        ),
         (lambda c: {"state": {}}, "does not fit its experiment .* written by eprop 0.0"),
         (lambda c: {"position": {"data": c.position["data"]}}, "has no valid position"),
         (lambda c: {"position": {**c.position, "sums": 3}}, "has no valid position"),

@@ -30,7 +30,9 @@ from refusals import Refusal, refusals
 from small_tasks import QUIET, assert_same_run, fitted, small
 
 
-def trained(out: pathlib.Path | str | None, count: int = 2, experiment: Experiment | None = None, **given: Any) -> Trials:
+def trained(
+    out: pathlib.Path | str | None, count: int = 2, experiment: Experiment | None = None, **given: Any
+) -> Trials:
     """Seeds in this process, or with ``jobs`` in several."""
     options = {**QUIET, "threads": None, "seeds": count, "jobs": 1, **given}
     trials: Trials = ep.fit(experiment or small(seed=3), folder=out, **options)

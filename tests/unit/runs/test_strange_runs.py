@@ -56,7 +56,9 @@ def test_a_file_that_only_a_run_names_is_not_executed(call: str, strange: tuple[
     run, ran = strange
     payload = run.parent / "payload.py"
     words = (
-        "payload.py', not of" if "another" in call else f"{payload}, a Python file, and eprop executes only files that you name"
+        "payload.py', not of"
+        if "another" in call
+        else f"{payload}, a Python file, and eprop executes only files that you name"
     )
     with pytest.raises(ParameterError, match=words):
         CALLS[call](run)
