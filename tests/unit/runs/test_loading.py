@@ -13,13 +13,13 @@ import pytest
 import digits
 import eprop as ep
 from eprop.errors import CheckpointError, DataError, InputError, MissingExtraError, ParameterError
-from eprop.runs import RunFolder, UnfinishedRunWarning, arguments_of_run, draw, evaluate_run, like, load, resume_run
+from eprop.runs import RunFolder, UnfinishedRunWarning, arguments_of_run, draw, evaluate_run, like, load
 from eprop.tasks import recordings
 from eprop.training import Stage, Stopped, Watcher
 from refusals import Refusal, refusals
 from small_tasks import fitted, small, stop_after
 
-SHOWN = {"threads": 1, "watcher": Watcher()}
+SHOWN: dict[str, Any] = {"threads": 1, "watcher": Watcher()}
 
 
 @pytest.fixture(scope="module", params=["eprop", "eprop+"])

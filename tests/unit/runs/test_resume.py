@@ -284,7 +284,7 @@ def test_changed_data_are_noticed(tmp_path: pathlib.Path, monkeypatch: pytest.Mo
     cut(tmp_path / "run", 8, experiment)
     digits.write_folder(tmp_path / "data", seed=9)
     for again in (lambda: resume_run(tmp_path / "run"), lambda: fitted(tmp_path / "run", experiment)):
-        with pytest.raises(CheckpointError, match="was written while learning from other data; .* start a new run"):
+        with pytest.raises(CheckpointError, match=r"was written while learning from other data; .* start a new run"):
             again()
 
 
