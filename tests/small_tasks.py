@@ -73,5 +73,6 @@ def assert_same_run(one: pathlib.Path, two: pathlib.Path) -> None:
     other = {
         name: (found.get(name), wanted.get(name)) for name in found | wanted if found.get(name) != wanted.get(name)
     }
-    assert found and not other, other
+    assert found
+    assert not other, other
     assert not [path for path in two.iterdir() if path.name.startswith(".")]

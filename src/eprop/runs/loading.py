@@ -223,7 +223,8 @@ def evaluate_run(
     comm : Communicator, optional
         Ranks that evaluate together.
     **arguments
-        Changed arguments of the task that matter for the test: ``test_data``, ``test_samples``, ``episodes``.
+        Changed arguments of the task that matter for the test: ``test_data``, ``test_samples``, ``episodes``; of an experiment
+        ``episodes`` only.
 
     Returns
     -------
@@ -367,11 +368,7 @@ def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, 
     if isinstance(task, Experiment):
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
-        if arguments:
-            raise ParameterError(
-                f"arguments ({', '.join(arguments)}) change a task: give its function, not an experiment"
-            )
-        return task.changed(**record.settings)
+        return task.changed(**{**record.settings, **arguments})
     function = _function_of(folder, record.task, task)
     made = function(**{**record.arguments, **arguments})
     return made.changed(**{name: value for name, value in record.settings.items() if name not in arguments})
