@@ -59,8 +59,8 @@ class SignalAt(Watcher):
 
 
 def timeless(values: dict[str, Any]) -> dict[str, Any]:
-    """The entries that depend on neither time nor threads nor ranks nor memory."""
-    own = ("finished", "threads", "ranks", "peak_memory_bytes", "simulator_bytes", "ns_per_synaptic_event")
+    """The entries that do not depend on the execution."""
+    own = ("commit", "finished", "threads", "ranks", "peak_memory_bytes", "simulator_bytes", "ns_per_synaptic_event")
     return {key: value for key, value in values.items() if key not in own and "second" not in key}
 
 
