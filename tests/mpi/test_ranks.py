@@ -11,9 +11,9 @@ import pytest
 
 import eprop as ep
 from eprop.parallel import Serial, find_communicator, started_by_mpi
-from eprop.training import Stopped
+from eprop.runs import RunFolder
 from launching import launch
-from small_tasks import assert_same_run, fitted, stop_after
+from small_tasks import outcome
 
 HERE = pathlib.Path(__file__).parent
 
@@ -73,49 +73,81 @@ def test_ranks_and_threads_give_the_same_bits(mpiexec, ranks, threads, cases):
     compare(mpiexec, ranks, threads, cases)
 
 
-TRAIN = "from eprop.cli import main; main()"
-ARGUMENTS = {
-    "neurons": 8,
-    "samples": 4,
-    "test_samples": 4,
-    "validation": 4,
-    "delay": 100.0,
-    "batch_size": 2,
-    "epochs": 3,
-}
+TRAIN = """
+import os, signal, sys
+
+sys.path.insert(0, sys.argv[1])
+import eprop as ep
+import small_tasks
+from eprop.parallel import find_communicator
+from eprop.parallel.interrupt import Stopped
+from eprop.training import Watcher
+
+comm, (kind, folder, parallel, when) = find_communicator(), sys.argv[2:]
 
 
-def trained(mpiexec: str, ranks: int, *words: str) -> dict[str, Any]:
-    """The result of a command."""
-    done = launch(mpiexec, ranks, "-c", TRAIN, "train", *words, "--no-figures", "--json", "--threads", "1")
+class Stop(Watcher):
+    left = 2
+
+    def phase(self, text):
+        if text == when:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def progress(self, progress):
+        self.left -= 1
+        if when == "learning" and self.left == 0 and comm.rank == comm.size - 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    history = small_tasks.trained(small_tasks.KINDS[kind](), folder, comm=comm, parallel=parallel, progress=Stop())
+    assert len(comm.gather(str(history.lines))) == comm.size == history.summary["ranks"]
+    assert len(set(map(str, comm.gather([line["samples"] for line in history.lines])))) == 1
+except Stopped as stop:
+    assert stop.exit_code == 130 and stop.together, stop
+    print("stopped")
+"""
+
+
+def train(mpiexec: str, ranks: int, kind: str, folder: pathlib.Path, parallel: str = "model", when: str = "-") -> str:
+    done = launch(mpiexec, ranks, "-c", TRAIN, str(HERE.parent), kind, str(folder), parallel, when)
     assert done.returncode == 0, done.stderr
-    assert "rank" not in done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert found["ranks"] == ranks
-    return found
+    return done.stdout
 
 
 @pytest.mark.mpi
-def test_the_command_trains_on_ranks(mpiexec, tmp_path):
-    """The same bits as in one process, also after a stop; one folder, one report; replicas learn something else."""
-    words = ["delayed-cue", *(f"--{name.replace('_', '-')}={value}" for name, value in ARGUMENTS.items())]
-    one = trained(mpiexec, 1, *words, "--out", str(tmp_path / "one"))
-    trained(mpiexec, 2, *words, "--out", str(tmp_path / "two"))
-    with pytest.raises(Stopped):
-        fitted(tmp_path / "cut", ep.tasks.delayed_cue(**ARGUMENTS), callbacks=[stop_after(6)])
-    trained(mpiexec, 2, "--resume", str(tmp_path / "cut"))
-    for name in ("two", "cut"):
-        assert_same_run(tmp_path / "one", tmp_path / name)
-    replicas = [tmp_path / "first", tmp_path / "second"]
-    for folder in replicas:
-        found = trained(mpiexec, 2, *words, "--parallel", "data", "--out", str(folder))
-        assert found["samples_learned"] == one["samples_learned"] == 12
-        np.testing.assert_allclose(found["test_loss"], one["test_loss"], rtol=1e-4)
-    assert_same_run(*replicas)  # to the last bit, for a given number of ranks
-    again = launch(mpiexec, 2, "-c", TRAIN, "train", *words, "--out", str(tmp_path / "two"))
-    assert again.returncode != 0
-    assert "rank 0 of 2" in again.stderr
-    assert again.stderr.count("is not empty; choose another folder") == 1
+@pytest.mark.parametrize(("kind", "when"), [("eprop", "testing"), ("eprop+", "learning")])
+def test_a_run_on_ranks_has_the_bits_of_one_process_also_after_a_stop(mpiexec, tmp_path, kind, when):
+    """The same metrics and network, one folder; one process continues what two ranks have begun, and the other way round."""
+    for name, runs in (
+        ("one", [(1, "-")]), ("two", [(2, "-")]), ("two, one", [(2, when), (1, "-")]),
+        ("one, two", [(1, when), (2, "-")]),
+    ):  # fmt: skip
+        for ranks, stop in runs:
+            said = train(mpiexec, ranks, kind, tmp_path / name, when=stop)
+            assert (stop == "-") == (said == "")
+        assert outcome(tmp_path / name) == outcome(tmp_path / "one"), name
+
+
+@pytest.mark.mpi
+def test_a_folder_that_is_taken_is_refused_on_all_ranks(mpiexec, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    done = launch(mpiexec, 2, "-c", TRAIN, str(HERE.parent), "eprop", str(tmp_path), "model", "-", seconds=60)
+    assert done.returncode != 0
+    assert "is not empty; choose another folder" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.mpi
+def test_replicas_learn_the_same_in_every_run(mpiexec, tmp_path):
+    """To the last bit, for a given number of ranks; almost what one process learns."""
+    for name in ("first", "second"):
+        train(mpiexec, 2, "eprop", tmp_path / name, "data")
+    train(mpiexec, 1, "eprop", tmp_path / "one")
+    assert outcome(tmp_path / "first") == outcome(tmp_path / "second")
+    losses = [RunFolder(tmp_path / name).read_summary()["test_loss"] for name in ("first", "one")]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
 
 
 @pytest.mark.tiny

@@ -103,7 +103,7 @@ def evaluate(
     if comm.rank > 0:
         return
     facts: JsonObject = {name.removeprefix("test_"): value for name, value in outcome.summary().items()}
-    facts["score"] = loaded.summary.get("score", "score")
+    facts.setdefault("score", "score")
     if bits is not None:
         facts["bits"] = bits
     if test is not None:

@@ -34,7 +34,7 @@ FOLDER = """The folder of the run, in runs/, has configuration, metrics, checkpo
 pictures. Rare settings are arguments of the Python function:
 {python}
 """
-NETWORK, RUN = "Network and learning", "Run"
+NETWORK, DATA, RUN = "Network and learning", "Data", "Run"
 
 
 class _Tasks(Group):
@@ -250,7 +250,8 @@ def task_options(function: Callable[..., Experiment]) -> dict[str, inspect.Param
     for name, one in known.items():
         default = settings.get(name) if one.default is inspect.Parameter.empty else one.default
         found[name] = option_of(one, default, NETWORK)
-    return found
+    # The help has the groups in the order of their first options.
+    return dict(sorted(found.items(), key=lambda item: known[item[0]].panel == DATA))
 
 
 def _training_of(function: Callable[..., Experiment]) -> Mapping[str, Any]:

@@ -270,6 +270,7 @@ class Returns:
         """Entries of ``summary.json``."""
         cut = f", {self.cut:,} of them cut (longest=N)" if self.cut else ""
         return {
+            "score": "mean return",
             "value": self.mean,
             "spread": self.std,
             "sigma": self.std / math.sqrt(self.totals.size),

@@ -13,8 +13,7 @@ from eprop.errors import InputError, OutputError, ParameterError, warn
 from eprop.network import Network
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Stopped
-from eprop.parameters import check_choice
-from eprop.runs.checkpoint import load_checkpoint
+from eprop.runs.checkpoint import Checkpoint, load_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, summary_of
@@ -22,7 +21,6 @@ from eprop.runs.seeds import run_trials
 from eprop.training.experiment import Experiment
 from eprop.training.forms import Data
 from eprop.training.history import History
-from eprop.training.pictures import FORMATS
 from eprop.training.progress_bar import shown
 from eprop.training.trainer import Callback, Trainer
 from eprop.training.watcher import Watcher
@@ -79,9 +77,8 @@ def fit(
     tensorboard : bool
         Write metrics for TensorBoard to the folder, too.
     **settings
-        Changed settings of the training: ``epochs``, ``batch_size``, ``patience``, ``schedule`` and others of
-        `eprop.training.Training`; with a simulator also ``window`` and others of `Experiment`. A simulator learns for 10 epochs
-        by default.
+        Changed settings of the training: ``epochs``, ``batch_size``, ``window``, ``patience``, ``schedule`` and others of
+        `Experiment` and `eprop.training.Training`. A simulator learns for 10 epochs by default.
 
     Returns
     -------
@@ -116,8 +113,8 @@ def fit(
     >>> history.evaluate(test).error
     >>> ep.fit(ep.tasks.nmnist(neurons=300), folder="runs/digits").summary["test_error"]
     """
-    for kind in formats:
-        check_choice("format", kind, FORMATS)
+    if callable(callbacks) or not all(map(callable, callbacks)):
+        raise ParameterError(f"callbacks must be a list of functions of (trainer, line), got {callbacks!r:.80}")
     watcher = progress if isinstance(progress, Watcher) else None if progress else Watcher()
     if isinstance(experiment, Experiment):
         if train is not None or validation is not None:
@@ -130,12 +127,14 @@ def fit(
             raise InputError(
                 "a folder and seeds belong to an Experiment: ep.fit(ep.Experiment(network, train, validation), folder=...)"
             )
+        if threads is not None or comm is not None or made.precision != experiment.precision:
+            raise InputError("threads, comm and precision belong to the Simulator: ep.Simulator(network, threads=...)")
+    if folder is None and seeds is None and (force or tensorboard):
+        raise ParameterError(f"{'force' if force else 'tensorboard'} needs a folder: ep.fit(experiment, folder=...)")
     execution = Execution(threads, comm or Serial(), parallel, tuple(formats), tensorboard)
     if seeds is not None:
         if callbacks:
             raise ParameterError("callbacks do not reach the processes of several seeds: leave out one of the two")
-        if "seed" in settings:
-            raise ParameterError("seeds begin with the seed of the experiment: give it to the function of the task")
         return run_trials(made, seeds, folder, execution, jobs=jobs, force=force, watcher=watcher)
     if jobs is not None:
         raise ParameterError("jobs is the number of processes for seeds: give seeds as well")
@@ -162,7 +161,7 @@ def run_in_folder(
     if stopped is None:
         run.begin(folder, force)
     else:
-        run.resume(stopped, load_checkpoint(stopped.checkpoint))
+        run.resume(*stopped)
     return run
 
 
@@ -176,10 +175,7 @@ def _experiment_of(simulator: Any, train: Any, validation: Any, settings: dict[s
         raise InputError("fit needs samples: ep.fit(simulator, (events, labels))")
     epochs = settings.get("epochs", 10)
     usual = {"epochs": epochs, "reports": epochs, "validations": epochs, "precision": simulator.precision}
-    made = {**usual, **settings}
-    if made.get("seed", 0) is None:
-        del made["seed"]
-    return Experiment(simulator.network, train, validation, **made)
+    return Experiment(simulator.network, train, validation, **{**usual, **settings})
 
 
 def _in_memory(
@@ -208,15 +204,15 @@ def _in_memory(
     return history
 
 
-def _stopped_run(experiment: Experiment, path: str | pathlib.Path) -> RunFolder | None:
-    """The folder, if it has a stopped run of the experiment; `OutputError` if its run is of another one."""
+def _stopped_run(experiment: Experiment, path: str | pathlib.Path) -> tuple[RunFolder, Checkpoint] | None:
+    """The folder and its checkpoint, if it has a stopped run of the experiment; `OutputError` if its run is of another one."""
     folder = RunFolder(path)
     if not folder.is_run() or folder.summary.is_file() or not folder.checkpoint.is_file():
         return None
-    changed = load_checkpoint(folder.checkpoint).record.differences(Record.of(experiment))
-    if changed:
+    checkpoint = load_checkpoint(folder.checkpoint)
+    if changed := checkpoint.record.differences(Record.of(experiment)):
         raise OutputError(
             f"{folder.path}: has a stopped run with other settings ({'; '.join(changed)}); choose another folder, or replace it "
             "with force=True (--force)"
         )
-    return folder
+    return folder, checkpoint

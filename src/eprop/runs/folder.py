@@ -90,6 +90,7 @@ class RunFolder:
         with output_errors(run.path):
             run.path.mkdir(parents=True, exist_ok=True)
             run._clear()
+        run.tidy()
         return run
 
     @classmethod
@@ -130,7 +131,9 @@ class RunFolder:
         return RunFolder(self.path / f"seed-{seed}")
 
     def how_to_continue(self, task: str) -> str:
-        """Advice with the command that continues the run, or the trials, of a task."""
+        """Advice how to continue the run, or the trials, of a task; without a task only Python can."""
+        if not task:
+            return "the same call of ep.fit continues it"
         return f"continue with: eprop train {shlex.quote(task)} --resume {shlex.quote(str(self.path))}"
 
     def check_free(self, *, force: bool = False) -> None:
@@ -143,11 +146,9 @@ class RunFolder:
                     f"{self.path}: holds no run, but other files of the same names: {', '.join(mine)}; choose another "
                     "folder, or move them away"
                 )
-            if not force and self.path.is_dir() and any(self.path.iterdir()):
-                begun = self.checkpoint.is_file() and not self.summary.is_file()
-                resume = f"continue the run that was stopped in it with --resume {self.path}, " if begun else ""
+            if not (force or self.never_began()) and self.path.is_dir() and any(self.path.iterdir()):
                 raise OutputError(
-                    f"{self.path}: is not empty; choose another folder, {resume}or replace the run in it with --force"
+                    f"{self.path}: is not empty; choose another folder, or replace the run in it with force=True (--force)"
                 )
 
     def is_run(self) -> bool:
@@ -157,6 +158,12 @@ class RunFolder:
         except ParameterError:
             return False
 
+    def never_began(self) -> bool:
+        """Whether a process was killed here before its first checkpoint: nothing was learned yet."""
+        left = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        half = {path.name for path in self._half_written()}
+        return bool(left) and left <= half | {self.config.name} and (half == left or self.is_run())
+
     def write_summary(self, summary: JsonObject) -> None:
         """Write ``summary.json``."""
         write_text(self.summary, json.dumps(summary, indent=2) + "\n")
@@ -165,7 +172,7 @@ class RunFolder:
         """The summary; empty if the run has not finished."""
         if not self.summary.is_file():
             return {}
-        with parsing(str(self.summary), "is damaged", CheckpointError, "--resume writes it again"):
+        with parsing(str(self.summary), "is damaged", CheckpointError, "resume_run (--resume) writes it again"):
             return _entries(self.summary.read_bytes())
 
     def seeds(self) -> list[int]:
@@ -201,10 +208,9 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove incomplete files that a killed process has left."""
-        for name in FILES.values():
-            for path in self.path.glob(f".{name}.*"):
-                with output_errors(path):
-                    path.unlink(missing_ok=True)
+        for path in self._half_written():
+            with output_errors(path):
+                path.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove a run that could not begin."""
@@ -221,6 +227,10 @@ class RunFolder:
         for folder in (self.figures, self.tensorboard):
             with contextlib.suppress(OSError):  # not there, or other files
                 folder.rmdir()
+
+    def _half_written(self) -> list[pathlib.Path]:
+        """Files that were not complete when their process was killed, see `eprop.files.write_bytes`."""
+        return [path for name in FILES.values() for path in self.path.glob(f".{name}.*")]
 
     def _files(self) -> list[pathlib.Path]:
         """All existing files of a run."""

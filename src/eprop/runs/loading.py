@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -58,15 +57,12 @@ class LoadedRun:
         ``record`` has task and arguments, ``position`` the progress of the training.
     simulator : Simulator
         The trained network, at rest.
-    initial : dict of ndarray
-        State of the simulator before the training.
     """
 
     folder: RunFolder
     experiment: Experiment
     checkpoint: Checkpoint
     simulator: Simulator
-    initial: Mapping[str, np.ndarray]
 
     def __repr__(self) -> str:
         return (
@@ -146,18 +142,17 @@ def load(
     """
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
-    return _loaded(folder, checkpoint, experiment_of(folder, checkpoint, task), Execution(threads, comm or Serial()))
+    experiment = experiment_of(folder, checkpoint, task)
+    return _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
 
 
-def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, execution: Execution) -> LoadedRun:
-    simulator = make_simulator(experiment, execution)
-    initial = simulator.state()
+def _loaded(folder: RunFolder, checkpoint: Checkpoint, experiment: Experiment, simulator: Simulator) -> LoadedRun:
     try:
         simulator.set_state(checkpoint.state)
         simulator.reset()
     except EPropError as error:
         raise misfit(folder, checkpoint, error) from error
-    return LoadedRun(folder, experiment, checkpoint, simulator, initial)
+    return LoadedRun(folder, experiment, checkpoint, simulator)
 
 
 def resume_run(
@@ -192,10 +187,10 @@ def resume_run(
     """
     folder, execution = RunFolder.open(path), execution or Execution()
     checkpoint = load_checkpoint(folder.checkpoint)
-    experiment = experiment_of(folder, checkpoint, task)
-    if changed := checkpoint.record.differences(replace(Record.of(experiment), task=checkpoint.record.task)):
-        raise ParameterError(f"{folder.path}: is a run with other settings ({'; '.join(changed)})")
     with shown(watcher, execution.comm) as watching:
+        experiment = experiment_of(folder, checkpoint, task)
+        if changed := checkpoint.record.differences(replace(Record.of(experiment), task=checkpoint.record.task)):
+            raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
         run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)
     return run
@@ -223,8 +218,7 @@ def evaluate_run(
     comm : Communicator, optional
         Ranks that evaluate together.
     **arguments
-        Changed arguments of the task that matter for the test: ``test_data``, ``test_samples``, ``episodes``; of an experiment
-        ``episodes`` only.
+        Changed arguments of the task that matter for the test: ``test_data``, ``test_samples``, ``episodes``.
 
     Returns
     -------
@@ -246,10 +240,10 @@ def evaluate_run(
     folder = RunFolder.open(path)
     checkpoint = load_checkpoint(folder.checkpoint)
     experiment = experiment_of(folder, checkpoint, task, **arguments)
-    run = _loaded(folder, checkpoint, experiment, Execution(threads, comm or Serial()))
+    run = _loaded(folder, checkpoint, experiment, make_simulator(experiment, Execution(threads, comm or Serial())))
     if bits is not None:
         run = replace(run, simulator=quantise(run.simulator, bits).simulator)
-    _warn_if_unfinished(path, checkpoint.position)
+    _warn_if_unfinished(path, checkpoint.position, "samples" if experiment.environments is None else "steps")
     with shown(watcher, comm) as watching:
         evaluation, test = _tested(run, fresh, watching)
     return run, evaluation, test
@@ -319,11 +313,16 @@ def draw(
     target = folder.figures if out is None else pathlib.Path(out)
     if seeds := folder.seeds():
         return draw_trials_of([_reported(folder.of_seed(seed)) for seed in seeds], target, formats)
-    run = load(path, task)
-    position = {name: value for name, value in run.checkpoint.position.items() if name != "data"}
+    folder = RunFolder.open(path)
+    checkpoint = load_checkpoint(folder.checkpoint)
+    experiment = experiment_of(folder, checkpoint, task)
+    simulator = make_simulator(experiment, Execution())
+    initial = simulator.state()
+    run = _loaded(folder, checkpoint, experiment, simulator)
+    position = {name: value for name, value in checkpoint.position.items() if name != "data"}
     trained = Trained(
-        run.experiment, run.simulator, run.initial, run.folder.read_metrics(), run.summary, position,
-        unpacked(run.checkpoint.example),
+        experiment, simulator, initial, folder.read_metrics(), run.summary, position,
+        unpacked(checkpoint.example),
     )  # fmt: skip
     return draw_pictures({**pictures_of_network(trained), **_pictures_of_learner(trained)}, target, formats)
 
@@ -368,7 +367,11 @@ def experiment_of(folder: RunFolder, checkpoint: Checkpoint, task: Task = None, 
     if isinstance(task, Experiment):
         if record.task and (task.origin is None or not same_task(task.origin.task, record.task)):
             raise ParameterError(f"{folder.path}: is a run of the task {record.task!r}, not of this experiment")
-        return task.changed(**{**record.settings, **arguments})
+        if arguments:
+            raise ParameterError(
+                f"{folder.path}: {min(arguments)} is an argument of a task: give its function, not an experiment"
+            )
+        return task.changed(**record.settings)
     function = _function_of(folder, record.task, task)
     made = function(**{**record.arguments, **arguments})
     return made.changed(**{name: value for name, value in record.settings.items() if name not in arguments})
@@ -378,15 +381,15 @@ def _function_of(
     folder: RunFolder, named: str, task: Callable[..., Experiment] | str | None
 ) -> Callable[..., Experiment]:
     """The function of a run's task; only the user names a Python file."""
-    if not named:
-        raise ParameterError(
-            f"{folder.path}: no function has made its experiment: give the experiment itself, as in load(path, experiment)"
-        )
     if task is None:
+        if not named:
+            raise ParameterError(
+                f"{folder.path}: no function has made its experiment: give the experiment itself, as in load(path, experiment)"
+            )
         if named.endswith(".py"):
             raise ParameterError(
                 f"{folder.path}: is a run of {named:.300}, a Python file, and eprop executes only files that you name: read the "
-                f"file, then name it, as in: eprop evaluate RUN --task {shlex.quote(named):.300} (in Python: task=...)"
+                f"file, then {folder.how_to_continue(named)} (in Python: task={named!r:.200})"
             )
         return task_named(named)
     given = task if isinstance(task, str) else getattr(task, "task_name", "")
@@ -402,12 +405,12 @@ def same_task(one: str, other: str) -> bool:
     return one == other
 
 
-def _warn_if_unfinished(path: str | pathlib.Path, position: State) -> None:
+def _warn_if_unfinished(path: str | pathlib.Path, position: State, unit: str) -> None:
     """Warn if the training was stopped before its end."""
     done, total = position.get("done", 0), position.get("total", 0)
     if done < total and not position.get("stopped_early"):
         warn(
-            f"{path}: was stopped after {done:,} of {total:,} of its training; this evaluation is of its last checkpoint",
+            f"{path}: was stopped after {done:,} of {total:,} {unit}; this evaluation is of its last checkpoint",
             UnfinishedRunWarning,
         )
 

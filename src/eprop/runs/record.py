@@ -32,7 +32,7 @@ class Record:
     arguments : dict
         Arguments of the task's function; without one, the parts of the network in words.
     settings : dict
-        Settings of the training; the seed of the order of samples, if it is not that of the network.
+        Settings of the training, and the seed of the order of samples.
     """
 
     task: str = ""
@@ -45,9 +45,7 @@ class Record:
         control, origin = experiment.environments, experiment.origin
         part: Any = experiment if control is None else control
         names = [each.name for each in fields(Training if control is None else PolicyTraining)]
-        settings = {name: getattr(part, name) for name in names}
-        if experiment.seed != experiment.network.seed:
-            settings["seed"] = experiment.seed
+        settings = {"seed": experiment.seed, **{name: getattr(part, name) for name in names}}
         task, arguments = ("", _parts(experiment)) if origin is None else (origin.task, origin.arguments)
         return cls(task, *(json.loads(json.dumps(dict(values))) for values in (arguments, settings)))
 
@@ -83,7 +81,7 @@ class Record:
         docs = {} if experiment.origin is None else arguments_of(experiment.origin.function)
         lines += ["", "[arguments]", *_entries(self.arguments, {name: one.doc for name, one in docs.items()})]
         kind = Training if experiment.environments is None else PolicyTraining
-        meanings = {name: info.doc for name, info in parameters_of(kind)}
+        meanings = {"seed": "order of the samples", **{name: info.doc for name, info in parameters_of(kind)}}
         lines += ["", "[training]", *_entries(self.settings, meanings)]
         return ("\n".join(lines) + "\n").encode(errors="replace").decode()
 

@@ -16,14 +16,14 @@ from eprop.errors import CheckpointError, DivergenceError, EPropError, FiguresWa
 from eprop.files import JsonObject, output_errors, parsing, write_text
 from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Interrupt, Stopped
+from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, packed, save_checkpoint
 from eprop.runs.folder import RunFolder
 from eprop.runs.record import Record
-from eprop.tasks import TASKS
 from eprop.training.experiment import Experiment
 from eprop.training.history import History
 from eprop.training.learner import Learner
-from eprop.training.pictures import Trained, draw, pictures_of_network
+from eprop.training.pictures import FORMATS, Trained, draw, pictures_of_network
 from eprop.training.reward_learner import RewardLearner
 from eprop.training.sample_learner import SampleLearner
 from eprop.training.system_info import describe_machine, package_version, peak_memory
@@ -55,6 +55,10 @@ class Execution:
     parallel: Literal["model", "data"] = "model"
     formats: tuple[str, ...] = ()
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        for kind in self.formats:
+            check_choice("format", kind, FORMATS)
 
 
 def make_simulator(experiment: Experiment, execution: Execution) -> Simulator:
@@ -149,11 +153,11 @@ class Run:
         if self.writes:
             folder.tidy()
             folder.rewind_metrics(self.trainer.done)
-            self.history.lines = folder.read_metrics()
+        self.history.lines = self.comm.broadcast(folder.read_metrics() if self.writes else [])
         return self.learn()
 
     def learn(self) -> History:
-        """Learn to the end, test, write the summary, draw pictures."""
+        """Learn to the end, test, write the summary."""
         learns, history = not self.trainer.finished, self.history
         with self.interrupt:
             self.watcher.phase("learning")
@@ -166,14 +170,18 @@ class Run:
         history.summary = summary_of(history, time.perf_counter() - self.began)
         if self.writes and (learns or not self._has_summary()):
             self.folder.write_summary(history.summary)
+        try:
+            self.interrupt.check()  # a signal in the last part of the test
+        except Stopped as stop:
+            raise self._complete(stop.exit_code, together=True) from None
         return history
 
     def draw(self) -> None:
         """Draw the pictures; a warning says if one fails."""
         if not self.execution.formats or not self.writes:
             return
-        self.watcher.phase("drawing figures")
         try:
+            self.watcher.phase("drawing figures")
             if self._initial is None:
                 from eprop.runs.loading import draw as draw_again
 
@@ -191,6 +199,8 @@ class Run:
                 f"{self.folder.path}: the training is complete and kept, but its figures could not be drawn: {error}",
                 FiguresWarning,
             )
+        except KeyboardInterrupt:
+            raise self._complete() from None
 
     def _train(self) -> None:
         """Learn to the end. If the training stops before, write a checkpoint and say how to continue."""
@@ -260,13 +270,16 @@ class Run:
     def advice(self) -> str:
         """Message about a stopped run, with the command that continues it."""
         progress = f"{self.trainer.done:,} of {self.trainer.total:,} {self.learner.unit}"
-        origin = self.experiment.origin
-        if origin is None or not (origin.task in TASKS or origin.task.endswith(".py")):
-            return f"stopped after {progress}; the same call of fit, with folder={str(self.folder.path)!r}, continues"
-        return f"stopped after {progress}; {self.folder.how_to_continue(origin.task)}"
+        task = "" if self.experiment.origin is None else self.experiment.origin.task
+        return f"stopped after {progress}; {self.folder.how_to_continue(task)}"
 
     def _stopped(self, stop: Stopped) -> Stopped:
         return Stopped(self.advice(), stop.exit_code, together=stop.together)
+
+    def _complete(self, exit_code: int = 130, *, together: bool = False) -> Stopped:
+        """A stop after the end: nothing is left but pictures."""
+        text = f"{self.folder.path}: the training is complete and kept; ep.runs.draw (eprop plot) draws its figures"
+        return Stopped(text, exit_code, together=together)
 
 
 def example_of(learner: Learner) -> Any:

@@ -7,9 +7,9 @@ import math
 import pathlib
 import statistics
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from eprop.engine.ranks.parallelism import check_threads
 from eprop.errors import OutputError
@@ -97,8 +97,8 @@ def run_trials(
     jobs = processes(jobs, count)  # raises before a folder exists if joblib is missing
     if execution.threads is not None:
         check_threads(execution.threads)  # once what every training would raise by itself
-    experiments = [experiment, *(experiment.with_seed(experiment.seed + k) for k in range(1, count))]
-    settings = Record.of(experiment).settings
+    experiments = [experiment.with_seed(experiment.seed + k) for k in range(count)]
+    settings = {name: value for name, value in Record.of(experiment).settings.items() if name != "seed"}
     folder = _folder_of(experiment, out, force)
     write_text(folder.config, Record.of(experiment).to_toml(experiment, str(folder.path)))
     runs = [folder.of_seed(each.seed) for each in experiments]
@@ -126,12 +126,16 @@ def run_trials(
     return Trials(folder, summary)
 
 
-def _sendable(experiment: Experiment) -> tuple[str, JsonObject] | Experiment:
-    """What another process makes the experiment from: task and arguments; a function without a file is sent itself."""
+#: A task and its arguments: by name, or the function itself.
+_Sent: TypeAlias = "tuple[str | Callable[..., Experiment], JsonObject]"
+
+
+def _sendable(experiment: Experiment) -> _Sent:
+    """What another process makes the experiment from; the function of a script is sent, so that the script is not executed."""
     origin = experiment.origin
-    if origin is not None and (origin.task.endswith(".py") or origin.function.__module__.startswith("eprop.")):
-        return origin.task, dict(origin.arguments)
-    return experiment
+    assert origin is not None  # `Experiment.with_seed` has made it
+    named = origin.function.__module__.startswith(("eprop.", "eprop_task_"))
+    return (origin.task if named else origin.function), dict(origin.arguments)
 
 
 def _folder_of(experiment: Experiment, out: str | pathlib.Path | None, force: bool) -> RunFolder:
@@ -160,21 +164,17 @@ def _is_of(folder: RunFolder, record: Record, experiment: Experiment) -> bool:
     return known == record.to_toml(experiment, str(folder.path)).splitlines()[2:]
 
 
-def _run_trial(
-    sent: tuple[str, JsonObject] | Experiment, settings: JsonObject, out: str, execution: Execution, watcher: Watcher
-) -> JsonObject:
+def _run_trial(sent: _Sent, settings: JsonObject, out: str, execution: Execution, watcher: Watcher) -> JsonObject:
     """Train with one seed: a finished run is kept, a begun one is resumed. Errors and warnings name the seed."""
     from eprop.runs.fitting import run_in_folder
 
-    experiment = sent if isinstance(sent, Experiment) else _made(*sent)
+    experiment = _made(*sent)
     experiment, folder = experiment.changed(**settings), RunFolder(out)
     try:
         with _named_warnings(experiment.seed):
             if known := folder.read_summary():
                 return known
-            # A training that was stopped before its first checkpoint leaves a configuration only.
-            begun = folder.checkpoint.is_file()
-            run = run_in_folder(experiment, out, watcher, execution, force=not begun)
+            run = run_in_folder(experiment, out, watcher, execution)
             run.draw()
             return run.history.summary
     except Exception as error:
@@ -182,10 +182,10 @@ def _run_trial(
         raise
 
 
-def _made(task: str, arguments: JsonObject) -> Experiment:
+def _made(task: str | Callable[..., Experiment], arguments: JsonObject) -> Experiment:
     from eprop.tasks import task_named
 
-    return task_named(task)(**arguments)
+    return (task_named(task) if isinstance(task, str) else task)(**arguments)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@
     task, Doc                                                for a task of your own         templates/
     TASKS, task_named                                        by name, or from a file        registry.py
     Chosen, Settings                                         rule, neurons, training        settings.py
+    ActorCritic, ControlSettings                             the same with reward           control.py
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from annotated_doc import Doc
 
     from eprop.tasks.cartpole import cartpole
+    from eprop.tasks.control import ActorCritic, ControlSettings
     from eprop.tasks.delayed_cue import delayed_cue
     from eprop.tasks.delayed_reward import delayed_reward
     from eprop.tasks.evidence_accumulation import evidence_accumulation
@@ -53,12 +55,15 @@ _HOMES = {
     "TASKS": "eprop.tasks.registry",
     "task_named": "eprop.tasks.registry",
     "Chosen": "eprop.tasks.settings",
+    "ActorCritic": "eprop.tasks.control",
+    "ControlSettings": "eprop.tasks.control",
     "Settings": "eprop.tasks.settings",
 }
 
 __all__ = [
-    "TASKS", "Chosen", "Doc", "Settings", "cartpole", "delayed_cue", "delayed_reward", "evidence_accumulation", "gymnasium",
-    "microcircuit", "nmnist", "pattern_generation", "pong", "shd", "spoken_digits", "task", "task_named",
+    "TASKS", "ActorCritic", "Chosen", "ControlSettings", "Doc", "Settings", "cartpole", "delayed_cue", "delayed_reward",
+    "evidence_accumulation", "gymnasium", "microcircuit", "nmnist", "pattern_generation", "pong", "shd",
+    "spoken_digits", "task", "task_named",
 ]  # fmt: skip
 
 

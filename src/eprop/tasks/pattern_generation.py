@@ -52,6 +52,7 @@ def pattern_generation(
     eta: Eta = None,
     eta_out: EtaOut = None,
     seed: Seed = 1,
+    validation: int = 0,
     lead: float | None = None,
     input_rate: float = 50.0,
     w_in: float | None = None,
@@ -67,6 +68,8 @@ def pattern_generation(
     rule, target, path, duration, inputs, neurons, neuron, eta, eta_out, seed
         See ``eprop train pattern-generation --help``; `SETTINGS` has the defaults for each rule. The seed is also that of sines
         and noise.
+    validation : int
+        How often the same sample is evaluated as validation, 0 or 1.
     lead : float, optional
         Length of the noise before the pattern begins, ms.
     input_rate : float
@@ -116,7 +119,7 @@ def pattern_generation(
         ]
         return Sample(np.concatenate(spikes), np.concatenate([np.zeros((before, curve.shape[1])), curve]))
 
-    source = Generated(lambda rng: frozen(), 1, 1, seed=seed, name="pattern-generation", one_sample=True)
+    source = Generated(lambda rng: frozen(), 1, 1, validation, seed, name="pattern-generation", one_sample=True)
     return Experiment(
         net, source, window=np.repeat([0.0, 1.0], [before, steps]), score=normalised_error, score_name="normalised error",
         name=f"pattern-generation-{target if path is None else path.stem}-{rule}", **chosen.training,

@@ -192,13 +192,11 @@ def new_task(name: str, file: pathlib.Path | None = None, data: str = "generated
 
 
 def _names_in(template: str) -> set[str]:
-    """Names that a template uses, which the function of a new task must not have."""
-    return {node.id for node in ast.walk(ast.parse(template)) if isinstance(node, ast.Name)} | {
-        alias.asname or alias.name
-        for node in ast.walk(ast.parse(template))
-        if isinstance(node, (ast.Import, ast.ImportFrom))
-        for alias in node.names
-    }
+    """Names that the module of a template imports or defines, which the function of a new task must not have."""
+    body = ast.parse(template).body
+    imported = (alias for node in body if isinstance(node, (ast.Import, ast.ImportFrom)) for alias in node.names)
+    defined = {node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    return defined - {"my_task"} | {alias.asname or alias.name for alias in imported}
 
 
 def _hides_module(file: pathlib.Path) -> bool:

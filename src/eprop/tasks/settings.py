@@ -43,7 +43,7 @@ class TrainingSettings(TypedDict, total=False):
     patience: Annotated[
         int, Doc("stop after this many validations without a lower error, with the best network"), LEARNING
     ]
-    precision: Annotated[Literal["single", "double"], Doc("type of the weights and traces"), LEARNING]
+    precision: Literal["single", "double"]
     eta_final: float
     reports: int
     validations: int
@@ -55,7 +55,7 @@ class RuleSettings(TypedDict, total=False):
 
     c_reg: Annotated[float | None, Doc("strength of rate regularisation"), LEARNING]
     f_target: float
-    feedback: Annotated[Literal["symmetric", "random", "adaptive"], Doc("kind of feedback"), LEARNING]
+    feedback: Literal["symmetric", "random", "adaptive"]
     w_feedback: float
     optimizer: Annotated[
         Literal["adam", "gradient_descent", "momentum", "rmsprop"], Doc("optimiser of all weights"), LEARNING

@@ -10,6 +10,7 @@ from eprop.engine import Recording, Samples, Simulator
 from eprop.engine.build.neurons import neurons_of
 from eprop.network import Network, Population
 from eprop.training.cell_activity import inputs_of
+from eprop.training.scoring import has_softmax
 
 if TYPE_CHECKING:
     from eprop.plot.records import Activity
@@ -67,19 +68,10 @@ def record_activity(simulator: Simulator, samples: Samples, label: str = "") -> 
         target=targets[readout.name],
         error=recording[readout.name, "error"],
         window=windows[readout.name],
-        softmax=_has_softmax(readout),
+        softmax=has_softmax(readout),
         threshold=np.hstack([_none_of(recording), *(_threshold(network, p, recording) for p in neurons)]),
         label=label,
     )
-
-
-def uses_softmax(network: Network) -> bool:
-    """Whether the softmax of the readouts is compared with the target. Of several readout populations, ``out`` counts."""
-    return _has_softmax(network.population(_shown([p.name for p in _all(network, "readout")], "out")))
-
-
-def _has_softmax(readout: Population) -> bool:
-    return bool(getattr(getattr(readout.model, "loss", None), "softmax", False))
 
 
 def _all(network: Network, role: str) -> list[Population]:

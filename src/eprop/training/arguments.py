@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import numbers
 import os
 import pathlib
@@ -16,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from annotated_doc import Doc
 
 from eprop.errors import ParameterError
-from eprop.parameters import brief, check_choice, suggestion
+from eprop.parameters import brief, check_choice, is_finite_number, suggestion
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,12 @@ class Argument:
                 raise ParameterError(f"{label} must be a path, got {brief(value)}")
             return os.path.abspath(os.path.expanduser(value))
         if self.kind is float and isinstance(value, numbers.Real) and not isinstance(value, bool):
-            if not math.isfinite(value):
-                raise ParameterError(f"{label} must be a finite number, got {value}")
+            if not is_finite_number(value):
+                raise ParameterError(f"{label} must be a finite number, got {brief(value)}")
             return float(value)
         if self.kind is int and isinstance(value, numbers.Integral) and not isinstance(value, bool):
+            if not -(2**63) <= int(value) < 2**63:
+                raise ParameterError(f"{label} must be a whole number of 64 bits, got {brief(value)}")
             return int(value)
         if self.kind in (bool, str) and isinstance(value, self.kind):
             return value
@@ -153,13 +154,13 @@ def _argument(function: Callable[..., Any], name: str, hint: Any, default: Any =
     if get_origin(hint) in (Union, types.UnionType):
         parts = [part for part in get_args(hint) if part is not type(None)]
         optional, hint = len(parts) < len(get_args(hint)), parts[0] if len(parts) == 1 else hint
-    if get_origin(hint) is tuple:
+    if get_origin(hint) is tuple and get_args(hint)[1:] == (...,):
         several, hint = True, get_args(hint)[0]
-    if get_origin(hint) is Literal:
+    if get_origin(hint) is Literal and all(isinstance(choice, str) for choice in get_args(hint)):
         choices, hint = get_args(hint), str
     if hint not in (int, float, bool, str, pathlib.Path):
         raise ParameterError(
             f"{function.__name__}: {name} has the type {hint}; a task has int, float, bool, str, Path, Literal of texts, "
-            "tuples of these, and None"
+            "tuple[int, ...] and the like, and None"
         )
     return Argument(name, hint, default, doc, panel, choices, optional, several)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from eprop.engine import Simulator
-from eprop.errors import DataError
+from eprop.errors import DataError, InputError
 from eprop.files import JsonObject
 from eprop.markup import table
 from eprop.training.epoch_order import shuffled
-from eprop.training.forms import Dataset
+from eprop.training.forms import Dataset, extremes
 from eprop.training.number_text import counted, with_spread
 from eprop.training.scoring import Scoring
 from eprop.training.workload import NeuroBench, SpikeCounts, metrics_of
@@ -44,6 +44,8 @@ class Evaluation:
         Wall clock time.
     neurobench : NeuroBench or None
         Footprint, sparsity and operations; None if they were not measured.
+    score : str
+        Name of the score.
     """
 
     scores: np.ndarray
@@ -53,6 +55,7 @@ class Evaluation:
     n_classes: int = 0
     seconds: float = 0.0
     neurobench: NeuroBench | None = None
+    score: str = "error"
 
     @property
     def error(self) -> float:
@@ -90,6 +93,7 @@ class Evaluation:
         """Entries of ``summary.json``."""
         confusion = self.confusion() if self.predictions is not None else None
         return {
+            "score": self.score,
             "value": self.error,
             "spread": known(self.sigma),
             "sigma": known(self.sigma),
@@ -146,11 +150,14 @@ def evaluate(
         losses[where], scores[where] = result.loss, scoring.score(samples, result.y)
         if scoring.classes and samples.labels is not None:
             labels[where], predictions[where] = samples.labels, scoring.answers(samples, result.y)
+    if scoring.experiment.score is not None and not (finite := np.isfinite(scores)).all():
+        sample = int(np.argmin(finite))
+        raise InputError(f"score must return finite numbers, got {scores[sample]} for sample {sample}")
     seconds = time.perf_counter() - began
     metrics = metrics_of(simulator, counts)
     if scoring.classes:
-        return Evaluation(scores, losses, labels, predictions, len(scoring.classes), seconds, metrics)
-    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics)
+        return Evaluation(scores, losses, labels, predictions, len(scoring.classes), seconds, metrics, scoring.name)
+    return Evaluation(scores, losses, seconds=seconds, neurobench=metrics, score=scoring.name)
 
 
 def slices(seed: int, n: int) -> Iterator[np.ndarray]:
@@ -177,16 +184,12 @@ def counted_by(show: Callable[[int, int], object] | None, total: int) -> Callabl
 def check_samples(scoring: Scoring, dataset: Dataset) -> None:
     """Encode two samples and score silent readouts, to find mistakes before the training begins.
 
-    Of labelled data the two samples have the lowest and the highest label.
-
     Raises
     ------
     InputError
         If the samples do not fit the network, or the scores have a wrong shape.
     """
-    labels = getattr(dataset, "labels", None)
-    tried = np.arange(min(len(dataset), 2)) if labels is None else np.unique([np.argmin(labels), np.argmax(labels)])
-    samples = scoring.samples(dataset.subset(tried))
+    samples = scoring.samples(dataset.subset(extremes(dataset)))
     with np.errstate(all="ignore"):
         scoring.score(samples, np.zeros((len(samples), samples.n_steps, samples.target.shape[2])))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeAlias
 
@@ -17,10 +17,10 @@ from eprop.engine import Samples
 from eprop.errors import DataError, InputError, ParameterError
 from eprop.markup import table
 from eprop.network import Network
-from eprop.parameters import suggestion
+from eprop.parameters import check_count, suggestion
 from eprop.training.arguments import arguments_of, checked_arguments, for_function
 from eprop.training.control import Control
-from eprop.training.forms import Dataset, dataset_of, is_data
+from eprop.training.forms import Dataset, check_fit, dataset_of, is_data, only, targets_of
 from eprop.training.settings import Training
 
 if TYPE_CHECKING:
@@ -88,12 +88,15 @@ class Experiment(Training):
     train : BinnedDataset, SeriesDataset, Generated, Samples, (events, labels), or callable of (Stage)
         Training samples, see `eprop.fit`. A function is called at the beginning of each epoch and returns samples in one of these
         forms, as many each time: fresh or harder ones. It may return `eprop.data.Splits`, with samples for validation and test.
+        With the attribute ``fresh_epochs = False``, it is called once.
     validation, test : as train, optional
-        Samples that are evaluated during the training, and after it; never learned from. A function is called once.
+        Samples that are evaluated during the training, and after it; never learned from. A function is called once; of `Splits`,
+        the part with this name counts.
     window : array, shape (n_steps,), or callable of (n_steps), optional
         Weight of each step in loss and score; by default all steps count.
     classes : str or sequence of str, optional
-        Names of the classes, by default their numbers. Samples with labels are classes in any case.
+        Names of the classes, by default their numbers; of a text, each letter is a name. Samples with labels
+        are classes in any case.
     evidence : callable of (samples, y), optional
         Evidence for each class, ``(n, classes)``, from the readouts ``(n, n_steps, readouts)``; the largest one is the answer. By
         default the softmax of the readouts (the readouts, without `CrossEntropy`), averaged over the window.
@@ -152,21 +155,64 @@ class Experiment(Training):
         super().validate()
         if not isinstance(self.network, Network):
             raise InputError(f"Experiment.network must be a Network, got {self.network!r:.80}")
-        if self.train is None and self.environments is None and self.learner is None:
-            raise InputError(
-                "an experiment needs something to learn from: samples (train=...), environments (environments=...), or a learner"
-            )
-        if self.environments is not None and not isinstance(self.environments, Control):
+        for name in ("learner", "evidence", "score"):
+            if (given := getattr(self, name)) is not None and not callable(given):
+                raise InputError(f"Experiment.{name} must be a function, got {given!r:.80}")
+        self._check_what_is_learned()
+        seed = self.network.seed if self.seed in (None, -1) else check_count("Experiment.seed", self.seed, at_least=0)
+        object.__setattr__(self, "seed", seed)
+        self._check_classes()
+        self._check_populations()
+        for name in ("train", "validation", "test"):
+            if (given := getattr(self, name)) is not None and not callable(given):
+                object.__setattr__(self, name, dataset_of(self.network, given, name))
+                if self.learner is None:
+                    check_fit(self.network, getattr(self, name), self.window)
+
+    def _check_what_is_learned(self) -> None:
+        """Raise `InputError` unless there is one thing to learn from."""
+        if self.environments is None:
+            if self.train is None and self.learner is None:
+                raise InputError(
+                    "an experiment needs something to learn from: samples (train=...), environments (environments=...), or a "
+                    "learner"
+                )
+            return
+        if not isinstance(self.environments, Control):
             raise InputError(
                 f"Experiment.environments must be a Control, as in Control(make, encoder), got {self.environments!r:.80}"
             )
-        if self.seed == -1:
-            object.__setattr__(self, "seed", self.network.seed)
-        if self.classes is not None:
-            object.__setattr__(self, "classes", tuple(self.classes))
-        for name in ("train", "validation", "test"):
-            if is_data(given := getattr(self, name)):
-                object.__setattr__(self, name, dataset_of(self.network, given, name))
+        unused = [name for name in ("train", "validation", "test") if getattr(self, name) is not None]
+        unused += [name for name in self._changed_settings() if name != "precision"]
+        if unused and self.learner is None:
+            raise InputError(
+                f"Experiment.{unused[0]} changes nothing: a network in environments does not learn samples"
+            )
+
+    def _check_classes(self) -> None:
+        """Make a tuple of the names of the classes; `ParameterError` unless each readout has a name."""
+        given: Any = self.classes
+        if given is None:
+            return
+        if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+            raise ParameterError(f'Experiment.classes must be names, as in ("left", "right"), got {given!r:.80}')
+        names = tuple(given)
+        object.__setattr__(self, "classes", names)
+        if self.evidence is None and len(names) != (size := only(self.network, "readout", "out").size):
+            raise ParameterError(
+                f"Experiment.classes has {len(names)} names, but the network has {size} readouts: one for each class"
+            )
+
+    def _check_populations(self) -> None:
+        """Check the names in ``observed`` and ``images``."""
+        if isinstance(self.observed, str):
+            raise ParameterError(f"Experiment.observed must be a list of populations, as in [{self.observed!r}]")
+        for name in self.observed:
+            if self.network.population(name).model.role == "readout":
+                raise ParameterError(f"Experiment.observed: {name!r} is a readout and has no spikes")
+        for name, (rows, columns) in self.images.items():
+            if (size := self.network.population(name).size) % (rows * columns):
+                raise ParameterError(f"Experiment.images: {size} nodes of {name!r} are no {rows} x {columns} pixels")
 
     def __repr__(self) -> str:
         facts = "\n".join(f"  {name}: {text}" for name, text in self._facts())
@@ -185,11 +231,14 @@ class Experiment(Training):
                 known = getattr(value, "name", None) or getattr(value, "__name__", None) or type(value).__name__
                 size = "" if callable(value) or not hasattr(value, "__len__") else f", {len(value):,} samples"
                 parts.append((name, f"{known}{size}"))
-        usual = {each.name: each.default for each in fields(Training)}
-        changed = [f"{key} = {getattr(self, key)!r}" for key in usual if getattr(self, key) != usual[key]]
-        if changed and self.environments is None:
-            parts.append(("training", ", ".join(changed)))
+        if (changed := self._changed_settings()) and self.environments is None:
+            parts.append(("training", ", ".join(f"{name} = {value!r}" for name, value in changed.items())))
         return parts
+
+    def _changed_settings(self) -> dict[str, Any]:
+        """Settings of the training that differ from their defaults."""
+        found = {each.name: (getattr(self, each.name), each.default) for each in fields(Training)}
+        return {name: value for name, (value, usual) in found.items() if value != usual}
 
     def changed(self, **settings: Any) -> Self:
         """The same experiment with other settings of its training, such as ``epochs=3``.
@@ -201,9 +250,13 @@ class Experiment(Training):
         """
         own = [each.name for each in fields(Training)] if self.environments is None else []
         acting = [] if self.environments is None else self.environments.settings_names()
-        known = [*own, *acting, "seed"]
+        known = [*own, *acting, "window", "seed"]
         if unknown := [name for name in settings if name not in known]:
             raise ParameterError(f"an experiment has no setting {unknown[0]}{suggestion(unknown[0], known)}")
+        if "window" in settings and self.origin is not None:  # a run keeps numbers and texts only
+            raise ParameterError(
+                f"window belongs to the function that makes the experiment {self.name!r}: give it there"
+            )
         if acting:
             of_control = {name: settings.pop(name) for name in list(settings) if name in acting}
             settings["environments"] = self.environments and self.environments.replace(**of_control)
@@ -228,33 +281,36 @@ class Experiment(Training):
         """Training, validation and test samples, of the first epoch."""
         train = self._called("train", stage)
         given = train if isinstance(train, Splits) else Splits(train, None, None)
-        parts = {"train": given.train}
-        for name, of_train in (("validation", given.validation), ("test", given.test)):
-            own = self._called(name, stage)
-            parts[name] = of_train if own is None else own
-        made = {
-            name: None if value is None else dataset_of(self.network, value, name, stage.epoch)
-            for name, value in parts.items()
-        }
-        return Splits(made["train"], made["validation"], made["test"])
+
+        def part(name: str) -> Any:
+            own = getattr(given, name) if name == "train" or getattr(self, name) is None else self._called(name, stage)
+            return self._dataset(name, own, stage)
+
+        return Splits(part("train"), part("validation"), part("test"))
 
     def training_samples(self, stage: Stage) -> Dataset:
         """Training samples of a later epoch."""
-        found = self._called("train", stage)
-        given = found.train if isinstance(found, Splits) else found
-        return dataset_of(self.network, given, "train", stage.epoch)
+        found: Dataset = self._dataset("train", self._called("train", stage), stage)
+        return found
 
     def test_samples(self, stage: Stage) -> Dataset:
         """The test samples; training samples are not read if their source has ``read_test(stage)``."""
-        of_source = getattr(self.train, "read_test", None)
-        found = of_source(stage) if self.test is None and of_source is not None else self.splits(stage).test
-        if found is None:
+        read = getattr(self.train, "read_test", None)
+        if self.test is not None:
+            given = self._called("test", stage)
+        elif read is not None:
+            given = read(stage)
+        else:
+            found = self._called("train", stage)
+            given = found.test if isinstance(found, Splits) else None
+        if given is None:
             raise DataError(f"{self.name or 'the experiment'} has no test samples")
-        return found
+        made: Dataset = self._dataset("test", given, stage)
+        return made
 
     def needs_variances(self, test: Dataset) -> bool:
         """Whether the score of the test depends on the training samples."""
-        return self.score is None and getattr(test, "targets", None) is not None
+        return self.score is None and targets_of(test) is not None
 
     @property
     def fresh_epochs(self) -> bool:
@@ -275,6 +331,11 @@ class Experiment(Training):
                 f"{type(found).__name__}"
             )
         return found
+
+    def _dataset(self, name: str, given: Any, stage: Stage) -> Any:
+        """A part as a data set; of `Splits` their part with this name."""
+        own = getattr(given, name) if isinstance(given, Splits) else given
+        return None if own is None else dataset_of(self.network, own, name, stage.epoch)
 
     def fresh(self, count: int) -> Dataset:
         """``count`` samples that no training, validation or test uses, of samples that are made from a seed."""

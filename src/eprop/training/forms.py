@@ -77,7 +77,7 @@ def dataset_of(network: Network, data: Any, label: str, epoch: int | None = None
         return SampleSet(data)
     if isinstance(data, SeriesDataset):
         if epoch is None:
-            _check_targets(network, data.drawn(), label)
+            _check_targets(network, data[:1].drawn(), label)
             return data
         data = data.drawn(epoch) if label == "train" else data.drawn()
     if isinstance(data, (GeneratedSamples, SampleSet)):
@@ -204,8 +204,36 @@ def only(network: Network, role: str, name: str) -> Any:
 
 
 def _weights(window: Window, n_steps: int) -> Any:
-    """The weight of each step."""
-    return window(n_steps) if callable(window) else window
+    """The weight of each step, (n_steps,); None if all count."""
+    if window is None:
+        return None
+    found = real_numbers("window", window(n_steps) if callable(window) else window, InputError)
+    if found.shape != (n_steps,):
+        raise InputError(f"window must have shape ({n_steps},), a weight for each step, got {found.shape}")
+    if not found.any():
+        raise InputError("window is zero in every step: nothing would be learned, or judged")
+    return found
+
+
+def extremes(dataset: Any) -> np.ndarray:
+    """Numbers of at most two samples that show mistakes: of labelled ones, those with the lowest and the highest label."""
+    labels = getattr(dataset, "labels", None)
+    if labels is None or len(dataset) == 0:
+        return np.arange(min(len(dataset), 2))
+    return np.unique([np.argmin(labels), np.argmax(labels)])
+
+
+def check_fit(network: Network, dataset: Any, window: Window) -> None:
+    """Encode two samples, to find mistakes before anything is simulated.
+
+    Raises
+    ------
+    InputError
+        If samples, window and network do not fit each other.
+    """
+    if (tried := extremes(dataset)).size:
+        some = dataset.subset(tried)
+        samples_of(network, some.drawn() if isinstance(some, SeriesDataset) else some, window)
 
 
 def _drawn(network: Network, dataset: GeneratedSamples, window: Window) -> Samples:
@@ -216,12 +244,20 @@ def _drawn(network: Network, dataset: GeneratedSamples, window: Window) -> Sampl
     source, readout = only(network, "source", "in"), only(network, "readout", "out")
     aims: dict[str, Any] = {"labels": targets} if targets.ndim == 1 else {"targets": {readout.name: targets}}
     weights = _weights(window, inputs.shape[1])
-    if weights is not None and not np.any(weights):
-        raise InputError("window is zero in every step: nothing would be learned, or judged")
     try:
         return make_samples(network, len(drawn), inputs.shape[1], {source.name: inputs}, window=weights, **aims)
     except InputError as error:
         raise InputError(f"drawn samples, window and network must fit each other: {error}") from error
+
+
+def targets_of(dataset: Any) -> np.ndarray | None:
+    """Targets of a data set, (samples, 1 or steps, outputs), of generated ones those of the first; None if it has labels."""
+    if isinstance(dataset, SampleSet):
+        return None if dataset.samples.labels is not None else dataset.samples.target
+    if isinstance(dataset, GeneratedSamples):
+        drawn = np.stack([np.asarray(sample.target) for sample in dataset.subset(slice(1)).drawn()])
+        return None if drawn.ndim == 1 else drawn
+    return None if dataset.targets is None else np.asarray(dataset.targets)
 
 
 def fingerprint(dataset: Any) -> str:

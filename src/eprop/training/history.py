@@ -14,6 +14,7 @@ from eprop.markup import table
 from eprop.training.evaluation import Evaluation, evaluate, slices
 from eprop.training.experiment import Experiment
 from eprop.training.forms import Data, dataset_of, is_data, unlabelled
+from eprop.training.number_text import percent
 from eprop.training.sample_learner import SampleLearner, check_class_0
 from eprop.training.scoring import Scoring
 from eprop.training.trainer import Trainer
@@ -152,9 +153,9 @@ class History:
         end = ", interrupted" if self.interrupted else ", stopped early" if self.stopped_early else ""
         facts = [("epochs", f"{self.lines[-1]['epoch']}{end}")]
         for name in ("loss", "error", "validation_loss", "validation_error"):
-            if any(line.get(name) is not None for line in self.lines):
-                known = self[name][~np.isnan(self[name])][-1]
-                shown = f"{100.0 * known:.1f} %" if "error" in name else f"{known:.4g}"
+            known = [line[name] for line in self.lines if line.get(name) is not None and not math.isnan(line[name])]
+            if known:
+                shown = percent(known[-1]) if "error" in name else f"{known[-1]:.4g}"
                 facts.append((name.replace("_", " "), shown))
         rates = {
             name.removeprefix("rate_sd_"): sd for name, sd in self.lines[-1].items() if name.startswith("rate_sd_")

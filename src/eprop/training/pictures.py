@@ -18,7 +18,8 @@ from eprop.models.learned import learned_of
 from eprop.network import Network
 from eprop.parameters import check_choice, parameters_of
 from eprop.rules import Static
-from eprop.training.activity import record_activity, uses_softmax
+from eprop.training.activity import record_activity
+from eprop.training.scoring import uses_softmax
 
 # Matplotlib takes long to import: functions that draw import `eprop.plot`.
 if TYPE_CHECKING:

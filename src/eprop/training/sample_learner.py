@@ -24,7 +24,7 @@ from eprop.training.experiment import Experiment, Stage
 from eprop.training.forms import Dataset, fingerprint
 from eprop.training.learner import Check, Learner, Show, State, Sums, below, in_turn
 from eprop.training.moved_synapses import learns_by_batch, moves, rewired, summary_of_moves
-from eprop.training.pictures import Picture, Trained, pictures_of_samples
+from eprop.training.pictures import Picture, Trained, loss_unit, pictures_of_samples
 from eprop.training.scoring import Scoring, scoring_of
 from eprop.training.watcher import Progress, Watcher
 
@@ -124,7 +124,11 @@ class SampleLearner(Learner):
         self.score_name = self.scoring.name
         check_learns(simulator.network)
         # A network and data of one's own: labels of all classes but the first are no chance.
-        for part, name, chance in ((self.dataset, "train", 1.0), (self.validation, "validation", 1e-3)):
+        for part, name, chance in (
+            (self.dataset, "train", 1.0),
+            (self.validation, "validation", 1e-3),
+            (self.test, "test", 1e-3),
+        ):
             if part is not None:
                 check_class_0(part, self.scoring, name, chance if experiment.origin is None else 1e-3)
                 check_samples(self.scoring, part)
@@ -240,7 +244,7 @@ class SampleLearner(Learner):
             "validation_samples": 0 if validation is None else len(validation),
             "train_data": train.name,
             **simulated("train_simulated", train),
-            "loss_unit": "nats" if self.scoring.has_softmax else "mV²",
+            "loss_unit": loss_unit(self.simulator.network),
             "train_samples": len(train),
             "epochs": self.experiment.epochs,
             "samples_learned": self.done,

@@ -9,9 +9,10 @@ import numpy as np
 
 from eprop.data.generated import GeneratedSamples
 from eprop.engine import Samples
-from eprop.errors import InputError
-from eprop.network import Network
-from eprop.training.forms import Dataset, SampleSet, only, samples_of
+from eprop.errors import InputError, ParameterError
+from eprop.network import Network, Population
+from eprop.parameters import real_numbers
+from eprop.training.forms import Dataset, SampleSet, only, samples_of, targets_of
 
 if TYPE_CHECKING:
     from eprop.training.experiment import Experiment
@@ -43,13 +44,6 @@ class Scoring:
         """Names of the classes; empty for other targets."""
         return ()
 
-    @property
-    def has_softmax(self) -> bool:
-        """Whether the softmax of the readouts is compared with the target. Of several readout populations, ``out`` counts."""
-        found = [p for p in self.network.populations if p.model.role == "readout"]
-        shown = next((p for p in found if p.name == "out"), found[0])
-        return bool(getattr(getattr(shown.model, "loss", None), "softmax", False))
-
     def samples(self, dataset: Any, done: float = 1.0) -> Samples:
         """Samples of a data set, as they are after the fraction ``done`` of the training."""
         if isinstance(dataset, GeneratedSamples):
@@ -65,7 +59,7 @@ class Scoring:
             If the function of the experiment returns another shape.
         """
         own: Any = self.experiment.score
-        found = np.asarray(own(samples, y))
+        found = real_numbers("score", own(samples, y), InputError)
         if found.shape != (len(samples),):
             raise InputError(
                 f"score must return an array of shape (samples,), here ({len(samples)},), got {found.shape}"
@@ -102,7 +96,8 @@ class Classes(Scoring):
             If the evidence has a wrong shape or is not finite.
         """
         own, wanted = self.experiment.evidence, (len(samples), len(self.classes))
-        evidence = np.asarray(summed(samples, y, self.has_softmax) if own is None else own(samples, y))
+        found = summed(samples, y, uses_softmax(self.network)) if own is None else own(samples, y)
+        evidence = real_numbers("evidence", found, InputError)
         if evidence.shape != wanted:
             raise InputError(
                 f"evidence must be an array of shape (samples, classes), here {wanted}, got {evidence.shape}"
@@ -119,6 +114,8 @@ class Classes(Scoring):
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """1.0 for a wrong class, 0.0 for a correct one; or the score of the experiment."""
+        if samples.labels is None:
+            raise InputError("the training samples have labels, and these have targets: give the class of each sample")
         if self.experiment.score is not None:
             return super().score(samples, y)
         return (self.answers(samples, y) != samples.labels).astype(np.float64)
@@ -146,6 +143,8 @@ class Curves(Scoring):
 
     def score(self, samples: Samples, y: np.ndarray) -> np.ndarray:
         """See `Scoring.score`."""
+        if samples.labels is not None:
+            raise InputError("the training samples have targets, and these have labels: give targets")
         if self.experiment.score is not None:
             return super().score(samples, y)
         if samples.target.shape[1] == 1:
@@ -158,20 +157,16 @@ class Curves(Scoring):
 
 def scoring_of(experiment: Experiment, dataset: Dataset) -> Scoring:
     """The scoring of an experiment that learns from a data set: classes if the samples have labels, else curves."""
-    if isinstance(dataset, SampleSet):
-        labelled, targets = dataset.samples.labels is not None, dataset.samples.target
-        if experiment.window is not None:
-            raise InputError(
-                "window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)"
-            )
-    elif isinstance(dataset, GeneratedSamples):
-        drawn = np.stack([np.asarray(sample.target) for sample in dataset.subset(slice(1)).drawn()])
-        labelled, targets = drawn.ndim == 1, drawn
-    else:
-        labelled, targets = dataset.targets is None, dataset.targets  # type: ignore[attr-defined]
-    if labelled:
+    if isinstance(dataset, SampleSet) and experiment.window is not None:
+        raise InputError("window belongs to a data set; samples bring their own: Simulator.samples(..., window=...)")
+    if (targets := targets_of(dataset)) is None:
         return Classes(experiment)
-    variances = np.var(np.asarray(targets), axis=(0, 1))
+    for name in ("classes", "evidence"):
+        if getattr(experiment, name) is not None:
+            raise ParameterError(
+                f"Experiment.{name} changes nothing: it belongs to labels, and the samples have targets"
+            )
+    variances = np.var(targets, axis=(0, 1))
     return Curves(experiment, np.where(variances > 0.0, variances, 1.0), held=targets.shape[1] == 1)
 
 
@@ -180,6 +175,17 @@ def scoring_for(experiment: Experiment, example: Samples) -> Scoring:
     if example.labels is not None:
         return Classes(experiment)
     return Curves(experiment, np.ones(example.target.shape[2]), held=example.target.shape[1] == 1)
+
+
+def uses_softmax(network: Network) -> bool:
+    """Whether the softmax of the readouts is compared with the target. Of several readout populations, ``out`` counts."""
+    found = [p for p in network.populations if p.model.role == "readout"]
+    return has_softmax(next((p for p in found if p.name == "out"), found[0]))
+
+
+def has_softmax(readout: Population) -> bool:
+    """Whether the softmax of a readout population is compared with the target."""
+    return bool(getattr(getattr(readout.model, "loss", None), "softmax", False))
 
 
 def normalised_error(samples: Samples, y: np.ndarray) -> np.ndarray:

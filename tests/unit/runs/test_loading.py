@@ -1,10 +1,13 @@
-"""A run that is read from its folder: network, metrics, another test, changed arguments, pictures."""
+"""A run that is read: network, metrics, another test, pictures, the same with changes."""
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 import shutil
 import sys
+import tomllib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,200 +15,331 @@ import pytest
 
 import digits
 import eprop as ep
-from eprop.errors import CheckpointError, DataError, InputError, MissingExtraError, ParameterError
-from eprop.runs import RunFolder, UnfinishedRunWarning, arguments_of_run, draw, evaluate_run, like, load
-from eprop.tasks import recordings
-from eprop.training import Stage, Stopped, Watcher
-from refusals import Refusal, refusals
-from small_tasks import fitted, small, stop_after
+import small_tasks
+import worlds
+from eprop.errors import CheckpointError, DataError, FiguresWarning, InputError, MissingExtraError, ParameterError
+from eprop.runs import LoadedRun, arguments_of_run, draw, evaluate_run, like, load, load_checkpoint, resume_run
+from eprop.tasks import nmnist, pattern_generation
+from eprop.tasks.registry import new_task
+from eprop.training import Watcher
+from small_tasks import KINDS, bare, outcome, small, trained
 
-SHOWN: dict[str, Any] = {"threads": 1, "watcher": Watcher()}
-
-
-@pytest.fixture(scope="module", params=["eprop", "eprop+"])
-def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> pathlib.Path:
-    """A finished run, which the tests do not change."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    fitted(folder, small(request.param))
-    return folder
+Whole = Callable[[str], pathlib.Path]
+QUIET = Watcher()
+FILE = small_tasks.__file__
 
 
-@pytest.fixture(scope="module")
-def digit_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A run on recordings, and their folder ``data`` beside it."""
-    folder = tmp_path_factory.mktemp("digits")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EPROP_CACHE_DIR", str(folder / "cache"))
-        data = digits.write_folder(folder / "data")
-        experiment = ep.tasks.nmnist(data=data, neurons=5, validation=4, w_in=0.4, epochs=1, batch_size=4)
-        fitted(folder / "run", experiment)
-    return folder / "run"
-
-
-# ---------------------------------------------------------------- load
-
-
-def test_a_run_is_loaded_with_metrics_network_and_weights(run: pathlib.Path) -> None:
+def test_what_a_run_has(whole: Whole) -> None:
     pandas = pytest.importorskip("pandas")
-    loaded = load(run, threads=1)
-    assert arguments_of_run(run) == (loaded.checkpoint.record.task, loaded.checkpoint.record.arguments)
-    assert (loaded.experiment.epochs, loaded.checkpoint.position["done"]) == (3, 24)
-    assert isinstance(loaded.metrics, pandas.DataFrame)
-    assert loaded.metrics["samples"].iloc[-1] == 24
-    assert loaded.summary["test_samples"] == 6
-    assert [p.name for p in loaded.network.populations] == ["in", "rec", "out"]
-    learned = loaded.simulator.weights("rec->out")
-    np.testing.assert_array_equal(loaded.weights["rec->out"].toarray(), learned.toarray())
-    assert (loaded.untrained().weights("rec->out") != learned).nnz > 0
-    assert f"{loaded.experiment.name}, {len(loaded.metrics)} reports" in repr(loaded)
+    run = load(whole("eprop"), small, threads=1)
+    assert run.experiment.origin is not None
+    assert (run.experiment.origin.task, run.experiment.origin.arguments["neurons"]) == (FILE, 6)
+    assert isinstance(run.metrics, pandas.DataFrame)
+    assert list(run.metrics["samples"])[-1] == 36
+    assert run.summary["test_samples"] == 6
+    assert [p.name for p in run.network.populations] == ["in", "rec", "out"]
+    for name, matrix in run.weights.items():
+        np.testing.assert_array_equal(matrix.toarray(), run.simulator.weights(name).toarray())
+    assert (run.weights["rec->out"] != run.untrained().weights("rec->out")).nnz
+    assert f"LoadedRun({str(whole('eprop'))!r}: small-eprop, {len(run.metrics)} reports)" == repr(run)
+    np.testing.assert_array_equal(
+        run.simulator.state()["synapses/weight"], run.checkpoint.state["synapses/weight"], strict=True
+    )
 
 
-def test_the_restored_network_is_the_trained_one(run: pathlib.Path) -> None:
-    loaded = load(run)
-    found, saved = loaded.simulator.state()["synapses/weight"], loaded.checkpoint.state["synapses/weight"]
-    # The reset adds the corrections of spikes in transit with e-prop+.
-    np.testing.assert_allclose(found, saved, rtol=0, atol=1e-6 if "eprop+" in loaded.experiment.name else 0)
+SUMMARY = {
+    "version", "commit", "task", "rule", "seed", "score", "value", "unit", "stopped_early", "train_seconds", "total_seconds",
+    "synapses", "peak_memory_bytes", "simulator_bytes", "threads", "ranks", "precision", "finished", "machine",
+}  # fmt: skip
+SAMPLES = {
+    "test_error",
+    "test_loss",
+    "confusion",
+    "epochs",
+    "train_samples",
+    "samples_learned",
+    "synaptic_events",
+    "rates",
+}
+REWARD = {"mean_return", "std_return", "environment_steps", "episodes"}
 
 
-def test_metrics_are_a_dict_of_arrays_without_pandas(run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_files_of_a_run(kind: str, whole: Whole) -> None:
+    folder = whole(kind)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["checkpoint.npz", "config.toml", "metrics.jsonl", "summary.json"]
+    summary = ep.runs.RunFolder(folder).read_summary()
+    assert summary.keys() >= SUMMARY | (REWARD if kind == "reward" else SAMPLES)
+    config = (folder / "config.toml").read_text()
+    task, arguments = arguments_of_run(folder)
+    assert config.startswith("# A run of eprop ")
+    assert (f"eprop train {task} --like {folder}" in config) == (kind != "no function")
+    read = tomllib.loads(config)
+    assert read["task"] == (task or "(no function)")
+    assert read["arguments"] == {name: value for name, value in arguments.items() if value is not None}
+    assert read["training"]["seed"] == 1
+
+
+def test_metrics_are_a_dict_of_arrays_without_pandas(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    metrics = load(run).metrics
+    metrics = load(whole("eprop"), small).metrics
     assert isinstance(metrics, dict)
-    assert (metrics["samples"][-1], metrics["samples"].dtype, metrics["loss"].dtype) == (24, np.int64, np.float64)
+    assert metrics["samples"].dtype == np.int64
+    assert np.isnan(metrics["validation_loss"]).any()
 
 
 @pytest.mark.parametrize("value", ['"x"', "[1]", "9" * 300, "{}"])
-def test_metrics_that_are_no_numbers(value: str, run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    shutil.copytree(run, tmp_path / "run")
-    (tmp_path / "run" / "metrics.jsonl").write_text(f'{{"samples": {value}}}\n{{"samples": 1}}\n')
+def test_metrics_that_are_no_numbers(value: str, whole: Whole, tmp_path: pathlib.Path) -> None:
+    shutil.copytree(whole("eprop"), tmp_path / "run")
+    (tmp_path / "run/metrics.jsonl").write_text(f'{{"samples": {value}}}\n{{"samples": 1}}\n')
     with pytest.raises(CheckpointError, match=r"metrics.jsonl: holds other values than numbers"):
-        _ = load(tmp_path / "run").metrics
+        _ = load(tmp_path / "run", small).metrics
 
 
-# ---------------------------------------------------------------- evaluate
+# ---------------------------------------------------------------- which task
 
 
-@pytest.mark.filterwarnings("ignore::eprop.errors.InstabilityWarning")
-def test_evaluating_gives_the_score_of_the_run(run: pathlib.Path) -> None:
-    loaded, found, test = evaluate_run(run, **SHOWN)
-    assert (found.error, found.loss) == (loaded.summary["test_error"], loaded.summary["test_loss"])
-    assert test is not None
-    assert len(test) == 6
-    assert evaluate_run(run, test_samples=3, **SHOWN)[1].summary()["test_samples"] == 3
-
-
-def test_fresh_samples_are_used_by_nothing_else(run: pathlib.Path) -> None:
-    loaded, found, test = evaluate_run(run, fresh=20, **SHOWN)
-    assert found.summary()["test_samples"] == 20
-    parts = loaded.experiment.splits(Stage())
-    known = {sample.inputs.tobytes() for part in (parts.train, parts.validation, parts.test) for sample in part.drawn()}
-    assert not known & {sample.inputs.tobytes() for sample in test.drawn()}
-
-
-def test_a_test_with_rounded_weights(run: pathlib.Path) -> None:
-    rounded, found, _ = evaluate_run(run, bits=2, **SHOWN)
-    exact = load(run)
-    for name, matrix in rounded.weights.items():
-        assert np.unique(matrix.data).size <= 4 < np.unique(exact.weights[name].data).size
-    assert found.loss != exact.summary["test_loss"]
-
-
-def test_other_recordings_are_tested(digit_run: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Training samples are not read for this."""
-    data, summary, read = digit_run.parent / "data", RunFolder(digit_run).read_summary(), recordings.Loader
-    monkeypatch.setattr(recordings, "Loader", lambda **given: read(**{**given, "cache": False}))
-    for given, samples in (((), 12), ((data / "Test",), 12), ((data / "Test", data / "Train"), 36)):
-        _, found, test = evaluate_run(digit_run, **({"test_data": given} if given else {}), **SHOWN)
-        assert len(test) == found.confusion().sum() == samples
-        assert samples == 36 or found.error == summary["test_error"]
-
-
-def test_episodes_of_a_run_with_reward(tmp_path: pathlib.Path) -> None:
-    short = {"lif": 3, "alif": 3, "group": 2, "cues": 1, "delay": 50.0, "recall": 50.0, "environments": 4}
-    fitted(tmp_path / "run", ep.tasks.delayed_reward(**short, steps=200, episodes=8))
-    loaded, found, test = evaluate_run(tmp_path / "run", **SHOWN)
-    assert test is None
-    assert found.mean == loaded.summary["mean_return"]
-    assert evaluate_run(tmp_path / "run", episodes=5, **SHOWN)[1].summary()["episodes"] == 5
-    assert evaluate_run(tmp_path / "run", loaded.experiment, episodes=5, **SHOWN)[1].summary()["episodes"] == 5
-    with pytest.raises(ParameterError, match=r"no samples that could be fresh: leave out fresh \(--fresh\)"):
-        evaluate_run(tmp_path / "run", fresh=3, **SHOWN)
-
-
-def test_a_test_of_a_stopped_run_warns(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(Stopped):
-        fitted(tmp_path / "cut", callbacks=[stop_after(12)])
-    with pytest.warns(UnfinishedRunWarning, match=r"cut: was stopped after 12 of 24 .*; this evaluation is of"):
-        evaluate_run(tmp_path / "cut", **SHOWN)
-
-
-@refusals(
-    (lambda run: evaluate_run(run, bits=1), ParameterError, "bits"),
-    (lambda run: evaluate_run(run, fresh=0), ParameterError, "must be a whole number >= 1"),
-    (lambda run: evaluate_run(run, test_data=("x",)), ParameterError, "delayed-cue has no argument test_data"),
-    (lambda run: evaluate_run(run, neurons=5), CheckpointError, "does not fit its experiment"),
-    (lambda run: evaluate_run(run, small(), test_samples=3), ParameterError, "an experiment has no setting test_samples"),
-    (lambda run: load(run, "nmnist"), ParameterError, "is a run of the task 'delayed-cue', not of 'nmnist'"),
-    (lambda run: load(run.parent), CheckpointError, "holds no checkpoint"),
-    (lambda run: like(run, neuron=5), ParameterError, "has no argument neuron; did you mean|has no argument neuron"),
-    (lambda run: like(run, small()), ParameterError, "like needs the function of the task"),
-    (lambda run: draw(run, formats=("gif",)), ParameterError, "format"),
-)  # fmt: skip
-def test_what_does_not_fit_a_run_is_refused(refusal: Refusal, run: pathlib.Path) -> None:
-    refusal.check(run)
-
-
-@refusals(
-    (lambda run: evaluate_run(run, test_data=("/none",)), DataError, "no such folder"),
-    (lambda run: evaluate_run(run, test_data=(run,)), DataError, "no recording found"),
-    (lambda run: evaluate_run(run, fresh=3), ParameterError, "fresh samples need samples that are made from a seed"),
-    (lambda run: ep.fit(small(), digits.recordings(2)), InputError, "an Experiment has its own samples"),
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [("eprop", small), ("eprop", "FILE"), ("eprop", small()), ("eprop", small(epochs=9)), ("no function", bare())],
+    ids=["function", "file", "experiment", "experiment with other settings", "without a function"],
 )
-def test_other_recordings_are_refused(refusal: Refusal, digit_run: pathlib.Path) -> None:
-    refusal.check(digit_run)
+def test_how_the_task_is_named(kind: str, task: Any, whole: Whole, tmp_path: pathlib.Path) -> None:
+    if task == "FILE":  # it may have moved
+        task = str(shutil.copy(FILE, tmp_path / "small_tasks.py"))
+    run = load(whole(kind), task)
+    assert run.experiment.epochs == 3
+    assert evaluate_run(whole(kind), task, watcher=QUIET)[1].loss == run.summary["test_loss"]
 
 
-# ---------------------------------------------------------------- like, draw, TensorBoard
+@pytest.mark.parametrize(
+    ("kind", "task", "words"),
+    [
+        ("eprop", None, r"is a run of .*small_tasks.py, a Python file, and eprop executes only files that you name"),
+        ("eprop", "nmnist", r"is a run of the task '.*small_tasks.py', not of 'nmnist'"),
+        ("eprop", "other.py", r"is a run of the task '.*small_tasks.py', not of 'other.py'"),
+        ("eprop", nmnist, "not of 'nmnist'"),
+        ("eprop", bare(), "not of this experiment"),
+        ("eprop", pattern_generation(), "not of this experiment"),
+        ("no function", None, "no function has made its experiment: give the experiment itself"),
+        ("no function", small, "is a run of the task '', not of"),
+    ],
+)
+def test_other_tasks_are_refused(kind: str, task: Any, words: str, whole: Whole) -> None:
+    for call in (load, evaluate_run, lambda path, task: draw(path, task=task), resume_run):
+        with pytest.raises(ParameterError, match=rf"run: {words}" if "is a run" in words else words):
+            call(whole(kind), task)
 
 
-def test_a_run_is_repeated_with_changes(tmp_path: pathlib.Path) -> None:
-    """Settings that were changed in `fit` stay; those that are changed now do not."""
-    fitted(tmp_path / "run", small(neurons=5), epochs=2, reports=9, seed=7)
-    found = like(tmp_path / "run", eta=0.2)
-    assert found.origin is not None
-    assert (found.origin.arguments["neurons"], found.origin.arguments["eta"]) == (5, 0.2)
-    assert (found.epochs, found.reports, found.seed) == (2, 9, 7)
-    again = like(tmp_path / "run", epochs=4)
-    assert (again.epochs, again.reports) == (4, 9)
-    fitted(tmp_path / "same", like(tmp_path / "run"))
-    for name in ("synapses/weight", "network"):
-        one, other = (load(tmp_path / folder).simulator.state()[name] for folder in ("run", "same"))
-        assert one.tobytes() == other.tobytes()
+@pytest.fixture
+def strange(tmp_path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path, pathlib.Path]:
+    """A run, its task, a file that leaves a mark when it is executed, and this mark."""
+    payload, ran = tmp_path / "payload.py", tmp_path / "ran"
+    _, text = new_task("payload", payload)
+    payload.write_text(f"{text}\n\nimport pathlib\n\npathlib.Path({str(ran)!r}).touch()\n")
+    trained(ep.tasks.task_named(str(payload))(neurons=3, epochs=1), tmp_path / "run")
+    forget(ran)
+    return tmp_path / "run", payload, ran
 
 
-def test_pictures_are_drawn_without_the_data(digit_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    shutil.copytree(digit_run.parent, tmp_path, dirs_exist_ok=True)
-    shutil.rmtree(tmp_path / "data")
-    shutil.rmtree(tmp_path / "cache")
-    drawn = draw(tmp_path / "run")
-    assert {"learning_curve.png", "confusion.png", "activity.png"} <= {path.name for path in drawn}
-    assert all(path.parent == tmp_path / "run" / "figures" for path in drawn)
-    (tmp_path / "elsewhere").mkdir()
-    assert all(path.suffix == ".svg" for path in draw(tmp_path / "run", tmp_path / "elsewhere", formats=("svg",)))
+def forget(ran: pathlib.Path) -> None:
+    """As in another process."""
+    ran.unlink()
+    for name in [name for name in sys.modules if name.startswith("eprop_task_")]:
+        del sys.modules[name]
+
+
+CALLS: dict[str, Callable[..., Any]] = {
+    "load": load,
+    "evaluate": evaluate_run,
+    "resume": resume_run,
+    "draw": lambda run, task=None: draw(run, task=task, formats=()),
+    "like": like,
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_only_files_that_the_user_names_are_executed(call: str, strange: tuple[pathlib.Path, ...]) -> None:
+    run, payload, ran = strange
+    for task in (None, "nmnist", "other.py"):
+        with pytest.raises(ParameterError, match=r"payload\.py"):
+            CALLS[call](run, *(() if task is None else (task,)))
+    assert arguments_of_run(run)[0] == str(payload)
+    assert not ran.exists()
+    CALLS[call](run, str(payload))
+    assert ran.exists()
+
+
+def test_bytecode_beside_a_file_is_not_executed(strange: tuple[pathlib.Path, ...]) -> None:
+    """Python would execute it instead of the file, which the user has read."""
+    from importlib._bootstrap_external import _code_to_timestamp_pyc
+
+    run, payload, ran = strange
+    evil = run.parent / "evil"
+    code = compile(f"import pathlib\npathlib.Path({str(evil)!r}).touch()\n", str(payload), "exec")
+    cached = pathlib.Path(importlib.util.cache_from_source(str(payload)))
+    cached.parent.mkdir(exist_ok=True)
+    cached.write_bytes(_code_to_timestamp_pyc(code, int(payload.stat().st_mtime), payload.stat().st_size))
+    load(run, str(payload))
+    assert ran.exists()
+    assert not evil.exists()
+
+
+# ---------------------------------------------------------------- with changes
+
+
+def test_like_changes_arguments_and_keeps_changed_settings(whole: Whole, tmp_path: pathlib.Path) -> None:
+    trained(small(), tmp_path / "run", epochs=2, batch_size=6, seed=5)
+    for changes, wanted in (({}, (2, 6, 5, 6)), ({"neurons": 4, "epochs": 1, "seed": 2}, (1, 6, 2, 4))):
+        made = like(tmp_path / "run", small, **changes)
+        size = made.network.population("rec").size
+        assert (made.epochs, made.batch_size, made.seed, size) == wanted
+    loaded = load(tmp_path / "run", small).experiment
+    assert (loaded.epochs, loaded.batch_size, loaded.seed) == (2, 6, 5)
+    for task, changes, words in (
+        (small, {"nix": 1}, "has no argument nix"),
+        (small(), {}, "needs the function of the task"),
+    ):
+        with pytest.raises(ParameterError, match=words):
+            like(whole("eprop"), task, **changes)
+    with pytest.raises(ParameterError, match="window belongs to the function that makes the experiment"):
+        trained(small(), None, window=np.ones(20))
+
+
+def test_the_run_of_like_has_the_same_bits(whole: Whole, tmp_path: pathlib.Path) -> None:
+    trained(like(whole("eprop"), small), tmp_path / "again")
+    assert outcome(tmp_path / "again") == outcome(whole("eprop"))
+    config = [(path / "config.toml").read_text().splitlines()[2:] for path in (whole("eprop"), tmp_path / "again")]
+    assert config[0] == config[1]
+
+
+# ---------------------------------------------------------------- another test
+
+
+def evaluated(folder: pathlib.Path, task: Any, **given: Any) -> tuple[LoadedRun, Any, Any]:
+    return evaluate_run(folder, task, watcher=QUIET, threads=1, **given)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("reward", "no function")])
+def test_the_test_gives_the_score_of_the_run(kind: str, whole: Whole) -> None:
+    run, found, test = evaluated(whole(kind), small)
+    assert test is not None
+    assert (found.error, len(test)) == (run.summary["test_error"], 6)
+    assert len(evaluated(whole(kind), small, test_samples=9)[2]) == 9
+    rounded, _, _ = evaluated(whole(kind), small, bits=3)
+    assert np.unique(rounded.weights["rec->out"].data).size <= 7
+
+
+def test_fresh_samples(whole: Whole) -> None:
+    _, found, test = evaluated(whole("fresh epochs"), small, fresh=11)
+    assert test is not None
+    assert len(test) == np.sum(found.confusion()) == 11
+    assert "fresh samples" in test.name
+
+
+def test_episodes(whole: Whole) -> None:
+    run, found, test = evaluated(whole("reward"), worlds.corridor)
+    assert (found.summary()["mean_return"], test) == (run.summary["mean_return"], None)
+    assert evaluated(whole("reward"), worlds.corridor, episodes=5)[1].summary()["episodes"] == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "given", "words"),
+    [
+        ("eprop", small, {"fresh": 3}, "fresh samples need samples that are made from a seed"),
+        ("fresh epochs", small, {"fresh": 0}, "number of fresh samples must be a whole number >= 1"),
+        ("reward", worlds.corridor, {"fresh": 3}, r"no samples that could be fresh: leave out fresh \(--fresh\)"),
+        ("eprop", small, {"bits": 1}, "bits"),
+        ("eprop", small, {"test_data": ("x",)}, "has no argument test_data"),
+        ("eprop", small(), {"test_samples": 3}, "test_samples is an argument of a task: give its function"),
+    ],
+)
+def test_tests_that_cannot_be(kind: str, task: Any, given: dict[str, Any], words: str, whole: Whole) -> None:
+    with pytest.raises(ParameterError, match=words):
+        evaluated(whole(kind), task, **given)
+
+
+def test_recordings_of_ones_own(tmp_path: pathlib.Path) -> None:
+    data = digits.write_folder(tmp_path / "data")
+    trained(nmnist(data=data, neurons=5, validation=4, epochs=1, batch_size=4), tmp_path / "run")
+    for given, samples in ((None, 12), ([data / "Test", data / "Train"], 36)):
+        more = {} if given is None else {"test_data": given}
+        _, found, test = evaluated(tmp_path / "run", None, **more)
+        assert test is not None
+        assert len(test) == found.confusion().sum() == samples
+    with pytest.raises(DataError, match="no such folder"):
+        evaluated(tmp_path / "run", "nmnist", test_data=[tmp_path / "none"])
+
+
+# ---------------------------------------------------------------- pictures
+
+PICTURES = {
+    "eprop": {"activity", "confusion", "learning_curve", "network", "weights"},
+    "rewiring": {"activity", "confusion", "learning_curve", "network", "rewiring", "weights"},
+    "reward": {"episode", "network", "returns", "weights"},
+    "no function": {"activity", "confusion", "learning_curve", "network", "weights"},
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_the_pictures_of_a_run_are_those_of_the_training(kind: str, whole: Whole, tmp_path: pathlib.Path) -> None:
+    history = trained(KINDS[kind](), tmp_path / "run", formats=("png", "svg"))
+    names = {f"{name}.{end}" for name in PICTURES[kind] for end in ("png", "svg")}
+    assert {path.name for path in (tmp_path / "run/figures").iterdir()} == names
+    task = worlds.corridor if kind == "reward" else bare() if kind == "no function" else small
+    found = draw(whole(kind), tmp_path / "out", task=task)
+    assert {path.name for path in found} == {f"{name}.png" for name in PICTURES[kind]}
+    state = load_checkpoint(tmp_path / "run/checkpoint.npz").state  # drawing has left the network as it was
+    for name, value in history.simulator.state().items():
+        np.testing.assert_array_equal(value, state[name], err_msg=name)
+
+
+def test_pictures_need_no_data(tmp_path: pathlib.Path) -> None:
+    data = digits.write_folder(tmp_path / "data")
+    trained(nmnist(data=data, neurons=5, validation=4, epochs=1, batch_size=4), tmp_path / "run")
+    shutil.rmtree(data)
+    assert {path.stem for path in draw(tmp_path / "run")} == PICTURES["eprop"]
+
+
+def test_pictures_that_fail_do_not_hide_the_result(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/figures").write_text("mine")
+    with pytest.warns(
+        FiguresWarning, match="run: the training is complete and kept, but its figures could not be drawn"
+    ):
+        history = trained(small(), tmp_path / "run", formats=("png",), force=True)
+    assert history.summary
+    for call in (
+        lambda: trained(small(), tmp_path / "a", formats=("bmp",)),
+        lambda: draw(tmp_path / "run", formats=("bmp",)),
+    ):
+        with pytest.raises(ParameterError, match="format"):
+            call()
+
+
+# ---------------------------------------------------------------- TensorBoard
 
 
 def test_tensorboard_gets_every_report_once_also_after_a_resume(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    with pytest.raises(Stopped):
-        fitted(tmp_path / "run", tensorboard=True, callbacks=[stop_after(12)])
-    history = fitted(tmp_path / "run", tensorboard=True)
-    shown = EventAccumulator(str(history.folder.tensorboard)).Reload().Tensors("training/loss")
-    assert [event.step for event in shown] == [line["samples"] for line in history.lines]
-    assert [event.tensor_proto.float_val[0] for event in shown] == pytest.approx(history["loss"], rel=1e-6)
-    fitted(tmp_path / "run", force=True)  # replaces that as well
-    assert not history.folder.tensorboard.exists()
+    def stop(trainer: Any, line: dict[str, Any]) -> None:
+        if line["samples"] == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(small(), tmp_path / "run", tensorboard=True, callbacks=[stop])
+    folder = trained(small(), tmp_path / "run", tensorboard=True).folder
+    lines = [line for line in folder.read_metrics() if line.get("loss") is not None]
+    shown = EventAccumulator(str(folder.tensorboard)).Reload().Tensors("training/loss")
+    assert [event.step for event in shown] == [line["samples"] for line in lines]
+    assert [event.tensor_proto.float_val[0] for event in shown] == pytest.approx(
+        [line["loss"] for line in lines], rel=1e-6
+    )
+    trained(small(), folder.path, force=True)  # replaces that as well
+    assert not folder.tensorboard.exists()
 
 
 def test_a_missing_tensorboard_is_named_before_a_folder_is_made(
@@ -213,19 +347,19 @@ def test_a_missing_tensorboard_is_named_before_a_folder_is_made(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
     with pytest.raises(MissingExtraError, match=r"pip install tensorboard "):
-        fitted(tmp_path / "run", tensorboard=True)
+        trained(small(), tmp_path / "run", tensorboard=True)
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.filterwarnings("ignore::eprop.errors.InstabilityWarning")
-@pytest.mark.parametrize("feedback", ["symmetric", "adaptive"])
-def test_a_network_that_learned_at_spikes_is_judged_as_it_was(tmp_path: pathlib.Path, feedback: str) -> None:
-    given: dict[str, Any] = {"neurons": 20, "inputs": 20, "duration": 200.0, "eta": 0.01, "feedback": feedback}
-    fitted(tmp_path / "run", ep.tasks.pattern_generation(rule="eprop+", epochs=20, **given))
-    run, found, _ = evaluate_run(tmp_path / "run", **SHOWN)
-    assert found.loss == run.summary["test_loss"]
-    first, simulator = run.untrained(), load(tmp_path / "run").simulator
-    moved = (simulator.feedback_weights("out", "rec") - first.feedback_weights("out", "rec")).T
-    learned = (simulator.weights("rec->out") - first.weights("rec->out")).toarray()
-    assert np.abs(learned).max() > 1e-3
-    np.testing.assert_allclose(moved, learned, rtol=0, atol=1e-5)  # both kinds learn what the readouts learn
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: ep.fit(small(), small()), InputError, "an Experiment has its own samples"),
+        (lambda: ep.fit(ep.Simulator(bare().network), bare().train, folder="x"), InputError, "a folder and seeds"),
+        (lambda: ep.fit(small(), jobs=2), ParameterError, "jobs is the number of processes for seeds"),
+        (lambda: ep.fit(small(), nix=2), ParameterError, "no setting nix"),
+    ],
+)  # fmt: skip
+def test_calls_that_cannot_be(call: Callable[[], Any], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
