@@ -189,7 +189,7 @@ def resume_run(
     checkpoint = load_checkpoint(folder.checkpoint)
     with shown(watcher, execution.comm) as watching:
         experiment = experiment_of(folder, checkpoint, task)
-        if changed := checkpoint.record.differences(Record.of(experiment)):
+        if changed := checkpoint.record.differences(replace(Record.of(experiment), task=checkpoint.record.task)):
             raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
         run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -29,7 +30,7 @@ class Record:
     task : str
         Name for ``eprop train``: of a task of the package, or a Python file; empty if no function has made the experiment.
     arguments : dict
-        Arguments of the task's function.
+        Arguments of the task's function; without one, the parts of the network in words.
     settings : dict
         Settings of the training, and the seed of the order of samples.
     """
@@ -45,7 +46,7 @@ class Record:
         part: Any = experiment if control is None else control
         names = [each.name for each in fields(Training if control is None else PolicyTraining)]
         settings = {"seed": experiment.seed, **{name: getattr(part, name) for name in names}}
-        task, arguments = ("", {}) if origin is None else (origin.task, origin.arguments)
+        task, arguments = ("", _parts(experiment)) if origin is None else (origin.task, origin.arguments)
         return cls(task, *(json.loads(json.dumps(dict(values))) for values in (arguments, settings)))
 
     @classmethod
@@ -83,6 +84,12 @@ class Record:
         meanings = {"seed": "order of the samples", **{name: info.doc for name, info in parameters_of(kind)}}
         lines += ["", "[training]", *_entries(self.settings, meanings)]
         return ("\n".join(lines) + "\n").encode(errors="replace").decode()
+
+
+def _parts(experiment: Experiment) -> JsonObject:
+    """Populations and projections of the network, by name, in words without addresses of functions."""
+    lines = re.sub(r" at 0x[0-9a-f]+", "", repr(experiment.network)).splitlines()
+    return dict(line.strip().partition(": ")[::2] for line in lines)
 
 
 def _entries(values: Mapping[str, Any], meanings: Mapping[str, str]) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,6 +186,7 @@ def test_advice_without_a_function(tmp_path: pathlib.Path) -> None:
         (small, bare, r"task = '', not '.*small_tasks.py'"),
         (bare, lambda: bare(seed=2), r"seed = 2, not 1"),
         (bare, lambda: bare(batch_size=6), r"batch_size = 6, not 4"),
+        (bare, lambda: replace(bare(), network=small_tasks.network("eprop", 6, True, 1)), r"in->rec = '.*Rewiring"),
     ],
 )
 def test_a_stopped_run_of_other_settings_is_not_continued(
@@ -200,6 +203,8 @@ def test_a_resumed_run_has_its_own_arguments(tmp_path: pathlib.Path) -> None:
     stop(small(), tmp_path / "run", "learning")
     with pytest.raises(ParameterError, match=r"run: is a run with other arguments: neurons = 7, not 6"):
         resume_run(tmp_path / "run", small(neurons=7), watcher=Watcher())
+    moved = shutil.copy(small_tasks.__file__, tmp_path / "small_tasks.py")
+    assert resume_run(tmp_path / "run", str(moved), watcher=Watcher()).trainer.finished
 
 
 def test_a_finished_run_is_kept(whole: Whole, tmp_path: pathlib.Path) -> None:
