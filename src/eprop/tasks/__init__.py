@@ -10,6 +10,7 @@
     TASKS, task_named                                        by name, or from a file        registry.py
     Chosen, Settings                                         rule, neurons, training        settings.py
     ActorCritic, ControlSettings                             the same with reward           control.py
+    Recordings, RecordingSettings                            digits of an event camera      recordings.py
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from eprop.tasks.nmnist import nmnist
     from eprop.tasks.pattern_generation import pattern_generation
     from eprop.tasks.pong import pong
+    from eprop.tasks.recordings import Recordings, RecordingSettings
     from eprop.tasks.registry import TASKS, task_named
     from eprop.tasks.settings import Chosen, Settings
     from eprop.tasks.speech import shd, spoken_digits
@@ -57,13 +59,15 @@ _HOMES = {
     "Chosen": "eprop.tasks.settings",
     "ActorCritic": "eprop.tasks.control",
     "ControlSettings": "eprop.tasks.control",
+    "Recordings": "eprop.tasks.recordings",
+    "RecordingSettings": "eprop.tasks.recordings",
     "Settings": "eprop.tasks.settings",
 }
 
 __all__ = [
-    "TASKS", "ActorCritic", "Chosen", "ControlSettings", "Doc", "Settings", "cartpole", "delayed_cue", "delayed_reward",
-    "evidence_accumulation", "gymnasium", "microcircuit", "nmnist", "pattern_generation", "pong", "shd",
-    "spoken_digits", "task", "task_named",
+    "TASKS", "ActorCritic", "Chosen", "ControlSettings", "Doc", "RecordingSettings", "Recordings", "Settings",
+    "cartpole", "delayed_cue", "delayed_reward", "evidence_accumulation", "gymnasium", "microcircuit", "nmnist",
+    "pattern_generation", "pong", "shd", "spoken_digits", "task", "task_named",
 ]  # fmt: skip
 
 
