@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import tempfile
 from typing import Any
 
 import harness
@@ -60,12 +59,10 @@ def trained(
     arguments: argparse.Namespace, rule: str, bits: int | None, rounding: str | None, seed: int
 ) -> dict[str, float]:
     """Error, saturation and seconds of one network."""
-    words = ["train", arguments.task, "--rule", rule, "--seed", str(seed), "--no-figures"]
-    words += [] if arguments.epochs is None else ["--epochs", str(arguments.epochs)]
-    settings = [] if bits is None else [f"bits={bits}", f"rounding={rounding}"]
-    words += [word for setting in (*settings, *arguments.set) for word in ("--set", setting)]
-    with tempfile.TemporaryDirectory() as folder:
-        summary = harness.command_line(*words, "--threads", arguments.threads, "--out", f"{folder}/run")
+    given = {"rule": rule, "seed": seed, **harness.settings_of(arguments.set)}
+    given |= {} if arguments.epochs is None else {"epochs": arguments.epochs}
+    given |= {} if bits is None else {"bits": bits, "rounding": rounding}
+    summary = harness.trained(arguments.task, given, arguments.threads)
     saturated = max((one["saturated"] for one in summary.get("few_bits", {}).values()), default=0.0)
     return {
         "test_error": summary["test_error"],
