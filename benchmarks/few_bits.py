@@ -4,7 +4,7 @@
     python benchmarks/few_bits.py --task evidence-accumulation --epochs 60 --label evidence
     python benchmarks/few_bits.py --bits 8 4 --rules eprop --rounding stochastic --seeds 1 --label one-seed
 
-Each network is that of ``eprop train TASK --set bits=N --set rounding=R``. The table has a line for each rule, number of bits and
+Each network is that of ``ep.tasks.nmnist(bits=N, rounding=R)``. The table has a line for each rule, number of bits and
 rounding, with the error of each seed and the largest share of weights at the ends of the levels of a projection. Settings
 (``--set``) are those of the task and of the training.
 
