@@ -11,7 +11,7 @@ import digits
 import eprop as ep
 from eprop.networks import POPULATIONS
 from eprop.rl import Agent, DiscreteActions, Episodes, check_readouts
-from eprop.runs import Record
+from eprop.runs import RunRecord
 from eprop.tasks import TASKS, task_named
 from eprop.training import Stage, scoring_of
 from eprop.training.arguments import arguments_of
@@ -80,9 +80,9 @@ def test_a_task_says_what_it_takes_and_is_made_again_from_its_record(name, rule)
     own = [key for key, one in arguments_of(function).items() if one.default is not inspect.Parameter.empty]
     assert all(key in text for key in own)
     assert "Parameters\n---" in text
-    record = Record.of(experiment)
+    record = RunRecord.of(experiment)
     again = function(**record.arguments)
-    assert not Record.of(again).differences(record)
+    assert not RunRecord.of(again).differences(record)
     for part in ("populations", "projections"):
         assert repr(getattr(again.network, part)) == repr(getattr(experiment.network, part))
 

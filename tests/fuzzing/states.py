@@ -14,7 +14,7 @@ import numpy as np
 import eprop as ep
 from eprop.errors import DivergenceError
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.tasks import nmnist
 from fuzzing.mutate import damaged, spoiled
 from rollout_networks import SIZES, stimulus
@@ -167,7 +167,7 @@ def set_lanes(state: list[tuple[ep.Simulator, Any, dict[str, np.ndarray]]], rng:
 def checkpoints(folder: pathlib.Path) -> tuple[pathlib.Path, Checkpoint]:
     state = simulators(folder)[0][2]
     position = {"done": 3, "events": 9, "seconds": 1.0, "validation_error": None, "data": "x", "order": np.arange(3.0)}
-    record = Record.of(nmnist(neurons=5))
+    record = RunRecord.of(nmnist(neurons=5))
     return folder / "checkpoint.npz", Checkpoint(record, position, state, {"ptr": np.arange(4)}, "0.2.0")
 
 

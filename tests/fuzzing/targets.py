@@ -10,7 +10,7 @@ import random
 import numpy as np
 
 from eprop.files import parse_json
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.tasks import task_named
 from eprop.tasks.curves import read_path
 from fuzzing import circuits, events, states
@@ -26,12 +26,12 @@ def arguments(folder: pathlib.Path) -> list[str]:
         for rule in ("eprop", "eprop+")
     ]
     small = {"task": "nmnist", "arguments": {"neurons": 5, "loss": "softmax", "test_data": ["a", "b"], "epochs": 1}}
-    return [json.dumps(Record.of(each).entries()) for each in made] + [json.dumps(small)] * 6
+    return [json.dumps(RunRecord.of(each).entries()) for each in made] + [json.dumps(small)] * 6
 
 
 def reward_arguments(folder: pathlib.Path) -> list[str]:
     names = ("cartpole", "delayed-reward", "gymnasium", "pong")
-    return [json.dumps(Record.of(task_named(name)()).entries()) for name in names]
+    return [json.dumps(RunRecord.of(task_named(name)()).entries()) for name in names]
 
 
 def read_arguments(texts: list[str], rng: random.Random) -> None:
@@ -65,8 +65,8 @@ def made_again(text: str) -> None:
         return
     if name.endswith(".py"):
         return
-    record = Record.of(task_named(name)(**given))
-    assert record.differences(Record.of(task_named(record.task)(**record.arguments))) == []
+    record = RunRecord.of(task_named(name)(**given))
+    assert record.differences(RunRecord.of(task_named(record.task)(**record.arguments))) == []
 
 
 def read_curve(folder: pathlib.Path, rng: random.Random) -> None:

@@ -254,9 +254,9 @@ def task_options(function: Callable[..., Experiment]) -> dict[str, inspect.Param
 
 def _training_of(function: Callable[..., Experiment]) -> Mapping[str, Any]:
     """Settings of the training that a task of the package has without arguments, for the help."""
-    from eprop.runs import Record
+    from eprop.runs import RunRecord
 
-    return Record.of(function()).settings if inspect.unwrap(function).__module__.startswith("eprop.") else {}
+    return RunRecord.of(function()).settings if inspect.unwrap(function).__module__.startswith("eprop.") else {}
 
 
 def help_of(function: Callable[..., Experiment] | None, task: str) -> str:

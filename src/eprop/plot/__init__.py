@@ -27,7 +27,6 @@ from eprop.plot.constant_change import draw_constants
 from eprop.plot.encoding import draw_encoding
 from eprop.plot.learning import draw_learning_curve, draw_returns, draw_returns_of_trials, draw_trials
 from eprop.plot.moved_synapses import draw_rewiring
-from eprop.plot.records import Activity, EpisodeRecord
 from eprop.plot.schematic import draw_network
 from eprop.plot.sounds import cochleagram
 from eprop.plot.spikes import draw_spikes, raster, rates
@@ -35,7 +34,7 @@ from eprop.plot.style import check_picture, decades, letter, look, new_figure, p
 from eprop.plot.weight_change import draw_weight_change, draw_weight_panels, draw_weights
 
 __all__ = [
-    "Activity", "EpisodeRecord", "check_picture", "cochleagram", "decades", "draw_activity", "draw_band", "draw_bars",
+    "check_picture", "cochleagram", "decades", "draw_activity", "draw_band", "draw_bars",
     "draw_confusion", "draw_constants", "draw_encoding", "draw_episode", "draw_learning_curve", "draw_network",
     "draw_pattern", "draw_points", "draw_returns", "draw_returns_of_trials", "draw_rewiring", "draw_spikes", "draw_traces",
     "draw_trials", "draw_weight_change", "draw_weight_panels", "draw_weights", "letter", "look", "new_figure", "plain",

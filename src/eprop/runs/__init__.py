@@ -7,7 +7,7 @@
     Trials                  several seeds in processes                                       seeds.py, side_by_side.py
     load, LoadedRun         a run that is read from its folder                               loading.py
     resume_run, evaluate_run, draw, like    continue, test again, pictures again, with changes   loading.py
-    RunFolder, Record, Checkpoint           the files of a run                               folder.py, record.py, checkpoint.py
+    RunFolder, RunRecord, Checkpoint        the files of a run              folder.py, record.py, checkpoint.py
 """
 
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -23,11 +23,11 @@ from eprop.runs.loading import (
     load,
     resume_run,
 )
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.runs.run import Execution, Run
 from eprop.runs.seeds import Trials
 
 __all__ = [
-    "Checkpoint", "Execution", "LoadedRun", "Record", "Run", "RunFolder", "Trials", "UnfinishedRunWarning", "arguments_of_run",
+    "Checkpoint", "Execution", "LoadedRun", "RunRecord", "Run", "RunFolder", "Trials", "UnfinishedRunWarning", "arguments_of_run",
     "draw", "evaluate_run", "fit", "like", "load", "load_checkpoint", "resume_run", "save_checkpoint",
 ]  # fmt: skip

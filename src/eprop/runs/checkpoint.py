@@ -16,7 +16,7 @@ import numpy as np
 from eprop.engine import Samples
 from eprop.errors import CheckpointError
 from eprop.files import open_regular, parsing, write_bytes
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.training.learner import State, below
 
 #: Version of the layout; other layouts raise an error.
@@ -32,7 +32,7 @@ class Checkpoint:
 
     Attributes
     ----------
-    record : Record
+    record : RunRecord
         Task, arguments and settings.
     position : dict
         State of the trainer, see `Trainer.state`: arrays, and values that JSON has.
@@ -44,7 +44,7 @@ class Checkpoint:
         Version of the package that wrote the checkpoint.
     """
 
-    record: Record
+    record: RunRecord
     position: State
     state: Mapping[str, np.ndarray]
     example: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -107,7 +107,7 @@ def load_checkpoint(path: str | pathlib.Path) -> Checkpoint:
         if str(arrays.pop(_DIGEST)) != _digest(arrays):
             raise CheckpointError(f"{path}: is damaged, its digest is wrong; {_WHAT_TO_DO}")
         state, example, position = (below(name, arrays) for name in _GROUPS)
-        return Checkpoint(Record.read(found), found["position"] | position, state, example, found["version"])
+        return Checkpoint(RunRecord.read(found), found["position"] | position, state, example, found["version"])
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

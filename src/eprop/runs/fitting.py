@@ -15,7 +15,7 @@ from eprop.parallel import Communicator, Serial
 from eprop.parallel.interrupt import Stopped
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint
 from eprop.runs.folder import RunFolder
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, summary_of
 from eprop.runs.seeds import run_trials
 from eprop.training.experiment import Experiment
@@ -211,7 +211,7 @@ def _stopped_run(experiment: Experiment, path: str | pathlib.Path) -> tuple[RunF
     if not folder.is_run() or folder.summary.is_file() or not folder.checkpoint.is_file():
         return None
     checkpoint = load_checkpoint(folder.checkpoint)
-    if changed := checkpoint.record.differences(Record.of(experiment)):
+    if changed := checkpoint.record.differences(RunRecord.of(experiment)):
         raise OutputError(
             f"{folder.path}: has a stopped run with other settings ({'; '.join(changed)}); choose another folder, or replace it "
             "with force=True (--force)"

@@ -20,7 +20,7 @@ from eprop.parallel.interrupt import Interrupt
 from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, load_checkpoint, unpacked
 from eprop.runs.folder import RunFolder
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.runs.run import Execution, Run, learner_for, make_simulator, misfit
 from eprop.tasks import task_named
 from eprop.training.evaluation import evaluate
@@ -189,7 +189,7 @@ def resume_run(
     checkpoint = load_checkpoint(folder.checkpoint)
     with shown(watcher, execution.comm) as watching:
         experiment = experiment_of(folder, checkpoint, task)
-        if changed := checkpoint.record.differences(replace(Record.of(experiment), task=checkpoint.record.task)):
+        if changed := checkpoint.record.differences(replace(RunRecord.of(experiment), task=checkpoint.record.task)):
             raise ParameterError(f"{folder.path}: is a run with other arguments: {'; '.join(changed)}")
         run = Run(experiment, watching, execution, callbacks)
         run.resume(folder, checkpoint)
@@ -356,7 +356,7 @@ def like(path: str | pathlib.Path, task: Task = None, **changes: Any) -> Experim
     if isinstance(task, Experiment):
         raise ParameterError("like needs the function of the task, not an experiment")
     function = _function_of(folder, record.task, task)
-    usual = Record.of(function(**record.arguments)).settings
+    usual = RunRecord.of(function(**record.arguments)).settings
     # Settings that the user has changed in `fit` stay, unless they are changed now.
     kept = {name: value for name, value in record.settings.items() if usual.get(name) != value and name not in changes}
     return function(**{**record.arguments, **changes}).changed(**kept)

@@ -22,7 +22,7 @@ HEADING = "# A run of eprop"
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """The task of a run, and how it was made.
 
     Attributes
@@ -40,7 +40,7 @@ class Record:
     settings: JsonObject = field(default_factory=dict)
 
     @classmethod
-    def of(cls, experiment: Experiment) -> Record:
+    def of(cls, experiment: Experiment) -> RunRecord:
         """The record of an experiment; all values are those of JSON."""
         control, origin = experiment.environments, experiment.origin
         part: Any = experiment if control is None else control
@@ -50,7 +50,7 @@ class Record:
         return cls(task, *(json.loads(json.dumps(dict(values))) for values in (arguments, settings)))
 
     @classmethod
-    def read(cls, found: Mapping[str, Any]) -> Record:
+    def read(cls, found: Mapping[str, Any]) -> RunRecord:
         """From the entries of a checkpoint."""
         return cls(str(found["task"]), dict(found["arguments"]), dict(found["settings"]))
 
@@ -58,7 +58,7 @@ class Record:
         """Entries for a checkpoint."""
         return {"task": self.task, "arguments": self.arguments, "settings": self.settings}
 
-    def differences(self, other: Record) -> list[str]:
+    def differences(self, other: RunRecord) -> list[str]:
         """Differences of another record from this one, as ``"neurons = 100, not 300"``, the other value first."""
         if self.task != other.task:
             return [f"task = {other.task!r}, not {self.task!r}"]

@@ -19,7 +19,7 @@ from eprop.parallel.interrupt import Interrupt, Stopped
 from eprop.parameters import check_choice
 from eprop.runs.checkpoint import Checkpoint, packed, save_checkpoint
 from eprop.runs.folder import RunFolder
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.training.experiment import Experiment
 from eprop.training.history import History
 from eprop.training.learner import Learner
@@ -125,7 +125,7 @@ class Run:
         self.folder = RunFolder(self.comm.broadcast(made))
         try:
             if self.writes:
-                text = Record.of(self.experiment).to_toml(self.experiment, str(self.folder.path))
+                text = RunRecord.of(self.experiment).to_toml(self.experiment, str(self.folder.path))
                 write_text(self.folder.config, text)
             self.trainer.save()
         except OutputError:
@@ -262,7 +262,7 @@ class Run:
         state = self.simulator.state()  # collective
         if self.writes:
             position = {**self.trainer.state(), "data": self.learner.fingerprint()}
-            record, example = Record.of(self.experiment), packed(example_of(self.learner))
+            record, example = RunRecord.of(self.experiment), packed(example_of(self.learner))
             save_checkpoint(self.folder.checkpoint, Checkpoint(record, position, state, example, package_version()))
 
     def advice(self) -> str:

@@ -18,7 +18,7 @@ from eprop.markup import table
 from eprop.parallel.interrupt import Stopped
 from eprop.parameters import check_count
 from eprop.runs.folder import RunFolder
-from eprop.runs.record import Record
+from eprop.runs.record import RunRecord
 from eprop.runs.side_by_side import processes, side_by_side
 from eprop.training.experiment import Experiment
 from eprop.training.number_text import score_of_trial, score_of_trials
@@ -98,9 +98,9 @@ def run_trials(
     if execution.threads is not None:
         check_threads(execution.threads)  # once what every training would raise by itself
     experiments = [experiment.with_seed(experiment.seed + k) for k in range(count)]
-    settings = {name: value for name, value in Record.of(experiment).settings.items() if name != "seed"}
+    settings = {name: value for name, value in RunRecord.of(experiment).settings.items() if name != "seed"}
     folder = _folder_of(experiment, out, force)
-    write_text(folder.config, Record.of(experiment).to_toml(experiment, str(folder.path)))
+    write_text(folder.config, RunRecord.of(experiment).to_toml(experiment, str(folder.path)))
     runs = [folder.of_seed(each.seed) for each in experiments]
     with shown(watcher) as watching:
         watching.phase(f"learning, {count} seeds in {jobs} process{'es' if jobs > 1 else ''}")
@@ -140,7 +140,7 @@ def _sendable(experiment: Experiment) -> _Sent:
 
 def _folder_of(experiment: Experiment, out: str | pathlib.Path | None, force: bool) -> RunFolder:
     """The folder of all seeds: new, or that of stopped ones."""
-    stem, record = f"{experiment.name}-seeds", Record.of(experiment)
+    stem, record = f"{experiment.name}-seeds", RunRecord.of(experiment)
     if out is None:
         last = RunFolder.last(stem)
         if last is not None and not last.summary.is_file() and _is_of(last, record, experiment):
@@ -157,7 +157,7 @@ def _folder_of(experiment: Experiment, out: str | pathlib.Path | None, force: bo
     return folder
 
 
-def _is_of(folder: RunFolder, record: Record, experiment: Experiment) -> bool:
+def _is_of(folder: RunFolder, record: RunRecord, experiment: Experiment) -> bool:
     """Whether the folder was begun with these settings."""
     with parsing(str(folder.config), "cannot be read", OutputError):
         known = read_text(folder.config, OutputError).splitlines()[2:]

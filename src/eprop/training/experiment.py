@@ -116,8 +116,27 @@ class Experiment(Training):
         Populations, by name, whose nodes are the pixels of an image, for pictures.
     name : str
         Begin of the names of run folders.
-    **settings
-        Parameters of `eprop.training.Training`: ``epochs``, ``batch_size``, ``patience``, ``precision`` and others.
+    epochs : int, default 1
+        passes over the training data; >= 1.
+    batch_size : int, default 32
+        samples per weight update (with eprop+: per change of the learning rates); >= 1.
+    schedule : str, default 'linear'
+        schedule of the learning rates: constant, linear, exponential, cosine or step.
+    eta_final : float, default 0.01
+        final learning rates, as a fraction of the initial ones; >= 0, <= 1.
+    reports : int, default 200
+        number of lines of metrics, at most one per mini-batch; each validation adds a line; >= 1.
+    validations : int, default 10
+        number of evaluations of the validation samples, evenly spaced, the last one at the end; >= 0.
+    validation_interval : int or None, default None
+        training samples between two evaluations of the validation samples; replaces validations; >= 1.
+    patience : int, default 0
+        stop after this many validations without a lower error (or equal error and lower loss), with the best network; 0:
+        never stop; >= 0.
+    keep_best : bool or None, default None
+        end with the network of the lowest validation error; by default only with patience.
+    precision : str, default 'double'
+        type of the weights and traces: single or double.
 
     Raises
     ------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import eprop as ep
 from eprop.errors import CheckpointError, OutputError
-from eprop.runs import Checkpoint, Record, load_checkpoint, save_checkpoint
+from eprop.runs import Checkpoint, RunRecord, load_checkpoint, save_checkpoint
 from eprop.runs.checkpoint import packed, unpacked
 from small_tasks import bare
 
@@ -29,7 +29,7 @@ JSON = st.recursive(
 VALUES = st.dictionaries(NAMES, JSON)
 CHECKPOINTS = st.builds(
     lambda record, values, positions, state, example: Checkpoint(record, {**positions, **values}, state, example, "0.1.0"),
-    st.builds(Record, st.text(), VALUES, VALUES), VALUES, ARRAYS, ARRAYS, ARRAYS,
+    st.builds(RunRecord, st.text(), VALUES, VALUES), VALUES, ARRAYS, ARRAYS, ARRAYS,
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def checkpoint() -> Checkpoint:
     rng = np.random.default_rng(0)
     state = {"synapses/weight": rng.normal(size=500).astype(np.float32), "single": np.array(3.5)}
     position = {"done": 7, "draws": [2**100], "lanes/v": np.arange(3.0)}
-    return Checkpoint(Record("ü.py", {"neurons": 5}, {"epochs": 2}), position, state, {"ptr": np.arange(4)}, "0.1.0")
+    return Checkpoint(RunRecord("ü.py", {"neurons": 5}, {"epochs": 2}), position, state, {"ptr": np.arange(4)}, "0.1.0")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(path: pathlib.Path, checkpoint: C
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
     try:
         with pytest.raises(OutputError, match=r"c.npz: cannot be written: the file would exceed the size limit"):
-            save_checkpoint(path, Checkpoint(Record(), {}, {"x": np.zeros(100_000)}))
+            save_checkpoint(path, Checkpoint(RunRecord(), {}, {"x": np.zeros(100_000)}))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert_same(load_checkpoint(path), checkpoint)

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from eprop.errors import CheckpointError, OutputError
-from eprop.runs import Checkpoint, Record, RunFolder, draw, load, resume_run, save_checkpoint
+from eprop.runs import Checkpoint, RunFolder, RunRecord, draw, load, resume_run, save_checkpoint
 from eprop.runs.record import HEADING
 from small_tasks import small, trained
 
@@ -22,7 +22,7 @@ def run(tmp_path: pathlib.Path) -> RunFolder:
     run.config.write_text(CONFIG)
     run.add_metrics({"samples": 1})
     run.write_summary({"test_error": 0.5})
-    save_checkpoint(run.checkpoint, Checkpoint(Record("gone.py"), {}, {}))
+    save_checkpoint(run.checkpoint, Checkpoint(RunRecord("gone.py"), {}, {}))
     for path in (run.figures / "weights.png", run.tensorboard / "events.out.tfevents.1"):
         path.parent.mkdir()
         path.write_text("old")
